@@ -1,0 +1,1 @@
+//! The model, the engine and the patterns.
