@@ -1,1 +1,10 @@
 //! The model, the engine and the patterns.
+
+mod error;
+pub mod model;
+mod path;
+mod problem;
+
+pub use error::{ErrorClass, StepError};
+pub use path::{PathError, PathLink, Segment, StepId, StepPath};
+pub use problem::{Place, Problem, Severity, nearest};

@@ -1,0 +1,20 @@
+//! Workflows as data: what builders, YAML and Lua all make.
+//!
+//! A [`Definition`] is plain data: it serializes, compares by value and has a [hash](Definition::hash). Texts that are
+//! expressions stay texts here; [`crate::Engine::prepare`] parses and checks them once. Whatever data cannot hold, such
+//! as a closure, is registered by name and named here.
+
+mod composite;
+mod definition;
+mod delay;
+mod policy;
+mod step;
+
+pub use composite::{
+    Aggregation, Branch, Case, Conditional, ErrorMode, IterationErrors, IterationMode, Loop, OnConflict, Over,
+    Parallel, ParallelOutput, Route, Switch, Transition,
+};
+pub use definition::{Definition, InputSpec, InputType};
+pub use delay::{Delay, DelayError};
+pub use policy::{Backoff, OnError, Retry, TriggerRule};
+pub use step::{ActivityCall, ActivityName, Step, StepKind, Steps, Validate, ValidateMode};

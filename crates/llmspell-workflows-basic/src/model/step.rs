@@ -1,0 +1,297 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Conditional, Delay, Loop, OnError, Parallel, Retry, Route, Switch, Transition, TriggerRule};
+
+/// Steps in the order they are written; shared, so that a definition is cheap to clone and to walk.
+pub type Steps = Vec<Arc<Step>>;
+
+/// A node of a definition: what it does, and the settings that every kind of step has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its id, unique among its siblings.
+    pub id: String,
+    /// A name for people; may hold references such as `Setup {{variables.project}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Siblings that must end first; if any step of a list has some, the list is a graph.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<String>,
+    /// An expression: the step is skipped where it is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// When it runs, given how its dependencies ended.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trigger_rule: TriggerRule,
+    /// How often it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Delay>,
+    /// How long all attempts and the delays between them may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_timeout: Option<Delay>,
+    /// What its failure does to the steps around it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_error: OnError,
+    /// Named concurrency limits it takes a permit of; leaves only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
+    /// In a route: where to go next; the first transition whose condition holds. Empty: the route ends here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<Transition>,
+    /// What it does.
+    pub kind: StepKind,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StepKind {
+    /// Calls an activity: the only kind with effects.
+    Activity(ActivityCall),
+    /// Runs steps in order, or as a graph if any of them has dependencies.
+    Sequence(Steps),
+    /// Runs one of two lists.
+    Conditional(Conditional),
+    /// Runs the list of the first case that holds.
+    Switch(Switch),
+    /// Goes from step to step by their transitions, backward too.
+    Route(Route),
+    /// Runs a list once an item, a number, or while a condition holds.
+    Loop(Loop),
+    /// Runs branches at the same time and joins them.
+    Parallel(Parallel),
+    /// Sets keys of the run's state; the object is also the output.
+    Set(Map<String, Value>),
+    /// Waits.
+    Sleep(Delay),
+    /// Checks data against a schema and assertions.
+    Validate(Validate),
+}
+
+impl StepKind {
+    /// The kind in the words of the YAML dialect.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Activity(call) => &call.activity.kind,
+            Self::Sequence(_) => "sequence",
+            Self::Conditional(_) => "conditional",
+            Self::Switch(_) => "switch",
+            Self::Route(_) => "route",
+            Self::Loop(_) => "loop",
+            Self::Parallel(_) => "parallel",
+            Self::Set(_) => "set",
+            Self::Sleep(_) => "sleep",
+            Self::Validate(_) => "validate",
+        }
+    }
+
+    /// Whether it does something itself rather than run other steps.
+    #[must_use]
+    pub fn is_leaf(&self) -> bool {
+        matches!(self, Self::Activity(_) | Self::Set(_) | Self::Sleep(_) | Self::Validate(_))
+    }
+}
+
+/// Which activity a step calls: a kind of step and, where the kind has several, a name.
+///
+/// Shown as `KIND:NAME`, for example `tool:web_searcher`, or just `KIND`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ActivityName {
+    /// The step type: `tool`, `persona-request`, `function`, or one from the step registry.
+    pub kind: String,
+    /// Which of its kind; empty where there is only one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+impl ActivityName {
+    /// The activity `name` of `kind`.
+    pub fn new(kind: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { kind: kind.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ActivityName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.as_str() {
+            "" => f.write_str(&self.kind),
+            name => write!(f, "{}:{name}", self.kind),
+        }
+    }
+}
+
+/// A call of an activity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActivityCall {
+    /// Which one.
+    #[serde(flatten)]
+    pub activity: ActivityName,
+    /// Its input: JSON whose texts may hold references.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub params: Value,
+}
+
+/// A check of data; see [`StepKind::Validate`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Validate {
+    /// What is checked: JSON whose texts may hold references. It is also the output.
+    pub data: Value,
+    /// A JSON Schema it must fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// An activity that gets the data and answers with a list of errors, empty if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validator: Option<ActivityName>,
+    /// Expressions that must hold, with the data as `data`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<String>,
+    /// Whether a violation fails the step.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: ValidateMode,
+    /// What to make of the data once it is valid, with the data as `data`: JSON whose texts may hold references.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<Value>,
+}
+
+/// Whether a violation fails a [`Validate`] step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValidateMode {
+    /// It fails, with all violations.
+    #[default]
+    Strict,
+    /// It succeeds, with a warning that holds all violations.
+    Warn,
+}
+
+impl Step {
+    /// A step of `kind` with no further settings.
+    pub fn new(id: impl Into<String>, kind: StepKind) -> Self {
+        Self {
+            id: id.into(),
+            name: None,
+            dependencies: Vec::new(),
+            condition: None,
+            trigger_rule: TriggerRule::default(),
+            retry: None,
+            timeout: None,
+            total_timeout: None,
+            on_error: OnError::Fail,
+            limits: Vec::new(),
+            next: Vec::new(),
+            kind,
+        }
+    }
+
+    /// A step that calls the activity `name` of `kind`.
+    pub fn activity(id: impl Into<String>, kind: impl Into<String>, name: impl Into<String>, params: Value) -> Self {
+        let activity = ActivityName::new(kind, name);
+        Self::new(id, StepKind::Activity(ActivityCall { activity, params }))
+    }
+
+    /// A step that calls the tool `tool`.
+    pub fn tool(id: impl Into<String>, tool: impl Into<String>, params: Value) -> Self {
+        Self::activity(id, "tool", tool, params)
+    }
+
+    /// A step that calls the function registered as `name`.
+    pub fn function(id: impl Into<String>, name: impl Into<String>, params: Value) -> Self {
+        Self::activity(id, "function", name, params)
+    }
+
+    /// A step that runs `steps` in order, or as a graph if any of them has dependencies.
+    pub fn sequence(id: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::new(id, StepKind::Sequence(shared(steps)))
+    }
+
+    /// A step that sets keys of the run's state.
+    pub fn set(id: impl Into<String>, values: Map<String, Value>) -> Self {
+        Self::new(id, StepKind::Set(values))
+    }
+
+    /// Runs it after the siblings `ids`.
+    #[must_use]
+    pub fn after<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
+        self.dependencies.extend(ids.into_iter().map(Into::into));
+        self
+    }
+
+    /// Skips it where `condition` is false.
+    #[must_use]
+    pub fn when(mut self, condition: impl Into<String>) -> Self {
+        self.condition = Some(condition.into());
+        self
+    }
+
+    /// Sets how often it is tried again.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Sets how long one attempt may take.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
+
+    /// Sets how long all attempts together may take.
+    #[must_use]
+    pub fn with_total_timeout(mut self, timeout: Duration) -> Self {
+        self.total_timeout = Some(timeout.into());
+        self
+    }
+
+    /// Sets what its failure does to the steps around it.
+    #[must_use]
+    pub fn with_on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = on_error;
+        self
+    }
+
+    /// Sets when it runs, given how its dependencies ended.
+    #[must_use]
+    pub fn with_trigger_rule(mut self, rule: TriggerRule) -> Self {
+        self.trigger_rule = rule;
+        self
+    }
+
+    /// Takes a permit of the named concurrency limit while it runs.
+    #[must_use]
+    pub fn with_limit(mut self, name: impl Into<String>) -> Self {
+        self.limits.push(name.into());
+        self
+    }
+
+    /// In a route: goes to `target` where `condition` holds.
+    #[must_use]
+    pub fn then_if(mut self, condition: impl Into<String>, target: impl Into<String>) -> Self {
+        self.next.push(Transition { condition: Some(condition.into()), target: Some(target.into()) });
+        self
+    }
+
+    /// In a route: goes to `target` where no earlier transition was taken.
+    #[must_use]
+    pub fn then(mut self, target: impl Into<String>) -> Self {
+        self.next.push(Transition { condition: None, target: Some(target.into()) });
+        self
+    }
+}
+
+/// Shares `steps`, as lists of them are held.
+pub(crate) fn shared(steps: impl IntoIterator<Item = Step>) -> Steps {
+    steps.into_iter().map(Arc::new).collect()
+}

@@ -1,0 +1,327 @@
+//! Addresses of steps: [`StepId`], [`StepPath`].
+
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a step among its siblings: `[A-Za-z_][A-Za-z0-9_-]*`.
+///
+/// Ids that begin with `$` are the engine's own (`$on_error`, `$finally`, `$undo`); no definition can use them.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepId(Arc<str>);
+
+impl StepId {
+    /// The id `text`, if it may be one.
+    ///
+    /// # Errors
+    /// [`PathError::Id`] names the id and the rule it breaks.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, PathError> {
+        let text = text.as_ref();
+        if is_id(text) { Ok(Self(text.into())) } else { Err(PathError::Id(text.to_owned())) }
+    }
+
+    /// An id of the engine's own.
+    pub(crate) fn system(text: &'static str) -> Self {
+        Self(text.into())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The nearest legal id to `text`: other characters become `_`.
+    ///
+    /// Used where a step has only a name, such as `Fetch the page`.
+    #[must_use]
+    pub fn from_name(text: &str) -> Self {
+        let mut id: String =
+            text.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        if !id.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            id.insert(0, '_');
+        }
+        Self(id.into())
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Borrow<str> for StepId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StepId {
+    type Err = PathError;
+
+    fn from_str(text: &str) -> Result<Self, PathError> {
+        Self::new(text)
+    }
+}
+
+impl Serialize for StepId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for StepId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// One step on the way to another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Segment {
+    /// The step's id.
+    pub id: StepId,
+    /// Which iteration of it, counted from 0, if it is a loop and the path leads inside.
+    pub iteration: Option<u64>,
+    /// Which entry into it, counted from 1.
+    pub generation: u32,
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if let Some(iteration) = self.iteration {
+            write!(f, "[{iteration}]")?;
+        }
+        if self.generation > 1 {
+            write!(f, "~{}", self.generation)?;
+        }
+        Ok(())
+    }
+}
+
+/// The address of a step in a run, for example `/main/review[3]~2/security/scan`.
+///
+/// A segment is an id, with `[n]` for iteration n of a loop (from 0) and `~g` for the step's generation from the
+/// second on. It parses back to the same path.
+///
+/// ```
+/// use llmspell_workflows_basic::StepPath;
+///
+/// let path: StepPath = "/main/review[3]~2/security/scan".parse()?;
+/// assert_eq!(path.segments()[1].iteration, Some(3));
+/// assert_eq!(path.segments()[1].generation, 2);
+/// assert_eq!(path.to_string(), "/main/review[3]~2/security/scan");
+/// # Ok::<(), llmspell_workflows_basic::PathError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepPath(Vec<Segment>);
+
+impl StepPath {
+    /// A path of these segments.
+    #[must_use]
+    pub fn new(segments: Vec<Segment>) -> Self {
+        Self(segments)
+    }
+
+    /// The segments, outermost first.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
+    /// The id of the step it leads to; `None` for the empty path.
+    #[must_use]
+    pub fn id(&self) -> Option<&StepId> {
+        self.0.last().map(|segment| &segment.id)
+    }
+
+    /// Whether `self` is `other` or encloses it.
+    #[must_use]
+    pub fn contains(&self, other: &StepPath) -> bool {
+        other.0.starts_with(&self.0)
+    }
+}
+
+impl fmt::Display for StepPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("/");
+        }
+        self.0.iter().try_for_each(|segment| write!(f, "/{segment}"))
+    }
+}
+
+impl fmt::Debug for StepPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for StepPath {
+    type Err = PathError;
+
+    fn from_str(text: &str) -> Result<Self, PathError> {
+        let error = || PathError::Path(text.to_owned());
+        let rest = text.strip_prefix('/').ok_or_else(error)?;
+        if rest.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        rest.split('/').map(|part| segment(part).ok_or_else(error)).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn segment(text: &str) -> Option<Segment> {
+    let (text, generation) = match text.split_once('~') {
+        Some((rest, number)) => (rest, number.parse().ok().filter(|n| *n > 1)?),
+        None => (text, 1),
+    };
+    let (text, iteration) = match text.strip_suffix(']') {
+        Some(rest) => {
+            let (id, number) = rest.split_once('[')?;
+            (id, Some(number.parse().ok()?))
+        }
+        None => (text, None),
+    };
+    let id = match text.strip_prefix('$') {
+        Some(rest) if is_id(rest) => StepId(text.into()),
+        _ => StepId::new(text).ok()?,
+    };
+    Some(Segment { id, iteration, generation })
+}
+
+impl Serialize for StepPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StepPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a text is no id or no path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// Not an id.
+    #[error("`{0}` is not a step id: one starts with a letter or `_` and goes on with letters, digits, `_` or `-`")]
+    Id(String),
+    /// Not a path.
+    #[error("`{0}` is not a step path: one looks like `/main/review[3]~2/scan`")]
+    Path(String),
+}
+
+/// A path while a run goes on: linked, so that a step costs one allocation, and rendered only when someone reads it.
+#[derive(Debug, Clone)]
+pub struct PathLink(Arc<Link>);
+
+#[derive(Debug)]
+struct Link {
+    parent: Option<PathLink>,
+    id: StepId,
+    iteration: Option<u64>,
+    generation: u32,
+}
+
+impl PathLink {
+    pub(crate) fn root(id: StepId) -> Self {
+        Self(Arc::new(Link { parent: None, id, iteration: None, generation: 1 }))
+    }
+
+    pub(crate) fn child(&self, id: StepId) -> Self {
+        Self(Arc::new(Link { parent: Some(self.clone()), id, iteration: None, generation: 1 }))
+    }
+
+    /// The same step in iteration `iteration`.
+    pub(crate) fn iteration(&self, iteration: u64) -> Self {
+        let Link { parent, id, generation, .. } = &*self.0;
+        Self(Arc::new(Link {
+            parent: parent.clone(),
+            id: id.clone(),
+            iteration: Some(iteration),
+            generation: *generation,
+        }))
+    }
+
+    /// The same step entered for the `generation`th time.
+    pub(crate) fn with_generation(&self, generation: u32) -> Self {
+        let Link { parent, id, iteration, .. } = &*self.0;
+        Self(Arc::new(Link { parent: parent.clone(), id: id.clone(), iteration: *iteration, generation }))
+    }
+
+    /// The id of the step.
+    #[must_use]
+    pub fn id(&self) -> &StepId {
+        &self.0.id
+    }
+
+    /// Which entry into the step this is, counted from 1.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.0.generation
+    }
+
+    /// The path itself.
+    #[must_use]
+    pub fn to_path(&self) -> StepPath {
+        let mut segments = Vec::new();
+        let mut link = Some(self);
+        while let Some(PathLink(inner)) = link {
+            segments.push(Segment { id: inner.id.clone(), iteration: inner.iteration, generation: inner.generation });
+            link = inner.parent.as_ref();
+        }
+        segments.reverse();
+        StepPath(segments)
+    }
+}
+
+impl fmt::Display for PathLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.to_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_parse_back() {
+        for text in ["/", "/main", "/main/a-b_c", "/main/review[3]~2/security/scan", "/main/x~12/$undo", "/a[0]"] {
+            assert_eq!(text.parse::<StepPath>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused_with_its_text() {
+        for text in ["", "main", "/main//x", "/1a", "/a[x]", "/a~1", "/a~0", "/a[1", "/$", "/a b"] {
+            let error = text.parse::<StepPath>().unwrap_err();
+            assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_become_ids() {
+        for (name, id) in [("Fetch the page", "Fetch_the_page"), ("3 ways", "_3_ways"), ("ok-id", "ok-id"), ("", "_")] {
+            assert_eq!(StepId::from_name(name).as_str(), id);
+            assert!(StepId::new(StepId::from_name(name).as_str()).is_ok());
+        }
+    }
+}
