@@ -1,1 +1,3 @@
 //! The model, the engine and the patterns.
+
+pub mod expr;
