@@ -38,8 +38,5 @@ pub(crate) fn until(now: Timestamp, time: Timestamp) -> Duration {
 
 /// `delay` after `time`; the end of time where there is no such point.
 pub(crate) fn after(time: Timestamp, delay: Duration) -> Timestamp {
-    SignedDuration::try_from(delay)
-        .ok()
-        .and_then(|delay| time.checked_add(delay).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(delay).ok().and_then(|delay| time.checked_add(delay).ok()).unwrap_or(Timestamp::MAX)
 }

@@ -48,7 +48,11 @@ impl Limits {
             ("definition_steps_max", self.definition_steps_max.to_string(), "steps of a definition"),
             ("nesting_max", self.nesting_max.to_string(), "depth of nested steps"),
             ("run_steps_max", self.run_steps_max.to_string(), "steps executed in a run"),
-            ("loop_iterations_max", self.loop_iterations_max.to_string(), "iterations of a loop that does not set its own"),
+            (
+                "loop_iterations_max",
+                self.loop_iterations_max.to_string(),
+                "iterations of a loop that does not set its own",
+            ),
             ("parallelism_max", self.parallelism_max.to_string(), "branches, iterations or graph steps at once"),
             ("transitions_max", self.transitions_max.to_string(), "transitions of a route"),
             ("output_bytes_max", self.output_bytes_max.to_string(), "bytes of JSON of a step's output"),

@@ -25,6 +25,8 @@ pub enum Decision {
     Continue(bool),
     /// Where a route goes after its step number `index`; `None`: it ends.
     Transition(Option<String>),
+    /// As which generation a route enters a step again after its step number `index`, or a block its attempt `index`.
+    Generation(u32),
     /// Which child ended as number `index`, where that order matters; asked with `None` first, then told.
     Ended(Option<usize>),
     /// How attempt `index` of a step went; asked with `Due` first, then told.
@@ -39,8 +41,8 @@ pub enum Decision {
     Random(u64),
     /// The hash of the input that a code-first step was called with.
     Input(String),
-    /// What a named function made of a conflict between branches.
-    Resolved(Option<Value>),
+    /// What became of the `index`th part of the state that branches set to different values.
+    Resolved(Value),
 }
 
 /// How an attempt went.
@@ -68,6 +70,7 @@ impl Decision {
             Self::Items(_) => "items",
             Self::Continue(_) => "continue",
             Self::Transition(_) => "transition",
+            Self::Generation(_) => "generation",
             Self::Ended(_) => "ended",
             Self::Attempt(_) => "attempt",
             Self::Deadline(_) => "deadline",

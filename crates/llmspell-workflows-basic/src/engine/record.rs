@@ -82,6 +82,8 @@ struct Record {
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
     result: Ending,
+    /// The failure that its `on_error` steps dealt with.
+    recovered: Option<Box<StepError>>,
 }
 
 enum Ending {
@@ -103,6 +105,7 @@ impl Records {
             started_at: now,
             ended_at: None,
             result: Ending::None,
+            recovered: None,
         });
         self.0.len() - 1
     }
@@ -135,15 +138,19 @@ impl Records {
         };
     }
 
-    /// Notes that a step's failure was dealt with, and what it gives instead.
-    pub(crate) fn recovered(&mut self, number: usize, now: Timestamp) {
-        self.0[number].ended_at = Some(now);
+    /// Notes the failure that a step's `on_error` steps are about to deal with.
+    pub(crate) fn recovering(&mut self, number: usize, error: &StepError) {
+        self.0[number].recovered = Some(Box::new(error.clone()));
     }
 
     /// Paths of the leaves at or under `path` that have begun and not ended.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
         let running = self.0.iter().filter(|record| record.status == StepStatus::Running && record.node.is_leaf());
-        running.map(|record| record.path.to_path()).filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
+        running
+            .map(|record| record.path.to_path())
+            .filter(|leaf| path.contains(leaf))
+            .map(|leaf| leaf.to_string())
+            .collect()
     }
 
     /// Marks the leaves at or under `path` as stopped, whatever they still do.
@@ -159,17 +166,13 @@ impl Records {
     pub(crate) fn to_vec(&self) -> Vec<StepRecord> {
         self.0.iter().map(Record::to_public).collect()
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Record {
     fn to_public(&self) -> StepRecord {
         let (output, error, skip_reason) = match &self.result {
             Ending::None => (None, None, None),
-            Ending::Output(value) => (Some(value.clone()), None, None),
+            Ending::Output(value) => (Some(value.clone()), self.recovered.as_deref().cloned(), None),
             Ending::Error(error) => (None, Some((**error).clone()), None),
             Ending::Skipped(reason) => (None, None, Some((**reason).clone())),
         };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Cancel, CancelReason, Engine, StepRecord, record::Records, scope::object};
+use super::{Cancel, CancelReason, Engine, Scope, StepRecord, record::Records, scope::object};
 use crate::{Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, workflow::WorkflowInput};
 
 /// One execution of a definition: what all its steps share.
@@ -31,6 +31,8 @@ pub struct Run {
     pub(crate) steps: AtomicU64,
     pub(crate) retries_left: Option<AtomicI64>,
     pub(crate) generations: Mutex<HashMap<String, u32>>,
+    /// The root list as it stands, for what runs when it has failed or ended.
+    pub(crate) root_scope: Mutex<Option<Arc<Scope>>>,
 }
 
 /// Something odd that did not keep a run from going on.
@@ -162,13 +164,26 @@ impl Run {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
     }
 
+    pub(crate) fn root_scope(&self) -> Option<Arc<Scope>> {
+        lock(&self.root_scope).clone()
+    }
+
+    pub(crate) fn set_root_scope(&self, scope: &Arc<Scope>) {
+        *lock(&self.root_scope) = Some(scope.clone());
+    }
+
     /// The number of the next entry into the step at `path`, which has been entered before.
     pub(crate) fn next_generation(&self, path: &PathLink) -> u32 {
-        let key = path.with_generation(1).to_string();
+        let generations = lock(&self.generations);
+        let last = generations.get(&path.with_generation(1).to_string()).copied();
+        last.unwrap_or(1).max(path.generation()) + 1
+    }
+
+    /// Notes that the step at `path` was entered as the generation that the path names.
+    pub(crate) fn entered_as(&self, path: &PathLink) {
         let mut generations = lock(&self.generations);
-        let last = generations.entry(key).or_insert(1);
-        *last += 1;
-        *last
+        let last = generations.entry(path.with_generation(1).to_string()).or_insert(1);
+        *last = path.generation().max(*last);
     }
 }
 

@@ -168,7 +168,8 @@ impl<'a> View<'a> {
             Some("error") => Some((Cow::Owned(error_value(ended)), 2)),
             Some(_) => None,
             None => {
-                let whole = json!({"output": *ended.value, "status": ended.status.as_str(), "error": error_value(ended)});
+                let whole =
+                    json!({"output": *ended.value, "status": ended.status.as_str(), "error": error_value(ended)});
                 Some((Cow::Owned(whole), 1))
             }
         }
@@ -282,7 +283,15 @@ impl expr::Scope for View<'_> {
             .map(|value| (Cow::Borrowed(value), 0))
             .or_else(|| self.bare_step(name, keys))
             .or_else(|| self.call.state.key(name).map(|value| (Cow::Borrowed(value), 0)))
-            .or_else(|| self.call.run.plan().has_condition(name).then(|| self.condition(&[Segment::Name(name.into())])).flatten().map(|(value, _)| (value, 0)))
+            .or_else(|| {
+                self.call
+                    .run
+                    .plan()
+                    .has_condition(name)
+                    .then(|| self.condition(&[Segment::Name(name.into())]))
+                    .flatten()
+                    .map(|(value, _)| (value, 0))
+            })
     }
 
     fn available(&self) -> Vec<String> {

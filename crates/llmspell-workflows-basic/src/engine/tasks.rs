@@ -30,18 +30,9 @@ impl Tasks {
         Self { set: JoinSet::new(), running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
     }
 
-    /// The request to stop that reaches all of them.
-    pub(crate) fn cancel(&self) -> &Cancel {
-        &self.cancel
-    }
-
     /// How many have not ended.
     pub(crate) fn len(&self) -> usize {
         self.left
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.left == 0
     }
 
     /// Starts number `index`: `call` through `run`.

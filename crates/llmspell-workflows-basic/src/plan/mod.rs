@@ -4,8 +4,9 @@
 //! it. A plan is made by [`crate::Engine::prepare`] and can be run any number of times.
 
 mod build;
+mod code;
 mod composites;
-mod graph;
+pub(crate) mod graph;
 mod leaves;
 mod list;
 mod names;

@@ -121,8 +121,10 @@ impl Length {
         match delay {
             Ok(Delay::Fixed(duration)) => Ok(duration),
             _ => {
-                let message =
-                    format!("`{}` gave {value}, which is no length of time: a number of seconds or a text such as `30s` would be", expression.source());
+                let message = format!(
+                    "`{}` gave {value}, which is no length of time: a number of seconds or a text such as `30s` would be",
+                    expression.source()
+                );
                 Err(StepError::validation("invalid_duration", message))
             }
         }

@@ -26,6 +26,15 @@ pub struct Conflict {
     pub values: Vec<(String, Value)>,
 }
 
+/// What branches changed together.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Joined {
+    /// The changes, none inside of another.
+    pub changes: Vec<Change>,
+    /// The positions of those that a policy or a function chose among different values.
+    pub resolved: Vec<usize>,
+}
+
 /// Joins the changes of branches that all started from `base`; `sides` are in definition order.
 ///
 /// Two changes conflict when one path is a prefix of the other and the values there differ. `resolve` is asked for
@@ -38,17 +47,18 @@ pub fn join(
     sides: &[Side],
     policy: &OnConflict,
     resolve: &mut dyn FnMut(&str, &Conflict) -> Option<Value>,
-) -> Result<Vec<Change>, Conflict> {
+) -> Result<Joined, Conflict> {
     if sides.iter().filter(|side| !side.changes.is_empty()).count() <= 1 {
-        return Ok(sides.iter().flat_map(|side| side.changes.clone()).collect());
+        let changes = sides.iter().flat_map(|side| side.changes.clone()).collect();
+        return Ok(Joined { changes, resolved: Vec::new() });
     }
     let after: Vec<_> = sides.iter().map(|side| after(base, side)).collect();
     let roots = shortest(sides);
-    let mut joined = Vec::new();
+    let mut joined = Joined::default();
     for (path, involved) in roots {
         let values: Vec<_> = involved.iter().map(|side| after[*side].at(&path).cloned().unwrap_or_default()).collect();
         if values.windows(2).all(|pair| pair[0] == pair[1]) {
-            joined.push(Change { path, value: values.into_iter().next().unwrap_or_default() });
+            joined.changes.push(Change { path, value: values.into_iter().next().unwrap_or_default() });
             continue;
         }
         let named = involved.iter().map(|side| sides[*side].name.clone()).zip(values).collect();
@@ -64,7 +74,10 @@ pub fn join(
             OnConflict::Custom(name) => resolve(name, &conflict),
         };
         match value {
-            Some(value) => joined.push(Change { path: conflict.path, value }),
+            Some(value) => {
+                joined.resolved.push(joined.changes.len());
+                joined.changes.push(Change { path: conflict.path, value });
+            }
             None => return Err(conflict),
         }
     }
@@ -145,7 +158,7 @@ mod tests {
         let mut base = WorkflowState::default();
         base.set("base", json!({"n": 0, "m": 0})).unwrap();
         let changes = join(&base, sides, policy, &mut |_, conflict| Some(json!(conflict.values.len())));
-        let changes = changes.map_err(|conflict| conflict.path.to_string())?;
+        let changes = changes.map_err(|conflict| conflict.path.to_string())?.changes;
         for change in changes {
             base.apply(change, Timestamp::UNIX_EPOCH).unwrap();
         }

@@ -8,5 +8,5 @@ mod join;
 mod store;
 
 pub use change::{Change, Key, StatePath, StatePathError};
-pub use join::{Conflict, Side, join};
+pub use join::{Conflict, Joined, Side, join};
 pub use store::{StateChange, StateError, WorkflowState};
