@@ -185,7 +185,6 @@ fn unresolved(reference: &str, available: &[String], help: Option<&str>) -> Stri
         message.push_str(help);
     }
     if available.is_empty() {
-        message.push_str("; nothing is available there");
         return message;
     }
     message.push_str("; available: ");

@@ -78,7 +78,7 @@ impl Budget {
                 Ok(())
             }
             None => Err(Fault::Limit(format!(
-                "takes more than {OPERATIONS_MAX} operations"
+                "the expression takes more than {OPERATIONS_MAX} operations"
             ))),
         }
     }
@@ -92,7 +92,7 @@ impl Budget {
                 Ok(())
             }
             None => Err(Fault::Limit(format!(
-                "makes more than {} bytes of text and lists",
+                "more than {} bytes of text, lists and objects are made",
                 self.bytes_max
             ))),
         }
@@ -136,7 +136,7 @@ impl Budget {
 pub(super) fn descend(depth_left: usize) -> Result<usize, Fault> {
     depth_left.checked_sub(1).ok_or_else(|| {
         Fault::Limit(format!(
-            "meets a value that is nested more than {VALUE_DEPTH_MAX} levels deep"
+            "a value is nested more than {VALUE_DEPTH_MAX} levels deep"
         ))
     })
 }

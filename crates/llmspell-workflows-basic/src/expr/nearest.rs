@@ -13,7 +13,7 @@ pub(super) fn nearest<'a>(
     if length > COMPARED_CHARS_MAX {
         return None;
     }
-    let distance_max = (length / 3).max(1);
+    let distance_max = length / 3;
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= COMPARED_CHARS_MAX)

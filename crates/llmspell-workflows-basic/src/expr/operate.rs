@@ -219,8 +219,8 @@ fn scalar_text(value: &Value) -> Result<std::borrow::Cow<'_, str>, Fault> {
     match value {
         Value::String(text) => Ok(text.into()),
         Value::Array(_) | Value::Object(_) => Err(Fault::Type(format!(
-            "`+` joins no {}; write json(x) for its text",
-            super::held::kind(value)
+            "`+` joins texts, not {} with a text; write json(x) for its text",
+            described(value)
         ))),
         scalar => Ok(scalar.to_string().into()),
     }

@@ -304,6 +304,10 @@ impl Parser<'_> {
         last.map_or(0, |token| token.span.end)
     }
 
+    fn follows_dollar(&self) -> bool {
+        self.source[..self.peek().span.start].ends_with('$')
+    }
+
     /// The error that says what stands where something else is wanted.
     pub(super) fn unexpected(&self, wanted: &str) -> ParseError {
         let token = self.peek();
@@ -316,11 +320,12 @@ impl Parser<'_> {
             Kind::Name | Kind::Text(_) | Kind::Number(_) => {
                 let before = before
                     .filter(|token| token.kind == Kind::Name)
-                    .map(|token| &self.source[token.span.clone()]);
+                    .map(|token| (&self.source[token.span.clone()], token.span.clone()));
                 if let Some(error) = refused::word(before, self.word(), span.clone()) {
                     return error;
                 }
             }
+            Kind::Sign("{") if self.follows_dollar() => return refused::braces(span),
             Kind::Sign(_) => {}
         }
         let error = ParseError::new(format!("`{}` stands before {wanted}", self.word()), span);

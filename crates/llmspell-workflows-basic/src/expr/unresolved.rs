@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{EvalError, Place};
 use super::evaluate::{Evaluation, Failure};
+use super::functions;
 use super::held::described;
 use super::nearest::nearest;
 use super::scope::Segment;
@@ -60,9 +61,11 @@ pub(super) fn key(
     parent: &Value,
 ) -> Failure {
     let reference = written(&lookup.name, &keys[..=known]);
-    let help = parent_help(&written(&lookup.name, &keys[..known]), parent)
-        .or_else(|| hyphen(evaluation, &lookup.span));
     let asked = keys[known].name().unwrap_or_default();
+    let parent_name = format!("`{}`", written(&lookup.name, &keys[..known]));
+    let help = uncalled(asked)
+        .or_else(|| parent_help(&parent_name, parent))
+        .or_else(|| hyphen(evaluation, &lookup.span));
     failure(
         evaluation,
         &lookup.span,
@@ -80,7 +83,7 @@ pub(super) fn member(
     parent: &Value,
 ) -> Failure {
     let written = evaluation.parsed.source[span.clone()].to_owned();
-    let help = parent_help("the value", parent);
+    let help = uncalled(&written).or_else(|| parent_help("the value", parent));
     failure(
         evaluation,
         span,
@@ -129,13 +132,20 @@ fn fields(parent: &Value) -> Vec<String> {
 /// Why a value that is no object has no such key.
 fn parent_help(parent: &str, value: &Value) -> Option<String> {
     match value {
+        Value::Object(fields) if fields.is_empty() => Some(format!("{parent} has no fields")),
         Value::Object(_) => None,
         Value::Array(items) => Some(match items.len() {
-            1 => format!("`{parent}` is a list of 1 element"),
-            length => format!("`{parent}` is a list of {length} elements"),
+            1 => format!("{parent} is a list of 1 element"),
+            length => format!("{parent} is a list of {length} elements"),
         }),
-        other => Some(format!("`{parent}` is {}", described(other))),
+        other => Some(format!("{parent} is {}", described(other))),
     }
+}
+
+/// A function after a dot that is not called.
+fn uncalled(key: &str) -> Option<String> {
+    let name = key.trim_start_matches(['?', '.']);
+    functions::exists(name).then(|| format!("to call the function, write {name}()"))
 }
 
 /// A name with a hyphen reads as a subtraction.

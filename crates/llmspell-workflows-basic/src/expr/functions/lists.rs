@@ -277,7 +277,12 @@ fn unique<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held
 
 fn range<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
     let count = a.whole_or(0, 0)?;
-    budget.produce_items(usize::try_from(count).unwrap_or(0))?;
+    let Ok(length) = usize::try_from(count) else {
+        return Err(Fault::Type(format!(
+            "`range` counts from 0 up, not to {count}"
+        )));
+    };
+    budget.produce_items(length)?;
     Ok((0..count).map(Value::from).collect::<Vec<_>>().into())
 }
 

@@ -90,6 +90,11 @@ fn all() -> impl Iterator<Item = &'static Function> {
     TABLES.iter().copied().flatten()
 }
 
+/// Whether there is a function of a name.
+pub(super) fn exists(name: &str) -> bool {
+    all().any(|function| function.names.contains(&name))
+}
+
 /// The function of a name.
 pub(super) fn named(name: &str, span: &Span) -> Result<&'static Function, ParseError> {
     if let Some(function) = all().find(|function| function.names.contains(&name)) {
