@@ -103,21 +103,21 @@ impl Parser<'_> {
         let span = span.start..self.end();
         function.check_count(arguments.len(), &span)?;
         if arguments.is_empty() {
-            return Ok(Node::Call(Call {
+            return Ok(Node::Call(Box::new(Call {
                 function,
                 arguments,
                 span,
-            }));
+            })));
         }
         let first = arguments.remove(0);
         Ok(match function.run {
             Run::Call(_) => {
                 arguments.insert(0, first);
-                Node::Call(Call {
+                Node::Call(Box::new(Call {
                     function,
                     arguments,
                     span,
-                })
+                }))
             }
             Run::Coalesce | Run::Get | Run::Has => self.apply(function, first, arguments, span),
         })
@@ -263,13 +263,13 @@ impl Parser<'_> {
             span: span.clone(),
             optional: false,
         });
-        Ok(Node::Lookup(Lookup {
+        Ok(Node::Lookup(Box::new(Lookup {
             name: name.into(),
             keys: Keys::Static(Vec::new()),
             span,
             optional: false,
             reference,
-        }))
+        })))
     }
 }
 
@@ -297,11 +297,11 @@ fn with_step(node: Node, step: AccessStep) -> Node {
             access.steps.push(step);
             Node::Access(access)
         }
-        other => Node::Access(Access {
+        other => Node::Access(Box::new(Access {
             base: Box::new(other),
             steps: vec![step],
             optional: false,
-        }),
+        })),
     }
 }
 

@@ -16,13 +16,13 @@ pub(super) type Span = Range<usize>;
 #[derive(Debug)]
 pub(super) enum Node {
     Literal(Value),
-    Lookup(Lookup),
+    Lookup(Box<Lookup>),
     /// Whether a lookup finds something: `a.b.has('c')`.
-    Exists(Lookup),
-    Access(Access),
+    Exists(Box<Lookup>),
+    Access(Box<Access>),
     Array(Vec<Node>, Span),
     Object(Vec<(String, Node)>, Span),
-    Call(Call),
+    Call(Box<Call>),
     Unary {
         operator: Unary,
         operand: Box<Node>,
