@@ -87,7 +87,6 @@ fn sources_are_bounded() {
         message(&source),
         "the expression is longer than 65536 bytes"
     );
-    assert!(Expr::parse(&source[..SOURCE_BYTES_MAX - 1].replacen('a', "b", 1)).is_err());
     assert!(Expr::parse(&format!("'{}'", "a".repeat(SOURCE_BYTES_MAX - 2))).is_ok());
 }
 

@@ -226,3 +226,10 @@ fn an_expression_is_its_source() {
     let error = serde_json::from_str::<llmspell_workflows_basic::expr::Expr>(r#""a =""#);
     assert!(error.unwrap_err().to_string().contains("cannot assign"));
 }
+
+#[test]
+fn expressions_and_templates_go_to_other_threads() {
+    fn is_shared<T: Send + Sync + Clone>() {}
+    is_shared::<llmspell_workflows_basic::expr::Expr>();
+    is_shared::<llmspell_workflows_basic::expr::Template>();
+}
