@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// Far above what the limits on work and size admit.
 const RUN_MS_MAX: u128 = 2_000;
 /// Bytes of a mutated source.
-const SOURCE_BYTES_MAX: usize = 4_096;
+const SOURCE_BYTES_MAX: usize = 16_384;
 
 const CORPUS: &[&str] = &[
     "task.type !== 'hotfix' && tries < 3",

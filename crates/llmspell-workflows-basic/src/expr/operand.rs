@@ -11,7 +11,7 @@ use super::parse::Parser;
 use super::refused;
 use super::scope::Segment;
 use super::token::Kind;
-use super::tree::{Access, AccessStep, Call, KeyNode, Keys, Logical, Lookup, Node, Span};
+use super::tree::{Access, AccessStep, Call, KeyNode, Keys, Lookup, Node, Span, StepKind};
 use super::{Key, Reference};
 
 impl Parser<'_> {
@@ -102,7 +102,7 @@ impl Parser<'_> {
         let mut arguments = self.arguments()?;
         let span = span.start..self.end();
         function.check_count(arguments.len(), &span)?;
-        if arguments.is_empty() {
+        if arguments.is_empty() || matches!(function.run, Run::Call(_)) {
             return Ok(Node::Call(Box::new(Call {
                 function,
                 arguments,
@@ -110,17 +110,7 @@ impl Parser<'_> {
             })));
         }
         let first = arguments.remove(0);
-        Ok(match function.run {
-            Run::Call(_) => {
-                arguments.insert(0, first);
-                Node::Call(Box::new(Call {
-                    function,
-                    arguments,
-                    span,
-                }))
-            }
-            Run::Coalesce | Run::Get | Run::Has => self.apply(function, first, arguments, span),
-        })
+        Ok(self.apply(function, first, arguments, span))
     }
 
     fn apply(
@@ -156,22 +146,19 @@ impl Parser<'_> {
                     arguments,
                     span,
                 };
-                with_step(node, AccessStep::Call(call))
+                with_step(node, StepKind::Call(call))
             }
         }
     }
 
-    fn coalesce(&mut self, first: Node, rest: Vec<Node>) -> Node {
-        let mut operands = vec![first];
-        operands.extend(rest);
-        let tolerated = operands.len().saturating_sub(1).max(1);
-        for operand in &mut operands[..tolerated] {
-            operand.tolerate(&mut self.references);
+    /// The value, or the first of the defaults that is not null.
+    fn coalesce(&mut self, mut node: Node, mut defaults: Vec<Node>) -> Node {
+        node.tolerate(&mut self.references);
+        let last = defaults.len().saturating_sub(1);
+        for default in &mut defaults[..last] {
+            default.tolerate(&mut self.references);
         }
-        Node::Logical {
-            operator: Logical::Coalesce,
-            operands,
-        }
+        with_step(node, StepKind::Default(defaults))
     }
 
     fn with_key(&mut self, node: Node, key: KeyNode, span: Span) -> Node {
@@ -180,7 +167,7 @@ impl Parser<'_> {
                 lookup.push(key, span.end, &mut self.references);
                 Node::Lookup(lookup)
             }
-            other => with_step(other, AccessStep::Key(key, span)),
+            other => with_step(other, StepKind::Key(key, span)),
         }
     }
 
@@ -291,16 +278,19 @@ fn reserved(name: &str, is_call: bool, span: &Span) -> Option<ParseError> {
     Some(ParseError::new(format!("`{name}` is not a value"), span.clone()).help(help))
 }
 
-fn with_step(node: Node, step: AccessStep) -> Node {
+fn with_step(node: Node, kind: StepKind) -> Node {
+    let step = AccessStep {
+        kind,
+        optional: false,
+    };
     match node {
         Node::Access(mut access) => {
             access.steps.push(step);
             Node::Access(access)
         }
         other => Node::Access(Box::new(Access {
-            base: Box::new(other),
+            base: other,
             steps: vec![step],
-            optional: false,
         })),
     }
 }

@@ -17,7 +17,7 @@ impl Comparison {
         right: &Value,
         budget: &mut Budget,
     ) -> Result<bool, Fault> {
-        let order = |left, right| order(self, left, right);
+        let mut order = |left, right| order(self, left, right, budget);
         Ok(match self {
             Self::Equal => equal(left, right, budget)?,
             Self::NotEqual => !equal(left, right, budget)?,
@@ -104,7 +104,15 @@ fn equal_fields(
     Ok(true)
 }
 
-fn order(comparison: Comparison, left: &Value, right: &Value) -> Result<Ordering, Fault> {
+fn order(
+    comparison: Comparison,
+    left: &Value,
+    right: &Value,
+    budget: &mut Budget,
+) -> Result<Ordering, Fault> {
+    if let (Value::String(left), Value::String(right)) = (left, right) {
+        budget.text(left.len().min(right.len()))?;
+    }
     compare(left, right).ok_or_else(|| {
         Fault::Type(format!(
             "`{}` compares two numbers or two texts, not {} with {}",
@@ -115,7 +123,7 @@ fn order(comparison: Comparison, left: &Value, right: &Value) -> Result<Ordering
     })
 }
 
-/// The order of two numbers or two texts.
+/// The order of two numbers or two texts; whoever asks has paid for looking at them.
 pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => Num::from(left).compare(Num::from(right)),

@@ -14,6 +14,8 @@ use super::tree::Lookup;
 
 /// Names kept in an error: messages list fewer, and a context may have many thousands.
 const AVAILABLE_MAX: usize = 100;
+/// Characters of a computed key that are shown.
+const NAME_CHARS_MAX: usize = 100;
 
 /// The scope does not know the name, or the name with its first keys.
 pub(super) fn name(
@@ -168,7 +170,10 @@ fn written(name: &str, keys: &[Segment<'_>]) -> String {
                 text.push('.');
                 text.push_str(name);
             }
-            Segment::Name(name) => text.push_str(&format!("['{}']", name.escape_default())),
+            Segment::Name(name) => {
+                let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+                text.push_str(&format!("['{}']", shown.escape_debug()));
+            }
             Segment::Index(index) => text.push_str(&format!("[{index}]")),
         }
     }
@@ -176,7 +181,7 @@ fn written(name: &str, keys: &[Segment<'_>]) -> String {
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty()
+    (1..=NAME_CHARS_MAX).contains(&name.len())
         && !name.starts_with(|c: char| c.is_numeric())
         && name
             .chars()

@@ -11,7 +11,8 @@ use super::lenient;
 /// A worker thread of a runtime has 2 MiB; three quarters must do, also without optimization.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(1536 * 1024);
-    thread.spawn(test).unwrap().join().unwrap();
+    let thread = thread.spawn(test).expect("a thread can be started");
+    thread.join().expect("the test passes");
 }
 
 fn message(source: &str) -> String {
@@ -70,6 +71,10 @@ fn chains_of_any_length_take_no_stack() {
             ("text", "|trim"),
             ("user", "['a']"),
             ("'a'", "[0]"),
+            ("user", ".get('a',1)"),
+            ("user", ".has('a')"),
+            ("nothing", "|default(null)"),
+            ("user", ".trim().get('a',1)"),
         ];
         for (first, link) in links {
             let count = (SOURCE_BYTES_MAX - first.len()) / link.len();

@@ -87,6 +87,8 @@ fn a_default_makes_a_missing_reference_fine() {
         ("user.langs.has(1)", json!(true)),
         ("has([1], 4)", json!(false)),
     ]);
+    assert!(strict("user.get('nmae', {}).first").is_err());
+    assert!(strict("(missing ?? user).nmae").is_err());
     assert_eq!(strict("missing || other").unwrap_err().message(), {
         strict("other").unwrap_err().message()
     });

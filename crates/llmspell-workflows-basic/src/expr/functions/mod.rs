@@ -44,7 +44,7 @@ pub(super) struct Function {
 pub(super) enum Run {
     /// On its arguments.
     Call(Body),
-    /// As the operator `??`.
+    /// As a default: `x | default(y)` is `x ?? y`.
     Coalesce,
     /// As a key: `x.get('k')` is `x['k']`.
     Get,

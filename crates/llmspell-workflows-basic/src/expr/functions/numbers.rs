@@ -165,10 +165,14 @@ fn extreme<'e, 's>(
     wanted: Ordering,
 ) -> Result<Held<'e, 's>, Fault> {
     let values: Vec<&Value> = match a.value(0) {
-        Value::Array(items) if a.get(1).is_none() => items.iter().collect(),
+        Value::Array(items) if a.get(1).is_none() => {
+            budget.items(items.len())?;
+            items.iter().collect()
+        }
         _ => a.iter().collect(),
     };
-    budget.items(values.len())?;
+    let texts = values.iter().filter_map(|value| value.as_str());
+    budget.text(texts.map(str::len).sum())?;
     let mut best: Option<&Value> = None;
     for value in values {
         let order = compare(value, best.unwrap_or(value))
