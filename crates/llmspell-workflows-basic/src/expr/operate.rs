@@ -193,8 +193,14 @@ impl Arithmetic {
             Self::Add => "adds two numbers or joins texts",
             _ => "needs two numbers",
         };
+        let help = match self {
+            Self::Subtract if left.is_null() || right.is_null() => {
+                "; a name with a hyphen is written ['like-this']"
+            }
+            _ => "",
+        };
         Err(Fault::Type(format!(
-            "`{}` {needs}, not {} and {}",
+            "`{}` {needs}, not {} and {}{help}",
             self.sign(),
             described(&left),
             described(right)

@@ -295,12 +295,30 @@ fn errors_say_what_is_wrong_and_where() {
 fn an_error_shows_its_expression() {
     assert_eq!(
         failure("user.nmae + 1").to_string(),
-        "`user.nmae` is not known; did you mean `name`?; available: name, handle, none in `user.nmae + 1`"
+        "`user.nmae` is not known; did you mean `name`?; available: name, handle, none (in `user.nmae + 1`)"
     );
     assert_eq!(
         failure("1 / 0").to_string(),
-        "a division by zero in `1 / 0`"
+        "a division by zero (in `1 / 0`)"
     );
+}
+
+#[test]
+fn a_name_with_a_hyphen_is_explained_in_a_condition_too() {
+    let expression = Expr::parse("steps.fetch-data.output == 1").unwrap();
+    let error = expression.test(&scope()).unwrap_err();
+    assert_eq!(
+        error.message(),
+        "`-` needs two numbers, not null and null; a name with a hyphen is written ['like-this']"
+    );
+}
+
+#[test]
+fn a_long_expression_is_shortened_in_messages() {
+    let source = format!("1 / 0 + len('{}')", "é".repeat(1000));
+    let shown = failure(&source).to_string();
+    assert!(shown.ends_with("é…`)"), "{shown}");
+    assert!(shown.chars().count() < 300, "{shown}");
 }
 
 #[test]

@@ -91,15 +91,15 @@ fn an_error_names_the_text() {
     let table = [
         (
             json!({"in": {"a/b~": ["", "x {{ usr.name }}"]}}),
-            "`usr` is not known; did you mean `user`?; available: user, big, blank, box, empty, f, index, key and 11 more in `usr.name` at /in/a~1b~0/1",
+            "`usr` is not known; did you mean `user`?; available: user, big, blank, box, empty, f, index, key and 11 more (in `usr.name` at /in/a~1b~0/1)",
         ),
         (
             json!("{{ n > text }}"),
-            "`>` compares two numbers or two texts, not a number with a text in `n > text`",
+            "`>` compares two numbers or two texts, not a number with a text (in `n > text`)",
         ),
         (
             json!("{{ user.nmae }}!"),
-            "`user.nmae` is not known; did you mean `name`?; available: name, address, langs, none in `user.nmae`",
+            "`user.nmae` is not known; did you mean `name`?; available: name, address, langs, none (in `user.nmae`)",
         ),
     ];
     for (source, message) in table {
