@@ -22,6 +22,11 @@ impl ParseError {
         Self { message: message.into(), span, help: None }
     }
 
+    /// The stable code, the same in every release.
+    pub fn code(&self) -> &'static str {
+        "expression_syntax"
+    }
+
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -39,13 +44,18 @@ pub struct Place {
     pub pointer: Option<String>,
 }
 
+/// Characters of an expression that a message shows.
+const EXPRESSION_CHARS_SHOWN_MAX: usize = 200;
+
 impl Place {
     fn context(&self) -> String {
+        let mut shown: String = self.expression.chars().take(EXPRESSION_CHARS_SHOWN_MAX).collect();
+        if shown.len() < self.expression.len() {
+            shown.push('…');
+        }
         match &self.pointer {
-            Some(pointer) if !pointer.is_empty() => {
-                format!("in `{}` at {pointer}", self.expression)
-            }
-            _ => format!("in `{}`", self.expression),
+            Some(pointer) if !pointer.is_empty() => format!("(in `{shown}` at {pointer})"),
+            _ => format!("(in `{shown}`)"),
         }
     }
 }
@@ -172,7 +182,6 @@ fn unresolved(reference: &str, available: &[String], help: Option<&str>) -> Stri
         message.push_str(help);
     }
     if available.is_empty() {
-        message.push_str("; nothing is available there");
         return message;
     }
     message.push_str("; available: ");

@@ -12,7 +12,7 @@ use super::held::{Held, as_key, is_true};
 use super::limits::Budget;
 use super::number::Num;
 use super::scope::{Scope, Segment};
-use super::tree::{Access, AccessStep, Arithmetic, Call, KeyNode, Keys, Logical, Lookup, Node, Unary};
+use super::tree::{Access, Arithmetic, Call, KeyNode, Keys, Logical, Lookup, Node, StepKind, Unary};
 use super::unresolved;
 
 /// Boxed, because a result is returned for every part of a tree and failures are rare.
@@ -141,7 +141,7 @@ impl<'e, 's> Evaluation<'e, 's> {
         let result = match call.function.run {
             Run::Call(body) => body(&mut arguments, &mut self.budget),
             Run::Has => Ok(arguments.has().into()),
-            Run::Coalesce | Run::Get => unreachable!("the parser makes keys and `??` of these"),
+            Run::Coalesce | Run::Get => unreachable!("the parser makes keys and defaults of these"),
         };
         result.map_err(|fault| self.failure(fault, &call.span))
     }
@@ -223,14 +223,16 @@ impl<'e, 's> Evaluation<'e, 's> {
     fn access(&mut self, access: &'e Access) -> Result<Held<'e, 's>, Failure> {
         let mut value = self.value(&access.base)?;
         for step in &access.steps {
-            value = match step {
-                AccessStep::Call(_) if access.optional && value.is_null() => Held::NULL,
-                AccessStep::Call(call) => {
+            value = match &step.kind {
+                StepKind::Default(defaults) if value.is_null() => self.logical(Logical::Coalesce, defaults)?,
+                StepKind::Default(_) => value,
+                StepKind::Call(_) if step.optional && value.is_null() => Held::NULL,
+                StepKind::Call(call) => {
                     self.budget.operation().map_err(|fault| self.failure(fault, &call.span))?;
                     self.call(Some(value), call)?
                 }
-                AccessStep::Key(key, span) => {
-                    let required = self.strict && !access.optional;
+                StepKind::Key(key, span) => {
+                    let required = self.strict && !step.optional;
                     self.member(value, key, span, required)?
                 }
             };

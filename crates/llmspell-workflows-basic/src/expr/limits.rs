@@ -73,7 +73,7 @@ impl Budget {
                 self.work_left = left;
                 Ok(())
             }
-            None => Err(Fault::Limit(format!("takes more than {OPERATIONS_MAX} operations"))),
+            None => Err(Fault::Limit(format!("the expression takes more than {OPERATIONS_MAX} operations"))),
         }
     }
 
@@ -85,7 +85,9 @@ impl Budget {
                 self.bytes_left = left;
                 Ok(())
             }
-            None => Err(Fault::Limit(format!("makes more than {} bytes of text and lists", self.bytes_max))),
+            None => {
+                Err(Fault::Limit(format!("more than {} bytes of text, lists and objects are made", self.bytes_max)))
+            }
         }
     }
 
@@ -125,5 +127,5 @@ impl Budget {
 pub(super) fn descend(depth_left: usize) -> Result<usize, Fault> {
     depth_left
         .checked_sub(1)
-        .ok_or_else(|| Fault::Limit(format!("meets a value that is nested more than {VALUE_DEPTH_MAX} levels deep")))
+        .ok_or_else(|| Fault::Limit(format!("a value is nested more than {VALUE_DEPTH_MAX} levels deep")))
 }

@@ -32,6 +32,7 @@ mod expression;
 mod functions;
 mod held;
 pub mod limits;
+mod literal;
 mod nearest;
 mod number;
 mod operand;

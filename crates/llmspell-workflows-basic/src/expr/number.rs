@@ -15,7 +15,7 @@ pub(super) enum Num {
 }
 
 /// From here on not every whole number is a float.
-const FLOAT_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+pub(super) const FLOAT_WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 impl From<&Number> for Num {
     fn from(number: &Number) -> Self {

@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
 use super::error::ParseError;
 use super::functions::{self, Function, Run};
+use super::literal::array;
 use super::parse::Parser;
 use super::refused;
 use super::scope::Segment;
 use super::token::Kind;
-use super::tree::{Access, AccessStep, Call, KeyNode, Keys, Logical, Lookup, Node, Span, Unary};
+use super::tree::{Access, AccessStep, Call, KeyNode, Keys, Lookup, Node, Span, StepKind};
 use super::{Key, Reference};
 
 impl Parser<'_> {
@@ -95,17 +96,11 @@ impl Parser<'_> {
         let mut arguments = self.arguments()?;
         let span = span.start..self.end();
         function.check_count(arguments.len(), &span)?;
-        if arguments.is_empty() {
-            return Ok(Node::Call(Call { function, arguments, span }));
+        if arguments.is_empty() || matches!(function.run, Run::Call(_)) {
+            return Ok(Node::Call(Box::new(Call { function, arguments, span })));
         }
         let first = arguments.remove(0);
-        Ok(match function.run {
-            Run::Call(_) => {
-                arguments.insert(0, first);
-                Node::Call(Call { function, arguments, span })
-            }
-            Run::Coalesce | Run::Get | Run::Has => self.apply(function, first, arguments, span),
-        })
+        Ok(self.apply(function, first, arguments, span))
     }
 
     fn apply(&mut self, function: &'static Function, mut node: Node, mut arguments: Vec<Node>, span: Span) -> Node {
@@ -131,19 +126,19 @@ impl Parser<'_> {
             }
             Run::Has | Run::Call(_) => {
                 let call = Call { function, arguments, span };
-                with_step(node, AccessStep::Call(call))
+                with_step(node, StepKind::Call(call))
             }
         }
     }
 
-    fn coalesce(&mut self, first: Node, rest: Vec<Node>) -> Node {
-        let mut operands = vec![first];
-        operands.extend(rest);
-        let tolerated = operands.len().saturating_sub(1).max(1);
-        for operand in &mut operands[..tolerated] {
-            operand.tolerate(&mut self.references);
+    /// The value, or the first of the defaults that is not null.
+    fn coalesce(&mut self, mut node: Node, mut defaults: Vec<Node>) -> Node {
+        node.tolerate(&mut self.references);
+        let last = defaults.len().saturating_sub(1);
+        for default in &mut defaults[..last] {
+            default.tolerate(&mut self.references);
         }
-        Node::Logical { operator: Logical::Coalesce, operands }
+        with_step(node, StepKind::Default(defaults))
     }
 
     fn with_key(&mut self, node: Node, key: KeyNode, span: Span) -> Node {
@@ -152,7 +147,7 @@ impl Parser<'_> {
                 lookup.push(key, span.end, &mut self.references);
                 Node::Lookup(lookup)
             }
-            other => with_step(other, AccessStep::Key(key, span)),
+            other => with_step(other, StepKind::Key(key, span)),
         }
     }
 
@@ -231,39 +226,13 @@ impl Parser<'_> {
         }
         let reference = self.references.len();
         self.references.push(Reference { name: name.clone(), keys: Vec::new(), span: span.clone(), optional: false });
-        Ok(Node::Lookup(Lookup { name: name.into(), keys: Keys::Static(Vec::new()), span, optional: false, reference }))
-    }
-
-    fn object(&mut self) -> Result<Node, ParseError> {
-        let start = self.expect("{")?.start;
-        let mut fields: Vec<(String, Node)> = Vec::new();
-        let mut names = std::collections::HashSet::new();
-        while self.take("}").is_none() {
-            let span = self.peek().span.clone();
-            let name = match self.peek().kind.clone() {
-                Kind::Name => self.word().to_owned(),
-                Kind::Text(text) => text,
-                Kind::Sign("[") => {
-                    return Err(ParseError::new("the name of a field cannot be computed", span).help("write the name"));
-                }
-                _ => return Err(self.unexpected("the name of a field")),
-            };
-            self.next();
-            if matches!(self.peek().kind, Kind::Sign("," | "}")) {
-                let message = format!("the field `{name}` has no value");
-                return Err(ParseError::new(message, span).help(format!("write {name}: {name}")));
-            }
-            self.expect(":")?;
-            if !names.insert(name.clone()) {
-                return Err(ParseError::new(format!("the field `{name}` is given twice"), span));
-            }
-            fields.push((name, self.expression()?));
-            if self.take(",").is_none() {
-                self.expect("}")?;
-                break;
-            }
-        }
-        Ok(object(fields, start..self.end()))
+        Ok(Node::Lookup(Box::new(Lookup {
+            name: name.into(),
+            keys: Keys::Static(Vec::new()),
+            span,
+            optional: false,
+            reference,
+        })))
     }
 }
 
@@ -285,44 +254,14 @@ fn reserved(name: &str, is_call: bool, span: &Span) -> Option<ParseError> {
     Some(ParseError::new(format!("`{name}` is not a value"), span.clone()).help(help))
 }
 
-fn with_step(node: Node, step: AccessStep) -> Node {
+fn with_step(node: Node, kind: StepKind) -> Node {
+    let step = AccessStep { kind, optional: false };
     match node {
         Node::Access(mut access) => {
             access.steps.push(step);
             Node::Access(access)
         }
-        other => Node::Access(Access { base: Box::new(other), steps: vec![step], optional: false }),
-    }
-}
-
-/// A list; one that is all written out is made once, here.
-fn array(items: Vec<Node>, span: Span) -> Node {
-    let literal: Option<Vec<_>> = items.iter().map(|item| item.literal().cloned()).collect();
-    match literal {
-        Some(values) => Node::Literal(Value::Array(values)),
-        None => Node::Array(items, span),
-    }
-}
-
-/// An object; one that is all written out is made once, here.
-fn object(fields: Vec<(String, Node)>, span: Span) -> Node {
-    let literal: Option<Map<_, _>> =
-        fields.iter().map(|(name, field)| Some((name.clone(), field.literal()?.clone()))).collect();
-    match literal {
-        Some(values) => Node::Literal(Value::Object(values)),
-        None => Node::Object(fields, span),
-    }
-}
-
-impl Node {
-    /// A sign before a value; a negative number is written out.
-    pub(super) fn unary(operator: Unary, operand: Node, span: Span) -> Self {
-        if let (Unary::Minus, Self::Literal(Value::Number(number))) = (operator, &operand)
-            && let Some(negative) = number.as_i64().and_then(i64::checked_neg)
-        {
-            return Self::Literal(Value::Number(Number::from(negative)));
-        }
-        Self::Unary { operator, operand: Box::new(operand), span }
+        other => Node::Access(Box::new(Access { base: other, steps: vec![step] })),
     }
 }
 

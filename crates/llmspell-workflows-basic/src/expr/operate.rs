@@ -12,7 +12,7 @@ use super::tree::{Arithmetic, Comparison};
 
 impl Comparison {
     pub(super) fn apply(self, left: &Value, right: &Value, budget: &mut Budget) -> Result<bool, Fault> {
-        let order = |left, right| order(self, left, right);
+        let mut order = |left, right| order(self, left, right, budget);
         Ok(match self {
             Self::Equal => equal(left, right, budget)?,
             Self::NotEqual => !equal(left, right, budget)?,
@@ -94,7 +94,10 @@ fn equal_fields(
     Ok(true)
 }
 
-fn order(comparison: Comparison, left: &Value, right: &Value) -> Result<Ordering, Fault> {
+fn order(comparison: Comparison, left: &Value, right: &Value, budget: &mut Budget) -> Result<Ordering, Fault> {
+    if let (Value::String(left), Value::String(right)) = (left, right) {
+        budget.text(left.len().min(right.len()))?;
+    }
     compare(left, right).ok_or_else(|| {
         Fault::Type(format!(
             "`{}` compares two numbers or two texts, not {} with {}",
@@ -105,7 +108,7 @@ fn order(comparison: Comparison, left: &Value, right: &Value) -> Result<Ordering
     })
 }
 
-/// The order of two numbers or two texts.
+/// The order of two numbers or two texts; whoever asks has paid for looking at them.
 pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => Num::from(left).compare(Num::from(right)),
@@ -166,7 +169,11 @@ impl Arithmetic {
             Self::Add => "adds two numbers or joins texts",
             _ => "needs two numbers",
         };
-        Err(Fault::Type(format!("`{}` {needs}, not {} and {}", self.sign(), described(&left), described(right))))
+        let help = match self {
+            Self::Subtract if left.is_null() || right.is_null() => "; a name with a hyphen is written ['like-this']",
+            _ => "",
+        };
+        Err(Fault::Type(format!("`{}` {needs}, not {} and {}{help}", self.sign(), described(&left), described(right))))
     }
 }
 
@@ -190,9 +197,10 @@ fn join<'e, 's>(left: Held<'e, 's>, right: &Value, budget: &mut Budget) -> Resul
 fn scalar_text(value: &Value) -> Result<std::borrow::Cow<'_, str>, Fault> {
     match value {
         Value::String(text) => Ok(text.into()),
-        Value::Array(_) | Value::Object(_) => {
-            Err(Fault::Type(format!("`+` joins no {}; write json(x) for its text", super::held::kind(value))))
-        }
+        Value::Array(_) | Value::Object(_) => Err(Fault::Type(format!(
+            "`+` joins texts, not {} with a text; write json(x) for its text",
+            described(value)
+        ))),
         scalar => Ok(scalar.to_string().into()),
     }
 }

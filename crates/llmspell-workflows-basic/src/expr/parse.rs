@@ -32,6 +32,17 @@ pub(super) struct Parser<'a> {
     pub(super) references: Vec<Reference>,
 }
 
+/// How much an operator of two operands binds, the most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Product,
+    Sum,
+    Relation,
+    Equality,
+    Conjunction,
+    Alternative,
+}
+
 impl Parser<'_> {
     /// An expression within another one.
     pub(super) fn expression(&mut self) -> Result<Node, ParseError> {
@@ -58,7 +69,7 @@ impl Parser<'_> {
     }
 
     fn conditional(&mut self) -> Result<Node, ParseError> {
-        let condition = self.alternatives()?;
+        let condition = self.binary(Level::Alternative)?;
         if self.take("?").is_none() {
             return Ok(condition);
         }
@@ -68,23 +79,53 @@ impl Parser<'_> {
         Ok(Node::Conditional(Box::new([condition, then, otherwise])))
     }
 
+    /// Operators that bind at least as much as `level`.
+    ///
+    /// The first operand is handed from level to level instead of each calling the next one, so that
+    /// nested parentheses take little stack.
+    fn binary(&mut self, level: Level) -> Result<Node, ParseError> {
+        let is_signed = self.peek().kind == Kind::Sign("!");
+        let mut node = match level {
+            Level::Conjunction | Level::Alternative if self.is_word(&["not", "NOT"]) => self.negation()?,
+            _ => self.unary()?,
+        };
+        if level >= Level::Product {
+            node = self.arithmetic(node, Self::unary, Arithmetic::product)?;
+        }
+        if level >= Level::Sum {
+            let operand = |parser: &mut Self| parser.binary(Level::Product);
+            node = self.arithmetic(node, operand, Arithmetic::sum)?;
+        }
+        if level >= Level::Relation {
+            node = self.comparison(node, is_signed, Level::Sum, Self::relation)?;
+        }
+        if level >= Level::Equality {
+            node = self.comparison(node, is_signed, Level::Relation, Self::equality)?;
+        }
+        if level >= Level::Conjunction {
+            node = self.conjunction(node)?;
+        }
+        if level >= Level::Alternative {
+            node = self.alternatives(node)?;
+        }
+        Ok(node)
+    }
+
     /// `||` and `??`.
-    fn alternatives(&mut self) -> Result<Node, ParseError> {
-        let first = self.conjunction()?;
+    fn alternatives(&mut self, first: Node) -> Result<Node, ParseError> {
+        let Some(operator) = self.alternative() else {
+            return Ok(first);
+        };
         let mut operands = vec![first];
-        let mut used = None;
-        while let Some(operator) = self.alternative() {
+        while let Some(next) = self.alternative() {
             let span = self.next().span.clone();
-            if *used.get_or_insert(operator) != operator {
+            if next != operator {
                 return Err(
                     ParseError::new("`??` and `||` stand side by side", span).help("put one of them in parentheses")
                 );
             }
-            operands.push(self.conjunction()?);
+            operands.push(self.binary(Level::Conjunction)?);
         }
-        let Some(operator) = used else {
-            return Ok(only(operands));
-        };
         let last = operands.len() - 1;
         for operand in &mut operands[..last] {
             operand.tolerate(&mut self.references);
@@ -101,13 +142,17 @@ impl Parser<'_> {
         }
     }
 
-    fn conjunction(&mut self) -> Result<Node, ParseError> {
-        let mut operands = vec![self.negation()?];
-        while self.take("&&").is_some() || self.take_word(&["and", "AND"]) {
-            operands.push(self.negation()?);
+    fn conjunction(&mut self, first: Node) -> Result<Node, ParseError> {
+        let mut operands = vec![first];
+        while self.peek().kind == Kind::Sign("&&") || self.is_word(&["and", "AND"]) {
+            self.next();
+            operands.push(match self.is_word(&["not", "NOT"]) {
+                true => self.negation()?,
+                false => self.binary(Level::Equality)?,
+            });
         }
         if operands.len() == 1 {
-            return Ok(only(operands));
+            return Ok(operands.remove(0));
         }
         let operator = Logical::And;
         Ok(Node::Logical { operator, operands })
@@ -115,45 +160,37 @@ impl Parser<'_> {
 
     /// The word `not`, which unlike `!` negates a whole comparison.
     fn negation(&mut self) -> Result<Node, ParseError> {
-        let start = self.peek().span.start;
-        if !self.take_word(&["not", "NOT"]) {
-            return self.equality();
-        }
-        let operand = Box::new(self.nested(Self::negation)?);
-        Ok(Node::Unary { operator: Unary::Not, operand, span: start..self.end() })
-    }
-
-    fn equality(&mut self) -> Result<Node, ParseError> {
-        self.comparison(Self::relation, Self::equality_operator)
-    }
-
-    fn relation(&mut self) -> Result<Node, ParseError> {
-        self.comparison(Self::sum, Self::relation_operator)
+        let start = self.next().span.start;
+        let operand = self.nested(|parser| match parser.is_word(&["not", "NOT"]) {
+            true => parser.negation(),
+            false => parser.binary(Level::Equality),
+        })?;
+        Ok(Node::Unary { operator: Unary::Not, operand: Box::new(operand), span: start..self.end() })
     }
 
     fn comparison(
         &mut self,
-        operand: fn(&mut Self) -> Result<Node, ParseError>,
+        left: Node,
+        is_signed: bool,
+        operand: Level,
         operator: fn(&mut Self) -> Option<(Comparison, Span)>,
     ) -> Result<Node, ParseError> {
-        let negated = self.peek().kind == Kind::Sign("!");
-        let left = operand(self)?;
         let Some((comparison, span)) = operator(self) else {
             return Ok(left);
         };
-        if negated && comparison.is_membership() && matches!(left, Node::Unary { .. }) {
+        if is_signed && comparison.is_membership() && matches!(left, Node::Unary { .. }) {
             return Err(
                 ParseError::new("`!` negates only the value after it", span).help("write !(a in b), or a not in b")
             );
         }
-        let right = operand(self)?;
+        let right = self.binary(operand)?;
         if let Some((_, span)) = operator(self) {
             return Err(ParseError::new("comparisons do not chain", span).help("write a < b && b < c"));
         }
         Ok(Node::Compare { operator: comparison, sides: Box::new((left, right)), span })
     }
 
-    fn equality_operator(&mut self) -> Option<(Comparison, Span)> {
+    fn equality(&mut self) -> Option<(Comparison, Span)> {
         let comparison = match self.peek().kind {
             Kind::Sign("==" | "===") => Comparison::Equal,
             Kind::Sign("!=" | "!==") => Comparison::NotEqual,
@@ -162,7 +199,7 @@ impl Parser<'_> {
         Some((comparison, self.next().span.clone()))
     }
 
-    fn relation_operator(&mut self) -> Option<(Comparison, Span)> {
+    fn relation(&mut self) -> Option<(Comparison, Span)> {
         let comparison = match self.peek().kind {
             Kind::Sign("<") => Comparison::Less,
             Kind::Sign("<=") => Comparison::LessOrEqual,
@@ -184,29 +221,12 @@ impl Parser<'_> {
         Some((comparison, span))
     }
 
-    fn sum(&mut self) -> Result<Node, ParseError> {
-        self.arithmetic(Self::product, |sign| match sign {
-            "+" => Some(Arithmetic::Add),
-            "-" => Some(Arithmetic::Subtract),
-            _ => None,
-        })
-    }
-
-    fn product(&mut self) -> Result<Node, ParseError> {
-        self.arithmetic(Self::unary, |sign| match sign {
-            "*" => Some(Arithmetic::Multiply),
-            "/" => Some(Arithmetic::Divide),
-            "%" => Some(Arithmetic::Remainder),
-            _ => None,
-        })
-    }
-
     fn arithmetic(
         &mut self,
-        operand: fn(&mut Self) -> Result<Node, ParseError>,
+        first: Node,
+        operand: impl Fn(&mut Self) -> Result<Node, ParseError>,
         operator: fn(&str) -> Option<Arithmetic>,
     ) -> Result<Node, ParseError> {
-        let first = operand(self)?;
         let mut rest = Vec::new();
         while let Kind::Sign(sign) = self.peek().kind
             && let Some(arithmetic) = operator(sign)
@@ -257,12 +277,8 @@ impl Parser<'_> {
         }
     }
 
-    fn take_word(&mut self, words: &[&str]) -> bool {
-        let found = self.peek().kind == Kind::Name && words.contains(&self.word());
-        if found {
-            self.next();
-        }
-        found
+    fn is_word(&self, words: &[&str]) -> bool {
+        self.peek().kind == Kind::Name && words.contains(&self.word())
     }
 
     pub(super) fn expect(&mut self, sign: &str) -> Result<Span, ParseError> {
@@ -286,6 +302,10 @@ impl Parser<'_> {
         last.map_or(0, |token| token.span.end)
     }
 
+    fn follows_dollar(&self) -> bool {
+        self.source[..self.peek().span.start].ends_with('$')
+    }
+
     /// The error that says what stands where something else is wanted.
     pub(super) fn unexpected(&self, wanted: &str) -> ParseError {
         let token = self.peek();
@@ -296,12 +316,14 @@ impl Parser<'_> {
                 return ParseError::new(format!("the expression ends before {wanted}"), span);
             }
             Kind::Name | Kind::Text(_) | Kind::Number(_) => {
-                let before =
-                    before.filter(|token| token.kind == Kind::Name).map(|token| &self.source[token.span.clone()]);
+                let before = before
+                    .filter(|token| token.kind == Kind::Name)
+                    .map(|token| (&self.source[token.span.clone()], token.span.clone()));
                 if let Some(error) = refused::word(before, self.word(), span.clone()) {
                     return error;
                 }
             }
+            Kind::Sign("{") if self.follows_dollar() => return refused::braces(span),
             Kind::Sign(_) => {}
         }
         let error = ParseError::new(format!("`{}` stands before {wanted}", self.word()), span);
@@ -321,6 +343,21 @@ impl Comparison {
     }
 }
 
-fn only(mut operands: Vec<Node>) -> Node {
-    operands.pop().expect("a chain starts with an operand")
+impl Arithmetic {
+    fn sum(sign: &str) -> Option<Self> {
+        match sign {
+            "+" => Some(Self::Add),
+            "-" => Some(Self::Subtract),
+            _ => None,
+        }
+    }
+
+    fn product(sign: &str) -> Option<Self> {
+        match sign {
+            "*" => Some(Self::Multiply),
+            "/" => Some(Self::Divide),
+            "%" => Some(Self::Remainder),
+            _ => None,
+        }
+    }
 }

@@ -106,13 +106,20 @@ const INFIXES: &[(&str, &str)] = &[
 
 /// The error for a word that stands where an operator is expected, after the word `before` if that
 /// is one.
-pub(super) fn word(before: Option<&str>, word: &str, span: Range<usize>) -> Option<ParseError> {
-    let prefix = PREFIXES.iter().find(|(name, ..)| Some(*name) == before);
-    if let Some((_, message, help)) = prefix {
+pub(super) fn word(before: Option<(&str, Range<usize>)>, word: &str, span: Range<usize>) -> Option<ParseError> {
+    if let Some((before, span)) = before
+        && let Some((_, message, help)) = PREFIXES.iter().find(|(name, ..)| *name == before)
+    {
         return Some(ParseError::new(*message, span).help(*help));
     }
     let (_, help) = INFIXES.iter().find(|(name, _)| *name == word)?;
     Some(ParseError::new(format!("`{word}` is not an operator"), span).help(*help))
+}
+
+/// The error for a template's braces within an expression.
+pub(super) fn braces(span: Range<usize>) -> ParseError {
+    ParseError::new("a template's braces stand within an expression", span)
+        .help("write the expression alone: a == 1, not {{ a }} == 1")
 }
 
 /// What JavaScript's global objects offer, and the function that does it here.

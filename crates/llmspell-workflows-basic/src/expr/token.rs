@@ -62,7 +62,7 @@ fn token(source: &str, start: usize, first: char) -> Result<(Kind, usize), Parse
         return Ok((Kind::Sign(sign), start + sign.len()));
     }
     Err(ParseError::new(
-        format!("`{}` means nothing in an expression", first.escape_default()),
+        format!("`{}` means nothing in an expression", first.escape_debug()),
         start..start + first.len_utf8(),
     ))
 }

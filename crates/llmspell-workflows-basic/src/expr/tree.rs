@@ -16,13 +16,13 @@ pub(super) type Span = Range<usize>;
 #[derive(Debug)]
 pub(super) enum Node {
     Literal(Value),
-    Lookup(Lookup),
+    Lookup(Box<Lookup>),
     /// Whether a lookup finds something: `a.b.has('c')`.
-    Exists(Lookup),
-    Access(Access),
+    Exists(Box<Lookup>),
+    Access(Box<Access>),
     Array(Vec<Node>, Span),
     Object(Vec<(String, Node)>, Span),
-    Call(Call),
+    Call(Box<Call>),
     Unary {
         operator: Unary,
         operand: Box<Node>,
@@ -69,19 +69,27 @@ pub(super) enum KeyNode {
     Computed(Node, Span),
 }
 
-/// Keys and method calls on a value that is not, or no longer, a plain reference.
+/// Keys, calls and defaults on a value that is not, or no longer, a plain reference.
 #[derive(Debug)]
 pub(super) struct Access {
-    pub(super) base: Box<Node>,
+    pub(super) base: Node,
     pub(super) steps: Vec<AccessStep>,
+}
+
+#[derive(Debug)]
+pub(super) struct AccessStep {
+    pub(super) kind: StepKind,
+    /// Whether it gives null on null, and null where nothing is found, even in strict evaluation.
     pub(super) optional: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum AccessStep {
+pub(super) enum StepKind {
     Key(KeyNode, Span),
     /// A method or a filter: the value so far is the first argument.
     Call(Call),
+    /// The first of these that is not null, if the value so far is.
+    Default(Vec<Node>),
 }
 
 #[derive(Debug)]
@@ -134,7 +142,9 @@ impl Node {
         match self {
             Self::Lookup(lookup) | Self::Exists(lookup) => lookup.tolerate(references),
             Self::Access(access) => {
-                access.optional = true;
+                for step in &mut access.steps {
+                    step.optional = true;
+                }
                 access.base.tolerate(references);
             }
             Self::Logical { operands, .. } => {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{EvalError, Place};
 use super::evaluate::{Evaluation, Failure};
+use super::functions;
 use super::held::described;
 use super::nearest::nearest;
 use super::scope::Segment;
@@ -13,6 +14,8 @@ use super::tree::Lookup;
 
 /// Names kept in an error: messages list fewer, and a context may have many thousands.
 const AVAILABLE_MAX: usize = 100;
+/// Characters of a computed key that are shown.
+const NAME_CHARS_MAX: usize = 100;
 
 /// The scope does not know the name, or the name with its first keys.
 pub(super) fn name(evaluation: &Evaluation<'_, '_>, lookup: &Lookup, keys: &[Segment<'_>]) -> Failure {
@@ -37,15 +40,17 @@ pub(super) fn key(
     parent: &Value,
 ) -> Failure {
     let reference = written(&lookup.name, &keys[..=known]);
-    let help = parent_help(&written(&lookup.name, &keys[..known]), parent).or_else(|| hyphen(evaluation, &lookup.span));
     let asked = keys[known].name().unwrap_or_default();
+    let parent_name = format!("`{}`", written(&lookup.name, &keys[..known]));
+    let help =
+        uncalled(asked).or_else(|| parent_help(&parent_name, parent)).or_else(|| hyphen(evaluation, &lookup.span));
     failure(evaluation, &lookup.span, reference, asked, fields(parent), help)
 }
 
 /// A value that was computed does not have the key written at `span`.
 pub(super) fn member(evaluation: &Evaluation<'_, '_>, span: &Range<usize>, parent: &Value) -> Failure {
     let written = evaluation.parsed.source[span.clone()].to_owned();
-    let help = parent_help("the value", parent);
+    let help = uncalled(&written).or_else(|| parent_help("the value", parent));
     failure(evaluation, span, written.clone(), &written, fields(parent), help)
 }
 
@@ -80,13 +85,20 @@ fn fields(parent: &Value) -> Vec<String> {
 /// Why a value that is no object has no such key.
 fn parent_help(parent: &str, value: &Value) -> Option<String> {
     match value {
+        Value::Object(fields) if fields.is_empty() => Some(format!("{parent} has no fields")),
         Value::Object(_) => None,
         Value::Array(items) => Some(match items.len() {
-            1 => format!("`{parent}` is a list of 1 element"),
-            length => format!("`{parent}` is a list of {length} elements"),
+            1 => format!("{parent} is a list of 1 element"),
+            length => format!("{parent} is a list of {length} elements"),
         }),
-        other => Some(format!("`{parent}` is {}", described(other))),
+        other => Some(format!("{parent} is {}", described(other))),
     }
+}
+
+/// A function after a dot that is not called.
+fn uncalled(key: &str) -> Option<String> {
+    let name = key.trim_start_matches(['?', '.']);
+    functions::exists(name).then(|| format!("to call the function, write {name}()"))
 }
 
 /// A name with a hyphen reads as a subtraction.
@@ -109,7 +121,10 @@ fn written(name: &str, keys: &[Segment<'_>]) -> String {
                 text.push('.');
                 text.push_str(name);
             }
-            Segment::Name(name) => text.push_str(&format!("['{}']", name.escape_default())),
+            Segment::Name(name) => {
+                let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+                text.push_str(&format!("['{}']", shown.escape_debug()));
+            }
             Segment::Index(index) => text.push_str(&format!("[{index}]")),
         }
     }
@@ -117,7 +132,7 @@ fn written(name: &str, keys: &[Segment<'_>]) -> String {
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty()
+    (1..=NAME_CHARS_MAX).contains(&name.len())
         && !name.starts_with(|c: char| c.is_numeric())
         && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
 }

@@ -243,12 +243,16 @@ fn reverse<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Hel
 
 fn sort<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
     let items = a.list(0)?;
+    budget.items(items.len())?;
     let is_uniform = items.iter().all(Value::is_number) || items.iter().all(Value::is_string);
     if !is_uniform {
         return Err(Fault::Type("`sort` orders only numbers or only texts".to_owned()));
     }
-    let comparisons = items.len().saturating_mul(items.len().max(1).ilog2() as usize);
-    budget.items(comparisons)?;
+    // Each element is looked at about as often as the list can be halved.
+    let rounds = items.len().max(1).ilog2() as usize;
+    budget.items(items.len().saturating_mul(rounds))?;
+    let bytes: usize = items.iter().filter_map(Value::as_str).map(str::len).sum();
+    budget.text(bytes.saturating_mul(rounds))?;
     let mut items = copied(a, budget)?;
     items.sort_by(|left, right| compare(left, right).unwrap_or(Ordering::Equal));
     Ok(items.into())
@@ -269,7 +273,10 @@ fn unique<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held
 
 fn range<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
     let count = a.whole_or(0, 0)?;
-    budget.produce_items(usize::try_from(count).unwrap_or(0))?;
+    let Ok(length) = usize::try_from(count) else {
+        return Err(Fault::Type(format!("`range` counts from 0 up, not to {count}")));
+    };
+    budget.produce_items(length)?;
     Ok((0..count).map(Value::from).collect::<Vec<_>>().into())
 }
 

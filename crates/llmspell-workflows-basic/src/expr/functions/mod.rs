@@ -43,7 +43,7 @@ pub(super) struct Function {
 pub(super) enum Run {
     /// On its arguments.
     Call(Body),
-    /// As the operator `??`.
+    /// As a default: `x | default(y)` is `x ?? y`.
     Coalesce,
     /// As a key: `x.get('k')` is `x['k']`.
     Get,
@@ -82,6 +82,11 @@ pub fn function_docs() -> impl Iterator<Item = FunctionDoc> {
 
 fn all() -> impl Iterator<Item = &'static Function> {
     TABLES.iter().copied().flatten()
+}
+
+/// Whether there is a function of a name.
+pub(super) fn exists(name: &str) -> bool {
+    all().any(|function| function.names.contains(&name))
 }
 
 /// The function of a name.

@@ -8,7 +8,7 @@ use super::{Arguments, Function, Run};
 use crate::expr::error::Fault;
 use crate::expr::held::Held;
 use crate::expr::limits::Budget;
-use crate::expr::number::Num;
+use crate::expr::number::{FLOAT_WHOLE_MAX, Num};
 use crate::expr::operate::compare;
 
 /// Digits after the point, at most: floats have no more that mean anything.
@@ -138,11 +138,14 @@ fn digits(a: &Arguments<'_, '_>) -> Result<u32, Fault> {
     }
 }
 
-/// A float with so many digits; one too large to have any is what it is.
+/// A float with so many digits; one too large to have more is what it is.
 fn rounded(float: f64, digits: u32) -> f64 {
     let scale = 10_f64.powi(digits as i32);
-    let rounded = (float * scale).round() / scale;
-    if rounded.is_finite() { rounded } else { float }
+    let scaled = float * scale;
+    match scaled.abs() < FLOAT_WHOLE_MAX {
+        true => scaled.round() / scale,
+        false => float,
+    }
 }
 
 fn min<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
@@ -160,10 +163,14 @@ fn extreme<'e, 's>(
     wanted: Ordering,
 ) -> Result<Held<'e, 's>, Fault> {
     let values: Vec<&Value> = match a.value(0) {
-        Value::Array(items) if a.get(1).is_none() => items.iter().collect(),
+        Value::Array(items) if a.get(1).is_none() => {
+            budget.items(items.len())?;
+            items.iter().collect()
+        }
         _ => a.iter().collect(),
     };
-    budget.items(values.len())?;
+    let texts = values.iter().filter_map(|value| value.as_str());
+    budget.text(texts.map(str::len).sum())?;
     let mut best: Option<&Value> = None;
     for value in values {
         let order = compare(value, best.unwrap_or(value))

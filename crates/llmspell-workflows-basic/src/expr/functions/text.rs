@@ -84,17 +84,23 @@ fn lower<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<
 }
 
 fn trim<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    let text = a.text(0)?.trim();
+    let text = a.text(0)?;
+    budget.text(text.len())?;
+    let text = text.trim();
     budget.produce(text.len())?;
     Ok(text.into())
 }
 
-fn starts_with<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    Ok(a.text(0)?.starts_with(a.text(1)?).into())
+fn starts_with<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let part = a.text(1)?;
+    budget.text(part.len())?;
+    Ok(a.text(0)?.starts_with(part).into())
 }
 
-fn ends_with<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    Ok(a.text(0)?.ends_with(a.text(1)?).into())
+fn ends_with<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let part = a.text(1)?;
+    budget.text(part.len())?;
+    Ok(a.text(0)?.ends_with(part).into())
 }
 
 fn split<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {

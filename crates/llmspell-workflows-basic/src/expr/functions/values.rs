@@ -148,10 +148,11 @@ fn string<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held
     }
 }
 
-fn bool<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn bool<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
     let Value::String(text) = a.value(0) else {
         return Ok(is_true(a.value(0)).into());
     };
+    budget.text(text.len())?;
     let text = text.trim();
     let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is(&["true", "yes", "on", "1"]) {
