@@ -14,11 +14,8 @@ impl<A: Activity> Activity for Persona<A> {
     async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
         let id = context.path().id().clone();
         let answer = self.0.perform(context).await?;
-        let status = match answer.output.get("status").and_then(Value::as_str) {
-            Some(status @ ("pass" | "fail")) => status,
-            _ => "unknown",
-        };
-        let status = json!(status);
+        let status = answer.output.get("status").and_then(Value::as_str);
+        let status = json!(status.filter(|status| ["pass", "fail"].contains(status)).unwrap_or("unknown"));
         let result = answer.output.clone();
         Ok(answer.with_state(format!("{id}_result"), result).with_state(format!("{id}_status"), status))
     }

@@ -61,12 +61,12 @@ impl SequentialWorkflowBuilder {
     /// Adds a step that calls the tool `tool`.
     #[must_use]
     pub fn add_step(self, id: &str, tool: &str, parameters: Value) -> Self {
-        self.add(Step::tool(id, tool, parameters))
+        self.with_step(Step::tool(id, tool, parameters))
     }
 
     /// Adds any step.
     #[must_use]
-    pub fn add(mut self, step: Step) -> Self {
+    pub fn with_step(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
     }
