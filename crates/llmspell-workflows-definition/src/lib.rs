@@ -4,10 +4,12 @@ mod diagnose;
 mod dialect;
 mod document;
 pub mod limits;
+mod print;
 mod reader;
 mod tree;
 mod types;
 
 pub use diagnose::{Diagnostic, Diagnostics, Positions, Style};
 pub use document::{Document, check, read, read_bytes};
+pub use print::to_yaml;
 pub use types::{CustomType, StepTypes};

@@ -42,14 +42,28 @@ pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
 }
 
 const CONDITION_ALIASES: &[&str] = &["when", "if"];
-const PARAMS: Field = field("params", Shape::Any, "The input of the activity; its texts may hold references.").or(&["with", "config", "parameters"]);
-const PARAM_OBJECT: Field = field("params", Shape::Object, "The same fields, in a mapping of their own.").or(&["with", "config", "parameters"]);
+const PARAMS: Field = field("params", Shape::Any, "The input of the activity; its texts may hold references.").or(&[
+    "with",
+    "config",
+    "parameters",
+]);
+const PARAM_OBJECT: Field =
+    field("params", Shape::Object, "The same fields, in a mapping of their own.").or(&["with", "config", "parameters"]);
 const ENV: Field = field("env", Shape::Env, "Environment variables of the process.");
 const STEPS: Field = field("steps", Shape::StepsById, "The steps, in order.").required();
 
-const MAX_PARALLELISM: Field = field("max_parallelism", Shape::Count(1), "How many run at once.").or(&["max_concurrency"]);
-const ERROR_MODE: Field = field("error_mode", Shape::Word(&["fail_slow", "fail_fast", "best_effort"]), "What a failed branch does to the others.");
-const ON_CONFLICT: Field = field("on_conflict", Shape::OnConflict, "What happens where two branches changed the same part of the state: error, first, last, merge, or the name of a function.");
+const MAX_PARALLELISM: Field =
+    field("max_parallelism", Shape::Count(1), "How many run at once.").or(&["max_concurrency"]);
+const ERROR_MODE: Field = field(
+    "error_mode",
+    Shape::Word(&["fail_slow", "fail_fast", "best_effort"]),
+    "What a failed branch does to the others.",
+);
+const ON_CONFLICT: Field = field(
+    "on_conflict",
+    Shape::OnConflict,
+    "What happens where two branches changed the same part of the state: error, first, last, merge, or the name of a function.",
+);
 
 const fn kind_of(name: &'static str, build: Build, doc: &'static str, fields: &'static [Field]) -> Kind {
     Kind { name, aliases: &[], doc, markers: &[], fields, build }

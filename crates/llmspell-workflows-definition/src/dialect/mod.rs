@@ -6,7 +6,9 @@ mod root;
 mod step;
 
 pub(crate) use kinds::{Build, KINDS, Kind, kind};
-pub(crate) use parts::{BRANCH, CASE, CUSTOM_NAME, INPUT, RANGE, RETRY, STEPS, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR};
+pub(crate) use parts::{
+    BRANCH, CASE, CUSTOM_NAME, INPUT, RANGE, RETRY, STEPS, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR,
+};
 pub(crate) use root::{COMMANDS, ROOT};
 pub(crate) use step::{BODY, COMMON, DEFAULTS, MEMBER};
 

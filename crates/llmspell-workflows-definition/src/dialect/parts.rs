@@ -14,9 +14,8 @@ pub(crate) const RETRY: &[Field] = &[
     field("max_duration", Shape::Duration, "No attempt begins later than this after the first."),
 ];
 
-const STRATEGIES: &[&str] = &[
-    "exponential", "exponential_backoff", "linear", "linear_backoff", "fixed", "fixed_delay", "immediate",
-];
+const STRATEGIES: &[&str] =
+    &["exponential", "exponential_backoff", "linear", "linear_backoff", "fixed", "fixed_delay", "immediate"];
 
 /// A case of a switch.
 pub(crate) const CASE: &[Field] = &[
@@ -26,7 +25,8 @@ pub(crate) const CASE: &[Field] = &[
 
 /// A way on from a step of a route.
 pub(crate) const TRANSITION: &[Field] = &[
-    field("condition", Shape::Expression, "The way is taken where this is true; always where it is not given.").or(&["when", "if"]),
+    field("condition", Shape::Expression, "The way is taken where this is true; always where it is not given.")
+        .or(&["when", "if"]),
     field("target", Shape::Given, "The id of the next step, or `end`.").or(&["next_step", "next"]),
 ];
 
@@ -53,7 +53,8 @@ pub(crate) const INPUT: &[Field] = &[
 ];
 
 /// When a run goes on at all.
-pub(crate) const TRIGGER: &[Field] = &[field("condition", Shape::Expression, "The run ends at once where this is false.").required()];
+pub(crate) const TRIGGER: &[Field] =
+    &[field("condition", Shape::Expression, "The run ends at once where this is false.").required()];
 
 /// How long a run may take.
 pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "How long the whole run may take.")];
@@ -62,7 +63,8 @@ pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "How long t
 pub(crate) const STEPS: &[Field] = &[field("steps", Shape::Steps, "What runs.").required()];
 
 /// A function named where a word of the dialect could stand.
-pub(crate) const CUSTOM_NAME: &[Field] = &[field("custom", Shape::Text, "The name of a registered function.").required()];
+pub(crate) const CUSTOM_NAME: &[Field] =
+    &[field("custom", Shape::Text, "The name of a registered function.").required()];
 
 /// An activity that checks data.
 pub(crate) const VALIDATOR: &[Field] = &[

@@ -8,12 +8,14 @@ pub(crate) const COMMON: &[Field] = &[
     field("dependencies", Shape::Texts, "Steps of the same list that must end first.").or(&["depends_on", "needs"]),
     field("condition", Shape::Expression, "The step is skipped where this is false.").or(&["when", "if"]),
     field("trigger_rule", Shape::Word(RULES), "When it runs, given how its dependencies ended."),
-    field("retries", Shape::Retry, "How often it is tried again after the first attempt, or a whole retry policy.").or(&["retry"]),
+    field("retries", Shape::Retry, "How often it is tried again after the first attempt, or a whole retry policy.")
+        .or(&["retry"]),
     field("timeout", Shape::Delay, "How long one attempt may take."),
     field("total_timeout", Shape::Delay, "How long all attempts and the delays between them may take."),
     field("on_error", Shape::OnError, "What its failure does: fail, continue, or {steps: [...]} that run instead."),
     field("limits", Shape::Texts, "Named concurrency limits of which it takes a permit; leaves only."),
-    field("next_step", Shape::Next, "Where a route goes next: an id, `end`, or a list of {condition, target}.").or(&["next", "branches"]),
+    field("next_step", Shape::Next, "Where a route goes next: an id, `end`, or a list of {condition, target}.")
+        .or(&["next", "branches"]),
     missing("compensate", "undoing a step"),
     missing("at_most_once", "steps that never run twice"),
     missing("output_schema", "checking a step's output"),
@@ -29,7 +31,8 @@ pub(crate) const COMMON: &[Field] = &[
 const RULES: &[&str] = &["none_failed_min_one_success", "all_success", "all_done", "one_success", "always"];
 
 /// Fields of a branch of a parallel block beside those of any step.
-pub(crate) const MEMBER: &[Field] = &[field("required", Shape::Bool, "Whether the whole block fails if this branch does.")];
+pub(crate) const MEMBER: &[Field] =
+    &[field("required", Shape::Bool, "Whether the whole block fails if this branch does.")];
 
 /// Fields of a definition's body beside those of its type.
 pub(crate) const BODY: &[Field] = &[field("type", Shape::Text, "What kind of block it is.")];
@@ -44,4 +47,3 @@ pub(crate) const DEFAULTS: &[Field] = &[
     missing("cache", "cached results"),
     missing("circuit_breaker", "circuit breakers"),
 ];
-

@@ -12,8 +12,8 @@ use super::{
     lists::{Item, Scope},
 };
 use crate::{
-    dialect::CASE,
     diagnose::At,
+    dialect::CASE,
     tree::{Data, Node, Span},
 };
 
@@ -52,7 +52,8 @@ impl Reader<'_> {
             self.wrong_type(fields.at, &entry.key, &entry.value, "a list of cases");
             return None;
         };
-        let cases = nodes.iter().enumerate().filter_map(|(index, node)| self.case(node, index, fields.at, scope, id)).collect();
+        let cases =
+            nodes.iter().enumerate().filter_map(|(index, node)| self.case(node, index, fields.at, scope, id)).collect();
         let default = fields.get("default").map(|entry| {
             self.mark(fields.at, "default", entry.value.span);
             self.block(&entry.value, "default", fields.at, scope, id)
@@ -79,14 +80,7 @@ impl Reader<'_> {
     }
 
     /// The steps of one branch: written here, or named by their ids in the list around, `scope`.
-    fn block<'n, 's>(
-        &mut self,
-        node: &'n Node<'s>,
-        word: &str,
-        at: At,
-        scope: &mut Scope<'n, 's>,
-        id: &str,
-    ) -> Steps {
+    fn block<'n, 's>(&mut self, node: &'n Node<'s>, word: &str, at: At, scope: &mut Scope<'n, 's>, id: &str) -> Steps {
         let parent = format!("{}/{word}", self.positions.path(at));
         let items: &'n [Node<'s>] = match &node.data {
             Data::List(items) => items,
@@ -99,7 +93,8 @@ impl Reader<'_> {
         if items.iter().all(|item| item.as_text().is_none()) {
             return self.steps(node, &parent, at);
         }
-        let inline = items.iter().filter(|item| item.as_text().is_none()).map(|node| Item { key: None, node }).collect();
+        let inline =
+            items.iter().filter(|item| item.as_text().is_none()).map(|node| Item { key: None, node }).collect();
         let mut inline = Scope::new(inline);
         let named: Vec<&str> = items.iter().filter_map(Node::as_text).collect();
         let mut steps = Steps::new();
@@ -112,6 +107,11 @@ impl Reader<'_> {
                 }
             };
             if let Some(mut read) = read {
+                if read.names_next {
+                    let message = "a step that a block takes in by its id does not name the next";
+                    self.error("conflicting_fields", read.at, node.span, message)
+                        .help("write the steps of the block inline");
+                }
                 self.leave_list(&mut read.step, read.at, id, &named);
                 steps.push(Arc::new(read.step));
             }
@@ -131,7 +131,8 @@ impl Reader<'_> {
             Some(Ok(item)) => Some(item),
             Some(Err(block)) => {
                 let message = format!("`{name}` runs inside `{block}` already");
-                self.error("moved_step", at, span, message).help("a step runs in one place; write another step for this one");
+                self.error("moved_step", at, span, message)
+                    .help("a step runs in one place; write another step for this one");
                 None
             }
             None => {

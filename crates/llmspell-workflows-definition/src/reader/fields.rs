@@ -6,8 +6,8 @@ use llmspell_workflows_basic::nearest;
 
 use super::Reader;
 use crate::{
-    dialect::{Field, KINDS, Shape},
     diagnose::At,
+    dialect::{Field, KINDS, Shape},
     tree::{Data, Entry, Node, Span},
 };
 
@@ -59,14 +59,17 @@ impl Reader<'_> {
             }
             match tables.iter().flat_map(|table| table.iter()).find(|field| field.is_named(&entry.key)) {
                 None => self.unknown(entry, tables, custom, &fields),
-                Some(field) if field.shape == Shape::Missing => self.unsupported(at, entry.key_span, &entry.key, field.doc),
+                Some(field) if field.shape == Shape::Missing => {
+                    self.unsupported(at, entry.key_span, &entry.key, field.doc)
+                }
                 Some(field) => self.keep(field, entry, &mut fields),
             }
         }
         for field in tables.iter().flat_map(|table| table.iter()).filter(|field| field.required) {
             if !fields.has(field.name) {
                 let message = format!("{} lacks `{}`", fields.what, field.name);
-                self.error("missing_field", at, fields.head, message).help(format!("add `{}`: {}", field.name, field.doc));
+                self.error("missing_field", at, fields.head, message)
+                    .help(format!("add `{}`: {}", field.name, field.doc));
             }
         }
         Some(fields)

@@ -11,8 +11,8 @@ use super::{
     lists::{Item, RouteSettings, Scope},
 };
 use crate::{
-    dialect::{BRANCH, CUSTOM_NAME, MEMBER},
     diagnose::At,
+    dialect::{BRANCH, CUSTOM_NAME, MEMBER},
     tree::{Data, Entry, Node},
 };
 
@@ -27,7 +27,12 @@ impl Reader<'_> {
             Data::List(nodes) => self.members(nodes, fields.at),
             Data::Map(entries) => self.branches(entries, fields.at),
             _ => {
-                self.wrong_type(fields.at, &entry.key, &entry.value, "a list of steps, or a mapping of names to branches");
+                self.wrong_type(
+                    fields.at,
+                    &entry.key,
+                    &entry.value,
+                    "a list of steps, or a mapping of names to branches",
+                );
                 return None;
             }
         };
@@ -89,7 +94,8 @@ impl Reader<'_> {
         let parent = self.positions.path(at).to_owned();
         let mut branches = Vec::with_capacity(entries.len());
         for entry in entries {
-            let is_step = ["type", "tool", "agent", "persona", "function"].iter().any(|key| entry.value.get(key).is_some());
+            let is_step =
+                ["type", "tool", "agent", "persona", "function"].iter().any(|key| entry.value.get(key).is_some());
             if is_step {
                 let item = Item { key: Some((&entry.key, entry.key_span)), node: &entry.value };
                 let read = self.step(item, &parent, at, MEMBER, &mut Scope::new(Vec::new()));
@@ -179,7 +185,12 @@ impl Reader<'_> {
             }
             ("n_of_m", Some(_)) => {}
             (_, Some(entry)) => {
-                self.error("conflicting_fields", fields.at, entry.key_span, "`n_required` belongs to `join_policy: n_of_m`");
+                self.error(
+                    "conflicting_fields",
+                    fields.at,
+                    entry.key_span,
+                    "`n_required` belongs to `join_policy: n_of_m`",
+                );
             }
             _ => {}
         }

@@ -5,8 +5,8 @@ use llmspell_workflows_basic::{model::StepKind, nearest};
 use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
 use crate::{
     CustomType,
-    dialect::{Build, Field, KINDS, Kind, kind},
     diagnose::At,
+    dialect::{Build, Field, KINDS, Kind, kind},
     tree::Node,
 };
 
@@ -91,7 +91,8 @@ impl Reader<'_> {
             [kind] => Some(Type::Known(kind)),
             [] if node.get("steps").is_some() => kind("sequence").map(Type::Known),
             [] => {
-                let help = "add `type`, such as `type: tool`; `tool`, `persona`, `agent`, `function` and others tell it too";
+                let help =
+                    "add `type`, such as `type: tool`; `tool`, `persona`, `agent`, `function` and others tell it too";
                 self.error("missing_field", at, head, "the step lacks `type`").help(help);
                 None
             }

@@ -151,7 +151,8 @@ impl Reader<'_> {
     pub(super) fn http(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
         self.text(fields, "url");
         self.text(fields, "method");
-        let beside = [("url", "input"), ("method", "method"), ("headers", "headers"), ("body", "body"), ("auth", "auth")];
+        let beside =
+            [("url", "input"), ("method", "method"), ("headers", "headers"), ("body", "body"), ("auth", "auth")];
         let mut params = self.merged(fields, &beside)?;
         if !params.contains_key("input")
             && let Some(url) = params.remove("url")

@@ -78,7 +78,7 @@ impl<'n, 's> Scope<'n, 's> {
             item.node.entries().iter().any(|entry| match entry.key.as_ref() {
                 "next_step" | "next" => true,
                 "branches" => match &entry.value.data {
-                    Data::List(items) => items.iter().all(is_transition),
+                    Data::List(items) => !items.is_empty() && items.iter().all(is_transition),
                     _ => false,
                 },
                 _ => false,
@@ -94,7 +94,8 @@ fn is_transition(node: &Node<'_>) -> bool {
 
 /// The ids that the branches of a block name.
 fn block_ids<'n>(node: &'n Node<'_>) -> Vec<&'n str> {
-    let mut blocks: Vec<_> = ["then_steps", "then", "else_steps", "else"].iter().filter_map(|key| node.get(key)).collect();
+    let mut blocks: Vec<_> =
+        ["then_steps", "then", "else_steps", "else"].iter().filter_map(|key| node.get(key)).collect();
     if let Some(Data::List(cases)) = node.get("cases").map(|cases| &cases.data) {
         blocks.extend(node.get("default"));
         blocks.extend(cases.iter().filter_map(|case| case.get("steps")));
@@ -177,9 +178,15 @@ impl Reader<'_> {
         }
         for (item, block) in scope.items.iter().zip(&scope.taken) {
             if let Some((block, false)) = block {
-                let span = item.key.map_or_else(|| item.node.get("id").map_or(item.node.span, |id| id.span), |(_, s)| s);
-                self.error("circular_block", at, span, format!("this step runs inside `{block}`, which never runs itself"))
-                    .help("a block cannot be one of its own steps");
+                let span =
+                    item.key.map_or_else(|| item.node.get("id").map_or(item.node.span, |id| id.span), |(_, s)| s);
+                self.error(
+                    "circular_block",
+                    at,
+                    span,
+                    format!("this step runs inside `{block}`, which never runs itself"),
+                )
+                .help("a block cannot be one of its own steps");
             }
         }
         steps
@@ -193,9 +200,13 @@ impl Reader<'_> {
         for (index, id) in step.dependencies.iter().enumerate() {
             let Some((block, _)) = scope.by_id.get(id.as_str()).and_then(|index| scope.taken[*index]) else { continue };
             let span = self.field_span(at, &format!("dependencies/{index}"));
-            self.error("moved_step", at, span, format!("`{id}` runs only inside `{block}`, so nothing outside can wait for it"))
-                .help(format!("depend on `{block}` instead"));
+            self.error(
+                "moved_step",
+                at,
+                span,
+                format!("`{id}` runs only inside `{block}`, so nothing outside can wait for it"),
+            )
+            .help(format!("depend on `{block}` instead"));
         }
     }
-
 }

@@ -5,19 +5,16 @@ use serde_json::Value;
 
 use super::{Fields, Reader};
 use crate::{
-    dialect::RANGE,
     diagnose::At,
+    dialect::RANGE,
     tree::{Data, Entry},
 };
 
 const MODES: &[(&str, IterationMode)] =
     &[("sequential", IterationMode::Sequential), ("parallel", IterationMode::Parallel)];
 
-const ERRORS: &[(&str, IterationErrors)] = &[
-    ("stop", IterationErrors::Stop),
-    ("continue", IterationErrors::Continue),
-    ("collect", IterationErrors::Collect),
-];
+const ERRORS: &[(&str, IterationErrors)] =
+    &[("stop", IterationErrors::Stop), ("continue", IterationErrors::Continue), ("collect", IterationErrors::Collect)];
 
 impl Reader<'_> {
     pub(super) fn repeat(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {

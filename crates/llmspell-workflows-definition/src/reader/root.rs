@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
 use crate::{
-    dialect::{BODY, COMMANDS, INPUT, ROOT, STEPS, TIMEOUTS, TRIGGER},
     diagnose::At,
+    dialect::{BODY, COMMANDS, INPUT, ROOT, STEPS, TIMEOUTS, TRIGGER},
     tree::{Data, Entry, Node},
 };
 
@@ -109,7 +109,8 @@ impl Reader<'_> {
             }
         }
         let Some(entry) = fields.get("body") else {
-            self.error("missing_field", At::ROOT, fields.head, "a definition lacks `steps`").help("add `steps`, a list of steps");
+            self.error("missing_field", At::ROOT, fields.head, "a definition lacks `steps`")
+                .help("add `steps`, a list of steps");
             return None;
         };
         let at = self.positions.enter("/main".to_owned(), entry.key_span);
@@ -120,8 +121,13 @@ impl Reader<'_> {
         let kind = self.kind_of(&entry.value, at)?;
         let what = format!("a `{}` body", kind.name());
         let body = self.fields(&entry.value, &[kind.fields(), BODY], kind.custom_fields(), what, at)?;
-        for name in ["only_if", "on_iteration_error"] {
-            if let Some(entry) = body.get(name) {
+        let is_steps = |entry: &&Entry<'_>| matches!(entry.value.data, Data::Map(_) | Data::List(_));
+        for (name, entry) in [
+            ("only_if", body.get("only_if")),
+            ("on_iteration_error", body.get("on_iteration_error")),
+            ("on_error", body.get("on_error").filter(is_steps)),
+        ] {
+            if let Some(entry) = entry {
                 let message = format!("`{name}` is for a step among others, and this is the whole");
                 self.error("conflicting_fields", at, entry.key_span, message);
             }
@@ -155,7 +161,8 @@ impl Reader<'_> {
                 definition.conditions.insert(entry.key.as_ref().to_owned(), expression);
             }
         }
-        definition.context = self.object(fields, "context", "context".to_owned()).into_iter().collect::<BTreeMap<_, _>>();
+        definition.context =
+            self.object(fields, "context", "context".to_owned()).into_iter().collect::<BTreeMap<_, _>>();
         definition.outputs = self.given(fields, "outputs");
     }
 
@@ -186,7 +193,8 @@ impl Reader<'_> {
                 Some(InputSpec { kind, ..InputSpec::default() })
             }
             _ => {
-                let fields = self.fields(&entry.value, &[INPUT], &[], format!("the input `{}`", entry.key), At::ROOT)?;
+                let fields =
+                    self.fields(&entry.value, &[INPUT], &[], format!("the input `{}`", entry.key), At::ROOT)?;
                 let kind = fields.get("type").and_then(|kind| self.word_of(At::ROOT, "type", &kind.value, TYPES));
                 if let Some(default) = fields.get("default") {
                     self.mark_all(At::ROOT, format!("{word}/default").into(), &default.value);

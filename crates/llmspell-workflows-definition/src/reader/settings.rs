@@ -7,8 +7,8 @@ use llmspell_workflows_basic::{
 
 use super::{Fields, Reader};
 use crate::{
-    dialect::{DEFAULTS, KINDS, STEPS, kind},
     diagnose::At,
+    dialect::{DEFAULTS, KINDS, STEPS, kind},
     tree::{Data, Entry, Node, Span},
 };
 

@@ -11,8 +11,8 @@ use super::{
     lists::{Item, Scope},
 };
 use crate::{
-    dialect::{Build, COMMON, Field, TRANSITION},
     diagnose::At,
+    dialect::{Build, COMMON, Field, TRANSITION},
     limits,
     tree::{Data, Entry, Node, Span},
 };

@@ -164,14 +164,20 @@ impl Reader<'_> {
             Delay::Fixed(duration) => Some(duration),
             Delay::Expression(_) => {
                 let message = format!("`{}` must be known from the start, and is an expression", entry.key);
-                self.error("bad_value", fields.at, entry.value.span, message).help("write a length of time such as `30s`");
+                self.error("bad_value", fields.at, entry.value.span, message)
+                    .help("write a length of time such as `30s`");
                 None
             }
         }
     }
 
     /// A whole number between `min` and `max` of the field `name`.
-    pub(super) fn count<T: TryFrom<u64>>(&mut self, fields: &Fields<'_, '_>, name: &'static str, min: u64) -> Option<T> {
+    pub(super) fn count<T: TryFrom<u64>>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        name: &'static str,
+        min: u64,
+    ) -> Option<T> {
         let entry = fields.get(name)?;
         self.mark(fields.at, name, entry.value.span);
         self.count_of(fields.at, &entry.key, &entry.value, min)
@@ -182,7 +188,9 @@ impl Reader<'_> {
             self.wrong_type(at, name, node, "a whole number");
             return None;
         };
-        let whole = number.as_u64().or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n)).map(|n| n as u64));
+        let whole = number
+            .as_u64()
+            .or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n)).map(|n| n as u64));
         let count = whole.filter(|n| *n >= min).and_then(|n| T::try_from(n).ok());
         if count.is_none() {
             let message = format!("`{name}` must be a whole number from {min} on, and is {number}");
@@ -203,7 +211,12 @@ impl Reader<'_> {
     }
 
     /// One of `words`.
-    pub(super) fn word<T: Copy>(&mut self, fields: &Fields<'_, '_>, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        name: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         let entry = fields.get(name)?;
         self.mark(fields.at, name, entry.value.span);
         self.word_of(fields.at, &entry.key, &entry.value, words)

@@ -23,7 +23,8 @@ pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
         block_nesting_limit: limits::NODE_NESTING,
         simple_key_max_lookahead: limits::KEY_CHARS,
     };
-    let mut tree = Tree { text, open: Vec::new(), anchors: HashMap::new(), findings: Vec::new(), nodes: 0, bytes: 0, root: None };
+    let mut tree =
+        Tree { text, open: Vec::new(), anchors: HashMap::new(), findings: Vec::new(), nodes: 0, bytes: 0, root: None };
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| scan_error(&error))?;
         let offset = |mark: &granit_parser::Marker| mark.byte_offset().unwrap_or_default() as u32;
@@ -32,7 +33,8 @@ pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
     let Tree { root, findings, .. } = tree;
     match root {
         Some(root) => Ok(Parsed { root, findings }),
-        None => Err(Finding::error("syntax", Span::default(), "the file is empty").with_help("a definition has at least `name` and `steps`")),
+        None => Err(Finding::error("syntax", Span::default(), "the file is empty")
+            .with_help("a definition has at least `name` and `steps`")),
     }
 }
 
@@ -93,8 +95,12 @@ impl<'s> Tree<'s> {
                 let data = self.scalar(value, style, tag.as_deref(), span);
                 self.place(Node { data, span }, anchor, style == ScalarStyle::Plain)?;
             }
-            Event::SequenceStart(_, anchor, tag) => self.start(Data::List(Vec::new()), "seq", anchor, tag.as_deref(), span)?,
-            Event::MappingStart(_, anchor, tag) => self.start(Data::Map(Vec::new()), "map", anchor, tag.as_deref(), span)?,
+            Event::SequenceStart(_, anchor, tag) => {
+                self.start(Data::List(Vec::new()), "seq", anchor, tag.as_deref(), span)?
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.start(Data::Map(Vec::new()), "map", anchor, tag.as_deref(), span)?
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
             Event::Alias(id) => {
                 let Some(target) = self.anchors.get(&id).cloned() else {
@@ -152,9 +158,7 @@ impl<'s> Tree<'s> {
         let data = match tag.core_suffix() {
             Some("str") => Some(Data::Text(value)),
             Some("int" | "float") => number(&value).ok().flatten().map(Data::Number),
-            Some("bool" | "null") => {
-                resolve(value).ok().filter(|data| matches!(data, Data::Bool(_) | Data::Null))
-            }
+            Some("bool" | "null") => resolve(value).ok().filter(|data| matches!(data, Data::Bool(_) | Data::Null)),
             _ => None,
         };
         data.unwrap_or_else(|| {
@@ -168,7 +172,14 @@ impl<'s> Tree<'s> {
         self.findings.push(Finding::error("bad_value", span, message).with_help("leave the tag out"));
     }
 
-    fn start(&mut self, data: Data<'s>, core: &str, anchor: usize, tag: Option<&Tag>, span: Span) -> Result<(), Finding> {
+    fn start(
+        &mut self,
+        data: Data<'s>,
+        core: &str,
+        anchor: usize,
+        tag: Option<&Tag>,
+        span: Span,
+    ) -> Result<(), Finding> {
         self.count(1, 0, span)?;
         if self.open.len() >= limits::NODE_NESTING {
             return Err(too_deep(span));

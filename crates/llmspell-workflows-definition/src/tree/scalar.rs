@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn numbers_that_would_change_are_refused() {
-        for text in ["18446744073709551616", "-9223372036854775809", "1e999", ".inf", "-.INF", ".nan", "0xFFFFFFFFFFFFFFFFF"] {
+        for text in
+            ["18446744073709551616", "-9223372036854775809", "1e999", ".inf", "-.INF", ".nan", "0xFFFFFFFFFFFFFFFFF"]
+        {
             assert_eq!(value(text), None, "{text}");
         }
     }
