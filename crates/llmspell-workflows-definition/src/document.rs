@@ -1,8 +1,10 @@
+use std::collections::HashSet;
+
 use llmspell_workflows_basic::{Problem, Severity, model::Definition};
 
 use crate::{
     StepTypes,
-    diagnose::{At, Diagnostics, Finding, Positions, Source},
+    diagnose::{At, Diagnostics, Finding, Findings, Positions, Source},
     limits, reader, tree,
 };
 
@@ -13,7 +15,7 @@ pub struct Document {
     pub definition: Definition,
     positions: Positions,
     source: Source,
-    findings: Vec<Finding>,
+    findings: Findings,
 }
 
 /// Reads the definition in `text`, YAML or JSON; `source_name` is what diagnostics call the file.
@@ -52,10 +54,14 @@ pub fn check(
     validate: impl FnOnce(&Definition) -> Vec<Problem>,
 ) -> Result<Document, Diagnostics> {
     let (mut document, is_readable) = parse(text, source_name, types)?;
-    let problems = validate(&document.definition);
-    let found = problems.iter().filter(|problem| is_readable || document.is_news(problem));
-    let found: Vec<_> = found.map(|problem| document.finding(problem)).collect();
-    document.findings.extend(found);
+    let mut problems = validate(&document.definition);
+    if !is_readable {
+        document.keep_news(&mut problems);
+    }
+    for problem in &problems {
+        let finding = document.finding(problem);
+        document.findings.push(finding);
+    }
     let diagnostics = document.diagnostics();
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(document) }
 }
@@ -73,7 +79,7 @@ fn utf8<'b>(bytes: &'b [u8], source_name: &str) -> Result<&'b str, Diagnostics> 
 }
 
 fn fatal(source_name: &str, text: &str, finding: Finding) -> Diagnostics {
-    Diagnostics::new(Source::new(source_name, text), vec![finding], &Positions::new())
+    Diagnostics::new(Source::new(source_name, text), Findings::from_iter([finding]), &Positions::new())
 }
 
 /// Reads as much as can be read, and says whether that is all.
@@ -86,7 +92,7 @@ fn parse(text: &str, source_name: &str, types: &StepTypes) -> Result<(Document, 
     let source = Source::new(source_name, text);
     let outcome = reader::lower(&parsed.root, &source, types, parsed.findings);
     let reader::Outcome { definition, positions, findings } = outcome;
-    let is_readable = findings.iter().all(|finding| finding.severity == Severity::Warning);
+    let is_readable = !findings.has_errors();
     match definition {
         Some(definition) => Ok((Document { definition, positions, source, findings }, is_readable)),
         None => Err(Diagnostics::new(source, findings, &positions)),
@@ -118,15 +124,15 @@ impl Document {
         }
     }
 
-    /// Whether `problem` is about a part that could be read.
-    fn is_news(&self, problem: &Problem) -> bool {
-        let path = problem.place.path.as_str();
-        let is_broken = |finding: &Finding| {
-            finding.at != At::ROOT && finding.severity == Severity::Error && {
-                let broken = self.positions.path(finding.at);
-                path.strip_prefix(broken).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
+    /// Keeps errors of parts that could be read.
+    fn keep_news(&self, problems: &mut Vec<Problem>) {
+        let errors =
+            self.findings.iter().filter(|finding| finding.severity == Severity::Error && finding.at != At::ROOT);
+        let broken: HashSet<&str> = errors.map(|finding| self.positions.path(finding.at)).collect();
+        let is_sound = |path: &str| {
+            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+            ends.into_iter().all(|end| !broken.contains(&path[..end]))
         };
-        problem.severity == Severity::Error && !self.findings.iter().any(is_broken)
+        problems.retain(|problem| problem.severity == Severity::Error && is_sound(&problem.place.path));
     }
 }

@@ -20,3 +20,12 @@ pub const KEY_CHARS: usize = 1_024;
 
 /// Diagnostics of one file; those beyond are counted.
 pub const DIAGNOSTICS: usize = 200;
+
+/// Mistakes that are kept until they are sorted; those beyond are counted.
+pub(crate) const FINDINGS: usize = 10_000;
+
+/// Names among which the nearest to a wrong one is looked for.
+pub(crate) const SUGGESTIONS: usize = 1_000;
+
+/// Characters of a name for which a near one is looked for.
+pub(crate) const SUGGESTION_CHARS: usize = 64;

@@ -3,7 +3,7 @@ use std::fmt;
 use llmspell_workflows_basic::Severity;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{Finding, Positions, Source, Style, render};
+use super::{Finding, Findings, Positions, Source, Style, render};
 use crate::limits;
 
 /// Something wrong with a file, and where.
@@ -45,12 +45,13 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    pub(crate) fn new(source: Source, findings: Vec<Finding>, positions: &Positions) -> Self {
+    pub(crate) fn new(source: Source, findings: Findings, positions: &Positions) -> Self {
+        let (findings, beyond) = findings.into_parts();
         let to_diagnostic = |finding: Finding| diagnostic(&source, finding, positions);
         let mut list: Vec<_> = findings.into_iter().map(to_diagnostic).collect();
         list.sort_by(|a, b| (a.line, a.column, a.severity, a.code).cmp(&(b.line, b.column, b.severity, b.code)));
         list.dedup();
-        let omitted = list.len().saturating_sub(limits::DIAGNOSTICS);
+        let omitted = beyond + list.len().saturating_sub(limits::DIAGNOSTICS);
         list.truncate(limits::DIAGNOSTICS);
         Self { source, list, omitted }
     }

@@ -9,7 +9,7 @@ mod source;
 
 pub(crate) use align::Inside;
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub(crate) use finding::Finding;
+pub(crate) use finding::{Finding, Findings};
 pub use positions::Positions;
 pub(crate) use positions::{At, Mark};
 pub use render::Style;

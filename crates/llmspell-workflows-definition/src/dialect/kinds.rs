@@ -1,4 +1,4 @@
-use super::{Field, Shape, field, missing};
+use super::{COUNT_MAX, Field, Shape, field, missing};
 
 /// A step type.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ const ENV: Field = field("env", Shape::Env, "Environment variables of the proces
 const STEPS: Field = field("steps", Shape::StepsById, "The steps, in order.").required();
 
 const MAX_PARALLELISM: Field =
-    field("max_parallelism", Shape::Count(1), "How many run at once.").or(&["max_concurrency"]);
+    field("max_parallelism", Shape::Count(1, COUNT_MAX), "How many run at once.").or(&["max_concurrency"]);
 const ERROR_MODE: Field = field(
     "error_mode",
     Shape::Word(&["fail_slow", "fail_fast", "best_effort"]),
@@ -147,7 +147,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind_of("route", Build::Route, "Goes from step to step by their next_step, backward too.", &[
         STEPS,
         field("start_step", Shape::Text, "The first step; the first of the list where it is not given.").or(&["start", "initial_step"]),
-        field("max_transitions", Shape::Count(1), "How often it may go from one step to another.").or(&["transitions_max"]),
+        field("max_transitions", Shape::Count(1, COUNT_MAX), "How often it may go from one step to another.").or(&["transitions_max"]),
     ])
     .told_by(&["start_step", "initial_step"]),
     kind_of("parallel", Build::Parallel, "Runs branches at the same time and joins them.", &[
@@ -164,7 +164,7 @@ pub(crate) const KINDS: &[Kind] = &[
     kind_of("fork-join", Build::ForkJoin, "Runs named branches of several steps; the output is an object by branch.", &[
         field("branches", Shape::Branches, "The branches by name, each {steps, timeout}.").required(),
         field("join_policy", Shape::Word(&["all", "any", "majority", "n_of_m"]), "How many branches must succeed."),
-        field("n_required", Shape::Count(1), "How many, for n_of_m."),
+        field("n_required", Shape::Count(1, COUNT_MAX), "How many, for n_of_m."),
         MAX_PARALLELISM,
         ERROR_MODE,
         ON_CONFLICT,
@@ -179,14 +179,14 @@ pub(crate) const KINDS: &[Kind] = &[
         field("steps", Shape::Steps, "What runs in each iteration.").or(&["loop_body", "body"]).required(),
         field("mode", Shape::Word(&["sequential", "parallel"]), "One iteration after the other, or several at once.").or(&["execution_mode"]),
         MAX_PARALLELISM,
-        field("max_iterations", Shape::Count(1), "Only the first so many iterations run."),
+        field("max_iterations", Shape::Count(1, u64::MAX), "Only the first so many iterations run."),
         field("until", Shape::Expression, "Ends the loop after the iteration in which it is true.").or(&["break_condition"]),
         field("on_error", Shape::LoopOnError, "What a failed iteration does: stop, continue or collect."),
         field("on_iteration_error", Shape::Word(&["stop", "continue", "collect"]), "The same, where on_error says what the failure of the whole loop does."),
     ])
     .or(&["foreach"])
     .told_by(&["items", "collection", "range", "while", "loop_body"]),
-    kind_of("set", Build::Set, "Sets keys of the run's state; the object is also the output.", &[PARAM_OBJECT.required()]),
+    kind_of("set", Build::Set, "Sets keys of the run's state; the object is also the output.", &[field("params", Shape::Object, "State keys and their values.").or(&["with", "config", "parameters"]).required()]),
     kind_of("sleep", Build::Sleep, "Waits.", &[field("duration", Shape::Delay, "How long.").required()]).told_by(&["duration"]),
     kind_of("validate", Build::Validate, "Checks data; all violations at once.", &[
         field("data", Shape::Any, "What is checked; also the output.").required(),

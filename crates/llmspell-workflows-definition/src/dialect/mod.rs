@@ -6,9 +6,7 @@ mod root;
 mod step;
 
 pub(crate) use kinds::{Build, KINDS, Kind, kind};
-pub(crate) use parts::{
-    BRANCH, CASE, CUSTOM_NAME, INPUT, RANGE, RETRY, STEPS, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR,
-};
+pub(crate) use parts::{CASE, CUSTOM_NAME, INPUT, RANGE, RETRY, STEPS, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR};
 pub(crate) use root::{COMMANDS, ROOT};
 pub(crate) use step::{BODY, COMMON, DEFAULTS, MEMBER};
 
@@ -45,8 +43,8 @@ pub(crate) enum Shape {
     Delay,
     /// A length of time without expressions.
     Duration,
-    /// A whole number, at least so many.
-    Count(u64),
+    /// A whole number between these.
+    Count(u64, u64),
     /// A number, at least 0.
     Number,
     Bool,
@@ -83,6 +81,8 @@ pub(crate) enum Shape {
     Next,
     Cases,
     Range,
+    /// The id of a step, or nothing for the end.
+    Target,
     Aggregation,
     OnConflict,
     Validator,
@@ -102,6 +102,9 @@ pub(crate) enum Shape {
     /// A mapping of names to texts.
     Env,
 }
+
+/// What most numbers may be at most.
+pub(crate) const COUNT_MAX: u64 = u32::MAX as u64;
 
 pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
     Field { name, aliases: &[], shape, doc, required: false }

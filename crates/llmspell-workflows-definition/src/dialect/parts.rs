@@ -1,10 +1,10 @@
-use super::{Field, Shape, field};
+use super::{COUNT_MAX, Field, Shape, field};
 
 /// A retry policy.
 pub(crate) const RETRY: &[Field] = &[
     field("strategy", Shape::Word(STRATEGIES), "How the delay grows from attempt to attempt.").or(&["backoff"]),
-    field("max_attempts", Shape::Count(1), "All attempts together, the first included."),
-    field("max_retries", Shape::Count(0), "The attempts after the first."),
+    field("max_attempts", Shape::Count(1, COUNT_MAX), "All attempts together, the first included."),
+    field("max_retries", Shape::Count(0, COUNT_MAX), "The attempts after the first."),
     field("initial_delay", Shape::Duration, "The delay before the second attempt."),
     field("max_delay", Shape::Duration, "No delay is longer."),
     field("multiplier", Shape::Number, "By how much an exponential delay grows each time.").or(&["backoff_multiplier"]),
@@ -27,14 +27,7 @@ pub(crate) const CASE: &[Field] = &[
 pub(crate) const TRANSITION: &[Field] = &[
     field("condition", Shape::Expression, "The way is taken where this is true; always where it is not given.")
         .or(&["when", "if"]),
-    field("target", Shape::Given, "The id of the next step, or `end`.").or(&["next_step", "next"]),
-];
-
-/// A named branch of several steps.
-pub(crate) const BRANCH: &[Field] = &[
-    field("steps", Shape::Steps, "The steps of the branch, in order.").required(),
-    field("timeout", Shape::Delay, "How long the branch may take."),
-    field("required", Shape::Bool, "Whether the whole block fails if this branch does."),
+    field("target", Shape::Target, "The id of the next step, or `end`.").or(&["next_step", "next"]).required(),
 ];
 
 /// The numbers of a loop.

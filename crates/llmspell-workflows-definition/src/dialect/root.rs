@@ -1,4 +1,4 @@
-use super::{Field, Shape, field, missing};
+use super::{COUNT_MAX, Field, Shape, field, missing};
 
 /// The fields of a definition.
 pub(crate) const ROOT: &[Field] = &[
@@ -27,11 +27,12 @@ pub(crate) const ROOT: &[Field] = &[
     field("personas", Shape::Personas, "The personas there are; a step that names another one gets a warning."),
     field("trigger", Shape::Trigger, "A condition on the input; where it is false the run ends at once."),
     field("concurrency", Shape::Counts, "How many holders each named limit has."),
-    field("max_retry_budget", Shape::Count(0), "How many retries all steps together may use.").or(&["retry_budget"]),
+    field("max_retry_budget", Shape::Count(0, COUNT_MAX), "How many retries all steps together may use.")
+        .or(&["retry_budget"]),
     field("timeouts", Shape::Timeouts, "How long the whole run may take."),
     field("start_step", Shape::Text, "The first step of a route; its first step where it is not given.")
         .or(&["initial_step"]),
-    field("max_transitions", Shape::Count(1), "How often a route may go from one step to another.")
+    field("max_transitions", Shape::Count(1, COUNT_MAX), "How often a route may go from one step to another.")
         .or(&["transitions_max"]),
     field(
         "steps",

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     model::{Case, Conditional, Step, StepKind, Steps, Switch},
-    nearest,
 };
 
 use super::{
@@ -136,7 +135,7 @@ impl Reader<'_> {
                 None
             }
             None => {
-                let help = nearest(name, scope.ids()).map(|near| format!("did you mean `{near}`?"));
+                let help = self.suggest(name, scope.ids());
                 let message = format!("`{name}` is not a step of this list");
                 self.error("unknown_step", at, span, message).help = help;
                 None

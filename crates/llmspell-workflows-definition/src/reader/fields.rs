@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use llmspell_workflows_basic::nearest;
-
 use super::Reader;
 use crate::{
     diagnose::At,
@@ -50,7 +48,8 @@ impl Reader<'_> {
                 .help("write its fields as `name: value`");
             return None;
         };
-        let head = entries.first().map_or(node.span, |entry| entry.key_span);
+        let id = entries.iter().find(|entry| entry.key == "id").map(|entry| entry.value.span);
+        let head = id.or_else(|| entries.first().map(|entry| entry.key_span)).unwrap_or(node.span);
         let mut fields = Fields { known: Vec::with_capacity(entries.len()), custom: Vec::new(), what, head, at };
         for entry in entries {
             if custom.iter().any(|name| *name == entry.key) {
@@ -92,17 +91,19 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, entry: &Entry<'_>, tables: &[&'static [Field]], custom: &[String], fields: &Fields<'_, '_>) {
-        let names: Vec<Cow<'static, str>> = tables
-            .iter()
-            .flat_map(|table| table.iter())
-            .filter(|field| field.shape != Shape::Missing)
-            .flat_map(Field::names)
-            .collect();
-        let near = nearest(&entry.key, names.iter().map(Cow::as_ref).chain(custom.iter().map(String::as_str)));
-        let help = near.map(|name| format!("did you mean `{name}`?")).or_else(|| belongs_to(&entry.key, &fields.what));
+        let help = (!self.findings.is_crowded()).then(|| self.near_field(&entry.key, tables, custom, &fields.what));
         let message = format!("`{}` is not a field of {}", entry.key, fields.what);
         let finding = self.error("unknown_field", fields.at, entry.key_span, message);
-        finding.help = help;
+        finding.help = help.flatten();
+    }
+}
+
+impl Reader<'_> {
+    fn near_field(&self, written: &str, tables: &[&'static [Field]], custom: &[String], what: &str) -> Option<String> {
+        let known = tables.iter().flat_map(|table| table.iter()).filter(|field| field.shape != Shape::Missing);
+        let names: Vec<_> = known.flat_map(Field::names).collect();
+        let near = self.suggest(written, names.iter().map(Cow::as_ref).chain(custom.iter().map(String::as_str)));
+        near.or_else(|| belongs_to(written, what))
     }
 }
 

@@ -9,11 +9,12 @@ use llmspell_workflows_basic::model::{
 use super::{
     Fields, Reader,
     lists::{Item, RouteSettings, Scope},
+    steps::Read,
 };
 use crate::{
     diagnose::At,
-    dialect::{BRANCH, CUSTOM_NAME, MEMBER},
-    tree::{Data, Entry, Node},
+    dialect::{CUSTOM_NAME, MEMBER},
+    tree::{Data, Entry, Node, Span},
 };
 
 const ERROR_MODES: &[(&str, ErrorMode)] =
@@ -80,13 +81,17 @@ impl Reader<'_> {
         let mut branches = Vec::with_capacity(items.len());
         for item in items {
             let Some(read) = self.step(item, &parent, at, MEMBER, &mut scope) else { continue };
-            if read.names_next {
-                let message = "a branch does not go on to another step; all of them run at the same time";
-                self.error("conflicting_fields", read.at, item.node.span, message);
-            }
-            branches.push(Branch { step: Arc::new(read.step), required: read.required });
+            branches.push(self.branch(read, item.node.span));
         }
         branches
+    }
+
+    fn branch(&mut self, read: Read, span: Span) -> Branch {
+        if read.names_next {
+            let message = "a branch does not go on to another step; all of them run at the same time";
+            self.error("conflicting_fields", read.at, span, message).help("leave `next_step` out");
+        }
+        Branch { step: Arc::new(read.step), required: read.required }
     }
 
     /// Branches by name, each `{steps, timeout}`, a list of steps, or one step.
@@ -94,28 +99,17 @@ impl Reader<'_> {
         let parent = self.positions.path(at).to_owned();
         let mut branches = Vec::with_capacity(entries.len());
         for entry in entries {
-            let is_step =
-                ["type", "tool", "agent", "persona", "function"].iter().any(|key| entry.value.get(key).is_some());
-            if is_step {
-                let item = Item { key: Some((&entry.key, entry.key_span)), node: &entry.value };
-                let read = self.step(item, &parent, at, MEMBER, &mut Scope::new(Vec::new()));
-                branches.extend(read.map(|read| Branch { step: Arc::new(read.step), required: read.required }));
-                continue;
-            }
-            let id = self.checked_id(&entry.key, at, entry.key_span);
-            let branch_at = self.positions.enter(format!("{parent}/{id}"), entry.key_span);
-            self.mark(branch_at, "id", entry.key_span);
             if let Data::List(_) = entry.value.data {
+                let id = self.checked_id(&entry.key, at, entry.key_span);
+                let branch_at = self.positions.enter(format!("{parent}/{id}"), entry.key_span);
+                self.mark(branch_at, "id", entry.key_span);
                 let body = self.body(&entry.value, branch_at, RouteSettings::default());
                 branches.push(Branch { step: Arc::new(Step::new(id, body)), required: false });
-            } else if let Some(fields) = self.fields(&entry.value, &[BRANCH], &[], "a branch", branch_at) {
-                let required = self.boolean(&fields, "required").unwrap_or_default();
-                let timeout = self.delay(&fields, "timeout");
-                let Some(steps) = fields.get("steps") else { continue };
-                let body = self.body(&steps.value, branch_at, RouteSettings::default());
-                let step = Step { timeout, ..Step::new(id, body) };
-                branches.push(Branch { step: Arc::new(step), required });
+                continue;
             }
+            let item = Item { key: Some((&entry.key, entry.key_span)), node: &entry.value };
+            let read = self.step(item, &parent, at, MEMBER, &mut Scope::new(Vec::new()));
+            branches.extend(read.map(|read| self.branch(read, entry.key_span)));
         }
         branches
     }

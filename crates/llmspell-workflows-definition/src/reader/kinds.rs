@@ -1,6 +1,6 @@
 //! Which type a step is, and what reads it.
 
-use llmspell_workflows_basic::{model::StepKind, nearest};
+use llmspell_workflows_basic::model::StepKind;
 
 use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
 use crate::{
@@ -62,10 +62,10 @@ impl Reader<'_> {
         let Some(kind) = kind(name) else {
             let mut names: Vec<&str> = known_names().collect();
             names.extend(self.types.names());
-            let help = match nearest(name, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("a step is one of `{}`", names.join("`, `")),
-            };
+            let help = self.suggest(name, names.iter().copied()).unwrap_or_else(|| {
+                names.retain(|name| dialect_name(name).is_none_or(|canonical| canonical == *name));
+                format!("a step is one of `{}`", names.join("`, `"))
+            });
             self.error("unknown_step_type", at, written.span, format!("`{name}` is not a step type")).help(help);
             return None;
         };
@@ -119,9 +119,9 @@ impl Reader<'_> {
         };
         match build {
             Build::Activity(field) => self.activity(kind.name(), field, fields),
-            Build::Shell => self.shell(fields),
-            Build::Git => self.git(fields),
-            Build::Http => self.http(fields),
+            Build::Shell => self.shell(fields, kind.fields()),
+            Build::Git => self.git(fields, kind.fields()),
+            Build::Http => self.http(fields, kind.fields()),
             Build::Sequence => self.block_body(fields, RouteSettings::default()),
             Build::Route => {
                 let start = self.text(fields, "start_step");
@@ -157,6 +157,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// The canonical name of a step type of the dialect.
+fn dialect_name(name: &str) -> Option<&'static str> {
+    kind(name).map(|kind| kind.name)
 }
 
 /// The step types that there are in this version.

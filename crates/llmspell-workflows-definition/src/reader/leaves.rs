@@ -2,15 +2,15 @@
 
 use llmspell_workflows_basic::{
     model::{ActivityCall, ActivityName, StepKind, Validate, ValidateMode},
-    nearest,
 };
 use serde_json::{Map, Value};
 
 use super::{Fields, Reader};
 use crate::{
     CustomType,
-    dialect::VALIDATOR,
-    tree::{Data, Entry},
+    diagnose::At,
+    dialect::{Field, Shape, VALIDATOR},
+    tree::{Data, Entry, Node},
 };
 
 /// The parameters of a `shell` step.
@@ -33,15 +33,15 @@ impl Reader<'_> {
         if personas.iter().any(|persona| persona == name) || name.contains("{{") || name.contains("${") {
             return;
         }
-        let help = nearest(name, personas.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"));
+        let help = self.suggest(name, personas.iter().map(String::as_str));
         let span = fields.get("persona").map_or(fields.head, |entry| entry.value.span);
         let finding = self.error("unknown_persona", fields.at, span, format!("`{name}` is not one of the `personas`"));
         finding.severity = llmspell_workflows_basic::Severity::Warning;
         finding.help = help;
     }
 
-    /// The entries of `params` with those of the `beside` fields, each under its name there.
-    fn merged(&mut self, fields: &Fields<'_, '_>, beside: &[(&str, &str)]) -> Option<Map<String, Value>> {
+    /// The entries of `params` with the fields of `table` that stand beside it.
+    fn merged(&mut self, fields: &Fields<'_, '_>, table: &'static [Field]) -> Option<Map<String, Value>> {
         let mut params = Map::new();
         if let Some(entry) = fields.get("params") {
             let Data::Map(entries) = &entry.value.data else {
@@ -49,14 +49,40 @@ impl Reader<'_> {
                 return None;
             };
             self.mark(fields.at, "params", entry.value.span);
-            entries.iter().for_each(|entry| self.param(&mut params, &entry.key, entry, fields));
+            for entry in entries {
+                if let Some(field) = table.iter().find(|field| field.is_named(&entry.key)) {
+                    self.check_param(field.shape, entry, fields.at);
+                }
+                self.param(&mut params, &entry.key, entry, fields);
+            }
         }
-        for (name, param) in beside {
-            if let Some(entry) = fields.get(name) {
-                self.param(&mut params, param, entry, fields);
+        for field in table.iter().filter(|field| field.name != "params") {
+            if let Some(entry) = fields.get(field.name) {
+                self.check_param(field.shape, entry, fields.at);
+                self.param(&mut params, field.name, entry, fields);
             }
         }
         Some(params)
+    }
+
+    /// Refuses a parameter of another shape than the table says.
+    fn check_param(&mut self, shape: Shape, entry: &Entry<'_>, at: At) {
+        let Entry { key, value, .. } = entry;
+        let is_scalar = |node: &Node<'_>| !matches!(node.data, Data::Map(_) | Data::List(_) | Data::Null);
+        match (shape, &value.data) {
+            (Shape::Text, _) => drop(self.text_of(at, key, value)),
+            (Shape::Bool, Data::Bool(_)) | (Shape::Items, Data::List(_) | Data::Text(_)) => {}
+            (Shape::Bool, _) => self.wrong_type(at, key, value, "true or false"),
+            (Shape::Items, _) => self.wrong_type(at, key, value, "a list"),
+            (Shape::Given, Data::Null) => self.wrong_type(at, key, value, "a value"),
+            (Shape::Env, Data::Map(entries)) => {
+                for entry in entries.iter().filter(|entry| !is_scalar(&entry.value)) {
+                    self.wrong_type(at, &entry.key, &entry.value, "a text");
+                }
+            }
+            (Shape::Env, _) => self.wrong_type(at, key, value, "a mapping of names to texts"),
+            _ => {}
+        }
     }
 
     fn param(&mut self, params: &mut Map<String, Value>, name: &str, entry: &Entry<'_>, fields: &Fields<'_, '_>) {
@@ -82,15 +108,9 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn shell(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
-        for name in ["command", "cwd"] {
-            self.text(fields, name);
-        }
-        self.boolean(fields, "allow_failure");
-        let beside: Vec<_> = SHELL.iter().map(|name| (*name, *name)).collect();
-        let mut params = self.merged(fields, &beside)?;
+    pub(super) fn shell(&mut self, fields: &Fields<'_, '_>, table: &'static [Field]) -> Option<StepKind> {
+        let mut params = self.merged(fields, table)?;
         self.check_shell(&params, fields);
-        self.check_env(&params, fields);
         self.add_env(&mut params);
         self.mark(fields.at, "activity", fields.head);
         Some(call("shell", String::new(), Value::Object(params)))
@@ -99,7 +119,7 @@ impl Reader<'_> {
     fn check_shell(&mut self, params: &Map<String, Value>, fields: &Fields<'_, '_>) {
         let entries = fields.get("params").map(|entry| entry.value.entries()).unwrap_or_default();
         for entry in entries.iter().filter(|entry| !SHELL.contains(&entry.key.as_ref())) {
-            let help = nearest(&entry.key, SHELL.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+            let help = self.suggest(&entry.key, SHELL.iter().copied());
             let message = format!("`{}` is not a parameter of a `shell` step", entry.key);
             self.error("unknown_field", fields.at, entry.key_span, message).help = help;
         }
@@ -116,25 +136,11 @@ impl Reader<'_> {
         }
     }
 
-    fn check_env(&mut self, params: &Map<String, Value>, fields: &Fields<'_, '_>) {
-        let is_scalar = |value: &Value| !matches!(value, Value::Object(_) | Value::Array(_) | Value::Null);
-        if params.get("env").is_some_and(|env| !env.as_object().is_some_and(|env| env.values().all(is_scalar))) {
-            let span = self.field_span(fields.at, "params/env");
-            self.error("wrong_type", fields.at, span, "`env` must be a mapping of names to texts");
-        }
-    }
-
-    pub(super) fn git(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
-        let names = ["operation", "branch", "message", "env"];
-        let mut params = self.merged(fields, &names.map(|name| (name, name)))?;
-        self.check_env(&params, fields);
+    pub(super) fn git(&mut self, fields: &Fields<'_, '_>, table: &'static [Field]) -> Option<StepKind> {
+        let mut params = self.merged(fields, table)?;
         let operation = match params.remove("operation") {
             Some(Value::String(operation)) if !operation.is_empty() => operation,
-            Some(_) => {
-                let span = self.field_span(fields.at, "params/operation");
-                self.error("wrong_type", fields.at, span, "`operation` must be a text");
-                return None;
-            }
+            Some(_) => return None,
             None => {
                 self.error("missing_field", fields.at, fields.head, "the step lacks `operation`")
                     .help("add `operation`, such as commit, push or merge");
@@ -148,16 +154,14 @@ impl Reader<'_> {
         Some(call("git-operation", operation, if is_given { Value::Object(params) } else { Value::Null }))
     }
 
-    pub(super) fn http(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
-        self.text(fields, "url");
-        self.text(fields, "method");
-        let beside =
-            [("url", "input"), ("method", "method"), ("headers", "headers"), ("body", "body"), ("auth", "auth")];
-        let mut params = self.merged(fields, &beside)?;
+    pub(super) fn http(&mut self, fields: &Fields<'_, '_>, table: &'static [Field]) -> Option<StepKind> {
+        let mut params = self.merged(fields, table)?;
         if !params.contains_key("input")
             && let Some(url) = params.remove("url")
         {
             params.insert("input".to_owned(), url);
+            let span = self.field_span(fields.at, "params/url");
+            self.mark(fields.at, "params/input", span);
         }
         if !params.contains_key("input") {
             self.error("missing_field", fields.at, fields.head, "the step lacks `url`").help("add `url`, the address");

@@ -15,12 +15,13 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use llmspell_workflows_basic::model::Definition;
+use llmspell_workflows_basic::{model::Definition, nearest};
 use serde_json::Value;
 
 use crate::{
     StepTypes,
-    diagnose::{At, Finding, Inside, Mark, Positions, Source},
+    diagnose::{At, Finding, Findings, Inside, Mark, Positions, Source},
+    limits,
     tree::{Node, Span},
 };
 use fields::Fields;
@@ -31,11 +32,11 @@ pub(crate) struct Outcome {
     /// The definition, in which a broken part stands for itself as far as it could be read.
     pub(crate) definition: Option<Definition>,
     pub(crate) positions: Positions,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Findings,
 }
 
 /// Lowers `root` to a definition.
-pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, findings: Vec<Finding>) -> Outcome {
+pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, findings: Findings) -> Outcome {
     let mut reader = Reader {
         source,
         types,
@@ -53,7 +54,7 @@ pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, finding
 struct Reader<'a> {
     source: &'a Source,
     types: &'a StepTypes,
-    findings: Vec<Finding>,
+    findings: Findings,
     positions: Positions,
     /// Settings by step type.
     defaults: BTreeMap<String, Settings>,
@@ -70,8 +71,16 @@ impl Reader<'_> {
     fn error(&mut self, code: &'static str, at: At, span: Span, message: impl Into<String>) -> &mut Finding {
         let mut finding = Finding::error(code, span, message);
         finding.at = at;
-        self.findings.push(finding);
-        self.findings.last_mut().expect("one was pushed")
+        self.findings.push(finding)
+    }
+
+    /// The nearest of `names` to `written`, as a question.
+    fn suggest<'n>(&self, written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
+        if self.findings.is_crowded() || written.len() > limits::SUGGESTION_CHARS {
+            return None;
+        }
+        let names = names.into_iter().filter(|name| name.len() <= limits::SUGGESTION_CHARS).take(limits::SUGGESTIONS);
+        nearest(written, names).map(|name| format!("did you mean `{name}`?"))
     }
 
     /// Remembers where `field` of the step at `at` stands.

@@ -118,6 +118,11 @@ impl Reader<'_> {
             self.wrong_type(at, "body", &entry.value, "a mapping");
             return None;
         }
+        if entry.value.get("type").is_none() {
+            self.error("missing_field", at, entry.key_span, "the body lacks `type`")
+                .help("add `type`, such as `type: parallel`");
+            return None;
+        }
         let kind = self.kind_of(&entry.value, at)?;
         let what = format!("a `{}` body", kind.name());
         let body = self.fields(&entry.value, &[kind.fields(), BODY], kind.custom_fields(), what, at)?;

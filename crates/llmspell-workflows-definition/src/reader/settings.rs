@@ -2,7 +2,6 @@
 
 use llmspell_workflows_basic::{
     model::{Delay, OnError, Retry, Step, TriggerRule},
-    nearest,
 };
 
 use super::{Fields, Reader};
@@ -102,7 +101,7 @@ impl Reader<'_> {
                 None if self.types.get(&entry.key).is_some() => entry.key.as_ref().to_owned(),
                 None => {
                     let names = KINDS.iter().map(|kind| kind.name).chain(self.types.names());
-                    let help = nearest(&entry.key, names).map(|name| format!("did you mean `{name}`?"));
+                    let help = self.suggest(&entry.key, names);
                     let message = format!("`{}` is not a step type", entry.key);
                     self.error("unknown_step_type", At::ROOT, entry.key_span, message).help = help;
                     continue;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use llmspell_workflows_basic::{model::Delay, nearest};
+use llmspell_workflows_basic::model::Delay;
 use serde_json::Value;
 
 use super::{Fields, Reader};
@@ -148,7 +148,7 @@ impl Reader<'_> {
 
     fn bad_delay(&mut self, at: At, name: &str, span: Span, is_ms: bool) {
         let written = span.slice(self.source.text());
-        let message = format!("`{name}` must be a length of time, and is {written}");
+        let message = format!("`{name}` must be a length of time, and is `{written}`");
         let help = if is_ms {
             "write milliseconds as a number"
         } else {
@@ -193,7 +193,8 @@ impl Reader<'_> {
             .or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n)).map(|n| n as u64));
         let count = whole.filter(|n| *n >= min).and_then(|n| T::try_from(n).ok());
         if count.is_none() {
-            let message = format!("`{name}` must be a whole number from {min} on, and is {number}");
+            let max = u64::MAX >> (64 - 8 * size_of::<T>());
+            let message = format!("`{name}` must be a whole number from {min} to {max}, and is {number}");
             self.error("bad_value", at, node.span, message);
         }
         count
@@ -242,10 +243,9 @@ impl Reader<'_> {
         written: &str,
         words: impl Iterator<Item = &'w str> + Clone,
     ) {
-        let help = match nearest(written, words.clone()) {
-            Some(word) => format!("did you mean `{word}`?"),
-            None => format!("it is one of {}", words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
-        };
+        let help = self.suggest(written, words.clone()).unwrap_or_else(|| {
+            format!("it is one of {}", words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+        });
         self.error("bad_value", at, span, format!("`{written}` is not a value of `{name}`")).help(help);
     }
 

@@ -8,12 +8,15 @@ use super::{
     Data, Entry, Node, Span,
     scalar::{NoNumber, number, resolve},
 };
-use crate::{diagnose::Finding, limits};
+use crate::{
+    diagnose::{Finding, Findings},
+    limits,
+};
 
 /// What a document holds, and what is wrong with it that does not keep it from being read.
 pub(crate) struct Parsed<'s> {
     pub(crate) root: Node<'s>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) findings: Findings,
 }
 
 /// Reads the one document of `text`.
@@ -23,8 +26,15 @@ pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
         block_nesting_limit: limits::NODE_NESTING,
         simple_key_max_lookahead: limits::KEY_CHARS,
     };
-    let mut tree =
-        Tree { text, open: Vec::new(), anchors: HashMap::new(), findings: Vec::new(), nodes: 0, bytes: 0, root: None };
+    let mut tree = Tree {
+        text,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        findings: Findings::default(),
+        nodes: 0,
+        bytes: 0,
+        root: None,
+    };
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| scan_error(&error))?;
         let offset = |mark: &granit_parser::Marker| mark.byte_offset().unwrap_or_default() as u32;
@@ -44,11 +54,16 @@ fn scan_error(error: &ScanError) -> Finding {
     if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
         return too_deep(span);
     }
-    let finding = Finding::error("syntax", span, error.info());
+    let message = match error.kind() {
+        ErrorKind::UnknownAnchor => "the alias has no anchor".to_owned(),
+        _ => error.info(),
+    };
+    let finding = Finding::error("syntax", span, message);
     match error.kind() {
-        ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation | ErrorKind::TabNotAllowed => {
-            finding.with_help("indent with spaces")
-        }
+        ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar
+        | ErrorKind::TabNotAllowed => finding.with_help("indent with spaces"),
         ErrorKind::UnexpectedCharacter { .. } => {
             finding.with_help("a text that begins with a special character stands in quotes")
         }
@@ -77,7 +92,7 @@ struct Tree<'s> {
     text: &'s str,
     open: Vec<Open<'s>>,
     anchors: HashMap<usize, Arc<Node<'s>>>,
-    findings: Vec<Finding>,
+    findings: Findings,
     nodes: usize,
     bytes: usize,
     root: Option<Node<'s>>,
@@ -234,7 +249,7 @@ impl<'s> Tree<'s> {
     }
 }
 
-fn key<'s>(node: Node<'s>, plain: bool, text: &'s str, findings: &mut Vec<Finding>) -> (Cow<'s, str>, Span) {
+fn key<'s>(node: Node<'s>, plain: bool, text: &'s str, findings: &mut Findings) -> (Cow<'s, str>, Span) {
     let span = node.span;
     match node.data {
         Data::Text(key) => {
