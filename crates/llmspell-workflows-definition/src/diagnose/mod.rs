@@ -1,0 +1,16 @@
+//! What is wrong with a document, and how it is shown.
+
+mod align;
+mod diagnostic;
+mod finding;
+mod positions;
+mod render;
+mod source;
+
+pub(crate) use align::Inside;
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub(crate) use finding::{Finding, Findings};
+pub use positions::Positions;
+pub(crate) use positions::{At, Mark};
+pub use render::Style;
+pub(crate) use source::Source;

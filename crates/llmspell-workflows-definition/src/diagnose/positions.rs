@@ -1,0 +1,111 @@
+use std::{borrow::Cow, collections::HashMap, ops::Range};
+
+use llmspell_workflows_basic::Place;
+
+use super::{Inside, Source};
+use crate::tree::Span;
+
+/// Where each step and field of a definition stands in its source: the side table that keeps the model free of
+/// positions.
+#[derive(Debug, Clone)]
+pub struct Positions {
+    steps: Vec<Entry>,
+    by_path: HashMap<String, At>,
+}
+
+/// A step while its fields are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct At(usize);
+
+impl At {
+    /// The definition itself.
+    pub(crate) const ROOT: Self = Self(0);
+}
+
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    path: String,
+    fields: Vec<(Cow<'static, str>, Mark)>,
+}
+
+/// Where a field stands, and how its text relates to what is written there.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub(crate) span: Span,
+    pub(crate) inside: Inside,
+}
+
+impl Positions {
+    pub(crate) fn new() -> Self {
+        Self { steps: vec![Entry::default()], by_path: HashMap::from([(String::new(), At::ROOT)]) }
+    }
+
+    /// Begins the step at `path`, whose head stands at `span`.
+    pub(crate) fn enter(&mut self, path: String, span: Span) -> At {
+        let at = At(self.steps.len());
+        let fields = vec![(Cow::Borrowed(""), Mark { span, inside: Inside::Unknown })];
+        self.steps.push(Entry { path: path.clone(), fields });
+        self.by_path.insert(path, at);
+        at
+    }
+
+    /// The step at `path`, or the nearest one around it.
+    pub(crate) fn known(&self, path: &str) -> At {
+        let mut path = path;
+        loop {
+            match (self.by_path.get(path), path.rsplit_once('/')) {
+                (Some(at), _) => return *at,
+                (None, Some((around, _))) => path = around,
+                (None, None) => return At::ROOT,
+            }
+        }
+    }
+
+    pub(crate) fn path(&self, at: At) -> &str {
+        &self.steps[at.0].path
+    }
+
+    pub(crate) fn mark(&mut self, at: At, field: impl Into<Cow<'static, str>>, mark: Mark) {
+        self.steps[at.0].fields.push((field.into(), mark));
+    }
+
+    /// The source of `place`, or of the nearest thing around it that is known.
+    pub(crate) fn find(&self, place: &Place, source: &Source) -> Span {
+        let mut path = place.path.as_str();
+        if let Some(at) = self.by_path.get(path)
+            && let Some(span) = self.steps[at.0].find(&place.field, place.span.as_ref(), source)
+        {
+            return span;
+        }
+        while let Some((around, _)) = path.rsplit_once('/') {
+            path = around;
+            if let Some(mark) = self.by_path.get(path).and_then(|at| self.steps[at.0].get("")) {
+                return mark.span;
+            }
+        }
+        self.steps[0].get("").map(|mark| mark.span).unwrap_or_default()
+    }
+}
+
+impl Entry {
+    fn get(&self, field: &str) -> Option<&Mark> {
+        self.fields.iter().rev().find(|(name, _)| name == field).map(|(_, mark)| mark)
+    }
+
+    fn find(&self, field: &str, within: Option<&Range<usize>>, source: &Source) -> Option<Span> {
+        if let Some(mark) = self.get(field) {
+            return Some(match within {
+                Some(within) => mark.inside.narrow(mark.span, within, source.text()),
+                None => mark.span,
+            });
+        }
+        let mut rest = field;
+        while !rest.is_empty() {
+            rest = rest.rsplit_once('/').map_or("", |(around, _)| around);
+            if let Some(mark) = self.get(rest) {
+                return Some(mark.span);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,149 @@
+use std::fmt::Write;
+
+use llmspell_workflows_basic::Severity;
+use unicode_width::UnicodeWidthChar;
+
+use super::{Diagnostic, Source};
+
+/// How diagnostics are shown to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Style {
+    /// Text only; what is wrong is never told by colour alone.
+    #[default]
+    Plain,
+    /// The same with ANSI colours.
+    Colour,
+}
+
+/// Columns of a line that are shown; a longer one is cut around the mark.
+const COLUMNS_SHOWN: usize = 100;
+
+impl Style {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Colour => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        }
+    }
+}
+
+/// Writes
+///
+/// ```text
+/// error[unknown_field]: `timout` is not a field of a `tool` step
+///   --> flow.yaml:7:5 (/main/fetch)
+///    |
+///  7 |     timout: 30
+///    |     ^^^^^^
+///    = help: did you mean `timeout`?
+/// ```
+pub(super) fn diagnostic(out: &mut String, diagnostic: &Diagnostic, source: &Source, style: Style) {
+    let Diagnostic { code, severity, message, help, file, line, column, path, .. } = diagnostic;
+    let (word, colour) = if *severity == Severity::Error { ("error", "1;31") } else { ("warning", "1;33") };
+    let head = style.paint(colour, &format!("{word}[{code}]"));
+    let place = if path.is_empty() { String::new() } else { format!(" ({path})") };
+    let excerpt = Excerpt::new(diagnostic, source);
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    let bar = style.paint("34", "|");
+    let mark = style.paint(colour, &excerpt.mark);
+    let written = writeln!(
+        out,
+        "{head}: {message}\n{margin} --> {file}:{line}:{column}{place}\n{margin}  {bar}\n {number} {bar} {}\n{margin}  {bar} {}{mark}",
+        excerpt.text, excerpt.indent,
+    )
+    .and_then(|()| match help {
+        Some(help) => writeln!(out, "{margin}  {} {help}", style.paint("36", "= help:")),
+        None => Ok(()),
+    })
+    .and_then(|()| writeln!(out));
+    written.expect("a String takes whatever is written to it");
+}
+
+/// The line of a diagnostic, cut to what can be shown, and the mark under it.
+struct Excerpt {
+    text: String,
+    indent: String,
+    mark: String,
+}
+
+impl Excerpt {
+    fn new(diagnostic: &Diagnostic, source: &Source) -> Self {
+        let line: Vec<char> = source.line(diagnostic.line).chars().map(visible).collect();
+        let start = (diagnostic.column - 1).min(line.len());
+        let end = if diagnostic.end_line == diagnostic.line { diagnostic.end_column - 1 } else { line.len() };
+        let end = end.clamp(start, line.len());
+        let (from, to) = window(line.len(), start, end);
+        let text: String = line[from..to].iter().collect();
+        let (lead, tail) = (if from > 0 { "…" } else { "" }, if to < line.len() { "…" } else { "" });
+        let indent = " ".repeat(lead.chars().count() + width(&line[from..start]));
+        let mark = "^".repeat(width(&line[start..end.min(to)]).max(1));
+        Self { text: format!("{lead}{text}{tail}"), indent, mark }
+    }
+}
+
+/// The part of a line of `length` characters that is shown so that `start..end` is seen as far as possible.
+fn window(length: usize, start: usize, end: usize) -> (usize, usize) {
+    if length <= COLUMNS_SHOWN {
+        return (0, length);
+    }
+    let spare = COLUMNS_SHOWN.saturating_sub(end - start);
+    let from = start.saturating_sub(spare / 2).min(length.saturating_sub(COLUMNS_SHOWN));
+    let from = from.min(start);
+    (from, (from + COLUMNS_SHOWN).min(length))
+}
+
+/// Tabs and control characters would move the mark, or the terminal.
+fn visible(character: char) -> char {
+    match character {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}
+
+fn width(characters: &[char]) -> usize {
+    characters.iter().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &str, column: usize, end_column: usize) -> String {
+        let source = Source::new("f", line);
+        let at = Diagnostic {
+            code: "c",
+            severity: Severity::Error,
+            message: String::new(),
+            help: None,
+            file: "f".into(),
+            line: 1,
+            column,
+            end_line: 1,
+            end_column,
+            path: String::new(),
+        };
+        let Excerpt { text, indent, mark } = Excerpt::new(&at, &source);
+        format!("{text}\n{indent}{mark}")
+    }
+
+    #[test]
+    fn the_mark_stands_under_what_it_means() {
+        assert_eq!(shown("a: bcd", 4, 7), "a: bcd\n   ^^^");
+        assert_eq!(shown("\ta\u{1b}: 日本x", 5, 7), " a\u{fffd}: 日本x\n    ^^^");
+        assert_eq!(shown("", 1, 1), "\n^");
+        assert_eq!(shown("ab", 9, 20), "ab\n  ^");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_mark() {
+        let line = format!("{}here{}", "x".repeat(1_000), "y".repeat(1_000));
+        let text = shown(&line, 1_001, 1_005);
+        let (line, mark) = text.split_once('\n').unwrap();
+        assert!(line.starts_with('…') && line.ends_with('…') && line.chars().count() == COLUMNS_SHOWN + 2);
+        let column = mark.find('^').unwrap();
+        assert_eq!(line.chars().skip(column).take(4).collect::<String>(), "here");
+        assert_eq!(mark.trim(), "^^^^");
+    }
+}

@@ -1,0 +1,103 @@
+use llmspell_workflows_basic::model::{Definition, InputSpec, IterationErrors, StepKind};
+
+use super::{Fields, Yaml, kinds, step};
+
+/// The fields of a definition in their order.
+pub(super) fn definition(definition: &Definition) -> Fields {
+    let mut out = Fields::default();
+    out.put("name", &definition.name);
+    for (name, text) in [("version", &definition.version), ("description", &definition.description)] {
+        out.put_some(name, Some(text).filter(|text| !text.is_empty()));
+    }
+    out.put_some("author", definition.author.as_ref());
+    out.put_texts("tags", &definition.tags);
+    out.put_texts("required_tools", &definition.required_tools);
+    values(definition, &mut out);
+    bounds(definition, &mut out);
+    body(&definition.body, &mut out);
+    if !definition.on_error.is_empty() {
+        out.put("on_error", step::list(&definition.on_error));
+    }
+    if !definition.finally.is_empty() {
+        out.put("finally", step::list(&definition.finally));
+    }
+    out.put_some("outputs", definition.outputs.as_ref());
+    out
+}
+
+fn values(definition: &Definition, out: &mut Fields) {
+    mapping(out, "inputs", definition.inputs.iter().map(|(name, spec)| (name, input(spec))));
+    mapping(out, "variables", definition.variables.iter().map(|(name, value)| (name, value.into())));
+    let environment = |variables: &indexmap::IndexMap<String, serde_json::Value>| {
+        Yaml::Map(Fields(variables.iter().map(|(name, value)| (name.clone(), value.into())).collect()))
+    };
+    mapping(
+        out,
+        "environments",
+        definition.environments.iter().map(|(name, variables)| (name, environment(variables))),
+    );
+    mapping(out, "conditions", definition.conditions.iter().map(|(name, text)| (name, text.into())));
+    mapping(out, "context", definition.context.iter().map(|(name, value)| (name, value.into())));
+    out.put_texts("secrets", &definition.secrets);
+    out.put_texts("env", &definition.env);
+}
+
+fn bounds(definition: &Definition, out: &mut Fields) {
+    if let Some(condition) = &definition.trigger {
+        let mut trigger = Fields::default();
+        trigger.put("condition", condition);
+        out.put("trigger", trigger);
+    }
+    mapping(
+        out,
+        "concurrency",
+        definition.concurrency.iter().map(|(name, count)| (name, Yaml::Value((*count).into()))),
+    );
+    out.put_some("max_retry_budget", definition.retry_budget.map(|count| Yaml::Value(count.into())));
+    if let Some(total) = &definition.total_timeout {
+        let mut timeouts = Fields::default();
+        timeouts.put("total", total.to_string());
+        out.put("timeouts", timeouts);
+    }
+}
+
+/// The body as `steps` where it is a list, so that a definition is not one block without need.
+fn body(body: &StepKind, out: &mut Fields) {
+    match body {
+        StepKind::Sequence(steps) => out.put("steps", step::list(steps)),
+        StepKind::Route(route) if route.steps.first().is_some_and(|first| first.id == route.start) => {
+            out.put_some("max_transitions", route.transitions_max.map(|count| Yaml::Value(count.into())));
+            out.put("steps", step::route_list(&route.steps));
+        }
+        other => {
+            let mut block = Fields::default();
+            let (name, fields) = kinds::kind(other);
+            block.put("type", name);
+            block.0.extend(fields.0);
+            if let StepKind::Loop(repeat) = other
+                && repeat.on_error != IterationErrors::default()
+            {
+                block.put("on_error", kinds::iteration_errors(repeat.on_error));
+            }
+            out.put("body", block);
+        }
+    }
+}
+
+fn mapping<'n>(out: &mut Fields, name: &str, entries: impl Iterator<Item = (&'n String, Yaml)>) {
+    let fields = Fields(entries.map(|(name, value)| (name.clone(), value)).collect());
+    if !fields.0.is_empty() {
+        out.put(name, fields);
+    }
+}
+
+fn input(spec: &InputSpec) -> Yaml {
+    let mut out = Fields::default();
+    out.put_some("type", spec.kind.map(|kind| kind.as_str()));
+    if spec.required {
+        out.put("required", Yaml::Value(true.into()));
+    }
+    out.put_some("default", spec.default.as_ref());
+    out.put_some("description", spec.description.as_ref());
+    out.into()
+}

@@ -1,0 +1,121 @@
+//! The entries of a mapping by the tables of the dialect.
+
+use std::borrow::Cow;
+
+use super::Reader;
+use crate::{
+    diagnose::At,
+    dialect::{Field, KINDS, Shape},
+    tree::{Data, Entry, Node, Span},
+};
+
+/// The known fields of a mapping, under their canonical names.
+pub(super) struct Fields<'n, 's> {
+    known: Vec<(&'static str, &'n Entry<'s>)>,
+    /// Fields of a step type from outside.
+    pub(super) custom: Vec<&'n Entry<'s>>,
+    /// What the mapping is, in the words of a message: "a `tool` step".
+    pub(super) what: Cow<'static, str>,
+    /// Where a message about the whole mapping points.
+    pub(super) head: Span,
+    pub(super) at: At,
+}
+
+impl<'n, 's> Fields<'n, 's> {
+    pub(super) fn get(&self, name: &str) -> Option<&'n Entry<'s>> {
+        self.known.iter().find(|(known, _)| *known == name).map(|(_, entry)| *entry)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+}
+
+impl Reader<'_> {
+    /// Sorts the entries of `node` by `tables`, of which the first that knows a name counts. `None` where `node` is
+    /// no mapping.
+    pub(super) fn fields<'n, 's>(
+        &mut self,
+        node: &'n Node<'s>,
+        tables: &[&'static [Field]],
+        custom: &[String],
+        what: impl Into<Cow<'static, str>>,
+        at: At,
+    ) -> Option<Fields<'n, 's>> {
+        let what = what.into();
+        let Data::Map(entries) = &node.data else {
+            self.error("wrong_type", at, node.span, format!("{what} must be a mapping, and is {}", node.noun()))
+                .help("write its fields as `name: value`");
+            return None;
+        };
+        let id = entries.iter().find(|entry| entry.key == "id").map(|entry| entry.value.span);
+        let head = id.or_else(|| entries.first().map(|entry| entry.key_span)).unwrap_or(node.span);
+        let mut fields = Fields { known: Vec::with_capacity(entries.len()), custom: Vec::new(), what, head, at };
+        for entry in entries {
+            if custom.iter().any(|name| *name == entry.key) {
+                fields.custom.push(entry);
+                continue;
+            }
+            match tables.iter().flat_map(|table| table.iter()).find(|field| field.is_named(&entry.key)) {
+                None => self.unknown(entry, tables, custom, &fields),
+                Some(field) if field.shape == Shape::Missing => {
+                    self.unsupported(at, entry.key_span, &entry.key, field.doc)
+                }
+                Some(field) => self.keep(field, entry, &mut fields),
+            }
+        }
+        for field in tables.iter().flat_map(|table| table.iter()).filter(|field| field.required) {
+            if !fields.has(field.name) {
+                let message = format!("{} lacks `{}`", fields.what, field.name);
+                self.error("missing_field", at, fields.head, message)
+                    .help(format!("add `{}`: {}", field.name, field.doc));
+            }
+        }
+        Some(fields)
+    }
+
+    fn keep<'n, 's>(&mut self, field: &Field, entry: &'n Entry<'s>, fields: &mut Fields<'n, 's>) {
+        match fields.get(field.name) {
+            Some(first) => {
+                let message = format!("`{}` and `{}` are the same field", first.key, entry.key);
+                self.error("duplicate_field", fields.at, entry.key_span, message)
+                    .help(format!("keep one of the two; the canonical name is `{}`", field.name));
+            }
+            None => fields.known.push((field.name, entry)),
+        }
+    }
+
+    pub(super) fn unsupported(&mut self, at: At, span: Span, written: &str, what: &str) {
+        self.error("unsupported", at, span, format!("`{written}` is not a part of this version: {what}"))
+            .help("leave it out; it is refused rather than ignored");
+    }
+
+    fn unknown(&mut self, entry: &Entry<'_>, tables: &[&'static [Field]], custom: &[String], fields: &Fields<'_, '_>) {
+        let help = (!self.findings.is_crowded()).then(|| self.near_field(&entry.key, tables, custom, &fields.what));
+        let message = format!("`{}` is not a field of {}", entry.key, fields.what);
+        let finding = self.error("unknown_field", fields.at, entry.key_span, message);
+        finding.help = help.flatten();
+    }
+}
+
+impl Reader<'_> {
+    fn near_field(&self, written: &str, tables: &[&'static [Field]], custom: &[String], what: &str) -> Option<String> {
+        let known = tables.iter().flat_map(|table| table.iter()).filter(|field| field.shape != Shape::Missing);
+        let names: Vec<_> = known.flat_map(Field::names).collect();
+        let near = self.suggest(written, names.iter().map(Cow::as_ref).chain(custom.iter().map(String::as_str)));
+        near.or_else(|| belongs_to(written, what))
+    }
+}
+
+/// Where a field that is unknown here does belong.
+fn belongs_to(written: &str, what: &str) -> Option<String> {
+    if !what.contains("step") {
+        return None;
+    }
+    let kinds: Vec<_> = KINDS
+        .iter()
+        .filter(|kind| kind.fields.iter().any(|field| field.is_named(written)))
+        .map(|kind| format!("`{}`", kind.name))
+        .collect();
+    (!kinds.is_empty()).then(|| format!("`{written}` is a field of {}", kinds.join(", ")))
+}

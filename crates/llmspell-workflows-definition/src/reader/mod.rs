@@ -1,0 +1,96 @@
+//! A document to the model: one walk over the tree that collects everything that is wrong.
+
+mod blocks;
+mod fields;
+mod joins;
+mod kinds;
+mod leaves;
+mod lists;
+mod loops;
+mod retry;
+mod root;
+mod settings;
+mod steps;
+mod values;
+
+use std::collections::BTreeMap;
+
+use llmspell_workflows_basic::{model::Definition, nearest};
+use serde_json::Value;
+
+use crate::{
+    StepTypes,
+    diagnose::{At, Finding, Findings, Inside, Mark, Positions, Source},
+    limits,
+    tree::{Node, Span},
+};
+use fields::Fields;
+use settings::Settings;
+
+/// What reading a tree gives.
+pub(crate) struct Outcome {
+    /// The definition, in which a broken part stands for itself as far as it could be read.
+    pub(crate) definition: Option<Definition>,
+    pub(crate) positions: Positions,
+    pub(crate) findings: Findings,
+}
+
+/// Lowers `root` to a definition.
+pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, findings: Findings) -> Outcome {
+    let mut reader = Reader {
+        source,
+        types,
+        findings,
+        positions: Positions::new(),
+        defaults: BTreeMap::new(),
+        process_env: BTreeMap::new(),
+        personas: None,
+        nesting: 0,
+    };
+    let definition = reader.definition(root);
+    Outcome { definition, positions: reader.positions, findings: reader.findings }
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    types: &'a StepTypes,
+    findings: Findings,
+    positions: Positions,
+    /// Settings by step type.
+    defaults: BTreeMap<String, Settings>,
+    /// Environment variables that every process gets.
+    process_env: BTreeMap<String, Value>,
+    /// The personas there are, if the document says so.
+    personas: Option<Vec<String>>,
+    /// How many steps enclose the one that is read.
+    nesting: usize,
+}
+
+impl Reader<'_> {
+    /// Notes that something is wrong; the caller goes on with what it can.
+    fn error(&mut self, code: &'static str, at: At, span: Span, message: impl Into<String>) -> &mut Finding {
+        let mut finding = Finding::error(code, span, message);
+        finding.at = at;
+        self.findings.push(finding)
+    }
+
+    /// The nearest of `names` to `written`, as a question.
+    fn suggest<'n>(&self, written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
+        if self.findings.is_crowded() || written.len() > limits::SUGGESTION_CHARS {
+            return None;
+        }
+        let names = names.into_iter().filter(|name| name.len() <= limits::SUGGESTION_CHARS).take(limits::SUGGESTIONS);
+        nearest(written, names).map(|name| format!("did you mean `{name}`?"))
+    }
+
+    /// Remembers where `field` of the step at `at` stands.
+    fn mark(&mut self, at: At, field: impl Into<std::borrow::Cow<'static, str>>, span: Span) {
+        self.positions.mark(at, field, Mark { span, inside: Inside::Unknown });
+    }
+
+    /// The same for a field whose text is `text`.
+    fn mark_text(&mut self, at: At, field: impl Into<std::borrow::Cow<'static, str>>, span: Span, text: &str) {
+        let inside = Inside::of(text, span, self.source.text());
+        self.positions.mark(at, field, Mark { span, inside });
+    }
+}

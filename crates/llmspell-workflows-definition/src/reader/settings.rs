@@ -1,0 +1,135 @@
+//! Settings that any step has, and their defaults by step type.
+
+use llmspell_workflows_basic::{
+    model::{Delay, OnError, Retry, Step, TriggerRule},
+};
+
+use super::{Fields, Reader};
+use crate::{
+    diagnose::At,
+    dialect::{DEFAULTS, KINDS, STEPS, kind},
+    tree::{Data, Entry, Node, Span},
+};
+
+/// Settings for a step type, with where they stand.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Settings {
+    retry: Option<(Retry, Span)>,
+    timeout: Option<(Delay, Span)>,
+    total_timeout: Option<(Delay, Span)>,
+    on_error: Option<(OnError, Span)>,
+    limits: Option<(Vec<String>, Span)>,
+}
+
+const RULES: &[(&str, TriggerRule)] = &[
+    ("none_failed_min_one_success", TriggerRule::NoneFailedMinOneSuccess),
+    ("all_success", TriggerRule::AllSuccess),
+    ("all_done", TriggerRule::AllDone),
+    ("one_success", TriggerRule::OneSuccess),
+    ("always", TriggerRule::Always),
+];
+
+impl Reader<'_> {
+    /// Fills in what any step has, but its id, name, condition and kind.
+    pub(super) fn settings(&mut self, step: &mut Step, fields: &Fields<'_, '_>, kind: &str) {
+        step.dependencies = self.texts(fields, "dependencies");
+        step.trigger_rule = self.word(fields, "trigger_rule", RULES).unwrap_or_default();
+        step.retry = self.retry(fields);
+        step.timeout = self.delay(fields, "timeout");
+        step.total_timeout = self.delay(fields, "total_timeout");
+        step.limits = self.texts(fields, "limits");
+        let own_on_error = fields.has("on_error") && (kind != "loop" || fields.has("on_iteration_error"));
+        if let Some(entry) = fields.get("on_error").filter(|entry| own_on_error || is_handler(&entry.value)) {
+            step.on_error = self.on_error(fields.at, entry);
+        }
+        let Some(defaults) = self.defaults.get(kind).cloned() else { return };
+        self.fill(fields, "retries", "retry", &mut step.retry, defaults.retry);
+        self.fill(fields, "timeout", "timeout", &mut step.timeout, defaults.timeout);
+        self.fill(fields, "total_timeout", "total_timeout", &mut step.total_timeout, defaults.total_timeout);
+        if let Some((limits, span)) = defaults.limits.filter(|_| !fields.has("limits")) {
+            (0..limits.len()).for_each(|index| self.mark(fields.at, format!("limits/{index}"), span));
+            step.limits = limits;
+        }
+        if let Some((on_error, span)) = defaults.on_error.filter(|_| !fields.has("on_error")) {
+            self.mark(fields.at, "on_error", span);
+            step.on_error = on_error;
+        }
+    }
+
+    fn fill<T>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        name: &str,
+        word: &'static str,
+        own: &mut Option<T>,
+        default: Option<(T, Span)>,
+    ) {
+        if let Some((value, span)) = default.filter(|_| !fields.has(name)) {
+            self.mark(fields.at, word, span);
+            *own = Some(value);
+        }
+    }
+
+    /// What the failure of a step does: a word, or steps.
+    fn on_error(&mut self, at: At, entry: &Entry<'_>) -> OnError {
+        self.mark(at, "on_error", entry.value.span);
+        if is_handler(&entry.value) {
+            let path = format!("{}/$on_error", self.positions.path(at));
+            let steps = match &entry.value.data {
+                Data::List(_) => Some(&entry.value),
+                _ => {
+                    let fields = self.fields(&entry.value, &[STEPS], &[], format!("`{}`", entry.key), at);
+                    fields.and_then(|fields| fields.get("steps")).map(|entry| &entry.value)
+                }
+            };
+            return steps.map_or(OnError::Fail, |steps| OnError::Steps(self.steps(steps, &path, at)));
+        }
+        match self.word_of(at, &entry.key, &entry.value, &[("fail", false), ("continue", true)]) {
+            Some(true) => OnError::Continue,
+            _ => OnError::Fail,
+        }
+    }
+
+    /// The `defaults` of a definition.
+    pub(super) fn read_defaults(&mut self, node: &Node<'_>) {
+        if !matches!(node.data, Data::Map(_)) {
+            return self.wrong_type(At::ROOT, "defaults", node, "a mapping of step types to settings");
+        }
+        for entry in node.entries() {
+            let name = match kind(&entry.key) {
+                Some(kind) => kind.name.to_owned(),
+                None if self.types.get(&entry.key).is_some() => entry.key.as_ref().to_owned(),
+                None => {
+                    let names = KINDS.iter().map(|kind| kind.name).chain(self.types.names());
+                    let help = self.suggest(&entry.key, names);
+                    let message = format!("`{}` is not a step type", entry.key);
+                    self.error("unknown_step_type", At::ROOT, entry.key_span, message).help = help;
+                    continue;
+                }
+            };
+            let what = format!("the defaults of `{}`", entry.key);
+            if let Some(fields) = self.fields(&entry.value, &[DEFAULTS], &[], what, At::ROOT) {
+                let settings = self.default_settings(&fields);
+                self.defaults.insert(name, settings);
+            }
+        }
+    }
+
+    fn default_settings(&mut self, fields: &Fields<'_, '_>) -> Settings {
+        let span = |name: &str| fields.get(name).map_or(fields.head, |entry| entry.value.span);
+        let word = self.word(fields, "on_error", &[("fail", false), ("continue", true)]);
+        let on_error = word.map(|goes_on| if goes_on { OnError::Continue } else { OnError::Fail });
+        Settings {
+            retry: self.retry(fields).map(|retry| (retry, span("retries"))),
+            timeout: self.delay(fields, "timeout").map(|delay| (delay, span("timeout"))),
+            total_timeout: self.delay(fields, "total_timeout").map(|delay| (delay, span("total_timeout"))),
+            on_error: on_error.map(|on_error| (on_error, span("on_error"))),
+            limits: fields.has("limits").then(|| (self.texts(fields, "limits"), span("limits"))),
+        }
+    }
+}
+
+/// Whether the value of an `on_error` is steps rather than a word.
+fn is_handler(node: &Node<'_>) -> bool {
+    matches!(node.data, Data::Map(_) | Data::List(_))
+}

@@ -1,0 +1,198 @@
+//! One step: its id, its name, its settings, its kind.
+
+use llmspell_workflows_basic::{
+    Place, StepId,
+    model::{Step, StepKind, Transition},
+};
+use serde_json::Map;
+
+use super::{
+    Fields, Reader,
+    lists::{Item, Scope},
+};
+use crate::{
+    diagnose::At,
+    dialect::{Build, COMMON, Field, TRANSITION},
+    limits,
+    tree::{Data, Entry, Node, Span},
+};
+
+/// A step that was read.
+pub(super) struct Read {
+    pub(super) step: Step,
+    pub(super) at: At,
+    /// Whether it says where a route goes next.
+    pub(super) names_next: bool,
+    /// What it says of `required`, in a parallel block.
+    pub(super) required: bool,
+}
+
+impl Reader<'_> {
+    /// Reads `item` of a list whose steps' paths begin with `parent`; `extra` are fields that the list adds.
+    pub(super) fn step<'n, 's>(
+        &mut self,
+        item: Item<'n, 's>,
+        parent: &str,
+        around: At,
+        extra: &'static [Field],
+        scope: &mut Scope<'n, 's>,
+    ) -> Option<Read> {
+        if !matches!(item.node.data, Data::Map(_)) {
+            self.wrong_type(around, "a step", item.node, "a mapping");
+            return None;
+        }
+        if self.nesting >= limits::STEP_NESTING {
+            let message = format!("steps nest deeper than {} levels", limits::STEP_NESTING);
+            self.error("too_deep", around, item.node.span, message);
+            return None;
+        }
+        self.nesting += 1;
+        let read = self.nested_step(item, parent, extra, scope);
+        self.nesting -= 1;
+        Some(read)
+    }
+
+    fn nested_step<'n, 's>(
+        &mut self,
+        item: Item<'n, 's>,
+        parent: &str,
+        extra: &'static [Field],
+        scope: &mut Scope<'n, 's>,
+    ) -> Read {
+        let (id, head) = self.id(&item, parent);
+        let at = self.positions.enter(format!("{parent}/{id}"), head);
+        let mut read = Read { step: placeholder(id), at, names_next: false, required: false };
+        let Some(kind) = self.kind_of(item.node, at) else { return read };
+        let mut tables = vec![extra];
+        tables.push(kind.fields());
+        tables.push(COMMON);
+        let what = format!("a `{}` step", kind.name());
+        let Some(mut fields) = self.fields(item.node, &tables, kind.custom_fields(), what, at) else { return read };
+        fields.head = head;
+        self.mark_id(&item, &fields);
+        let mut step = read.step;
+        step.name = self.name(&fields, &step.id);
+        step.condition = match kind.build() {
+            Some(Build::Conditional) => self.expression_as(&fields, "only_if", "condition"),
+            _ => self.expression(&fields, "condition"),
+        };
+        self.settings(&mut step, &fields, kind.name());
+        read.names_next = fields.has("next_step");
+        step.next = self.next(&fields, scope);
+        step.kind = self.build(&kind, &fields, scope, &step.id).unwrap_or(step.kind);
+        read.required = self.boolean(&fields, "required").unwrap_or_default();
+        read.step = step;
+        read
+    }
+
+    /// The id of a step, and where the step is named.
+    fn id(&mut self, item: &Item<'_, '_>, parent: &str) -> (String, Span) {
+        let written = item.node.get("id");
+        let name = item.node.get("name");
+        let head = item.node.entries().first().map_or(item.node.span, |entry| entry.key_span);
+        let around = self.positions.known(parent);
+        if let Some((key, span)) = item.key {
+            if let Some(id) = written.filter(|id| id.as_text() != Some(key)) {
+                let message = format!("the step is `{key}` by its key, and says another id");
+                self.error("conflicting_fields", around, id.span, message).help("leave `id` out");
+            }
+            return (self.checked_id(key, around, span), span);
+        }
+        match (written, name) {
+            (Some(node), _) => match node.as_text() {
+                Some(text) => (self.checked_id(text, around, node.span), node.span),
+                None => {
+                    self.wrong_type(around, "id", node, "a text");
+                    (UNNAMED.to_owned(), node.span)
+                }
+            },
+            (None, Some(node)) if node.as_text().is_some_and(|name| !name.trim().is_empty()) => {
+                (StepId::from_name(node.as_text().unwrap_or_default()).as_str().to_owned(), node.span)
+            }
+            _ => {
+                self.error("missing_field", around, head, "the step lacks `id`")
+                    .help("add `id`: letters, digits, `_` and `-`, unique among its siblings");
+                (UNNAMED.to_owned(), head)
+            }
+        }
+    }
+
+    pub(super) fn checked_id(&mut self, text: &str, around: At, span: Span) -> String {
+        if StepId::new(text).is_err() {
+            let message = format!("`{text}` is not a step id");
+            let help = format!(
+                "an id starts with a letter or `_` and goes on with letters, digits, `_` or `-`, such as `{}`",
+                StepId::from_name(text)
+            );
+            self.error("invalid_id", around, span, message).help(help);
+        }
+        text.to_owned()
+    }
+
+    fn mark_id(&mut self, item: &Item<'_, '_>, fields: &Fields<'_, '_>) {
+        let span = item.key.map(|(_, span)| span).or_else(|| fields.get("id").map(|entry| entry.value.span));
+        self.mark(fields.at, "id", span.unwrap_or(fields.head));
+    }
+
+    /// The name, unless the id says the same.
+    fn name(&mut self, fields: &Fields<'_, '_>, id: &str) -> Option<String> {
+        let name = self.text(fields, "name")?;
+        (fields.has("id") || name != id).then_some(name)
+    }
+
+    /// The ways on of a step in a route.
+    fn next(&mut self, fields: &Fields<'_, '_>, scope: &Scope<'_, '_>) -> Vec<Transition> {
+        let Some(entry) = fields.get("next_step") else { return Vec::new() };
+        self.mark(fields.at, "next", entry.value.span);
+        match &entry.value.data {
+            Data::List(items) => items
+                .iter()
+                .enumerate()
+                .filter_map(|(index, item)| self.transition(item, index, fields.at, scope))
+                .collect(),
+            _ => match self.target(entry, fields.at, 0, scope) {
+                Some(Some(target)) => vec![Transition { condition: None, target: Some(target) }],
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    fn transition(&mut self, node: &Node<'_>, index: usize, at: At, scope: &Scope<'_, '_>) -> Option<Transition> {
+        let fields = self.fields(node, &[TRANSITION], &[], "a way on", at)?;
+        let condition = self.expression_as(&fields, "condition", format!("next/{index}/condition"));
+        let target = self.target(fields.get("target")?, at, index, scope)?;
+        Some(Transition { condition, target })
+    }
+
+    /// The step that a way leads to; `Some(None)`: the end.
+    fn target(&mut self, entry: &Entry<'_>, at: At, index: usize, scope: &Scope<'_, '_>) -> Option<Option<String>> {
+        match &entry.value.data {
+            Data::Null => Some(None),
+            Data::Text(text) if text == END && !scope.has(END) => Some(None),
+            Data::Text(text) => {
+                self.mark_text(at, format!("next/{index}/target"), entry.value.span, text);
+                Some(Some(text.as_ref().to_owned()))
+            }
+            _ => {
+                self.wrong_type(at, &entry.key, &entry.value, "the id of a step, or `end`");
+                None
+            }
+        }
+    }
+
+    /// Where `field` of the step at `at` stands.
+    pub(super) fn field_span(&self, at: At, field: &str) -> Span {
+        self.positions.find(&Place::new(self.positions.path(at), field), self.source)
+    }
+}
+
+/// The target that ends a route, unless a step of it has this id.
+const END: &str = "end";
+
+/// The id of a step that has none; the definition is refused anyway.
+const UNNAMED: &str = "_";
+
+/// A step whose kind could not be read; the definition is refused anyway.
+fn placeholder(id: String) -> Step {
+    Step::new(id, StepKind::Set(Map::new()))
+}

@@ -1,0 +1,311 @@
+//! Single values, each refused with what would be right.
+
+use std::{borrow::Cow, time::Duration};
+
+use llmspell_workflows_basic::model::Delay;
+use serde_json::Value;
+
+use super::{Fields, Reader};
+use crate::{
+    diagnose::At,
+    tree::{Data, Entry, Node, Span},
+};
+
+impl Reader<'_> {
+    pub(super) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, wanted: &str) {
+        let message = format!("`{name}` must be {wanted}, and is {}", node.noun());
+        let finding = self.error("wrong_type", at, node.span, message);
+        if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && wanted.starts_with("a text") {
+            finding.help("write it in quotes if it is meant as a text");
+        } else if is_bare_template(node) {
+            finding.help("a text that begins with `{{` stands in quotes, such as \"{{ query }}\"");
+        }
+    }
+
+    /// A text of the field `name`; it may not be empty.
+    pub(super) fn text(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
+        let entry = fields.get(name)?;
+        let text = self.text_of(fields.at, &entry.key, &entry.value)?;
+        self.mark_text(fields.at, name, entry.value.span, &text);
+        Some(text)
+    }
+
+    pub(super) fn text_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
+        match node.as_text() {
+            Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
+            Some(_) => {
+                self.error("bad_value", at, node.span, format!("`{name}` is empty"));
+                None
+            }
+            None => {
+                self.wrong_type(at, name, node, "a text");
+                None
+            }
+        }
+    }
+
+    /// Texts of the field `name`, marked as `name/0`, `name/1`, …; a single text is a list of one.
+    pub(super) fn texts(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
+        let Some(entry) = fields.get(name) else { return Vec::new() };
+        self.mark(fields.at, name, entry.value.span);
+        self.each(fields.at, name, entry, |reader, at, node| reader.text_of(at, &entry.key, node))
+    }
+
+    /// Expressions of the field `name`, likewise.
+    pub(super) fn expressions(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
+        let Some(entry) = fields.get(name) else { return Vec::new() };
+        self.mark(fields.at, name, entry.value.span);
+        self.each(fields.at, name, entry, |reader, at, node| reader.expression_of(at, &entry.key, node))
+    }
+
+    fn each(
+        &mut self,
+        at: At,
+        name: &'static str,
+        entry: &Entry<'_>,
+        mut read: impl FnMut(&mut Self, At, &Node<'_>) -> Option<String>,
+    ) -> Vec<String> {
+        let items = match &entry.value.data {
+            Data::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(&entry.value),
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for node in items {
+            if let Some(text) = read(self, at, node) {
+                self.mark_text(at, format!("{name}/{}", texts.len()), node.span, &text);
+                texts.push(text);
+            }
+        }
+        texts
+    }
+
+    /// The expression of the field `name`.
+    pub(super) fn expression(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
+        self.expression_as(fields, name, name)
+    }
+
+    /// The same, for a field that the model calls `word`.
+    pub(super) fn expression_as(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        name: &'static str,
+        word: impl Into<Cow<'static, str>>,
+    ) -> Option<String> {
+        let entry = fields.get(name)?;
+        let text = self.expression_of(fields.at, &entry.key, &entry.value)?;
+        self.mark_text(fields.at, word, entry.value.span, &text);
+        Some(text)
+    }
+
+    /// An expression without the braces that may stand around the whole of it.
+    pub(super) fn expression_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
+        if let Data::Bool(value) = node.data {
+            return Some(value.to_string());
+        }
+        let Some(text) = node.as_text() else {
+            self.wrong_type(at, name, node, "an expression");
+            return None;
+        };
+        let expression = unwrapped(text.trim());
+        if expression.is_empty() {
+            self.error("bad_value", at, node.span, format!("`{name}` is empty"));
+            return None;
+        }
+        Some(expression.to_owned())
+    }
+
+    /// The length of time of the field `name`.
+    pub(super) fn delay(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Delay> {
+        let entry = fields.get(name)?;
+        let delay = self.delay_of(fields.at, &entry.key, &entry.value)?;
+        match &delay {
+            Delay::Expression(expression) => self.mark_text(fields.at, name, entry.value.span, expression),
+            Delay::Fixed(_) => self.mark(fields.at, name, entry.value.span),
+        }
+        Some(delay)
+    }
+
+    pub(super) fn delay_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<Delay> {
+        let is_ms = name.ends_with("_ms");
+        let delay = match &node.data {
+            Data::Number(number) => {
+                let number = number.as_f64().unwrap_or(f64::NAN);
+                Delay::from_seconds(if is_ms { number / 1_000.0 } else { number }).map_err(|_| ())
+            }
+            Data::Text(text) => match text.parse::<Delay>() {
+                Ok(Delay::Expression(expression)) if is_ms => Ok(Delay::Expression(format!("({expression}) / 1000"))),
+                Ok(Delay::Expression(expression)) => Ok(Delay::Expression(expression)),
+                Ok(delay) if !is_ms => Ok(delay),
+                _ => Err(()),
+            },
+            _ => {
+                self.wrong_type(at, name, node, "a length of time");
+                return None;
+            }
+        };
+        delay.map_err(|()| self.bad_delay(at, name, node.span, is_ms)).ok()
+    }
+
+    fn bad_delay(&mut self, at: At, name: &str, span: Span, is_ms: bool) {
+        let written = span.slice(self.source.text());
+        let message = format!("`{name}` must be a length of time, and is `{written}`");
+        let help = if is_ms {
+            "write milliseconds as a number"
+        } else {
+            "write seconds as a number, or a text such as `30s`, `500ms`, `1h30m`, `PT5M`"
+        };
+        self.error("bad_value", at, span, message).help(help);
+    }
+
+    /// A length of time that is no expression.
+    pub(super) fn duration(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Duration> {
+        let entry = fields.get(name)?;
+        match self.delay_of(fields.at, &entry.key, &entry.value)? {
+            Delay::Fixed(duration) => Some(duration),
+            Delay::Expression(_) => {
+                let message = format!("`{}` must be known from the start, and is an expression", entry.key);
+                self.error("bad_value", fields.at, entry.value.span, message)
+                    .help("write a length of time such as `30s`");
+                None
+            }
+        }
+    }
+
+    /// A whole number between `min` and `max` of the field `name`.
+    pub(super) fn count<T: TryFrom<u64>>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        name: &'static str,
+        min: u64,
+    ) -> Option<T> {
+        let entry = fields.get(name)?;
+        self.mark(fields.at, name, entry.value.span);
+        self.count_of(fields.at, &entry.key, &entry.value, min)
+    }
+
+    pub(super) fn count_of<T: TryFrom<u64>>(&mut self, at: At, name: &str, node: &Node<'_>, min: u64) -> Option<T> {
+        let Data::Number(number) = &node.data else {
+            self.wrong_type(at, name, node, "a whole number");
+            return None;
+        };
+        let whole = number
+            .as_u64()
+            .or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && (0.0..1e15).contains(n)).map(|n| n as u64));
+        let count = whole.filter(|n| *n >= min).and_then(|n| T::try_from(n).ok());
+        if count.is_none() {
+            let max = u64::MAX >> (64 - 8 * size_of::<T>());
+            let message = format!("`{name}` must be a whole number from {min} to {max}, and is {number}");
+            self.error("bad_value", at, node.span, message);
+        }
+        count
+    }
+
+    pub(super) fn boolean(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<bool> {
+        let entry = fields.get(name)?;
+        match entry.value.data {
+            Data::Bool(value) => Some(value),
+            _ => {
+                self.wrong_type(fields.at, &entry.key, &entry.value, "true or false");
+                None
+            }
+        }
+    }
+
+    /// One of `words`.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        fields: &Fields<'_, '_>,
+        name: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let entry = fields.get(name)?;
+        self.mark(fields.at, name, entry.value.span);
+        self.word_of(fields.at, &entry.key, &entry.value, words)
+    }
+
+    pub(super) fn word_of<T: Copy>(&mut self, at: At, name: &str, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
+        let Some(text) = node.as_text() else {
+            self.wrong_type(at, name, node, "a word");
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            self.bad_word(at, name, node.span, text, words.iter().map(|(word, _)| *word));
+        }
+        found
+    }
+
+    pub(super) fn bad_word<'w>(
+        &mut self,
+        at: At,
+        name: &str,
+        span: Span,
+        written: &str,
+        words: impl Iterator<Item = &'w str> + Clone,
+    ) {
+        let help = self.suggest(written, words.clone()).unwrap_or_else(|| {
+            format!("it is one of {}", words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+        });
+        self.error("bad_value", at, span, format!("`{written}` is not a value of `{name}`")).help(help);
+    }
+
+    /// Any value of the field `name`, all parts of which are marked under `word`.
+    pub(super) fn json(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) -> Option<Value> {
+        let entry = fields.get(name)?;
+        self.mark_all(fields.at, word.into(), &entry.value);
+        Some(entry.value.to_json())
+    }
+
+    /// Marks `node` and all that is in it.
+    pub(super) fn mark_all(&mut self, at: At, word: Cow<'static, str>, node: &Node<'_>) {
+        match &node.data {
+            Data::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.mark_all(at, format!("{word}/{index}").into(), item);
+                }
+            }
+            Data::Map(entries) => {
+                for entry in entries {
+                    self.mark_all(at, format!("{word}/{}", entry.key).into(), &entry.value);
+                }
+            }
+            Data::Text(text) => return self.mark_text(at, word, node.span, text),
+            _ => {}
+        }
+        self.mark(at, word, node.span);
+    }
+}
+
+/// Whether `node` is what `{{ x }}` without quotes is to YAML: a mapping in a mapping.
+fn is_bare_template(node: &Node<'_>) -> bool {
+    matches!(node.entries(), [entry] if entry.key.starts_with('{'))
+}
+
+/// `{{ a > 1 }}` and `${a > 1}` without their braces, if they stand around the whole.
+fn unwrapped(text: &str) -> &str {
+    for (open, close) in [("{{", "}}"), ("${", "}")] {
+        let inner = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        if let Some(inner) = inner.filter(|inner| !inner.contains(open) && !inner.contains(close)) {
+            return inner.trim();
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pair_of_braces_around_the_whole_goes() {
+        for (text, expression) in [
+            ("{{ a > 1 }}", "a > 1"),
+            ("${a > 1}", "a > 1"),
+            ("a > 1", "a > 1"),
+            ("{{ a }} > {{ b }}", "{{ a }} > {{ b }}"),
+            ("{{ a }} > 1", "{{ a }} > 1"),
+        ] {
+            assert_eq!(unwrapped(text), expression);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The schema and the reader agree.
+
+use std::{fs, path::Path};
+
+use jsonschema::Validator;
+use llmspell_workflows_testing::generate;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::schema;
+use crate::{
+    StepTypes,
+    dialect::{Build, COMMON, Field, KINDS, Kind, ROOT, Shape},
+    read, to_yaml,
+};
+
+fn validator() -> Validator {
+    jsonschema::draft7::new(&schema(&StepTypes::new())).unwrap()
+}
+
+fn fixtures(folder: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension != "txt"));
+    files.sort();
+    files.into_iter().map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn good_documents_fit() {
+    let validator = validator();
+    for (name, text) in fixtures("good") {
+        read(&text, &name, &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+        let value = crate::tree::parse(&text).unwrap_or_else(|_| panic!("{name}")).root.to_json();
+        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:#?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn printed_definitions_fit(definition in generate::definition()) {
+        thread_local!(static VALIDATOR: Validator = validator());
+        let text = to_yaml(&definition);
+        let value = crate::tree::parse(&text).unwrap_or_else(|_| panic!("{text}")).root.to_json();
+        prop_assert!(VALIDATOR.with(|validator| validator.is_valid(&value)), "{text}");
+    }
+}
+
+/// What only the reader can tell.
+const READER_ONLY: &[&str] = &["unknown_step", "moved_step", "conflicting_fields"];
+
+/// What the two say differently, if they do.
+fn difference(validator: &Validator, document: &Value) -> Option<String> {
+    let read = read(&document.to_string(), "x.json", &StepTypes::new());
+    let errors: Vec<_> = match &read {
+        Ok(_) => Vec::new(),
+        Err(diagnostics) => diagnostics.list().iter().filter(|each| !READER_ONLY.contains(&each.code)).collect(),
+    };
+    if read.is_err() && errors.is_empty() {
+        return None;
+    }
+    let messages: Vec<_> = errors.iter().map(|each| &each.message).collect();
+    (validator.is_valid(document) != errors.is_empty()).then(|| format!("{document} {messages:?}"))
+}
+
+fn samples() -> Vec<Value> {
+    let step = json!({"id": "inner", "tool": "t"});
+    vec![
+        Value::Null,
+        json!(true),
+        json!(1),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(1_000_000_000_000_u64),
+        json!("word"),
+        json!(""),
+        json!("30s"),
+        json!("1h30m"),
+        json!("PT5M"),
+        json!("30"),
+        json!("{{ a.b }}"),
+        json!("fail"),
+        json!("continue"),
+        json!("all"),
+        json!("partial:2"),
+        json!("partial:x"),
+        json!("weighted"),
+        json!("always"),
+        json!([]),
+        json!(["word"]),
+        json!([1]),
+        json!({}),
+        json!({"word": 1}),
+        json!({"word": "text"}),
+        json!({"custom": "f"}),
+        json!({"kind": "function"}),
+        json!({"max_attempts": 2, "jitter": 0.5}),
+        json!({"strategy": "word"}),
+        json!({"end": 3}),
+        json!({"start": 0}),
+        json!({"total": 3}),
+        json!({"condition": "a"}),
+        json!({"tool": {"retries": 1}}),
+        json!({"tool": {"retries": "x"}}),
+        json!({"word": {"type": "string"}}),
+        json!({"word": {"type": "text"}}),
+        json!([step]),
+        json!([{"tool": "t"}]),
+        json!({"inner": step}),
+        json!({"steps": [step]}),
+        json!([{"when": "a", "steps": [step]}]),
+        json!([{"condition": "a", "target": "end"}]),
+        json!([{"condition": "a"}]),
+        json!({"type": "parallel", "branches": [step]}),
+        json!({"type": "parallel"}),
+        json!({"branch": {"steps": [step], "timeout": 3}}),
+        json!({"branch": {"timeout": 3}}),
+        json!({"branch": [step]}),
+    ]
+}
+
+/// The least that a step of `kind` holds beside `field`.
+fn base(kind: &Kind, field: &Field) -> Value {
+    let mut step = json!({"id": "a", "type": kind.name});
+    let least: &[(&str, Value)] = match kind.build {
+        Build::Activity(name) => &[(name, json!("x"))],
+        Build::Shell => &[("command", json!("ls"))],
+        Build::Http => &[("url", json!("http://x"))],
+        Build::Git => &[("operation", json!("push"))],
+        Build::Sequence | Build::Route | Build::Parallel => &[("steps", json!([{"id": "b", "tool": "t"}]))],
+        Build::Conditional => &[("condition", json!("a")), ("then_steps", json!([]))],
+        Build::Switch => &[("cases", json!([]))],
+        Build::Loop => &[("items", json!([])), ("steps", json!([]))],
+        Build::ForkJoin => &[("branches", json!({}))],
+        Build::Set => &[("params", json!({}))],
+        Build::Sleep => &[("duration", json!(1))],
+        Build::Validate => &[("data", json!(1))],
+        Build::Missing => &[],
+    };
+    for (name, value) in least {
+        // A loop runs over one thing, and a process is started in one way.
+        let other = matches!((*name, field.name), ("items", "range" | "while") | ("command", "argv"));
+        if !other {
+            step[*name] = value.clone();
+        }
+    }
+    step
+}
+
+#[test]
+fn every_field_of_every_step_type() {
+    let validator = validator();
+    let samples = samples();
+    let mut differences = Vec::new();
+    for kind in KINDS.iter().filter(|kind| kind.build != Build::Missing) {
+        // Parameters are checked by what they are for.
+        let checks_params = matches!(kind.build, Build::Shell | Build::Git | Build::Http);
+        for field in kind.fields.iter().chain(COMMON) {
+            let skips = matches!(field.name, "type" | "id") || (field.name == "params" && checks_params);
+            if skips || field.shape == Shape::Missing {
+                continue;
+            }
+            for name in field.names() {
+                for sample in &samples {
+                    let mut step = base(kind, field);
+                    step.as_object_mut().unwrap().remove(field.name);
+                    step[name.as_ref()] = sample.clone();
+                    differences.extend(difference(&validator, &json!({"name": "x", "steps": [step]})));
+                }
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+#[test]
+fn every_field_of_a_definition() {
+    let validator = validator();
+    let mut differences = Vec::new();
+    for field in ROOT.iter().filter(|field| field.shape != Shape::Missing) {
+        for name in field.names() {
+            for sample in samples() {
+                let mut document = json!({"name": "x", "steps": [{"id": "a", "tool": "t"}]});
+                let clash = if field.name == "body" { "steps" } else { field.name };
+                document.as_object_mut().unwrap().remove(clash);
+                document[name.as_ref()] = sample;
+                differences.extend(difference(&validator, &document));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+#[test]
+fn fields_that_are_not_there() {
+    let validator = validator();
+    for document in [
+        json!({"name": "x", "steps": [{"id": "a", "tool": "t", "timout": 3}]}),
+        json!({"name": "x", "steps": [{"id": "a", "type": "tool"}]}),
+        json!({"name": "x", "steps": [{"id": "a", "type": "tol", "tool": "t"}]}),
+        json!({"name": "x", "steps": [{"id": "a", "tool": "t", "when": "a", "if": "b"}]}),
+        json!({"name": "x", "steps": [{"id": "a", "tool": "t", "cache": {}}]}),
+        json!({"name": "x", "steps": [{"id": "a", "type": "workflow", "workflow": "t"}]}),
+        json!({"name": "x", "steps": [{"tool": "t"}]}),
+        json!({"name": "x", "steps": [{"id": "a b", "tool": "t"}]}),
+        json!({"name": "x", "step": []}),
+        json!({"steps": []}),
+        json!({"name": "x", "durability": "sync", "steps": []}),
+        json!({"/chain": {"steps": []}}),
+    ] {
+        assert!(!validator.is_valid(&document), "{document}");
+        assert!(read(&document.to_string(), "x.json", &StepTypes::new()).is_err(), "{document}");
+    }
+}
+
+#[test]
+fn the_published_schema_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema/workflow.schema.json");
+    let text = format!("{:#}\n", schema(&StepTypes::new()));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &text).unwrap();
+    }
+    let published = fs::read_to_string(&path).unwrap_or_default();
+    assert!(published == text, "docs/schema/workflow.schema.json is out of date: run the tests with UPDATE_DOCS=1");
+}

@@ -1,0 +1,270 @@
+//! Events of the parser to a tree, within limits.
+
+use std::{borrow::Cow, collections::HashMap, collections::HashSet, sync::Arc};
+
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
+
+use super::{
+    Data, Entry, Node, Span,
+    scalar::{NoNumber, number, resolve},
+};
+use crate::{
+    diagnose::{Finding, Findings},
+    limits,
+};
+
+/// What a document holds, and what is wrong with it that does not keep it from being read.
+pub(crate) struct Parsed<'s> {
+    pub(crate) root: Node<'s>,
+    pub(crate) findings: Findings,
+}
+
+/// Reads the one document of `text`.
+pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
+    let options = granit_parser::options! {
+        flow_nesting_limit: limits::NODE_NESTING,
+        block_nesting_limit: limits::NODE_NESTING,
+        simple_key_max_lookahead: limits::KEY_CHARS,
+    };
+    let mut tree = Tree {
+        text,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        findings: Findings::default(),
+        nodes: 0,
+        bytes: 0,
+        root: None,
+    };
+    for next in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = next.map_err(|error| scan_error(&error))?;
+        let offset = |mark: &granit_parser::Marker| mark.byte_offset().unwrap_or_default() as u32;
+        tree.event(event, Span { start: offset(&span.start), end: offset(&span.end) })?;
+    }
+    let Tree { root, findings, .. } = tree;
+    match root {
+        Some(root) => Ok(Parsed { root, findings }),
+        None => Err(Finding::error("syntax", Span::default(), "the file is empty")
+            .with_help("a definition has at least `name` and `steps`")),
+    }
+}
+
+fn scan_error(error: &ScanError) -> Finding {
+    let start = error.marker().byte_offset().unwrap_or_default() as u32;
+    let span = Span { start, end: start };
+    if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
+        return too_deep(span);
+    }
+    let message = match error.kind() {
+        ErrorKind::UnknownAnchor => "the alias has no anchor".to_owned(),
+        _ => error.info(),
+    };
+    let finding = Finding::error("syntax", span, message);
+    match error.kind() {
+        ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar
+        | ErrorKind::TabNotAllowed => finding.with_help("indent with spaces"),
+        ErrorKind::UnexpectedCharacter { .. } => {
+            finding.with_help("a text that begins with a special character stands in quotes")
+        }
+        ErrorKind::MappingValueNotAllowed => {
+            finding.with_help("a text that holds `: ` stands in quotes; a key stands on a line of its own")
+        }
+        ErrorKind::UnknownAnchor => finding.with_help("an alias `*name` follows its anchor `&name`"),
+        _ => finding,
+    }
+}
+
+fn too_deep(span: Span) -> Finding {
+    Finding::error("too_deep", span, format!("the document nests deeper than {} levels", limits::NODE_NESTING))
+}
+
+struct Open<'s> {
+    node: Node<'s>,
+    /// The key whose value comes next, in a mapping.
+    key: Option<(Cow<'s, str>, Span)>,
+    /// The keys so far, once there are many.
+    seen: HashSet<Cow<'s, str>>,
+    anchor: usize,
+}
+
+struct Tree<'s> {
+    text: &'s str,
+    open: Vec<Open<'s>>,
+    anchors: HashMap<usize, Arc<Node<'s>>>,
+    findings: Findings,
+    nodes: usize,
+    bytes: usize,
+    root: Option<Node<'s>>,
+}
+
+impl<'s> Tree<'s> {
+    fn event(&mut self, event: Event<'s>, span: Span) -> Result<(), Finding> {
+        match event {
+            Event::DocumentStart(..) if self.root.is_some() => {
+                return Err(Finding::error("syntax", span, "a second document begins here")
+                    .with_help("a file holds one definition"));
+            }
+            Event::Scalar(value, style, anchor, tag) => {
+                self.count(1, value.len(), span)?;
+                let data = self.scalar(value, style, tag.as_deref(), span);
+                self.place(Node { data, span }, anchor, style == ScalarStyle::Plain)?;
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.start(Data::List(Vec::new()), "seq", anchor, tag.as_deref(), span)?
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.start(Data::Map(Vec::new()), "map", anchor, tag.as_deref(), span)?
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
+            Event::Alias(id) => {
+                let Some(target) = self.anchors.get(&id).cloned() else {
+                    return Err(Finding::error("syntax", span, "an alias stands inside of what it stands for"));
+                };
+                self.count_copy(&target, span)?;
+                self.place(Node { data: target.data.clone(), span }, 0, false)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, bytes: usize, span: Span) -> Result<(), Finding> {
+        self.nodes += nodes;
+        self.bytes += bytes;
+        if self.nodes > limits::NODES || self.bytes > limits::TEXT_BYTES {
+            let message = format!("the document has more than {} values, or aliases blow it up", limits::NODES);
+            return Err(Finding::error("too_large", span, message));
+        }
+        Ok(())
+    }
+
+    /// Counts a copy before it is made, so that aliases of aliases cannot grow without bound.
+    fn count_copy(&mut self, node: &Node<'s>, span: Span) -> Result<(), Finding> {
+        let mut rest = vec![node];
+        while let Some(node) = rest.pop() {
+            self.count(1, node.as_text().map_or(0, str::len), span)?;
+            match &node.data {
+                Data::List(items) => rest.extend(items),
+                Data::Map(entries) => {
+                    self.count(0, entries.iter().map(|entry| entry.key.len()).sum(), span)?;
+                    rest.extend(entries.iter().map(|entry| &entry.value));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, value: Cow<'s, str>, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Data<'s> {
+        let Some(tag) = tag else {
+            if style != ScalarStyle::Plain {
+                return Data::Text(value);
+            }
+            return resolve(value).unwrap_or_else(|NoNumber(why)| {
+                let written = span.slice(self.text);
+                self.findings.push(
+                    Finding::error("bad_value", span, format!("`{written}` {why}"))
+                        .with_help("write it in quotes if it is a text"),
+                );
+                Data::Null
+            });
+        };
+        let data = match tag.core_suffix() {
+            Some("str") => Some(Data::Text(value)),
+            Some("int" | "float") => number(&value).ok().flatten().map(Data::Number),
+            Some("bool" | "null") => resolve(value).ok().filter(|data| matches!(data, Data::Bool(_) | Data::Null)),
+            _ => None,
+        };
+        data.unwrap_or_else(|| {
+            self.bad_tag(tag, span);
+            Data::Null
+        })
+    }
+
+    fn bad_tag(&mut self, tag: &Tag, span: Span) {
+        let message = format!("the tag `{}` does not fit here", tag.original());
+        self.findings.push(Finding::error("bad_value", span, message).with_help("leave the tag out"));
+    }
+
+    fn start(
+        &mut self,
+        data: Data<'s>,
+        core: &str,
+        anchor: usize,
+        tag: Option<&Tag>,
+        span: Span,
+    ) -> Result<(), Finding> {
+        self.count(1, 0, span)?;
+        if self.open.len() >= limits::NODE_NESTING {
+            return Err(too_deep(span));
+        }
+        if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(core)) {
+            self.bad_tag(tag, span);
+        }
+        self.open.push(Open { node: Node { data, span }, key: None, seen: HashSet::new(), anchor });
+        Ok(())
+    }
+
+    fn end(&mut self, span: Span) -> Result<(), Finding> {
+        let Some(Open { mut node, anchor, .. }) = self.open.pop() else { return Ok(()) };
+        let written = self.text.get(node.span.start as usize..span.end as usize).unwrap_or_default();
+        node.span.end = node.span.start + written.trim_end().len() as u32;
+        self.place(node, anchor, false)
+    }
+
+    /// Puts a finished node into the collection that is open.
+    fn place(&mut self, node: Node<'s>, anchor: usize, plain: bool) -> Result<(), Finding> {
+        if anchor != 0 {
+            self.count_copy(&node, node.span)?;
+            self.anchors.insert(anchor, Arc::new(node.clone()));
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match (&mut open.node.data, open.key.take()) {
+            (Data::Map(entries), Some((key, key_span))) => {
+                let is_new = if entries.len() < 16 {
+                    entries.iter().all(|entry| entry.key != key)
+                } else {
+                    if open.seen.is_empty() {
+                        open.seen.extend(entries.iter().map(|entry| entry.key.clone()));
+                    }
+                    open.seen.insert(key.clone())
+                };
+                if is_new {
+                    entries.push(Entry { key, key_span, value: node });
+                } else {
+                    let message = format!("`{key}` stands here a second time");
+                    let finding = Finding::error("duplicate_key", key_span, message);
+                    self.findings.push(finding.with_help("keep one of the two"));
+                }
+            }
+            (Data::Map(_), None) => open.key = Some(key(node, plain, self.text, &mut self.findings)),
+            (Data::List(items), _) => items.push(node),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn key<'s>(node: Node<'s>, plain: bool, text: &'s str, findings: &mut Findings) -> (Cow<'s, str>, Span) {
+    let span = node.span;
+    match node.data {
+        Data::Text(key) => {
+            if plain && key == "<<" {
+                let finding = Finding::error("unsupported", span, "merge keys are not part of YAML 1.2");
+                findings.push(finding.with_help("settings that steps share stand under `defaults`"));
+            }
+            (key, span)
+        }
+        Data::List(_) | Data::Map(_) => {
+            let finding = Finding::error("wrong_type", span, "a key must be a text, and is a collection");
+            let help = "a text that begins with `{` or `[` stands in quotes, such as \"{{ query }}\"";
+            findings.push(finding.with_help(help));
+            (Cow::Borrowed(span.slice(text)), span)
+        }
+        Data::Null | Data::Bool(_) | Data::Number(_) => (Cow::Borrowed(span.slice(text)), span),
+    }
+}

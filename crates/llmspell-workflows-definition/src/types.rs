@@ -1,0 +1,114 @@
+//! Step types from outside.
+
+use std::collections::BTreeMap;
+
+use crate::dialect::{Field, Shape, field};
+
+/// The step types that a host adds to those of the dialect.
+///
+/// A step of such a type becomes a call of the activity of that kind, with its fields as parameters.
+///
+/// ```
+/// use llmspell_workflows_definition::{CustomType, StepTypes, read};
+///
+/// let notify = CustomType::new("Tells people.").with_required_field("channel").with_field("urgent");
+/// let types = StepTypes::new().with("notify", notify);
+/// let document = read("{name: x, steps: [{id: a, type: notify, channel: ops}]}", "x.yaml", &types)?;
+/// # let _ = document;
+/// # Ok::<(), llmspell_workflows_definition::Diagnostics>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct StepTypes {
+    by_name: BTreeMap<String, CustomType>,
+}
+
+/// A step type from outside: which fields its steps may have beside those of any step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomType {
+    doc: String,
+    fields: Vec<String>,
+    required: Vec<String>,
+    starts_process: bool,
+}
+
+impl StepTypes {
+    /// Those of the dialect alone.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds `custom` under `name`, before any type of the dialect that has this name.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, custom: CustomType) -> Self {
+        self.by_name.insert(name.into(), custom);
+        self
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&CustomType> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.by_name.keys().map(String::as_str)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &CustomType)> {
+        self.by_name.iter().map(|(name, custom)| (name.as_str(), custom))
+    }
+}
+
+impl CustomType {
+    /// Every type has `params`, and `activity` where the activity has a name beside its kind.
+    pub(crate) const TABLE: &[Field] = &[
+        field("activity", Shape::Text, "The name of the activity, where its kind has several."),
+        field("params", Shape::Any, "The input of the activity; its texts may hold references.").or(&[
+            "with",
+            "config",
+            "parameters",
+        ]),
+    ];
+
+    /// A type that does what `doc` says, with no fields of its own.
+    pub fn new(doc: impl Into<String>) -> Self {
+        Self { doc: doc.into(), ..Self::default() }
+    }
+
+    /// Adds a field; its value becomes the parameter of the same name.
+    #[must_use]
+    pub fn with_field(mut self, name: impl Into<String>) -> Self {
+        self.fields.push(name.into());
+        self
+    }
+
+    /// The same, for one that no step may lack.
+    #[must_use]
+    pub fn with_required_field(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.required.push(name.clone());
+        self.with_field(name)
+    }
+
+    /// Says that it starts a process, so that its steps may have `env`.
+    #[must_use]
+    pub fn with_process(mut self) -> Self {
+        self.starts_process = true;
+        self.with_field("env")
+    }
+
+    pub(crate) fn doc(&self) -> &str {
+        &self.doc
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.fields
+    }
+
+    pub(crate) fn required(&self) -> impl Iterator<Item = &String> {
+        self.required.iter()
+    }
+
+    pub(crate) fn starts_process(&self) -> bool {
+        self.starts_process
+    }
+}

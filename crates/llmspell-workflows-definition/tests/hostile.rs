@@ -1,0 +1,80 @@
+//! Documents made to hurt end in an error, soon and in little memory.
+
+use std::time::{Duration, Instant};
+
+use llmspell_workflows_definition::{Diagnostics, StepTypes, limits, read_bytes};
+
+/// Far more than an unoptimized build on a busy machine needs; without limits these would take minutes, or all memory.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn refused(name: &str, bytes: &[u8]) -> Diagnostics {
+    let started = Instant::now();
+    let diagnostics = read_bytes(bytes, name, &StepTypes::new()).expect_err(name);
+    assert!(started.elapsed() < PATIENCE, "{name} took {:?}", started.elapsed());
+    assert!(!diagnostics.list().is_empty() && diagnostics.list().len() <= limits::DIAGNOSTICS, "{name}");
+    assert!(diagnostics.to_string().len() < 1 << 20, "{name}");
+    diagnostics
+}
+
+fn code(name: &str, text: &str) -> &'static str {
+    refused(name, text.as_bytes()).list()[0].code
+}
+
+#[test]
+fn nesting() {
+    assert_eq!(code("flow lists", &"[".repeat(1 << 20)), "too_deep");
+    assert_eq!(code("flow mappings", &"{a: ".repeat(1 << 20)), "too_deep");
+    assert_eq!(code("dashes", &"- ".repeat(1 << 20)), "too_deep");
+    let keys: String = (0..2_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    assert_eq!(code("keys", &keys), "too_deep");
+    let json = format!("{{\"name\": \"x\", \"steps\": {}", "[{\"steps\": ".repeat(1 << 18));
+    assert_eq!(code("json", &json), "too_deep");
+}
+
+#[test]
+fn nested_steps() {
+    let depth = limits::STEP_NESTING + 5;
+    let open: String = (0..depth).map(|at| format!("{{id: s{at}, steps: [")).collect();
+    let text = format!("{{name: x, steps: [{open}{}]}}", "]}".repeat(depth));
+    assert_eq!(code("steps", &text), "too_deep");
+}
+
+#[test]
+fn aliases() {
+    let mut text = "name: x\nl0: &l0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
+    for level in 1..12 {
+        let inner = format!("*l{}, ", level - 1).repeat(10);
+        text.push_str(&format!("l{level}: &l{level} [{inner}]\n"));
+    }
+    assert_eq!(code("a thousand million laughs", &text), "too_large");
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(100));
+    assert_eq!(code("a long text again and again", &long), "too_large");
+    let nested = format!(
+        "a: {}{}{}\n",
+        (0..200).map(|at| format!("&a{at} [")).collect::<String>(),
+        "x, ".repeat(100_000),
+        "]".repeat(200)
+    );
+    assert_eq!(code("anchors around anchors", &nested), "too_large");
+    assert_eq!(code("itself", "a: &a [*a]\n"), "syntax");
+}
+
+#[test]
+fn sizes() {
+    assert_eq!(code("file", &"# nothing\n".repeat(1 << 20)), "too_large");
+    assert_eq!(code("values", &format!("a: [{}]", "1,".repeat(2 << 20))), "too_large");
+    let keys: String = (0..200_000).map(|at| format!("k{at}: 1\n")).collect();
+    let diagnostics = refused("unknown fields", keys.as_bytes());
+    assert_eq!(diagnostics.omitted(), 200_000 + 2 - limits::DIAGNOSTICS);
+    assert_eq!(code("a long line", &format!("name: \"{}", "x".repeat(4 << 20))), "syntax");
+    assert_eq!(code("a long key", &format!("{}: 1", "x".repeat(4 << 20))), "syntax");
+}
+
+#[test]
+fn bytes() {
+    let diagnostics = refused("latin", b"name: caf\xe9\nsteps: []\n");
+    let first = &diagnostics.list()[0];
+    assert_eq!((first.code, first.line, first.column), ("not_utf8", 1, 10));
+    assert_eq!(refused("zeros", &[0; 1 << 16]).list()[0].code, "syntax");
+    assert_eq!(refused("utf-16", b"\xff\xfen\0a\0").list()[0].code, "not_utf8");
+}

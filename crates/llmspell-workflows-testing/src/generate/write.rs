@@ -1,0 +1,225 @@
+//! A plan to a definition: ids, and references to what can be seen.
+
+use std::sync::Arc;
+
+use llmspell_workflows_basic::model::{
+    Branch, Case, Conditional, Definition, Delay, InputSpec, InputType, IterationMode, Loop, OnError,
+    Over as ModelOver, Parallel, Route, Step, StepKind, Steps, Switch, Transition, Validate, ValidateMode,
+};
+use proptest::sample::Index;
+use serde_json::{Map, Value, json};
+
+use super::{
+    FUNCTION, LIMIT, TOOL,
+    plan::{Head, Join, Kind, Over, Plan, Settings},
+};
+
+pub(super) fn definition(head: Head, body: Kind) -> Definition {
+    let mut writer = Writer { steps: 0, keys: 0 };
+    let mut definition = Definition::new("generated", writer.kind(body, &[]));
+    definition.version = head.version.unwrap_or_default();
+    definition.description = head.description.unwrap_or_default();
+    let input =
+        |kind, default| InputSpec { kind: Some(kind), required: false, default: Some(default), description: None };
+    definition.inputs.insert("n".into(), input(InputType::Integer, 2.into()));
+    definition.inputs.insert("items".into(), input(InputType::Array, json!([1, 2])));
+    for (index, value) in head.variables.into_iter().enumerate() {
+        definition.variables.insert(format!("v{index}"), value);
+    }
+    for (index, value) in head.context.into_iter().enumerate() {
+        definition.context.insert(format!("c{index}"), value);
+    }
+    if let Some(value) = head.environment.filter(|_| !definition.variables.is_empty()) {
+        definition.environments.entry("test".into()).or_default().insert("v0".into(), value);
+    }
+    if head.condition {
+        definition.conditions.insert("is_large".into(), "input.n > 5".into());
+    }
+    definition.total_timeout = head.total_timeout;
+    definition.retry_budget = head.retry_budget;
+    definition.concurrency.insert(LIMIT.into(), 2);
+    definition.outputs = head.outputs.then(|| json!({"n": "{{ input.n }}"}));
+    definition
+}
+
+struct Writer {
+    steps: usize,
+    keys: usize,
+}
+
+impl Writer {
+    fn id(&mut self) -> String {
+        self.steps += 1;
+        format!("s{}", self.steps)
+    }
+
+    /// A step that sees the steps `seen`.
+    fn step(&mut self, plan: Plan, seen: &[String]) -> Step {
+        let Plan { settings, kind } = plan;
+        let Settings { name, condition, retry, timeout, trigger_rule, goes_on, is_limited, .. } = settings;
+        let id = self.id();
+        let kind = self.kind(kind, seen);
+        Step {
+            id,
+            name,
+            dependencies: Vec::new(),
+            condition: condition.map(|pick| expression(pick, seen)),
+            trigger_rule,
+            retry,
+            timeout,
+            total_timeout: None,
+            on_error: if goes_on { OnError::Continue } else { OnError::Fail },
+            limits: if is_limited && matches!(kind, StepKind::Activity(_)) { vec![LIMIT.into()] } else { Vec::new() },
+            next: Vec::new(),
+            kind,
+        }
+    }
+
+    /// Steps in order, each of which sees those before it.
+    fn list(&mut self, plans: Vec<Plan>, seen: &[String]) -> Steps {
+        let mut seen = seen.to_vec();
+        let mut steps = Steps::new();
+        for plan in plans {
+            let step = self.step(plan, &seen);
+            seen.push(step.id.clone());
+            steps.push(Arc::new(step));
+        }
+        steps
+    }
+
+    /// Steps that depend on some of those before them, and see only these.
+    fn graph(&mut self, plans: Vec<Plan>, seen: &[String]) -> Steps {
+        let mut steps: Steps = Steps::new();
+        for plan in plans {
+            let mut dependencies: Vec<String> = Vec::new();
+            for pick in plan.settings.picks.iter().filter(|_| !steps.is_empty()) {
+                let id = &steps[pick.index(steps.len())].id;
+                if !dependencies.contains(id) {
+                    dependencies.push(id.clone());
+                }
+            }
+            let seen: Vec<_> = seen.iter().chain(&dependencies).cloned().collect();
+            steps.push(Arc::new(Step { dependencies, ..self.step(plan, &seen) }));
+        }
+        steps
+    }
+
+    fn kind(&mut self, kind: Kind, seen: &[String]) -> StepKind {
+        match kind {
+            Kind::Function(params, sees) => {
+                let params = json!({"value": params, "sees": reference(sees, seen)});
+                Step::function("", FUNCTION, params).kind
+            }
+            Kind::Tool(params) => Step::tool("", TOOL, json!({"input": params})).kind,
+            Kind::Set(values, sees) => self.set(values, &reference(sees, seen)),
+            Kind::Sleep(milliseconds) => {
+                StepKind::Sleep(Delay::Fixed(std::time::Duration::from_millis(milliseconds.into())))
+            }
+            Kind::Validate(data, warns) => StepKind::Validate(Validate {
+                data,
+                schema: Some(json!({})),
+                assertions: vec!["data == data".into()],
+                mode: if warns { ValidateMode::Warn } else { ValidateMode::Strict },
+                ..Validate::default()
+            }),
+            Kind::Sequence { steps, is_graph: true } => StepKind::Sequence(self.graph(steps, seen)),
+            Kind::Sequence { steps, is_graph: false } => StepKind::Sequence(self.list(steps, seen)),
+            Kind::Conditional { condition, then, otherwise } => StepKind::Conditional(Conditional {
+                condition: expression(condition, seen),
+                then: self.list(then, seen),
+                otherwise: self.list(otherwise, seen),
+            }),
+            Kind::Switch { cases, default } => StepKind::Switch(Switch {
+                cases: cases
+                    .into_iter()
+                    .map(|(pick, steps)| Case { when: expression(pick, seen), steps: self.list(steps, seen) })
+                    .collect(),
+                default: self.list(default, seen),
+            }),
+            Kind::Route { steps, transitions_max } => self.route(steps, transitions_max, seen),
+            Kind::Loop { over, steps, parallelism, max_iterations, on_error } => StepKind::Loop(Loop {
+                over: items(over),
+                steps: self.list(steps, seen),
+                mode: if parallelism.is_some() { IterationMode::Parallel } else { IterationMode::Sequential },
+                max_parallelism: parallelism,
+                max_iterations,
+                until: None,
+                on_error,
+            }),
+            Kind::Parallel { branches, join } => self.parallel(branches, join, seen),
+        }
+    }
+
+    fn set(&mut self, values: Vec<Value>, reference: &str) -> StepKind {
+        let mut map = Map::new();
+        for value in values {
+            self.keys += 1;
+            map.insert(format!("k{}", self.keys), value);
+        }
+        map.insert("seen".into(), reference.into());
+        StepKind::Set(map)
+    }
+
+    /// Steps that see nothing of each other, since any of them may come first.
+    fn route(&mut self, plans: Vec<Plan>, transitions_max: u32, seen: &[String]) -> StepKind {
+        let picks: Vec<_> = plans.iter().map(|plan| plan.settings.picks.clone()).collect();
+        let mut steps: Vec<_> = plans.into_iter().map(|plan| self.step(plan, seen)).collect();
+        let ids: Vec<_> = steps.iter().map(|step| step.id.clone()).collect();
+        for (step, picks) in steps.iter_mut().zip(picks) {
+            step.next = picks
+                .into_iter()
+                .map(|pick| Transition {
+                    condition: Some(expression(pick, seen)),
+                    target: Some(pick.index(ids.len() + 1)).filter(|at| *at < ids.len()).map(|at| ids[at].clone()),
+                })
+                .collect();
+        }
+        let steps = steps.into_iter().map(Arc::new).collect();
+        StepKind::Route(Route { start: ids[0].clone(), steps, transitions_max: Some(transitions_max) })
+    }
+
+    fn parallel(&mut self, plans: Vec<Plan>, join: Join, seen: &[String]) -> StepKind {
+        let branch = |plan: Plan| {
+            let required = plan.settings.required;
+            Branch { step: Arc::new(self.step(plan, seen)), required }
+        };
+        let branches = plans.into_iter().map(branch).collect();
+        let Join { max_parallelism, error_mode, aggregation, output, on_conflict, branch_timeout } = join;
+        StepKind::Parallel(Parallel {
+            branches,
+            max_parallelism,
+            error_mode,
+            aggregation,
+            output,
+            on_conflict,
+            branch_timeout,
+        })
+    }
+}
+
+fn items(over: Over) -> ModelOver {
+    match over {
+        Over::Items(items) => ModelOver::Items(items.into()),
+        Over::InputItems => ModelOver::Items("{{ input.items }}".into()),
+        Over::Range(start, end, step) => ModelOver::Range { start: start.into(), end: end.into(), step: step.into() },
+        Over::While => ModelOver::While("loop.index < input.n".into()),
+    }
+}
+
+/// An expression on the input, the state and the steps `seen`.
+fn expression(pick: Index, seen: &[String]) -> String {
+    const FIXED: [&str; 5] =
+        ["input.n > 1", "input.n === 7", "state.k1 == null", "input.items.length > 0 && !false", "true"];
+    match pick.index(FIXED.len() + seen.len()).checked_sub(FIXED.len()) {
+        Some(at) => format!("steps.{}.output != null", seen[at]),
+        None => FIXED[pick.index(FIXED.len() + seen.len())].to_owned(),
+    }
+}
+
+/// A reference to the input or to one of the steps `seen`.
+fn reference(pick: Index, seen: &[String]) -> String {
+    match pick.index(1 + seen.len()).checked_sub(1) {
+        Some(at) => format!("{{{{ steps.{}.output }}}}", seen[at]),
+        None => "{{ input.n }}".to_owned(),
+    }
+}
