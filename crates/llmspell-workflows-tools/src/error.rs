@@ -41,7 +41,13 @@ pub struct ToolError {
 impl ToolError {
     /// An error of `class` with a stable `code`.
     pub fn new(class: ToolErrorClass, code: &'static str, message: impl Into<String>) -> Self {
-        Self { class, code, message: message.into(), help: None, details: None }
+        Self {
+            class,
+            code,
+            message: message.into(),
+            help: None,
+            details: None,
+        }
     }
 
     /// Adds what would be right.
