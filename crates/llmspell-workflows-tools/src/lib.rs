@@ -12,6 +12,7 @@ mod blocking;
 mod error;
 mod hosts;
 mod nearest;
+mod parameters;
 mod policy;
 mod registry;
 mod sandbox;

@@ -14,7 +14,7 @@ pub fn standard(policy: Arc<Policy>) -> Result<Registry, ToolError> {
 /// Adds every tool of this crate, under `policy`, to a registry that may have others.
 pub fn register_all(registry: &mut Registry, policy: Arc<Policy>) -> Result<(), ToolError> {
     let services = Services::open(policy)?;
-    text::register(registry, &services)?;
+    text::register(registry)?;
     Ok(())
 }
 
