@@ -21,6 +21,8 @@ mod standard;
 mod text;
 mod tool;
 mod violation;
+#[cfg(feature = "web")]
+mod web;
 mod wildcard;
 
 use nearest::nearest;

@@ -15,6 +15,8 @@ pub fn standard(policy: Arc<Policy>) -> Result<Registry, ToolError> {
 pub fn register_all(registry: &mut Registry, policy: Arc<Policy>) -> Result<(), ToolError> {
     let services = Services::open(policy)?;
     text::register(registry)?;
+    #[cfg(feature = "web")]
+    crate::web::register(registry, &services.policy)?;
     Ok(())
 }
 

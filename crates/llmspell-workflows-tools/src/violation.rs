@@ -178,6 +178,23 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
                 help: nearest.map(|name| format!("did you mean `{name}`?")),
             }]
         }
+        Kind::Constant { expected_value } => {
+            let keyword = error.schema_path().as_str();
+            let parent = keyword
+                .rsplit_once('/')
+                .and_then(|(parent, _)| schema.pointer(parent));
+            let reason = parent
+                .and_then(|parent| parent.get("description"))
+                .and_then(Value::as_str);
+            vec![Violation {
+                pointer: place.to_owned(),
+                message: format!(
+                    "{shown} is {}, not {expected_value}",
+                    excerpt(error.instance())
+                ),
+                help: reason.map(str::to_owned),
+            }]
+        }
         Kind::FalseSchema => simple(format!("{shown} may not be given here")),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
             let reasons: Vec<String> = context

@@ -29,7 +29,7 @@ pub(super) struct Sentiment {
 pub(super) fn sentiment(text: &str) -> Sentiment {
     let scores: Vec<_> = sentences::split(text)
         .into_iter()
-        .map(|sentence| vader::score(sentence))
+        .map(vader::score)
         .collect();
     let count = scores.len();
     let mean = |sum: f64| {
