@@ -109,7 +109,12 @@ fn depends_on_dynamic(
             | Kind::MaxProperties { .. }
             | Kind::PropertyNames { .. }
     );
-    !only_names_and_counts
+    // Which branch of a condition applies depends on values all the same.
+    let is_in_branch = ["/then/", "/else/"]
+        .iter()
+        .any(|branch| error.schema_path().as_str().contains(branch));
+    let looks_beneath = is_in_branch || !only_names_and_counts;
+    looks_beneath
         && root
             .pointer(place)
             .is_some_and(|value| contains_dynamic(place, value, is_dynamic))

@@ -5,7 +5,8 @@ use reqwest::Url;
 use scraper::{ElementRef, Html, Node, Selector};
 use serde_json::{Map, Value, json};
 
-use crate::{ToolError, parameters};
+use super::document::{self, Stop};
+use crate::{ToolError, ToolErrorClass, parameters};
 
 /// Elements that start and end a line.
 const BLOCKS: &[&str] = &[
@@ -56,12 +57,13 @@ pub(super) struct Page {
     html: Html,
     /// What relative addresses are relative to.
     base: Url,
+    stop: Stop,
 }
 
 impl Page {
-    /// Parses `html`, which came from `url`; malformed pages are read as browsers read them.
-    pub(super) fn parse(html: &str, url: &Url) -> Self {
-        let html = Html::parse_document(html);
+    /// Parses `text`, which came from `url`.
+    pub(super) fn parse(text: &str, url: &Url, stop: Stop) -> Result<Self, ToolError> {
+        let html = document::parse(text, &stop)?;
         let declared = html
             .select(&fixed("base[href]"))
             .next()
@@ -69,7 +71,7 @@ impl Page {
         let base = declared
             .and_then(|href| url.join(href).ok())
             .unwrap_or_else(|| url.clone());
-        Self { html, base }
+        Ok(Self { html, base, stop })
     }
 
     /// The page's own title.
@@ -77,13 +79,33 @@ impl Page {
         self.html.select(&fixed("head > title")).next().map(text_of)
     }
 
-    /// The texts of what `selector` matches, in the page's order.
-    pub(super) fn texts(&self, selector: &Selector) -> Vec<String> {
-        self.html.select(selector).map(text_of).collect()
+    /// The texts of what `selector` matches, in the page's order, refused where they have more than `bytes_max` bytes
+    /// together: what one match is within another is told twice.
+    pub(super) fn texts(
+        &self,
+        selector: &Selector,
+        bytes_max: usize,
+    ) -> Result<Vec<String>, ToolError> {
+        let mut texts = Vec::new();
+        let mut bytes = 0;
+        for element in self.html.select(selector) {
+            self.stop.check()?;
+            let text = text_of(element);
+            bytes += text.len();
+            if bytes > bytes_max {
+                let message = format!("what the selector matches has more than {bytes_max} bytes");
+                return Err(
+                    ToolError::new(ToolErrorClass::Resource, "output_too_large", message)
+                        .with_help("select less of the page"),
+                );
+            }
+            texts.push(text);
+        }
+        Ok(texts)
     }
 
     /// Each address that the page links to once, with the first text of the link.
-    pub(super) fn links(&self) -> Vec<Value> {
+    pub(super) fn links(&self) -> Result<Vec<Value>, ToolError> {
         let links = self
             .html
             .select(&fixed("a[href]"))
@@ -96,7 +118,7 @@ impl Page {
     }
 
     /// Each image once, with its description.
-    pub(super) fn images(&self) -> Vec<Value> {
+    pub(super) fn images(&self) -> Result<Vec<Value>, ToolError> {
         let images = self
             .html
             .select(&fixed("img[src]"))
@@ -135,10 +157,11 @@ impl Page {
         &self,
         found: Vec<(ElementRef<'_>, &str)>,
         describe: impl Fn(ElementRef<'_>, &str) -> Value,
-    ) -> Vec<Value> {
+    ) -> Result<Vec<Value>, ToolError> {
         let mut seen = HashSet::new();
         let mut unique = Vec::new();
         for (element, address) in found {
+            self.stop.check()?;
             let Ok(url) = self.base.join(address.trim()) else {
                 continue;
             };
@@ -147,7 +170,7 @@ impl Page {
                 unique.push(describe(element, url.as_str()));
             }
         }
-        unique
+        Ok(unique)
     }
 }
 
@@ -205,13 +228,17 @@ fn push(lines: &mut [String], text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     fn page(html: &str) -> Page {
         Page::parse(
             html,
             &Url::parse("https://example.com/news/today.html").unwrap(),
+            Stop::new(CancellationToken::new()),
         )
+        .unwrap()
     }
 
     #[test]
@@ -234,14 +261,22 @@ mod tests {
             ("<body>&lt;tag&gt; &amp; caf&eacute;</body>", "<tag> & café"),
             ("", ""),
         ] {
-            assert_eq!(page(html).texts(&fixed("body")), [expected], "{html}");
+            assert_eq!(
+                page(html).texts(&fixed("body"), 100).unwrap(),
+                [expected],
+                "{html}"
+            );
         }
     }
 
     #[test]
-    fn deep_nesting_is_no_problem() {
-        let html = format!("{}deep{}", "<div>".repeat(20_000), "</div>".repeat(20_000));
-        assert_eq!(page(&html).texts(&fixed("body")), ["deep"]);
+    fn texts_within_texts_are_bounded_together() {
+        let html = format!("{}deep{}", "<div>".repeat(10), "</div>".repeat(10));
+        assert_eq!(page(&html).texts(&fixed("div"), 40).unwrap().len(), 10);
+        assert_eq!(
+            page(&html).texts(&fixed("div"), 39).unwrap_err().code,
+            "output_too_large"
+        );
     }
 
     #[test]
@@ -249,7 +284,7 @@ mod tests {
         let html = r##"<a href="a.html">A</a><a href="/b">B</a><a href="a.html">again</a><a href="javascript:x()">no</a>
             <a href="#top">top</a><a href="http://[bad">no</a><img src="//cdn.example.com/i.png" alt="I"><img src="i.png">"##;
         assert_eq!(
-            page(html).links(),
+            page(html).links().unwrap(),
             [
                 json!({"url": "https://example.com/news/a.html", "text": "A"}),
                 json!({"url": "https://example.com/b", "text": "B"}),
@@ -257,14 +292,17 @@ mod tests {
             ]
         );
         assert_eq!(
-            page(html).images(),
+            page(html).images().unwrap(),
             [
                 json!({"url": "https://cdn.example.com/i.png", "alt": "I"}),
                 json!({"url": "https://example.com/news/i.png", "alt": ""}),
             ]
         );
         let with_base = page(r#"<base href="/other/"><a href="a">A</a>"#);
-        assert_eq!(with_base.links()[0]["url"], "https://example.com/other/a");
+        assert_eq!(
+            with_base.links().unwrap()[0]["url"],
+            "https://example.com/other/a"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod body;
 mod charset;
 mod client;
+mod document;
 mod failure;
 mod html;
 mod parameters;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Request, parse_url};
+use super::document::Stop;
 use super::html::{self, Page};
 use super::{body, charset, failure, parameters as request};
 use crate::blocking::blocking;
@@ -147,9 +148,15 @@ impl Tool for WebScraper {
         }
         let content_type = body::content_type(&response.headers).to_owned();
         check_page(&content_type, &response.url)?;
+        let bytes_max = self.client.policy().output_bytes_max;
+        let stop = Stop::new(context.cancellation.clone());
         blocking(move || {
             let text = charset::decode_html(&response.body, &content_type);
-            Ok(wanted.take(&Page::parse(&text, &response.url), &response.url))
+            wanted.take(
+                &Page::parse(&text, &response.url, stop)?,
+                &response.url,
+                bytes_max,
+            )
         })
         .await
     }
@@ -181,13 +188,13 @@ impl Wanted {
         })
     }
 
-    fn take(&self, page: &Page, url: &Url) -> Value {
+    fn take(&self, page: &Page, url: &Url, bytes_max: usize) -> Result<Value, ToolError> {
         let mut result = Map::new();
         result.insert("url".into(), url.as_str().into());
         result.insert("title".into(), page.title().into());
         let mut missing = Vec::new();
         for (name, selector) in &self.fields {
-            let texts = page.texts(selector);
+            let texts = page.texts(selector, bytes_max)?;
             if texts.is_empty() {
                 missing.push(name.as_str());
             }
@@ -196,15 +203,15 @@ impl Wanted {
         }
         result.insert("missing".into(), missing.into());
         if self.links {
-            result.insert("links".into(), page.links().into());
+            result.insert("links".into(), page.links()?.into());
         }
         if self.images {
-            result.insert("images".into(), page.images().into());
+            result.insert("images".into(), page.images()?.into());
         }
         if self.meta {
             result.insert("meta".into(), page.meta().into());
         }
-        Value::Object(result)
+        Ok(Value::Object(result))
     }
 }
 

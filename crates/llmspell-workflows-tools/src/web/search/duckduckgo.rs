@@ -3,12 +3,14 @@ use std::sync::LazyLock;
 use reqwest::Method;
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use scraper::{ElementRef, Html, Selector};
+use scraper::{ElementRef, Selector};
+use tokio_util::sync::CancellationToken;
 
 use super::hits::{self, Hit};
 use super::provider::{self, Language, Provider, Settings, Support};
 use super::query::{Kind, Query};
 use crate::web::client::{Request, Response};
+use crate::web::document::{self, Stop};
 use crate::web::{body, charset, html};
 use crate::{ToolError, ToolErrorClass};
 
@@ -69,10 +71,8 @@ impl Provider for DuckDuckGo {
     }
 
     fn hits(&self, _query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
-        let page = Html::parse_document(&charset::decode_html(
-            &response.body,
-            body::content_type(&response.headers),
-        ));
+        let text = charset::decode_html(&response.body, body::content_type(&response.headers));
+        let page = document::parse(&text, &Stop::new(CancellationToken::new()))?;
         let found: Vec<Hit> = page
             .select(&RESULT)
             .filter_map(|result| read(result, &response.url))
