@@ -2,6 +2,7 @@
 #![cfg(feature = "web")]
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod golden;
 mod limits;
 mod requester;
 mod scraper;

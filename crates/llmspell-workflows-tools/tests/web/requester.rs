@@ -203,11 +203,52 @@ async fn retry_gives_up_after_its_attempts_and_never_repeats_what_is_final() {
 }
 
 #[tokio::test]
+async fn a_wait_between_attempts_ends_with_the_call() {
+    let server = Server::start(|_| Reply::status(503)).await;
+    let tools = server.tools();
+    let context = ToolContext::default();
+    let retry =
+        json!({"max_attempts": 2, "initial_delay_ms": 3_600_000, "max_delay_ms": 3_600_000});
+    let call = tools.call(
+        "http_requester",
+        json!({"input": server.url("/"), "retry": retry}),
+        &context,
+    );
+    let cancel = async {
+        while server.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        context.cancellation.cancel();
+    };
+    let (result, ()) = tokio::join!(call, cancel);
+    assert_eq!(result.unwrap_err().class, ToolErrorClass::Cancelled);
+}
+
+#[tokio::test]
+async fn calls_of_one_registry_share_a_connection() {
+    let server = Server::start(|_| Reply::ok("text/html", "<p>x</p>")).await;
+    let tools = server.tools();
+    for tool in [
+        "http_requester",
+        "api_tester",
+        "web_scraper",
+        "http_requester",
+    ] {
+        call(&tools, tool, json!({"input": server.url("/")}))
+            .await
+            .unwrap();
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
 async fn effects_carry_the_idempotency_key() {
     let server = Server::start(|_| Reply::status(200)).await;
     let tools = server.tools();
-    let mut context = ToolContext::default();
-    context.idempotency_key = Some("run/step".to_owned());
+    let context = ToolContext {
+        idempotency_key: Some("run/step".to_owned()),
+        ..ToolContext::default()
+    };
     for (parameters, expected) in [
         (json!({"method": "POST"}), "run/step"),
         (json!({"method": "GET"}), ""),

@@ -1,4 +1,4 @@
-//! Web search by seven services behind one [`Provider`](provider::Provider) trait.
+//! Web search by seven services behind one [`Provider`] trait.
 //!
 //! A provider says what it can do, makes its request and reads its answer; what it cannot do is refused before
 //! anything is sent, never ignored. Where a service bounds the results of a request, so does the tool.
