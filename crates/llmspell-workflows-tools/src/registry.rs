@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
 use serde_json::Value;
 
@@ -42,6 +42,45 @@ impl Registry {
     }
 
     /// Adds a tool; a name or alias that another tool has is an error.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use llmspell_workflows_tools::{Category, Registry, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec};
+    /// use serde_json::{Value, json};
+    ///
+    /// struct Doubler(ToolSpec);
+    ///
+    /// #[async_trait::async_trait]
+    /// impl Tool for Doubler {
+    ///     fn spec(&self) -> &ToolSpec {
+    ///         &self.0
+    ///     }
+    ///
+    ///     async fn call(&self, parameters: Value, _: &ToolContext) -> Result<Value, ToolError> {
+    ///         Ok(json!(2.0 * parameters["input"].as_f64().unwrap_or_default()))
+    ///     }
+    /// }
+    ///
+    /// let mut tools = Registry::new();
+    /// tools.register(Arc::new(Doubler(ToolSpec {
+    ///     name: "doubler",
+    ///     aliases: &["twice"],
+    ///     description: "Doubles a number.",
+    ///     category: Category::Utility,
+    ///     security_level: SecurityLevel::Safe,
+    ///     permissions: &[],
+    ///     parameters: json!({
+    ///         "type": "object",
+    ///         "additionalProperties": false,
+    ///         "required": ["input"],
+    ///         "properties": {"input": {"type": "number", "description": "The number."}},
+    ///     }),
+    ///     result: json!({"type": "number"}),
+    /// })))?;
+    /// assert!(tools.get("twice").is_some());
+    /// # Ok::<(), ToolError>(())
+    /// ```
     pub fn register(&mut self, tool: Arc<dyn Tool>) -> Result<(), ToolError> {
         let spec = tool.spec();
         let (name, aliases) = (spec.name, spec.aliases);
@@ -199,6 +238,12 @@ impl Entry {
             .get_or_init(|| Schema::compile(spec.name, &spec.result));
         let schema = compiled.as_ref().map_err(Clone::clone)?;
         Ok(schema.check(&spec.result, result, &|_| false))
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.tools.keys()).finish()
     }
 }
 

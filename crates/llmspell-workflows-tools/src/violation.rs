@@ -55,7 +55,7 @@ impl Schema {
         let errors = self
             .validator
             .iter_errors(value)
-            .filter(|error| !depends_on_dynamic(error, value, is_dynamic));
+            .filter(|error| !depends_on_dynamic(error, schema, value, is_dynamic));
         let mut violations: Vec<Violation> =
             errors.flat_map(|error| describe(&error, schema)).collect();
         violations.sort_by(|a, b| a.pointer.cmp(&b.pointer));
@@ -87,15 +87,12 @@ pub(crate) fn to_error(
 /// it and its keyword looks into what is beneath.
 fn depends_on_dynamic(
     error: &ValidationError<'_>,
+    schema: &Value,
     root: &Value,
     is_dynamic: &dyn Fn(&str) -> bool,
 ) -> bool {
     let place = error.instance_path().as_str();
-    let ends = place
-        .match_indices('/')
-        .map(|(end, _)| end)
-        .chain([place.len()]);
-    if ends.into_iter().any(|end| is_dynamic(&place[..end])) {
+    if places_above(place).any(is_dynamic) {
         return true;
     }
     let only_names_and_counts = matches!(
@@ -109,15 +106,46 @@ fn depends_on_dynamic(
             | Kind::MaxProperties { .. }
             | Kind::PropertyNames { .. }
     );
-    // Which branch of a condition applies depends on values all the same.
-    let is_in_branch = ["/then/", "/else/"]
-        .iter()
-        .any(|branch| error.schema_path().as_str().contains(branch));
-    let looks_beneath = is_in_branch || !only_names_and_counts;
-    looks_beneath
-        && root
-            .pointer(place)
-            .is_some_and(|value| contains_dynamic(place, value, is_dynamic))
+    condition_is_dynamic(error, schema, is_dynamic)
+        || !only_names_and_counts
+            && root
+                .pointer(place)
+                .is_some_and(|value| contains_dynamic(place, value, is_dynamic))
+}
+
+/// Whether `error` comes from the branch of a condition (`if`, `then`, `else`) that looks at a dynamic place.
+///
+/// The condition was applied to the place of the error or to one above it; which of these, the error does not say.
+fn condition_is_dynamic(
+    error: &ValidationError<'_>,
+    schema: &Value,
+    is_dynamic: &dyn Fn(&str) -> bool,
+) -> bool {
+    let (place, keyword) = (error.instance_path().as_str(), error.schema_path().as_str());
+    let branches = ["/then/", "/else/"]
+        .into_iter()
+        .flat_map(|branch| keyword.match_indices(branch));
+    branches.into_iter().any(|(at, _)| {
+        let condition = schema.pointer(&format!("{}/if", &keyword[..at]));
+        let properties = condition
+            .and_then(|condition| condition.get("properties"))
+            .and_then(Value::as_object);
+        let names = properties
+            .into_iter()
+            .flat_map(|properties| properties.keys());
+        names.into_iter().any(|name| {
+            places_above(place).any(|above| is_dynamic(&format!("{above}/{}", escaped(name))))
+        })
+    })
+}
+
+/// `place` and every place above it, as JSON Pointers, from the root.
+fn places_above(place: &str) -> impl Iterator<Item = &str> {
+    let ends = place
+        .match_indices('/')
+        .map(|(end, _)| end)
+        .chain([place.len()]);
+    ends.map(|end| &place[..end])
 }
 
 fn contains_dynamic(pointer: &str, value: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> bool {
