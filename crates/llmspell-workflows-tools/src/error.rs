@@ -50,6 +50,16 @@ impl ToolError {
         }
     }
 
+    /// The call was cancelled.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::new(
+            ToolErrorClass::Cancelled,
+            "cancelled",
+            "the call was cancelled",
+        )
+    }
+
     /// Adds what would be right.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {

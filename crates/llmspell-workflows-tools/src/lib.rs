@@ -4,10 +4,34 @@
 //! and does its work in [`Tool::call`] under a [`Policy`], which says what files, hosts and programs it may reach.
 //! The [`Registry`] finds tools by name or alias and checks parameters against their schema before a call.
 
+//!
+//! Files are reached through a [`Sandbox`] of open directory handles, hosts under [`HostRules`] that look at the
+//! resolved address too.
+
+mod blocking;
+mod data;
 mod error;
+mod hosts;
+mod nearest;
+mod policy;
+mod registry;
+mod sandbox;
 mod spec;
+mod standard;
+mod text;
 mod tool;
+mod violation;
+mod wildcard;
+
+use nearest::nearest;
+use standard::Services;
 
 pub use error::{ToolError, ToolErrorClass};
+pub use hosts::HostRules;
+pub use policy::{Policy, SearchPolicy, SearchProvider, Secret};
+pub use registry::Registry;
+pub use sandbox::{Access, Located, Sandbox};
 pub use spec::{Category, Permission, SecurityLevel, ToolSpec};
+pub use standard::{register_all, standard};
 pub use tool::{Tool, ToolContext};
+pub use violation::Violation;

@@ -2,7 +2,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Category, Permission, SecurityLevel, ToolContext, ToolError, ToolErrorClass, ToolSpec};
+use crate::{
+    Category, Permission, SecurityLevel, ToolContext, ToolError, ToolErrorClass, ToolSpec,
+};
 
 /// The longest text that a data tool takes or gives: what a step may put out.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -70,8 +72,12 @@ pub(crate) fn require_per_operation(mut schema: Value, needs: &[(&str, &[&str])]
 ///
 /// A call through the registry was checked against the schema before; this covers a direct one.
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
-    serde_json::from_value(parameters)
-        .map_err(|error| invalid("invalid_parameters", format!("the parameters do not fit: {error}")))
+    serde_json::from_value(parameters).map_err(|error| {
+        invalid(
+            "invalid_parameters",
+            format!("the parameters do not fit: {error}"),
+        )
+    })
 }
 
 /// An error of class validation.
@@ -85,7 +91,11 @@ pub(crate) fn too_large(code: &'static str, message: impl Into<String>) -> ToolE
 }
 
 /// The value of a parameter that this operation cannot do without.
-pub(crate) fn needed<T>(value: Option<T>, parameter: &str, operation: &str) -> Result<T, ToolError> {
+pub(crate) fn needed<T>(
+    value: Option<T>,
+    parameter: &str,
+    operation: &str,
+) -> Result<T, ToolError> {
     value.ok_or_else(|| {
         invalid(
             "missing_parameter",
@@ -144,7 +154,10 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
         }
         other => Err(invalid(
             "invalid_input",
-            format!("`input` is {}; it should be an object or an array of objects", kind_of(&other)),
+            format!(
+                "`input` is {}; it should be an object or an array of objects",
+                kind_of(&other)
+            ),
         )),
     }
 }
@@ -168,23 +181,18 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&CancellationToken) -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
     let token = context.cancellation.clone();
-    let task = tokio::task::spawn_blocking(move || {
+    crate::blocking::blocking(move || {
         check_cancelled(&token)?;
         work(&token)
-    });
-    match task.await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(cancelled()),
-    }
+    })
+    .await
 }
 
 /// Stops work whose call was cancelled.
 pub(crate) fn check_cancelled(token: &CancellationToken) -> Result<(), ToolError> {
-    if token.is_cancelled() { Err(cancelled()) } else { Ok(()) }
-}
-
-/// The error of a cancelled call.
-pub(crate) fn cancelled() -> ToolError {
-    ToolError::new(ToolErrorClass::Cancelled, "cancelled", "the call was cancelled")
+    if token.is_cancelled() {
+        Err(ToolError::cancelled())
+    } else {
+        Ok(())
+    }
 }

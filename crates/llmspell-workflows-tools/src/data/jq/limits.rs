@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::meter::Stop;
-use crate::data::support::{cancelled, too_large};
+use crate::data::support::too_large;
 use crate::{ToolError, ToolErrorClass};
 
 /// What one call of a query may use.
@@ -41,7 +41,7 @@ impl Limits {
     /// The error for a limit that was reached.
     pub(super) fn error(&self, stop: Stop) -> ToolError {
         let limit = match stop {
-            Stop::Cancelled => return cancelled(),
+            Stop::Cancelled => return ToolError::cancelled(),
             Stop::Time => {
                 let message = format!("the query took longer than {} s", self.time.as_secs_f64());
                 return ToolError::new(ToolErrorClass::Timeout, "query_timeout", message)
@@ -50,9 +50,15 @@ impl Limits {
             Stop::Terms => format!("evaluated more than {} terms", self.terms),
             Stop::Depth => "recursed too deeply".to_owned(),
             Stop::Outputs => format!("gave more than {} outputs", self.outputs),
-            Stop::OutputSize => format!("gave outputs of more than {} values and bytes", self.output_size),
+            Stop::OutputSize => format!(
+                "gave outputs of more than {} values and bytes",
+                self.output_size
+            ),
             Stop::OutputDepth => "gave an output that is nested too deeply".to_owned(),
-            Stop::Operation => format!("made a value of more than {} items or bytes", self.operation_size),
+            Stop::Operation => format!(
+                "made a value of more than {} items or bytes",
+                self.operation_size
+            ),
         };
         too_large("query_limit", format!("the query {limit}"))
             .with_help("narrow the input before the query, or end its loop")

@@ -1,8 +1,8 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use jaq_core::data::{DataT, HasLut};
 use jaq_core::Lut;
+use jaq_core::data::{DataT, HasLut};
 use jaq_json::Val;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,11 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     /// Starts the clock; the stack is measured from here.
-    pub(super) fn start(program: &'a Program, limits: &'a Limits, token: &'a CancellationToken) -> Self {
+    pub(super) fn start(
+        program: &'a Program,
+        limits: &'a Limits,
+        token: &'a CancellationToken,
+    ) -> Self {
         Self {
             lut: program.lut(),
             limits,
@@ -126,10 +130,21 @@ impl<'a> HasLut<'a, Metered> for &'a Meter<'a> {
     }
 }
 
+/// Data that a native function finds the meter in.
+pub(super) trait Metering<'a> {
+    /// The meter.
+    fn meter(&self) -> &'a Meter<'a>;
+}
+
+impl<'a> Metering<'a> for &'a Meter<'a> {
+    fn meter(&self) -> &'a Meter<'a> {
+        self
+    }
+}
+
 /// Where the stack is now; only differences mean something.
 #[inline(never)]
 fn stack_position() -> usize {
     let here = 0_u8;
     std::ptr::from_ref(std::hint::black_box(&here)).addr()
 }
-

@@ -6,6 +6,7 @@
 //! [`guard`]. It sees its input and nothing else: no environment, no clock, no files, no modules.
 
 mod guard;
+mod library;
 mod limits;
 mod meter;
 mod program;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{cancelled, invalid};
+use super::support::invalid;
 use crate::{ToolError, ToolErrorClass};
 
 pub(crate) use limits::Limits;
@@ -61,7 +62,7 @@ pub(crate) async fn run(
         })?;
     tokio::select! {
         answer = receiver => answer.unwrap_or_else(|_| Err(internal("it ended without an answer"))),
-        () = token.cancelled() => Err(cancelled()),
+        () = token.cancelled() => Err(ToolError::cancelled()),
         () = tokio::time::sleep(limits.time + GRACE) => Err(limits.error(Stop::Time)),
     }
 }
@@ -74,14 +75,20 @@ fn run_here(
     token: &CancellationToken,
 ) -> Result<Vec<Outputs>, ToolError> {
     if query.len() > limits.query_bytes {
-        let message = format!("the query has {} bytes; at most {} are allowed", query.len(), limits.query_bytes);
+        let message = format!(
+            "the query has {} bytes; at most {} are allowed",
+            query.len(),
+            limits.query_bytes
+        );
         return Err(invalid("query_too_long", message));
     }
     let program = Program::compile(query)?;
     let meter = Meter::start(&program, limits, token);
     let mut all = Vec::with_capacity(inputs.len());
     for (index, input) in inputs.into_iter().enumerate() {
-        let outputs = program.run(&meter, input).map_err(|error| at_input(error, index))?;
+        let outputs = program
+            .run(&meter, input)
+            .map_err(|error| at_input(error, index))?;
         all.push(outputs);
     }
     Ok(all)
@@ -117,7 +124,10 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 fn internal(message: &str) -> ToolError {
-    invalid("query_failed", format!("the query could not be run: {message}"))
+    invalid(
+        "query_failed",
+        format!("the query could not be run: {message}"),
+    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,21 @@
+//! Tools that compute on data.
+
+mod condition;
+mod jq;
+mod json_processor;
+mod order;
+mod path;
+mod schema_check;
+mod support;
+mod transform;
+
+use std::sync::Arc;
+
+use crate::{Registry, Services, ToolError};
+
+/// Adds the data tools.
+pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(), ToolError> {
+    registry.register(Arc::new(json_processor::JsonProcessor::new()))?;
+    registry.register(Arc::new(transform::DataTransformer::new()))?;
+    Ok(())
+}
