@@ -8,6 +8,7 @@ mod path;
 mod schema_check;
 mod support;
 mod transform;
+mod validator;
 
 use std::sync::Arc;
 
@@ -17,5 +18,6 @@ use crate::{Registry, Services, ToolError};
 pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(), ToolError> {
     registry.register(Arc::new(json_processor::JsonProcessor::new()))?;
     registry.register(Arc::new(transform::DataTransformer::new()))?;
+    registry.register(Arc::new(validator::DataValidator::new()))?;
     Ok(())
 }
