@@ -5,12 +5,15 @@ mod jq;
 mod json_processor;
 mod order;
 mod path;
+mod rules;
 mod schema_check;
 mod support;
 mod transform;
 mod validator;
 
 use std::sync::Arc;
+
+pub use rules::ExpressionEvaluator;
 
 use crate::{Registry, Services, ToolError};
 
@@ -19,5 +22,8 @@ pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(
     registry.register(Arc::new(json_processor::JsonProcessor::new()))?;
     registry.register(Arc::new(transform::DataTransformer::new()))?;
     registry.register(Arc::new(validator::DataValidator::new()))?;
+    registry.register(Arc::new(rules::RuleEngine::new(
+        services.extensions.expressions.clone(),
+    )))?;
     Ok(())
 }

@@ -42,6 +42,18 @@ impl FieldPath {
         Ok(Self { text, segments })
     }
 
+    /// The path of one name, whatever characters it has.
+    pub(crate) fn key(name: &str) -> Self {
+        let segments = vec![Segment::Key(name.to_owned())];
+        match Self::parse(name) {
+            Ok(path) if path.segments == segments => path,
+            _ => Self {
+                text: format!("[{}]", Value::from(name)),
+                segments,
+            },
+        }
+    }
+
     /// The value at this path.
     pub(crate) fn get<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         step(value, &self.segments)
@@ -67,17 +79,17 @@ impl FieldPath {
             .expect("a parsed path has a segment");
         for segment in way {
             let next = object
-                .entry(self.key(segment)?)
+                .entry(self.target_key(segment)?)
                 .or_insert_with(|| Value::Object(Map::new()));
             object = next.as_object_mut().ok_or_else(|| {
                 format!("`{self}` cannot be written, since a part of it is already a plain value")
             })?;
         }
-        object.insert(self.key(last)?.clone(), value);
+        object.insert(self.target_key(last)?.clone(), value);
         Ok(())
     }
 
-    fn key<'s>(&self, segment: &'s Segment) -> Result<&'s String, String> {
+    fn target_key<'s>(&self, segment: &'s Segment) -> Result<&'s String, String> {
         match segment {
             Segment::Key(key) => Ok(key),
             Segment::Index(_) => Err(format!(
@@ -148,6 +160,15 @@ mod tests {
                 expected.as_ref(),
                 "{path}"
             );
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_path() {
+        for (name, text) in [("a", "a"), ("a.b", r#"["a.b"]"#), ("", r#"[""]"#)] {
+            let path = FieldPath::key(name);
+            assert_eq!(path.to_string(), text);
+            assert_eq!(path.get(&json!({ name: 1 })), Some(&json!(1)), "{name}");
         }
     }
 
