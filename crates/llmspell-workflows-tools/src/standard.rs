@@ -68,4 +68,9 @@ impl Services {
             extensions,
         })
     }
+    /// The same for the unit tests of tools.
+    #[cfg(test)]
+    pub(crate) fn for_tests(policy: Policy) -> Self {
+        Self::open(Arc::new(policy), Extensions::new()).expect("the test's folders exist")
+    }
 }
