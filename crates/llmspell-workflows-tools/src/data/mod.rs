@@ -2,6 +2,7 @@
 
 mod condition;
 mod csv;
+mod hash;
 mod jq;
 mod json_processor;
 mod order;
@@ -21,6 +22,7 @@ use crate::{Registry, Services, ToolError};
 /// Adds the data tools.
 pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(), ToolError> {
     registry.register(Arc::new(csv::CsvAnalyzer::new(services.clone())))?;
+    registry.register(Arc::new(hash::HashCalculator::new(services.clone())))?;
     registry.register(Arc::new(json_processor::JsonProcessor::new()))?;
     registry.register(Arc::new(transform::DataTransformer::new()))?;
     registry.register(Arc::new(validator::DataValidator::new()))?;
