@@ -11,6 +11,7 @@
 mod blocking;
 mod data;
 mod error;
+mod files;
 mod hosts;
 mod nearest;
 mod policy;

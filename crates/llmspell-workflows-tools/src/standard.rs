@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{ExpressionEvaluator, Policy, Registry, Sandbox, ToolError, data, text};
+use crate::{ExpressionEvaluator, Policy, Registry, Sandbox, ToolError, data, files, text};
 
 /// What tools use that lives outside this crate, each optional.
 #[derive(Clone, Default)]
@@ -47,6 +47,7 @@ pub fn register_all_with(
 ) -> Result<(), ToolError> {
     let services = Services::open(policy, extensions)?;
     data::register(registry, &services)?;
+    files::register(registry, &services)?;
     text::register(registry, &services)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ mod order;
 mod path;
 mod rules;
 mod schema_check;
-mod support;
+pub(crate) mod support;
 mod transform;
 mod validator;
 
