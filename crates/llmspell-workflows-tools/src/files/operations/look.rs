@@ -7,9 +7,6 @@ use crate::files::entry::{
 };
 use crate::{Located, ToolError};
 
-/// How many entries a list has at most.
-pub(super) const ENTRIES_MAX: usize = 10_000;
-
 /// The text of a file.
 pub(super) fn read(file: &Located, bytes_max: u64) -> Result<Value, ToolError> {
     if !metadata_followed(file)?.is_file() {
@@ -31,10 +28,12 @@ pub(super) fn read(file: &Located, bytes_max: u64) -> Result<Value, ToolError> {
     Ok(json!({ "path": file.path(), "content": content, "bytes": count }))
 }
 
-/// What is in a folder, sorted; with `recursive` also in the folders below, links not followed.
+/// What is in a folder, sorted; with `recursive` also in the folders below, links not followed. Past `entries_max` the
+/// list is cut.
 pub(super) fn list(
     folder: &Located,
     recursive: bool,
+    entries_max: usize,
     token: &CancellationToken,
 ) -> Result<Value, ToolError> {
     if !metadata_followed(folder)?.is_dir() {
@@ -45,6 +44,7 @@ pub(super) fn list(
     }
     let mut list = List {
         recursive,
+        entries_max,
         token,
         entries: Vec::new(),
         truncated: false,
@@ -76,6 +76,7 @@ pub(super) fn is_there(located: &Located) -> Value {
 
 struct List<'c> {
     recursive: bool,
+    entries_max: usize,
     token: &'c CancellationToken,
     entries: Vec<Value>,
     truncated: bool,
@@ -86,7 +87,7 @@ impl List<'_> {
         check_depth(folder, depth)?;
         for (name, kind) in children(folder)? {
             check_cancelled(self.token)?;
-            if self.entries.len() == ENTRIES_MAX {
+            if self.entries.len() == self.entries_max {
                 self.truncated = true;
                 return Ok(());
             }
@@ -101,5 +102,32 @@ impl List<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Access, Policy, Services};
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a/b", "c", "d"] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        let policy = Policy {
+            working_directory: Some(folder.path().to_owned()),
+            ..Policy::default()
+        };
+        let root = Services::for_tests(policy)
+            .sandbox
+            .locate(".", Access::Read)
+            .unwrap();
+        for (entries_max, count, truncated) in [(4, 4, false), (3, 3, true), (1, 1, true)] {
+            let list = list(&root, true, entries_max, &CancellationToken::new()).unwrap();
+            assert_eq!(list["entries"].as_array().map(Vec::len), Some(count));
+            assert_eq!(list["truncated"], truncated, "{entries_max}");
+        }
     }
 }

@@ -15,6 +15,9 @@ use crate::data::support::{blocking, invalid, needed, object_schema, read, requi
 use crate::{Access, Located, Services, Tool, ToolContext, ToolError, ToolSpec};
 use change::Change;
 
+/// How many entries `list_dir` gives.
+const ENTRIES_MAX: usize = 10_000;
+
 /// Works on files and folders within the policy's roots.
 ///
 /// | operation | takes | does |
@@ -165,7 +168,7 @@ fn run(
     };
     match operation {
         Operation::Read => look::read(&at(Access::Read)?, bytes_max),
-        Operation::ListDir => look::list(&at(Access::Read)?, recursive, token),
+        Operation::ListDir => look::list(&at(Access::Read)?, recursive, ENTRIES_MAX, token),
         Operation::Metadata => look::describe(&at(Access::Read)?),
         Operation::Exists => Ok(look::is_there(&at(Access::Read)?)),
         Operation::Write => change.write(&at(Access::Write)?, text()?),

@@ -18,6 +18,9 @@ use crate::{Access, Located, Permission, Services, Tool, ToolContext, ToolError,
 /// How many matches a search lists.
 const MATCHES_MAX: usize = 10_000;
 
+/// How many lines before and after a match can be asked for.
+const CONTEXT_MAX: usize = 50;
+
 /// How many files a search reads.
 const FILES_MAX: usize = 100_000;
 
@@ -84,7 +87,7 @@ impl FileSearch {
             "recursive": { "type": "boolean", "description": "Whether folders below are searched; they are by default" },
             "case_sensitive": { "type": "boolean", "description": "True by default" },
             "use_regex": { "type": "boolean", "description": "Whether the pattern is a regular expression; a text by default" },
-            "context_lines": { "type": "integer", "minimum": 0, "maximum": 50, "description": "Lines before and after; 0 by default" },
+            "context_lines": { "type": "integer", "minimum": 0, "maximum": CONTEXT_MAX, "description": "Lines before and after; 0 by default" },
             "include_extensions": extensions,
             "exclude_extensions": extensions,
             "exclude_dirs": { "type": "array", "items": { "type": "string", "minLength": 1 }, "description": "Names of folders" },
@@ -194,6 +197,13 @@ impl<'c> Search<'c> {
                     format!("`pattern` is no regular expression: {error}"),
                 )
             })?;
+        if parameters.context_lines > CONTEXT_MAX {
+            let message = format!(
+                "`context_lines` is {}; at most {CONTEXT_MAX} are allowed",
+                parameters.context_lines
+            );
+            return Err(invalid("option_too_large", message));
+        }
         parameters.max_file_size = parameters.max_file_size.min(bytes_max);
         let depth_max = if parameters.recursive {
             parameters.max_depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX)
