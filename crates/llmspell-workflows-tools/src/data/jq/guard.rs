@@ -119,10 +119,11 @@ fn guarded_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
     }
 }
 
-fn guarded_all<'s>(terms: Vec<Term<&'s str>>) -> Vec<Term<&'s str>> {
+fn guarded_all(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
     terms.into_iter().map(guarded).collect()
 }
 
-fn boxed(term: Box<Term<&str>>) -> Box<Term<&str>> {
-    Box::new(guarded(*term))
+fn boxed(mut term: Box<Term<&str>>) -> Box<Term<&str>> {
+    *term = guarded(std::mem::take(&mut term));
+    term
 }

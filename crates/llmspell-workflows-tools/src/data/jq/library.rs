@@ -17,7 +17,7 @@ pub(super) const TIMES: &str = "__times";
 pub(super) const INDEX: &str = "__index";
 
 /// What reaches outside or prints; a query that uses one fails and says so.
-const REFUSED: &[(&'static str, usize)] = &[
+const REFUSED: &[(&str, usize)] = &[
     ("env", 0),
     ("halt", 1),
     ("now", 0),

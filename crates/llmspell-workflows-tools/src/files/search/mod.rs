@@ -32,10 +32,10 @@ const FILES_MAX: usize = 100_000;
 /// not counted.
 ///
 /// The result is `{matches: [{path, line, column, text, before, after}], files_searched, files_skipped, total_matches,
-/// truncated}`, with paths relative to `path`, and line and column (in characters, of the first match in the line) from
-/// 1. `total_matches` counts the lines that match, also those beyond `max_matches_per_file`; `truncated` says whether
-/// something is not listed or was not searched: a file's matches beyond that, or all beyond 10,000 matches, 100,000 files
-/// or `max_depth`.
+/// truncated}`, with paths relative to `path`; line and column (in characters, of the first match in the line) count
+/// from one. `total_matches` counts the lines that match, also those beyond `max_matches_per_file`. `truncated` says
+/// whether something is not listed or was not searched: what is beyond that, 10,000 matches, 100,000 files or
+/// `max_depth`.
 pub(crate) struct FileSearch {
     spec: ToolSpec,
     services: Services,
