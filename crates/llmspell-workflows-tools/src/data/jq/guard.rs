@@ -5,7 +5,7 @@ use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 
-use super::library::{INDEX, SIZED, TIMES};
+use super::library::{INDEX, SIZED, TIMES, WHOLE};
 
 /// The variable that a rewritten `a += b` binds.
 const OPERAND: &str = "$__operand";
@@ -89,8 +89,13 @@ fn calculated<'s>(math: Math, left: Term<&'s str>, right: Term<&'s str>) -> Term
     if math != Math::Add {
         return result;
     }
-    let check = Term::Call(SIZED, Vec::new());
-    Term::BinOp(Box::new(result), BinaryOp::Pipe(None), Box::new(check))
+    piped(result, SIZED)
+}
+
+/// `term | check`.
+fn piped<'s>(term: Term<&'s str>, check: &'s str) -> Term<&'s str> {
+    let check = Term::Call(check, Vec::new());
+    Term::BinOp(Box::new(term), BinaryOp::Pipe(None), Box::new(check))
 }
 
 fn guarded_step(part: Part<Term<&str>>) -> Part<Term<&str>> {
@@ -103,7 +108,7 @@ fn guarded_step(part: Part<Term<&str>>) -> Part<Term<&str>> {
 
 fn guarded_part<'s>(part: StrPart<&'s str, Term<&'s str>>) -> StrPart<&'s str, Term<&'s str>> {
     match part {
-        StrPart::Term(term) => StrPart::Term(guarded(term)),
+        StrPart::Term(term) => StrPart::Term(piped(guarded(term), WHOLE)),
         plain => plain,
     }
 }

@@ -5,10 +5,13 @@ use jaq_core::native::{Filter, Fun, bome, run, v};
 use jaq_core::{Cv, DataT, Error, Exn, RunPtr, ValXs};
 use jaq_json::{Num, Val};
 
-use super::meter::{Metered, Metering};
+use super::meter::{Meter, Metered, Metering};
 
 /// Its input, unless it is huge.
 pub(super) const SIZED: &str = "__sized";
+
+/// Its input, unless it is huge with all that is in it; for what is about to become a text.
+pub(super) const WHOLE: &str = "__whole";
 
 /// `a * b`, with a bound on the result.
 pub(super) const TIMES: &str = "__times";
@@ -40,7 +43,7 @@ pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
 pub(super) fn functions() -> impl Iterator<Item = Fun<Metered>> {
     let replaced = |fun: &Fun<Metered>| {
         let arity = fun.1.len();
-        (fun.0, arity) == ("range", 3) || REFUSED.contains(&(fun.0, arity))
+        [("range", 3), ("tojson", 0)].contains(&(fun.0, arity)) || REFUSED.contains(&(fun.0, arity))
     };
     let library = jaq_core::funs()
         .chain(jaq_std::funs())
@@ -65,6 +68,8 @@ where
     Box::new([
         ("range", v(3), |cv| range(cv)),
         (SIZED, v(0), |cv| sized(cv)),
+        (WHOLE, v(0), |cv| whole(cv)),
+        ("tojson", v(0), |cv| to_json(cv)),
         (TIMES, v(2), |cv| times(cv)),
         (INDEX, v(1), |cv| index(cv)),
     ])
@@ -84,6 +89,24 @@ where
 {
     cv.0.data().meter().operation(size(&cv.1));
     bome(Ok(cv.1))
+}
+
+/// Passes its input on, unless it is huge with all that is in it: a small value can hold another many times over.
+fn whole<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+where
+    for<'b> D::Data<'b>: Metering<'b>,
+{
+    measure(&cv.1, cv.0.data().meter(), &mut 0);
+    bome(Ok(cv.1))
+}
+
+/// jq's `tojson`, bounded.
+fn to_json<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+where
+    for<'b> D::Data<'b>: Metering<'b>,
+{
+    measure(&cv.1, cv.0.data().meter(), &mut 0);
+    bome(Ok(Val::utf8_str(cv.1.to_string())))
 }
 
 /// `$a * $b`, bounded.
@@ -145,6 +168,20 @@ where
             Err(error) => Some(Err(Exn::from(error))),
         }
     }))
+}
+
+/// Adds up what a value holds, and stops the query where that is too much.
+fn measure(value: &Val, meter: &Meter<'_>, total: &mut usize) {
+    *total = total.saturating_add(1 + size(value));
+    meter.operation(*total);
+    match value {
+        Val::Arr(items) => items.iter().for_each(|item| measure(item, meter, total)),
+        Val::Obj(object) => object.iter().for_each(|(key, item)| {
+            measure(key, meter, total);
+            measure(item, meter, total);
+        }),
+        _ => {}
+    }
 }
 
 /// Items, bytes or digits that a copy of the value itself has.

@@ -52,6 +52,10 @@ async fn queries_give_what_jq_gives() {
         ("[limit(3; repeat(1))]", json!([[1, 1, 1]])),
         ("setpath([\"a\"]; 5) | .a", json!([5])),
         ("def f(x): x + 1; f(.people | length)", json!([3])),
+        (
+            r#"[1, "a"] | tojson, tostring, @json, "\(.) \(.[1])""#,
+            json!(["[1,\"a\"]", "[1,\"a\"]", "[1,\"a\"]", "[1,\"a\"] a"]),
+        ),
         ("empty", json!([])),
         (
             "[1.5, 9007199254740993, -0.0, 1e3]",
@@ -143,6 +147,18 @@ async fn every_limit_stops_the_query() {
         (
             "[] | setpath([1000000000]; 1) | length",
             "made a value of more than 10000",
+        ),
+        (
+            "reduce range(60) as $i (1; [., .]) | tojson | length",
+            "made a value of more than 10000",
+        ),
+        (
+            "reduce range(60) as $i (1; [., .]) | tostring | length",
+            "made a value of more than 10000",
+        ),
+        (
+            "reduce range(60) as $i (1; [., .])",
+            "outputs of more than 5000 values and bytes",
         ),
         ("reduce range(200) as $i (1; [.])", "nested too deeply"),
     ];
