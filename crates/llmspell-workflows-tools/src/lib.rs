@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod hosts;
 mod nearest;
+mod parameters;
 mod policy;
 mod registry;
 mod sandbox;
@@ -22,6 +23,8 @@ mod standard;
 mod text;
 mod tool;
 mod violation;
+#[cfg(feature = "web")]
+mod web;
 mod wildcard;
 
 use nearest::nearest;

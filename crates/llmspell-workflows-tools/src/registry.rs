@@ -98,6 +98,18 @@ impl Registry {
     /// `is_dynamic` is asked with JSON Pointers (`""` is the parameters as a whole) and says which places have a
     /// template whose value is not known yet; what depends on them is left to the check at the call. The error is an
     /// unknown tool.
+    ///
+    /// ```
+    /// use llmspell_workflows_tools::{Policy, standard};
+    /// use serde_json::json;
+    ///
+    /// let tools = standard(Policy::default().into())?;
+    /// let parameters = json!({"input": "{{extract.result.content}}", "max_lenght": 500});
+    /// let violations = tools.check_parameters("text_summarizer", &parameters, &|pointer| pointer == "/input")?;
+    /// assert_eq!(violations[0].pointer, "/max_lenght");
+    /// assert_eq!(violations[0].help.as_deref(), Some("did you mean `max_length`?"));
+    /// # Ok::<(), llmspell_workflows_tools::ToolError>(())
+    /// ```
     pub fn check_parameters(
         &self,
         name: &str,

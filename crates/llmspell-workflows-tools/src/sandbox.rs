@@ -134,10 +134,6 @@ impl Sandbox {
 impl Root {
     fn open(working_directory: &Path, root: &Path) -> Result<Self, ToolError> {
         let written: PathBuf = working_directory.join(root).components().collect();
-        let written = written
-            .strip_prefix(".")
-            .map(Path::to_owned)
-            .unwrap_or(written);
         let real = written
             .canonicalize()
             .map_err(|error| root_error(&written, &error))?;
@@ -200,8 +196,20 @@ impl Located {
         }
     }
 
-    /// Opens the file for reading.
+    /// Opens the file for reading; anything else, such as a folder or a pipe, which would block, is refused.
     pub fn open(&self) -> Result<File, ToolError> {
+        let metadata = self
+            .dir
+            .metadata(&self.relative)
+            .map_err(|error| self.error("open", &error))?;
+        if !metadata.is_file() {
+            let message = format!("`{}` is not a file", self.path);
+            return Err(ToolError::new(
+                ToolErrorClass::Validation,
+                "not_a_file",
+                message,
+            ));
+        }
         self.dir
             .open(&self.relative)
             .map_err(|error| self.error("open", &error))

@@ -48,7 +48,9 @@ pub fn register_all_with(
     let services = Services::open(policy, extensions)?;
     data::register(registry, &services)?;
     files::register(registry, &services)?;
-    text::register(registry, &services)?;
+    text::register(registry)?;
+    #[cfg(feature = "web")]
+    crate::web::register(registry, &services.policy)?;
     Ok(())
 }
 
@@ -69,6 +71,7 @@ impl Services {
             extensions,
         })
     }
+
     /// The same for the unit tests of tools.
     #[cfg(test)]
     pub(crate) fn for_tests(policy: Policy) -> Self {

@@ -109,7 +109,12 @@ fn depends_on_dynamic(
             | Kind::MaxProperties { .. }
             | Kind::PropertyNames { .. }
     );
-    !only_names_and_counts
+    // Which branch of a condition applies depends on values all the same.
+    let is_in_branch = ["/then/", "/else/"]
+        .iter()
+        .any(|branch| error.schema_path().as_str().contains(branch));
+    let looks_beneath = is_in_branch || !only_names_and_counts;
+    looks_beneath
         && root
             .pointer(place)
             .is_some_and(|value| contains_dynamic(place, value, is_dynamic))
@@ -176,6 +181,23 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
                     all.join(", ")
                 ),
                 help: nearest.map(|name| format!("did you mean `{name}`?")),
+            }]
+        }
+        Kind::Constant { expected_value } => {
+            let keyword = error.schema_path().as_str();
+            let parent = keyword
+                .rsplit_once('/')
+                .and_then(|(parent, _)| schema.pointer(parent));
+            let reason = parent
+                .and_then(|parent| parent.get("description"))
+                .and_then(Value::as_str);
+            vec![Violation {
+                pointer: place.to_owned(),
+                message: format!(
+                    "{shown} is {}, not {expected_value}",
+                    excerpt(error.instance())
+                ),
+                help: reason.map(str::to_owned),
             }]
         }
         Kind::FalseSchema => simple(format!("{shown} may not be given here")),

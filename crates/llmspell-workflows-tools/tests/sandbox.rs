@@ -252,6 +252,8 @@ fn a_file_larger_than_the_limit_is_refused() {
         located.join(Path::new("x")).open().unwrap_err().code,
         "file_failed"
     );
+    let folder = fixture.sandbox.locate("sub", Access::Read).unwrap();
+    assert_eq!(folder.read(9).unwrap_err().code, "not_a_file");
     let missing = fixture.sandbox.locate("nothing.txt", Access::Read).unwrap();
     assert_eq!(missing.read(9).unwrap_err().code, "file_not_found");
 }
