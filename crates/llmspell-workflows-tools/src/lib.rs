@@ -25,7 +25,9 @@
 //! The feature `web` (on by default) has the tools that use HTTP, and the libraries for it.
 
 mod blocking;
+mod data;
 mod error;
+mod files;
 mod hosts;
 mod nearest;
 mod parameters;
@@ -44,12 +46,13 @@ mod wildcard;
 use nearest::nearest;
 use standard::Services;
 
+pub use data::ExpressionEvaluator;
 pub use error::{ToolError, ToolErrorClass};
 pub use hosts::HostRules;
 pub use policy::{Policy, SearchPolicy, SearchProvider, Secret};
 pub use registry::Registry;
 pub use sandbox::{Access, Located, Sandbox};
 pub use spec::{Category, Permission, SecurityLevel, ToolSpec};
-pub use standard::{register_all, standard};
+pub use standard::{Extensions, register_all, register_all_with, standard};
 pub use tool::{Tool, ToolContext};
 pub use violation::Violation;
