@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::jq;
 use super::schema_check::{GivenSchema, Violations, violation_schema};
 use super::support::{
-    blocking, check_text, data_spec, invalid, json_or_text, needed, object_schema, read,
-    require_per_operation,
+    Takes, blocking, check_operation, check_text, data_spec, invalid, json_or_text, needed,
+    object_schema, per_operation, read,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 
@@ -23,6 +23,12 @@ pub(crate) struct JsonProcessor {
     spec: ToolSpec,
     limits: jq::Limits,
 }
+
+const OPERATIONS: [Takes; 3] = [
+    ("query", &["input", "query"], &[]),
+    ("validate", &["input", "schema"], &[]),
+    ("stream", &["input"], &["query"]),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +50,7 @@ enum Operation {
 impl JsonProcessor {
     pub(crate) fn new() -> Self {
         let parameters = json!({
-            "operation": { "enum": ["query", "validate", "stream"] },
+            "operation": { "enum": ["query", "validate", "stream"], "description": "What to do with the input" },
             "input": { "description": "A JSON value or its text; for `stream` one JSON value a line, or an array" },
             "query": { "type": "string", "description": "A jq filter; `.` by default for `stream`" },
             "schema": { "type": ["object", "boolean"], "description": "A JSON Schema, draft 7 unless it says" },
@@ -60,12 +66,14 @@ impl JsonProcessor {
             },
             "truncated": { "type": "boolean", "description": "Whether there were more errors than are listed" },
         });
-        let needs: [(&str, &[&str]); 2] = [("query", &["query"]), ("validate", &["schema"])];
         Self {
             spec: data_spec(
                 "json_processor",
                 "Queries JSON with jq, validates it against a JSON Schema, works through newline-delimited JSON.",
-                require_per_operation(object_schema(&["operation", "input"], parameters), &needs),
+                per_operation(
+                    object_schema(&["operation", "input"], parameters),
+                    &OPERATIONS,
+                ),
                 object_schema(&[], result),
             ),
             limits: jq::Limits::default(),
@@ -116,6 +124,7 @@ impl Tool for JsonProcessor {
     }
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        check_operation(&parameters, &OPERATIONS)?;
         let parameters: Parameters = read(parameters)?;
         match parameters.operation {
             Operation::Query => self.query(parameters, context).await,

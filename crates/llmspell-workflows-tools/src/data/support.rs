@@ -56,16 +56,54 @@ pub(crate) fn object_schema(required: &[&str], properties: Value) -> Value {
     })
 }
 
-/// Adds to a schema what each operation needs beside `operation` itself.
-pub(crate) fn require_per_operation(mut schema: Value, needs: &[(&str, &[&str])]) -> Value {
-    let branches = needs.iter().map(|(operation, required)| {
+/// What one operation takes beside `operation`: its name, what it needs, what it may have.
+pub(crate) type Takes = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+/// Adds to a schema what each operation needs, and that it may have nothing that means nothing to it.
+pub(crate) fn per_operation(mut schema: Value, operations: &[Takes]) -> Value {
+    let names: Vec<String> = match schema["properties"].as_object() {
+        Some(properties) => properties.keys().cloned().collect(),
+        None => Vec::new(),
+    };
+    let branches = operations.iter().map(|(operation, needed, optional)| {
+        let foreign = names.iter().map(String::as_str).filter(|name| !takes(name, needed, optional));
+        let foreign: Map<String, Value> = foreign.map(|name| (name.to_owned(), Value::Bool(false))).collect();
         json!({
             "if": { "properties": { "operation": { "const": operation } }, "required": ["operation"] },
-            "then": { "required": required },
+            "then": { "required": needed, "properties": foreign },
         })
     });
     schema["allOf"] = branches.collect();
     schema
+}
+
+/// The same check for a call that does not come through the registry.
+pub(crate) fn check_operation(parameters: &Value, operations: &[Takes]) -> Result<(), ToolError> {
+    let found = operations
+        .iter()
+        .find(|(name, ..)| parameters["operation"] == **name);
+    let (Some((operation, needed, optional)), Some(given)) = (found, parameters.as_object()) else {
+        return Ok(());
+    };
+    match given.keys().find(|name| !takes(name, needed, optional)) {
+        None => Ok(()),
+        Some(name) => {
+            let all: Vec<&str> = needed.iter().chain(*optional).copied().collect();
+            Err(invalid(
+                "unused_parameter",
+                format!("`{name}` means nothing to `{operation}`"),
+            )
+            .with_help(format!("it takes `{}`", all.join("`, `"))))
+        }
+    }
+}
+
+fn takes(name: &str, needed: &[&str], optional: &[&str]) -> bool {
+    name == "operation" || needed.contains(&name) || optional.contains(&name)
 }
 
 /// Reads parameters into their typed form.

@@ -47,7 +47,7 @@ enum Format {
 impl FileWriter {
     pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
-            "path": { "type": "string", "minLength": 1 },
+            "path": { "type": "string", "minLength": 1, "description": "The file; the folders above it are made" },
             "format": { "enum": ["jsonl", "json", "csv", "text"], "description": "By the path's ending by default" },
             "input": { "description": "What is written" },
         });

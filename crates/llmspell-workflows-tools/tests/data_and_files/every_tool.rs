@@ -191,6 +191,21 @@ async fn what_an_operation_needs_is_known_before_the_call() {
         ),
         (
             "file_operations",
+            json!({"operation": "read", "path": "a", "recursive": true}),
+            "`/recursive` may not be given here",
+        ),
+        (
+            "data_transformer",
+            json!({"operation": "map", "input": {}, "mapping": {}, "on": {}}),
+            "`/on` may not be given here",
+        ),
+        (
+            "json_processor",
+            json!({"operation": "stream", "input": [], "schema": {}}),
+            "`/schema` may not be given here",
+        ),
+        (
+            "file_operations",
             json!({"operation": "copy", "path": "a"}),
             "`/target_path` is missing",
         ),

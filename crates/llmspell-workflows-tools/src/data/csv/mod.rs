@@ -109,7 +109,7 @@ impl CsvAnalyzer {
         let mut parameters = object_schema(
             &["operation"],
             json!({
-                "operation": { "enum": ["analyze", "convert", "filter", "sample"] },
+                "operation": { "enum": ["analyze", "convert", "filter", "sample"], "description": "What to do with the table" },
                 "input": { "type": "string", "description": "The CSV text; else give `options.path`" },
                 "options": options_schema(),
             }),
@@ -278,6 +278,7 @@ impl Options {
 fn options_schema() -> Value {
     json!({
         "type": "object",
+        "description": "How the table is read, and what the operation needs",
         "properties": {
             "path": { "type": "string", "minLength": 1, "description": "A file, instead of `input`" },
             "delimiter": { "type": "string", "minLength": 1, "maxLength": 1, "description": "`,` by default" },

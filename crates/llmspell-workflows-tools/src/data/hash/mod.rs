@@ -15,8 +15,8 @@ use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{
-    blocking, check_cancelled, check_text, invalid, needed, object_schema, read, reading_spec,
-    require_per_operation, too_large,
+    Takes, blocking, check_cancelled, check_operation, check_text, invalid, needed, object_schema,
+    per_operation, read, reading_spec, too_large,
 };
 use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
 
@@ -34,6 +34,19 @@ pub(crate) struct HashCalculator {
     spec: ToolSpec,
     services: Services,
 }
+
+const OPERATIONS: [Takes; 2] = [
+    (
+        "hash",
+        &[],
+        &["algorithm", "input_type", "input", "file", "format"],
+    ),
+    (
+        "verify",
+        &["expected_hash"],
+        &["algorithm", "input_type", "input", "file", "format"],
+    ),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,18 +101,15 @@ enum Format {
 impl HashCalculator {
     pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
-            "operation": { "enum": ["hash", "verify"] },
+            "operation": { "enum": ["hash", "verify"], "description": "Whether to compute a hash or to compare with one" },
             "algorithm": { "enum": ["md5", "sha1", "sha256", "sha512"], "description": "`sha256` by default" },
             "input_type": { "enum": ["text", "base64", "hex", "file"], "description": "What `input` is; `text` by default" },
-            "input": { "type": "string" },
+            "input": { "type": "string", "description": "What is hashed" },
             "file": { "type": "string", "minLength": 1, "description": "A path, with `input_type: file`" },
             "format": { "enum": ["hex", "base64"], "description": "How hashes are written; `hex` by default" },
-            "expected_hash": { "type": "string", "minLength": 1 },
+            "expected_hash": { "type": "string", "minLength": 1, "description": "What `verify` compares with" },
         });
-        let mut parameters = require_per_operation(
-            object_schema(&["operation"], parameters),
-            &[("verify", &["expected_hash"])],
-        );
+        let mut parameters = per_operation(object_schema(&["operation"], parameters), &OPERATIONS);
         let source = json!({
             "if": { "properties": { "input_type": { "const": "file" } }, "required": ["input_type"] },
             "then": { "required": ["file"], "properties": { "input": false } },
@@ -134,6 +144,7 @@ impl Tool for HashCalculator {
     }
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        check_operation(&parameters, &OPERATIONS)?;
         let parameters: Parameters = read(parameters)?;
         let services = self.services.clone();
         blocking(context, move |token| run(parameters, &services, token)).await
@@ -159,14 +170,7 @@ fn run(
             let expected = needed(expected, "expected_hash", "verify")?;
             Some(format.decode(&expected, algorithm)?)
         }
-        (Operation::Hash, None) => None,
-        (Operation::Hash, Some(_)) => {
-            return Err(invalid(
-                "unused_parameter",
-                "`expected_hash` means nothing to `hash`",
-            )
-            .with_help("use `verify`"));
-        }
+        (Operation::Hash, _) => None,
     };
     let mut digest = algorithm.digest();
     let bytes = match (input_type, input, file) {

@@ -121,7 +121,7 @@ async fn what_cannot_be_hashed_is_refused() {
         ),
         (
             json!({"operation": "hash", "input": "", "expected_hash": "00"}),
-            "`expected_hash` means nothing to `hash` (use `verify`)",
+            "`expected_hash` means nothing to `hash` (it takes `algorithm`, `input_type`, `input`, `file`, `format`)",
         ),
         (
             json!({"operation": "verify", "input": ""}),

@@ -80,7 +80,7 @@ pub(super) fn parameters_schema() -> Value {
     ]);
     json!({
         "input": { "type": ["object", "array", "string"], "description": "An object, an array of objects, or their JSON text" },
-        "rules": { "type": "array", "minItems": 1, "items": {
+        "rules": { "type": "array", "description": "Names of rules, or objects with more to them", "minItems": 1, "items": {
             "if": { "type": "string" },
             "then": { "enum": BY_NAME },
             "else": {

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::condition::{Match, Op, Test, condition_schema};
 use super::path::FieldPath;
 use super::support::{
-    CANCEL_EVERY, blocking, check_cancelled, data_spec, invalid, needed, object_schema, objects,
-    read, require_per_operation,
+    CANCEL_EVERY, Takes, blocking, check_cancelled, check_operation, data_spec, invalid, needed,
+    object_schema, objects, per_operation, read,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 use reshape::{On, SortKey};
@@ -41,6 +41,18 @@ type Item = Map<String, Value>;
 pub(crate) struct DataTransformer {
     spec: ToolSpec,
 }
+
+const OPERATIONS: [Takes; 9] = [
+    ("map", &["input", "mapping"], &[]),
+    ("filter", &["input", "conditions"], &["match"]),
+    ("select", &["input", "fields"], &[]),
+    ("rename", &["input", "mapping"], &[]),
+    ("sort", &["input", "by"], &[]),
+    ("group_by", &["input", "fields"], &["aggregates"]),
+    ("flatten", &["input"], &["separator"]),
+    ("unique", &["input"], &["fields"]),
+    ("join", &["input", "with", "on"], &["kind", "prefix"]),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,15 +104,6 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Val
 
 impl DataTransformer {
     pub(crate) fn new() -> Self {
-        let needs: [(&str, &[&str]); 7] = [
-            ("map", &["mapping"]),
-            ("filter", &["conditions"]),
-            ("select", &["fields"]),
-            ("rename", &["mapping"]),
-            ("sort", &["by"]),
-            ("group_by", &["fields"]),
-            ("join", &["with", "on"]),
-        ];
         let result = json!({
             "result": { "type": ["object", "array"], "items": { "type": "object" } },
             "items_in": { "type": "integer", "minimum": 0 },
@@ -110,9 +113,9 @@ impl DataTransformer {
             spec: data_spec(
                 "data_transformer",
                 "Maps, filters, selects, renames, sorts, groups, flattens and joins objects.",
-                require_per_operation(
+                per_operation(
                     object_schema(&["operation", "input"], parameters_schema()),
-                    &needs,
+                    &OPERATIONS,
                 ),
                 object_schema(&["result", "items_in", "items_out"], result),
             ),
@@ -127,6 +130,7 @@ impl Tool for DataTransformer {
     }
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        check_operation(&parameters, &OPERATIONS)?;
         let parameters: Parameters = read(parameters)?;
         blocking(context, |token| transform(parameters, token)).await
     }
@@ -142,13 +146,13 @@ fn parameters_schema() -> Value {
     json!({
         "operation": { "enum": [
             "map", "filter", "select", "rename", "sort", "group_by", "flatten", "unique", "join",
-        ] },
+        ], "description": "What to do with the objects" },
         "input": objects,
         "mapping": mapping::mapping_schema(),
-        "conditions": { "type": "array", "items": condition_schema("field") },
+        "conditions": { "type": "array", "items": condition_schema("field"), "description": "What items must pass" },
         "match": { "enum": ["all", "any"], "description": "Which conditions must hold; `all` by default" },
-        "fields": { "type": "array", "items": path, "minItems": 1 },
-        "by": { "type": "array", "minItems": 1, "items": { "oneOf": [
+        "fields": { "type": "array", "items": path, "minItems": 1, "description": "Paths of fields" },
+        "by": { "type": "array", "description": "Keys to sort by, the first counts most", "minItems": 1, "items": { "oneOf": [
             path,
             {
                 "type": "object",
@@ -162,6 +166,7 @@ fn parameters_schema() -> Value {
         "with": objects,
         "on": {
             "type": "object",
+            "description": "The paths whose values must be equal",
             "required": ["left", "right"],
             "properties": { "left": path, "right": path },
             "additionalProperties": false,

@@ -132,6 +132,10 @@ async fn what_is_wrong_is_said() {
             "`map` needs the parameter `mapping`",
         ),
         (
+            json!({"operation": "map", "input": {}, "mapping": {}, "prefix": "x"}),
+            "`prefix` means nothing to `map` (it takes `input`, `mapping`)",
+        ),
+        (
             json!({"operation": "sort", "input": {}}),
             "`sort` needs the parameter `by`",
         ),

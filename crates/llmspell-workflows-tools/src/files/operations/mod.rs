@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::entry::Kind;
 use super::file_spec;
 use super::roots::Roots;
-use crate::data::support::{blocking, invalid, needed, object_schema, read, require_per_operation};
+use crate::data::support::{
+    Takes, blocking, check_operation, invalid, needed, object_schema, per_operation, read,
+};
 use crate::{Access, Located, Services, Tool, ToolContext, ToolError, ToolSpec};
 use change::Change;
 
@@ -39,6 +41,27 @@ pub(crate) struct FileOperations {
     spec: ToolSpec,
     services: Services,
 }
+
+const OPERATIONS: [Takes; 10] = [
+    ("read", &["path"], &[]),
+    ("write", &["path", "input"], &["recursive"]),
+    ("append", &["path", "input"], &["recursive"]),
+    ("delete", &["path"], &["recursive"]),
+    ("create_dir", &["path"], &["recursive"]),
+    ("list_dir", &["path"], &["recursive"]),
+    (
+        "copy",
+        &["target_path"],
+        &["source_path", "path", "recursive"],
+    ),
+    (
+        "move",
+        &["target_path"],
+        &["source_path", "path", "recursive"],
+    ),
+    ("metadata", &["path"], &[]),
+    ("exists", &["path"], &[]),
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,39 +92,21 @@ enum Operation {
 
 impl FileOperations {
     pub(crate) fn new(services: Services) -> Self {
-        let path = json!({ "type": "string", "minLength": 1 });
         let parameters = json!({
             "operation": { "enum": [
                 "read", "write", "append", "delete", "create_dir", "list_dir", "copy", "move", "metadata", "exists",
-            ] },
-            "path": path,
+            ], "description": "What to do" },
+            "path": { "type": "string", "minLength": 1, "description": "A file or a folder" },
             "input": { "type": "string", "description": "The text that `write` and `append` take" },
-            "source_path": path,
-            "target_path": path,
+            "source_path": { "type": "string", "minLength": 1, "description": "What `copy` and `move` take" },
+            "target_path": { "type": "string", "minLength": 1, "description": "Where they put it" },
             "recursive": { "type": "boolean", "description": "Whole folders, and the folders above; false by default" },
         });
-        let mut needs: Vec<(&str, &[&str])> = vec![
-            ("write", &["path", "input"]),
-            ("append", &["path", "input"]),
-            ("copy", &["target_path"]),
-            ("move", &["target_path"]),
-        ];
-        needs.extend(
-            [
-                "read",
-                "delete",
-                "create_dir",
-                "list_dir",
-                "metadata",
-                "exists",
-            ]
-            .map(|name| (name, &["path"] as &[&str])),
-        );
         Self {
             spec: file_spec(
                 "file_operations",
                 "Reads, writes, lists, copies, moves and deletes files and folders.",
-                require_per_operation(object_schema(&["operation"], parameters), &needs),
+                per_operation(object_schema(&["operation"], parameters), &OPERATIONS),
                 object_schema(&[], result_properties()),
             ),
             services,
@@ -116,6 +121,7 @@ impl Tool for FileOperations {
     }
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        check_operation(&parameters, &OPERATIONS)?;
         let parameters: Parameters = read(parameters)?;
         let services = self.services.clone();
         blocking(context, move |token| run(parameters, &services, token)).await

@@ -80,16 +80,16 @@ fn matches_per_file() -> usize {
 
 impl FileSearch {
     pub(crate) fn new(services: Services) -> Self {
-        let extensions = json!({ "type": "array", "items": { "type": "string", "minLength": 1 } });
+        let extensions = |description: &str| json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "description": description });
         let parameters = json!({
-            "pattern": { "type": "string", "minLength": 1 },
+            "pattern": { "type": "string", "minLength": 1, "description": "A text, or a regular expression" },
             "path": { "type": "string", "minLength": 1, "description": "A file or a folder" },
             "recursive": { "type": "boolean", "description": "Whether folders below are searched; they are by default" },
             "case_sensitive": { "type": "boolean", "description": "True by default" },
             "use_regex": { "type": "boolean", "description": "Whether the pattern is a regular expression; a text by default" },
             "context_lines": { "type": "integer", "minimum": 0, "maximum": CONTEXT_MAX, "description": "Lines before and after; 0 by default" },
-            "include_extensions": extensions,
-            "exclude_extensions": extensions,
+            "include_extensions": extensions("Only files with these, such as `rs`"),
+            "exclude_extensions": extensions("No files with these"),
             "exclude_dirs": { "type": "array", "items": { "type": "string", "minLength": 1 }, "description": "Names of folders" },
             "max_file_size": { "type": "integer", "minimum": 0, "description": "In bytes; 10 MiB by default" },
             "max_matches_per_file": { "type": "integer", "minimum": 1, "description": "100 by default" },
