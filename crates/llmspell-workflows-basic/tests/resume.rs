@@ -1,5 +1,7 @@
 //! A journal that is an interceptor like any other resumes every pattern after a crash at every boundary.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
 mod support;
 
 use std::{
