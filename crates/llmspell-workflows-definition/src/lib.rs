@@ -4,6 +4,7 @@ mod diagnose;
 mod dialect;
 mod document;
 pub mod limits;
+mod plain;
 mod print;
 mod reader;
 mod schema;
@@ -12,6 +13,7 @@ mod types;
 
 pub use diagnose::{Diagnostic, Diagnostics, Positions, Style};
 pub use document::{Document, check, read, read_bytes};
+pub use plain::Plain;
 pub use print::to_yaml;
 pub use schema::schema;
 pub use types::{CustomType, StepTypes};
