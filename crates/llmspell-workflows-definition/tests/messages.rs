@@ -69,3 +69,14 @@ fn programs_read_the_same() {
     });
     assert_eq!(serde_json::to_value(&diagnostics).unwrap(), expected);
 }
+
+#[test]
+fn every_code_has_its_page() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+    for path in files() {
+        let diagnostics = read_bytes(&fs::read(&path).unwrap(), "x", &StepTypes::new()).unwrap_err();
+        for each in diagnostics.list() {
+            assert!(pages.join(format!("{}.md", each.code)).is_file(), "docs/errors/{}.md is missing", each.code);
+        }
+    }
+}
