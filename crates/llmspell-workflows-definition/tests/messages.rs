@@ -9,7 +9,8 @@ use llmspell_workflows_definition::{StepTypes, Style, read_bytes};
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(folder).expect("the fixtures are there");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a fixture can be read").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension != "txt"));
     files.sort();
     files
