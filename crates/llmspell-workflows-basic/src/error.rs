@@ -115,6 +115,13 @@ impl StepError {
         Self::new(ErrorClass::Configuration, code, message)
     }
 
+    /// What a panic in user code becomes: it fails its step, not the process.
+    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::new(ErrorClass::Agent, "panic", format!("it panicked: {}", text.unwrap_or("without a message")))
+            .retryable(false)
+    }
+
     /// Overrides whether another attempt may help.
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {

@@ -249,6 +249,11 @@ impl PathLink {
         Self(Arc::new(Link { parent: Some(self.clone()), id, iteration: None, generation: 1 }))
     }
 
+    /// The path of a child called `id`, for messages.
+    pub(crate) fn child_text(&self, id: &str) -> String {
+        format!("{self}/{id}")
+    }
+
     /// The same step in iteration `iteration`.
     pub(crate) fn iteration(&self, iteration: u64) -> Self {
         let Link { parent, id, generation, .. } = &*self.0;

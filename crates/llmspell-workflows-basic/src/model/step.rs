@@ -176,6 +176,24 @@ pub enum ValidateMode {
 }
 
 impl Step {
+    /// The steps directly inside it, in definition order.
+    #[must_use]
+    pub fn children(&self) -> Vec<&Step> {
+        let mut steps: Vec<&Arc<Step>> = match &self.kind {
+            StepKind::Sequence(steps) => steps.iter().collect(),
+            StepKind::Conditional(inner) => inner.then.iter().chain(&inner.otherwise).collect(),
+            StepKind::Switch(inner) => inner.cases.iter().flat_map(|case| &case.steps).chain(&inner.default).collect(),
+            StepKind::Route(inner) => inner.steps.iter().collect(),
+            StepKind::Loop(inner) => inner.steps.iter().collect(),
+            StepKind::Parallel(inner) => inner.branches.iter().map(|branch| &branch.step).collect(),
+            StepKind::Activity(_) | StepKind::Set(_) | StepKind::Sleep(_) | StepKind::Validate(_) => Vec::new(),
+        };
+        if let OnError::Steps(handler) = &self.on_error {
+            steps.extend(handler);
+        }
+        steps.into_iter().map(|step| &**step).collect()
+    }
+
     /// A step of `kind` with no further settings.
     pub fn new(id: impl Into<String>, kind: StepKind) -> Self {
         Self {

@@ -1,0 +1,22 @@
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{Activity, ActivityContext, ActivityOutput};
+use crate::StepError;
+
+/// An activity that answers for a persona: the answer of step X also becomes the state's `X_result` and `X_status`.
+///
+/// The status is the answer's own `status` where that is `pass` or `fail`, else `unknown`.
+pub struct Persona<A>(pub A);
+
+#[async_trait]
+impl<A: Activity> Activity for Persona<A> {
+    async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
+        let id = context.path().id().clone();
+        let answer = self.0.perform(context).await?;
+        let status = answer.output.get("status").and_then(Value::as_str);
+        let status = json!(status.filter(|status| ["pass", "fail"].contains(status)).unwrap_or("unknown"));
+        let result = answer.output.clone();
+        Ok(answer.with_state(format!("{id}_result"), result).with_state(format!("{id}_status"), status))
+    }
+}

@@ -1,0 +1,89 @@
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+/// Why something was asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// Someone cancelled the run.
+    Requested,
+    /// Another branch succeeded first.
+    LostRace,
+    /// Another branch failed.
+    FailFast,
+    /// A timeout passed.
+    Timeout,
+    /// The process is going down; nothing is recorded, and the run goes on later.
+    Shutdown,
+}
+
+impl CancelReason {
+    /// The reason in words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "cancelled on request",
+            Self::LostRace => "another branch succeeded first",
+            Self::FailFast => "another branch failed",
+            Self::Timeout => "a timeout passed",
+            Self::Shutdown => "the process is going down",
+        }
+    }
+}
+
+/// A request to stop that reaches everything below it, with its reason.
+#[derive(Debug, Clone)]
+pub struct Cancel(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    token: CancellationToken,
+    reason: OnceLock<CancelReason>,
+    parent: Option<Cancel>,
+}
+
+impl Cancel {
+    pub(crate) fn root() -> Self {
+        Self(Arc::new(Inner { token: CancellationToken::new(), reason: OnceLock::new(), parent: None }))
+    }
+
+    /// One that is triggered with this one, and can be triggered alone.
+    pub(crate) fn child(&self) -> Self {
+        let token = self.0.token.child_token();
+        Self(Arc::new(Inner { token, reason: OnceLock::new(), parent: Some(self.clone()) }))
+    }
+
+    /// Asks everything below to stop; the first reason stands.
+    pub fn cancel(&self, reason: CancelReason) {
+        // The reason first: whoever sees the token triggered finds it.
+        let _ = self.0.reason.set(reason);
+        self.0.token.cancel();
+    }
+
+    /// Whether it has been triggered, here or above.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.token.is_cancelled()
+    }
+
+    /// Ends when it is triggered.
+    pub async fn cancelled(&self) {
+        self.0.token.cancelled().await;
+    }
+
+    /// Why it was triggered: the outermost reason, since that is what stopped everything else too.
+    #[must_use]
+    pub fn reason(&self) -> Option<CancelReason> {
+        let above = self.0.parent.as_ref().and_then(Self::reason);
+        above.or_else(|| self.0.reason.get().copied())
+    }
+
+    /// The token itself, for libraries that take one.
+    #[must_use]
+    pub fn token(&self) -> &CancellationToken {
+        &self.0.token
+    }
+}

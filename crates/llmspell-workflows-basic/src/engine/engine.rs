@@ -1,0 +1,338 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64},
+    },
+};
+
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{
+    Cancel, Dispatch, InProcess, Interceptor, Outcome, Position, Resume, Run, SchemaCheck, Stack, Timers, Wait,
+    record::Records, run::lock,
+};
+use crate::{
+    Clock, Limits, Problem, StepError, SystemClock,
+    activity::Activities,
+    functions::Functions,
+    layers,
+    model::Definition,
+    plan::{Builder, Invalid, Plan},
+    workflow::{Finished, WorkflowInput},
+};
+
+/// Runs definitions; cheap to clone.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use llmspell_workflows_basic::{Engine, WorkflowInput, activity::{Activities, function}, model::{Definition, Step}};
+/// use serde_json::json;
+///
+/// let mut activities = Activities::new();
+/// activities.register("function", "double", function(|context| async move {
+///     Ok(json!(context.input()["n"].as_i64().unwrap_or(0) * 2))
+/// }));
+/// let engine = Engine::builder().activities(activities).build();
+///
+/// let definition = Definition::sequence("twice", [
+///     Step::function("once", "double", json!({"n": "{{ start }}"})),
+///     Step::function("again", "double", json!({"n": "{{ once }}"})),
+/// ]);
+/// let finished = engine.run(definition, WorkflowInput::new(json!({"start": 3}))).await?;
+/// assert_eq!(finished.output, json!(12).into());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    activities: Activities,
+    functions: Functions,
+    stack: Stack,
+    dispatch: Arc<dyn Dispatch>,
+    timers: Arc<dyn Timers>,
+    clock: Arc<dyn Clock>,
+    schemas: Option<Arc<dyn SchemaCheck>>,
+    limits: Limits,
+    env: HashMap<String, String>,
+    secrets: HashMap<String, String>,
+    concurrency: BTreeMap<String, u32>,
+    permits: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+}
+
+/// Puts an [`Engine`] together; everything has a default.
+pub struct EngineBuilder(Inner);
+
+/// What is special about one run.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// The run that goes on; `None`: a new one.
+    pub resume: Option<Resume>,
+    /// Which of the definition's environments overrides variables.
+    pub environment: Option<String>,
+}
+
+/// How far [`Engine::drive`] came.
+#[derive(Debug)]
+pub enum Driven {
+    /// The run has ended.
+    Done(Box<Finished>),
+    /// All of its live branches wait; nothing of it is left in memory.
+    Parked(Wait),
+}
+
+impl Engine {
+    /// An engine put together step by step.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder(Inner {
+            activities: Activities::new(),
+            functions: Functions::default(),
+            stack: Stack::new(),
+            dispatch: Arc::new(InProcess),
+            timers: Arc::new(InProcess),
+            clock: Arc::new(SystemClock),
+            schemas: None,
+            limits: Limits::default(),
+            env: HashMap::new(),
+            secrets: HashMap::new(),
+            concurrency: BTreeMap::new(),
+            permits: Arc::default(),
+        })
+    }
+
+    /// The same engine, which knows these functions too.
+    #[must_use]
+    pub fn with_functions(&self, functions: Functions) -> Self {
+        let mut inner = (*self.0).clone();
+        inner.functions.extend(functions);
+        Self(Arc::new(inner))
+    }
+
+    /// Makes `definition` ready to run.
+    ///
+    /// # Errors
+    /// All of its problems, if one of them keeps it from running.
+    pub fn prepare(&self, definition: impl Into<Arc<Definition>>) -> Result<Arc<Plan>, Invalid> {
+        Builder::plan(self, definition.into()).map(Arc::new)
+    }
+
+    /// All problems of `definition`, warnings among them.
+    #[must_use]
+    pub fn validate(&self, definition: impl Into<Arc<Definition>>) -> Vec<Problem> {
+        Builder::run(self, definition.into()).1
+    }
+
+    /// Starts a run of `plan`, to be driven by [`Self::drive`].
+    ///
+    /// # Errors
+    /// The input does not fit the declared inputs, or a variable cannot be computed.
+    pub fn start(&self, plan: &Arc<Plan>, input: WorkflowInput, options: &RunOptions) -> Result<Arc<Run>, StepError> {
+        let input = input.declared(&plan.definition.inputs)?;
+        let resume = options.resume.clone().unwrap_or_else(|| Resume::new(Uuid::now_v7(), self.clock().now()));
+        let picked = |names: &[String], from: &HashMap<String, String>| {
+            names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()
+        };
+        let definition = plan.definition.clone();
+        let run = Run {
+            id: resume.run_id,
+            started_at: resume.started_at,
+            engine: self.clone(),
+            plan: plan.clone(),
+            input,
+            variables: indexmap::IndexMap::new(),
+            env: picked(&definition.env, &self.0.env),
+            secrets: picked(&definition.secrets, &self.0.secrets),
+            cancel: Cancel::root(),
+            records: Mutex::new(Records::default()),
+            warnings: Mutex::new(Vec::new()),
+            steps: AtomicU64::new(0),
+            retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),
+            generations: Mutex::new(resume.generations),
+            root_scope: Mutex::new(None),
+        };
+        run.with_variables(options.environment.as_deref()).map(Arc::new)
+    }
+
+    /// Runs `run` until it ends or all of its live branches wait.
+    ///
+    /// Dropping the future leaves the run as a crash would: nothing is cancelled or recorded. To stop it properly,
+    /// call [`Run::cancel`] or [`Run::shut_down`] and wait.
+    pub async fn drive(&self, run: &Arc<Run>) -> Driven {
+        match run.execute_root().await {
+            Outcome::Parked(wait) => Driven::Parked(wait),
+            outcome => Driven::Done(Box::new(Finished::new(run, outcome))),
+        }
+    }
+
+    /// Prepares, starts and drives `definition` to its end.
+    ///
+    /// # Errors
+    /// The definition or its input is wrong; a failed run is no error here but [`Finished::error`].
+    pub async fn run(
+        &self,
+        definition: impl Into<Arc<Definition>>,
+        input: WorkflowInput,
+    ) -> Result<Finished, crate::WorkflowError> {
+        let plan = self.prepare(definition)?;
+        self.run_plan(&plan, input).await
+    }
+
+    /// Starts and drives `plan` to its end.
+    ///
+    /// # Errors
+    /// The input is wrong, or the run parks, which takes an executor that can wake it.
+    pub async fn run_plan(&self, plan: &Arc<Plan>, input: WorkflowInput) -> Result<Finished, crate::WorkflowError> {
+        let run = self.start(plan, input, &RunOptions::default())?;
+        match self.drive(&run).await {
+            Driven::Done(finished) => Ok(*finished),
+            Driven::Parked(wait) => Err(crate::WorkflowError::Parked(wait)),
+        }
+    }
+
+    /// What it limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Where its activities are found.
+    #[must_use]
+    pub fn activities(&self) -> &Activities {
+        &self.0.activities
+    }
+
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.0.functions
+    }
+
+    pub(crate) fn stack(&self) -> &Stack {
+        &self.0.stack
+    }
+
+    pub(crate) fn dispatch(&self) -> &dyn Dispatch {
+        &*self.0.dispatch
+    }
+
+    pub(crate) fn timers(&self) -> &dyn Timers {
+        &*self.0.timers
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn schemas(&self) -> Option<&dyn SchemaCheck> {
+        self.0.schemas.as_deref()
+    }
+
+    pub(crate) fn knows_limit(&self, name: &str) -> bool {
+        self.0.concurrency.contains_key(name)
+    }
+
+    /// The permits of the limit `name`, shared by all runs of this engine; `holders` is what a definition says of it.
+    pub(crate) fn permits(&self, name: &str, holders: Option<u32>) -> Arc<Semaphore> {
+        let holders = self.0.concurrency.get(name).copied().or(holders).unwrap_or(1);
+        let mut permits = lock(&self.0.permits);
+        permits.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(holders as usize))).clone()
+    }
+}
+
+impl EngineBuilder {
+    /// Where activities are found.
+    #[must_use]
+    pub fn activities(mut self, activities: Activities) -> Self {
+        self.0.activities.extend(activities);
+        self
+    }
+
+    /// Named functions: aggregations and resolvers of conflicts.
+    #[must_use]
+    pub fn functions(mut self, functions: Functions) -> Self {
+        self.0.functions.extend(functions);
+        self
+    }
+
+    /// Adds an interceptor.
+    #[must_use]
+    pub fn interceptor(mut self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
+        self.0.stack = self.0.stack.with(position, Arc::new(interceptor));
+        self
+    }
+
+    /// What carries leaves.
+    #[must_use]
+    pub fn dispatch(mut self, dispatch: impl Dispatch + 'static) -> Self {
+        self.0.dispatch = Arc::new(dispatch);
+        self
+    }
+
+    /// What waits.
+    #[must_use]
+    pub fn timers(mut self, timers: impl Timers + 'static) -> Self {
+        self.0.timers = Arc::new(timers);
+        self
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.0.clock = Arc::new(clock);
+        self
+    }
+
+    /// What checks data against JSON Schemas.
+    #[must_use]
+    pub fn schemas(mut self, schemas: impl SchemaCheck + 'static) -> Self {
+        self.0.schemas = Some(Arc::new(schemas));
+        self
+    }
+
+    /// What a run may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.0.limits = limits;
+        self
+    }
+
+    /// How many holders the concurrency limit `name` has, whatever a definition says.
+    #[must_use]
+    pub fn concurrency(mut self, name: impl Into<String>, holders: u32) -> Self {
+        self.0.concurrency.insert(name.into(), holders.max(1));
+        self
+    }
+
+    /// The environment variables that definitions may list under `env`.
+    #[must_use]
+    pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.0.env.extend(variables);
+        self
+    }
+
+    /// The secrets that definitions may list under `secrets`; their values are masked in outputs and errors.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.0.secrets.extend(secrets);
+        self
+    }
+
+    /// The engine, with the layers that every engine has.
+    #[must_use]
+    pub fn build(mut self) -> Engine {
+        self.0.stack = layers::standard(self.0.stack);
+        Engine(Arc::new(self.0))
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("activities", &self.0.activities)
+            .field("stack", &self.0.stack)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,248 @@
+//! The steps that do something themselves.
+
+use std::{fmt::Write as _, panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+
+use super::{Call, Cancelled, LeafCall, Outcome, Output, Scope, Violation, Wake, call::decide};
+use crate::{
+    ErrorClass, PathLink, StepError,
+    activity::{ActivityContext, ActivityOutput},
+    clock,
+    expr::{EvalError, Template},
+    model::ValidateMode,
+    plan::{ActivityPlan, Length, ValidatePlan},
+    state::Change,
+};
+
+impl From<EvalError> for StepError {
+    fn from(error: EvalError) -> Self {
+        Self::validation(error.code(), error.to_string())
+    }
+}
+
+/// Calls an activity, through the dispatch.
+pub(super) async fn activity(call: Call, plan: &ActivityPlan) -> Outcome {
+    if call.cancel.is_cancelled() {
+        return call.cancelled();
+    }
+    let input = match &call.input {
+        Some(input) => input.clone(),
+        None => match plan.params.render(&call.view()) {
+            Ok(input) => input,
+            Err(error) => return call.failed(error.into()),
+        },
+    };
+    let back = Back { path: call.path.clone(), attempt: call.attempt };
+    match invoke(call, plan, input).await {
+        Ok(Ok(ActivityOutput { output, state_changes })) => {
+            Outcome::Completed(Output { value: Arc::new(output), state_changes })
+        }
+        Ok(Err(error)) => back.failed(error),
+        Err(cancelled) => Outcome::Cancelled(cancelled),
+    }
+}
+
+/// Where an outcome belongs whose call has been given away.
+struct Back {
+    path: PathLink,
+    attempt: u32,
+}
+
+impl Back {
+    fn failed(&self, mut error: StepError) -> Outcome {
+        if error.path.is_none() {
+            error.attempt = self.attempt;
+        }
+        Outcome::failed(error.at(&self.path))
+    }
+}
+
+/// One attempt of an activity; it has the grace to stop once it is asked to, then it is dropped.
+async fn invoke(
+    call: Call,
+    plan: &ActivityPlan,
+    input: Arc<Value>,
+) -> Result<Result<ActivityOutput, StepError>, Cancelled> {
+    let (run, cancel, path) = (call.run.clone(), call.cancel.clone(), call.path.clone());
+    let context = ActivityContext::new(call, input);
+    let leaf = LeafCall { name: plan.name.clone(), activity: plan.activity.clone(), context };
+    let work = AssertUnwindSafe(run.engine().dispatch().perform(leaf)).catch_unwind();
+    tokio::pin!(work);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut work => ended,
+        () = cancel.cancelled() => {
+            let cancelled = || Cancelled::new(cancel.reason().unwrap_or(super::CancelReason::Requested));
+            match tokio::time::timeout(run.limits().cancel_grace, &mut work).await {
+                // Its effect has happened, so it counts.
+                Ok(Ok(Ok(output))) => Ok(Ok(output)),
+                Ok(_) => return Err(cancelled()),
+                Err(_) => return Err(Cancelled { aborted: vec![path.to_string()], ..cancelled() }),
+            }
+        }
+    };
+    let result = ended.unwrap_or_else(|panic| Err(StepError::panicked(&*panic)));
+    Ok(result
+        .and_then(|output| checked(output, run.limits().output_bytes_max))
+        .map_err(|error| run.masked(error))
+        .map(|output| run.masked_output(output)))
+}
+
+fn checked(output: ActivityOutput, limit: usize) -> Result<ActivityOutput, StepError> {
+    let mut left = limit;
+    if fits(&output.output, &mut left) {
+        return Ok(output);
+    }
+    let message = format!("its output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
+    Err(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
+}
+
+/// Whether `value` takes at most `left` bytes as JSON, near enough; takes them away.
+fn fits(value: &Value, left: &mut usize) -> bool {
+    let own = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.len() + 2,
+        Value::Object(map) => map.keys().map(|key| key.len() + 4).sum::<usize>() + 2,
+    };
+    if own > *left {
+        return false;
+    }
+    *left -= own;
+    match value {
+        Value::Array(items) => items.iter().all(|item| fits(item, left)),
+        Value::Object(map) => map.values().all(|item| fits(item, left)),
+        _ => true,
+    }
+}
+
+/// Sets keys of the state; all values are read before any is set.
+pub(super) fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
+    let mut output = serde_json::Map::new();
+    let mut state_changes = Vec::with_capacity(values.len());
+    for (key, template) in values {
+        match template.render(&call.view()) {
+            Ok(value) => {
+                output.insert(key.clone(), (*value).clone());
+                state_changes.push(Change::key(key.clone(), (*value).clone()));
+            }
+            Err(error) => return call.failed(error.into()),
+        }
+    }
+    Outcome::Completed(Output { value: Arc::new(Value::Object(output)), state_changes })
+}
+
+/// Waits until a point in time that is chosen when it begins.
+pub(super) async fn sleep(call: Call, length: &Length) -> Outcome {
+    let duration = match length.evaluate(&call.view()) {
+        Ok(duration) => duration,
+        Err(error) => return call.failed(error),
+    };
+    let wake_at = decide!(call, 0, Wake(clock::after(call.run.clock().now(), duration)));
+    match wait_until(&call, wake_at).await {
+        Some(outcome) => outcome,
+        None => Outcome::completed(json!({"slept_until": wake_at.to_string()})),
+    }
+}
+
+/// Waits; an outcome says that the step ends, or parks, instead of going on.
+pub(crate) async fn wait_until(call: &Call, wake_at: jiff::Timestamp) -> Option<Outcome> {
+    tokio::select! {
+        biased;
+        () = call.cancel.cancelled() => Some(call.cancelled()),
+        wake = call.run.engine().timers().until(call, wake_at) => match wake {
+            Wake::Due => None,
+            Wake::Park => Some(Outcome::Parked(super::Wait { wake_at: Some(wake_at), inbox_after: None })),
+        },
+    }
+}
+
+/// Checks data; all that is wrong is said at once.
+pub(super) async fn validate(call: Call, plan: &ValidatePlan) -> Outcome {
+    let data = match plan.data.render(&call.view()) {
+        Ok(data) => data,
+        Err(error) => return call.failed(error.into()),
+    };
+    let inner = Call { scope: Some(Scope::names(call.scope.clone(), vec![("data", data.clone())])), ..call };
+    let mut violations = match schema_violations(&inner, plan, &data) {
+        Ok(violations) => violations,
+        Err(error) => return inner.failed(error),
+    };
+    match validator_violations(&inner, plan, &data).await {
+        Ok(more) => violations.extend(more),
+        Err(outcome) => return outcome,
+    }
+    match assertion_violations(&inner, plan) {
+        Ok(more) => violations.extend(more),
+        Err(error) => return inner.failed(error),
+    }
+    if !violations.is_empty() {
+        let message = listed(&violations);
+        if plan.mode == ValidateMode::Strict {
+            let details: Vec<_> = violations.iter().map(|v| json!({"path": v.path, "message": v.message})).collect();
+            let error =
+                StepError::validation("validation_failed", message).with_details(json!({"violations": details}));
+            return inner.failed(error);
+        }
+        inner.run.warn("validation_failed", &inner.path, message);
+        return Outcome::completed(data);
+    }
+    match &plan.transform {
+        None => Outcome::completed(data),
+        Some(transform) => match transform.render(&inner.view()) {
+            Ok(value) => Outcome::completed(value),
+            Err(error) => inner.failed(error.into()),
+        },
+    }
+}
+
+fn schema_violations(call: &Call, plan: &ValidatePlan, data: &Value) -> Result<Vec<Violation>, StepError> {
+    let (Some(schema), Some(check)) = (&plan.schema, call.run.engine().schemas()) else { return Ok(Vec::new()) };
+    check.check(schema, data).map_err(|message| StepError::configuration("invalid_schema", message))
+}
+
+fn assertion_violations(call: &Call, plan: &ValidatePlan) -> Result<Vec<Violation>, StepError> {
+    let mut violations = Vec::new();
+    for assertion in &plan.assertions {
+        if !assertion.test(&call.view())? {
+            let message = format!("the assertion `{}` does not hold", assertion.source());
+            violations.push(Violation { path: String::new(), message });
+        }
+    }
+    Ok(violations)
+}
+
+/// What a validator of the user's says: a list of texts or of `{path, message}`, empty if all is well.
+async fn validator_violations(call: &Call, plan: &ValidatePlan, data: &Arc<Value>) -> Result<Vec<Violation>, Outcome> {
+    let Some(validator) = &plan.validator else { return Ok(Vec::new()) };
+    let answer = match invoke(call.clone(), validator, data.clone()).await {
+        Ok(Ok(answer)) => answer.output,
+        Ok(Err(error)) => return Err(call.failed(error)),
+        Err(cancelled) => return Err(Outcome::Cancelled(cancelled)),
+    };
+    let wrong = || {
+        let message = format!("the validator `{}` answered with {answer} instead of a list of errors", validator.name);
+        call.failed(StepError::configuration("wrong_validator_answer", message))
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    answer
+        .as_array()
+        .ok_or_else(wrong)?
+        .iter()
+        .map(|item| {
+            let message = text(item).or_else(|| text(item.get("message")?)).ok_or_else(wrong)?;
+            Ok(Violation { path: item.get("path").and_then(text).unwrap_or_default(), message })
+        })
+        .collect()
+}
+
+fn listed(violations: &[Violation]) -> String {
+    let mut text = format!("the data is not valid ({})", violations.len());
+    for Violation { path, message } in violations {
+        let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
+        let _ = write!(text, "; {place}{message}");
+    }
+    text
+}

@@ -1,0 +1,43 @@
+//! The engine: one way through for every step, with seams for everything that surrounds it.
+//!
+//! [`Engine::prepare`] turns a definition into a [`Plan`]: texts parsed once, references checked, each step with just
+//! the [`Interceptor`]s that concern it. [`Engine::drive`] runs it. Every step is executed the same way, through the
+//! [`Stack`]; every choice goes through [`Call::decide`].
+
+mod call;
+mod cancel;
+mod decision;
+#[expect(clippy::module_inception, reason = "the engine's own type has a file like every other")]
+mod engine;
+mod execute;
+mod interceptor;
+mod leaf;
+mod outcome;
+mod record;
+mod resume;
+mod root;
+mod run;
+mod scope;
+mod seams;
+mod secrets;
+mod stack;
+mod tasks;
+
+pub use call::Call;
+pub(crate) use call::decide;
+pub use cancel::{Cancel, CancelReason};
+pub use decision::{Attempt, Decision, DecisionPoint};
+pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
+pub(crate) use execute::execute;
+pub(crate) use interceptor::Slice;
+pub use interceptor::{Interceptor, Next, NextDecision};
+pub(crate) use leaf::wait_until;
+pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, Wait};
+pub use record::{StepRecord, StepStatus};
+pub use resume::Resume;
+pub(crate) use run::lock;
+pub use run::{Run, Warning};
+pub(crate) use scope::{Ended, Scope, Slots, View};
+pub use seams::{Dispatch, InProcess, LeafCall, SchemaCheck, Timers, Violation, Wake};
+pub use stack::{Position, Stack};
+pub(crate) use tasks::Tasks;

@@ -1,0 +1,38 @@
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::StepPath;
+
+/// What is known of a run that goes on, beside what interceptors answer.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    pub(super) run_id: Uuid,
+    pub(super) started_at: Timestamp,
+    /// The last generation of each step that was entered more than once, by its path as if entered for the first time.
+    pub(super) generations: HashMap<String, u32>,
+}
+
+impl Resume {
+    /// The run `run_id`, started for the first time at `started_at`.
+    #[must_use]
+    pub fn new(run_id: Uuid, started_at: Timestamp) -> Self {
+        Self { run_id, started_at, generations: HashMap::new() }
+    }
+
+    /// Something is recorded at these paths, so no step is entered again under a generation that one of them names.
+    #[must_use]
+    pub fn with_recorded<'p>(mut self, paths: impl IntoIterator<Item = &'p StepPath>) -> Self {
+        for path in paths {
+            for (position, segment) in path.segments().iter().enumerate().filter(|(_, segment)| segment.generation > 1)
+            {
+                let mut step = path.segments()[..=position].to_vec();
+                step[position].generation = 1;
+                let last = self.generations.entry(StepPath::new(step).to_string()).or_insert(1);
+                *last = segment.generation.max(*last);
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,128 @@
+//! How a run begins and ends around its root step.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Call, Cancel, CancelReason, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute};
+use crate::{
+    PathLink, StepError, StepId,
+    expr::{self, Segment, Template},
+    plan::Node,
+    state::WorkflowState,
+};
+
+impl Run {
+    /// The run with its variables computed, in the order they are declared.
+    pub(super) fn with_variables(mut self, environment: Option<&str>) -> Result<Self, StepError> {
+        let plan = self.plan.clone();
+        let overrides = match environment {
+            None => None,
+            Some(name) => Some(plan.environments.get(name).ok_or_else(|| {
+                let mut known: Vec<_> = plan.environments.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                let message = format!("no environment is called `{name}`; there are: {}", known.join(", "));
+                StepError::configuration("unknown_environment", message)
+            })?),
+        };
+        for (name, template) in &plan.variables {
+            let template: &Template = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(template);
+            let value = template.render(&Before(&self)).map_err(|error| {
+                let error = StepError::from(error);
+                StepError { message: format!("the variable `{name}`: {}", error.message), ..error }
+            })?;
+            self.variables.insert(name.clone(), (*value).clone());
+        }
+        Ok(self)
+    }
+
+    /// Executes the root step and what comes after it.
+    pub(super) async fn execute_root(self: &Arc<Self>) -> Outcome {
+        let call = self.root_call(&self.plan.root, PathLink::root(StepId::system("main")), self.cancel.clone());
+        if let Some(trigger) = &self.plan.trigger
+            && !trigger.test(&call.view()).unwrap_or_else(|error| {
+                self.warn("condition_unevaluable", &call.path, format!("the trigger counts as false: {error}"));
+                false
+            })
+        {
+            let message = format!("the trigger `{}` is false for this input", trigger.source());
+            return Outcome::Skipped(SkipReason::new("trigger_false", message));
+        }
+        // In a task of its own, so that a step that blocks its thread can still be given up on.
+        let mut tasks = Tasks::new(&call);
+        let path = call.path.clone();
+        tasks.spawn(0, call, |call| Box::pin(execute(call)));
+        let outcome = match tasks.next().await {
+            Some((_, outcome)) => outcome,
+            None => Outcome::failed(StepError::configuration("panic", "the root step was lost").at(&path)),
+        };
+        let shut_down = self.cancel.reason() == Some(CancelReason::Shutdown);
+        match &self.plan.finally {
+            Some(finally) if outcome.is_final() && !shut_down => self.finally(finally, &path, outcome).await,
+            _ => outcome,
+        }
+    }
+
+    /// Runs in any case, also when the run was cancelled; its own failure fails the run.
+    async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
+        let error = outcome.error().map_or(Value::Null, |error| json!(error));
+        let mut call = self.root_call(finally, main.child(finally.id.clone()), Cancel::root());
+        call.scope = Some(Scope::names(self.root_scope(), vec![("error", Arc::new(error))]));
+        match execute(call).await {
+            Outcome::Failed(second) => {
+                let cause = outcome.error().cloned().map(Box::new);
+                let error = StepError { cause: second.error.cause.clone().or(cause), ..*second.error };
+                Outcome::Failed(Failure { error: Box::new(error), handled: false })
+            }
+            Outcome::Parked(wait) => Outcome::Parked(wait),
+            _ => outcome,
+        }
+    }
+
+    fn root_call(self: &Arc<Self>, node: &Arc<Node>, path: PathLink, cancel: Cancel) -> Call {
+        Call {
+            run: self.clone(),
+            node: node.clone(),
+            path,
+            scope: None,
+            state: Arc::new(WorkflowState::new(self.input().clone())),
+            cancel,
+            gate: None,
+            input: None,
+            deadline: None,
+            started_at: None,
+            attempt: 1,
+            record: usize::MAX,
+        }
+    }
+}
+
+/// What names mean before any step has run: the input and the variables so far.
+struct Before<'a>(&'a Run);
+
+impl expr::Scope for Before<'_> {
+    fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(std::borrow::Cow<'s, Value>, usize)> {
+        use std::borrow::Cow::Borrowed;
+        let key = keys.first().and_then(Segment::name);
+        match name {
+            "input" => Some((Borrowed(self.0.input()), 0)),
+            "task" => Some((Borrowed(self.0.task()), 0)),
+            "workflow" if key == Some("input") => Some((Borrowed(self.0.input()), 1)),
+            "variables" => Some((Borrowed(self.0.variable(key?)?), 1)),
+            "env" => Some((Borrowed(self.0.env(key?)?), 1)),
+            "run" if key == Some("started_at") => {
+                Some((std::borrow::Cow::Owned(self.0.started_at().to_string().into()), 1))
+            }
+            _ => {
+                let found =
+                    self.0.input().get(name).or_else(|| self.0.parameter(name)).or_else(|| self.0.variable(name));
+                found.map(|value| (Borrowed(value), 0))
+            }
+        }
+    }
+
+    fn available(&self) -> Vec<String> {
+        let fields = self.0.input().as_object().map(|map| map.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+        fields.into_iter().chain(self.0.variable_names()).collect()
+    }
+}

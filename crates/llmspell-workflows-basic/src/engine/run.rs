@@ -1,0 +1,193 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Cancel, CancelReason, Engine, Scope, StepRecord, record::Records, scope::object};
+use crate::{Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, workflow::WorkflowInput};
+
+/// One execution of a definition: what all its steps share.
+pub struct Run {
+    pub(crate) id: Uuid,
+    pub(crate) started_at: Timestamp,
+    pub(crate) engine: Engine,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) input: WorkflowInput,
+    pub(crate) variables: IndexMap<String, Value>,
+    pub(crate) env: HashMap<String, Value>,
+    pub(crate) secrets: HashMap<String, Value>,
+    pub(crate) cancel: Cancel,
+    pub(crate) records: Mutex<Records>,
+    pub(crate) warnings: Mutex<Vec<Warning>>,
+    pub(crate) steps: AtomicU64,
+    pub(crate) retries_left: Option<AtomicI64>,
+    pub(crate) generations: Mutex<HashMap<String, u32>>,
+    /// The root list as it stands, for what runs when it has failed or ended.
+    pub(crate) root_scope: Mutex<Option<Arc<Scope>>>,
+}
+
+/// Something odd that did not keep a run from going on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// A stable snake_case code.
+    pub code: String,
+    /// Where.
+    pub path: String,
+    /// What.
+    pub message: String,
+}
+
+impl Run {
+    /// Its id, a UUID v7.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// When it was started for the first time.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// What it executes.
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.plan.definition
+    }
+
+    /// The input it was started with.
+    #[must_use]
+    pub fn input(&self) -> &Value {
+        &self.input.initial_data
+    }
+
+    /// The engine that drives it.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Asks it to stop; it ends once every step at work has.
+    pub fn cancel(&self) {
+        self.cancel.cancel(CancelReason::Requested);
+    }
+
+    /// Asks it to stop because the process does; nothing of that is recorded.
+    pub fn shut_down(&self) {
+        self.cancel.cancel(CancelReason::Shutdown);
+    }
+
+    /// All steps so far in the order in which they began.
+    #[must_use]
+    pub fn steps(&self) -> Vec<StepRecord> {
+        self.records().to_vec()
+    }
+
+    /// All warnings so far.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        lock(&self.warnings).clone()
+    }
+
+    pub(crate) fn warn(&self, code: &str, path: &PathLink, message: String) {
+        tracing::warn!(target: "spellflow", code, path = %path, "{message}");
+        lock(&self.warnings).push(Warning { code: code.to_owned(), path: path.to_string(), message });
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.engine.clock()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        self.engine.limits()
+    }
+
+    pub(crate) fn records(&self) -> MutexGuard<'_, Records> {
+        lock(&self.records)
+    }
+
+    /// The input under its name in seed documents: its field `task` where it has one.
+    pub(crate) fn task(&self) -> &Value {
+        self.input.initial_data.get("task").unwrap_or(&self.input.initial_data)
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> Option<&Value> {
+        self.input.parameters.get(name)
+    }
+
+    pub(crate) fn variable(&self, name: &str) -> Option<&Value> {
+        self.variables.get(name)
+    }
+
+    pub(crate) fn variable_names(&self) -> Vec<String> {
+        self.variables.keys().cloned().collect()
+    }
+
+    pub(crate) fn variables_value(&self) -> Value {
+        object(self.variables.iter().map(|(name, value)| (name.as_str(), value)))
+    }
+
+    pub(crate) fn env(&self, name: &str) -> Option<&Value> {
+        self.env.get(name)
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Option<&Value> {
+        self.secrets.get(name)
+    }
+
+    /// Counts one more executed step.
+    pub(crate) fn count_step(&self) -> Result<(), StepError> {
+        let limit = self.limits().run_steps_max;
+        if self.steps.fetch_add(1, Ordering::Relaxed) < limit {
+            return Ok(());
+        }
+        let message = format!("the run has executed {limit} steps, which is the limit `run_steps_max`");
+        Err(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false))
+    }
+
+    /// Takes one retry from the workflow's budget; `false` if none is left.
+    pub(crate) fn take_retry(&self) -> bool {
+        self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
+    }
+
+    pub(crate) fn root_scope(&self) -> Option<Arc<Scope>> {
+        lock(&self.root_scope).clone()
+    }
+
+    pub(crate) fn set_root_scope(&self, scope: &Arc<Scope>) {
+        *lock(&self.root_scope) = Some(scope.clone());
+    }
+
+    /// The number of the next entry into the step at `path`, which has been entered before.
+    pub(crate) fn next_generation(&self, path: &PathLink) -> u32 {
+        let generations = lock(&self.generations);
+        let last = generations.get(&path.with_generation(1).to_string()).copied();
+        last.unwrap_or(1).max(path.generation()) + 1
+    }
+
+    /// Notes that the step at `path` was entered as the generation that the path names.
+    pub(crate) fn entered_as(&self, path: &PathLink) {
+        let mut generations = lock(&self.generations);
+        let last = generations.entry(path.with_generation(1).to_string()).or_insert(1);
+        *last = path.generation().max(*last);
+    }
+}
+
+/// Locks what no code of a user runs under, so it is never poisoned by a panic that matters.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

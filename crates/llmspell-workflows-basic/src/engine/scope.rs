@@ -1,0 +1,329 @@
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    sync::{Arc, OnceLock},
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{Call, StepStatus};
+use crate::{
+    StepError,
+    expr::{self, Segment},
+    plan::List,
+};
+
+/// The lists, loops and names around a step, innermost first.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    parent: Option<Arc<Scope>>,
+    frame: Frame,
+}
+
+#[derive(Debug)]
+enum Frame {
+    /// The steps of a list that have ended; `visible` narrows them to those that a graph's step may see.
+    List { list: Arc<List>, slots: Arc<Slots>, visible: Option<usize> },
+    /// An iteration of a loop.
+    Loop { item: Arc<Value>, index: Value, is_first: Value, is_last: Value },
+    /// Names given by a pattern, such as `error`.
+    Names(Vec<(&'static str, Arc<Value>)>),
+}
+
+/// How the steps of a list ended, by their number; each is set once.
+#[derive(Debug)]
+pub(crate) struct Slots(Box<[OnceLock<Ended>]>);
+
+/// How a step ended, as other steps see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) status: StepStatus,
+    pub(crate) value: Arc<Value>,
+    pub(crate) error: Option<Arc<StepError>>,
+}
+
+impl Slots {
+    pub(crate) fn new(count: usize) -> Self {
+        Self((0..count).map(|_| OnceLock::new()).collect())
+    }
+
+    /// Notes how step `number` ended.
+    pub(crate) fn set(&self, number: usize, ended: Ended) {
+        let first = self.0[number].set(ended);
+        debug_assert!(first.is_ok(), "a step of a list ends once");
+    }
+
+    pub(crate) fn get(&self, number: usize) -> Option<&Ended> {
+        self.0[number].get()
+    }
+
+    /// The same slots with step `number` ended anew.
+    pub(crate) fn with(&self, number: usize, ended: Ended) -> Self {
+        let slots = Self(self.0.clone());
+        let slots = Self(
+            slots
+                .0
+                .into_vec()
+                .into_iter()
+                .enumerate()
+                .map(|(at, slot)| if at == number { OnceLock::new() } else { slot })
+                .collect(),
+        );
+        slots.set(number, ended);
+        slots
+    }
+}
+
+impl Scope {
+    pub(crate) fn list(parent: Option<Arc<Scope>>, list: &Arc<List>, slots: &Arc<Slots>) -> Arc<Self> {
+        let frame = Frame::List { list: list.clone(), slots: slots.clone(), visible: None };
+        Arc::new(Self { parent, frame })
+    }
+
+    /// As step `number` of a graph sees it: only what it waits for.
+    pub(crate) fn graph(parent: Option<Arc<Scope>>, list: &Arc<List>, slots: &Arc<Slots>, number: usize) -> Arc<Self> {
+        let frame = Frame::List { list: list.clone(), slots: slots.clone(), visible: Some(number) };
+        Arc::new(Self { parent, frame })
+    }
+
+    pub(crate) fn iteration(parent: Option<Arc<Scope>>, item: Arc<Value>, index: u64, count: Option<u64>) -> Arc<Self> {
+        let is_last = count.map_or(Value::Null, |count| Value::Bool(index + 1 == count));
+        let frame = Frame::Loop { item, index: index.into(), is_first: (index == 0).into(), is_last };
+        Arc::new(Self { parent, frame })
+    }
+
+    pub(crate) fn names(parent: Option<Arc<Scope>>, names: Vec<(&'static str, Arc<Value>)>) -> Arc<Self> {
+        Arc::new(Self { parent, frame: Frame::Names(names) })
+    }
+}
+
+/// What names mean to a step: an expression's way into a run.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    call: &'a Call,
+    /// How deep in named conditions it is.
+    depth: u8,
+}
+
+type Found<'s> = Option<(Cow<'s, Value>, usize)>;
+
+impl<'a> View<'a> {
+    pub(crate) fn new(call: &'a Call) -> Self {
+        Self { call, depth: 0 }
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &'a Frame> {
+        let mut scope = self.call.scope.as_deref();
+        std::iter::from_fn(move || {
+            let current = scope?;
+            scope = current.parent.as_deref();
+            Some(&current.frame)
+        })
+    }
+
+    fn iteration(&self, keys: &[Segment<'_>]) -> Found<'a> {
+        let Frame::Loop { item, index, is_first, is_last } =
+            self.frames().find(|frame| matches!(frame, Frame::Loop { .. }))?
+        else {
+            return None;
+        };
+        let value = match name_at(keys, 0) {
+            Some("item") => Cow::Borrowed(&**item),
+            Some("index") => Cow::Borrowed(index),
+            Some("is_first") => Cow::Borrowed(is_first),
+            Some("is_last") => Cow::Borrowed(is_last),
+            Some(_) => return None,
+            None => {
+                let whole = json!({"item": **item, "index": index, "is_first": is_first, "is_last": is_last});
+                return Some((Cow::Owned(whole), 0));
+            }
+        };
+        Some((value, 1))
+    }
+
+    fn named(&self, name: &str) -> Option<&'a Value> {
+        self.frames().find_map(|frame| match frame {
+            Frame::Names(names) => names.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value),
+            _ => None,
+        })
+    }
+
+    fn ended(&self, id: &str) -> Option<&'a Ended> {
+        self.frames().find_map(|frame| match frame {
+            Frame::List { list, slots, visible } => {
+                let number = list.number(id)?;
+                let seen = visible.is_none_or(|by| list.sees(by, number));
+                if seen { slots.get(number) } else { None }
+            }
+            _ => None,
+        })
+    }
+
+    /// `steps.ID…`: the step's output, status and error under names that are never ambiguous.
+    fn step(&self, keys: &[Segment<'_>]) -> Found<'a> {
+        let ended = self.ended(name_at(keys, 0)?)?;
+        match name_at(keys, 1) {
+            Some("output" | "result" | "results") => Some((Cow::Borrowed(&*ended.value), 2)),
+            Some("status") => Some((Cow::Owned(ended.status.as_str().into()), 2)),
+            Some("error") => Some((Cow::Owned(error_value(ended)), 2)),
+            Some(_) => None,
+            None => {
+                let whole =
+                    json!({"output": *ended.value, "status": ended.status.as_str(), "error": error_value(ended)});
+                Some((Cow::Owned(whole), 1))
+            }
+        }
+    }
+
+    /// `ID…`: the output's own property first; `result`, `results` and `output` are the output where it has none.
+    fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Found<'a> {
+        let ended = self.ended(id)?;
+        let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
+        let consumed = alias.is_some_and(|name| ended.value.get(name).is_none());
+        Some((Cow::Borrowed(&*ended.value), usize::from(consumed)))
+    }
+
+    fn state(&self, keys: &[Segment<'_>], skip: usize) -> Found<'a> {
+        match name_at(keys, skip) {
+            Some(key) => Some((Cow::Borrowed(self.call.state.key(key)?), skip + 1)),
+            None => Some((Cow::Owned(self.call.state.to_value()), skip)),
+        }
+    }
+
+    /// `context…`: the state, facts of the run, constants, and the input's fields.
+    fn context(&self, keys: &[Segment<'_>]) -> Found<'a> {
+        let run = &self.call.run;
+        let name = name_at(keys, 0)?;
+        match name {
+            "state" => self.state(keys, 1),
+            "workflowId" | "run_id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
+            "task" | "input" => Some((Cow::Borrowed(run.task()), 1)),
+            _ => {
+                let constant = run.definition().context.get(name);
+                constant.or_else(|| run.input().get(name)).map(|value| (Cow::Borrowed(value), 1))
+            }
+        }
+    }
+
+    fn workflow(&self, keys: &[Segment<'_>]) -> Found<'a> {
+        let run = &self.call.run;
+        match name_at(keys, 0)? {
+            "input" => Some((Cow::Borrowed(run.input()), 1)),
+            "name" => Some((Cow::Owned(run.definition().name.clone().into()), 1)),
+            "version" => Some((Cow::Owned(run.definition().version.clone().into()), 1)),
+            "id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
+            _ => None,
+        }
+    }
+
+    fn run(&self, keys: &[Segment<'_>]) -> Found<'a> {
+        let run = &self.call.run;
+        match name_at(keys, 0)? {
+            "id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
+            "started_at" => Some((Cow::Owned(run.started_at().to_string().into()), 1)),
+            _ => None,
+        }
+    }
+
+    /// A named condition, evaluated where it is used; one that leads back to itself ends at a depth.
+    fn condition(&self, keys: &[Segment<'_>]) -> Found<'a> {
+        let expression = self.call.run.plan().condition(name_at(keys, 0)?)?;
+        let inner = Self { call: self.call, depth: self.depth + 1 };
+        if inner.depth > 16 {
+            return None;
+        }
+        let value = expression.test(&inner).unwrap_or(false);
+        Some((Cow::Owned(Value::Bool(value)), 1))
+    }
+}
+
+fn name_at<'k>(keys: &'k [Segment<'_>], position: usize) -> Option<&'k str> {
+    match keys.get(position)? {
+        Segment::Name(name) => Some(name),
+        Segment::Index(_) => None,
+    }
+}
+
+fn error_value(ended: &Ended) -> Value {
+    ended.error.as_ref().map_or(Value::Null, |error| json!(**error))
+}
+
+impl expr::Scope for View<'_> {
+    fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
+        let run = &self.call.run;
+        match name {
+            "input" => return Some((Cow::Borrowed(run.input()), 0)),
+            "task" => return Some((Cow::Borrowed(run.task()), 0)),
+            "variables" => {
+                let key = name_at(keys, 0);
+                return match key {
+                    Some(key) => run.variable(key).map(|value| (Cow::Borrowed(value), 1)),
+                    None => Some((Cow::Owned(run.variables_value()), 0)),
+                };
+            }
+            "step" if name_at(keys, 0) == Some("started_at") => {
+                let started_at = self.call.started_at?;
+                return Some((Cow::Owned(started_at.to_string().into()), 1));
+            }
+            "steps" | "step" => return self.step(keys),
+            "state" => return self.state(keys, 0),
+            "context" => return self.context(keys),
+            "loop" => return self.iteration(keys),
+            "workflow" => return self.workflow(keys),
+            "run" => return self.run(keys),
+            "conditions" => return self.condition(keys),
+            "env" => return run.env(name_at(keys, 0)?).map(|value| (Cow::Borrowed(value), 1)),
+            "secrets" => return run.secret(name_at(keys, 0)?).map(|value| (Cow::Borrowed(value), 1)),
+            _ => {}
+        }
+        self.named(name)
+            .or_else(|| run.input().get(name))
+            .or_else(|| run.parameter(name))
+            .or_else(|| run.variable(name))
+            .map(|value| (Cow::Borrowed(value), 0))
+            .or_else(|| self.bare_step(name, keys))
+            .or_else(|| self.call.state.key(name).map(|value| (Cow::Borrowed(value), 0)))
+            .or_else(|| {
+                self.call
+                    .run
+                    .plan()
+                    .has_condition(name)
+                    .then(|| self.condition(&[Segment::Name(name.into())]))
+                    .flatten()
+                    .map(|(value, _)| (value, 0))
+            })
+    }
+
+    fn available(&self) -> Vec<String> {
+        let run = &self.call.run;
+        let mut names: Vec<String> = Vec::new();
+        let fields = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
+        for frame in self.frames() {
+            match frame {
+                Frame::List { list, slots, visible } => {
+                    let ended = list.ids().filter(|(number, _)| {
+                        slots.get(*number).is_some() && visible.is_none_or(|by| list.sees(by, *number))
+                    });
+                    names.extend(ended.map(|(_, id)| id.to_owned()));
+                }
+                Frame::Loop { .. } => names.extend(["loop.item".to_owned(), "loop.index".to_owned()]),
+                Frame::Names(known) => names.extend(known.iter().map(|(name, _)| (*name).to_owned())),
+            }
+        }
+        let input: Vec<String> = fields(run.input());
+        names.extend(input);
+        names.extend(run.variable_names());
+        names.extend(self.call.state.keys().filter(|key| *key != "$input").map(|key| {
+            let mut name = String::from("state.");
+            let _ = write!(name, "{key}");
+            name
+        }));
+        names.extend(["input", "variables", "steps", "state", "context", "run"].map(str::to_owned));
+        names
+    }
+}
+
+/// The fields of `map` as a value, for names that stand for many.
+pub(crate) fn object<'m>(entries: impl Iterator<Item = (&'m str, &'m Value)>) -> Value {
+    Value::Object(entries.map(|(name, value)| (name.to_owned(), value.clone())).collect::<Map<_, _>>())
+}

@@ -1,0 +1,46 @@
+//! Secrets stay out of what is recorded: outputs and errors show `***` instead.
+
+use serde_json::Value;
+
+use super::Run;
+use crate::{StepError, activity::ActivityOutput};
+
+const MASK: &str = "***";
+
+impl Run {
+    /// An output with every secret value masked.
+    pub(crate) fn masked_output(&self, mut output: ActivityOutput) -> ActivityOutput {
+        if !self.secrets.is_empty() {
+            self.mask(&mut output.output);
+            output.state_changes.iter_mut().for_each(|change| self.mask(&mut change.value));
+        }
+        output
+    }
+
+    /// An error with every secret value masked.
+    pub(crate) fn masked(&self, mut error: StepError) -> StepError {
+        if !self.secrets.is_empty() {
+            self.mask_text(&mut error.message);
+            error.details.iter_mut().for_each(|details| self.mask(details));
+            error.cause = error.cause.map(|cause| Box::new(self.masked(*cause)));
+        }
+        error
+    }
+
+    fn mask(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.mask_text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
+            Value::Object(map) => map.values_mut().for_each(|item| self.mask(item)),
+            _ => {}
+        }
+    }
+
+    fn mask_text(&self, text: &mut String) {
+        for secret in self.secrets.values().filter_map(Value::as_str).filter(|secret| !secret.is_empty()) {
+            if text.contains(secret) {
+                *text = text.replace(secret, MASK);
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use std::{fmt, sync::Arc};
+
+use super::{Interceptor, Slice};
+use crate::model::Step;
+
+/// Where in the stack an interceptor stands, outermost first, each with its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Position {
+    /// Sees everything, also what the others answer by themselves.
+    Trace,
+    /// Answers for what is recorded before anything else happens again.
+    Journal,
+    /// Once per entry into a step, not per attempt; what they answer is recorded.
+    Hooks,
+    /// A hit spares all that follows.
+    Cache,
+    /// Notes what completed, whichever attempt it was.
+    Compensation,
+    /// Files what all attempts together could not do.
+    DeadLetter,
+    /// Bounds all attempts and the delays between them.
+    TotalTimeout,
+    /// Tries again what lies within.
+    Retry,
+    /// Refuses an attempt before it takes a permit.
+    Breaker,
+    /// Waiting for a permit does not count against the attempt's time.
+    Limits,
+    /// Bounds one attempt.
+    AttemptTimeout,
+}
+
+/// The interceptors of an engine, in the one order there is.
+#[derive(Clone, Default)]
+pub struct Stack {
+    layers: Vec<(Position, Arc<dyn Interceptor>)>,
+}
+
+impl Stack {
+    /// A stack with nothing in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an interceptor at `position`; of two at one position the first added is the outer one.
+    #[must_use]
+    pub fn with(mut self, position: Position, interceptor: Arc<dyn Interceptor>) -> Self {
+        let end = self.layers.partition_point(|(other, _)| *other <= position);
+        self.layers.insert(end, (position, interceptor));
+        self
+    }
+
+    /// The interceptors that concern `step`.
+    pub(crate) fn slice(&self, step: &Step) -> Slice {
+        let concerned = self.layers.iter().filter(|(_, layer)| layer.applies(step));
+        concerned.map(|(_, layer)| layer.clone()).collect()
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.layers.iter().map(|(position, _)| position)).finish()
+    }
+}

@@ -1,0 +1,114 @@
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{Call, Cancel, CancelReason, Cancelled, Outcome};
+use crate::{PathLink, StepError};
+
+/// How long after the grace a task may take to end before it is taken to block its thread.
+const JOIN_MARGIN: Duration = Duration::from_secs(1);
+
+/// Steps that run in tasks of their own under one request to stop.
+///
+/// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace. One that does not
+/// end even then blocks its thread; it is named, and left to itself.
+pub(crate) struct Tasks {
+    set: JoinSet<(usize, Outcome)>,
+    /// The path of each that has not ended, by number.
+    running: Vec<Option<PathLink>>,
+    left: usize,
+    parent: Call,
+    cancel: Cancel,
+    give_up_at: Option<Instant>,
+}
+
+impl Tasks {
+    /// Tasks below `parent`, which can be asked to stop together.
+    pub(crate) fn new(parent: &Call) -> Self {
+        let cancel = parent.cancel.child();
+        Self { set: JoinSet::new(), running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
+    }
+
+    /// How many have not ended.
+    pub(crate) fn len(&self) -> usize {
+        self.left
+    }
+
+    /// Starts number `index`: `call` through `run`.
+    pub(crate) fn spawn<F>(&mut self, index: usize, mut call: Call, run: F)
+    where
+        F: FnOnce(Call) -> BoxFuture<'static, Outcome>,
+    {
+        call.cancel = self.cancel.clone();
+        if self.running.len() <= index {
+            self.running.resize(index + 1, None);
+        }
+        let path = call.path.clone();
+        self.running[index] = Some(path.clone());
+        self.left += 1;
+        let future = AssertUnwindSafe(run(call)).catch_unwind();
+        // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
+        self.set.spawn(async move { (index, future.await.unwrap_or_else(|panic| panicked(&panic, &path))) });
+    }
+
+    /// Asks all that run to stop.
+    pub(crate) fn stop(&self, reason: CancelReason) {
+        self.cancel.cancel(reason);
+    }
+
+    /// The next that ended, with its number; `None` when all have.
+    pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
+        if self.left == 0 {
+            return None;
+        }
+        let joined = loop {
+            if let Some(at) = self.give_up_at {
+                match tokio::time::timeout_at(at, self.set.join_next()).await {
+                    Ok(joined) => break joined,
+                    Err(_) => return Some(self.give_up()),
+                }
+            }
+            tokio::select! {
+                biased;
+                joined = self.set.join_next() => break joined,
+                () = self.cancel.cancelled() => {
+                    let grace = self.parent.run.limits().cancel_grace;
+                    self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
+                }
+            }
+        };
+        let (index, outcome) = joined?.ok()?;
+        self.running[index] = None;
+        self.left -= 1;
+        Some((index, outcome))
+    }
+
+    /// Names one that does not end, and leaves it to itself.
+    fn give_up(&mut self) -> (usize, Outcome) {
+        let index = self.running.iter().position(Option::is_some).expect("`next` asks only while some run");
+        let path = self.running[index].take().expect("this one runs").to_path();
+        self.left -= 1;
+        let run = &self.parent.run;
+        let mut cancelled = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
+        cancelled.still_running = run.records().running_leaves(&path);
+        run.records().abandon(&path, run.clock().now());
+        self.set.abort_all();
+        (index, Outcome::Cancelled(cancelled))
+    }
+
+    /// Waits for all that run; what they left behind is gathered in one.
+    pub(crate) async fn drain(&mut self) -> Cancelled {
+        let mut left = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
+        while let Some((_, outcome)) = self.next().await {
+            if let Outcome::Cancelled(cancelled) = outcome {
+                left.absorb(cancelled);
+            }
+        }
+        left
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send), path: &PathLink) -> Outcome {
+    Outcome::failed(StepError::panicked(panic).at(path))
+}

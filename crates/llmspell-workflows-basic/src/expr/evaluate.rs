@@ -1,0 +1,291 @@
+//! The evaluation of a tree on borrowed JSON.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::Parsed;
+use super::error::{EvalError, Fault};
+use super::functions::{Arguments, Run};
+use super::held::{Held, as_key, is_true};
+use super::limits::Budget;
+use super::number::Num;
+use super::scope::{Scope, Segment};
+use super::tree::{Access, Arithmetic, Call, KeyNode, Keys, Logical, Lookup, Node, StepKind, Unary};
+use super::unresolved;
+
+/// Boxed, because a result is returned for every part of a tree and failures are rare.
+pub(super) type Failure = Box<EvalError>;
+
+/// Evaluates a parsed expression; `strict` makes an error of what is null otherwise.
+pub(super) fn evaluate<'e, 's>(
+    parsed: &'e Parsed,
+    scope: &'s dyn Scope,
+    strict: bool,
+) -> Result<Held<'e, 's>, Failure> {
+    let mut evaluation = Evaluation { parsed, scope, strict, budget: Budget::for_evaluation() };
+    evaluation.value(&parsed.root)
+}
+
+pub(super) struct Evaluation<'e, 's> {
+    pub(super) parsed: &'e Parsed,
+    pub(super) scope: &'s dyn Scope,
+    strict: bool,
+    budget: Budget,
+}
+
+impl<'e, 's> Evaluation<'e, 's> {
+    fn value(&mut self, node: &'e Node) -> Result<Held<'e, 's>, Failure> {
+        self.budget.operation().map_err(|fault| self.failure(fault, &(0..self.parsed.source.len())))?;
+        match node {
+            Node::Literal(value) => Ok(Held::Tree(value)),
+            Node::Lookup(lookup) => {
+                let found = self.lookup(lookup, self.strict && !lookup.optional)?;
+                Ok(found.unwrap_or(Held::NULL))
+            }
+            Node::Exists(lookup) => Ok(self.lookup(lookup, false)?.is_some().into()),
+            Node::Access(access) => self.access(access),
+            Node::Array(items, span) => self.array(items, span),
+            Node::Object(fields, span) => self.object(fields, span),
+            Node::Call(call) => self.call(None, call),
+            Node::Unary { operator, operand, span } => {
+                let operand = self.value(operand)?;
+                signed(*operator, &operand).map_err(|fault| self.failure(fault, span))
+            }
+            Node::Compare { operator, sides, span } => {
+                let left = self.value(&sides.0)?;
+                let right = self.value(&sides.1)?;
+                operator
+                    .apply(&left, &right, &mut self.budget)
+                    .map(Held::from)
+                    .map_err(|fault| self.failure(fault, span))
+            }
+            Node::Arithmetic { first, rest } => self.arithmetic(first, rest),
+            Node::Logical { operator, operands } => self.logical(*operator, operands),
+            Node::Conditional(parts) => {
+                let [condition, then, otherwise] = &**parts;
+                let chosen = is_true(&*self.value(condition)?);
+                self.value(if chosen { then } else { otherwise })
+            }
+        }
+    }
+
+    pub(super) fn failure(&self, fault: Fault, span: &Range<usize>) -> Failure {
+        Box::new(EvalError::new(fault, &self.parsed.source, span.clone()))
+    }
+
+    fn arithmetic(
+        &mut self,
+        first: &'e Node,
+        rest: &'e [(Arithmetic, Node, Range<usize>)],
+    ) -> Result<Held<'e, 's>, Failure> {
+        let mut result = self.value(first)?;
+        for (operator, operand, span) in rest {
+            let operand = self.value(operand)?;
+            result = operator.apply(result, &operand, &mut self.budget).map_err(|fault| self.failure(fault, span))?;
+        }
+        Ok(result)
+    }
+
+    fn logical(&mut self, operator: Logical, operands: &'e [Node]) -> Result<Held<'e, 's>, Failure> {
+        let mut result = Held::NULL;
+        for operand in operands {
+            result = self.value(operand)?;
+            let decided = match operator {
+                Logical::Or => is_true(&result),
+                Logical::And => !is_true(&result),
+                Logical::Coalesce => !result.is_null(),
+            };
+            if decided {
+                break;
+            }
+        }
+        Ok(result)
+    }
+
+    fn array(&mut self, items: &'e [Node], span: &Range<usize>) -> Result<Held<'e, 's>, Failure> {
+        self.budget.produce_items(items.len()).map_err(|fault| self.failure(fault, span))?;
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            values.push(self.owned(item, span)?);
+        }
+        Ok(Value::Array(values).into())
+    }
+
+    fn object(&mut self, fields: &'e [(String, Node)], span: &Range<usize>) -> Result<Held<'e, 's>, Failure> {
+        self.budget.produce_items(2 * fields.len()).map_err(|fault| self.failure(fault, span))?;
+        let mut values = Map::new();
+        for (name, field) in fields {
+            values.insert(name.clone(), self.owned(field, span)?);
+        }
+        Ok(Value::Object(values).into())
+    }
+
+    /// A value that becomes part of another one.
+    fn owned(&mut self, node: &'e Node, span: &Range<usize>) -> Result<Value, Failure> {
+        let value = self.value(node)?;
+        if !matches!(value, Held::Owned(_)) {
+            self.budget.copy(&value).map_err(|fault| self.failure(fault, span))?;
+        }
+        Ok(value.into_value())
+    }
+
+    fn call(&mut self, receiver: Option<Held<'e, 's>>, call: &'e Call) -> Result<Held<'e, 's>, Failure> {
+        let mut values = Vec::with_capacity(call.arguments.len() + 1);
+        values.extend(receiver);
+        for argument in &call.arguments {
+            values.push(self.value(argument)?);
+        }
+        let mut arguments = Arguments::new(call.function, values);
+        let result = match call.function.run {
+            Run::Call(body) => body(&mut arguments, &mut self.budget),
+            Run::Has => Ok(arguments.has().into()),
+            Run::Coalesce | Run::Get => unreachable!("the parser makes keys and defaults of these"),
+        };
+        result.map_err(|fault| self.failure(fault, &call.span))
+    }
+
+    /// What a reference stands for; none where nothing is found and that is fine.
+    fn lookup(&mut self, lookup: &'e Lookup, required: bool) -> Result<Option<Held<'e, 's>>, Failure> {
+        match &lookup.keys {
+            Keys::Static(keys) => self.find(lookup, keys, required),
+            Keys::Computed(keys) => {
+                let mut values = Vec::with_capacity(keys.len());
+                for key in keys {
+                    values.push(match key {
+                        KeyNode::Static(_) => None,
+                        KeyNode::Computed(node, span) => Some((self.value(node)?, span)),
+                    });
+                }
+                let mut segments = Vec::with_capacity(keys.len());
+                for (key, value) in keys.iter().zip(&values) {
+                    let segment = match (key, value) {
+                        (KeyNode::Static(segment), _) => Some(segment.clone()),
+                        (KeyNode::Computed(..), Some((value, span))) => {
+                            as_key(value).map_err(|fault| self.failure(fault, span))?
+                        }
+                        (KeyNode::Computed(..), None) => None,
+                    };
+                    match segment {
+                        Some(segment) => segments.push(segment),
+                        None if required => return Err(self.null_key(lookup)),
+                        None => return Ok(None),
+                    }
+                }
+                self.find(lookup, &segments, required)
+            }
+        }
+    }
+
+    fn null_key(&self, lookup: &Lookup) -> Failure {
+        let fault = Fault::Type("a key is null".to_owned());
+        self.failure(fault, &lookup.span)
+    }
+
+    fn find(
+        &mut self,
+        lookup: &'e Lookup,
+        keys: &[Segment<'_>],
+        required: bool,
+    ) -> Result<Option<Held<'e, 's>>, Failure> {
+        self.budget.items(keys.len()).map_err(|fault| self.failure(fault, &lookup.span))?;
+        let Some((value, used)) = self.scope.find(&lookup.name, keys) else {
+            return match required {
+                true => Err(unresolved::name(self, lookup, keys)),
+                false => Ok(None),
+            };
+        };
+        let rest = keys.get(used..).unwrap_or_default();
+        let mut value = Held::found(value);
+        for (at, key) in rest.iter().enumerate() {
+            self.pay_for_key(&value, &lookup.span)?;
+            value = match value.member(key) {
+                Ok(member) => member,
+                Err(parent) if required => {
+                    let known = used + at;
+                    return Err(unresolved::key(self, lookup, keys, known, &parent));
+                }
+                Err(_) => return Ok(None),
+            };
+        }
+        Ok(Some(value))
+    }
+
+    /// Characters of a text are counted from its start.
+    fn pay_for_key(&mut self, value: &Value, span: &Range<usize>) -> Result<(), Failure> {
+        match value {
+            Value::String(text) => self.budget.text(text.len()).map_err(|fault| self.failure(fault, span)),
+            _ => Ok(()),
+        }
+    }
+
+    fn access(&mut self, access: &'e Access) -> Result<Held<'e, 's>, Failure> {
+        let mut value = self.value(&access.base)?;
+        for step in &access.steps {
+            value = match &step.kind {
+                StepKind::Default(defaults) if value.is_null() => self.logical(Logical::Coalesce, defaults)?,
+                StepKind::Default(_) => value,
+                StepKind::Call(_) if step.optional && value.is_null() => Held::NULL,
+                StepKind::Call(call) => {
+                    self.budget.operation().map_err(|fault| self.failure(fault, &call.span))?;
+                    self.call(Some(value), call)?
+                }
+                StepKind::Key(key, span) => {
+                    let required = self.strict && !step.optional;
+                    self.member(value, key, span, required)?
+                }
+            };
+        }
+        Ok(value)
+    }
+
+    fn member(
+        &mut self,
+        value: Held<'e, 's>,
+        key: &'e KeyNode,
+        span: &Range<usize>,
+        required: bool,
+    ) -> Result<Held<'e, 's>, Failure> {
+        self.budget.operation().map_err(|fault| self.failure(fault, span))?;
+        self.pay_for_key(&value, span)?;
+        let computed;
+        let segment = match key {
+            KeyNode::Static(segment) => Some(Cow::Borrowed(segment)),
+            KeyNode::Computed(node, span) => {
+                computed = self.value(node)?;
+                as_key(&computed).map_err(|fault| self.failure(fault, span))?.map(Cow::Owned)
+            }
+        };
+        let parent = match segment {
+            Some(segment) => match value.member(&segment) {
+                Ok(member) => return Ok(member),
+                Err(parent) => parent,
+            },
+            None => value,
+        };
+        match required {
+            true => Err(unresolved::member(self, span, &parent)),
+            false => Ok(Held::NULL),
+        }
+    }
+}
+
+fn signed<'e, 's>(operator: Unary, operand: &Value) -> Result<Held<'e, 's>, Fault> {
+    let (sign, negative) = match operator {
+        Unary::Not => return Ok((!is_true(operand)).into()),
+        Unary::Minus => ("-", true),
+        Unary::Plus => ("+", false),
+    };
+    let Some(number) = Num::of(operand) else {
+        return Err(Fault::Type(format!(
+            "`{sign}` needs a number, not {}; write number(x) for the number in a text",
+            super::held::described(operand)
+        )));
+    };
+    let number = match negative {
+        true => Num::calculate(Arithmetic::Subtract, Num::Whole(0), number)?,
+        false => number,
+    };
+    Ok(Held::Owned(number.into_value()?))
+}

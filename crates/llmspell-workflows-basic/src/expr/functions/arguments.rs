@@ -1,0 +1,96 @@
+//! The arguments of a call, and what is said when one is of the wrong kind.
+
+use serde_json::{Map, Value};
+
+use super::Function;
+use crate::expr::error::Fault;
+use crate::expr::held::{Held, as_key, described};
+use crate::expr::number::Num;
+
+#[derive(Debug)]
+pub(in crate::expr) struct Arguments<'e, 's> {
+    function: &'static Function,
+    values: Vec<Held<'e, 's>>,
+}
+
+impl<'e, 's> Arguments<'e, 's> {
+    pub(in crate::expr) fn new(function: &'static Function, values: Vec<Held<'e, 's>>) -> Self {
+        Self { function, values }
+    }
+
+    /// Whether the first argument has the second as a key.
+    pub(in crate::expr) fn has(&mut self) -> bool {
+        let key = self.take(1);
+        match as_key(&key) {
+            Ok(Some(key)) => self.take(0).member(&key).is_ok(),
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&Value> {
+        self.values.get(at).map(|value| &**value)
+    }
+
+    pub(super) fn value(&self, at: usize) -> &Value {
+        self.get(at).unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Value> {
+        self.values.iter().map(|value| &**value)
+    }
+
+    /// The argument itself; null is left in its place.
+    pub(super) fn take(&mut self, at: usize) -> Held<'e, 's> {
+        match self.values.get_mut(at) {
+            Some(value) => std::mem::replace(value, Held::NULL),
+            None => Held::NULL,
+        }
+    }
+
+    pub(super) fn text(&self, at: usize) -> Result<&str, Fault> {
+        let value = self.value(at);
+        value.as_str().ok_or_else(|| self.wrong(at, "a text"))
+    }
+
+    pub(super) fn list(&self, at: usize) -> Result<&[Value], Fault> {
+        match self.value(at) {
+            Value::Array(items) => Ok(items),
+            _ => Err(self.wrong(at, "a list")),
+        }
+    }
+
+    pub(super) fn object(&self, at: usize) -> Result<&Map<String, Value>, Fault> {
+        match self.value(at) {
+            Value::Object(fields) => Ok(fields),
+            _ => Err(self.wrong(at, "an object")),
+        }
+    }
+
+    pub(super) fn number(&self, at: usize) -> Result<Num, Fault> {
+        Num::of(self.value(at)).ok_or_else(|| self.wrong(at, "a number"))
+    }
+
+    /// A whole number, or what stands for one that is left out.
+    pub(super) fn whole_or(&self, at: usize, default: i64) -> Result<i64, Fault> {
+        match self.get(at) {
+            None => Ok(default),
+            Some(value) => Num::of(value).and_then(Num::as_i64).ok_or_else(|| self.wrong(at, "a whole number")),
+        }
+    }
+
+    /// The error that says what an argument should be.
+    pub(super) fn wrong(&self, at: usize, needs: &str) -> Fault {
+        let name = self.function.name();
+        let found = described(self.value(at));
+        if at == 0 {
+            let help = match self.value(0) {
+                Value::Null => "; `?.` goes on with null",
+                _ => "",
+            };
+            return Fault::Type(format!("`{name}` needs {needs}, not {found}{help}"));
+        }
+        let parameters = self.function.parameters;
+        let parameter = parameters[at.min(parameters.len() - 1)].trim_end_matches(['?', '.']);
+        Fault::Type(format!("`{name}` needs {needs} for its argument `{parameter}`, not {found}"))
+    }
+}

@@ -1,0 +1,184 @@
+//! Functions of any value.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::write::{Form, json};
+use super::{Arguments, Function, Run};
+use crate::expr::error::Fault;
+use crate::expr::held::{Held, is_true, kind};
+use crate::expr::limits::Budget;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        names: &["default", "coalesce"],
+        parameters: &["value", "other", "others..."],
+        gives: "the first that is not null, as `??` does; a reference before the last may find nothing",
+        example: ("null | default('none')", r#""none""#),
+        run: Run::Coalesce,
+    },
+    Function {
+        names: &["get"],
+        parameters: &["value", "key", "default?"],
+        gives: "what is under the key, as `value[key]`, or the default where that is null",
+        example: ("{a: 1}.get('b', 0)", "0"),
+        run: Run::Get,
+    },
+    Function {
+        names: &["has"],
+        parameters: &["value", "key"],
+        gives: "whether the key is there, be it null",
+        example: ("{a: null}.has('a')", "true"),
+        run: Run::Has,
+    },
+    Function {
+        names: &["len", "length"],
+        parameters: &["value"],
+        gives: "how many characters, elements or fields there are",
+        example: ("len('abc')", "3"),
+        run: Run::Call(len),
+    },
+    Function {
+        names: &["keys"],
+        parameters: &["object"],
+        gives: "the names of the fields",
+        example: ("{a: 1, b: 2} | keys", r#"["a","b"]"#),
+        run: Run::Call(keys),
+    },
+    Function {
+        names: &["values"],
+        parameters: &["object"],
+        gives: "the values of the fields",
+        example: ("{a: 1, b: 2}.values()", "[1,2]"),
+        run: Run::Call(values),
+    },
+    Function {
+        names: &["json"],
+        parameters: &["value"],
+        gives: "the JSON text of the value",
+        example: ("{a: [1, null]} | json", r#""{\"a\":[1,null]}""#),
+        run: Run::Call(to_json),
+    },
+    Function {
+        names: &["parse_json"],
+        parameters: &["text"],
+        gives: "the value of a JSON text",
+        example: (r#"parse_json('{"a": 1}').a"#, "1"),
+        run: Run::Call(parse_json),
+    },
+    Function {
+        names: &["string", "toString"],
+        parameters: &["value"],
+        gives: "a text as it is, the JSON text of anything else",
+        example: ("string(1.5)", r#""1.5""#),
+        run: Run::Call(string),
+    },
+    Function {
+        names: &["bool"],
+        parameters: &["value"],
+        gives: "what true, yes, on, 1 and their opposites stand for; truth for all but texts",
+        example: ("bool('false')", "false"),
+        run: Run::Call(bool),
+    },
+    Function {
+        names: &["type"],
+        parameters: &["value"],
+        gives: "`null`, `boolean`, `number`, `string`, `array` or `object`",
+        example: ("type([1])", r#""array""#),
+        run: Run::Call(type_of),
+    },
+    Function {
+        names: &["hash"],
+        parameters: &["value", "values..."],
+        gives: "SHA-256 in hexadecimal of the values' canonical JSON, a line each; equal values have equal hashes",
+        example: ("hash({b: 1, a: 2.0})", r#""d3626ac30a87e6f7a6428233b3c68299976865fa5508e4267c5415c76af7a772""#),
+        run: Run::Call(hash),
+    },
+];
+
+fn len<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let length = match a.value(0) {
+        Value::String(text) => {
+            budget.text(text.len())?;
+            text.chars().count()
+        }
+        Value::Array(items) => items.len(),
+        Value::Object(fields) => fields.len(),
+        _ => return Err(a.wrong(0, "a text, a list or an object")),
+    };
+    Ok(length.into())
+}
+
+fn keys<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let fields = a.object(0)?;
+    budget.produce_items(fields.len())?;
+    let mut names = Vec::with_capacity(fields.len());
+    for name in fields.keys() {
+        budget.produce(name.len())?;
+        names.push(Value::from(name.as_str()));
+    }
+    Ok(Value::Array(names).into())
+}
+
+fn values<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let fields = a.object(0)?;
+    budget.produce_items(fields.len())?;
+    fields.values().try_for_each(|field| budget.copy(field))?;
+    Ok(Value::Array(fields.values().cloned().collect()).into())
+}
+
+fn to_json<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    json(a.value(0), Form::Plain, budget).map(Held::from)
+}
+
+fn parse_json<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let text = a.text(0)?;
+    let is_separator = |byte: &u8| matches!(byte, b',' | b':' | b'[' | b'{');
+    budget.produce_items(text.bytes().filter(|byte| is_separator(byte)).count())?;
+    budget.produce(text.len())?;
+    serde_json::from_str::<Value>(text)
+        .map(Held::Owned)
+        .map_err(|error| Fault::Type(format!("`parse_json` finds no JSON in the text: {error}")))
+}
+
+fn string<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    match a.value(0) {
+        Value::String(_) => Ok(a.take(0)),
+        value => json(value, Form::Plain, budget).map(Held::from),
+    }
+}
+
+fn bool<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let Value::String(text) = a.value(0) else {
+        return Ok(is_true(a.value(0)).into());
+    };
+    budget.text(text.len())?;
+    let text = text.trim();
+    let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(&["true", "yes", "on", "1"]) {
+        return Ok(true.into());
+    }
+    if is(&["false", "no", "off", "0", ""]) {
+        return Ok(false.into());
+    }
+    Err(Fault::Type("`bool` knows true, yes, on, 1, false, no, off, 0 and nothing else".to_owned()))
+}
+
+fn type_of<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    Ok(kind(a.value(0)).into())
+}
+
+fn hash<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+    let mut hasher = Sha256::new();
+    for (at, value) in a.iter().enumerate() {
+        if at > 0 {
+            hasher.update(b"\n");
+        }
+        hasher.update(json(value, Form::Canonical, budget)?.as_bytes());
+    }
+    let mut text = String::with_capacity(64);
+    for byte in hasher.finalize() {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Ok(text.into())
+}

@@ -1,0 +1,131 @@
+//! What an expression may cost at most.
+//!
+//! Definitions come from strangers, so neither a parse, an evaluation nor a rendering may take more
+//! than its author can foresee. Every limit is checked before the work is done.
+
+use serde_json::Value;
+
+use super::error::Fault;
+
+/// Bytes of one expression's source.
+pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Parentheses, lists, arguments, signs and branches within each other in one expression.
+pub const NESTING_MAX: usize = 64;
+/// Operations of one evaluation: each part of the tree that is evaluated is one.
+pub const OPERATIONS_MAX: u64 = 10_000;
+/// List elements or object fields that are looked at for the price of one operation.
+pub const ITEMS_PER_OPERATION: u64 = 100;
+/// Bytes of text that are looked at for the price of one operation.
+pub const TEXT_BYTES_PER_OPERATION: u64 = 16 * 1024;
+/// Bytes of text, lists and objects that one evaluation makes, intermediate ones included.
+pub const PRODUCED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the value that a template makes.
+pub const RENDERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Lists and objects within each other in a value that is compared, copied or written as text.
+pub const VALUE_DEPTH_MAX: usize = 256;
+
+/// What a list element or a field costs in memory beside its text.
+const ITEM_BYTES: usize = std::mem::size_of::<Value>();
+
+/// What is left of the limits during one evaluation or rendering.
+#[derive(Debug)]
+pub(super) struct Budget {
+    work_left: u64,
+    bytes_left: usize,
+    bytes_max: usize,
+}
+
+impl Budget {
+    pub(super) fn for_evaluation() -> Self {
+        Self::with_bytes(PRODUCED_BYTES_MAX)
+    }
+
+    pub(super) fn for_rendering() -> Self {
+        Self::with_bytes(RENDERED_BYTES_MAX)
+    }
+
+    fn with_bytes(bytes_max: usize) -> Self {
+        Self { work_left: OPERATIONS_MAX * ITEMS_PER_OPERATION, bytes_left: bytes_max, bytes_max }
+    }
+
+    /// Pays for one part of the tree.
+    #[inline]
+    pub(super) fn operation(&mut self) -> Result<(), Fault> {
+        self.work(ITEMS_PER_OPERATION)
+    }
+
+    /// Pays for looking at elements or fields.
+    #[inline]
+    pub(super) fn items(&mut self, count: usize) -> Result<(), Fault> {
+        self.work(count as u64)
+    }
+
+    /// Pays for looking at text.
+    #[inline]
+    pub(super) fn text(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.work(bytes as u64 / (TEXT_BYTES_PER_OPERATION / ITEMS_PER_OPERATION))
+    }
+
+    #[inline]
+    fn work(&mut self, work: u64) -> Result<(), Fault> {
+        match self.work_left.checked_sub(work) {
+            Some(left) => {
+                self.work_left = left;
+                Ok(())
+            }
+            None => Err(Fault::Limit(format!("the expression takes more than {OPERATIONS_MAX} operations"))),
+        }
+    }
+
+    /// Pays for text of so many bytes before it is made.
+    #[inline]
+    pub(super) fn produce(&mut self, bytes: usize) -> Result<(), Fault> {
+        match self.bytes_left.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes_left = left;
+                Ok(())
+            }
+            None => {
+                Err(Fault::Limit(format!("more than {} bytes of text, lists and objects are made", self.bytes_max)))
+            }
+        }
+    }
+
+    /// Pays for a list of so many elements, without what they hold.
+    pub(super) fn produce_items(&mut self, count: usize) -> Result<(), Fault> {
+        self.items(count)?;
+        self.produce(count.saturating_mul(ITEM_BYTES))
+    }
+
+    /// Pays for a copy of a value.
+    pub(super) fn copy(&mut self, value: &Value) -> Result<(), Fault> {
+        self.copy_within(value, VALUE_DEPTH_MAX)
+    }
+
+    fn copy_within(&mut self, value: &Value, depth_left: usize) -> Result<(), Fault> {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+            Value::String(text) => self.produce(text.len()),
+            Value::Array(items) => {
+                let depth_left = descend(depth_left)?;
+                self.produce(items.len().saturating_mul(ITEM_BYTES))?;
+                items.iter().try_for_each(|item| self.copy_within(item, depth_left))
+            }
+            Value::Object(fields) => {
+                let depth_left = descend(depth_left)?;
+                self.produce(fields.len().saturating_mul(2 * ITEM_BYTES))?;
+                fields.iter().try_for_each(|(name, field)| {
+                    self.produce(name.len())?;
+                    self.copy_within(field, depth_left)
+                })
+            }
+        }
+    }
+}
+
+/// One level deeper into a value, or the error that says how deep is too deep.
+pub(super) fn descend(depth_left: usize) -> Result<usize, Fault> {
+    depth_left
+        .checked_sub(1)
+        .ok_or_else(|| Fault::Limit(format!("a value is nested more than {VALUE_DEPTH_MAX} levels deep")))
+}

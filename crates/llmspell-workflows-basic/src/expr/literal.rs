@@ -1,0 +1,78 @@
+//! From a source to a tree: lists and objects, and values that are made once.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Number, Value};
+
+use super::error::ParseError;
+use super::parse::Parser;
+use super::refused;
+use super::token::Kind;
+use super::tree::{Node, Span, Unary};
+
+impl Parser<'_> {
+    /// The fields between braces.
+    pub(super) fn object(&mut self) -> Result<Node, ParseError> {
+        let start = self.expect("{")?.start;
+        let mut fields: Vec<(String, Node)> = Vec::new();
+        let mut names = HashSet::new();
+        while self.take("}").is_none() {
+            let span = self.peek().span.clone();
+            let name = match self.peek().kind.clone() {
+                Kind::Name => self.word().to_owned(),
+                Kind::Text(text) => text,
+                Kind::Sign("{") => return Err(refused::braces(start..span.end)),
+                Kind::Sign("[") => {
+                    return Err(ParseError::new("the name of a field cannot be computed", span).help("write the name"));
+                }
+                _ => return Err(self.unexpected("the name of a field")),
+            };
+            self.next();
+            if matches!(self.peek().kind, Kind::Sign("," | "}")) {
+                let message = format!("the field `{name}` has no value");
+                return Err(ParseError::new(message, span).help(format!("write {name}: {name}")));
+            }
+            self.expect(":")?;
+            if !names.insert(name.clone()) {
+                return Err(ParseError::new(format!("the field `{name}` is given twice"), span));
+            }
+            fields.push((name, self.expression()?));
+            if self.take(",").is_none() {
+                self.expect("}")?;
+                break;
+            }
+        }
+        Ok(object(fields, start..self.end()))
+    }
+}
+
+/// A list; one that is all written out is made once, here.
+pub(super) fn array(items: Vec<Node>, span: Span) -> Node {
+    let literal: Option<Vec<_>> = items.iter().map(|item| item.literal().cloned()).collect();
+    match literal {
+        Some(values) => Node::Literal(Value::Array(values)),
+        None => Node::Array(items, span),
+    }
+}
+
+/// An object; one that is all written out is made once, here.
+fn object(fields: Vec<(String, Node)>, span: Span) -> Node {
+    let literal: Option<Map<_, _>> =
+        fields.iter().map(|(name, field)| Some((name.clone(), field.literal()?.clone()))).collect();
+    match literal {
+        Some(values) => Node::Literal(Value::Object(values)),
+        None => Node::Object(fields, span),
+    }
+}
+
+impl Node {
+    /// A sign before a value; a negative number is written out.
+    pub(super) fn unary(operator: Unary, operand: Node, span: Span) -> Self {
+        if let (Unary::Minus, Self::Literal(Value::Number(number))) = (operator, &operand)
+            && let Some(negative) = number.as_i64().and_then(i64::checked_neg)
+        {
+            return Self::Literal(Value::Number(Number::from(negative)));
+        }
+        Self::Unary { operator, operand: Box::new(operand), span }
+    }
+}

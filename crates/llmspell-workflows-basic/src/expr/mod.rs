@@ -1,0 +1,55 @@
+//! The project's expressions and templates.
+//!
+//! Conditions decide the way of a run, and templates fill the inputs of its steps. Both are written
+//! in one small language: JavaScript's operators and truth on JSON values, where `==` is `===` and
+//! compares deeply by value without conversions. It is pure (no clock, no randomness, no effects),
+//! total (every input gives a value or an error, never a panic) and bounded ([`limits`]), so a
+//! definition from a stranger can be evaluated, and evaluated again.
+//!
+//! - [`Expr`] is parsed once and evaluated straight on the JSON of a [`Scope`], without copying it.
+//!   Its [`Reference`]s are known before a run, for validation and for the order of steps.
+//! - [`Template`] is a JSON value whose texts may hold `{{ expression }}` or `${ expression }`.
+//!
+//! `docs/expressions.md` is the reference of the language.
+//!
+//! ```
+//! use llmspell_workflows_basic::expr::{Expr, Template};
+//! use serde_json::json;
+//!
+//! let scope = json!({"task": {"type": "feature", "name": "login"}, "tries": 2});
+//!
+//! let condition = Expr::parse("task.type !== 'hotfix' && tries < 3")?;
+//! assert!(condition.test(&scope)?);
+//!
+//! let template = Template::parse(&json!({"branch": "feature/{{ task.name }}", "tries": "${tries + 1}"}))?;
+//! assert_eq!(*template.render(&scope)?, json!({"branch": "feature/login", "tries": 3}));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod evaluate;
+mod expression;
+mod functions;
+mod held;
+pub mod limits;
+mod literal;
+mod nearest;
+mod number;
+mod operand;
+mod operate;
+mod parse;
+mod refused;
+mod scope;
+mod template;
+mod template_text;
+mod token;
+mod tree;
+mod unresolved;
+
+pub use error::{EvalError, ParseError, Place};
+use expression::Parsed;
+pub use expression::{Expr, Key, Reference};
+pub use functions::{FunctionDoc, function_docs};
+pub use scope::{Scope, Segment};
+pub use template::{Template, TemplateReference};
+pub use template_text::{TemplateError, TemplateErrors};

@@ -1,0 +1,138 @@
+//! The errors for references that find nothing: what was asked for, and what is there instead.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::error::{EvalError, Place};
+use super::evaluate::{Evaluation, Failure};
+use super::functions;
+use super::held::described;
+use super::nearest::nearest;
+use super::scope::Segment;
+use super::tree::Lookup;
+
+/// Names kept in an error: messages list fewer, and a context may have many thousands.
+const AVAILABLE_MAX: usize = 100;
+/// Characters of a computed key that are shown.
+const NAME_CHARS_MAX: usize = 100;
+
+/// The scope does not know the name, or the name with its first keys.
+pub(super) fn name(evaluation: &Evaluation<'_, '_>, lookup: &Lookup, keys: &[Segment<'_>]) -> Failure {
+    let available = evaluation.scope.available();
+    let inside = format!("{}.", lookup.name);
+    let known = available.iter().any(|name| **name == *lookup.name || name.starts_with(&inside));
+    if !known {
+        let help = hyphen(evaluation, &lookup.span);
+        return failure(evaluation, &lookup.span, lookup.name.to_string(), &lookup.name, available, help);
+    }
+    let reference = written(&lookup.name, &keys[..keys.len().min(1)]);
+    let available = available.into_iter().filter(|name| name.starts_with(&inside)).collect();
+    failure(evaluation, &lookup.span, reference.clone(), &reference, available, None)
+}
+
+/// The value of the name and its first `known` keys does not have the next one.
+pub(super) fn key(
+    evaluation: &Evaluation<'_, '_>,
+    lookup: &Lookup,
+    keys: &[Segment<'_>],
+    known: usize,
+    parent: &Value,
+) -> Failure {
+    let reference = written(&lookup.name, &keys[..=known]);
+    let asked = keys[known].name().unwrap_or_default();
+    let parent_name = format!("`{}`", written(&lookup.name, &keys[..known]));
+    let help =
+        uncalled(asked).or_else(|| parent_help(&parent_name, parent)).or_else(|| hyphen(evaluation, &lookup.span));
+    failure(evaluation, &lookup.span, reference, asked, fields(parent), help)
+}
+
+/// A value that was computed does not have the key written at `span`.
+pub(super) fn member(evaluation: &Evaluation<'_, '_>, span: &Range<usize>, parent: &Value) -> Failure {
+    let written = evaluation.parsed.source[span.clone()].to_owned();
+    let help = uncalled(&written).or_else(|| parent_help("the value", parent));
+    failure(evaluation, span, written.clone(), &written, fields(parent), help)
+}
+
+fn failure(
+    evaluation: &Evaluation<'_, '_>,
+    span: &Range<usize>,
+    reference: String,
+    asked: &str,
+    mut available: Vec<String>,
+    help: Option<String>,
+) -> Failure {
+    available.sort_unstable();
+    let near = nearest(asked, available.iter().map(String::as_str)).map(str::to_owned);
+    if let Some(near) = &near
+        && let Some(at) = available.iter().position(|name| name == near)
+    {
+        available[..=at].rotate_right(1);
+    }
+    available.truncate(AVAILABLE_MAX);
+    Box::new(EvalError::Unresolved {
+        at: Box::new(Place { expression: evaluation.parsed.source.clone(), span: span.clone(), pointer: None }),
+        reference,
+        available,
+        help: near.map(|near| format!("did you mean `{near}`?")).or(help),
+    })
+}
+
+fn fields(parent: &Value) -> Vec<String> {
+    parent.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Why a value that is no object has no such key.
+fn parent_help(parent: &str, value: &Value) -> Option<String> {
+    match value {
+        Value::Object(fields) if fields.is_empty() => Some(format!("{parent} has no fields")),
+        Value::Object(_) => None,
+        Value::Array(items) => Some(match items.len() {
+            1 => format!("{parent} is a list of 1 element"),
+            length => format!("{parent} is a list of {length} elements"),
+        }),
+        other => Some(format!("{parent} is {}", described(other))),
+    }
+}
+
+/// A function after a dot that is not called.
+fn uncalled(key: &str) -> Option<String> {
+    let name = key.trim_start_matches(['?', '.']);
+    functions::exists(name).then(|| format!("to call the function, write {name}()"))
+}
+
+/// A name with a hyphen reads as a subtraction.
+fn hyphen(evaluation: &Evaluation<'_, '_>, span: &Range<usize>) -> Option<String> {
+    let source = &*evaluation.parsed.source;
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let before = source[..span.start].strip_suffix('-');
+    let after = source[span.end..].strip_prefix('-');
+    let hyphenated =
+        before.is_some_and(|rest| rest.ends_with(is_part)) || after.is_some_and(|rest| rest.starts_with(is_part));
+    hyphenated.then(|| "`-` subtracts; a name with a hyphen is written ['like-this']".to_owned())
+}
+
+/// A name and its keys as they would be written.
+fn written(name: &str, keys: &[Segment<'_>]) -> String {
+    let mut text = name.to_owned();
+    for key in keys {
+        match key {
+            Segment::Name(name) if is_plain(name) => {
+                text.push('.');
+                text.push_str(name);
+            }
+            Segment::Name(name) => {
+                let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+                text.push_str(&format!("['{}']", shown.escape_debug()));
+            }
+            Segment::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
+}
+
+fn is_plain(name: &str) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&name.len())
+        && !name.starts_with(|c: char| c.is_numeric())
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+}

@@ -1,0 +1,34 @@
+use async_trait::async_trait;
+
+use crate::{
+    engine::{Call, Interceptor, Next, Outcome},
+    model::Step,
+};
+
+/// Takes a permit of each named concurrency limit while a leaf runs.
+pub(super) struct Limit;
+
+#[async_trait]
+impl Interceptor for Limit {
+    fn applies(&self, step: &Step) -> bool {
+        !step.limits.is_empty()
+    }
+
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        // In the order of their names, so that two steps that need the same two never wait for each other.
+        let mut names = call.step().limits.clone();
+        names.sort_unstable();
+        names.dedup();
+        let mut permits = Vec::with_capacity(names.len());
+        for name in names {
+            let holders = call.run().definition().concurrency.get(&name).copied();
+            let permit = call.run().engine().permits(&name, holders).acquire_owned();
+            tokio::select! {
+                biased;
+                () = call.cancel().cancelled() => return call.cancelled(),
+                permit = permit => permits.push(permit),
+            }
+        }
+        next.run(call).await
+    }
+}

@@ -1,0 +1,20 @@
+//! The interceptors that every engine has: trace, timeouts, retry, limits.
+
+mod limits;
+mod retry;
+mod timeout;
+mod trace;
+
+use std::sync::Arc;
+
+use crate::engine::{Position, Stack};
+
+/// `stack` with the layers of every engine in their places.
+pub(crate) fn standard(stack: Stack) -> Stack {
+    stack
+        .with(Position::Trace, Arc::new(trace::Trace))
+        .with(Position::TotalTimeout, Arc::new(timeout::Timeout::Total))
+        .with(Position::Retry, Arc::new(retry::Retrying))
+        .with(Position::Limits, Arc::new(limits::Limit))
+        .with(Position::AttemptTimeout, Arc::new(timeout::Timeout::Attempt))
+}

@@ -1,0 +1,98 @@
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    StepError, clock,
+    engine::{Attempt, Call, Interceptor, Next, Outcome, decide, wait_until},
+    model::{Retry, Step},
+};
+
+/// Tries a failed step again, by its policy.
+///
+/// A leaf's attempts share one generation and so one idempotency key; a block is entered anew, as its next generation.
+/// How each attempt ended is a decision, so attempts that are remembered are not made again.
+pub(super) struct Retrying;
+
+#[async_trait]
+impl Interceptor for Retrying {
+    fn applies(&self, step: &Step) -> bool {
+        step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1)
+    }
+
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        let Some(retry) = call.step().retry.clone() else { return next.run(call).await };
+        let began = call.run().clock().now();
+        let is_leaf = call.step().kind.is_leaf();
+        let mut attempt = 1;
+        loop {
+            let mut current = Call { attempt, ..call.clone() };
+            if attempt > 1 {
+                call.run().records().attempts(call.record, attempt);
+                if !is_leaf {
+                    let generation = call.run().next_generation(call.path());
+                    current = current.with_generation(decide!(call, u64::from(attempt), Generation(generation)));
+                    call.run().entered_as(current.path());
+                }
+            }
+            let (error, wake_at) = match decide!(call, u64::from(attempt), Attempt(Attempt::Due)) {
+                // Remembered, so it has used up its share of the budget before.
+                Attempt::Failed { error, wake_at } => {
+                    call.run().take_retry();
+                    (*error, wake_at)
+                }
+                Attempt::Due => {
+                    let outcome = next.clone().run(current).await;
+                    let Outcome::Failed(failure) = &outcome else { return outcome };
+                    let Some(wake_at) = again(&call, &retry, &failure.error, attempt, began) else { return outcome };
+                    let ended = Attempt::Failed { error: failure.error.clone(), wake_at };
+                    match decide!(call, u64::from(attempt), Attempt(ended)) {
+                        Attempt::Failed { error, wake_at } => (*error, wake_at),
+                        Attempt::Due => return outcome,
+                    }
+                }
+            };
+            tracing::debug!(target: "spellflow::step", path = %call.path(), attempt, %error, "tried again at {wake_at}");
+            if let Some(outcome) = wait_until(&call, wake_at).await {
+                return outcome;
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// When the next attempt begins, if there is to be one.
+fn again(call: &Call, retry: &Retry, error: &StepError, attempt: u32, began: Timestamp) -> Option<Timestamp> {
+    if attempt >= retry.attempts_max || !is_retryable(retry, error) {
+        return None;
+    }
+    let delay = with_jitter(retry.delay_after(attempt), retry.jitter, call, attempt);
+    let wake_at = clock::after(call.run().clock().now(), delay);
+    if retry.duration_max.is_some_and(|max| wake_at > clock::after(began, max)) {
+        return None;
+    }
+    call.run().take_retry().then_some(wake_at)
+}
+
+/// What the policy names decides; where it names nothing, the error itself.
+fn is_retryable(retry: &Retry, error: &StepError) -> bool {
+    if retry.on_errors.is_empty() && retry.on_status_codes.is_empty() {
+        return error.retryable;
+    }
+    let named = retry.on_errors.iter().any(|name| *name == error.code || name == error.class.as_str());
+    let status = error.details.as_ref().and_then(|details| details.get("status")?.as_u64());
+    let by_status = status.is_some_and(|status| retry.on_status_codes.iter().any(|code| u64::from(*code) == status));
+    named || by_status
+}
+
+/// `delay` strayed by up to its share `jitter`: differently in each run, and the same each time it is asked.
+fn with_jitter(delay: Duration, jitter: f64, call: &Call, attempt: u32) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (call.run().id(), call.path().to_path(), attempt).hash(&mut hasher);
+    let share = (hasher.finish() >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0;
+    delay.mul_f64(1.0 + jitter.clamp(0.0, 1.0) * share)
+}

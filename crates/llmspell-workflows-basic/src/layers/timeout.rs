@@ -1,0 +1,80 @@
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    ErrorClass, StepError, clock,
+    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, decide},
+    model::Step,
+};
+
+/// Bounds one attempt of a step, or all of them.
+///
+/// The deadline is a point in time, chosen when the step or the attempt begins; it runs on while no process lives. The
+/// step runs in a task of its own, so that even one that blocks its thread is given up on.
+pub(super) enum Timeout {
+    Attempt,
+    Total,
+}
+
+#[async_trait]
+impl Interceptor for Timeout {
+    fn applies(&self, step: &Step) -> bool {
+        match self {
+            Self::Attempt => step.timeout.is_some(),
+            Self::Total => step.total_timeout.is_some(),
+        }
+    }
+
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        let (length, index) = match self {
+            Self::Attempt => (&call.node.timeout, u64::from(call.attempt())),
+            Self::Total => (&call.node.total_timeout, 0),
+        };
+        let Some(length) = length else { return next.run(call).await };
+        let length = match length.evaluate(&call.view()) {
+            Ok(length) => length,
+            Err(error) => return call.failed(error),
+        };
+        let clock = call.run().clone();
+        let deadline = decide!(call, index, Deadline(clock::after(clock.clock().now(), length)));
+        self.bounded(call, next, deadline, length).await
+    }
+}
+
+impl Timeout {
+    async fn bounded(&self, call: Call, next: Next, deadline: Timestamp, length: std::time::Duration) -> Outcome {
+        let run = call.run().clone();
+        if run.clock().now() >= deadline {
+            return self.passed(&call, length, None);
+        }
+        let mut tasks = Tasks::new(&call);
+        let earliest = call.deadline.map_or(deadline, |outer| outer.min(deadline));
+        tasks.spawn(0, Call { deadline: Some(earliest), ..call.clone() }, |call| next.run(call));
+        tokio::select! {
+            biased;
+            ended = tasks.next() => match ended {
+                Some((_, outcome)) => outcome,
+                None => call.failed(StepError::configuration("panic", "the step was lost")),
+            },
+            () = run.clock().sleep_until(deadline) => {
+                tasks.stop(CancelReason::Timeout);
+                let left = tasks.drain().await;
+                match call.cancel().is_cancelled() {
+                    true => Outcome::Cancelled(Cancelled { reason: call.cancel().reason().unwrap_or(left.reason), ..left }),
+                    false => self.passed(&call, length, Some(&left)),
+                }
+            }
+        }
+    }
+
+    fn passed(&self, call: &Call, length: std::time::Duration, left: Option<&Cancelled>) -> Outcome {
+        let what = match self {
+            Self::Attempt => "the attempt",
+            Self::Total => "the step with all its attempts",
+        };
+        let left = left.map(Cancelled::left_behind).unwrap_or_default();
+        let length = SignedDuration::try_from(length).map_or_else(|_| String::new(), |length| format!("{length:#}"));
+        let message = format!("{what} took longer than {length}{left}");
+        call.failed(StepError::new(ErrorClass::Timeout, "timeout", message))
+    }
+}

@@ -1,0 +1,45 @@
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::{
+    engine::{Call, Outcome, decide, execute},
+    expr::Expr,
+    model::StepKind,
+    plan::{Body, ChoicePlan},
+};
+
+/// Runs the list of the first case that holds, else the default.
+pub(crate) fn choice(call: Call) -> BoxFuture<'static, Outcome> {
+    Box::pin(async move {
+        let node = call.node.clone();
+        let Body::Choice(plan) = &node.body else { unreachable!("`perform` calls this for choices") };
+        let default = plan.default.as_ref().map(|_| plan.cases.len());
+        let chosen = first(&call, plan).or(default);
+        let Some(chosen) = decide!(call, 0, Branch(chosen)) else { return Outcome::completed(Value::Null) };
+        let (branch, path) = match plan.cases.get(chosen) {
+            Some((_, branch)) if matches!(node.step.kind, StepKind::Switch(_)) => {
+                (branch, call.path.child(branch.id.clone()).iteration(chosen as u64))
+            }
+            Some((_, branch)) => (branch, call.path.child(branch.id.clone())),
+            None => match &plan.default {
+                Some(branch) => (branch, call.path.child(branch.id.clone())),
+                None => return Outcome::completed(Value::Null),
+            },
+        };
+        execute(call.inner(branch, path, call.scope.clone(), call.state.clone())).await
+    })
+}
+
+fn first(call: &Call, plan: &ChoicePlan) -> Option<usize> {
+    plan.cases.iter().position(|(condition, _)| holds(call, condition))
+}
+
+/// Whether a condition holds; one that cannot be evaluated counts as false, with a warning.
+pub(super) fn holds(call: &Call, condition: &Expr) -> bool {
+    condition.test(&call.view()).unwrap_or_else(|error| {
+        let message =
+            format!("the condition `{}` cannot be evaluated and counts as false: {error}", condition.source());
+        call.run.warn("condition_unevaluable", &call.path, message);
+        false
+    })
+}

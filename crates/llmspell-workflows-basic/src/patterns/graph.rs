@@ -1,0 +1,237 @@
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    join::{join_changes, limit},
+    list::{before_start, starting_step},
+    progress::Progress,
+};
+use crate::{
+    engine::{Call, CancelReason, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, Wait, execute},
+    model::{OnConflict, TriggerRule},
+    plan::{List, graph::Graph},
+    state::{Change, Side},
+};
+
+/// Runs the steps of a list as soon as what they wait for has ended.
+pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
+    let start = match starting_step(&call, &list) {
+        Ok(start) => start,
+        Err(outcome) => return outcome,
+    };
+    let mut walk = Walk::new(&call, &list, start);
+    if call.node.is_root {
+        call.run.set_root_scope(&Scope::list(call.scope.clone(), &list, &walk.slots));
+    }
+    let mut tasks = Tasks::new(&call);
+    let limit = limit(&call, None);
+    loop {
+        while tasks.len() < limit && walk.stopped.is_none() {
+            let Some(number) = walk.ready.pop_front() else { break };
+            match walk.child(number) {
+                Ok(child) => tasks.spawn(number, child, |call| Box::pin(execute(call))),
+                Err(outcome) => walk.stop(outcome, &tasks),
+            }
+        }
+        match tasks.next().await {
+            Some((number, outcome)) => walk.end(number, outcome, &tasks),
+            None => return walk.finish(),
+        }
+    }
+}
+
+/// Where a graph has come to.
+struct Walk<'a> {
+    call: &'a Call,
+    list: &'a Arc<List>,
+    graph: &'a Graph,
+    slots: Arc<Slots>,
+    changes: Vec<Vec<Change>>,
+    ended: Vec<usize>,
+    ready: VecDeque<usize>,
+    left: Vec<usize>,
+    followers: Vec<Vec<usize>>,
+    start: usize,
+    failed: Vec<(usize, Outcome)>,
+    parked: Option<Wait>,
+    stopped: Option<Outcome>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(call: &'a Call, list: &'a Arc<List>, start: usize) -> Self {
+        let graph = list.graph.as_ref().expect("only lists with dependencies are walked as graphs");
+        let count = list.nodes.len();
+        let mut followers = vec![Vec::new(); count];
+        for (step, others) in graph.waits_for.iter().enumerate() {
+            others.iter().for_each(|other| followers[*other].push(step));
+        }
+        let left: Vec<usize> = graph.waits_for.iter().map(Vec::len).collect();
+        Self {
+            call,
+            list,
+            graph,
+            slots: Arc::new(Slots::new(count)),
+            changes: vec![Vec::new(); count],
+            ended: vec![0; count],
+            ready: (0..count).filter(|step| left[*step] == 0).collect(),
+            left,
+            followers,
+            start,
+            failed: Vec::new(),
+            parked: None,
+            stopped: None,
+        }
+    }
+
+    /// The call of step `number`: it sees the base and the changes of all steps before it, merged in definition order.
+    fn child(&self, number: usize) -> Result<Call, Outcome> {
+        let before = (0..self.list.nodes.len()).filter(|other| self.graph.is_before(*other, number));
+        let mut progress = Progress::new(self.call);
+        progress.apply(self.call, self.merged(before)?)?;
+        let scope = Scope::graph(self.call.scope.clone(), self.list, &self.slots, number);
+        let mut child = self.call.child(&self.list.nodes[number], Some(scope), progress.state);
+        let starting = &self.list.nodes[self.start].id;
+        child.gate = if self.start > 0 && self.graph.is_before(number, self.start) {
+            Some(Box::new(before_start(starting.as_str())))
+        } else {
+            self.gate(number).map(Box::new)
+        };
+        Ok(child)
+    }
+
+    /// The changes of `steps`; those that run one after the other follow each other, the rest are joined.
+    fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
+        let changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
+        // A later step has seen what an earlier one changed, so its value stands: only the last on each path counts.
+        let sides: Vec<Side> = changed
+            .iter()
+            .map(|&step| {
+                let overridden = |change: &Change| {
+                    let later = changed.iter().filter(|&&other| self.graph.is_before(step, other));
+                    later.flat_map(|&other| &self.changes[other]).any(|other| other.path.contains(&change.path))
+                };
+                let changes = self.changes[step].iter().filter(|change| !overridden(change)).cloned().collect();
+                Side { name: self.list.nodes[step].id.to_string(), changes, ended: self.ended[step] }
+            })
+            .collect();
+        // In definition order a change inside of what an earlier step set must follow it.
+        let chains = sides.iter().filter(|side| !side.changes.is_empty()).count();
+        let independent = changed.iter().any(|&one| {
+            changed.iter().any(|&two| one != two && !self.graph.is_before(one, two) && !self.graph.is_before(two, one))
+        });
+        if chains > 1 && independent {
+            return join_changes(self.call, &sides, &OnConflict::Error).map(|joined| joined.changes);
+        }
+        let mut order = changed;
+        order
+            .sort_by_key(|step| (0..self.list.nodes.len()).filter(|other| self.graph.is_before(*other, *step)).count());
+        Ok(order.into_iter().flat_map(|step| self.changes[step].clone()).collect())
+    }
+
+    /// Why the trigger rule of step `number` keeps it from running, if it does.
+    fn gate(&self, number: usize) -> Option<SkipReason> {
+        let dependencies = &self.graph.dependencies[number];
+        let rule = self.list.nodes[number].step.trigger_rule;
+        if dependencies.is_empty() {
+            let stopped = !self.failed.is_empty() && !matches!(rule, TriggerRule::Always | TriggerRule::AllDone);
+            return stopped.then(|| SkipReason::new("list_failed", "another step of the list has failed"));
+        }
+        let status = |step: &usize| self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
+        // A failure that the step itself has dealt with does not count as one.
+        let failed = |step: &&usize| self.failed.iter().any(|(failed, _)| failed == *step);
+        let succeeded = |step: &&usize| !failed(step) && status(step) != StepStatus::Skipped;
+        let (failures, successes) =
+            (dependencies.iter().filter(failed).count(), dependencies.iter().filter(succeeded).count());
+        let runs = match rule {
+            TriggerRule::NoneFailedMinOneSuccess => failures == 0 && successes > 0,
+            TriggerRule::AllSuccess => successes == dependencies.len(),
+            TriggerRule::OneSuccess => successes > 0,
+            TriggerRule::AllDone | TriggerRule::Always => true,
+        };
+        (!runs).then(|| self.reason(rule, dependencies, failures, successes))
+    }
+
+    fn reason(&self, rule: TriggerRule, dependencies: &[usize], failures: usize, successes: usize) -> SkipReason {
+        let all = dependencies.iter().map(|step| {
+            let status = self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
+            format!("`{}` {}", self.list.nodes[*step].id, status.as_str())
+        });
+        let all = all.collect::<Vec<_>>().join(", ");
+        match (failures, successes) {
+            (0, 0) => SkipReason::new("dependencies_skipped", format!("everything it depends on was skipped: {all}")),
+            (0, _) => SkipReason::new("trigger_rule", format!("`{}` is not met: {all}", rule.as_str())),
+            _ => SkipReason::new("dependency_failed", format!("something it depends on has failed: {all}")),
+        }
+    }
+
+    fn end(&mut self, number: usize, outcome: Outcome, tasks: &Tasks) {
+        self.ended[number] = self.ended.iter().filter(|rank| **rank > 0).count() + 1;
+        let ended = match outcome {
+            Outcome::Completed(output) => {
+                self.changes[number] = output.state_changes;
+                Ended { status: StepStatus::Completed, value: output.value, error: None }
+            }
+            Outcome::Skipped(_) => Ended { status: StepStatus::Skipped, value: Arc::default(), error: None },
+            Outcome::Failed(failure) => {
+                let error = Some(Arc::new((*failure.error).clone()));
+                if !failure.handled {
+                    self.failed.push((number, Outcome::Failed(failure)));
+                }
+                Ended { status: StepStatus::Failed, value: Arc::default(), error }
+            }
+            Outcome::Parked(wait) => {
+                self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));
+                return;
+            }
+            cancelled @ Outcome::Cancelled(_) => return self.stop(cancelled, tasks),
+        };
+        self.slots.set(number, ended);
+        for follower in self.followers[number].clone() {
+            self.left[follower] -= 1;
+            if self.left[follower] == 0 {
+                self.ready.push_back(follower);
+            }
+        }
+    }
+
+    /// The whole ends over `outcome`: what runs is stopped, nothing new begins.
+    fn stop(&mut self, outcome: Outcome, tasks: &Tasks) {
+        match (&mut self.stopped, outcome) {
+            (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),
+            (Some(_), _) => {}
+            (stopped @ None, outcome) => {
+                *stopped = Some(outcome);
+                tasks.stop(CancelReason::FailFast);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Outcome {
+        if let Some(outcome) = self.stopped {
+            return outcome;
+        }
+        if let Some(wait) = self.parked {
+            return Outcome::Parked(wait);
+        }
+        self.failed.sort_by_key(|(number, _)| *number);
+        if let Some((_, outcome)) = self.failed.into_iter().next() {
+            return outcome;
+        }
+        self.failed = Vec::new();
+        let last = (0..self.list.nodes.len())
+            .rev()
+            .filter_map(|step| self.slots.get(step))
+            .find(|ended| ended.status == StepStatus::Completed)
+            .map(|ended| ended.value.clone())
+            .unwrap_or_default();
+        let mut progress = Progress::new(self.call);
+        let merged = match self.merged(0..self.list.nodes.len()) {
+            Ok(changes) => progress.apply(self.call, changes),
+            Err(outcome) => return outcome,
+        };
+        if let Err(outcome) = merged {
+            return outcome;
+        }
+        let scope = Scope::list(self.call.scope.clone(), self.list, &self.slots);
+        progress.finish(self.call, Some(&scope), last)
+    }
+}

@@ -1,0 +1,305 @@
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{
+    join::{join_changes, limit},
+    progress::Progress,
+};
+use crate::{
+    ErrorClass, StepError,
+    engine::{Call, CancelReason, Outcome, Scope, Tasks, Wait, decide, execute},
+    expr::{Expr, Template},
+    model::{IterationErrors, IterationMode, OnConflict},
+    plan::{Body, Iterations, LoopPlan},
+    state::Side,
+};
+
+/// Runs a list once an item, a number, or while a condition holds.
+pub(crate) fn loop_over(call: Call) -> BoxFuture<'static, Outcome> {
+    Box::pin(async move {
+        let node = call.node.clone();
+        let Body::Loop(plan) = &node.body else { unreachable!("`perform` calls this for loops") };
+        let items = match &plan.over {
+            Iterations::While(condition) => return while_holds(&call, plan, condition).await,
+            Iterations::Items(template) => collection(&call, template),
+            Iterations::Range { start, end, step } => range(&call, [start, end, step]),
+        };
+        let items = match items {
+            Ok(items) => Arc::new(items),
+            Err(error) => return call.failed(error),
+        };
+        let items = decide!(call, 0, Items(items));
+        let total = items.len();
+        let wanted = plan.settings.max_iterations.map_or(total, |max| total.min(usize::try_from(max).unwrap_or(total)));
+        if let Err(error) = bounded(&call, plan, wanted as u64) {
+            return call.failed(error);
+        }
+        match plan.settings.mode {
+            IterationMode::Sequential => in_order(&call, plan, &items[..wanted], total).await,
+            IterationMode::Parallel => at_once(&call, plan, &items[..wanted], total).await,
+        }
+    })
+}
+
+fn collection(call: &Call, template: &Template) -> Result<Vec<Value>, StepError> {
+    let value = template.render(&call.view())?;
+    match Arc::unwrap_or_clone(value) {
+        Value::Array(items) => Ok(items),
+        other => {
+            let shown: String = other.to_string().chars().take(80).collect();
+            let message = format!("{} gave {shown}, which is no array to loop over", template.source());
+            Err(StepError::validation("not_a_collection", message))
+        }
+    }
+}
+
+/// The numbers of a range; whole ones stay whole.
+fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
+    let mut numbers = Vec::with_capacity(3);
+    for template in bounds {
+        let value = template.render(&call.view())?;
+        if !value.is_number() {
+            let message = format!("{} gave {value}, which is no number for a range", template.source());
+            return Err(StepError::validation("not_a_number", message));
+        }
+        numbers.push(value);
+    }
+    let limit = call.run.limits().run_steps_max;
+    let count = |start: f64, end: f64, step: f64| -> Result<u64, StepError> {
+        if step == 0.0 {
+            return Err(StepError::validation("invalid_range", "a range with a step of 0 would never end"));
+        }
+        let count = ((end - start) / step).ceil().max(0.0);
+        if count > limit as f64 {
+            let message = format!("a range of {count} numbers is more than a run may execute steps: {limit}");
+            return Err(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false));
+        }
+        Ok(count as u64)
+    };
+    match (numbers[0].as_i64(), numbers[1].as_i64(), numbers[2].as_i64()) {
+        (Some(start), Some(end), Some(step)) => {
+            let count = count(start as f64, end as f64, step as f64)?;
+            Ok((0..count.cast_signed()).map(|n| json!(start.saturating_add(n.saturating_mul(step)))).collect())
+        }
+        _ => {
+            let float = |value: &Value| value.as_f64().unwrap_or_default();
+            let (start, end, step) = (float(&numbers[0]), float(&numbers[1]), float(&numbers[2]));
+            let count = count(start, end, step)?;
+            Ok((0..count).map(|n| json!(start + n as f64 * step)).collect())
+        }
+    }
+}
+
+fn bounded(call: &Call, plan: &LoopPlan, wanted: u64) -> Result<(), StepError> {
+    let limit = call.run.limits().loop_iterations_max;
+    if plan.settings.max_iterations.is_some() || wanted <= limit {
+        return Ok(());
+    }
+    let message = format!(
+        "the loop would make more than {limit} iterations, the limit `loop_iterations_max`; `max_iterations` can say more"
+    );
+    Err(StepError::new(ErrorClass::Resource, "loop_iterations_max", message).retryable(false))
+}
+
+/// The call of iteration `index`.
+fn iteration(
+    call: &Call,
+    plan: &LoopPlan,
+    progress: &Progress,
+    item: Value,
+    index: usize,
+    count: Option<usize>,
+) -> Call {
+    let scope = Scope::iteration(call.scope.clone(), Arc::new(item), index as u64, count.map(|count| count as u64));
+    call.inner(&plan.body, call.path.iteration(index as u64), Some(scope), progress.state.clone())
+}
+
+/// What a loop gathers.
+struct Gathered {
+    results: Vec<Value>,
+    errors: Vec<(usize, StepError)>,
+}
+
+impl Gathered {
+    fn new() -> Self {
+        Self { results: Vec::new(), errors: Vec::new() }
+    }
+
+    /// How the loop ends once its iterations have.
+    fn conclude(mut self, call: &Call, plan: &LoopPlan, progress: Progress, total: usize) -> Outcome {
+        self.errors.sort_by_key(|(index, _)| *index);
+        let errors: Vec<Value> =
+            self.errors.iter().map(|(index, error)| json!({"index": index, "error": error})).collect();
+        if plan.settings.on_error == IterationErrors::Collect && !errors.is_empty() {
+            let (_, first) = self.errors.swap_remove(0);
+            let message = format!("{} of {} iterations failed; first: {first}", errors.len(), self.results.len());
+            let error = StepError::new(first.class, "iterations_failed", message)
+                .retryable(first.retryable)
+                .with_details(json!({"errors": errors}))
+                .with_cause(first);
+            return call.failed(error);
+        }
+        let value = json!({
+            "iterations": self.results.len(),
+            "total_count": total,
+            "failed_count": errors.len(),
+            "errors": errors,
+            "results": self.results,
+        });
+        progress.finish(call, None, Arc::new(value))
+    }
+
+    /// Takes in how iteration `index` ended; `Err` is how the loop ends over it.
+    fn take(
+        &mut self,
+        call: &Call,
+        plan: &LoopPlan,
+        progress: &mut Progress,
+        index: usize,
+        outcome: Outcome,
+    ) -> Result<(), Outcome> {
+        if self.results.len() <= index {
+            self.results.resize(index + 1, Value::Null);
+        }
+        match outcome {
+            Outcome::Failed(failure) if !failure.handled && plan.settings.on_error != IterationErrors::Stop => {
+                self.errors.push((index, *failure.error));
+            }
+            outcome => self.results[index] = Arc::unwrap_or_clone(progress.take(call, outcome)?.value),
+        }
+        Ok(())
+    }
+}
+
+async fn in_order(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -> Outcome {
+    let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
+    for (index, item) in items.iter().enumerate() {
+        let child = iteration(call, plan, &progress, item.clone(), index, Some(items.len()));
+        let outcome = execute(child).await;
+        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, outcome) {
+            return outcome;
+        }
+        if let Some(until) = &plan.until {
+            let done =
+                match until_holds(call, until, &progress, item, &gathered.results[index], index, Some(items.len())) {
+                    Ok(done) => done,
+                    Err(error) => return call.failed(error),
+                };
+            if !decide!(call, index as u64, Continue(!done)) {
+                break;
+            }
+        }
+    }
+    gathered.conclude(call, plan, progress, total)
+}
+
+async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome {
+    let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
+    let max = plan.settings.max_iterations.unwrap_or(u64::MAX);
+    let mut index = 0usize;
+    // Two choices an iteration: whether it runs, and whether it was the last.
+    while (index as u64) < max {
+        let child = iteration(call, plan, &progress, Value::Null, index, None);
+        let holds = match condition.test(&child.view()) {
+            Ok(holds) => holds,
+            Err(error) => return call.failed(error.into()),
+        };
+        if !decide!(call, index as u64 * 2, Continue(holds)) {
+            break;
+        }
+        if let Err(error) = bounded(call, plan, index as u64 + 1) {
+            return call.failed(error);
+        }
+        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, execute(child).await) {
+            return outcome;
+        }
+        if let Some(until) = &plan.until {
+            let done = match until_holds(call, until, &progress, &Value::Null, &gathered.results[index], index, None) {
+                Ok(done) => done,
+                Err(error) => return call.failed(error),
+            };
+            if !decide!(call, index as u64 * 2 + 1, Continue(!done)) {
+                index += 1;
+                break;
+            }
+        }
+        index += 1;
+    }
+    gathered.conclude(call, plan, progress, index)
+}
+
+/// Whether the loop ends after iteration `index`, which gave `output`.
+fn until_holds(
+    call: &Call,
+    until: &Expr,
+    progress: &Progress,
+    item: &Value,
+    output: &Value,
+    index: usize,
+    count: Option<usize>,
+) -> Result<bool, StepError> {
+    let count = count.map(|count| count as u64);
+    let scope = Scope::iteration(call.scope.clone(), Arc::new(item.clone()), index as u64, count);
+    let scope = Scope::names(Some(scope), vec![("output", Arc::new(output.clone()))]);
+    let inner = Call { scope: Some(scope), state: progress.state.clone(), ..call.clone() };
+    Ok(until.test(&inner.view())?)
+}
+
+async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -> Outcome {
+    let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
+    let base = Progress::new(call);
+    let mut tasks = Tasks::new(call);
+    let limit = limit(call, plan.settings.max_parallelism);
+    let mut waiting = items.iter().enumerate();
+    let (mut sides, mut parked, mut stopped) = (Vec::new(), None::<Wait>, None);
+    loop {
+        while tasks.len() < limit && stopped.is_none() {
+            let Some((index, item)) = waiting.next() else { break };
+            let child = iteration(call, plan, &base, item.clone(), index, Some(items.len()));
+            tasks.spawn(index, child, |call| Box::pin(execute(call)));
+        }
+        let Some((index, outcome)) = tasks.next().await else { break };
+        let outcome = match outcome {
+            Outcome::Parked(wait) => {
+                parked = Some(parked.take().map_or(wait.clone(), |other| other.and(wait)));
+                continue;
+            }
+            Outcome::Completed(mut output) => {
+                let changes = std::mem::take(&mut output.state_changes);
+                sides.push((index, Side { name: format!("[{index}]"), changes, ended: sides.len() }));
+                Outcome::Completed(output)
+            }
+            outcome => outcome,
+        };
+        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, outcome) {
+            stop(&mut stopped, outcome, &tasks);
+        }
+    }
+    if let Some(outcome) = stopped {
+        return outcome;
+    }
+    if let Some(wait) = parked {
+        return Outcome::Parked(wait);
+    }
+    sides.sort_by_key(|(index, _)| *index);
+    let sides: Vec<Side> = sides.into_iter().map(|(_, side)| side).collect();
+    let joined = join_changes(call, &sides, &OnConflict::Error);
+    match joined.and_then(|joined| progress.apply(call, joined.changes)) {
+        Ok(()) => gathered.conclude(call, plan, progress, total),
+        Err(outcome) => outcome,
+    }
+}
+
+/// The loop ends over `outcome`; what still runs is stopped, and the first failure stands.
+fn stop(stopped: &mut Option<Outcome>, outcome: Outcome, tasks: &Tasks) {
+    match (stopped.as_mut(), outcome) {
+        (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),
+        (Some(_), _) => {}
+        (None, outcome) => {
+            *stopped = Some(outcome);
+            tasks.stop(CancelReason::FailFast);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    ErrorClass, StepError,
+    engine::{Call, Outcome},
+    model::{Aggregation, ErrorMode, ParallelOutput},
+    plan::ParallelPlan,
+};
+
+/// How a branch of a parallel block ended, for the function that aggregates them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BranchResult {
+    /// The branch's id.
+    pub branch_id: String,
+    /// Whether it did what it should; a skipped branch did not, without having failed.
+    pub success: bool,
+    /// What it gave.
+    pub result: Option<Value>,
+    /// Why it failed or was stopped.
+    pub error: Option<StepError>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// How the branches of a block have ended so far, and what follows from it.
+///
+/// | error mode | aggregation | the rest is cancelled when | it succeeds when |
+/// |---|---|---|---|
+/// | any | `first` | one has succeeded, and all required ones | so |
+/// | `fail_fast` | any | a required one failed, or success is out of reach | enough and all required ones succeeded |
+/// | `fail_slow` | any | never | enough and all required ones succeeded |
+/// | `best_effort` | `all` | never | all required ones succeeded, and at least one if any failed |
+/// | `best_effort` | other | never | enough and all required ones succeeded |
+///
+/// Enough are: all that were not skipped (`all`), 1 (`first`), n (`partial:n`), more than half (`majority`), none
+/// (a function, which decides itself). A failure that a branch's own `on_error` dealt with counts as success.
+pub(super) struct Judge<'a> {
+    plan: &'a ParallelPlan,
+    ends: Vec<Option<Outcome>>,
+    winner: Option<usize>,
+}
+
+/// What a block does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It waits for the others.
+    Wait,
+    /// It has succeeded; the others are stopped.
+    Won,
+    /// It has failed; the others are stopped.
+    Lost,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(plan: &'a ParallelPlan) -> Self {
+        Self { plan, ends: vec![None; plan.branches.len()], winner: None }
+    }
+
+    /// Notes how branch `number` ended.
+    pub(super) fn end(&mut self, number: usize, outcome: Outcome) {
+        if succeeded(&outcome) {
+            self.winner.get_or_insert(number);
+        }
+        self.ends[number] = Some(outcome);
+    }
+
+    pub(super) fn has_ended(&self, number: usize) -> bool {
+        self.ends[number].is_some()
+    }
+
+    pub(super) fn ends(&self) -> &[Option<Outcome>] {
+        &self.ends
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        let first = self.plan.settings.aggregation == Aggregation::First;
+        if first && self.winner.is_some() && self.required_succeeded() {
+            return Verdict::Won;
+        }
+        let fail_fast = self.plan.settings.error_mode == ErrorMode::FailFast;
+        if fail_fast && (self.required_failed().is_some() || !self.within_reach()) {
+            return Verdict::Lost;
+        }
+        Verdict::Wait
+    }
+
+    fn required_succeeded(&self) -> bool {
+        self.plan.required.iter().zip(&self.ends).all(|(required, end)| !required || end.as_ref().is_some_and(is_well))
+    }
+
+    fn required_failed(&self) -> Option<usize> {
+        (0..self.ends.len())
+            .find(|number| self.plan.required[*number] && self.ends[*number].as_ref().is_some_and(failed))
+    }
+
+    fn count(&self, test: impl Fn(&Outcome) -> bool) -> usize {
+        self.ends.iter().flatten().filter(|end| test(end)).count()
+    }
+
+    fn enough(&self) -> usize {
+        let count = self.ends.len();
+        match self.plan.settings.aggregation {
+            Aggregation::All => count - self.count(|end| matches!(end, Outcome::Skipped(_))),
+            Aggregation::First => 1,
+            Aggregation::AtLeast(n) => n as usize,
+            Aggregation::Majority => count / 2 + 1,
+            Aggregation::Custom(_) => 0,
+        }
+    }
+
+    fn within_reach(&self) -> bool {
+        let open = self.ends.iter().filter(|end| end.is_none()).count();
+        self.count(succeeded) + open >= self.enough()
+    }
+
+    /// What the block as a whole gives, once all branches have ended or were stopped.
+    pub(super) fn conclude(&self, call: &Call, durations: &[Duration]) -> Result<Value, StepError> {
+        if let Some(number) = self.required_failed() {
+            let id = &self.plan.branches[number].id;
+            return Err(self.failure("required_branch_failed", format!("the required branch `{id}` failed")));
+        }
+        let (successes, failures) = (self.count(succeeded), self.count(failed));
+        let best_effort = self.plan.settings.error_mode == ErrorMode::BestEffort;
+        let waived =
+            best_effort && self.plan.settings.aggregation == Aggregation::All && (successes > 0 || failures == 0);
+        if successes < self.enough() && !waived {
+            return Err(self.not_enough(successes, failures));
+        }
+        match &self.plan.settings.aggregation {
+            Aggregation::Custom(name) => self.custom(call, name, durations),
+            _ if self.plan.settings.output == ParallelOutput::ByBranch => Ok(self.by_branch()),
+            Aggregation::First => Ok(self.winner.map(|winner| self.value(winner)).unwrap_or_default()),
+            Aggregation::All => Ok(self
+                .ends
+                .iter()
+                .enumerate()
+                .filter(|(_, end)| !end.as_ref().is_some_and(failed))
+                .map(|(n, _)| self.value(n))
+                .collect()),
+            _ => {
+                let well = (0..self.ends.len()).filter(|n| self.ends[*n].as_ref().is_some_and(succeeded));
+                Ok(well.map(|number| self.value(number)).collect())
+            }
+        }
+    }
+
+    fn not_enough(&self, successes: usize, failures: usize) -> StepError {
+        let count = self.ends.len();
+        let aggregation = &self.plan.settings.aggregation;
+        let message = format!(
+            "{successes} of {count} branches succeeded and {failures} failed; `{aggregation}` needs {}",
+            self.enough()
+        );
+        self.failure("branches_failed", message)
+    }
+
+    /// The block's error: the first failure in definition order is its cause, and all are in the details.
+    fn failure(&self, code: &'static str, message: String) -> StepError {
+        let failures: Vec<_> =
+            (0..self.ends.len()).filter_map(|n| Some((n, self.ends[n].as_ref()?.error()?))).collect();
+        let details: Map<String, Value> =
+            failures.iter().map(|(n, error)| (self.plan.branches[*n].id.to_string(), json!(error))).collect();
+        let first = failures.first().map(|(_, error)| (*error).clone());
+        let class = first.as_ref().map_or(ErrorClass::Agent, |error| error.class);
+        let retryable = failures.iter().any(|(_, error)| error.retryable);
+        let message = match &first {
+            Some(error) => format!("{message}; first: {error}"),
+            None => message,
+        };
+        let error =
+            StepError::new(class, code, message).retryable(retryable).with_details(json!({"branches": details}));
+        match first {
+            Some(first) => error.with_cause(first),
+            None => error,
+        }
+    }
+
+    fn custom(&self, call: &Call, name: &str, durations: &[Duration]) -> Result<Value, StepError> {
+        let function = call.run.engine().functions().aggregation(name).ok_or_else(|| {
+            StepError::configuration("unknown_function", format!("no aggregation is called `{name}`"))
+        })?;
+        let results = self.ends.iter().enumerate().map(|(number, end)| BranchResult {
+            branch_id: self.plan.branches[number].id.to_string(),
+            success: end.as_ref().is_some_and(succeeded),
+            result: end.as_ref().filter(|end| succeeded(end)).map(|_| self.value(number)),
+            error: end.as_ref().and_then(Outcome::error).cloned(),
+            duration: durations[number],
+        });
+        let results = results.collect();
+        let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| function(results)));
+        called.unwrap_or_else(|panic| Err(StepError::panicked(&*panic)))
+    }
+
+    fn by_branch(&self) -> Value {
+        let entries = self.plan.branches.iter().zip(&self.ends).enumerate().map(|(number, (branch, end))| {
+            let value = match end {
+                Some(Outcome::Failed(failure)) if !failure.handled => json!({"error": *failure.error}),
+                Some(Outcome::Cancelled(cancelled)) => {
+                    json!({"error": {"code": "cancelled", "message": cancelled.reason.as_str()}})
+                }
+                _ => self.value(number),
+            };
+            (branch.id.to_string(), value)
+        });
+        Value::Object(entries.collect())
+    }
+
+    fn value(&self, number: usize) -> Value {
+        match &self.ends[number] {
+            Some(Outcome::Completed(output)) => Arc::unwrap_or_clone(output.value.clone()),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// Did what it should, or dealt with its failure itself.
+fn succeeded(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Completed(_) => true,
+        Outcome::Failed(failure) => failure.handled,
+        _ => false,
+    }
+}
+
+fn is_well(outcome: &Outcome) -> bool {
+    succeeded(outcome) || matches!(outcome, Outcome::Skipped(_))
+}
+
+fn failed(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed(failure) => !failure.handled,
+        Outcome::Cancelled(_) => true,
+        _ => false,
+    }
+}

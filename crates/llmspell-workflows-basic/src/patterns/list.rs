@@ -1,0 +1,72 @@
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{graph, progress::Progress};
+use crate::{
+    engine::{Call, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, execute},
+    model::TriggerRule,
+    plan::List,
+};
+
+/// Runs the steps of a list, in order or as a graph.
+pub(crate) fn list(call: Call, list: Arc<List>) -> BoxFuture<'static, Outcome> {
+    match &list.graph {
+        Some(_) => Box::pin(graph::graph(call, list)),
+        None => Box::pin(in_order(call, list)),
+    }
+}
+
+async fn in_order(call: Call, list: Arc<List>) -> Outcome {
+    let slots = Arc::new(Slots::new(list.nodes.len()));
+    let scope = Scope::list(call.scope.clone(), &list, &slots);
+    if call.node.is_root {
+        call.run.set_root_scope(&scope);
+    }
+    let start = match starting_step(&call, &list) {
+        Ok(start) => start,
+        Err(outcome) => return outcome,
+    };
+    let mut progress = Progress::new(&call);
+    let mut failed = None;
+    for (number, node) in list.nodes.iter().enumerate() {
+        if failed.is_some() && !matches!(node.step.trigger_rule, TriggerRule::Always | TriggerRule::AllDone) {
+            continue;
+        }
+        let mut child = call.child(node, Some(scope.clone()), progress.state.clone());
+        if number < start {
+            child.gate = Some(Box::new(before_start(list.nodes[start].id.as_str())));
+        }
+        match progress.take(&call, execute(child).await) {
+            Ok(ended) => slots.set(number, ended),
+            Err(Outcome::Failed(failure)) => {
+                let error = Arc::new((*failure.error).clone());
+                slots.set(number, Ended { status: StepStatus::Failed, value: Arc::default(), error: Some(error) });
+                // The first failure stands; what runs in any case still runs.
+                failed.get_or_insert(Outcome::Failed(failure));
+            }
+            Err(outcome) => return outcome,
+        }
+    }
+    match failed {
+        Some(outcome) => outcome,
+        None => {
+            let last = progress.last.clone();
+            progress.finish(&call, Some(&scope), last)
+        }
+    }
+}
+
+/// The number of the step that the run begins with; the root list's alone.
+pub(super) fn starting_step(call: &Call, list: &List) -> Result<usize, Outcome> {
+    let Some(id) = call.run.input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(0) };
+    list.number(id).ok_or_else(|| {
+        let known: Vec<_> = list.ids().map(|(_, id)| id).collect();
+        let message = format!("no step is called `{id}` to start with; there are: {}", known.join(", "));
+        call.failed(crate::StepError::validation("unknown_starting_step", message))
+    })
+}
+
+pub(super) fn before_start(id: &str) -> SkipReason {
+    SkipReason::new("before_starting_step", format!("the run was started at `{id}`"))
+}

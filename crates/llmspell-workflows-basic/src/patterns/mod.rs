@@ -1,0 +1,21 @@
+//! How composites run their steps.
+//!
+//! Patterns know nothing of journals, hooks or retries: they call the engine for their children, and every choice they
+//! make goes through [`crate::engine::Call::decide`]. Each is one file; what several need is in `join` and `progress`.
+
+mod choice;
+mod graph;
+mod iterate;
+mod join;
+mod judge;
+mod list;
+mod parallel;
+mod progress;
+mod route;
+
+pub(crate) use choice::choice;
+pub(crate) use iterate::loop_over;
+pub use judge::BranchResult;
+pub(crate) use list::list;
+pub(crate) use parallel::parallel;
+pub(crate) use route::route;

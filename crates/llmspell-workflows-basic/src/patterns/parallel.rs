@@ -1,0 +1,215 @@
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    join::{join_changes, limit},
+    judge::{Judge, Verdict},
+    progress::Progress,
+};
+use crate::{
+    StepError, clock,
+    engine::{Call, CancelReason, Cancelled, Outcome, Tasks, Wait, decide, execute},
+    model::{Aggregation, ErrorMode, OnConflict},
+    plan::{Body, ParallelPlan},
+    state::Side,
+};
+
+/// Runs branches at the same time and joins them.
+pub(crate) fn parallel(call: Call) -> BoxFuture<'static, Outcome> {
+    Box::pin(async move {
+        let node = call.node.clone();
+        let Body::Parallel(plan) = &node.body else { unreachable!("`perform` calls this for parallel blocks") };
+        let mut block = Block::new(&call, plan);
+        if let Err(outcome) = block.replay().await {
+            return outcome;
+        }
+        block.run().await
+    })
+}
+
+struct Block<'a> {
+    call: &'a Call,
+    plan: &'a ParallelPlan,
+    judge: Judge<'a>,
+    /// The branches in the order in which they ended, where that order matters.
+    order: Vec<usize>,
+    began: Vec<Timestamp>,
+    durations: Vec<Duration>,
+    parked: Option<Wait>,
+    left: Option<Cancelled>,
+}
+
+impl<'a> Block<'a> {
+    fn new(call: &'a Call, plan: &'a ParallelPlan) -> Self {
+        let count = plan.branches.len();
+        Self {
+            call,
+            plan,
+            judge: Judge::new(plan),
+            order: Vec::new(),
+            began: vec![call.run.clock().now(); count],
+            durations: vec![Duration::ZERO; count],
+            parked: None,
+            left: None,
+        }
+    }
+
+    /// Whether the outcome depends on which branch ends first.
+    fn order_matters(&self) -> bool {
+        let settings = &self.plan.settings;
+        settings.aggregation == Aggregation::First
+            || settings.error_mode == ErrorMode::FailFast
+            || settings.on_conflict == OnConflict::First
+    }
+
+    fn child(&self, number: usize) -> Call {
+        self.call.child(&self.plan.branches[number], self.call.scope.clone(), self.call.state.clone())
+    }
+
+    /// Takes in the branches that are known to have ended, in their order, before any other begins.
+    async fn replay(&mut self) -> Result<(), Outcome> {
+        while self.order_matters() && self.judge.verdict() == Verdict::Wait {
+            let Some(number) = self.ended(None).await? else { break };
+            if number >= self.plan.branches.len() || self.judge.has_ended(number) {
+                let message = format!("branch number {number} is said to have ended, which it cannot have");
+                return Err(self.call.failed(StepError::configuration("wrong_decision", message)));
+            }
+            let outcome = execute(self.child(number)).await;
+            self.order.push(number);
+            self.take(number, outcome);
+        }
+        Ok(())
+    }
+
+    /// Asks or tells which branch ended next.
+    async fn ended(&self, number: Option<usize>) -> Result<Option<usize>, Outcome> {
+        async fn inner(call: &Call, index: u64, number: Option<usize>) -> Ended {
+            Ended(Ok(decide!(call, index, Ended(number))))
+        }
+        inner(self.call, self.order.len() as u64, number).await.0
+    }
+
+    async fn run(mut self) -> Outcome {
+        let mut tasks = Tasks::new(self.call);
+        let limit = limit(self.call, self.plan.settings.max_parallelism);
+        let mut waiting =
+            (0..self.plan.branches.len()).filter(|n| !self.judge.has_ended(*n)).collect::<Vec<_>>().into_iter();
+        let mut verdict = self.judge.verdict();
+        loop {
+            while verdict == Verdict::Wait && tasks.len() < limit {
+                let Some(number) = waiting.next() else { break };
+                self.began[number] = self.call.run.clock().now();
+                tasks.spawn(number, self.child(number), |call| Box::pin(execute(call)));
+            }
+            let Some((number, outcome)) = tasks.next().await else { break };
+            if self.order_matters()
+                && verdict == Verdict::Wait
+                && !matches!(outcome, Outcome::Parked(_) | Outcome::Cancelled(_))
+            {
+                if let Err(outcome) = self.ended(Some(number)).await {
+                    tasks.stop(CancelReason::FailFast);
+                    tasks.drain().await;
+                    return outcome;
+                }
+                self.order.push(number);
+            }
+            self.take(number, outcome);
+            if verdict == Verdict::Wait {
+                verdict = self.judge.verdict();
+                match verdict {
+                    Verdict::Wait => {}
+                    Verdict::Won => tasks.stop(CancelReason::LostRace),
+                    Verdict::Lost => tasks.stop(CancelReason::FailFast),
+                }
+            }
+        }
+        self.conclude(verdict).await
+    }
+
+    fn take(&mut self, number: usize, outcome: Outcome) {
+        self.durations[number] = clock::until(self.began[number], self.call.run.clock().now());
+        match outcome {
+            Outcome::Parked(wait) => {
+                self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));
+            }
+            outcome => {
+                if let Outcome::Cancelled(cancelled) = &outcome {
+                    self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb(cancelled.clone());
+                }
+                self.judge.end(number, outcome);
+            }
+        }
+    }
+
+    async fn conclude(self, verdict: Verdict) -> Outcome {
+        if self.call.cancel.is_cancelled() {
+            return match self.left {
+                Some(left) => Outcome::Cancelled(left),
+                None => self.call.cancelled(),
+            };
+        }
+        if let (Verdict::Wait, Some(wait)) = (verdict, self.parked.clone()) {
+            return Outcome::Parked(wait);
+        }
+        let value = match self.judge.conclude(self.call, &self.durations) {
+            Ok(value) => value,
+            Err(mut error) => {
+                if let Some(left) = &self.left {
+                    error.message += &left.left_behind();
+                }
+                return self.call.failed(error);
+            }
+        };
+        if let Some(left) = self.left.as_ref().filter(|left| !left.left_behind().is_empty()) {
+            let message = format!("the block went on without some of its branches{}", left.left_behind());
+            self.call.run.warn("left_behind", &self.call.path, message);
+        }
+        self.joined(value).await
+    }
+
+    async fn joined(self, value: Value) -> Outcome {
+        let sides: Vec<Side> = self
+            .judge
+            .ends()
+            .iter()
+            .enumerate()
+            .filter_map(|(number, end)| match end {
+                Some(Outcome::Completed(output)) => Some(Side {
+                    name: self.plan.branches[number].id.to_string(),
+                    changes: output.state_changes.clone(),
+                    ended: self.order.iter().position(|other| *other == number).unwrap_or(number),
+                }),
+                _ => None,
+            })
+            .collect();
+        let mut joined = match join_changes(self.call, &sides, &self.plan.settings.on_conflict) {
+            Ok(joined) => joined,
+            Err(outcome) => return outcome,
+        };
+        for (index, position) in joined.resolved.iter().enumerate() {
+            let change = &mut joined.changes[*position];
+            let chosen = std::mem::take(&mut change.value);
+            change.value = decide!(self.call, index as u64, Resolved(chosen));
+            let message =
+                format!("branches set `{}` to different values; `on_conflict` chose {}", change.path, change.value);
+            self.call.run.warn("state_conflict_resolved", &self.call.path, message);
+        }
+        let mut progress = Progress::new(self.call);
+        match progress.apply(self.call, joined.changes) {
+            Ok(()) => progress.finish(self.call, None, Arc::new(value)),
+            Err(outcome) => outcome,
+        }
+    }
+}
+
+/// What `decide!` returns early with, made a result.
+struct Ended(Result<Option<usize>, Outcome>);
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        Self(Err(outcome))
+    }
+}

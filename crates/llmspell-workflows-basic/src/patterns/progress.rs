@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    engine::{Call, Ended, Outcome, Output, Scope, StepStatus},
+    state::{Change, WorkflowState},
+};
+
+/// How far a composite has come: the state as its next step sees it, and what it gives so far.
+pub(super) struct Progress {
+    pub(super) state: Arc<WorkflowState>,
+    changes: Vec<Change>,
+    pub(super) last: Arc<Value>,
+}
+
+impl Progress {
+    pub(super) fn new(call: &Call) -> Self {
+        Self { state: call.state.clone(), changes: Vec::new(), last: Arc::new(Value::Null) }
+    }
+
+    /// Takes in how a child ended; `Err` is how the composite ends over it.
+    pub(super) fn take(&mut self, call: &Call, outcome: Outcome) -> Result<Ended, Outcome> {
+        match outcome {
+            Outcome::Completed(output) => {
+                self.apply(call, output.state_changes)?;
+                self.last = output.value.clone();
+                Ok(Ended { status: StepStatus::Completed, value: output.value, error: None })
+            }
+            Outcome::Skipped(_) => Ok(Ended { status: StepStatus::Skipped, value: Arc::new(Value::Null), error: None }),
+            Outcome::Failed(failure) if failure.handled => {
+                let error = Some(Arc::new(*failure.error));
+                Ok(Ended { status: StepStatus::Failed, value: Arc::new(Value::Null), error })
+            }
+            outcome => Err(outcome),
+        }
+    }
+
+    /// Applies `changes` to the state.
+    pub(super) fn apply(&mut self, call: &Call, changes: Vec<Change>) -> Result<(), Outcome> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let now = call.run.clock().now();
+        let state = Arc::make_mut(&mut self.state);
+        for change in &changes {
+            state
+                .apply(change.clone(), now)
+                .map_err(|error| call.failed(crate::StepError::validation("state_blocked", error.to_string())))?;
+        }
+        self.changes.extend(changes);
+        Ok(())
+    }
+
+    /// Ends the composite with `value`, or with what its `outputs` make of what `scope` holds.
+    pub(super) fn finish(self, call: &Call, scope: Option<&Arc<Scope>>, value: Arc<Value>) -> Outcome {
+        let value = match &call.node.outputs {
+            None => value,
+            Some(outputs) => {
+                let scope = scope.cloned().or_else(|| call.scope.clone());
+                let inner = Call { scope, state: self.state.clone(), ..call.clone() };
+                match outputs.render(&inner.view()) {
+                    Ok(value) => value,
+                    Err(error) => return call.failed(error.into()),
+                }
+            }
+        };
+        Outcome::Completed(Output { value, state_changes: self.changes })
+    }
+}

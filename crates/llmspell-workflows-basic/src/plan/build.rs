@@ -1,0 +1,396 @@
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    Body, Length, List, Node, Plan, Recovery,
+    graph::Graph,
+    names::{Names, Use, survey},
+};
+use crate::{
+    Place, Problem, Severity, StepId,
+    engine::Engine,
+    model::{Definition, Delay, OnError, Retry, Step, StepKind, Steps, TriggerRule},
+    nearest,
+    plan::Invalid,
+};
+
+/// Builds a plan and collects everything that is wrong on the way.
+pub(crate) struct Builder<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) definition: Arc<Definition>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) names: Names,
+    pub(super) all_ids: BTreeSet<String>,
+    pub(super) state_keys: BTreeSet<String>,
+    pub(super) sets_any_state: bool,
+    steps: usize,
+}
+
+impl<'e> Builder<'e> {
+    /// The plan of `definition`.
+    ///
+    /// # Errors
+    /// All problems, if one of them is an error.
+    pub(crate) fn plan(engine: &'e Engine, definition: Arc<Definition>) -> Result<Plan, Invalid> {
+        let (plan, mut problems) = Self::run(engine, definition);
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return Err(Invalid(problems));
+        }
+        Ok(Plan { warnings: std::mem::take(&mut problems), ..plan })
+    }
+
+    /// A plan that may be unfit to run, and all problems.
+    pub(crate) fn run(engine: &'e Engine, definition: Arc<Definition>) -> (Plan, Vec<Problem>) {
+        let main = Arc::new(root(&definition));
+        let finally = Step::new("finally", StepKind::Sequence(definition.finally.clone()));
+        let (all_ids, state_keys, sets_any_state) = survey(&[&main, &finally]);
+        let mut builder = Self {
+            engine,
+            definition,
+            problems: Vec::new(),
+            names: Names::default(),
+            all_ids,
+            state_keys,
+            sets_any_state,
+            steps: 0,
+        };
+        let plan = builder.definition(main);
+        (plan, builder.problems)
+    }
+
+    fn definition(&mut self, main: Arc<Step>) -> Plan {
+        let definition = self.definition.clone();
+        let conditions = self.conditions();
+        let variables = definition
+            .variables
+            .iter()
+            .map(|(name, value)| (name.clone(), self.template(value, "", &format!("variables/{name}"))))
+            .collect();
+        let mut environments = HashMap::new();
+        for (environment, overrides) in &definition.environments {
+            let templates = overrides.iter().map(|(name, value)| {
+                let field = format!("environments/{environment}/{name}");
+                if !definition.variables.contains_key(name) {
+                    let known = definition.variables.keys().map(String::as_str);
+                    let problem = Problem::error(
+                        "unknown_variable",
+                        Place::new("", &*field),
+                        format!("no variable is called `{name}`, so there is nothing to override"),
+                    );
+                    self.problems.push(suggest(problem, name, known));
+                }
+                (name.clone(), self.template(value, "", &field))
+            });
+            environments.insert(environment.clone(), templates.collect());
+        }
+        let trigger = definition.trigger.as_ref().map(|text| self.expression(text, &Place::new("", "trigger")));
+        self.root_settings(&definition);
+        let root = self.root_node(&main);
+        let finally = (!definition.finally.is_empty()).then(|| {
+            self.with_binding("error", |builder| builder.block("$finally", &definition.finally, "/main/$finally", 1))
+        });
+        Plan { definition, root, finally, trigger, variables, environments, conditions, warnings: Vec::new() }
+    }
+
+    fn conditions(&mut self) -> HashMap<String, crate::expr::Expr> {
+        let definition = self.definition.clone();
+        let named = definition.conditions.iter();
+        named
+            .map(|(name, text)| (name.clone(), self.expression(text, &Place::new("", format!("conditions/{name}")))))
+            .collect()
+    }
+
+    fn root_settings(&mut self, definition: &Definition) {
+        if definition.name.trim().is_empty() {
+            self.error("name_missing", Place::new("", "name"), "a workflow needs a name");
+        }
+        for (position, tool) in definition.required_tools.iter().enumerate() {
+            let place = Place::new("", format!("required_tools/{position}"));
+            self.check_activity(&crate::model::ActivityName::new("tool", tool), &place);
+        }
+        for (name, holders) in &definition.concurrency {
+            if *holders == 0 {
+                let place = Place::new("", format!("concurrency/{name}"));
+                self.error("invalid_number", place, format!("the limit `{name}` must admit at least 1 step at once"));
+            }
+        }
+        for (name, spec) in &definition.inputs {
+            if let (Some(kind), Some(default)) = (spec.kind, &spec.default)
+                && !kind.admits(default)
+            {
+                let place = Place::new("", format!("inputs/{name}/default"));
+                self.error("wrong_type", place, format!("the default {default} is not of type {}", kind.as_str()));
+            }
+        }
+    }
+
+    fn root_node(&mut self, main: &Arc<Step>) -> Arc<Node> {
+        let definition = self.definition.clone();
+        // The outputs are read where the root list ends, so they see all its steps.
+        let body_steps = match &definition.body {
+            StepKind::Sequence(steps) => Some(steps.clone()),
+            StepKind::Route(route) => Some(route.steps.clone()),
+            _ => None,
+        };
+        let outputs = definition.outputs.as_ref().map(|outputs| {
+            self.enter_list(body_steps.as_ref().unwrap_or(&Vec::new()));
+            let template = self.template(outputs, "", "outputs");
+            self.leave_list();
+            template
+        });
+        let node = self.step(main, "/main", 0);
+        let mut node = Arc::into_inner(node).expect("a node just built is held once");
+        (node.outputs, node.is_root) = (outputs, true);
+        Arc::new(node)
+    }
+
+    pub(super) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
+        self.problems.push(Problem::error(code, place, message));
+    }
+
+    /// Steps run in order or as a graph, as a step of their own called `id`.
+    pub(super) fn block(&mut self, id: &'static str, steps: &Steps, path: &str, depth: usize) -> Arc<Node> {
+        let step = Arc::new(Step::new(id, StepKind::Sequence(steps.clone())));
+        self.synthetic(StepId::system(id), step, path, depth)
+    }
+
+    /// A step that no definition wrote: it only runs others.
+    pub(super) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
+        let body = self.body(&step, path, depth);
+        let slice = self.engine.stack().slice(&step);
+        Arc::new(Node { slice, ..Node::bare(id, step, body) })
+    }
+
+    /// One step of a definition.
+    pub(super) fn step(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
+        self.count(path, depth);
+        let outer = std::mem::take(&mut self.names.reads_start);
+        let id = self.id(step, path);
+        let name = step.name.as_ref().filter(|name| name.contains("{{") || name.contains("${"));
+        let name = name.map(|name| self.template(&name.as_str().into(), path, "name"));
+        let condition = step.condition.as_ref().map(|text| self.expression(text, &Place::new(path, "condition")));
+        let timeout = self.length(step.timeout.as_ref(), path, "timeout");
+        let total_timeout = self.length(step.total_timeout.as_ref(), path, "total_timeout");
+        self.settings(step, path);
+        let body = self.body(step, path, depth);
+        let recovery = match &step.on_error {
+            OnError::Fail => Recovery::Fail,
+            OnError::Continue => Recovery::Continue,
+            OnError::Steps(steps) => Recovery::Steps(self.with_binding("error", |builder| {
+                builder.block("$on_error", steps, &format!("{path}/$on_error"), depth + 1)
+            })),
+        };
+        let slice = self.engine.stack().slice(step);
+        let reads_start = std::mem::replace(&mut self.names.reads_start, outer);
+        let bare = Node::bare(id, step.clone(), body);
+        Arc::new(Node { slice, name, condition, timeout, total_timeout, recovery, reads_start, ..bare })
+    }
+
+    fn count(&mut self, path: &str, depth: usize) {
+        let limits = self.engine.limits();
+        self.steps += 1;
+        if self.steps == limits.definition_steps_max + 1 {
+            let message = format!(
+                "the definition has more than {} steps, the limit `definition_steps_max`",
+                limits.definition_steps_max
+            );
+            self.error("definition_steps_max", Place::new(path, ""), message);
+        }
+        if depth == limits.nesting_max + 1 {
+            let message = format!("steps nest deeper than {}, the limit `nesting_max`", limits.nesting_max);
+            self.error("nesting_max", Place::new(path, ""), message);
+        }
+    }
+
+    fn id(&mut self, step: &Step, path: &str) -> StepId {
+        StepId::new(&step.id).unwrap_or_else(|error| {
+            self.error("invalid_id", Place::new(path, "id"), error.to_string());
+            StepId::from_name(&step.id)
+        })
+    }
+
+    pub(super) fn length(&mut self, delay: Option<&Delay>, path: &str, field: &str) -> Option<Length> {
+        Some(match delay? {
+            Delay::Fixed(duration) => Length::Fixed(*duration),
+            Delay::Expression(text) => Length::Computed(self.expression(text, &Place::new(path, field))),
+        })
+    }
+
+    fn settings(&mut self, step: &Step, path: &str) {
+        if !step.kind.is_leaf() && !step.limits.is_empty() {
+            let message = "a named limit is for steps that do something themselves: a block that holds a permit which its own steps need would never end";
+            self.error("limit_on_block", Place::new(path, "limits/0"), message);
+        }
+        for (position, limit) in step.limits.iter().enumerate() {
+            if !self.definition.concurrency.contains_key(limit) && !self.engine.knows_limit(limit) {
+                let place = Place::new(path, format!("limits/{position}"));
+                let problem =
+                    Problem::error("unknown_limit", place, format!("no concurrency limit is called `{limit}`"));
+                let definition = self.definition.clone();
+                self.problems.push(suggest(problem, limit, definition.concurrency.keys().map(String::as_str)));
+            }
+        }
+        if let Some(retry) = &step.retry {
+            self.retry(retry, path);
+        }
+        for (field, delay) in [("timeout", &step.timeout), ("total_timeout", &step.total_timeout)] {
+            if matches!(delay, Some(Delay::Fixed(duration)) if duration.is_zero()) {
+                self.error("invalid_number", Place::new(path, field), format!("`{field}` must be longer than 0"));
+            }
+        }
+    }
+
+    fn retry(&mut self, retry: &Retry, path: &str) {
+        let mut wrong = |field: &str, message: &str| {
+            self.problems.push(Problem::error("invalid_number", Place::new(path, format!("retry/{field}")), message));
+        };
+        if retry.attempts_max == 0 {
+            wrong("attempts_max", "at least 1 attempt must be allowed");
+        }
+        if !retry.multiplier.is_finite() || retry.multiplier < 1.0 {
+            wrong("multiplier", "the multiplier must be 1 or more");
+        }
+        if !(0.0..=1.0).contains(&retry.jitter) {
+            wrong("jitter", "the jitter is a share of the delay: from 0 to 1");
+        }
+    }
+
+    /// The steps of a list, in order or as a graph.
+    pub(super) fn list(&mut self, steps: &Steps, path: &str, depth: usize) -> Arc<List> {
+        self.unique(steps, path);
+        self.enter_list(steps);
+        let mut nodes = Vec::with_capacity(steps.len());
+        for (number, step) in steps.iter().enumerate() {
+            self.at_step(number);
+            nodes.push(self.step(step, &format!("{path}/{}", step.id), depth + 1));
+        }
+        let uses = self.leave_list();
+        let graph = if steps.iter().any(|step| !step.dependencies.is_empty()) {
+            self.graph(steps, &uses, path)
+        } else {
+            self.in_order(steps, &uses, path);
+            None
+        };
+        Arc::new(List::new(nodes, graph))
+    }
+
+    pub(super) fn unique(&mut self, steps: &Steps, path: &str) {
+        let mut seen = BTreeSet::new();
+        for step in steps {
+            if !seen.insert(step.id.as_str()) {
+                let place = Place::new(format!("{path}/{}", step.id), "id");
+                self.error("duplicate_id", place, format!("two steps of this list are called `{}`", step.id));
+            }
+        }
+    }
+
+    fn in_order(&mut self, steps: &Steps, uses: &[Use], path: &str) {
+        for Use { by, of, place } in uses.iter().filter(|used| used.of >= used.by) {
+            let id = &steps[*of].id;
+            let message = if of == by {
+                format!("`{id}` refers to its own output")
+            } else {
+                format!("`{id}` runs later than `{}`", steps[*by].id)
+            };
+            self.error("unknown_reference", place.clone(), message);
+        }
+        for step in steps.iter().filter(|step| {
+            !matches!(
+                step.trigger_rule,
+                TriggerRule::NoneFailedMinOneSuccess | TriggerRule::Always | TriggerRule::AllDone
+            )
+        }) {
+            let place = Place::new(format!("{path}/{}", step.id), "trigger_rule");
+            let message =
+                format!("`{}` is about dependencies, and no step of this list has any", step.trigger_rule.as_str());
+            self.error("trigger_rule_without_dependencies", place, message);
+        }
+    }
+
+    fn graph(&mut self, steps: &Steps, uses: &[Use], path: &str) -> Option<Graph> {
+        let mut dependencies = vec![Vec::new(); steps.len()];
+        for (number, step) in steps.iter().enumerate() {
+            for (position, id) in step.dependencies.iter().enumerate() {
+                match steps.iter().position(|other| other.id == *id) {
+                    Some(other) if !dependencies[number].contains(&other) => dependencies[number].push(other),
+                    Some(_) => {}
+                    None => self.unknown_dependency(steps, step, position, id, path),
+                }
+            }
+        }
+        let mut waits_for = dependencies.clone();
+        for used in uses {
+            if !waits_for[used.by].contains(&used.of) {
+                waits_for[used.by].push(used.of);
+            }
+        }
+        match Graph::new(dependencies, waits_for) {
+            Ok(graph) => Some(graph),
+            Err(cycle) => {
+                let mut names: Vec<_> = cycle.iter().map(|number| steps[*number].id.as_str()).collect();
+                names.push(names[0]);
+                let place = Place::new(format!("{path}/{}", names[0]), "dependencies/0");
+                let message = format!("these steps wait for each other: {}", names.join(" → "));
+                self.problems.push(
+                    Problem::error("dependency_cycle", place, message)
+                        .with_help("remove one of these dependencies or references"),
+                );
+                None
+            }
+        }
+    }
+
+    fn unknown_dependency(&mut self, steps: &Steps, step: &Step, position: usize, id: &str, path: &str) {
+        let place = Place::new(format!("{path}/{}", step.id), format!("dependencies/{position}"));
+        let message = if self.all_ids.contains(id) {
+            format!("the step `{id}` is not in this list; a step can only wait for its siblings")
+        } else {
+            format!("no step is called `{id}`")
+        };
+        let problem = Problem::error("unknown_dependency", place, message);
+        let siblings = steps.iter().map(|other| other.id.as_str()).filter(|other| *other != step.id);
+        self.problems.push(suggest(problem, id, siblings));
+    }
+
+    fn body(&mut self, step: &Step, path: &str, depth: usize) -> Body {
+        // What nests too deep is reported once and not walked any further.
+        if depth > self.engine.limits().nesting_max {
+            return Body::List(Arc::new(List::new(Vec::new(), None)));
+        }
+        match &step.kind {
+            StepKind::Activity(call) => Body::Activity(self.activity(call, path)),
+            StepKind::Set(values) => self.set(values, path),
+            StepKind::Sleep(delay) => self.sleep(delay, path),
+            StepKind::Validate(validate) => self.validate(validate, path),
+            StepKind::Sequence(steps) => Body::List(self.list(steps, path, depth)),
+            StepKind::Conditional(conditional) => self.conditional(conditional, path, depth),
+            StepKind::Switch(switch) => self.switch(switch, path, depth),
+            StepKind::Route(route) => self.route(route, path, depth),
+            StepKind::Loop(settings) => self.loop_over(step, settings, path, depth),
+            StepKind::Parallel(parallel) => self.parallel(parallel, path, depth),
+        }
+    }
+}
+
+/// The step that a definition as a whole is.
+fn root(definition: &Definition) -> Step {
+    let mut main = Step::new("main", definition.body.clone());
+    main.total_timeout = definition.total_timeout.clone();
+    if !definition.on_error.is_empty() {
+        main.on_error = OnError::Steps(definition.on_error.clone());
+    }
+    main
+}
+
+/// Adds the nearest of `known` to a problem about `name`, or all of them.
+pub(super) fn suggest<'k>(problem: Problem, name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Problem {
+    match nearest(name, known.clone()) {
+        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+        None => {
+            let known: Vec<_> = known.take(12).collect();
+            if known.is_empty() { problem } else { problem.with_help(format!("known are: {}", known.join(", "))) }
+        }
+    }
+}

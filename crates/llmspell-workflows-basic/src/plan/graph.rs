@@ -1,0 +1,95 @@
+/// What the steps of a list wait for.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    /// The declared dependencies of each step, which its trigger rule is about.
+    pub(crate) dependencies: Vec<Vec<usize>>,
+    /// All steps that each one waits for: those, and the ones whose output it reads.
+    pub(crate) waits_for: Vec<Vec<usize>>,
+    /// For each step, a bit for every step before it.
+    before: Vec<Vec<u64>>,
+}
+
+impl Graph {
+    /// The graph of these edges.
+    ///
+    /// # Errors
+    /// The steps of a cycle, each waiting for the next and the last for the first.
+    pub(crate) fn new(dependencies: Vec<Vec<usize>>, waits_for: Vec<Vec<usize>>) -> Result<Self, Vec<usize>> {
+        let order = order(&waits_for)?;
+        let words = waits_for.len().div_ceil(64);
+        let mut before = vec![vec![0u64; words]; waits_for.len()];
+        for step in order {
+            for &other in &waits_for[step] {
+                let inherited = before[other].clone();
+                before[step].iter_mut().zip(inherited).for_each(|(word, more)| *word |= more);
+                before[step][other / 64] |= 1 << (other % 64);
+            }
+        }
+        Ok(Self { dependencies, waits_for, before })
+    }
+
+    /// Whether step `one` always ends before step `two` begins.
+    pub(crate) fn is_before(&self, one: usize, two: usize) -> bool {
+        self.before[two][one / 64] & (1 << (one % 64)) != 0
+    }
+}
+
+/// The steps such that each comes after those it waits for, or a cycle.
+fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
+    let mut left: Vec<usize> = waits_for.iter().map(Vec::len).collect();
+    let mut followers = vec![Vec::new(); waits_for.len()];
+    for (step, others) in waits_for.iter().enumerate() {
+        others.iter().for_each(|other| followers[*other].push(step));
+    }
+    let mut order: Vec<usize> = (0..waits_for.len()).filter(|step| left[*step] == 0).collect();
+    let mut done = 0;
+    while done < order.len() {
+        for &follower in &followers[order[done]] {
+            left[follower] -= 1;
+            if left[follower] == 0 {
+                order.push(follower);
+            }
+        }
+        done += 1;
+    }
+    match (0..waits_for.len()).find(|step| left[*step] > 0) {
+        None => Ok(order),
+        Some(start) => Err(cycle(waits_for, &left, start)),
+    }
+}
+
+/// Every step that is left waits for another that is left, so walking on from any of them ends in a cycle.
+fn cycle(waits_for: &[Vec<usize>], left: &[usize], start: usize) -> Vec<usize> {
+    let mut walk = vec![start];
+    loop {
+        let last = walk[walk.len() - 1];
+        let next = *waits_for[last].iter().find(|step| left[**step] > 0).expect("what is left waits for what is left");
+        if let Some(first) = walk.iter().position(|step| *step == next) {
+            return walk.split_off(first);
+        }
+        walk.push(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(edges: &[&[usize]]) -> Result<Graph, Vec<usize>> {
+        let edges: Vec<Vec<usize>> = edges.iter().map(|edges| edges.to_vec()).collect();
+        Graph::new(edges.clone(), edges)
+    }
+
+    #[test]
+    fn what_is_before_is_transitive() {
+        let graph = graph(&[&[], &[0], &[1], &[]]).unwrap();
+        assert!(graph.is_before(0, 2) && graph.is_before(1, 2));
+        assert!(!graph.is_before(3, 2) && !graph.is_before(2, 0) && !graph.is_before(0, 0));
+    }
+
+    #[test]
+    fn a_cycle_is_named_whole() {
+        assert_eq!(graph(&[&[], &[0, 3], &[1], &[2]]).unwrap_err(), [1, 3, 2]);
+        assert_eq!(graph(&[&[0]]).unwrap_err(), [0]);
+    }
+}

@@ -1,0 +1,34 @@
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Node, graph::Graph};
+use crate::StepId;
+
+/// Steps that stand together: in order, as a graph, or as the places of a route.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) graph: Option<Graph>,
+    numbers: HashMap<StepId, usize>,
+}
+
+impl List {
+    pub(crate) fn new(nodes: Vec<Arc<Node>>, graph: Option<Graph>) -> Self {
+        let numbers = nodes.iter().enumerate().map(|(number, node)| (node.id.clone(), number)).collect();
+        Self { nodes, graph, numbers }
+    }
+
+    /// The number of the step `id`.
+    pub(crate) fn number(&self, id: &str) -> Option<usize> {
+        self.numbers.get(id).copied()
+    }
+
+    /// Each step's number and id, in definition order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.nodes.iter().map(|node| node.id.as_str()).enumerate()
+    }
+
+    /// Whether step `by` of a graph waits for step `number`, directly or not.
+    pub(crate) fn sees(&self, by: usize, number: usize) -> bool {
+        self.graph.as_ref().is_none_or(|graph| graph.is_before(number, by))
+    }
+}

@@ -1,0 +1,88 @@
+//! A definition made ready to run: [`Plan`].
+//!
+//! Texts are parsed once, activities found, dependencies ordered, and each step has just the interceptors that concern
+//! it. A plan is made by [`crate::Engine::prepare`] and can be run any number of times.
+
+mod build;
+mod code;
+mod composites;
+pub(crate) mod graph;
+mod leaves;
+mod list;
+mod names;
+mod node;
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use indexmap::IndexMap;
+
+pub(crate) use build::Builder;
+pub(crate) use list::List;
+pub(crate) use node::{
+    ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, ParallelPlan, Recovery, RoutePlan, ValidatePlan,
+};
+
+use crate::{
+    Problem, Severity,
+    expr::{Expr, Template},
+    model::Definition,
+};
+
+/// A definition made ready to run by one engine.
+pub struct Plan {
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) root: Arc<Node>,
+    pub(crate) finally: Option<Arc<Node>>,
+    pub(crate) trigger: Option<Expr>,
+    pub(crate) variables: IndexMap<String, Template>,
+    pub(crate) environments: HashMap<String, IndexMap<String, Template>>,
+    pub(crate) conditions: HashMap<String, Expr>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+impl Plan {
+    /// What it runs.
+    #[must_use]
+    pub fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    /// What is odd about the definition without keeping it from running.
+    #[must_use]
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    pub(crate) fn condition(&self, name: &str) -> Option<&Expr> {
+        self.conditions.get(name)
+    }
+
+    pub(crate) fn has_condition(&self, name: &str) -> bool {
+        self.conditions.contains_key(name)
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "plan of {} {}", self.definition.name, self.definition.version)
+    }
+}
+
+/// Why a definition cannot run: all its problems, with warnings among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid(pub Vec<Problem>);
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = self.0.iter().filter(|problem| problem.severity == Severity::Error);
+        for (number, problem) in errors.enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}

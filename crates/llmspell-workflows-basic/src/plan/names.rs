@@ -1,0 +1,291 @@
+use std::collections::BTreeSet;
+
+use super::Builder;
+use crate::{
+    Place, Problem,
+    expr::{Expr, Key, Reference, Template},
+    model::{Step, Steps},
+    nearest,
+};
+
+/// What names mean at the place that is being built.
+#[derive(Default)]
+pub(super) struct Names {
+    lists: Vec<ListNames>,
+    loops: usize,
+    bindings: Vec<&'static str>,
+    /// Whether the step being built asks when it began.
+    pub(super) reads_start: bool,
+}
+
+struct ListNames {
+    ids: Vec<String>,
+    /// The number of the step that is being built.
+    current: usize,
+    uses: Vec<Use>,
+}
+
+/// That a step, or one inside it, reads the output of a sibling.
+pub(super) struct Use {
+    pub(super) by: usize,
+    pub(super) of: usize,
+    pub(super) place: Place,
+}
+
+/// The names that mean something of the engine's own, whatever the input holds.
+const ROOTS: [&str; 14] = [
+    "input",
+    "task",
+    "variables",
+    "steps",
+    "step",
+    "state",
+    "context",
+    "loop",
+    "workflow",
+    "run",
+    "conditions",
+    "env",
+    "secrets",
+    "event",
+];
+
+impl Builder<'_> {
+    pub(super) fn enter_list(&mut self, steps: &Steps) {
+        let ids = steps.iter().map(|step| step.id.clone()).collect();
+        self.names.lists.push(ListNames { ids, current: 0, uses: Vec::new() });
+    }
+
+    pub(super) fn at_step(&mut self, number: usize) {
+        if let Some(list) = self.names.lists.last_mut() {
+            list.current = number;
+        }
+    }
+
+    pub(super) fn leave_list(&mut self) -> Vec<Use> {
+        self.names.lists.pop().map(|list| list.uses).unwrap_or_default()
+    }
+
+    pub(super) fn in_loop<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+        self.names.loops += 1;
+        let built = build(self);
+        self.names.loops -= 1;
+        built
+    }
+
+    pub(super) fn with_binding<T>(&mut self, name: &'static str, build: impl FnOnce(&mut Self) -> T) -> T {
+        self.names.bindings.push(name);
+        let built = build(self);
+        self.names.bindings.pop();
+        built
+    }
+
+    /// Parses an expression and checks its references; a wrong one is null, with a problem.
+    pub(super) fn expression(&mut self, source: &str, place: &Place) -> Expr {
+        match Expr::parse(source) {
+            Ok(expression) => {
+                for reference in expression.references() {
+                    self.reference(reference, &place.clone().with_span(reference.span.clone()));
+                }
+                expression
+            }
+            Err(error) => {
+                let problem = Problem::error("expression_syntax", place.clone().with_span(error.span), error.message);
+                self.problems.push(match error.help {
+                    Some(help) => problem.with_help(help),
+                    None => problem,
+                });
+                null()
+            }
+        }
+    }
+
+    /// Parses a value with references and checks them; a wrong one is null, with problems.
+    pub(super) fn template(&mut self, value: &serde_json::Value, path: &str, field: &str) -> Template {
+        match Template::parse(value) {
+            Ok(template) => {
+                for found in template.references() {
+                    let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
+                    self.reference(found.reference, &Place::new(path, join(field, found.pointer)).with_span(span));
+                }
+                template
+            }
+            Err(errors) => {
+                for error in errors.0 {
+                    let place = Place::new(path, join(field, &error.pointer)).with_span(error.span());
+                    let problem = Problem::error("expression_syntax", place, error.error.message);
+                    self.problems.push(match error.error.help {
+                        Some(help) => problem.with_help(help),
+                        None => problem,
+                    });
+                }
+                Template::parse(&serde_json::Value::Null).expect("null holds no expression")
+            }
+        }
+    }
+
+    fn reference(&mut self, reference: &Reference, place: &Place) {
+        let key = reference.keys.first().and_then(|key| match key {
+            Key::Name(name) => Some(name.as_str()),
+            Key::Index(_) => None,
+        });
+        match (reference.name.as_str(), key) {
+            ("steps", Some(id)) => self.step_reference(id, reference, place, true),
+            ("step", Some("started_at")) => self.names.reads_start = true,
+            ("step", Some(id)) => self.step_reference(id, reference, place, true),
+            ("variables", Some(name)) if !self.definition.variables.contains_key(name) => {
+                let known: Vec<_> = self.definition.variables.keys().cloned().collect();
+                self.unknown(reference, place, &format!("no variable is called `{name}`"), name, &known);
+            }
+            ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
+            ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
+                let known: Vec<_> = self.definition.conditions.keys().cloned().collect();
+                self.unknown(reference, place, &format!("no condition is called `{name}`"), name, &known);
+            }
+            ("env", Some(name)) if !self.definition.env.iter().any(|known| known == name) => {
+                let known = self.definition.env.clone();
+                let message = format!("the environment variable `{name}` is not listed under `env`");
+                self.unknown(reference, place, &message, name, &known);
+            }
+            ("secrets", Some(name)) if !self.definition.secrets.iter().any(|known| known == name) => {
+                let known = self.definition.secrets.clone();
+                let message = format!("the secret `{name}` is not listed under `secrets`");
+                self.unknown(reference, place, &message, name, &known);
+            }
+            ("loop", _) if self.names.loops == 0 => {
+                self.problems.push(
+                    Problem::error("unknown_reference", place.clone(), "`loop` means something only inside a loop")
+                        .with_help("use it in the steps of a `loop`"),
+                );
+            }
+            ("state", Some(name)) => self.state_reference(name, place),
+            ("context", Some("state")) => {
+                if let Some(Key::Name(name)) = reference.keys.get(1) {
+                    self.state_reference(name, place);
+                }
+            }
+            (name, _) if ROOTS.contains(&name) => {}
+            (name, _) => self.bare(name, reference, place),
+        }
+    }
+
+    fn undeclared(&self, name: &str) -> bool {
+        !self.definition.inputs.is_empty() && !self.definition.inputs.contains_key(name)
+    }
+
+    fn undeclared_input(&mut self, name: &str, reference: &Reference, place: &Place) {
+        let known: Vec<_> = self.definition.inputs.keys().cloned().collect();
+        self.unknown(reference, place, &format!("no input is called `{name}`"), name, &known);
+    }
+
+    fn bare(&mut self, name: &str, reference: &Reference, place: &Place) {
+        let definition = self.definition.clone();
+        let known = self.names.bindings.contains(&name)
+            || definition.inputs.contains_key(name)
+            || definition.variables.contains_key(name)
+            || definition.conditions.contains_key(name);
+        if known {
+            return;
+        }
+        if self.names.lists.iter().any(|list| list.ids.iter().any(|id| id == name)) {
+            return self.step_reference(name, reference, place, false);
+        }
+        if reference.optional || self.sets_state(name) {
+            return;
+        }
+        let mut names: Vec<String> = definition.inputs.keys().chain(definition.variables.keys()).cloned().collect();
+        names.extend(self.names.lists.iter().flat_map(|list| list.ids.clone()));
+        names.extend(self.names.bindings.iter().map(|name| (*name).to_owned()));
+        if !definition.inputs.is_empty() {
+            self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
+        } else if let Some(near) = nearest(name, names.iter().map(String::as_str).chain(ROOTS)) {
+            // Without declared inputs any name may be a field of the input, so a near miss is only odd.
+            let message = format!("`{name}` is taken as a field of the input");
+            let problem = Problem::warning("unknown_reference", place.clone(), message);
+            self.problems.push(problem.with_help(format!("did you mean `{near}`?")));
+        }
+    }
+
+    fn step_reference(&mut self, id: &str, reference: &Reference, place: &Place, explicit: bool) {
+        let found = self.names.lists.iter_mut().rev().find_map(|list| {
+            let of = list.ids.iter().position(|known| known == id)?;
+            Some((list, of))
+        });
+        if let Some((list, of)) = found {
+            list.uses.push(Use { by: list.current, of, place: place.clone() });
+            return;
+        }
+        if explicit {
+            let known: Vec<_> = self.names.lists.iter().flat_map(|list| list.ids.clone()).collect();
+            let elsewhere = self.all_ids.contains(id);
+            let message = if elsewhere {
+                format!(
+                    "the step `{id}` cannot be seen from here: only earlier steps of this list and of those around it can"
+                )
+            } else {
+                format!("no step is called `{id}`")
+            };
+            self.unknown(reference, place, &message, id, &known);
+        }
+    }
+
+    fn state_reference(&mut self, name: &str, place: &Place) {
+        if name != "$input" && !self.sets_state(name) && !self.sets_any_state {
+            let known: Vec<&str> = self.state_keys.iter().map(String::as_str).collect();
+            let problem =
+                Problem::warning("unset_state", place.clone(), format!("no step sets the state key `{name}`"));
+            let help = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => {
+                    "a `set` step sets one, and so does a persona step X: `X_result`, `X_status`".into()
+                }
+                None => format!("set are: {}", known.join(", ")),
+            };
+            self.problems.push(problem.with_help(help));
+        }
+    }
+
+    fn sets_state(&self, name: &str) -> bool {
+        self.state_keys.contains(name)
+    }
+
+    fn unknown(&mut self, reference: &Reference, place: &Place, message: &str, name: &str, known: &[String]) {
+        let help = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "there is none to refer to here".to_owned(),
+            None => format!("known are: {}", known.join(", ")),
+        };
+        let severity = if reference.optional { Problem::warning } else { Problem::error };
+        self.problems.push(severity("unknown_reference", place.clone(), message.to_owned()).with_help(help));
+    }
+}
+
+/// The ids, state keys and whether any step may set a key that cannot be known, of `steps` and all inside.
+pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bool) {
+    use crate::model::StepKind;
+    let (mut ids, mut keys, mut any) = (BTreeSet::new(), BTreeSet::new(), false);
+    let mut left: Vec<&Step> = steps.to_vec();
+    while let Some(step) = left.pop() {
+        ids.insert(step.id.clone());
+        match &step.kind {
+            StepKind::Set(values) => keys.extend(values.keys().cloned()),
+            StepKind::Activity(call) if call.activity.kind == "persona-request" => {
+                keys.extend([format!("{}_result", step.id), format!("{}_status", step.id)]);
+            }
+            // A tool has no way to the state; what else is registered may have.
+            StepKind::Activity(call) if call.activity.kind != "tool" => any = true,
+            _ => {}
+        }
+        left.extend(step.children());
+    }
+    (ids, keys, any)
+}
+
+fn null() -> Expr {
+    Expr::parse("null").expect("`null` is an expression")
+}
+
+/// A field and a JSON pointer inside it, as one path.
+pub(super) fn join(field: &str, pointer: &str) -> String {
+    if field.is_empty() { pointer.trim_start_matches('/').to_owned() } else { format!("{field}{pointer}") }
+}

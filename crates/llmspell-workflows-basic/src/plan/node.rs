@@ -1,0 +1,149 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use super::List;
+use crate::{
+    StepError, StepId,
+    activity::Activity,
+    engine::{Slice, View},
+    expr::{Expr, Template},
+    model::{ActivityName, Delay, Loop, Parallel, Step, ValidateMode},
+    workflow::BasicWorkflow,
+};
+
+/// A step made ready to run.
+pub(crate) struct Node {
+    pub(crate) id: StepId,
+    pub(crate) step: Arc<Step>,
+    pub(crate) slice: Slice,
+    pub(crate) name: Option<Template>,
+    pub(crate) condition: Option<Expr>,
+    pub(crate) timeout: Option<Length>,
+    pub(crate) total_timeout: Option<Length>,
+    pub(crate) recovery: Recovery,
+    pub(crate) body: Body,
+    /// What its output is made of instead; the root step's alone.
+    pub(crate) outputs: Option<Template>,
+    /// Whether an expression of it asks when it began.
+    pub(crate) reads_start: bool,
+    pub(crate) is_root: bool,
+}
+
+/// What a step does, ready to run.
+pub(crate) enum Body {
+    Activity(ActivityPlan),
+    List(Arc<List>),
+    Choice(ChoicePlan),
+    Route(RoutePlan),
+    Loop(LoopPlan),
+    Parallel(ParallelPlan),
+    Set(Vec<(String, Template)>),
+    Sleep(Length),
+    Validate(ValidatePlan),
+    Code(Arc<dyn BasicWorkflow>),
+}
+
+/// What a step's failure does.
+pub(crate) enum Recovery {
+    Fail,
+    Continue,
+    Steps(Arc<Node>),
+}
+
+pub(crate) struct ActivityPlan {
+    pub(crate) name: ActivityName,
+    pub(crate) activity: Option<Arc<dyn Activity>>,
+    pub(crate) params: Template,
+}
+
+/// A conditional or a switch: the first case that holds, else the default.
+pub(crate) struct ChoicePlan {
+    pub(crate) cases: Vec<(Expr, Arc<Node>)>,
+    pub(crate) default: Option<Arc<Node>>,
+}
+
+pub(crate) struct RoutePlan {
+    pub(crate) list: Arc<List>,
+    pub(crate) start: usize,
+    /// The ways on from each step: a condition, and the number of the next step or the end.
+    pub(crate) ways: Vec<Vec<(Option<Expr>, Option<usize>)>>,
+    pub(crate) transitions_max: Option<u32>,
+}
+
+pub(crate) struct LoopPlan {
+    pub(crate) over: Iterations,
+    pub(crate) body: Arc<Node>,
+    pub(crate) until: Option<Expr>,
+    pub(crate) settings: Loop,
+}
+
+pub(crate) enum Iterations {
+    Items(Template),
+    Range { start: Template, end: Template, step: Template },
+    While(Expr),
+}
+
+pub(crate) struct ParallelPlan {
+    pub(crate) branches: Vec<Arc<Node>>,
+    pub(crate) required: Vec<bool>,
+    pub(crate) settings: Parallel,
+}
+
+pub(crate) struct ValidatePlan {
+    pub(crate) data: Template,
+    pub(crate) schema: Option<Value>,
+    pub(crate) validator: Option<ActivityPlan>,
+    pub(crate) assertions: Vec<Expr>,
+    pub(crate) mode: ValidateMode,
+    pub(crate) transform: Option<Template>,
+}
+
+/// A length of time that may have to be computed.
+#[derive(Debug, Clone)]
+pub(crate) enum Length {
+    Fixed(Duration),
+    Computed(Expr),
+}
+
+impl Length {
+    pub(crate) fn evaluate(&self, view: &View<'_>) -> Result<Duration, StepError> {
+        let expression = match self {
+            Self::Fixed(duration) => return Ok(*duration),
+            Self::Computed(expression) => expression,
+        };
+        let value = expression.evaluate_strict(view)?;
+        let delay = match &*value {
+            Value::Number(number) => Delay::from_seconds(number.as_f64().unwrap_or(f64::NAN)),
+            Value::String(text) => text.parse(),
+            other => other.to_string().parse(),
+        };
+        match delay {
+            Ok(Delay::Fixed(duration)) => Ok(duration),
+            _ => {
+                let message = format!(
+                    "`{}` gave {value}, which is no length of time: a number of seconds or a text such as `30s` would be",
+                    expression.source()
+                );
+                Err(StepError::validation("invalid_duration", message))
+            }
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn is_leaf(&self) -> bool {
+        matches!(self.body, Body::Activity(_) | Body::Set(_) | Body::Sleep(_) | Body::Validate(_))
+    }
+
+    /// Whether it makes a choice of its own about running at all.
+    pub(crate) fn has_entry(&self) -> bool {
+        self.condition.is_some()
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.id, self.step.kind.as_str())
+    }
+}

@@ -1,0 +1,185 @@
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A part of the state set to a value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Which part.
+    pub path: StatePath,
+    /// Its value from now on.
+    pub value: Value,
+}
+
+impl Change {
+    /// The top-level key `key` set to `value`.
+    pub fn key(key: impl Into<String>, value: Value) -> Self {
+        Self { path: StatePath(vec![Key::Name(key.into())]), value }
+    }
+}
+
+/// A step on the way to a part of the state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// A property of an object.
+    Name(String),
+    /// An item of an array, from 0.
+    Index(usize),
+}
+
+/// The address of one part of the state, such as `review.findings[0].file`; it starts with a name.
+///
+/// The JSONPath form `$.review['findings'][0]` is read too.
+///
+/// ```
+/// use llmspell_workflows_basic::state::StatePath;
+///
+/// let path: StatePath = "$.review['findings'][0].file".parse()?;
+/// assert_eq!(path.to_string(), "review.findings[0].file");
+/// # Ok::<(), llmspell_workflows_basic::state::StatePathError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StatePath(pub(crate) Vec<Key>);
+
+impl StatePath {
+    /// The keys, outermost first.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.0
+    }
+
+    /// Whether `self` is `other` or encloses it.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
+    /// The top-level key it lies under.
+    pub(crate) fn root(&self) -> &str {
+        match self.0.first() {
+            Some(Key::Name(name)) => name,
+            _ => "",
+        }
+    }
+}
+
+/// A text that is no [`StatePath`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a path of one part of the state: write `key`, `key.name[0]` or `$.key['name'][0]`")]
+pub struct StatePathError(String);
+
+impl FromStr for StatePath {
+    type Err = StatePathError;
+
+    fn from_str(text: &str) -> Result<Self, StatePathError> {
+        parse(text).map(Self).ok_or_else(|| StatePathError(text.to_owned()))
+    }
+}
+
+fn parse(text: &str) -> Option<Vec<Key>> {
+    let mut rest = match text.strip_prefix("$.") {
+        Some(rest) => rest,
+        None if text.starts_with("$[") => &text[1..],
+        None => text,
+    };
+    let mut keys = Vec::new();
+    let mut name_follows = !rest.starts_with('[');
+    while name_follows || !rest.is_empty() {
+        if name_follows {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            keys.push(Key::Name(rest[..end].to_owned()).some_if(end > 0)?);
+            rest = &rest[end..];
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let (key, after) = bracket(after)?;
+            keys.push(key);
+            rest = after;
+        }
+        name_follows = rest.starts_with('.');
+        if name_follows {
+            rest = &rest[1..];
+        } else if !rest.is_empty() && !rest.starts_with('[') {
+            return None;
+        }
+    }
+    matches!(keys.first(), Some(Key::Name(_))).then_some(keys)
+}
+
+impl Key {
+    fn some_if(self, condition: bool) -> Option<Self> {
+        condition.then_some(self)
+    }
+}
+
+fn bracket(text: &str) -> Option<(Key, &str)> {
+    for quote in ['\'', '"'] {
+        if let Some(rest) = text.strip_prefix(quote) {
+            let end = rest.find(quote)?;
+            return Some((Key::Name(rest[..end].to_owned()), rest[end + 1..].strip_prefix(']')?));
+        }
+    }
+    let end = text.find(']')?;
+    Some((Key::Index(text[..end].parse().ok()?), &text[end + 1..]))
+}
+
+impl fmt::Display for StatePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, key) in self.0.iter().enumerate() {
+            match key {
+                Key::Index(index) => write!(f, "[{index}]")?,
+                Key::Name(name) if is_plain(name) && position == 0 => write!(f, "{name}")?,
+                Key::Name(name) if is_plain(name) => write!(f, ".{name}")?,
+                Key::Name(name) if position == 0 => write!(f, "$[{}]", quoted(name))?,
+                Key::Name(name) => write!(f, "[{}]", quoted(name))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['.', '[', ']']) && !name.starts_with('$') || name == "$input"
+}
+
+fn quoted(name: &str) -> String {
+    if name.contains('\'') { format!("\"{name}\"") } else { format!("'{name}'") }
+}
+
+impl Serialize for StatePath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StatePath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_parse_back() {
+        for (text, shown) in [
+            ("a", "a"),
+            ("$.a.b[0].c", "a.b[0].c"),
+            ("a['b c']", "a.b c"),
+            ("$['a.b'][3]", "$['a.b'][3]"),
+            ("$input", "$input"),
+        ] {
+            let path: StatePath = text.parse().unwrap();
+            assert_eq!(path.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(path));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "$.", "[0]", "a..b", "a[", "a[x]", "a]b[0]c", "a[0]b", "$[0]", "a."] {
+            assert!(text.parse::<StatePath>().is_err(), "{text}");
+        }
+    }
+}

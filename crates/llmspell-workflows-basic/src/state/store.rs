@@ -1,0 +1,263 @@
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rpds::{ListSync, RedBlackTreeMapSync};
+use serde_json::{Map, Value};
+use serde_json_path::JsonPath;
+
+use super::{Change, Key, StatePath, StatePathError};
+
+/// The state of a run, or of a branch's copy of it.
+///
+/// Reading and setting cost the logarithm of the number of keys; [`Clone`] costs the same at ten keys and at ten
+/// thousand.
+///
+/// ```
+/// use llmspell_workflows_basic::WorkflowState;
+/// use serde_json::json;
+///
+/// let mut state = WorkflowState::new(json!({"query": "rust"}));
+/// let branch = state.clone();
+/// state.set("review.findings", json!([{"file": "a.rs"}]))?;
+/// assert_eq!(state.get("$.review.findings[0].file")?, &json!("a.rs"));
+/// assert_eq!(state.get("$input.query")?, &json!("rust"));
+/// assert!(branch.get("review").is_err());
+/// # Ok::<(), llmspell_workflows_basic::state::StateError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct WorkflowState {
+    data: RedBlackTreeMapSync<Arc<str>, Arc<Value>>,
+    history: ListSync<StateChange>,
+}
+
+/// An entry of a state's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StateChange {
+    /// When it was set.
+    pub timestamp: Timestamp,
+    /// Which part.
+    pub path: StatePath,
+    /// What was there before.
+    pub old_value: Option<Value>,
+    /// What is there since.
+    pub new_value: Value,
+}
+
+/// Why a part of the state cannot be read or set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Nothing is there.
+    #[error("the state has nothing at `{0}`")]
+    NotFound(String),
+    /// Not a path of one part.
+    #[error(transparent)]
+    Path(#[from] StatePathError),
+    /// Not a JSONPath query.
+    #[error("`{query}` is not a JSONPath query: {message}")]
+    Query {
+        /// The text.
+        query: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Something else than an object or an array lies on the way.
+    #[error("cannot set `{path}`: {on_the_way}")]
+    Blocked {
+        /// Where the value was to go.
+        path: String,
+        /// What lies on the way.
+        on_the_way: String,
+    },
+}
+
+impl WorkflowState {
+    /// A state that holds the run's input as `$input`.
+    #[must_use]
+    pub fn new(initial_data: Value) -> Self {
+        let mut data = RedBlackTreeMapSync::new_sync();
+        data.insert_mut("$input".into(), Arc::new(initial_data));
+        Self { data, history: ListSync::new_sync() }
+    }
+
+    /// The part at `path`, for example `review.findings[0]` or `$.review.findings[0]`.
+    ///
+    /// # Errors
+    /// The text is no path, or nothing is there.
+    pub fn get(&self, path: &str) -> Result<&Value, StateError> {
+        let parsed: StatePath = path.parse()?;
+        self.at(&parsed).ok_or_else(|| StateError::NotFound(path.to_owned()))
+    }
+
+    /// The part at `path`, if there is one.
+    #[must_use]
+    pub fn at(&self, path: &StatePath) -> Option<&Value> {
+        let (first, rest) = path.0.split_first()?;
+        let Key::Name(name) = first else { return None };
+        rest.iter().try_fold(&**self.data.get(name.as_str())?, |value, key| match key {
+            Key::Name(name) => value.get(name),
+            Key::Index(index) => value.get(index),
+        })
+    }
+
+    /// The top-level key `key`, if there is one.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Option<&Value> {
+        self.data.get(key).map(|value| &**value)
+    }
+
+    /// Everything that the JSONPath (RFC 9535) `query` selects, for example `$.findings[?@.severity == 'high'].file`.
+    ///
+    /// # Errors
+    /// The text is no JSONPath query.
+    pub fn select(&self, query: &str) -> Result<Vec<Value>, StateError> {
+        let parsed = JsonPath::parse(query)
+            .map_err(|error| StateError::Query { query: query.to_owned(), message: error.message().to_owned() })?;
+        Ok(parsed.query(&self.to_value()).all().into_iter().cloned().collect())
+    }
+
+    /// Sets the part at `path`; objects on the way are made, and an array grows by one where its length is the index.
+    ///
+    /// # Errors
+    /// The text is no path, or something else than an object or an array lies on the way.
+    pub fn set(&mut self, path: &str, value: Value) -> Result<(), StateError> {
+        self.apply(Change { path: path.parse()?, value }, Timestamp::now())
+    }
+
+    /// Applies `change` and notes it in the history.
+    ///
+    /// # Errors
+    /// Something else than an object or an array lies on the way.
+    pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), StateError> {
+        let Change { path, value } = change;
+        let old_value = self.at(&path).cloned();
+        let root: Arc<str> = path.root().into();
+        let mut top = self.data.get(&root).cloned().unwrap_or_default();
+        let blocked = |on_the_way| StateError::Blocked { path: path.to_string(), on_the_way };
+        *place(Arc::make_mut(&mut top), &path.0[1..]).map_err(blocked)? = value.clone();
+        self.data.insert_mut(root, top);
+        self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value: value });
+        Ok(())
+    }
+
+    /// Takes over every key of `other` but its `$input`.
+    pub fn merge(&mut self, other: &Self) {
+        let now = Timestamp::now();
+        for (key, value) in other.data.iter().filter(|(key, _)| &***key != "$input") {
+            let path = StatePath(vec![Key::Name(key.to_string())]);
+            let old_value = self.key(key).cloned();
+            if old_value.as_ref() != Some(&**value) {
+                let new_value = (**value).clone();
+                self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
+                self.data.insert_mut(key.clone(), value.clone());
+            }
+        }
+    }
+
+    /// All changes, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<StateChange> {
+        let mut changes: Vec<_> = self.history.iter().cloned().collect();
+        changes.reverse();
+        changes
+    }
+
+    /// The whole state as one object, without `$input`.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let entries = self.data.iter().filter(|(key, _)| &***key != "$input");
+        Value::Object(entries.map(|(key, value)| (key.to_string(), (**value).clone())).collect())
+    }
+
+    /// The names of all top-level keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.data.keys().map(|key| &**key)
+    }
+}
+
+/// The place that `keys` lead to inside `value`, made where it is missing.
+fn place<'v>(mut value: &'v mut Value, keys: &[Key]) -> Result<&'v mut Value, String> {
+    for key in keys {
+        if value.is_null() {
+            *value = match key {
+                Key::Name(_) => Value::Object(Map::new()),
+                Key::Index(_) => Value::Array(Vec::new()),
+            };
+        }
+        value = inside(value, key)?;
+    }
+    Ok(value)
+}
+
+fn inside<'v>(value: &'v mut Value, key: &Key) -> Result<&'v mut Value, String> {
+    match (key, value) {
+        (Key::Name(name), Value::Object(map)) => Ok(map.entry(name.clone()).or_insert(Value::Null)),
+        (Key::Index(index), Value::Array(items)) => item(items, *index),
+        (Key::Name(name), _) => Err(format!("`{name}` would lie in something that is no object")),
+        (Key::Index(index), _) => Err(format!("[{index}] would lie in something that is no array")),
+    }
+}
+
+fn item(items: &mut Vec<Value>, index: usize) -> Result<&mut Value, String> {
+    if index == items.len() {
+        items.push(Value::Null);
+    }
+    let count = items.len();
+    items.get_mut(index).ok_or_else(|| format!("the array has {count} items, so [{index}] is beyond its end"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sets_and_reads_along_paths() {
+        let mut state = WorkflowState::default();
+        state.set("a.b[0].c", json!(1)).unwrap();
+        state.set("a.b[1]", json!("x")).unwrap();
+        assert_eq!(state.to_value(), json!({"a": {"b": [{"c": 1}, "x"]}}));
+        assert_eq!(state.get("$.a.b[1]").unwrap(), "x");
+        assert_eq!(state.get("a.z"), Err(StateError::NotFound("a.z".into())));
+    }
+
+    #[test]
+    fn what_lies_on_the_way_is_named() {
+        let mut state = WorkflowState::default();
+        state.set("a", json!("text")).unwrap();
+        let error = state.set("a.b", json!(1)).unwrap_err().to_string();
+        assert_eq!(error, "cannot set `a.b`: `b` would lie in something that is no object");
+        state.set("list", json!([1])).unwrap();
+        let error = state.set("list[2]", json!(1)).unwrap_err().to_string();
+        assert_eq!(error, "cannot set `list[2]`: the array has 1 items, so [2] is beyond its end");
+    }
+
+    #[test]
+    fn a_copy_is_isolated_and_keeps_its_own_history() {
+        let mut one = WorkflowState::new(json!(7));
+        one.set("k", json!(1)).unwrap();
+        let mut two = one.clone();
+        two.set("k", json!(2)).unwrap();
+        assert_eq!((one.get("k"), two.get("k")), (Ok(&json!(1)), Ok(&json!(2))));
+        assert_eq!((one.history().len(), two.history().len()), (1, 2));
+        assert_eq!(two.history()[1].old_value, Some(json!(1)));
+    }
+
+    #[test]
+    fn queries_select_by_json_path() {
+        let mut state = WorkflowState::default();
+        state.set("files", json!([{"n": 1, "name": "a"}, {"n": 5, "name": "b"}])).unwrap();
+        assert_eq!(state.select("$.files[?@.n > 2].name").unwrap(), [json!("b")]);
+        assert!(state.select("files[").is_err());
+    }
+
+    #[test]
+    fn a_merge_takes_all_but_the_input() {
+        let mut one = WorkflowState::new(json!(1));
+        let mut two = WorkflowState::new(json!(2));
+        two.set("k", json!("v")).unwrap();
+        one.merge(&two);
+        assert_eq!((one.get("$input"), one.get("k")), (Ok(&json!(1)), Ok(&json!("v"))));
+    }
+}

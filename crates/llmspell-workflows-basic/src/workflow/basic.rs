@@ -1,0 +1,145 @@
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::{ExecutionContext, WorkflowError, WorkflowInput, WorkflowOutput};
+use crate::model::Definition;
+
+/// A workflow that can be run: built from data, or written as code.
+///
+/// Code calls [`ExecutionContext::step`] for everything with an effect. The one rule: the way through the code depends
+/// only on the results of steps and on [`ExecutionContext::now`], [`ExecutionContext::random`] and
+/// [`ExecutionContext::uuid`]. Then a run that was cut off goes on where it was, because each step answers from what
+/// is recorded under its id.
+///
+/// ```
+/// use std::sync::Arc;
+/// use async_trait::async_trait;
+/// use llmspell_workflows_basic::{BasicWorkflow, Engine, ExecutionContext, WorkflowError, WorkflowInput, WorkflowOutput,
+///     activity::function};
+/// use serde_json::json;
+///
+/// struct Halve;
+///
+/// #[async_trait]
+/// impl BasicWorkflow for Halve {
+///     fn name(&self) -> &str {
+///         "halve"
+///     }
+///
+///     async fn execute_basic(&self, input: WorkflowInput, context: &ExecutionContext)
+///         -> Result<WorkflowOutput, WorkflowError>
+///     {
+///         let mut n = input.initial_data;
+///         for round in 0..3 {
+///             n = context.step(&format!("round{round}"), n, function(|call| async move {
+///                 Ok(json!(call.input().as_i64().unwrap_or(0) / 2))
+///             })).await?;
+///         }
+///         Ok(WorkflowOutput::of(n))
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let finished = Engine::builder().build().run_code(Arc::new(Halve), WorkflowInput::new(80)).await?;
+/// assert_eq!(*finished.output, json!(10));
+/// # Ok::<(), WorkflowError>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait BasicWorkflow: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// Runs it.
+    async fn execute_basic(
+        &self,
+        input: WorkflowInput,
+        context: &ExecutionContext,
+    ) -> Result<WorkflowOutput, WorkflowError>;
+
+    /// What it says of itself.
+    fn metadata(&self) -> WorkflowMetadata {
+        WorkflowMetadata::default()
+    }
+
+    /// What is wrong with it, as far as that can be said without an engine.
+    ///
+    /// # Errors
+    /// All problems at once.
+    fn validate(&self) -> Result<(), WorkflowError> {
+        Ok(())
+    }
+
+    /// What its input must look like.
+    fn schema(&self) -> WorkflowSchema {
+        WorkflowSchema { name: self.name().to_owned(), input: json!(true) }
+    }
+}
+
+/// What a workflow says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkflowMetadata {
+    /// Its version.
+    pub version: String,
+    /// What it is for.
+    pub description: String,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Tools without which it cannot run.
+    pub required_tools: Vec<String>,
+}
+
+/// What a workflow's input must look like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkflowSchema {
+    /// The workflow's name.
+    pub name: String,
+    /// A JSON Schema (draft 7) of the input; `true` admits anything.
+    pub input: Value,
+}
+
+impl Definition {
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> WorkflowMetadata {
+        WorkflowMetadata {
+            version: self.version.clone(),
+            description: self.description.clone(),
+            author: self.author.clone(),
+            tags: self.tags.clone(),
+            required_tools: self.required_tools.clone(),
+        }
+    }
+
+    /// What its input must look like.
+    #[must_use]
+    pub fn schema(&self) -> WorkflowSchema {
+        if self.inputs.is_empty() {
+            return WorkflowSchema { name: self.name.clone(), input: json!(true) };
+        }
+        let properties = self.inputs.iter().map(|(name, spec)| {
+            let mut schema = serde_json::Map::new();
+            if let Some(kind) = spec.kind {
+                schema.insert("type".into(), kind.as_str().into());
+            }
+            if let Some(default) = &spec.default {
+                schema.insert("default".into(), default.clone());
+            }
+            if let Some(description) = &spec.description {
+                schema.insert("description".into(), description.clone().into());
+            }
+            (name.clone(), Value::Object(schema))
+        });
+        let properties: serde_json::Map<_, _> = properties.collect();
+        let required: Vec<_> = self.inputs.iter().filter(|(_, spec)| spec.required).map(|(name, _)| name).collect();
+        let input = json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        });
+        WorkflowSchema { name: self.name.clone(), input }
+    }
+}

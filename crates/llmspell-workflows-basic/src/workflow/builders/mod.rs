@@ -1,0 +1,132 @@
+//! Builders of whole workflows, in the calls that users of that family know.
+//!
+//! Each makes a [`Definition`] and the registry of its closures, named `WORKFLOW#STEP`.
+
+mod conditional;
+mod loops;
+mod parallel;
+mod sequential;
+
+use async_trait::async_trait;
+
+pub use conditional::{Branch, ConditionalStep, ConditionalWorkflow, ConditionalWorkflowBuilder};
+pub use loops::{Iterator, LoopWorkflow, LoopWorkflowBuilder};
+pub use parallel::{AggregationStrategy, ParallelErrorMode, ParallelWorkflow, ParallelWorkflowBuilder};
+pub use sequential::{ErrorStrategy, SequentialWorkflow, SequentialWorkflowBuilder};
+
+use super::{
+    BasicWorkflow, ExecutionContext, Finished, WorkflowError, WorkflowInput, WorkflowMetadata, WorkflowOutput,
+    WorkflowSchema,
+};
+use crate::{
+    Functions, Invalid, Place, Problem, StepId,
+    model::{Definition, Step},
+};
+
+/// A workflow that is a definition, with the closures that the definition names.
+pub trait Defined: Send + Sync {
+    /// The definition.
+    fn definition(&self) -> &Definition;
+
+    /// Its closures.
+    fn functions(&self) -> &Functions;
+}
+
+/// What all built workflows are.
+#[derive(Debug, Clone)]
+struct Built {
+    definition: Definition,
+    functions: Functions,
+}
+
+impl Built {
+    /// A definition whose ids are right; everything else is checked where an engine prepares it.
+    fn new(definition: Definition, functions: Functions) -> Result<Self, WorkflowError> {
+        let mut problems = Vec::new();
+        if definition.name.trim().is_empty() {
+            problems.push(Problem::error("name_missing", Place::new("", "name"), "a workflow needs a name"));
+        }
+        let root = Step::new("main", definition.body.clone());
+        check_ids(&root, "/main", &mut problems);
+        if problems.is_empty() { Ok(Self { definition, functions }) } else { Err(Invalid(problems).into()) }
+    }
+
+    async fn execute(&self, input: WorkflowInput, context: &ExecutionContext) -> Result<Finished, WorkflowError> {
+        let engine = context.engine().with_functions(self.functions.clone());
+        engine.run(self.definition.clone(), input).await
+    }
+}
+
+fn check_ids(step: &Step, path: &str, problems: &mut Vec<Problem>) {
+    for child in step.children() {
+        let path = format!("{path}/{}", child.id);
+        if let Err(error) = StepId::new(&child.id) {
+            problems.push(Problem::error("invalid_id", Place::new(&*path, "id"), error.to_string()));
+        }
+        check_ids(child, &path, problems);
+    }
+}
+
+/// Implements what all built workflows do for a type that holds a `Built` as its only field.
+macro_rules! built {
+    ($type:ty) => {
+        impl $type {
+            /// Runs it on the engine of `context`.
+            ///
+            /// # Errors
+            /// The definition or its input is wrong, or a step failed for good.
+            pub async fn execute(
+                &self,
+                input: WorkflowInput,
+                context: ExecutionContext,
+            ) -> Result<WorkflowOutput, WorkflowError> {
+                self.0.execute(input, &context).await?.into_output()
+            }
+        }
+
+        impl Defined for $type {
+            fn definition(&self) -> &Definition {
+                &self.0.definition
+            }
+
+            fn functions(&self) -> &Functions {
+                &self.0.functions
+            }
+        }
+
+        #[async_trait]
+        impl BasicWorkflow for $type {
+            fn name(&self) -> &str {
+                &self.0.definition.name
+            }
+
+            async fn execute_basic(
+                &self,
+                input: WorkflowInput,
+                context: &ExecutionContext,
+            ) -> Result<WorkflowOutput, WorkflowError> {
+                self.0.execute(input, context).await?.into_output()
+            }
+
+            fn metadata(&self) -> WorkflowMetadata {
+                self.0.definition.metadata()
+            }
+
+            fn schema(&self) -> WorkflowSchema {
+                self.0.definition.schema()
+            }
+        }
+    };
+}
+
+built!(SequentialWorkflow);
+built!(ParallelWorkflow);
+built!(ConditionalWorkflow);
+built!(LoopWorkflow);
+
+/// What a workflow becomes as a step of another: its body under `id`, with its time limit and its closures.
+fn as_step(id: &str, workflow: &dyn Defined, functions: &mut Functions) -> Step {
+    let definition = workflow.definition();
+    functions.extend(workflow.functions().clone());
+    Step { total_timeout: definition.total_timeout.clone(), ..Step::new(id, definition.body.clone()) }
+}

@@ -1,0 +1,252 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::WorkflowError;
+use crate::{
+    Engine, StepError, StepId,
+    activity::Activity,
+    engine::{Call, Decision, Outcome, Wait, execute, lock},
+    model::Step,
+    plan::Node,
+    state::{Change, WorkflowState},
+};
+
+/// What a workflow is run with: the engine and, inside a run, the run.
+#[derive(Clone)]
+pub struct ExecutionContext {
+    engine: Engine,
+    run: Option<Arc<Inside>>,
+}
+
+/// What code has done in its run so far.
+struct Inside {
+    call: Call,
+    steps: Mutex<HashMap<String, Memo>>,
+    state: Mutex<(Arc<WorkflowState>, Vec<Change>)>,
+    parked: Mutex<Option<Wait>>,
+    times: AtomicU64,
+    numbers: AtomicU64,
+}
+
+enum Memo {
+    InFlight,
+    Done { input: String, output: Value },
+}
+
+impl ExecutionContext {
+    /// A context that runs workflows on `engine`.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, run: None }
+    }
+
+    pub(crate) fn inside(call: Call) -> Self {
+        let engine = call.run.engine().clone();
+        let state = Mutex::new((call.state.clone(), Vec::new()));
+        let inside = Inside {
+            call,
+            steps: Mutex::new(HashMap::new()),
+            state,
+            parked: Mutex::new(None),
+            times: AtomicU64::new(0),
+            numbers: AtomicU64::new(0),
+        };
+        Self { engine, run: Some(Arc::new(inside)) }
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Performs `activity` as the step `id`, once: where its completion is recorded, that answers.
+    ///
+    /// # Errors
+    /// The activity's own; `journal_mismatch` where the step was performed with another input before; an id that is
+    /// none, or that another step in flight has.
+    pub async fn step(
+        &self,
+        id: &str,
+        input: impl Into<Value>,
+        activity: impl Activity + 'static,
+    ) -> Result<Value, WorkflowError> {
+        self.step_as(Step::activity(id, "code", id, Value::Null), input.into(), Arc::new(activity)).await
+    }
+
+    /// As [`Self::step`], with the settings of `step`: its retry, its timeouts.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub async fn step_as(&self, step: Step, input: Value, activity: Arc<dyn Activity>) -> Result<Value, WorkflowError> {
+        let inside = self.run()?;
+        let id = StepId::new(&step.id).map_err(|error| StepError::configuration("invalid_id", error.to_string()))?;
+        let hash = hash(&input);
+        if let Some(output) = inside.begin(id.as_str(), &hash)? {
+            return Ok(output);
+        }
+        let ended = inside.perform(id.clone(), step, input, &hash, activity).await;
+        inside.end(id.as_str(), hash, &ended);
+        ended
+    }
+
+    /// The time, recorded: the same when the run is resumed.
+    ///
+    /// # Errors
+    /// Outside of a run, or where an interceptor refuses.
+    pub async fn now(&self) -> Result<Timestamp, WorkflowError> {
+        let inside = self.run()?;
+        let index = inside.times.fetch_add(1, Ordering::Relaxed);
+        match inside.call.decide(index, Decision::Now(inside.call.run.clock().now())).await? {
+            Decision::Now(time) => Ok(time),
+            _ => unreachable!("`Call::decide` lets only the same kind through"),
+        }
+    }
+
+    /// A random number, recorded: the same when the run is resumed.
+    ///
+    /// # Errors
+    /// Outside of a run, or where an interceptor refuses.
+    pub async fn random(&self) -> Result<u64, WorkflowError> {
+        let inside = self.run()?;
+        let index = inside.numbers.fetch_add(1, Ordering::Relaxed);
+        let number = Uuid::now_v7().as_u64_pair();
+        let mut digest = Sha256::digest(format!("{}{}", number.0, number.1)).into_iter();
+        let fresh = (0..8).fold(0u64, |bits, _| (bits << 8) | u64::from(digest.next().unwrap_or_default()));
+        match inside.call.decide(index, Decision::Random(fresh)).await? {
+            Decision::Random(number) => Ok(number),
+            _ => unreachable!("`Call::decide` lets only the same kind through"),
+        }
+    }
+
+    /// A fresh UUID, recorded: the same when the run is resumed.
+    ///
+    /// # Errors
+    /// Outside of a run, or where an interceptor refuses.
+    pub async fn uuid(&self) -> Result<Uuid, WorkflowError> {
+        let (high, low) = (self.random().await?, self.random().await?);
+        Ok(uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid())
+    }
+
+    /// The state of the run as the code sees it now.
+    ///
+    /// # Errors
+    /// Outside of a run.
+    pub fn state(&self) -> Result<WorkflowState, WorkflowError> {
+        let inside = self.run()?;
+        let state = lock(&inside.state);
+        Ok((*state.0).clone())
+    }
+
+    /// What the code's steps changed in the state, and what it waits for, if it parked.
+    pub(crate) fn conclude(&self) -> (Vec<Change>, Option<Wait>) {
+        let Some(inside) = &self.run else { return (Vec::new(), None) };
+        (std::mem::take(&mut lock(&inside.state).1), lock(&inside.parked).take())
+    }
+
+    fn run(&self) -> Result<&Arc<Inside>, StepError> {
+        self.run.as_ref().ok_or_else(|| {
+            let message = "this context belongs to no run: start the workflow with `Engine::run_code`";
+            StepError::configuration("outside_of_run", message)
+        })
+    }
+}
+
+impl Inside {
+    /// Claims the step `id`; its output, if it has one already.
+    fn begin(&self, id: &str, hash: &str) -> Result<Option<Value>, StepError> {
+        let mut steps = lock(&self.steps);
+        match steps.get(id) {
+            None => {
+                steps.insert(id.to_owned(), Memo::InFlight);
+                Ok(None)
+            }
+            Some(Memo::InFlight) => {
+                let message = format!("two steps called `{id}` are in flight; each needs an id of its own");
+                Err(StepError::configuration("step_in_flight", message).at(self.call.path.child_text(id)))
+            }
+            Some(Memo::Done { input, output }) if input == hash => Ok(Some(output.clone())),
+            Some(Memo::Done { .. }) => Err(mismatch(id).at(self.call.path.child_text(id))),
+        }
+    }
+
+    fn end(&self, id: &str, input: String, ended: &Result<Value, WorkflowError>) {
+        let mut steps = lock(&self.steps);
+        match ended {
+            Ok(output) => steps.insert(id.to_owned(), Memo::Done { input, output: output.clone() }),
+            Err(_) => steps.remove(id),
+        };
+    }
+
+    async fn perform(
+        &self,
+        id: StepId,
+        step: Step,
+        input: Value,
+        hash: &str,
+        activity: Arc<dyn Activity>,
+    ) -> Result<Value, WorkflowError> {
+        let node = Arc::new(Node::code_step(&self.call.run, id.clone(), step, activity));
+        let state = lock(&self.state).0.clone();
+        let call = self.call.child(&node, None, state).with_input(input);
+        match call.decide(0, Decision::Input(hash.to_owned())).await? {
+            Decision::Input(recorded) if recorded == hash => {}
+            _ => return Err(mismatch(id.as_str()).at(&call.path).into()),
+        }
+        match execute(call).await {
+            Outcome::Completed(output) => {
+                let mut state = lock(&self.state);
+                for change in output.state_changes {
+                    let applied = Arc::make_mut(&mut state.0).apply(change.clone(), self.call.run.clock().now());
+                    applied.map_err(|error| StepError::validation("state_blocked", error.to_string()))?;
+                    state.1.push(change);
+                }
+                Ok(Arc::unwrap_or_clone(output.value))
+            }
+            Outcome::Skipped(_) => Ok(Value::Null),
+            Outcome::Failed(failure) if failure.handled => Ok(Value::Null),
+            Outcome::Failed(failure) => Err(WorkflowError::Failed(*failure.error)),
+            Outcome::Cancelled(cancelled) => {
+                Err(WorkflowError::Cancelled(format!("{}{}", cancelled.reason.as_str(), cancelled.left_behind())))
+            }
+            Outcome::Parked(wait) => {
+                let mut parked = lock(&self.parked);
+                *parked = Some(parked.take().map_or(wait.clone(), |other| other.and(wait.clone())));
+                Err(WorkflowError::Parked(wait))
+            }
+        }
+    }
+}
+
+fn mismatch(id: &str) -> StepError {
+    let message = format!(
+        "the step `{id}` was performed with another input before: the way through the code must depend on nothing but \
+         the results of steps and the context's `now`, `random` and `uuid`"
+    );
+    StepError::configuration("journal_mismatch", message)
+}
+
+/// A fingerprint of an input.
+fn hash(input: &Value) -> String {
+    Sha256::digest(input.to_string()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl fmt::Debug for ExecutionContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.run {
+            Some(inside) => write!(f, "ExecutionContext in {:?}", inside.call),
+            None => f.write_str("ExecutionContext"),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+use crate::{StepError, engine::Wait, plan::Invalid};
+
+/// Why a workflow gave no result.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkflowError {
+    /// Its definition is wrong.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// A step of it failed for good, or it could not be started.
+    #[error(transparent)]
+    Failed(#[from] StepError),
+    /// It was stopped.
+    #[error("the run was stopped: {0}")]
+    Cancelled(String),
+    /// It waits for a time or a message, and must be driven by something that can wake it.
+    #[error("the run waits, and nothing here can wake it")]
+    Parked(Wait),
+}
+
+impl WorkflowError {
+    /// The error of the step, if a step failed.
+    #[must_use]
+    pub fn step_error(&self) -> Option<&StepError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}

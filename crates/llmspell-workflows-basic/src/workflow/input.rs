@@ -1,0 +1,81 @@
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{StepError, model::InputSpec, nearest};
+
+/// What a run is started with.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WorkflowInput {
+    /// The input itself, mostly an object.
+    pub initial_data: Value,
+    /// Further values, looked up after the input's fields.
+    #[serde(default)]
+    pub parameters: HashMap<String, Value>,
+    /// The step of the root list with which the run begins; earlier ones are skipped.
+    #[serde(default)]
+    pub starting_step: Option<String>,
+}
+
+impl WorkflowInput {
+    /// The input `data`.
+    #[must_use]
+    pub fn new(data: impl Into<Value>) -> Self {
+        Self { initial_data: data.into(), parameters: HashMap::new(), starting_step: None }
+    }
+
+    /// Adds a parameter.
+    #[must_use]
+    pub fn with_parameter(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.parameters.insert(name.into(), value.into());
+        self
+    }
+
+    /// Begins at the step `id`.
+    #[must_use]
+    pub fn starting_at(mut self, id: impl Into<String>) -> Self {
+        self.starting_step = Some(id.into());
+        self
+    }
+
+    /// This input with the defaults of `specs`, which it must fit where there are any.
+    pub(crate) fn declared(mut self, specs: &IndexMap<String, InputSpec>) -> Result<Self, StepError> {
+        if specs.is_empty() {
+            return Ok(self);
+        }
+        if self.initial_data.is_null() {
+            self.initial_data = Value::Object(Map::new());
+        }
+        let Value::Object(fields) = &mut self.initial_data else {
+            let message = format!("the input must be an object with the fields {}", listed(specs));
+            return Err(StepError::validation("invalid_input", message));
+        };
+        let mut problems: Vec<String> = Vec::new();
+        for name in fields.keys().filter(|name| !specs.contains_key(*name)) {
+            let near = nearest(name, specs.keys().map(String::as_str));
+            let near = near
+                .map_or_else(|| format!("declared are {}", listed(specs)), |near| format!("did you mean `{near}`?"));
+            problems.push(format!("no input is called `{name}` ({near})"));
+        }
+        for (name, spec) in specs {
+            match (fields.get(name), &spec.default) {
+                (None, Some(default)) => {
+                    fields.insert(name.clone(), default.clone());
+                }
+                (None, None) if spec.required => problems.push(format!("the input `{name}` is required")),
+                (Some(value), _) if spec.kind.is_some_and(|kind| !kind.admits(value)) => {
+                    let kind = spec.kind.map(crate::model::InputType::as_str).unwrap_or_default();
+                    problems.push(format!("the input `{name}` must be of type {kind}, not {value}"));
+                }
+                _ => {}
+            }
+        }
+        if problems.is_empty() { Ok(self) } else { Err(StepError::validation("invalid_input", problems.join("; "))) }
+    }
+}
+
+fn listed(specs: &IndexMap<String, InputSpec>) -> String {
+    specs.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,27 @@
+//! Workflows as callers see them: input, output, and code that is a workflow.
+//!
+//! [`SequentialWorkflow`], [`ParallelWorkflow`], [`ConditionalWorkflow`] and [`LoopWorkflow`] build a
+//! [`Definition`](crate::model::Definition) and run it. Whoever implements [`BasicWorkflow`] on a type of their own
+//! writes async Rust and calls [`ExecutionContext::step`].
+
+mod basic;
+mod builders;
+mod code;
+mod context;
+mod error;
+mod input;
+mod output;
+mod registry;
+
+pub use basic::{BasicWorkflow, WorkflowMetadata, WorkflowSchema};
+pub use builders::{
+    AggregationStrategy, Branch, ConditionalStep, ConditionalWorkflow, ConditionalWorkflowBuilder, Defined,
+    ErrorStrategy, Iterator, LoopWorkflow, LoopWorkflowBuilder, ParallelErrorMode, ParallelWorkflow,
+    ParallelWorkflowBuilder, SequentialWorkflow, SequentialWorkflowBuilder,
+};
+pub(crate) use code::code;
+pub use context::ExecutionContext;
+pub use error::WorkflowError;
+pub use input::WorkflowInput;
+pub use output::{Finished, RunStatus, WorkflowMetrics, WorkflowOutput};
+pub use registry::WorkflowRegistry;

@@ -1,0 +1,200 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::WorkflowError;
+use crate::{
+    StepError, clock,
+    engine::{Outcome, Run, StepRecord, StepStatus, Warning},
+    state::Change,
+};
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunStatus {
+    /// Not begun.
+    Pending,
+    /// At work.
+    Running,
+    /// All of its live branches wait.
+    Waiting,
+    /// Did what it should.
+    Completed,
+    /// A step failed for good.
+    Failed,
+    /// Was stopped.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The status as programs read it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A run that has ended, in whatever way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The run's id.
+    pub run_id: Uuid,
+    /// How it ended.
+    pub status: RunStatus,
+    /// What it gave; null unless it completed.
+    pub output: Arc<Value>,
+    /// Why it did not complete.
+    pub error: Option<StepError>,
+    /// What it changed in its state, in order.
+    pub state_changes: Vec<Change>,
+    /// All executed steps in the order in which they began.
+    pub steps: Vec<StepRecord>,
+    /// What was odd on the way.
+    pub warnings: Vec<Warning>,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+impl Finished {
+    pub(crate) fn new(run: &Run, outcome: Outcome) -> Self {
+        let (status, output, error, state_changes) = match outcome {
+            Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
+            Outcome::Skipped(_) => (RunStatus::Completed, Arc::default(), None, Vec::new()),
+            Outcome::Failed(failure) => (RunStatus::Failed, Arc::default(), Some(*failure.error), Vec::new()),
+            Outcome::Cancelled(cancelled) => {
+                let message = format!("{}{}", cancelled.reason.as_str(), cancelled.left_behind());
+                let error = StepError::new(crate::ErrorClass::Cancelled, "cancelled", message);
+                (RunStatus::Cancelled, Arc::default(), Some(error), Vec::new())
+            }
+            Outcome::Parked(_) => (RunStatus::Waiting, Arc::default(), None, Vec::new()),
+        };
+        Self {
+            run_id: run.id(),
+            status,
+            output,
+            error,
+            state_changes,
+            steps: run.steps(),
+            warnings: run.warnings(),
+            started_at: run.started_at(),
+            ended_at: run.clock().now(),
+        }
+    }
+
+    /// The record of the step at `path`, or of the last one executed whose id is `path`.
+    #[must_use]
+    pub fn step(&self, path: &str) -> Option<&StepRecord> {
+        let by_id = |record: &&StepRecord| record.path.id().is_some_and(|id| id.as_str() == path);
+        self.steps.iter().find(|record| record.path.to_string() == path).or_else(|| self.steps.iter().rev().find(by_id))
+    }
+
+    /// Its output in the shape of seed documents.
+    ///
+    /// # Errors
+    /// It did not complete.
+    pub fn into_output(self) -> Result<WorkflowOutput, WorkflowError> {
+        match (self.status, self.error.clone()) {
+            (RunStatus::Completed, _) => Ok(WorkflowOutput::new(&self)),
+            (RunStatus::Cancelled, error) => {
+                Err(WorkflowError::Cancelled(error.map(|error| error.message).unwrap_or_default()))
+            }
+            (_, Some(error)) => Err(WorkflowError::Failed(error)),
+            (_, None) => Err(WorkflowError::Parked(crate::engine::Wait::default())),
+        }
+    }
+}
+
+/// What a completed workflow gives.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WorkflowOutput {
+    /// The result of the whole.
+    pub final_result: Value,
+    /// The record of every executed step, by path; [`Self::step`] finds one by id.
+    pub step_results: BTreeMap<String, StepRecord>,
+    /// The steps that ran, in the order in which they began: ids where unique, else paths.
+    pub execution_path: Vec<String>,
+    /// How long things took.
+    pub metrics: WorkflowMetrics,
+}
+
+/// How long a run and its steps took.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WorkflowMetrics {
+    /// From the first start to the end.
+    pub total_duration: Duration,
+    /// Of each step, by path.
+    pub step_durations: BTreeMap<String, Duration>,
+    /// How many steps were executed, skipped ones not counted.
+    pub steps_executed: usize,
+    /// How many attempts were made beyond each step's first.
+    pub retries: u64,
+}
+
+impl WorkflowOutput {
+    /// An output of code that records no steps of its own.
+    #[must_use]
+    pub fn of(final_result: Value) -> Self {
+        Self { final_result, ..Self::default() }
+    }
+
+    fn new(finished: &Finished) -> Self {
+        let steps = finished.steps.iter();
+        let ran = || finished.steps.iter().filter(|record| record.status != StepStatus::Skipped);
+        let durations = ran()
+            .filter_map(|record| Some((record.path.to_string(), clock::until(record.started_at, record.ended_at?))));
+        Self {
+            final_result: (*finished.output).clone(),
+            execution_path: execution_path(&finished.steps),
+            metrics: WorkflowMetrics {
+                total_duration: clock::until(finished.started_at, finished.ended_at),
+                step_durations: durations.collect(),
+                steps_executed: ran().count(),
+                retries: ran().map(|record| u64::from(record.attempts.saturating_sub(1))).sum(),
+            },
+            step_results: steps.map(|record| (record.path.to_string(), record.clone())).collect(),
+        }
+    }
+
+    /// The record of the step `id`, or at the path `id`; of several the one whose path sorts last.
+    #[must_use]
+    pub fn step(&self, id: &str) -> Option<&StepRecord> {
+        let by_id = |record: &&StepRecord| record.path.id().is_some_and(|known| known.as_str() == id);
+        self.step_results.get(id).or_else(|| self.step_results.values().rev().find(by_id))
+    }
+}
+
+/// The steps that ran below the root, in the order in which they began: ids where unique, else paths.
+pub(crate) fn execution_path(steps: &[StepRecord]) -> Vec<String> {
+    let ran: Vec<_> = steps
+        .iter()
+        .filter(|record| record.status != StepStatus::Skipped && record.path.segments().len() > 1)
+        .collect();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for id in ran.iter().filter_map(|record| record.path.id()) {
+        *counts.entry(id.as_str()).or_default() += 1;
+    }
+    ran.iter()
+        .map(|record| match record.path.id() {
+            Some(id) if counts[id.as_str()] == 1 => id.to_string(),
+            _ => record.path.to_string(),
+        })
+        .collect()
+}

@@ -1,0 +1,165 @@
+//! Whatever comes, an expression costs no more than its limits.
+
+use llmspell_workflows_basic::expr::limits::{
+    NESTING_MAX, OPERATIONS_MAX, PRODUCED_BYTES_MAX, SOURCE_BYTES_MAX, VALUE_DEPTH_MAX,
+};
+use llmspell_workflows_basic::expr::{Expr, Template};
+use serde_json::{Value, json};
+
+use super::lenient;
+
+/// A worker thread of a runtime has 2 MiB; three quarters must do, also without optimization.
+fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(1536 * 1024);
+    let thread = thread.spawn(test).expect("a thread can be started");
+    thread.join().expect("the test passes");
+}
+
+fn message(source: &str) -> String {
+    match Expr::parse(source) {
+        Err(error) => error.to_string(),
+        Ok(expression) => match expression.evaluate(&super::scope()) {
+            Err(error) => error.message(),
+            Ok(value) => panic!("it has a value of {} bytes", value.to_string().len()),
+        },
+    }
+}
+
+#[test]
+fn nesting_is_bounded() {
+    on_a_small_stack(|| {
+        let too_deep = format!("the expression is nested more than {NESTING_MAX} levels deep");
+        for (open, close) in [
+            ("(", ")"),
+            ("[", "]"),
+            ("{a: ", "}"),
+            ("!", ""),
+            ("- ", ""),
+            ("not ", ""),
+            ("a[", "]"),
+            ("len(", ")"),
+            ("a ? ", " : a"),
+            ("a ? a : ", ""),
+            ("a.get(", ")"),
+            ("a | default(", ")"),
+        ] {
+            let nested = |depth| format!("{}'a'{}", open.repeat(depth), close.repeat(depth));
+            let deepest = Expr::parse(&nested(NESTING_MAX)).expect(open);
+            drop(deepest.evaluate(&super::scope()));
+            let error = Expr::parse(&nested(NESTING_MAX + 1)).expect_err(open);
+            assert_eq!(error.message, too_deep, "{open}");
+            let count = SOURCE_BYTES_MAX / open.len();
+            assert!(Expr::parse(&open.repeat(count)).is_err(), "{open}");
+        }
+    });
+}
+
+#[test]
+fn chains_of_any_length_take_no_stack() {
+    on_a_small_stack(|| {
+        let links = [
+            ("n", "+n"),
+            ("n", "*n"),
+            ("n", "||n"),
+            ("no", "||no"),
+            ("yes", "&&yes"),
+            ("nothing", "??n"),
+            ("user", ".a"),
+            ("user", "?.a"),
+            ("user", "[0]"),
+            ("text", ".trim()"),
+            ("text", "|trim"),
+            ("user", "['a']"),
+            ("'a'", "[0]"),
+            ("user", ".get('a',1)"),
+            ("user", ".has('a')"),
+            ("nothing", "|default(null)"),
+            ("user", ".trim().get('a',1)"),
+        ];
+        for (first, link) in links {
+            let count = (SOURCE_BYTES_MAX - first.len()) / link.len();
+            let source = format!("{first}{}", link.repeat(count));
+            let expression = Expr::parse(&source).expect(link);
+            drop(expression.evaluate(&super::scope()));
+        }
+    });
+}
+
+#[test]
+fn sources_are_bounded() {
+    let source = format!("'{}'", "a".repeat(SOURCE_BYTES_MAX));
+    assert_eq!(message(&source), "the expression is longer than 65536 bytes");
+    assert!(Expr::parse(&format!("'{}'", "a".repeat(SOURCE_BYTES_MAX - 2))).is_ok());
+}
+
+#[test]
+fn operations_are_bounded() {
+    let too_many = format!("the expression takes more than {OPERATIONS_MAX} operations");
+    let sum = format!("n{}", "+n".repeat(20_000));
+    assert_eq!(message(&sum), too_many);
+    assert_eq!(message("range(2000000)"), too_many);
+    assert!(lenient("len(range(300000))").is_ok());
+    let search = format!("range(100000).includes(-1){}", " || range(100000).includes(-1)".repeat(20));
+    assert!(Expr::parse(&search).is_ok());
+    assert!(lenient_fails(&search));
+}
+
+fn lenient_fails(source: &str) -> bool {
+    lenient(source).is_err_and(|error| error.code() == "expression_limit")
+}
+
+#[test]
+fn what_is_made_is_bounded() {
+    let too_large = format!("more than {PRODUCED_BYTES_MAX} bytes of text, lists and objects are made");
+    let doubled = |times: usize| {
+        (0..times)
+            .fold("'0123456789abcdef'".to_owned(), |source, _| format!("({source}).split('').join('0123456789abcdef')"))
+    };
+    let wide = format!("range(1000).join('{}').replace('a', '{0}')", "a".repeat(1000));
+    assert_eq!(message(&doubled(8)), too_large);
+    assert_eq!(message(&wide), too_large);
+    assert_eq!(message(&format!("[{}]", "range(9999),".repeat(200))), too_large);
+    let scope = json!({"big": "x".repeat(1_000_000)});
+    let copies = Expr::parse(&format!("[{}]", "big,".repeat(50))).unwrap();
+    assert_eq!(copies.evaluate(&scope).unwrap_err().message(), too_large);
+    let joined = Expr::parse(&format!("''{}", "+big".repeat(50))).unwrap();
+    assert_eq!(joined.evaluate(&scope).unwrap_err().message(), too_large);
+    let json = Expr::parse(&format!("json([{}])", "json(big),".repeat(6))).unwrap();
+    assert_eq!(json.evaluate(&scope).unwrap_err().message(), too_large);
+}
+
+#[test]
+fn rendering_is_bounded() {
+    let scope = json!({"big": "x".repeat(10_000_000)});
+    for source in [json!("-{{ big }}".repeat(7)), json!(vec!["{{ big }}"; 7])] {
+        let error = Template::parse(&source).unwrap().render(&scope).unwrap_err();
+        assert_eq!(error.message(), "more than 67108864 bytes of text, lists and objects are made");
+    }
+}
+
+#[test]
+fn deep_values_take_no_stack() {
+    on_a_small_stack(|| {
+        let deep = |depth| (0..depth).fold(json!(1), |value, _| Value::Array(vec![value]));
+        let too_deep = format!("a value is nested more than {VALUE_DEPTH_MAX} levels deep");
+        let scope = Value::from_iter([("a", deep(2_000)), ("b", deep(2_000)), ("c", deep(VALUE_DEPTH_MAX))]);
+        for source in ["a == b", "json(a)", "[a]", "hash(a)", "a in [[1]] || a == b", "[a] | unique"] {
+            let error = Expr::parse(source).unwrap().evaluate(&scope).unwrap_err();
+            assert_eq!(error.message(), too_deep, "{source}");
+        }
+        let fine = Expr::parse("c == c && json(c) != '' && [c] != []").unwrap();
+        assert_eq!(fine.test(&scope), Ok(true));
+        let error = Template::parse(&scope).unwrap_err().to_string();
+        assert!(error.contains("nested more than"), "{error}");
+        let whole = Template::parse_text("{{ a }}").unwrap();
+        assert_eq!(whole.render(&scope).unwrap_err().message(), too_deep);
+    });
+}
+
+#[test]
+fn numbers_stay_finite() {
+    for source in ["1e308 * 10", "-1e308 - 1e308", "sum([1e308, 1e308])", "1e308 / 1e-10"] {
+        assert_eq!(message(source), "the result is not a finite number", "{source}");
+    }
+    assert_eq!(lenient("5e-324 / 10"), Ok(Value::from(0.0)));
+}

@@ -1,0 +1,47 @@
+//! The language of conditions and templates, as its users see it.
+
+mod evaluating;
+mod evaluation_errors;
+mod functions;
+mod limits;
+mod parse_errors;
+mod random;
+mod reference;
+mod references;
+mod templates;
+
+use llmspell_workflows_basic::expr::{EvalError, Expr};
+use serde_json::{Value, json};
+
+/// What the tables evaluate on.
+fn scope() -> Value {
+    json!({
+        "task": {"type": "feature", "name": "login", "tags": ["a", "b"], "note": "", "size": 3},
+        "user": {"name": "Ada", "langs": ["en", "it"], "address": {"zip": "10115"}, "none": null},
+        "steps": {"fetch-data": {"output": {"rows": [{"id": 7}, {"id": 8}]}}},
+        "box": {"length": "own", "get": 1},
+        "n": 5, "f": 2.5, "zero": 0, "yes": true, "no": false, "nothing": null,
+        "text": "grün", "blank": "", "list": [3, 1, 2], "empty": [], "none": {},
+        "key": "name", "index": 1, "big": u64::MAX, "small": i64::MIN,
+    })
+}
+
+fn parsed(source: &str) -> Expr {
+    Expr::parse(source).unwrap_or_else(|error| panic!("{source}: {error}"))
+}
+
+fn lenient(source: &str) -> Result<Value, EvalError> {
+    parsed(source).evaluate(&scope()).map(|v| v.into_owned())
+}
+
+fn strict(source: &str) -> Result<Value, EvalError> {
+    parsed(source).evaluate_strict(&scope()).map(|v| v.into_owned())
+}
+
+/// Each source has the value, strictly and leniently.
+fn values(table: &[(&str, Value)]) {
+    for (source, expected) in table {
+        assert_eq!(lenient(source), Ok(expected.clone()), "{source}");
+        assert_eq!(strict(source), Ok(expected.clone()), "{source}, strictly");
+    }
+}

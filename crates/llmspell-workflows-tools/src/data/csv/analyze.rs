@@ -1,0 +1,234 @@
+use std::collections::HashMap;
+
+use serde_json::{Map, Number, Value, json};
+
+use super::cell;
+use super::source::Rows;
+use crate::ToolError;
+
+/// Different values that are counted, in all columns together.
+const DISTINCT_MAX: usize = 1_000_000;
+
+/// Numbers that are kept for medians, in all columns together.
+const NUMBERS_MAX: usize = 4_000_000;
+
+/// Statistics of each column, computed as the rows go by.
+///
+/// A column's type is the narrowest that all of its cells fit: `integer, number, boolean, date, string`, or `empty`.
+/// `min, max, mean, median` and `stddev` (of a sample, so with n − 1) are for columns of numbers. Memory is bounded: past
+/// a million different values `distinct` is a lower bound, which `distinct_is_minimum` says; past four million numbers
+/// there is no median.
+pub(super) fn analyze(rows: &mut Rows<'_>, top: usize) -> Result<Value, ToolError> {
+    let mut columns: Vec<Column> = rows
+        .columns()
+        .iter()
+        .map(|name| Column::new(name))
+        .collect();
+    let mut room = Room {
+        distinct: DISTINCT_MAX,
+        numbers: NUMBERS_MAX,
+    };
+    while let Some(row) = rows.next()? {
+        for (column, cell) in columns.iter_mut().zip(row) {
+            column.add(cell, &mut room);
+        }
+    }
+    let columns: Vec<Value> = columns
+        .into_iter()
+        .map(|column| column.result(top))
+        .collect();
+    Ok(json!({ "rows": rows.count(), "columns": columns }))
+}
+
+/// The schema of one column's statistics.
+pub(super) fn column_schema() -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let number = json!({ "type": ["number", "null"] });
+    json!({
+        "type": "object",
+        "required": ["name", "type", "count", "nulls", "distinct", "distinct_is_minimum", "top"],
+        "properties": {
+            "name": { "type": "string" },
+            "type": { "enum": ["integer", "number", "boolean", "date", "string", "empty"] },
+            "count": count,
+            "nulls": count,
+            "distinct": count,
+            "distinct_is_minimum": { "type": "boolean" },
+            "top": { "type": "array", "items": {
+                "type": "object",
+                "required": ["value", "count"],
+                "properties": { "value": { "type": "string" }, "count": count },
+                "additionalProperties": false,
+            } },
+            "min": number,
+            "max": number,
+            "mean": number,
+            "median": number,
+            "stddev": number,
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// How much more may be kept.
+struct Room {
+    distinct: usize,
+    numbers: usize,
+}
+
+struct Column {
+    name: String,
+    count: usize,
+    nulls: usize,
+    integers: usize,
+    booleans: usize,
+    dates: usize,
+    values: HashMap<String, usize>,
+    values_left_out: bool,
+    moments: Moments,
+    numbers: Vec<f64>,
+}
+
+impl Column {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            count: 0,
+            nulls: 0,
+            integers: 0,
+            booleans: 0,
+            dates: 0,
+            values: HashMap::new(),
+            values_left_out: false,
+            moments: Moments::default(),
+            numbers: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, cell: &str, room: &mut Room) {
+        if cell.trim().is_empty() {
+            self.nulls += 1;
+            return;
+        }
+        self.count += 1;
+        self.integers += usize::from(cell::is_integer(cell));
+        self.booleans += usize::from(cell::boolean(cell).is_some());
+        self.dates += usize::from(cell::is_date(cell));
+        // A column with one cell that is no number has no statistics of numbers.
+        if self.moments.count + 1 == self.count
+            && let Some(number) = cell::number(cell)
+        {
+            self.moments.add(number);
+            if room.numbers > 0 {
+                room.numbers -= 1;
+                self.numbers.push(number);
+            }
+        }
+        if let Some(count) = self.values.get_mut(cell) {
+            *count += 1;
+        } else if room.distinct > 0 {
+            room.distinct -= 1;
+            self.values.insert(cell.to_owned(), 1);
+        } else {
+            self.values_left_out = true;
+        }
+    }
+
+    fn result(mut self, top: usize) -> Value {
+        let distinct = self.values.len();
+        let mut values: Vec<(String, usize)> =
+            std::mem::take(&mut self.values).into_iter().collect();
+        values.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
+        values.truncate(top);
+        let top: Vec<Value> = values
+            .iter()
+            .map(|(value, count)| json!({ "value": value, "count": count }))
+            .collect();
+        let mut result = json!({
+            "name": self.name, "type": self.kind(), "count": self.count, "nulls": self.nulls, "distinct": distinct,
+            "distinct_is_minimum": self.values_left_out, "top": top,
+        });
+        if let (Some(result), true) = (result.as_object_mut(), self.is_numeric()) {
+            self.moments.write(result);
+            let all = self.numbers.len() == self.moments.count;
+            result.insert(
+                "median".to_owned(),
+                to_value(all.then(|| median(&mut self.numbers))),
+            );
+        }
+        result
+    }
+
+    fn is_numeric(&self) -> bool {
+        self.count > 0 && self.moments.count == self.count
+    }
+
+    fn kind(&self) -> &'static str {
+        let all = |count: usize| count == self.count;
+        match () {
+            () if self.count == 0 => "empty",
+            () if all(self.integers) => "integer",
+            () if self.is_numeric() => "number",
+            () if all(self.booleans) => "boolean",
+            () if all(self.dates) => "date",
+            () => "string",
+        }
+    }
+}
+
+/// Mean and variance in one pass, by Welford's method, which does not lose digits to large means.
+#[derive(Default)]
+struct Moments {
+    count: usize,
+    mean: f64,
+    squares: f64,
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl Moments {
+    fn add(&mut self, number: f64) {
+        self.count += 1;
+        let off = number - self.mean;
+        self.mean += off / as_float(self.count);
+        self.squares += off * (number - self.mean);
+        self.min = Some(self.min.map_or(number, |min| min.min(number)));
+        self.max = Some(self.max.map_or(number, |max| max.max(number)));
+    }
+
+    fn write(&self, result: &mut Map<String, Value>) {
+        let stddev = (self.count > 1).then(|| (self.squares / as_float(self.count - 1)).sqrt());
+        for (name, value) in [
+            ("min", self.min),
+            ("max", self.max),
+            ("mean", Some(self.mean)),
+            ("stddev", stddev),
+        ] {
+            result.insert(name.to_owned(), to_value(value));
+        }
+    }
+}
+
+fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    if numbers.len().is_multiple_of(2) {
+        numbers[middle - 1].midpoint(numbers[middle])
+    } else {
+        numbers[middle]
+    }
+}
+
+fn to_value(number: Option<f64>) -> Value {
+    number
+        .and_then(Number::from_f64)
+        .map_or(Value::Null, Value::Number)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a count of cells is far below 2^52"
+)]
+fn as_float(count: usize) -> f64 {
+    count as f64
+}

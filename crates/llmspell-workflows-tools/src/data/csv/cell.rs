@@ -1,0 +1,138 @@
+use std::str::FromStr;
+
+use serde_json::{Number, Value, json};
+
+use crate::data::condition::{Op, Test};
+
+/// A cell as JSON: empty is null, and with `infer` numbers and `true` and `false` are themselves.
+///
+/// What only looks like a number stays a text: `007`, `+1`, `1e5`, `.5`, and integers of more than 64 bits.
+pub(super) fn to_value(cell: &str, infer: bool) -> Value {
+    if cell.is_empty() {
+        return Value::Null;
+    }
+    let inferred = infer.then(|| {
+        boolean(cell)
+            .map(Value::from)
+            .or_else(|| plain_number(cell))
+    });
+    inferred.flatten().unwrap_or_else(|| json!(cell))
+}
+
+/// The cell as a number, where all of it is one; also in forms such as `1e5` and `+1`.
+pub(super) fn number(cell: &str) -> Option<f64> {
+    let cell = cell.trim();
+    let looks =
+        cell.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'));
+    let number = cell.parse::<f64>().ok()?;
+    (looks && number.is_finite()).then_some(number)
+}
+
+/// Whether the cell is an integer of 64 bits.
+pub(super) fn is_integer(cell: &str) -> bool {
+    cell.trim().parse::<i64>().is_ok()
+}
+
+/// The cell as a boolean.
+pub(super) fn boolean(cell: &str) -> Option<bool> {
+    match cell {
+        "true" | "TRUE" | "True" => Some(true),
+        "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether the cell is a date, or a date with time and offset.
+pub(super) fn is_date(cell: &str) -> bool {
+    (cell.len() == 10 && jiff::civil::Date::from_str(cell).is_ok())
+        || (cell.len() > 10 && jiff::Timestamp::from_str(cell).is_ok())
+}
+
+/// Whether the cell passes, read as what it is compared with: a number, a boolean or a text.
+pub(super) fn passes(cell: &str, op: Op, test: &Test) -> bool {
+    if cell.is_empty() {
+        return test.passes(None);
+    }
+    match (op, test.value()) {
+        (Op::In, Value::Array(_)) => forms(cell).any(|form| test.passes(Some(&form))),
+        (Op::NotIn, Value::Array(_)) => forms(cell).all(|form| test.passes(Some(&form))),
+        (_, Value::Number(_)) => test.passes(numeric(cell).as_ref()),
+        (_, Value::Bool(_)) => test.passes(boolean(cell).map(Value::from).as_ref()),
+        _ => test.passes(Some(&json!(cell))),
+    }
+}
+
+fn forms(cell: &str) -> impl Iterator<Item = Value> {
+    [
+        Some(json!(cell)),
+        numeric(cell),
+        boolean(cell).map(Value::from),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The cell as a JSON number, exact where it is an integer.
+fn numeric(cell: &str) -> Option<Value> {
+    let integer = cell.trim().parse::<i64>().ok().map(Value::from);
+    integer.or_else(|| number(cell).and_then(Number::from_f64).map(Value::Number))
+}
+
+/// The cell as a number where it is written as JSON writes numbers, so that nothing is lost.
+fn plain_number(cell: &str) -> Option<Value> {
+    let digits = cell.strip_prefix('-').unwrap_or(cell);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || !all_digits(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
+        return None;
+    }
+    if digits.contains('.') {
+        return Number::from_f64(cell.parse().ok()?).map(Value::Number);
+    }
+    cell.parse::<i64>().ok().map(Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_become_what_they_are_written_as() {
+        let table = [
+            ("", json!(null)),
+            ("7", json!(7)),
+            ("-7", json!(-7)),
+            ("0.50", json!(0.5)),
+            ("0", json!(0)),
+            ("true", json!(true)),
+            ("007", json!("007")),
+            ("+1", json!("+1")),
+            ("1e5", json!("1e5")),
+            (".5", json!(".5")),
+            ("1.", json!("1.")),
+            ("-", json!("-")),
+            ("99999999999999999999", json!("99999999999999999999")),
+            ("yes", json!("yes")),
+            (" 1", json!(" 1")),
+        ];
+        for (cell, expected) in table {
+            assert_eq!(to_value(cell, true), expected, "{cell}");
+        }
+        assert_eq!(to_value("7", false), json!("7"));
+    }
+
+    #[test]
+    fn numbers_are_finite_and_whole_cells() {
+        for (cell, expected) in [
+            ("1e5", Some(1e5)),
+            (" -1.5 ", Some(-1.5)),
+            ("inf", None),
+            ("NaN", None),
+            ("1e999", None),
+            ("1 kg", None),
+        ] {
+            assert_eq!(number(cell), expected, "{cell}");
+        }
+    }
+}

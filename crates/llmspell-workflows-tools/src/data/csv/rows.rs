@@ -1,0 +1,234 @@
+use csv::{StringRecord, WriterBuilder};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::cell;
+use super::source::Rows;
+use crate::ToolError;
+use crate::data::condition::{Match, Op, Test};
+use crate::data::support::{TEXT_BYTES_MAX, invalid, too_large};
+use crate::nearest;
+
+/// What rows are converted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Format {
+    /// An array of objects.
+    Json,
+    /// A text with one object a line.
+    Jsonl,
+    /// A text with tabs between the cells.
+    Tsv,
+    /// A text with commas between the cells.
+    Csv,
+}
+
+/// A test of one column, as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Condition {
+    column: String,
+    op: Op,
+    #[serde(default, deserialize_with = "given")]
+    value: Option<Value>,
+}
+
+/// A null that was written is a value, a field that is missing is none.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// All rows in another format.
+pub(super) fn convert(
+    rows: &mut Rows<'_>,
+    format: Format,
+    infer: bool,
+) -> Result<Value, ToolError> {
+    let columns = rows.columns().to_vec();
+    let output = match format {
+        Format::Json => {
+            let (mut items, mut budget) = (Vec::new(), Budget::default());
+            while let Some(row) = rows.next()? {
+                budget.spend(row.as_slice().len() + row.len())?;
+                items.push(object(&columns, row, infer));
+            }
+            Value::Array(items)
+        }
+        Format::Jsonl => {
+            let mut text = String::new();
+            while let Some(row) = rows.next()? {
+                text.push_str(&ordered_line(&columns, row, infer));
+                text.push('\n');
+                Budget::default().spend(text.len())?;
+            }
+            Value::String(text)
+        }
+        Format::Tsv => Value::String(delimited(rows, &columns, b'\t')?),
+        Format::Csv => Value::String(delimited(rows, &columns, b',')?),
+    };
+    let name = match format {
+        Format::Json => "json",
+        Format::Jsonl => "jsonl",
+        Format::Tsv => "tsv",
+        Format::Csv => "csv",
+    };
+    Ok(json!({ "format": name, "rows": rows.count(), "output": output }))
+}
+
+/// The rows that pass, the first `rows_max` of them; all are counted.
+pub(super) fn filter(
+    rows: &mut Rows<'_>,
+    conditions: Vec<Condition>,
+    join: Match,
+    rows_max: usize,
+    infer: bool,
+) -> Result<Value, ToolError> {
+    let columns = rows.columns().to_vec();
+    let tests = conditions
+        .into_iter()
+        .map(|condition| test(&columns, condition))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (mut items, mut matched) = (Vec::new(), 0);
+    let mut budget = Budget::default();
+    while let Some(row) = rows.next()? {
+        let passes = |(at, op, test): &(usize, Op, Test)| cell::passes(&row[*at], *op, test);
+        if join.join(tests.iter().map(passes)) {
+            matched += 1;
+            if items.len() < rows_max {
+                budget.spend(row.as_slice().len() + row.len())?;
+                items.push(object(&columns, row, infer));
+            }
+        }
+    }
+    let truncated = items.len() < matched;
+    Ok(json!({ "rows": rows.count(), "matched": matched, "items": items, "truncated": truncated }))
+}
+
+/// `n` rows at random, in their order; the same for the same rows and seed.
+///
+/// Reservoir sampling: one pass, and each row is as likely as any other.
+pub(super) fn sample(
+    rows: &mut Rows<'_>,
+    n: usize,
+    seed: u64,
+    infer: bool,
+) -> Result<Value, ToolError> {
+    let columns = rows.columns().to_vec();
+    let mut random = Random(seed);
+    let mut kept: Vec<(usize, StringRecord)> = Vec::new();
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += 1;
+        if kept.len() < n {
+            kept.push((count, row.clone()));
+        } else {
+            let place = random.below(count);
+            if place < n {
+                kept[place] = (count, row.clone());
+            }
+        }
+    }
+    kept.sort_by_key(|(number, _)| *number);
+    let items: Vec<Value> = kept
+        .iter()
+        .map(|(_, row)| object(&columns, row, infer))
+        .collect();
+    Ok(json!({ "rows": count, "items": items, "seed": seed }))
+}
+
+fn test(columns: &[String], condition: Condition) -> Result<(usize, Op, Test), ToolError> {
+    let name = condition.column;
+    let at = columns
+        .iter()
+        .position(|column| *column == name)
+        .ok_or_else(|| {
+            let error = invalid("unknown_column", format!("there is no column `{name}`"));
+            match nearest(&name, columns.iter().map(String::as_str)) {
+                Some(near) => error.with_help(format!("did you mean `{near}`?")),
+                None => error.with_help(format!("there are `{}`", columns.join("`, `"))),
+            }
+        })?;
+    let test = Test::new(condition.op, condition.value).map_err(|why| {
+        invalid(
+            "invalid_condition",
+            format!("the condition on `{name}` cannot be used: {why}"),
+        )
+    })?;
+    Ok((at, condition.op, test))
+}
+
+fn object(columns: &[String], row: &StringRecord, infer: bool) -> Value {
+    let cells = columns
+        .iter()
+        .zip(row)
+        .map(|(column, cell)| (column.clone(), cell::to_value(cell, infer)));
+    Value::Object(cells.collect::<Map<_, _>>())
+}
+
+/// The row as one line of JSON with its fields in the order of the columns.
+fn ordered_line(columns: &[String], row: &StringRecord, infer: bool) -> String {
+    let cells = columns
+        .iter()
+        .zip(row)
+        .map(|(column, cell)| format!("{}:{}", json!(column), cell::to_value(cell, infer)));
+    format!("{{{}}}", cells.collect::<Vec<_>>().join(","))
+}
+
+fn delimited(rows: &mut Rows<'_>, columns: &[String], delimiter: u8) -> Result<String, ToolError> {
+    let mut writer = WriterBuilder::new()
+        .delimiter(delimiter)
+        .from_writer(Vec::new());
+    let failed = |error: csv::Error| {
+        invalid(
+            "conversion_failed",
+            format!("a row cannot be written: {error}"),
+        )
+    };
+    writer.write_record(columns).map_err(failed)?;
+    let mut budget = Budget::default();
+    while let Some(row) = rows.next()? {
+        budget.spend(row.as_slice().len() + row.len())?;
+        writer.write_record(row).map_err(failed)?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(|error| invalid("conversion_failed", error.to_string()))?;
+    Ok(String::from_utf8(bytes).expect("the rows are UTF-8"))
+}
+
+/// Bytes of an answer.
+#[derive(Default)]
+struct Budget(usize);
+
+impl Budget {
+    fn spend(&mut self, bytes: usize) -> Result<(), ToolError> {
+        self.0 += bytes;
+        if self.0 <= TEXT_BYTES_MAX {
+            return Ok(());
+        }
+        Err(too_large(
+            "output_too_large",
+            format!("the answer has more than {TEXT_BYTES_MAX} bytes"),
+        )
+        .with_help("filter the rows first"))
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): small, fast, and the same everywhere, which is all that a sample needs.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`; the bias is below 2^-40 for any table that fits into memory.
+    fn below(&mut self, bound: usize) -> usize {
+        let wide = u128::from(self.next()) * bound as u128;
+        usize::try_from(wide >> 64).expect("it is below a usize")
+    }
+}

@@ -1,0 +1,177 @@
+use std::collections::HashSet;
+use std::io::{self, Read};
+
+use csv::{ErrorKind, ReaderBuilder, StringRecord};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::Options;
+use crate::data::support::{CANCEL_EVERY, check_cancelled, check_text, invalid, too_large};
+use crate::{Access, Services, ToolError};
+
+/// How many columns a table may have.
+const COLUMNS_MAX: usize = 1000;
+
+/// The rows of a text or a file, read as they are needed.
+pub(super) struct Rows<'c> {
+    reader: csv::Reader<Box<dyn Read>>,
+    columns: Vec<String>,
+    first: Option<StringRecord>,
+    record: StringRecord,
+    count: usize,
+    token: &'c CancellationToken,
+}
+
+impl<'c> Rows<'c> {
+    /// Opens `input`, or the file that `options` name, and reads the header.
+    pub(super) fn open(
+        input: Option<String>,
+        options: &Options,
+        services: &Services,
+        token: &'c CancellationToken,
+    ) -> Result<Self, ToolError> {
+        let source: Box<dyn Read> = match (input, &options.path) {
+            (Some(text), None) => {
+                check_text(text.len())?;
+                Box::new(io::Cursor::new(text))
+            }
+            (None, Some(path)) => {
+                let file = services.sandbox.locate(path, Access::Read)?.open()?;
+                Box::new(Bounded {
+                    reader: file,
+                    left: services.policy.file_bytes_max,
+                })
+            }
+            _ => {
+                return Err(invalid(
+                    "missing_parameter",
+                    "exactly one of `input` and `options.path` is needed",
+                ));
+            }
+        };
+        let reader = ReaderBuilder::new()
+            .delimiter(options.delimiter()?)
+            .has_headers(options.has_headers)
+            .from_reader(source);
+        let mut rows = Self {
+            reader,
+            columns: Vec::new(),
+            first: None,
+            record: StringRecord::new(),
+            count: 0,
+            token,
+        };
+        rows.read_header(options.has_headers)?;
+        Ok(rows)
+    }
+
+    /// The names of the columns; without a header `column_1`, `column_2` and so on.
+    pub(super) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// How many rows have been read.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The next row, with as many cells as there are columns.
+    pub(super) fn next(&mut self) -> Result<Option<&StringRecord>, ToolError> {
+        if self.count.is_multiple_of(CANCEL_EVERY) {
+            check_cancelled(self.token)?;
+        }
+        if let Some(first) = self.first.take() {
+            self.record = first;
+        } else if !self
+            .reader
+            .read_record(&mut self.record)
+            .map_err(|error| read_error(&error))?
+        {
+            return Ok(None);
+        }
+        self.count += 1;
+        Ok(Some(&self.record))
+    }
+
+    fn read_header(&mut self, has_headers: bool) -> Result<(), ToolError> {
+        let header = if has_headers {
+            self.reader
+                .headers()
+                .map_err(|error| read_error(&error))?
+                .clone()
+        } else {
+            let mut first = StringRecord::new();
+            let found = self
+                .reader
+                .read_record(&mut first)
+                .map_err(|error| read_error(&error))?;
+            self.first = found.then(|| first.clone());
+            (1..=first.len())
+                .map(|number| format!("column_{number}"))
+                .collect()
+        };
+        if header.len() > COLUMNS_MAX {
+            let message = format!(
+                "the table has {} columns; at most {COLUMNS_MAX} are allowed",
+                header.len()
+            );
+            return Err(too_large("too_many_columns", message));
+        }
+        self.columns = header.iter().map(str::to_owned).collect();
+        let mut seen = HashSet::new();
+        match self.columns.iter().find(|name| !seen.insert(name.as_str())) {
+            None => Ok(()),
+            Some(twice) => Err(invalid(
+                "duplicate_column",
+                format!("the header has `{twice}` twice"),
+            )),
+        }
+    }
+}
+
+/// What is wrong with the text, with its line.
+fn read_error(error: &csv::Error) -> ToolError {
+    let line = error.position().map(csv::Position::line);
+    let at = line.map_or(String::new(), |line| format!("line {line}: "));
+    let failed = match error.kind() {
+        ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => invalid(
+            "invalid_csv",
+            format!("{at}the row has {len} fields; the rows before it have {expected_len}"),
+        ),
+        ErrorKind::Utf8 { .. } => invalid("invalid_csv", format!("{at}the row is not UTF-8"))
+            .with_help("convert the file to UTF-8 first"),
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            too_large("file_too_large", error.to_string())
+                .with_help("raise `file_bytes_max` in the policy")
+        }
+        _ => invalid(
+            "invalid_csv",
+            format!("the text cannot be read as CSV: {error}"),
+        ),
+    };
+    match line {
+        Some(line) => failed.with_details(json!({ "line": line })),
+        None => failed,
+    }
+}
+
+/// A reader that fails once it has given as many bytes as it may.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the file is larger than the policy allows",
+            )
+        })?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,301 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Policy;
+
+const PEOPLE: &str = "name,age,city,since,ok\nAda,36,London,2020-01-01,true\nAlan,41,\"Paris, \"\"P\"\"\",2021-05-06,false\nGrace,,London,2020-01-01,true\n";
+
+fn tool(policy: Policy) -> CsvAnalyzer {
+    CsvAnalyzer::new(Services::for_tests(policy))
+}
+
+async fn call(parameters: &Value) -> Result<Value, String> {
+    let result = tool(Policy::default())
+        .call(parameters.clone(), &ToolContext::default())
+        .await;
+    result.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn analyze_gives_statistics_of_each_column() {
+    let result = call(&json!({"operation": "analyze", "input": PEOPLE, "options": {"top": 1}}))
+        .await
+        .unwrap();
+    let expected = json!([
+        {"name": "name", "type": "string", "count": 3, "nulls": 0, "distinct": 3, "distinct_is_minimum": false, "top": [{"value": "Ada", "count": 1}]},
+        {
+            "name": "age", "type": "integer", "count": 2, "nulls": 1, "distinct": 2, "distinct_is_minimum": false, "top": [{"value": "36", "count": 1}],
+            "min": 36.0, "max": 41.0, "mean": 38.5, "median": 38.5, "stddev": 3.535_533_905_932_737_6,
+        },
+        {"name": "city", "type": "string", "count": 3, "nulls": 0, "distinct": 2, "distinct_is_minimum": false, "top": [{"value": "London", "count": 2}]},
+        {"name": "since", "type": "date", "count": 3, "nulls": 0, "distinct": 2, "distinct_is_minimum": false, "top": [{"value": "2020-01-01", "count": 2}]},
+        {"name": "ok", "type": "boolean", "count": 3, "nulls": 0, "distinct": 2, "distinct_is_minimum": false, "top": [{"value": "true", "count": 2}]},
+    ]);
+    assert_eq!(result, json!({"rows": 3, "columns": expected}));
+}
+
+#[tokio::test]
+async fn a_column_has_the_narrowest_type_that_fits() {
+    let table = [
+        ("a\n1\n2.5\n", "number", json!(1.75)),
+        ("a\n1\nx\n2\n", "string", json!(null)),
+        ("a\nx\n1\n2\n", "string", json!(null)),
+        ("a\n\"\"\n \n", "empty", json!(null)),
+        ("a\n1e2\n", "number", json!(100.0)),
+        ("a\nNaN\n", "string", json!(null)),
+        ("a\n2020-01-01T00:00:00Z\n2020-01-01\n", "date", json!(null)),
+    ];
+    for (text, kind, median) in table {
+        let result = call(&json!({"operation": "analyze", "input": text}))
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                &result["columns"][0]["type"],
+                &result["columns"][0]["median"]
+            ),
+            (&json!(kind), &median),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn convert_keeps_every_cell() {
+    let text = "b;a\n1;\"x;\ny\"\n007;\n";
+    let table = [
+        (
+            "json",
+            json!([{"b": 1, "a": "x;\ny"}, {"b": "007", "a": null}]),
+        ),
+        (
+            "jsonl",
+            json!("{\"b\":1,\"a\":\"x;\\ny\"}\n{\"b\":\"007\",\"a\":null}\n"),
+        ),
+        ("tsv", json!("b\ta\n1\t\"x;\ny\"\n007\t\n")),
+        ("csv", json!("b,a\n1,\"x;\ny\"\n007,\n")),
+    ];
+    for (format, expected) in table {
+        let parameters = json!({"operation": "convert", "input": text, "options": {"delimiter": ";", "format": format}});
+        assert_eq!(
+            call(&parameters).await,
+            Ok(json!({"format": format, "rows": 2, "output": expected})),
+            "{format}"
+        );
+    }
+    let plain = json!({"operation": "convert", "input": "1\n", "options": {"has_headers": false, "infer_types": false, "format": "json"}});
+    assert_eq!(
+        call(&plain).await.unwrap()["output"],
+        json!([{"column_1": "1"}])
+    );
+}
+
+#[tokio::test]
+async fn filter_compares_cells_as_what_they_are_compared_with() {
+    let table = [
+        (
+            json!([{"column": "age", "op": "gt", "value": 36}]),
+            "all",
+            vec!["Alan"],
+        ),
+        (
+            json!([{"column": "age", "op": "gt", "value": "36"}]),
+            "all",
+            vec!["Alan"],
+        ),
+        (
+            json!([{"column": "age", "op": "is_null"}]),
+            "all",
+            vec!["Grace"],
+        ),
+        (
+            json!([{"column": "age", "op": "ne", "value": 36}]),
+            "all",
+            vec!["Alan", "Grace"],
+        ),
+        (
+            json!([{"column": "ok", "op": "eq", "value": true}, {"column": "age", "op": "not_null"}]),
+            "all",
+            vec!["Ada"],
+        ),
+        (
+            json!([{"column": "age", "op": "in", "value": [41, "36"]}]),
+            "all",
+            vec!["Ada", "Alan"],
+        ),
+        (
+            json!([{"column": "age", "op": "not_in", "value": [41]}]),
+            "all",
+            vec!["Ada", "Grace"],
+        ),
+        (
+            json!([{"column": "city", "op": "matches", "value": "^P"}, {"column": "name", "op": "eq", "value": "Ada"}]),
+            "any",
+            vec!["Ada", "Alan"],
+        ),
+        (json!([]), "all", vec!["Ada", "Alan", "Grace"]),
+    ];
+    for (conditions, join, expected) in table {
+        let options = json!({"conditions": conditions, "match": join});
+        let parameters = json!({"operation": "filter", "input": PEOPLE, "options": options});
+        let result = call(&parameters).await.unwrap();
+        let names: Vec<_> = result["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, expected, "{conditions}");
+        assert_eq!(
+            (&result["rows"], &result["matched"]),
+            (&json!(3), &json!(expected.len()))
+        );
+    }
+    let bounded = json!({"operation": "filter", "input": PEOPLE, "options": {"conditions": [], "max_rows": 1}});
+    let result = call(&bounded).await.unwrap();
+    assert_eq!(
+        (&result["matched"], &result["truncated"]),
+        (&json!(3), &json!(true))
+    );
+    assert_eq!(result["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_sample_is_the_same_for_the_same_seed() {
+    let text: String = std::iter::once("n\n".to_owned())
+        .chain((0..1000).map(|n| format!("{n}\n")))
+        .collect();
+    let sample = async |seed: u64| {
+        let parameters =
+            json!({"operation": "sample", "input": text, "options": {"n": 20, "seed": seed}});
+        let result = call(&parameters).await.unwrap();
+        assert_eq!(result["rows"], 1000);
+        let numbers = result["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["n"].as_u64().unwrap());
+        numbers.collect::<Vec<_>>()
+    };
+    let first = sample(7).await;
+    assert_eq!(first, sample(7).await);
+    assert_ne!(first, sample(8).await);
+    assert_eq!(first.len(), 20);
+    assert!(first.is_sorted() && first[19] > 500, "{first:?}");
+    let all = call(&json!({"operation": "sample", "input": "n\n1\n", "options": {"n": 5}}))
+        .await
+        .unwrap();
+    assert_eq!(all["items"], json!([{"n": 1}]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_with_its_line() {
+    let wide = format!("{}\n", vec!["a"; 1001].join(","));
+    let analyze = |input: &str| json!({"operation": "analyze", "input": input});
+    let with = |operation: &str, options: Value| json!({"operation": operation, "input": PEOPLE, "options": options});
+    let table = [
+        (
+            analyze("a,b\n1,2\n3\n"),
+            "line 3: the row has 1 fields; the rows before it have 2",
+        ),
+        (analyze("a,a\n"), "the header has `a` twice"),
+        (
+            analyze(&wide),
+            "the table has 1001 columns; at most 1000 are allowed",
+        ),
+        (
+            json!({"operation": "analyze"}),
+            "exactly one of `input` and `options.path` is needed",
+        ),
+        (
+            with("analyze", json!({"path": "x.csv"})),
+            "exactly one of `input` and `options.path` is needed",
+        ),
+        (
+            with("analyze", json!({"format": "json"})),
+            "`options.format` means nothing to this operation",
+        ),
+        (
+            with("analyze", json!({"delimiter": "ab"})),
+            "`options.delimiter` should be one ASCII character, such as `;`",
+        ),
+        (
+            with("analyze", json!({"top": 1001})),
+            "`options.top` is 1001; at most 1000 is allowed",
+        ),
+        (
+            with("convert", json!({})),
+            "`convert` needs the parameter `options.format`",
+        ),
+        (
+            with("filter", json!({})),
+            "`filter` needs the parameter `options.conditions`",
+        ),
+        (
+            with("sample", json!({})),
+            "`sample` needs the parameter `options.n`",
+        ),
+        (
+            with("sample", json!({"n": 100_001})),
+            "`options.n` is 100001; at most 100000 is allowed",
+        ),
+        (
+            with(
+                "filter",
+                json!({"conditions": [{"column": "nam", "op": "is_null"}]}),
+            ),
+            "there is no column `nam` (did you mean `name`?)",
+        ),
+        (
+            with(
+                "filter",
+                json!({"conditions": [{"column": "zzz", "op": "is_null"}]}),
+            ),
+            "there is no column `zzz` (there are `name`, `age`, `city`, `since`, `ok`)",
+        ),
+        (
+            with(
+                "filter",
+                json!({"conditions": [{"column": "name", "op": "eq"}]}),
+            ),
+            "the condition on `name` cannot be used: a condition needs a `value`",
+        ),
+    ];
+    for (parameters, expected) in table {
+        assert_eq!(
+            call(&parameters).await,
+            Err(expected.to_owned()),
+            "{parameters}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn files_are_read_within_their_bounds() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.csv"), "\u{feff}n\n1\n").unwrap();
+    std::fs::write(folder.path().join("bad.csv"), b"n\n\xff\n").unwrap();
+    std::fs::write(folder.path().join("large.csv"), "n\n".repeat(40)).unwrap();
+    let policy = Policy {
+        working_directory: Some(folder.path().to_owned()),
+        file_bytes_max: 64,
+        ..Policy::default()
+    };
+    let tool = tool(policy);
+    let table = [
+        ("a.csv", Ok(json!("n"))),
+        ("bad.csv", Err("invalid_csv")),
+        ("large.csv", Err("file_too_large")),
+        ("none.csv", Err("file_not_found")),
+        ("../a.csv", Err("path_outside_roots")),
+        ("/etc/passwd", Err("path_outside_roots")),
+    ];
+    for (path, expected) in table {
+        let parameters = json!({"operation": "analyze", "options": {"path": path}});
+        let result = tool.call(parameters, &ToolContext::default()).await;
+        let result = result
+            .map(|result| result["columns"][0]["name"].clone())
+            .map_err(|error| error.code);
+        assert_eq!(result, expected, "{path}");
+    }
+}

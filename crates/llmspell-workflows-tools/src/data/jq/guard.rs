@@ -1,0 +1,134 @@
+//! Sends what can make a huge value in one operation through the bounded functions of the library.
+
+use jaq_core::load::lex::StrPart;
+use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
+use jaq_core::ops::Math;
+use jaq_core::path::{Part, Path};
+
+use super::library::{INDEX, SIZED, TIMES, WHOLE};
+
+/// The variable that a rewritten `a += b` binds.
+const OPERAND: &str = "$__operand";
+
+/// Sends a definition's additions, products and computed indices through the bounded functions.
+pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
+    Def {
+        body: guarded(definition.body),
+        ..definition
+    }
+}
+
+fn guarded(term: Term<&str>) -> Term<&str> {
+    match term {
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
+        Term::Str(format, parts) => {
+            Term::Str(format, parts.into_iter().map(guarded_part).collect())
+        }
+        Term::Arr(items) => Term::Arr(items.map(boxed)),
+        Term::Obj(entries) => {
+            let entry = |(key, value): (_, Option<_>)| (guarded(key), value.map(guarded));
+            Term::Obj(entries.into_iter().map(entry).collect())
+        }
+        Term::Neg(term) => Term::Neg(boxed(term)),
+        Term::BinOp(left, op, right) => guarded_operation(boxed(left), op, boxed(right)),
+        Term::Label(name, body) => Term::Label(name, boxed(body)),
+        Term::Fold(kind, items, pattern, rest) => Term::Fold(
+            kind,
+            boxed(items),
+            guarded_pattern(pattern),
+            guarded_all(rest),
+        ),
+        Term::TryCatch(body, caught) => Term::TryCatch(boxed(body), caught.map(boxed)),
+        Term::IfThenElse(branches, otherwise) => {
+            let branch = |(condition, then)| (guarded(condition), guarded(then));
+            Term::IfThenElse(
+                branches.into_iter().map(branch).collect(),
+                otherwise.map(boxed),
+            )
+        }
+        Term::Def(definitions, body) => Term::Def(
+            definitions.into_iter().map(definition).collect(),
+            boxed(body),
+        ),
+        Term::Call(name, arguments) => Term::Call(name, guarded_all(arguments)),
+        Term::Path(of, Path(parts)) => {
+            let part = |(part, optional)| (guarded_step(part), optional);
+            Term::Path(boxed(of), Path(parts.into_iter().map(part).collect()))
+        }
+    }
+}
+
+fn guarded_operation<'s>(
+    left: Box<Term<&'s str>>,
+    op: BinaryOp<&'s str>,
+    right: Box<Term<&'s str>>,
+) -> Term<&'s str> {
+    match op {
+        BinaryOp::Math(math) => calculated(math, *left, *right),
+        // By jq's definition: `r as $x | l |= . + $x`.
+        BinaryOp::UpdateMath(math) => {
+            let result = calculated(math, Term::Id, Term::Var(OPERAND));
+            let update = Term::BinOp(left, BinaryOp::Update, Box::new(result));
+            let bind = BinaryOp::Pipe(Some(Pattern::Var(OPERAND)));
+            Term::BinOp(right, bind, Box::new(update))
+        }
+        BinaryOp::Pipe(Some(pattern)) => {
+            Term::BinOp(left, BinaryOp::Pipe(Some(guarded_pattern(pattern))), right)
+        }
+        _ => Term::BinOp(left, op, right),
+    }
+}
+
+/// A product is bounded beforehand; a sum, which can only double, when it is made, so that adding to an array that
+/// nothing else refers to does not copy it.
+fn calculated<'s>(math: Math, left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
+    if math == Math::Mul {
+        return Term::Call(TIMES, vec![left, right]);
+    }
+    let result = Term::BinOp(Box::new(left), BinaryOp::Math(math), Box::new(right));
+    if math != Math::Add {
+        return result;
+    }
+    piped(result, SIZED)
+}
+
+/// `term | check`.
+fn piped<'s>(term: Term<&'s str>, check: &'s str) -> Term<&'s str> {
+    let check = Term::Call(check, Vec::new());
+    Term::BinOp(Box::new(term), BinaryOp::Pipe(None), Box::new(check))
+}
+
+fn guarded_step(part: Part<Term<&str>>) -> Part<Term<&str>> {
+    match part {
+        Part::Index(name @ Term::Str(None, _)) => Part::Index(guarded(name)),
+        Part::Index(index) => Part::Index(Term::Call(INDEX, vec![guarded(index)])),
+        Part::Range(from, to) => Part::Range(from.map(guarded), to.map(guarded)),
+    }
+}
+
+fn guarded_part<'s>(part: StrPart<&'s str, Term<&'s str>>) -> StrPart<&'s str, Term<&'s str>> {
+    match part {
+        StrPart::Term(term) => StrPart::Term(piped(guarded(term), WHOLE)),
+        plain => plain,
+    }
+}
+
+fn guarded_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
+    match pattern {
+        Pattern::Var(_) => pattern,
+        Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(guarded_pattern).collect()),
+        Pattern::Obj(entries) => {
+            let entry = |(key, value)| (guarded(key), guarded_pattern(value));
+            Pattern::Obj(entries.into_iter().map(entry).collect())
+        }
+    }
+}
+
+fn guarded_all(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
+    terms.into_iter().map(guarded).collect()
+}
+
+fn boxed(mut term: Box<Term<&str>>) -> Box<Term<&str>> {
+    *term = guarded(std::mem::take(&mut term));
+    term
+}

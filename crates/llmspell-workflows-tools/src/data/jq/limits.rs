@@ -1,0 +1,66 @@
+use std::time::Duration;
+
+use super::meter::Stop;
+use crate::data::support::too_large;
+use crate::{ToolError, ToolErrorClass};
+
+/// What one call of a query may use.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// Length of the query's text.
+    pub(crate) query_bytes: usize,
+    /// Terms that it evaluates; a loop evaluates its body's anew each time around.
+    pub(crate) terms: u64,
+    /// Depth of its recursion, in bytes of stack.
+    pub(crate) stack_bytes: usize,
+    /// Outputs of all inputs together.
+    pub(crate) outputs: u64,
+    /// Values and bytes of text in all outputs together.
+    pub(crate) output_size: u64,
+    /// Length of a text or an array that one operation makes.
+    pub(crate) operation_size: usize,
+    /// Wall-clock time.
+    pub(crate) time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            query_bytes: 16 * 1024,
+            terms: 50_000_000,
+            stack_bytes: 96 * 1024 * 1024,
+            outputs: 1_000_000,
+            output_size: 64 * 1024 * 1024,
+            operation_size: 16 * 1024 * 1024,
+            time: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// The error for a limit that was reached.
+    pub(super) fn error(&self, stop: Stop) -> ToolError {
+        let limit = match stop {
+            Stop::Cancelled => return ToolError::cancelled(),
+            Stop::Time => {
+                let message = format!("the query took longer than {} s", self.time.as_secs_f64());
+                return ToolError::new(ToolErrorClass::Timeout, "query_timeout", message)
+                    .with_help("narrow the input before the query, or end its loop");
+            }
+            Stop::Terms => format!("evaluated more than {} terms", self.terms),
+            Stop::Depth => "recursed too deeply".to_owned(),
+            Stop::Outputs => format!("gave more than {} outputs", self.outputs),
+            Stop::OutputSize => format!(
+                "gave outputs of more than {} values and bytes",
+                self.output_size
+            ),
+            Stop::OutputDepth => "gave an output that is nested too deeply".to_owned(),
+            Stop::Operation => format!(
+                "made a value of more than {} items or bytes",
+                self.operation_size
+            ),
+        };
+        too_large("query_limit", format!("the query {limit}"))
+            .with_help("narrow the input before the query, or end its loop")
+    }
+}

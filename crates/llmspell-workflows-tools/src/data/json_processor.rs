@@ -1,0 +1,270 @@
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::jq;
+use super::schema_check::{GivenSchema, Violations, violation_schema};
+use super::support::{
+    Takes, blocking, check_operation, check_text, data_spec, invalid, json_or_text, needed,
+    object_schema, per_operation, read,
+};
+use crate::{Tool, ToolContext, ToolError, ToolSpec};
+
+/// Queries JSON with jq, validates it against a JSON Schema, and works through newline-delimited JSON.
+///
+/// - `query` gives `{result, results}`: `results` has every output of the query in order; `result` is the output itself
+///   where there is exactly one, null where there is none, and the same array where there are many.
+/// - `validate` gives `{valid, errors, truncated}` with all violations at once.
+/// - `stream` takes newline-delimited JSON (or an array), runs the query on each item by itself, and gives
+///   `{results, items}` with the outputs of all items in order.
+///
+/// `input` is a JSON value, or a text that is parsed as JSON.
+pub(crate) struct JsonProcessor {
+    spec: ToolSpec,
+    limits: jq::Limits,
+}
+
+const OPERATIONS: [Takes; 3] = [
+    ("query", &["input", "query"], &[]),
+    ("validate", &["input", "schema"], &[]),
+    ("stream", &["input"], &["query"]),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    operation: Operation,
+    input: Value,
+    query: Option<String>,
+    schema: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Operation {
+    Query,
+    Validate,
+    Stream,
+}
+
+impl JsonProcessor {
+    pub(crate) fn new() -> Self {
+        let parameters = json!({
+            "operation": { "enum": ["query", "validate", "stream"], "description": "What to do with the input" },
+            "input": { "description": "A JSON value or its text; for `stream` one JSON value a line, or an array" },
+            "query": { "type": "string", "description": "A jq filter; `.` by default for `stream`" },
+            "schema": { "type": ["object", "boolean"], "description": "A JSON Schema, draft 7 unless it says" },
+        });
+        let result = json!({
+            "result": { "description": "The output, or the array of them where there are many" },
+            "results": { "type": "array", "description": "Every output in order" },
+            "items": { "type": "integer", "minimum": 0, "description": "Items read from the stream" },
+            "valid": { "type": "boolean" },
+            "errors": {
+                "type": "array",
+                "items": violation_schema(&json!({ "schema_path": { "type": "string" } })),
+            },
+            "truncated": { "type": "boolean", "description": "Whether there were more errors than are listed" },
+        });
+        Self {
+            spec: data_spec(
+                "json_processor",
+                "Queries JSON with jq, validates it against a JSON Schema, works through newline-delimited JSON.",
+                per_operation(
+                    object_schema(&["operation", "input"], parameters),
+                    &OPERATIONS,
+                ),
+                object_schema(&[], result),
+            ),
+            limits: jq::Limits::default(),
+        }
+    }
+
+    async fn query(
+        &self,
+        parameters: Parameters,
+        context: &ToolContext,
+    ) -> Result<Value, ToolError> {
+        let query = needed(parameters.query, "query", "query")?;
+        let input = json_or_text(parameters.input)?;
+        let mut outputs = jq::run(
+            query,
+            vec![input],
+            self.limits.clone(),
+            &context.cancellation,
+        )
+        .await?;
+        let results = outputs.pop().unwrap_or_default();
+        let result = match results.as_slice() {
+            [] => Value::Null,
+            [one] => one.clone(),
+            many => json!(many),
+        };
+        Ok(json!({ "result": result, "results": results }))
+    }
+
+    async fn stream(
+        &self,
+        parameters: Parameters,
+        context: &ToolContext,
+    ) -> Result<Value, ToolError> {
+        let query = parameters.query.unwrap_or_else(|| ".".to_owned());
+        let items = items(parameters.input)?;
+        let count = items.len();
+        let outputs = jq::run(query, items, self.limits.clone(), &context.cancellation).await?;
+        let results: Vec<Value> = outputs.into_iter().flatten().collect();
+        Ok(json!({ "results": results, "items": count }))
+    }
+}
+
+#[async_trait]
+impl Tool for JsonProcessor {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        check_operation(&parameters, &OPERATIONS)?;
+        let parameters: Parameters = read(parameters)?;
+        match parameters.operation {
+            Operation::Query => self.query(parameters, context).await,
+            Operation::Stream => self.stream(parameters, context).await,
+            Operation::Validate => blocking(context, |_| validate(parameters)).await,
+        }
+    }
+}
+
+fn validate(parameters: Parameters) -> Result<Value, ToolError> {
+    let schema = GivenSchema::compile(&needed(parameters.schema, "schema", "validate")?)?;
+    let Violations { listed, truncated } = schema.check(&json_or_text(parameters.input)?);
+    Ok(json!({ "valid": listed.is_empty(), "errors": listed, "truncated": truncated }))
+}
+
+/// The items of a stream: the lines of a text, an array's items, or the one value.
+fn items(input: Value) -> Result<Vec<Value>, ToolError> {
+    let text = match input {
+        Value::String(text) => text,
+        Value::Array(items) => return Ok(items),
+        one => return Ok(vec![one]),
+    };
+    check_text(text.len())?;
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            serde_json::from_str(line).map_err(|error| {
+                invalid(
+                    "invalid_json",
+                    format!("line {} of `input` is no JSON: {error}", index + 1),
+                )
+                .with_help("write one JSON value a line")
+                .with_details(json!({ "line": index + 1 }))
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn call(parameters: Value) -> Result<Value, String> {
+        let tool = JsonProcessor::new();
+        let result = tool.call(parameters, &ToolContext::default()).await;
+        result.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn operations_give_their_results() {
+        let table = [
+            (
+                json!({"operation": "query", "input": {"a": [1, 2]}, "query": ".a[0]"}),
+                json!({"result": 1, "results": [1]}),
+            ),
+            (
+                json!({"operation": "query", "input": "{\"a\": [1, 2]}", "query": ".a[]"}),
+                json!({"result": [1, 2], "results": [1, 2]}),
+            ),
+            (
+                json!({"operation": "query", "input": [], "query": ".[]"}),
+                json!({"result": null, "results": []}),
+            ),
+            (
+                json!({"operation": "stream", "input": "{\"n\": 1}\n\n{\"n\": 2}\r\n", "query": ".n, .n * 10"}),
+                json!({"results": [1, 10, 2, 20], "items": 2}),
+            ),
+            (
+                json!({"operation": "stream", "input": [1, "two"]}),
+                json!({"results": [1, "two"], "items": 2}),
+            ),
+            (
+                json!({"operation": "validate", "input": "[1]", "schema": {"type": "array"}}),
+                json!({"valid": true, "errors": [], "truncated": false}),
+            ),
+        ];
+        for (parameters, expected) in table {
+            assert_eq!(call(parameters.clone()).await, Ok(expected), "{parameters}");
+        }
+        let invalid = call(
+            json!({"operation": "validate", "input": {"a": "x"}, "schema": {
+                "required": ["b"], "properties": {"a": {"type": "integer"}},
+            }}),
+        );
+        let expected = json!({
+            "valid": false,
+            "errors": [
+                {
+                    "path": "", "rule": "required", "message": "\"b\" is a required property",
+                    "schema_path": "/required", "value": {"a": "x"},
+                },
+                {
+                    "path": "/a", "rule": "type", "message": "the value is not of type \"integer\"",
+                    "schema_path": "/properties/a/type", "value": "x",
+                },
+            ],
+            "truncated": false,
+        });
+        assert_eq!(invalid.await, Ok(expected));
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said() {
+        let table = [
+            (
+                json!({"operation": "query", "input": 1}),
+                "`query` needs the parameter `query`",
+            ),
+            (
+                json!({"operation": "validate", "input": 1}),
+                "`validate` needs the parameter `schema`",
+            ),
+            (
+                json!({"operation": "query", "input": "{", "query": "."}),
+                "the text is no JSON: EOF while parsing an object at line 1 column 1",
+            ),
+            (
+                json!({"operation": "stream", "input": "1\n{]"}),
+                "line 2 of `input` is no JSON: key must be a string at line 1 column 2 (write one JSON value a line)",
+            ),
+        ];
+        for (parameters, expected) in table {
+            assert_eq!(
+                call(parameters.clone()).await,
+                Err(expected.to_owned()),
+                "{parameters}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_says_which_item_of_a_stream_it_is_about() {
+        let parameters = json!({"operation": "stream", "input": "[1]\n2", "query": ".[0]"});
+        let error = JsonProcessor::new()
+            .call(parameters, &ToolContext::default())
+            .await
+            .unwrap_err();
+        assert_eq!(error.details, Some(json!({"item": 1})));
+    }
+}

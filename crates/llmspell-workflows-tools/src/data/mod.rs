@@ -1,0 +1,33 @@
+//! Tools that compute on data.
+
+mod condition;
+mod csv;
+mod hash;
+mod jq;
+mod json_processor;
+mod order;
+mod path;
+mod rules;
+mod schema_check;
+pub(crate) mod support;
+mod transform;
+mod validator;
+
+use std::sync::Arc;
+
+pub use rules::ExpressionEvaluator;
+
+use crate::{Registry, Services, ToolError};
+
+/// Adds the data tools.
+pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(), ToolError> {
+    registry.register(Arc::new(csv::CsvAnalyzer::new(services.clone())))?;
+    registry.register(Arc::new(hash::HashCalculator::new(services.clone())))?;
+    registry.register(Arc::new(json_processor::JsonProcessor::new()))?;
+    registry.register(Arc::new(transform::DataTransformer::new()))?;
+    registry.register(Arc::new(validator::DataValidator::new()))?;
+    registry.register(Arc::new(rules::RuleEngine::new(
+        services.extensions.expressions.clone(),
+    )))?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+use serde_json::{Map, Value, json};
+
+use crate::data::schema_check::Violations;
+
+/// What a run of rules found.
+#[derive(Default)]
+pub(super) struct Report {
+    violations: Violations,
+    total: u64,
+    checked: Vec<Value>,
+}
+
+/// One thing that a rule checks, counted until it is done.
+pub(super) struct Check<'r> {
+    report: &'r mut Report,
+    rule: &'static str,
+    target: String,
+    values: u64,
+    violations: u64,
+}
+
+impl Report {
+    /// Starts to check `target` for `rule`.
+    pub(super) fn check(&mut self, rule: &'static str, target: impl Into<String>) -> Check<'_> {
+        Check {
+            report: self,
+            rule,
+            target: target.into(),
+            values: 0,
+            violations: 0,
+        }
+    }
+
+    /// Says that `target` could not be checked, and why.
+    pub(super) fn not_checkable(
+        &mut self,
+        rule: &'static str,
+        target: impl Into<String>,
+        reason: impl Into<String>,
+    ) {
+        let (target, reason) = (target.into(), reason.into());
+        self.checked.push(json!({
+            "rule": rule, "target": target, "checkable": false, "values": 0, "violations": 0, "reason": reason,
+        }));
+    }
+
+    /// The result of the tool.
+    pub(super) fn into_result(self) -> Value {
+        let complete = self.checked.iter().all(|check| check["checkable"] == true);
+        json!({
+            "valid": self.total == 0,
+            "complete": complete,
+            "violations": self.violations.listed,
+            "truncated": self.violations.truncated,
+            "checked": self.checked,
+        })
+    }
+}
+
+impl Check<'_> {
+    /// Counts one value that was looked at.
+    pub(super) fn looked_at(&mut self) {
+        self.values += 1;
+    }
+
+    /// Adds what is wrong at `path`.
+    pub(super) fn violated(&mut self, path: &str, message: &str, value: Option<&Value>) {
+        self.violations += 1;
+        self.report.total += 1;
+        let entry: Map<String, Value> = [("path", path), ("rule", self.rule), ("message", message)]
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), json!(text)))
+            .collect();
+        self.report.violations.push(entry, value);
+    }
+
+    /// Records what was checked.
+    pub(super) fn done(self) {
+        self.report.checked.push(json!({
+            "rule": self.rule, "target": self.target, "checkable": true, "values": self.values,
+            "violations": self.violations,
+        }));
+    }
+}
+
+/// The schema of [`Report::into_result`], without its frame.
+pub(super) fn result_properties(violation: &Value) -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    json!({
+        "valid": { "type": "boolean", "description": "Whether there was no violation" },
+        "complete": { "type": "boolean", "description": "Whether everything could be checked" },
+        "violations": { "type": "array", "items": violation },
+        "truncated": { "type": "boolean", "description": "Whether there were more violations than are listed" },
+        "checked": { "type": "array", "items": {
+            "type": "object",
+            "required": ["rule", "target", "checkable", "values", "violations"],
+            "properties": {
+                "rule": { "type": "string" },
+                "target": { "type": "string" },
+                "checkable": { "type": "boolean" },
+                "values": count,
+                "violations": count,
+                "reason": { "type": "string", "description": "Why it could not be checked" },
+            },
+            "additionalProperties": false,
+        } },
+    })
+}

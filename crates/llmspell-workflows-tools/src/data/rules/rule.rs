@@ -1,0 +1,284 @@
+use serde::Deserialize;
+use serde_json::{Map, Number, Value, json};
+
+use super::ranges::Bounds;
+use crate::ToolError;
+use crate::data::order::compare;
+use crate::data::path::FieldPath;
+use crate::data::support::invalid;
+
+/// The rules that mean something by their name alone.
+const BY_NAME: [&str; 3] = ["uniqueness", "referential_integrity", "value_ranges"];
+
+/// One rule, checked and with its paths read.
+pub(super) enum Rule {
+    Uniqueness {
+        within: Option<String>,
+        fields: Option<Vec<FieldPath>>,
+    },
+    ReferentialIntegrity {
+        within: Option<String>,
+        reference: Option<Reference>,
+    },
+    ValueRanges {
+        within: Option<String>,
+        range: Option<(FieldPath, Bounds)>,
+    },
+    Expression {
+        within: Option<String>,
+        expression: String,
+        message: Option<String>,
+    },
+}
+
+/// What a field points at.
+pub(super) struct Reference {
+    pub(super) field: FieldPath,
+    pub(super) collection: String,
+    pub(super) key: FieldPath,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
+enum Written {
+    Uniqueness {
+        fields: Option<Vec<String>>,
+        r#in: Option<String>,
+    },
+    ReferentialIntegrity {
+        field: Option<String>,
+        references: Option<References>,
+        r#in: Option<String>,
+    },
+    ValueRanges {
+        field: Option<String>,
+        min: Option<Number>,
+        max: Option<Number>,
+        r#in: Option<String>,
+    },
+    Expression {
+        expression: String,
+        message: Option<String>,
+        r#in: Option<String>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct References {
+    collection: String,
+    field: Option<String>,
+}
+
+/// The schema of the parameters.
+pub(super) fn parameters_schema() -> Value {
+    let rule_names = json!([
+        "uniqueness",
+        "referential_integrity",
+        "value_ranges",
+        "expression"
+    ]);
+    json!({
+        "input": { "type": ["object", "array", "string"], "description": "An object, an array of objects, or their JSON text" },
+        "rules": { "type": "array", "description": "Names of rules, or objects with more to them", "minItems": 1, "items": {
+            "if": { "type": "string" },
+            "then": { "enum": BY_NAME },
+            "else": {
+                "type": "object",
+                "required": ["rule"],
+                "properties": with(&json!({ "rule": { "enum": rule_names } })),
+                "additionalProperties": false,
+                "allOf": [
+                    only("uniqueness", &["fields", "in"], &[]),
+                    only("referential_integrity", &["field", "references", "in"], &[]),
+                    only("value_ranges", &["field", "min", "max", "in"], &[]),
+                    only("expression", &["expression", "message", "in"], &["expression"]),
+                ],
+            },
+        } },
+        "options": {
+            "type": "object",
+            "description": "What the rules that are given by name have beside it, by name",
+            "properties": {
+                "uniqueness": options(&["fields", "in"]),
+                "referential_integrity": options(&["field", "references", "in"]),
+                "value_ranges": options(&["field", "min", "max", "in"]),
+            },
+            "additionalProperties": false,
+        },
+    })
+}
+
+/// Reads all rules; the error names the rule by its number.
+pub(super) fn rules(
+    written: Vec<Value>,
+    mut options: Map<String, Value>,
+) -> Result<Vec<Rule>, ToolError> {
+    let mut used = Vec::new();
+    let mut rules = Vec::with_capacity(written.len());
+    for (index, rule) in written.into_iter().enumerate() {
+        let rule = match rule {
+            Value::String(name) => {
+                let mut rule = match options.get(&name) {
+                    Some(Value::Object(options)) => options.clone(),
+                    _ => Map::new(),
+                };
+                rule.insert("rule".to_owned(), json!(name));
+                used.push(name);
+                Value::Object(rule)
+            }
+            detailed => detailed,
+        };
+        let read = serde_json::from_value(rule)
+            .map_err(|error| error.to_string())
+            .and_then(Rule::new);
+        rules.push(read.map_err(|why| {
+            invalid(
+                "invalid_rule",
+                format!("rule {index} cannot be used: {why}"),
+            )
+        })?);
+    }
+    options.retain(|name, _| !used.contains(name));
+    match options.keys().next() {
+        None => Ok(rules),
+        Some(name) => Err(invalid(
+            "unused_option",
+            format!("`options` has `{name}`, which `rules` do not give by name"),
+        )),
+    }
+}
+
+impl Rule {
+    fn new(written: Written) -> Result<Self, String> {
+        let paths = |fields: Vec<String>| {
+            fields
+                .iter()
+                .map(|field| FieldPath::parse(field))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match written {
+            Written::Uniqueness {
+                fields: Some(fields),
+                ..
+            } if fields.is_empty() => {
+                return Err("`fields` is empty".to_owned());
+            }
+            Written::Uniqueness { fields, r#in } => Self::Uniqueness {
+                within: r#in,
+                fields: fields.map(paths).transpose()?,
+            },
+            Written::ReferentialIntegrity {
+                field,
+                references,
+                r#in,
+            } => {
+                let reference = match (field, references) {
+                    (None, None) => None,
+                    (Some(field), Some(references)) => Some(Reference::new(&field, references)?),
+                    _ => return Err("`field` and `references` need each other".to_owned()),
+                };
+                Self::ReferentialIntegrity {
+                    within: r#in,
+                    reference,
+                }
+            }
+            Written::ValueRanges {
+                field,
+                min,
+                max,
+                r#in,
+            } => {
+                let range = match (field, min, max) {
+                    (None, None, None) if r#in.is_some() => {
+                        return Err("`in` needs a `field` and its bounds".to_owned());
+                    }
+                    (None, None, None) => None,
+                    (None, _, _) => return Err("`min` and `max` need a `field`".to_owned()),
+                    (Some(_), None, None) => return Err("`field` needs `min` or `max`".to_owned()),
+                    (_, Some(min), Some(max)) if compare(&json!(min), &json!(max)).is_gt() => {
+                        return Err(format!("`min` {min} is above `max` {max}"));
+                    }
+                    (Some(field), min, max) => {
+                        Some((FieldPath::parse(&field)?, Bounds { min, max }))
+                    }
+                };
+                Self::ValueRanges {
+                    within: r#in,
+                    range,
+                }
+            }
+            Written::Expression {
+                expression,
+                message,
+                r#in,
+            } => Self::Expression {
+                within: r#in,
+                expression,
+                message,
+            },
+        })
+    }
+
+    /// The collection that it is for, if it is for one.
+    pub(super) fn within(&self) -> Option<&str> {
+        match self {
+            Self::Uniqueness { within, .. }
+            | Self::ReferentialIntegrity { within, .. }
+            | Self::ValueRanges { within, .. }
+            | Self::Expression { within, .. } => within.as_deref(),
+        }
+    }
+}
+
+impl Reference {
+    fn new(field: &str, references: References) -> Result<Self, String> {
+        let key = references.field.as_deref().unwrap_or("id");
+        Ok(Self {
+            field: FieldPath::parse(field)?,
+            key: FieldPath::parse(key)?,
+            collection: references.collection,
+        })
+    }
+}
+
+/// The properties of all rules, and `more`.
+fn with(more: &Value) -> Value {
+    let path = json!({ "type": "string", "minLength": 1 });
+    let mut properties = json!({
+        "fields": { "type": "array", "items": path, "minItems": 1 },
+        "field": path,
+        "references": {
+            "type": "object",
+            "required": ["collection"],
+            "properties": { "collection": path, "field": { "type": "string", "minLength": 1, "description": "`id` by default" } },
+            "additionalProperties": false,
+        },
+        "min": { "type": "number" },
+        "max": { "type": "number" },
+        "expression": { "type": "string", "minLength": 1 },
+        "message": { "type": "string" },
+        "in": { "type": "string", "description": "The path of the collection; all of them by default" },
+    });
+    if let (Some(properties), Some(more)) = (properties.as_object_mut(), more.as_object()) {
+        properties.extend(more.clone());
+    }
+    properties
+}
+
+fn only(rule: &str, names: &[&str], required: &[&str]) -> Value {
+    let names: Vec<&str> = names.iter().copied().chain(["rule"]).collect();
+    json!({
+        "if": { "properties": { "rule": { "const": rule } }, "required": ["rule"] },
+        "then": { "propertyNames": { "enum": names }, "required": required },
+    })
+}
+
+fn options(names: &[&str]) -> Value {
+    let all = with(&json!({}));
+    let properties: Map<String, Value> = names
+        .iter()
+        .map(|name| ((*name).to_owned(), all[*name].clone()))
+        .collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}

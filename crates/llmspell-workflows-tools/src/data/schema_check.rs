@@ -1,0 +1,247 @@
+use jsonschema::{Draft, PatternOptions, Validator};
+use serde_json::{Map, Value, json};
+
+use super::support::invalid;
+use crate::ToolError;
+
+/// How many violations one answer lists.
+pub(crate) const VIOLATIONS_MAX: usize = 1000;
+
+/// The longest JSON text of a value that a violation shows.
+const SHOWN_BYTES_MAX: usize = 1024;
+
+/// The drafts that `$schema` may name.
+const DRAFTS: [(&str, Draft); 5] = [
+    ("draft-04", Draft::Draft4),
+    ("draft-06", Draft::Draft6),
+    ("draft-07", Draft::Draft7),
+    ("2019-09", Draft::Draft201909),
+    ("2020-12", Draft::Draft202012),
+];
+
+/// What does not fit, as far as it is listed.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Violations {
+    /// At most [`VIOLATIONS_MAX`] of them, each an object.
+    pub(crate) listed: Vec<Value>,
+    /// Whether there were more.
+    pub(crate) truncated: bool,
+}
+
+impl Violations {
+    /// Adds one; `value` is shown where it is short.
+    pub(crate) fn push(&mut self, mut violation: Map<String, Value>, value: Option<&Value>) {
+        if self.listed.len() == VIOLATIONS_MAX {
+            self.truncated = true;
+            return;
+        }
+        if let Some(value) = value.filter(|value| is_short(value)) {
+            violation.insert("value".to_owned(), value.clone());
+        }
+        self.listed.push(Value::Object(violation));
+    }
+}
+
+/// A JSON Schema that a call brought, compiled.
+///
+/// Without `$schema` it is draft 7. It is complete in itself: a reference to another document is refused. Patterns run
+/// in linear time, so lookaround and back references are refused too.
+pub(crate) struct GivenSchema {
+    validator: Validator,
+}
+
+impl GivenSchema {
+    /// Compiles; the error says what is wrong with the schema.
+    pub(crate) fn compile(schema: &Value) -> Result<Self, ToolError> {
+        let validator = jsonschema::options()
+            .with_draft(draft_of(schema)?)
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+            .build(schema)
+            .map_err(|error| {
+                let place = error.instance_path().as_str().to_owned();
+                let at = if place.is_empty() {
+                    String::new()
+                } else {
+                    format!(" at `{place}`")
+                };
+                invalid(
+                    "invalid_schema",
+                    format!("`schema` is no valid JSON Schema{at}: {error}"),
+                )
+            })?;
+        Ok(Self { validator })
+    }
+
+    /// All violations, sorted by place; `path` is a JSON Pointer, `rule` the keyword, `schema_path` where that stands.
+    pub(crate) fn check(&self, value: &Value) -> Violations {
+        let mut violations = Violations::default();
+        if self.validator.is_valid(value) {
+            return violations;
+        }
+        for error in self.validator.iter_errors(value) {
+            let entry = json!({
+                "path": error.instance_path().as_str(),
+                "rule": error.kind().keyword(),
+                "message": shortened(&error.masked_with("the value").to_string()),
+                "schema_path": error.schema_path().as_str(),
+            });
+            let Value::Object(entry) = entry else {
+                unreachable!("the literal above is an object")
+            };
+            violations.push(entry, Some(error.instance().as_ref()));
+        }
+        let key = |violation: &Value| {
+            (
+                violation["path"].to_string(),
+                violation["schema_path"].to_string(),
+            )
+        };
+        violations.listed.sort_by_cached_key(key);
+        violations
+    }
+}
+
+/// The schema of one violation.
+pub(crate) fn violation_schema(more: &Value) -> Value {
+    let mut properties = json!({
+        "path": { "type": "string" },
+        "rule": { "type": "string" },
+        "message": { "type": "string" },
+        "value": { "description": "The value, where its JSON text is short" },
+    });
+    if let (Some(properties), Some(more)) = (properties.as_object_mut(), more.as_object()) {
+        properties.extend(more.clone());
+    }
+    json!({
+        "type": "object",
+        "required": ["path", "rule", "message"],
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+fn draft_of(schema: &Value) -> Result<Draft, ToolError> {
+    let Some(uri) = schema.get("$schema") else {
+        return Ok(Draft::Draft7);
+    };
+    let named = uri.as_str().and_then(|uri| {
+        let draft = DRAFTS.iter().find(|(name, _)| {
+            uri.contains(&format!("json-schema.org/{name}"))
+                || uri.contains(&format!("json-schema.org/draft/{name}"))
+        });
+        draft.map(|(_, draft)| *draft)
+    });
+    named.ok_or_else(|| {
+        let names: Vec<&str> = DRAFTS.iter().map(|(name, _)| *name).collect();
+        invalid(
+            "invalid_schema",
+            format!("`$schema` of `schema` is {uri}, which is not known"),
+        )
+        .with_help(format!("known are {}", names.join(", ")))
+    })
+}
+
+fn is_short(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.len() <= SHOWN_BYTES_MAX,
+        Value::Array(_) | Value::Object(_) => value.to_string().len() <= SHOWN_BYTES_MAX,
+        _ => true,
+    }
+}
+
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_violations_are_listed_in_order() {
+        let schema = json!({
+            "type": "object",
+            "required": ["id"],
+            "properties": { "age": { "type": "integer", "minimum": 0 }, "mail": { "format": "email" } },
+            "additionalProperties": false,
+        });
+        let violations = GivenSchema::compile(&schema)
+            .unwrap()
+            .check(&json!({"age": -1.5, "mail": "x", "more": 1}));
+        let found: Vec<_> = violations
+            .listed
+            .iter()
+            .map(|one| (one["path"].as_str().unwrap(), one["rule"].as_str().unwrap()))
+            .collect();
+        let expected = [
+            ("", "additionalProperties"),
+            ("", "required"),
+            ("/age", "minimum"),
+            ("/age", "type"),
+            ("/mail", "format"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(
+            violations.listed[2]["message"],
+            "the value is less than the minimum of 0"
+        );
+        assert!(!violations.truncated);
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_long_values_are_left_out() {
+        let schema = GivenSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
+        let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1]));
+        assert_eq!(
+            (violations.listed.len(), violations.truncated),
+            (VIOLATIONS_MAX, true)
+        );
+        assert_eq!(violations.listed[0].get("value"), None);
+    }
+
+    #[test]
+    fn a_schema_that_cannot_be_used_is_refused() {
+        let table = [
+            (
+                json!({"type": "nothing"}),
+                "no valid JSON Schema at `/type`",
+            ),
+            (
+                json!({"$ref": "https://example.com/schema.json"}),
+                "example.com",
+            ),
+            (json!({"$ref": "file:///etc/passwd"}), "file:///etc/passwd"),
+            (json!({"pattern": "(?=x)"}), "no valid JSON Schema"),
+            (
+                json!({"$schema": "https://example.com/own"}),
+                "not known (known are draft-04",
+            ),
+            (json!(7), "no valid JSON Schema"),
+        ];
+        for (schema, expected) in table {
+            let error = GivenSchema::compile(&schema)
+                .err()
+                .map(|error| error.to_string());
+            assert!(
+                error.as_ref().is_some_and(|error| error.contains(expected)),
+                "{schema}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_draft_is_the_one_that_the_schema_names() {
+        let tuple = |draft: &str| json!({"$schema": draft, "prefixItems": [{"type": "null"}]});
+        for (draft, fits) in [
+            ("https://json-schema.org/draft/2020-12/schema", false),
+            ("http://json-schema.org/draft-07/schema#", true),
+        ] {
+            let schema = GivenSchema::compile(&tuple(draft)).unwrap();
+            assert_eq!(schema.check(&json!([1])).listed.is_empty(), fits, "{draft}");
+        }
+    }
+}

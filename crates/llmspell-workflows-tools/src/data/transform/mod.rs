@@ -1,0 +1,301 @@
+//! Transforms objects: map, filter, select, rename, sort, group, flatten, unique, join.
+
+mod group;
+mod mapping;
+mod reshape;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::condition::{Match, Op, Test, condition_schema};
+use super::path::FieldPath;
+use super::support::{
+    CANCEL_EVERY, Takes, blocking, check_cancelled, check_operation, data_spec, invalid, needed,
+    object_schema, objects, per_operation, read,
+};
+use crate::{Tool, ToolContext, ToolError, ToolSpec};
+use reshape::{On, SortKey};
+
+type Item = Map<String, Value>;
+
+/// Transforms an object or an array of objects.
+///
+/// | operation | takes | gives |
+/// |---|---|---|
+/// | `map` | `mapping` {target: source path, or {path, default, type, constant}} | a new object for each item |
+/// | `filter` | `conditions` [{field, op, value}], `match` all or any | the items that pass |
+/// | `select` | `fields` | the items with these fields only |
+/// | `rename` | `mapping` {old name: new name} | the items with new names |
+/// | `sort` | `by` [path, or {field, order: asc or desc}] | the items in order |
+/// | `group_by` | `fields`, `aggregates` {target: {op, field}} | an object for each group |
+/// | `flatten` | `separator` | the items without nesting |
+/// | `unique` | `fields`, or none for the whole item | the first of each |
+/// | `join` | `with`, `on` {left, right}, `kind` inner or left, `prefix` | an object for each pair |
+///
+/// An object as `input` counts as one item, and `map`, `select`, `rename` and `flatten` answer with an object then. A
+/// source path that leads nowhere is an error unless it has a `default`. The result is `{result, items_in, items_out}`.
+pub(crate) struct DataTransformer {
+    spec: ToolSpec,
+}
+
+const OPERATIONS: [Takes; 9] = [
+    ("map", &["input", "mapping"], &[]),
+    ("filter", &["input", "conditions"], &["match"]),
+    ("select", &["input", "fields"], &[]),
+    ("rename", &["input", "mapping"], &[]),
+    ("sort", &["input", "by"], &[]),
+    ("group_by", &["input", "fields"], &["aggregates"]),
+    ("flatten", &["input"], &["separator"]),
+    ("unique", &["input"], &["fields"]),
+    ("join", &["input", "with", "on"], &["kind", "prefix"]),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    operation: Operation,
+    input: Value,
+    mapping: Option<Map<String, Value>>,
+    conditions: Option<Vec<Condition>>,
+    #[serde(default)]
+    r#match: Match,
+    fields: Option<Vec<String>>,
+    by: Option<Vec<SortKey>>,
+    aggregates: Option<Map<String, Value>>,
+    separator: Option<String>,
+    with: Option<Value>,
+    on: Option<On>,
+    #[serde(default)]
+    kind: reshape::Kind,
+    prefix: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Operation {
+    Map,
+    Filter,
+    Select,
+    Rename,
+    Sort,
+    GroupBy,
+    Flatten,
+    Unique,
+    Join,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Condition {
+    field: String,
+    op: Op,
+    #[serde(default, deserialize_with = "given")]
+    value: Option<Value>,
+}
+
+/// A null that was written is a value, a field that is missing is none.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl DataTransformer {
+    pub(crate) fn new() -> Self {
+        let result = json!({
+            "result": { "type": ["object", "array"], "items": { "type": "object" } },
+            "items_in": { "type": "integer", "minimum": 0 },
+            "items_out": { "type": "integer", "minimum": 0 },
+        });
+        Self {
+            spec: data_spec(
+                "data_transformer",
+                "Maps, filters, selects, renames, sorts, groups, flattens and joins objects.",
+                per_operation(
+                    object_schema(&["operation", "input"], parameters_schema()),
+                    &OPERATIONS,
+                ),
+                object_schema(&["result", "items_in", "items_out"], result),
+            ),
+        }
+    }
+}
+
+#[async_trait]
+impl Tool for DataTransformer {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        check_operation(&parameters, &OPERATIONS)?;
+        let parameters: Parameters = read(parameters)?;
+        blocking(context, |token| transform(parameters, token)).await
+    }
+}
+
+fn parameters_schema() -> Value {
+    let objects = json!({
+        "type": ["object", "array", "string"],
+        "items": { "type": "object" },
+        "description": "An object, an array of objects, or the JSON text of either",
+    });
+    let path = json!({ "type": "string", "minLength": 1 });
+    json!({
+        "operation": { "enum": [
+            "map", "filter", "select", "rename", "sort", "group_by", "flatten", "unique", "join",
+        ], "description": "What to do with the objects" },
+        "input": objects,
+        "mapping": mapping::mapping_schema(),
+        "conditions": { "type": "array", "items": condition_schema("field"), "description": "What items must pass" },
+        "match": { "enum": ["all", "any"], "description": "Which conditions must hold; `all` by default" },
+        "fields": { "type": "array", "items": path, "minItems": 1, "description": "Paths of fields" },
+        "by": { "type": "array", "description": "Keys to sort by, the first counts most", "minItems": 1, "items": { "oneOf": [
+            path,
+            {
+                "type": "object",
+                "required": ["field"],
+                "properties": { "field": path, "order": { "enum": ["asc", "desc"] } },
+                "additionalProperties": false,
+            },
+        ] } },
+        "aggregates": group::aggregates_schema(),
+        "separator": { "type": "string", "minLength": 1, "description": "Between names; `.` by default" },
+        "with": objects,
+        "on": {
+            "type": "object",
+            "description": "The paths whose values must be equal",
+            "required": ["left", "right"],
+            "properties": { "left": path, "right": path },
+            "additionalProperties": false,
+        },
+        "kind": { "enum": ["inner", "left"], "description": "Whether items without a partner stay; `inner` by default" },
+        "prefix": { "type": "string", "description": "Before the names of the right side" },
+    })
+}
+
+fn transform(parameters: Parameters, token: &CancellationToken) -> Result<Value, ToolError> {
+    let operation = parameters.operation;
+    let (items, is_array) = objects(parameters.input.clone())?;
+    let items_in = items.len();
+    let made = make(parameters, items, token)?;
+    let items_out = made.len();
+    let one_to_one = matches!(
+        operation,
+        Operation::Map | Operation::Select | Operation::Rename | Operation::Flatten
+    );
+    let mut made = made.into_iter().map(Value::Object);
+    let result = match made.next() {
+        Some(one) if one_to_one && !is_array => one,
+        first => first.into_iter().chain(made).collect(),
+    };
+    Ok(json!({ "result": result, "items_in": items_in, "items_out": items_out }))
+}
+
+fn make(
+    parameters: Parameters,
+    mut items: Vec<Item>,
+    token: &CancellationToken,
+) -> Result<Vec<Item>, ToolError> {
+    let fields =
+        |operation: &str| paths(needed(parameters.fields.as_deref(), "fields", operation)?);
+    match parameters.operation {
+        Operation::Map => map(needed(parameters.mapping, "mapping", "map")?, &items, token),
+        Operation::Filter => filter(
+            items,
+            needed(parameters.conditions, "conditions", "filter")?,
+            parameters.r#match,
+            token,
+        ),
+        Operation::Select => reshape::select(items, &fields("select")?),
+        Operation::Rename => {
+            reshape::rename(items, &needed(parameters.mapping, "mapping", "rename")?)
+        }
+        Operation::Sort => {
+            reshape::sort(&mut items, needed(parameters.by, "by", "sort")?)?;
+            Ok(items)
+        }
+        Operation::GroupBy => group::group_by(
+            &items,
+            &fields("group_by")?,
+            parameters.aggregates.unwrap_or_default(),
+        ),
+        Operation::Flatten => {
+            reshape::flatten(items, parameters.separator.as_deref().unwrap_or("."))
+        }
+        Operation::Unique => Ok(reshape::unique(
+            items,
+            &paths(parameters.fields.as_deref().unwrap_or_default())?,
+        )),
+        Operation::Join => {
+            let (with, _) = objects(needed(parameters.with, "with", "join")?)?;
+            let on = needed(parameters.on, "on", "join")?;
+            reshape::join(
+                items,
+                &with,
+                &on,
+                parameters.kind,
+                parameters.prefix.as_deref().unwrap_or_default(),
+            )
+        }
+    }
+}
+
+fn map(
+    mapping: Map<String, Value>,
+    items: &[Item],
+    token: &CancellationToken,
+) -> Result<Vec<Item>, ToolError> {
+    let mapping = mapping::Mapping::new(mapping)?;
+    let one = |(index, item): (usize, &Item)| {
+        if index.is_multiple_of(CANCEL_EVERY) {
+            check_cancelled(token)?;
+        }
+        mapping.apply(item, index)
+    };
+    items.iter().enumerate().map(one).collect()
+}
+
+fn filter(
+    items: Vec<Item>,
+    conditions: Vec<Condition>,
+    join: Match,
+    token: &CancellationToken,
+) -> Result<Vec<Item>, ToolError> {
+    let tests = conditions
+        .into_iter()
+        .map(|condition| Ok((reshape::path(&condition.field)?, test(condition)?)))
+        .collect::<Result<Vec<_>, ToolError>>()?;
+    let mut kept = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        if index.is_multiple_of(CANCEL_EVERY) {
+            check_cancelled(token)?;
+        }
+        if join.join(
+            tests
+                .iter()
+                .map(|(path, test)| test.passes(path.get_in(&item))),
+        ) {
+            kept.push(item);
+        }
+    }
+    Ok(kept)
+}
+
+fn test(condition: Condition) -> Result<Test, ToolError> {
+    Test::new(condition.op, condition.value).map_err(|why| {
+        invalid(
+            "invalid_condition",
+            format!(
+                "the condition on `{}` cannot be used: {why}",
+                condition.field
+            ),
+        )
+    })
+}
+
+fn paths(fields: &[String]) -> Result<Vec<FieldPath>, ToolError> {
+    fields.iter().map(|field| reshape::path(field)).collect()
+}

@@ -1,0 +1,272 @@
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::ToolError;
+use crate::data::order::{compare, identity};
+use crate::data::path::FieldPath;
+use crate::data::support::{invalid, too_large};
+
+type Item = Map<String, Value>;
+
+/// How many items a join may make.
+pub(super) const ITEMS_MAX: usize = 1_000_000;
+
+/// One key of `by`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SortKey {
+    /// A path, ascending.
+    Field(String),
+    /// A path with its order.
+    Ordered(Ordered),
+}
+
+/// The long form of a sort key.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ordered {
+    field: String,
+    #[serde(default)]
+    order: Direction,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    #[default]
+    Asc,
+    Desc,
+}
+
+/// Sorts by the keys in turn; equal items keep their order, and what lacks a key comes last either way.
+pub(super) fn sort(items: &mut [Item], keys: Vec<SortKey>) -> Result<(), ToolError> {
+    let keys = keys
+        .into_iter()
+        .map(|key| {
+            let key = match key {
+                SortKey::Field(field) => Ordered {
+                    field,
+                    order: Direction::Asc,
+                },
+                SortKey::Ordered(ordered) => ordered,
+            };
+            Ok((path(&key.field)?, key.order))
+        })
+        .collect::<Result<Vec<_>, ToolError>>()?;
+    items.sort_by(|left, right| {
+        let by_key = |(path, order): &(FieldPath, Direction)| {
+            by(path.get_in(left), path.get_in(right), *order)
+        };
+        keys.iter()
+            .map(by_key)
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    });
+    Ok(())
+}
+
+fn by(left: Option<&Value>, right: Option<&Value>, order: Direction) -> Ordering {
+    let present = |value: Option<&'_ Value>| value.is_some_and(|value| !value.is_null());
+    match (left, right, order) {
+        _ if present(left) != present(right) => present(right).cmp(&present(left)),
+        (Some(left), Some(right), Direction::Asc) => compare(left, right),
+        (Some(left), Some(right), Direction::Desc) => compare(right, left),
+        _ => Ordering::Equal,
+    }
+}
+
+/// Keeps only `fields` of each item, at the same paths; what an item lacks stays away.
+pub(super) fn select(items: Vec<Item>, fields: &[FieldPath]) -> Result<Vec<Item>, ToolError> {
+    let one = |item: Item| {
+        let mut kept = Map::new();
+        for field in fields {
+            if let Some(value) = field.get_in(&item) {
+                field
+                    .set(&mut kept, value.clone())
+                    .map_err(|why| invalid("invalid_fields", why))?;
+            }
+        }
+        Ok(kept)
+    };
+    items.into_iter().map(one).collect()
+}
+
+/// Renames top-level fields; two fields that would get one name are refused.
+pub(super) fn rename(items: Vec<Item>, names: &Map<String, Value>) -> Result<Vec<Item>, ToolError> {
+    let one = |(index, item): (usize, Item)| {
+        let mut renamed = Map::new();
+        for (name, value) in item {
+            let new = match names.get(&name) {
+                None => name,
+                Some(Value::String(new)) => new.clone(),
+                Some(_) => {
+                    return Err(invalid(
+                        "invalid_mapping",
+                        format!("the new name of `{name}` is no string"),
+                    ));
+                }
+            };
+            if renamed.insert(new.clone(), value).is_some() {
+                return Err(invalid(
+                    "name_taken",
+                    format!("item {index} would have two fields `{new}`"),
+                ));
+            }
+        }
+        Ok(renamed)
+    };
+    items.into_iter().enumerate().map(one).collect()
+}
+
+/// Makes nested objects and arrays flat: `{"a": {"b": [1]}}` is `{"a.b[0]": 1}`; empty ones stay as they are.
+pub(super) fn flatten(items: Vec<Item>, separator: &str) -> Result<Vec<Item>, ToolError> {
+    let one = |(index, item): (usize, Item)| {
+        let mut flat = Map::new();
+        for (name, value) in item {
+            flatten_into(&mut flat, name, value, separator).map_err(|name| {
+                invalid(
+                    "name_taken",
+                    format!("item {index} would have two fields `{name}`"),
+                )
+            })?;
+        }
+        Ok(flat)
+    };
+    items.into_iter().enumerate().map(one).collect()
+}
+
+fn flatten_into(
+    flat: &mut Item,
+    name: String,
+    value: Value,
+    separator: &str,
+) -> Result<(), String> {
+    match value {
+        Value::Object(object) if !object.is_empty() => {
+            object.into_iter().try_for_each(|(key, value)| {
+                flatten_into(flat, format!("{name}{separator}{key}"), value, separator)
+            })
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items
+                .into_iter()
+                .enumerate()
+                .try_for_each(|(index, value)| {
+                    flatten_into(flat, format!("{name}[{index}]"), value, separator)
+                })
+        }
+        plain => match flat.insert(name.clone(), plain) {
+            None => Ok(()),
+            Some(_) => Err(name),
+        },
+    }
+}
+
+/// Keeps the first of the items that are equal, or equal in `fields`.
+pub(super) fn unique(items: Vec<Item>, fields: &[FieldPath]) -> Vec<Item> {
+    let mut seen = HashSet::new();
+    let key = |item: &Item| {
+        if fields.is_empty() {
+            return identity(&Value::Object(item.clone()));
+        }
+        // A field that is missing is not one that is null.
+        let values: Vec<Value> = fields
+            .iter()
+            .map(|field| json!([field.get_in(item), field.get_in(item).is_some()]))
+            .collect();
+        identity(&json!(values))
+    };
+    items
+        .into_iter()
+        .filter(|item| seen.insert(key(item)))
+        .collect()
+}
+
+/// What `on` says: which paths must be equal on both sides.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct On {
+    left: String,
+    right: String,
+}
+
+/// What happens to items without a partner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// They are left out.
+    #[default]
+    Inner,
+    /// They stay as they are.
+    Left,
+}
+
+/// One item for each pair with equal keys: the left's fields, and the right's with `prefix` before their names.
+///
+/// Keys that are missing or null have no partner. The right's key is left out where it has the left's path; other
+/// fields of one name are refused, and a prefix helps.
+pub(super) fn join(
+    items: Vec<Item>,
+    with: &[Item],
+    on: &On,
+    kind: Kind,
+    prefix: &str,
+) -> Result<Vec<Item>, ToolError> {
+    let (left_key, right_key) = (path(&on.left)?, path(&on.right)?);
+    let key = |item: &Item, path: &FieldPath| {
+        path.get_in(item).filter(|key| !key.is_null()).map(identity)
+    };
+    let mut partners: HashMap<String, Vec<&Item>> = HashMap::new();
+    for right in with {
+        if let Some(key) = key(right, &right_key) {
+            partners.entry(key).or_default().push(right);
+        }
+    }
+    let mut joined = Vec::new();
+    for left in items {
+        let found = key(&left, &left_key).and_then(|key| partners.get(&key));
+        match found {
+            None if kind == Kind::Left => joined.push(left),
+            None => {}
+            Some(found) => {
+                for right in found {
+                    joined.push(merged(&left, right, on, prefix)?);
+                }
+            }
+        }
+        if joined.len() > ITEMS_MAX {
+            return Err(too_large(
+                "too_many_items",
+                format!("the join makes more than {ITEMS_MAX} items"),
+            ));
+        }
+    }
+    Ok(joined)
+}
+
+fn merged(left: &Item, right: &Item, on: &On, prefix: &str) -> Result<Item, ToolError> {
+    let mut merged = left.clone();
+    for (name, value) in right {
+        if prefix.is_empty() && on.left == on.right && *name == on.right {
+            continue;
+        }
+        let name = format!("{prefix}{name}");
+        if merged.contains_key(&name) {
+            return Err(invalid(
+                "name_taken",
+                format!("both sides of the join have a field `{name}`"),
+            )
+            .with_help("give a `prefix` for the names of the right side"));
+        }
+        merged.insert(name, value.clone());
+    }
+    Ok(merged)
+}
+
+/// Reads a path that a parameter has.
+pub(super) fn path(text: &str) -> Result<FieldPath, ToolError> {
+    FieldPath::parse(text).map_err(|why| invalid("invalid_path", why))
+}

@@ -1,0 +1,297 @@
+use std::io::{self, Read, Write};
+
+use cap_std::fs::{File, OpenOptions};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::data::support::{check_cancelled, invalid, too_large};
+use crate::files::atomic::{check_parent, create_parents, normal, replace};
+use crate::files::entry::{
+    Kind, check_depth, children, exists, metadata, metadata_followed, not_a_file,
+};
+use crate::files::roots::Roots;
+use crate::{Located, ToolError};
+
+/// How much of a file is copied at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What a change may do.
+pub(super) struct Change<'c> {
+    pub(super) recursive: bool,
+    pub(super) bytes_max: u64,
+    pub(super) roots: &'c Roots,
+    pub(super) token: &'c CancellationToken,
+}
+
+impl Change<'_> {
+    /// Replaces a file's content.
+    pub(super) fn write(&self, file: &Located, content: &str) -> Result<Value, ToolError> {
+        self.check_size(file, content.len() as u64)?;
+        self.prepare(file)?;
+        let created = replace(file, |new| {
+            new.write_all(content.as_bytes())
+                .map_err(|error| file.error("write", &error))
+        })?;
+        Ok(json!({ "path": file.path(), "bytes": content.len(), "created": created }))
+    }
+
+    /// Adds to the end of a file, which is made where there is none.
+    pub(super) fn append(&self, file: &Located, content: &str) -> Result<Value, ToolError> {
+        self.prepare(file)?;
+        let failed = |error: io::Error| file.error("append to", &error);
+        let old = file.dir().metadata(file.relative()).ok();
+        if old.as_ref().is_some_and(|old| !old.is_file()) {
+            return Err(not_a_file(file));
+        }
+        let length = old.as_ref().map_or(0, cap_std::fs::Metadata::len);
+        self.check_size(file, length + content.len() as u64)?;
+        let options = OpenOptions::new().append(true).create(true).clone();
+        let mut open = file
+            .dir()
+            .open_with(file.relative(), &options)
+            .map_err(failed)?;
+        open.write_all(content.as_bytes()).map_err(failed)?;
+        open.sync_data().map_err(failed)?;
+        Ok(json!({ "path": file.path(), "bytes": content.len(), "created": old.is_none() }))
+    }
+
+    /// Makes a folder; with `recursive` those above it too, and one that exists is fine.
+    pub(super) fn create_dir(&self, folder: &Located) -> Result<Value, ToolError> {
+        let dir = folder.dir();
+        let existed = dir.is_dir(folder.relative());
+        let made = match (self.recursive, existed) {
+            (true, true) => Ok(()),
+            (true, false) => dir.create_dir_all(normal(folder.relative())),
+            (false, _) => dir.create_dir(normal(folder.relative())),
+        };
+        made.map_err(|error| {
+            let failed = folder.error("create", &error);
+            match error.kind() {
+                io::ErrorKind::NotFound => {
+                    failed.with_help("its folder does not exist; `recursive: true` makes it")
+                }
+                _ => failed,
+            }
+        })?;
+        Ok(json!({ "path": folder.path(), "created": !existed }))
+    }
+
+    /// Deletes a file or a link, and with `recursive` a folder with all that is in it; links are not followed.
+    pub(super) fn delete(&self, located: &Located) -> Result<Value, ToolError> {
+        let mut deleted = 0_u64;
+        match Kind::of(metadata(located)?.file_type()) {
+            Kind::Directory => {
+                self.roots.check(located, "deleted")?;
+                if !self.recursive {
+                    return Err(needs_recursive(located, "deleted"));
+                }
+                self.delete_folder(located, 0, &mut deleted)?;
+            }
+            _ => {
+                located
+                    .dir()
+                    .remove_file(located.relative())
+                    .map_err(|error| located.error("delete", &error))?;
+                deleted = 1;
+            }
+        }
+        Ok(json!({ "path": located.path(), "deleted": deleted }))
+    }
+
+    /// Copies a file, and with `recursive` a folder; links in it are left out and counted.
+    pub(super) fn copy(&self, source: &Located, target: &Located) -> Result<Value, ToolError> {
+        let mut copied = Copied::default();
+        if metadata_followed(source)?.is_dir() {
+            if !self.recursive {
+                return Err(needs_recursive(source, "copied"));
+            }
+            if exists(target) {
+                return Err(taken(target));
+            }
+            if target.real_path().is_ok_and(|target| {
+                source
+                    .real_path()
+                    .is_ok_and(|source| target.starts_with(source))
+            }) {
+                let message = format!("`{}` cannot be copied into itself", source.path());
+                return Err(invalid("copy_into_itself", message));
+            }
+            create_parents(target)?;
+            self.copy_folder(source, target, 0, &mut copied)?;
+        } else {
+            self.prepare(target)?;
+            self.copy_file(source, target, &mut copied)?;
+        }
+        Ok(json!({
+            "source_path": source.path(), "target_path": target.path(), "files": copied.files,
+            "bytes": copied.bytes, "links_skipped": copied.links,
+        }))
+    }
+
+    /// Gives something another place within the same file system; a file that is there already is replaced.
+    pub(super) fn rename(&self, source: &Located, target: &Located) -> Result<Value, ToolError> {
+        if metadata(source)?.is_dir() {
+            self.roots.check(source, "moved")?;
+            if exists(target) {
+                return Err(taken(target));
+            }
+        } else if target.dir().is_dir(target.relative()) {
+            return Err(not_a_file(target));
+        }
+        self.prepare(target)?;
+        let renamed = source.dir().rename(
+            normal(source.relative()),
+            target.dir(),
+            normal(target.relative()),
+        );
+        renamed.map_err(|error| {
+            let failed = source.error("move", &error);
+            match error.kind() {
+                io::ErrorKind::CrossesDevices => {
+                    failed.with_help("copy it, then delete the source")
+                }
+                _ => failed,
+            }
+        })?;
+        Ok(json!({ "source_path": source.path(), "target_path": target.path() }))
+    }
+
+    /// With `recursive` makes the folders above a path, else refuses where they are missing.
+    fn prepare(&self, located: &Located) -> Result<(), ToolError> {
+        if self.recursive {
+            create_parents(located)
+        } else {
+            check_parent(located)
+        }
+    }
+
+    fn check_size(&self, file: &Located, bytes: u64) -> Result<(), ToolError> {
+        if bytes <= self.bytes_max {
+            return Ok(());
+        }
+        let message = format!(
+            "`{}` would have {bytes} bytes; at most {} are allowed",
+            file.path(),
+            self.bytes_max
+        );
+        Err(too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy"))
+    }
+
+    fn delete_folder(
+        &self,
+        folder: &Located,
+        depth: usize,
+        deleted: &mut u64,
+    ) -> Result<(), ToolError> {
+        check_depth(folder, depth)?;
+        for (name, kind) in children(folder)? {
+            check_cancelled(self.token)?;
+            let child = folder.join(name.as_ref());
+            if kind == Kind::Directory {
+                self.delete_folder(&child, depth + 1, deleted)?;
+            } else {
+                child
+                    .dir()
+                    .remove_file(child.relative())
+                    .map_err(|error| child.error("delete", &error))?;
+                *deleted += 1;
+            }
+        }
+        folder
+            .dir()
+            .remove_dir(normal(folder.relative()))
+            .map_err(|error| folder.error("delete", &error))?;
+        *deleted += 1;
+        Ok(())
+    }
+
+    fn copy_folder(
+        &self,
+        source: &Located,
+        target: &Located,
+        depth: usize,
+        copied: &mut Copied,
+    ) -> Result<(), ToolError> {
+        check_depth(source, depth)?;
+        let made = target.dir().create_dir(normal(target.relative()));
+        made.map_err(|error| target.error("create", &error))?;
+        for (name, kind) in children(source)? {
+            check_cancelled(self.token)?;
+            let (source, target) = (source.join(name.as_ref()), target.join(name.as_ref()));
+            match kind {
+                Kind::Directory => self.copy_folder(&source, &target, depth + 1, copied)?,
+                Kind::File => self.copy_file(&source, &target, copied)?,
+                Kind::Link => copied.links += 1,
+                Kind::Other => return Err(not_a_file(&source)),
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_file(
+        &self,
+        source: &Located,
+        target: &Located,
+        copied: &mut Copied,
+    ) -> Result<(), ToolError> {
+        let metadata = metadata_followed(source)?;
+        if !metadata.is_file() {
+            return Err(not_a_file(source));
+        }
+        self.check_size(target, metadata.len())?;
+        let mut from = source.open()?;
+        replace(target, |new| {
+            copied.bytes += self.pour(&mut from, new, source, target)?;
+            new.set_permissions(metadata.permissions())
+                .map_err(|error| target.error("write", &error))
+        })?;
+        copied.files += 1;
+        Ok(())
+    }
+
+    fn pour(
+        &self,
+        from: &mut File,
+        to: &mut File,
+        source: &Located,
+        target: &Located,
+    ) -> Result<u64, ToolError> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut bytes = 0;
+        loop {
+            check_cancelled(self.token)?;
+            let count = from
+                .read(&mut chunk)
+                .map_err(|error| source.error("read", &error))?;
+            if count == 0 {
+                return Ok(bytes);
+            }
+            bytes += count as u64;
+            // It may have grown since it was looked at.
+            self.check_size(target, bytes)?;
+            to.write_all(&chunk[..count])
+                .map_err(|error| target.error("write", &error))?;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Copied {
+    files: u64,
+    bytes: u64,
+    links: u64,
+}
+
+fn needs_recursive(folder: &Located, action: &str) -> ToolError {
+    invalid(
+        "needs_recursive",
+        format!(
+            "`{}` is a folder, which is only {action} with `recursive: true`",
+            folder.path()
+        ),
+    )
+}
+
+fn taken(target: &Located) -> ToolError {
+    invalid("file_exists", format!("`{}` exists already", target.path()))
+}

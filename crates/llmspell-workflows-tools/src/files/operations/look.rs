@@ -1,0 +1,133 @@
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::data::support::{check_cancelled, invalid};
+use crate::files::entry::{
+    Kind, check_depth, children, exists, metadata, metadata_followed, modified, not_a_file, shown,
+};
+use crate::{Located, ToolError};
+
+/// The text of a file.
+pub(super) fn read(file: &Located, bytes_max: u64) -> Result<Value, ToolError> {
+    if !metadata_followed(file)?.is_file() {
+        return Err(not_a_file(file));
+    }
+    let bytes = file.read(bytes_max)?;
+    let count = bytes.len();
+    let content = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        invalid(
+            "not_utf8",
+            format!(
+                "`{}` is no UTF-8 text: its byte {at} does not fit",
+                file.path()
+            ),
+        )
+        .with_help("`base64_encoder` reads any file, `file_converter` converts text")
+    })?;
+    Ok(json!({ "path": file.path(), "content": content, "bytes": count }))
+}
+
+/// What is in a folder, sorted; with `recursive` also in the folders below, links not followed. Past `entries_max` the
+/// list is cut.
+pub(super) fn list(
+    folder: &Located,
+    recursive: bool,
+    entries_max: usize,
+    token: &CancellationToken,
+) -> Result<Value, ToolError> {
+    if !metadata_followed(folder)?.is_dir() {
+        return Err(invalid(
+            "not_a_directory",
+            format!("`{}` is no folder", folder.path()),
+        ));
+    }
+    let mut list = List {
+        recursive,
+        entries_max,
+        token,
+        entries: Vec::new(),
+        truncated: false,
+    };
+    list.add(folder, "", 0)?;
+    Ok(json!({ "path": folder.path(), "entries": list.entries, "truncated": list.truncated }))
+}
+
+/// What something is; a link's own, and what it leads to where that exists within the root.
+pub(super) fn describe(located: &Located) -> Result<Value, ToolError> {
+    let metadata = metadata(located)?;
+    let kind = Kind::of(metadata.file_type());
+    let mut result = json!({
+        "path": located.path(), "kind": kind.name(), "bytes": metadata.len(), "modified": modified(&metadata),
+        "readonly": metadata.permissions().readonly(),
+    });
+    if kind == Kind::Link {
+        let target = located.dir().read_link_contents(located.relative());
+        let target = target.map_err(|error| located.error("read", &error))?;
+        result["link_target"] = json!(target.to_string_lossy());
+    }
+    Ok(result)
+}
+
+/// Whether something is there, a link that leads nowhere included.
+pub(super) fn is_there(located: &Located) -> Value {
+    json!({ "path": located.path(), "exists": exists(located) })
+}
+
+struct List<'c> {
+    recursive: bool,
+    entries_max: usize,
+    token: &'c CancellationToken,
+    entries: Vec<Value>,
+    truncated: bool,
+}
+
+impl List<'_> {
+    fn add(&mut self, folder: &Located, prefix: &str, depth: usize) -> Result<(), ToolError> {
+        check_depth(folder, depth)?;
+        for (name, kind) in children(folder)? {
+            check_cancelled(self.token)?;
+            if self.entries.len() == self.entries_max {
+                self.truncated = true;
+                return Ok(());
+            }
+            let child = folder.join(name.as_ref());
+            let metadata = metadata(&child)?;
+            let path = format!("{prefix}{}", shown(name.as_ref()));
+            self.entries.push(json!({
+                "path": path, "kind": kind.name(), "bytes": metadata.len(), "modified": modified(&metadata),
+            }));
+            if self.recursive && kind == Kind::Directory {
+                self.add(&child, &format!("{path}/"), depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Access, Policy, Services};
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a/b", "c", "d"] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        let policy = Policy {
+            working_directory: Some(folder.path().to_owned()),
+            ..Policy::default()
+        };
+        let root = Services::for_tests(policy)
+            .sandbox
+            .locate(".", Access::Read)
+            .unwrap();
+        for (entries_max, count, truncated) in [(4, 4, false), (3, 3, true), (1, 1, true)] {
+            let list = list(&root, true, entries_max, &CancellationToken::new()).unwrap();
+            assert_eq!(list["entries"].as_array().map(Vec::len), Some(count));
+            assert_eq!(list["truncated"], truncated, "{entries_max}");
+        }
+    }
+}

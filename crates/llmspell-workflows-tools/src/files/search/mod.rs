@@ -1,0 +1,316 @@
+//! Searches the lines of files.
+
+mod lines;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::entry::{DEPTH_MAX, Kind, children, metadata_followed, shown};
+use super::file_spec;
+use crate::data::support::{blocking, check_cancelled, invalid, object_schema, read};
+use crate::{Access, Located, Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
+
+/// How many matches a search lists.
+const MATCHES_MAX: usize = 10_000;
+
+/// How many lines before and after a match can be asked for.
+const CONTEXT_MAX: usize = 50;
+
+/// How many files a search reads.
+const FILES_MAX: usize = 100_000;
+
+/// Searches files for lines that have a text or match a regular expression.
+///
+/// `path` is a file or a folder, which is searched with all below it unless `recursive` is false. Files come in the order
+/// of their names; links are not followed. Left out and counted under `files_skipped` are files that are binary (a zero
+/// byte near the start), larger than `max_file_size` or not readable; what the extensions and `exclude_dirs` leave out is
+/// not counted.
+///
+/// The result is `{matches: [{path, line, column, text, before, after}], files_searched, files_skipped, total_matches,
+/// truncated}`, with paths relative to `path`; line and column (in characters, of the first match in the line) count
+/// from one. `total_matches` counts the lines that match, also those beyond `max_matches_per_file`. `truncated` says
+/// whether something is not listed or was not searched: what is beyond that, 10,000 matches, 100,000 files or
+/// `max_depth`.
+pub(crate) struct FileSearch {
+    spec: ToolSpec,
+    services: Services,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    pattern: String,
+    path: String,
+    #[serde(default = "yes")]
+    recursive: bool,
+    #[serde(default = "yes")]
+    case_sensitive: bool,
+    #[serde(default)]
+    use_regex: bool,
+    #[serde(default)]
+    context_lines: usize,
+    include_extensions: Option<Vec<String>>,
+    #[serde(default)]
+    exclude_extensions: Vec<String>,
+    #[serde(default)]
+    exclude_dirs: Vec<String>,
+    #[serde(default = "file_size")]
+    max_file_size: u64,
+    #[serde(default = "matches_per_file")]
+    max_matches_per_file: usize,
+    max_depth: Option<usize>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn file_size() -> u64 {
+    10 * 1024 * 1024
+}
+
+fn matches_per_file() -> usize {
+    100
+}
+
+impl FileSearch {
+    pub(crate) fn new(services: Services) -> Self {
+        let extensions = |description: &str| json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "description": description });
+        let parameters = json!({
+            "pattern": { "type": "string", "minLength": 1, "description": "A text, or a regular expression" },
+            "path": { "type": "string", "minLength": 1, "description": "A file or a folder" },
+            "recursive": { "type": "boolean", "description": "Whether folders below are searched; they are by default" },
+            "case_sensitive": { "type": "boolean", "description": "True by default" },
+            "use_regex": { "type": "boolean", "description": "Whether the pattern is a regular expression; a text by default" },
+            "context_lines": { "type": "integer", "minimum": 0, "maximum": CONTEXT_MAX, "description": "Lines before and after; 0 by default" },
+            "include_extensions": extensions("Only files with these, such as `rs`"),
+            "exclude_extensions": extensions("No files with these"),
+            "exclude_dirs": { "type": "array", "items": { "type": "string", "minLength": 1 }, "description": "Names of folders" },
+            "max_file_size": { "type": "integer", "minimum": 0, "description": "In bytes; 10 MiB by default" },
+            "max_matches_per_file": { "type": "integer", "minimum": 1, "description": "100 by default" },
+            "max_depth": { "type": "integer", "minimum": 0, "maximum": DEPTH_MAX, "description": "0 is the folder itself; 64 by default" },
+        });
+        let count = json!({ "type": "integer", "minimum": 0 });
+        let place = json!({ "type": "integer", "minimum": 1 });
+        let text = json!({ "type": "array", "items": { "type": "string" } });
+        let result = json!({
+            "matches": { "type": "array", "items": {
+                "type": "object",
+                "required": ["path", "line", "column", "text", "before", "after"],
+                "properties": {
+                    "path": { "type": "string" }, "line": place, "column": place, "text": { "type": "string" },
+                    "before": text, "after": text,
+                },
+                "additionalProperties": false,
+            } },
+            "files_searched": count,
+            "files_skipped": count,
+            "total_matches": count,
+            "truncated": { "type": "boolean" },
+        });
+        let spec = file_spec(
+            "file_search",
+            "Searches the lines of files for a text or a regular expression.",
+            object_schema(&["pattern", "path"], parameters),
+            object_schema(
+                &[
+                    "matches",
+                    "files_searched",
+                    "files_skipped",
+                    "total_matches",
+                    "truncated",
+                ],
+                result,
+            ),
+        );
+        Self {
+            spec: ToolSpec {
+                permissions: &[Permission::FilesRead],
+                ..spec
+            },
+            services,
+        }
+    }
+}
+
+#[async_trait]
+impl Tool for FileSearch {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        let parameters: Parameters = read(parameters)?;
+        let services = self.services.clone();
+        blocking(context, move |token| {
+            let start = services.sandbox.locate(&parameters.path, Access::Read)?;
+            let mut search = Search::new(parameters, services.policy.file_bytes_max, token)?;
+            let metadata = metadata_followed(&start)?;
+            if metadata.is_dir() {
+                search.folder(&start, "", 0)?;
+            } else {
+                let name = Path::new(start.path())
+                    .file_name()
+                    .map(|name| shown(name.as_ref()));
+                search.file(&start, &name.unwrap_or_default());
+            }
+            Ok(search.result())
+        })
+        .await
+    }
+}
+
+struct Search<'c> {
+    pattern: Regex,
+    parameters: Parameters,
+    depth_max: usize,
+    token: &'c CancellationToken,
+    matches: Vec<Value>,
+    searched: usize,
+    skipped: usize,
+    total: usize,
+    truncated: bool,
+}
+
+impl<'c> Search<'c> {
+    fn new(
+        mut parameters: Parameters,
+        bytes_max: u64,
+        token: &'c CancellationToken,
+    ) -> Result<Self, ToolError> {
+        let pattern = match parameters.use_regex {
+            true => parameters.pattern.clone(),
+            false => regex::escape(&parameters.pattern),
+        };
+        let pattern = RegexBuilder::new(&pattern)
+            .case_insensitive(!parameters.case_sensitive)
+            .size_limit(1 << 20)
+            .build()
+            .map_err(|error| {
+                invalid(
+                    "invalid_pattern",
+                    format!("`pattern` is no regular expression: {error}"),
+                )
+            })?;
+        if parameters.context_lines > CONTEXT_MAX {
+            let message = format!(
+                "`context_lines` is {}; at most {CONTEXT_MAX} are allowed",
+                parameters.context_lines
+            );
+            return Err(invalid("option_too_large", message));
+        }
+        parameters.max_file_size = parameters.max_file_size.min(bytes_max);
+        let depth_max = if parameters.recursive {
+            parameters.max_depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX)
+        } else {
+            0
+        };
+        Ok(Self {
+            pattern,
+            parameters,
+            depth_max,
+            token,
+            matches: Vec::new(),
+            searched: 0,
+            skipped: 0,
+            total: 0,
+            truncated: false,
+        })
+    }
+
+    fn folder(&mut self, folder: &Located, prefix: &str, depth: usize) -> Result<(), ToolError> {
+        for (name, kind) in children(folder)? {
+            check_cancelled(self.token)?;
+            if self.is_full() {
+                self.truncated = true;
+                return Ok(());
+            }
+            let path = format!("{prefix}{}", shown(name.as_ref()));
+            let child = folder.join(name.as_ref());
+            match kind {
+                Kind::File if self.wants(&path) => self.file(&child, &path),
+                Kind::Directory
+                    if self
+                        .parameters
+                        .exclude_dirs
+                        .iter()
+                        .any(|excluded| name == **excluded) => {}
+                Kind::Directory if depth < self.depth_max => {
+                    // A folder that cannot be listed is one more thing that was not searched.
+                    if let Err(error) = self.folder(&child, &format!("{path}/"), depth + 1) {
+                        if error.code != "permission_denied" {
+                            return Err(error);
+                        }
+                        self.skipped += 1;
+                    }
+                }
+                Kind::Directory => self.truncated |= self.parameters.recursive,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, file: &Located, path: &str) {
+        let content = file
+            .read(self.parameters.max_file_size)
+            .ok()
+            .filter(|content| !lines::is_binary(content));
+        let Some(content) = content else {
+            self.skipped += 1;
+            return;
+        };
+        self.searched += 1;
+        let room = MATCHES_MAX - self.matches.len();
+        let listed_max = self.parameters.max_matches_per_file.min(room);
+        let text = String::from_utf8_lossy(&content);
+        let found = lines::search(
+            path,
+            &text,
+            &self.pattern,
+            self.parameters.context_lines,
+            listed_max,
+        );
+        self.total += found.total;
+        self.truncated |= found.listed.len() < found.total;
+        self.matches.extend(found.listed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.matches.len() >= MATCHES_MAX || self.searched + self.skipped >= FILES_MAX
+    }
+
+    /// Whether a file's extension is asked for.
+    fn wants(&self, path: &str) -> bool {
+        let extension = Path::new(path)
+            .extension()
+            .map(|extension| extension.to_string_lossy());
+        let is = |wanted: &String| {
+            let wanted = wanted.trim_start_matches('.');
+            extension
+                .as_ref()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+        };
+        let included = self
+            .parameters
+            .include_extensions
+            .as_ref()
+            .is_none_or(|wanted| wanted.iter().any(is));
+        included && !self.parameters.exclude_extensions.iter().any(is)
+    }
+
+    fn result(self) -> Value {
+        json!({
+            "matches": self.matches,
+            "files_searched": self.searched,
+            "files_skipped": self.skipped,
+            "total_matches": self.total,
+            "truncated": self.truncated,
+        })
+    }
+}

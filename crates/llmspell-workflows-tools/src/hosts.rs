@@ -1,0 +1,354 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use crate::{ToolError, ToolErrorClass, wildcard};
+
+/// Which hosts may be reached, by name before a request and by address once the name is resolved.
+///
+/// A rule is `HOST[:PORT]`, where HOST is a name (`*` stands for any number of characters), an address
+/// (`127.0.0.1`, `[::1]`) or a block of addresses (`10.0.0.0/8`). The most specific kind of rule decides: where rules
+/// name a host exactly, wildcards say nothing about it.
+///
+/// An address that is not public (loopback, private, link-local with the metadata services of clouds, and so on) is
+/// refused unless a rule names the host exactly or lists the address. So a public name that resolves to a private
+/// address, and a redirect to one, are refused under `*`.
+///
+/// ```
+/// use llmspell_workflows_tools::HostRules;
+///
+/// let rules = HostRules::parse(&["*".into(), "127.0.0.1:8080".into()])?;
+/// assert!(rules.check_host("example.com", 443).is_ok());
+/// assert!(rules.check_host("127.0.0.1", 8080).is_ok());
+/// assert!(rules.check_host("127.0.0.1", 22).is_err());
+/// assert!(rules.check_address("example.com", [169, 254, 169, 254].into()).is_err());
+/// # Ok::<(), llmspell_workflows_tools::ToolError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct HostRules {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    host: Host,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone)]
+enum Host {
+    Exact(String),
+    Pattern(String),
+    Block(IpNet),
+}
+
+impl HostRules {
+    /// Reads rules; the error names the one that is malformed.
+    pub fn parse(rules: &[String]) -> Result<Self, ToolError> {
+        let rules = rules
+            .iter()
+            .map(|text| Rule::parse(text))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    /// Whether a connection to `host` (a name or an address, as a URL spells it) at `port` may be tried.
+    pub fn check_host(&self, host: &str, port: u16) -> Result<(), ToolError> {
+        let name = normal(host);
+        let address = name.parse::<IpAddr>().ok();
+        let specific: Vec<&Rule> = self
+            .rules
+            .iter()
+            .filter(|rule| rule.names(&name, address))
+            .collect();
+        let allowed = if specific.is_empty() {
+            address.is_none_or(is_public)
+                && self
+                    .rules
+                    .iter()
+                    .any(|rule| rule.covers(&name) && rule.admits(port))
+        } else {
+            specific.iter().any(|rule| rule.admits(port))
+        };
+        if allowed {
+            Ok(())
+        } else {
+            Err(refused(&format!("{host}:{port}"), host))
+        }
+    }
+
+    /// Whether `host`, which [`check_host`](Self::check_host) let through, may be reached at `address`.
+    pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), ToolError> {
+        let name = normal(host);
+        let listed = |rule: &Rule| match &rule.host {
+            Host::Exact(exact) => *exact == name,
+            // The port of a block was not asked for a host that came by name.
+            Host::Block(block) => rule.port.is_none() && block.contains(&unmapped(address)),
+            Host::Pattern(_) => false,
+        };
+        if is_public(address) || self.rules.iter().any(listed) {
+            return Ok(());
+        }
+        Err(refused(
+            &format!("{host}, which is at the non-public address {address}"),
+            host,
+        ))
+    }
+}
+
+impl Rule {
+    fn parse(text: &str) -> Result<Self, ToolError> {
+        let malformed = || {
+            ToolError::new(ToolErrorClass::Configuration, "invalid_host_rule", format!("`{text}` is not a rule for hosts"))
+                .with_help("write HOST or HOST:PORT, where HOST is a name, with `*` for any text, an address, in [] if it is IPv6 and has a port, or a block such as 10.0.0.0/8")
+        };
+        let text = text.trim();
+        if let Some(block) = block(text) {
+            return Ok(Self {
+                host: Host::Block(block),
+                port: None,
+            });
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port.parse().map_err(|_| malformed())?)),
+            None => (text, None),
+        };
+        if let Some(block) = block(host) {
+            return Ok(Self {
+                host: Host::Block(block),
+                port,
+            });
+        }
+        let name = normal(host);
+        let legal = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
+        if name.is_empty() || !name.chars().all(legal) {
+            return Err(malformed());
+        }
+        let host = if name.contains('*') {
+            Host::Pattern(name)
+        } else {
+            Host::Exact(name)
+        };
+        Ok(Self { host, port })
+    }
+
+    fn names(&self, name: &str, address: Option<IpAddr>) -> bool {
+        match &self.host {
+            Host::Exact(exact) => exact == name,
+            Host::Block(block) => address.is_some_and(|address| block.contains(&unmapped(address))),
+            Host::Pattern(_) => false,
+        }
+    }
+
+    fn covers(&self, name: &str) -> bool {
+        matches!(&self.host, Host::Pattern(pattern) if wildcard::matches(pattern, name))
+    }
+
+    fn admits(&self, port: u16) -> bool {
+        self.port.is_none_or(|own| own == port)
+    }
+}
+
+fn refused(what: &str, host: &str) -> ToolError {
+    ToolError::new(
+        ToolErrorClass::Configuration,
+        "host_refused",
+        format!("may not connect to {what}"),
+    )
+    .with_help(format!("list `{host}` in the policy's `hosts`"))
+}
+
+/// The address or block that `text` is, without the brackets of a URL.
+fn block(text: &str) -> Option<IpNet> {
+    let text = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    text.parse::<IpNet>()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn normal(host: &str) -> String {
+    host.trim_end_matches('.')
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_ascii_lowercase()
+}
+
+/// An IPv4 address that is spelled as IPv6 (`::ffff:10.0.0.1`) as what it is.
+fn unmapped(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Whether `address` is one that the public internet routes, by IANA's registries of special-purpose addresses.
+fn is_public(address: IpAddr) -> bool {
+    match unmapped(address) {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b)) // shared by carriers, and a cloud's metadata service
+        || (a == 192 && b == 0 && c == 0) // protocol assignments
+        || (a == 192 && b == 88 && c == 99) // 6to4 relays
+        || (a == 198 && (b == 18 || b == 19))) // benchmarks
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let parts = address.segments();
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match parts {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(v4(high, low)), // NAT64
+        [0x2002, high, low, ..] => is_public_v4(v4(high, low)),               // 6to4
+        [0x2001, second, ..] if second < 0x200 => false, // protocol assignments, Teredo
+        [0x2001, 0xdb8, ..] => false,                    // documentation
+        [0x3fff, second, ..] if second < 0x1000 => false, // documentation
+        // Only 2000::/3 is given out; the rest is loopback, local, multicast or unassigned.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(rules: &[&str]) -> HostRules {
+        HostRules::parse(
+            &rules
+                .iter()
+                .map(|rule| (*rule).to_owned())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn hosts_are_allowed_by_the_most_specific_rule() {
+        for (list, host, port, expected) in [
+            (vec!["*"], "example.com", 443, true),
+            (vec!["*"], "127.0.0.1", 80, false),
+            (vec!["*"], "[::1]", 80, false),
+            (vec!["*"], "8.8.8.8", 80, true),
+            (vec![], "example.com", 443, false),
+            (vec!["example.com"], "EXAMPLE.com.", 443, true),
+            (vec!["example.com"], "www.example.com", 443, false),
+            (vec!["*.example.com"], "www.example.com", 443, true),
+            (vec!["*.example.com"], "evil-example.com", 443, false),
+            (vec!["*.example.com:443"], "www.example.com", 80, false),
+            (vec!["127.0.0.1:8080"], "127.0.0.1", 8080, true),
+            (vec!["*", "127.0.0.1:8080"], "127.0.0.1", 22, false),
+            (vec!["*", "localhost:8080"], "localhost", 22, false),
+            (vec!["10.0.0.0/8"], "10.1.2.3", 5432, true),
+            (vec!["10.0.0.0/8"], "11.1.2.3", 5432, false),
+            (vec!["10.0.0.0/8:5432"], "10.1.2.3", 22, false),
+            (vec!["[::1]:80"], "[::1]", 80, true),
+            (vec!["::1"], "[::1]", 80, true),
+            (vec!["10.0.0.0/8"], "[::ffff:10.1.2.3]", 80, true),
+        ] {
+            assert_eq!(
+                rules(&list).check_host(host, port).is_ok(),
+                expected,
+                "{list:?} {host}:{port}"
+            );
+        }
+    }
+
+    #[test]
+    fn resolved_addresses_are_checked_again() {
+        for (list, host, address, expected) in [
+            (vec!["*"], "example.com", "93.184.216.34", true),
+            (vec!["*"], "example.com", "10.0.0.1", false),
+            (vec!["*"], "example.com", "169.254.169.254", false),
+            (vec!["*"], "example.com", "::ffff:127.0.0.1", false),
+            (vec!["*.internal"], "db.internal", "10.0.0.1", false),
+            (vec!["db.internal"], "db.internal", "10.0.0.1", true),
+            (
+                vec!["*.internal", "10.0.0.0/8"],
+                "db.internal",
+                "10.0.0.1",
+                true,
+            ),
+            (vec!["*", "10.0.0.0/8:80"], "db.internal", "10.0.0.1", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(
+                rules(&list).check_address(host, address).is_ok(),
+                expected,
+                "{list:?} {host} at {address}"
+            );
+        }
+    }
+
+    #[test]
+    fn special_addresses_are_not_public() {
+        for address in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.100.100.200",
+            "127.8.8.8",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.192",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "2001::1",
+            "2001:db8::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "::127.0.0.1",
+            "3fff::1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "1.1.1.1",
+            "100.128.0.1",
+            "172.32.0.1",
+            "2606:4700::1111",
+            "64:ff9b::808:808",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_rule_is_named() {
+        for rule in [
+            "",
+            "host:",
+            "host:http",
+            "http://example.com",
+            "a b",
+            "10.0.0.0/99",
+        ] {
+            let error = HostRules::parse(&[rule.to_owned()]).unwrap_err();
+            assert_eq!(error.code, "invalid_host_rule", "{rule}");
+            assert!(error.message.contains(rule), "{error}");
+        }
+    }
+}

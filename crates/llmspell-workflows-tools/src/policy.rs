@@ -1,0 +1,234 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::{ToolError, ToolErrorClass, wildcard};
+
+/// What the tools of one registry may reach, and how much of it.
+///
+/// Everything has a default that is safe on a developer's machine: files in the working directory, public hosts, no
+/// programs, no environment variables. It is plain data, read from a configuration file as it stands; an unknown field
+/// is an error there.
+///
+/// ```
+/// use llmspell_workflows_tools::Policy;
+///
+/// let policy: Policy = serde_json::from_str(
+///     r#"{
+///         "read_roots": ["data", "/srv/reports"],
+///         "hosts": ["*.example.com", "127.0.0.1:8080"],
+///         "programs": ["git"],
+///         "search": {"providers": {"brave": {"api_key_env": "BRAVE_API_KEY"}}}
+///     }"#,
+/// )?;
+/// assert_eq!(policy.response_bytes_max, 10 * 1024 * 1024);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Policy {
+    /// What relative paths and relative roots start from; the process's working directory by default.
+    pub working_directory: Option<PathBuf>,
+    /// Folders whose files may be read; the working directory by default.
+    pub read_roots: Vec<PathBuf>,
+    /// Folders whose files may be created, changed and deleted; the working directory by default.
+    pub write_roots: Vec<PathBuf>,
+    /// The largest file read or written, in bytes; 64 MiB by default.
+    pub file_bytes_max: u64,
+    /// The hosts that may be reached, as [`HostRules`](crate::HostRules) reads them; `*` by default, which means every
+    /// host with a public address.
+    pub hosts: Vec<String>,
+    /// The largest response body, in bytes after decoding the transfer; 10 MiB by default.
+    pub response_bytes_max: usize,
+    /// How long one request may take with all its redirects, in milliseconds; 30,000 by default. A tool's own timeout
+    /// parameter can only shorten it.
+    pub request_timeout_ms: u64,
+    /// How many redirects a request follows; 10 by default.
+    pub redirects_max: usize,
+    /// The `User-Agent` of requests that set none of their own.
+    pub user_agent: String,
+    /// The programs that may be started, by name or absolute path, `*` for any number of characters; none by default.
+    pub programs: Vec<String>,
+    /// The environment variables that tools may read, by name, `*` for any number of characters; none by default.
+    pub environment: Vec<String>,
+    /// The search engines.
+    pub search: SearchPolicy,
+    /// The largest result of a call, in bytes of its JSON text; 64 MiB by default.
+    pub output_bytes_max: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            working_directory: None,
+            read_roots: vec![PathBuf::from(".")],
+            write_roots: vec![PathBuf::from(".")],
+            file_bytes_max: 64 * 1024 * 1024,
+            hosts: vec!["*".to_owned()],
+            response_bytes_max: 10 * 1024 * 1024,
+            request_timeout_ms: 30_000,
+            redirects_max: 10,
+            user_agent: concat!("llmspell-workflows/", env!("CARGO_PKG_VERSION")).to_owned(),
+            programs: Vec::new(),
+            environment: Vec::new(),
+            search: SearchPolicy::default(),
+            output_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl Policy {
+    /// Whether `program`, a name or an absolute path, may be started.
+    #[must_use]
+    pub fn allows_program(&self, program: &str) -> bool {
+        self.programs
+            .iter()
+            .any(|pattern| wildcard::matches(pattern, program))
+    }
+
+    /// Whether the environment variable `name` may be read.
+    #[must_use]
+    pub fn allows_variable(&self, name: &str) -> bool {
+        self.environment
+            .iter()
+            .any(|pattern| wildcard::matches(pattern, name))
+    }
+}
+
+/// Which search engine answers when a call names none, and how each is reached.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SearchPolicy {
+    /// The provider of calls that name none; by default the only one configured, else `duckduckgo`, which needs no key.
+    pub default_provider: Option<String>,
+    /// Settings by provider: `tavily, bing, google, brave, duckduckgo, serpapi, serperdev`.
+    pub providers: BTreeMap<String, SearchProvider>,
+}
+
+/// How one search engine is reached.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SearchProvider {
+    /// The service's base URL; the public one by default. Tests put a server of their own here.
+    pub endpoint: Option<String>,
+    /// The key itself; `api_key_env` keeps it out of files.
+    pub api_key: Option<Secret>,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// Google's programmable search engine id (`cx`).
+    pub engine_id: Option<String>,
+}
+
+impl SearchProvider {
+    /// The key, from the configuration or the environment; an error that names the setting of `provider` where there
+    /// is none.
+    pub fn key(&self, provider: &str) -> Result<Secret, ToolError> {
+        if let Some(key) = &self.api_key {
+            return Ok(key.clone());
+        }
+        let missing = |message: String| {
+            ToolError::new(ToolErrorClass::Configuration, "missing_api_key", message).with_help(format!(
+                "set `search.providers.{provider}.api_key_env` in the policy to the name of an environment variable that holds the key"
+            ))
+        };
+        let name = self
+            .api_key_env
+            .as_deref()
+            .ok_or_else(|| missing(format!("the provider `{provider}` has no key")))?;
+        match std::env::var(name) {
+            Ok(key) if !key.is_empty() => Ok(Secret::new(key)),
+            _ => Err(missing(format!(
+                "the environment variable `{name}` with the key of `{provider}` is not set"
+            ))),
+        }
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that sends it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_started_or_read_by_default() {
+        let policy = Policy::default();
+        assert!(!policy.allows_program("sh"));
+        assert!(!policy.allows_variable("PATH"));
+    }
+
+    #[test]
+    fn names_may_have_wildcards() {
+        let policy = Policy {
+            programs: vec!["git*".into()],
+            environment: vec!["APP_*".into()],
+            ..Policy::default()
+        };
+        assert!(policy.allows_program("git-lfs"));
+        assert!(!policy.allows_program("legit"));
+        assert!(policy.allows_variable("APP_MODE"));
+        assert!(!policy.allows_variable("app_mode"));
+    }
+
+    #[test]
+    fn an_unknown_field_is_an_error() {
+        let error = serde_json::from_str::<Policy>(r#"{"host": ["*"]}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `host`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn keys_are_never_printed() {
+        let provider = SearchProvider {
+            api_key: Some(Secret::new("hunter2")),
+            ..SearchProvider::default()
+        };
+        assert!(!format!("{provider:?}").contains("hunter2"));
+        assert_eq!(provider.key("brave").unwrap().reveal(), "hunter2");
+    }
+
+    #[test]
+    fn a_missing_key_names_its_setting() {
+        let error = SearchProvider::default().key("brave").unwrap_err();
+        assert_eq!(
+            (error.class, error.code),
+            (ToolErrorClass::Configuration, "missing_api_key")
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("search.providers.brave.api_key_env"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,368 @@
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File};
+
+use crate::{Policy, ToolError, ToolErrorClass};
+
+/// How many dangling links are followed before a path counts as a loop, as the kernel does.
+const LINKS_MAX: usize = 40;
+
+/// What a tool wants to do with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read or list.
+    Read,
+    /// Create, change or delete.
+    Write,
+}
+
+/// The folders that file tools may touch, held open.
+///
+/// Each root is a directory handle, and every later operation goes through it with a path relative to it; the kernel
+/// resolves that path beneath the handle. So `..`, absolute paths and symbolic links cannot lead out, not even when
+/// somebody swaps a folder for a link between the check and the use.
+///
+/// Links are followed as long as they stay beneath the same root. An absolute link, or one from one root into another,
+/// is followed where it exists and leads into some root.
+#[derive(Debug)]
+pub struct Sandbox {
+    working_directory: PathBuf,
+    read: Vec<Root>,
+    write: Vec<Root>,
+}
+
+#[derive(Debug)]
+struct Root {
+    /// Absolute, as the policy spells it.
+    written: PathBuf,
+    /// The same without links.
+    real: PathBuf,
+    dir: Arc<Dir>,
+}
+
+impl Sandbox {
+    /// Opens the roots of `policy`; the error names the one that cannot be opened.
+    pub fn open(policy: &Policy) -> Result<Self, ToolError> {
+        let current =
+            std::env::current_dir().map_err(|error| root_error(Path::new("."), &error))?;
+        let working_directory = match &policy.working_directory {
+            Some(path) => current.join(path),
+            None => current,
+        };
+        let open = |roots: &[PathBuf]| -> Result<Vec<Root>, ToolError> {
+            roots
+                .iter()
+                .map(|root| Root::open(&working_directory, root))
+                .collect()
+        };
+        let (read, write) = (open(&policy.read_roots)?, open(&policy.write_roots)?);
+        Ok(Self {
+            working_directory,
+            read,
+            write,
+        })
+    }
+
+    /// Where `path` is within the roots for `access`; it need not exist.
+    ///
+    /// A relative path starts at the policy's working directory.
+    pub fn locate(&self, path: &str, access: Access) -> Result<Located, ToolError> {
+        if path.is_empty() || path.contains('\0') {
+            return Err(ToolError::new(
+                ToolErrorClass::Validation,
+                "invalid_path",
+                format!("`{}` is not a path", path.escape_debug()),
+            ));
+        }
+        let absolute = &self.working_directory.join(path);
+        let roots = match access {
+            Access::Read => &self.read,
+            Access::Write => &self.write,
+        };
+        let by_name = roots.iter().flat_map(|root| {
+            let bases = [&root.written, &root.real];
+            bases
+                .into_iter()
+                .filter_map(move |base| Some((root, absolute.strip_prefix(base).ok()?.to_owned())))
+        });
+        // Only a hint where to look: what is found is opened beneath the root's handle all the same.
+        let by_place = real_place(absolute).into_iter().flat_map(|place| {
+            roots.iter().filter_map(move |root| {
+                Some((root, place.strip_prefix(&root.real).ok()?.to_owned()))
+            })
+        });
+        for (root, relative) in by_name.chain(by_place) {
+            let relative = if relative.as_os_str().is_empty() {
+                PathBuf::from(".")
+            } else {
+                relative
+            };
+            if stays_beneath(&root.dir, &relative) {
+                return Ok(Located {
+                    dir: Arc::clone(&root.dir),
+                    root: root.real.clone(),
+                    relative,
+                    path: path.to_owned(),
+                });
+            }
+        }
+        Err(outside(path).with_help(self.help(access)))
+    }
+
+    fn help(&self, access: Access) -> String {
+        let (what, setting, roots) = match access {
+            Access::Read => ("read", "read_roots", &self.read),
+            Access::Write => ("write", "write_roots", &self.write),
+        };
+        let roots: Vec<String> = roots
+            .iter()
+            .map(|root| format!("`{}`", root.written.display()))
+            .collect();
+        match roots.as_slice() {
+            [] => format!("the policy's `{setting}` allow no folder"),
+            roots => format!(
+                "tools {what} within {}, which the policy's `{setting}` set",
+                roots.join(", ")
+            ),
+        }
+    }
+}
+
+impl Root {
+    fn open(working_directory: &Path, root: &Path) -> Result<Self, ToolError> {
+        let written: PathBuf = working_directory.join(root).components().collect();
+        let real = written
+            .canonicalize()
+            .map_err(|error| root_error(&written, &error))?;
+        let dir = Dir::open_ambient_dir(&real, ambient_authority())
+            .map_err(|error| root_error(&written, &error))?;
+        Ok(Self {
+            written,
+            real,
+            dir: Arc::new(dir),
+        })
+    }
+}
+
+/// A path within a root: a directory handle and the rest of the way.
+///
+/// Do everything through [`dir`](Self::dir) with [`relative`](Self::relative), on a blocking thread; turn what fails
+/// into a tool's error with [`error`](Self::error).
+#[derive(Debug, Clone)]
+pub struct Located {
+    dir: Arc<Dir>,
+    root: PathBuf,
+    relative: PathBuf,
+    path: String,
+}
+
+impl Located {
+    /// The root's handle.
+    #[must_use]
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The path beneath [`dir`](Self::dir), `.` for the root itself.
+    #[must_use]
+    pub fn relative(&self) -> &Path {
+        &self.relative
+    }
+
+    /// The path as the caller spelled it, for results and errors.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Something beneath this path, for walks; it must be relative and without `..`.
+    #[must_use]
+    pub fn join(&self, name: &Path) -> Self {
+        debug_assert!(
+            name.components()
+                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        );
+        Self {
+            dir: Arc::clone(&self.dir),
+            root: self.root.clone(),
+            relative: self.relative.join(name),
+            path: Path::new(&self.path)
+                .join(name)
+                .to_string_lossy()
+                .into_owned(),
+        }
+    }
+
+    /// Opens the file for reading; anything else, such as a folder or a pipe, which would block, is refused.
+    pub fn open(&self) -> Result<File, ToolError> {
+        let metadata = self
+            .dir
+            .metadata(&self.relative)
+            .map_err(|error| self.error("open", &error))?;
+        if !metadata.is_file() {
+            let message = format!("`{}` is not a file", self.path);
+            return Err(ToolError::new(
+                ToolErrorClass::Validation,
+                "not_a_file",
+                message,
+            ));
+        }
+        self.dir
+            .open(&self.relative)
+            .map_err(|error| self.error("open", &error))
+    }
+
+    /// The whole file, refused where it has more than `bytes_max` bytes.
+    pub fn read(&self, bytes_max: u64) -> Result<Vec<u8>, ToolError> {
+        let mut content = Vec::new();
+        let mut file = self.open()?.take(bytes_max.saturating_add(1));
+        file.read_to_end(&mut content)
+            .map_err(|error| self.error("read", &error))?;
+        if content.len() as u64 > bytes_max {
+            return Err(ToolError::new(
+                ToolErrorClass::Resource,
+                "file_too_large",
+                format!("`{}` has more than {bytes_max} bytes", self.path),
+            )
+            .with_help("raise `file_bytes_max` in the policy"));
+        }
+        Ok(content)
+    }
+
+    /// The place in the file system, for a library that takes nothing but a path.
+    ///
+    /// What happens there later is not under the handle's protection: prefer [`dir`](Self::dir). A file that does not
+    /// exist yet is placed in its real folder.
+    pub fn real_path(&self) -> Result<PathBuf, ToolError> {
+        let real = |relative: &Path| self.dir.canonicalize(relative);
+        let relative = match real(&self.relative) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match (self.relative.parent(), self.relative.file_name()) {
+                    _ if self.dir.symlink_metadata(&self.relative).is_ok() => Err(error),
+                    (Some(parent), Some(name)) => {
+                        let parent = if parent.as_os_str().is_empty() {
+                            Path::new(".")
+                        } else {
+                            parent
+                        };
+                        real(parent).map(|parent| parent.join(name))
+                    }
+                    _ => Err(error),
+                }
+            }
+            other => other,
+        };
+        let relative = relative.map_err(|error| self.error("find", &error))?;
+        Ok(self.root.join(relative).components().collect())
+    }
+
+    /// What `error` means to the caller of a tool that wanted to `action` (a verb such as "read") this path.
+    #[must_use]
+    pub fn error(&self, action: &str, error: &io::Error) -> ToolError {
+        use io::ErrorKind as Kind;
+        if is_escape(error) {
+            return outside(&self.path);
+        }
+        let (class, code) = match error.kind() {
+            Kind::NotFound => (ToolErrorClass::Validation, "file_not_found"),
+            Kind::AlreadyExists => (ToolErrorClass::Validation, "file_exists"),
+            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+                (ToolErrorClass::Configuration, "permission_denied")
+            }
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+                (ToolErrorClass::Resource, "storage_full")
+            }
+            Kind::ResourceBusy | Kind::Interrupted | Kind::WouldBlock | Kind::TimedOut => {
+                (ToolErrorClass::Transient, "file_busy")
+            }
+            _ => (ToolErrorClass::Validation, "file_failed"),
+        };
+        ToolError::new(
+            class,
+            code,
+            format!("could not {action} `{}`: {error}", self.path),
+        )
+    }
+}
+
+/// Whether `relative`, with all its links, ends beneath `dir`, as far as it exists.
+fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
+    let mut path = relative.to_owned();
+    for _ in 0..LINKS_MAX {
+        match dir.canonicalize(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return !is_escape(&error),
+            Ok(_) => return true,
+        }
+        let is_link = dir
+            .symlink_metadata(&path)
+            .is_ok_and(|metadata| metadata.is_symlink());
+        let Some(parent) = path.parent().map(Path::to_owned) else {
+            return true;
+        };
+        path = if is_link {
+            match dir.read_link_contents(&path) {
+                Ok(target) if target.is_relative() => parent.join(target),
+                _ => return false,
+            }
+        } else if path.file_name().is_some() {
+            parent
+        } else {
+            // Up from a folder that does not exist: where that leads cannot be known.
+            return false;
+        };
+        if path.as_os_str().is_empty() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The place of `path` without links; where it does not exist yet, that of its folder and its name.
+fn real_place(path: &Path) -> Option<PathBuf> {
+    let mut missing = Vec::new();
+    let mut at = path;
+    loop {
+        if let Ok(real) = at.canonicalize() {
+            return Some(
+                missing
+                    .iter()
+                    .rev()
+                    .fold(real, |place, name| place.join(name)),
+            );
+        }
+        if at.is_symlink() {
+            return None;
+        }
+        missing.push(at.file_name()?);
+        at = at.parent()?;
+    }
+}
+
+fn is_escape(error: &io::Error) -> bool {
+    // cap-std's own refusal has no code of the system behind it.
+    error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
+}
+
+fn outside(path: &str) -> ToolError {
+    ToolError::new(
+        ToolErrorClass::Configuration,
+        "path_outside_roots",
+        format!("`{path}` is outside the allowed folders"),
+    )
+}
+
+fn root_error(root: &Path, error: &io::Error) -> ToolError {
+    ToolError::new(
+        ToolErrorClass::Configuration,
+        "root_unavailable",
+        format!(
+            "could not open the allowed folder `{}`: {error}",
+            root.display()
+        ),
+    )
+    .with_help("create it, or change `read_roots` and `write_roots` in the policy")
+}

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use crate::{ExpressionEvaluator, Policy, Registry, Sandbox, ToolError, data, files, text};
+
+/// What tools use that lives outside this crate, each optional.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Extensions {
+    /// Evaluates the expressions of `rule_engine`; without it rules of that kind are refused.
+    pub expressions: Option<Arc<dyn ExpressionEvaluator>>,
+}
+
+impl Extensions {
+    /// Nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With an evaluator of expressions.
+    #[must_use]
+    pub fn with_expressions(mut self, expressions: Arc<dyn ExpressionEvaluator>) -> Self {
+        self.expressions = Some(expressions);
+        self
+    }
+}
+
+/// A registry with every tool of this crate, under `policy`.
+///
+/// Opens the policy's roots; nothing else is opened or connected before a tool is called.
+pub fn standard(policy: Arc<Policy>) -> Result<Registry, ToolError> {
+    let mut registry = Registry::new().with_output_bytes_max(policy.output_bytes_max);
+    register_all(&mut registry, policy)?;
+    Ok(registry)
+}
+
+/// Adds every tool of this crate, under `policy`, to a registry that may have others.
+pub fn register_all(registry: &mut Registry, policy: Arc<Policy>) -> Result<(), ToolError> {
+    register_all_with(registry, policy, Extensions::new())
+}
+
+/// The same with what the tools use from outside this crate.
+pub fn register_all_with(
+    registry: &mut Registry,
+    policy: Arc<Policy>,
+    extensions: Extensions,
+) -> Result<(), ToolError> {
+    let services = Services::open(policy, extensions)?;
+    data::register(registry, &services)?;
+    files::register(registry, &services)?;
+    text::register(registry)?;
+    #[cfg(feature = "web")]
+    crate::web::register(registry, &services.policy)?;
+    Ok(())
+}
+
+/// What the tools of one registry share.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) extensions: Extensions,
+}
+
+impl Services {
+    fn open(policy: Arc<Policy>, extensions: Extensions) -> Result<Self, ToolError> {
+        let sandbox = Arc::new(Sandbox::open(&policy)?);
+        Ok(Self {
+            policy,
+            sandbox,
+            extensions,
+        })
+    }
+
+    /// The same for the unit tests of tools.
+    #[cfg(test)]
+    pub(crate) fn for_tests(policy: Policy) -> Self {
+        Self::open(Arc::new(policy), Extensions::new()).expect("the test's folders exist")
+    }
+}

@@ -1,0 +1,147 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde_json::{Map, Value};
+
+use super::charset;
+use crate::{ToolError, ToolErrorClass};
+
+/// The whole body, refused as soon as it is longer than `bytes_max`.
+pub(super) async fn read(
+    response: &mut reqwest::Response,
+    bytes_max: usize,
+    failed: impl Fn(reqwest::Error) -> ToolError,
+) -> Result<Vec<u8>, ToolError> {
+    let too_large = || {
+        ToolError::new(
+            ToolErrorClass::Resource,
+            "response_too_large",
+            format!("the response has more than {bytes_max} bytes"),
+        )
+        .with_help("raise `response_bytes_max` in the policy")
+    };
+    let announced = response.content_length().unwrap_or(0);
+    if announced > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(&failed)? {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The `Content-Type`, empty where there is none.
+pub(super) fn content_type(headers: &HeaderMap) -> &str {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// `content_type` without its parameters, in lower case.
+pub(super) fn media_type(content_type: &str) -> String {
+    content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// A body as a value, and what form it has: `json` parsed, `text`, or `base64` of anything else.
+///
+/// JSON that does not parse is text; text in bytes that no declared character set explains is base64.
+pub(super) fn to_value(body: &[u8], content_type: &str) -> (Value, &'static str) {
+    let media_type = media_type(content_type);
+    if is_json(&media_type)
+        && let Ok(value) = serde_json::from_slice(body)
+    {
+        return (value, "json");
+    }
+    if is_text(&media_type) || (media_type.is_empty() && std::str::from_utf8(body).is_ok()) {
+        return (Value::String(charset::decode(body, content_type)), "text");
+    }
+    (Value::String(STANDARD.encode(body)), "base64")
+}
+
+/// Headers as an object, lower-case names; several of one name are joined with commas, bytes that are no text replaced.
+pub(super) fn headers_to_value(headers: &HeaderMap) -> Value {
+    let mut object = Map::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        match object.get_mut(name.as_str()) {
+            Some(Value::String(joined)) => {
+                joined.push_str(", ");
+                joined.push_str(&value);
+            }
+            _ => {
+                object.insert(name.as_str().to_owned(), Value::String(value.into_owned()));
+            }
+        }
+    }
+    Value::Object(object)
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
+}
+
+fn is_text(media_type: &str) -> bool {
+    const TEXTS: [&str; 7] = [
+        "application/xml",
+        "application/xhtml+xml",
+        "application/javascript",
+        "application/x-www-form-urlencoded",
+        "application/x-ndjson",
+        "application/yaml",
+        "application/toml",
+    ];
+    is_json(media_type)
+        || media_type.starts_with("text/")
+        || media_type.ends_with("+xml")
+        || TEXTS.contains(&media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_form_follows_the_content_type() {
+        for (body, content_type, expected) in [
+            (
+                &b"{\"a\": 1}"[..],
+                "application/json",
+                (json!({"a": 1}), "json"),
+            ),
+            (
+                b"[]",
+                "application/problem+json; charset=utf-8",
+                (json!([]), "json"),
+            ),
+            (b"{broken", "application/json", (json!("{broken"), "text")),
+            (
+                b"caf\xe9",
+                "text/plain; charset=iso-8859-1",
+                (json!("café"), "text"),
+            ),
+            (b"plain", "", (json!("plain"), "text")),
+            (b"\xff\xfe\x00", "", (json!("//4A"), "base64")),
+            (
+                b"abc",
+                "application/octet-stream",
+                (json!("YWJj"), "base64"),
+            ),
+            (b"<a/>", "image/svg+xml", (json!("<a/>"), "text")),
+            (b"", "", (json!(""), "text")),
+        ] {
+            assert_eq!(to_value(body, content_type), expected, "{content_type}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+
+/// How far into a page its declaration of a character set may stand, in bytes, by the HTML standard.
+const DECLARATION_BYTES_MAX: usize = 1024;
+
+/// The text of `body`: by its byte order mark, else by the `charset` of `content_type`, else UTF-8 where it is that,
+/// else Windows-1252, which is what browsers take. Malformed bytes become U+FFFD.
+pub(super) fn decode(body: &[u8], content_type: &str) -> String {
+    let encoding = declared(content_type).unwrap_or_else(|| guess(body));
+    encoding.decode(body).0.into_owned()
+}
+
+/// Like [`decode`], and a page may declare the character set itself.
+pub(super) fn decode_html(body: &[u8], content_type: &str) -> String {
+    let encoding = declared(content_type)
+        .or_else(|| declared_in_page(body))
+        .unwrap_or_else(|| guess(body));
+    encoding.decode(body).0.into_owned()
+}
+
+fn guess(body: &[u8]) -> &'static Encoding {
+    if std::str::from_utf8(body).is_ok() {
+        UTF_8
+    } else {
+        WINDOWS_1252
+    }
+}
+
+/// The character set that follows `charset=`, in a content type or in a `meta` element.
+fn declared(text: &str) -> Option<&'static Encoding> {
+    let lower = text.to_ascii_lowercase();
+    let (_, label) = lower.split_once("charset")?;
+    let label = label
+        .trim_start()
+        .strip_prefix('=')?
+        .trim_start()
+        .trim_start_matches(['"', '\'']);
+    let end = label.find(|c: char| matches!(c, '"' | '\'' | ';' | '>' | '/') || c.is_whitespace());
+    Encoding::for_label(&label.as_bytes()[..end.unwrap_or(label.len())])
+}
+
+fn declared_in_page(body: &[u8]) -> Option<&'static Encoding> {
+    let head = String::from_utf8_lossy(&body[..body.len().min(DECLARATION_BYTES_MAX)])
+        .to_ascii_lowercase();
+    let encoding = head.match_indices("<meta").find_map(|(start, _)| {
+        let element = &head[start..];
+        declared(&element[..element.find('>').unwrap_or(element.len())])
+    })?;
+    // A declaration that could be read byte by byte is not in UTF-16, whatever it says.
+    Some(encoding.output_encoding())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_decoded_as_declared() {
+        for (body, content_type, expected) in [
+            (&b"caf\xc3\xa9"[..], "", "café"),
+            (b"caf\xe9", "", "café"),
+            (b"caf\xe9", "text/html; charset=ISO-8859-1", "café"),
+            (b"caf\xe9", "text/html; Charset=\"latin1\"; x=y", "café"),
+            (b"\x83\x65", "text/plain; charset=shift_jis", "テ"),
+            (b"\xef\xbb\xbfx", "text/plain; charset=latin1", "x"),
+            (b"\xff\xfea\x00", "", "a"),
+            (b"a\xff", "text/plain; charset=utf-8", "a\u{fffd}"),
+            (b"caf\xe9", "text/plain; charset=no-such", "café"),
+        ] {
+            assert_eq!(decode(body, content_type), expected, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn a_page_may_declare_it() {
+        for (page, expected) in [
+            (&b"<meta charset=\"shift_jis\"><p>\x83\x65"[..], "テ"),
+            (
+                b"<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>\xe4",
+                "д",
+            ),
+            (b"<meta name=x><META CHARSET=koi8-r><p>\xc4", "д"),
+            (b"<meta charset=utf-16><p>\xc3\xa9", "é"),
+        ] {
+            let text = decode_html(page, "text/html");
+            assert_eq!(text.rsplit_once("<p>").unwrap().1, expected, "{text}");
+        }
+    }
+}

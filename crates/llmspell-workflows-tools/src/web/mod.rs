@@ -1,0 +1,30 @@
+//! Tools that reach servers, all through one [`Client`](client::Client): the only place that opens connections, and
+//! that checks hosts, addresses, sizes and times.
+
+mod body;
+mod charset;
+mod client;
+mod document;
+mod failure;
+mod html;
+mod parameters;
+mod requester;
+mod resolver;
+mod retry;
+mod scraper;
+mod search;
+mod tester;
+mod tls;
+
+use std::sync::Arc;
+
+use crate::{Policy, Registry, ToolError};
+
+/// Adds the web tools; they share one pool of connections.
+pub(crate) fn register(registry: &mut Registry, policy: &Arc<Policy>) -> Result<(), ToolError> {
+    let client = Arc::new(client::Client::new(Arc::clone(policy))?);
+    registry.register(Arc::new(requester::HttpRequester::new(Arc::clone(&client))))?;
+    registry.register(Arc::new(tester::ApiTester::new(Arc::clone(&client))))?;
+    registry.register(Arc::new(scraper::WebScraper::new(Arc::clone(&client))))?;
+    registry.register(Arc::new(search::WebSearcher::new(client)))
+}

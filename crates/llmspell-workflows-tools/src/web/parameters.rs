@@ -1,0 +1,174 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::client::{Redirects, Request, parse_url};
+use crate::{ToolContext, ToolError, parameters};
+
+/// The parameters that all tools share which send a request of the caller's own.
+#[derive(Deserialize)]
+pub(super) struct RequestParameters {
+    pub(super) input: String,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, Value>,
+    #[serde(default)]
+    body: Option<Value>,
+    #[serde(default)]
+    auth: Option<Auth>,
+    #[serde(default)]
+    timeout: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Auth {
+    Basic {
+        username: String,
+        #[serde(default)]
+        password: String,
+    },
+    Bearer {
+        token: String,
+    },
+}
+
+/// The schemas of [`RequestParameters`]'s properties.
+pub(super) fn schema() -> Map<String, Value> {
+    let properties = json!({
+        "input": {"type": "string", "minLength": 1, "description": "The URL."},
+        "method": {
+            "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], "default": "GET",
+            "description": "The method.",
+        },
+        "headers": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+            "description": "Headers by name.",
+        },
+        "body": {"description": "What is sent: a text as it is, anything else as JSON."},
+        "auth": {
+            "type": "object",
+            "description": "Who asks: {type: basic, username, password} or {type: bearer, token}.",
+            "required": ["type"],
+            "properties": {
+                "type": {"enum": ["basic", "bearer"]},
+                "username": {"type": "string"},
+                "password": {"type": "string"},
+                "token": {"type": "string"},
+            },
+            "additionalProperties": false,
+            "if": {"properties": {"type": {"const": "bearer"}}},
+            "then": {"required": ["token"], "properties": {"username": false, "password": false}},
+            "else": {"required": ["username"], "properties": {"token": false}},
+        },
+        "timeout": timeout_schema(),
+    });
+    match properties {
+        Value::Object(properties) => properties,
+        _ => unreachable!("the literal above is an object"),
+    }
+}
+
+/// The schema of a `timeout` in seconds.
+pub(super) fn timeout_schema() -> Value {
+    json!({
+        "type": "number", "exclusiveMinimum": 0, "maximum": 86_400,
+        "description": "Seconds that one request may take; the policy's limit at most.",
+    })
+}
+
+/// The duration of a `timeout` that fits [`timeout_schema`].
+pub(super) fn timeout(seconds: Option<f64>) -> Option<Duration> {
+    seconds.map(Duration::from_secs_f64)
+}
+
+impl RequestParameters {
+    /// The request they describe.
+    ///
+    /// POST and PATCH carry the step's idempotency key, so that a server that knows the header answers a repeated
+    /// attempt without doing the work twice.
+    pub(super) fn into_request(self, context: &ToolContext) -> Result<Request, ToolError> {
+        let method = self.method.as_deref().unwrap_or("GET");
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| parameters::invalid(format!("`{method}` is not a method")))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(header_name(name)?, header_value(name, &text_of(value))?);
+        }
+        if let Some(auth) = &self.auth {
+            let mut value = header_value("Authorization", &auth.header())?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let body = self.body.map(|body| body_bytes(body, &mut headers));
+        if let Some(key) = &context.idempotency_key
+            && matches!(method, Method::POST | Method::PATCH)
+            && !headers.contains_key("idempotency-key")
+        {
+            headers.insert("idempotency-key", header_value("Idempotency-Key", key)?);
+        }
+        Ok(Request {
+            method,
+            url: parse_url(&self.input)?,
+            headers,
+            body,
+            timeout: timeout(self.timeout),
+            redirects: Redirects::Follow,
+        })
+    }
+}
+
+impl Auth {
+    fn header(&self) -> String {
+        match self {
+            Self::Basic { username, password } => {
+                format!(
+                    "Basic {}",
+                    STANDARD.encode(format!("{username}:{password}"))
+                )
+            }
+            Self::Bearer { token } => format!("Bearer {token}"),
+        }
+    }
+}
+
+/// The bytes of a body, with the content type that goes with it where the caller gave none.
+fn body_bytes(body: Value, headers: &mut HeaderMap) -> Vec<u8> {
+    let (bytes, content_type) = match body {
+        Value::String(text) => (text.into_bytes(), "text/plain; charset=utf-8"),
+        other => (other.to_string().into_bytes(), "application/json"),
+    };
+    headers
+        .entry(CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static(content_type));
+    bytes
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, ToolError> {
+    name.parse()
+        .map_err(|_| parameters::invalid(format!("`{name}` is not the name of a header")))
+}
+
+fn header_value(name: &str, value: &str) -> Result<HeaderValue, ToolError> {
+    // The value is not repeated: it may be a secret.
+    HeaderValue::from_str(value).map_err(|_| {
+        parameters::invalid(format!(
+            "the value of the header `{name}` has characters that headers may not have"
+        ))
+    })
+}

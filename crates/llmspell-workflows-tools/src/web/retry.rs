@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::{Client, Request, Response};
+use super::failure;
+use crate::{ToolContext, ToolError, ToolErrorClass};
+
+/// How often and when a request is sent again; by default it is not.
+#[derive(Deserialize, Default)]
+#[serde(from = "Form")]
+pub(super) struct Retry {
+    attempts_max: u32,
+    delay: Duration,
+    delay_max: Duration,
+    multiplier: f64,
+}
+
+/// A number of further attempts, or everything.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Retries(u32),
+    Full {
+        #[serde(default = "default_max_attempts")]
+        max_attempts: u32,
+        #[serde(default = "default_initial_delay_ms")]
+        initial_delay_ms: u64,
+        #[serde(default = "default_max_delay_ms")]
+        max_delay_ms: u64,
+        #[serde(default = "default_multiplier")]
+        multiplier: f64,
+    },
+}
+
+fn default_max_attempts() -> u32 {
+    3
+}
+
+fn default_initial_delay_ms() -> u64 {
+    500
+}
+
+fn default_max_delay_ms() -> u64 {
+    30_000
+}
+
+fn default_multiplier() -> f64 {
+    2.0
+}
+
+impl From<Form> for Retry {
+    fn from(form: Form) -> Self {
+        let (attempts_max, delay_ms, delay_max_ms, multiplier) = match form {
+            Form::Retries(retries) => (
+                retries + 1,
+                default_initial_delay_ms(),
+                default_max_delay_ms(),
+                default_multiplier(),
+            ),
+            Form::Full {
+                max_attempts,
+                initial_delay_ms,
+                max_delay_ms,
+                multiplier,
+            } => (max_attempts, initial_delay_ms, max_delay_ms, multiplier),
+        };
+        Self {
+            attempts_max,
+            delay: Duration::from_millis(delay_ms),
+            delay_max: Duration::from_millis(delay_max_ms),
+            multiplier,
+        }
+    }
+}
+
+/// The schema of a `retry` parameter.
+pub(super) fn schema() -> Value {
+    json!({
+        "description": "Sends again after a failed connection, a timeout or a status of 408, 429 or 5xx: the number of \
+            further attempts, or the details. It asks for effects twice where the server acted before it failed.",
+        "type": ["integer", "object"],
+        "minimum": 0, "maximum": 20,
+        "additionalProperties": false,
+        "properties": {
+            "max_attempts": {
+                "type": "integer", "minimum": 1, "maximum": 21, "default": default_max_attempts(),
+                "description": "Attempts with the first.",
+            },
+            "initial_delay_ms": {
+                "type": "integer", "minimum": 0, "maximum": 3_600_000, "default": default_initial_delay_ms(),
+                "description": "The wait before the second attempt, in milliseconds.",
+            },
+            "max_delay_ms": {
+                "type": "integer", "minimum": 0, "maximum": 3_600_000, "default": default_max_delay_ms(),
+                "description": "The longest wait, in milliseconds; it also bounds what a server asks for in Retry-After.",
+            },
+            "multiplier": {
+                "type": "number", "minimum": 1, "maximum": 10, "default": default_multiplier(),
+                "description": "By what the wait grows each time.",
+            },
+        },
+    })
+}
+
+/// An answer and the attempts it took.
+pub(super) struct Attempted {
+    pub(super) response: Response,
+    pub(super) attempts: u32,
+}
+
+/// Sends `request` until there is an answer that another attempt would not better, or no attempt is left.
+pub(super) async fn send(
+    client: &Client,
+    request: &Request,
+    retry: &Retry,
+    context: &ToolContext,
+) -> Result<Attempted, ToolError> {
+    let mut attempts = 1;
+    let mut delay = retry.delay;
+    loop {
+        let outcome = client.send(request, context).await;
+        let asked = match &outcome {
+            Ok(response) if is_passing(response.status) => failure::retry_after(response),
+            Err(error)
+                if matches!(
+                    error.class,
+                    ToolErrorClass::Transient | ToolErrorClass::Timeout
+                ) =>
+            {
+                None
+            }
+            _ => return outcome.map(|response| Attempted { response, attempts }),
+        };
+        if attempts >= retry.attempts_max {
+            return outcome.map(|response| Attempted { response, attempts });
+        }
+        tokio::select! {
+            () = context.cancellation.cancelled() => return Err(ToolError::cancelled()),
+            () = tokio::time::sleep(asked.unwrap_or(delay).min(retry.delay_max)) => {}
+        }
+        delay = delay.mul_f64(retry.multiplier).min(retry.delay_max);
+        attempts += 1;
+    }
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        )
+}

@@ -1,0 +1,119 @@
+use std::sync::LazyLock;
+
+use reqwest::Method;
+use reqwest::Url;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use scraper::{ElementRef, Selector};
+use tokio_util::sync::CancellationToken;
+
+use super::hits::{self, Hit};
+use super::provider::{self, Language, Provider, Settings, Support};
+use super::query::{Kind, Query};
+use crate::web::client::{Request, Response};
+use crate::web::document::{self, Stop};
+use crate::web::{body, charset, html};
+use crate::{ToolError, ToolErrorClass};
+
+/// DuckDuckGo's page for browsers without scripts, which needs no key.
+///
+/// Its JSON interface gives instant answers and no results, so this reads the page. The service turns away clients that
+/// ask too much; that is an error of its own.
+pub(super) struct DuckDuckGo;
+
+static RESULT: LazyLock<Selector> = LazyLock::new(|| fixed(".result:not(.result--ad)"));
+static LINK: LazyLock<Selector> = LazyLock::new(|| fixed("a.result__a[href]"));
+static SNIPPET: LazyLock<Selector> = LazyLock::new(|| fixed(".result__snippet"));
+static NOTHING: LazyLock<Selector> = LazyLock::new(|| fixed(".no-results, .result--no-result"));
+static CHALLENGE: LazyLock<Selector> =
+    LazyLock::new(|| fixed("#challenge-form, [class*=anomaly-modal]"));
+
+impl Provider for DuckDuckGo {
+    fn name(&self) -> &'static str {
+        "duckduckgo"
+    }
+
+    fn public_endpoint(&self) -> &'static str {
+        "https://html.duckduckgo.com"
+    }
+
+    fn needs_key(&self) -> bool {
+        false
+    }
+
+    fn support(&self) -> Support {
+        // The first page has about thirty.
+        Support {
+            kinds: &[Kind::Web],
+            results_max: 30,
+            safe_search: true,
+            language: Language::WithRegion,
+        }
+    }
+
+    fn request(&self, query: &Query, settings: &Settings) -> Result<Request, ToolError> {
+        let mut pairs = vec![("q", query.input.clone())];
+        if let Some(safe) = query.safe_search {
+            pairs.push(("kp", if safe { "1" } else { "-2" }.to_owned()));
+        }
+        if let (Some(language), Some(region)) = (query.language(), query.region()) {
+            pairs.push(("kl", format!("{region}-{language}")));
+        }
+        let mut request = provider::get(settings.at("/html/"), pairs);
+        // The page takes what its own form sends: the same pairs as the body of a POST.
+        request.method = Method::POST;
+        request.body = request.url.query().map(|pairs| pairs.as_bytes().to_vec());
+        request.url.set_query(None);
+        request.headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        Ok(request)
+    }
+
+    fn hits(&self, _query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
+        let text = charset::decode_html(&response.body, body::content_type(&response.headers));
+        let page = document::parse(&text, &Stop::new(CancellationToken::new()))?;
+        let found: Vec<Hit> = page
+            .select(&RESULT)
+            .filter_map(|result| read(result, &response.url))
+            .collect();
+        let has = |selector: &Selector| page.select(selector).next().is_some();
+        match () {
+            () if has(&CHALLENGE) => Err(challenged()),
+            () if found.is_empty() && !has(&NOTHING) => Err(hits::not_understood(response)),
+            () => Ok(found),
+        }
+    }
+}
+
+/// The service asked for proof that a person searches.
+fn challenged() -> ToolError {
+    let message = "the search provider `duckduckgo` asks whether a person is searching";
+    ToolError::new(ToolErrorClass::Resource, "search_challenged", message).with_help(
+        "search less often, or configure a provider with a key in `search.providers` of the policy",
+    )
+}
+
+fn read(result: ElementRef<'_>, page: &Url) -> Option<Hit> {
+    let link = result.select(&LINK).next()?;
+    let target = page.join(link.attr("href")?).ok()?;
+    // Links may lead through the service's own redirect, which names the page in `uddg`.
+    let behind = target
+        .query_pairs()
+        .find(|(name, _)| name == "uddg")
+        .map(|(_, url)| url.into_owned());
+    Some(Hit {
+        title: html::text_of(link),
+        url: behind.unwrap_or_else(|| target.to_string()),
+        snippet: result
+            .select(&SNIPPET)
+            .next()
+            .map(html::text_of)
+            .unwrap_or_default(),
+        ..Hit::default()
+    })
+}
+
+fn fixed(css: &str) -> Selector {
+    Selector::parse(css).expect("a selector of the program, used in a test")
+}

@@ -1,0 +1,128 @@
+//! Web search by seven services behind one [`Provider`] trait.
+//!
+//! A provider says what it can do, makes its request and reads its answer; what it cannot do is refused before
+//! anything is sent, never ignored. Where a service bounds the results of a request, so does the tool.
+
+mod bing;
+mod brave;
+mod duckduckgo;
+mod google;
+mod hits;
+mod provider;
+mod query;
+mod serpapi;
+mod serperdev;
+mod tavily;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use self::provider::{PROVIDERS, Provider, Settings};
+use self::query::Query;
+use super::client::{Client, Response};
+use super::failure;
+use crate::{
+    Category, Permission, SearchPolicy, SecurityLevel, Tool, ToolContext, ToolError,
+    ToolErrorClass, ToolSpec, parameters,
+};
+
+/// Searches the web.
+pub(super) struct WebSearcher {
+    spec: ToolSpec,
+    client: Arc<Client>,
+}
+
+impl WebSearcher {
+    pub(super) fn new(client: Arc<Client>) -> Self {
+        let spec = ToolSpec {
+            name: "web_searcher",
+            aliases: &["web_search"],
+            description: "Searches the web for pages, news or images through one of several services.",
+            category: Category::Web,
+            security_level: SecurityLevel::Restricted,
+            permissions: &[Permission::Network],
+            parameters: query::schema(),
+            result: hits::schema(),
+        };
+        Self { spec, client }
+    }
+}
+
+#[async_trait]
+impl Tool for WebSearcher {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        let query: Query = parameters::read(parameters)?;
+        let provider = choose(query.provider.as_deref(), &self.client.policy().search)?;
+        provider.support().check(provider.name(), &query)?;
+        let settings = Settings::of(provider, &self.client.policy().search)?;
+        let request = provider.request(&query, &settings)?;
+        let response = self.client.send(&request, context).await?;
+        if response.status != StatusCode::OK {
+            return Err(refused(provider, &response));
+        }
+        let mut hits = provider.hits(&query, &response)?;
+        hits.truncate(query.max_results);
+        Ok(json!({
+            "provider": provider.name(),
+            "query": query.input,
+            "results": hits.iter().enumerate().map(|(index, hit)| hit.to_value(index + 1)).collect::<Vec<_>>(),
+        }))
+    }
+}
+
+/// The provider that was asked for, else the policy's, else the only one it configures, else one that needs no key.
+fn choose(asked: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Provider, ToolError> {
+    let mut configured = policy.providers.keys();
+    let only = configured.next().filter(|_| configured.next().is_none());
+    let name = asked
+        .or(policy.default_provider.as_deref())
+        .or(only.map(String::as_str))
+        .unwrap_or("duckduckgo");
+    let found = PROVIDERS
+        .iter()
+        .find(|provider| provider.name() == name)
+        .copied();
+    found.ok_or_else(|| {
+        let names: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name()).collect();
+        ToolError::new(
+            ToolErrorClass::Configuration,
+            "unknown_search_provider",
+            format!("there is no search provider `{name}`"),
+        )
+        .with_help(format!("known are {}", names.join(", ")))
+    })
+}
+
+/// What a status other than 200 means.
+fn refused(provider: &dyn Provider, response: &Response) -> ToolError {
+    let name = provider.name();
+    let (class, code, what) = match response.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
+            ToolErrorClass::Configuration,
+            "search_key_refused",
+            "did not accept the key",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => (
+            ToolErrorClass::Resource,
+            "search_quota",
+            "has no more searches left for now",
+        ),
+        status if status.is_redirection() => (
+            ToolErrorClass::Configuration,
+            "search_endpoint_moved",
+            "is not at this endpoint",
+        ),
+        _ => return failure::of_status(response),
+    };
+    let details = failure::of_status(response).details.unwrap_or_default();
+    ToolError::new(class, code, format!("the search provider `{name}` {what}"))
+        .with_help(format!("check `search.providers.{name}` in the policy"))
+        .with_details(details)
+}

@@ -1,0 +1,93 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::parameters::{self as request, RequestParameters};
+use super::{body, charset};
+use crate::{
+    Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters,
+};
+
+/// Says how an HTTP interface answers.
+pub(super) struct ApiTester {
+    spec: ToolSpec,
+    client: Arc<Client>,
+}
+
+impl ApiTester {
+    pub(super) fn new(client: Arc<Client>) -> Self {
+        let spec = ToolSpec {
+            name: "api_tester",
+            aliases: &["api_test"],
+            description: "Sends one request to an HTTP interface and says how it answered and how fast, whatever the status.",
+            category: Category::Api,
+            security_level: SecurityLevel::Restricted,
+            permissions: &[Permission::Network],
+            parameters: json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["input"],
+                "properties": request::schema(),
+            }),
+            result: json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["success", "url", "status", "status_text", "headers", "timing", "size", "body", "json"],
+                "properties": {
+                    "success": {"type": "boolean", "description": "Whether the status is 2xx."},
+                    "url": {"type": "string", "description": "Where the answer came from after redirects."},
+                    "status": {"type": "integer"},
+                    "status_text": {"type": "string"},
+                    "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "timing": {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "required": ["first_byte_ms", "total_ms"],
+                        "properties": {
+                            "first_byte_ms": {"type": "number", "description": "Until the headers were there."},
+                            "total_ms": {"type": "number", "description": "Until the body was."},
+                        },
+                    },
+                    "size": {"type": "integer", "minimum": 0, "description": "Bytes of the body."},
+                    "body": {"type": "string", "description": "The body as text."},
+                    "json": {"description": "The body parsed, null where it is not JSON."},
+                },
+            }),
+        };
+        Self { spec, client }
+    }
+}
+
+#[async_trait]
+impl Tool for ApiTester {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+        let request: RequestParameters = parameters::read(parameters)?;
+        let response = self
+            .client
+            .send(&request.into_request(context)?, context)
+            .await?;
+        Ok(json!({
+            "success": response.status.is_success(),
+            "url": response.url.as_str(),
+            "status": response.status.as_u16(),
+            "status_text": response.status.canonical_reason().unwrap_or_default(),
+            "headers": body::headers_to_value(&response.headers),
+            "timing": {"first_byte_ms": milliseconds(response.first_byte), "total_ms": milliseconds(response.total)},
+            "size": response.body.len(),
+            "body": charset::decode(&response.body, body::content_type(&response.headers)),
+            "json": serde_json::from_slice::<Value>(&response.body).unwrap_or_default(),
+        }))
+    }
+}
+
+/// Milliseconds to the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1_000.0
+}

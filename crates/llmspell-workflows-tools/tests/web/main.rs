@@ -1,0 +1,11 @@
+//! The web tools against a server on loopback.
+#![cfg(feature = "web")]
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod golden;
+mod limits;
+mod requester;
+mod scraper;
+mod search;
+mod support;
+mod tester;

@@ -1,0 +1,158 @@
+//! `web_scraper`: the parts of a page by name.
+
+use crate::support::{Reply, Server, call};
+use llmspell_workflows_tools::{Policy, ToolErrorClass, standard};
+use serde_json::{Value, json};
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<head><title>Site | News</title><meta name="description" content="All of it."></head>
+<body>
+  <h1>Solar power</h1>
+  <div class="article-body"><p>First   part.</p><script>ignored()</script><p>Second <b>part</b>.</p></div>
+  <ul><li>one</li><li>two</li></ul>
+  <a href="/more">More</a><img src="sun.png" alt="The sun">
+</body>
+</html>"#;
+
+async fn scrape(parameters: Value) -> Value {
+    let server = Server::start(|_| Reply::ok("text/html", PAGE)).await;
+    let mut parameters = parameters;
+    parameters["input"] = server.url("/news/today").into();
+    let mut result = call(&server.tools(), "web_scraper", parameters)
+        .await
+        .unwrap();
+    assert_eq!(result["url"], server.url("/news/today"));
+    result.as_object_mut().unwrap().remove("url");
+    serde_json::from_str(&result.to_string().replace(&server.url(""), "SERVER")).unwrap()
+}
+
+#[tokio::test]
+async fn selectors_name_the_properties() {
+    let selectors =
+        json!({"title": "h1", "content": ".article-body", "items": "li", "price": ".price"});
+    assert_eq!(
+        scrape(json!({"selectors": selectors})).await,
+        json!({
+            "title": "Solar power",
+            "content": "First part.\nSecond part.",
+            "items": "one\ntwo",
+            "price": null,
+            "missing": ["price"],
+        })
+    );
+}
+
+#[tokio::test]
+async fn one_selector_gives_the_content() {
+    assert_eq!(
+        scrape(json!({"selector": "h1, li"})).await,
+        json!({"title": "Site | News", "content": "Solar power\none\ntwo", "missing": []})
+    );
+    let body = "Solar power\nFirst part.\nSecond part.\none\ntwo\nMore";
+    assert_eq!(scrape(json!({})).await["content"], body);
+}
+
+#[tokio::test]
+async fn links_images_and_meta_are_given_on_request() {
+    let parameters = json!({"selector": "h1", "extract_links": true, "extract_images": true, "extract_meta": true});
+    let result = scrape(parameters).await;
+    assert_eq!(
+        result["links"],
+        json!([{"url": "SERVER/more", "text": "More"}])
+    );
+    assert_eq!(
+        result["images"],
+        json!([{"url": "SERVER/news/sun.png", "alt": "The sun"}])
+    );
+    assert_eq!(
+        result["meta"],
+        json!({"description": "All of it.", "language": "en"})
+    );
+}
+
+#[tokio::test]
+async fn a_page_is_read_in_its_character_set() {
+    let server = Server::start(|request| match request.target.as_str() {
+        "/header" => Reply::ok("text/html; charset=windows-1251", b"<p>\xe4\xe0</p>"),
+        "/meta" => Reply::ok("text/html", b"<meta charset=windows-1251><p>\xe4\xe0</p>"),
+        _ => Reply::ok("text/html", "<p>да</p>"),
+    })
+    .await;
+    for path in ["/header", "/meta", "/utf8"] {
+        let result = call(
+            &server.tools(),
+            "web_scraper",
+            json!({"input": server.url(path)}),
+        )
+        .await
+        .unwrap();
+        assert_eq!(result["content"], "да", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused() {
+    let server = Server::start(|request| match request.target.as_str() {
+        "/pdf" => Reply::ok("application/pdf", "%PDF"),
+        "/gone" => Reply::status(410),
+        _ => Reply::ok("text/html", PAGE),
+    })
+    .await;
+    let tools = server.tools();
+    for (path, parameters, code, message) in [
+        (
+            "/pdf",
+            json!({}),
+            "not_a_page",
+            "is `application/pdf`, not a web page",
+        ),
+        ("/gone", json!({}), "http_status", "410 Gone"),
+        (
+            "/",
+            json!({"selector": "p >"}),
+            "invalid_parameters",
+            "the selector `p >` of `content` is not valid",
+        ),
+        (
+            "/",
+            json!({"selector": "p", "selectors": {"content": "h1"}}),
+            "invalid_parameters",
+            "both give `content`",
+        ),
+        (
+            "/",
+            json!({"selectors": {"url": "h1"}}),
+            "invalid_parameters",
+            "/selectors",
+        ),
+        (
+            "/",
+            json!({"wait_for_js": true}),
+            "invalid_parameters",
+            "without running their scripts",
+        ),
+    ] {
+        let mut parameters = parameters;
+        parameters["input"] = server.url(path).into();
+        let error = call(&tools, "web_scraper", parameters).await.unwrap_err();
+        assert_eq!(
+            (error.class, error.code),
+            (ToolErrorClass::Validation, code),
+            "{error}"
+        );
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_page_that_needs_scripts_is_found_before_the_run() {
+    let tools = standard(Policy::default().into()).unwrap();
+    let parameters = json!({"input": "{{url}}", "wait_for_js": true});
+    let violations = tools
+        .check_parameters("web_scraper", &parameters, &|pointer| pointer == "/input")
+        .unwrap();
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0].pointer, "/wait_for_js");
+    assert_eq!(violations[0].message, "`/wait_for_js` is true, not false");
+}
