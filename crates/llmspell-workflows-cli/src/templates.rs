@@ -34,6 +34,8 @@ impl Template {
             Self::Loop => include_str!("../templates/loop.yaml"),
             Self::Route => include_str!("../templates/route.yaml"),
         };
-        text.replace("__NAME__", name)
+        // These words are no texts in YAML.
+        let is_word = ["true", "false", "null"].iter().any(|word| name.eq_ignore_ascii_case(word));
+        text.replace("__NAME__", &if is_word { format!("\"{name}\"") } else { name.to_owned() })
     }
 }

@@ -56,6 +56,7 @@
 //! Positions live beside the model and never in it, and one table per mapping serves the reader, the schema and
 //! the advice in messages, so that these cannot drift apart.
 
+mod comments;
 mod diagnose;
 mod dialect;
 mod document;
@@ -67,6 +68,7 @@ mod schema;
 mod tree;
 mod types;
 
+pub use comments::has_comments;
 pub use diagnose::{Diagnostic, Diagnostics, Positions, Style};
 pub use document::{Document, check, read, read_bytes};
 pub use plain::Plain;

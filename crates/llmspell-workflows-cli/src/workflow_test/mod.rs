@@ -10,6 +10,7 @@ mod format;
 mod mocks;
 mod placed;
 mod read;
+mod report;
 mod run;
 
 use clock::IdleClock;
@@ -18,4 +19,5 @@ use format::{Answer, Case, Expect, Mock, Mocked};
 pub(crate) use format::File;
 use mocks::Mocks;
 use placed::Pattern;
+pub(crate) use report::report_text;
 pub(crate) use run::{CaseReport, Options, problems, run, stand_ins};

@@ -11,7 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Case, File, IdleClock, Mismatch, Mocks, format::Target, mismatches};
-use crate::outline::{self, Block, Entry, Known};
+use crate::{
+    Failure,
+    outline::{self, Block, Entry, Known},
+};
 
 /// How a case went.
 #[derive(Debug, Clone, Serialize)]
@@ -30,7 +33,7 @@ pub(crate) struct Options<'o> {
     pub(crate) tools: Arc<Registry>,
     pub(crate) allows_real: bool,
     /// An engine with all activities there are, made anew for each case.
-    pub(crate) engine: &'o dyn Fn() -> EngineBuilder,
+    pub(crate) engine: &'o dyn Fn() -> Result<EngineBuilder, Failure>,
 }
 
 /// What is wrong with the mocks and expectations of `file`, given the workflow it is about.
@@ -153,6 +156,7 @@ fn attempt(
     let mocks = Mocks::new(case.mocks.clone(), options.tools.clone(), options.allows_real, clock.clone());
     let pairs = |entries: &std::collections::BTreeMap<String, String>| entries.clone().into_iter();
     let engine = (options.engine)()
+        .map_err(|failure| failure.message)?
         .dispatch(mocks.clone())
         .clock(clock.clone())
         .env(pairs(&file.env))
