@@ -12,7 +12,10 @@ mod exit;
 mod failure;
 mod host;
 mod output;
+mod report;
+mod show;
 mod source;
+mod watch;
 
 use std::process::ExitCode;
 
