@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::{EngineBuilder, Engine};
+use llmspell_workflows_basic::{Engine, EngineBuilder, model::Definition};
 use llmspell_workflows_tools::{JsonSchemas, Policy, Registry};
 
-use crate::{Failure, config::Settings};
+use crate::{Exit, Failure, config::Settings};
 
 /// The tools, under the policy of `settings`.
 ///
@@ -21,10 +21,13 @@ pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
 /// A folder that tools may use cannot be opened.
 pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
     let policy: Arc<Policy> = Arc::new(settings.policy.clone());
-    let activities = llmspell_workflows_tools::activities(Arc::new(llmspell_workflows_tools::registry(policy.clone())?), policy)?;
+    let activities =
+        llmspell_workflows_tools::activities(Arc::new(llmspell_workflows_tools::registry(policy.clone())?), policy)?;
     // Definitions list the variables that they read; the rest is never looked at.
-    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()).env(env))
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let secrets = settings.secrets.keys().filter_map(|name| Some((name.clone(), secret(settings, name)?)));
+    Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()).env(env).secrets(secrets))
 }
 
 /// The runtime of a run, made when there is something to run.
@@ -33,7 +36,28 @@ pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
 /// The system gives no threads.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().build().map_err(|error| {
-        Failure::new(crate::Exit::Failed, "no_runtime", format!("could not start the runtime: {error}"))
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, "no_runtime", format!("could not start the runtime: {error}")))
+}
+
+/// That every secret that `definition` names has a value.
+///
+/// # Errors
+/// One has none; the help says where it is set.
+pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
+    let missing = definition.secrets.iter().find(|name| secret(settings, name).is_none());
+    missing.map_or(Ok(()), |name| {
+        let failure = Failure::new(Exit::Usage, "missing_secret", format!("the secret `{name}` has no value"));
+        Err(match settings.secrets.get(name) {
+            Some(variable) => failure.with_help(format!("set the environment variable `{variable}`")),
+            None => failure.with_help(format!("add `[secrets] {name} = {{ env = \"VARIABLE\" }}` to `spellflow.toml`")),
+        })
     })
+}
+
+/// The value of the secret `name`, where it has one.
+pub(crate) fn secret(settings: &Settings, name: &str) -> Option<String> {
+    std::env::var(settings.secrets.get(name)?).ok().filter(|value| !value.is_empty())
 }

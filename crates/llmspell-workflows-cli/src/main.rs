@@ -10,9 +10,18 @@ mod commands;
 mod config;
 mod exit;
 mod failure;
+mod folders;
+mod graph;
 mod host;
+mod outline;
 mod output;
+mod report;
+mod show;
 mod source;
+mod table;
+mod templates;
+mod watch;
+mod workflow_test;
 
 use std::process::ExitCode;
 

@@ -106,7 +106,9 @@ impl Output {
     /// Writes the one result of a command: in any format but text, for which see [`Self::text`].
     pub(crate) fn payload(&self, value: &impl Serialize) {
         let written = match self.format {
-            Format::Yaml => serde_json::to_value(value).map(|value| llmspell_workflows_definition::value_to_yaml(&value)),
+            Format::Yaml => {
+                serde_json::to_value(value).map(|value| llmspell_workflows_definition::value_to_yaml(&value))
+            }
             Format::Jsonl => serde_json::to_string(value).map(|text| text + "\n"),
             Format::Text | Format::Json => serde_json::to_string_pretty(value).map(|text| text + "\n"),
         };

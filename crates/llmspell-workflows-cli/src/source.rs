@@ -25,13 +25,18 @@ impl Source {
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
         let (name, bytes) = if file.as_os_str() == "-" {
             let name = "standard input";
-            (name.to_owned(), bounded(io::stdin().lock()).map_err(|error| Failure::file("read", name.as_ref(), &error))?)
+            (
+                name.to_owned(),
+                bounded(io::stdin().lock()).map_err(|error| Failure::file("read", name.as_ref(), &error))?,
+            )
         } else {
             let opened = fs::File::open(file).and_then(bounded);
             let bytes = opened.map_err(|error| {
                 let failure = Failure::file("read", file, &error);
                 match nearest_file(file) {
-                    Some(near) if failure.exit == Exit::NotFound => failure.with_help(format!("did you mean `{near}`?")),
+                    Some(near) if failure.exit == Exit::NotFound => {
+                        failure.with_help(format!("did you mean `{near}`?"))
+                    }
                     _ => failure,
                 }
             })?;

@@ -46,7 +46,7 @@ impl Doctor {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let mut checks = vec![check("version", Ok(env!("CARGO_PKG_VERSION").to_owned()))];
         match app.config() {
-            Err(failure) => checks.push(failed("configuration", failure)),
+            Err(failure) => checks.push(failed("configuration", &failure)),
             Ok(config) => {
                 checks.push(check("configuration", Ok("valid".to_owned())));
                 self.configured(config.settings(), &mut checks);
@@ -76,7 +76,9 @@ impl Doctor {
             let about = format!("secret {name}");
             match host::secret(settings, name) {
                 Some(_) => check(&about, Ok(format!("set by {variable}"))),
-                None => warning(&about, format!("`{variable}` is not set"), "set it before you run what needs the secret"),
+                None => {
+                    warning(&about, format!("`{variable}` is not set"), "set it before you run what needs the secret")
+                }
             }
         }));
         if self.online {
@@ -99,7 +101,12 @@ fn warning(about: &str, message: String, help: &str) -> Check {
 }
 
 fn failed(about: &str, failure: &Failure) -> Check {
-    Check { check: about.to_owned(), status: Status::Fail, message: failure.message.clone(), help: failure.help.clone() }
+    Check {
+        check: about.to_owned(),
+        status: Status::Fail,
+        message: failure.message.clone(),
+        help: failure.help.clone(),
+    }
 }
 
 fn line(app: &App, check: &Check) -> String {
@@ -116,7 +123,10 @@ fn folder(verb: &str, root: &Path, result: io::Result<()>) -> Check {
     let about = format!("{verb} {}", root.display());
     match result {
         Ok(()) => check(&about, Ok("possible".to_owned())),
-        Err(error) => check(&about, Err((error.to_string(), "create it, or change the roots under `[tools]` in `spellflow.toml`"))),
+        Err(error) => check(
+            &about,
+            Err((error.to_string(), "create it, or change the roots under `[tools]` in `spellflow.toml`")),
+        ),
     }
 }
 
@@ -148,9 +158,11 @@ fn programs(settings: &Settings) -> Vec<Check> {
     let program = |name: &str| {
         let about = format!("program {name}");
         match found(name) {
-            _ if !settings.policy.allows_program(name) => {
-                warning(&about, "not allowed".to_owned(), "add it to `programs` under `[tools]` if `shell` steps need it")
-            }
+            _ if !settings.policy.allows_program(name) => warning(
+                &about,
+                "not allowed".to_owned(),
+                "add it to `programs` under `[tools]` if `shell` steps need it",
+            ),
             Some(program) => check(&about, Ok(program.display().to_string())),
             None => warning(&about, "not found".to_owned(), "install it if `shell` steps need it"),
         }
@@ -183,8 +195,10 @@ fn providers(settings: &Settings) -> Vec<Check> {
 }
 
 fn reachable(endpoint: &str) -> Check {
-    let about = format!("endpoint {endpoint}");
-    let connected = address(endpoint).ok_or_else(|| io::Error::other("it is no URL with a host")).and_then(|address| {
+    // The rest of a URL may hold a key.
+    let address = address(endpoint);
+    let about = address.as_ref().map_or("endpoint".to_owned(), |(host, port)| format!("endpoint {host}:{port}"));
+    let connected = address.ok_or_else(|| io::Error::other("it is no URL with a host")).and_then(|address| {
         let mut last = io::Error::other("its name has no address");
         for address in address.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
@@ -196,7 +210,9 @@ fn reachable(endpoint: &str) -> Check {
     });
     match connected {
         Ok(()) => check(&about, Ok("reachable".to_owned())),
-        Err(error) => check(&about, Err((error.to_string(), "check the network, and the endpoint in the configuration"))),
+        Err(error) => {
+            check(&about, Err((error.to_string(), "check the network, and the endpoint in the configuration")))
+        }
     }
 }
 

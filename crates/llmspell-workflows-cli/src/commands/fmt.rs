@@ -1,14 +1,10 @@
-use std::{fs, path::{Path, PathBuf}};
+use std::{fs, path::PathBuf};
 
 use clap::Args;
 use llmspell_workflows_definition::{StepTypes, has_comments, read, to_yaml};
 use serde_json::json;
 
-use crate::{
-    App, Exit, Failure,
-    folders::definitions,
-    source::Source,
-};
+use crate::{App, Exit, Failure, folders::definitions, source::Source};
 
 /// Writes workflows in the canonical form: one name for each field, one order of fields.
 ///
@@ -61,7 +57,8 @@ impl Fmt {
 
     fn refuse(&self, files: &[(PathBuf, Source, String)]) -> Result<(), Failure> {
         for (file, source, canonical) in files {
-            let refused = |code, message: String, help: &str| Err(Failure::new(Exit::Usage, code, message).with_help(help));
+            let refused =
+                |code, message: String, help: &str| Err(Failure::new(Exit::Usage, code, message).with_help(help));
             if file.as_os_str() == "-" {
                 return refused("usage", "standard input cannot be written to".to_owned(), "leave `--write` out");
             }

@@ -41,7 +41,8 @@ impl Init {
         let at = |path: &str| self.folder.join(path).display().to_string();
         if app.output().is_text() {
             files.iter().for_each(|(path, _)| app.output().text(&format!("created {}\n", path.display())));
-            let into = if self.folder == Path::new(".") { String::new() } else { format!("cd {} && ", self.folder.display()) };
+            let into =
+                if self.folder == Path::new(".") { String::new() } else { format!("cd {} && ", self.folder.display()) };
             app.output().note(&format!(
                 "next: {into}spellflow run workflows/hello.yaml --input name=Ada\n      {into}spellflow test workflows"
             ));

@@ -56,7 +56,9 @@ impl Test {
         for path in folders::tests(&self.files)? {
             let file = path.display().to_string();
             match self.file(&path, settings) {
-                Ok((workflow, cases)) => reports.push(FileReport { file, workflow: Some(workflow), cases, error: None }),
+                Ok((workflow, cases)) => {
+                    reports.push(FileReport { file, workflow: Some(workflow), cases, error: None })
+                }
                 Err(failure) => {
                     is_invalid = true;
                     if app.output().is_text() {
@@ -68,7 +70,8 @@ impl Test {
             }
         }
         let cases = || reports.iter().flat_map(|report| &report.cases);
-        let (passed, failed) = (cases().filter(|case| case.passed).count(), cases().filter(|case| !case.passed).count());
+        let (passed, failed) =
+            (cases().filter(|case| case.passed).count(), cases().filter(|case| !case.passed).count());
         if passed + failed == 0 && !is_invalid {
             let message = format!("no case has `{}` in its name", self.case.unwrap_or_default());
             return Err(Failure::new(Exit::NotFound, "nothing_found", message));

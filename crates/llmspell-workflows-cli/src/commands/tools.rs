@@ -127,7 +127,9 @@ fn parameters(spec: &ToolSpec) -> Vec<[String; 3]> {
 }
 
 fn kind(schema: &Value) -> String {
-    let words = |values: &[Value]| values.iter().map(|value| value.as_str().map_or(value.to_string(), str::to_owned)).collect::<Vec<_>>().join("|");
+    let words = |values: &[Value]| {
+        values.iter().map(|value| value.as_str().map_or(value.to_string(), str::to_owned)).collect::<Vec<_>>().join("|")
+    };
     match (&schema["enum"], &schema["type"]) {
         (Value::Array(values), _) => words(values),
         (_, Value::Array(kinds)) => words(kinds),
@@ -179,7 +181,10 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
     match result {
         None => Ok(Exit::Interrupted),
         Some(Ok(result)) => {
-            app.output().payload(&result);
+            match app.output().is_text() {
+                true => app.output().text(&crate::show::value(&result)),
+                false => app.output().payload(&result),
+            }
             Ok(Exit::Ok)
         }
         Some(Err(error)) => {
@@ -188,7 +193,8 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
             let step = StepError::from(llmspell_workflows_tools::ToolError { help: None, ..error });
             Err(Failure {
                 retryable: step.retryable,
-                help: help.or(Some(format!("`spellflow tools show {}` lists its parameters", spec.name)).filter(|_| exit == Exit::Usage)),
+                help: help.or(Some(format!("`spellflow tools show {}` lists its parameters", spec.name))
+                    .filter(|_| exit == Exit::Usage)),
                 ..Failure::new(exit, step.code, step.message)
             })
         }

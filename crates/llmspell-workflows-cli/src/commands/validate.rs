@@ -5,12 +5,7 @@ use llmspell_workflows_basic::{Engine, Severity};
 use llmspell_workflows_definition::{Diagnostics, StepTypes, check};
 use serde_json::json;
 
-use crate::{
-    App, Exit, Failure, host,
-    output::Paint,
-    folders::definitions,
-    source::Source,
-};
+use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, source::Source};
 
 /// Checks workflows without running them, and shows all that is wrong at once.
 ///
@@ -61,7 +56,8 @@ fn diagnostics(file: &std::path::Path, engine: &Engine) -> Result<Diagnostics, F
         Err(Failure { diagnostics: Some(diagnostics), .. }) => return Ok(*diagnostics),
         Err(failure) => return Err(failure),
     };
-    let checked = check(&source.text, &source.name, &StepTypes::new(), |definition| engine.validate(definition.clone()));
+    let checked =
+        check(&source.text, &source.name, &StepTypes::new(), |definition| engine.validate(definition.clone()));
     Ok(checked.map_or_else(|diagnostics| diagnostics, |document| document.diagnostics()))
 }
 

@@ -20,9 +20,8 @@ const OF_STEPS: &[&str] =
     &["SPELLFLOW_RUN_ID", "SPELLFLOW_STEP_PATH", "SPELLFLOW_ATTEMPT", "SPELLFLOW_IDEMPOTENCY_KEY"];
 
 pub(super) fn defaults() -> Values {
-    let set = |setting: &Setting| {
-        Some((setting.key.to_owned(), Set { value: setting.default()?, origin: Origin::Default }))
-    };
+    let set =
+        |setting: &Setting| Some((setting.key.to_owned(), Set { value: setting.default()?, origin: Origin::Default }));
     SETTINGS.iter().filter_map(set).collect()
 }
 
@@ -122,9 +121,8 @@ pub(super) fn flags(global: &Global) -> Values {
     let word = |value: Option<&dyn std::fmt::Debug>| value.map(|value| json!(format!("{value:?}").to_lowercase()));
     let output = word(global.output.as_ref().map(|value| value as _)).map(|value| ("output", value, "--output"));
     let color = word(global.color.as_ref().map(|value| value as _)).map(|value| ("color", value, "--color"));
-    let set = |(key, value, flag): (&str, Value, &'static str)| {
-        (key.to_owned(), Set { value, origin: Origin::Flag(flag) })
-    };
+    let set =
+        |(key, value, flag): (&str, Value, &'static str)| (key.to_owned(), Set { value, origin: Origin::Flag(flag) });
     output.into_iter().chain(color).map(set).collect()
 }
 

@@ -260,8 +260,12 @@ impl Pen {
         let OnError::Steps(steps) = &step.on_error else { return None };
         let inside = self.list(steps);
         let block = self.cluster(vec![format!("on error of {}", step.id)], inside);
-        let edge =
-            Edge { from: from.to_owned(), to: block.key().to_owned(), label: Some("on error".into()), is_failure: true };
+        let edge = Edge {
+            from: from.to_owned(),
+            to: block.key().to_owned(),
+            label: Some("on error".into()),
+            is_failure: true,
+        };
         self.edges.push(edge);
         Some(block)
     }

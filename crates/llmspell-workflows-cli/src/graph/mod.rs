@@ -8,6 +8,6 @@ mod dot;
 mod mermaid;
 
 pub(crate) use chart::Chart;
-use chart::{Cluster, Edge, Item, Node, Shape};
+use chart::{Edge, Item, Shape};
 pub(crate) use dot::dot;
 pub(crate) use mermaid::mermaid;

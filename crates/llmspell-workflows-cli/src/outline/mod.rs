@@ -6,7 +6,6 @@ mod text;
 
 use std::collections::BTreeMap;
 
-use llmspell_workflows_basic::model::Definition;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -104,9 +103,4 @@ pub(crate) struct Known<'k> {
     pub(crate) waits: BTreeMap<String, Vec<String>>,
     /// The value of a condition, where the input decides it.
     pub(crate) decide: &'k dyn Fn(&str) -> Option<bool>,
-}
-
-/// The lists that a definition consists of: the body, `on_error`, `finally`.
-pub(crate) fn lists(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
-    build(definition, known)
 }

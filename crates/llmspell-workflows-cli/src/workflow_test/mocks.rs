@@ -26,11 +26,17 @@ pub(super) struct Mocks {
 
 impl Target {
     /// Whether the step at `path` that calls `name` is meant; tools are known by their aliases too.
-    pub(super) fn matches(&self, name: &ActivityName, tools: &Registry, is_path: impl Fn(&super::Pattern) -> bool) -> bool {
+    pub(super) fn matches(
+        &self,
+        name: &ActivityName,
+        tools: &Registry,
+        is_path: impl Fn(&super::Pattern) -> bool,
+    ) -> bool {
         match self {
             Self::Step(pattern) => is_path(pattern),
             Self::Activity { kind, name: called } => {
-                *kind == name.kind && (called.is_empty() || canonical(tools, name, called) == canonical(tools, name, &name.name))
+                *kind == name.kind
+                    && (called.is_empty() || canonical(tools, name, called) == canonical(tools, name, &name.name))
             }
         }
     }
@@ -60,7 +66,9 @@ impl Mocks {
     fn find(&self, name: &ActivityName, path: &StepPath) -> Option<(&Mocked, usize)> {
         let of_step = |mock: &Mocked| matches!(mock.target, Target::Step(_));
         let matching = || {
-            self.mocks.iter().filter(|(mock, _)| mock.target.matches(name, &self.tools, |pattern| pattern.matches(path)))
+            self.mocks
+                .iter()
+                .filter(|(mock, _)| mock.target.matches(name, &self.tools, |pattern| pattern.matches(path)))
         };
         let (mock, calls) = matching().find(|(mock, _)| of_step(mock)).or_else(|| matching().next())?;
         Some((mock, calls.fetch_add(1, Ordering::SeqCst)))
@@ -74,7 +82,8 @@ impl Mocks {
     /// The work itself, where it is allowed.
     fn real(&self, call: LeafCall, asked_for: bool) -> BoxFuture<'static, Result<ActivityOutput, StepError>> {
         let LeafCall { name, activity, context } = call;
-        if !self.allows_real && !(asked_for && self.is_safe(&name)) {
+        let is_allowed = self.allows_real || (asked_for && self.is_safe(&name));
+        if !is_allowed {
             return Box::pin(async move { Err(not_mocked(&name, asked_for)) });
         }
         let busy = self.clock.busy();

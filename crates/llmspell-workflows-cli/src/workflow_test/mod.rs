@@ -15,8 +15,8 @@ mod run;
 
 use clock::IdleClock;
 use compare::{Mismatch, mismatches};
-use format::{Answer, Case, Expect, Mock, Mocked};
 pub(crate) use format::File;
+use format::{Answer, Case, Expect, Mock, Mocked};
 use mocks::Mocks;
 use placed::Pattern;
 pub(crate) use report::report_text;

@@ -4,10 +4,7 @@ use llmspell_workflows_basic::{ErrorClass, Place, Problem, StepError, nearest};
 use llmspell_workflows_definition::{Diagnostics, Plain};
 use serde_json::{Map, Value};
 
-use super::{
-    Answer, Case, Expect, File, Mock, Mocked, Pattern,
-    format::Target,
-};
+use super::{Answer, Case, Expect, File, Mock, Mocked, Pattern, format::Target};
 
 type Fields = Map<String, Value>;
 
@@ -179,7 +176,9 @@ impl Reader {
             ["output" | "error"] => self.answer(value, at).map(Mock::Always),
             ["outputs"] => {
                 let items = self.items(fields, at, "outputs").iter();
-                Some(Mock::Each(items.map(|output| Answer::Output { output: output.clone(), state: Vec::new() }).collect()))
+                Some(Mock::Each(
+                    items.map(|output| Answer::Output { output: output.clone(), state: Vec::new() }).collect(),
+                ))
             }
             ["calls"] => {
                 let items = self.items(fields, at, "calls").iter().enumerate();
@@ -252,23 +251,42 @@ impl Reader {
             self.wrong("bad_value", &below(at, "status"), message);
         }
         if let Some(error) = fields.get("error") {
-            self.fields(error, &below(at, "error"), "an error", &["class", "code", "message", "path", "attempt", "retryable", "details"]);
+            self.fields(
+                error,
+                &below(at, "error"),
+                "an error",
+                &["class", "code", "message", "path", "attempt", "retryable", "details"],
+            );
         }
         let steps = self.entries(fields, at, "steps").into_iter();
         let steps: Vec<_> = steps.map(|(key, value)| (Pattern::new(key), value.clone())).collect();
         for (pattern, value) in &steps {
             let at = format!("{at}/steps/{pattern}");
-            self.fields(value, &at, "what is expected of a step", &["status", "output", "error", "skip_reason", "attempts"]);
+            self.fields(
+                value,
+                &at,
+                "what is expected of a step",
+                &["status", "output", "error", "skip_reason", "attempts"],
+            );
         }
         let mut order = Vec::new();
         for (number, item) in self.items(fields, at, "order").iter().enumerate() {
             match item.as_str() {
                 Some(id) => order.push(Pattern::new(id)),
-                None => self.wrong("wrong_type", &format!("{at}/order/{number}"), "an id or a path of a step is a text"),
+                None => {
+                    self.wrong("wrong_type", &format!("{at}/order/{number}"), "an id or a path of a step is a text")
+                }
             }
         }
         let calls = self.calls(fields, at, mocks);
-        Some(Expect { status, output: fields.get("output").cloned(), error: fields.get("error").cloned(), steps, order, calls })
+        Some(Expect {
+            status,
+            output: fields.get("output").cloned(),
+            error: fields.get("error").cloned(),
+            steps,
+            order,
+            calls,
+        })
     }
 
     /// How often mocks are called, by their keys.
@@ -277,7 +295,11 @@ impl Reader {
         for (key, value) in self.entries(fields, at, "calls") {
             let at = format!("{at}/calls/{key}");
             if !mocks.iter().any(|mock| mock.key == *key) {
-                self.wrong("unknown_mock", &at, format!("`{key}` is not one of the `mocks`, and only their calls are counted"));
+                self.wrong(
+                    "unknown_mock",
+                    &at,
+                    format!("`{key}` is not one of the `mocks`, and only their calls are counted"),
+                );
             }
             match value.as_u64() {
                 Some(count) => calls.push((key.clone(), count)),

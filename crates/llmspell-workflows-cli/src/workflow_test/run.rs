@@ -119,7 +119,8 @@ pub(crate) fn stand_ins(file: &File, definition: &Definition, engine: &Engine, t
     let mut activities = Activities::new();
     for leaf in leaves(definition) {
         let call = ActivityCall { activity: leaf.name.clone(), params: Value::Null };
-        let is_mocked = || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_meant(&mock.target, tools));
+        let is_mocked =
+            || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_meant(&mock.target, tools));
         if engine.activities().find(&call.activity).is_none() && is_mocked() {
             let name = leaf.name.to_string();
             // Only a case that does not mock it comes here, with `--allow-real`.
@@ -164,7 +165,8 @@ fn attempt(
         .build();
     // One thread, so that it is known when nothing but waiting is left to do.
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().on_thread_park(move || clock.skip()).build().map_err(|error| error.to_string())?;
+    let runtime =
+        builder.enable_all().on_thread_park(move || clock.skip()).build().map_err(|error| error.to_string())?;
     let finished = runtime.block_on(async {
         let plan = engine.prepare(definition.clone()).map_err(|invalid| invalid.to_string())?;
         let run_options = RunOptions { environment: case.environment.clone(), ..RunOptions::default() };

@@ -37,7 +37,8 @@ impl Facts {
             here.extend(variables.clone());
             here.extend(input.clone());
             // One that reads the clock or a secret is known only in a run.
-            if let Ok(value) = Template::parse(value).map_err(drop).and_then(|value| value.render(&here).map_err(drop)) {
+            if let Ok(value) = Template::parse(value).map_err(drop).and_then(|value| value.render(&here).map_err(drop))
+            {
                 variables.insert(name.clone(), (*value).clone());
             }
         }

@@ -61,7 +61,8 @@ impl Plan {
         let facts = if is_complete { Facts::new(definition, &given, environment.as_deref()) } else { Facts::default() };
         let decide = |condition: &str| facts.decide(condition);
         let blocks = outline::build(definition, &Known { waits: plan.waits(), decide: &decide });
-        let needs = Needs::new(&blocks, &host::tools(settings)?, settings, definition);
+        let tools = host::tools(settings)?;
+        let needs = Needs::new(&blocks, &tools, settings, definition);
         self.show(app, &plan, &blocks, &fields, &needs);
         Ok(Exit::Ok)
     }
@@ -110,7 +111,12 @@ impl Plan {
 }
 
 /// As a run does before its first step, so that the same is refused in the same words.
-fn start(engine: &Engine, plan: &std::sync::Arc<Prepared>, given: &Value, environment: Option<String>) -> Result<(), Failure> {
+fn start(
+    engine: &Engine,
+    plan: &std::sync::Arc<Prepared>,
+    given: &Value,
+    environment: Option<String>,
+) -> Result<(), Failure> {
     let options = RunOptions { environment, ..RunOptions::default() };
     engine.start(plan, WorkflowInput::new(given.clone()), &options).map_err(super::run::input::refused)?;
     Ok(())

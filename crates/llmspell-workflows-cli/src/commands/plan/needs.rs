@@ -117,11 +117,7 @@ impl Needs {
             }
         }
         let secret = |name: &String| Secret { name: name.clone(), is_set: host::secret(settings, name).is_some() };
-        Self {
-            tools: tools.into_values().collect(),
-            others,
-            secrets: definition.secrets.iter().map(secret).collect(),
-        }
+        Self { tools: tools.into_values().collect(), others, secrets: definition.secrets.iter().map(secret).collect() }
     }
 
     pub(super) fn tool_rows(&self) -> impl Iterator<Item = [String; 4]> {
@@ -133,9 +129,9 @@ impl Needs {
     }
 
     pub(super) fn other_rows(&self) -> impl Iterator<Item = [String; 2]> {
-        self.others.iter().map(|other| {
-            [format!("  {}", format!("{} {}", other.kind, other.name).trim()), other.steps.join(", ")]
-        })
+        self.others
+            .iter()
+            .map(|other| [format!("  {}", format!("{} {}", other.kind, other.name).trim()), other.steps.join(", ")])
     }
 
     pub(super) fn secret_rows(&self) -> impl Iterator<Item = [String; 2]> {

@@ -3,8 +3,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::time::{Instant, sleep};
 
-/// How long processes have to stop once they are asked to, before they are killed: a part of the engine's grace.
-const TERM_WAIT: Duration = Duration::from_secs(2);
+/// How long what a process left behind has to stop once it is asked to, before it is killed.
+const LEFT_WAIT: Duration = Duration::from_millis(500);
 
 /// How often a group is looked at while it stops.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -23,10 +23,17 @@ impl Group {
         self.signal(Signal::TERM);
     }
 
-    /// Ends when no process of it is left: those that do not stop in time are killed.
+    /// Ends every process of it at once.
+    pub(super) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Ends when no process of it is left, once its leader has ended: those that do not stop in time are killed.
+    ///
+    /// One that has ended and is not waited for by the system's first process counts as left until then.
     pub(super) async fn end(mut self) {
         self.terminate();
-        let deadline = Instant::now() + TERM_WAIT;
+        let deadline = Instant::now() + LEFT_WAIT;
         while self.is_alive() && Instant::now() < deadline {
             sleep(LOOK_INTERVAL).await;
         }
@@ -49,6 +56,6 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.kill();
     }
 }

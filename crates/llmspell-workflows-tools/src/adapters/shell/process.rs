@@ -15,6 +15,9 @@ use tokio::{
 
 use super::{command::Command, group::Group};
 
+/// How long a process has to stop once it is asked to, before it is killed: a part of the engine's grace.
+const TERM_WAIT: Duration = Duration::from_secs(2);
+
 /// How long output is still read when every process of the group has ended; something outside it may hold the pipe.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
@@ -101,13 +104,15 @@ async fn follow(
     status.map_err(|error| StepError::transient("process_lost", format!("the process could not be waited for: {error}")))
 }
 
-/// Ends the group with its leader, which is waited for so that it does not stay as a zombie.
+/// Asks the process and all of its group to stop, and kills what does not.
 async fn stop(child: &mut Child, group: Group) {
-    let reaped = async {
-        // Whether it could be waited for changes nothing.
+    group.terminate();
+    // Whether it could be waited for changes nothing; waiting keeps it from staying as a zombie.
+    if timeout(TERM_WAIT, child.wait()).await.is_err() {
+        group.kill();
         let _ = child.wait().await;
-    };
-    tokio::join!(group.end(), reaped);
+    }
+    group.end().await;
 }
 
 /// Writes `text` and closes the pipe; a process that does not read it to the end is its own matter.
