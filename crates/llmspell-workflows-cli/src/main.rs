@@ -15,6 +15,8 @@ mod graph;
 mod host;
 mod outline;
 mod output;
+#[cfg(test)]
+mod reference;
 mod report;
 mod show;
 mod source;

@@ -120,7 +120,9 @@ fn line(app: &App, check: &Check) -> String {
 }
 
 fn folder(verb: &str, root: &Path, result: io::Result<()>) -> Check {
-    let about = format!("{verb} {}", root.display());
+    // `/project/.` is `/project`.
+    let shown: std::path::PathBuf = root.components().collect();
+    let about = format!("{verb} {}", shown.display());
     match result {
         Ok(()) => check(&about, Ok("possible".to_owned())),
         Err(error) => check(

@@ -83,6 +83,7 @@ impl Fmt {
         }
         for (file, changed, canonical) in results {
             match (self.check, self.write) {
+                (false, false) if results.len() > 1 => app.output().text(&format!("# {file}\n{canonical}\n")),
                 (false, false) => app.output().text(canonical),
                 (_, true) if *changed => app.output().text(&format!("{file}: written\n")),
                 (true, _) if *changed => app.output().text(&format!("{file}: not in the canonical form\n")),

@@ -80,7 +80,9 @@ impl Test {
             for report in &reports {
                 app.output().text(&report_text(app.output(), &report.file, report.workflow.as_deref(), &report.cases));
             }
-            app.output().text(&format!("{passed} passed, {failed} failed\n"));
+            let broken = reports.iter().filter(|report| report.error.is_some()).count();
+            let broken = if broken > 0 { format!(", {broken} not run because a file is wrong") } else { String::new() };
+            app.output().text(&format!("{passed} passed, {failed} failed{broken}\n"));
         } else {
             app.output().payload(&json!({"passed": passed, "failed": failed, "files": reports}));
         }

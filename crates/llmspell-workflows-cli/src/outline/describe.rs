@@ -78,6 +78,7 @@ fn shown(value: &Value) -> String {
 pub(super) fn retry_words(retry: &Value) -> String {
     let attempts = &retry["attempts_max"];
     match retry["backoff"].as_str() {
+        _ if *attempts == 1 => "1 attempt".to_owned(),
         Some("immediate") | None => format!("up to {attempts} attempts"),
         Some(backoff) => {
             let delay = retry["initial_delay"].as_str().unwrap_or_default();
