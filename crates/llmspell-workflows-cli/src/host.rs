@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{Engine, EngineBuilder, model::Definition};
-use llmspell_workflows_tools::{JsonSchemas, Policy, Registry};
+use llmspell_workflows_tools::{JsonSchemas, Registry, activities, registry};
 
 use crate::{Exit, Failure, config::Settings};
 
@@ -12,7 +12,7 @@ use crate::{Exit, Failure, config::Settings};
 /// # Errors
 /// A folder that tools may use cannot be opened.
 pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
-    Ok(Arc::new(llmspell_workflows_tools::registry(Arc::new(settings.policy.clone()))?))
+    Ok(Arc::new(registry(Arc::new(settings.policy.clone()))?))
 }
 
 /// An engine with every activity that this program has; the caller adds what is special about it.
@@ -20,9 +20,7 @@ pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
 /// # Errors
 /// A folder that tools may use cannot be opened.
 pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
-    let policy: Arc<Policy> = Arc::new(settings.policy.clone());
-    let activities =
-        llmspell_workflows_tools::activities(Arc::new(llmspell_workflows_tools::registry(policy.clone())?), policy)?;
+    let activities = activities(tools(settings)?, Arc::new(settings.policy.clone()))?;
     // Definitions list the variables that they read; the rest is never looked at.
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
