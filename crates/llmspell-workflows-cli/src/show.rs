@@ -47,6 +47,10 @@ pub(crate) fn table(items: &[Value]) -> Option<String> {
             columns.push(name);
         }
     }
+    let is_figure = |value: &Value| value.is_number() || value.is_null();
+    let is_number = |name: &str| rows.iter().all(|row| row.get(name).is_none_or(is_figure));
+    // Names before figures; an object does not keep the order in which it was written.
+    columns.sort_by_key(|name| is_number(name));
     let cells =
         |row: &&Map<String, Value>| -> Vec<String> { columns.iter().map(|name| cell(row.get(*name))).collect() };
     let body: Vec<Vec<String>> = rows.iter().map(cells).collect();
@@ -94,7 +98,7 @@ mod tests {
             (json!(3), "3\n"),
             (json!(["a", "b"]), "- a\n- b\n"),
             (json!([{"n": 10, "name": "ä"}, {"n": 9, "name": "bc"}]), "name   n\n────  ──\nä     10\nbc     9\n"),
-            (json!([{"n": {"deep": 1}}]), "- n:\n    deep: 1\n"),
+            (json!([{"row": {"deep": 1}}]), "- row:\n    deep: 1\n"),
             (json!({"rows": [{"a": 1}], "sum": 1}), "rows:\n  a\n  ─\n  1\nsum: 1\n"),
         ] {
             assert_eq!(value(&given), expected, "{given}");
