@@ -7,7 +7,8 @@ use std::{
 
 use crate::{Exit, Failure};
 
-/// The definitions among `given`: files as they are, and of folders every file in them, at any depth, that looks like one.
+/// The definitions among `given`: files as they are, and of folders every file in them, at any depth, that looks like
+/// one.
 ///
 /// # Errors
 /// A folder cannot be read, or has none.

@@ -5,9 +5,10 @@ use crate::{App, Exit, Failure};
 
 /// Prints the completions of a shell.
 #[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  spellflow completions bash > ~/.local/share/bash-completion/completions/spellflow\n  spellflow completions fish > ~/.config/fish/completions/spellflow.fish\n  spellflow completions zsh > ~/.zfunc/_spellflow"
-)]
+#[command(before_help = "Examples:\n  \
+        spellflow completions bash > ~/.local/share/bash-completion/completions/spellflow\n  \
+        spellflow completions fish > ~/.config/fish/completions/spellflow.fish\n  \
+        spellflow completions zsh > ~/.zfunc/_spellflow")]
 pub(crate) struct Completions {
     /// Which shell.
     #[arg(value_enum)]

@@ -18,7 +18,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// Nothing is printed of a key but whether it is set.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow doctor\n  spellflow doctor --online\n  spellflow doctor -o json")]
+#[command(before_help = "Examples:\n  \
+        spellflow doctor\n  \
+        spellflow doctor --online\n  \
+        spellflow doctor -o json")]
 pub(crate) struct Doctor {
     /// Connects to the endpoints of the configuration too.
     #[arg(long)]

@@ -8,12 +8,13 @@ use crate::{App, Exit, Failure, folders::definitions, source::Source};
 
 /// Writes workflows in the canonical form: one name for each field, one order of fields.
 ///
-/// Without `--check` or `--write` the form goes to standard output. It has no comments, so `--write` refuses a file with comments
-/// unless `--force` is given.
+/// Without `--check` or `--write` the form goes to standard output. It has no comments, so `--write` refuses a file
+/// with comments unless `--force` is given.
 #[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  spellflow fmt flow.yaml\n  spellflow fmt --check workflows\n  spellflow fmt --write flow.yaml"
-)]
+#[command(before_help = "Examples:\n  \
+        spellflow fmt flow.yaml\n  \
+        spellflow fmt --check workflows\n  \
+        spellflow fmt --write flow.yaml")]
 pub(crate) struct Fmt {
     /// Definitions, or folders of them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]

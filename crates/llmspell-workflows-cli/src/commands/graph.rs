@@ -13,9 +13,10 @@ use crate::{
 
 /// Draws a workflow: Mermaid for Markdown, DOT for Graphviz, or plain text.
 #[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  spellflow graph flow.yaml\n  spellflow graph flow.yaml --format ascii\n  spellflow graph flow.yaml --format dot | dot -Tsvg > flow.svg"
-)]
+#[command(before_help = "Examples:\n  \
+        spellflow graph flow.yaml\n  \
+        spellflow graph flow.yaml --format ascii\n  \
+        spellflow graph flow.yaml --format dot | dot -Tsvg > flow.svg")]
 pub(crate) struct Graph {
     /// The definition, YAML or JSON; `-` is standard input.
     file: PathBuf,

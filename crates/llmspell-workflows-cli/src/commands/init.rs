@@ -14,7 +14,9 @@ use crate::{App, Exit, Failure, templates::PROJECT};
 ///
 /// Nothing that exists is overwritten.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow init\n  spellflow init my-project")]
+#[command(before_help = "Examples:\n  \
+        spellflow init\n  \
+        spellflow init my-project")]
 pub(crate) struct Init {
     /// Its folder, which is made where it does not exist.
     #[arg(default_value = ".", value_name = "DIR")]

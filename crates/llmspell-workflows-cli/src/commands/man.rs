@@ -6,7 +6,9 @@ use crate::{App, Exit, Failure};
 
 /// Prints the manual page, or writes a page for every command.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow man | man -l -\n  spellflow man --to ~/.local/share/man/man1")]
+#[command(before_help = "Examples:\n  \
+        spellflow man | man -l -\n  \
+        spellflow man --to ~/.local/share/man/man1")]
 pub(crate) struct Man {
     /// Writes a page for each command into a folder.
     #[arg(long, value_name = "DIR")]

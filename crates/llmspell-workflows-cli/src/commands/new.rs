@@ -9,9 +9,12 @@ use crate::{App, Exit, Failure, templates::Template};
 
 /// Adds a workflow that runs as it is, to be changed into your own.
 ///
-/// It becomes `workflows/NAME.yaml` where there is a folder `workflows`, else `NAME.yaml`. Nothing that exists is overwritten.
+/// It becomes `workflows/NAME.yaml` where there is a folder `workflows`, else `NAME.yaml`. Nothing that exists is
+/// overwritten.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow new digest\n  spellflow new triage --template route")]
+#[command(before_help = "Examples:\n  \
+        spellflow new digest\n  \
+        spellflow new triage --template route")]
 pub(crate) struct New {
     /// Its name: letters, digits, `_` and `-`.
     name: String,

@@ -8,7 +8,11 @@ use crate::{App, Exit, Failure};
 /// Prints the JSON Schema of workflows, for completion and checks in editors.
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Examples:\n  spellflow schema --to workflow.schema.json\n\n  Then editors with yaml-language-server complete and check a file that begins with\n  # yaml-language-server: $schema=workflow.schema.json"
+    before_help = "Examples:\n  \
+        spellflow schema\n  \
+        spellflow schema --to workflow.schema.json",
+    after_help = "Editors with yaml-language-server complete and check a workflow that begins with\n  \
+        # yaml-language-server: $schema=workflow.schema.json"
 )]
 pub(crate) struct Schema {
     /// Writes it to a file.
@@ -25,7 +29,8 @@ impl Schema {
         };
         fs::write(&file, text()).map_err(|error| Failure::file("write", &file, &error))?;
         app.output().note(&format!(
-            "wrote {0}; begin a workflow with this line and editors complete and check it:\n# yaml-language-server: $schema={0}",
+            "wrote {0}; begin a workflow with this line and editors complete and check it:\n\
+             # yaml-language-server: $schema={0}",
             file.display()
         ));
         Ok(Exit::Ok)

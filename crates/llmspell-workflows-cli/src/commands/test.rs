@@ -22,9 +22,10 @@ use crate::{
 /// Of a folder every `.test.yaml` file in it. A tool that is not mocked fails its case unless `--allow-real` is given.
 /// `docs/testing-workflows.md` describes the files.
 #[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  spellflow test flow.test.yaml\n  spellflow test workflows --case greets\n  spellflow test . -o json"
-)]
+#[command(before_help = "Examples:\n  \
+        spellflow test flow.test.yaml\n  \
+        spellflow test workflows --case greets\n  \
+        spellflow test . -o json")]
 pub(crate) struct Test {
     /// Test files, or folders of them.
     #[arg(required = true, value_name = "FILE")]

@@ -10,9 +10,10 @@ use crate::{App, Exit, Failure, host, output::Paint};
 
 /// Lists the tools that workflows can call, shows one, or calls one.
 #[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  spellflow tools list\n  spellflow tools show text_summarizer\n  spellflow tools call sentiment_analyzer --input input='Not bad at all!'"
-)]
+#[command(before_help = "Examples:\n  \
+        spellflow tools list\n  \
+        spellflow tools show text_summarizer\n  \
+        spellflow tools call sentiment_analyzer --input input='Not bad at all!'")]
 pub(crate) struct Tools {
     #[command(subcommand)]
     command: Command,

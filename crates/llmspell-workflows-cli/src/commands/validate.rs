@@ -9,11 +9,13 @@ use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, sourc
 
 /// Checks workflows without running them, and shows all that is wrong at once.
 ///
-/// Of a folder every `.yaml`, `.yml` and `.json` file in it is checked that is no test. Warnings fail only with `--strict`.
+/// Of a folder every `.yaml`, `.yml` and `.json` file in it is checked that is no test. Warnings fail only with
+/// `--strict`.
 #[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  spellflow validate flow.yaml\n  spellflow validate workflows --strict\n  spellflow validate - -o json < flow.yaml"
-)]
+#[command(before_help = "Examples:\n  \
+        spellflow validate flow.yaml\n  \
+        spellflow validate workflows --strict\n  \
+        spellflow validate - -o json < flow.yaml")]
 pub(crate) struct Validate {
     /// Definitions, or folders of them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]

@@ -188,7 +188,8 @@ impl Reader {
             }
             ["real"] if fields["real"] == true => Some(Mock::Real),
             _ => {
-                let message = "a mock has one of `output`, `error`, `outputs` (a list, one a call), `calls` (a list of outputs and errors) or `real: true`";
+                let message = "a mock has one of `output`, `error`, `outputs` (a list, one a call), \
+                               `calls` (a list of outputs and errors) or `real: true`";
                 self.wrong("wrong_mock", at, message);
                 None
             }

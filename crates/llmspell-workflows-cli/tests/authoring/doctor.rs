@@ -53,7 +53,9 @@ fn what_is_broken_fails_with_a_remedy() {
 fn endpoints_are_tried_only_online() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("{error}"));
     let port = listener.local_addr().map(|address| address.port()).unwrap_or_default();
-    let toml = |port| format!("[tools.search.providers.brave]\napi_key = \"k\"\nendpoint = \"http://u:pass@127.0.0.1:{port}/x\"\n");
+    let toml = |port| {
+        format!("[tools.search.providers.brave]\napi_key = \"k\"\nendpoint = \"http://u:pass@127.0.0.1:{port}/x\"\n")
+    };
     let place = Place::with("spellflow.toml", &toml(port));
     assert!(!place.run(&["doctor"]).ok().out.contains("endpoint"));
     let ran = place.run(&["doctor", "--online", "-o", "json"]).ok();

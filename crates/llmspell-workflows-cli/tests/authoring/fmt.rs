@@ -1,6 +1,7 @@
 use crate::support::Place;
 
-const LOOSE: &str = "steps:\n- {needs: [], tool: text_summarizer, id: a, with: {input: '{{ text }}'}, retries: 1}\nname: loose\n";
+const LOOSE: &str =
+    "steps:\n- {needs: [], tool: text_summarizer, id: a, with: {input: '{{ text }}'}, retries: 1}\nname: loose\n";
 
 #[test]
 fn the_canonical_form_goes_to_standard_output() {

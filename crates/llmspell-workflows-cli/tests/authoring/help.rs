@@ -5,7 +5,22 @@ use crate::support::Place;
 #[test]
 fn help_shows_examples_first() {
     let place = Place::new();
-    for command in ["init", "new", "validate", "fmt", "schema", "graph", "plan", "run", "test", "tools", "doctor", "config", "completions", "man"] {
+    for command in [
+        "init",
+        "new",
+        "validate",
+        "fmt",
+        "schema",
+        "graph",
+        "plan",
+        "run",
+        "test",
+        "tools",
+        "doctor",
+        "config",
+        "completions",
+        "man",
+    ] {
         let help = place.run(&[command, "--help"]).ok().out;
         assert!(help.starts_with("Examples:\n  spellflow "), "{command}: {help}");
     }

@@ -20,7 +20,10 @@ fn it_shows_what_would_run_and_runs_nothing() {
     let place = Place::with("flow.yaml", FLOW);
     insta::assert_snapshot!("missing", place.run(&["plan", "flow.yaml"]).ok().all());
     insta::assert_snapshot!("given", place.run(&["plan", "flow.yaml", "-i", "topic=rust"]).ok().out);
-    insta::assert_snapshot!("data", place.run(&["plan", "flow.yaml", "-i", "topic=rust", "-i", "count:=9", "-o", "json"]).ok().out);
+    insta::assert_snapshot!(
+        "data",
+        place.run(&["plan", "flow.yaml", "-i", "topic=rust", "-i", "count:=9", "-o", "json"]).ok().out
+    );
     assert!(!place.path("ran.txt").exists());
 }
 

@@ -42,6 +42,16 @@ fn a_call_checks_its_parameters_and_gives_the_result() {
     assert_eq!(ran.json()["result"], "Three.");
     let ran = place.run(&[call.as_slice(), &["-i", "text=x"]].concat());
     assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (2, Some("invalid_parameters")));
-    let ran = place.run(&["tools", "call", "file_operations", "-i", "operation=read", "-i", "path=/etc/passwd", "-o", "json"]);
+    let ran = place.run(&[
+        "tools",
+        "call",
+        "file_operations",
+        "-i",
+        "operation=read",
+        "-i",
+        "path=/etc/passwd",
+        "-o",
+        "json",
+    ]);
     assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (1, Some("path_outside_roots")));
 }

@@ -84,7 +84,9 @@ fn a_difference_is_shown_as_one() {
 fn only_mocks_answer_unless_the_real_thing_is_allowed() {
     let flow = "name: f\nsteps:\n  - {id: a, tool: text_summarizer, params: {input: One two.}}\n  - {id: b, tool: file_operations, params: {operation: write, path: out.txt, input: x}}\n";
     let place = Place::with("f.yaml", flow);
-    let write = |mocks: &str| place.write("f.test.yaml", &format!("workflow: f.yaml\ncases:\n  - name: c\n    mocks: {mocks}\n"));
+    let write = |mocks: &str| {
+        place.write("f.test.yaml", &format!("workflow: f.yaml\ncases:\n  - name: c\n    mocks: {mocks}\n"))
+    };
     for (mocks, step) in [("{}", "a"), ("{a: {real: true}}", "b"), ("{a: {real: true}, b: {real: true}}", "b")] {
         write(mocks);
         let ran = place.run(&["test", "f.test.yaml", "-o", "json"]);

@@ -23,9 +23,10 @@ use needs::{Field, Needs};
 /// The tree of steps with conditions, retries and timeouts, what waits for what, the tools with what they may reach,
 /// and the inputs that are still missing. Conditions that the input decides are decided.
 #[derive(Debug, Args)]
-#[command(
-    before_help = "Examples:\n  spellflow plan flow.yaml\n  spellflow plan flow.yaml --input name=Ada\n  spellflow plan flow.yaml -o json"
-)]
+#[command(before_help = "Examples:\n  \
+        spellflow plan flow.yaml\n  \
+        spellflow plan flow.yaml --input name=Ada\n  \
+        spellflow plan flow.yaml -o json")]
 pub(crate) struct Plan {
     /// The definition, YAML or JSON; `-` is standard input.
     file: PathBuf,
