@@ -17,8 +17,15 @@ pub(crate) async fn execute(mut call: Call) -> Outcome {
     let begins_at = around.begins_at();
     let number = around.run.records().begin(&call, begins_at);
     call.set_record(number);
-    let outcome = match enter(&mut call, number).await {
-        Ok(()) => enclosed(call).await,
+    // What is rare is boxed, so that the future of a step stays small.
+    let entered = match may_begin(&call, number) {
+        Ok(()) if call.node.is_plain && call.gate().is_none() => Ok(()),
+        Ok(()) => Box::pin(enter(&mut call)).await,
+        refused => refused,
+    };
+    let outcome = match entered {
+        Ok(()) if matches!(call.node.recovery, Recovery::Fail) => through(call).await,
+        Ok(()) => Box::pin(enclosed(call)).await,
         Err(outcome) => outcome,
     };
     let ended_at = around.run.clock().now();
@@ -29,17 +36,16 @@ pub(crate) async fn execute(mut call: Call) -> Outcome {
     outcome
 }
 
-/// Whether it runs at all: its list's reason against it, its condition, the run's limits.
-async fn enter(call: &mut Call, number: usize) -> Result<(), Outcome> {
+/// Whether the run goes on at all.
+fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     if call.cancel().is_cancelled() {
         return Err(call.cancelled());
     }
-    if let Some(error) = call.run().too_many_steps(number + 1) {
-        return Err(call.failed(error));
-    }
-    if call.node.is_plain && call.gate().is_none() {
-        return Ok(());
-    }
+    call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
+}
+
+/// Whether it runs: its list's reason against it, its condition.
+async fn enter(call: &mut Call) -> Result<(), Outcome> {
     if call.node.reads_start {
         let now = call.run().clock().now();
         let started_at = decide_now(call, now).await?;
@@ -112,9 +118,6 @@ fn condition(call: &Call) -> Option<SkipReason> {
 
 /// The step with its interceptors around it, and what its failure does.
 async fn enclosed(call: Call) -> Outcome {
-    if matches!(call.node.recovery, Recovery::Fail) {
-        return through(call).await;
-    }
     let after = call.clone();
     match through(call).await {
         Outcome::Failed(failure) => recover(after, failure).await,
@@ -161,7 +164,7 @@ pub(super) async fn perform(call: Call) -> Outcome {
     match &call.node.body {
         Body::Activity(_) => leaf::activity(call).await,
         Body::Set(values) => leaf::set(&call, values),
-        Body::Sleep(_) => leaf::sleep(call).await,
+        Body::Sleep(_) => Box::pin(leaf::sleep(call)).await,
         Body::Validate(_) => Box::pin(leaf::validate(call)).await,
         Body::List(list) => patterns::list(list.clone(), call).await,
         Body::Choice(_) => patterns::choice(call).await,

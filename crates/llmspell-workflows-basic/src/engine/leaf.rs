@@ -1,11 +1,16 @@
 //! The steps that do something themselves.
 
-use std::{any::Any, fmt::Write as _, panic::AssertUnwindSafe, sync::Arc, task::Poll};
-
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, CatchUnwind},
+use std::{
+    any::Any,
+    fmt::Write as _,
+    future::poll_fn,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
 };
+
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::{Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Scope, Violation, Wake, call::decide};
@@ -39,8 +44,7 @@ pub(super) async fn activity(call: Call) -> Outcome {
         },
     };
     let back = Back { around: call.around.clone(), record: call.record(), attempt: call.attempt() };
-    let work = begin(call, None, input);
-    match invoke(&back, work).await {
+    match invoke(&back, carry(call, None, input)).await {
         Ok(Ok(ActivityOutput { output, state_changes })) => {
             Outcome::Completed(Output { value: Arc::new(output), state_changes })
         }
@@ -69,48 +73,46 @@ impl Back {
     }
 }
 
-type Work = BoxFuture<'static, Result<ActivityOutput, StepError>>;
-
 /// Hands a leaf to what carries it: the step's own activity, or the validator of one.
-fn begin(call: Call, validator: Option<ActivityPlan>, input: Arc<Value>) -> Work {
+async fn carry(call: Call, validator: Option<ActivityPlan>, input: Arc<Value>) -> Result<ActivityOutput, StepError> {
     let plan = match (&validator, &call.node.body) {
         (Some(plan), _) | (None, Body::Activity(plan)) => plan,
         _ => unreachable!("only activities and validators are handed on"),
     };
     let activity = plan.activity.clone();
-    let run = call.run().clone();
-    match run.engine().dispatch() {
-        Some(dispatch) => {
-            let name = plan.name.clone();
-            dispatch.perform(LeafCall { name, activity, context: ActivityContext::new(call, input) })
-        }
-        None => match activity {
-            Some(activity) => Box::pin(async move { activity.perform(ActivityContext::new(call, input)).await }),
-            None => {
-                let missing = super::seams::missing(&plan.name);
-                Box::pin(async move { Err(missing) })
-            }
-        },
+    if let Some(dispatch) = call.run().engine().dispatch() {
+        let leaf = LeafCall { name: plan.name.clone(), activity, context: ActivityContext::new(call.clone(), input) };
+        return dispatch.perform(leaf).await;
+    }
+    match activity {
+        Some(activity) => activity.perform(ActivityContext::new(call, input)).await,
+        None => Err(super::seams::missing(&plan.name)),
     }
 }
 
 /// One attempt of an activity; it has the grace to stop once it is asked to, then it is dropped.
-async fn invoke(back: &Back, work: Work) -> Result<Result<ActivityOutput, StepError>, Cancelled> {
+async fn invoke(
+    back: &Back,
+    work: impl Future<Output = Result<ActivityOutput, StepError>> + Send,
+) -> Result<Result<ActivityOutput, StepError>, Cancelled> {
     let run = &back.around.run;
-    let mut work = AssertUnwindSafe(work).catch_unwind();
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
     // Most leaves that are quick end here, before anything is set up to stop them.
-    let ended = match std::future::poll_fn(|context| Poll::Ready(work.poll_unpin(context))).await {
+    let ended = match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
         Poll::Ready(ended) => ended,
-        Poll::Pending => stoppable(back, work).await?,
+        Poll::Pending => Box::pin(stoppable(back, work)).await?,
     };
-    let result = ended.unwrap_or_else(|panic| Err(StepError::panicked(&*panic)));
-    let result = result.and_then(|output| checked(output, run.limits().output_bytes_max));
-    Ok(result.map_err(|error| run.masked(error)).map(|output| run.masked_output(output)))
+    let output = match ended {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Ok(Err(run.masked(error))),
+        Err(panic) => return Ok(Err(run.masked(StepError::panicked(&*panic)))),
+    };
+    Ok(checked(output, run.limits().output_bytes_max).map(|output| run.masked_output(output)))
 }
 
 type Ended = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
 
-async fn stoppable(back: &Back, mut work: CatchUnwind<AssertUnwindSafe<Work>>) -> Result<Ended, Cancelled> {
+async fn stoppable(back: &Back, mut work: Pin<&mut (impl Future<Output = Ended> + Send)>) -> Result<Ended, Cancelled> {
     let Around { run, cancel, .. } = &*back.around;
     tokio::select! {
         biased;
@@ -257,7 +259,7 @@ fn assertion_violations(call: &Call, plan: &ValidatePlan) -> Result<Vec<Violatio
 async fn validator_violations(call: &Call, plan: &ValidatePlan, data: &Arc<Value>) -> Result<Vec<Violation>, Outcome> {
     let Some(validator) = &plan.validator else { return Ok(Vec::new()) };
     let back = Back { around: call.around.clone(), record: call.record(), attempt: call.attempt() };
-    let work = begin(call.clone(), Some(validator.clone()), data.clone());
+    let work = carry(call.clone(), Some(validator.clone()), data.clone());
     let answer = match invoke(&back, work).await {
         Ok(Ok(answer)) => answer.output,
         Ok(Err(error)) => return Err(call.failed(error)),

@@ -52,7 +52,7 @@ impl Run {
         let mut tasks = Tasks::new(&call);
         let path = call.path().clone();
         let call = tasks.own();
-        tasks.spawn(0, call, |call| Box::pin(execute(call)));
+        tasks.spawn(0, call, execute);
         let outcome = match tasks.next().await {
             Some((_, outcome)) => outcome,
             None => Outcome::failed(StepError::configuration("panic", "the root step was lost").at(&path)),

@@ -1,10 +1,10 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope};
-use crate::{PathLink, StepError, state::WorkflowState};
+use crate::{StepError, state::WorkflowState};
 
 /// How long after the grace a task may take to end before it is taken to block its thread.
 const JOIN_MARGIN: Duration = Duration::from_secs(1);
@@ -14,9 +14,9 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 /// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace. One that does not
 /// end even then blocks its thread; it is named, and left to itself.
 pub(crate) struct Tasks {
-    set: JoinSet<(usize, Outcome)>,
-    /// The path of each that has not ended, by number.
-    running: Vec<Option<PathLink>>,
+    set: JoinSet<(usize, std::thread::Result<Outcome>)>,
+    /// The call of each that has not ended, by number.
+    running: Vec<Option<Call>>,
     left: usize,
     parent: Call,
     cancel: Cancel,
@@ -46,20 +46,20 @@ impl Tasks {
     }
 
     /// Starts number `index`: `call` through `run`.
-    pub(crate) fn spawn<F>(&mut self, index: usize, call: Call, run: F)
+    pub(crate) fn spawn<F, Fut>(&mut self, index: usize, call: Call, run: F)
     where
-        F: FnOnce(Call) -> BoxFuture<'static, Outcome>,
+        F: FnOnce(Call) -> Fut,
+        Fut: Future<Output = Outcome> + Send + 'static,
     {
+        debug_assert!(call.cancel().is(&self.cancel), "`around` and `own` give calls this request to stop");
         if self.running.len() <= index {
             self.running.resize(index + 1, None);
         }
-        let path = call.path().clone();
-        self.running[index] = Some(path.clone());
+        self.running[index] = Some(call.clone());
         self.left += 1;
-        debug_assert!(call.cancel().is(&self.cancel), "`around` and `own` give calls this request to stop");
-        let future = AssertUnwindSafe(run(call)).catch_unwind();
         // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
-        self.set.spawn(async move { (index, future.await.unwrap_or_else(|panic| panicked(&panic, &path))) });
+        let future = AssertUnwindSafe(run(call)).catch_unwind();
+        self.set.spawn(async move { (index, future.await) });
     }
 
     /// Asks all that run to stop.
@@ -88,16 +88,16 @@ impl Tasks {
                 }
             }
         };
-        let (index, outcome) = joined?.ok()?;
-        self.running[index] = None;
+        let (index, ended) = joined?.ok()?;
+        let call = self.running[index].take()?;
         self.left -= 1;
-        Some((index, outcome))
+        Some((index, ended.unwrap_or_else(|panic| call.failed(StepError::panicked(&*panic)))))
     }
 
     /// Names one that does not end, and leaves it to itself.
     fn give_up(&mut self) -> (usize, Outcome) {
         let index = self.running.iter().position(Option::is_some).expect("`next` asks only while some run");
-        let path = self.running[index].take().expect("this one runs").to_path();
+        let path = self.running[index].take().expect("this one runs").path().to_path();
         self.left -= 1;
         let run = self.parent.run().clone();
         let mut cancelled = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
@@ -117,8 +117,4 @@ impl Tasks {
         }
         left
     }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send), path: &PathLink) -> Outcome {
-    Outcome::failed(StepError::panicked(panic).at(path))
 }

@@ -28,7 +28,7 @@ pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
         while tasks.len() < limit && walk.stopped.is_none() {
             let Some(number) = walk.ready.pop_front() else { break };
             match walk.child(number, &tasks) {
-                Ok(child) => tasks.spawn(number, child, |call| Box::pin(execute(call))),
+                Ok(child) => tasks.spawn(number, child, execute),
                 Err(outcome) => walk.stop(outcome, &tasks),
             }
         }

@@ -262,7 +262,7 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
         while tasks.len() < limit && stopped.is_none() {
             let Some((index, item)) = waiting.next() else { break };
             let child = iteration(&own, plan, &base, item.clone(), index, Some(items.len()));
-            tasks.spawn(index, child, |call| Box::pin(execute(call)));
+            tasks.spawn(index, child, execute);
         }
         let Some((index, outcome)) = tasks.next().await else { break };
         let outcome = match outcome {

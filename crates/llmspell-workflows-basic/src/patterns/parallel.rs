@@ -69,6 +69,11 @@ impl<'a> Block<'a> {
             || settings.on_conflict == OnConflict::First
     }
 
+    /// Whether anyone asks how long branches take.
+    fn is_timed(&self) -> bool {
+        matches!(self.plan.settings.aggregation, Aggregation::Custom(_))
+    }
+
     fn child(&self, number: usize) -> Call {
         Call::new(self.around.clone(), self.plan.branches[number].clone())
     }
@@ -104,8 +109,10 @@ impl<'a> Block<'a> {
         loop {
             while verdict == Verdict::Wait && tasks.len() < limit {
                 let Some(number) = waiting.next() else { break };
-                self.began[number] = self.call.run().clock().now();
-                tasks.spawn(number, self.child(number), |call| Box::pin(execute(call)));
+                if self.is_timed() {
+                    self.began[number] = self.call.run().clock().now();
+                }
+                tasks.spawn(number, self.child(number), execute);
             }
             let Some((number, outcome)) = tasks.next().await else { break };
             if self.order_matters()
@@ -133,7 +140,9 @@ impl<'a> Block<'a> {
     }
 
     fn take(&mut self, number: usize, outcome: Outcome) {
-        self.durations[number] = clock::until(self.began[number], self.call.run().clock().now());
+        if self.is_timed() {
+            self.durations[number] = clock::until(self.began[number], self.call.run().clock().now());
+        }
         match outcome {
             Outcome::Parked(wait) => {
                 self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));
