@@ -66,7 +66,7 @@ mod schema;
 mod tree;
 mod types;
 
-pub use diagnose::{Diagnostic, Diagnostics, Positions, Style};
+pub use diagnose::{Diagnostic, Diagnostics, Style};
 pub use document::{Document, check, read, read_bytes};
 pub use print::to_yaml;
 pub use schema::schema;

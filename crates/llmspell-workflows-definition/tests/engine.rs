@@ -49,6 +49,26 @@ fn good_documents_are_valid() {
     }
 }
 
+/// What one mistake breaks is not told again by the engine.
+#[test]
+fn one_mistake_is_told_once() {
+    for text in [
+        "{steps: [{id: a, tool: probe}]}",
+        "{name: x}",
+        "{name: x, steps: [{id: 1 st, tool: probe}, {id: b, tool: probe, needs: [1 st]}]}",
+        "{name: x, steps: [{id: a, type: tol}, {id: b, tool: probe, needs: [a], when: a.ok}]}",
+        "{name: x, steps: [{id: a, type: parallel, branches: 3}]}",
+        "{name: x, steps: [{id: a, tool: probe, retries: {max_attempts: 0}}]}",
+        "{name: x, steps: [{id: a, tool: probe}, {id: b, if: c, then: [d]}]}",
+        "{name: x, steps: [{id: a, tool: probe, next_step: [{condition: c}]}]}",
+        "{name: x, steps: [{id: a, tool: probe}, {id: b, type: loop, items: 3, steps: [{id: c, tool: probe}]}]}",
+    ] {
+        let validate = |definition: &Definition| engine(definition).validate(definition.clone());
+        let diagnostics = check(text, "x.yml", &StepTypes::new(), validate).expect_err(text);
+        assert_eq!(diagnostics.list().len(), 1, "{text}\n{diagnostics}");
+    }
+}
+
 #[test]
 fn one_list_of_all_that_is_wrong() {
     let text = "\

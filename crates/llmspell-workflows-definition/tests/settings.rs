@@ -23,7 +23,7 @@ fn lengths_of_time() {
         ("timeout_ms: 250", fixed(250)),
         ("timeout_seconds: 3", fixed(3_000)),
         ("timeout: \"{{variables.timeout_base}}\"", expression("variables.timeout_base")),
-        ("timeout: ${ variables.timeout_base }", expression("variables.timeout_base")),
+        ("timeout: \"${ variables.timeout_base }\"", expression("variables.timeout_base")),
         ("timeout_ms: \"{{ variables.ms }}\"", expression("(variables.ms) / 1000")),
     ] {
         assert_eq!(step(&format!("{{id: a, tool: t, {text}}}")).timeout, expected, "{text}");
