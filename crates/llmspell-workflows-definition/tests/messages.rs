@@ -9,7 +9,8 @@ use llmspell_workflows_definition::{StepTypes, Style, read_bytes};
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(folder).expect("the fixtures are there");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a fixture can be read").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension != "txt"));
     files.sort();
     files
@@ -68,4 +69,15 @@ fn programs_read_the_same() {
         }],
     });
     assert_eq!(serde_json::to_value(&diagnostics).unwrap(), expected);
+}
+
+#[test]
+fn every_code_has_its_page() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+    for path in files() {
+        let diagnostics = read_bytes(&fs::read(&path).unwrap(), "x", &StepTypes::new()).unwrap_err();
+        for each in diagnostics.list() {
+            assert!(pages.join(format!("{}.md", each.code)).is_file(), "docs/errors/{}.md is missing", each.code);
+        }
+    }
 }

@@ -47,7 +47,7 @@ fn found(place: Place) -> String {
     let document = read(TEXT, "places.yml", &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let diagnostics = document.to_diagnostics(&[Problem::error("test", place, "x")]);
     let at = &diagnostics.list()[0];
-    let line = TEXT.lines().nth(at.line - 1).unwrap();
+    let line = TEXT.lines().nth(at.line - 1).expect("the line is one of the text");
     let end = if at.line == at.end_line { at.end_column - 1 } else { line.len() };
     line.chars().skip(at.column - 1).take(end + 1 - at.column).collect()
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 fn definition(file: &str) -> Definition {
     let path = format!("{}/tests/fixtures/good/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("the fixture is there");
     read(&text, file, &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).definition
 }
 

@@ -1,5 +1,5 @@
 //! What the tests of workflows are made of.
 //!
-//! - [`generate`]: random valid definitions, as [`proptest`] strategies.
+//! - [`generate`]: random valid definitions, as strategies of proptest.
 
 pub mod generate;

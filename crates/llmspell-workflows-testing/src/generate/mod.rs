@@ -1,7 +1,7 @@
-//! Random valid definitions, as [`proptest`] strategies.
+//! Random valid definitions, as strategies of proptest.
 //!
-//! A definition is made in two steps: a strategy grows a [`plan`], a tree without names that shrinks well, and
-//! [`write`] turns it into a model, where each step gets an id of its own and refers only to what it can see. So every
+//! A definition is made in two steps: a strategy grows a plan, a tree without names that shrinks well, and
+//! that is written out as a model, where each step gets an id of its own and refers only to what it can see. So every
 //! definition is valid by construction, and a smaller one stays valid.
 //!
 //! ```
