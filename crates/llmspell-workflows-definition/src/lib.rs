@@ -68,6 +68,6 @@ mod types;
 
 pub use diagnose::{Diagnostic, Diagnostics, Style};
 pub use document::{Document, check, read, read_bytes};
-pub use print::to_yaml;
+pub use print::{to_yaml, value_to_yaml};
 pub use schema::schema;
 pub use types::{CustomType, StepTypes};

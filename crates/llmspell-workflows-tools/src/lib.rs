@@ -22,8 +22,12 @@
 //! # }).unwrap();
 //! ```
 //!
+//! A workflow reaches all of it through [`activities`]: steps of type `tool` and `shell`, checked before a run.
+//! [`JsonSchemas`] checks the data of `validate` steps.
+//!
 //! The feature `web` (on by default) has the tools that use HTTP, and the libraries for it.
 
+mod adapters;
 mod blocking;
 mod data;
 mod error;
@@ -46,6 +50,7 @@ mod wildcard;
 use nearest::nearest;
 use standard::Services;
 
+pub use adapters::{Expressions, JsonSchemas, Shell, Tools, activities, registry};
 pub use data::ExpressionEvaluator;
 pub use error::{ToolError, ToolErrorClass};
 pub use hosts::HostRules;

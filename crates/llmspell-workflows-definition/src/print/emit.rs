@@ -16,6 +16,14 @@ pub(super) fn document(fields: &Fields) -> String {
     out
 }
 
+/// A value that is no part of another.
+pub(super) fn value_alone(json: &Value) -> String {
+    let mut out = String::new();
+    value(&mut out, Item::Json(json), 0, false);
+    // What separates a value from its key stands before nothing here.
+    out.trim_start_matches([' ', '\n']).to_owned()
+}
+
 #[derive(Clone, Copy)]
 enum Item<'v> {
     Yaml(&'v Yaml),

@@ -32,6 +32,20 @@ pub fn to_yaml(definition: &Definition) -> String {
     emit::document(&definition::definition(definition))
 }
 
+/// Any value as YAML in block style, which reads back as an equal value.
+///
+/// ```
+/// use llmspell_workflows_definition::value_to_yaml;
+/// use serde_json::json;
+///
+/// assert_eq!(value_to_yaml(&json!({"lines": [1, 2], "note": "yes"})), "lines:\n  - 1\n  - 2\nnote: \"yes\"\n");
+/// assert_eq!(value_to_yaml(&json!([{"a": 1}])), "- a: 1\n");
+/// ```
+#[must_use]
+pub fn value_to_yaml(value: &Value) -> String {
+    emit::value_alone(value)
+}
+
 /// A value whose mappings keep their order.
 enum Yaml {
     Value(Value),

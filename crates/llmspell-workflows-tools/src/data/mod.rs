@@ -16,6 +16,7 @@ mod validator;
 use std::sync::Arc;
 
 pub use rules::ExpressionEvaluator;
+pub(crate) use schema_check::GivenSchema;
 
 use crate::{Registry, Services, ToolError};
 

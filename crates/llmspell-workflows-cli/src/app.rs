@@ -1,0 +1,36 @@
+use crate::{
+    Failure,
+    cli::Global,
+    config::Config,
+    output::{Color, Format, Output},
+};
+
+/// What the commands share: where results go, and the configuration.
+pub(crate) struct App {
+    output: Output,
+    config: Result<Config, Failure>,
+}
+
+impl App {
+    /// A configuration that cannot be read is an error of the commands that ask for it, so `doctor` still works.
+    pub(crate) fn new(global: Global) -> Self {
+        let config = Config::load(&global);
+        let (format, color) = match &config {
+            Ok(config) => (config.settings().output, config.settings().color),
+            Err(_) => (global.output.unwrap_or(Format::Text), global.color.unwrap_or(Color::Auto)),
+        };
+        Self { output: Output::new(format, color), config }
+    }
+
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// It cannot be read, or is wrong.
+    pub(crate) fn config(&self) -> Result<&Config, Failure> {
+        self.config.as_ref().map_err(Clone::clone)
+    }
+}

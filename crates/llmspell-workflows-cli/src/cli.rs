@@ -1,0 +1,111 @@
+//! What can be typed.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::{
+    App, Exit, Failure, commands,
+    output::{Format, Output},
+};
+
+/// Runs workflows written in YAML or JSON.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spellflow",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    before_help = "Examples:\n  spellflow run flow.yaml --input name=Ada\n  spellflow config show --origin",
+    after_help = "Exit codes: 0 ok, 1 the run failed, 2 usage, 3 the definition is invalid, 4 not found, \
+                  5 paused or waiting, 6 timed out, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Global {
+    /// How results are written: for people, or for programs.
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
+    /// When to use colours; `NO_COLOR` is respected.
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    pub(crate) color: Option<crate::output::Color>,
+    /// The configuration file of the project, instead of the `spellflow.toml` found upwards.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(commands::run::Run),
+    Config(commands::config::Config),
+}
+
+impl Command {
+    fn execute(self, app: &App) -> Result<Exit, Failure> {
+        match self {
+            Self::Run(command) => command.execute(app),
+            Self::Config(command) => command.execute(app),
+        }
+    }
+}
+
+/// Reads the arguments, does what they say, and shows what went wrong.
+pub(crate) fn main() -> Exit {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error, &arguments),
+    };
+    let app = App::new(cli.global);
+    cli.command.execute(&app).unwrap_or_else(|failure| app.output().failure(&failure))
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let color = match std::env::var_os("NO_COLOR") {
+        Some(value) if !value.is_empty() => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    };
+    let matches = command().color(color).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// The whole command, for help, completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Help that was asked for, or arguments that could not be understood.
+fn refused(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    if !error.use_stderr() {
+        // Nothing is left to do where standard output is closed.
+        let _ = error.print();
+        return Exit::Ok;
+    }
+    match Format::asked_for(arguments) {
+        Some(format) if format != Format::Text => {
+            let text = error.render().to_string();
+            let message = text.strip_prefix("error: ").unwrap_or(&text).split("\n\n").next().unwrap_or_default();
+            let failure = Failure::usage(message.trim()).with_help("see `spellflow --help`");
+            Output::plain(format).failure(&failure)
+        }
+        _ => {
+            let _ = error.print();
+            Exit::Usage
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

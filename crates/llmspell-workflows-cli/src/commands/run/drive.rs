@@ -1,0 +1,116 @@
+//! A run and what may interrupt it.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use llmspell_workflows_basic::{Driven, Engine, ErrorClass, Finished, Run, RunStatus, StepError};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{output::Output, watch::View};
+
+/// How long a run has to end once it is asked to.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+
+/// How often a view is told that time passes.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How a run ended for the one who started it.
+pub(super) enum Ended {
+    Finished(Box<Finished>),
+    /// It waits for something that cannot come here.
+    Waiting,
+    /// It did not stop in time, or was not given any.
+    Killed,
+}
+
+/// Drives `run` to its end; a first signal or the timeout asks it to stop, a second signal does not ask.
+pub(super) async fn drive(
+    engine: &Engine,
+    run: &Arc<Run>,
+    timeout: Option<Duration>,
+    view: Option<Arc<dyn View>>,
+    output: Output,
+) -> Ended {
+    let mut signals = Signals::new();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut time_is_up = timeout.map(|timeout| Instant::now() + timeout);
+    let mut give_up: Option<Instant> = None;
+    let mut timed_out = None;
+    let driven = engine.drive(run);
+    tokio::pin!(driven);
+    let ended = loop {
+        tokio::select! {
+            biased;
+            driven = &mut driven => break match driven {
+                Driven::Done(finished) => Ended::Finished(finished),
+                Driven::Parked(_) => Ended::Waiting,
+            },
+            () = signals.next() => {
+                if give_up.is_some() {
+                    break Ended::Killed;
+                }
+                output.note("stopping the run, which is in memory and cannot be resumed; Ctrl-C again stops it at once");
+                run.cancel();
+                give_up = Some(Instant::now() + STOP_WAIT);
+            }
+            () = until(time_is_up) => {
+                (timed_out, time_is_up) = (timeout, None);
+                run.cancel();
+                give_up = give_up.or(Some(Instant::now() + STOP_WAIT));
+            }
+            () = until(give_up) => break Ended::Killed,
+            _ = ticks.tick(), if view.is_some() => view.iter().for_each(|view| view.tick()),
+        }
+    };
+    view.iter().for_each(|view| view.finish());
+    match (ended, timed_out) {
+        (Ended::Finished(finished), Some(timeout)) => Ended::Finished(Box::new(late(*finished, timeout))),
+        (ended, _) => ended,
+    }
+}
+
+/// A run that was stopped because its time was up has failed; one that still completed has not.
+fn late(finished: Finished, timeout: Duration) -> Finished {
+    if finished.status != RunStatus::Cancelled {
+        return finished;
+    }
+    let message = format!("the run took longer than {}", crate::watch::elapsed(timeout));
+    let error = StepError::new(ErrorClass::Timeout, "run_timed_out", message).at("/main");
+    Finished { status: RunStatus::Failed, error: Some(error), ..finished }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Ctrl-C, and the two other ways in which a process is asked to stop.
+struct Signals([Option<Signal>; 3]);
+
+impl Signals {
+    fn new() -> Self {
+        // Where a signal cannot be listened to it does what it does anyway: it ends the process.
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        Self(kinds.map(|kind| signal(kind).ok()))
+    }
+
+    async fn next(&mut self) {
+        async fn one(signal: &mut Option<Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => pending().await,
+            }
+        }
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            () = one(interrupt) => {}
+            () = one(terminate) => {}
+            () = one(hangup) => {}
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The input of a run, from arguments.
+
+use std::{fs, path::Path};
+
+use llmspell_workflows_basic::{StepError, WorkflowInput};
+use serde_json::{Map, Value};
+
+use crate::{Exit, Failure};
+
+/// What `arguments` say together; a later one overrides fields of an earlier one.
+pub(super) fn read(arguments: &[String], definition: &Path) -> Result<WorkflowInput, Failure> {
+    let mut fields = Map::new();
+    for argument in arguments {
+        match argument.strip_prefix('@') {
+            Some(file) => fields.extend(object(Path::new(file), definition)?),
+            None => {
+                let (key, value) = field(argument)?;
+                fields.insert(key.to_owned(), value);
+            }
+        }
+    }
+    Ok(WorkflowInput::new(if arguments.is_empty() { Value::Null } else { Value::Object(fields) }))
+}
+
+fn field(argument: &str) -> Result<(&str, Value), Failure> {
+    let wrong = |message: String| Failure::usage(message).with_help("write KEY=TEXT, KEY:=JSON or @FILE");
+    let (key, value) = argument.split_once('=').ok_or_else(|| wrong(format!("`{argument}` is no input")))?;
+    let (key, value) = match key.strip_suffix(':') {
+        None => (key, value.into()),
+        Some(key) => {
+            let value = serde_json::from_str(value)
+                .map_err(|error| wrong(format!("the input `{key}` is not JSON: {error}")))?;
+            (key, value)
+        }
+    };
+    if key.is_empty() { Err(wrong(format!("`{argument}` names no input"))) } else { Ok((key, value)) }
+}
+
+fn object(file: &Path, definition: &Path) -> Result<Map<String, Value>, Failure> {
+    let is_stdin = file.as_os_str() == "-";
+    if is_stdin && definition.as_os_str() == "-" {
+        return Err(Failure::usage("the definition and the input cannot both be standard input"));
+    }
+    let text = if is_stdin { std::io::read_to_string(std::io::stdin()) } else { fs::read_to_string(file) };
+    let text = text.map_err(|error| Failure::file("read", file, &error))?;
+    let wrong = |message: String| {
+        Failure::new(Exit::Usage, "invalid_input", format!("`{}` is no JSON object: {message}", file.display()))
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(other) => Err(wrong(format!("it holds {other}"))),
+        Err(error) => Err(wrong(error.to_string())),
+    }
+}
+
+/// A run that could not be started.
+pub(super) fn refused(error: StepError) -> Failure {
+    let failure = Failure::from(error);
+    if failure.message.contains("must be of type") {
+        return failure
+            .with_help("`KEY=TEXT` is a text; write `KEY:=JSON` for numbers, true, false, lists and objects");
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_are_texts_or_json() {
+        for (argument, expected) in [
+            ("a=1", Some(("a", json!("1")))),
+            ("a:=1", Some(("a", json!(1)))),
+            ("a=b=c", Some(("a", json!("b=c")))),
+            ("a=", Some(("a", json!("")))),
+            (r#"a:={"b":[1]}"#, Some(("a", json!({"b": [1]})))),
+            ("a:=x", None),
+            ("a", None),
+            ("=1", None),
+        ] {
+            assert_eq!(field(argument).ok(), expected, "{argument}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+mod drive;
+mod input;
+mod summary;
+
+use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+use llmspell_workflows_basic::{Finished, Plan, RunOptions, engine::Position, model::Definition};
+
+use crate::{
+    App, Exit, Failure,
+    config::{Settings, parse_duration},
+    host,
+    output::{Format, Output},
+    report::Report,
+    source::Source,
+    watch::{Jsonl, Lines, Live, View, Watch},
+};
+use drive::{Ended, drive};
+
+/// Runs a workflow.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  \
+    spellflow run flow.yaml --input name=Ada --input count:=3\n  \
+    spellflow run flow.yaml --input @input.json --env production --timeout 5m\n  \
+    cat flow.yaml | spellflow run - -o json")]
+pub(crate) struct Run {
+    /// The definition, YAML or JSON; `-` is standard input.
+    file: PathBuf,
+    /// A field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
+    #[arg(short, long = "input", value_name = "INPUT")]
+    inputs: Vec<String>,
+    /// Which of the workflow's environments overrides variables.
+    #[arg(short, long = "env", value_name = "NAME")]
+    environment: Option<String>,
+    /// The step to begin with; earlier ones are skipped.
+    #[arg(long, value_name = "ID")]
+    start_step: Option<String>,
+    /// Keeps nothing of the run once it has ended.
+    #[arg(long)]
+    in_memory: bool,
+    /// How long the run may take, such as `90s` or `5m`.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// A host that tools may reach beside those of the configuration, such as `127.0.0.1:8080`.
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
+    /// A folder that tools may use, instead of the working directory; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    root: Vec<PathBuf>,
+}
+
+impl Run {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let settings = self.settings(app.config()?.settings());
+        let output = *app.output();
+        let view = view(output);
+        let mut engine = host::engine(&settings)?;
+        if let Some(view) = &view {
+            engine = engine.interceptor(Position::Trace, Watch::new(view.clone()));
+        }
+        let engine = engine.build();
+        let document = Source::read(&self.file)?.check(&engine)?;
+        let warnings = document.diagnostics();
+        if !warnings.is_empty() {
+            output.note(warnings.render(output.style()).trim_end());
+        }
+        host::check_secrets(&settings, &document.definition)?;
+        let options =
+            RunOptions { environment: self.environment(&settings, &document.definition), ..RunOptions::default() };
+        let mut input = input::read(&self.inputs, &self.file)?;
+        input.starting_step = self.start_step.clone();
+
+        let plan = engine
+            .prepare(document.definition)
+            .map_err(|error| Failure::new(Exit::Invalid, "invalid_definition", error.to_string()))?;
+        let runtime = host::runtime()?;
+        let run = engine.start(&plan, input, &options).map_err(input::refused)?;
+        if output.format() == Format::Jsonl {
+            output.payload(&First {
+                event: "run_started",
+                run_id: run.id().to_string(),
+                workflow: &plan.definition().name,
+            });
+        }
+        let ended = runtime.block_on(drive(&engine, &run, settings.timeout, view, output));
+        // Whatever still runs is dropped, and its processes with it.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        Ok(self.show(output, &plan, ended))
+    }
+
+    fn settings(&self, configured: &Settings) -> Settings {
+        let mut settings = configured.clone();
+        settings.timeout = self.timeout.or(settings.timeout);
+        settings.policy.hosts.extend(self.allow_host.iter().cloned());
+        if !self.root.is_empty() {
+            settings.policy.read_roots.clone_from(&self.root);
+            settings.policy.write_roots.clone_from(&self.root);
+        }
+        settings
+    }
+
+    /// The flag's, else the configuration's, which is for workflows that have environments.
+    fn environment(&self, settings: &Settings, definition: &Definition) -> Option<String> {
+        let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
+        self.environment.clone().or(configured)
+    }
+
+    fn show(&self, output: Output, plan: &Plan, ended: Ended) -> Exit {
+        let finished = match ended {
+            Ended::Finished(finished) => finished,
+            Ended::Waiting => {
+                output.failure(&Failure::new(Exit::Waiting, "waiting", "the run waits, and nothing here can wake it"));
+                return Exit::Waiting;
+            }
+            Ended::Killed => {
+                let message = "the run was stopped at once; what it did is not recorded";
+                return output.failure(&Failure::new(Exit::Interrupted, "interrupted", message));
+            }
+        };
+        let definition = plan.definition();
+        match output.format() {
+            Format::Text => summary::show(output, definition, &finished, &self.file),
+            Format::Jsonl => {
+                warn(output, &finished);
+                output.payload(&Last { event: "run_ended", report: Report::new(definition, &finished) });
+            }
+            Format::Json | Format::Yaml => {
+                warn(output, &finished);
+                output.payload(&Report::new(definition, &finished));
+            }
+        }
+        exit(&finished)
+    }
+}
+
+/// The first line of a run in JSON Lines.
+#[derive(serde::Serialize)]
+struct First<'p> {
+    event: &'static str,
+    run_id: String,
+    workflow: &'p str,
+}
+
+/// The last line of a run in JSON Lines.
+#[derive(serde::Serialize)]
+struct Last<'f> {
+    event: &'static str,
+    #[serde(flatten)]
+    report: Report<'f>,
+}
+
+/// What is shown while the run goes on: nothing to programs that want one value and do not watch.
+fn view(output: Output) -> Option<Arc<dyn View>> {
+    match (output.format(), std::io::stderr().is_terminal()) {
+        (Format::Jsonl, _) => Some(Arc::new(Jsonl::new(output))),
+        (_, true) => Some(Arc::new(Live::new(output))),
+        (Format::Text, false) => Some(Arc::new(Lines::new(output))),
+        (Format::Json | Format::Yaml, false) => None,
+    }
+}
+
+fn warn(output: Output, finished: &Finished) {
+    for warning in &finished.warnings {
+        summary::warning(output, warning);
+    }
+}
+
+fn exit(finished: &Finished) -> Exit {
+    use llmspell_workflows_basic::{ErrorClass, RunStatus};
+    match (finished.status, &finished.error) {
+        (RunStatus::Completed, _) => Exit::Ok,
+        (RunStatus::Cancelled, _) => Exit::Interrupted,
+        (RunStatus::Waiting, _) => Exit::Waiting,
+        // A limit of the run as a whole, not of a step of it.
+        (_, Some(error)) if error.class == ErrorClass::Timeout && error.path.as_deref() == Some("/main") => {
+            Exit::TimedOut
+        }
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,116 @@
+//! The end of a run, for people: the output on standard output, the rest on standard error.
+
+use std::{path::Path, time::Duration};
+
+use llmspell_workflows_basic::{
+    Finished, RunStatus, StepError, StepPath,
+    engine::{StepStatus, Warning},
+    model::Definition,
+};
+
+use crate::{
+    output::{Output, Paint},
+    report::Metrics,
+    show,
+    watch::{elapsed, sign},
+};
+
+/// How many of the last lines that a failed process wrote are shown.
+const LINES_SHOWN: usize = 10;
+
+pub(super) fn show(output: Output, definition: &Definition, finished: &Finished, file: &Path) {
+    for one in &finished.warnings {
+        warning(output, one);
+    }
+    output.note(&headline(output, definition, finished));
+    if let Some(error) = &finished.error {
+        failure(output, definition, error, file);
+    }
+    output.text(&show::value(&finished.output));
+}
+
+/// One warning, on a line of its own.
+pub(super) fn warning(output: Output, warning: &Warning) {
+    let head = output.on_err(Paint::Warn, "! warning  ");
+    output.note(&format!("{head} {}  {} [{}]", warning.path, warning.message, warning.code));
+}
+
+fn headline(output: Output, definition: &Definition, finished: &Finished) -> String {
+    let (status, paint) = match finished.status {
+        RunStatus::Completed => (StepStatus::Completed, Paint::Good),
+        RunStatus::Cancelled => (StepStatus::Cancelled, Paint::Warn),
+        _ => (StepStatus::Failed, Paint::Bad),
+    };
+    let metrics = Metrics::new(finished);
+    let took = elapsed(Duration::from_secs_f64(metrics.duration_ms / 1000.0));
+    let mut counts = vec![counted(metrics.steps_executed as u64, "step", "steps")];
+    if metrics.steps_skipped > 0 {
+        counts.push(format!("{} skipped", metrics.steps_skipped));
+    }
+    if metrics.retries > 0 {
+        counts.push(counted(metrics.retries, "retry", "retries"));
+    }
+    let head = output.on_err(paint, &format!("{} {}", sign(status), finished.status.as_str()));
+    format!("{head} {} in {took}: {}", definition.name, counts.join(", "))
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Where and why it failed, what helps, and what to type next.
+fn failure(output: Output, definition: &Definition, error: &StepError, file: &Path) {
+    let path = error.path.as_deref().unwrap_or("/main");
+    let head = output.on_err(Paint::Bad, &format!("error[{}]", error.code));
+    output.note(&format!("{head}: {}", error.message));
+    output.note(&format!("  --> {path}, attempt {}", error.attempt.max(1)));
+    let written = error.details.as_ref().and_then(|details| details.get("stderr")?.as_str()).unwrap_or_default();
+    let lines: Vec<_> = written.lines().collect();
+    if lines.len() > 1 {
+        lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| output.note(&format!("   | {line}")));
+    }
+    let mut cause = error.cause.as_deref();
+    while let Some(error) = cause {
+        output.note(&format!("  caused by {error}"));
+        cause = error.cause.as_deref();
+    }
+    if let Some(help) = help(error) {
+        output.note(&format!("  help: {help}"));
+    }
+    if let Some(next) = next_command(definition, path, file) {
+        output.note(&format!("  next: {next}"));
+    }
+}
+
+fn help(error: &StepError) -> Option<&'static str> {
+    Some(match &*error.code {
+        "process_failed" => "`allow_failure: true` makes the exit code a result like any other",
+        "command_not_found" | "program_not_found" => "install the program, or give its absolute path",
+        "program_not_allowed" => "`tools.programs` in `spellflow.toml` lists the programs that may be started",
+        "path_outside_roots" => "`--root DIR` lets tools use another folder",
+        "host_not_allowed" | "address_not_allowed" => "`--allow-host HOST` lets tools reach it",
+        "run_timed_out" => "`--timeout` says how long the run may take",
+        _ if error.class == llmspell_workflows_basic::ErrorClass::Timeout => "raise the step's `timeout`",
+        _ if error.retryable => "another attempt may help: `retries: 2` on the step makes two more",
+        _ => return None,
+    })
+}
+
+/// To begin at the failed step, where that is one of the root list and not its first, or to see everything.
+fn next_command(definition: &Definition, path: &str, file: &Path) -> Option<String> {
+    if file.as_os_str() == "-" {
+        return None;
+    }
+    let file = file.display();
+    let path: StepPath = path.parse().ok()?;
+    let id = path.segments().get(1)?.id.to_string();
+    let list = match &definition.body {
+        llmspell_workflows_basic::model::StepKind::Sequence(steps) => steps,
+        _ => return Some(format!("spellflow run {file} -o json")),
+    };
+    let position = list.iter().position(|step| step.id == id)?;
+    Some(match position {
+        0 => format!("spellflow run {file} -o json"),
+        _ => format!("spellflow run {file} --start-step {id}   (without the outputs of earlier steps)"),
+    })
+}

@@ -1,0 +1,174 @@
+//! The places where values come from.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use llmspell_workflows_basic::nearest;
+use serde_json::{Value, json};
+
+use super::{
+    Origin, Set, Values,
+    settings::{self, Kind, SETTINGS, Setting},
+};
+use crate::{Exit, Failure, cli::Global};
+
+/// What a process that a step starts finds in its environment; a `spellflow` started there is not told anything.
+const OF_STEPS: &[&str] =
+    &["SPELLFLOW_RUN_ID", "SPELLFLOW_STEP_PATH", "SPELLFLOW_ATTEMPT", "SPELLFLOW_IDEMPOTENCY_KEY"];
+
+pub(super) fn defaults() -> Values {
+    let set =
+        |setting: &Setting| Some((setting.key.to_owned(), Set { value: setting.default()?, origin: Origin::Default }));
+    SETTINGS.iter().filter_map(set).collect()
+}
+
+/// The user's file, then the project's, where they exist; `given` stands for the project's.
+pub(super) fn files(given: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
+    let mut files: Vec<PathBuf> = user_file().into_iter().filter(|file| file.is_file()).collect();
+    if let Some(file) = given {
+        files.push(file.to_owned());
+        return Ok(files);
+    }
+    let here = std::env::current_dir().map_err(|error| Failure::file("find", Path::new("."), &error))?;
+    files.extend(here.ancestors().map(|folder| folder.join("spellflow.toml")).find(|file| file.is_file()));
+    Ok(files)
+}
+
+fn user_file() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
+    Some(config.join("spellflow").join("config.toml"))
+}
+
+pub(super) fn file(path: &Path) -> Result<Values, Failure> {
+    let wrong = |message: String| {
+        Failure::new(Exit::Usage, "invalid_configuration", format!("`{}`: {message}", path.display()))
+    };
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => wrong("the file is not UTF-8".to_owned()),
+        _ => Failure::file("read", path, &error),
+    })?;
+    let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+    let mut values = Vec::new();
+    flatten(&mut values, String::new(), toml::Value::Table(table));
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let set = |(key, value): (String, toml::Value)| {
+        let setting = settings::find(&key).ok_or_else(|| unknown(&key).map_message(&wrong))?;
+        let value = serde_json::to_value(value).map_err(|error| wrong(format!("`{key}`: {error}")))?;
+        if !setting.kind.admits(&value) {
+            return Err(wrong(format!("`{key}` must be {}, not {value}", setting.kind.words())));
+        }
+        Ok((key, Set { value: setting.kind.within(folder, value), origin: Origin::File(path.to_owned()) }))
+    };
+    values.into_iter().map(set).collect()
+}
+
+fn flatten(out: &mut Vec<(String, toml::Value)>, prefix: String, value: toml::Value) {
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                flatten(out, key, value);
+            }
+        }
+        value => out.push((prefix, value)),
+    }
+}
+
+fn unknown(key: &str) -> Failure {
+    let failure = Failure::new(Exit::Usage, "invalid_configuration", format!("no setting is called `{key}`"));
+    match settings::nearest_key(key) {
+        Some(near) => failure.with_help(format!("did you mean `{near}`?")),
+        None => failure.with_help("`spellflow config show` lists the settings"),
+    }
+}
+
+impl Failure {
+    fn map_message(self, wrap: &impl Fn(String) -> Self) -> Self {
+        Self { help: self.help, ..wrap(self.message) }
+    }
+}
+
+/// The settings among the environment's `variables`.
+pub(super) fn variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Values, Failure> {
+    let ours = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = ours.filter(|(name, _)| name.starts_with("SPELLFLOW_") && !OF_STEPS.contains(&name.as_str()));
+    let set = |(name, value): (String, OsString)| {
+        let wrong = |message: String| Failure::new(Exit::Usage, "invalid_configuration", message);
+        let known = || SETTINGS.iter().filter_map(|setting| Some((setting, setting.variable()?)));
+        let Some((setting, _)) = known().find(|(_, variable)| *variable == name) else {
+            let failure = wrong(format!("no setting is called `{name}` in the environment"));
+            let names: Vec<String> = known().map(|(_, variable)| variable).collect();
+            return Err(match nearest(&name, names.iter().map(String::as_str)) {
+                Some(near) => failure.with_help(format!("did you mean `{near}`?")),
+                None => failure.with_help("`spellflow config show` lists the settings"),
+            });
+        };
+        let text = value.into_string().map_err(|_| wrong(format!("`{name}` is not UTF-8")))?;
+        let value = setting.kind.parse(&text);
+        match value.filter(|value| setting.kind.admits(value)) {
+            Some(value) => Ok((setting.key.to_owned(), Set { value, origin: Origin::Variable(name) })),
+            None => Err(wrong(format!("`{name}` must be {}, not `{text}`", setting.kind.words()))),
+        }
+    };
+    ours.map(set).collect()
+}
+
+pub(super) fn flags(global: &Global) -> Values {
+    let word = |value: Option<&dyn std::fmt::Debug>| value.map(|value| json!(format!("{value:?}").to_lowercase()));
+    let output = word(global.output.as_ref().map(|value| value as _)).map(|value| ("output", value, "--output"));
+    let color = word(global.color.as_ref().map(|value| value as _)).map(|value| ("color", value, "--color"));
+    let set =
+        |(key, value, flag): (&str, Value, &'static str)| (key.to_owned(), Set { value, origin: Origin::Flag(flag) });
+    output.into_iter().chain(color).map(set).collect()
+}
+
+impl Kind {
+    /// What a value must be, in words.
+    fn words(self) -> String {
+        match self {
+            Self::Text => "a text".to_owned(),
+            Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::Duration => "a duration such as `90s` or `5m`".to_owned(),
+            Self::Number => "a whole number".to_owned(),
+            Self::List => "a list of texts".to_owned(),
+            Self::Path => "a folder".to_owned(),
+            Self::Paths => "a list of folders".to_owned(),
+        }
+    }
+
+    fn admits(self, value: &Value) -> bool {
+        match self {
+            Self::Text | Self::Path => value.is_string(),
+            Self::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+            Self::Duration => super::typed::duration(value).is_some(),
+            Self::Number => value.is_u64(),
+            Self::List | Self::Paths => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+        }
+    }
+
+    /// The value of an environment variable's `text`; lists are separated by commas.
+    fn parse(self, text: &str) -> Option<Value> {
+        match self {
+            Self::Number => text.parse::<u64>().ok().map(Value::from),
+            Self::List | Self::Paths => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Some(items.collect())
+            }
+            _ => Some(text.into()),
+        }
+    }
+
+    /// Folders that a file names start from its own.
+    fn within(self, folder: &Path, value: Value) -> Value {
+        let join = |path: &Value| json!(folder.join(path.as_str().unwrap_or_default()).display().to_string());
+        match (self, &value) {
+            (Self::Path, path) => join(path),
+            (Self::Paths, Value::Array(paths)) => paths.iter().map(join).collect(),
+            _ => value,
+        }
+    }
+}

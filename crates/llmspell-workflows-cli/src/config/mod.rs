@@ -1,0 +1,82 @@
+//! The configuration: flags, then `SPELLFLOW_*`, then the project's `spellflow.toml`, then the user's, then defaults.
+//!
+//! [`settings`] names every key once, with its kind and its default; [`layers`] reads the places where values come
+//! from; [`typed`] makes [`Settings`] of what they say together.
+
+mod layers;
+mod settings;
+mod typed;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::{Failure, cli::Global};
+
+pub(crate) use typed::{Settings, parse_duration};
+
+/// Every value that is set, and what they mean.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    values: Values,
+    settings: Settings,
+}
+
+/// Values by key, such as `tools.hosts`.
+type Values = BTreeMap<String, Set>;
+
+/// A value and where it came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Set {
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+/// Where a value came from, weakest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Default,
+    File(PathBuf),
+    Variable(String),
+    Flag(&'static str),
+}
+
+impl Config {
+    /// Reads every layer.
+    ///
+    /// # Errors
+    /// A file cannot be read, or a key or value in it is wrong.
+    pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
+        let mut values = layers::defaults();
+        for file in layers::files(global.config.as_deref())? {
+            values.extend(layers::file(&file)?);
+        }
+        values.extend(layers::variables(std::env::vars_os())?);
+        values.extend(layers::flags(global));
+        let settings = Settings::new(&values)?;
+        Ok(Self { values, settings })
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Every value with its origin, sorted by key; keys that hold secrets are masked.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (&str, Value, &Origin)> {
+        self.values.iter().map(|(key, set)| {
+            let value = if settings::is_secret(key) { "***".into() } else { set.value.clone() };
+            (key.as_str(), value, &set.origin)
+        })
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}

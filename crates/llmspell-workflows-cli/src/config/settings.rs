@@ -1,0 +1,131 @@
+//! Every key of the configuration.
+
+use llmspell_workflows_basic::nearest;
+use serde_json::{Value, json};
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    /// One of these.
+    Word(&'static [&'static str]),
+    /// Such as `90s` or `5m`; a bare number is in seconds.
+    Duration,
+    /// A whole number, not negative.
+    Number,
+    List,
+    Path,
+    Paths,
+}
+
+/// A key; `*` stands for a name that the user chooses.
+pub(super) struct Setting {
+    pub(super) key: &'static str,
+    pub(super) kind: Kind,
+    default: Option<&'static str>,
+}
+
+const fn setting(key: &'static str, kind: Kind) -> Setting {
+    Setting { key, kind, default: None }
+}
+
+impl Setting {
+    /// With a default, in JSON.
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    pub(super) fn default(&self) -> Option<Value> {
+        self.default.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)))
+    }
+
+    /// The environment variable that sets it; keys with names of the user's have none.
+    pub(super) fn variable(&self) -> Option<String> {
+        (!self.key.contains('*')).then(|| format!("SPELLFLOW_{}", self.key.to_uppercase().replace('.', "_")))
+    }
+
+    fn names(&self, key: &str) -> bool {
+        let (mut pattern, mut key) = (self.key.split('.'), key.split('.'));
+        loop {
+            match (pattern.next(), key.next()) {
+                (None, None) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(one), Some(two)) if one == two => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// Those of the tools are the fields of their policy, which has its own defaults.
+pub(super) const SETTINGS: &[Setting] = &[
+    setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"])).or("text"),
+    setting("color", Kind::Word(&["auto", "always", "never"])).or("auto"),
+    setting("environment", Kind::Text),
+    setting("timeout", Kind::Duration),
+    setting("secrets.*.env", Kind::Text),
+    setting("tools.working_directory", Kind::Path),
+    setting("tools.read_roots", Kind::Paths).or(r#"["."]"#),
+    setting("tools.write_roots", Kind::Paths).or(r#"["."]"#),
+    setting("tools.file_bytes_max", Kind::Number).or("67108864"),
+    setting("tools.hosts", Kind::List).or(r#"["*"]"#),
+    setting("tools.response_bytes_max", Kind::Number).or("10485760"),
+    setting("tools.request_timeout_ms", Kind::Number).or("30000"),
+    setting("tools.redirects_max", Kind::Number).or("10"),
+    setting("tools.user_agent", Kind::Text).or(concat!("spellflow/", env!("CARGO_PKG_VERSION"))),
+    // Whoever starts a file runs its shell steps, as with a Makefile; a configuration can narrow that.
+    setting("tools.programs", Kind::List).or(r#"["*"]"#),
+    setting("tools.environment", Kind::List).or("[]"),
+    setting("tools.output_bytes_max", Kind::Number).or("67108864"),
+    setting("tools.search.default_provider", Kind::Text),
+    setting("tools.search.providers.*.endpoint", Kind::Text),
+    setting("tools.search.providers.*.api_key", Kind::Text),
+    setting("tools.search.providers.*.api_key_env", Kind::Text),
+    setting("tools.search.providers.*.engine_id", Kind::Text),
+];
+
+/// The setting that `key` names.
+pub(super) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.names(key))
+}
+
+/// The key that `key` was most likely meant to be.
+pub(super) fn nearest_key(key: &str) -> Option<&'static str> {
+    let keys = || SETTINGS.iter().map(|setting| setting.key);
+    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
+    nearest(key, keys()).or_else(|| {
+        // The right name in the wrong table, or without one.
+        let own = key.rsplit('.').next().unwrap_or(key);
+        let near = nearest(own, keys().map(last))?;
+        keys().find(|key| last(key) == near)
+    })
+}
+
+/// Whether the value of `key` must not be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    key.ends_with(".api_key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_has_a_nearest_one() {
+        for (key, expected) in [
+            ("ouput", Some("output")),
+            ("tools.host", Some("tools.hosts")),
+            ("hosts", Some("tools.hosts")),
+            ("something_else", None),
+        ] {
+            assert_eq!(nearest_key(key), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn names_of_the_users_choice_are_found() {
+        assert_eq!(find("secrets.TOKEN.env").map(|setting| setting.key), Some("secrets.*.env"));
+        assert!(find("secrets.TOKEN").is_none());
+        assert_eq!(find("tools.hosts").and_then(Setting::variable).as_deref(), Some("SPELLFLOW_TOOLS_HOSTS"));
+    }
+}

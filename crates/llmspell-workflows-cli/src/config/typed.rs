@@ -1,0 +1,88 @@
+//! What the values mean.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use llmspell_workflows_basic::model::Delay;
+use llmspell_workflows_tools::Policy;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Values;
+use crate::{
+    Exit, Failure,
+    output::{Color, Format},
+};
+
+/// The configuration as the commands use it.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) output: Format,
+    pub(crate) color: Color,
+    /// Which of a definition's environments is chosen.
+    pub(crate) environment: Option<String>,
+    /// How long a run may take.
+    pub(crate) timeout: Option<Duration>,
+    /// The environment variable that holds each secret, by the secret's name.
+    pub(crate) secrets: BTreeMap<String, String>,
+    /// What tools may reach.
+    pub(crate) policy: Policy,
+}
+
+impl Settings {
+    /// `values` have been checked key by key.
+    pub(super) fn new(values: &Values) -> Result<Self, Failure> {
+        let wrong = |error: serde_json::Error| Failure::new(Exit::Usage, "invalid_configuration", error.to_string());
+        let nested = nested(values);
+        let get = |key: &str| nested.get(key).cloned().unwrap_or_default();
+        let secrets: BTreeMap<String, FromEnv> = match get("secrets") {
+            Value::Null => BTreeMap::new(),
+            secrets => serde_json::from_value(secrets).map_err(wrong)?,
+        };
+        Ok(Self {
+            output: Format::deserialize(get("output")).map_err(wrong)?,
+            color: Color::deserialize(get("color")).map_err(wrong)?,
+            environment: get("environment").as_str().map(Into::into),
+            timeout: duration(&get("timeout")),
+            secrets: secrets.into_iter().map(|(name, from)| (name, from.env)).collect(),
+            policy: serde_json::from_value(get("tools")).map_err(wrong)?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct FromEnv {
+    env: String,
+}
+
+/// `a.b.c = 1` as `{"a": {"b": {"c": 1}}}`.
+fn nested(values: &Values) -> Map<String, Value> {
+    let mut root = Map::new();
+    for (key, set) in values {
+        let mut at = &mut root;
+        let (tables, name) = key.rsplit_once('.').unwrap_or(("", key));
+        for table in tables.split('.').filter(|table| !table.is_empty()) {
+            let inner = at.entry(table).or_insert_with(|| Value::Object(Map::new()));
+            at = inner.as_object_mut().expect("no key is both a value and a table");
+        }
+        at.insert(name.to_owned(), set.value.clone());
+    }
+    root
+}
+
+/// A number of seconds, or a text such as `90s`, `5m` or `1h30m`.
+pub(super) fn duration(value: &Value) -> Option<Duration> {
+    match value {
+        Value::Number(seconds) => Duration::try_from_secs_f64(seconds.as_f64()?).ok(),
+        Value::String(text) => parse_duration(text).ok(),
+        _ => None,
+    }
+}
+
+/// As definitions spell durations; for flags too.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    match text.parse::<Delay>() {
+        Ok(Delay::Fixed(duration)) => Ok(duration),
+        Ok(Delay::Expression(_)) => Err("a duration here is no expression".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,89 @@
+use std::{fmt, io, path::Path};
+
+use llmspell_workflows_basic::StepError;
+use llmspell_workflows_definition::Diagnostics;
+use llmspell_workflows_tools::ToolError;
+use serde_json::{Value, json};
+
+use crate::Exit;
+
+/// Why a command could not do what it was asked to; shown in one place, as text or as JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// A stable snake_case code.
+    pub(crate) code: String,
+    /// A fragment that fits after "error: ".
+    pub(crate) message: String,
+    /// What would be right.
+    pub(crate) help: Option<String>,
+    pub(crate) retryable: bool,
+    /// What is wrong with a file, line by line.
+    pub(crate) diagnostics: Option<Box<Diagnostics>>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, code: impl Into<String>, message: impl Into<String>) -> Self {
+        let (code, message) = (code.into(), message.into());
+        Self { exit, code, message, help: None, retryable: false, diagnostics: None }
+    }
+
+    /// The arguments are wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// The file `path` could not be read or written (`action` is the verb).
+    pub(crate) fn file(action: &str, path: &Path, error: &io::Error) -> Self {
+        let (exit, code) = match error.kind() {
+            io::ErrorKind::NotFound => (Exit::NotFound, "file_not_found"),
+            _ => (Exit::Failed, "file_failed"),
+        };
+        Self::new(exit, code, format!("could not {action} `{}`: {error}", path.display()))
+    }
+
+    /// A definition that cannot run.
+    pub(crate) fn invalid(diagnostics: Diagnostics) -> Self {
+        let errors = diagnostics.list().len() + diagnostics.omitted();
+        let things = if errors == 1 { "problem" } else { "problems" };
+        let message = format!("`{}` is not a valid workflow: {errors} {things}", diagnostics.file());
+        Self { diagnostics: Some(Box::new(diagnostics)), ..Self::new(Exit::Invalid, "invalid_definition", message) }
+    }
+
+    #[must_use]
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// `{"error": {code, message, help, retryable}}`, with the diagnostics of an invalid file.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut error = json!({
+            "code": self.code, "message": self.message, "help": self.help, "retryable": self.retryable,
+        });
+        if let Some(diagnostics) = &self.diagnostics {
+            error["files"] = json!([diagnostics]);
+        }
+        json!({ "error": error })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<StepError> for Failure {
+    /// A run that could not be started: its input or its variables are wrong.
+    fn from(error: StepError) -> Self {
+        Self { retryable: error.retryable, ..Self::new(Exit::Usage, error.code, error.message) }
+    }
+}
+
+impl From<ToolError> for Failure {
+    /// Tools that could not be set up as the configuration says.
+    fn from(error: ToolError) -> Self {
+        Self { help: error.help, ..Self::new(Exit::Usage, error.code, error.message) }
+    }
+}

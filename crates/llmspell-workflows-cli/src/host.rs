@@ -1,0 +1,62 @@
+//! The engine and the tools as the configuration says.
+
+use std::sync::Arc;
+
+use llmspell_workflows_basic::{Engine, EngineBuilder, model::Definition};
+use llmspell_workflows_tools::{JsonSchemas, Policy, Registry};
+
+use crate::{Exit, Failure, config::Settings};
+
+/// The tools, under the policy of `settings`.
+///
+/// # Errors
+/// A folder that tools may use cannot be opened.
+pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
+    Ok(Arc::new(llmspell_workflows_tools::registry(Arc::new(settings.policy.clone()))?))
+}
+
+/// An engine with every activity that this program has; the caller adds what is special about it.
+///
+/// # Errors
+/// A folder that tools may use cannot be opened.
+pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
+    let policy: Arc<Policy> = Arc::new(settings.policy.clone());
+    let activities =
+        llmspell_workflows_tools::activities(Arc::new(llmspell_workflows_tools::registry(policy.clone())?), policy)?;
+    // Definitions list the variables that they read; the rest is never looked at.
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let secrets = settings.secrets.keys().filter_map(|name| Some((name.clone(), secret(settings, name)?)));
+    Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()).env(env).secrets(secrets))
+}
+
+/// The runtime of a run, made when there is something to run.
+///
+/// # Errors
+/// The system gives no threads.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, "no_runtime", format!("could not start the runtime: {error}")))
+}
+
+/// That every secret that `definition` names has a value.
+///
+/// # Errors
+/// One has none; the help says where it is set.
+pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
+    let missing = definition.secrets.iter().find(|name| secret(settings, name).is_none());
+    missing.map_or(Ok(()), |name| {
+        let failure = Failure::new(Exit::Usage, "missing_secret", format!("the secret `{name}` has no value"));
+        Err(match settings.secrets.get(name) {
+            Some(variable) => failure.with_help(format!("set the environment variable `{variable}`")),
+            None => failure.with_help(format!("add `[secrets] {name} = {{ env = \"VARIABLE\" }}` to `spellflow.toml`")),
+        })
+    })
+}
+
+fn secret(settings: &Settings, name: &str) -> Option<String> {
+    std::env::var(settings.secrets.get(name)?).ok().filter(|value| !value.is_empty())
+}

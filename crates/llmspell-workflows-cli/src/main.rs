@@ -1,0 +1,26 @@
+//! `spellflow`, the command line of llmspell-workflows.
+//!
+//! [`cli`] says what can be typed, `commands` has one file per command, [`app`] holds what they share: the
+//! [configuration](config), the [output](output), the engine. A command returns the process's [`Exit`] or a
+//! [`Failure`], which is shown in one place.
+
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod failure;
+mod host;
+mod output;
+mod report;
+mod show;
+mod source;
+mod watch;
+
+use std::process::ExitCode;
+
+pub(crate) use {app::App, exit::Exit, failure::Failure};
+
+fn main() -> ExitCode {
+    cli::main().into()
+}

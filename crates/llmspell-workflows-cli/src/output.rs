@@ -1,0 +1,182 @@
+//! Where results go: standard output holds the payload only, everything else goes to standard error.
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Write},
+};
+
+use clap::ValueEnum;
+use llmspell_workflows_definition::Style;
+use serde::{Deserialize, Serialize};
+
+use crate::{Exit, Failure};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON value.
+    Json,
+    /// JSON values, one a line.
+    Jsonl,
+    /// One YAML document.
+    Yaml,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
+}
+
+/// A meaning that is shown in colour where there are colours; the text alone says it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Good,
+    Bad,
+    Warn,
+    Dim,
+    Bold,
+}
+
+/// Writes results, notes and failures as the flags and the configuration say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+    paints_out: bool,
+    paints_err: bool,
+}
+
+impl Format {
+    /// The format that arguments ask for that could not be understood as a whole.
+    pub(crate) fn asked_for(arguments: &[OsString]) -> Option<Self> {
+        let texts: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+        let apart = texts.windows(2).filter(|pair| matches!(pair[0], "-o" | "--output")).map(|pair| pair[1]);
+        let together = texts.iter().filter_map(|text| {
+            let value = text.strip_prefix("--output=").or_else(|| text.strip_prefix("-o"))?;
+            Some(value.trim_start_matches('='))
+        });
+        apart.chain(together).find_map(|value| Self::from_str(value, true).ok())
+    }
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, color: Color) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let paints = |is_terminal: bool| match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && !no_color,
+        };
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Self { format, paints_out: paints(out), paints_err: paints(err) }
+    }
+
+    /// One without colours.
+    pub(crate) fn plain(format: Format) -> Self {
+        Self { format, paints_out: false, paints_err: false }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn is_text(&self) -> bool {
+        self.format == Format::Text
+    }
+
+    /// How diagnostics on standard error are shown.
+    pub(crate) fn style(&self) -> Style {
+        if self.paints_err { Style::Colour } else { Style::Plain }
+    }
+
+    /// Writes the one result of a command: in any format but text, for which see [`Self::text`].
+    pub(crate) fn payload(&self, value: &impl Serialize) {
+        let written = match self.format {
+            Format::Yaml => {
+                serde_json::to_value(value).map(|value| llmspell_workflows_definition::value_to_yaml(&value))
+            }
+            Format::Jsonl => serde_json::to_string(value).map(|text| text + "\n"),
+            Format::Text | Format::Json => serde_json::to_string_pretty(value).map(|text| text + "\n"),
+        };
+        self.text(&written.expect("results are plain data with text keys"));
+    }
+
+    /// Writes `text` to standard output as it stands. A reader that has gone away is no error.
+    pub(crate) fn text(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Writes a line to standard error.
+    pub(crate) fn note(&self, line: &str) {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
+    /// Shows what went wrong, and says how the process ends.
+    pub(crate) fn failure(&self, failure: &Failure) -> Exit {
+        match self.format {
+            Format::Text => {
+                if let Some(diagnostics) = &failure.diagnostics {
+                    let _ = write!(io::stderr().lock(), "{}", diagnostics.render(self.style()));
+                }
+                self.note(&format!("{}: {}", self.on_err(Paint::Bad, "error"), failure.message));
+                if let Some(help) = &failure.help {
+                    self.note(&format!("  {} {help}", self.on_err(Paint::Dim, "help:")));
+                }
+            }
+            _ => self.payload(&failure.to_json()),
+        }
+        failure.exit
+    }
+
+    /// `text` for standard output, painted.
+    pub(crate) fn on_out(&self, paint: Paint, text: &str) -> String {
+        paint.apply(self.paints_out, text)
+    }
+
+    /// `text` for standard error, painted.
+    pub(crate) fn on_err(&self, paint: Paint, text: &str) -> String {
+        paint.apply(self.paints_err, text)
+    }
+}
+
+impl Paint {
+    fn apply(self, is_on: bool, text: &str) -> String {
+        let code = match self {
+            Self::Good => "32",
+            Self::Bad => "1;31",
+            Self::Warn => "33",
+            Self::Dim => "2",
+            Self::Bold => "1",
+        };
+        if is_on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_found_in_arguments_that_are_wrong() {
+        for (arguments, expected) in [
+            (vec!["spellflow", "rnu", "-o", "json"], Some(Format::Json)),
+            (vec!["spellflow", "-ojson"], Some(Format::Json)),
+            (vec!["spellflow", "--output=yaml"], Some(Format::Yaml)),
+            (vec!["spellflow", "-o"], None),
+            (vec!["spellflow", "run", "json"], None),
+        ] {
+            let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+            assert_eq!(Format::asked_for(&arguments), expected, "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Values as people read them: text as it is, lists of records as tables, the rest as YAML.
+
+use llmspell_workflows_definition::value_to_yaml;
+use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthStr;
+
+/// How wide a column of a table may be, in columns of the screen.
+const COLUMN_MAX: usize = 60;
+
+/// `value` with a line break at its end, or nothing for null.
+pub(crate) fn value(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.is_empty() || text.ends_with('\n') => text.clone(),
+        Value::String(text) => format!("{text}\n"),
+        Value::Array(items) => table(items).unwrap_or_else(|| value_to_yaml(value)),
+        Value::Object(fields) => object(fields),
+        _ => value_to_yaml(value),
+    }
+}
+
+/// Fields that are tables stand below their name, longer texts too.
+fn object(fields: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    for (name, field) in fields {
+        match field {
+            Value::Array(items) if let Some(table) = table(items) => {
+                text += &format!("{name}:\n");
+                table.lines().for_each(|line| text += &format!("  {line}\n"));
+            }
+            _ => text += &value_to_yaml(&Value::Object(Map::from_iter([(name.clone(), field.clone())]))),
+        }
+    }
+    text
+}
+
+/// A table of `items`, if they are flat objects.
+pub(crate) fn table(items: &[Value]) -> Option<String> {
+    let rows: Vec<&Map<String, Value>> = items.iter().map(Value::as_object).collect::<Option<_>>()?;
+    let is_flat = |row: &&Map<String, Value>| !row.is_empty() && row.values().all(|value| !is_deep(value));
+    if rows.is_empty() || !rows.iter().all(is_flat) {
+        return None;
+    }
+    let mut columns: Vec<&str> = Vec::new();
+    for name in rows.iter().flat_map(|row| row.keys()) {
+        if !columns.contains(&name.as_str()) {
+            columns.push(name);
+        }
+    }
+    let cells =
+        |row: &&Map<String, Value>| -> Vec<String> { columns.iter().map(|name| cell(row.get(*name))).collect() };
+    let body: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let head: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+    let is_number = |at: usize| rows.iter().all(|row| row.get(columns[at]).is_none_or(Value::is_number));
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|at| body.iter().chain([&head]).map(|row| row[at].width()).max().unwrap_or_default())
+        .collect();
+    let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(at, cell)| {
+            let space = " ".repeat(widths[at] - cell.width().min(widths[at]));
+            if is_number(at) { format!("{space}{cell}") } else { format!("{cell}{space}") }
+        });
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    Some([head, rule].iter().chain(&body).map(line).collect())
+}
+
+fn is_deep(value: &Value) -> bool {
+    matches!(value, Value::Array(_) | Value::Object(_))
+}
+
+/// One line, cut where it is long.
+fn cell(value: Option<&Value>) -> String {
+    let text = match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.replace(['\n', '\t', '\r'], " "),
+        Some(other) => other.to_string(),
+    };
+    console::truncate_str(&text, COLUMN_MAX, "…").into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_shown_by_their_shape() {
+        for (given, expected) in [
+            (json!(null), ""),
+            (json!("# Title\n"), "# Title\n"),
+            (json!("one line"), "one line\n"),
+            (json!(3), "3\n"),
+            (json!(["a", "b"]), "- a\n- b\n"),
+            (json!([{"n": 10, "name": "ä"}, {"n": 9, "name": "bc"}]), "n   name\n──  ────\n10  ä\n 9  bc\n"),
+            (json!([{"n": {"deep": 1}}]), "- n:\n    deep: 1\n"),
+            (json!({"rows": [{"a": 1}], "sum": 1}), "rows:\n  a\n  ─\n  1\nsum: 1\n"),
+        ] {
+            assert_eq!(value(&given), expected, "{given}");
+        }
+    }
+}

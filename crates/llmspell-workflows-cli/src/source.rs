@@ -1,0 +1,79 @@
+//! Definitions from files and standard input.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
+
+use llmspell_workflows_basic::Engine;
+use llmspell_workflows_definition::{Document, StepTypes, check, limits};
+
+use crate::{Exit, Failure};
+
+/// The text of a definition and what diagnostics call it.
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// Reads `file`; `-` is standard input.
+    ///
+    /// # Errors
+    /// It does not exist, cannot be read, is too large or is not UTF-8.
+    pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
+        let (name, bytes) = if file.as_os_str() == "-" {
+            let name = "standard input";
+            (
+                name.to_owned(),
+                bounded(io::stdin().lock()).map_err(|error| Failure::file("read", name.as_ref(), &error))?,
+            )
+        } else {
+            let opened = fs::File::open(file).and_then(bounded);
+            let bytes = opened.map_err(|error| {
+                let failure = Failure::file("read", file, &error);
+                match nearest_file(file) {
+                    Some(near) if failure.exit == Exit::NotFound => {
+                        failure.with_help(format!("did you mean `{near}`?"))
+                    }
+                    _ => failure,
+                }
+            })?;
+            (file.display().to_string(), bytes)
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => {
+                // The reader says where the bytes are wrong.
+                let read = llmspell_workflows_definition::read_bytes(error.as_bytes(), &name, &StepTypes::new());
+                Err(Failure::invalid(read.expect_err("bytes that are no UTF-8 are no definition")))
+            }
+        }
+    }
+
+    /// The definition, checked by its reader and by `engine`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub(crate) fn check(&self, engine: &Engine) -> Result<Document, Failure> {
+        check(&self.text, &self.name, &StepTypes::new(), |definition| engine.validate(definition.clone()))
+            .map_err(Failure::invalid)
+    }
+}
+
+/// One byte more than a definition may have, so that the reader can refuse it.
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(limits::FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The file beside `file` whose name is nearest.
+fn nearest_file(file: &Path) -> Option<String> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> =
+        fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let near = llmspell_workflows_basic::nearest(file.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(file.with_file_name(near).display().to_string())
+}

@@ -1,0 +1,58 @@
+use llmspell_workflows_basic::{StepPath, engine::StepStatus};
+
+use super::{Event, View, elapsed, sign};
+use crate::output::{Output, Paint};
+
+/// One event a line on standard error, where that is no terminal.
+pub(crate) struct Lines(Output);
+
+impl Lines {
+    pub(crate) fn new(output: Output) -> Self {
+        Self(output)
+    }
+
+    fn line(&self, sign: &str, word: &str, paint: Paint, path: &StepPath, rest: &str) {
+        // Only what stands before the path has a fixed width.
+        let head = self.0.on_err(paint, &format!("{sign} {word:<9}"));
+        self.0.note(format!("{head} {path}  {rest}").trim_end());
+    }
+}
+
+impl View for Lines {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Began { path, kind } => {
+                self.line(sign(StepStatus::Running), "started", Paint::Dim, path, &format!("({kind})"));
+            }
+            Event::Ended { path, status, elapsed: took, error } => {
+                let why = error.map(|error| format!("  {} [{}]", error.message, error.code)).unwrap_or_default();
+                let rest = format!("{}{why}", elapsed(*took));
+                self.line(sign(*status), status.as_str(), paint(*status), path, &rest);
+            }
+            Event::Skipped { path, reason } => {
+                self.line(sign(StepStatus::Skipped), "skipped", Paint::Dim, path, &reason.message);
+            }
+            Event::Retried { path, attempt, error, delay } => {
+                let rest = format!(
+                    "attempt {attempt} failed: {} [{}]; next in {}",
+                    error.message,
+                    error.code,
+                    elapsed(*delay)
+                );
+                self.line("↻", "retrying", Paint::Warn, path, &rest);
+            }
+            Event::Counted { .. } => {}
+        }
+    }
+}
+
+/// The colour that goes with a status.
+pub(super) fn paint(status: StepStatus) -> Paint {
+    match status {
+        StepStatus::Completed => Paint::Good,
+        StepStatus::Failed => Paint::Bad,
+        StepStatus::Cancelled => Paint::Warn,
+        StepStatus::Running | StepStatus::Waiting => Paint::Bold,
+        _ => Paint::Dim,
+    }
+}

@@ -1,0 +1,84 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use console::{Term, truncate_str};
+
+use super::{
+    Event, View,
+    tree::{Detail, Tree},
+};
+use crate::output::Output;
+
+/// How many lines of the tree stay when the run has ended.
+const LINES_MAX: usize = 200;
+
+/// The tree of steps on a terminal, redrawn in place.
+pub(crate) struct Live {
+    output: Output,
+    term: Term,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tree: Tree,
+    /// How many lines are on the screen.
+    drawn: usize,
+    frame: usize,
+}
+
+impl Live {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { output, term: Term::buffered_stderr(), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As much of the tree as fits into `lines_max` lines.
+    fn fitting(&self, state: &State, lines_max: usize, frame: Option<usize>) -> Vec<String> {
+        let render = |detail| state.tree.render(&self.output, detail, frame);
+        let full = render(Detail::Full);
+        if full.len() <= lines_max {
+            return full;
+        }
+        let folded = render(Detail::Folded);
+        let mut lines = if folded.len() <= lines_max { folded } else { render(Detail::Active) };
+        if lines.len() > lines_max {
+            let hidden = lines.len() + 1 - lines_max;
+            lines.truncate(lines_max - 1);
+            lines.push(format!("… and {hidden} more"));
+        }
+        lines
+    }
+
+    fn draw(&self, state: &mut State, lines: &[String], columns: usize) {
+        // A terminal that has gone away is no reason to stop the run.
+        let _ = self.term.clear_last_lines(state.drawn);
+        for line in lines {
+            let _ = self.term.write_line(&truncate_str(line, columns, "…"));
+        }
+        let _ = self.term.flush();
+        state.drawn = lines.len();
+    }
+}
+
+impl View for Live {
+    fn event(&self, event: &Event<'_>) {
+        self.state().tree.take(event);
+    }
+
+    fn tick(&self) {
+        let mut state = self.state();
+        let (rows, columns) = self.term.size();
+        state.frame += 1;
+        let lines = self.fitting(&state, usize::from(rows).saturating_sub(1).max(2), Some(state.frame));
+        self.draw(&mut state, &lines, columns.into());
+    }
+
+    fn finish(&self) {
+        let mut state = self.state();
+        let lines = self.fitting(&state, LINES_MAX, None);
+        self.draw(&mut state, &lines, usize::MAX);
+    }
+}

@@ -1,0 +1,142 @@
+//! What is shown of a run while it goes on.
+//!
+//! [`Watch`] is an interceptor that turns what the engine does into [`Event`]s; a [`View`] shows them: [`Lines`] one a
+//! line, [`Jsonl`] for programs, [`Live`] as a tree that is redrawn in place.
+
+mod jsonl;
+mod lines;
+mod live;
+mod tree;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use llmspell_workflows_basic::{
+    StepError, StepPath,
+    engine::{
+        Attempt, Call, Decision, DecisionPoint, Interceptor, Next, NextDecision, Outcome, SkipReason, StepStatus,
+    },
+};
+use tokio::time::Instant;
+
+pub(crate) use {jsonl::Jsonl, lines::Lines, live::Live};
+
+/// Something that happened in a run.
+#[derive(Debug)]
+pub(crate) enum Event<'e> {
+    /// A step begins.
+    Began { path: &'e StepPath, kind: &'e str },
+    /// A step has ended.
+    Ended { path: &'e StepPath, status: StepStatus, elapsed: Duration, error: Option<&'e StepError> },
+    /// A step does not run.
+    Skipped { path: &'e StepPath, reason: &'e SkipReason },
+    /// An attempt failed, and another one follows.
+    Retried { path: &'e StepPath, attempt: u64, error: &'e StepError, delay: Duration },
+    /// A loop knows how many iterations it makes.
+    Counted { path: &'e StepPath, total: usize },
+}
+
+/// Shows what happens.
+pub(crate) trait View: Send + Sync {
+    /// Takes in one event; called from many tasks, so it must be quick.
+    fn event(&self, event: &Event<'_>);
+
+    /// Some time has passed.
+    fn tick(&self) {}
+
+    /// The run has ended.
+    fn finish(&self) {}
+}
+
+/// Tells a view of everything below the root step, which is the run itself.
+pub(crate) struct Watch(Arc<dyn View>);
+
+impl Watch {
+    pub(crate) fn new(view: Arc<dyn View>) -> Self {
+        Self(view)
+    }
+}
+
+#[async_trait]
+impl Interceptor for Watch {
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        let path = call.path().to_path();
+        if path.segments().len() < 2 {
+            return next.run(call).await;
+        }
+        self.0.event(&Event::Began { path: &path, kind: call.step().kind.as_str() });
+        let began = Instant::now();
+        let outcome = next.run(call).await;
+        let (status, error) = match &outcome {
+            Outcome::Completed(_) => (StepStatus::Completed, None),
+            Outcome::Failed(failure) => (StepStatus::Failed, Some(&*failure.error)),
+            Outcome::Cancelled(_) => (StepStatus::Cancelled, None),
+            Outcome::Parked(_) => (StepStatus::Waiting, None),
+            Outcome::Skipped(reason) => {
+                self.0.event(&Event::Skipped { path: &path, reason });
+                return outcome;
+            }
+        };
+        self.0.event(&Event::Ended { path: &path, status, elapsed: began.elapsed(), error });
+        outcome
+    }
+
+    async fn decide(
+        &self,
+        point: DecisionPoint<'_>,
+        decision: Decision,
+        next: NextDecision<'_>,
+    ) -> Result<Decision, StepError> {
+        let answer = next.run(point, decision).await?;
+        let path = || point.call.path().to_path();
+        match &answer {
+            Decision::Enter(Some(reason)) => self.0.event(&Event::Skipped { path: &path(), reason }),
+            Decision::Items(items) => self.0.event(&Event::Counted { path: &path(), total: items.len() }),
+            Decision::Attempt(Attempt::Failed { error, wake_at }) => {
+                let delay = Duration::try_from(wake_at.duration_since(Timestamp::now())).unwrap_or_default();
+                self.0.event(&Event::Retried { path: &path(), attempt: point.index, error, delay });
+            }
+            _ => {}
+        }
+        Ok(answer)
+    }
+}
+
+/// The sign beside a status; never the only thing that says it.
+pub(crate) fn sign(status: StepStatus) -> &'static str {
+    match status {
+        StepStatus::Pending => "·",
+        StepStatus::Running => "→",
+        StepStatus::Waiting => "…",
+        StepStatus::Completed => "✓",
+        StepStatus::Failed => "✗",
+        StepStatus::Skipped => "–",
+        StepStatus::Cancelled => "■",
+        _ => "?",
+    }
+}
+
+/// A length of time as people read it: `340µs`, `12ms`, `1.2s`, `3m07s`.
+pub(crate) fn elapsed(duration: Duration) -> String {
+    match duration {
+        d if d < Duration::from_millis(1) => format!("{}µs", d.as_micros()),
+        d if d < Duration::from_secs(1) => format!("{}ms", d.as_millis()),
+        d if d < Duration::from_secs(60) => format!("{:.1}s", d.as_secs_f64()),
+        d if d < Duration::from_secs(3600) => format!("{}m{:02}s", d.as_secs() / 60, d.as_secs() % 60),
+        d => format!("{}h{:02}m", d.as_secs() / 3600, d.as_secs() / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (millis, expected) in [(0, "0µs"), (12, "12ms"), (1_240, "1.2s"), (187_000, "3m07s"), (7_500_000, "2h05m")]
+        {
+            assert_eq!(elapsed(Duration::from_millis(millis)), expected);
+        }
+    }
+}

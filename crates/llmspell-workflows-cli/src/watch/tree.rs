@@ -1,0 +1,201 @@
+//! The steps of a run as they stand, for people who watch.
+
+use std::time::Duration;
+
+use llmspell_workflows_basic::{StepPath, engine::StepStatus};
+use tokio::time::Instant;
+
+use super::{Event, elapsed, lines::paint, sign};
+use crate::output::Output;
+
+/// Steps in the order in which they began, each under the one it belongs to.
+///
+/// An iteration that completed is only counted, so the tree stays small however long a loop runs.
+#[derive(Default)]
+pub(super) struct Tree {
+    steps: Vec<Step>,
+}
+
+/// How much of a tree is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Detail {
+    /// What runs or failed, and what that is in.
+    Active,
+    /// All but what is inside completed steps.
+    Folded,
+    /// Everything.
+    Full,
+}
+
+struct Step {
+    label: String,
+    status: StepStatus,
+    began: Instant,
+    took: Option<Duration>,
+    /// A reason, an error, or that an attempt failed.
+    note: String,
+    /// How many iterations have ended, of how many.
+    iterations: Option<(u64, Option<usize>)>,
+    children: Vec<Step>,
+}
+
+impl Tree {
+    pub(super) fn take(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Began { path, .. } => {
+                let step = self.at(path);
+                (step.status, step.began, step.took) = (StepStatus::Running, Instant::now(), None);
+            }
+            Event::Ended { path, status, elapsed, error } => {
+                let note = error.map(|error| format!("{} [{}]", error.message, error.code)).unwrap_or_default();
+                self.end(path, *status, Some(*elapsed), note);
+            }
+            Event::Skipped { path, reason } => self.end(path, StepStatus::Skipped, None, reason.message.clone()),
+            Event::Retried { path, attempt, error, delay } => {
+                self.at(path).note =
+                    format!("attempt {attempt} failed, next in {}: {}", super::elapsed(*delay), error.message);
+            }
+            Event::Counted { path, total } => self.at(path).iterations = Some((0, Some(*total))),
+        }
+    }
+
+    fn end(&mut self, path: &StepPath, status: StepStatus, took: Option<Duration>, note: String) {
+        let step = self.at(path);
+        (step.status, step.took, step.note) = (status, took, note);
+        let keys = keys(path);
+        let Some((last, above)) = keys.split_last().filter(|(last, _)| last.starts_with('[')) else { return };
+        let Some(parent) = self.find(above) else { return };
+        let (ended, total) = parent.iterations.unwrap_or_default();
+        parent.iterations = Some((ended + 1, total));
+        if status == StepStatus::Completed {
+            parent.children.retain(|step| step.label != *last);
+        }
+    }
+
+    /// The step at `path`, which is made where there is none.
+    fn at(&mut self, path: &StepPath) -> &mut Step {
+        self.find(&keys(path)).expect("steps below the root have a path")
+    }
+
+    /// The step that `keys` lead to, which is made where there is none.
+    fn find(&mut self, keys: &[String]) -> Option<&mut Step> {
+        let (first, rest) = keys.split_first()?;
+        Some(rest.iter().fold(child(&mut self.steps, first), |step, key| child(&mut step.children, key)))
+    }
+
+    /// The lines for people; `frame` turns what runs into movement.
+    pub(super) fn render(&self, output: &Output, detail: Detail, frame: Option<usize>) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.steps.iter().for_each(|step| step.render(&mut lines, output, detail, frame, 0));
+        lines
+    }
+}
+
+/// `/main/each[3]/check~2` as `each`, `[3]`, `check~2`.
+fn keys(path: &StepPath) -> Vec<String> {
+    let mut keys = Vec::new();
+    for segment in &path.segments()[1..] {
+        let generation = if segment.generation > 1 { format!("~{}", segment.generation) } else { String::new() };
+        keys.push(format!("{}{generation}", segment.id));
+        keys.extend(segment.iteration.map(|iteration| format!("[{iteration}]")));
+    }
+    keys
+}
+
+fn child<'s>(steps: &'s mut Vec<Step>, label: &str) -> &'s mut Step {
+    let position = steps.iter().position(|step| step.label == label).unwrap_or_else(|| {
+        steps.push(Step::new(label));
+        steps.len() - 1
+    });
+    &mut steps[position]
+}
+
+impl Step {
+    fn new(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            status: StepStatus::Running,
+            began: Instant::now(),
+            took: None,
+            note: String::new(),
+            iterations: None,
+            children: Vec::new(),
+        }
+    }
+
+    fn render(&self, lines: &mut Vec<String>, output: &Output, detail: Detail, frame: Option<usize>, depth: usize) {
+        let is_quiet = matches!(self.status, StepStatus::Completed | StepStatus::Skipped);
+        if is_quiet && detail == Detail::Active {
+            return;
+        }
+        lines.push(self.line(output, frame, depth));
+        if !is_quiet || detail == Detail::Full {
+            self.children.iter().for_each(|step| step.render(lines, output, detail, frame, depth + 1));
+        }
+    }
+
+    fn line(&self, output: &Output, frame: Option<usize>, depth: usize) -> String {
+        const FRAMES: [&str; 8] = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠧", "⠇", "⠏"];
+        let sign = match frame.filter(|_| self.status == StepStatus::Running) {
+            Some(frame) => FRAMES[frame % FRAMES.len()],
+            None => sign(self.status),
+        };
+        let head = output.on_err(paint(self.status), &format!("{sign} {:<9}", self.status.as_str()));
+        let mut line = format!("{head} {}{}", "  ".repeat(depth), self.label);
+        match self.iterations {
+            Some((ended, Some(total))) => line += &format!("  {ended}/{total}"),
+            Some((ended, None)) => line += &format!("  {ended}"),
+            None => {}
+        }
+        match self.took {
+            Some(took) => line += &format!("  {}", elapsed(took)),
+            None if self.status == StepStatus::Running => line += &format!("  {}", elapsed(self.began.elapsed())),
+            None => {}
+        }
+        let note = self.note.lines().next().unwrap_or_default();
+        if note.is_empty() { line } else { format!("{line}  {note}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Format;
+
+    fn path(text: &str) -> StepPath {
+        text.parse().unwrap()
+    }
+
+    fn ended(tree: &mut Tree, text: &str) {
+        let (path, elapsed) = (path(text), Duration::from_millis(5));
+        tree.take(&Event::Ended { path: &path, status: StepStatus::Completed, elapsed, error: None });
+    }
+
+    #[test]
+    fn completed_iterations_are_only_counted() {
+        let mut tree = Tree::default();
+        for text in ["/main/each", "/main/each[0]", "/main/each[0]/check"] {
+            tree.take(&Event::Began { path: &path(text), kind: "loop" });
+        }
+        tree.take(&Event::Counted { path: &path("/main/each"), total: 2 });
+        ended(&mut tree, "/main/each[0]/check");
+        ended(&mut tree, "/main/each[0]");
+        ended(&mut tree, "/main/each");
+        let lines = tree.render(&Output::plain(Format::Text), Detail::Full, None);
+        assert_eq!(lines, ["✓ completed each  1/2  5ms"]);
+    }
+
+    #[test]
+    fn steps_stand_under_what_they_belong_to_and_fold() {
+        let mut tree = Tree::default();
+        for text in ["/main/block", "/main/block/inner"] {
+            tree.take(&Event::Began { path: &path(text), kind: "sequence" });
+        }
+        ended(&mut tree, "/main/block/inner");
+        ended(&mut tree, "/main/block");
+        let lines = |detail| tree.render(&Output::plain(Format::Text), detail, None);
+        assert_eq!(lines(Detail::Full), ["✓ completed block  5ms", "✓ completed   inner  5ms"]);
+        assert_eq!(lines(Detail::Folded), ["✓ completed block  5ms"]);
+        assert!(lines(Detail::Active).is_empty());
+    }
+}

@@ -1,0 +1,40 @@
+use std::borrow::Cow;
+
+use llmspell_workflows_basic::expr::{Expr, Scope, Segment};
+use serde_json::Value;
+
+use crate::ExpressionEvaluator;
+
+/// The project's own expressions as the expressions of `rule_engine`.
+///
+/// A name is a field of the item; `item` is the item itself, unless it has a field of that name.
+///
+/// ```
+/// use llmspell_workflows_tools::{ExpressionEvaluator, Expressions};
+/// use serde_json::json;
+///
+/// assert_eq!(Expressions.test("age >= 18 && item.name.length > 0", &json!({"age": 20, "name": "Ada"})), Ok(true));
+/// assert!(Expressions.test("age >=", &json!({})).is_err());
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expressions;
+
+impl ExpressionEvaluator for Expressions {
+    fn test(&self, expression: &str, item: &Value) -> Result<bool, String> {
+        let expression = Expr::parse(expression).map_err(|error| error.to_string())?;
+        expression.test(&Item(item)).map_err(|error| error.to_string())
+    }
+}
+
+struct Item<'v>(&'v Value);
+
+impl Scope for Item<'_> {
+    fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
+        let whole = || (name == "item").then_some((Cow::Borrowed(self.0), 0));
+        self.0.find(name, keys).or_else(whole)
+    }
+
+    fn available(&self) -> Vec<String> {
+        self.0.available().into_iter().chain(["item".to_owned()]).collect()
+    }
+}

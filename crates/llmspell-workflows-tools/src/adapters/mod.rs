@@ -1,0 +1,59 @@
+//! What connects this crate to the engine: steps that call tools and start processes, schemas, expressions.
+
+mod expressions;
+mod schemas;
+mod shell;
+mod tools;
+
+use std::sync::Arc;
+
+use llmspell_workflows_basic::activity::Activities;
+
+use crate::{Extensions, Policy, Registry, ToolError, register_all_with};
+
+pub use expressions::Expressions;
+pub use schemas::JsonSchemas;
+pub use shell::Shell;
+pub use tools::Tools;
+
+/// A registry with every tool of this crate, in which `rule_engine` evaluates the project's own expressions.
+///
+/// # Errors
+/// A root of `policy` cannot be opened.
+pub fn registry(policy: Arc<Policy>) -> Result<Registry, ToolError> {
+    let mut registry = Registry::new().with_output_bytes_max(policy.output_bytes_max);
+    register_all_with(&mut registry, policy, Extensions::new().with_expressions(Arc::new(Expressions)))?;
+    Ok(registry)
+}
+
+/// The activities of this crate: `tool` steps call the tools of `registry`, `shell` steps start processes.
+///
+/// Both are checked before a run: unknown tools with the nearest name, parameters against the tool's schema.
+///
+/// ```
+/// use std::sync::Arc;
+/// use llmspell_workflows_basic::{Engine, WorkflowInput, model::{Definition, Step}};
+/// use llmspell_workflows_tools::{JsonSchemas, Policy, activities, registry};
+/// use serde_json::json;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let policy = Arc::new(Policy::default());
+/// let activities = activities(Arc::new(registry(policy.clone())?), policy)?;
+/// let engine = Engine::builder().activities(activities).schemas(JsonSchemas::new()).build();
+///
+/// let definition = Definition::sequence("mood", [
+///     Step::tool("mood", "sentiment-analyzer", json!({"input": "{{ text }}", "operations": ["sentiment"]})),
+/// ]);
+/// let finished = engine.run(definition, WorkflowInput::new(json!({"text": "Not bad at all!"}))).await?;
+/// assert_eq!(finished.output["sentiment"]["label"], "positive");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+///
+/// # Errors
+/// A root of `policy` cannot be opened.
+pub fn activities(registry: Arc<Registry>, policy: Arc<Policy>) -> Result<Activities, ToolError> {
+    let mut activities = Activities::new();
+    activities.provide("tool", Tools::new(registry));
+    activities.register("shell", "", Shell::new(policy)?);
+    Ok(activities)
+}

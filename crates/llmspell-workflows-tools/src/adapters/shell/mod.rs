@@ -1,0 +1,72 @@
+//! Steps that start a process.
+
+mod command;
+mod group;
+mod process;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    StepError,
+    activity::{Activity, ActivityContext, ActivityOutput, ParamProblem},
+};
+use serde_json::Value;
+
+use crate::{Policy, Sandbox, ToolError, violation::Schema};
+use command::Command;
+
+/// Runs a command line or a program, for steps of type `shell`.
+///
+/// Parameters: `command`, a line for `sh -c`, or `argv`, a program and its arguments; `cwd`, within the policy's roots;
+/// `stdin`, a text, or any other value as JSON; `env`, added to the environment of this process; `allow_failure`.
+/// The output is `{stdout, stderr, exit_code}`, with 128 and the signal's number for a process that a signal ended.
+/// Another exit code than 0 fails the step with the end of what it wrote, unless `allow_failure` is set.
+///
+/// The program (`sh` for a command line) must be among the policy's `programs`. The process also gets
+/// `SPELLFLOW_RUN_ID`, `SPELLFLOW_STEP_PATH`, `SPELLFLOW_ATTEMPT` and `SPELLFLOW_IDEMPOTENCY_KEY`. It is the leader of a
+/// process group of its own, which ends with the step: whatever it left behind is asked to stop, then killed.
+pub struct Shell {
+    policy: Arc<Policy>,
+    sandbox: Sandbox,
+    parameters: Value,
+    schema: Schema,
+}
+
+impl Shell {
+    /// Under `policy`.
+    ///
+    /// # Errors
+    /// A root of `policy` cannot be opened.
+    pub fn new(policy: Arc<Policy>) -> Result<Self, ToolError> {
+        let parameters = command::schema();
+        let schema = Schema::compile("shell", &parameters)?;
+        Ok(Self { sandbox: Sandbox::open(&policy)?, policy, parameters, schema })
+    }
+}
+
+#[async_trait]
+impl Activity for Shell {
+    async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
+        let input = context.input();
+        let violations = self.schema.check(&self.parameters, input, &|_| false);
+        if !violations.is_empty() {
+            return Err(crate::violation::to_error("shell", "parameters", "invalid_parameters", &violations).into());
+        }
+        let command = Command::new(input, &self.policy, &self.sandbox)?;
+        Ok(process::run(command, &context, self.policy.output_bytes_max).await?.into())
+    }
+
+    fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
+        let violations = self.schema.check(&self.parameters, params, dynamic);
+        let mut problems: Vec<_> = violations.into_iter().map(ParamProblem::from).collect();
+        problems.extend(command::program_problem(params, &self.policy, dynamic));
+        problems
+    }
+}
+
+impl fmt::Debug for Shell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shell").field("programs", &self.policy.programs).finish_non_exhaustive()
+    }
+}

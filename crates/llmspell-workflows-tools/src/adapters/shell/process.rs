@@ -1,0 +1,167 @@
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use llmspell_workflows_basic::{ErrorClass, StepError, activity::ActivityContext};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command as Process},
+    time::timeout,
+};
+
+use super::{command::Command, group::Group};
+
+/// How long a process has to stop once it is asked to, before it is killed: a part of the engine's grace.
+const TERM_WAIT: Duration = Duration::from_secs(2);
+
+/// How long output is still read when every process of the group has ended; something outside it may hold the pipe.
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
+
+/// How much of what a failed command wrote goes into its error, in bytes from the end.
+const SHOWN_BYTES: usize = 4096;
+
+/// Runs `command` to its end; gives `{stdout, stderr, exit_code}`.
+pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: usize) -> Result<Value, StepError> {
+    let mut child = spawn(&command, context)?;
+    let group = Group::of(child.id());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let ended = {
+        let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let piped = async {
+            let (stdin, out, err) = streams;
+            let read = async { tokio::try_join!(read(out, &mut stdout, bytes_max), read(err, &mut stderr, bytes_max)) };
+            tokio::join!(write(stdin, command.stdin.as_deref().unwrap_or_default()), read).1
+        };
+        tokio::pin!(piped);
+        follow(&mut child, group, context, piped).await
+    };
+    let status = ended?;
+    let result = json!({
+        "stdout": String::from_utf8_lossy(&stdout),
+        "stderr": String::from_utf8_lossy(&stderr),
+        "exit_code": exit_code(status),
+    });
+    if status.success() || command.allow_failure { Ok(result) } else { Err(failed(status, &result)) }
+}
+
+fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepError> {
+    let mut process = Process::new(&command.program);
+    process
+        .args(&command.arguments)
+        .current_dir(&command.folder)
+        .env("SPELLFLOW_RUN_ID", context.run_id().to_string())
+        .env("SPELLFLOW_STEP_PATH", context.path().to_string())
+        .env("SPELLFLOW_ATTEMPT", context.attempt().to_string())
+        .env("SPELLFLOW_IDEMPOTENCY_KEY", context.idempotency_key())
+        .envs(command.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    process.spawn().map_err(|error| {
+        let (class, code) = match error.kind() {
+            io::ErrorKind::NotFound => (ErrorClass::Configuration, "program_not_found"),
+            io::ErrorKind::ResourceBusy | io::ErrorKind::WouldBlock => (ErrorClass::Resource, "program_not_started"),
+            _ => (ErrorClass::Configuration, "program_not_started"),
+        };
+        StepError::new(class, code, format!("the program `{}` could not be started: {error}", command.program))
+    })
+}
+
+/// Waits for the process while its pipes are served; ends its group when it has ended, or should.
+async fn follow(
+    child: &mut Child,
+    group: Group,
+    context: &ActivityContext,
+    mut piped: std::pin::Pin<&mut impl Future<Output = Result<((), ()), StepError>>>,
+) -> Result<ExitStatus, StepError> {
+    let mut drained = None;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            result = &mut piped, if drained.is_none() => match result {
+                Ok(_) => drained = Some(()),
+                Err(error) => {
+                    stop(child, group).await;
+                    return Err(error);
+                }
+            },
+            () = context.cancelled() => {
+                stop(child, group).await;
+                return Err(StepError::new(ErrorClass::Cancelled, "cancelled", "the process was stopped"));
+            }
+        }
+    };
+    group.end().await;
+    if drained.is_none() && let Ok(result) = timeout(DRAIN_WAIT, piped).await {
+        result?;
+    }
+    status.map_err(|error| StepError::transient("process_lost", format!("the process could not be waited for: {error}")))
+}
+
+/// Asks the process and all of its group to stop, and kills what does not.
+async fn stop(child: &mut Child, group: Group) {
+    group.terminate();
+    // Whether it could be waited for changes nothing; waiting keeps it from staying as a zombie.
+    if timeout(TERM_WAIT, child.wait()).await.is_err() {
+        group.kill();
+        let _ = child.wait().await;
+    }
+    group.end().await;
+}
+
+/// Writes `text` and closes the pipe; a process that does not read it to the end is its own matter.
+async fn write(pipe: Option<impl tokio::io::AsyncWrite + Unpin>, text: &str) {
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.write_all(text.as_bytes()).await;
+        let _ = pipe.shutdown().await;
+    }
+}
+
+/// Reads all there is, up to `bytes_max`.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, bytes_max: usize) -> Result<(), StepError> {
+    let Some(pipe) = pipe else { return Ok(()) };
+    let mut pipe = pipe.take(bytes_max as u64 + 1);
+    // A pipe that breaks has ended.
+    let _ = pipe.read_to_end(into).await;
+    if into.len() > bytes_max {
+        let message = format!("the process wrote more than {bytes_max} bytes");
+        return Err(StepError::new(ErrorClass::Resource, "output_too_large", message).retryable(false));
+    }
+    Ok(())
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+fn failed(status: ExitStatus, result: &Value) -> StepError {
+    let (stdout, stderr) = (tail(&result["stdout"]), tail(&result["stderr"]));
+    let last = [stderr, stdout].into_iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
+    let ending = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("the process ended with exit code {code}"),
+        (None, Some(signal)) => format!("the process was ended by signal {signal}"),
+        (None, None) => "the process ended in an unknown way".to_owned(),
+    };
+    let message = last.map_or(ending.clone(), |line| format!("{ending}: {}", line.trim()));
+    // What `sh` says of a program that is not there or cannot be run; trying again gives the same.
+    let (class, code) = match status.code() {
+        Some(126 | 127) => (ErrorClass::Configuration, "command_not_found"),
+        _ => (ErrorClass::Transient, "process_failed"),
+    };
+    let details = json!({"exit_code": exit_code(status), "stdout": stdout, "stderr": stderr});
+    StepError::new(class, code, message).with_details(details)
+}
+
+/// The end of what was written.
+fn tail(text: &Value) -> &str {
+    let text = text.as_str().unwrap_or_default();
+    let from = text.len().saturating_sub(SHOWN_BYTES);
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    &text[from..]
+}

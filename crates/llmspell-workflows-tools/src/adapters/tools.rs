@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    ErrorClass, StepError,
+    activity::{Activity, ActivityContext, ActivityOutput, ParamProblem, Provider},
+};
+use serde_json::Value;
+
+use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
+
+/// The tools of a registry as activities, for steps of type `tool`.
+///
+/// The call's cancellation and idempotency key reach the tool; its failure becomes the step's, with class, code,
+/// details and whether another attempt may help.
+#[derive(Debug, Clone)]
+pub struct Tools(Arc<Registry>);
+
+impl Tools {
+    /// Those of `registry`.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>) -> Self {
+        Self(registry)
+    }
+}
+
+impl Provider for Tools {
+    fn find(&self, name: &str) -> Option<Arc<dyn Activity>> {
+        let name = self.0.get(name)?.spec().name;
+        Some(Arc::new(ToolActivity { registry: self.0.clone(), name }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = self.0.specs().flat_map(|spec| spec.aliases.iter().copied().chain([spec.name]));
+        names.map(str::to_owned).collect()
+    }
+}
+
+struct ToolActivity {
+    registry: Arc<Registry>,
+    name: &'static str,
+}
+
+#[async_trait]
+impl Activity for ToolActivity {
+    async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
+        let call =
+            ToolContext { cancellation: context.cancellation(), idempotency_key: Some(context.idempotency_key()) };
+        let result = self.registry.call(self.name, parameters(context.input()), &call).await;
+        Ok(result?.into())
+    }
+
+    fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
+        match self.registry.check_parameters(self.name, &parameters(params), dynamic) {
+            Ok(violations) => violations.into_iter().map(ParamProblem::from).collect(),
+            Err(error) => vec![ParamProblem { pointer: String::new(), message: error.message, help: error.help }],
+        }
+    }
+}
+
+/// A step without parameters gives the tool an object without fields.
+fn parameters(given: &Value) -> Value {
+    if given.is_null() { Value::Object(serde_json::Map::new()) } else { given.clone() }
+}
+
+impl From<Violation> for ParamProblem {
+    fn from(violation: Violation) -> Self {
+        Self { pointer: violation.pointer, message: violation.message, help: violation.help }
+    }
+}
+
+impl From<ToolErrorClass> for ErrorClass {
+    fn from(class: ToolErrorClass) -> Self {
+        match class {
+            ToolErrorClass::Validation => Self::Validation,
+            ToolErrorClass::Configuration => Self::Configuration,
+            ToolErrorClass::Transient => Self::Transient,
+            ToolErrorClass::Resource => Self::Resource,
+            ToolErrorClass::Timeout => Self::Timeout,
+            ToolErrorClass::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<ToolError> for StepError {
+    /// What would be right becomes a part of the message.
+    fn from(error: ToolError) -> Self {
+        let step = Self::new(error.class.into(), error.code, error.to_string());
+        match error.details {
+            Some(details) => step.with_details(details),
+            None => step,
+        }
+    }
+}
