@@ -227,7 +227,7 @@ pub(super) async fn validate(call: Call) -> Outcome {
                 StepError::validation("validation_failed", message).with_details(json!({"violations": details}));
             return inner.failed(error);
         }
-        inner.run().warn("validation_failed", &inner.path(), message);
+        inner.run().warn("validation_failed", inner.path(), message);
         return Outcome::completed(data);
     }
     match &plan.transform {

@@ -98,10 +98,13 @@ async fn follow(
         }
     };
     group.end().await;
-    if drained.is_none() && let Ok(result) = timeout(DRAIN_WAIT, piped).await {
+    if drained.is_none()
+        && let Ok(result) = timeout(DRAIN_WAIT, piped).await
+    {
         result?;
     }
-    status.map_err(|error| StepError::transient("process_lost", format!("the process could not be waited for: {error}")))
+    status
+        .map_err(|error| StepError::transient("process_lost", format!("the process could not be waited for: {error}")))
 }
 
 /// Asks the process and all of its group to stop, and kills what does not.
