@@ -33,11 +33,11 @@ fn the_table_of_limits_is_up_to_date() {
         &mut page,
         "Policy of tools",
         "Set by `[tools]` in `spellflow.toml`, or in `Policy`.",
-        policy().into_iter(),
+        policy(),
     );
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
-    section(&mut page, "Inside of tools", "Fixed.", tools.into_iter());
+    section(&mut page, "Inside of tools", "Fixed.", tools);
     generated("docs/limits.md", &page);
 }
 
@@ -118,7 +118,7 @@ fn digits(text: &str) -> String {
     let Ok(number) = text.parse::<u64>() else { return text.to_owned() };
     let mut grouped = String::new();
     for (position, digit) in text.chars().enumerate() {
-        if position > 0 && (text.len() - position) % 3 == 0 {
+        if position > 0 && (text.len() - position).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
