@@ -126,3 +126,22 @@ fn everything_wrong_with_a_file_is_said_at_once() {
     let ran = place.run(&["test", "flow.test.yaml"]);
     assert!(ran.code == 3 && ran.err.contains("gone.yaml"), "{ran:?}");
 }
+
+#[test]
+fn the_examples_of_the_guide_pass() {
+    let guide = include_str!("../../../../docs/testing-workflows.md");
+    let place = Place::new();
+    for block in guide.split("```yaml\n# ").skip(1) {
+        let (name, text) = block.split_once('\n').unwrap_or_default();
+        place.write(name, text.split("```").next().unwrap_or_default());
+    }
+    let ran = place.run(&["test", "research.test.yaml", "-o", "json"]).ok().json();
+    assert_eq!(ran["passed"], 4);
+    // The output that the guide shows.
+    place.write(
+        "research.test.yaml",
+        &place.read("research.test.yaml").replacen("output: They hold hands.", "output: They float.", 1),
+    );
+    let shown = place.run(&["test", "research.test.yaml", "--case", "sums up"]).out;
+    assert!(guide.contains(&shown), "{shown}");
+}
