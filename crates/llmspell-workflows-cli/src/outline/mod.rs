@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub(crate) use build::build;
 pub(crate) use describe::{title, what};
-pub(crate) use text::{Branches, text};
+pub(crate) use text::{Branches, holds, text};
 
 /// A step, and the steps inside it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -111,6 +111,35 @@ fn a_mock_takes_only_what_the_tool_takes() {
 }
 
 #[test]
+fn the_machine_is_not_seen_and_time_is_skipped() {
+    let flow = "name: f\nenv: [WHO]\nsecrets: [KEY]\nsteps:\n  \
+        - {id: a, type: set, params: {who: '{{ env.WHO }}', key: '{{ secrets.KEY }}'}}\n  \
+        - {id: b, type: sleep, duration: 3h, timeout: 1h}\n";
+    let place = Place::with("f.yaml", flow);
+    place.write("spellflow.toml", "[secrets]\nKEY = {env = \"REAL_KEY\"}\n");
+    let real = [("WHO", "me"), ("REAL_KEY", "real")];
+    place.write(
+        "f.test.yaml",
+        "workflow: f.yaml\ncases: [{name: c, expect: {status: failed, steps: {a: {status: failed}}}}]\n",
+    );
+    let ran = place.run_with(&["test", "f.test.yaml"], &real, "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    place.write(
+        "f.test.yaml",
+        "workflow: f.yaml\nenv: {WHO: you}\nsecrets: {KEY: k1}\n\
+         cases: [{name: c, expect: {steps: {a: {output: {who: you}}}, error: {code: timeout, path: /main/b}}}]\n",
+    );
+    let ran = place.run_with(&["test", "f.test.yaml"], &real, "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn a_workflow_is_no_test() {
+    let ran = case("").run(&["test", "flow.yaml"]);
+    assert!(ran.code == 3 && ran.err.contains("this is a workflow, not a test of one"), "{ran:?}");
+}
+
+#[test]
 fn everything_wrong_with_a_file_is_said_at_once() {
     let place = case(
         "
