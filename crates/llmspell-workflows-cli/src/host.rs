@@ -62,6 +62,7 @@ pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Res
     })
 }
 
-fn secret(settings: &Settings, name: &str) -> Option<String> {
+/// The value of the secret `name`, where it has one.
+pub(crate) fn secret(settings: &Settings, name: &str) -> Option<String> {
     std::env::var(settings.secrets.get(name)?).ok().filter(|value| !value.is_empty())
 }

@@ -10,12 +10,20 @@ mod commands;
 mod config;
 mod exit;
 mod failure;
+mod folders;
+mod graph;
 mod host;
+mod outline;
 mod output;
+#[cfg(test)]
+mod reference;
 mod report;
 mod show;
 mod source;
+mod table;
+mod templates;
 mod watch;
+mod workflow_test;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
 mod drive;
-mod input;
+pub(super) mod input;
 mod summary;
 
 use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
