@@ -8,6 +8,8 @@ mod app;
 mod cli;
 mod commands;
 mod config;
+#[cfg(test)]
+mod docs;
 mod exit;
 mod failure;
 mod folders;
