@@ -14,8 +14,8 @@ use crate::{Exit, Failure};
 /// A folder cannot be read, or has none.
 pub(crate) fn definitions(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     expand(given, "workflow", &|name| {
-        let is_data = [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end));
-        is_data && !is_test(name) && !name.ends_with(".schema.json")
+        // JSON in a folder is mostly data.
+        [".yaml", ".yml"].iter().any(|end| name.ends_with(end)) && !is_test(name)
     })
 }
 

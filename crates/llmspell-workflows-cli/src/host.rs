@@ -20,6 +20,18 @@ pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
 /// # Errors
 /// A folder that tools may use cannot be opened.
 pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
+    // Definitions list the variables that they read; the rest is never looked at.
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let secrets = settings.secrets.keys().filter_map(|name| Some((name.clone(), secret(settings, name)?)));
+    Ok(sealed_engine(settings)?.env(env).secrets(secrets))
+}
+
+/// The same without the environment and the secrets of this machine.
+///
+/// # Errors
+/// The same.
+pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
     let policy = Arc::new(settings.policy.clone());
     // The tools are made when a definition has one, so what is wrong with their settings is looked for here.
     HostRules::parse(&policy.hosts)?;
@@ -28,11 +40,7 @@ pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
         Tools::when_needed(move || registry(policy).map(Arc::new))
     };
     let activities = activities(tools, policy)?;
-    // Definitions list the variables that they read; the rest is never looked at.
-    let env =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let secrets = settings.secrets.keys().filter_map(|name| Some((name.clone(), secret(settings, name)?)));
-    Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()).env(env).secrets(secrets))
+    Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()))
 }
 
 /// The runtime of a run, made when there is something to run.

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::{TcpStream, ToSocketAddrs},
     path::Path,
@@ -9,7 +10,12 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{App, Exit, Failure, config::Settings, host, output::Paint};
+use crate::{
+    App, Exit, Failure,
+    config::{Config, Origin, Settings},
+    host,
+    output::Paint,
+};
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -51,7 +57,7 @@ impl Doctor {
         match app.config() {
             Err(failure) => checks.push(failed("configuration", &failure)),
             Ok(config) => {
-                checks.push(check("configuration", Ok("valid".to_owned())));
+                checks.push(check("configuration", Ok(format!("valid ({})", files(config)))));
                 self.configured(config.settings(), &mut checks);
             }
         }
@@ -89,6 +95,16 @@ impl Doctor {
             checks.extend(endpoints.map(reachable));
         }
     }
+}
+
+/// The files that settings come from.
+fn files(config: &Config) -> String {
+    let origins = config.shown().filter_map(|(_, _, origin)| match origin {
+        Origin::File(path) => Some(path.display().to_string()),
+        _ => None,
+    });
+    let files: BTreeSet<String> = origins.collect();
+    if files.is_empty() { "no file".to_owned() } else { files.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
 fn check(about: &str, result: Result<String, (String, &str)>) -> Check {

@@ -9,8 +9,7 @@ use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, sourc
 
 /// Checks workflows without running them, and shows all that is wrong at once.
 ///
-/// Of a folder every `.yaml`, `.yml` and `.json` file in it is checked that is no test. Warnings fail only with
-/// `--strict`.
+/// Of a folder every `.yaml` and `.yml` file in it is checked that is no test. Warnings fail only with `--strict`.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow validate flow.yaml\n  \

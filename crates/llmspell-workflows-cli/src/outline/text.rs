@@ -53,7 +53,8 @@ struct Row {
 fn write(out: &mut String, rows: &[Row], margin: &str, branches: Branches) {
     for (number, row) in rows.iter().enumerate() {
         let (here, below) = branches.before(number + 1 == rows.len());
-        writeln!(out, "{margin}{here}{}", row.text).expect("a String takes whatever is written to it");
+        let text: String = row.text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        writeln!(out, "{margin}{here}{text}").expect("a String takes whatever is written to it");
         write(out, &row.below, &format!("{margin}{below}"), branches);
     }
 }
@@ -82,7 +83,8 @@ fn heading(block: &Block) -> String {
     format!("{name}{when}{}", holds(block.when_holds))
 }
 
-fn holds(value: Option<bool>) -> &'static str {
+/// What is known of a condition before a run, in words.
+pub(crate) fn holds(value: Option<bool>) -> &'static str {
     match value {
         None => "",
         Some(true) => " (true with this input)",

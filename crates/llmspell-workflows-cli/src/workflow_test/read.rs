@@ -117,6 +117,12 @@ impl Reader {
     }
 
     fn file(&mut self, value: &Value) -> Option<File> {
+        if value.get("steps").is_some() && value.get("cases").is_none() {
+            let problem =
+                Problem::error("invalid_test", Place::new("", "steps"), "this is a workflow, not a test of one");
+            self.problems.push(problem.with_help("a test file has `workflow`, which names one, and `cases`"));
+            return None;
+        }
         let names = ["workflow", "env", "secrets", "mocks", "cases"];
         let fields = self.fields(value, "", "a test file", &names)?;
         let workflow = self.required(fields, "", "workflow");

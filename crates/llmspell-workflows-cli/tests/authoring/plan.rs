@@ -7,6 +7,8 @@ inputs:
   topic: {type: string, required: true, description: What to search.}
   count: {type: integer, default: 3}
 secrets: [TOKEN]
+trigger: {condition: topic.length > 2}
+timeouts: {total: 5m}
 variables: {deep: "{{ count > 5 }}"}
 steps:
   - {id: search, tool: web_search, params: {input: "{{ topic }}", max_results: "{{ count }}"}, retries: 2, timeout: 30s}

@@ -66,7 +66,7 @@ fn folders_and_standard_input_are_read() {
     let place = Place::with("flows/deep/bad.yml", BAD);
     place.write("flows/good.yaml", GOOD);
     place.write("flows/good.test.yaml", "workflow: good.yaml");
-    place.write("flows/notes.txt", "no workflow");
+    place.write("flows/data.json", "[1]");
     let ran = place.run(&["validate", "flows", "-o", "json"]);
     assert_eq!(ran.code, 3);
     let files = ran.json()["files"].clone();

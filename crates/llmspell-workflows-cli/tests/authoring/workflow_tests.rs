@@ -111,6 +111,43 @@ fn a_mock_takes_only_what_the_tool_takes() {
 }
 
 #[test]
+fn the_machine_is_not_seen_and_time_is_skipped() {
+    let flow = "name: f\nenv: [WHO]\nsecrets: [KEY]\nsteps:\n  \
+        - {id: a, type: set, params: {who: '{{ env.WHO }}', key: '{{ secrets.KEY }}'}}\n  \
+        - {id: b, type: sleep, duration: 3h, timeout: 1h}\n";
+    let place = Place::with("f.yaml", flow);
+    place.write("spellflow.toml", "[secrets]\nKEY = {env = \"REAL_KEY\"}\n");
+    let real = [("WHO", "me"), ("REAL_KEY", "real")];
+    place.write(
+        "f.test.yaml",
+        "workflow: f.yaml\ncases: [{name: c, expect: {status: failed, steps: {a: {status: failed}}}}]\n",
+    );
+    let ran = place.run_with(&["test", "f.test.yaml"], &real, "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    place.write(
+        "f.test.yaml",
+        "workflow: f.yaml\nenv: {WHO: you}\nsecrets: {KEY: k1}\n\
+         cases: [{name: c, expect: {steps: {a: {output: {who: you}}}, error: {code: timeout, path: /main/b}}}]\n",
+    );
+    let ran = place.run_with(&["test", "f.test.yaml"], &real, "");
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn validators_are_mocked_too() {
+    let flow = "name: f\nsteps: [{id: a, type: validate, data: 1, validator: check}]\n";
+    let place = Place::with("f.yaml", flow);
+    place.write("f.test.yaml", "workflow: f.yaml\ncases: [{name: c, mocks: {'function:check': {output: []}}}]\n");
+    place.run(&["test", "f.test.yaml"]).ok();
+}
+
+#[test]
+fn a_workflow_is_no_test() {
+    let ran = case("").run(&["test", "flow.yaml"]);
+    assert!(ran.code == 3 && ran.err.contains("this is a workflow, not a test of one"), "{ran:?}");
+}
+
+#[test]
 fn everything_wrong_with_a_file_is_said_at_once() {
     let place = case(
         "
@@ -125,4 +162,23 @@ fn everything_wrong_with_a_file_is_said_at_once() {
     place.write("flow.test.yaml", "workflow: gone.yaml\ncases: [{name: c}]\n");
     let ran = place.run(&["test", "flow.test.yaml"]);
     assert!(ran.code == 3 && ran.err.contains("gone.yaml"), "{ran:?}");
+}
+
+#[test]
+fn the_examples_of_the_guide_pass() {
+    let guide = include_str!("../../../../docs/testing-workflows.md");
+    let place = Place::new();
+    for block in guide.split("```yaml\n# ").skip(1) {
+        let (name, text) = block.split_once('\n').unwrap_or_default();
+        place.write(name, text.split("```").next().unwrap_or_default());
+    }
+    let ran = place.run(&["test", "research.test.yaml", "-o", "json"]).ok().json();
+    assert_eq!(ran["passed"], 4);
+    // The output that the guide shows.
+    place.write(
+        "research.test.yaml",
+        &place.read("research.test.yaml").replacen("output: They hold hands.", "output: They float.", 1),
+    );
+    let shown = place.run(&["test", "research.test.yaml", "--case", "sums up"]).out;
+    assert!(guide.contains(&shown), "{shown}");
 }

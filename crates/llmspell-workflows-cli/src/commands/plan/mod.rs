@@ -66,11 +66,20 @@ impl Plan {
         let blocks = outline::build(definition, &Known { waits: plan.waits(), decide: &decide });
         let tools = host::tools(settings)?;
         let needs = Needs::new(&blocks, &tools, settings, definition);
-        self.show(app, &plan, &blocks, &fields, &needs);
+        let trigger_holds = definition.trigger.as_ref().and_then(|trigger| facts.decide(trigger));
+        self.show(app, &plan, trigger_holds, &blocks, &fields, &needs);
         Ok(Exit::Ok)
     }
 
-    fn show(&self, app: &App, plan: &Prepared, blocks: &[Block], fields: &[Field], needs: &Needs) {
+    fn show(
+        &self,
+        app: &App,
+        plan: &Prepared,
+        trigger_holds: Option<bool>,
+        blocks: &[Block],
+        fields: &[Field],
+        needs: &Needs,
+    ) {
         let definition = plan.definition();
         if !app.output().is_text() {
             let missing: Vec<_> = fields.iter().filter(|field| field.is_missing).map(|field| &field.name).collect();
@@ -78,6 +87,9 @@ impl Plan {
                 "workflow": definition.name,
                 "version": definition.version,
                 "hash": definition.hash(),
+                "trigger": definition.trigger,
+                "trigger_holds": trigger_holds,
+                "total_timeout": definition.total_timeout,
                 "inputs": fields,
                 "missing_inputs": missing,
                 "tools": needs.tools,
@@ -89,7 +101,14 @@ impl Plan {
         }
         let output = app.output();
         let heading = |text: &str| format!("\n{}\n", output.on_out(Paint::Bold, text));
-        let mut text = outline::text(&outline::title(definition), blocks, Branches::Lines);
+        let mut title = outline::title(definition);
+        if let Some(trigger) = &definition.trigger {
+            title += &format!(" · only if {trigger}{}", outline::holds(trigger_holds));
+        }
+        if let Some(timeout) = &definition.total_timeout {
+            title += &format!(" · timeout {timeout}");
+        }
+        let mut text = outline::text(&title, blocks, Branches::Lines);
         if !fields.is_empty() {
             text += &heading("Inputs");
             text += &table(fields.iter().map(Field::row));

@@ -147,9 +147,8 @@ fn word(value: impl Serialize) -> String {
 /// The steps that call each activity.
 fn collect(block: &Block, calls: &mut BTreeMap<(String, String), Vec<String>>) {
     for step in &block.steps {
-        if step.is_call {
-            let name = (step.kind.clone(), step.activity.clone().unwrap_or_default());
-            calls.entry(name).or_default().push(step.path.clone());
+        if let Some(call) = &step.call {
+            calls.entry((call.kind.clone(), call.name.clone())).or_default().push(step.path.clone());
         }
         step.blocks.iter().for_each(|block| collect(block, calls));
     }
