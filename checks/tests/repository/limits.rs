@@ -29,12 +29,7 @@ fn the_table_of_limits_is_up_to_date() {
     section(&mut page, "Expressions", "Fixed.", expressions);
     let definitions = constants("crates/llmspell-workflows-definition/src/limits.rs", |_| true);
     section(&mut page, "Definitions as text", "Fixed.", definitions);
-    section(
-        &mut page,
-        "Policy of tools",
-        "Set by `[tools]` in `spellflow.toml`, or in `Policy`.",
-        policy(),
-    );
+    section(&mut page, "Policy of tools", "Set by `[tools]` in `spellflow.toml`, or in `Policy`.", policy());
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
     section(&mut page, "Inside of tools", "Fixed.", tools);
