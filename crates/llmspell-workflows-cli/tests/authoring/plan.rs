@@ -53,6 +53,15 @@ fn an_input_that_does_not_fit_is_refused_as_by_a_run() {
 }
 
 #[test]
+fn an_environment_that_there_is_not_is_refused() {
+    let place = Place::with("flow.yaml", FLOW);
+    let ran = place.run(&["plan", "flow.yaml", "-i", "topic=rust", "-e", "live", "-o", "json"]);
+    let error = ran.json()["error"].clone();
+    assert_eq!((ran.code, error["code"].as_str()), (2, Some("unknown_environment")));
+    assert_eq!(error["message"], "no environment is called `live` (the workflow has none)");
+}
+
+#[test]
 fn an_invalid_definition_has_no_plan() {
     let place = Place::with("flow.yaml", "name: x\nsteps: [{id: a, tool: nothing_like_it}]\n");
     let ran = place.run(&["plan", "flow.yaml", "-o", "json"]);
