@@ -241,12 +241,8 @@ struct Link {
 }
 
 impl PathLink {
-    pub(crate) fn root(id: StepId) -> Self {
-        Self(Arc::new(Link { parent: None, id, iteration: None, generation: 1 }))
-    }
-
-    pub(crate) fn child(&self, id: StepId) -> Self {
-        Self(Arc::new(Link { parent: Some(self.clone()), id, iteration: None, generation: 1 }))
+    pub(crate) fn new(parent: Option<PathLink>, id: StepId, iteration: Option<u32>, generation: u32) -> Self {
+        Self(Arc::new(Link { parent, id, iteration: iteration.map(u64::from), generation }))
     }
 
     /// The path of a child called `id`, for messages.
@@ -254,21 +250,13 @@ impl PathLink {
         format!("{self}/{id}")
     }
 
-    /// The same step in iteration `iteration`.
-    pub(crate) fn iteration(&self, iteration: u64) -> Self {
-        let Link { parent, id, generation, .. } = &*self.0;
-        Self(Arc::new(Link {
-            parent: parent.clone(),
-            id: id.clone(),
-            iteration: Some(iteration),
-            generation: *generation,
-        }))
-    }
-
-    /// The same step entered for the `generation`th time.
-    pub(crate) fn with_generation(&self, generation: u32) -> Self {
-        let Link { parent, id, iteration, .. } = &*self.0;
-        Self(Arc::new(Link { parent: parent.clone(), id: id.clone(), iteration: *iteration, generation }))
+    /// The path of this step's first entry, which names it whatever the entry.
+    pub(crate) fn first_entry(&self) -> String {
+        let mut path = self.to_path();
+        if let Some(last) = path.0.last_mut() {
+            last.generation = 1;
+        }
+        path.to_string()
     }
 
     /// The id of the step.

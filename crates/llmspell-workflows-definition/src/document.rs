@@ -129,7 +129,7 @@ impl Document {
         }
     }
 
-    /// Keeps errors of parts that could be read.
+    /// Keeps errors of parts that could be read, and none where one stands already.
     fn keep_news(&self, problems: &mut Vec<Problem>) {
         let errors =
             self.findings.iter().filter(|finding| finding.severity == Severity::Error && finding.at != At::ROOT);
@@ -138,6 +138,9 @@ impl Document {
             let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
             ends.into_iter().all(|end| !broken.contains(&path[..end]))
         };
-        problems.retain(|problem| problem.severity == Severity::Error && is_sound(&problem.place.path));
+        let taken: HashSet<u32> = self.findings.iter().map(|finding| finding.span.start).collect();
+        let is_new = |problem: &Problem| !taken.contains(&self.positions.find(&problem.place, &self.source).start);
+        problems
+            .retain(|problem| problem.severity == Severity::Error && is_sound(&problem.place.path) && is_new(problem));
     }
 }

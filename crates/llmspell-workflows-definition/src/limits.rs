@@ -4,7 +4,7 @@
 pub const FILE_BYTES: usize = 8 << 20;
 
 /// Values in a document, aliases counted as often as they stand for something.
-pub const NODES: usize = 1_000_000;
+pub const NODES: usize = 500_000;
 
 /// Bytes of all texts of a document, aliases counted likewise: 16 MiB.
 pub const TEXT_BYTES: usize = 16 << 20;

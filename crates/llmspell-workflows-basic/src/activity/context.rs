@@ -11,13 +11,11 @@ use crate::{PathLink, engine::Call};
 pub struct ActivityContext {
     call: Call,
     input: Arc<Value>,
-    deadline: Option<Timestamp>,
 }
 
 impl ActivityContext {
     pub(crate) fn new(call: Call, input: Arc<Value>) -> Self {
-        let deadline = call.deadline;
-        Self { call, input, deadline }
+        Self { call, input }
     }
 
     /// Its input: the step's parameters with every reference resolved.
@@ -53,7 +51,7 @@ impl ActivityContext {
     /// When this attempt must have ended, if it has a timeout.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.deadline
+        self.call.deadline()
     }
 
     /// Ends when the call should stop.

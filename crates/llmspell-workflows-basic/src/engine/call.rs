@@ -1,34 +1,114 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Cancel, Decision, DecisionPoint, NextDecision, Outcome, Run, Scope, SkipReason, View};
+use super::{
+    Cancel, CancelReason, Cancelled, Decision, DecisionPoint, NextDecision, Outcome, Run, Scope, SkipReason, View,
+};
 use crate::{PathLink, StepError, model::Step, plan::Node, state::WorkflowState};
 
 /// The execution of one step: it owns what it needs, so it can move to another task.
+///
+/// What it shares with its siblings is one reference, and its path is made only when someone reads it: a step is cheap.
 #[derive(Clone)]
 pub struct Call {
-    pub(crate) run: Arc<Run>,
+    pub(crate) around: Arc<Around>,
     pub(crate) node: Arc<Node>,
-    pub(crate) path: PathLink,
+    /// What few calls have.
+    extra: Option<Box<Extra>>,
+    path: OnceLock<PathLink>,
+    iteration: Option<u32>,
+    generation: u32,
+    attempt: u32,
+    record: u32,
+}
+
+/// What a call shares with its siblings.
+pub(crate) struct Around {
+    pub(crate) run: Arc<Run>,
+    /// The path of the step around it; none at the root.
+    pub(crate) parent: Option<PathLink>,
     /// The lists, loops and names around it.
     pub(crate) scope: Option<Arc<Scope>>,
     /// The state as it sees it.
     pub(crate) state: Arc<WorkflowState>,
     pub(crate) cancel: Cancel,
-    /// Why its list thinks that it should not run.
-    pub(crate) gate: Option<Box<SkipReason>>,
-    /// An input given from outside instead of its parameters.
-    pub(crate) input: Option<Arc<Value>>,
-    pub(crate) deadline: Option<Timestamp>,
-    /// When it began, as recorded; only where an expression of it asks.
-    pub(crate) started_at: Option<Timestamp>,
-    pub(crate) attempt: u32,
-    pub(crate) record: usize,
+    /// When the last sibling ended, where they run one after the other: the next one begins then.
+    pub(crate) ended_at_ns: AtomicI64,
+    /// Whether children run one after the other.
+    pub(crate) in_order: bool,
+}
+
+#[derive(Clone, Default)]
+struct Extra {
+    gate: Option<SkipReason>,
+    input: Option<Arc<Value>>,
+    deadline: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+}
+
+impl Around {
+    pub(crate) fn new(
+        run: Arc<Run>,
+        parent: Option<PathLink>,
+        scope: Option<Arc<Scope>>,
+        state: Arc<WorkflowState>,
+        cancel: Cancel,
+    ) -> Self {
+        Self { run, parent, scope, state, cancel, ended_at_ns: AtomicI64::new(0), in_order: false }
+    }
+
+    /// The same for children that run one after the other.
+    pub(crate) fn in_order(self) -> Self {
+        Self { in_order: true, ..self }
+    }
+
+    /// When a step begins: when the one before it ended, else now.
+    pub(super) fn begins_at(&self) -> Timestamp {
+        let ended_at = self.ended_at_ns.swap(0, Ordering::Relaxed);
+        if ended_at == 0 {
+            return self.run.clock().now();
+        }
+        Timestamp::from_nanosecond(ended_at.into()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Notes that a step has ended whose next sibling begins at once.
+    pub(super) fn goes_on_at(&self, ended_at: Timestamp) {
+        self.ended_at_ns.store(i64::try_from(ended_at.as_nanosecond()).unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+impl Clone for Around {
+    fn clone(&self) -> Self {
+        let Self { run, parent, scope, state, cancel, ended_at_ns, in_order } = self;
+        let ended_at_ns = AtomicI64::new(ended_at_ns.load(Ordering::Relaxed));
+        let new = Self::new(run.clone(), parent.clone(), scope.clone(), state.clone(), cancel.clone());
+        Self { ended_at_ns, in_order: *in_order, ..new }
+    }
 }
 
 impl Call {
+    /// The call of `node` with what is `around` it.
+    pub(crate) fn new(around: Arc<Around>, node: Arc<Node>) -> Self {
+        Self {
+            around,
+            node,
+            extra: None,
+            path: OnceLock::new(),
+            iteration: None,
+            generation: 1,
+            attempt: 1,
+            record: u32::MAX,
+        }
+    }
+
     /// The step.
     #[must_use]
     pub fn step(&self) -> &Step {
@@ -38,13 +118,16 @@ impl Call {
     /// The run it belongs to.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {
-        &self.run
+        &self.around.run
     }
 
     /// Where it stands.
     #[must_use]
     pub fn path(&self) -> &PathLink {
-        &self.path
+        self.path.get_or_init(|| {
+            let parent = self.around.parent.clone();
+            PathLink::new(parent, self.node.id.clone(), self.iteration, self.generation)
+        })
     }
 
     /// Which attempt of it, counted from 1.
@@ -56,19 +139,19 @@ impl Call {
     /// The state as it sees it.
     #[must_use]
     pub fn state(&self) -> &WorkflowState {
-        &self.state
+        &self.around.state
     }
 
     /// The request to stop that reaches it.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {
-        &self.cancel
+        &self.around.cancel
     }
 
     /// The same call with this input instead of the step's parameters.
     #[must_use]
     pub fn with_input(mut self, input: impl Into<Arc<Value>>) -> Self {
-        self.input = Some(input.into());
+        self.extra().input = Some(input.into());
         self
     }
 
@@ -82,48 +165,108 @@ impl Call {
         }
         let kind = decision.kind();
         let point = DecisionPoint { call: self, index };
-        let answer = NextDecision::new(&self.node.slice).run(point, decision).await.map_err(|e| e.at(&self.path))?;
+        let answer = NextDecision::new(&self.node.slice).run(point, decision).await.map_err(|e| e.at(self.path()))?;
         if answer.kind() == kind {
             return Ok(answer);
         }
         let message = format!("an interceptor answered the choice `{kind}` with one of `{}`", answer.kind());
-        Err(StepError::configuration("wrong_decision", message).at(&self.path))
+        Err(StepError::configuration("wrong_decision", message).at(self.path()))
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    pub(crate) fn iteration(&self) -> Option<u32> {
+        self.iteration
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    pub(crate) fn record(&self) -> usize {
+        self.record as usize
+    }
+
+    pub(super) fn set_record(&mut self, number: usize) {
+        self.record = u32::try_from(number).unwrap_or(u32::MAX);
+    }
+
+    /// An input given from outside instead of its parameters.
+    pub(crate) fn input(&self) -> Option<&Arc<Value>> {
+        self.extra.as_ref()?.input.as_ref()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.extra.as_ref()?.deadline
+    }
+
+    /// When it began, as recorded; only where an expression of it asks.
+    pub(crate) fn started_at(&self) -> Option<Timestamp> {
+        self.extra.as_ref()?.started_at
+    }
+
+    /// Why its list thinks that it should not run.
+    pub(super) fn gate(&self) -> Option<&SkipReason> {
+        self.extra.as_ref()?.gate.as_ref()
+    }
+
+    pub(crate) fn with_gate(mut self, reason: SkipReason) -> Self {
+        self.extra().gate = Some(reason);
+        self
+    }
+
+    pub(crate) fn with_deadline(mut self, deadline: Timestamp) -> Self {
+        self.extra().deadline = Some(deadline);
+        self
+    }
+
+    pub(super) fn set_started_at(&mut self, started_at: Timestamp) {
+        self.extra().started_at = Some(started_at);
+    }
+
+    pub(crate) fn with_attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
     }
 
     /// The same call as if entered for the `generation`th time.
     pub(crate) fn with_generation(mut self, generation: u32) -> Self {
-        self.path = self.path.with_generation(generation);
+        self.generation = generation;
+        self.path = OnceLock::new();
         self
     }
 
-    /// The call of `node`, a child of this call's step.
-    pub(crate) fn child(&self, node: &Arc<Node>, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Self {
-        let path = self.path.child(node.id.clone());
-        self.inner(node, path, scope, state)
+    /// The same call as iteration `iteration` of its step.
+    pub(crate) fn with_iteration(mut self, iteration: usize) -> Self {
+        self.iteration = Some(u32::try_from(iteration).unwrap_or(u32::MAX));
+        self.path = OnceLock::new();
+        self
     }
 
-    /// The call of `node` at `path`.
-    pub(crate) fn inner(
-        &self,
-        node: &Arc<Node>,
-        path: PathLink,
-        scope: Option<Arc<Scope>>,
-        state: Arc<WorkflowState>,
-    ) -> Self {
-        Self {
-            run: self.run.clone(),
-            node: node.clone(),
-            path,
-            scope,
-            state,
-            cancel: self.cancel.clone(),
-            gate: None,
-            input: None,
-            deadline: None,
-            started_at: None,
-            attempt: 1,
-            record: usize::MAX,
-        }
+    /// The same call that sees `scope` and `state`, to read expressions.
+    pub(crate) fn seeing(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Self {
+        let around = Around { scope, state, ..(*self.around).clone() };
+        Self { around: Arc::new(around), ..self.clone() }
+    }
+
+    /// The same call, stopped by `cancel` too.
+    pub(super) fn with_cancel(mut self, cancel: &Cancel) -> Self {
+        let around = Around { cancel: cancel.clone(), ..(*self.around).clone() };
+        self.around = Arc::new(around);
+        self
+    }
+
+    /// What is around the children of this call's step.
+    pub(crate) fn inside(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Around {
+        Around::new(self.run().clone(), Some(self.path().clone()), scope, state, self.cancel().clone())
+    }
+
+    /// The call of `node`, a child of this call's step, which sees what this one does.
+    pub(crate) fn child(&self, node: &Arc<Node>) -> Self {
+        let around = self.inside(self.around.scope.clone(), self.around.state.clone());
+        Self::new(Arc::new(around), node.clone())
     }
 
     /// What names mean to this step.
@@ -133,8 +276,7 @@ impl Call {
 
     /// Ended because it was asked to stop.
     pub(crate) fn cancelled(&self) -> Outcome {
-        let reason = self.cancel.reason().unwrap_or(super::CancelReason::Requested);
-        Outcome::Cancelled(super::Cancelled::new(reason))
+        Outcome::Cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
     }
 
     /// Failed with `error`, here unless it says where.
@@ -142,13 +284,13 @@ impl Call {
         if error.path.is_none() {
             error.attempt = self.attempt;
         }
-        Outcome::failed(error.at(&self.path))
+        Outcome::failed(error.at(self.path()))
     }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} attempt {}", self.path, self.attempt)
+        write!(f, "{} attempt {}", self.path(), self.attempt)
     }
 }
 

@@ -1,4 +1,7 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -42,31 +45,45 @@ pub struct Cancel(Arc<Inner>);
 struct Inner {
     token: CancellationToken,
     reason: OnceLock<CancelReason>,
+    /// As the token, without its lock.
+    triggered: AtomicBool,
     parent: Option<Cancel>,
 }
 
 impl Cancel {
     pub(crate) fn root() -> Self {
-        Self(Arc::new(Inner { token: CancellationToken::new(), reason: OnceLock::new(), parent: None }))
+        Self(Arc::new(Inner {
+            token: CancellationToken::new(),
+            reason: OnceLock::new(),
+            triggered: AtomicBool::new(false),
+            parent: None,
+        }))
     }
 
     /// One that is triggered with this one, and can be triggered alone.
     pub(crate) fn child(&self) -> Self {
         let token = self.0.token.child_token();
-        Self(Arc::new(Inner { token, reason: OnceLock::new(), parent: Some(self.clone()) }))
+        let triggered = AtomicBool::new(false);
+        Self(Arc::new(Inner { token, reason: OnceLock::new(), triggered, parent: Some(self.clone()) }))
+    }
+
+    /// Whether it is `other`.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Asks everything below to stop; the first reason stands.
     pub fn cancel(&self, reason: CancelReason) {
         // The reason first: whoever sees the token triggered finds it.
         let _ = self.0.reason.set(reason);
+        self.0.triggered.store(true, Ordering::Release);
         self.0.token.cancel();
     }
 
     /// Whether it has been triggered, here or above.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.token.is_cancelled()
+        self.0.triggered.load(Ordering::Acquire) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
     /// Ends when it is triggered.

@@ -1,10 +1,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64},
-    },
+    sync::{Arc, Mutex, atomic::AtomicI64},
 };
 
 use tokio::sync::Semaphore;
@@ -53,7 +50,8 @@ struct Inner {
     activities: Activities,
     functions: Functions,
     stack: Stack,
-    dispatch: Arc<dyn Dispatch>,
+    /// What carries leaves; none: they are performed here, in the task of their branch.
+    dispatch: Option<Arc<dyn Dispatch>>,
     timers: Arc<dyn Timers>,
     clock: Arc<dyn Clock>,
     schemas: Option<Arc<dyn SchemaCheck>>,
@@ -93,7 +91,7 @@ impl Engine {
             activities: Activities::new(),
             functions: Functions::default(),
             stack: Stack::new(),
-            dispatch: Arc::new(InProcess),
+            dispatch: None,
             timers: Arc::new(InProcess),
             clock: Arc::new(SystemClock),
             schemas: None,
@@ -150,7 +148,6 @@ impl Engine {
             cancel: Cancel::root(),
             records: Mutex::new(Records::default()),
             warnings: Mutex::new(Vec::new()),
-            steps: AtomicU64::new(0),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),
             generations: Mutex::new(resume.generations),
             root_scope: Mutex::new(None),
@@ -214,8 +211,8 @@ impl Engine {
         &self.0.stack
     }
 
-    pub(crate) fn dispatch(&self) -> &dyn Dispatch {
-        &*self.0.dispatch
+    pub(crate) fn dispatch(&self) -> Option<&dyn Dispatch> {
+        self.0.dispatch.as_deref()
     }
 
     pub(crate) fn timers(&self) -> &dyn Timers {
@@ -267,7 +264,7 @@ impl EngineBuilder {
     /// What carries leaves.
     #[must_use]
     pub fn dispatch(mut self, dispatch: impl Dispatch + 'static) -> Self {
-        self.0.dispatch = Arc::new(dispatch);
+        self.0.dispatch = Some(Arc::new(dispatch));
         self
     }
 

@@ -13,36 +13,53 @@ use crate::{
 ///
 /// Whether it runs at all is decided first; then come its interceptors, the step itself, and what its failure does.
 pub(crate) async fn execute(mut call: Call) -> Outcome {
-    let run = call.run.clone();
-    let number = run.records().begin(call.path.clone(), call.node.clone(), run.clock().now());
-    call.record = number;
-    let outcome = match enter(&mut call).await {
-        Ok(()) => enclosed(call).await,
+    let around = call.around.clone();
+    let begins_at = around.begins_at();
+    let number = around.run.records().begin(&call, begins_at);
+    call.set_record(number);
+    // What is rare is boxed, so that the future of a step stays small.
+    let entered = match may_begin(&call, number) {
+        Ok(()) if call.node.is_plain && call.gate().is_none() => Ok(()),
+        Ok(()) => Box::pin(enter(&mut call)).await,
+        refused => refused,
+    };
+    let outcome = match entered {
+        Ok(()) if matches!(call.node.recovery, Recovery::Fail) => through(call).await,
+        Ok(()) => Box::pin(enclosed(call)).await,
         Err(outcome) => outcome,
     };
-    run.records().end(number, &outcome, run.clock().now());
+    let ended_at = around.run.clock().now();
+    around.run.records().end(number, &outcome, ended_at);
+    if around.in_order {
+        around.goes_on_at(ended_at);
+    }
     outcome
 }
 
-/// Whether it runs at all: its list's reason against it, its condition, the run's limits.
-async fn enter(call: &mut Call) -> Result<(), Outcome> {
-    if call.cancel.is_cancelled() {
+/// Whether the run goes on at all.
+fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
+    if call.cancel().is_cancelled() {
         return Err(call.cancelled());
     }
-    call.run.count_step().map_err(|error| call.failed(error))?;
+    call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
+}
+
+/// Whether it runs: its list's reason against it, its condition.
+async fn enter(call: &mut Call) -> Result<(), Outcome> {
     if call.node.reads_start {
-        let now = call.run.clock().now();
-        call.started_at = Some(decide_now(call, now).await?);
+        let now = call.run().clock().now();
+        let started_at = decide_now(call, now).await?;
+        call.set_started_at(started_at);
     }
-    if call.gate.is_some() || call.node.has_entry() {
-        let reason = call.gate.take().map(|reason| *reason).or_else(|| condition(call));
+    if call.gate().is_some() || call.node.has_entry() {
+        let reason = call.gate().cloned().or_else(|| condition(call));
         if let Some(reason) = decide_enter(call, reason).await? {
             return Err(Outcome::Skipped(reason));
         }
     }
     if let Some(name) = &call.node.name {
         let name = name.render(&call.view()).map_err(|error| call.failed(error.into()))?;
-        call.run.records().name(call.record, name.as_str().unwrap_or_default());
+        call.run().records().name(call.record(), name.as_str().unwrap_or_default());
     }
     Ok(())
 }
@@ -93,7 +110,7 @@ fn condition(call: &Call) -> Option<SkipReason> {
         Err(error) => {
             let message =
                 format!("the condition `{}` cannot be evaluated and counts as false: {error}", condition.source());
-            call.run.warn("condition_unevaluable", &call.path, message.clone());
+            call.run().warn("condition_unevaluable", call.path(), message.clone());
             Some(SkipReason::new("condition_unevaluable", message))
         }
     }
@@ -101,9 +118,6 @@ fn condition(call: &Call) -> Option<SkipReason> {
 
 /// The step with its interceptors around it, and what its failure does.
 async fn enclosed(call: Call) -> Outcome {
-    if matches!(call.node.recovery, Recovery::Fail) {
-        return through(call).await;
-    }
     let after = call.clone();
     match through(call).await {
         Outcome::Failed(failure) => recover(after, failure).await,
@@ -130,11 +144,13 @@ fn recover(call: Call, failure: Failure) -> BoxFuture<'static, Outcome> {
 }
 
 async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
-    call.run.records().recovering(call.record, &failure.error);
-    let around = if call.node.is_root { call.run.root_scope() } else { call.scope.clone() };
+    call.run().records().recovering(call.record(), &failure.error);
+    let around = if call.node.is_root { call.run().root_scope() } else { call.around.scope.clone() };
     let error: Arc<serde_json::Value> = Arc::new(json!(*failure.error));
     let scope = Scope::names(around, vec![("error", error)]);
-    match Box::pin(execute(call.child(handler, Some(scope), call.state.clone()))).await {
+    match Box::pin(execute(Call::new(Arc::new(call.inside(Some(scope), call.around.state.clone())), handler.clone())))
+        .await
+    {
         Outcome::Failed(second) => {
             let error = StepError { cause: Some(failure.error), ..*second.error };
             Outcome::Failed(Failure { error: Box::new(error), handled: false })
@@ -145,17 +161,16 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
 
 /// Does what the step is for: the only place that looks at its kind.
 pub(super) async fn perform(call: Call) -> Outcome {
-    let node = call.node.clone();
-    match &node.body {
-        Body::Activity(plan) => leaf::activity(call, plan).await,
+    match &call.node.body {
+        Body::Activity(_) => leaf::activity(call).await,
         Body::Set(values) => leaf::set(&call, values),
-        Body::Sleep(length) => leaf::sleep(call, length).await,
-        Body::Validate(plan) => leaf::validate(call, plan).await,
-        Body::List(list) => patterns::list(call, list.clone()).await,
+        Body::Sleep(_) => Box::pin(leaf::sleep(call)).await,
+        Body::Validate(_) => Box::pin(leaf::validate(call)).await,
+        Body::List(list) => patterns::list(list.clone(), call).await,
         Body::Choice(_) => patterns::choice(call).await,
         Body::Route(_) => patterns::route(call).await,
         Body::Loop(_) => patterns::loop_over(call).await,
         Body::Parallel(_) => patterns::parallel(call).await,
-        Body::Code(workflow) => crate::workflow::code(call, workflow.clone()).await,
+        Body::Code(workflow) => crate::workflow::code(workflow.clone(), call).await,
     }
 }

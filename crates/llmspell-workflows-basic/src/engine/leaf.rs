@@ -1,18 +1,26 @@
 //! The steps that do something themselves.
 
-use std::{fmt::Write as _, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    fmt::Write as _,
+    future::poll_fn,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
-use super::{Call, Cancelled, LeafCall, Outcome, Output, Scope, Violation, Wake, call::decide};
+use super::{Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Scope, Violation, Wake, call::decide};
 use crate::{
     ErrorClass, PathLink, StepError,
     activity::{ActivityContext, ActivityOutput},
     clock,
     expr::{EvalError, Template},
     model::ValidateMode,
-    plan::{ActivityPlan, Length, ValidatePlan},
+    plan::{ActivityPlan, Body, ValidatePlan},
     state::Change,
 };
 
@@ -23,19 +31,20 @@ impl From<EvalError> for StepError {
 }
 
 /// Calls an activity, through the dispatch.
-pub(super) async fn activity(call: Call, plan: &ActivityPlan) -> Outcome {
-    if call.cancel.is_cancelled() {
+pub(super) async fn activity(call: Call) -> Outcome {
+    let Body::Activity(plan) = &call.node.body else { unreachable!("`perform` calls this for activities") };
+    if call.cancel().is_cancelled() {
         return call.cancelled();
     }
-    let input = match &call.input {
+    let input = match call.input() {
         Some(input) => input.clone(),
         None => match plan.params.render(&call.view()) {
             Ok(input) => input,
             Err(error) => return call.failed(error.into()),
         },
     };
-    let back = Back { path: call.path.clone(), attempt: call.attempt };
-    match invoke(call, plan, input).await {
+    let back = Back { around: call.around.clone(), record: call.record(), attempt: call.attempt() };
+    match invoke(&back, carry(call, None, input)).await {
         Ok(Ok(ActivityOutput { output, state_changes })) => {
             Outcome::Completed(Output { value: Arc::new(output), state_changes })
         }
@@ -46,7 +55,8 @@ pub(super) async fn activity(call: Call, plan: &ActivityPlan) -> Outcome {
 
 /// Where an outcome belongs whose call has been given away.
 struct Back {
-    path: PathLink,
+    around: Arc<Around>,
+    record: usize,
     attempt: u32,
 }
 
@@ -55,39 +65,67 @@ impl Back {
         if error.path.is_none() {
             error.attempt = self.attempt;
         }
-        Outcome::failed(error.at(&self.path))
+        Outcome::failed(error.at(self.path()))
+    }
+
+    fn path(&self) -> PathLink {
+        self.around.run.records().path(self.record)
+    }
+}
+
+/// Hands a leaf to what carries it: the step's own activity, or the validator of one.
+async fn carry(call: Call, validator: Option<ActivityPlan>, input: Arc<Value>) -> Result<ActivityOutput, StepError> {
+    let plan = match (&validator, &call.node.body) {
+        (Some(plan), _) | (None, Body::Activity(plan)) => plan,
+        _ => unreachable!("only activities and validators are handed on"),
+    };
+    let activity = plan.activity.clone();
+    if let Some(dispatch) = call.run().engine().dispatch() {
+        let leaf = LeafCall { name: plan.name.clone(), activity, context: ActivityContext::new(call.clone(), input) };
+        return dispatch.perform(leaf).await;
+    }
+    match activity {
+        Some(activity) => activity.perform(ActivityContext::new(call, input)).await,
+        None => Err(super::seams::missing(&plan.name)),
     }
 }
 
 /// One attempt of an activity; it has the grace to stop once it is asked to, then it is dropped.
 async fn invoke(
-    call: Call,
-    plan: &ActivityPlan,
-    input: Arc<Value>,
+    back: &Back,
+    work: impl Future<Output = Result<ActivityOutput, StepError>> + Send,
 ) -> Result<Result<ActivityOutput, StepError>, Cancelled> {
-    let (run, cancel, path) = (call.run.clone(), call.cancel.clone(), call.path.clone());
-    let context = ActivityContext::new(call, input);
-    let leaf = LeafCall { name: plan.name.clone(), activity: plan.activity.clone(), context };
-    let work = AssertUnwindSafe(run.engine().dispatch().perform(leaf)).catch_unwind();
-    tokio::pin!(work);
-    let ended = tokio::select! {
-        biased;
-        ended = &mut work => ended,
-        () = cancel.cancelled() => {
-            let cancelled = || Cancelled::new(cancel.reason().unwrap_or(super::CancelReason::Requested));
-            match tokio::time::timeout(run.limits().cancel_grace, &mut work).await {
-                // Its effect has happened, so it counts.
-                Ok(Ok(Ok(output))) => Ok(Ok(output)),
-                Ok(_) => return Err(cancelled()),
-                Err(_) => return Err(Cancelled { aborted: vec![path.to_string()], ..cancelled() }),
-            }
-        }
+    let run = &back.around.run;
+    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+    // Most leaves that are quick end here, before anything is set up to stop them.
+    let ended = match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+        Poll::Ready(ended) => ended,
+        Poll::Pending => Box::pin(stoppable(back, work)).await?,
     };
-    let result = ended.unwrap_or_else(|panic| Err(StepError::panicked(&*panic)));
-    Ok(result
-        .and_then(|output| checked(output, run.limits().output_bytes_max))
-        .map_err(|error| run.masked(error))
-        .map(|output| run.masked_output(output)))
+    let output = match ended {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Ok(Err(run.masked(error))),
+        Err(panic) => return Ok(Err(run.masked(StepError::panicked(&*panic)))),
+    };
+    Ok(checked(output, run.limits().output_bytes_max).map(|output| run.masked_output(output)))
+}
+
+type Ended = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
+
+async fn stoppable(back: &Back, mut work: Pin<&mut (impl Future<Output = Ended> + Send)>) -> Result<Ended, Cancelled> {
+    let Around { run, cancel, .. } = &*back.around;
+    tokio::select! {
+        biased;
+        ended = &mut work => return Ok(ended),
+        () = cancel.cancelled() => {}
+    }
+    let cancelled = Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested));
+    match tokio::time::timeout(run.limits().cancel_grace, work).await {
+        // Its effect has happened, so it counts.
+        Ok(Ok(Ok(output))) => Ok(Ok(Ok(output))),
+        Ok(_) => Err(cancelled),
+        Err(_) => Err(Cancelled { aborted: vec![back.path().to_string()], ..cancelled }),
+    }
 }
 
 fn checked(output: ActivityOutput, limit: usize) -> Result<ActivityOutput, StepError> {
@@ -135,12 +173,13 @@ pub(super) fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
 }
 
 /// Waits until a point in time that is chosen when it begins.
-pub(super) async fn sleep(call: Call, length: &Length) -> Outcome {
+pub(super) async fn sleep(call: Call) -> Outcome {
+    let Body::Sleep(length) = &call.node.body else { unreachable!("`perform` calls this for sleeps") };
     let duration = match length.evaluate(&call.view()) {
         Ok(duration) => duration,
         Err(error) => return call.failed(error),
     };
-    let wake_at = decide!(call, 0, Wake(clock::after(call.run.clock().now(), duration)));
+    let wake_at = decide!(call, 0, Wake(clock::after(call.run().clock().now(), duration)));
     match wait_until(&call, wake_at).await {
         Some(outcome) => outcome,
         None => Outcome::completed(json!({"slept_until": wake_at.to_string()})),
@@ -151,8 +190,8 @@ pub(super) async fn sleep(call: Call, length: &Length) -> Outcome {
 pub(crate) async fn wait_until(call: &Call, wake_at: jiff::Timestamp) -> Option<Outcome> {
     tokio::select! {
         biased;
-        () = call.cancel.cancelled() => Some(call.cancelled()),
-        wake = call.run.engine().timers().until(call, wake_at) => match wake {
+        () = call.cancel().cancelled() => Some(call.cancelled()),
+        wake = call.run().engine().timers().until(call, wake_at) => match wake {
             Wake::Due => None,
             Wake::Park => Some(Outcome::Parked(super::Wait { wake_at: Some(wake_at), inbox_after: None })),
         },
@@ -160,12 +199,14 @@ pub(crate) async fn wait_until(call: &Call, wake_at: jiff::Timestamp) -> Option<
 }
 
 /// Checks data; all that is wrong is said at once.
-pub(super) async fn validate(call: Call, plan: &ValidatePlan) -> Outcome {
+pub(super) async fn validate(call: Call) -> Outcome {
+    let Body::Validate(plan) = &call.node.body else { unreachable!("`perform` calls this for checks") };
     let data = match plan.data.render(&call.view()) {
         Ok(data) => data,
         Err(error) => return call.failed(error.into()),
     };
-    let inner = Call { scope: Some(Scope::names(call.scope.clone(), vec![("data", data.clone())])), ..call };
+    let scope = Scope::names(call.around.scope.clone(), vec![("data", data.clone())]);
+    let inner = call.seeing(Some(scope), call.around.state.clone());
     let mut violations = match schema_violations(&inner, plan, &data) {
         Ok(violations) => violations,
         Err(error) => return inner.failed(error),
@@ -186,7 +227,7 @@ pub(super) async fn validate(call: Call, plan: &ValidatePlan) -> Outcome {
                 StepError::validation("validation_failed", message).with_details(json!({"violations": details}));
             return inner.failed(error);
         }
-        inner.run.warn("validation_failed", &inner.path, message);
+        inner.run().warn("validation_failed", inner.path(), message);
         return Outcome::completed(data);
     }
     match &plan.transform {
@@ -199,7 +240,7 @@ pub(super) async fn validate(call: Call, plan: &ValidatePlan) -> Outcome {
 }
 
 fn schema_violations(call: &Call, plan: &ValidatePlan, data: &Value) -> Result<Vec<Violation>, StepError> {
-    let (Some(schema), Some(check)) = (&plan.schema, call.run.engine().schemas()) else { return Ok(Vec::new()) };
+    let (Some(schema), Some(check)) = (&plan.schema, call.run().engine().schemas()) else { return Ok(Vec::new()) };
     check.check(schema, data).map_err(|message| StepError::configuration("invalid_schema", message))
 }
 
@@ -217,7 +258,9 @@ fn assertion_violations(call: &Call, plan: &ValidatePlan) -> Result<Vec<Violatio
 /// What a validator of the user's says: a list of texts or of `{path, message}`, empty if all is well.
 async fn validator_violations(call: &Call, plan: &ValidatePlan, data: &Arc<Value>) -> Result<Vec<Violation>, Outcome> {
     let Some(validator) = &plan.validator else { return Ok(Vec::new()) };
-    let answer = match invoke(call.clone(), validator, data.clone()).await {
+    let back = Back { around: call.around.clone(), record: call.record(), attempt: call.attempt() };
+    let work = carry(call.clone(), Some(validator.clone()), data.clone());
+    let answer = match invoke(&back, work).await {
         Ok(Ok(answer)) => answer.output,
         Ok(Err(error)) => return Err(call.failed(error)),
         Err(cancelled) => return Err(Outcome::Cancelled(cancelled)),

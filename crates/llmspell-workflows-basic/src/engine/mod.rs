@@ -23,6 +23,7 @@ mod secrets;
 mod stack;
 mod tasks;
 
+pub(crate) use call::Around;
 pub use call::Call;
 pub(crate) use call::decide;
 pub use cancel::{Cancel, CancelReason};

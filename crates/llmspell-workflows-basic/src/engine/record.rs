@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Outcome, SkipReason};
-use crate::{PathLink, StepError, StepPath, plan::Node};
+use super::{Call, Outcome, SkipReason};
+use crate::{ErrorClass, PathLink, StepError, StepPath, plan::Node};
 
 /// How far a step has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -74,16 +74,16 @@ pub struct StepRecord {
 pub(crate) struct Records(Vec<Record>);
 
 struct Record {
-    path: PathLink,
+    parent: Option<PathLink>,
     node: Arc<Node>,
-    name: Option<Box<str>>,
-    status: StepStatus,
+    iteration: Option<u32>,
+    generation: u32,
     attempts: u32,
+    status: StepStatus,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
-    result: Ending,
-    /// The failure that its `on_error` steps dealt with.
-    recovered: Option<Box<StepError>>,
+    ending: Ending,
+    notes: Option<Box<Notes>>,
 }
 
 enum Ending {
@@ -93,43 +93,57 @@ enum Ending {
     Skipped(Box<SkipReason>),
 }
 
+/// What few records have.
+#[derive(Default)]
+struct Notes {
+    name: Option<String>,
+    /// The failure that the step's `on_error` steps dealt with.
+    recovered: Option<StepError>,
+}
+
 impl Records {
     /// Notes that a step begins; returns the record's number.
-    pub(crate) fn begin(&mut self, path: PathLink, node: Arc<Node>, now: Timestamp) -> usize {
+    pub(crate) fn begin(&mut self, call: &Call, now: Timestamp) -> usize {
         self.0.push(Record {
-            path,
-            node,
-            name: None,
-            status: StepStatus::Running,
+            parent: call.around.parent.clone(),
+            node: call.node.clone(),
+            iteration: call.iteration(),
+            generation: call.generation(),
             attempts: 1,
+            status: StepStatus::Running,
             started_at: now,
             ended_at: None,
-            result: Ending::None,
-            recovered: None,
+            ending: Ending::None,
+            notes: None,
         });
         self.0.len() - 1
     }
 
     pub(crate) fn name(&mut self, number: usize, name: &str) {
-        self.0[number].name = Some(name.into());
+        self.0[number].notes.get_or_insert_default().name = Some(name.to_owned());
     }
 
     pub(crate) fn attempts(&mut self, number: usize, attempts: u32) {
         self.0[number].attempts = attempts;
     }
 
+    /// Notes the failure that a step's `on_error` steps are about to deal with.
+    pub(crate) fn recovering(&mut self, number: usize, error: &StepError) {
+        self.0[number].notes.get_or_insert_default().recovered = Some(error.clone());
+    }
+
     /// Notes how a step ended.
     pub(crate) fn end(&mut self, number: usize, outcome: &Outcome, now: Timestamp) {
         let record = &mut self.0[number];
         record.ended_at = Some(now);
-        (record.status, record.result) = match outcome {
+        (record.status, record.ending) = match outcome {
             Outcome::Completed(output) => (StepStatus::Completed, Ending::Output(output.value.clone())),
             Outcome::Skipped(reason) => (StepStatus::Skipped, Ending::Skipped(Box::new(reason.clone()))),
             Outcome::Failed(failure) => (StepStatus::Failed, Ending::Error(failure.error.clone())),
             Outcome::Cancelled(cancelled) => {
                 let message = format!("{}{}", cancelled.reason.as_str(), cancelled.left_behind());
-                let error = StepError::new(crate::ErrorClass::Cancelled, "cancelled", message);
-                (StepStatus::Cancelled, Ending::Error(Box::new(error.at(&record.path))))
+                let error = StepError::new(ErrorClass::Cancelled, "cancelled", message);
+                (StepStatus::Cancelled, Ending::Error(Box::new(error.at(record.path()))))
             }
             Outcome::Parked(_) => {
                 record.ended_at = None;
@@ -138,25 +152,22 @@ impl Records {
         };
     }
 
-    /// Notes the failure that a step's `on_error` steps are about to deal with.
-    pub(crate) fn recovering(&mut self, number: usize, error: &StepError) {
-        self.0[number].recovered = Some(Box::new(error.clone()));
+    /// Where the step of a record stands.
+    pub(crate) fn path(&self, number: usize) -> PathLink {
+        self.0[number].path()
     }
 
     /// Paths of the leaves at or under `path` that have begun and not ended.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
         let running = self.0.iter().filter(|record| record.status == StepStatus::Running && record.node.is_leaf());
-        running
-            .map(|record| record.path.to_path())
-            .filter(|leaf| path.contains(leaf))
-            .map(|leaf| leaf.to_string())
-            .collect()
+        let paths = running.map(|record| record.path().to_path());
+        paths.filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
     }
 
-    /// Marks the leaves at or under `path` as stopped, whatever they still do.
+    /// Marks what runs at or under `path` as stopped, whatever it still does.
     pub(crate) fn abandon(&mut self, path: &StepPath, now: Timestamp) {
         for record in &mut self.0 {
-            if record.status == StepStatus::Running && path.contains(&record.path.to_path()) {
+            if record.status == StepStatus::Running && path.contains(&record.path().to_path()) {
                 record.status = StepStatus::Cancelled;
                 record.ended_at = Some(now);
             }
@@ -169,16 +180,22 @@ impl Records {
 }
 
 impl Record {
+    fn path(&self) -> PathLink {
+        PathLink::new(self.parent.clone(), self.node.id.clone(), self.iteration, self.generation)
+    }
+
     fn to_public(&self) -> StepRecord {
-        let (output, error, skip_reason) = match &self.result {
+        let recovered = || self.notes.as_ref()?.recovered.clone();
+        let (output, error, skip_reason) = match &self.ending {
             Ending::None => (None, None, None),
-            Ending::Output(value) => (Some(value.clone()), self.recovered.as_deref().cloned(), None),
+            Ending::Output(value) => (Some(value.clone()), recovered(), None),
             Ending::Error(error) => (None, Some((**error).clone()), None),
             Ending::Skipped(reason) => (None, None, Some((**reason).clone())),
         };
+        let named = self.notes.as_ref().and_then(|notes| notes.name.clone());
         StepRecord {
-            path: self.path.to_path(),
-            name: self.name.as_deref().map(Into::into),
+            path: self.path().to_path(),
+            name: named.or_else(|| self.node.name.is_none().then(|| self.node.step.name.clone()).flatten()),
             is_leaf: self.node.is_leaf(),
             status: self.status,
             attempts: self.attempts,

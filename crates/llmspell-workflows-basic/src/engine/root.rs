@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Call, Cancel, CancelReason, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute};
+use super::{Around, Call, Cancel, CancelReason, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute};
 use crate::{
-    PathLink, StepError, StepId,
+    PathLink, StepError,
     expr::{self, Segment, Template},
     plan::Node,
     state::WorkflowState,
@@ -39,10 +39,10 @@ impl Run {
 
     /// Executes the root step and what comes after it.
     pub(super) async fn execute_root(self: &Arc<Self>) -> Outcome {
-        let call = self.root_call(&self.plan.root, PathLink::root(StepId::system("main")), self.cancel.clone());
+        let call = self.root_call(&self.plan.root, None, self.cancel.clone());
         if let Some(trigger) = &self.plan.trigger
             && !trigger.test(&call.view()).unwrap_or_else(|error| {
-                self.warn("condition_unevaluable", &call.path, format!("the trigger counts as false: {error}"));
+                self.warn("condition_unevaluable", call.path(), format!("the trigger counts as false: {error}"));
                 false
             })
         {
@@ -51,8 +51,9 @@ impl Run {
         }
         // In a task of its own, so that a step that blocks its thread can still be given up on.
         let mut tasks = Tasks::new(&call);
-        let path = call.path.clone();
-        tasks.spawn(0, call, |call| Box::pin(execute(call)));
+        let path = call.path().clone();
+        let call = tasks.own();
+        tasks.spawn(0, call, execute);
         let outcome = match tasks.next().await {
             Some((_, outcome)) => outcome,
             None => Outcome::failed(StepError::configuration("panic", "the root step was lost").at(&path)),
@@ -67,9 +68,9 @@ impl Run {
     /// Runs in any case, also when the run was cancelled; its own failure fails the run.
     async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
         let error = outcome.error().map_or(Value::Null, |error| json!(error));
-        let mut call = self.root_call(finally, main.child(finally.id.clone()), Cancel::root());
-        call.scope = Some(Scope::names(self.root_scope(), vec![("error", Arc::new(error))]));
-        match execute(call).await {
+        let call = self.root_call(finally, Some(main.clone()), Cancel::root());
+        let scope = Scope::names(call.around.scope.clone(), vec![("error", Arc::new(error))]);
+        match execute(call.seeing(Some(scope), call.around.state.clone())).await {
             Outcome::Failed(second) => {
                 let cause = outcome.error().cloned().map(Box::new);
                 let error = StepError { cause: second.error.cause.clone().or(cause), ..*second.error };
@@ -80,21 +81,11 @@ impl Run {
         }
     }
 
-    fn root_call(self: &Arc<Self>, node: &Arc<Node>, path: PathLink, cancel: Cancel) -> Call {
-        Call {
-            run: self.clone(),
-            node: node.clone(),
-            path,
-            scope: None,
-            state: Arc::new(WorkflowState::new(self.input().clone())),
-            cancel,
-            gate: None,
-            input: None,
-            deadline: None,
-            started_at: None,
-            attempt: 1,
-            record: usize::MAX,
-        }
+    /// A call at the root, or directly below it.
+    fn root_call(self: &Arc<Self>, node: &Arc<Node>, parent: Option<PathLink>, cancel: Cancel) -> Call {
+        let state = Arc::new(WorkflowState::new(self.input().clone()));
+        let scope = parent.as_ref().and_then(|_| self.root_scope());
+        Call::new(Arc::new(Around::new(self.clone(), parent, scope, state, cancel)), node.clone())
     }
 }
 

@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -28,7 +28,6 @@ pub struct Run {
     pub(crate) cancel: Cancel,
     pub(crate) records: Mutex<Records>,
     pub(crate) warnings: Mutex<Vec<Warning>>,
-    pub(crate) steps: AtomicU64,
     pub(crate) retries_left: Option<AtomicI64>,
     pub(crate) generations: Mutex<HashMap<String, u32>>,
     /// The root list as it stands, for what runs when it has failed or ended.
@@ -149,14 +148,14 @@ impl Run {
         self.secrets.get(name)
     }
 
-    /// Counts one more executed step.
-    pub(crate) fn count_step(&self) -> Result<(), StepError> {
+    /// Why a run that has begun `count` steps may not begin another, if so.
+    pub(crate) fn too_many_steps(&self, count: usize) -> Option<StepError> {
         let limit = self.limits().run_steps_max;
-        if self.steps.fetch_add(1, Ordering::Relaxed) < limit {
-            return Ok(());
+        if (count as u64) <= limit {
+            return None;
         }
         let message = format!("the run has executed {limit} steps, which is the limit `run_steps_max`");
-        Err(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false))
+        Some(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false))
     }
 
     /// Takes one retry from the workflow's budget; `false` if none is left.
@@ -175,14 +174,14 @@ impl Run {
     /// The number of the next entry into the step at `path`, which has been entered before.
     pub(crate) fn next_generation(&self, path: &PathLink) -> u32 {
         let generations = lock(&self.generations);
-        let last = generations.get(&path.with_generation(1).to_string()).copied();
+        let last = generations.get(&path.first_entry()).copied();
         last.unwrap_or(1).max(path.generation()) + 1
     }
 
     /// Notes that the step at `path` was entered as the generation that the path names.
     pub(crate) fn entered_as(&self, path: &PathLink) {
         let mut generations = lock(&self.generations);
-        let last = generations.entry(path.with_generation(1).to_string()).or_insert(1);
+        let last = generations.entry(path.first_entry()).or_insert(1);
         *last = path.generation().max(*last);
     }
 }

@@ -113,7 +113,7 @@ impl<'a> View<'a> {
     }
 
     fn frames(&self) -> impl Iterator<Item = &'a Frame> {
-        let mut scope = self.call.scope.as_deref();
+        let mut scope = self.call.around.scope.as_deref();
         std::iter::from_fn(move || {
             let current = scope?;
             scope = current.parent.as_deref();
@@ -185,14 +185,14 @@ impl<'a> View<'a> {
 
     fn state(&self, keys: &[Segment<'_>], skip: usize) -> Found<'a> {
         match name_at(keys, skip) {
-            Some(key) => Some((Cow::Borrowed(self.call.state.key(key)?), skip + 1)),
-            None => Some((Cow::Owned(self.call.state.to_value()), skip)),
+            Some(key) => Some((Cow::Borrowed(self.call.state().key(key)?), skip + 1)),
+            None => Some((Cow::Owned(self.call.state().to_value()), skip)),
         }
     }
 
     /// `context…`: the state, facts of the run, constants, and the input's fields.
     fn context(&self, keys: &[Segment<'_>]) -> Found<'a> {
-        let run = &self.call.run;
+        let run = self.call.run();
         let name = name_at(keys, 0)?;
         match name {
             "state" => self.state(keys, 1),
@@ -206,7 +206,7 @@ impl<'a> View<'a> {
     }
 
     fn workflow(&self, keys: &[Segment<'_>]) -> Found<'a> {
-        let run = &self.call.run;
+        let run = self.call.run();
         match name_at(keys, 0)? {
             "input" => Some((Cow::Borrowed(run.input()), 1)),
             "name" => Some((Cow::Owned(run.definition().name.clone().into()), 1)),
@@ -217,7 +217,7 @@ impl<'a> View<'a> {
     }
 
     fn run(&self, keys: &[Segment<'_>]) -> Found<'a> {
-        let run = &self.call.run;
+        let run = self.call.run();
         match name_at(keys, 0)? {
             "id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
             "started_at" => Some((Cow::Owned(run.started_at().to_string().into()), 1)),
@@ -227,7 +227,7 @@ impl<'a> View<'a> {
 
     /// A named condition, evaluated where it is used; one that leads back to itself ends at a depth.
     fn condition(&self, keys: &[Segment<'_>]) -> Found<'a> {
-        let expression = self.call.run.plan().condition(name_at(keys, 0)?)?;
+        let expression = self.call.run().plan().condition(name_at(keys, 0)?)?;
         let inner = Self { call: self.call, depth: self.depth + 1 };
         if inner.depth > 16 {
             return None;
@@ -250,7 +250,7 @@ fn error_value(ended: &Ended) -> Value {
 
 impl expr::Scope for View<'_> {
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
-        let run = &self.call.run;
+        let run = self.call.run();
         match name {
             "input" => return Some((Cow::Borrowed(run.input()), 0)),
             "task" => return Some((Cow::Borrowed(run.task()), 0)),
@@ -262,7 +262,7 @@ impl expr::Scope for View<'_> {
                 };
             }
             "step" if name_at(keys, 0) == Some("started_at") => {
-                let started_at = self.call.started_at?;
+                let started_at = self.call.started_at()?;
                 return Some((Cow::Owned(started_at.to_string().into()), 1));
             }
             "steps" | "step" => return self.step(keys),
@@ -282,10 +282,10 @@ impl expr::Scope for View<'_> {
             .or_else(|| run.variable(name))
             .map(|value| (Cow::Borrowed(value), 0))
             .or_else(|| self.bare_step(name, keys))
-            .or_else(|| self.call.state.key(name).map(|value| (Cow::Borrowed(value), 0)))
+            .or_else(|| self.call.state().key(name).map(|value| (Cow::Borrowed(value), 0)))
             .or_else(|| {
                 self.call
-                    .run
+                    .run()
                     .plan()
                     .has_condition(name)
                     .then(|| self.condition(&[Segment::Name(name.into())]))
@@ -295,7 +295,7 @@ impl expr::Scope for View<'_> {
     }
 
     fn available(&self) -> Vec<String> {
-        let run = &self.call.run;
+        let run = self.call.run();
         let mut names: Vec<String> = Vec::new();
         let fields = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
         for frame in self.frames() {
@@ -313,7 +313,7 @@ impl expr::Scope for View<'_> {
         let input: Vec<String> = fields(run.input());
         names.extend(input);
         names.extend(run.variable_names());
-        names.extend(self.call.state.keys().filter(|key| *key != "$input").map(|key| {
+        names.extend(self.call.state().keys().filter(|key| *key != "$input").map(|key| {
             let mut name = String::from("state.");
             let _ = write!(name, "{key}");
             name

@@ -53,13 +53,15 @@ impl Dispatch for InProcess {
         Box::pin(async move {
             match activity {
                 Some(activity) => activity.perform(context).await,
-                None => Err(StepError::configuration(
-                    "unknown_activity",
-                    format!("nothing is registered that answers for `{name}`"),
-                )),
+                None => Err(missing(&name)),
             }
         })
     }
+}
+
+/// That nothing answers for `name`.
+pub(super) fn missing(name: &ActivityName) -> StepError {
+    StepError::configuration("unknown_activity", format!("nothing is registered that answers for `{name}`"))
 }
 
 /// Waits for points in time: in this process, or by parking the run.

@@ -1,10 +1,10 @@
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{Call, Cancel, CancelReason, Cancelled, Outcome};
-use crate::{PathLink, StepError};
+use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope};
+use crate::{StepError, state::WorkflowState};
 
 /// How long after the grace a task may take to end before it is taken to block its thread.
 const JOIN_MARGIN: Duration = Duration::from_secs(1);
@@ -14,9 +14,9 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 /// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace. One that does not
 /// end even then blocks its thread; it is named, and left to itself.
 pub(crate) struct Tasks {
-    set: JoinSet<(usize, Outcome)>,
-    /// The path of each that has not ended, by number.
-    running: Vec<Option<PathLink>>,
+    set: JoinSet<(usize, std::thread::Result<Outcome>)>,
+    /// The call of each that has not ended, by number.
+    running: Vec<Option<Call>>,
     left: usize,
     parent: Call,
     cancel: Cancel,
@@ -26,8 +26,18 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// Tasks below `parent`, which can be asked to stop together.
     pub(crate) fn new(parent: &Call) -> Self {
-        let cancel = parent.cancel.child();
+        let cancel = parent.cancel().child();
         Self { set: JoinSet::new(), running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
+    }
+
+    /// What is around tasks that are children of the parent's step and see `scope` and `state`.
+    pub(crate) fn around(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Around {
+        Around { cancel: self.cancel.clone(), ..self.parent.inside(scope, state) }
+    }
+
+    /// The parent's own call, to go on in a task.
+    pub(crate) fn own(&self) -> Call {
+        self.parent.clone().with_cancel(&self.cancel)
     }
 
     /// How many have not ended.
@@ -36,20 +46,20 @@ impl Tasks {
     }
 
     /// Starts number `index`: `call` through `run`.
-    pub(crate) fn spawn<F>(&mut self, index: usize, mut call: Call, run: F)
+    pub(crate) fn spawn<F, Fut>(&mut self, index: usize, call: Call, run: F)
     where
-        F: FnOnce(Call) -> BoxFuture<'static, Outcome>,
+        F: FnOnce(Call) -> Fut,
+        Fut: Future<Output = Outcome> + Send + 'static,
     {
-        call.cancel = self.cancel.clone();
+        debug_assert!(call.cancel().is(&self.cancel), "`around` and `own` give calls this request to stop");
         if self.running.len() <= index {
             self.running.resize(index + 1, None);
         }
-        let path = call.path.clone();
-        self.running[index] = Some(path.clone());
+        self.running[index] = Some(call.clone());
         self.left += 1;
-        let future = AssertUnwindSafe(run(call)).catch_unwind();
         // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
-        self.set.spawn(async move { (index, future.await.unwrap_or_else(|panic| panicked(&panic, &path))) });
+        let future = AssertUnwindSafe(run(call)).catch_unwind();
+        self.set.spawn(async move { (index, future.await) });
     }
 
     /// Asks all that run to stop.
@@ -73,23 +83,23 @@ impl Tasks {
                 biased;
                 joined = self.set.join_next() => break joined,
                 () = self.cancel.cancelled() => {
-                    let grace = self.parent.run.limits().cancel_grace;
+                    let grace = self.parent.run().limits().cancel_grace;
                     self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
                 }
             }
         };
-        let (index, outcome) = joined?.ok()?;
-        self.running[index] = None;
+        let (index, ended) = joined?.ok()?;
+        let call = self.running[index].take()?;
         self.left -= 1;
-        Some((index, outcome))
+        Some((index, ended.unwrap_or_else(|panic| call.failed(StepError::panicked(&*panic)))))
     }
 
     /// Names one that does not end, and leaves it to itself.
     fn give_up(&mut self) -> (usize, Outcome) {
         let index = self.running.iter().position(Option::is_some).expect("`next` asks only while some run");
-        let path = self.running[index].take().expect("this one runs").to_path();
+        let path = self.running[index].take().expect("this one runs").path().to_path();
         self.left -= 1;
-        let run = &self.parent.run;
+        let run = self.parent.run().clone();
         let mut cancelled = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
         cancelled.still_running = run.records().running_leaves(&path);
         run.records().abandon(&path, run.clock().now());
@@ -107,8 +117,4 @@ impl Tasks {
         }
         left
     }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send), path: &PathLink) -> Outcome {
-    Outcome::failed(StepError::panicked(panic).at(path))
 }

@@ -30,9 +30,9 @@ impl Interceptor for Retrying {
         let is_leaf = call.step().kind.is_leaf();
         let mut attempt = 1;
         loop {
-            let mut current = Call { attempt, ..call.clone() };
+            let mut current = call.clone().with_attempt(attempt);
             if attempt > 1 {
-                call.run().records().attempts(call.record, attempt);
+                call.run().records().attempts(call.record(), attempt);
                 if !is_leaf {
                     let generation = call.run().next_generation(call.path());
                     current = current.with_generation(decide!(call, u64::from(attempt), Generation(generation)));

@@ -48,8 +48,9 @@ impl Timeout {
             return self.passed(&call, length, None);
         }
         let mut tasks = Tasks::new(&call);
-        let earliest = call.deadline.map_or(deadline, |outer| outer.min(deadline));
-        tasks.spawn(0, Call { deadline: Some(earliest), ..call.clone() }, |call| next.run(call));
+        let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
+        let inner = tasks.own().with_deadline(earliest);
+        tasks.spawn(0, inner, |call| next.run(call));
         tokio::select! {
             biased;
             ended = tasks.next() => match ended {

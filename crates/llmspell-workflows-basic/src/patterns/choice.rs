@@ -16,17 +16,14 @@ pub(crate) fn choice(call: Call) -> BoxFuture<'static, Outcome> {
         let default = plan.default.as_ref().map(|_| plan.cases.len());
         let chosen = first(&call, plan).or(default);
         let Some(chosen) = decide!(call, 0, Branch(chosen)) else { return Outcome::completed(Value::Null) };
-        let (branch, path) = match plan.cases.get(chosen) {
-            Some((_, branch)) if matches!(node.step.kind, StepKind::Switch(_)) => {
-                (branch, call.path.child(branch.id.clone()).iteration(chosen as u64))
+        let child = match (plan.cases.get(chosen), &plan.default) {
+            (Some((_, branch)), _) if matches!(node.step.kind, StepKind::Switch(_)) => {
+                call.child(branch).with_iteration(chosen)
             }
-            Some((_, branch)) => (branch, call.path.child(branch.id.clone())),
-            None => match &plan.default {
-                Some(branch) => (branch, call.path.child(branch.id.clone())),
-                None => return Outcome::completed(Value::Null),
-            },
+            (Some((_, branch)), _) | (None, Some(branch)) => call.child(branch),
+            (None, None) => return Outcome::completed(Value::Null),
         };
-        execute(call.inner(branch, path, call.scope.clone(), call.state.clone())).await
+        execute(child).await
     })
 }
 
@@ -39,7 +36,7 @@ pub(super) fn holds(call: &Call, condition: &Expr) -> bool {
     condition.test(&call.view()).unwrap_or_else(|error| {
         let message =
             format!("the condition `{}` cannot be evaluated and counts as false: {error}", condition.source());
-        call.run.warn("condition_unevaluable", &call.path, message);
+        call.run().warn("condition_unevaluable", call.path(), message);
         false
     })
 }

@@ -20,15 +20,15 @@ pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     };
     let mut walk = Walk::new(&call, &list, start);
     if call.node.is_root {
-        call.run.set_root_scope(&Scope::list(call.scope.clone(), &list, &walk.slots));
+        call.run().set_root_scope(&Scope::list(call.around.scope.clone(), &list, &walk.slots));
     }
     let mut tasks = Tasks::new(&call);
     let limit = limit(&call, None);
     loop {
         while tasks.len() < limit && walk.stopped.is_none() {
             let Some(number) = walk.ready.pop_front() else { break };
-            match walk.child(number) {
-                Ok(child) => tasks.spawn(number, child, |call| Box::pin(execute(call))),
+            match walk.child(number, &tasks) {
+                Ok(child) => tasks.spawn(number, child, execute),
                 Err(outcome) => walk.stop(outcome, &tasks),
             }
         }
@@ -83,19 +83,23 @@ impl<'a> Walk<'a> {
     }
 
     /// The call of step `number`: it sees the base and the changes of all steps before it, merged in definition order.
-    fn child(&self, number: usize) -> Result<Call, Outcome> {
+    fn child(&self, number: usize, tasks: &Tasks) -> Result<Call, Outcome> {
         let before = (0..self.list.nodes.len()).filter(|other| self.graph.is_before(*other, number));
         let mut progress = Progress::new(self.call);
         progress.apply(self.call, self.merged(before)?)?;
-        let scope = Scope::graph(self.call.scope.clone(), self.list, &self.slots, number);
-        let mut child = self.call.child(&self.list.nodes[number], Some(scope), progress.state);
+        let scope = Scope::graph(self.call.around.scope.clone(), self.list, &self.slots, number);
+        let around = tasks.around(Some(scope), progress.state);
+        let child = Call::new(Arc::new(around), self.list.nodes[number].clone());
         let starting = &self.list.nodes[self.start].id;
-        child.gate = if self.start > 0 && self.graph.is_before(number, self.start) {
-            Some(Box::new(before_start(starting.as_str())))
+        let gate = if self.start > 0 && self.graph.is_before(number, self.start) {
+            Some(before_start(starting.as_str()))
         } else {
-            self.gate(number).map(Box::new)
+            self.gate(number)
         };
-        Ok(child)
+        Ok(match gate {
+            Some(reason) => child.with_gate(reason),
+            None => child,
+        })
     }
 
     /// The changes of `steps`; those that run one after the other follow each other, the rest are joined.
@@ -231,7 +235,7 @@ impl<'a> Walk<'a> {
         if let Err(outcome) = merged {
             return outcome;
         }
-        let scope = Scope::list(self.call.scope.clone(), self.list, &self.slots);
+        let scope = Scope::list(self.call.around.scope.clone(), self.list, &self.slots);
         progress.finish(self.call, Some(&scope), last)
     }
 }

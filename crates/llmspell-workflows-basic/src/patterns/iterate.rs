@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     ErrorClass, StepError,
-    engine::{Call, CancelReason, Outcome, Scope, Tasks, Wait, decide, execute},
+    engine::{Around, Call, CancelReason, Outcome, Scope, Tasks, Wait, decide, execute},
     expr::{Expr, Template},
     model::{IterationErrors, IterationMode, OnConflict},
     plan::{Body, Iterations, LoopPlan},
@@ -66,7 +66,7 @@ fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
         }
         numbers.push(value);
     }
-    let limit = call.run.limits().run_steps_max;
+    let limit = call.run().limits().run_steps_max;
     let count = |start: f64, end: f64, step: f64| -> Result<u64, StepError> {
         if step == 0.0 {
             return Err(StepError::validation("invalid_range", "a range with a step of 0 would never end"));
@@ -93,7 +93,7 @@ fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
 }
 
 fn bounded(call: &Call, plan: &LoopPlan, wanted: u64) -> Result<(), StepError> {
-    let limit = call.run.limits().loop_iterations_max;
+    let limit = call.run().limits().loop_iterations_max;
     if plan.settings.max_iterations.is_some() || wanted <= limit {
         return Ok(());
     }
@@ -112,8 +112,11 @@ fn iteration(
     index: usize,
     count: Option<usize>,
 ) -> Call {
-    let scope = Scope::iteration(call.scope.clone(), Arc::new(item), index as u64, count.map(|count| count as u64));
-    call.inner(&plan.body, call.path.iteration(index as u64), Some(scope), progress.state.clone())
+    let count = count.map(|count| count as u64);
+    let scope = Scope::iteration(call.around.scope.clone(), Arc::new(item), index as u64, count);
+    // An iteration stands where the loop does.
+    let around = Around { state: progress.state.clone(), scope: Some(scope), ..(*call.around).clone() };
+    Call::new(Arc::new(around), plan.body.clone()).with_generation(call.generation()).with_iteration(index)
 }
 
 /// What a loop gathers.
@@ -241,9 +244,9 @@ fn until_holds(
     count: Option<usize>,
 ) -> Result<bool, StepError> {
     let count = count.map(|count| count as u64);
-    let scope = Scope::iteration(call.scope.clone(), Arc::new(item.clone()), index as u64, count);
+    let scope = Scope::iteration(call.around.scope.clone(), Arc::new(item.clone()), index as u64, count);
     let scope = Scope::names(Some(scope), vec![("output", Arc::new(output.clone()))]);
-    let inner = Call { scope: Some(scope), state: progress.state.clone(), ..call.clone() };
+    let inner = call.seeing(Some(scope), progress.state.clone());
     Ok(until.test(&inner.view())?)
 }
 
@@ -251,14 +254,15 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
     let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
     let base = Progress::new(call);
     let mut tasks = Tasks::new(call);
+    let own = tasks.own();
     let limit = limit(call, plan.settings.max_parallelism);
     let mut waiting = items.iter().enumerate();
     let (mut sides, mut parked, mut stopped) = (Vec::new(), None::<Wait>, None);
     loop {
         while tasks.len() < limit && stopped.is_none() {
             let Some((index, item)) = waiting.next() else { break };
-            let child = iteration(call, plan, &base, item.clone(), index, Some(items.len()));
-            tasks.spawn(index, child, |call| Box::pin(execute(call)));
+            let child = iteration(&own, plan, &base, item.clone(), index, Some(items.len()));
+            tasks.spawn(index, child, execute);
         }
         let Some((index, outcome)) = tasks.next().await else { break };
         let outcome = match outcome {

@@ -7,17 +7,17 @@ use crate::{
 
 /// How many children run at once: what the block says, else the engine's limit.
 pub(super) fn limit(call: &Call, own: Option<u32>) -> usize {
-    own.unwrap_or(call.run.limits().parallelism_max).max(1) as usize
+    own.unwrap_or(call.run().limits().parallelism_max).max(1) as usize
 }
 
 /// Joins what branches changed; a conflict that stays one fails the block.
 pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> Result<Joined, Outcome> {
     let mut failure = None;
     let mut resolve = |name: &str, conflict: &state::Conflict| {
-        let resolver = call.run.engine().functions().resolver(name)?;
+        let resolver = call.run().engine().functions().resolver(name)?;
         resolver(conflict).map_err(|error| failure = Some(error)).ok()
     };
-    let joined = state::join(&call.state, sides, policy, &mut resolve);
+    let joined = state::join(call.state(), sides, policy, &mut resolve);
     joined.map_err(|conflict| {
         if let Some(error) = failure.take() {
             return call.failed(error);

@@ -178,7 +178,7 @@ impl<'a> Judge<'a> {
     }
 
     fn custom(&self, call: &Call, name: &str, durations: &[Duration]) -> Result<Value, StepError> {
-        let function = call.run.engine().functions().aggregation(name).ok_or_else(|| {
+        let function = call.run().engine().functions().aggregation(name).ok_or_else(|| {
             StepError::configuration("unknown_function", format!("no aggregation is called `{name}`"))
         })?;
         let results = self.ends.iter().enumerate().map(|(number, end)| BranchResult {

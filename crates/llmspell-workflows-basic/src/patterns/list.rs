@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Runs the steps of a list, in order or as a graph.
-pub(crate) fn list(call: Call, list: Arc<List>) -> BoxFuture<'static, Outcome> {
+pub(crate) fn list(list: Arc<List>, call: Call) -> BoxFuture<'static, Outcome> {
     match &list.graph {
         Some(_) => Box::pin(graph::graph(call, list)),
         None => Box::pin(in_order(call, list)),
@@ -19,26 +19,35 @@ pub(crate) fn list(call: Call, list: Arc<List>) -> BoxFuture<'static, Outcome> {
 
 async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     let slots = Arc::new(Slots::new(list.nodes.len()));
-    let scope = Scope::list(call.scope.clone(), &list, &slots);
+    let scope = Scope::list(call.around.scope.clone(), &list, &slots);
     if call.node.is_root {
-        call.run.set_root_scope(&scope);
+        call.run().set_root_scope(&scope);
     }
     let start = match starting_step(&call, &list) {
         Ok(start) => start,
         Err(outcome) => return outcome,
     };
     let mut progress = Progress::new(&call);
-    let mut failed = None;
+    let mut around = Arc::new(call.inside(Some(scope.clone()), progress.state.clone()).in_order());
+    let (mut failed, mut last) = (None, None);
     for (number, node) in list.nodes.iter().enumerate() {
         if failed.is_some() && !matches!(node.step.trigger_rule, TriggerRule::Always | TriggerRule::AllDone) {
             continue;
         }
-        let mut child = call.child(node, Some(scope.clone()), progress.state.clone());
+        if progress.has_moved_on(&around) {
+            Arc::make_mut(&mut around).state = progress.state.clone();
+        }
+        let mut child = Call::new(around.clone(), node.clone());
         if number < start {
-            child.gate = Some(Box::new(before_start(list.nodes[start].id.as_str())));
+            child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
         match progress.take(&call, execute(child).await) {
-            Ok(ended) => slots.set(number, ended),
+            Ok(ended) => {
+                if ended.status == StepStatus::Completed {
+                    last = Some(number);
+                }
+                slots.set(number, ended);
+            }
             Err(Outcome::Failed(failure)) => {
                 let error = Arc::new((*failure.error).clone());
                 slots.set(number, Ended { status: StepStatus::Failed, value: Arc::default(), error: Some(error) });
@@ -51,7 +60,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     match failed {
         Some(outcome) => outcome,
         None => {
-            let last = progress.last.clone();
+            let last = last.and_then(|number| slots.get(number)).map(|ended| ended.value.clone()).unwrap_or_default();
             progress.finish(&call, Some(&scope), last)
         }
     }
@@ -59,7 +68,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
 
 /// The number of the step that the run begins with; the root list's alone.
 pub(super) fn starting_step(call: &Call, list: &List) -> Result<usize, Outcome> {
-    let Some(id) = call.run.input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(0) };
+    let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(0) };
     list.number(id).ok_or_else(|| {
         let known: Vec<_> = list.ids().map(|(_, id)| id).collect();
         let message = format!("no step is called `{id}` to start with; there are: {}", known.join(", "));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     StepError, clock,
-    engine::{Call, CancelReason, Cancelled, Outcome, Tasks, Wait, decide, execute},
+    engine::{Around, Call, CancelReason, Cancelled, Outcome, Tasks, Wait, decide, execute},
     model::{Aggregation, ErrorMode, OnConflict},
     plan::{Body, ParallelPlan},
     state::Side,
@@ -22,17 +22,20 @@ pub(crate) fn parallel(call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         let node = call.node.clone();
         let Body::Parallel(plan) = &node.body else { unreachable!("`perform` calls this for parallel blocks") };
-        let mut block = Block::new(&call, plan);
+        let mut tasks = Tasks::new(&call);
+        let around = Arc::new(tasks.around(call.around.scope.clone(), call.around.state.clone()));
+        let mut block = Block::new(&call, plan, around);
         if let Err(outcome) = block.replay().await {
             return outcome;
         }
-        block.run().await
+        block.run(&mut tasks).await
     })
 }
 
 struct Block<'a> {
     call: &'a Call,
     plan: &'a ParallelPlan,
+    around: Arc<Around>,
     judge: Judge<'a>,
     /// The branches in the order in which they ended, where that order matters.
     order: Vec<usize>,
@@ -43,14 +46,15 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    fn new(call: &'a Call, plan: &'a ParallelPlan) -> Self {
+    fn new(call: &'a Call, plan: &'a ParallelPlan, around: Arc<Around>) -> Self {
         let count = plan.branches.len();
         Self {
             call,
             plan,
+            around,
             judge: Judge::new(plan),
             order: Vec::new(),
-            began: vec![call.run.clock().now(); count],
+            began: vec![call.run().clock().now(); count],
             durations: vec![Duration::ZERO; count],
             parked: None,
             left: None,
@@ -65,8 +69,13 @@ impl<'a> Block<'a> {
             || settings.on_conflict == OnConflict::First
     }
 
+    /// Whether anyone asks how long branches take.
+    fn is_timed(&self) -> bool {
+        matches!(self.plan.settings.aggregation, Aggregation::Custom(_))
+    }
+
     fn child(&self, number: usize) -> Call {
-        self.call.child(&self.plan.branches[number], self.call.scope.clone(), self.call.state.clone())
+        Call::new(self.around.clone(), self.plan.branches[number].clone())
     }
 
     /// Takes in the branches that are known to have ended, in their order, before any other begins.
@@ -92,8 +101,7 @@ impl<'a> Block<'a> {
         inner(self.call, self.order.len() as u64, number).await.0
     }
 
-    async fn run(mut self) -> Outcome {
-        let mut tasks = Tasks::new(self.call);
+    async fn run(mut self, tasks: &mut Tasks) -> Outcome {
         let limit = limit(self.call, self.plan.settings.max_parallelism);
         let mut waiting =
             (0..self.plan.branches.len()).filter(|n| !self.judge.has_ended(*n)).collect::<Vec<_>>().into_iter();
@@ -101,8 +109,10 @@ impl<'a> Block<'a> {
         loop {
             while verdict == Verdict::Wait && tasks.len() < limit {
                 let Some(number) = waiting.next() else { break };
-                self.began[number] = self.call.run.clock().now();
-                tasks.spawn(number, self.child(number), |call| Box::pin(execute(call)));
+                if self.is_timed() {
+                    self.began[number] = self.call.run().clock().now();
+                }
+                tasks.spawn(number, self.child(number), execute);
             }
             let Some((number, outcome)) = tasks.next().await else { break };
             if self.order_matters()
@@ -130,7 +140,9 @@ impl<'a> Block<'a> {
     }
 
     fn take(&mut self, number: usize, outcome: Outcome) {
-        self.durations[number] = clock::until(self.began[number], self.call.run.clock().now());
+        if self.is_timed() {
+            self.durations[number] = clock::until(self.began[number], self.call.run().clock().now());
+        }
         match outcome {
             Outcome::Parked(wait) => {
                 self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));
@@ -145,7 +157,7 @@ impl<'a> Block<'a> {
     }
 
     async fn conclude(self, verdict: Verdict) -> Outcome {
-        if self.call.cancel.is_cancelled() {
+        if self.call.cancel().is_cancelled() {
             return match self.left {
                 Some(left) => Outcome::Cancelled(left),
                 None => self.call.cancelled(),
@@ -165,7 +177,7 @@ impl<'a> Block<'a> {
         };
         if let Some(left) = self.left.as_ref().filter(|left| !left.left_behind().is_empty()) {
             let message = format!("the block went on without some of its branches{}", left.left_behind());
-            self.call.run.warn("left_behind", &self.call.path, message);
+            self.call.run().warn("left_behind", self.call.path(), message);
         }
         self.joined(value).await
     }
@@ -195,7 +207,7 @@ impl<'a> Block<'a> {
             change.value = decide!(self.call, index as u64, Resolved(chosen));
             let message =
                 format!("branches set `{}` to different values; `on_conflict` chose {}", change.path, change.value);
-            self.call.run.warn("state_conflict_resolved", &self.call.path, message);
+            self.call.run().warn("state_conflict_resolved", self.call.path(), message);
         }
         let mut progress = Progress::new(self.call);
         match progress.apply(self.call, joined.changes) {

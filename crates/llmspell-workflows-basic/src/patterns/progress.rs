@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
-    engine::{Call, Ended, Outcome, Output, Scope, StepStatus},
+    engine::{Around, Call, Ended, Outcome, Output, Scope, StepStatus},
     state::{Change, WorkflowState},
 };
 
@@ -11,12 +11,16 @@ use crate::{
 pub(super) struct Progress {
     pub(super) state: Arc<WorkflowState>,
     changes: Vec<Change>,
-    pub(super) last: Arc<Value>,
 }
 
 impl Progress {
     pub(super) fn new(call: &Call) -> Self {
-        Self { state: call.state.clone(), changes: Vec::new(), last: Arc::new(Value::Null) }
+        Self { state: call.around.state.clone(), changes: Vec::new() }
+    }
+
+    /// Whether the state is no longer that of `around`.
+    pub(super) fn has_moved_on(&self, around: &Around) -> bool {
+        !Arc::ptr_eq(&self.state, &around.state)
     }
 
     /// Takes in how a child ended; `Err` is how the composite ends over it.
@@ -24,7 +28,6 @@ impl Progress {
         match outcome {
             Outcome::Completed(output) => {
                 self.apply(call, output.state_changes)?;
-                self.last = output.value.clone();
                 Ok(Ended { status: StepStatus::Completed, value: output.value, error: None })
             }
             Outcome::Skipped(_) => Ok(Ended { status: StepStatus::Skipped, value: Arc::new(Value::Null), error: None }),
@@ -41,7 +44,7 @@ impl Progress {
         if changes.is_empty() {
             return Ok(());
         }
-        let now = call.run.clock().now();
+        let now = call.run().clock().now();
         let state = Arc::make_mut(&mut self.state);
         for change in &changes {
             state
@@ -57,8 +60,8 @@ impl Progress {
         let value = match &call.node.outputs {
             None => value,
             Some(outputs) => {
-                let scope = scope.cloned().or_else(|| call.scope.clone());
-                let inner = Call { scope, state: self.state.clone(), ..call.clone() };
+                let scope = scope.cloned().or_else(|| call.around.scope.clone());
+                let inner = call.seeing(scope, self.state.clone());
                 match outputs.render(&inner.view()) {
                     Ok(value) => value,
                     Err(error) => return call.failed(error.into()),

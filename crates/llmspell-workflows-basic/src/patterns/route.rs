@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::{choice::holds, list::starting_step, progress::Progress};
 use crate::{
     ErrorClass, StepError,
-    engine::{Call, Outcome, Scope, Slots, decide, execute},
+    engine::{Call, Outcome, Scope, Slots, StepStatus, decide, execute},
     plan::{Body, RoutePlan},
 };
 
@@ -14,44 +14,43 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         let node = call.node.clone();
         let Body::Route(plan) = &node.body else { unreachable!("`perform` calls this for routes") };
-        let limit = plan.transitions_max.unwrap_or(call.run.limits().transitions_max);
+        let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
         let mut current = match starting_step(&call, &plan.list) {
-            Ok(0) if call.run.input.starting_step.is_none() || !call.node.is_root => plan.start,
+            Ok(0) if call.run().input.starting_step.is_none() || !call.node.is_root => plan.start,
             Ok(start) => start,
             Err(outcome) => return outcome,
         };
-        let mut progress = Progress::new(&call);
+        let (mut progress, mut last) = (Progress::new(&call), Arc::default());
         let mut slots = Arc::new(Slots::new(plan.list.nodes.len()));
         let mut entered = vec![false; plan.list.nodes.len()];
         for transition in 0..=u64::from(limit) {
-            let scope = Scope::list(call.scope.clone(), &plan.list, &slots);
+            let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
             if call.node.is_root {
-                call.run.set_root_scope(&scope);
+                call.run().set_root_scope(&scope);
             }
-            let mut child = call.child(&plan.list.nodes[current], Some(scope), progress.state.clone());
+            let around = call.inside(Some(scope), progress.state.clone());
+            let mut child = Call::new(Arc::new(around), plan.list.nodes[current].clone());
             if std::mem::replace(&mut entered[current], true) {
-                let generation = call.run.next_generation(&child.path);
+                let generation = call.run().next_generation(child.path());
                 child = child.with_generation(decide!(call, transition, Generation(generation)));
-                call.run.entered_as(&child.path);
+                call.run().entered_as(child.path());
             }
             let output = match progress.take(&call, execute(child).await) {
                 Ok(ended) => {
                     let output = ended.value.clone();
+                    if ended.status == StepStatus::Completed {
+                        last = output.clone();
+                    }
                     slots = Arc::new(slots.with(current, ended));
                     output
                 }
                 Err(outcome) => return outcome,
             };
-            let scope = Scope::list(call.scope.clone(), &plan.list, &slots);
+            let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
             let names = vec![("output", output.clone()), ("result", output)];
-            let inner = Call {
-                scope: Some(Scope::names(Some(scope.clone()), names)),
-                state: progress.state.clone(),
-                ..call.clone()
-            };
+            let inner = call.seeing(Some(Scope::names(Some(scope.clone()), names)), progress.state.clone());
             let next = way(&inner, plan, current).map(|next| plan.list.nodes[next].id.to_string());
             let Some(next) = decide!(call, transition, Transition(next)) else {
-                let last = progress.last.clone();
                 return progress.finish(&call, Some(&scope), last);
             };
             current = match plan.list.number(&next) {

@@ -190,7 +190,8 @@ impl<'e> Builder<'e> {
         let slice = self.engine.stack().slice(step);
         let reads_start = std::mem::replace(&mut self.names.reads_start, outer);
         let bare = Node::bare(id, step.clone(), body);
-        Arc::new(Node { slice, name, condition, timeout, total_timeout, recovery, reads_start, ..bare })
+        let is_plain = name.is_none() && condition.is_none() && !reads_start;
+        Arc::new(Node { is_plain, slice, name, condition, timeout, total_timeout, recovery, reads_start, ..bare })
     }
 
     fn count(&mut self, path: &str, depth: usize) {

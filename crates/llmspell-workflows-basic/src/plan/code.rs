@@ -61,6 +61,7 @@ impl Node {
             outputs: None,
             reads_start: false,
             is_root: false,
+            is_plain: true,
         }
     }
 

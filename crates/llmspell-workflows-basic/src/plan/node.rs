@@ -28,6 +28,8 @@ pub(crate) struct Node {
     /// Whether an expression of it asks when it began.
     pub(crate) reads_start: bool,
     pub(crate) is_root: bool,
+    /// Whether nothing is decided, named or noted before it runs.
+    pub(crate) is_plain: bool,
 }
 
 /// What a step does, ready to run.
@@ -51,6 +53,7 @@ pub(crate) enum Recovery {
     Steps(Arc<Node>),
 }
 
+#[derive(Clone)]
 pub(crate) struct ActivityPlan {
     pub(crate) name: ActivityName,
     pub(crate) activity: Option<Arc<dyn Activity>>,

@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Runs code as the body of a step.
-pub(crate) fn code(call: Call, workflow: Arc<dyn BasicWorkflow>) -> BoxFuture<'static, Outcome> {
+pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        let input = call.run.input.clone();
+        let input = call.run().input.clone();
         let context = ExecutionContext::inside(call.clone());
         let running = AssertUnwindSafe(workflow.execute_basic(input, &context)).catch_unwind();
         let ended = running.await.unwrap_or_else(|panic| Err(WorkflowError::Failed(StepError::panicked(&*panic))));
@@ -25,7 +25,7 @@ pub(crate) fn code(call: Call, workflow: Arc<dyn BasicWorkflow>) -> BoxFuture<'s
             Ok(output) => Outcome::Completed(Output { value: Arc::new(output.final_result), state_changes }),
             Err(WorkflowError::Failed(error)) => call.failed(error),
             Err(WorkflowError::Cancelled(_)) => {
-                Outcome::Cancelled(Cancelled::new(call.cancel.reason().unwrap_or(CancelReason::Requested)))
+                Outcome::Cancelled(Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested)))
             }
             Err(WorkflowError::Parked(wait)) => Outcome::Parked(wait),
             Err(WorkflowError::Invalid(invalid)) => {

@@ -52,8 +52,8 @@ impl ExecutionContext {
     }
 
     pub(crate) fn inside(call: Call) -> Self {
-        let engine = call.run.engine().clone();
-        let state = Mutex::new((call.state.clone(), Vec::new()));
+        let engine = call.run().engine().clone();
+        let state = Mutex::new((call.around.state.clone(), Vec::new()));
         let inside = Inside {
             call,
             steps: Mutex::new(HashMap::new()),
@@ -108,7 +108,7 @@ impl ExecutionContext {
     pub async fn now(&self) -> Result<Timestamp, WorkflowError> {
         let inside = self.run()?;
         let index = inside.times.fetch_add(1, Ordering::Relaxed);
-        match inside.call.decide(index, Decision::Now(inside.call.run.clock().now())).await? {
+        match inside.call.decide(index, Decision::Now(inside.call.run().clock().now())).await? {
             Decision::Now(time) => Ok(time),
             _ => unreachable!("`Call::decide` lets only the same kind through"),
         }
@@ -174,10 +174,10 @@ impl Inside {
             }
             Some(Memo::InFlight) => {
                 let message = format!("two steps called `{id}` are in flight; each needs an id of its own");
-                Err(StepError::configuration("step_in_flight", message).at(self.call.path.child_text(id)))
+                Err(StepError::configuration("step_in_flight", message).at(self.call.path().child_text(id)))
             }
             Some(Memo::Done { input, output }) if input == hash => Ok(Some(output.clone())),
-            Some(Memo::Done { .. }) => Err(mismatch(id).at(self.call.path.child_text(id))),
+            Some(Memo::Done { .. }) => Err(mismatch(id).at(self.call.path().child_text(id))),
         }
     }
 
@@ -197,18 +197,18 @@ impl Inside {
         hash: &str,
         activity: Arc<dyn Activity>,
     ) -> Result<Value, WorkflowError> {
-        let node = Arc::new(Node::code_step(&self.call.run, id.clone(), step, activity));
+        let node = Arc::new(Node::code_step(self.call.run(), id.clone(), step, activity));
         let state = lock(&self.state).0.clone();
-        let call = self.call.child(&node, None, state).with_input(input);
+        let call = Call::new(Arc::new(self.call.inside(None, state)), node).with_input(input);
         match call.decide(0, Decision::Input(hash.to_owned())).await? {
             Decision::Input(recorded) if recorded == hash => {}
-            _ => return Err(mismatch(id.as_str()).at(&call.path).into()),
+            _ => return Err(mismatch(id.as_str()).at(call.path()).into()),
         }
         match execute(call).await {
             Outcome::Completed(output) => {
                 let mut state = lock(&self.state);
                 for change in output.state_changes {
-                    let applied = Arc::make_mut(&mut state.0).apply(change.clone(), self.call.run.clock().now());
+                    let applied = Arc::make_mut(&mut state.0).apply(change.clone(), self.call.run().clock().now());
                     applied.map_err(|error| StepError::validation("state_blocked", error.to_string()))?;
                     state.1.push(change);
                 }

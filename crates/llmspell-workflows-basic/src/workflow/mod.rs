@@ -23,5 +23,5 @@ pub(crate) use code::code;
 pub use context::ExecutionContext;
 pub use error::WorkflowError;
 pub use input::WorkflowInput;
-pub use output::{Finished, RunStatus, WorkflowMetrics, WorkflowOutput};
+pub use output::{Finished, RunStatus, Steps, WorkflowMetrics, WorkflowOutput};
 pub use registry::WorkflowRegistry;

@@ -1,6 +1,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    fmt,
+    ops::Deref,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -64,7 +66,7 @@ pub struct Finished {
     /// What it changed in its state, in order.
     pub state_changes: Vec<Change>,
     /// All executed steps in the order in which they began.
-    pub steps: Vec<StepRecord>,
+    pub steps: Steps,
     /// What was odd on the way.
     pub warnings: Vec<Warning>,
     /// When it was started.
@@ -74,7 +76,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    pub(crate) fn new(run: &Run, outcome: Outcome) -> Self {
+    pub(crate) fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let (status, output, error, state_changes) = match outcome {
             Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
             Outcome::Skipped(_) => (RunStatus::Completed, Arc::default(), None, Vec::new()),
@@ -92,7 +94,7 @@ impl Finished {
             output,
             error,
             state_changes,
-            steps: run.steps(),
+            steps: Steps(Arc::new(StepsOf { run: run.clone(), records: OnceLock::new() })),
             warnings: run.warnings(),
             started_at: run.started_at(),
             ended_at: run.clock().now(),
@@ -119,6 +121,35 @@ impl Finished {
             (_, Some(error)) => Err(WorkflowError::Failed(error)),
             (_, None) => Err(WorkflowError::Parked(crate::engine::Wait::default())),
         }
+    }
+}
+
+/// The steps of a run, put together when someone first looks at them.
+#[derive(Clone)]
+pub struct Steps(Arc<StepsOf>);
+
+struct StepsOf {
+    run: Arc<Run>,
+    records: OnceLock<Vec<StepRecord>>,
+}
+
+impl Deref for Steps {
+    type Target = [StepRecord];
+
+    fn deref(&self) -> &[StepRecord] {
+        self.0.records.get_or_init(|| self.0.run.steps())
+    }
+}
+
+impl PartialEq for Steps {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

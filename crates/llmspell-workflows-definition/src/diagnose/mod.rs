@@ -10,7 +10,6 @@ mod source;
 pub(crate) use align::Inside;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub(crate) use finding::{Finding, Findings};
-pub use positions::Positions;
-pub(crate) use positions::{At, Mark};
+pub(crate) use positions::{At, Mark, Positions};
 pub use render::Style;
 pub(crate) use source::Source;

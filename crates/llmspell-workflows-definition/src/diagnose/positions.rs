@@ -8,7 +8,7 @@ use crate::tree::Span;
 /// Where each step and field of a definition stands in its source: the side table that keeps the model free of
 /// positions.
 #[derive(Debug, Clone)]
-pub struct Positions {
+pub(crate) struct Positions {
     steps: Vec<Entry>,
     by_path: HashMap<String, At>,
 }

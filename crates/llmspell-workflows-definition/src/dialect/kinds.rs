@@ -187,7 +187,7 @@ pub(crate) const KINDS: &[Kind] = &[
     .or(&["foreach"])
     .told_by(&["items", "collection", "range", "while", "loop_body"]),
     kind_of("set", Build::Set, "Sets keys of the run's state; the object is also the output.", &[field("params", Shape::Object, "State keys and their values.").or(&["with", "config", "parameters"]).required()]),
-    kind_of("sleep", Build::Sleep, "Waits.", &[field("duration", Shape::Delay, "How long.").required()]).told_by(&["duration"]),
+    kind_of("sleep", Build::Sleep, "Waits.", &[field("duration", Shape::Delay, "How long.").required()]).told_by(&["duration", "duration_ms", "duration_seconds"]),
     kind_of("validate", Build::Validate, "Checks data; all violations at once.", &[
         field("data", Shape::Any, "What is checked; also the output.").required(),
         field("schema", Shape::Given, "A JSON Schema.").or(&["json_schema"]),

@@ -15,6 +15,20 @@ const STRATEGIES: &[(&str, Backoff)] = &[
     ("immediate", Backoff::Immediate),
 ];
 
+/// The fields of a policy, and the model's words for them.
+const WORDS: &[(&str, &str)] = &[
+    ("strategy", "retry/backoff"),
+    ("max_attempts", "retry/attempts_max"),
+    ("max_retries", "retry/attempts_max"),
+    ("initial_delay", "retry/initial_delay"),
+    ("max_delay", "retry/delay_max"),
+    ("multiplier", "retry/multiplier"),
+    ("jitter", "retry/jitter"),
+    ("retry_on", "retry/on_errors"),
+    ("retry_on_status_codes", "retry/on_status_codes"),
+    ("max_duration", "retry/duration_max"),
+];
+
 /// What `jitter: true` stands for: ±10 %.
 const JITTER: f64 = 0.1;
 
@@ -47,9 +61,9 @@ impl Reader<'_> {
             self.error("conflicting_fields", fields.at, second.key_span, message)
                 .help("keep one: `max_attempts` counts the first attempt, `max_retries` does not");
         }
-        for (name, word) in [("max_attempts", "retry/attempts_max"), ("max_retries", "retry/attempts_max")] {
+        for (name, word) in WORDS {
             if let Some(entry) = fields.get(name) {
-                self.mark(fields.at, word, entry.value.span);
+                self.mark(fields.at, *word, entry.value.span);
             }
         }
         Retry {

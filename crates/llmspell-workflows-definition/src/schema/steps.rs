@@ -30,6 +30,8 @@ pub(super) fn definitions(types: &StepTypes) -> Value {
     }
     for each in &types {
         parts.insert(format!("step_{}", each.names[0]), kind(each));
+        let names = open_names(&[each.fields, COMMON], each.custom);
+        parts.insert(format!("names_{}", each.names[0]), json!({ "enum": names }));
     }
     parts.insert("step".to_owned(), step(&types, &[]));
     parts.insert("member".to_owned(), step(&types, MEMBER));
@@ -96,9 +98,13 @@ fn custom(types: &StepTypes) -> impl Iterator<Item = Type<'_>> {
 /// A step of any type, with the fields that the list around it adds.
 fn step(types: &[Type<'_>], extra: &[Field]) -> Value {
     let names: Vec<_> = types.iter().flat_map(|each| &each.names).collect();
+    let more: Vec<_> = extra.iter().map(|field| field.name).collect();
     let fits = |each: &Type<'_>| {
-        let names = open_names(&[extra, each.fields, COMMON], each.custom);
-        json!([reference(&format!("step_{}", each.names[0])), { "propertyNames": { "enum": names } }])
+        let mut names = reference(&format!("names_{}", each.names[0]));
+        if !more.is_empty() {
+            names = json!({ "anyOf": [names, { "enum": more }] });
+        }
+        json!([reference(&format!("step_{}", each.names[0])), { "propertyNames": names }])
     };
     let typed = types.iter().map(|each| {
         let is_type = json!({ "properties": { "type": { "enum": each.names } }, "required": ["type"] });

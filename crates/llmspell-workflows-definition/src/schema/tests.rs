@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::schema;
 use crate::{
-    StepTypes,
+    CustomType, StepTypes,
     dialect::{Build, COMMON, Field, KINDS, Kind, ROOT, Shape},
     read, to_yaml,
 };
@@ -213,6 +213,15 @@ fn fields_that_are_not_there() {
         assert!(!validator.is_valid(&document), "{document}");
         assert!(read(&document.to_string(), "x.json", &StepTypes::new()).is_err(), "{document}");
     }
+}
+
+#[test]
+fn step_types_from_outside() {
+    let custom = CustomType::new("Tells people.").with_field("channel");
+    let validator = jsonschema::draft7::new(&schema(&StepTypes::new().with("notify", custom))).unwrap();
+    let document = |field: &str| json!({"name": "x", "steps": [{"id": "a", "type": "notify", field: "ops"}]});
+    assert!(validator.is_valid(&document("channel")));
+    assert!(!validator.is_valid(&document("chanel")));
 }
 
 #[test]

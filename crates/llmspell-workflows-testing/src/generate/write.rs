@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::model::{
     Branch, Case, Conditional, Definition, Delay, InputSpec, InputType, IterationMode, Loop, OnError,
-    Over as ModelOver, Parallel, Route, Step, StepKind, Steps, Switch, Transition, Validate, ValidateMode,
+    Over as ModelOver, Parallel, Route, Step, StepKind, Steps, Switch, Transition, TriggerRule, Validate, ValidateMode,
 };
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
@@ -56,7 +56,7 @@ impl Writer {
     /// A step that sees the steps `seen`.
     fn step(&mut self, plan: Plan, seen: &[String]) -> Step {
         let Plan { settings, kind } = plan;
-        let Settings { name, condition, retry, timeout, trigger_rule, goes_on, is_limited, .. } = settings;
+        let Settings { name, condition, retry, timeout, goes_on, is_limited, .. } = settings;
         let id = self.id();
         let kind = self.kind(kind, seen);
         Step {
@@ -64,7 +64,7 @@ impl Writer {
             name,
             dependencies: Vec::new(),
             condition: condition.map(|pick| expression(pick, seen)),
-            trigger_rule,
+            trigger_rule: TriggerRule::default(),
             retry,
             timeout,
             total_timeout: None,
@@ -89,7 +89,8 @@ impl Writer {
 
     /// Steps that depend on some of those before them, and see only these.
     fn graph(&mut self, plans: Vec<Plan>, seen: &[String]) -> Steps {
-        let mut steps: Steps = Steps::new();
+        let mut steps: Vec<Step> = Vec::new();
+        let rules: Vec<_> = plans.iter().map(|plan| plan.settings.trigger_rule).collect();
         for plan in plans {
             let mut dependencies: Vec<String> = Vec::new();
             for pick in plan.settings.picks.iter().filter(|_| !steps.is_empty()) {
@@ -99,9 +100,13 @@ impl Writer {
                 }
             }
             let seen: Vec<_> = seen.iter().chain(&dependencies).cloned().collect();
-            steps.push(Arc::new(Step { dependencies, ..self.step(plan, &seen) }));
+            steps.push(Step { dependencies, ..self.step(plan, &seen) });
         }
-        steps
+        // Without any dependency it is a sequence, where rules mean nothing.
+        if steps.iter().any(|step| !step.dependencies.is_empty()) {
+            steps.iter_mut().zip(rules).for_each(|(step, rule)| step.trigger_rule = rule);
+        }
+        steps.into_iter().map(Arc::new).collect()
     }
 
     fn kind(&mut self, kind: Kind, seen: &[String]) -> StepKind {
@@ -117,7 +122,6 @@ impl Writer {
             }
             Kind::Validate(data, warns) => StepKind::Validate(Validate {
                 data,
-                schema: Some(json!({})),
                 assertions: vec!["data == data".into()],
                 mode: if warns { ValidateMode::Warn } else { ValidateMode::Strict },
                 ..Validate::default()

@@ -1,0 +1,211 @@
+//! Steps, branches and loops in memory.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    Engine, Plan, StepError, WorkflowInput, WorkflowState,
+    activity::{Activities, Activity, ActivityContext, ActivityOutput, function},
+    engine::{Interceptor, Position},
+    model::{Definition, Loop, Over, Parallel, Step},
+};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::{
+    figures::{Report, median, rounds, turns},
+    limits,
+};
+
+struct NoOp;
+
+#[async_trait]
+impl Activity for NoOp {
+    async fn perform(&self, _context: ActivityContext) -> Result<ActivityOutput, StepError> {
+        Ok(json!({"ok": true, "n": 1}).into())
+    }
+}
+
+/// Concerns no step.
+struct Elsewhere;
+
+impl Interceptor for Elsewhere {
+    fn applies(&self, _step: &Step) -> bool {
+        false
+    }
+}
+
+fn activities() -> Activities {
+    let mut activities = Activities::new();
+    activities.register("function", "noop", NoOp);
+    activities.register(
+        "function",
+        "sleep",
+        function(|_| async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            Ok(Value::Null)
+        }),
+    );
+    activities.register("function", "burn", function(|_| async { Ok(json!(limits::burn(BURN))) }));
+    activities
+}
+
+/// Rounds of work of a CPU-bound branch.
+const BURN: u64 = 20_000_000;
+
+fn engine(interceptors: usize) -> Engine {
+    let builder = Engine::builder().activities(activities());
+    (0..interceptors).fold(builder, |builder, _| builder.interceptor(Position::Hooks, Elsewhere)).build()
+}
+
+fn steps(count: usize, name: &str) -> Vec<Step> {
+    (0..count).map(|n| Step::function(format!("s{n}"), name, json!({}))).collect()
+}
+
+/// Runs `plan` so often, in a task as a service would.
+fn run_often(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: usize) {
+    let (engine, plan) = (engine.clone(), plan.clone());
+    let task = async move {
+        for _ in 0..times {
+            let finished = engine.run_plan(&plan, WorkflowInput::new(json!({}))).await.expect("the plan is valid");
+            assert!(finished.error.is_none(), "{:?}", finished.error);
+        }
+    };
+    runtime.block_on(async { tokio::spawn(task).await.expect("no panic") });
+}
+
+fn run(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>) {
+    run_often(runtime, engine, plan, 1);
+}
+
+fn prepared(engine: &Engine, definition: Definition) -> Arc<Plan> {
+    engine.prepare(definition).unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+fn parallel(count: usize, name: &str, at_once: u32) -> Definition {
+    let block = Parallel { max_parallelism: Some(at_once), ..Parallel::new(steps(count, name)) };
+    Definition::sequence("parallel", [block.into_step("block")])
+}
+
+fn looped(iterations: i64, body: usize) -> Definition {
+    let over = Over::Range { start: json!(0), end: json!(iterations), step: json!(1) };
+    Definition::sequence(
+        "looped",
+        [Loop { max_iterations: Some(1_000_000), ..Loop::new(over, steps(body, "noop")) }.into_step("each")],
+    )
+}
+
+pub(crate) fn measure(report: &mut Report) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+    let engine = engine(0);
+    sequential(report, &runtime, &engine);
+    branches(report, &runtime, &engine);
+    growth(report, &runtime, &engine);
+    state(report);
+}
+
+fn sequential(report: &mut Report, runtime: &Runtime, engine: &Engine) {
+    const REPEAT: usize = 20;
+    let plan = prepared(engine, Definition::sequence("steps", steps(1_000, "noop")));
+    let ours = || run_often(runtime, engine, &plan, REPEAT);
+    let limit =
+        || runtime.block_on(async { tokio::spawn(limits::boxed_calls(1_000 * REPEAT)).await.expect("no panic") });
+    report.ratio(
+        "a step of 1,000 in memory, against a boxed call",
+        1_000 * REPEAT as u32,
+        "≤ 2.5 ×",
+        turns(ours, limit),
+    );
+
+    let with_ten = self::engine(10);
+    let plan_of_ten = prepared(&with_ten, Definition::sequence("steps", steps(1_000, "noop")));
+    let ten = || run_often(runtime, &with_ten, &plan_of_ten, REPEAT);
+    let ours = || run_often(runtime, engine, &plan, REPEAT);
+    report.ratio(
+        "the same with ten interceptors that do not apply, against none",
+        1_000 * REPEAT as u32,
+        "≤ 1.05 ×",
+        turns(ten, ours),
+    );
+
+    let definition = Arc::new(Definition::sequence("steps", steps(100, "noop")));
+    report.time(
+        "100 steps built and validated",
+        1,
+        "≤ 1 ms",
+        &rounds(|| {
+            let definition = Definition::sequence("steps", steps(100, "noop"));
+            std::hint::black_box(engine.prepare(definition).expect("it is valid"));
+        }),
+    );
+    drop(definition);
+}
+
+fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
+    let plan = prepared(engine, parallel(1_000, "noop", 1_000));
+    report.ratio(
+        "1,000 no-op branches, against spawned tasks",
+        1,
+        "≤ 1.5 ms",
+        turns(
+            || run(runtime, engine, &plan),
+            || runtime.block_on(async { tokio::spawn(limits::tasks(1_000)).await.expect("no panic") }),
+        ),
+    );
+    let plan = prepared(engine, parallel(1_000, "sleep", 100));
+    report.ratio(
+        "1,000 × 10 ms, 100 at a time, against plain tokio",
+        1,
+        "≤ 1.05 ×",
+        turns(
+            || run(runtime, engine, &plan),
+            || runtime.block_on(limits::sleeps(1_000, Duration::from_millis(10), 100)),
+        ),
+    );
+    let one = prepared(engine, Definition::sequence("burn", steps(1, "burn")));
+    let two = prepared(engine, parallel(2, "burn", 2));
+    let (ours_two, ours_one) = turns(|| run(runtime, engine, &two), || run(runtime, engine, &one));
+    let (threads_two, threads_one) = turns(
+        || {
+            let thread = std::thread::spawn(|| limits::burn(BURN));
+            std::hint::black_box(limits::burn(BURN));
+            std::hint::black_box(thread.join().expect("no panic"));
+        },
+        || {
+            std::hint::black_box(limits::burn(BURN));
+        },
+    );
+    let gain = |one: &[Duration], two: &[Duration]| 2.0 * median(one).as_secs_f64() / median(two).as_secs_f64();
+    let ratio = gain(&ours_one, &ours_two) / gain(&threads_one, &threads_two);
+    report.plain("gain of two CPU-bound branches, against plain threads", ratio, "≥ 0.95 ×");
+}
+
+fn growth(report: &mut Report, runtime: &Runtime, engine: &Engine) {
+    let (small, large) = (prepared(engine, looped(1_000, 1)), prepared(engine, looped(10_000, 1)));
+    let (ten, one) = turns(|| run(runtime, engine, &large), || run_often(runtime, engine, &small, 10));
+    report.ratio("10,000 iterations, against ten times 1,000", 10_000, "linear", (ten, one));
+    let (small, large) = (
+        prepared(engine, Definition::sequence("steps", steps(100, "noop"))),
+        prepared(engine, Definition::sequence("steps", steps(1_000, "noop"))),
+    );
+    let (ten, one) = turns(|| run(runtime, engine, &large), || run_often(runtime, engine, &small, 10));
+    report.ratio("1,000 steps, against ten times 100", 1_000, "linear", (ten, one));
+}
+
+fn state(report: &mut Report) {
+    const FORKS: u32 = 100_000;
+    let state = |keys: usize| {
+        let mut state = WorkflowState::new(Value::Null);
+        (0..keys).for_each(|n| state.set(&format!("k{n}"), json!(n)).expect("a plain key"));
+        state
+    };
+    let (small, large) = (state(10), state(10_000));
+    let fork = |state: &WorkflowState| (0..FORKS).for_each(|_| drop(std::hint::black_box(state.clone())));
+    report.ratio(
+        "a state of 10,000 keys forked, against one of 10",
+        FORKS,
+        "≈ 1 ×",
+        turns(|| fork(&large), || fork(&small)),
+    );
+}

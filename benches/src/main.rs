@@ -1,0 +1,23 @@
+//! Figures of the engine, each as a ratio to what this machine can do, measured in the same run.
+//!
+//! `cargo run --release -p llmspell-workflows-benches` prints the table of the README. Each figure is the median of
+//! several rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
+
+mod engine;
+mod figures;
+mod limits;
+mod text;
+
+use figures::Report;
+
+/// For both sides alike: with the allocator of glibc a program that makes and drops a thousand outputs in turn spends
+/// its time giving memory back to the system and asking for it again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let mut report = Report::default();
+    engine::measure(&mut report);
+    text::measure(&mut report);
+    report.print();
+}

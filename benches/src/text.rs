@@ -1,0 +1,34 @@
+//! Conditions and YAML.
+
+use std::fmt::Write as _;
+
+use llmspell_workflows_basic::expr::Expr;
+use serde_json::{Value, json};
+
+use crate::figures::{Report, rounds};
+
+pub(crate) fn measure(report: &mut Report) {
+    const TIMES: u32 = 100_000;
+    let context = context();
+    let condition =
+        Expr::parse("task.meta.kind == 'feature' && tries > 3 && !flags.skip").expect("it is an expression");
+    let timed = rounds(|| (0..TIMES).for_each(|_| assert!(condition.test(&context).expect("it can be evaluated"))));
+    report.time("a condition with a context of 5 kB", TIMES, "≤ 0.5 µs", &timed);
+}
+
+fn context() -> Value {
+    let texts: Vec<String> =
+        (0..60).map(|n| format!("a line of text, number {n}, as outputs of steps hold them")).collect();
+    let value = json!({"task": {"meta": {"kind": "feature", "lines": texts}}, "tries": 4, "flags": {"skip": false}});
+    assert!((3_000..6_000).contains(&value.to_string().len()), "about 5 kB");
+    value
+}
+
+#[expect(dead_code, reason = "used once the definition crate is measured here")]
+fn yaml(steps: usize) -> String {
+    let mut text = String::from("name: long\nsteps:\n");
+    for n in 0..steps {
+        let _ = write!(text, "  - id: s{n}\n    type: set\n    params:\n      k{n}: \"{{{{ input.n }}}}\"\n");
+    }
+    text
+}

@@ -1,0 +1,96 @@
+//! What the reader makes is what the engine takes, and what the engine says stands where it belongs.
+
+use std::fs;
+
+use llmspell_workflows_basic::{
+    Engine,
+    activity::{Activities, function},
+    model::{Definition, StepKind},
+};
+use llmspell_workflows_definition::{StepTypes, check};
+
+/// An engine that knows every activity of `definition`.
+fn engine(definition: &Definition) -> Engine {
+    let mut activities = Activities::new();
+    let mut add = |kind: &StepKind| {
+        if let StepKind::Activity(call) = kind {
+            let (kind, name) = (call.activity.kind.clone(), call.activity.name.clone());
+            activities.register(kind, name, function(|call| async move { Ok(call.input().clone()) }));
+        }
+    };
+    add(&definition.body);
+    let mut rest = vec![llmspell_workflows_basic::model::Step::new("main", definition.body.clone())];
+    rest.extend(definition.on_error.iter().chain(&definition.finally).map(|step| (**step).clone()));
+    while let Some(step) = rest.pop() {
+        add(&step.kind);
+        rest.extend(step.children().into_iter().cloned());
+    }
+    Engine::builder().activities(activities).build()
+}
+
+/// Problems of a host that has less than the fixtures use, rather than of the fixtures.
+const OF_THE_HOST: &[&str] = &["no_schema_check", "unknown_function"];
+
+#[test]
+fn good_documents_are_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/good");
+    for entry in fs::read_dir(folder).expect("the fixtures are there") {
+        let path = entry.expect("a fixture can be read").path();
+        let text = fs::read_to_string(&path).expect("a fixture is text");
+        let validate = |definition: &Definition| {
+            let mut problems = engine(definition).validate(definition.clone());
+            problems.retain(|problem| !OF_THE_HOST.contains(&problem.code));
+            problems
+        };
+        let read = check(&text, &path.display().to_string(), &StepTypes::new(), validate);
+        if let Err(diagnostics) = read {
+            panic!("{diagnostics}");
+        }
+    }
+}
+
+/// What one mistake breaks is not told again by the engine.
+#[test]
+fn one_mistake_is_told_once() {
+    for text in [
+        "{steps: [{id: a, tool: probe}]}",
+        "{name: x}",
+        "{name: x, steps: [{id: 1 st, tool: probe}, {id: b, tool: probe, needs: [1 st]}]}",
+        "{name: x, steps: [{id: a, type: tol}, {id: b, tool: probe, needs: [a], when: a.ok}]}",
+        "{name: x, steps: [{id: a, type: parallel, branches: 3}]}",
+        "{name: x, steps: [{id: a, tool: probe, retries: {max_attempts: 0}}]}",
+        "{name: x, steps: [{id: a, tool: probe}, {id: b, if: c, then: [d]}]}",
+        "{name: x, steps: [{id: a, tool: probe, next_step: [{condition: c}]}]}",
+        "{name: x, steps: [{id: a, tool: probe}, {id: b, type: loop, items: 3, steps: [{id: c, tool: probe}]}]}",
+    ] {
+        let validate = |definition: &Definition| engine(definition).validate(definition.clone());
+        let diagnostics = check(text, "x.yml", &StepTypes::new(), validate).expect_err(text);
+        assert_eq!(diagnostics.list().len(), 1, "{text}\n{diagnostics}");
+    }
+}
+
+#[test]
+fn one_list_of_all_that_is_wrong() {
+    let text = "\
+name: both
+steps:
+  - {id: a, tool: probe, timout: 3}
+  - id: b
+    tool: probe
+    dependencies: [c]
+    condition: \"{{ a.ok && nobody.ok }}\"
+  - id: c
+    tool: probe
+    dependencies: [b]
+    params: {text: \"x {{ a > }}\"}
+";
+    let diagnostics =
+        check(text, "both.yml", &StepTypes::new(), |definition| engine(definition).validate(definition.clone()))
+            .expect_err("the document has mistakes");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/both.txt");
+    let text = format!("{diagnostics}\n");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(golden, &text).expect("the golden file can be written");
+    }
+    assert_eq!(fs::read_to_string(golden).unwrap_or_default(), text);
+}
