@@ -79,12 +79,18 @@ fn constants(path: &str, tell: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
         _ => None,
     });
     constants
-        .filter(|constant| !matches!(constant.vis, Visibility::Inherited) || path.contains("-tools/"))
+        .filter(|constant| matches!(constant.vis, Visibility::Public(_)) || path.contains("-tools/"))
         .filter(|constant| tell(&constant.ident.to_string()))
         .filter_map(|constant| {
             let value = number(&constant.expr)?;
             let what = first_sentence(&constant.attrs);
-            Some([constant.ident.to_string(), digits(&value.to_string()), what])
+            let name = match path.split_once("-tools/src/") {
+                Some((_, place)) => {
+                    format!("{} {}", place.trim_end_matches(".rs").trim_end_matches("/mod"), constant.ident)
+                }
+                None => constant.ident.to_string(),
+            };
+            Some([name, digits(&value.to_string()), what])
         })
         .collect()
 }
@@ -138,5 +144,6 @@ fn first_sentence(attributes: &[Attribute]) -> String {
         _ => None,
     });
     let text = lines.collect::<Vec<_>>().join(" ");
+    let text = text.replace("[`", "`").replace("`]", "`");
     text.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
