@@ -1,7 +1,7 @@
 //! `spellflow`, the command line of llmspell-workflows.
 //!
 //! [`cli`] says what can be typed, `commands` has one file per command, [`app`] holds what they share: the
-//! [configuration](config), the [output](output), the engine. A command returns the process's [`Exit`] or a
+//! [configuration](config), the [`output`], the engine. A command returns the process's [`Exit`] or a
 //! [`Failure`], which is shown in one place.
 
 mod app;

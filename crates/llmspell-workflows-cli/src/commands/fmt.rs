@@ -1,15 +1,15 @@
 use std::{fs, path::PathBuf};
 
 use clap::Args;
-use llmspell_workflows_definition::{StepTypes, has_comments, read, to_yaml};
+use llmspell_workflows_definition::{Plain, StepTypes, has_comments, read, to_yaml};
 use serde_json::json;
 
 use crate::{App, Exit, Failure, folders::definitions, source::Source};
 
 /// Writes workflows in the canonical form: one name for each field, one order of fields.
 ///
-/// Without `--check` or `--write` the form goes to standard output. It has no comments, so `--write` refuses a file
-/// with comments unless `--force` is given.
+/// Without `--check` or `--write` the form goes to standard output. It keeps no comments, `defaults` and `personas`, so
+/// `--write` refuses a file that has some unless `--force` is given.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow fmt flow.yaml\n  \
@@ -25,7 +25,7 @@ pub(crate) struct Fmt {
     /// Changes the files.
     #[arg(long)]
     write: bool,
-    /// With `--write`: also files whose comments will be lost.
+    /// With `--write`: also files that lose something by it.
     #[arg(long, requires = "write")]
     force: bool,
 }
@@ -38,6 +38,12 @@ impl Fmt {
             let source = Source::read(&file)?;
             let document = read(&source.text, &source.name, &StepTypes::new()).map_err(Failure::invalid)?;
             let canonical = to_yaml(&document.definition);
+            let again = read(&canonical, &source.name, &StepTypes::new());
+            if !again.is_ok_and(|again| again.definition == document.definition) {
+                let message = format!("the canonical form of `{}` would mean something else", source.name);
+                return Err(Failure::new(Exit::Failed, "not_printable", message)
+                    .with_help("please report it; nothing was changed"));
+            }
             files.push((file, source, canonical));
         }
         if self.write {
@@ -67,9 +73,11 @@ impl Fmt {
                 let message = format!("`{}` is JSON, and the canonical form is YAML", file.display());
                 return refused("usage", message, "write it to a new file: spellflow fmt FILE > NEW.yaml");
             }
-            if !self.force && source.text != *canonical && has_comments(&source.text) {
-                let message = format!("`{}` has comments, which the canonical form does not keep", file.display());
-                return refused("comments_would_be_lost", message, "add `--force` to lose them");
+            let lost = lost(source);
+            if !self.force && source.text != *canonical && !lost.is_empty() {
+                let message =
+                    format!("`{}` has {}, which the canonical form does not keep", file.display(), lost.join(" and "));
+                return refused("would_be_lost", message, "add `--force` to write it all the same");
             }
         }
         Ok(())
@@ -92,4 +100,16 @@ impl Fmt {
             }
         }
     }
+}
+
+/// What stands in a file and is no part of the definition itself.
+fn lost(source: &Source) -> Vec<&'static str> {
+    let plain = Plain::read(&source.text, &source.name);
+    let has = |field: &str| plain.as_ref().is_ok_and(|plain| plain.value().get(field).is_some());
+    let parts = [
+        (has_comments(&source.text), "comments"),
+        (has("defaults"), "`defaults` (their settings would stand at each step)"),
+        (has("personas"), "`personas`"),
+    ];
+    parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, what)| what).collect()
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use llmspell_workflows_basic::StepError;
@@ -179,6 +179,8 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
             }
         }
     });
+    // What still runs is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
         None => Ok(Exit::Interrupted),
         Some(Ok(result)) => {

@@ -106,16 +106,18 @@ impl Outliner<'_> {
                 Some("steps")
             }
         };
+        let call = match &step.kind {
+            StepKind::Activity(call) => Some(call.activity.clone()),
+            StepKind::Validate(check) => check.validator.clone(),
+            _ => None,
+        };
         let ways = step.next.iter();
         Entry {
             id: step.id.clone(),
             name: step.name.clone().filter(|name| *name != step.id),
             kind: step.kind.as_str().to_owned(),
-            is_call: matches!(step.kind, StepKind::Activity(_)),
-            activity: match &step.kind {
-                StepKind::Activity(call) if !call.activity.name.is_empty() => Some(call.activity.name.clone()),
-                _ => None,
-            },
+            activity: call.as_ref().map(|call| call.name.clone()).filter(|name| !name.is_empty()),
+            call,
             what: what(step),
             condition_holds: step.condition.as_ref().and_then(|condition| self.decide(condition)),
             condition: step.condition.clone(),

@@ -6,6 +6,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use llmspell_workflows_basic::model::ActivityName;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,9 +23,9 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     pub(crate) kind: String,
-    /// Whether it calls an activity.
+    /// The activity that it calls.
     #[serde(skip)]
-    pub(crate) is_call: bool,
+    pub(crate) call: Option<ActivityName>,
     /// Which of its kind, of a step that calls an activity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) activity: Option<String>,

@@ -1,6 +1,6 @@
 //! Tests of workflows, written in YAML beside them: what `spellflow test` runs.
 //!
-//! [`File`] is what such a file says, read with all that is wrong at once. [`run`] runs each of its cases in an engine
+//! [`File`] is what such a file says, read with all that is wrong at once. [`run()`] runs each of its cases in an engine
 //! of its own, where [`Mocks`] answer instead of activities and a clock skips what steps only wait for. [`compare`]
 //! says where a run differs from what was expected. `docs/testing-workflows.md` is the guide for users.
 

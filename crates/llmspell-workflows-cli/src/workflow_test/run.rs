@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Instant};
 use llmspell_workflows_basic::{
     Driven, Engine, EngineBuilder, Place, Problem, RunOptions, StepError, WorkflowInput,
     activity::{Activities, function},
-    model::{ActivityCall, ActivityName, Definition},
+    model::{ActivityName, Definition},
     nearest,
 };
 use llmspell_workflows_tools::Registry;
@@ -93,11 +93,8 @@ impl Leaf {
 }
 
 fn leaves(definition: &Definition) -> Vec<Leaf> {
-    let leaf = |entry: Entry| {
-        let name = entry.activity.clone().unwrap_or_default();
-        Leaf { name: ActivityName::new(entry.kind, name), id: entry.id, path: entry.path }
-    };
-    all_entries(definition).into_iter().filter(|entry| entry.is_call).map(leaf).collect()
+    let leaf = |entry: Entry| Some(Leaf { name: entry.call?, id: entry.id, path: entry.path });
+    all_entries(definition).into_iter().filter_map(leaf).collect()
 }
 
 fn all_entries(definition: &Definition) -> Vec<Entry> {
@@ -118,10 +115,9 @@ fn all_entries(definition: &Definition) -> Vec<Entry> {
 pub(crate) fn stand_ins(file: &File, definition: &Definition, engine: &Engine, tools: &Registry) -> Activities {
     let mut activities = Activities::new();
     for leaf in leaves(definition) {
-        let call = ActivityCall { activity: leaf.name.clone(), params: Value::Null };
         let is_mocked =
             || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_meant(&mock.target, tools));
-        if engine.activities().find(&call.activity).is_none() && is_mocked() {
+        if engine.activities().find(&leaf.name).is_none() && is_mocked() {
             let name = leaf.name.to_string();
             // Only a case that does not mock it comes here, with `--allow-real`.
             let missing = function(move |_| {

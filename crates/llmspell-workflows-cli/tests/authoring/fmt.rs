@@ -28,10 +28,13 @@ fn comments_are_lost_only_with_force() {
     let text = format!("# why\n{LOOSE}");
     let place = Place::with("loose.yaml", &text);
     let ran = place.run(&["fmt", "--write", "loose.yaml", "-o", "json"]);
-    assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (2, Some("comments_would_be_lost")));
+    assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (2, Some("would_be_lost")));
     assert_eq!(place.read("loose.yaml"), text);
     place.run(&["fmt", "--write", "--force", "loose.yaml"]).ok();
     assert!(!place.read("loose.yaml").contains('#'));
+    place.write("other.yaml", &format!("{LOOSE}personas: [critic]\ndefaults: {{tool: {{timeout: 5}}}}\n"));
+    let ran = place.run(&["fmt", "--write", "other.yaml"]);
+    assert!(ran.code == 2 && ran.err.contains("`defaults`") && ran.err.contains("`personas`"), "{ran:?}");
 }
 
 #[test]

@@ -134,6 +134,14 @@ fn the_machine_is_not_seen_and_time_is_skipped() {
 }
 
 #[test]
+fn validators_are_mocked_too() {
+    let flow = "name: f\nsteps: [{id: a, type: validate, data: 1, validator: check}]\n";
+    let place = Place::with("f.yaml", flow);
+    place.write("f.test.yaml", "workflow: f.yaml\ncases: [{name: c, mocks: {'function:check': {output: []}}}]\n");
+    place.run(&["test", "f.test.yaml"]).ok();
+}
+
+#[test]
 fn a_workflow_is_no_test() {
     let ran = case("").run(&["test", "flow.yaml"]);
     assert!(ran.code == 3 && ran.err.contains("this is a workflow, not a test of one"), "{ran:?}");
