@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Call, Failure, Next, Outcome, Scope, SkipReason, call::decide, leaf};
 use crate::{
-    StepError, patterns,
+    patterns,
     plan::{Body, Node, Recovery},
 };
 
@@ -26,6 +26,8 @@ pub(crate) async fn execute(mut call: Call) -> Outcome {
 
 /// Whether it runs at all: its list's reason against it, its condition, the run's limits.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
+    // Steps that never wait still leave room for others, and for a request to stop.
+    tokio::task::coop::consume_budget().await;
     if call.cancel.is_cancelled() {
         return Err(call.cancelled());
     }
@@ -42,7 +44,8 @@ async fn enter(call: &mut Call) -> Result<(), Outcome> {
     }
     if let Some(name) = &call.node.name {
         let name = name.render(&call.view()).map_err(|error| call.failed(error.into()))?;
-        call.run.records().name(call.record, name.as_str().unwrap_or_default());
+        let name = call.run.masked_text(name.as_str().unwrap_or_default().to_owned());
+        call.run.records().name(call.record, &name);
     }
     Ok(())
 }
@@ -94,7 +97,7 @@ fn condition(call: &Call) -> Option<SkipReason> {
             let message =
                 format!("the condition `{}` cannot be evaluated and counts as false: {error}", condition.source());
             call.run.warn("condition_unevaluable", &call.path, message.clone());
-            Some(SkipReason::new("condition_unevaluable", message))
+            Some(SkipReason::new("condition_unevaluable", call.run.masked_text(message)))
         }
     }
 }
@@ -136,7 +139,7 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
     let scope = Scope::names(around, vec![("error", error)]);
     match Box::pin(execute(call.child(handler, Some(scope), call.state.clone()))).await {
         Outcome::Failed(second) => {
-            let error = StepError { cause: Some(failure.error), ..*second.error };
+            let error = second.error.with_first_cause(*failure.error);
             Outcome::Failed(Failure { error: Box::new(error), handled: false })
         }
         outcome => outcome,
@@ -146,6 +149,16 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
 /// Does what the step is for: the only place that looks at its kind.
 pub(super) async fn perform(call: Call) -> Outcome {
     let node = call.node.clone();
+    if call.run.secrets.is_empty() {
+        return performed(call, &node).await;
+    }
+    let run = call.run.clone();
+    // Blocks are made of what is masked already.
+    let reads_secrets = node.is_root || matches!(node.body, Body::Set(_) | Body::Validate(_));
+    run.masked_outcome(performed(call, &node).await, reads_secrets)
+}
+
+async fn performed(call: Call, node: &Node) -> Outcome {
     match &node.body {
         Body::Activity(plan) => leaf::activity(call, plan).await,
         Body::Set(values) => leaf::set(&call, values),
