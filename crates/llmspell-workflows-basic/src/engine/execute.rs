@@ -159,6 +159,16 @@ pub(super) async fn perform(call: Call) -> Outcome {
 }
 
 async fn performed(call: Call, node: &Node) -> Outcome {
+    // Blocks that gather what their steps give make the outputs of that themselves.
+    let gathers = matches!(node.body, Body::List(_) | Body::Route(_) | Body::Loop(_) | Body::Parallel(_));
+    if node.outputs.is_some() && !gathers {
+        let root = call.clone();
+        return patterns::with_outputs(&root, by_kind(call, node).await);
+    }
+    by_kind(call, node).await
+}
+
+async fn by_kind(call: Call, node: &Node) -> Outcome {
     match &node.body {
         Body::Activity(plan) => leaf::activity(call, plan).await,
         Body::Set(values) => leaf::set(&call, values),

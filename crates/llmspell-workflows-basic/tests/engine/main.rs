@@ -6,6 +6,7 @@ mod cancelling;
 mod graphs;
 mod handlers;
 mod races;
+mod reference;
 mod resume;
 mod secrets;
 mod support;

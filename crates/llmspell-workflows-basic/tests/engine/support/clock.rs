@@ -1,6 +1,9 @@
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use llmspell_workflows_basic::Clock;
+use llmspell_workflows_basic::{
+    Clock,
+    engine::{Call, Timers, Wake},
+};
 use tokio::time::Instant;
 
 /// The runtime's own time, which a paused runtime moves on as soon as everything waits.
@@ -32,5 +35,26 @@ impl Clock for Paused {
                 None => std::future::pending().await,
             }
         })
+    }
+}
+
+/// Time that stands still: no deadline ever passes, and what is waited for has come.
+#[derive(Clone, Copy)]
+pub(crate) struct Frozen;
+
+impl Clock for Frozen {
+    fn now(&self) -> Timestamp {
+        Paused::origin()
+    }
+
+    fn sleep_until(&self, _time: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[async_trait::async_trait]
+impl Timers for Frozen {
+    async fn until(&self, _call: &Call, _wake_at: Timestamp) -> Wake {
+        Wake::Due
     }
 }

@@ -81,6 +81,17 @@ impl Lab {
         self
     }
 
+    /// Adds the tool `name`, counted like the others.
+    pub(crate) fn register_tool<F, Fut>(&mut self, name: &str, perform: F) -> &mut Self
+    where
+        F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ActivityOutput, StepError>> + Send + 'static,
+    {
+        let counted = self.counted(perform);
+        self.activities.register("tool", name, counted);
+        self
+    }
+
     /// An activity that is counted.
     pub(crate) fn counted<F, Fut>(&self, perform: F) -> impl Activity + 'static
     where

@@ -3,9 +3,13 @@
 mod clock;
 mod journal;
 mod lab;
+mod naive;
+mod probes;
 mod process;
 
-pub(crate) use clock::Paused;
+pub(crate) use clock::{Frozen, Paused};
 pub(crate) use journal::{Journal, Records};
 pub(crate) use lab::{Lab, echo, fail, hang, ids, put, slow};
-pub(crate) use process::{Time, crash_everywhere};
+pub(crate) use naive::Naive;
+pub(crate) use probes::{AnySchema, probe, settled};
+pub(crate) use process::{Time, crash_everywhere, crash_generated};

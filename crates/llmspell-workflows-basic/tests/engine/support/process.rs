@@ -13,7 +13,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Value, json};
 
-use super::{Journal, Records};
+use super::{AnySchema, Journal, Records, probe};
 
 /// How often each activity was performed, by idempotency key and attempt.
 pub(crate) type Effects = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -58,6 +58,14 @@ pub(crate) fn activities(effects: &Effects) -> Activities {
             }
         }),
     );
+    for (kind, name) in [("function", "probe"), ("tool", "probe_tool")] {
+        let counted = count.clone();
+        let activity = function(move |context: ActivityContext| {
+            counted(&context);
+            async move { probe(context.input(), context.attempt()) }
+        });
+        activities.register(kind, name, activity);
+    }
     // Fails until the block around it has been entered for the `succeed_at`th time, or for so many attempts.
     activities.register(
         "function",
@@ -120,6 +128,7 @@ pub(crate) fn process(
         .interceptor(Position::Journal, journal.clone())
         .clock(time.clone())
         .timers(time.clone())
+        .schemas(AnySchema)
         .build();
     runtime.block_on(async {
         let plan = engine.prepare(definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
@@ -148,7 +157,7 @@ pub(crate) fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, 
     let mut journal = Journal::new(&records, crash_at);
     let mut crashed = false;
     let mut recorded = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         let ended = process(definition, &time, &records, &effects, &journal);
         for (key, count) in effects.lock().unwrap().iter().filter(|(_, count)| **count > 1) {
             assert!(!recorded.contains(key), "{key} was recorded before the crash and performed {count} times");
@@ -170,12 +179,23 @@ pub(crate) fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, 
 }
 
 pub(crate) fn crash_everywhere(name: &str, definition: &Definition) {
+    let boundaries = crashes(name, definition, true);
+    assert!(boundaries > 3, "{name}: only {boundaries} boundaries");
+}
+
+/// As [`crash_everywhere`], for a definition that may as well fail or do next to nothing.
+pub(crate) fn crash_generated(name: &str, definition: &Definition) {
+    crashes(name, definition, false);
+}
+
+fn crashes(name: &str, definition: &Definition, completes: bool) -> u64 {
     let (expected, effects, _) = run(definition, None);
-    assert!(expected.error.is_none(), "{name}: {:?}", expected.error);
+    assert!(!completes || expected.error.is_none(), "{name}: {:?}", expected.error);
     let mut boundaries = 0;
     for crash_at in 0.. {
         let (finished, resumed_effects, crashed) = run(definition, Some(crash_at));
         assert_eq!(finished.output, expected.output, "{name}: output after a crash at boundary {crash_at}");
+        assert_eq!(finished.error, expected.error, "{name}: error after a crash at boundary {crash_at}");
         assert_eq!(
             finished.state_changes, expected.state_changes,
             "{name}: state after a crash at boundary {crash_at}"
@@ -183,12 +203,15 @@ pub(crate) fn crash_everywhere(name: &str, definition: &Definition) {
         let keys = |effects: &BTreeMap<String, u32>| effects.keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&resumed_effects), keys(&effects), "{name}: effects after a crash at boundary {crash_at}");
         let again: u32 = resumed_effects.values().map(|count| count - 1).sum();
-        assert!(again <= 4, "{name}: {again} leaves ran again after a crash at {crash_at}: {resumed_effects:?}");
+        assert!(
+            !completes || again <= 4,
+            "{name}: {again} leaves ran again after a crash at {crash_at}: {resumed_effects:?}"
+        );
         if !crashed {
             break;
         }
         boundaries = crash_at + 1;
     }
-    assert!(boundaries > 3, "{name}: only {boundaries} boundaries");
     println!("{name}: {boundaries} crashes");
+    boundaries
 }
