@@ -89,7 +89,9 @@ impl<'e> Builder<'e> {
         self.root_settings(&definition);
         let root = self.root_node(&main);
         let finally = (!definition.finally.is_empty()).then(|| {
-            self.with_binding("error", |builder| builder.block("$finally", &definition.finally, "/main/$finally", 1))
+            self.with_binding("error", |builder| {
+                builder.after_root(|builder| builder.block("$finally", &definition.finally, "/main/$finally", 1))
+            })
         });
         Plan { definition, root, finally, trigger, variables, environments, conditions, warnings: Vec::new() }
     }
@@ -128,22 +130,25 @@ impl<'e> Builder<'e> {
 
     fn root_node(&mut self, main: &Arc<Step>) -> Arc<Node> {
         let definition = self.definition.clone();
-        // The outputs are read where the root list ends, so they see all its steps.
-        let body_steps = match &definition.body {
-            StepKind::Sequence(steps) => Some(steps.clone()),
-            StepKind::Route(route) => Some(route.steps.clone()),
-            _ => None,
-        };
-        let outputs = definition.outputs.as_ref().map(|outputs| {
-            self.enter_list(body_steps.as_ref().unwrap_or(&Vec::new()));
-            let template = self.template(outputs, "", "outputs");
-            self.leave_list();
-            template
-        });
+        let outputs = definition.outputs.as_ref();
+        let outputs = outputs.map(|outputs| self.after_root(|builder| builder.template(outputs, "", "outputs")));
         let node = self.step(main, "/main", 0);
         let mut node = Arc::into_inner(node).expect("a node just built is held once");
         (node.outputs, node.is_root) = (outputs, true);
         Arc::new(node)
+    }
+
+    /// Builds what is read where the root list has ended, so that it sees all its steps.
+    fn after_root<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+        let definition = self.definition.clone();
+        match &definition.body {
+            StepKind::Sequence(steps) => self.enter_list(steps),
+            StepKind::Route(route) => self.enter_list(&route.steps),
+            _ => self.enter_list(&Vec::new()),
+        }
+        let built = build(self);
+        self.leave_list();
+        built
     }
 
     pub(super) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
@@ -179,7 +184,9 @@ impl<'e> Builder<'e> {
             OnError::Fail => Recovery::Fail,
             OnError::Continue => Recovery::Continue,
             OnError::Steps(steps) => Recovery::Steps(self.with_binding("error", |builder| {
-                builder.block("$on_error", steps, &format!("{path}/$on_error"), depth + 1)
+                let block =
+                    |builder: &mut Self| builder.block("$on_error", steps, &format!("{path}/$on_error"), depth + 1);
+                if depth == 0 { builder.after_root(block) } else { block(builder) }
             })),
         };
         let slice = self.engine.stack().slice(step);
@@ -265,7 +272,9 @@ impl<'e> Builder<'e> {
         let mut nodes = Vec::with_capacity(steps.len());
         for (number, step) in steps.iter().enumerate() {
             self.at_step(number);
-            nodes.push(self.step(step, &format!("{path}/{}", step.id), depth + 1));
+            let inner = format!("{path}/{}", step.id);
+            self.next_without_route(step, &inner);
+            nodes.push(self.step(step, &inner, depth + 1));
         }
         let uses = self.leave_list();
         let graph = if steps.iter().any(|step| !step.dependencies.is_empty()) {
@@ -275,6 +284,14 @@ impl<'e> Builder<'e> {
             None
         };
         Arc::new(List::new(nodes, graph))
+    }
+
+    /// Ways on mean something only in a route.
+    pub(super) fn next_without_route(&mut self, step: &Step, path: &str) {
+        if !step.next.is_empty() {
+            let message = "only a step of a route says where to go next";
+            self.error("next_outside_of_route", Place::new(path, "next/0"), message);
+        }
     }
 
     pub(super) fn unique(&mut self, steps: &Steps, path: &str) {

@@ -141,7 +141,7 @@ impl Node {
 
     /// Whether it makes a choice of its own about running at all.
     pub(crate) fn has_entry(&self) -> bool {
-        self.condition.is_some()
+        self.condition.is_some() || !self.step.dependencies.is_empty()
     }
 }
 

@@ -1,22 +1,32 @@
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 
-use super::{BasicWorkflow, ExecutionContext, Finished, WorkflowError, WorkflowInput};
+use super::{BasicWorkflow, ExecutionContext, Finished, WorkflowError, WorkflowInput, WorkflowOutput};
 use crate::{
     Engine, StepError,
     engine::{Call, CancelReason, Cancelled, Driven, Outcome, Output, Run, RunOptions},
     plan::Plan,
 };
 
+/// How long after the grace of its steps code may take to end.
+const MARGIN: Duration = Duration::from_millis(500);
+
 /// Runs code as the body of a step.
 pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         let input = call.run().input.clone();
         let context = ExecutionContext::inside(call.clone());
-        let running = AssertUnwindSafe(workflow.execute_basic(input, &context)).catch_unwind();
-        let ended = running.await.unwrap_or_else(|panic| Err(WorkflowError::Failed(StepError::panicked(&*panic))));
-        let (state_changes, parked) = context.conclude();
+        let ended = running(&call, &*workflow, input, &context).await;
+        let (state_changes, parked, cancelled) = context.conclude();
+        // Code that swallows a request to stop has stopped all the same, and goes on later where it was for that.
+        if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
+            return Outcome::Cancelled(cancelled);
+        }
+        let Some(ended) = ended else {
+            let left = Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested));
+            return Outcome::Cancelled(Cancelled { aborted: vec![call.path().to_string()], ..left });
+        };
         // Code that swallows the error of a step that waits has not ended all the same.
         if let Some(wait) = parked {
             return Outcome::Parked(wait);
@@ -33,6 +43,27 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
             }
         }
     })
+}
+
+/// Runs the code; `None` where it did not stop within the grace once it was asked to, and was dropped.
+async fn running(
+    call: &Call,
+    workflow: &dyn BasicWorkflow,
+    input: WorkflowInput,
+    context: &ExecutionContext,
+) -> Option<Result<WorkflowOutput, WorkflowError>> {
+    let running = AssertUnwindSafe(workflow.execute_basic(input, context)).catch_unwind();
+    tokio::pin!(running);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut running => ended,
+        () = call.cancel().cancelled() => {
+            // A step in flight has its own grace, so the code is left a moment after that.
+            let grace = call.run().limits().cancel_grace + MARGIN;
+            tokio::time::timeout(grace, &mut running).await.ok()?
+        }
+    };
+    Some(ended.unwrap_or_else(|panic| Err(WorkflowError::Failed(StepError::panicked(&*panic)))))
 }
 
 impl Engine {
