@@ -27,7 +27,8 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
         let left = until(self.now(), time);
-        Box::pin(tokio::time::sleep(left))
+        // The timer counts in milliseconds, so even no time at all would take one.
+        if left.is_zero() { Box::pin(std::future::ready(())) } else { Box::pin(tokio::time::sleep(left)) }
     }
 }
 

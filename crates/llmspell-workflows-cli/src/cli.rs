@@ -16,7 +16,12 @@ use crate::{
     version,
     subcommand_required = true,
     arg_required_else_help = true,
-    before_help = "Examples:\n  spellflow run flow.yaml --input name=Ada\n  spellflow config show --origin",
+    before_help = "Examples:\n  \
+        spellflow init my-project\n  \
+        spellflow validate workflows\n  \
+        spellflow plan flow.yaml\n  \
+        spellflow run flow.yaml --input name=Ada\n  \
+        spellflow test workflows",
     after_help = "Exit codes: 0 ok, 1 the run failed, 2 usage, 3 the definition is invalid, 4 not found, \
                   5 paused or waiting, 6 timed out, 130 interrupted."
 )]
@@ -43,15 +48,39 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(commands::init::Init),
+    New(commands::new::New),
+    Validate(commands::validate::Validate),
+    Fmt(commands::fmt::Fmt),
+    Schema(commands::schema::Schema),
+    Graph(commands::graph::Graph),
+    Plan(commands::plan::Plan),
     Run(commands::run::Run),
+    Test(commands::test::Test),
+    Tools(commands::tools::Tools),
+    Doctor(commands::doctor::Doctor),
     Config(commands::config::Config),
+    Completions(commands::completions::Completions),
+    Man(commands::man::Man),
 }
 
 impl Command {
     fn execute(self, app: &App) -> Result<Exit, Failure> {
         match self {
+            Self::Init(command) => command.execute(app),
+            Self::New(command) => command.execute(app),
+            Self::Validate(command) => command.execute(app),
+            Self::Fmt(command) => command.execute(app),
+            Self::Schema(command) => command.execute(app),
+            Self::Graph(command) => command.execute(app),
+            Self::Plan(command) => command.execute(app),
             Self::Run(command) => command.execute(app),
+            Self::Test(command) => command.execute(app),
+            Self::Tools(command) => command.execute(app),
+            Self::Doctor(command) => command.execute(app),
             Self::Config(command) => command.execute(app),
+            Self::Completions(command) => command.execute(app),
+            Self::Man(command) => command.execute(app),
         }
     }
 }

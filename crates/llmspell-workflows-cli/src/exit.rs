@@ -26,3 +26,35 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn the_page_lists_every_code() {
+        let meaning = |exit| match exit {
+            Exit::Ok => "all went well",
+            Exit::Failed => "the run failed, or the machine could not do what was asked",
+            Exit::Usage => "the arguments, the input or the configuration are wrong",
+            Exit::Invalid => "the definition is invalid",
+            Exit::NotFound => "a file or a name was not found",
+            Exit::Waiting => "the run waits for something",
+            Exit::TimedOut => "the run took longer than `--timeout`, or than its own limit",
+            Exit::Interrupted => "Ctrl-C, or a request of the system to end",
+        };
+        let all = [
+            Exit::Ok,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Invalid,
+            Exit::NotFound,
+            Exit::Waiting,
+            Exit::TimedOut,
+            Exit::Interrupted,
+        ];
+        let rows = all.map(|exit| format!("| {} | {} |\n", exit as u8, meaning(exit)));
+        let table = format!("| code | meaning |\n|--:|---|\n{}", rows.concat());
+        crate::docs::keep("exit-codes.md", "codes", &table);
+    }
+}

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{Engine, EngineBuilder, model::Definition};
-use llmspell_workflows_tools::{JsonSchemas, Policy, Registry};
+use llmspell_workflows_tools::{HostRules, JsonSchemas, Registry, Tools, activities, registry};
 
 use crate::{Exit, Failure, config::Settings};
 
 /// The tools, under the policy of `settings`.
 ///
 /// # Errors
-/// A folder that tools may use cannot be opened.
+/// A folder that tools may use cannot be opened, or a host is none.
 pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
-    Ok(Arc::new(llmspell_workflows_tools::registry(Arc::new(settings.policy.clone()))?))
+    Ok(Arc::new(registry(Arc::new(settings.policy.clone()))?))
 }
 
 /// An engine with every activity that this program has; the caller adds what is special about it.
@@ -20,14 +20,27 @@ pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
 /// # Errors
 /// A folder that tools may use cannot be opened.
 pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
-    let policy: Arc<Policy> = Arc::new(settings.policy.clone());
-    let activities =
-        llmspell_workflows_tools::activities(Arc::new(llmspell_workflows_tools::registry(policy.clone())?), policy)?;
     // Definitions list the variables that they read; the rest is never looked at.
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let secrets = settings.secrets.keys().filter_map(|name| Some((name.clone(), secret(settings, name)?)));
-    Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()).env(env).secrets(secrets))
+    Ok(sealed_engine(settings)?.env(env).secrets(secrets))
+}
+
+/// The same without the environment and the secrets of this machine.
+///
+/// # Errors
+/// The same.
+pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
+    let policy = Arc::new(settings.policy.clone());
+    // The tools are made when a definition has one, so what is wrong with their settings is looked for here.
+    HostRules::parse(&policy.hosts)?;
+    let tools = {
+        let policy = policy.clone();
+        Tools::when_needed(move || registry(policy).map(Arc::new))
+    };
+    let activities = activities(tools, policy)?;
+    Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()))
 }
 
 /// The runtime of a run, made when there is something to run.
@@ -57,6 +70,7 @@ pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Res
     })
 }
 
-fn secret(settings: &Settings, name: &str) -> Option<String> {
+/// The value of the secret `name`, where it has one.
+pub(crate) fn secret(settings: &Settings, name: &str) -> Option<String> {
     std::env::var(settings.secrets.get(name)?).ok().filter(|value| !value.is_empty())
 }

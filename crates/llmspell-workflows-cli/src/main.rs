@@ -1,21 +1,31 @@
 //! `spellflow`, the command line of llmspell-workflows.
 //!
 //! [`cli`] says what can be typed, `commands` has one file per command, [`app`] holds what they share: the
-//! [configuration](config), the [output](output), the engine. A command returns the process's [`Exit`] or a
+//! [configuration](config), the [`output`], the engine. A command returns the process's [`Exit`] or a
 //! [`Failure`], which is shown in one place.
 
 mod app;
 mod cli;
 mod commands;
 mod config;
+#[cfg(test)]
+mod docs;
 mod exit;
 mod failure;
+mod folders;
+mod graph;
 mod host;
+mod outline;
 mod output;
+#[cfg(test)]
+mod reference;
 mod report;
 mod show;
 mod source;
+mod table;
+mod templates;
 mod watch;
+mod workflow_test;
 
 use std::process::ExitCode;
 

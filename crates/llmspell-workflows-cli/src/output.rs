@@ -98,6 +98,11 @@ impl Output {
         if self.paints_err { Style::Colour } else { Style::Plain }
     }
 
+    /// How diagnostics on standard output are shown.
+    pub(crate) fn style_out(&self) -> Style {
+        if self.paints_out { Style::Colour } else { Style::Plain }
+    }
+
     /// Writes the one result of a command: in any format but text, for which see [`Self::text`].
     pub(crate) fn payload(&self, value: &impl Serialize) {
         let written = match self.format {

@@ -47,11 +47,15 @@ pub(crate) fn table(items: &[Value]) -> Option<String> {
             columns.push(name);
         }
     }
+    let is_figure = |value: &Value| value.is_number() || value.is_null();
+    let is_number = |name: &str| rows.iter().all(|row| row.get(name).is_none_or(is_figure));
+    // Names before figures; an object does not keep the order in which it was written.
+    columns.sort_by_key(|name| is_number(name));
     let cells =
         |row: &&Map<String, Value>| -> Vec<String> { columns.iter().map(|name| cell(row.get(*name))).collect() };
     let body: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let head: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
-    let is_number = |at: usize| rows.iter().all(|row| row.get(columns[at]).is_none_or(Value::is_number));
+    let to_right: Vec<bool> = columns.iter().map(|name| is_number(name)).collect();
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| body.iter().chain([&head]).map(|row| row[at].width()).max().unwrap_or_default())
         .collect();
@@ -59,7 +63,7 @@ pub(crate) fn table(items: &[Value]) -> Option<String> {
     let line = |row: &Vec<String>| {
         let cells = row.iter().enumerate().map(|(at, cell)| {
             let space = " ".repeat(widths[at] - cell.width().min(widths[at]));
-            if is_number(at) { format!("{space}{cell}") } else { format!("{cell}{space}") }
+            if to_right[at] { format!("{space}{cell}") } else { format!("{cell}{space}") }
         });
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
@@ -93,8 +97,8 @@ mod tests {
             (json!("one line"), "one line\n"),
             (json!(3), "3\n"),
             (json!(["a", "b"]), "- a\n- b\n"),
-            (json!([{"n": 10, "name": "ä"}, {"n": 9, "name": "bc"}]), "n   name\n──  ────\n10  ä\n 9  bc\n"),
-            (json!([{"n": {"deep": 1}}]), "- n:\n    deep: 1\n"),
+            (json!([{"n": 10, "name": "ä"}, {"n": 9, "name": "bc"}]), "name   n\n────  ──\nä     10\nbc     9\n"),
+            (json!([{"row": {"deep": 1}}]), "- row:\n    deep: 1\n"),
             (json!({"rows": [{"a": 1}], "sum": 1}), "rows:\n  a\n  ─\n  1\nsum: 1\n"),
         ] {
             assert_eq!(value(&given), expected, "{given}");

@@ -82,13 +82,18 @@ fn fatal(source_name: &str, text: &str, finding: Finding) -> Diagnostics {
     Diagnostics::new(Source::new(source_name, text), Findings::from_iter([finding]), &Positions::new())
 }
 
-/// Reads as much as can be read, and says whether that is all.
-fn parse(text: &str, source_name: &str, types: &StepTypes) -> Result<(Document, bool), Diagnostics> {
+/// The tree of a file that is not too large.
+pub(crate) fn tree_of<'t>(text: &'t str, source_name: &str) -> Result<tree::Parsed<'t>, Diagnostics> {
     if text.len() > limits::FILE_BYTES {
         let message = format!("the file has {} bytes, and may have {}", text.len(), limits::FILE_BYTES);
         return Err(fatal(source_name, "", Finding::error("too_large", tree::Span::default(), message)));
     }
-    let parsed = tree::parse(text).map_err(|finding| fatal(source_name, text, finding))?;
+    tree::parse(text).map_err(|finding| fatal(source_name, text, finding))
+}
+
+/// Reads as much as can be read, and says whether that is all.
+fn parse(text: &str, source_name: &str, types: &StepTypes) -> Result<(Document, bool), Diagnostics> {
+    let parsed = tree_of(text, source_name)?;
     let source = Source::new(source_name, text);
     let outcome = reader::lower(&parsed.root, &source, types, parsed.findings);
     let reader::Outcome { definition, positions, findings } = outcome;

@@ -56,18 +56,22 @@
 //! Positions live beside the model and never in it, and one table per mapping serves the reader, the schema and
 //! the advice in messages, so that these cannot drift apart.
 
+mod comments;
 mod diagnose;
 mod dialect;
 mod document;
 pub mod limits;
+mod plain;
 mod print;
 mod reader;
 mod schema;
 mod tree;
 mod types;
 
-pub use diagnose::{Diagnostic, Diagnostics, Style};
+pub use comments::has_comments;
+pub use diagnose::{Diagnostic, Diagnostics, Positions, Style};
 pub use document::{Document, check, read, read_bytes};
+pub use plain::Plain;
 pub use print::{to_yaml, value_to_yaml};
 pub use schema::schema;
 pub use types::{CustomType, StepTypes};

@@ -5,7 +5,9 @@ use crate::{App, Exit, Failure, output::Paint};
 
 /// Shows the configuration.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow config show\n  spellflow config show --origin -o json")]
+#[command(before_help = "Examples:\n  \
+        spellflow config show\n  \
+        spellflow config show --origin -o json")]
 pub(crate) struct Config {
     #[command(subcommand)]
     command: Command,

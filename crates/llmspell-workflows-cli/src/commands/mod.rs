@@ -1,4 +1,17 @@
 //! One file per command: its arguments, and what it does.
 
+pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod fmt;
+pub(crate) mod graph;
+pub(crate) mod init;
+mod inputs;
+pub(crate) mod man;
+pub(crate) mod new;
+pub(crate) mod plan;
 pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod test;
+pub(crate) mod tools;
+pub(crate) mod validate;

@@ -23,10 +23,13 @@ pub(super) struct Setting {
     pub(super) key: &'static str,
     pub(super) kind: Kind,
     default: Option<&'static str>,
+    /// What it is for, for `docs/configuration.md`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the page is made by a test"))]
+    doc: &'static str,
 }
 
-const fn setting(key: &'static str, kind: Kind) -> Setting {
-    Setting { key, kind, default: None }
+const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
+    Setting { key, kind, default: None, doc }
 }
 
 impl Setting {
@@ -59,29 +62,41 @@ impl Setting {
 
 /// Those of the tools are the fields of their policy, which has its own defaults.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"])).or("text"),
-    setting("color", Kind::Word(&["auto", "always", "never"])).or("auto"),
-    setting("environment", Kind::Text),
-    setting("timeout", Kind::Duration),
-    setting("secrets.*.env", Kind::Text),
-    setting("tools.working_directory", Kind::Path),
-    setting("tools.read_roots", Kind::Paths).or(r#"["."]"#),
-    setting("tools.write_roots", Kind::Paths).or(r#"["."]"#),
-    setting("tools.file_bytes_max", Kind::Number).or("67108864"),
-    setting("tools.hosts", Kind::List).or(r#"["*"]"#),
-    setting("tools.response_bytes_max", Kind::Number).or("10485760"),
-    setting("tools.request_timeout_ms", Kind::Number).or("30000"),
-    setting("tools.redirects_max", Kind::Number).or("10"),
-    setting("tools.user_agent", Kind::Text).or(concat!("spellflow/", env!("CARGO_PKG_VERSION"))),
+    setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"]), "How results are written").or("text"),
+    setting("color", Kind::Word(&["auto", "always", "never"]), "When colours are used").or("auto"),
+    setting("environment", Kind::Text, "The environment of workflows that have some"),
+    setting("timeout", Kind::Duration, "How long a run may take, such as `90s` or `5m`"),
+    setting("secrets.*.env", Kind::Text, "The environment variable that holds the secret of that name"),
+    setting(
+        "tools.working_directory",
+        Kind::Path,
+        "Where relative paths of tools and processes start; the working directory by default",
+    ),
+    setting("tools.read_roots", Kind::Paths, "Folders that tools may read").or(r#"["."]"#),
+    setting("tools.write_roots", Kind::Paths, "Folders that tools may change").or(r#"["."]"#),
+    setting("tools.file_bytes_max", Kind::Number, "The largest file that is read or written, in bytes").or("67108864"),
+    setting("tools.hosts", Kind::List, "Hosts that tools may reach; `*` is every host with a public address")
+        .or(r#"["*"]"#),
+    setting("tools.response_bytes_max", Kind::Number, "The largest response body, in bytes").or("10485760"),
+    setting("tools.request_timeout_ms", Kind::Number, "How long a request may take, in milliseconds").or("30000"),
+    setting("tools.redirects_max", Kind::Number, "How many redirects a request follows").or("10"),
+    setting("tools.user_agent", Kind::Text, "The `User-Agent` of requests")
+        .or(concat!("spellflow/", env!("CARGO_PKG_VERSION"))),
     // Whoever starts a file runs its shell steps, as with a Makefile; a configuration can narrow that.
-    setting("tools.programs", Kind::List).or(r#"["*"]"#),
-    setting("tools.environment", Kind::List).or("[]"),
-    setting("tools.output_bytes_max", Kind::Number).or("67108864"),
-    setting("tools.search.default_provider", Kind::Text),
-    setting("tools.search.providers.*.endpoint", Kind::Text),
-    setting("tools.search.providers.*.api_key", Kind::Text),
-    setting("tools.search.providers.*.api_key_env", Kind::Text),
-    setting("tools.search.providers.*.engine_id", Kind::Text),
+    setting(
+        "tools.programs",
+        Kind::List,
+        "Programs that `shell` steps may start, by name or absolute path; `sh` runs command lines",
+    )
+    .or(r#"["*"]"#),
+    setting("tools.environment", Kind::List, "Environment variables that tools may read").or("[]"),
+    setting("tools.output_bytes_max", Kind::Number, "The largest output of a tool or a process, in bytes")
+        .or("67108864"),
+    setting("tools.search.default_provider", Kind::Text, "The search engine of calls that name none"),
+    setting("tools.search.providers.*.endpoint", Kind::Text, "The address of that search engine"),
+    setting("tools.search.providers.*.api_key", Kind::Text, "Its key"),
+    setting("tools.search.providers.*.api_key_env", Kind::Text, "The environment variable that holds its key"),
+    setting("tools.search.providers.*.engine_id", Kind::Text, "Google's programmable search engine"),
 ];
 
 /// The setting that `key` names.
@@ -127,5 +142,20 @@ mod tests {
         assert_eq!(find("secrets.TOKEN.env").map(|setting| setting.key), Some("secrets.*.env"));
         assert!(find("secrets.TOKEN").is_none());
         assert_eq!(find("tools.hosts").and_then(Setting::variable).as_deref(), Some("SPELLFLOW_TOOLS_HOSTS"));
+    }
+
+    #[test]
+    fn the_page_lists_every_setting() {
+        let mut table = "| key | variable | default | what it is |\n|---|---|---|---|\n".to_owned();
+        for setting in SETTINGS {
+            let code = |text: String| format!("`{text}`");
+            let key = setting.key.replace('*', "NAME");
+            let variable = setting.variable().map(code).unwrap_or_default();
+            let default = setting.default().map(|value| code(value.to_string())).unwrap_or_default();
+            let words =
+                if let Kind::Word(words) = setting.kind { format!(": {}", words.join(", ")) } else { String::new() };
+            table += &format!("| `{key}` | {variable} | {default} | {}{words} |\n", setting.doc);
+        }
+        crate::docs::keep("configuration.md", "settings", &table);
     }
 }

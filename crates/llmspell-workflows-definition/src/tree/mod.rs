@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::{Number, Value};
 
-pub(crate) use parse::parse;
+pub(crate) use parse::{Parsed, parse};
 pub(crate) use scalar::is_plain_text;
 
 /// Bytes of the source, from `start` up to but not including `end`.

@@ -26,19 +26,20 @@ pub fn registry(policy: Arc<Policy>) -> Result<Registry, ToolError> {
     Ok(registry)
 }
 
-/// The activities of this crate: `tool` steps call the tools of `registry`, `shell` steps start processes.
+/// The activities of this crate: `tool` steps call `tools`, `shell` steps start processes.
 ///
 /// Both are checked before a run: unknown tools with the nearest name, parameters against the tool's schema.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use llmspell_workflows_basic::{Engine, WorkflowInput, model::{Definition, Step}};
-/// use llmspell_workflows_tools::{JsonSchemas, Policy, activities, registry};
+/// use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry};
 /// use serde_json::json;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let policy = Arc::new(Policy::default());
-/// let activities = activities(Arc::new(registry(policy.clone())?), policy)?;
+/// let tools = Tools::new(Arc::new(registry(policy.clone())?));
+/// let activities = activities(tools, policy)?;
 /// let engine = Engine::builder().activities(activities).schemas(JsonSchemas::new()).build();
 ///
 /// let definition = Definition::sequence("mood", [
@@ -51,9 +52,9 @@ pub fn registry(policy: Arc<Policy>) -> Result<Registry, ToolError> {
 ///
 /// # Errors
 /// A root of `policy` cannot be opened.
-pub fn activities(registry: Arc<Registry>, policy: Arc<Policy>) -> Result<Activities, ToolError> {
+pub fn activities(tools: Tools, policy: Arc<Policy>) -> Result<Activities, ToolError> {
     let mut activities = Activities::new();
-    activities.provide("tool", Tools::new(registry));
+    activities.provide("tool", tools);
     activities.register("shell", "", Shell::new(policy)?);
     Ok(activities)
 }

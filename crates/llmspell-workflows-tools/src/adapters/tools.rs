@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
@@ -13,26 +16,62 @@ use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
 ///
 /// The call's cancellation and idempotency key reach the tool; its failure becomes the step's, with class, code,
 /// details and whether another attempt may help.
-#[derive(Debug, Clone)]
-pub struct Tools(Arc<Registry>);
+#[derive(Clone)]
+pub struct Tools(Arc<LazyLock<Result<Arc<Registry>, ToolError>, Make>>);
+
+/// Makes the registry where it is needed for the first time.
+type Make = Box<dyn FnOnce() -> Result<Arc<Registry>, ToolError> + Send>;
 
 impl Tools {
     /// Those of `registry`.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self(registry)
+        Self::when_needed(move || Ok(registry))
+    }
+
+    /// Those of the registry that `make` gives, which is called when a definition has a step of this type.
+    ///
+    /// Where it gives none, each of these steps has that error.
+    #[must_use]
+    pub fn when_needed(make: impl FnOnce() -> Result<Arc<Registry>, ToolError> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tools").field(&LazyLock::get(&self.0)).finish()
     }
 }
 
 impl Provider for Tools {
     fn find(&self, name: &str) -> Option<Arc<dyn Activity>> {
-        let name = self.0.get(name)?.spec().name;
-        Some(Arc::new(ToolActivity { registry: self.0.clone(), name }))
+        match &**self.0 {
+            Ok(registry) => {
+                let name = registry.get(name)?.spec().name;
+                Some(Arc::new(ToolActivity { registry: registry.clone(), name }))
+            }
+            Err(error) => Some(Arc::new(Unavailable(error.clone()))),
+        }
     }
 
     fn names(&self) -> Vec<String> {
-        let names = self.0.specs().flat_map(|spec| spec.aliases.iter().copied().chain([spec.name]));
-        names.map(str::to_owned).collect()
+        let specs = (**self.0).iter().flat_map(|registry| registry.specs());
+        specs.flat_map(|spec| spec.aliases.iter().copied().chain([spec.name])).map(str::to_owned).collect()
+    }
+}
+
+/// Any tool of a registry that could not be made.
+struct Unavailable(ToolError);
+
+#[async_trait]
+impl Activity for Unavailable {
+    async fn perform(&self, _: ActivityContext) -> Result<ActivityOutput, StepError> {
+        Err(self.0.clone().into())
+    }
+
+    fn check(&self, _: &Value, _: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
+        vec![self.0.clone().into()]
     }
 }
 
@@ -53,7 +92,7 @@ impl Activity for ToolActivity {
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
         match self.registry.check_parameters(self.name, &parameters(params), dynamic) {
             Ok(violations) => violations.into_iter().map(ParamProblem::from).collect(),
-            Err(error) => vec![ParamProblem { pointer: String::new(), message: error.message, help: error.help }],
+            Err(error) => vec![error.into()],
         }
     }
 }
@@ -66,6 +105,12 @@ fn parameters(given: &Value) -> Value {
 impl From<Violation> for ParamProblem {
     fn from(violation: Violation) -> Self {
         Self { pointer: violation.pointer, message: violation.message, help: violation.help }
+    }
+}
+
+impl From<ToolError> for ParamProblem {
+    fn from(error: ToolError) -> Self {
+        Self { pointer: String::new(), message: error.message, help: error.help }
     }
 }
 

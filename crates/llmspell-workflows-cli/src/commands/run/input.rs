@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{Exit, Failure};
 
 /// What `arguments` say together; a later one overrides fields of an earlier one.
-pub(super) fn read(arguments: &[String], definition: &Path) -> Result<WorkflowInput, Failure> {
+pub(crate) fn read(arguments: &[String], definition: &Path) -> Result<WorkflowInput, Failure> {
     let mut fields = Map::new();
     for argument in arguments {
         match argument.strip_prefix('@') {
@@ -54,7 +54,7 @@ fn object(file: &Path, definition: &Path) -> Result<Map<String, Value>, Failure>
 }
 
 /// A run that could not be started.
-pub(super) fn refused(error: StepError) -> Failure {
+pub(crate) fn refused(error: StepError) -> Failure {
     let failure = Failure::from(error);
     if failure.message.contains("must be of type") {
         return failure

@@ -1,5 +1,5 @@
 mod drive;
-mod input;
+pub(super) mod input;
 mod summary;
 
 use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
@@ -84,8 +84,12 @@ impl Run {
             });
         }
         let ended = runtime.block_on(drive(&engine, &run, settings.timeout, view, output));
-        // Whatever still runs is dropped, and its processes with it.
-        runtime.shutdown_timeout(Duration::from_millis(100));
+        match ended {
+            // Nothing of it runs any more.
+            Ended::Finished(_) => runtime.shutdown_background(),
+            // Whatever still runs is dropped, and its processes with it.
+            Ended::Waiting | Ended::Killed => runtime.shutdown_timeout(Duration::from_millis(100)),
+        }
         Ok(self.show(output, &plan, ended))
     }
 

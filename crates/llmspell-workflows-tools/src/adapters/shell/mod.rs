@@ -4,7 +4,10 @@ mod command;
 mod group;
 mod process;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
@@ -13,7 +16,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-use crate::{Policy, Sandbox, ToolError, violation::Schema};
+use crate::{Policy, Sandbox, ToolError, Violation, violation::Schema};
 use command::Command;
 
 /// Runs a command line or a program, for steps of type `shell`.
@@ -29,8 +32,8 @@ use command::Command;
 pub struct Shell {
     policy: Arc<Policy>,
     sandbox: Sandbox,
-    parameters: Value,
-    schema: Schema,
+    /// What the parameters must look like; compiled when a definition has such a step.
+    schema: OnceLock<(Value, Result<Schema, ToolError>)>,
 }
 
 impl Shell {
@@ -39,9 +42,17 @@ impl Shell {
     /// # Errors
     /// A root of `policy` cannot be opened.
     pub fn new(policy: Arc<Policy>) -> Result<Self, ToolError> {
-        let parameters = command::schema();
-        let schema = Schema::compile("shell", &parameters)?;
-        Ok(Self { sandbox: Sandbox::open(&policy)?, policy, parameters, schema })
+        Ok(Self { sandbox: Sandbox::open(&policy)?, policy, schema: OnceLock::new() })
+    }
+
+    fn violations(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Result<Vec<Violation>, ToolError> {
+        let (parameters, schema) = self.schema.get_or_init(|| {
+            let parameters = command::schema();
+            let schema = Schema::compile("shell", &parameters);
+            (parameters, schema)
+        });
+        let schema = schema.as_ref().map_err(Clone::clone)?;
+        Ok(schema.check(parameters, params, dynamic))
     }
 }
 
@@ -49,7 +60,7 @@ impl Shell {
 impl Activity for Shell {
     async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
         let input = context.input();
-        let violations = self.schema.check(&self.parameters, input, &|_| false);
+        let violations = self.violations(input, &|_| false)?;
         if !violations.is_empty() {
             return Err(crate::violation::to_error("shell", "parameters", "invalid_parameters", &violations).into());
         }
@@ -58,8 +69,10 @@ impl Activity for Shell {
     }
 
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
-        let violations = self.schema.check(&self.parameters, params, dynamic);
-        let mut problems: Vec<_> = violations.into_iter().map(ParamProblem::from).collect();
+        let mut problems: Vec<_> = match self.violations(params, dynamic) {
+            Ok(violations) => violations.into_iter().map(ParamProblem::from).collect(),
+            Err(error) => vec![error.into()],
+        };
         problems.extend(command::program_problem(params, &self.policy, dynamic));
         problems
     }

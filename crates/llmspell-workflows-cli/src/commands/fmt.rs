@@ -1,0 +1,115 @@
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+use llmspell_workflows_definition::{Plain, StepTypes, has_comments, read, to_yaml};
+use serde_json::json;
+
+use crate::{App, Exit, Failure, folders::definitions, source::Source};
+
+/// Writes workflows in the canonical form: one name for each field, one order of fields.
+///
+/// Without `--check` or `--write` the form goes to standard output. It keeps no comments, `defaults` and `personas`, so
+/// `--write` refuses a file that has some unless `--force` is given.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  \
+        spellflow fmt flow.yaml\n  \
+        spellflow fmt --check workflows\n  \
+        spellflow fmt --write flow.yaml")]
+pub(crate) struct Fmt {
+    /// Definitions, or folders of them; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Changes nothing, and fails where a file is not in the canonical form.
+    #[arg(long, conflicts_with = "write")]
+    check: bool,
+    /// Changes the files.
+    #[arg(long)]
+    write: bool,
+    /// With `--write`: also files that lose something by it.
+    #[arg(long, requires = "write")]
+    force: bool,
+}
+
+impl Fmt {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let mut files = Vec::new();
+        // All are read before any is written, so that a wrong one changes nothing.
+        for file in definitions(&self.files)? {
+            let source = Source::read(&file)?;
+            let document = read(&source.text, &source.name, &StepTypes::new()).map_err(Failure::invalid)?;
+            let canonical = to_yaml(&document.definition);
+            let again = read(&canonical, &source.name, &StepTypes::new());
+            if !again.is_ok_and(|again| again.definition == document.definition) {
+                let message = format!("the canonical form of `{}` would mean something else", source.name);
+                return Err(Failure::new(Exit::Failed, "not_printable", message)
+                    .with_help("please report it; nothing was changed"));
+            }
+            files.push((file, source, canonical));
+        }
+        if self.write {
+            self.refuse(&files)?;
+        }
+        let mut results = Vec::new();
+        for (file, source, canonical) in &files {
+            let changed = source.text != *canonical;
+            if self.write && changed {
+                fs::write(file, canonical).map_err(|error| Failure::file("write", file, &error))?;
+            }
+            results.push((source.name.as_str(), changed, canonical));
+        }
+        self.show(app, &results);
+        let differs = results.iter().any(|(_, changed, _)| *changed);
+        Ok(if self.check && differs { Exit::Failed } else { Exit::Ok })
+    }
+
+    fn refuse(&self, files: &[(PathBuf, Source, String)]) -> Result<(), Failure> {
+        for (file, source, canonical) in files {
+            let refused =
+                |code, message: String, help: &str| Err(Failure::new(Exit::Usage, code, message).with_help(help));
+            if file.as_os_str() == "-" {
+                return refused("usage", "standard input cannot be written to".to_owned(), "leave `--write` out");
+            }
+            if file.extension().is_some_and(|extension| extension == "json") {
+                let message = format!("`{}` is JSON, and the canonical form is YAML", file.display());
+                return refused("usage", message, "write it to a new file: spellflow fmt FILE > NEW.yaml");
+            }
+            let lost = lost(source);
+            if !self.force && source.text != *canonical && !lost.is_empty() {
+                let message =
+                    format!("`{}` has {}, which the canonical form does not keep", file.display(), lost.join(" and "));
+                return refused("would_be_lost", message, "add `--force` to write it all the same");
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&self, app: &App, results: &[(&str, bool, &String)]) {
+        if !app.output().is_text() {
+            let files = results.iter().map(|(file, changed, canonical)| {
+                json!({"file": file, "canonical": !changed, "written": self.write && *changed, "text": canonical})
+            });
+            return app.output().payload(&files.collect::<Vec<_>>());
+        }
+        for (file, changed, canonical) in results {
+            match (self.check, self.write) {
+                (false, false) if results.len() > 1 => app.output().text(&format!("# {file}\n{canonical}\n")),
+                (false, false) => app.output().text(canonical),
+                (_, true) if *changed => app.output().text(&format!("{file}: written\n")),
+                (true, _) if *changed => app.output().text(&format!("{file}: not in the canonical form\n")),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What stands in a file and is no part of the definition itself.
+fn lost(source: &Source) -> Vec<&'static str> {
+    let plain = Plain::read(&source.text, &source.name);
+    let has = |field: &str| plain.as_ref().is_ok_and(|plain| plain.value().get(field).is_some());
+    let parts = [
+        (has_comments(&source.text), "comments"),
+        (has("defaults"), "`defaults` (their settings would stand at each step)"),
+        (has("personas"), "`personas`"),
+    ];
+    parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, what)| what).collect()
+}

@@ -1,0 +1,143 @@
+mod facts;
+mod needs;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use llmspell_workflows_basic::{Engine, Plan as Prepared, RunOptions, WorkflowInput};
+use serde_json::{Value, json};
+
+use super::inputs::Inputs;
+use crate::{
+    App, Exit, Failure, host,
+    outline::{self, Block, Branches, Known},
+    output::Paint,
+    source::Source,
+    table::table,
+};
+use facts::Facts;
+use needs::{Field, Needs};
+
+/// Shows what a run would do, and does nothing of it.
+///
+/// The tree of steps with conditions, retries and timeouts, what waits for what, the tools with what they may reach,
+/// and the inputs that are still missing. Conditions that the input decides are decided.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  \
+        spellflow plan flow.yaml\n  \
+        spellflow plan flow.yaml --input name=Ada\n  \
+        spellflow plan flow.yaml -o json")]
+pub(crate) struct Plan {
+    /// The definition, YAML or JSON; `-` is standard input.
+    file: PathBuf,
+    #[command(flatten)]
+    inputs: Inputs,
+    /// Which of the workflow's environments overrides variables.
+    #[arg(short, long = "env", value_name = "NAME")]
+    environment: Option<String>,
+}
+
+impl Plan {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let settings = app.config()?.settings();
+        let engine = host::engine(settings)?.build();
+        let document = Source::read(&self.file)?.check(&engine)?;
+        let warnings = document.diagnostics();
+        if !warnings.is_empty() {
+            app.output().note(warnings.render(app.output().style()).trim_end());
+        }
+        let plan = engine
+            .prepare(document.definition)
+            .map_err(|error| Failure::new(Exit::Invalid, "invalid_definition", error.to_string()))?;
+        let definition = plan.definition();
+        let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
+        let environment = self.environment.clone().or(configured);
+
+        let given = self.inputs.read(&self.file)?;
+        let fields = needs::fields(&definition.inputs, &given);
+        let is_complete = fields.iter().all(|field| !field.is_missing);
+        if is_complete || needs::is_wrong(&definition.inputs, &given) {
+            start(&engine, &plan, &given, environment.clone())?;
+        }
+        let facts = if is_complete { Facts::new(definition, &given, environment.as_deref()) } else { Facts::default() };
+        let decide = |condition: &str| facts.decide(condition);
+        let blocks = outline::build(definition, &Known { waits: plan.waits(), decide: &decide });
+        let tools = host::tools(settings)?;
+        let needs = Needs::new(&blocks, &tools, settings, definition);
+        let trigger_holds = definition.trigger.as_ref().and_then(|trigger| facts.decide(trigger));
+        self.show(app, &plan, trigger_holds, &blocks, &fields, &needs);
+        Ok(Exit::Ok)
+    }
+
+    fn show(
+        &self,
+        app: &App,
+        plan: &Prepared,
+        trigger_holds: Option<bool>,
+        blocks: &[Block],
+        fields: &[Field],
+        needs: &Needs,
+    ) {
+        let definition = plan.definition();
+        if !app.output().is_text() {
+            let missing: Vec<_> = fields.iter().filter(|field| field.is_missing).map(|field| &field.name).collect();
+            return app.output().payload(&json!({
+                "workflow": definition.name,
+                "version": definition.version,
+                "hash": definition.hash(),
+                "trigger": definition.trigger,
+                "trigger_holds": trigger_holds,
+                "total_timeout": definition.total_timeout,
+                "inputs": fields,
+                "missing_inputs": missing,
+                "tools": needs.tools,
+                "activities": needs.others,
+                "secrets": needs.secrets,
+                "env": definition.env,
+                "blocks": blocks,
+            }));
+        }
+        let output = app.output();
+        let heading = |text: &str| format!("\n{}\n", output.on_out(Paint::Bold, text));
+        let mut title = outline::title(definition);
+        if let Some(trigger) = &definition.trigger {
+            title += &format!(" · only if {trigger}{}", outline::holds(trigger_holds));
+        }
+        if let Some(timeout) = &definition.total_timeout {
+            title += &format!(" · timeout {timeout}");
+        }
+        let mut text = outline::text(&title, blocks, Branches::Lines);
+        if !fields.is_empty() {
+            text += &heading("Inputs");
+            text += &table(fields.iter().map(Field::row));
+        }
+        if !needs.tools.is_empty() {
+            text += &heading("Tools");
+            text += &table(needs.tool_rows());
+        }
+        if !needs.others.is_empty() {
+            text += &heading("Other activities");
+            text += &table(needs.other_rows());
+        }
+        if !needs.secrets.is_empty() {
+            text += &heading("Secrets");
+            text += &table(needs.secret_rows());
+        }
+        output.text(&text);
+        let missing = fields.iter().filter(|field| field.is_missing);
+        let missing: String = missing.map(|field| format!(" --input {}=…", field.name)).collect();
+        output.note(&format!("nothing was run; next: spellflow run {}{missing}", self.file.display()));
+    }
+}
+
+/// As a run does before its first step, so that the same is refused in the same words.
+fn start(
+    engine: &Engine,
+    plan: &std::sync::Arc<Prepared>,
+    given: &Value,
+    environment: Option<String>,
+) -> Result<(), Failure> {
+    let options = RunOptions { environment, ..RunOptions::default() };
+    engine.start(plan, WorkflowInput::new(given.clone()), &options).map_err(super::run::input::refused)?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use llmspell_workflows_basic::model::{Definition, InputSpec};
+use llmspell_workflows_tools::{Category, Permission, Registry, SecurityLevel};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{config::Settings, host, outline::Block};
+
+/// A field of the input, and whether it has a value.
+#[derive(Debug, Serialize)]
+pub(super) struct Field {
+    pub(super) name: String,
+    #[serde(rename = "type")]
+    kind: Option<&'static str>,
+    required: bool,
+    /// The value that a run would see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+    is_default: bool,
+    pub(super) is_missing: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+/// The declared fields, with the values of `given`; where none are declared, those that are given.
+pub(super) fn fields(declared: &IndexMap<String, InputSpec>, given: &Value) -> Vec<Field> {
+    let undeclared = given.as_object().into_iter().flatten().filter(|(name, _)| !declared.contains_key(*name));
+    let plain = |(name, value): (&String, &Value)| field(name, &InputSpec::default(), Some(value));
+    let declared = declared.iter().map(|(name, spec)| field(name, spec, given.get(name)));
+    declared.chain(undeclared.map(plain)).collect()
+}
+
+fn field(name: &str, spec: &InputSpec, given: Option<&Value>) -> Field {
+    Field {
+        name: name.to_owned(),
+        kind: spec.kind.map(|kind| kind.as_str()),
+        required: spec.required,
+        value: given.or(spec.default.as_ref()).cloned(),
+        is_default: given.is_none() && spec.default.is_some(),
+        is_missing: given.is_none() && spec.default.is_none() && spec.required,
+        description: spec.description.clone(),
+    }
+}
+
+/// Whether something that is given is not declared, or of the wrong type.
+pub(super) fn is_wrong(declared: &IndexMap<String, InputSpec>, given: &Value) -> bool {
+    let fits = |(name, value): (&String, &Value)| {
+        declared.get(name).is_some_and(|spec| spec.kind.is_none_or(|kind| kind.admits(value)))
+    };
+    !declared.is_empty() && !given.as_object().into_iter().flatten().all(fits)
+}
+
+impl Field {
+    pub(super) fn row(&self) -> [String; 4] {
+        let value = match (&self.value, self.is_missing) {
+            (_, true) => "missing".to_owned(),
+            (None, false) => "not given".to_owned(),
+            (Some(value), false) => format!("{value}{}", if self.is_default { " (default)" } else { "" }),
+        };
+        let description = self.description.clone().unwrap_or_default();
+        [format!("  {}", self.name), self.kind.unwrap_or("any").to_owned(), value, description]
+    }
+}
+
+/// What a run needs beside its input.
+pub(super) struct Needs {
+    pub(super) tools: Vec<Tool>,
+    /// Activities that are no tools.
+    pub(super) others: Vec<Other>,
+    pub(super) secrets: Vec<Secret>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Tool {
+    name: String,
+    category: Category,
+    security_level: SecurityLevel,
+    permissions: Vec<Permission>,
+    /// The paths of the steps that call it.
+    steps: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Other {
+    kind: String,
+    name: String,
+    steps: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Secret {
+    name: String,
+    /// Whether it has a value here.
+    is_set: bool,
+}
+
+impl Needs {
+    pub(super) fn new(blocks: &[Block], registry: &Registry, settings: &Settings, definition: &Definition) -> Self {
+        let mut calls = BTreeMap::new();
+        blocks.iter().for_each(|block| collect(block, &mut calls));
+        let (mut tools, mut others): (BTreeMap<&str, Tool>, Vec<Other>) = (BTreeMap::new(), Vec::new());
+        for ((kind, name), steps) in calls {
+            match registry.get(&name).filter(|_| kind == "tool").map(|tool| tool.spec()) {
+                Some(spec) => {
+                    let tool = tools.entry(spec.name).or_insert_with(|| Tool {
+                        name: spec.name.to_owned(),
+                        category: spec.category,
+                        security_level: spec.security_level,
+                        permissions: spec.permissions.to_vec(),
+                        steps: Vec::new(),
+                    });
+                    tool.steps.extend(steps);
+                }
+                None => others.push(Other { kind, name, steps }),
+            }
+        }
+        let secret = |name: &String| Secret { name: name.clone(), is_set: host::secret(settings, name).is_some() };
+        Self { tools: tools.into_values().collect(), others, secrets: definition.secrets.iter().map(secret).collect() }
+    }
+
+    pub(super) fn tool_rows(&self) -> impl Iterator<Item = [String; 4]> {
+        self.tools.iter().map(|tool| {
+            let permissions: Vec<_> = tool.permissions.iter().map(word).collect();
+            let permissions = if permissions.is_empty() { "needs nothing".to_owned() } else { permissions.join(", ") };
+            [format!("  {}", tool.name), word(tool.security_level), permissions, tool.steps.join(", ")]
+        })
+    }
+
+    pub(super) fn other_rows(&self) -> impl Iterator<Item = [String; 2]> {
+        self.others
+            .iter()
+            .map(|other| [format!("  {}", format!("{} {}", other.kind, other.name).trim()), other.steps.join(", ")])
+    }
+
+    pub(super) fn secret_rows(&self) -> impl Iterator<Item = [String; 2]> {
+        let state = |is_set| if is_set { "set" } else { "missing" };
+        self.secrets.iter().map(move |secret| [format!("  {}", secret.name), state(secret.is_set).to_owned()])
+    }
+}
+
+fn word(value: impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The steps that call each activity.
+fn collect(block: &Block, calls: &mut BTreeMap<(String, String), Vec<String>>) {
+    for step in &block.steps {
+        if let Some(call) = &step.call {
+            calls.entry((call.kind.clone(), call.name.clone())).or_default().push(step.path.clone());
+        }
+        step.blocks.iter().for_each(|block| collect(block, calls));
+    }
+}

@@ -1,0 +1,89 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use llmspell_workflows_basic::{Engine, Severity};
+use llmspell_workflows_definition::{Diagnostics, StepTypes, check};
+use serde_json::json;
+
+use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, source::Source};
+
+/// Checks workflows without running them, and shows all that is wrong at once.
+///
+/// Of a folder every `.yaml` and `.yml` file in it is checked that is no test. Warnings fail only with `--strict`.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  \
+        spellflow validate flow.yaml\n  \
+        spellflow validate workflows --strict\n  \
+        spellflow validate - -o json < flow.yaml")]
+pub(crate) struct Validate {
+    /// Definitions, or folders of them; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Fails on warnings too.
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Validate {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let engine = host::engine(app.config()?.settings())?.build();
+        let mut all = Vec::new();
+        for file in definitions(&self.files)? {
+            all.push(diagnostics(&file, &engine)?);
+        }
+        let is_valid = |one: &Diagnostics| if self.strict { one.is_empty() } else { !one.has_errors() };
+        let valid = all.iter().all(is_valid);
+        if app.output().is_text() {
+            show(app, &all, &is_valid);
+            let [one] = all.as_slice() else { return Ok(exit(valid)) };
+            if valid && one.file() != "standard input" {
+                app.output().note(&format!("next: spellflow run {}", one.file()));
+            }
+        } else {
+            app.output().payload(&json!({"valid": valid, "files": all}));
+        }
+        Ok(exit(valid))
+    }
+}
+
+fn exit(valid: bool) -> Exit {
+    if valid { Exit::Ok } else { Exit::Invalid }
+}
+
+/// What the reader and the engine say of a file; one that is not UTF-8 is reported like any other mistake.
+fn diagnostics(file: &std::path::Path, engine: &Engine) -> Result<Diagnostics, Failure> {
+    let source = match Source::read(file) {
+        Ok(source) => source,
+        Err(Failure { diagnostics: Some(diagnostics), .. }) => return Ok(*diagnostics),
+        Err(failure) => return Err(failure),
+    };
+    let checked =
+        check(&source.text, &source.name, &StepTypes::new(), |definition| engine.validate(definition.clone()));
+    Ok(checked.map_or_else(|diagnostics| diagnostics, |document| document.diagnostics()))
+}
+
+fn show(app: &App, all: &[Diagnostics], is_valid: &impl Fn(&Diagnostics) -> bool) {
+    let output = app.output();
+    for one in all {
+        let style = output.style_out();
+        output.text(&one.render(style));
+        let count = |severity| one.list().iter().filter(|diagnostic| diagnostic.severity == severity).count();
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let verdict = match is_valid(one) {
+            true => output.on_out(Paint::Good, "valid"),
+            false => output.on_out(Paint::Bad, "invalid"),
+        };
+        let counted = [(errors, "error"), (warnings, "warning"), (one.omitted(), "problem not shown")];
+        let counted: Vec<_> = counted.into_iter().filter(|(count, _)| *count > 0).map(plural).collect();
+        let counted = if counted.is_empty() { String::new() } else { format!(" ({})", counted.join(", ")) };
+        output.text(&format!("{}: {verdict}{counted}\n", one.file()));
+    }
+}
+
+fn plural((count, noun): (usize, &str)) -> String {
+    match (count, noun.split_once(' ')) {
+        (1, _) => format!("{count} {noun}"),
+        (_, Some((noun, rest))) => format!("{count} {noun}s {rest}"),
+        (_, None) => format!("{count} {noun}s"),
+    }
+}

@@ -1,0 +1,272 @@
+use std::sync::Arc;
+
+use llmspell_workflows_basic::model::{
+    Conditional, Definition, OnError, Parallel, Route, Step, StepKind, Switch, TriggerRule,
+};
+
+use crate::outline;
+
+/// A definition as boxes, boxes around boxes, and arrows.
+#[derive(Debug)]
+pub(crate) struct Chart {
+    pub(super) title: String,
+    pub(super) items: Vec<Item>,
+    pub(super) edges: Vec<Edge>,
+}
+
+#[derive(Debug)]
+pub(super) enum Item {
+    Node(Node),
+    Cluster(Cluster),
+}
+
+/// A step that runs no others, or a point where a way is chosen.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) key: String,
+    /// Lines of text, the step's id first.
+    pub(super) lines: Vec<String>,
+    pub(super) shape: Shape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Step,
+    Choice,
+    /// Where a route begins or ends.
+    Point,
+}
+
+/// A step around others, never empty.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) key: String,
+    pub(super) lines: Vec<String>,
+    pub(super) items: Vec<Item>,
+}
+
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) label: Option<String>,
+    /// Taken only after a failure.
+    pub(super) is_failure: bool,
+}
+
+impl Item {
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Node(node) => &node.key,
+            Self::Cluster(cluster) => &cluster.key,
+        }
+    }
+}
+
+impl Chart {
+    /// The drawing of `definition`.
+    pub(crate) fn new(definition: &Definition) -> Self {
+        let mut pen = Pen::default();
+        let mut items = pen.root(&definition.body);
+        for (label, steps) in [("on error", &definition.on_error), ("finally", &definition.finally)] {
+            if !steps.is_empty() {
+                let inside = pen.list(steps);
+                items.push(pen.cluster(vec![label.to_owned()], inside));
+            }
+        }
+        Self { title: outline::title(definition), items, edges: pen.edges }
+    }
+}
+
+#[derive(Default)]
+struct Pen {
+    keys: usize,
+    edges: Vec<Edge>,
+}
+
+impl Pen {
+    fn key(&mut self) -> String {
+        self.keys += 1;
+        format!("n{}", self.keys)
+    }
+
+    fn node(&mut self, lines: Vec<String>, shape: Shape) -> Item {
+        Item::Node(Node { key: self.key(), lines, shape })
+    }
+
+    /// A box around `items`; around nothing it is a plain one.
+    fn cluster(&mut self, lines: Vec<String>, items: Vec<Item>) -> Item {
+        let key = self.key();
+        if items.is_empty() {
+            return Item::Node(Node { key, lines, shape: Shape::Step });
+        }
+        Item::Cluster(Cluster { key, lines, items })
+    }
+
+    fn edge(&mut self, from: &str, to: &str, label: Option<String>) {
+        self.edges.push(Edge { from: from.to_owned(), to: to.to_owned(), label, is_failure: false });
+    }
+
+    /// The body of a definition, without a box around it where it is a list.
+    fn root(&mut self, body: &StepKind) -> Vec<Item> {
+        match body {
+            StepKind::Sequence(steps) => self.list(steps),
+            StepKind::Route(route) => self.route(route),
+            kind => vec![self.step(&Step::new("main", kind.clone()), true)],
+        }
+    }
+
+    /// Steps in order, or as their dependencies say.
+    fn list(&mut self, steps: &[Arc<Step>]) -> Vec<Item> {
+        let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
+        let before = |number: usize| -> Vec<usize> {
+            match (is_graph, number) {
+                (false, 0) => Vec::new(),
+                (false, number) => vec![number - 1],
+                (true, number) => {
+                    let ids = steps[number].dependencies.iter();
+                    ids.filter_map(|id| steps.iter().position(|step| step.id == *id)).collect()
+                }
+            }
+        };
+        let (mut items, mut keys): (Vec<Item>, Vec<String>) = (Vec::new(), Vec::new());
+        for (number, step) in steps.iter().enumerate() {
+            let item = self.step(step, before(number).is_empty());
+            keys.push(item.key().to_owned());
+            items.push(item);
+            items.extend(self.handler(step, &keys[number]));
+        }
+        for (number, step) in steps.iter().enumerate() {
+            for other in before(number) {
+                let label = step.condition.as_ref().map(|condition| format!("if {condition}"));
+                self.edge(&keys[other], &keys[number], label);
+            }
+        }
+        items
+    }
+
+    /// One step; its condition stands in its box where no arrow leads to it that could bear it.
+    fn step(&mut self, step: &Step, shows_condition: bool) -> Item {
+        let mut lines = vec![step.id.clone()];
+        lines.extend(step.name.clone().filter(|name| *name != step.id));
+        lines.push(outline::what(step));
+        if step.trigger_rule != TriggerRule::default() {
+            lines.push(format!("runs on {}", step.trigger_rule.as_str()));
+        }
+        if let (true, Some(condition)) = (shows_condition, &step.condition) {
+            lines.push(format!("if {condition}"));
+        }
+        match &step.kind {
+            StepKind::Sequence(steps) => {
+                let items = self.list(steps);
+                self.cluster(lines, items)
+            }
+            StepKind::Loop(inner) => {
+                let items = self.list(&inner.steps);
+                self.cluster(lines, items)
+            }
+            StepKind::Route(route) => {
+                let items = self.route(route);
+                self.cluster(lines, items)
+            }
+            StepKind::Conditional(choice) => self.conditional(lines, choice),
+            StepKind::Switch(choice) => self.switch(lines, choice),
+            StepKind::Parallel(parallel) => self.parallel(lines, parallel),
+            _ => self.node(lines, Shape::Step),
+        }
+    }
+
+    fn conditional(&mut self, lines: Vec<String>, choice: &Conditional) -> Item {
+        let ways = [("yes", "then", &choice.then), ("no", "else", &choice.otherwise)];
+        let ways = ways.map(|(label, name, steps)| (label.to_owned(), name.to_owned(), steps));
+        self.choice(lines, &choice.condition, &ways)
+    }
+
+    fn switch(&mut self, lines: Vec<String>, choice: &Switch) -> Item {
+        let cases = choice.cases.iter().enumerate();
+        let mut ways: Vec<_> =
+            cases.map(|(number, case)| (case.when.clone(), format!("case {number}"), &case.steps)).collect();
+        ways.push(("otherwise".to_owned(), "default".to_owned(), &choice.default));
+        self.choice(lines, "which case?", &ways)
+    }
+
+    fn choice(&mut self, lines: Vec<String>, question: &str, ways: &[(String, String, &Vec<Arc<Step>>)]) -> Item {
+        let fork = self.node(vec![question.to_owned()], Shape::Choice);
+        let from = fork.key().to_owned();
+        let mut items = vec![fork];
+        for (label, name, steps) in ways.iter().filter(|(_, _, steps)| !steps.is_empty()) {
+            let inside = self.list(steps);
+            // A box around a single box would say nothing more.
+            let block = match <[Item; 1]>::try_from(inside) {
+                Ok([single]) => single,
+                Err(inside) => self.cluster(vec![name.clone()], inside),
+            };
+            self.edge(&from, block.key(), Some(label.clone()));
+            items.push(block);
+        }
+        self.cluster(lines, items)
+    }
+
+    fn parallel(&mut self, lines: Vec<String>, parallel: &Parallel) -> Item {
+        let mut items = Vec::new();
+        for branch in &parallel.branches {
+            let item = self.step(&branch.step, true);
+            let key = item.key().to_owned();
+            items.push(item);
+            items.extend(self.handler(&branch.step, &key));
+        }
+        self.cluster(lines, items)
+    }
+
+    fn route(&mut self, route: &Route) -> Vec<Item> {
+        let start = self.node(vec!["start".to_owned()], Shape::Point);
+        let start_key = start.key().to_owned();
+        let mut items = vec![start];
+        let mut keys = Vec::new();
+        for step in &route.steps {
+            let item = self.step(step, true);
+            keys.push(item.key().to_owned());
+            items.push(item);
+            items.extend(self.handler(step, &keys[keys.len() - 1]));
+        }
+        let key_of = |id: &str| route.steps.iter().position(|step| step.id == id).map(|number| keys[number].clone());
+        let end = self.node(vec!["end".to_owned()], Shape::Point);
+        if let Some(first) = key_of(&route.start) {
+            self.edge(&start_key, &first, None);
+        }
+        for (step, from) in route.steps.iter().zip(&keys) {
+            if step.next.is_empty() {
+                self.edge(from, end.key(), None);
+            }
+            for way in &step.next {
+                let to = match &way.target {
+                    Some(id) => key_of(id),
+                    None => Some(end.key().to_owned()),
+                };
+                // A target that does not exist is for `validate` to tell.
+                if let Some(to) = to {
+                    self.edge(from, &to, way.condition.as_ref().map(|condition| format!("if {condition}")));
+                }
+            }
+        }
+        if self.edges.iter().any(|edge| edge.to == end.key()) {
+            items.push(end);
+        }
+        items
+    }
+
+    /// The steps that run where `step` failed.
+    fn handler(&mut self, step: &Step, from: &str) -> Option<Item> {
+        let OnError::Steps(steps) = &step.on_error else { return None };
+        let inside = self.list(steps);
+        let block = self.cluster(vec![format!("on error of {}", step.id)], inside);
+        let edge = Edge {
+            from: from.to_owned(),
+            to: block.key().to_owned(),
+            label: Some("on error".into()),
+            is_failure: true,
+        };
+        self.edges.push(edge);
+        Some(block)
+    }
+}

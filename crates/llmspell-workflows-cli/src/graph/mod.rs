@@ -1,0 +1,13 @@
+//! Drawings of definitions: Mermaid, Graphviz, and plain text.
+//!
+//! [`Chart`] is the drawing itself, with composites as boxes around their steps; each format is one file. The same
+//! definition always gives the same text.
+
+mod chart;
+mod dot;
+mod mermaid;
+
+pub(crate) use chart::Chart;
+use chart::{Edge, Item, Shape};
+pub(crate) use dot::dot;
+pub(crate) use mermaid::mermaid;

@@ -1,0 +1,159 @@
+use std::{collections::HashMap, sync::Arc};
+
+use llmspell_workflows_basic::model::{Definition, OnError, Step, StepKind, TriggerRule};
+
+use super::{
+    Block, Entry, Known, Order, Way,
+    describe::{retry_data, what},
+};
+
+/// The lists of `definition`: what it does first, then `on_error` and `finally` where it has them.
+pub(crate) fn build(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
+    let outliner = Outliner { known };
+    let mut blocks = match &definition.body {
+        StepKind::Sequence(_) | StepKind::Route(_) => outliner.blocks(&definition.body, "/main"),
+        // A body that is one block is shown as the step that it is.
+        kind => {
+            let main = Step::new("main", kind.clone());
+            let entry = Entry { path: "/main".to_owned(), ..outliner.entry(&main, "", None, Vec::new()) };
+            vec![block("steps", Order::Sequence, None, vec![entry])]
+        }
+    };
+    for (name, steps) in [("$on_error", &definition.on_error), ("$finally", &definition.finally)] {
+        if !steps.is_empty() {
+            blocks.push(outliner.list(name, steps, &format!("/main/{name}")));
+        }
+    }
+    blocks
+}
+
+fn block(name: impl Into<String>, order: Order, when: Option<String>, steps: Vec<Entry>) -> Block {
+    Block { name: name.into(), order, when, when_holds: None, steps }
+}
+
+struct Outliner<'k> {
+    known: &'k Known<'k>,
+}
+
+impl Outliner<'_> {
+    fn decide(&self, condition: &str) -> Option<bool> {
+        (self.known.decide)(condition)
+    }
+
+    fn blocks(&self, kind: &StepKind, path: &str) -> Vec<Block> {
+        match kind {
+            StepKind::Sequence(steps) => vec![self.list("steps", steps, path)],
+            StepKind::Loop(inner) => vec![self.list("steps", &inner.steps, path)],
+            StepKind::Route(route) => {
+                let entry = |step: &Arc<Step>| self.entry(step, path, None, Vec::new());
+                vec![block("steps", Order::Route, None, route.steps.iter().map(entry).collect())]
+            }
+            StepKind::Parallel(parallel) => {
+                let entry = |step: &Arc<Step>| self.entry(step, path, None, Vec::new());
+                let steps = parallel.branches.iter().map(|branch| entry(&branch.step)).collect();
+                vec![block("branches", Order::Parallel, None, steps)]
+            }
+            StepKind::Conditional(choice) => {
+                let holds = self.decide(&choice.condition);
+                let then = self.list("then", &choice.then, &format!("{path}/then"));
+                let then = Block { when: Some(choice.condition.clone()), when_holds: holds, ..then };
+                let otherwise = self.list("else", &choice.otherwise, &format!("{path}/else"));
+                let otherwise = Block { when_holds: holds.map(|holds| !holds), ..otherwise };
+                [then, otherwise].into_iter().filter(|block| !block.steps.is_empty()).collect()
+            }
+            StepKind::Switch(choice) => {
+                let cases = choice.cases.iter().enumerate().map(|(number, case)| {
+                    let name = format!("case[{number}]");
+                    let list = self.list(&name, &case.steps, &format!("{path}/{name}"));
+                    Block { when: Some(case.when.clone()), when_holds: self.decide(&case.when), ..list }
+                });
+                let default = self.list("default", &choice.default, &format!("{path}/default"));
+                cases.chain([default]).filter(|block| !block.steps.is_empty()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Steps in order, or as a graph with levels.
+    fn list(&self, name: &str, steps: &[Arc<Step>], path: &str) -> Block {
+        let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
+        let waits: Vec<Vec<String>> = match is_graph {
+            true => steps.iter().map(|step| self.waits(step, path)).collect(),
+            false => {
+                let before = steps.iter().map(|step| vec![step.id.clone()]);
+                [Vec::new()].into_iter().chain(before).take(steps.len()).collect()
+            }
+        };
+        let levels = if is_graph { levels(steps, &waits) } else { vec![None; steps.len()] };
+        let entries = steps.iter().zip(waits).zip(levels);
+        let entries = entries.map(|((step, waits), level)| self.entry(step, path, level, waits)).collect();
+        block(name, if is_graph { Order::Graph } else { Order::Sequence }, None, entries)
+    }
+
+    fn waits(&self, step: &Step, path: &str) -> Vec<String> {
+        let known = self.known.waits.get(&format!("{path}/{}", step.id));
+        known.unwrap_or(&step.dependencies).clone()
+    }
+
+    fn entry(&self, step: &Step, list: &str, level: Option<usize>, waits_for: Vec<String>) -> Entry {
+        let path = format!("{list}/{}", step.id);
+        let mut blocks = self.blocks(&step.kind, &path);
+        let on_error = match &step.on_error {
+            OnError::Fail => None,
+            OnError::Continue => Some("continue"),
+            OnError::Steps(steps) => {
+                blocks.push(self.list("$on_error", steps, &format!("{path}/$on_error")));
+                Some("steps")
+            }
+        };
+        let call = match &step.kind {
+            StepKind::Activity(call) => Some(call.activity.clone()),
+            StepKind::Validate(check) => check.validator.clone(),
+            _ => None,
+        };
+        let ways = step.next.iter();
+        Entry {
+            id: step.id.clone(),
+            name: step.name.clone().filter(|name| *name != step.id),
+            kind: step.kind.as_str().to_owned(),
+            activity: call.as_ref().map(|call| call.name.clone()).filter(|name| !name.is_empty()),
+            call,
+            what: what(step),
+            condition_holds: step.condition.as_ref().and_then(|condition| self.decide(condition)),
+            condition: step.condition.clone(),
+            waits_for,
+            level,
+            trigger_rule: (step.trigger_rule != TriggerRule::default()).then(|| step.trigger_rule.as_str()),
+            retry: step.retry.as_ref().map(retry_data),
+            timeout: step.timeout.as_ref().map(ToString::to_string),
+            total_timeout: step.total_timeout.as_ref().map(ToString::to_string),
+            on_error,
+            limits: step.limits.clone(),
+            next: ways.map(|way| Way { condition: way.condition.clone(), target: way.target.clone() }).collect(),
+            blocks,
+            path,
+        }
+    }
+}
+
+/// The level of each step: 1 for those that wait for none, else one more than the highest that it waits for; none
+/// for what is in or behind a cycle.
+fn levels(steps: &[Arc<Step>], waits: &[Vec<String>]) -> Vec<Option<usize>> {
+    let numbers: HashMap<&str, usize> = steps.iter().enumerate().map(|(n, step)| (step.id.as_str(), n)).collect();
+    let mut levels = vec![None; steps.len()];
+    // Each round settles at least one step, until only cycles are left.
+    loop {
+        let mut is_settled = true;
+        for (number, others) in waits.iter().enumerate() {
+            let known = others.iter().filter_map(|id| numbers.get(id.as_str()));
+            let highest = known.map(|other| levels[*other]).try_fold(0, |highest, level| Some(highest.max(level?)));
+            if let (None, Some(highest)) = (levels[number], highest) {
+                levels[number] = Some(highest + 1);
+                is_settled = false;
+            }
+        }
+        if is_settled {
+            return levels;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+use std::fmt::Write;
+
+use super::{Block, Entry, Order, describe::retry_words};
+
+/// How the branches of a tree are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Branches {
+    /// With characters of ASCII alone.
+    Ascii,
+    /// With lines.
+    Lines,
+}
+
+impl Branches {
+    /// What stands before an entry, and before what is below it.
+    fn before(self, is_last: bool) -> (&'static str, &'static str) {
+        match (self, is_last) {
+            (Self::Ascii, false) => ("|-- ", "|   "),
+            (Self::Ascii, true) => ("`-- ", "    "),
+            (Self::Lines, false) => ("├─ ", "│  "),
+            (Self::Lines, true) => ("└─ ", "   "),
+        }
+    }
+
+    fn arrow(self) -> &'static str {
+        match self {
+            Self::Ascii => "->",
+            Self::Lines => "→",
+        }
+    }
+
+    fn between(self) -> &'static str {
+        match self {
+            Self::Ascii => "; ",
+            Self::Lines => " · ",
+        }
+    }
+}
+
+/// The lists as a tree below `title`.
+pub(crate) fn text(title: &str, blocks: &[Block], branches: Branches) -> String {
+    let mut out = format!("{title}\n");
+    let rows = rows(blocks, branches);
+    write(&mut out, &rows, "", branches);
+    out
+}
+
+struct Row {
+    text: String,
+    below: Vec<Row>,
+}
+
+fn write(out: &mut String, rows: &[Row], margin: &str, branches: Branches) {
+    for (number, row) in rows.iter().enumerate() {
+        let (here, below) = branches.before(number + 1 == rows.len());
+        let text: String = row.text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        writeln!(out, "{margin}{here}{text}").expect("a String takes whatever is written to it");
+        write(out, &row.below, &format!("{margin}{below}"), branches);
+    }
+}
+
+/// The plain list of a step stands right below it; any other block has a row of its own.
+fn rows(blocks: &[Block], branches: Branches) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for block in blocks {
+        let steps = block.steps.iter().map(|step| entry(step, block.order, branches));
+        if matches!(block.name.as_str(), "steps" | "branches") {
+            rows.extend(steps);
+        } else {
+            rows.push(Row { text: heading(block), below: steps.collect() });
+        }
+    }
+    rows
+}
+
+fn heading(block: &Block) -> String {
+    let name = match block.name.as_str() {
+        "$on_error" => "on error",
+        "$finally" => "finally",
+        name => name,
+    };
+    let when = block.when.as_ref().map(|when| format!(", if {}", line(when))).unwrap_or_default();
+    format!("{name}{when}{}", holds(block.when_holds))
+}
+
+/// What is known of a condition before a run, in words.
+pub(crate) fn holds(value: Option<bool>) -> &'static str {
+    match value {
+        None => "",
+        Some(true) => " (true with this input)",
+        Some(false) => " (false with this input)",
+    }
+}
+
+fn entry(entry: &Entry, order: Order, branches: Branches) -> Row {
+    let name = entry.name.as_ref().map(|name| format!(" ({})", line(name))).unwrap_or_default();
+    let mut notes = vec![format!("{}{name}: {}", entry.id, line(&entry.what))];
+    if order == Order::Graph {
+        notes.extend(entry.level.map(|level| format!("level {level}")));
+        if !entry.waits_for.is_empty() {
+            notes.push(format!("after {}", entry.waits_for.join(", ")));
+        }
+    }
+    notes.extend(
+        entry.condition.as_ref().map(|condition| format!("if {}{}", line(condition), holds(entry.condition_holds))),
+    );
+    notes.extend(entry.trigger_rule.map(|rule| format!("runs on {rule}")));
+    notes.extend(entry.retry.as_ref().map(retry_words));
+    notes.extend(entry.timeout.as_ref().map(|timeout| format!("timeout {timeout}")));
+    notes.extend(entry.total_timeout.as_ref().map(|timeout| format!("total timeout {timeout}")));
+    notes.extend((entry.on_error == Some("continue")).then(|| "a failure is passed over".to_owned()));
+    if !entry.limits.is_empty() {
+        notes.push(format!("limit {}", entry.limits.join(", ")));
+    }
+    let mut below: Vec<Row> = ways(entry, order, branches);
+    below.extend(rows(&entry.blocks, branches));
+    Row { text: notes.join(branches.between()), below }
+}
+
+fn ways(entry: &Entry, order: Order, branches: Branches) -> Vec<Row> {
+    if order != Order::Route {
+        return Vec::new();
+    }
+    let arrow = branches.arrow();
+    if entry.next.is_empty() {
+        return vec![Row { text: format!("{arrow} end"), below: Vec::new() }];
+    }
+    let way = |way: &super::Way| {
+        let condition = way.condition.as_ref().map(|condition| format!(" if {}", line(condition))).unwrap_or_default();
+        Row { text: format!("{arrow} {}{condition}", way.target.as_deref().unwrap_or("end")), below: Vec::new() }
+    };
+    entry.next.iter().map(way).collect()
+}
+
+/// A text of several lines as one.
+fn line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

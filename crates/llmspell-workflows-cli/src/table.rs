@@ -1,0 +1,25 @@
+//! Rows in columns.
+
+use unicode_width::UnicodeWidthStr;
+
+/// The rows as lines, each column as wide as its widest cell.
+pub(crate) fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = rows.into_iter().collect();
+    let widths: [usize; N] = std::array::from_fn(|at| rows.iter().map(|row| row[at].width()).max().unwrap_or_default());
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_each_other() {
+        let rows = [["a", "日本", "x"], ["bcd", "e", "yz"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(rows), "a    日本  x\nbcd  e     yz\n");
+    }
+}

@@ -1,0 +1,41 @@
+//! The files that `init` and `new` write.
+
+use clap::ValueEnum;
+
+/// A workflow to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Template {
+    /// Steps one after the other.
+    Sequence,
+    /// Steps that wait for those they depend on.
+    Graph,
+    /// Branches at the same time.
+    Parallel,
+    /// The same steps for each item.
+    Loop,
+    /// Steps that name the next one, also backward.
+    Route,
+}
+
+/// The files of a new project, by path.
+pub(crate) const PROJECT: [(&str, &str); 3] = [
+    ("spellflow.toml", include_str!("../templates/spellflow.toml")),
+    ("workflows/hello.yaml", include_str!("../templates/hello.yaml")),
+    ("workflows/hello.test.yaml", include_str!("../templates/hello.test.yaml")),
+];
+
+impl Template {
+    /// The workflow as YAML, called `name`.
+    pub(crate) fn workflow(self, name: &str) -> String {
+        let text = match self {
+            Self::Sequence => include_str!("../templates/sequence.yaml"),
+            Self::Graph => include_str!("../templates/graph.yaml"),
+            Self::Parallel => include_str!("../templates/parallel.yaml"),
+            Self::Loop => include_str!("../templates/loop.yaml"),
+            Self::Route => include_str!("../templates/route.yaml"),
+        };
+        // These words are no texts in YAML.
+        let is_word = ["true", "false", "null"].iter().any(|word| name.eq_ignore_ascii_case(word));
+        text.replace("__NAME__", &if is_word { format!("\"{name}\"") } else { name.to_owned() })
+    }
+}

@@ -1,0 +1,176 @@
+use std::{sync::Arc, time::Instant};
+
+use llmspell_workflows_basic::{
+    Driven, Engine, EngineBuilder, Place, Problem, RunOptions, StepError, WorkflowInput,
+    activity::{Activities, function},
+    model::{ActivityName, Definition},
+    nearest,
+};
+use llmspell_workflows_tools::Registry;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Case, File, IdleClock, Mismatch, Mocks, format::Target, mismatches};
+use crate::{
+    Failure,
+    outline::{self, Block, Entry, Known},
+};
+
+/// How a case went.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CaseReport {
+    pub(crate) name: String,
+    pub(crate) passed: bool,
+    pub(crate) duration_ms: u64,
+    /// The run could not be started, or did not end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    pub(crate) mismatches: Vec<Mismatch>,
+}
+
+/// What is the same for all cases of a file.
+pub(crate) struct Options<'o> {
+    pub(crate) tools: Arc<Registry>,
+    pub(crate) allows_real: bool,
+    /// An engine with all activities there are, made anew for each case.
+    pub(crate) engine: &'o dyn Fn() -> Result<EngineBuilder, Failure>,
+}
+
+/// What is wrong with the mocks and expectations of `file`, given the workflow it is about.
+pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -> Vec<Problem> {
+    let leaves = leaves(definition);
+    let mut paths: Vec<&str> = leaves.iter().map(|leaf| leaf.path.as_str()).collect();
+    let all = all_entries(definition);
+    let mut problems = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for mocked in file.cases.iter().flat_map(|case| &case.mocks) {
+        if seen.contains(&mocked.at.as_str()) {
+            continue;
+        }
+        seen.push(&mocked.at);
+        if leaves.iter().any(|leaf| leaf.is_meant(&mocked.target, tools)) {
+            continue;
+        }
+        let message = format!("no step that calls an activity is meant by `{}`", mocked.key);
+        let names = leaves.iter().flat_map(|leaf| [leaf.id.clone(), leaf.name.to_string()]).collect::<Vec<_>>();
+        let problem = Problem::error("unknown_step", Place::new("", &*mocked.at), message);
+        problems.push(suggest(problem, &mocked.key, &names));
+    }
+    paths.extend(all.iter().map(|entry| entry.path.as_str()));
+    for case in &file.cases {
+        let steps = case.expect.steps.iter().map(|(pattern, _)| (pattern, format!("steps/{pattern}")));
+        let order = case.expect.order.iter().enumerate().map(|(n, pattern)| (pattern, format!("order/{n}")));
+        for (pattern, at) in steps.chain(order) {
+            if !paths.iter().any(|path| pattern.may_mean(path)) {
+                let place = Place::new("", format!("{}/expect/{at}", case.at));
+                let problem = Problem::error("unknown_step", place, format!("no step is called `{pattern}`"));
+                let ids: Vec<_> = all.iter().map(|entry| entry.id.clone()).collect();
+                problems.push(suggest(problem, &pattern.to_string(), &ids));
+            }
+        }
+    }
+    problems
+}
+
+fn suggest(problem: Problem, name: &str, known: &[String]) -> Problem {
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+        None => problem,
+    }
+}
+
+/// A step that calls an activity.
+struct Leaf {
+    id: String,
+    path: String,
+    name: ActivityName,
+}
+
+impl Leaf {
+    fn is_meant(&self, target: &Target, tools: &Registry) -> bool {
+        target.matches(&self.name, tools, |pattern| pattern.may_mean(&self.path))
+    }
+}
+
+fn leaves(definition: &Definition) -> Vec<Leaf> {
+    let leaf = |entry: Entry| Some(Leaf { name: entry.call?, id: entry.id, path: entry.path });
+    all_entries(definition).into_iter().filter_map(leaf).collect()
+}
+
+fn all_entries(definition: &Definition) -> Vec<Entry> {
+    let known = Known { waits: Default::default(), decide: &|_| None };
+    let mut entries = Vec::new();
+    let mut left: Vec<Block> = outline::build(definition, &known);
+    while let Some(block) = left.pop() {
+        for mut entry in block.steps {
+            left.append(&mut entry.blocks);
+            entries.push(entry);
+        }
+    }
+    entries.sort_by(|one, two| one.path.cmp(&two.path));
+    entries
+}
+
+/// The activities that exist only as mocks, so that the definition can be checked and run.
+pub(crate) fn stand_ins(file: &File, definition: &Definition, engine: &Engine, tools: &Registry) -> Activities {
+    let mut activities = Activities::new();
+    for leaf in leaves(definition) {
+        let is_mocked =
+            || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_meant(&mock.target, tools));
+        if engine.activities().find(&leaf.name).is_none() && is_mocked() {
+            let name = leaf.name.to_string();
+            // Only a case that does not mock it comes here, with `--allow-real`.
+            let missing = function(move |_| {
+                let error = StepError::configuration("unknown_activity", format!("nothing answers for `{name}`"));
+                async move { Err::<Value, _>(error) }
+            });
+            activities.register(leaf.name.kind, leaf.name.name, missing);
+        }
+    }
+    activities
+}
+
+/// Runs `case` of `file` in an engine of its own.
+pub(crate) fn run(file: &File, case: &Case, definition: &Arc<Definition>, options: &Options<'_>) -> CaseReport {
+    let began = Instant::now();
+    let ended = attempt(file, case, definition, options);
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (error, mismatches) = match ended {
+        Ok(mismatches) => (None, mismatches),
+        Err(error) => (Some(error), Vec::new()),
+    };
+    let passed = error.is_none() && mismatches.is_empty();
+    CaseReport { name: case.name.clone(), passed, duration_ms, error, mismatches }
+}
+
+fn attempt(
+    file: &File,
+    case: &Case,
+    definition: &Arc<Definition>,
+    options: &Options<'_>,
+) -> Result<Vec<Mismatch>, String> {
+    let clock = IdleClock::default();
+    let mocks = Mocks::new(case.mocks.clone(), options.tools.clone(), options.allows_real, clock.clone());
+    let pairs = |entries: &std::collections::BTreeMap<String, String>| entries.clone().into_iter();
+    let engine = (options.engine)()
+        .map_err(|failure| failure.message)?
+        .dispatch(mocks.clone())
+        .clock(clock.clone())
+        .env(pairs(&file.env))
+        .secrets(pairs(&file.secrets))
+        .build();
+    // One thread, so that it is known when nothing but waiting is left to do.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime =
+        builder.enable_all().on_thread_park(move || clock.skip()).build().map_err(|error| error.to_string())?;
+    let finished = runtime.block_on(async {
+        let plan = engine.prepare(definition.clone()).map_err(|invalid| invalid.to_string())?;
+        let run_options = RunOptions { environment: case.environment.clone(), ..RunOptions::default() };
+        let started = engine.start(&plan, WorkflowInput::new(case.input.clone()), &run_options);
+        match engine.drive(&started.map_err(|error| error.to_string())?).await {
+            Driven::Done(finished) => Ok(finished),
+            Driven::Parked(_) => Err("the run waits for something that no test can send".to_owned()),
+        }
+    })?;
+    Ok(mismatches(&case.expect, &finished, &mocks))
+}

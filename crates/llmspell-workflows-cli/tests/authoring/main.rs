@@ -1,0 +1,12 @@
+//! The commands around writing workflows, as processes.
+
+mod doctor;
+mod drawings;
+mod fmt;
+mod help;
+mod plan;
+mod projects;
+mod support;
+mod tools;
+mod validate;
+mod workflow_tests;

@@ -1,0 +1,48 @@
+use crate::support::Place;
+
+const FLOW: &str = r#"
+name: digest
+version: 0.2.0
+inputs:
+  topic: {type: string, required: true, description: What to search.}
+  count: {type: integer, default: 3}
+secrets: [TOKEN]
+trigger: {condition: topic.length > 2}
+timeouts: {total: 5m}
+variables: {deep: "{{ count > 5 }}"}
+steps:
+  - {id: search, tool: web_search, params: {input: "{{ topic }}", max_results: "{{ count }}"}, retries: 2, timeout: 30s}
+  - {id: touch, type: shell, command: "touch ran.txt"}
+  - {id: brief, tool: text_summarizer, needs: [search], params: {input: "{{ search | json }}{{ touch.stdout }}"}}
+  - {id: more, type: set, needs: [search], condition: variables.deep, params: {k: 1}}
+"#;
+
+#[test]
+fn it_shows_what_would_run_and_runs_nothing() {
+    let place = Place::with("flow.yaml", FLOW);
+    insta::assert_snapshot!("missing", place.run(&["plan", "flow.yaml"]).ok().all());
+    insta::assert_snapshot!("given", place.run(&["plan", "flow.yaml", "-i", "topic=rust"]).ok().out);
+    insta::assert_snapshot!(
+        "data",
+        place.run(&["plan", "flow.yaml", "-i", "topic=rust", "-i", "count:=9", "-o", "json"]).ok().out
+    );
+    assert!(!place.path("ran.txt").exists());
+}
+
+#[test]
+fn an_input_that_does_not_fit_is_refused_as_by_a_run() {
+    let place = Place::with("flow.yaml", FLOW);
+    for arguments in [["-i", "topik=rust"], ["-i", "count=3"]] {
+        let plan = place.run(&[["plan", "flow.yaml"], arguments].concat());
+        let run = place.run_with(&[["run", "flow.yaml"], arguments].concat(), &[], "");
+        assert_eq!(plan.code, 2, "{plan:?}");
+        assert!(run.code == 2, "{run:?}");
+    }
+}
+
+#[test]
+fn an_invalid_definition_has_no_plan() {
+    let place = Place::with("flow.yaml", "name: x\nsteps: [{id: a, tool: nothing_like_it}]\n");
+    let ran = place.run(&["plan", "flow.yaml", "-o", "json"]);
+    assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (3, Some("invalid_definition")));
+}

@@ -1,0 +1,85 @@
+//! Ctrl-C in a real process, and what becomes of the processes of steps.
+use std::{
+    process::{Child, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError},
+};
+
+use crate::support::{PATIENCE, Place, exit_code, lines};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A step with a process in the background that holds the pipe `alive` as long as it or its shell lives.
+fn flow(before: &str) -> String {
+    format!(
+        "name: long\nsteps:\n  - id: wait\n    type: shell\n    command: |\n      exec 3>alive\n      {before}\n      sleep 1000 &\n      echo up >&3\n      wait\n      sleep 1000\n"
+    )
+}
+
+struct Running {
+    child: Child,
+    alive: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Running {
+    /// Starts the run and waits until its step is at work.
+    fn start(place: &Place, arguments: &[&str]) -> Self {
+        let alive = place.pipe("alive");
+        let mut command = place.command(&[&["run", "flow.yaml"], arguments].concat());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
+        Self { child, alive, stderr: lines(move || stderr) }
+    }
+
+    fn interrupt(&self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+    }
+
+    /// Waits for a line that has `part` in it.
+    fn wait_for(&self, part: &str) {
+        while !self.stderr.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line has `{part}`")).contains(part) {}
+    }
+
+    /// The exit code, once no process of the step is left.
+    fn end(self) -> Option<i32> {
+        let code = exit_code(self.child);
+        assert_eq!(self.alive.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected), "a process is left");
+        code
+    }
+}
+
+#[test]
+fn the_first_one_stops_the_run_and_its_processes() {
+    let place = Place::with_flow(&flow(":"));
+    let running = Running::start(&place, &[]);
+    running.interrupt();
+    running.wait_for("stopping the run");
+    running.wait_for("cancelled long");
+    assert_eq!(running.end(), Some(130));
+}
+
+#[test]
+fn the_second_one_does_not_ask() {
+    let place = Place::with_flow(&flow("trap '' TERM"));
+    let running = Running::start(&place, &[]);
+    running.interrupt();
+    running.wait_for("stopping the run");
+    running.interrupt();
+    running.wait_for("stopped at once");
+    assert_eq!(running.end(), Some(130));
+}
+
+#[test]
+fn a_timeout_leaves_no_process_behind_either() {
+    let place = Place::with_flow(&flow(":"));
+    assert_eq!(Running::start(&place, &["--timeout", "1s"]).end(), Some(6));
+}
+
+#[test]
+fn what_a_step_leaves_behind_ends_with_it() {
+    let place = Place::with_flow(
+        "name: x\nsteps: [{id: a, type: shell, command: 'exec 3>alive; echo up >&3; sleep 1000 >/dev/null 2>&1 &'}]",
+    );
+    assert_eq!(Running::start(&place, &[]).end(), Some(0));
+}

@@ -1,0 +1,8 @@
+//! The real program in real processes.
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+mod configuration;
+mod examples;
+mod interrupt;
+mod run;
+mod support;

@@ -1,0 +1,275 @@
+//! `spellflow run` as people and programs see it.
+
+use crate::support::{Ended, Place, steady};
+use serde_json::json;
+
+const GREET: &str = "
+name: greet
+version: 1.2.0
+inputs:
+  name: {type: string, default: you}
+  times: {type: integer, default: 1}
+steps:
+  - id: hello
+    type: shell
+    command: echo \"hello $WHO\"
+    env: {WHO: '{{ name }}'}
+  - id: again
+    type: loop
+    range: {start: 0, end: '{{ times }}'}
+    steps:
+      - {id: count, type: set, params: {n: '{{ loop.index }}'}}
+  - id: never
+    type: set
+    params: {x: 1}
+    condition: times > 5
+outputs:
+  greeting: '{{ hello.stdout | trim }}'
+  rows: [{part: a, size: 1}, {part: b, size: 22}]
+";
+
+#[test]
+fn people_see_one_event_a_line_and_the_output() {
+    let ended = Place::with_flow(GREET).run(&["run", "flow.yaml"]);
+    assert_eq!(
+        (ended.code, steady(&ended.stderr).as_str()),
+        (
+            0,
+            "\
+→ started   /main/hello  (shell)
+✓ completed /main/hello  TIME
+→ started   /main/again  (loop)
+→ started   /main/again[0]  (sequence)
+→ started   /main/again[0]/count  (set)
+✓ completed /main/again[0]/count  TIME
+✓ completed /main/again[0]  TIME
+✓ completed /main/again  TIME
+– skipped   /main/never  the condition `times > 5` is false
+✓ completed greet in TIME: 4 steps, 1 skipped
+"
+        )
+    );
+    let table = "greeting: hello you\nrows:\n  part  size\n  ────  ────\n  a        1\n  b       22\n";
+    assert_eq!(ended.stdout, table);
+}
+
+#[test]
+fn programs_read_one_object() {
+    let flow = "name: two\nversion: 0.1.0\nsteps:\n  - {id: a, type: set, params: {x: 1}}\n  - {id: b, type: set, params: {x: 2}, condition: 'x > 1'}\n";
+    let ended = Place::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    let expected = r#"{
+  "run_id": "RUN",
+  "workflow": "two",
+  "version": "0.1.0",
+  "status": "completed",
+  "output": {
+    "x": 1
+  },
+  "error": null,
+  "steps": [
+    {
+      "path": "/main/a",
+      "status": "completed",
+      "attempts": 1,
+      "duration_ms": 0,
+      "output": {
+        "x": 1
+      },
+      "error": null,
+      "skip_reason": null
+    },
+    {
+      "path": "/main/b",
+      "status": "skipped",
+      "attempts": 0,
+      "duration_ms": 0,
+      "output": null,
+      "error": null,
+      "skip_reason": {
+        "code": "condition_false",
+        "message": "the condition `x > 1` is false"
+      }
+    }
+  ],
+  "execution_path": [
+    "/main/a"
+  ],
+  "metrics": {
+    "duration_ms": 0,
+    "steps_executed": 1,
+    "steps_skipped": 1,
+    "retries": 0
+  }
+}
+"#;
+    assert_eq!(steady(&ended.stdout), expected);
+}
+
+#[test]
+fn each_line_of_json_lines_is_an_event_and_the_last_is_the_run() {
+    let place = Place::with_flow(GREET);
+    let ended = place.run(&["run", "flow.yaml", "-o", "jsonl"]);
+    let lines: Vec<serde_json::Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(events.first(), Some(&"run_started"));
+    assert_eq!(events.last(), Some(&"run_ended"));
+    assert!(events.contains(&"step_skipped") && events.contains(&"loop_counted"), "{events:?}");
+    assert_eq!(lines[0]["run_id"], lines[lines.len() - 1]["run_id"]);
+    assert_eq!(lines[lines.len() - 1]["output"]["greeting"], "hello you");
+}
+
+#[test]
+fn yaml_is_yaml() {
+    let ended = Place::with_flow("name: x\nsteps: [{id: a, type: set, params: {x: 'yes'}}]").run(&[
+        "run",
+        "flow.yaml",
+        "-o",
+        "yaml",
+    ]);
+    assert!(ended.stdout.contains("\nstatus: completed\n") && ended.stdout.contains("x: \"yes\""), "{}", ended.stdout);
+}
+
+#[test]
+fn inputs_come_from_arguments_and_files() {
+    let place = Place::with_flow(GREET).file("in.json", r#"{"name": "Grace", "times": 2}"#);
+    for (arguments, greeting, times) in [
+        (vec!["--input", "name=Ada"], "hello Ada", 1),
+        (vec!["--input", "name=Ada", "--input", "times:=3"], "hello Ada", 3),
+        (vec!["--input", "@in.json"], "hello Grace", 2),
+        (vec!["--input", "@in.json", "--input", "name=Ada"], "hello Ada", 2),
+    ] {
+        let ended = place.run(&[&["run", "flow.yaml", "-o", "json"], arguments.as_slice()].concat());
+        let report = ended.json();
+        assert_eq!(report["output"]["greeting"], greeting, "{arguments:?}");
+        assert_eq!(report["steps"][1]["output"]["iterations"], times, "{arguments:?}");
+    }
+}
+
+#[test]
+fn definition_and_input_come_from_standard_input() {
+    let place = Place::with_flow(GREET);
+    let ended = place.run_with_stdin(&["run", "-", "-o", "json"], GREET);
+    assert_eq!(ended.json()["output"]["greeting"], "hello you");
+    let ended = place.run_with_stdin(&["run", "flow.yaml", "--input", "@-", "-o", "json"], r#"{"name": "Ada"}"#);
+    assert_eq!(ended.json()["output"]["greeting"], "hello Ada");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_exit_code() {
+    let place = Place::with_flow(GREET).file(
+        "bad.yaml",
+        "name: x\nsteps:\n  - {id: a, type: tool, tool: file_serch, params: {pattern: x, path: .}}\n",
+    );
+    for (arguments, code, error, help) in [
+        (vec!["run", "flow.yml"], 4, "file_not_found", "did you mean `flow.yaml`?"),
+        (vec!["run", "bad.yaml"], 3, "invalid_definition", ""),
+        (vec!["run", "flow.yaml", "--input", "nme=x"], 2, "invalid_input", ""),
+        (vec!["run", "flow.yaml", "--input", "times=3"], 2, "invalid_input", "KEY:=JSON"),
+        (vec!["run", "flow.yaml", "--input", "times"], 2, "usage", "KEY=TEXT"),
+        (vec!["run", "flow.yaml", "--timeout", "soon"], 2, "usage", "--help"),
+        (vec!["run", "flow.yaml", "--env", "production"], 2, "unknown_environment", ""),
+        (vec!["run", "flow.yaml", "--root", "nowhere"], 2, "root_unavailable", "read_roots"),
+        (vec!["run"], 2, "usage", "--help"),
+    ] {
+        let ended = place.run(&[arguments.as_slice(), &["-o", "json"]].concat());
+        let shown = ended.json();
+        assert_eq!((ended.code, &shown["error"]["code"]), (code, &json!(error)), "{arguments:?}");
+        assert_eq!(shown["error"]["retryable"], false);
+        assert!(shown["error"]["help"].as_str().unwrap_or_default().contains(help), "{arguments:?}: {shown}");
+    }
+}
+
+#[test]
+fn an_invalid_definition_is_shown_with_its_lines() {
+    let flow =
+        "name: x\nsteps:\n  - id: find\n    type: tool\n    tool: file_serch\n    params: {pattern: x, path: .}\n";
+    let place = Place::with_flow(flow);
+    let ended = place.run(&["run", "flow.yaml"]);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(
+        ended.stderr,
+        "\
+error[unknown_tool]: no tool is called `file_serch`
+  --> flow.yaml:5:11 (/main/find)
+   |
+ 5 |     tool: file_serch
+   |           ^^^^^^^^^^
+   = help: did you mean `file_search`?
+
+error: `flow.yaml` is not a valid workflow: 1 problem
+"
+    );
+    let diagnostics = place.run(&["run", "flow.yaml", "-o", "json"]).json();
+    assert_eq!(diagnostics["error"]["files"][0]["diagnostics"][0]["line"], 5);
+}
+
+#[test]
+fn a_failed_step_is_named_with_what_it_said_and_what_helps() {
+    let flow = "name: x\nsteps:\n  - {id: a, type: set, params: {x: 1}}\n  - {id: b, type: shell, command: 'echo one >&2; echo two >&2; exit 3'}\n";
+    let ended = Place::with_flow(flow).run(&["run", "flow.yaml"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
+    let shown = steady(&ended.stderr);
+    let (_, end) = shown.split_at(shown.find("✗ failed x").unwrap());
+    assert_eq!(
+        end,
+        "\
+✗ failed x in TIME: 2 steps
+error[process_failed]: the process ended with exit code 3: two
+  --> /main/b, attempt 1
+   | one
+   | two
+  help: `allow_failure: true` makes the exit code a result like any other
+  next: spellflow run flow.yaml --start-step b   (without the outputs of earlier steps)
+"
+    );
+    let report = Place::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]).json();
+    let error = json!({
+        "code": "process_failed", "class": "transient", "path": "/main/b", "retryable": true,
+        "message": "the process ended with exit code 3: two",
+    });
+    assert_eq!((&report["status"], &report["error"]), (&json!("failed"), &error));
+}
+
+#[test]
+fn a_run_begins_where_it_is_told_to() {
+    let flow = "name: x\nsteps:\n  - {id: a, type: shell, command: exit 1}\n  - {id: b, type: set, params: {x: 1}}\n";
+    let report = Place::with_flow(flow).run(&["run", "flow.yaml", "--start-step", "b", "-o", "json"]).json();
+    assert_eq!(report["steps"][0]["skip_reason"]["code"], "before_starting_step");
+    assert_eq!(report["output"], json!({"x": 1}));
+}
+
+#[test]
+fn environments_and_secrets_come_from_outside() {
+    let flow = "
+name: x
+secrets: [TOKEN]
+variables: {where: here}
+environments: {production: {where: there}}
+steps:
+  - {id: a, type: shell, command: 'echo \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}
+  - {id: b, type: set, params: {where: '{{ variables.where }}'}}
+";
+    let place = Place::with_flow(flow).file("spellflow.toml", "[secrets]\nTOKEN = { env = \"MY_TOKEN\" }\n");
+    let missing = place.run(&["run", "flow.yaml", "-o", "json"]).json();
+    assert_eq!(missing["error"]["code"], "missing_secret");
+    assert!(missing["error"]["help"].as_str().unwrap().contains("`MY_TOKEN`"), "{missing}");
+    let run = |arguments: &[&str]| {
+        let output = place.command(arguments).env("MY_TOKEN", "hunter2").output().unwrap();
+        Ended::new(output)
+    };
+    let report = run(&["run", "flow.yaml", "--env", "production", "-o", "json"]);
+    assert!(!report.stdout.contains("hunter2"), "{}", report.stdout);
+    assert_eq!(report.json()["steps"][0]["output"]["stdout"], "***\n");
+    assert_eq!(report.json()["output"]["where"], "there");
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_stopped() {
+    let place = Place::with_flow("name: x\nsteps: [{id: wait, type: sleep, duration: 1h}]");
+    let ended = place.run(&["run", "flow.yaml", "--timeout", "50ms", "-o", "json"]);
+    assert_eq!((ended.code, &ended.json()["error"]["code"]), (6, &json!("run_timed_out")));
+    let place = Place::with_flow("name: x\nsteps: [{id: wait, type: sleep, duration: 1h, timeout: 50ms}]");
+    let ended = place.run(&["run", "flow.yaml", "-o", "json"]);
+    assert_eq!((ended.code, &ended.json()["error"]["class"]), (1, &json!("timeout")));
+}

@@ -1,0 +1,122 @@
+//! A real `spellflow` in a folder of its own.
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use regex::Regex;
+use serde_json::Value;
+
+/// How long a test waits for something that is about to happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder with files, in which `spellflow` is started without any configuration of the user's.
+pub(crate) struct Place(tempfile::TempDir);
+
+/// How a process ended.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// One with the definition `flow.yaml`.
+    pub(crate) fn with_flow(text: &str) -> Self {
+        Self::new().file("flow.yaml", text)
+    }
+
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = command(self.0.path());
+        command.args(arguments).env("HOME", self.path("home")).env_remove("XDG_CONFIG_HOME");
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::new(self.command(arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
+    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Ended {
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        Ended::new(child.wait_with_output().unwrap())
+    }
+
+    /// A pipe with a name; what comes out of it line by line, then nothing more once every writer is gone.
+    pub(crate) fn pipe(&self, name: &str) -> Receiver<String> {
+        let path = self.path(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        lines(move || File::open(path).unwrap())
+    }
+}
+
+/// `spellflow` in `folder`, without settings in its environment.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spellflow"));
+    let ours =
+        std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("SPELLFLOW_"));
+    for name in ours.chain(["NO_COLOR".into()]) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder);
+    command
+}
+
+/// The lines of what `open` gives, read in a thread.
+pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(open()).lines().map_while(Result::ok);
+        lines.map_while(|line| sender.send(line).ok()).for_each(drop);
+    });
+    receiver
+}
+
+/// The exit code of `child`, which must end soon.
+pub(crate) fn exit_code(mut child: Child) -> Option<i32> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || sender.send(child.wait().unwrap().code()));
+    receiver.recv_timeout(PATIENCE).expect("the process should have ended")
+}
+
+impl Ended {
+    pub(crate) fn new(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().expect("no signal ended it");
+        Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Standard output as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+    }
+}
+
+/// `text` with what differs from run to run replaced: times as `TIME`, run ids as `RUN`.
+pub(crate) fn steady(text: &str) -> String {
+    let id = Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
+    let time = Regex::new(r"\b\d+(\.\d+)?(µs|ms|s)\b").unwrap();
+    let milliseconds = Regex::new(r#""duration_ms":\s?[0-9.]+"#).unwrap();
+    let text = milliseconds.replace_all(text, r#""duration_ms": 0"#);
+    time.replace_all(&id.replace_all(&text, "RUN"), "TIME").into_owned()
+}

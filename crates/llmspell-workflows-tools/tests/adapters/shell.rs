@@ -1,0 +1,136 @@
+use std::{fs, process::Command, time::Duration};
+
+use llmspell_workflows_basic::{
+    ErrorClass, WorkflowInput,
+    model::{Definition, Retry, Step},
+};
+use serde_json::{Value, json};
+
+use crate::{engine, error, policy, problems, run, run_in};
+
+fn shell(params: Value) -> Step {
+    Step::activity("go", "shell", "", params)
+}
+
+#[tokio::test]
+async fn output_and_exit_code_are_given() {
+    for (params, stdout, exit_code) in [
+        (json!({"command": "echo out; echo err >&2"}), "out\n", 0),
+        (json!({"argv": ["printf", "%s-%s", "a b", 3]}), "a b-3", 0),
+        (json!({"command": "cat", "stdin": "text"}), "text", 0),
+        (json!({"command": "cat", "stdin": {"a": 1}}), "{\"a\":1}", 0),
+        (json!({"command": "cat"}), "", 0),
+        (json!({"command": "echo $A-$B", "env": {"A": "x", "B": 2}}), "x-2\n", 0),
+        (json!({"command": "exit 7", "allow_failure": true}), "", 7),
+        (json!({"command": "kill -9 $$", "allow_failure": true}), "", 137),
+    ] {
+        let finished = run(shell(params.clone())).await;
+        assert_eq!(finished.output["stdout"], stdout, "{params}: {:?}", finished.error);
+        assert_eq!(finished.output["exit_code"], exit_code, "{params}");
+    }
+}
+
+#[tokio::test]
+async fn the_process_knows_its_step() {
+    let command = "echo $SPELLFLOW_RUN_ID $SPELLFLOW_STEP_PATH $SPELLFLOW_ATTEMPT $SPELLFLOW_IDEMPOTENCY_KEY";
+    let finished = run(shell(json!({"command": command}))).await;
+    let id = finished.run_id;
+    assert_eq!(finished.output["stdout"], format!("{id} /main/go 1 {id}/main/go\n"));
+}
+
+#[tokio::test]
+async fn what_goes_wrong_has_a_class_and_a_code() {
+    for (params, class, code, message) in [
+        (json!({"command": "echo why >&2; exit 3"}), ErrorClass::Transient, "process_failed", "exit code 3: why"),
+        (json!({"command": "kill -TERM $$"}), ErrorClass::Transient, "process_failed", "by signal 15"),
+        (json!({"command": "no-such-program"}), ErrorClass::Configuration, "command_not_found", "exit code 127"),
+        (json!({"argv": ["no-such-program"]}), ErrorClass::Configuration, "program_not_found", "`no-such-program`"),
+        (json!({"command": "true", "cwd": "/"}), ErrorClass::Configuration, "path_outside_roots", "`/`"),
+        (json!({"command": "true", "cwd": "nowhere"}), ErrorClass::Validation, "not_a_folder", "`nowhere`"),
+    ] {
+        let finished = run(shell(params.clone())).await;
+        let error = error(&finished);
+        assert_eq!((error.class, &*error.code), (class, code), "{params}: {error}");
+        assert!(error.message.contains(message), "{params}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn only_programs_of_the_policy_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let some = || {
+        let mut policy = policy(&folder);
+        policy.programs = vec!["echo".to_owned()];
+        policy
+    };
+    let finished = run_in(some(), shell(json!({"argv": ["echo", "hi"]}))).await;
+    assert_eq!(finished.output["stdout"], "hi\n");
+    for (params, field) in
+        [(json!({"command": "echo hi"}), "params/command"), (json!({"argv": ["cat"]}), "params/argv/0")]
+    {
+        let found = engine(some()).validate(Definition::sequence("test", [shell(params)]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].place.field.as_str(), found[0].message.contains("may not be started")), (field, true));
+    }
+    // A name that is known only at run time is refused then.
+    let dynamic = Definition::sequence("test", [shell(json!({"argv": ["{{ program }}"]}))]);
+    let input = WorkflowInput::new(json!({"program": "cat"}));
+    let finished = engine(some()).run(dynamic, input).await.unwrap();
+    assert_eq!(error(&finished).code, "program_not_allowed");
+}
+
+#[test]
+fn parameters_are_checked_before_a_run() {
+    for params in [
+        json!({"command": "x", "argv": ["x"]}),
+        json!({}),
+        json!({"command": ""}),
+        json!({"command": "x", "cmd": "y"}),
+        json!({"command": "x", "env": {"A": [1]}}),
+    ] {
+        assert!(!problems(shell(params.clone())).is_empty(), "{params}");
+    }
+    assert_eq!(problems(shell(json!({"command": "echo {{ x }}", "env": "{{ all }}"}))), []);
+}
+
+#[tokio::test]
+async fn output_without_an_end_is_cut_and_its_process_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut small = policy(&folder);
+    small.output_bytes_max = 10_000;
+    let finished = run_in(small, shell(json!({"command": "yes"}))).await;
+    assert_eq!((error(&finished).class, &*error(&finished).code), (ErrorClass::Resource, "output_too_large"));
+}
+
+#[tokio::test]
+async fn retries_tell_the_process_their_number_and_keep_its_key() {
+    let command = "echo $SPELLFLOW_ATTEMPT $SPELLFLOW_IDEMPOTENCY_KEY >> log; [ $SPELLFLOW_ATTEMPT = 3 ]";
+    let retry = Retry::attempts(3).with_initial_delay(Duration::from_millis(1));
+    let folder = tempfile::tempdir().unwrap();
+    let finished = run_in(policy(&folder), shell(json!({"command": command})).with_retry(retry)).await;
+    assert_eq!(finished.error, None);
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    let id = finished.run_id;
+    assert_eq!(log, format!("1 {id}/main/go\n2 {id}/main/go\n3 {id}/main/go\n"));
+}
+
+/// A process in the background holds a pipe open; its other end is read to the end only once all of them are gone.
+#[tokio::test]
+async fn no_process_outlives_its_step() {
+    for (end, params) in [
+        ("it ends", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & exec 1>&- 2>&-"})),
+        ("it times out", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & wait"})),
+        (
+            "it ignores the request",
+            json!({"command": "trap '' TERM; exec 3>held; echo up >&3; sleep 1000 & wait; sleep 1000"}),
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("held");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let held = tokio::task::spawn_blocking(move || fs::read_to_string(pipe).unwrap());
+        run_in(policy(&folder), shell(params).with_timeout(Duration::from_millis(300))).await;
+        let read = tokio::time::timeout(Duration::from_secs(20), held).await;
+        assert_eq!(read.unwrap_or_else(|_| panic!("a process is left where {end}")).unwrap(), "up\n");
+    }
+}
