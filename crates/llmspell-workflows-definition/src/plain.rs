@@ -2,8 +2,8 @@ use llmspell_workflows_basic::Problem;
 use serde_json::Value;
 
 use crate::{
-    Diagnostics, Positions,
-    diagnose::{At, Finding, Findings, Inside, Mark, Source},
+    Diagnostics,
+    diagnose::{At, Finding, Findings, Inside, Mark, Positions, Source},
     document::tree_of,
     tree::{Data, Node},
 };

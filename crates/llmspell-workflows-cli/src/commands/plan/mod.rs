@@ -1,3 +1,5 @@
+//! `spellflow plan`: what a run would do.
+
 mod facts;
 mod needs;
 

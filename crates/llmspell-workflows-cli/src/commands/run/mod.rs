@@ -1,3 +1,5 @@
+//! `spellflow run`: from the arguments to the exit code.
+
 mod drive;
 pub(super) mod input;
 mod summary;

@@ -1,0 +1,324 @@
+//! Every error code in the source, found where it is given to something that takes a code.
+//!
+//! What takes a code is known by its name: a parameter, a field or a variable called `code` whose type is text. The
+//! source is read once for these parameters and once more for what is given to them; a code that is no literal and
+//! comes from nowhere known is itself a mistake, so that none is missed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use syn::{
+    Attribute, Expr, FnArg, ImplItemFn, ItemFn, ItemImpl, ItemMod, Local, Pat, ReturnType, Signature, Stmt, Type,
+    visit::{self, Visit},
+};
+
+use crate::support::{files, text};
+
+/// Codes with the places that use them, and places whose code could not be read.
+#[derive(Default)]
+pub(crate) struct Codes {
+    pub(crate) places: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) unreadable: Vec<String>,
+}
+
+/// Reads the source of all crates.
+pub(crate) fn codes() -> Codes {
+    let sources: Vec<_> = files("crates", ".rs")
+        .into_iter()
+        .filter(|path| path.contains("/src/") && !path.ends_with("/tests.rs"))
+        .map(|path| (syn::parse_file(&text(&path)).unwrap(), path))
+        .collect();
+    let mut takers = Takers::default();
+    for (file, path) in &sources {
+        takers.krate = krate(path);
+        takers.visit_file(file);
+    }
+    let mut codes = Codes::default();
+    for (file, path) in &sources {
+        Givers { takers: &takers, path, krate: krate(path), owner: String::new(), codes: &mut codes }.visit_file(file);
+    }
+    codes
+}
+
+fn krate(path: &str) -> String {
+    path.split('/').nth(1).unwrap().to_owned()
+}
+
+/// Which argument of which function is a code: by crate, type (empty for free functions) and name.
+#[derive(Default)]
+struct Takers {
+    krate: String,
+    owner: String,
+    arguments: HashMap<(String, String, String), usize>,
+    methods: HashMap<(String, String), usize>,
+    /// Names of methods that take no code, so that only what is plainly one counts where another method takes it.
+    ambiguous: HashSet<(String, String)>,
+    closures: HashMap<(String, String), usize>,
+    /// Texts by the constants that hold them.
+    constants: HashMap<(String, String), String>,
+}
+
+impl Takers {
+    fn signature(&mut self, signature: &Signature) {
+        let name = signature.ident.to_string();
+        let has_self = signature.receiver().is_some();
+        let position = signature
+            .inputs
+            .iter()
+            .position(|input| matches!(input, FnArg::Typed(typed) if is_code(&typed.pat) && is_text(&typed.ty)));
+        let Some(position) = position else {
+            if has_self {
+                self.ambiguous.insert((self.krate.clone(), name));
+            }
+            return;
+        };
+        self.arguments.insert((self.krate.clone(), self.owner.clone(), name.clone()), position);
+        if has_self {
+            self.methods.insert((self.krate.clone(), name), position - 1);
+        }
+    }
+}
+
+impl Visit<'_> for Takers {
+    fn visit_item_impl(&mut self, item: &ItemImpl) {
+        self.owner = type_name(&item.self_ty);
+        visit::visit_item_impl(self, item);
+        self.owner.clear();
+    }
+
+    fn visit_item_fn(&mut self, item: &ItemFn) {
+        self.signature(&item.sig);
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &ImplItemFn) {
+        self.signature(&item.sig);
+        visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_item_const(&mut self, item: &syn::ItemConst) {
+        if let Some(text) = literal(&item.expr) {
+            self.constants.insert((self.krate.clone(), item.ident.to_string()), text);
+        }
+    }
+
+    fn visit_local(&mut self, local: &Local) {
+        if let (Pat::Ident(name), Some(init)) = (&local.pat, &local.init)
+            && let Expr::Closure(closure) = &*init.expr
+            && let Some(position) = closure.inputs.iter().position(is_code)
+        {
+            self.closures.insert((self.krate.clone(), name.ident.to_string()), position);
+        }
+        visit::visit_local(self, local);
+    }
+}
+
+struct Givers<'a> {
+    takers: &'a Takers,
+    path: &'a str,
+    krate: String,
+    owner: String,
+    codes: &'a mut Codes,
+}
+
+impl Givers<'_> {
+    /// Notes what `expression` can be.
+    fn give(&mut self, expression: &Expr) {
+        match expression {
+            Expr::Lit(_) => self.note(literal(expression).unwrap_or_default()),
+            Expr::If(branches) => {
+                self.give_block(&branches.then_branch.stmts);
+                branches.else_branch.iter().for_each(|(_, other)| self.give(other));
+            }
+            Expr::Match(choice) => choice.arms.iter().for_each(|arm| self.give(&arm.body)),
+            Expr::Block(block) => self.give_block(&block.block.stmts),
+            Expr::Reference(inner) => self.give(&inner.expr),
+            Expr::Paren(inner) => self.give(&inner.expr),
+            // A return or an error ends the way to the code; a field or a result called so has been given elsewhere.
+            Expr::Return(_) | Expr::Try(_) => {}
+            Expr::Field(field) if matches!(&field.member, syn::Member::Named(name) if name == "code") => {}
+            Expr::MethodCall(call) if call.method == "code" => {}
+            Expr::MethodCall(call) if call.method == "unwrap_or_else" => self.give(&call.args[0]),
+            Expr::Closure(closure) => self.give(&closure.body),
+            Expr::MethodCall(call) => self.give(&call.receiver),
+            Expr::Path(path) => {
+                let name = path.path.segments.last().unwrap().ident.to_string();
+                match self.takers.constants.get(&(self.krate.clone(), name.clone())) {
+                    Some(text) => self.note(text.clone()),
+                    None if name == "code" => {}
+                    None => self.unreadable(&name),
+                }
+            }
+            _ => self.unreadable(&quoted(expression)),
+        }
+    }
+
+    fn give_block(&mut self, statements: &[Stmt]) {
+        if let Some(Stmt::Expr(last, None)) = statements.last() {
+            self.give(last);
+        }
+    }
+
+    /// Notes element `position` of the tuples that `expression` can be.
+    fn give_element(&mut self, expression: &Expr, position: usize) {
+        match expression {
+            Expr::Tuple(tuple) => self.give(&tuple.elems[position]),
+            Expr::Match(choice) => choice.arms.iter().for_each(|arm| self.give_element(&arm.body, position)),
+            Expr::If(branches) => {
+                self.give_element_of(&branches.then_branch.stmts, position);
+                branches.else_branch.iter().for_each(|(_, other)| self.give_element(other, position));
+            }
+            Expr::Block(block) => self.give_element_of(&block.block.stmts, position),
+            Expr::Return(_) => {}
+            _ => self.unreadable(&quoted(expression)),
+        }
+    }
+
+    fn give_element_of(&mut self, statements: &[Stmt], position: usize) {
+        if let Some(Stmt::Expr(last, None)) = statements.last() {
+            self.give_element(last, position);
+        }
+    }
+
+    fn note(&mut self, code: String) {
+        let is_code = code.starts_with(|first: char| first.is_ascii_lowercase())
+            && code.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '_');
+        if is_code {
+            self.codes.places.entry(code).or_default().insert(self.path.to_owned());
+        } else {
+            self.unreadable(&code);
+        }
+    }
+
+    fn unreadable(&mut self, what: &str) {
+        self.codes.unreadable.push(format!("{}: `{what}` is given as a code", self.path));
+    }
+
+    /// Which argument of the function at `path` is a code.
+    fn argument(&self, path: &syn::Path) -> Option<usize> {
+        let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let (name, before) = names.split_last().unwrap();
+        let owner = match before.last().map(String::as_str) {
+            Some("Self") => self.owner.clone(),
+            Some(owner) if owner.starts_with(char::is_uppercase) => owner.to_owned(),
+            _ => String::new(),
+        };
+        let arguments = &self.takers.arguments;
+        let own = arguments.get(&(self.krate.clone(), owner.clone(), name.clone()));
+        let elsewhere = || {
+            let mut others =
+                arguments.iter().filter(|((_, other, its), _)| !owner.is_empty() && *other == owner && its == name);
+            others.next().map(|(_, position)| position)
+        };
+        let closure = || self.takers.closures.get(&(self.krate.clone(), name.clone())).filter(|_| before.is_empty());
+        own.or_else(closure).or_else(elsewhere).copied()
+    }
+}
+
+impl Visit<'_> for Givers<'_> {
+    fn visit_item_mod(&mut self, module: &ItemMod) {
+        if !module.attrs.iter().any(is_for_tests) {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &ItemImpl) {
+        self.owner = type_name(&item.self_ty);
+        visit::visit_item_impl(self, item);
+        self.owner.clear();
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &ImplItemFn) {
+        let returns_text = matches!(&item.sig.output, ReturnType::Type(_, ty) if is_text(ty));
+        if item.sig.ident == "code" && returns_text {
+            self.give_block(&item.block.stmts);
+        }
+        visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_expr_call(&mut self, call: &syn::ExprCall) {
+        if let Expr::Path(function) = &*call.func
+            && let Some(position) = self.argument(&function.path)
+            && let Some(code) = call.args.get(position)
+        {
+            self.give(code);
+        }
+        visit::visit_expr_call(self, call);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &syn::ExprMethodCall) {
+        let key = (self.krate.clone(), call.method.to_string());
+        if let Some(code) = self.takers.methods.get(&key).and_then(|position| call.args.get(*position)) {
+            if literal(code).is_some() || !self.takers.ambiguous.contains(&key) {
+                self.give(code);
+            }
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_field_value(&mut self, field: &syn::FieldValue) {
+        if matches!(&field.member, syn::Member::Named(name) if name == "code") && field.colon_token.is_some() {
+            self.give(&field.expr);
+        }
+        visit::visit_field_value(self, field);
+    }
+
+    fn visit_local(&mut self, local: &Local) {
+        if let Some(init) = &local.init {
+            match &local.pat {
+                Pat::Tuple(tuple) => {
+                    if let Some(position) = tuple.elems.iter().position(is_code) {
+                        self.give_element(&init.expr, position);
+                    }
+                }
+                pattern if is_code(pattern) => self.give(&init.expr),
+                _ => {}
+            }
+        }
+        visit::visit_local(self, local);
+    }
+}
+
+fn is_code(pattern: &Pat) -> bool {
+    match pattern {
+        Pat::Ident(name) => name.ident == "code",
+        Pat::Type(typed) => is_code(&typed.pat),
+        _ => false,
+    }
+}
+
+fn is_text(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => is_text(&reference.elem),
+        Type::Path(path) => {
+            path.path.segments.last().is_some_and(|last| ["str", "String"].iter().any(|text| last.ident == text))
+        }
+        Type::ImplTrait(_) => true,
+        _ => false,
+    }
+}
+
+fn is_for_tests(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|what| what == "test")
+}
+
+fn type_name(ty: &Type) -> String {
+    match ty {
+        Type::Path(path) => path.path.segments.last().unwrap().ident.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn literal(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
+        _ => None,
+    }
+}
+
+fn quoted(expression: &Expr) -> String {
+    match expression {
+        Expr::Call(_) => "a call".to_owned(),
+        Expr::Macro(_) => "a macro".to_owned(),
+        _ => "an expression".to_owned(),
+    }
+}

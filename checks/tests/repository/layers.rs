@@ -1,0 +1,72 @@
+//! Arrows between crates point down only.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{none, root};
+
+const PREFIX: &str = "llmspell-workflows-";
+
+/// What each crate may name, by short names; the facade has the empty one.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("basic", &[]),
+    ("definition", &["basic"]),
+    ("tools", &["basic"]),
+    ("testing", &["basic"]),
+    ("", &["basic", "definition", "tools"]),
+    ("cli", &["basic", "definition", "tools"]),
+    ("benches", &["basic", "definition", "tools", "testing"]),
+    ("tests", &["basic", "definition", "tools", "testing"]),
+    ("checks", &["", "basic", "definition", "tools", "testing"]),
+];
+
+/// The packages of the workspace as `cargo metadata` tells them.
+fn packages() -> Vec<Value> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).current_dir(root());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+fn short(name: &str) -> Option<&str> {
+    if name == "llmspell-workflows" { Some("") } else { name.strip_prefix(PREFIX) }
+}
+
+#[test]
+fn crates_name_only_crates_below_them() {
+    let mut wrong = Vec::new();
+    let packages = packages();
+    for package in &packages {
+        let name = package["name"].as_str().unwrap();
+        let own = short(name).unwrap_or_else(|| panic!("{name} does not begin with {PREFIX}"));
+        let Some((_, below)) = ARROWS.iter().find(|(crate_name, _)| *crate_name == own) else {
+            panic!("{name} has no line in the table of arrows");
+        };
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let Some(other) = short(dependency["name"].as_str().unwrap()) else { continue };
+            let in_tests = dependency["kind"] == "dev" && other == "testing";
+            if !below.contains(&other) && !in_tests {
+                wrong.push(format!("{name} must not depend on {PREFIX}{other}"));
+            }
+        }
+    }
+    assert_eq!(packages.len(), ARROWS.len(), "each crate has a line in the table of arrows");
+    none(&wrong, "arrows that point up");
+}
+
+#[test]
+fn only_binaries_use_anyhow() {
+    let mut wrong = Vec::new();
+    for package in packages() {
+        let targets = package["targets"].as_array().unwrap();
+        let is_library = targets.iter().any(|target| target["kind"][0] == "lib");
+        let uses = package["dependencies"].as_array().unwrap().iter().any(|each| each["name"] == "anyhow");
+        if uses && is_library {
+            wrong.push(package["name"].to_string());
+        }
+    }
+    none(&wrong, "libraries with errors that no program can tell apart");
+}

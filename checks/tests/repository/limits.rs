@@ -1,0 +1,147 @@
+//! `docs/limits.md` is made from the code.
+
+use std::fmt::Write as _;
+
+use llmspell_workflows_basic::Limits;
+use llmspell_workflows_tools::Policy;
+use syn::{Attribute, BinOp, Expr, Item, Lit, Meta, Visibility};
+
+use crate::support::{files, generated, text};
+
+const HEAD: &str = "# Limits
+
+Made from the code. Reaching one is an error that names it, never a silent cut, unless the line says so.
+";
+
+#[test]
+fn the_table_of_limits_is_up_to_date() {
+    let mut page = HEAD.to_owned();
+    section(
+        &mut page,
+        "Engine",
+        "Set by `Engine::builder().limits(…)`.",
+        Limits::default()
+            .table()
+            .into_iter()
+            .map(|(name, value, what)| [name.to_owned(), digits(&value), what.to_owned()]),
+    );
+    let expressions = constants("crates/llmspell-workflows-basic/src/expr/limits.rs", |_| true);
+    section(&mut page, "Expressions", "Fixed.", expressions);
+    let definitions = constants("crates/llmspell-workflows-definition/src/limits.rs", |_| true);
+    section(&mut page, "Definitions as text", "Fixed.", definitions);
+    section(
+        &mut page,
+        "Policy of tools",
+        "Set by `[tools]` in `spellflow.toml`, or in `Policy`.",
+        policy().into_iter(),
+    );
+    let tools = files("crates/llmspell-workflows-tools/src", ".rs");
+    let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
+    section(&mut page, "Inside of tools", "Fixed.", tools.into_iter());
+    generated("docs/limits.md", &page);
+}
+
+fn section(page: &mut String, title: &str, how: &str, rows: impl IntoIterator<Item = [String; 3]>) {
+    write!(page, "\n## {title}\n\n{how}\n\n| limit | default | what it bounds |\n|---|--:|---|\n").unwrap();
+    for [name, value, what] in rows {
+        writeln!(page, "| `{name}` | {value} | {what} |").unwrap();
+    }
+}
+
+/// The numbers of the policy, with what its fields say of themselves.
+fn policy() -> Vec<[String; 3]> {
+    let policy = Policy::default();
+    let values = [
+        ("file_bytes_max", policy.file_bytes_max),
+        ("response_bytes_max", policy.response_bytes_max as u64),
+        ("request_timeout_ms", policy.request_timeout_ms),
+        ("redirects_max", policy.redirects_max as u64),
+        ("output_bytes_max", policy.output_bytes_max as u64),
+    ];
+    let file = syn::parse_file(&text("crates/llmspell-workflows-tools/src/policy.rs")).unwrap();
+    let fields = file.items.iter().find_map(|item| match item {
+        Item::Struct(policy) if policy.ident == "Policy" => Some(&policy.fields),
+        _ => None,
+    });
+    let limits = fields.unwrap().iter().filter_map(|field| {
+        let name = field.ident.as_ref().unwrap().to_string();
+        (name.ends_with("_max") || name.ends_with("_ms")).then(|| (name, first_sentence(&field.attrs)))
+    });
+    limits
+        .map(|(name, what)| {
+            let value =
+                values.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("{name} is not told")).1;
+            [name, digits(&value.to_string()), what.split(';').next().unwrap().trim_end_matches('.').to_owned()]
+        })
+        .collect()
+}
+
+/// The numbers among the constants of a file that `tell` chooses by name.
+fn constants(path: &str, tell: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
+    let file = syn::parse_file(&text(path)).unwrap();
+    let constants = file.items.into_iter().filter_map(|item| match item {
+        Item::Const(constant) => Some(constant),
+        _ => None,
+    });
+    constants
+        .filter(|constant| !matches!(constant.vis, Visibility::Inherited) || path.contains("-tools/"))
+        .filter(|constant| tell(&constant.ident.to_string()))
+        .filter_map(|constant| {
+            let value = number(&constant.expr)?;
+            let what = first_sentence(&constant.attrs);
+            Some([constant.ident.to_string(), digits(&value.to_string()), what])
+        })
+        .collect()
+}
+
+/// Numbers, products and shifts.
+fn number(expression: &Expr) -> Option<u64> {
+    match expression {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Int(number) => number.base10_parse().ok(),
+            _ => None,
+        },
+        Expr::Binary(binary) => {
+            let (left, right) = (number(&binary.left)?, number(&binary.right)?);
+            match binary.op {
+                BinOp::Mul(_) => Some(left * right),
+                BinOp::Shl(_) => Some(left << right),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A number with commas, and in binary units where it is a round one.
+fn digits(text: &str) -> String {
+    let Ok(number) = text.parse::<u64>() else { return text.to_owned() };
+    let mut grouped = String::new();
+    for (position, digit) in text.chars().enumerate() {
+        if position > 0 && (text.len() - position) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    match number {
+        1_048_576.. if number % 1_048_576 == 0 => format!("{grouped} ({} Mi)", number / 1_048_576),
+        1024.. if number % 1024 == 0 => format!("{grouped} ({} Ki)", number / 1024),
+        _ => grouped,
+    }
+}
+
+/// The first sentence of a doc comment.
+fn first_sentence(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(literal) => match &literal.lit {
+                Lit::Str(text) => Some(text.value().trim().to_owned()),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    });
+    let text = lines.collect::<Vec<_>>().join(" ");
+    text.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
+}

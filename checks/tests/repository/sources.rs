@@ -1,0 +1,95 @@
+//! Source files are short, say what they are for, and hold nothing unfinished.
+
+use syn::{Attribute, File};
+
+use crate::support::{files, none, text};
+
+/// Past this a file is two ideas.
+const LINES_MAX: usize = 400;
+
+fn has_docs(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| attribute.path().is_ident("doc"))
+}
+
+#[test]
+fn no_file_is_longer_than_one_idea() {
+    let lines = |path: &String| text(path).lines().count();
+    let long = files("", ".rs").into_iter().filter(|path| lines(path) > LINES_MAX);
+    let long: Vec<_> = long.map(|path| format!("{path}: {} lines, {LINES_MAX} at most", lines(&path))).collect();
+    none(&long, "files that are too long");
+}
+
+#[test]
+fn roots_of_crates_and_modules_are_guides() {
+    let mut wrong = Vec::new();
+    for path in files("crates", ".rs") {
+        let is_crate = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
+        if !is_crate && !(path.ends_with("/mod.rs") && path.contains("/src/")) {
+            continue;
+        }
+        let file: File = syn::parse_file(&text(&path)).unwrap();
+        let declared = !is_crate && declaration_has_docs(&path);
+        if !has_docs(&file.attrs) && !declared {
+            wrong.push(path);
+        }
+    }
+    none(&wrong, "guides without a word");
+}
+
+/// Whether the line `mod name;` that includes the module at `path` carries its docs.
+fn declaration_has_docs(path: &str) -> bool {
+    let folder = path.trim_end_matches("/mod.rs");
+    let (around, name) = folder.rsplit_once('/').unwrap();
+    let parents = ["mod.rs", "lib.rs", "main.rs"].map(|file| format!("{around}/{file}"));
+    let parent = parents.iter().find(|parent| crate::support::root().join(parent).exists()).unwrap();
+    let file: File = syn::parse_file(&text(parent)).unwrap();
+    file.items
+        .iter()
+        .any(|item| matches!(item, syn::Item::Mod(module) if module.ident == name && has_docs(&module.attrs)))
+}
+
+#[test]
+fn nothing_is_left_open() {
+    let mut wrong = Vec::new();
+    let marks = ["TO", "FIX", "XX", "HA"].into_iter().zip(["DO", "ME", "X", "CK"]);
+    let marks: Vec<_> = marks.map(|(start, end)| format!("{start}{end}")).collect();
+    let stubs = ["todo", "unimplemented"].map(|name| format!("{name}!("));
+    for path in files("", ".rs") {
+        for (number, line) in text(&path).lines().enumerate() {
+            let line = line.trim_start();
+            let comment =
+                line.starts_with("//").then_some(line).or_else(|| line.split_once(" // ").map(|(_, end)| end));
+            let marked =
+                comment.is_some_and(|comment| words(comment).any(|word| marks.iter().any(|mark| mark == word)));
+            if marked || stubs.iter().any(|stub| line.contains(stub)) {
+                wrong.push(format!("{path}:{}: {line}", number + 1));
+            }
+        }
+    }
+    none(&wrong, "work that is not done");
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|character: char| !character.is_alphanumeric() && character != '_')
+}
+
+#[test]
+fn nothing_names_a_place_on_somebodys_machine() {
+    let mut wrong = Vec::new();
+    let homes = ["home", "Users", "root"].map(|folder| format!("/{folder}/"));
+    for ending in [".rs", ".toml", ".md", ".yaml", ".yml", ".json", "run"] {
+        for path in files("", ending) {
+            for (number, line) in text(&path).lines().enumerate() {
+                if homes.iter().any(|home| begins_with(line, home)) {
+                    wrong.push(format!("{path}:{}: {}", number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    none(&wrong, "absolute paths of one machine");
+}
+
+/// Whether a path in `line` begins with `folder`.
+fn begins_with(line: &str, folder: &str) -> bool {
+    line.match_indices(folder).any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric()))
+}
