@@ -9,7 +9,7 @@ use hyper::{Request, Response, body::Bytes, body::Incoming, service::service_fn}
 use hyper_util::rt::TokioIo;
 use llmspell_workflows_basic::{Engine, EngineBuilder, activity::Activities, model::Definition};
 use llmspell_workflows_definition::{StepTypes, check};
-use llmspell_workflows_tools::{JsonSchemas, Policy, activities, registry};
+use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -66,7 +66,7 @@ pub fn policy(address: Option<SocketAddr>, folder: Option<&Path>) -> Policy {
 /// An engine with the shipped tools under `policy`, and `more` activities.
 pub fn engine(policy: Policy, more: Activities) -> EngineBuilder {
     let policy = Arc::new(policy);
-    let tools = activities(Arc::new(registry(policy.clone()).unwrap()), policy).unwrap();
+    let tools = activities(Tools::new(Arc::new(registry(policy.clone()).unwrap())), policy).unwrap();
     Engine::builder().activities(tools).activities(more).schemas(JsonSchemas::new())
 }
 
