@@ -69,7 +69,7 @@ mod tree;
 mod types;
 
 pub use comments::has_comments;
-pub use diagnose::{Diagnostic, Diagnostics, Positions, Style};
+pub use diagnose::{Diagnostic, Diagnostics, Style};
 pub use document::{Document, check, read, read_bytes};
 pub use plain::Plain;
 pub use print::{to_yaml, value_to_yaml};
