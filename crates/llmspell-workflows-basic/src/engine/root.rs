@@ -21,7 +21,8 @@ impl Run {
             Some(name) => Some(plan.environments.get(name).ok_or_else(|| {
                 let mut known: Vec<_> = plan.environments.keys().map(String::as_str).collect();
                 known.sort_unstable();
-                let message = format!("no environment is called `{name}`; there are: {}", known.join(", "));
+                let known = if known.is_empty() { "the workflow has none".to_owned() } else { known.join(", ") };
+                let message = format!("no environment is called `{name}` ({known})");
                 StepError::configuration("unknown_environment", message)
             })?),
         };

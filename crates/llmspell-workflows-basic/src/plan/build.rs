@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Builder<'e> {
     pub(super) all_ids: BTreeSet<String>,
     pub(super) state_keys: BTreeSet<String>,
     pub(super) sets_any_state: bool,
+    /// The undeclared fields of the input that are read, and whether one must be there.
+    pub(super) fields_read: BTreeMap<String, bool>,
     steps: usize,
 }
 
@@ -54,6 +56,7 @@ impl<'e> Builder<'e> {
             all_ids,
             state_keys,
             sets_any_state,
+            fields_read: BTreeMap::new(),
             steps: 0,
         };
         let plan = builder.definition(main);
@@ -93,7 +96,9 @@ impl<'e> Builder<'e> {
                 builder.after_root(|builder| builder.block("$finally", &definition.finally, "/main/$finally", 1))
             })
         });
-        Plan { definition, root, finally, trigger, variables, environments, conditions, warnings: Vec::new() }
+        let fields_read = std::mem::take(&mut self.fields_read);
+        let warnings = Vec::new();
+        Plan { definition, root, finally, trigger, variables, environments, conditions, fields_read, warnings }
     }
 
     fn conditions(&mut self) -> HashMap<String, crate::expr::Expr> {

@@ -39,6 +39,7 @@ impl Plan {
             variables: indexmap::IndexMap::new(),
             environments: std::collections::HashMap::new(),
             conditions: std::collections::HashMap::new(),
+            fields_read: std::collections::BTreeMap::new(),
             warnings: Vec::new(),
         }
     }

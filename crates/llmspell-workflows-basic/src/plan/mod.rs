@@ -13,7 +13,11 @@ mod names;
 mod node;
 mod waits;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use indexmap::IndexMap;
 
@@ -38,6 +42,7 @@ pub struct Plan {
     pub(crate) variables: IndexMap<String, Template>,
     pub(crate) environments: HashMap<String, IndexMap<String, Template>>,
     pub(crate) conditions: HashMap<String, Expr>,
+    pub(crate) fields_read: BTreeMap<String, bool>,
     pub(crate) warnings: Vec<Problem>,
 }
 
@@ -52,6 +57,26 @@ impl Plan {
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The fields of the input that expressions read, and whether one must be there; empty where inputs are declared.
+    ///
+    /// A field that is read only with a default, or that a step may set in the state, need not be there.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::{Engine, model::{Definition, Step}};
+    /// use serde_json::{Map, json};
+    ///
+    /// let greeting = json!("{{ greeting || 'Hello' }} {{ user.name }}");
+    /// let step = Step::set("greet", Map::from_iter([("text".to_owned(), greeting)]));
+    /// let plan = Engine::builder().build().prepare(Definition::sequence("greet", [step]))?;
+    /// let fields: Vec<_> = plan.input_fields().iter().map(|(name, needed)| (name.as_str(), *needed)).collect();
+    /// assert_eq!(fields, [("greeting", false), ("user", true)]);
+    /// # Ok::<(), llmspell_workflows_basic::Invalid>(())
+    /// ```
+    #[must_use]
+    pub fn input_fields(&self) -> &BTreeMap<String, bool> {
+        &self.fields_read
     }
 
     pub(crate) fn condition(&self, name: &str) -> Option<&Expr> {

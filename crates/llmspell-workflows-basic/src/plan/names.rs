@@ -138,6 +138,7 @@ impl Builder<'_> {
                 self.unknown(reference, place, &format!("no variable is called `{name}`"), name, &known);
             }
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
+            ("input" | "task", Some(name)) => self.reads_field(name, reference),
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
                 let known: Vec<_> = self.definition.conditions.keys().cloned().collect();
                 self.unknown(reference, place, &format!("no condition is called `{name}`"), name, &known);
@@ -169,6 +170,14 @@ impl Builder<'_> {
         }
     }
 
+    /// Notes a field of the input, where none are declared.
+    fn reads_field(&mut self, name: &str, reference: &Reference) {
+        if self.definition.inputs.is_empty() {
+            let is_needed = !reference.optional && !self.sets_any_state;
+            *self.fields_read.entry(name.to_owned()).or_default() |= is_needed;
+        }
+    }
+
     fn undeclared(&self, name: &str) -> bool {
         !self.definition.inputs.is_empty() && !self.definition.inputs.contains_key(name)
     }
@@ -189,6 +198,9 @@ impl Builder<'_> {
         }
         if self.names.lists.iter().any(|list| list.ids.iter().any(|id| id == name)) {
             return self.step_reference(name, reference, place, false);
+        }
+        if !self.sets_state(name) {
+            self.reads_field(name, reference);
         }
         if reference.optional || self.sets_state(name) {
             return;

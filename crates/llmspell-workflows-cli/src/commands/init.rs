@@ -29,7 +29,7 @@ impl Init {
         let files: Vec<(PathBuf, &str)> = PROJECT
             .into_iter()
             .chain([("workflow.schema.json", schema.as_str())])
-            .map(|(path, text)| (self.folder.join(path), text))
+            .map(|(path, text)| (self.at(path), text))
             .collect();
         let existing: Vec<_> = files.iter().filter(|(path, _)| path.exists()).collect();
         if let [(first, _), ..] = existing.as_slice() {
@@ -40,7 +40,6 @@ impl Init {
         for (path, text) in &files {
             create(path, text)?;
         }
-        let at = |path: &str| self.folder.join(path).display().to_string();
         if app.output().is_text() {
             files.iter().for_each(|(path, _)| app.output().text(&format!("created {}\n", path.display())));
             let into =
@@ -50,9 +49,15 @@ impl Init {
             ));
         } else {
             let created: Vec<_> = files.iter().map(|(path, _)| path.display().to_string()).collect();
-            app.output().payload(&json!({"created": created, "workflow": at("workflows/hello.yaml")}));
+            app.output().payload(
+                &json!({"created": created, "workflow": self.at("workflows/hello.yaml").display().to_string()}),
+            );
         }
         Ok(Exit::Ok)
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        if self.folder == Path::new(".") { PathBuf::from(path) } else { self.folder.join(path) }
     }
 }
 

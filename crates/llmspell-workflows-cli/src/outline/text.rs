@@ -39,7 +39,7 @@ impl Branches {
 
 /// The lists as a tree below `title`.
 pub(crate) fn text(title: &str, blocks: &[Block], branches: Branches) -> String {
-    let mut out = format!("{title}\n");
+    let mut out = format!("{}\n", printable(title));
     let rows = rows(blocks, branches);
     write(&mut out, &rows, "", branches);
     out
@@ -53,10 +53,14 @@ struct Row {
 fn write(out: &mut String, rows: &[Row], margin: &str, branches: Branches) {
     for (number, row) in rows.iter().enumerate() {
         let (here, below) = branches.before(number + 1 == rows.len());
-        let text: String = row.text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        writeln!(out, "{margin}{here}{text}").expect("a String takes whatever is written to it");
+        writeln!(out, "{margin}{here}{}", printable(&row.text)).expect("a String takes whatever is written to it");
         write(out, &row.below, &format!("{margin}{below}"), branches);
     }
+}
+
+/// What a definition says must not command the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
 /// The plain list of a step stands right below it; any other block has a row of its own.

@@ -49,6 +49,20 @@ fn every_format_draws_the_same_flow() {
 }
 
 #[test]
+fn what_a_definition_says_does_not_command_the_terminal() {
+    let place =
+        Place::with("f.yaml", "name: \"a\\e[31m\"\nsteps: [{id: a, name: \"x\\ey\", type: set, params: {k: 1}}]\n");
+    for arguments in [
+        ["graph", "f.yaml", "--format", "ascii"],
+        ["graph", "f.yaml", "--format", "dot"],
+        ["plan", "f.yaml", "-i", "a=b"],
+    ] {
+        let ran = place.run(&arguments).ok();
+        assert!(!ran.out.contains('\u{1b}'), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_invalid() {
     let place = Place::with("flow.yaml", "name: x\nsteps: [{id: a, tpye: set}]\n");
     assert_eq!(place.run(&["graph", "flow.yaml"]).code, 3);

@@ -30,6 +30,18 @@ fn it_shows_what_would_run_and_runs_nothing() {
 }
 
 #[test]
+fn inputs_that_are_not_declared_are_found_where_they_are_read() {
+    let flow = "name: f\nsteps:\n  - {id: a, type: set, params: {who: '{{ user.name }}', how: \"{{ tone || 'kind' }}\"}}\n  \
+        - {id: b, type: set, params: {x: '{{ input.place }} {{ a.who }}'}}\n";
+    let place = Place::with("f.yaml", flow);
+    let plan = place.run(&["plan", "f.yaml", "-i", "place=here", "-o", "json"]).ok().json();
+    let fields = plan["inputs"].as_array().cloned().unwrap_or_default();
+    let fields: Vec<_> = fields.iter().map(|field| (field["name"].as_str(), field["is_missing"].as_bool())).collect();
+    assert_eq!(fields, [("place", false), ("tone", false), ("user", true)].map(|(name, is)| (Some(name), Some(is))));
+    assert_eq!(plan["missing_inputs"], serde_json::json!(["user"]));
+}
+
+#[test]
 fn an_input_that_does_not_fit_is_refused_as_by_a_run() {
     let place = Place::with("flow.yaml", FLOW);
     for arguments in [["-i", "topik=rust"], ["-i", "count=3"]] {
@@ -38,6 +50,15 @@ fn an_input_that_does_not_fit_is_refused_as_by_a_run() {
         assert_eq!(plan.code, 2, "{plan:?}");
         assert!(run.code == 2, "{run:?}");
     }
+}
+
+#[test]
+fn an_environment_that_there_is_not_is_refused() {
+    let place = Place::with("flow.yaml", FLOW);
+    let ran = place.run(&["plan", "flow.yaml", "-i", "topic=rust", "-e", "live", "-o", "json"]);
+    let error = ran.json()["error"].clone();
+    assert_eq!((ran.code, error["code"].as_str()), (2, Some("unknown_environment")));
+    assert_eq!(error["message"], "no environment is called `live` (the workflow has none)");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Every example of this repository works as it stands.
+
 use std::{fs, path::PathBuf};
 
 use crate::support::{Ended, Place};

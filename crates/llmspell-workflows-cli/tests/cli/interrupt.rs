@@ -1,11 +1,13 @@
 //! Ctrl-C in a real process, and what becomes of the processes of steps.
+
 use std::{
     process::{Child, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError},
 };
 
-use crate::support::{PATIENCE, Place, exit_code, lines};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{PATIENCE, Place, exit_code, lines};
 
 /// A step with a process in the background that holds the pipe `alive` as long as it or its shell lives.
 fn flow(before: &str) -> String {

@@ -1,7 +1,14 @@
 //! `spellflow run` as people and programs see it.
 
-use crate::support::{Ended, Place, steady};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    thread,
+};
+
 use serde_json::json;
+
+use crate::support::{Ended, Place, steady};
 
 const GREET: &str = "
 name: greet
@@ -272,4 +279,24 @@ fn a_run_that_takes_too_long_is_stopped() {
     let place = Place::with_flow("name: x\nsteps: [{id: wait, type: sleep, duration: 1h, timeout: 50ms}]");
     let ended = place.run(&["run", "flow.yaml", "-o", "json"]);
     assert_eq!((ended.code, &ended.json()["error"]["class"]), (1, &json!("timeout")));
+}
+
+#[test]
+fn a_host_that_is_not_public_takes_a_flag() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = BufReader::new(stream);
+            let lines = stream.by_ref().lines().map_while(Result::ok);
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi").unwrap();
+        }
+    });
+    let place = Place::with_flow(&format!("name: x\nsteps: [{{id: get, type: http, url: 'http://{host}/'}}]"));
+    let report = place.run(&["run", "flow.yaml", "-o", "json", "--allow-host", &host]).json();
+    assert_eq!((&report["output"]["status"], &report["output"]["body"]), (&json!(200), &json!("hi")), "{report}");
+    let ended = place.run(&["run", "flow.yaml"]);
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("`--allow-host HOST` lets tools reach it"), "{}", ended.stderr);
 }

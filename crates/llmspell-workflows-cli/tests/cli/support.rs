@@ -1,4 +1,5 @@
 //! A real `spellflow` in a folder of its own.
+
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read, Write},

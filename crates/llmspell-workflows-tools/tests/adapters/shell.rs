@@ -128,7 +128,9 @@ async fn no_process_outlives_its_step() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("held");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let held = tokio::task::spawn_blocking(move || fs::read_to_string(pipe).unwrap());
+        let (sender, held) = tokio::sync::oneshot::channel();
+        // A thread that nobody waits for: where a process is left, it reads for ever.
+        std::thread::spawn(move || sender.send(fs::read_to_string(pipe).unwrap()));
         run_in(policy(&folder), shell(params).with_timeout(Duration::from_millis(300))).await;
         let read = tokio::time::timeout(Duration::from_secs(20), held).await;
         assert_eq!(read.unwrap_or_else(|_| panic!("a process is left where {end}")).unwrap(), "up\n");

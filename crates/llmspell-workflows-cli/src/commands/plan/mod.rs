@@ -56,7 +56,7 @@ impl Plan {
         let environment = self.environment.clone().or(configured);
 
         let given = self.inputs.read(&self.file)?;
-        let fields = needs::fields(&definition.inputs, &given);
+        let fields = needs::fields(&plan, &given);
         let is_complete = fields.iter().all(|field| !field.is_missing);
         if is_complete || needs::is_wrong(&definition.inputs, &given) {
             start(&engine, &plan, &given, environment.clone())?;

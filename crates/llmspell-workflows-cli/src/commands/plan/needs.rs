@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use llmspell_workflows_basic::model::{Definition, InputSpec};
+use llmspell_workflows_basic::{
+    Plan,
+    model::{Definition, InputSpec},
+};
 use llmspell_workflows_tools::{Category, Permission, Registry, SecurityLevel};
 use serde::Serialize;
 use serde_json::Value;
@@ -20,16 +23,27 @@ pub(super) struct Field {
     value: Option<Value>,
     is_default: bool,
     pub(super) is_missing: bool,
+    is_declared: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
 }
 
-/// The declared fields, with the values of `given`; where none are declared, those that are given.
-pub(super) fn fields(declared: &IndexMap<String, InputSpec>, given: &Value) -> Vec<Field> {
-    let undeclared = given.as_object().into_iter().flatten().filter(|(name, _)| !declared.contains_key(*name));
-    let plain = |(name, value): (&String, &Value)| field(name, &InputSpec::default(), Some(value));
-    let declared = declared.iter().map(|(name, spec)| field(name, spec, given.get(name)));
-    declared.chain(undeclared.map(plain)).collect()
+/// The fields of the input with the values of `given`: those that are declared, or where none are those that
+/// expressions read, then those that are given without being asked for.
+pub(super) fn fields(plan: &Plan, given: &Value) -> Vec<Field> {
+    let declared = &plan.definition().inputs;
+    let mut fields: Vec<Field> = declared.iter().map(|(name, spec)| field(name, spec, given.get(name))).collect();
+    let read = |(name, needed): (&String, &bool)| {
+        let spec = InputSpec { required: *needed, ..InputSpec::default() };
+        Field { is_declared: false, ..field(name, &spec, given.get(name)) }
+    };
+    fields.extend(plan.input_fields().iter().map(read));
+    for (name, value) in given.as_object().into_iter().flatten() {
+        if fields.iter().all(|field| field.name != *name) {
+            fields.push(Field { is_declared: false, ..field(name, &InputSpec::default(), Some(value)) });
+        }
+    }
+    fields
 }
 
 fn field(name: &str, spec: &InputSpec, given: Option<&Value>) -> Field {
@@ -40,6 +54,7 @@ fn field(name: &str, spec: &InputSpec, given: Option<&Value>) -> Field {
         value: given.or(spec.default.as_ref()).cloned(),
         is_default: given.is_none() && spec.default.is_some(),
         is_missing: given.is_none() && spec.default.is_none() && spec.required,
+        is_declared: true,
         description: spec.description.clone(),
     }
 }
@@ -59,7 +74,8 @@ impl Field {
             (None, false) => "not given".to_owned(),
             (Some(value), false) => format!("{value}{}", if self.is_default { " (default)" } else { "" }),
         };
-        let description = self.description.clone().unwrap_or_default();
+        let undeclared = if self.is_declared { "" } else { "not declared" };
+        let description = self.description.clone().unwrap_or_else(|| undeclared.to_owned());
         [format!("  {}", self.name), self.kind.unwrap_or("any").to_owned(), value, description]
     }
 }

@@ -88,7 +88,7 @@ fn help(error: &StepError) -> Option<&'static str> {
         "command_not_found" | "program_not_found" => "install the program, or give its absolute path",
         "program_not_allowed" => "`tools.programs` in `spellflow.toml` lists the programs that may be started",
         "path_outside_roots" => "`--root DIR` lets tools use another folder",
-        "host_not_allowed" | "address_not_allowed" => "`--allow-host HOST` lets tools reach it",
+        "host_refused" => "`--allow-host HOST` lets tools reach it",
         "run_timed_out" => "`--timeout` says how long the run may take",
         _ if error.class == llmspell_workflows_basic::ErrorClass::Timeout => "raise the step's `timeout`",
         _ if error.retryable => "another attempt may help: `retries: 2` on the step makes two more",
