@@ -13,6 +13,14 @@ use syn::{
 
 use crate::support::{files, text};
 
+/// Files in which the word means something else, so that what is no literal there is no mistake.
+const OTHER_MEANINGS: [(&str, &str); 4] = [
+    ("llmspell-workflows-basic/src/expr/token.rs", "the number of a character"),
+    ("llmspell-workflows-cli/src/output.rs", "a colour of the terminal"),
+    ("llmspell-workflows-definition/src/diagnose/render.rs", "a colour of the terminal"),
+    ("llmspell-workflows-tools/src/data/jq/program.rs", "the text of a program"),
+];
+
 /// Codes with the places that use them, and places whose code could not be read.
 #[derive(Default)]
 pub(crate) struct Codes {
@@ -29,7 +37,7 @@ pub(crate) fn codes() -> Codes {
         .collect();
     let mut takers = Takers::default();
     for (file, path) in &sources {
-        takers.krate = krate(path);
+        (takers.krate, takers.path) = (krate(path), path.clone());
         takers.visit_file(file);
     }
     let mut codes = Codes::default();
@@ -47,11 +55,12 @@ fn krate(path: &str) -> String {
 #[derive(Default)]
 struct Takers {
     krate: String,
+    path: String,
     owner: String,
     arguments: HashMap<(String, String, String), usize>,
     methods: HashMap<(String, String), usize>,
-    /// Names of methods that take no code, so that only what is plainly one counts where another method takes it.
-    ambiguous: HashSet<(String, String)>,
+    /// Functions that take no code: where another of the name does, only what is plainly a code counts.
+    ambiguous: HashSet<(String, String, String)>,
     closures: HashMap<(String, String), usize>,
     /// Texts by the constants that hold them.
     constants: HashMap<(String, String), String>,
@@ -66,8 +75,9 @@ impl Takers {
             .iter()
             .position(|input| matches!(input, FnArg::Typed(typed) if is_code(&typed.pat) && is_text(&typed.ty)));
         let Some(position) = position else {
+            self.ambiguous.insert((self.krate.clone(), self.owner.clone(), name.clone()));
             if has_self {
-                self.ambiguous.insert((self.krate.clone(), name));
+                self.ambiguous.insert((self.krate.clone(), METHOD.to_owned(), name));
             }
             return;
         };
@@ -106,11 +116,14 @@ impl Visit<'_> for Takers {
             && let Expr::Closure(closure) = &*init.expr
             && let Some(position) = closure.inputs.iter().position(is_code)
         {
-            self.closures.insert((self.krate.clone(), name.ident.to_string()), position);
+            self.closures.insert((self.path.clone(), name.ident.to_string()), position);
         }
         visit::visit_local(self, local);
     }
 }
+
+/// Stands for the type in the name of a method, whose type is not known where it is called.
+const METHOD: &str = ".";
 
 struct Givers<'a> {
     takers: &'a Takers,
@@ -121,6 +134,14 @@ struct Givers<'a> {
 }
 
 impl Givers<'_> {
+    /// Notes `expression`, which is given to the function `name` of `owner`.
+    fn give_to(&mut self, owner: &str, name: &str, expression: &Expr) {
+        let key = (self.krate.clone(), owner.to_owned(), name.to_owned());
+        if !self.takers.ambiguous.contains(&key) || literal(expression).is_some_and(|text| looks_like_code(&text)) {
+            self.give(expression);
+        }
+    }
+
     /// Notes what `expression` can be.
     fn give(&mut self, expression: &Expr) {
         match expression {
@@ -180,9 +201,7 @@ impl Givers<'_> {
     }
 
     fn note(&mut self, code: String) {
-        let is_code = code.starts_with(|first: char| first.is_ascii_lowercase())
-            && code.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '_');
-        if is_code {
+        if looks_like_code(&code) {
             self.codes.places.entry(code).or_default().insert(self.path.to_owned());
         } else {
             self.unreadable(&code);
@@ -190,6 +209,9 @@ impl Givers<'_> {
     }
 
     fn unreadable(&mut self, what: &str) {
+        if OTHER_MEANINGS.iter().any(|(file, _)| self.path.ends_with(file)) {
+            return;
+        }
         self.codes.unreadable.push(format!("{}: `{what}` is given as a code", self.path));
     }
 
@@ -209,7 +231,7 @@ impl Givers<'_> {
                 arguments.iter().filter(|((_, other, its), _)| !owner.is_empty() && *other == owner && its == name);
             others.next().map(|(_, position)| position)
         };
-        let closure = || self.takers.closures.get(&(self.krate.clone(), name.clone())).filter(|_| before.is_empty());
+        let closure = || self.takers.closures.get(&(self.path.to_owned(), name.clone())).filter(|_| before.is_empty());
         own.or_else(closure).or_else(elsewhere).copied()
     }
 }
@@ -240,7 +262,9 @@ impl Visit<'_> for Givers<'_> {
             && let Some(position) = self.argument(&function.path)
             && let Some(code) = call.args.get(position)
         {
-            self.give(code);
+            let names: Vec<_> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+            let is_free = names.len() < 2 || !names[names.len() - 2].starts_with(char::is_uppercase);
+            if is_free { self.give_to("", &names[names.len() - 1], code) } else { self.give(code) }
         }
         visit::visit_expr_call(self, call);
     }
@@ -248,9 +272,7 @@ impl Visit<'_> for Givers<'_> {
     fn visit_expr_method_call(&mut self, call: &syn::ExprMethodCall) {
         let key = (self.krate.clone(), call.method.to_string());
         if let Some(code) = self.takers.methods.get(&key).and_then(|position| call.args.get(*position)) {
-            if literal(code).is_some() || !self.takers.ambiguous.contains(&key) {
-                self.give(code);
-            }
+            self.give_to(METHOD, &key.1, code);
         }
         visit::visit_expr_method_call(self, call);
     }
@@ -276,6 +298,11 @@ impl Visit<'_> for Givers<'_> {
         }
         visit::visit_local(self, local);
     }
+}
+
+fn looks_like_code(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '_')
 }
 
 fn is_code(pattern: &Pat) -> bool {

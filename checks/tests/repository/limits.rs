@@ -29,15 +29,10 @@ fn the_table_of_limits_is_up_to_date() {
     section(&mut page, "Expressions", "Fixed.", expressions);
     let definitions = constants("crates/llmspell-workflows-definition/src/limits.rs", |_| true);
     section(&mut page, "Definitions as text", "Fixed.", definitions);
-    section(
-        &mut page,
-        "Policy of tools",
-        "Set by `[tools]` in `spellflow.toml`, or in `Policy`.",
-        policy().into_iter(),
-    );
+    section(&mut page, "Policy of tools", "Set by `[tools]` in `spellflow.toml`, or in `Policy`.", policy());
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
-    section(&mut page, "Inside of tools", "Fixed.", tools.into_iter());
+    section(&mut page, "Inside of tools", "Fixed.", tools);
     generated("docs/limits.md", &page);
 }
 
@@ -84,12 +79,18 @@ fn constants(path: &str, tell: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
         _ => None,
     });
     constants
-        .filter(|constant| !matches!(constant.vis, Visibility::Inherited) || path.contains("-tools/"))
+        .filter(|constant| matches!(constant.vis, Visibility::Public(_)) || path.contains("-tools/"))
         .filter(|constant| tell(&constant.ident.to_string()))
         .filter_map(|constant| {
             let value = number(&constant.expr)?;
             let what = first_sentence(&constant.attrs);
-            Some([constant.ident.to_string(), digits(&value.to_string()), what])
+            let name = match path.split_once("-tools/src/") {
+                Some((_, place)) => {
+                    format!("{} {}", place.trim_end_matches(".rs").trim_end_matches("/mod"), constant.ident)
+                }
+                None => constant.ident.to_string(),
+            };
+            Some([name, digits(&value.to_string()), what])
         })
         .collect()
 }
@@ -118,7 +119,7 @@ fn digits(text: &str) -> String {
     let Ok(number) = text.parse::<u64>() else { return text.to_owned() };
     let mut grouped = String::new();
     for (position, digit) in text.chars().enumerate() {
-        if position > 0 && (text.len() - position) % 3 == 0 {
+        if position > 0 && (text.len() - position).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -143,5 +144,6 @@ fn first_sentence(attributes: &[Attribute]) -> String {
         _ => None,
     });
     let text = lines.collect::<Vec<_>>().join(" ");
+    let text = text.replace("[`", "`").replace("`]", "`");
     text.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned()
 }

@@ -24,7 +24,8 @@ fn roots_of_crates_and_modules_are_guides() {
     let mut wrong = Vec::new();
     for path in files("crates", ".rs") {
         let is_crate = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
-        if !is_crate && !(path.ends_with("/mod.rs") && path.contains("/src/")) {
+        let is_module = path.ends_with("/mod.rs") && path.contains("/src/");
+        if !is_crate && !is_module {
             continue;
         }
         let file: File = syn::parse_file(&text(&path)).unwrap();

@@ -203,12 +203,10 @@ impl<'e> Builder<'e> {
 
     fn count(&mut self, path: &str, depth: usize) {
         let limits = self.engine.limits();
+        let steps_max = limits.definition_steps_max;
         self.steps += 1;
-        if self.steps == limits.definition_steps_max + 1 {
-            let message = format!(
-                "the definition has more than {} steps, the limit `definition_steps_max`",
-                limits.definition_steps_max
-            );
+        if self.steps == steps_max + 1 {
+            let message = format!("the definition has more than {steps_max} steps, the limit `definition_steps_max`");
             self.error("definition_steps_max", Place::new(path, ""), message);
         }
         if depth == limits.nesting_max + 1 {
