@@ -149,7 +149,9 @@ impl Records {
 
     /// Paths of the leaves at or under `path` that have begun and not ended, given up on or not.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
-        let is_open = |record: &Record| record.status == StepStatus::Running || record.abandoned;
+        // One whose failure is being dealt with has ended itself.
+        let is_open =
+            |record: &Record| (record.status == StepStatus::Running || record.abandoned) && record.recovered.is_none();
         let running = self.0.iter().filter(|record| record.node.is_leaf() && is_open(record));
         running
             .map(|record| record.path.to_path())

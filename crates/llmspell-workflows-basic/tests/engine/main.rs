@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod cancelling;
+mod failures;
 mod graphs;
 mod handlers;
 mod races;

@@ -57,7 +57,7 @@ proptest! {
             .iter()
             .map(|record| (record.path.to_string(), (record.status.as_str(), record.attempts)))
             .collect();
-        prop_assert_eq!(steps, naive.ended);
+        prop_assert_eq!(steps, naive.ended, "{:?}", finished.error);
         match expected {
             Ok((output, changes)) => {
                 prop_assert_eq!(finished.error, None);

@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
     Engine, EngineBuilder, Finished, StepError, WorkflowInput,
     activity::{Activities, Activity, ActivityContext, ActivityOutput, function},
     engine::StepStatus,
-    model::{Definition, Step},
+    model::{ActivityName, Definition, Step},
 };
 use serde_json::{Value, json};
 
@@ -110,6 +110,11 @@ impl Lab {
                 performed.await
             }
         })
+    }
+
+    /// The function `name`.
+    pub(crate) fn activity(&self, name: &str) -> Arc<dyn Activity> {
+        self.activities.find(&ActivityName::new("function", name)).unwrap()
     }
 
     /// How many activities are at work.

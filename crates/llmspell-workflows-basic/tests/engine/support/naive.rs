@@ -40,7 +40,7 @@ type Given = Result<(Value, Vec<Change>), StepError>;
 enum End {
     Given(Value, Vec<Change>),
     Skipped,
-    Handled(StepError),
+    Handled,
     Failed(StepError),
 }
 
@@ -82,7 +82,7 @@ impl Env {
         let (status, output) = match end {
             End::Given(value, _) => ("completed", value.clone()),
             End::Skipped => ("skipped", Value::Null),
-            End::Handled(_) | End::Failed(_) => ("failed", Value::Null),
+            End::Handled | End::Failed(_) => ("failed", Value::Null),
         };
         self.steps.insert(id.to_owned(), json!({"output": output, "status": status}));
     }
@@ -103,7 +103,7 @@ impl Naive {
                 Ok((definition.outputs.as_ref().map_or(Ok(value), |o| env.render(o))?, changes))
             }
             End::Failed(error) => Err(error),
-            End::Skipped | End::Handled(_) => panic!("the root step has no condition and handles nothing"),
+            End::Skipped | End::Handled => panic!("the root step has no condition and handles nothing"),
         }
     }
 
@@ -130,7 +130,7 @@ impl Naive {
         self.ended.insert(path, (if given.is_ok() { "completed" } else { "failed" }, attempt));
         match given {
             Ok((value, changes)) => End::Given(value, changes),
-            Err(error) if step.on_error == OnError::Continue => End::Handled(error),
+            Err(_) if step.on_error == OnError::Continue => End::Handled,
             Err(error) => End::Failed(error),
         }
     }
@@ -204,7 +204,7 @@ impl Naive {
                     last = value;
                 }
                 End::Failed(error) => failed = failed.or(Some(error)),
-                End::Skipped | End::Handled(_) => {}
+                End::Skipped | End::Handled => {}
             }
         }
         failed.map_or(Ok((last, all)), Err)
@@ -234,7 +234,7 @@ impl Naive {
             let of: Vec<_> = step.dependencies.iter().map(|id| &ends[id.as_str()].0).collect();
             let count = |test: fn(&End) -> bool| of.iter().filter(|end| test(end)).count();
             let failures = count(|end| matches!(end, End::Failed(_)));
-            let successes = count(|end| matches!(end, End::Given(..) | End::Handled(_)));
+            let successes = count(|end| matches!(end, End::Given(..) | End::Handled));
             let runs = match step.trigger_rule {
                 _ if of.is_empty() => true,
                 TriggerRule::NoneFailedMinOneSuccess => failures == 0 && successes > 0,
@@ -258,7 +258,7 @@ impl Naive {
             match end {
                 End::Failed(error) => return Err(error),
                 End::Given(value, _) => last = value,
-                End::Skipped | End::Handled(_) => {}
+                End::Skipped | End::Handled => {}
             }
         }
         Ok((last, merged(&(0..steps.len()).collect(), &changes, &before)?))
@@ -283,7 +283,7 @@ impl Naive {
                     last = value;
                 }
                 End::Failed(error) => return Err(error),
-                End::Skipped | End::Handled(_) => {}
+                End::Skipped | End::Handled => {}
             }
             let next = step.next.iter().find(|next| next.condition.as_ref().is_none_or(|text| env.holds(text)));
             match next.and_then(|next| next.target.clone()) {
@@ -358,7 +358,7 @@ impl Naive {
         let errors =
             ends.iter().filter_map(|(branch, end)| if let End::Failed(e) = end { Some((*branch, e)) } else { None });
         let errors: Vec<_> = errors.collect();
-        let good = ends.iter().filter(|(_, end)| matches!(end, End::Given(..) | End::Handled(_))).count();
+        let good = ends.iter().filter(|(_, end)| matches!(end, End::Given(..) | End::Handled)).count();
         let skipped = ends.iter().filter(|(_, end)| matches!(end, End::Skipped)).count();
         let fails = |code: &'static str| {
             let class = errors.first().map_or(ErrorClass::Agent, |(_, error)| error.class);
@@ -390,7 +390,7 @@ impl Naive {
                     value
                 }
                 End::Failed(error) => json!({"error": error}),
-                End::Skipped | End::Handled(_) => Value::Null,
+                End::Skipped | End::Handled => Value::Null,
             };
             list.extend(listed.then(|| value.clone()));
             named.insert(branch.step.id.clone(), value);
