@@ -56,7 +56,10 @@ impl Lab {
             Ok(ActivityOutput::from(json!("late")).with_state("late", json!(true)))
         });
         lab.register("slow", |context| async move {
-            tokio::time::sleep(Duration::from_millis(context.input()["ms"].as_u64().unwrap())).await;
+            tokio::select! {
+                () = context.cancelled() => return Err(StepError::transient("stopped", "it was stopped")),
+                () = tokio::time::sleep(Duration::from_millis(context.input()["ms"].as_u64().unwrap())) => {}
+            }
             let input = context.input();
             if input["fails"] == true { Err(error(input)) } else { Ok(input["value"].clone().into()) }
         });
