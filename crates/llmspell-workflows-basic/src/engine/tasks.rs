@@ -39,6 +39,15 @@ impl Tasks {
         Self { set: JoinSet::new(), running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
     }
 
+    /// Runs `call` through `run` in a task of its own.
+    pub(crate) async fn run(call: Call, run: impl FnOnce(Call) -> BoxFuture<'static, Outcome>) -> Outcome {
+        let mut tasks = Self::new(&call);
+        let path = call.path.clone();
+        tasks.spawn(0, call, run);
+        let lost = || Outcome::failed(StepError::configuration("panic", "the step was lost").at(&path));
+        tasks.next().await.map_or_else(lost, |(_, outcome)| outcome)
+    }
+
     /// How many have not ended.
     pub(crate) fn len(&self) -> usize {
         self.left

@@ -50,13 +50,22 @@ impl BasicWorkflow for Code {
 
 /// A run of what makes choices of this kind, with `answer` to them.
 async fn run(kind: &'static str, answer: impl Fn(u64, &Decision) -> Decision + Send + Sync + 'static) -> Finished {
+    run_of(kind, kind, answer).await
+}
+
+/// A run of `what`, with `answer` to its choices of this kind.
+async fn run_of(
+    what: &'static str,
+    kind: &'static str,
+    answer: impl Fn(u64, &Decision) -> Decision + Send + Sync + 'static,
+) -> Finished {
     let lab = Lab::new();
     let engine = lab.engine().interceptor(Position::Hooks, Answer(kind, Box::new(answer))).build();
-    if ["now", "random", "input"].contains(&kind) {
+    if ["now", "random", "input"].contains(&what) {
         return engine.run_code(Arc::new(Code(lab)), WorkflowInput::default()).await.unwrap();
     }
     let race = || Parallel::new([slow("x", 10), slow("y", 20)]).with_aggregation(Aggregation::First).into_step("race");
-    let step = match kind {
+    let step = match what {
         "enter" => echo("a", json!("ran")).when("false"),
         "branch" => Conditional::new("true", [echo("t", json!("then"))], [echo("e", json!("else"))]).into_step("a"),
         "items" => Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("a"),
@@ -75,6 +84,10 @@ async fn run(kind: &'static str, answer: impl Fn(u64, &Decision) -> Decision + S
         .into_step("a"),
         "ended" => race(),
         "attempt" => fail("a").with_retry(Retry::attempts(2)),
+        "last attempt" => {
+            let retry = Retry { duration_max: Some(Duration::from_secs(60)), ..Retry::attempts(3) };
+            fail("a").with_retry(retry)
+        }
         "deadline" => hang("a").with_timeout(Duration::from_secs(10)),
         "wake" => Step::new("a", StepKind::Sleep(Delay::Fixed(Duration::from_secs(10)))),
         "resolved" => {
@@ -194,6 +207,15 @@ async fn an_attempt_is_known_and_not_made() {
     assert_eq!(finished.error.unwrap().attempt, 2);
     let given_up = run("attempt", |_, _| Decision::Attempt(Attempt::Due)).await;
     assert_eq!((code(&given_up), given_up.step("a").unwrap().attempts), ("boom", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_the_last_attempt_is_known_too() {
+    let finished = run_of("last attempt", "deadline", |index, asked| match (index, asked) {
+        (u64::MAX, Decision::Deadline(at)) => Decision::Deadline(*at - Duration::from_secs(59)),
+        _ => asked.clone(),
+    });
+    assert_eq!(finished.await.step("a").unwrap().attempts, 1);
 }
 
 #[tokio::test(start_paused = true)]

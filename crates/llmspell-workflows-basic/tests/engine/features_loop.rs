@@ -45,9 +45,10 @@ async fn outputs_are_in_the_order_of_the_iterations() {
 
 #[tokio::test(start_paused = true)]
 async fn as_many_iterations_as_allowed_are_at_work_and_no_more() {
-    for (repeat, most) in
-        [(Loop::items(json!([0; 9]), [slow("i", 5)]), 1), (at_once(Loop::items(json!([0; 9]), [slow("i", 5)])), 2)]
-    {
+    for (repeat, most) in [
+        (Loop::items(json!(vec![0; 9]), [slow("i", 5)]), 1),
+        (at_once(Loop::items(json!(vec![0; 9]), [slow("i", 5)])), 2),
+    ] {
         let lab = Lab::new();
         lab.steps([repeat.into_step("loop")]).await;
         assert_eq!((lab.most(), lab.begun().len()), (most, 9));

@@ -5,6 +5,7 @@
 mod cancelling;
 mod code_first;
 mod decisions;
+mod depth;
 mod failures;
 mod features_conditional;
 mod features_loop;
