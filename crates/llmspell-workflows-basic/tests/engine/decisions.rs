@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use crate::support::{Lab, echo, fail, hang, put, slow};
 
 /// Answers the choices of one kind.
-struct Answer(&'static str, Box<dyn Fn(u64, &Decision) -> Decision + Send + Sync>);
+struct Answer<F>(&'static str, F);
 
 #[async_trait]
-impl Interceptor for Answer {
+impl<F: Fn(u64, &Decision) -> Decision + Send + Sync> Interceptor for Answer<F> {
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
@@ -60,7 +60,7 @@ async fn run_of(
     answer: impl Fn(u64, &Decision) -> Decision + Send + Sync + 'static,
 ) -> Finished {
     let lab = Lab::new();
-    let engine = lab.engine().interceptor(Position::Hooks, Answer(kind, Box::new(answer))).build();
+    let engine = lab.engine().interceptor(Position::Hooks, Answer(kind, answer)).build();
     if ["now", "random", "input"].contains(&what) {
         return engine.run_code(Arc::new(Code(lab)), WorkflowInput::default()).await.unwrap();
     }

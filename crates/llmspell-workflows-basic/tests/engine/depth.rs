@@ -11,27 +11,25 @@ fn deep(levels: usize, leaf: Step, around: impl Fn(String, Step) -> Step) -> Ste
     (0..levels).fold(leaf, |inner, level| around(format!("l{level}"), inner))
 }
 
+type Around = fn(String, Step) -> Step;
+
 #[tokio::test(start_paused = true)]
 async fn the_deepest_nesting_fits_a_thread_s_stack() {
     let retry = || Retry::attempts(2).with_backoff(Backoff::Immediate);
-    let shapes: [(&str, usize, Box<dyn Fn(String, Step) -> Step>); 5] = [
-        ("lists", 63, Box::new(|id, inner| Step::sequence(id, [inner]).when("true"))),
-        ("choices", 31, Box::new(|id, inner| Conditional::new("true", [inner], []).into_step(id))),
-        ("loops", 63, Box::new(|id, inner| Loop::items(json!([1]), [inner]).into_step(id))),
-        ("branches", 63, Box::new(|id, inner| Parallel::new([inner]).into_step(id))),
-        (
-            "limits",
-            63,
-            Box::new(|id, inner| {
-                Step::sequence(id, [inner]).with_timeout(Duration::from_secs(99)).with_on_error(OnError::Continue)
-            }),
-        ),
+    let shapes: [(&str, usize, Around); 5] = [
+        ("lists", 63, |id, inner| Step::sequence(id, [inner]).when("true")),
+        ("choices", 31, |id, inner| Conditional::new("true", [inner], []).into_step(id)),
+        ("loops", 63, |id, inner| Loop::items(json!([1]), [inner]).into_step(id)),
+        ("branches", 63, |id, inner| Parallel::new([inner]).into_step(id)),
+        ("limits", 63, |id, inner| {
+            Step::sequence(id, [inner]).with_timeout(Duration::from_secs(99)).with_on_error(OnError::Continue)
+        }),
     ];
     for (name, levels, around) in shapes {
-        let finished = Lab::new().steps([deep(levels, put("leaf", "k", json!(1)), &around)]).await;
+        let finished = Lab::new().steps([deep(levels, put("leaf", "k", json!(1)), around)]).await;
         assert_eq!((finished.status, &finished.error), (RunStatus::Completed, &None), "{name}");
         assert_eq!(finished.state_changes.len(), 1, "{name}");
-        let too_deep = deep(levels + 1, echo("leaf", json!(1)), &around);
+        let too_deep = deep(levels + 1, echo("leaf", json!(1)), around);
         let problems = Lab::new().engine().build().validate(Definition::sequence("deep", [too_deep]));
         assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["nesting_max"], "{name}");
     }
