@@ -84,7 +84,8 @@ impl<'e> Builder<'e> {
     pub(super) fn step(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         self.count(path, depth);
         let outer = std::mem::take(&mut self.names.reads_start);
-        let in_task = !step.kind.is_leaf() && depth >= self.task_depth + LEVELS_PER_TASK;
+        let runs_steps = !step.kind.is_leaf() || matches!(step.on_error, OnError::Steps(_));
+        let in_task = runs_steps && depth >= self.task_depth + LEVELS_PER_TASK;
         let task_depth = self.task_depth;
         if in_task {
             self.task_depth = depth;
