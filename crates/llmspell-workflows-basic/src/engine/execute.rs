@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Call, Failure, Next, Outcome, Scope, SkipReason, call::decide, leaf};
+use super::{Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf};
 use crate::{
     patterns,
     plan::{Body, Node, Recovery},
@@ -12,7 +12,14 @@ use crate::{
 /// Executes a step: the one way through.
 ///
 /// Whether it runs at all is decided first; then come its interceptors, the step itself, and what its failure does.
-pub(crate) async fn execute(mut call: Call) -> Outcome {
+pub(crate) async fn execute(call: Call) -> Outcome {
+    if call.node.in_task {
+        return Box::pin(Tasks::run(call, |call| Box::pin(here(call)))).await;
+    }
+    here(call).await
+}
+
+async fn here(mut call: Call) -> Outcome {
     let around = call.around.clone();
     let begins_at = around.begins_at();
     let number = around.run.records().begin(&call, begins_at);

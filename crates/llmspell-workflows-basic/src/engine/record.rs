@@ -163,7 +163,9 @@ impl Records {
 
     /// Paths of the leaves at or under `path` that have begun and not ended, given up on or not.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
-        let is_open = |record: &Record| record.status == StepStatus::Running || record.abandoned;
+        // One whose failure is being dealt with has ended itself.
+        let is_open =
+            |record: &Record| (record.status == StepStatus::Running || record.abandoned) && !record.is_recovering();
         let running = self.0.iter().filter(|record| record.node.is_leaf() && is_open(record));
         let paths = running.map(|record| record.path().to_path());
         paths.filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
@@ -186,6 +188,11 @@ impl Records {
 }
 
 impl Record {
+    /// Whether it has failed itself and its `on_error` steps are at work.
+    fn is_recovering(&self) -> bool {
+        self.notes.as_ref().is_some_and(|notes| notes.recovered.is_some())
+    }
+
     fn path(&self) -> PathLink {
         PathLink::new(self.parent.clone(), self.node.id.clone(), self.iteration, self.generation)
     }

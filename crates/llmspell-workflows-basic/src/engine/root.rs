@@ -50,7 +50,8 @@ impl Run {
             return Outcome::Skipped(SkipReason::new("trigger_false", message));
         }
         let path = call.path().clone();
-        let outcome = self.in_task(call).await;
+        // In a task of its own, so that a step that blocks its thread can still be given up on.
+        let outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
         match &self.plan.finally {
             Some(finally) if outcome.is_final() => self.finally(finally, &path, outcome).await,
             _ => outcome,
@@ -77,7 +78,8 @@ impl Run {
                 let _ = state.apply(change.clone(), self.clock().now());
             }
         }
-        match (self.in_task(call.seeing(Some(scope), state)).await, outcome) {
+        let call = call.seeing(Some(scope), state);
+        match (Tasks::run(call, |call| Box::pin(execute(call))).await, outcome) {
             (Outcome::Failed(second), outcome) => {
                 let error = match outcome {
                     Outcome::Failed(first) => second.error.with_first_cause(*first.error),
@@ -101,17 +103,6 @@ impl Run {
                 Outcome::Completed(output)
             }
             (_, outcome) => outcome,
-        }
-    }
-
-    /// Executes in a task of its own, so that a step that blocks its thread can still be given up on.
-    async fn in_task(&self, call: Call) -> Outcome {
-        let mut tasks = Tasks::new(&call);
-        let path = call.path().clone();
-        tasks.spawn(0, tasks.own(), execute);
-        match tasks.next().await {
-            Some((_, outcome)) => outcome,
-            None => Outcome::failed(StepError::configuration("panic", "the step was lost").at(&path)),
         }
     }
 

@@ -1,6 +1,6 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     task::{AbortHandle, JoinError, JoinSet},
     time::Instant,
@@ -47,6 +47,14 @@ impl Tasks {
     /// The parent's own call, to go on in a task.
     pub(crate) fn own(&self) -> Call {
         self.parent.clone().with_cancel(&self.cancel)
+    }
+
+    /// Runs `call` through `run` in a task of its own.
+    pub(crate) async fn run(call: Call, run: impl FnOnce(Call) -> BoxFuture<'static, Outcome>) -> Outcome {
+        let mut tasks = Self::new(&call);
+        tasks.spawn(0, tasks.own(), run);
+        let lost = || call.failed(StepError::configuration("panic", "the step was lost"));
+        tasks.next().await.map_or_else(lost, |(_, outcome)| outcome)
     }
 
     /// How many have not ended.

@@ -296,12 +296,13 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
             outcome => outcome,
         };
         if let Err(outcome) = gathered.take(call, plan, &mut progress, index, outcome) {
-            if stopped.is_none() && matches!(outcome, Outcome::Failed(_)) {
-                if let Err(error) = call.decide(0, Decision::Ended(Some(index))).await {
-                    tasks.stop(CancelReason::FailFast);
-                    tasks.drain().await;
-                    return call.failed(error);
-                }
+            if stopped.is_none()
+                && matches!(outcome, Outcome::Failed(_))
+                && let Err(error) = call.decide(0, Decision::Ended(Some(index))).await
+            {
+                tasks.stop(CancelReason::FailFast);
+                tasks.drain().await;
+                return call.failed(error);
             }
             stop(&mut stopped, outcome, &tasks);
         }

@@ -161,8 +161,9 @@ impl<'a> Judge<'a> {
 
     /// The block's error: the first failure in definition order is its cause, and all are in the details.
     fn failure(&self, code: &'static str, message: String) -> StepError {
+        let ends = self.ends.iter().enumerate().filter_map(|(n, end)| Some((n, end.as_ref()?)));
         let failures: Vec<_> =
-            (0..self.ends.len()).filter_map(|n| Some((n, self.ends[n].as_ref()?.error()?))).collect();
+            ends.filter(|(_, end)| failed(end)).filter_map(|(n, end)| Some((n, end.error()?))).collect();
         let details: Map<String, Value> =
             failures.iter().map(|(n, error)| (self.plan.branches[*n].id.to_string(), json!(error))).collect();
         let first = failures.first().map(|(_, error)| (*error).clone());

@@ -19,14 +19,16 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
         let context = ExecutionContext::inside(call.clone());
         let ended = running(&call, &*workflow, input, &context).await;
         let (state_changes, parked, cancelled) = context.conclude();
-        // Code that swallows a request to stop has stopped all the same, and goes on later where it was for that.
+        let stopped = || Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested));
+        let Some(ended) = ended else {
+            let mut cancelled = cancelled.unwrap_or_else(stopped);
+            cancelled.aborted.push(call.path().to_string());
+            return Outcome::Cancelled(cancelled);
+        };
+        // Code that swallows a request to stop has stopped all the same.
         if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
             return Outcome::Cancelled(cancelled);
         }
-        let Some(ended) = ended else {
-            let left = Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested));
-            return Outcome::Cancelled(Cancelled { aborted: vec![call.path().to_string()], ..left });
-        };
         // Code that swallows the error of a step that waits has not ended all the same.
         if let Some(wait) = parked {
             return Outcome::Parked(wait);
@@ -34,9 +36,7 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
         match ended {
             Ok(output) => Outcome::Completed(Output { value: Arc::new(output.final_result), state_changes }),
             Err(WorkflowError::Failed(error)) => call.failed(error),
-            Err(WorkflowError::Cancelled(_)) => {
-                Outcome::Cancelled(Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested)))
-            }
+            Err(WorkflowError::Cancelled(_)) => Outcome::Cancelled(stopped()),
             Err(WorkflowError::Parked(wait)) => Outcome::Parked(wait),
             Err(WorkflowError::Invalid(invalid)) => {
                 call.failed(StepError::configuration("invalid_definition", invalid.to_string()))

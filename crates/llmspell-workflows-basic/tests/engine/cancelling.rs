@@ -1,14 +1,11 @@
 //! A request to stop reaches everything, and what does not obey it is named.
 
-use std::{
-    sync::{Arc, Condvar, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use llmspell_workflows_basic::{Driven, Engine, Finished, Limits, RunOptions, RunStatus, WorkflowInput, model::*};
 use serde_json::json;
 
-use crate::support::Lab;
+use crate::support::{Gate, Lab, Opens};
 
 /// Runs `definition` and cancels it as soon as everything waits.
 async fn cancelled(engine: &Engine, definition: Definition, after: Duration) -> Finished {
@@ -32,24 +29,10 @@ async fn a_loop_that_never_waits_leaves_room_for_a_request_to_stop() {
     assert!(finished.steps.len() < 100_000, "{} steps ran", finished.steps.len());
 }
 
-/// Blocks the threads of those that wait until it is opened.
-#[derive(Default)]
-struct Gate(Mutex<bool>, Condvar);
-
-impl Gate {
-    fn wait(&self) {
-        drop(self.1.wait_while(self.0.lock().unwrap(), |open| !*open).unwrap());
-    }
-
-    fn open(&self) {
-        *self.0.lock().unwrap() = true;
-        self.1.notify_all();
-    }
-}
-
 fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished, usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    let gate = Arc::new(Gate::default());
+    let gate = Gate::default();
+    let opens = Opens(gate.clone());
     let mut lab = Lab::new();
     let blocked = gate.clone();
     lab.register("block", move |_| {
@@ -64,7 +47,7 @@ fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished
     let engine = lab.engine().limits(limits).build();
     let definition = Definition::sequence("blocks", steps);
     let finished = runtime.block_on(cancelled(&engine, definition, Duration::from_millis(50)));
-    gate.open();
+    drop(opens);
     drop(runtime);
     (finished, lab.live())
 }

@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
     Engine, EngineBuilder, Finished, StepError, WorkflowInput,
     activity::{Activities, Activity, ActivityContext, ActivityOutput, function},
     engine::StepStatus,
-    model::{Definition, Step},
+    model::{ActivityName, Definition, Step},
 };
 use serde_json::{Value, json};
 
@@ -56,7 +56,10 @@ impl Lab {
             Ok(ActivityOutput::from(json!("late")).with_state("late", json!(true)))
         });
         lab.register("slow", |context| async move {
-            tokio::time::sleep(Duration::from_millis(context.input()["ms"].as_u64().unwrap())).await;
+            tokio::select! {
+                () = context.cancelled() => return Err(StepError::transient("stopped", "it was stopped")),
+                () = tokio::time::sleep(Duration::from_millis(context.input()["ms"].as_u64().unwrap())) => {}
+            }
             let input = context.input();
             if input["fails"] == true { Err(error(input)) } else { Ok(input["value"].clone().into()) }
         });
@@ -110,6 +113,11 @@ impl Lab {
                 performed.await
             }
         })
+    }
+
+    /// The function `name`.
+    pub(crate) fn activity(&self, name: &str) -> Arc<dyn Activity> {
+        self.activities.find(&ActivityName::new("function", name)).unwrap()
     }
 
     /// How many activities are at work.
