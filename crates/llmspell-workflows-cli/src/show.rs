@@ -78,7 +78,7 @@ fn is_deep(value: &Value) -> bool {
 fn cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.replace(['\n', '\t', '\r'], " "),
+        Some(Value::String(text)) => text.trim().replace(['\n', '\t', '\r'], " "),
         Some(other) => other.to_string(),
     };
     console::truncate_str(&text, COLUMN_MAX, "…").into_owned()
