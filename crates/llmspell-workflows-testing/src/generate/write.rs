@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::model::{
     Branch, Case, Conditional, Definition, Delay, InputSpec, InputType, IterationMode, Loop, OnError,
-    Over as ModelOver, Parallel, Route, Step, StepKind, Steps, Switch, Transition, Validate, ValidateMode,
+    Over as ModelOver, Parallel, Route, Step, StepKind, Steps, Switch, Transition, TriggerRule, Validate, ValidateMode,
 };
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
@@ -56,7 +56,7 @@ impl Writer {
     /// A step that sees the steps `seen`.
     fn step(&mut self, plan: Plan, seen: &[String]) -> Step {
         let Plan { settings, kind } = plan;
-        let Settings { name, condition, retry, timeout, trigger_rule, goes_on, is_limited, .. } = settings;
+        let Settings { name, condition, retry, timeout, goes_on, is_limited, .. } = settings;
         let id = self.id();
         let kind = self.kind(kind, seen);
         Step {
@@ -64,7 +64,7 @@ impl Writer {
             name,
             dependencies: Vec::new(),
             condition: condition.map(|pick| expression(pick, seen)),
-            trigger_rule,
+            trigger_rule: TriggerRule::default(),
             retry,
             timeout,
             total_timeout: None,
@@ -80,7 +80,10 @@ impl Writer {
         let mut seen = seen.to_vec();
         let mut steps = Steps::new();
         for plan in plans {
-            let step = self.step(plan, &seen);
+            // The other rules are about dependencies, and would be refused.
+            let rule = Some(plan.settings.trigger_rule)
+                .filter(|rule| matches!(rule, TriggerRule::AllDone | TriggerRule::Always));
+            let step = Step { trigger_rule: rule.unwrap_or_default(), ..self.step(plan, &seen) };
             seen.push(step.id.clone());
             steps.push(Arc::new(step));
         }
@@ -99,7 +102,9 @@ impl Writer {
                 }
             }
             let seen: Vec<_> = seen.iter().chain(&dependencies).cloned().collect();
-            steps.push(Arc::new(Step { dependencies, ..self.step(plan, &seen) }));
+            let trigger_rule =
+                if dependencies.is_empty() { TriggerRule::default() } else { plan.settings.trigger_rule };
+            steps.push(Arc::new(Step { dependencies, trigger_rule, ..self.step(plan, &seen) }));
         }
         steps
     }
