@@ -119,7 +119,7 @@ impl Call {
             cancel: self.cancel.clone(),
             gate: None,
             input: None,
-            deadline: None,
+            deadline: self.deadline,
             started_at: None,
             attempt: 1,
             record: usize::MAX,

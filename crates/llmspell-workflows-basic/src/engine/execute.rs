@@ -3,16 +3,23 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Call, Failure, Next, Outcome, Scope, SkipReason, call::decide, leaf};
+use super::{Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf};
 use crate::{
-    StepError, patterns,
+    patterns,
     plan::{Body, Node, Recovery},
 };
 
 /// Executes a step: the one way through.
 ///
 /// Whether it runs at all is decided first; then come its interceptors, the step itself, and what its failure does.
-pub(crate) async fn execute(mut call: Call) -> Outcome {
+pub(crate) async fn execute(call: Call) -> Outcome {
+    if call.node.in_task {
+        return Tasks::run(call, |call| Box::pin(here(call))).await;
+    }
+    here(call).await
+}
+
+async fn here(mut call: Call) -> Outcome {
     let run = call.run.clone();
     let number = run.records().begin(call.path.clone(), call.node.clone(), run.clock().now());
     call.record = number;
@@ -26,6 +33,8 @@ pub(crate) async fn execute(mut call: Call) -> Outcome {
 
 /// Whether it runs at all: its list's reason against it, its condition, the run's limits.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
+    // Steps that never wait still leave room for others, and for a request to stop.
+    tokio::task::coop::consume_budget().await;
     if call.cancel.is_cancelled() {
         return Err(call.cancelled());
     }
@@ -42,7 +51,8 @@ async fn enter(call: &mut Call) -> Result<(), Outcome> {
     }
     if let Some(name) = &call.node.name {
         let name = name.render(&call.view()).map_err(|error| call.failed(error.into()))?;
-        call.run.records().name(call.record, name.as_str().unwrap_or_default());
+        let name = call.run.masked_text(name.as_str().unwrap_or_default().to_owned());
+        call.run.records().name(call.record, &name);
     }
     Ok(())
 }
@@ -94,7 +104,7 @@ fn condition(call: &Call) -> Option<SkipReason> {
             let message =
                 format!("the condition `{}` cannot be evaluated and counts as false: {error}", condition.source());
             call.run.warn("condition_unevaluable", &call.path, message.clone());
-            Some(SkipReason::new("condition_unevaluable", message))
+            Some(SkipReason::new("condition_unevaluable", call.run.masked_text(message)))
         }
     }
 }
@@ -136,7 +146,7 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
     let scope = Scope::names(around, vec![("error", error)]);
     match Box::pin(execute(call.child(handler, Some(scope), call.state.clone()))).await {
         Outcome::Failed(second) => {
-            let error = StepError { cause: Some(failure.error), ..*second.error };
+            let error = second.error.with_first_cause(*failure.error);
             Outcome::Failed(Failure { error: Box::new(error), handled: false })
         }
         outcome => outcome,
@@ -146,6 +156,26 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
 /// Does what the step is for: the only place that looks at its kind.
 pub(super) async fn perform(call: Call) -> Outcome {
     let node = call.node.clone();
+    if call.run.secrets.is_empty() {
+        return performed(call, &node).await;
+    }
+    let run = call.run.clone();
+    // Blocks are made of what is masked already.
+    let reads_secrets = node.is_root || matches!(node.body, Body::Set(_) | Body::Validate(_));
+    run.masked_outcome(performed(call, &node).await, reads_secrets)
+}
+
+async fn performed(call: Call, node: &Node) -> Outcome {
+    // Blocks that gather what their steps give make the outputs of that themselves.
+    let gathers = matches!(node.body, Body::List(_) | Body::Route(_) | Body::Loop(_) | Body::Parallel(_));
+    if node.outputs.is_some() && !gathers {
+        let root = call.clone();
+        return patterns::with_outputs(&root, by_kind(call, node).await);
+    }
+    by_kind(call, node).await
+}
+
+async fn by_kind(call: Call, node: &Node) -> Outcome {
     match &node.body {
         Body::Activity(plan) => leaf::activity(call, plan).await,
         Body::Set(values) => leaf::set(&call, values),

@@ -70,17 +70,22 @@ async fn invoke(
     let leaf = LeafCall { name: plan.name.clone(), activity: plan.activity.clone(), context };
     let work = AssertUnwindSafe(run.engine().dispatch().perform(leaf)).catch_unwind();
     tokio::pin!(work);
+    let grace = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(run.limits().cancel_grace).await;
+    };
     let ended = tokio::select! {
         biased;
-        ended = &mut work => ended,
-        () = cancel.cancelled() => {
-            let cancelled = || Cancelled::new(cancel.reason().unwrap_or(super::CancelReason::Requested));
-            match tokio::time::timeout(run.limits().cancel_grace, &mut work).await {
-                // Its effect has happened, so it counts.
-                Ok(Ok(Ok(output))) => Ok(Ok(output)),
-                Ok(_) => return Err(cancelled()),
-                Err(_) => return Err(Cancelled { aborted: vec![path.to_string()], ..cancelled() }),
-            }
+        ended = &mut work => Some(ended),
+        () = grace => None,
+    };
+    let ended = match ended {
+        // Its effect has happened, so it counts, whatever was asked meanwhile.
+        Some(ended) if !cancel.is_cancelled() || matches!(ended, Ok(Ok(_))) => ended,
+        stopped => {
+            let cancelled = Cancelled::new(cancel.reason().unwrap_or(super::CancelReason::Requested));
+            let aborted = if stopped.is_none() { vec![path.to_string()] } else { Vec::new() };
+            return Err(Cancelled { aborted, ..cancelled });
         }
     };
     let result = ended.unwrap_or_else(|panic| Err(StepError::panicked(&*panic)));

@@ -1,6 +1,6 @@
 //! The engine: one way through for every step, with seams for everything that surrounds it.
 //!
-//! [`Engine::prepare`] turns a definition into a [`Plan`]: texts parsed once, references checked, each step with just
+//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): texts parsed once, references checked, each step with just
 //! the [`Interceptor`]s that concern it. [`Engine::drive`] runs it. Every step is executed the same way, through the
 //! [`Stack`]; every choice goes through [`Call::decide`].
 

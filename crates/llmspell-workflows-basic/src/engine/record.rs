@@ -81,6 +81,8 @@ struct Record {
     attempts: u32,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
+    /// Whether it was given up on while it ran; how it ends after that counts no more.
+    abandoned: bool,
     result: Ending,
     /// The failure that its `on_error` steps dealt with.
     recovered: Option<Box<StepError>>,
@@ -104,6 +106,7 @@ impl Records {
             attempts: 1,
             started_at: now,
             ended_at: None,
+            abandoned: false,
             result: Ending::None,
             recovered: None,
         });
@@ -121,15 +124,16 @@ impl Records {
     /// Notes how a step ended.
     pub(crate) fn end(&mut self, number: usize, outcome: &Outcome, now: Timestamp) {
         let record = &mut self.0[number];
+        if record.abandoned {
+            return;
+        }
         record.ended_at = Some(now);
         (record.status, record.result) = match outcome {
             Outcome::Completed(output) => (StepStatus::Completed, Ending::Output(output.value.clone())),
             Outcome::Skipped(reason) => (StepStatus::Skipped, Ending::Skipped(Box::new(reason.clone()))),
             Outcome::Failed(failure) => (StepStatus::Failed, Ending::Error(failure.error.clone())),
             Outcome::Cancelled(cancelled) => {
-                let message = format!("{}{}", cancelled.reason.as_str(), cancelled.left_behind());
-                let error = StepError::new(crate::ErrorClass::Cancelled, "cancelled", message);
-                (StepStatus::Cancelled, Ending::Error(Box::new(error.at(&record.path))))
+                (StepStatus::Cancelled, Ending::Error(Box::new(cancelled.to_error().at(&record.path))))
             }
             Outcome::Parked(_) => {
                 record.ended_at = None;
@@ -143,9 +147,12 @@ impl Records {
         self.0[number].recovered = Some(Box::new(error.clone()));
     }
 
-    /// Paths of the leaves at or under `path` that have begun and not ended.
+    /// Paths of the leaves at or under `path` that have begun and not ended, given up on or not.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
-        let running = self.0.iter().filter(|record| record.status == StepStatus::Running && record.node.is_leaf());
+        // One whose failure is being dealt with has ended itself.
+        let is_open =
+            |record: &Record| (record.status == StepStatus::Running || record.abandoned) && record.recovered.is_none();
+        let running = self.0.iter().filter(|record| record.node.is_leaf() && is_open(record));
         running
             .map(|record| record.path.to_path())
             .filter(|leaf| path.contains(leaf))
@@ -159,6 +166,7 @@ impl Records {
             if record.status == StepStatus::Running && path.contains(&record.path.to_path()) {
                 record.status = StepStatus::Cancelled;
                 record.ended_at = Some(now);
+                record.abandoned = true;
             }
         }
     }

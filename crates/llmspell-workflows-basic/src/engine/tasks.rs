@@ -1,7 +1,10 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{AbortHandle, JoinError, JoinSet},
+    time::Instant,
+};
 
 use super::{Call, Cancel, CancelReason, Cancelled, Outcome};
 use crate::{PathLink, StepError};
@@ -15,12 +18,18 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 /// end even then blocks its thread; it is named, and left to itself.
 pub(crate) struct Tasks {
     set: JoinSet<(usize, Outcome)>,
-    /// The path of each that has not ended, by number.
-    running: Vec<Option<PathLink>>,
+    /// Each that has not ended, by number.
+    running: Vec<Option<Running>>,
     left: usize,
     parent: Call,
     cancel: Cancel,
     give_up_at: Option<Instant>,
+}
+
+/// A task that has not ended.
+struct Running {
+    path: PathLink,
+    task: AbortHandle,
 }
 
 impl Tasks {
@@ -28,6 +37,15 @@ impl Tasks {
     pub(crate) fn new(parent: &Call) -> Self {
         let cancel = parent.cancel.child();
         Self { set: JoinSet::new(), running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
+    }
+
+    /// Runs `call` through `run` in a task of its own.
+    pub(crate) async fn run(call: Call, run: impl FnOnce(Call) -> BoxFuture<'static, Outcome>) -> Outcome {
+        let mut tasks = Self::new(&call);
+        let path = call.path.clone();
+        tasks.spawn(0, call, run);
+        let lost = || Outcome::failed(StepError::configuration("panic", "the step was lost").at(&path));
+        tasks.next().await.map_or_else(lost, |(_, outcome)| outcome)
     }
 
     /// How many have not ended.
@@ -42,14 +60,16 @@ impl Tasks {
     {
         call.cancel = self.cancel.clone();
         if self.running.len() <= index {
-            self.running.resize(index + 1, None);
+            self.running.resize_with(index + 1, || None);
         }
         let path = call.path.clone();
-        self.running[index] = Some(path.clone());
         self.left += 1;
         let future = AssertUnwindSafe(run(call)).catch_unwind();
         // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
-        self.set.spawn(async move { (index, future.await.unwrap_or_else(|panic| panicked(&panic, &path))) });
+        let named = path.clone();
+        let task =
+            self.set.spawn(async move { (index, future.await.unwrap_or_else(|panic| panicked(&*panic, &named))) });
+        self.running[index] = Some(Running { path, task });
     }
 
     /// Asks all that run to stop.
@@ -59,41 +79,46 @@ impl Tasks {
 
     /// The next that ended, with its number; `None` when all have.
     pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
-        if self.left == 0 {
-            return None;
+        while self.left > 0 {
+            let Some(joined) = self.join().await else { return Some(self.give_up()) };
+            // One that was given up on may still end; that changes nothing any more.
+            let Ok((index, outcome)) = joined else { continue };
+            if self.running[index].take().is_some() {
+                self.left -= 1;
+                return Some((index, outcome));
+            }
         }
-        let joined = loop {
+        None
+    }
+
+    /// The next task to end; `None` when it is time to give up on those that were asked to.
+    async fn join(&mut self) -> Option<Result<(usize, Outcome), JoinError>> {
+        loop {
             if let Some(at) = self.give_up_at {
-                match tokio::time::timeout_at(at, self.set.join_next()).await {
-                    Ok(joined) => break joined,
-                    Err(_) => return Some(self.give_up()),
-                }
+                return tokio::time::timeout_at(at, self.set.join_next()).await.ok().flatten();
             }
             tokio::select! {
                 biased;
-                joined = self.set.join_next() => break joined,
+                joined = self.set.join_next() => return joined,
                 () = self.cancel.cancelled() => {
                     let grace = self.parent.run.limits().cancel_grace;
                     self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
                 }
             }
-        };
-        let (index, outcome) = joined?.ok()?;
-        self.running[index] = None;
-        self.left -= 1;
-        Some((index, outcome))
+        }
     }
 
     /// Names one that does not end, and leaves it to itself.
     fn give_up(&mut self) -> (usize, Outcome) {
         let index = self.running.iter().position(Option::is_some).expect("`next` asks only while some run");
-        let path = self.running[index].take().expect("this one runs").to_path();
+        let Running { path, task } = self.running[index].take().expect("this one runs");
+        let path = path.to_path();
         self.left -= 1;
+        task.abort();
         let run = &self.parent.run;
         let mut cancelled = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
         cancelled.still_running = run.records().running_leaves(&path);
         run.records().abandon(&path, run.clock().now());
-        self.set.abort_all();
         (index, Outcome::Cancelled(cancelled))
     }
 

@@ -2,6 +2,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::{
+    StepError,
     engine::{Call, Outcome, decide, execute},
     expr::Expr,
     model::StepKind,
@@ -22,8 +23,11 @@ pub(crate) fn choice(call: Call) -> BoxFuture<'static, Outcome> {
             }
             Some((_, branch)) => (branch, call.path.child(branch.id.clone())),
             None => match &plan.default {
-                Some(branch) => (branch, call.path.child(branch.id.clone())),
-                None => return Outcome::completed(Value::Null),
+                Some(branch) if chosen == plan.cases.len() => (branch, call.path.child(branch.id.clone())),
+                _ => {
+                    let message = format!("branch number {chosen} was chosen, which there is none of");
+                    return call.failed(StepError::configuration("wrong_decision", message));
+                }
             },
         };
         execute(call.inner(branch, path, call.scope.clone(), call.state.clone())).await

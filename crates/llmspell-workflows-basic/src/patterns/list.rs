@@ -34,7 +34,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
             continue;
         }
         let mut child = call.child(node, Some(scope.clone()), progress.state.clone());
-        if number < start {
+        if let Some(start) = start.filter(|start| number < *start) {
             child.gate = Some(Box::new(before_start(list.nodes[start].id.as_str())));
         }
         match progress.take(&call, execute(child).await) {
@@ -57,10 +57,10 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     }
 }
 
-/// The number of the step that the run begins with; the root list's alone.
-pub(super) fn starting_step(call: &Call, list: &List) -> Result<usize, Outcome> {
-    let Some(id) = call.run.input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(0) };
-    list.number(id).ok_or_else(|| {
+/// The number of the step that the run begins with, if it was started at one; the root list's alone.
+pub(super) fn starting_step(call: &Call, list: &List) -> Result<Option<usize>, Outcome> {
+    let Some(id) = call.run.input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(None) };
+    list.number(id).map(Some).ok_or_else(|| {
         let known: Vec<_> = list.ids().map(|(_, id)| id).collect();
         let message = format!("no step is called `{id}` to start with; there are: {}", known.join(", "));
         call.failed(crate::StepError::validation("unknown_starting_step", message))

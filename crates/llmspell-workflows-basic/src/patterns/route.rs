@@ -16,8 +16,7 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
         let Body::Route(plan) = &node.body else { unreachable!("`perform` calls this for routes") };
         let limit = plan.transitions_max.unwrap_or(call.run.limits().transitions_max);
         let mut current = match starting_step(&call, &plan.list) {
-            Ok(0) if call.run.input.starting_step.is_none() || !call.node.is_root => plan.start,
-            Ok(start) => start,
+            Ok(start) => start.unwrap_or(plan.start),
             Err(outcome) => return outcome,
         };
         let mut progress = Progress::new(&call);
@@ -43,6 +42,9 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
                 Err(outcome) => return outcome,
             };
             let scope = Scope::list(call.scope.clone(), &plan.list, &slots);
+            if call.node.is_root {
+                call.run.set_root_scope(&scope);
+            }
             let names = vec![("output", output.clone()), ("result", output)];
             let inner = Call {
                 scope: Some(Scope::names(Some(scope.clone()), names)),

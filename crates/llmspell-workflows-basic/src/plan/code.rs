@@ -60,6 +60,7 @@ impl Node {
             outputs: None,
             reads_start: false,
             is_root: false,
+            in_task: false,
         }
     }
 

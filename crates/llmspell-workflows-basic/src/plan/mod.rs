@@ -11,6 +11,7 @@ mod leaves;
 mod list;
 mod names;
 mod node;
+mod root;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 

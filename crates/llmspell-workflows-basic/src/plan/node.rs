@@ -28,6 +28,8 @@ pub(crate) struct Node {
     /// Whether an expression of it asks when it began.
     pub(crate) reads_start: bool,
     pub(crate) is_root: bool,
+    /// Whether it lies so deep that it runs in a task of its own, since all others share a thread's stack.
+    pub(crate) in_task: bool,
 }
 
 /// What a step does, ready to run.
@@ -138,7 +140,7 @@ impl Node {
 
     /// Whether it makes a choice of its own about running at all.
     pub(crate) fn has_entry(&self) -> bool {
-        self.condition.is_some()
+        self.condition.is_some() || !self.step.dependencies.is_empty()
     }
 }
 
