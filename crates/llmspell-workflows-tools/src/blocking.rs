@@ -12,14 +12,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Err(error) if error.is_panic() => {
             let panic = error.into_panic();
             let message = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-            let message = message
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_default();
-            Err(ToolError::new(
-                ToolErrorClass::Validation,
-                "tool_panicked",
-                format!("the tool panicked: {message}"),
-            ))
+            let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(ToolError::new(ToolErrorClass::Validation, "tool_panicked", format!("the tool panicked: {message}")))
         }
         // The runtime shuts down.
         Err(_) => Err(ToolError::cancelled()),
@@ -32,9 +26,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error() {
-        let error = blocking::<()>(|| panic!("index {} out of range", 7))
-            .await
-            .unwrap_err();
+        let error = blocking::<()>(|| panic!("index {} out of range", 7)).await.unwrap_err();
         assert_eq!(error.code, "tool_panicked");
         assert!(error.message.contains("index 7 out of range"), "{error}");
     }

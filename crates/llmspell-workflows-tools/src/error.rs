@@ -41,23 +41,13 @@ pub struct ToolError {
 impl ToolError {
     /// An error of `class` with a stable `code`.
     pub fn new(class: ToolErrorClass, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            code,
-            message: message.into(),
-            help: None,
-            details: None,
-        }
+        Self { class, code, message: message.into(), help: None, details: None }
     }
 
     /// The call was cancelled.
     #[must_use]
     pub fn cancelled() -> Self {
-        Self::new(
-            ToolErrorClass::Cancelled,
-            "cancelled",
-            "the call was cancelled",
-        )
+        Self::new(ToolErrorClass::Cancelled, "cancelled", "the call was cancelled")
     }
 
     /// Adds what would be right.

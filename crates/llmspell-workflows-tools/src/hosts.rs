@@ -45,10 +45,7 @@ enum Host {
 impl HostRules {
     /// Reads rules; the error names the one that is malformed.
     pub fn parse(rules: &[String]) -> Result<Self, ToolError> {
-        let rules = rules
-            .iter()
-            .map(|text| Rule::parse(text))
-            .collect::<Result<_, _>>()?;
+        let rules = rules.iter().map(|text| Rule::parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
@@ -56,25 +53,13 @@ impl HostRules {
     pub fn check_host(&self, host: &str, port: u16) -> Result<(), ToolError> {
         let name = normal(host);
         let address = name.parse::<IpAddr>().ok();
-        let specific: Vec<&Rule> = self
-            .rules
-            .iter()
-            .filter(|rule| rule.names(&name, address))
-            .collect();
+        let specific: Vec<&Rule> = self.rules.iter().filter(|rule| rule.names(&name, address)).collect();
         let allowed = if specific.is_empty() {
-            address.is_none_or(is_public)
-                && self
-                    .rules
-                    .iter()
-                    .any(|rule| rule.covers(&name) && rule.admits(port))
+            address.is_none_or(is_public) && self.rules.iter().any(|rule| rule.covers(&name) && rule.admits(port))
         } else {
             specific.iter().any(|rule| rule.admits(port))
         };
-        if allowed {
-            Ok(())
-        } else {
-            Err(refused(&format!("{host}:{port}"), host))
-        }
+        if allowed { Ok(()) } else { Err(refused(&format!("{host}:{port}"), host)) }
     }
 
     /// Whether `host`, which [`check_host`](Self::check_host) let through, may be reached at `address`.
@@ -89,10 +74,7 @@ impl HostRules {
         if is_public(address) || self.rules.iter().any(listed) {
             return Ok(());
         }
-        Err(refused(
-            &format!("{host}, which is at the non-public address {address}"),
-            host,
-        ))
+        Err(refused(&format!("{host}, which is at the non-public address {address}"), host))
     }
 }
 
@@ -104,31 +86,21 @@ impl Rule {
         };
         let text = text.trim();
         if let Some(block) = block(text) {
-            return Ok(Self {
-                host: Host::Block(block),
-                port: None,
-            });
+            return Ok(Self { host: Host::Block(block), port: None });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port.parse().map_err(|_| malformed())?)),
             None => (text, None),
         };
         if let Some(block) = block(host) {
-            return Ok(Self {
-                host: Host::Block(block),
-                port,
-            });
+            return Ok(Self { host: Host::Block(block), port });
         }
         let name = normal(host);
         let legal = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '*');
         if name.is_empty() || !name.chars().all(legal) {
             return Err(malformed());
         }
-        let host = if name.contains('*') {
-            Host::Pattern(name)
-        } else {
-            Host::Exact(name)
-        };
+        let host = if name.contains('*') { Host::Pattern(name) } else { Host::Exact(name) };
         Ok(Self { host, port })
     }
 
@@ -150,30 +122,18 @@ impl Rule {
 }
 
 fn refused(what: &str, host: &str) -> ToolError {
-    ToolError::new(
-        ToolErrorClass::Configuration,
-        "host_refused",
-        format!("may not connect to {what}"),
-    )
-    .with_help(format!("list `{host}` in the policy's `hosts`"))
+    ToolError::new(ToolErrorClass::Configuration, "host_refused", format!("may not connect to {what}"))
+        .with_help(format!("list `{host}` in the policy's `hosts`"))
 }
 
 /// The address or block that `text` is, without the brackets of a URL.
 fn block(text: &str) -> Option<IpNet> {
-    let text = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    text.parse::<IpNet>()
-        .ok()
-        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
 fn normal(host: &str) -> String {
-    host.trim_end_matches('.')
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_ascii_lowercase()
+    host.trim_end_matches('.').trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
 /// An IPv4 address that is spelled as IPv6 (`::ffff:10.0.0.1`) as what it is.
@@ -213,9 +173,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     match parts {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(v4(high, low)), // NAT64
         [0x2002, high, low, ..] => is_public_v4(v4(high, low)),               // 6to4
-        [0x2001, second, ..] if second < 0x200 => false, // protocol assignments, Teredo
-        [0x2001, 0xdb8, ..] => false,                    // documentation
-        [0x3fff, second, ..] if second < 0x1000 => false, // documentation
+        [0x2001, second, ..] if second < 0x200 => false,                      // protocol assignments, Teredo
+        [0x2001, 0xdb8, ..] => false,                                         // documentation
+        [0x3fff, second, ..] if second < 0x1000 => false,                     // documentation
         // Only 2000::/3 is given out; the rest is loopback, local, multicast or unassigned.
         [first, ..] => first & 0xe000 == 0x2000,
     }
@@ -226,13 +186,7 @@ mod tests {
     use super::*;
 
     fn rules(rules: &[&str]) -> HostRules {
-        HostRules::parse(
-            &rules
-                .iter()
-                .map(|rule| (*rule).to_owned())
-                .collect::<Vec<_>>(),
-        )
-        .unwrap()
+        HostRules::parse(&rules.iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
@@ -258,11 +212,7 @@ mod tests {
             (vec!["::1"], "[::1]", 80, true),
             (vec!["10.0.0.0/8"], "[::ffff:10.1.2.3]", 80, true),
         ] {
-            assert_eq!(
-                rules(&list).check_host(host, port).is_ok(),
-                expected,
-                "{list:?} {host}:{port}"
-            );
+            assert_eq!(rules(&list).check_host(host, port).is_ok(), expected, "{list:?} {host}:{port}");
         }
     }
 
@@ -275,20 +225,11 @@ mod tests {
             (vec!["*"], "example.com", "::ffff:127.0.0.1", false),
             (vec!["*.internal"], "db.internal", "10.0.0.1", false),
             (vec!["db.internal"], "db.internal", "10.0.0.1", true),
-            (
-                vec!["*.internal", "10.0.0.0/8"],
-                "db.internal",
-                "10.0.0.1",
-                true,
-            ),
+            (vec!["*.internal", "10.0.0.0/8"], "db.internal", "10.0.0.1", true),
             (vec!["*", "10.0.0.0/8:80"], "db.internal", "10.0.0.1", false),
         ] {
             let address = address.parse().unwrap();
-            assert_eq!(
-                rules(&list).check_address(host, address).is_ok(),
-                expected,
-                "{list:?} {host} at {address}"
-            );
+            assert_eq!(rules(&list).check_address(host, address).is_ok(), expected, "{list:?} {host} at {address}");
         }
     }
 
@@ -325,27 +266,14 @@ mod tests {
         ] {
             assert!(!is_public(address.parse().unwrap()), "{address}");
         }
-        for address in [
-            "1.1.1.1",
-            "100.128.0.1",
-            "172.32.0.1",
-            "2606:4700::1111",
-            "64:ff9b::808:808",
-        ] {
+        for address in ["1.1.1.1", "100.128.0.1", "172.32.0.1", "2606:4700::1111", "64:ff9b::808:808"] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }
     }
 
     #[test]
     fn a_malformed_rule_is_named() {
-        for rule in [
-            "",
-            "host:",
-            "host:http",
-            "http://example.com",
-            "a b",
-            "10.0.0.0/99",
-        ] {
+        for rule in ["", "host:", "host:http", "http://example.com", "a b", "10.0.0.0/99"] {
             let error = HostRules::parse(&[rule.to_owned()]).unwrap_err();
             assert_eq!(error.code, "invalid_host_rule", "{rule}");
             assert!(error.message.contains(rule), "{error}");

@@ -7,8 +7,7 @@ use crate::{ToolError, ToolErrorClass};
 ///
 /// The schema has been checked before, so an error here is a value that the schema should have refused.
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
-    serde_json::from_value(parameters)
-        .map_err(|error| invalid(format!("the parameters do not fit: {error}")))
+    serde_json::from_value(parameters).map_err(|error| invalid(format!("the parameters do not fit: {error}")))
 }
 
 /// Parameters that fit the schema and still are not right.

@@ -84,17 +84,13 @@ impl Policy {
     /// Whether `program`, a name or an absolute path, may be started.
     #[must_use]
     pub fn allows_program(&self, program: &str) -> bool {
-        self.programs
-            .iter()
-            .any(|pattern| wildcard::matches(pattern, program))
+        self.programs.iter().any(|pattern| wildcard::matches(pattern, program))
     }
 
     /// Whether the environment variable `name` may be read.
     #[must_use]
     pub fn allows_variable(&self, name: &str) -> bool {
-        self.environment
-            .iter()
-            .any(|pattern| wildcard::matches(pattern, name))
+        self.environment.iter().any(|pattern| wildcard::matches(pattern, name))
     }
 }
 
@@ -136,15 +132,11 @@ impl SearchProvider {
                 "set `search.providers.{provider}.api_key_env` in the policy to the name of an environment variable that holds the key"
             ))
         };
-        let name = self
-            .api_key_env
-            .as_deref()
-            .ok_or_else(|| missing(format!("the provider `{provider}` has no key")))?;
+        let name =
+            self.api_key_env.as_deref().ok_or_else(|| missing(format!("the provider `{provider}` has no key")))?;
         match std::env::var(name) {
             Ok(key) if !key.is_empty() => Ok(Secret::new(key)),
-            _ => Err(missing(format!(
-                "the environment variable `{name}` with the key of `{provider}` is not set"
-            ))),
+            _ => Err(missing(format!("the environment variable `{name}` with the key of `{provider}` is not set"))),
         }
     }
 }
@@ -187,11 +179,7 @@ mod tests {
 
     #[test]
     fn names_may_have_wildcards() {
-        let policy = Policy {
-            programs: vec!["git*".into()],
-            environment: vec!["APP_*".into()],
-            ..Policy::default()
-        };
+        let policy = Policy { programs: vec!["git*".into()], environment: vec!["APP_*".into()], ..Policy::default() };
         assert!(policy.allows_program("git-lfs"));
         assert!(!policy.allows_program("legit"));
         assert!(policy.allows_variable("APP_MODE"));
@@ -201,18 +189,12 @@ mod tests {
     #[test]
     fn an_unknown_field_is_an_error() {
         let error = serde_json::from_str::<Policy>(r#"{"host": ["*"]}"#).unwrap_err();
-        assert!(
-            error.to_string().contains("unknown field `host`"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("unknown field `host`"), "{error}");
     }
 
     #[test]
     fn keys_are_never_printed() {
-        let provider = SearchProvider {
-            api_key: Some(Secret::new("hunter2")),
-            ..SearchProvider::default()
-        };
+        let provider = SearchProvider { api_key: Some(Secret::new("hunter2")), ..SearchProvider::default() };
         assert!(!format!("{provider:?}").contains("hunter2"));
         assert_eq!(provider.key("brave").unwrap().reveal(), "hunter2");
     }
@@ -220,15 +202,7 @@ mod tests {
     #[test]
     fn a_missing_key_names_its_setting() {
         let error = SearchProvider::default().key("brave").unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (ToolErrorClass::Configuration, "missing_api_key")
-        );
-        assert!(
-            error
-                .to_string()
-                .contains("search.providers.brave.api_key_env"),
-            "{error}"
-        );
+        assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "missing_api_key"));
+        assert!(error.to_string().contains("search.providers.brave.api_key_env"), "{error}");
     }
 }

@@ -89,23 +89,12 @@ impl Registry {
                 return Err(ToolError::new(
                     ToolErrorClass::Configuration,
                     "tool_name_taken",
-                    format!(
-                        "`{new}` of the tool `{name}` already names the tool `{}`",
-                        other.spec().name
-                    ),
+                    format!("`{new}` of the tool `{name}` already names the tool `{}`", other.spec().name),
                 ));
             }
         }
-        self.aliases
-            .extend(aliases.iter().map(|alias| (*alias, name)));
-        self.tools.insert(
-            name,
-            Entry {
-                tool,
-                parameters: OnceLock::new(),
-                result: OnceLock::new(),
-            },
-        );
+        self.aliases.extend(aliases.iter().map(|alias| (*alias, name)));
+        self.tools.insert(name, Entry { tool, parameters: OnceLock::new(), result: OnceLock::new() });
         Ok(())
     }
 
@@ -164,51 +153,30 @@ impl Registry {
     }
 
     /// Checks `parameters`, calls the tool and bounds its result.
-    pub async fn call(
-        &self,
-        name: &str,
-        parameters: Value,
-        context: &ToolContext,
-    ) -> Result<Value, ToolError> {
+    pub async fn call(&self, name: &str, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let entry = self.require(name)?;
         let spec = entry.tool.spec();
         let violations = entry.check_parameters(&parameters, &|_| false)?;
         if !violations.is_empty() {
-            return Err(violation::to_error(
-                spec.name,
-                "parameters",
-                "invalid_parameters",
-                &violations,
-            ));
+            return Err(violation::to_error(spec.name, "parameters", "invalid_parameters", &violations));
         }
         if context.cancellation.is_cancelled() {
             return Err(ToolError::cancelled());
         }
         let result = entry.tool.call(parameters, context).await?;
-        bound(
-            spec.name,
-            &result,
-            self.output_bytes_max.unwrap_or(OUTPUT_BYTES_MAX),
-        )?;
+        bound(spec.name, &result, self.output_bytes_max.unwrap_or(OUTPUT_BYTES_MAX))?;
         Ok(result)
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {
-        let find = |name: &str| {
-            self.tools
-                .get(name)
-                .or_else(|| self.tools.get(self.aliases.get(name)?))
-        };
+        let find = |name: &str| self.tools.get(name).or_else(|| self.tools.get(self.aliases.get(name)?));
         find(name).or_else(|| find(&name.replace('-', "_")))
     }
 
     fn require(&self, name: &str) -> Result<&Entry, ToolError> {
         self.entry(name).ok_or_else(|| {
-            let error = ToolError::new(
-                ToolErrorClass::Configuration,
-                "unknown_tool",
-                format!("there is no tool `{name}`"),
-            );
+            let error =
+                ToolError::new(ToolErrorClass::Configuration, "unknown_tool", format!("there is no tool `{name}`"));
             match self.nearest(name) {
                 Some(nearest) => error.with_help(format!("did you mean `{nearest}`?")),
                 None => error,
@@ -224,18 +192,14 @@ impl Entry {
         is_dynamic: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<Violation>, ToolError> {
         let spec = self.tool.spec();
-        let compiled = self
-            .parameters
-            .get_or_init(|| Schema::compile(spec.name, &spec.parameters));
+        let compiled = self.parameters.get_or_init(|| Schema::compile(spec.name, &spec.parameters));
         let schema = compiled.as_ref().map_err(Clone::clone)?;
         Ok(schema.check(&spec.parameters, parameters, is_dynamic))
     }
 
     fn check_result(&self, result: &Value) -> Result<Vec<Violation>, ToolError> {
         let spec = self.tool.spec();
-        let compiled = self
-            .result
-            .get_or_init(|| Schema::compile(spec.name, &spec.result));
+        let compiled = self.result.get_or_init(|| Schema::compile(spec.name, &spec.result));
         let schema = compiled.as_ref().map_err(Clone::clone)?;
         Ok(schema.check(&spec.result, result, &|_| false))
     }
@@ -252,10 +216,7 @@ fn bound(tool: &str, result: &Value, bytes_max: usize) -> Result<(), ToolError> 
     struct Budget(usize);
     impl io::Write for Budget {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self
-                .0
-                .checked_sub(bytes.len())
-                .ok_or(io::ErrorKind::FileTooLarge)?;
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
             Ok(bytes.len())
         }
 

@@ -46,24 +46,16 @@ struct Root {
 impl Sandbox {
     /// Opens the roots of `policy`; the error names the one that cannot be opened.
     pub fn open(policy: &Policy) -> Result<Self, ToolError> {
-        let current =
-            std::env::current_dir().map_err(|error| root_error(Path::new("."), &error))?;
+        let current = std::env::current_dir().map_err(|error| root_error(Path::new("."), &error))?;
         let working_directory = match &policy.working_directory {
             Some(path) => current.join(path),
             None => current,
         };
         let open = |roots: &[PathBuf]| -> Result<Vec<Root>, ToolError> {
-            roots
-                .iter()
-                .map(|root| Root::open(&working_directory, root))
-                .collect()
+            roots.iter().map(|root| Root::open(&working_directory, root)).collect()
         };
         let (read, write) = (open(&policy.read_roots)?, open(&policy.write_roots)?);
-        Ok(Self {
-            working_directory,
-            read,
-            write,
-        })
+        Ok(Self { working_directory, read, write })
     }
 
     /// Where `path` is within the roots for `access`; it need not exist.
@@ -84,22 +76,14 @@ impl Sandbox {
         };
         let by_name = roots.iter().flat_map(|root| {
             let bases = [&root.written, &root.real];
-            bases
-                .into_iter()
-                .filter_map(move |base| Some((root, absolute.strip_prefix(base).ok()?.to_owned())))
+            bases.into_iter().filter_map(move |base| Some((root, absolute.strip_prefix(base).ok()?.to_owned())))
         });
         // Only a hint where to look: what is found is opened beneath the root's handle all the same.
         let by_place = real_place(absolute).into_iter().flat_map(|place| {
-            roots.iter().filter_map(move |root| {
-                Some((root, place.strip_prefix(&root.real).ok()?.to_owned()))
-            })
+            roots.iter().filter_map(move |root| Some((root, place.strip_prefix(&root.real).ok()?.to_owned())))
         });
         for (root, relative) in by_name.chain(by_place) {
-            let relative = if relative.as_os_str().is_empty() {
-                PathBuf::from(".")
-            } else {
-                relative
-            };
+            let relative = if relative.as_os_str().is_empty() { PathBuf::from(".") } else { relative };
             if stays_beneath(&root.dir, &relative) {
                 return Ok(Located {
                     dir: Arc::clone(&root.dir),
@@ -117,16 +101,10 @@ impl Sandbox {
             Access::Read => ("read", "read_roots", &self.read),
             Access::Write => ("write", "write_roots", &self.write),
         };
-        let roots: Vec<String> = roots
-            .iter()
-            .map(|root| format!("`{}`", root.written.display()))
-            .collect();
+        let roots: Vec<String> = roots.iter().map(|root| format!("`{}`", root.written.display())).collect();
         match roots.as_slice() {
             [] => format!("the policy's `{setting}` allow no folder"),
-            roots => format!(
-                "tools {what} within {}, which the policy's `{setting}` set",
-                roots.join(", ")
-            ),
+            roots => format!("tools {what} within {}, which the policy's `{setting}` set", roots.join(", ")),
         }
     }
 }
@@ -134,16 +112,9 @@ impl Sandbox {
 impl Root {
     fn open(working_directory: &Path, root: &Path) -> Result<Self, ToolError> {
         let written: PathBuf = working_directory.join(root).components().collect();
-        let real = written
-            .canonicalize()
-            .map_err(|error| root_error(&written, &error))?;
-        let dir = Dir::open_ambient_dir(&real, ambient_authority())
-            .map_err(|error| root_error(&written, &error))?;
-        Ok(Self {
-            written,
-            real,
-            dir: Arc::new(dir),
-        })
+        let real = written.canonicalize().map_err(|error| root_error(&written, &error))?;
+        let dir = Dir::open_ambient_dir(&real, ambient_authority()).map_err(|error| root_error(&written, &error))?;
+        Ok(Self { written, real, dir: Arc::new(dir) })
     }
 }
 
@@ -181,46 +152,30 @@ impl Located {
     /// Something beneath this path, for walks; it must be relative and without `..`.
     #[must_use]
     pub fn join(&self, name: &Path) -> Self {
-        debug_assert!(
-            name.components()
-                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-        );
+        debug_assert!(name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)));
         Self {
             dir: Arc::clone(&self.dir),
             root: self.root.clone(),
             relative: self.relative.join(name),
-            path: Path::new(&self.path)
-                .join(name)
-                .to_string_lossy()
-                .into_owned(),
+            path: Path::new(&self.path).join(name).to_string_lossy().into_owned(),
         }
     }
 
     /// Opens the file for reading; anything else, such as a folder or a pipe, which would block, is refused.
     pub fn open(&self) -> Result<File, ToolError> {
-        let metadata = self
-            .dir
-            .metadata(&self.relative)
-            .map_err(|error| self.error("open", &error))?;
+        let metadata = self.dir.metadata(&self.relative).map_err(|error| self.error("open", &error))?;
         if !metadata.is_file() {
             let message = format!("`{}` is not a file", self.path);
-            return Err(ToolError::new(
-                ToolErrorClass::Validation,
-                "not_a_file",
-                message,
-            ));
+            return Err(ToolError::new(ToolErrorClass::Validation, "not_a_file", message));
         }
-        self.dir
-            .open(&self.relative)
-            .map_err(|error| self.error("open", &error))
+        self.dir.open(&self.relative).map_err(|error| self.error("open", &error))
     }
 
     /// The whole file, refused where it has more than `bytes_max` bytes.
     pub fn read(&self, bytes_max: u64) -> Result<Vec<u8>, ToolError> {
         let mut content = Vec::new();
         let mut file = self.open()?.take(bytes_max.saturating_add(1));
-        file.read_to_end(&mut content)
-            .map_err(|error| self.error("read", &error))?;
+        file.read_to_end(&mut content).map_err(|error| self.error("read", &error))?;
         if content.len() as u64 > bytes_max {
             return Err(ToolError::new(
                 ToolErrorClass::Resource,
@@ -243,11 +198,7 @@ impl Located {
                 match (self.relative.parent(), self.relative.file_name()) {
                     _ if self.dir.symlink_metadata(&self.relative).is_ok() => Err(error),
                     (Some(parent), Some(name)) => {
-                        let parent = if parent.as_os_str().is_empty() {
-                            Path::new(".")
-                        } else {
-                            parent
-                        };
+                        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
                         real(parent).map(|parent| parent.join(name))
                     }
                     _ => Err(error),
@@ -269,22 +220,14 @@ impl Located {
         let (class, code) = match error.kind() {
             Kind::NotFound => (ToolErrorClass::Validation, "file_not_found"),
             Kind::AlreadyExists => (ToolErrorClass::Validation, "file_exists"),
-            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-                (ToolErrorClass::Configuration, "permission_denied")
-            }
-            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
-                (ToolErrorClass::Resource, "storage_full")
-            }
+            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => (ToolErrorClass::Configuration, "permission_denied"),
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => (ToolErrorClass::Resource, "storage_full"),
             Kind::ResourceBusy | Kind::Interrupted | Kind::WouldBlock | Kind::TimedOut => {
                 (ToolErrorClass::Transient, "file_busy")
             }
             _ => (ToolErrorClass::Validation, "file_failed"),
         };
-        ToolError::new(
-            class,
-            code,
-            format!("could not {action} `{}`: {error}", self.path),
-        )
+        ToolError::new(class, code, format!("could not {action} `{}`: {error}", self.path))
     }
 }
 
@@ -297,9 +240,7 @@ fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
             Err(error) => return !is_escape(&error),
             Ok(_) => return true,
         }
-        let is_link = dir
-            .symlink_metadata(&path)
-            .is_ok_and(|metadata| metadata.is_symlink());
+        let is_link = dir.symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
         let Some(parent) = path.parent().map(Path::to_owned) else {
             return true;
         };
@@ -327,12 +268,7 @@ fn real_place(path: &Path) -> Option<PathBuf> {
     let mut at = path;
     loop {
         if let Ok(real) = at.canonicalize() {
-            return Some(
-                missing
-                    .iter()
-                    .rev()
-                    .fold(real, |place, name| place.join(name)),
-            );
+            return Some(missing.iter().rev().fold(real, |place, name| place.join(name)));
         }
         if at.is_symlink() {
             return None;
@@ -359,10 +295,7 @@ fn root_error(root: &Path, error: &io::Error) -> ToolError {
     ToolError::new(
         ToolErrorClass::Configuration,
         "root_unavailable",
-        format!(
-            "could not open the allowed folder `{}`: {error}",
-            root.display()
-        ),
+        format!("could not open the allowed folder `{}`: {error}", root.display()),
     )
     .with_help("create it, or change `read_roots` and `write_roots` in the policy")
 }

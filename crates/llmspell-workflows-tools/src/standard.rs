@@ -65,11 +65,7 @@ pub(crate) struct Services {
 impl Services {
     fn open(policy: Arc<Policy>, extensions: Extensions) -> Result<Self, ToolError> {
         let sandbox = Arc::new(Sandbox::open(&policy)?);
-        Ok(Self {
-            policy,
-            sandbox,
-            extensions,
-        })
+        Ok(Self { policy, sandbox, extensions })
     }
 
     /// The same for the unit tests of tools.

@@ -28,9 +28,7 @@ pub(crate) struct Schema {
 impl Schema {
     /// Compiles `schema` (draft 7) without reaching for anything outside it.
     pub(crate) fn compile(tool: &str, schema: &Value) -> Result<Self, ToolError> {
-        let options = jsonschema::options()
-            .with_draft(Draft::Draft7)
-            .should_validate_formats(true);
+        let options = jsonschema::options().with_draft(Draft::Draft7).should_validate_formats(true);
         let validator = options.build(schema).map_err(|error| {
             ToolError::new(
                 ToolErrorClass::Configuration,
@@ -43,21 +41,13 @@ impl Schema {
 
     /// Every violation of `schema`, which this was compiled from, except those that depend on a place that
     /// `is_dynamic` says is not known yet.
-    pub(crate) fn check(
-        &self,
-        schema: &Value,
-        value: &Value,
-        is_dynamic: &dyn Fn(&str) -> bool,
-    ) -> Vec<Violation> {
+    pub(crate) fn check(&self, schema: &Value, value: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> Vec<Violation> {
         if self.validator.is_valid(value) {
             return Vec::new();
         }
-        let errors = self
-            .validator
-            .iter_errors(value)
-            .filter(|error| !depends_on_dynamic(error, schema, value, is_dynamic));
-        let mut violations: Vec<Violation> =
-            errors.flat_map(|error| describe(&error, schema)).collect();
+        let errors =
+            self.validator.iter_errors(value).filter(|error| !depends_on_dynamic(error, schema, value, is_dynamic));
+        let mut violations: Vec<Violation> = errors.flat_map(|error| describe(&error, schema)).collect();
         violations.sort_by(|a, b| a.pointer.cmp(&b.pointer));
         violations.dedup();
         violations
@@ -65,12 +55,7 @@ impl Schema {
 }
 
 /// One error for all `violations`, which are in its details.
-pub(crate) fn to_error(
-    tool: &str,
-    what: &str,
-    code: &'static str,
-    violations: &[Violation],
-) -> ToolError {
+pub(crate) fn to_error(tool: &str, what: &str, code: &'static str, violations: &[Violation]) -> ToolError {
     let lines: Vec<String> = violations
         .iter()
         .map(|violation| match &violation.help {
@@ -107,44 +92,26 @@ fn depends_on_dynamic(
             | Kind::PropertyNames { .. }
     );
     condition_is_dynamic(error, schema, is_dynamic)
-        || !only_names_and_counts
-            && root
-                .pointer(place)
-                .is_some_and(|value| contains_dynamic(place, value, is_dynamic))
+        || !only_names_and_counts && root.pointer(place).is_some_and(|value| contains_dynamic(place, value, is_dynamic))
 }
 
 /// Whether `error` comes from the branch of a condition (`if`, `then`, `else`) that looks at a dynamic place.
 ///
 /// The condition was applied to the place of the error or to one above it; which of these, the error does not say.
-fn condition_is_dynamic(
-    error: &ValidationError<'_>,
-    schema: &Value,
-    is_dynamic: &dyn Fn(&str) -> bool,
-) -> bool {
+fn condition_is_dynamic(error: &ValidationError<'_>, schema: &Value, is_dynamic: &dyn Fn(&str) -> bool) -> bool {
     let (place, keyword) = (error.instance_path().as_str(), error.schema_path().as_str());
-    let branches = ["/then/", "/else/"]
-        .into_iter()
-        .flat_map(|branch| keyword.match_indices(branch));
+    let branches = ["/then/", "/else/"].into_iter().flat_map(|branch| keyword.match_indices(branch));
     branches.into_iter().any(|(at, _)| {
         let condition = schema.pointer(&format!("{}/if", &keyword[..at]));
-        let properties = condition
-            .and_then(|condition| condition.get("properties"))
-            .and_then(Value::as_object);
-        let names = properties
-            .into_iter()
-            .flat_map(|properties| properties.keys());
-        names.into_iter().any(|name| {
-            places_above(place).any(|above| is_dynamic(&format!("{above}/{}", escaped(name))))
-        })
+        let properties = condition.and_then(|condition| condition.get("properties")).and_then(Value::as_object);
+        let names = properties.into_iter().flat_map(|properties| properties.keys());
+        names.into_iter().any(|name| places_above(place).any(|above| is_dynamic(&format!("{above}/{}", escaped(name)))))
     })
 }
 
 /// `place` and every place above it, as JSON Pointers, from the root.
 fn places_above(place: &str) -> impl Iterator<Item = &str> {
-    let ends = place
-        .match_indices('/')
-        .map(|(end, _)| end)
-        .chain([place.len()]);
+    let ends = place.match_indices('/').map(|(end, _)| end).chain([place.len()]);
     ends.map(|end| &place[..end])
 }
 
@@ -154,10 +121,7 @@ fn contains_dynamic(pointer: &str, value: &Value, is_dynamic: &dyn Fn(&str) -> b
         is_dynamic(&pointer) || contains_dynamic(&pointer, value, is_dynamic)
     };
     match value {
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .any(|(index, item)| below(&index.to_string(), item)),
+        Value::Array(items) => items.iter().enumerate().any(|(index, item)| below(&index.to_string(), item)),
         Value::Object(fields) => fields.iter().any(|(name, field)| below(name, field)),
         _ => false,
     }
@@ -165,25 +129,12 @@ fn contains_dynamic(pointer: &str, value: &Value, is_dynamic: &dyn Fn(&str) -> b
 
 fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
     let place = error.instance_path().as_str();
-    let shown = if place.is_empty() {
-        "the parameters".to_owned()
-    } else {
-        format!("`{place}`")
-    };
-    let simple = |message: String| {
-        vec![Violation {
-            pointer: place.to_owned(),
-            message,
-            help: None,
-        }]
-    };
+    let shown = if place.is_empty() { "the parameters".to_owned() } else { format!("`{place}`") };
+    let simple = |message: String| vec![Violation { pointer: place.to_owned(), message, help: None }];
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
             let known = known_properties(error, schema);
-            unexpected
-                .iter()
-                .map(|name| unknown_property(place, name, &known))
-                .collect()
+            unexpected.iter().map(|name| unknown_property(place, name, &known)).collect()
         }
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
@@ -196,35 +147,21 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
         Kind::Enum { options } => {
             let options = options.as_array().map_or(&[][..], Vec::as_slice);
             let names: Vec<&str> = options.iter().filter_map(Value::as_str).collect();
-            let nearest = error
-                .instance()
-                .as_str()
-                .and_then(|text| crate::nearest(text, names.iter().copied()));
+            let nearest = error.instance().as_str().and_then(|text| crate::nearest(text, names.iter().copied()));
             let all: Vec<String> = options.iter().map(Value::to_string).collect();
             vec![Violation {
                 pointer: place.to_owned(),
-                message: format!(
-                    "{shown} is {}, not one of {}",
-                    excerpt(error.instance()),
-                    all.join(", ")
-                ),
+                message: format!("{shown} is {}, not one of {}", excerpt(error.instance()), all.join(", ")),
                 help: nearest.map(|name| format!("did you mean `{name}`?")),
             }]
         }
         Kind::Constant { expected_value } => {
             let keyword = error.schema_path().as_str();
-            let parent = keyword
-                .rsplit_once('/')
-                .and_then(|(parent, _)| schema.pointer(parent));
-            let reason = parent
-                .and_then(|parent| parent.get("description"))
-                .and_then(Value::as_str);
+            let parent = keyword.rsplit_once('/').and_then(|(parent, _)| schema.pointer(parent));
+            let reason = parent.and_then(|parent| parent.get("description")).and_then(Value::as_str);
             vec![Violation {
                 pointer: place.to_owned(),
-                message: format!(
-                    "{shown} is {}, not {expected_value}",
-                    excerpt(error.instance())
-                ),
+                message: format!("{shown} is {}, not {expected_value}", excerpt(error.instance())),
                 help: reason.map(str::to_owned),
             }]
         }
@@ -232,23 +169,11 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
             let reasons: Vec<String> = context
                 .iter()
-                .map(|errors| {
-                    errors
-                        .iter()
-                        .map(|error| error.masked().to_string())
-                        .collect::<Vec<_>>()
-                        .join(" and ")
-                })
+                .map(|errors| errors.iter().map(|error| error.masked().to_string()).collect::<Vec<_>>().join(" and "))
                 .collect();
-            simple(format!(
-                "{shown} fits none of its forms: {}",
-                reasons.join("; or ")
-            ))
+            simple(format!("{shown} fits none of its forms: {}", reasons.join("; or ")))
         }
-        _ => simple(format!(
-            "{shown}: {}",
-            error.masked_with(excerpt(error.instance()))
-        )),
+        _ => simple(format!("{shown}: {}", error.masked_with(excerpt(error.instance())))),
     }
 }
 
@@ -258,24 +183,15 @@ fn unknown_property(place: &str, name: &str, known: &[&str]) -> Violation {
         None if known.is_empty() => None,
         None => Some(format!("known are `{}`", known.join("`, `"))),
     };
-    Violation {
-        pointer: format!("{place}/{}", escaped(name)),
-        message: format!("`{place}/{name}` is unknown"),
-        help,
-    }
+    Violation { pointer: format!("{place}/{}", escaped(name)), message: format!("`{place}/{name}` is unknown"), help }
 }
 
 /// The properties that the object schema knows whose `additionalProperties` gave `error`.
 fn known_properties<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Vec<&'a str> {
     let keyword = error.schema_path().as_str();
     let object = keyword.rsplit_once('/').map_or("", |(object, _)| object);
-    let properties = schema
-        .pointer(object)
-        .and_then(|object| object.get("properties"))
-        .and_then(Value::as_object);
-    properties
-        .map(|properties| properties.keys().map(String::as_str).collect())
-        .unwrap_or_default()
+    let properties = schema.pointer(object).and_then(|object| object.get("properties")).and_then(Value::as_object);
+    properties.map(|properties| properties.keys().map(String::as_str).collect()).unwrap_or_default()
 }
 
 /// The JSON text of `value`, cut where it is long.
@@ -289,9 +205,5 @@ fn excerpt(value: &Value) -> String {
 }
 
 fn escaped(name: &str) -> Cow<'_, str> {
-    if name.contains(['~', '/']) {
-        Cow::Owned(name.replace('~', "~0").replace('/', "~1"))
-    } else {
-        Cow::Borrowed(name)
-    }
+    if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(name) }
 }

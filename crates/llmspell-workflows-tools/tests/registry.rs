@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use llmspell_workflows_tools::{
-    Category, Registry, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec,
-    Violation,
+    Category, Registry, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, Violation,
 };
 use serde_json::{Value, json};
 
@@ -55,77 +54,46 @@ fn echo(name: &'static str, aliases: &'static [&'static str]) -> Arc<Echo> {
 
 fn registry() -> Registry {
     let mut registry = Registry::new();
-    registry
-        .register(echo("web_searcher", &["web_search"]))
-        .unwrap();
+    registry.register(echo("web_searcher", &["web_search"])).unwrap();
     registry.register(echo("api_tester", &[])).unwrap();
     registry
 }
 
 fn check(parameters: &Value, dynamic: &[&str]) -> Vec<Violation> {
-    registry()
-        .check_parameters("api_tester", parameters, &|pointer| {
-            dynamic.contains(&pointer)
-        })
-        .unwrap()
+    registry().check_parameters("api_tester", parameters, &|pointer| dynamic.contains(&pointer)).unwrap()
 }
 
 #[test]
 fn any_name_finds_the_tool() {
     let registry = registry();
     for name in ["web_searcher", "web-searcher", "web_search", "web-search"] {
-        assert_eq!(
-            registry.find(name).unwrap().spec().name,
-            "web_searcher",
-            "{name}"
-        );
+        assert_eq!(registry.find(name).unwrap().spec().name, "web_searcher", "{name}");
     }
-    assert_eq!(
-        registry.specs().map(|spec| spec.name).collect::<Vec<_>>(),
-        ["api_tester", "web_searcher"]
-    );
+    assert_eq!(registry.specs().map(|spec| spec.name).collect::<Vec<_>>(), ["api_tester", "web_searcher"]);
 }
 
 #[test]
 fn an_unknown_name_suggests_the_nearest() {
     let registry = registry();
-    for (name, expected) in [
-        ("web_serch", Some("web_search")),
-        ("api-testr", Some("api_tester")),
-        ("xyz", None),
-    ] {
+    for (name, expected) in [("web_serch", Some("web_search")), ("api-testr", Some("api_tester")), ("xyz", None)] {
         assert_eq!(registry.nearest(name), expected, "{name}");
     }
     let error = registry.find("web_serch").err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        "there is no tool `web_serch` (did you mean `web_search`?)"
-    );
+    assert_eq!(error.to_string(), "there is no tool `web_serch` (did you mean `web_search`?)");
 }
 
 #[test]
 fn a_name_is_given_once() {
-    for tool in [
-        echo("web_search", &[]),
-        echo("other", &["api_tester"]),
-        echo("another", &["web-searcher"]),
-    ] {
-        assert_eq!(
-            registry().register(tool).unwrap_err().code,
-            "tool_name_taken"
-        );
+    for tool in [echo("web_search", &[]), echo("other", &["api_tester"]), echo("another", &["web-searcher"])] {
+        assert_eq!(registry().register(tool).unwrap_err().code, "tool_name_taken");
     }
 }
 
 #[test]
 fn all_violations_are_reported_with_their_places() {
-    let parameters =
-        json!({"metod": "GET", "method": "POTS", "count": 0, "auth": {"pasword": "x"}});
+    let parameters = json!({"metod": "GET", "method": "POTS", "count": 0, "auth": {"pasword": "x"}});
     let violations = check(&parameters, &[]);
-    let found: Vec<_> = violations
-        .iter()
-        .map(|v| (v.pointer.as_str(), v.help.as_deref()))
-        .collect();
+    let found: Vec<_> = violations.iter().map(|v| (v.pointer.as_str(), v.help.as_deref())).collect();
     assert_eq!(
         found,
         [
@@ -137,53 +105,23 @@ fn all_violations_are_reported_with_their_places() {
             ("/metod", Some("did you mean `method`?")),
         ]
     );
-    assert_eq!(
-        violations[4].message,
-        r#"`/method` is "POTS", not one of "GET", "POST""#
-    );
+    assert_eq!(violations[4].message, r#"`/method` is "POTS", not one of "GET", "POST""#);
 }
 
 #[test]
 fn what_depends_on_a_template_is_left_for_later() {
     for (parameters, dynamic, expected) in [
-        (
-            json!({"input": "{{x}}", "count": "{{n}}"}),
-            vec!["/input", "/count"],
-            vec![],
-        ),
-        (
-            json!({"input": "a", "count": "{{n}}"}),
-            vec![],
-            vec!["/count"],
-        ),
-        (
-            json!({"input": "a", "auth": "{{auth}}"}),
-            vec!["/auth"],
-            vec![],
-        ),
-        (
-            json!({"input": "a", "auth": {"username": "{{u}}", "x": 1}}),
-            vec!["/auth/username"],
-            vec!["/auth/x"],
-        ),
-        (
-            json!({"input": "a", "body": [1, "{{n}}"]}),
-            vec!["/body/1"],
-            vec![],
-        ),
-        (
-            json!({"input": "a", "body": [1, "{{n}}"]}),
-            vec![],
-            vec!["/body"],
-        ),
+        (json!({"input": "{{x}}", "count": "{{n}}"}), vec!["/input", "/count"], vec![]),
+        (json!({"input": "a", "count": "{{n}}"}), vec![], vec!["/count"]),
+        (json!({"input": "a", "auth": "{{auth}}"}), vec!["/auth"], vec![]),
+        (json!({"input": "a", "auth": {"username": "{{u}}", "x": 1}}), vec!["/auth/username"], vec!["/auth/x"]),
+        (json!({"input": "a", "body": [1, "{{n}}"]}), vec!["/body/1"], vec![]),
+        (json!({"input": "a", "body": [1, "{{n}}"]}), vec![], vec!["/body"]),
         (json!("{{everything}}"), vec![""], vec![]),
         (json!({"count": "{{n}}"}), vec!["/count"], vec!["/input"]),
     ] {
         let violations = check(&parameters, &dynamic);
-        let found: Vec<_> = violations
-            .iter()
-            .map(|violation| violation.pointer.as_str())
-            .collect();
+        let found: Vec<_> = violations.iter().map(|violation| violation.pointer.as_str()).collect();
         assert_eq!(found, expected, "{parameters} with {dynamic:?}");
     }
 }
@@ -191,22 +129,13 @@ fn what_depends_on_a_template_is_left_for_later() {
 #[tokio::test]
 async fn a_call_checks_first() {
     let context = ToolContext::default();
-    let error = registry()
-        .call("api_tester", json!({"inputs": 1}), &context)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.class, error.code),
-        (ToolErrorClass::Validation, "invalid_parameters")
-    );
+    let error = registry().call("api_tester", json!({"inputs": 1}), &context).await.unwrap_err();
+    assert_eq!((error.class, error.code), (ToolErrorClass::Validation, "invalid_parameters"));
     assert_eq!(
         error.message,
         "the parameters of `api_tester` do not fit: `/input` is missing; `/inputs` is unknown (did you mean `input`?)"
     );
-    assert_eq!(
-        error.details.unwrap()["violations"][1]["pointer"],
-        "/inputs"
-    );
+    assert_eq!(error.details.unwrap()["violations"][1]["pointer"], "/inputs");
 }
 
 #[tokio::test]
@@ -214,29 +143,15 @@ async fn a_result_is_bounded() {
     let registry = registry().with_output_bytes_max(20);
     let context = ToolContext::default();
     // {"input":"12345678"} has 20 bytes.
-    assert!(
-        registry
-            .call("api_tester", json!({"input": "12345678"}), &context)
-            .await
-            .is_ok()
-    );
-    let error = registry
-        .call("api_tester", json!({"input": "123456789"}), &context)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.class, error.code),
-        (ToolErrorClass::Resource, "output_too_large")
-    );
+    assert!(registry.call("api_tester", json!({"input": "12345678"}), &context).await.is_ok());
+    let error = registry.call("api_tester", json!({"input": "123456789"}), &context).await.unwrap_err();
+    assert_eq!((error.class, error.code), (ToolErrorClass::Resource, "output_too_large"));
 }
 
 #[tokio::test]
 async fn a_cancelled_call_does_not_start() {
     let context = ToolContext::default();
     context.cancellation.cancel();
-    let error = registry()
-        .call("api_tester", json!({"input": ""}), &context)
-        .await
-        .unwrap_err();
+    let error = registry().call("api_tester", json!({"input": ""}), &context).await.unwrap_err();
     assert_eq!(error.class, ToolErrorClass::Cancelled);
 }

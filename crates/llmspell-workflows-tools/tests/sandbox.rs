@@ -21,12 +21,7 @@ fn fixture() -> Fixture {
     for folder in ["work/sub", "shared", "outside"] {
         fs::create_dir_all(at.join(folder)).unwrap();
     }
-    for file in [
-        "work/a.txt",
-        "work/sub/b.txt",
-        "shared/s.txt",
-        "outside/secret.txt",
-    ] {
+    for file in ["work/a.txt", "work/sub/b.txt", "shared/s.txt", "outside/secret.txt"] {
         fs::write(at.join(file), file).unwrap();
     }
     let links = [
@@ -41,16 +36,8 @@ fn fixture() -> Fixture {
     for (target, link) in links {
         symlink(target, at.join(link)).unwrap();
     }
-    symlink(
-        at.join("outside/secret.txt"),
-        at.join("work/absolute-secret"),
-    )
-    .unwrap();
-    symlink(
-        at.join("outside/new.txt"),
-        at.join("work/absolute-dangling"),
-    )
-    .unwrap();
+    symlink(at.join("outside/secret.txt"), at.join("work/absolute-secret")).unwrap();
+    symlink(at.join("outside/new.txt"), at.join("work/absolute-dangling")).unwrap();
     symlink(at.join("work/a.txt"), at.join("work/absolute-inside")).unwrap();
     symlink(at.join("shared"), at.join("work/to-shared")).unwrap();
     let mut policy = Policy::default();
@@ -63,28 +50,17 @@ fn fixture() -> Fixture {
 
 impl Fixture {
     fn absolute(&self, path: &str) -> String {
-        self.temporary
-            .path()
-            .join(path)
-            .to_str()
-            .unwrap()
-            .to_owned()
+        self.temporary.path().join(path).to_str().unwrap().to_owned()
     }
 
     fn read(&self, path: &str) -> Result<String, &'static str> {
-        let located = self
-            .sandbox
-            .locate(path, Access::Read)
-            .map_err(|error| error.code)?;
+        let located = self.sandbox.locate(path, Access::Read).map_err(|error| error.code)?;
         let content = located.read(1_000).map_err(|error| error.code)?;
         Ok(String::from_utf8(content).unwrap())
     }
 
     fn write(&self, path: &str) -> Result<PathBuf, &'static str> {
-        let located = self
-            .sandbox
-            .locate(path, Access::Write)
-            .map_err(|error| error.code)?;
+        let located = self.sandbox.locate(path, Access::Write).map_err(|error| error.code)?;
         let written = located.dir().write(located.relative(), "new");
         written.map_err(|error| located.error("write", &error).code)?;
         Ok(located.real_path().unwrap())
@@ -105,22 +81,10 @@ fn paths_inside_are_read() {
     ] {
         assert_eq!(fixture.read(path).as_deref(), Ok(expected), "{path}");
     }
-    for path in [
-        "work/a.txt",
-        "alias/a.txt",
-        "work/sub/../a.txt",
-        "outside/../work/a.txt",
-    ] {
-        assert_eq!(
-            fixture.read(&fixture.absolute(path)).as_deref(),
-            Ok("work/a.txt"),
-            "{path}"
-        );
+    for path in ["work/a.txt", "alias/a.txt", "work/sub/../a.txt", "outside/../work/a.txt"] {
+        assert_eq!(fixture.read(&fixture.absolute(path)).as_deref(), Ok("work/a.txt"), "{path}");
     }
-    assert_eq!(
-        fixture.read(&fixture.absolute("shared/s.txt")).as_deref(),
-        Ok("shared/s.txt")
-    );
+    assert_eq!(fixture.read(&fixture.absolute("shared/s.txt")).as_deref(), Ok("shared/s.txt"));
 }
 
 #[test]
@@ -142,17 +106,9 @@ fn paths_outside_are_refused() {
         "/etc/passwd",
         "/proc/self/root/etc/passwd",
     ];
-    let absolute = [
-        "outside/secret.txt",
-        "work/../outside/secret.txt",
-        "work-not",
-        "missing/secret.txt",
-    ];
+    let absolute = ["outside/secret.txt", "work/../outside/secret.txt", "work-not", "missing/secret.txt"];
     let absolute = absolute.map(|path| fixture.absolute(path));
-    for path in relative
-        .into_iter()
-        .chain(absolute.iter().map(String::as_str))
-    {
+    for path in relative.into_iter().chain(absolute.iter().map(String::as_str)) {
         let got = fixture.read(path);
         let refused = matches!(got, Err("path_outside_roots")) || (path == "loop" && got.is_err());
         assert!(refused, "{path}: {got:?}");
@@ -168,12 +124,7 @@ fn new_files_stay_inside() {
         ("dangling-inside", "work/sub/new.txt"),
         ("absolute-inside", "work/a.txt"),
     ] {
-        let real = fixture
-            .temporary
-            .path()
-            .canonicalize()
-            .unwrap()
-            .join(expected);
+        let real = fixture.temporary.path().canonicalize().unwrap().join(expected);
         assert_eq!(fixture.write(path), Ok(real.clone()), "{path}");
         assert_eq!(fs::read_to_string(real).unwrap(), "new", "{path}");
     }
@@ -189,56 +140,33 @@ fn new_files_stay_inside() {
     ] {
         assert_eq!(fixture.write(path), Err("path_outside_roots"), "{path}");
     }
-    let outside: Vec<_> = fs::read_dir(fixture.temporary.path().join("outside"))
-        .unwrap()
-        .collect();
+    let outside: Vec<_> = fs::read_dir(fixture.temporary.path().join("outside")).unwrap().collect();
     assert_eq!(outside.len(), 1, "nothing was made outside");
-    assert_eq!(
-        fs::read_to_string(fixture.absolute("outside/secret.txt")).unwrap(),
-        "outside/secret.txt"
-    );
+    assert_eq!(fs::read_to_string(fixture.absolute("outside/secret.txt")).unwrap(), "outside/secret.txt");
 }
 
 #[test]
 fn a_folder_swapped_for_a_link_after_the_check_does_not_lead_out() {
     let fixture = fixture();
-    let located = fixture
-        .sandbox
-        .locate("sub/secret.txt", Access::Write)
-        .unwrap();
+    let located = fixture.sandbox.locate("sub/secret.txt", Access::Write).unwrap();
     let work = fixture.temporary.path().join("work");
     fs::rename(work.join("sub"), work.join("sub-before")).unwrap();
     symlink("../outside", work.join("sub")).unwrap();
-    let error = located
-        .dir()
-        .write(located.relative(), "overwritten")
-        .unwrap_err();
+    let error = located.dir().write(located.relative(), "overwritten").unwrap_err();
     assert_eq!(located.error("write", &error).code, "path_outside_roots");
     assert_eq!(located.open().unwrap_err().code, "path_outside_roots");
-    assert_eq!(
-        fs::read_to_string(fixture.absolute("outside/secret.txt")).unwrap(),
-        "outside/secret.txt"
-    );
+    assert_eq!(fs::read_to_string(fixture.absolute("outside/secret.txt")).unwrap(), "outside/secret.txt");
 }
 
 #[test]
 fn errors_say_what_is_allowed() {
     let fixture = fixture();
-    let error = fixture
-        .sandbox
-        .locate("/etc/passwd", Access::Write)
-        .unwrap_err();
+    let error = fixture.sandbox.locate("/etc/passwd", Access::Write).unwrap_err();
     assert_eq!(error.class, ToolErrorClass::Configuration);
     assert!(error.message.contains("/etc/passwd"), "{error}");
-    assert!(
-        error.to_string().contains(&fixture.absolute("work")),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&fixture.absolute("work")), "{error}");
     for path in ["", "a\0b"] {
-        assert_eq!(
-            fixture.sandbox.locate(path, Access::Read).unwrap_err().code,
-            "invalid_path"
-        );
+        assert_eq!(fixture.sandbox.locate(path, Access::Read).unwrap_err().code, "invalid_path");
     }
 }
 
@@ -248,10 +176,7 @@ fn a_file_larger_than_the_limit_is_refused() {
     let located = fixture.sandbox.locate("a.txt", Access::Read).unwrap();
     assert_eq!(located.read(10).unwrap(), b"work/a.txt");
     assert_eq!(located.read(9).unwrap_err().code, "file_too_large");
-    assert_eq!(
-        located.join(Path::new("x")).open().unwrap_err().code,
-        "file_failed"
-    );
+    assert_eq!(located.join(Path::new("x")).open().unwrap_err().code, "file_failed");
     let folder = fixture.sandbox.locate("sub", Access::Read).unwrap();
     assert_eq!(folder.read(9).unwrap_err().code, "not_a_file");
     let missing = fixture.sandbox.locate("nothing.txt", Access::Read).unwrap();

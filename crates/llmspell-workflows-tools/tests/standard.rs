@@ -12,17 +12,8 @@ fn tools() -> Registry {
 fn names_are_snake_case_and_found_in_kebab_case() {
     let tools = tools();
     for spec in tools.specs() {
-        assert!(
-            spec.name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'),
-            "{}",
-            spec.name
-        );
-        assert_eq!(
-            tools.get(&spec.name.replace('_', "-")).unwrap().spec().name,
-            spec.name
-        );
+        assert!(spec.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{}", spec.name);
+        assert_eq!(tools.get(&spec.name.replace('_', "-")).unwrap().spec().name, spec.name);
     }
 }
 
@@ -30,33 +21,17 @@ fn names_are_snake_case_and_found_in_kebab_case() {
 fn schemas_compile_and_parameters_are_closed() {
     let tools = tools();
     for spec in tools.specs() {
-        assert!(
-            tools.check_result(spec.name, &Value::Null).is_ok(),
-            "{}",
-            spec.name
-        );
-        let violations = tools
-            .check_parameters(spec.name, &json!({"no_such_parameter": 1}), &|_| false)
-            .unwrap();
-        let unknown = violations
-            .iter()
-            .find(|violation| violation.pointer == "/no_such_parameter");
-        assert!(
-            unknown.is_some_and(|violation| violation.message.contains("is unknown")),
-            "{}",
-            spec.name
-        );
+        assert!(tools.check_result(spec.name, &Value::Null).is_ok(), "{}", spec.name);
+        let violations = tools.check_parameters(spec.name, &json!({"no_such_parameter": 1}), &|_| false).unwrap();
+        let unknown = violations.iter().find(|violation| violation.pointer == "/no_such_parameter");
+        assert!(unknown.is_some_and(|violation| violation.message.contains("is unknown")), "{}", spec.name);
     }
 }
 
 #[test]
 fn descriptions_are_one_sentence() {
     for spec in tools().specs() {
-        assert!(
-            spec.description.ends_with('.') && !spec.description.contains(". "),
-            "{}",
-            spec.description
-        );
+        assert!(spec.description.ends_with('.') && !spec.description.contains(". "), "{}", spec.description);
     }
 }
 
@@ -64,11 +39,7 @@ fn descriptions_are_one_sentence() {
 fn parameters_say_what_they_are() {
     for spec in tools().specs() {
         for (name, schema) in spec.parameters["properties"].as_object().unwrap() {
-            assert!(
-                schema["description"].is_string(),
-                "{}.{name} has no description",
-                spec.name
-            );
+            assert!(schema["description"].is_string(), "{}.{name} has no description", spec.name);
         }
     }
 }

@@ -15,10 +15,7 @@ fn tools() -> Registry {
 
 async fn call(tool: &str, parameters: Value) -> Value {
     let tools = tools();
-    let result = tools
-        .call(tool, parameters, &ToolContext::default())
-        .await
-        .unwrap();
+    let result = tools.call(tool, parameters, &ToolContext::default()).await.unwrap();
     assert_eq!(tools.check_result(tool, &result).unwrap(), []);
     result
 }
@@ -27,10 +24,7 @@ async fn call(tool: &str, parameters: Value) -> Value {
 async fn a_summary_is_the_result_itself() {
     let summary = call("text_summarizer", json!({"input": NEWS, "max_length": 130})).await;
     let text = summary["result"].as_str().unwrap();
-    assert!(
-        text.starts_with("Solar power had a wonderful year."),
-        "{text}"
-    );
+    assert!(text.starts_with("Solar power had a wonderful year."), "{text}");
     assert!(text.chars().count() <= 130, "{text}");
     assert_eq!(summary["length"], text.chars().count());
     assert_eq!(summary["original_length"], NEWS.chars().count());
@@ -41,70 +35,34 @@ async fn a_summary_is_the_result_itself() {
 async fn a_summary_feeds_the_analyzer() {
     let summary = call("text-summarizer", json!({"input": NEWS})).await;
     let operations = json!(["sentiment", "entities", "keywords"]);
-    let analysis = call(
-        "sentiment_analyzer",
-        json!({"input": summary["result"], "operations": operations}),
-    )
-    .await;
+    let analysis = call("sentiment_analyzer", json!({"input": summary["result"], "operations": operations})).await;
     assert_eq!(analysis["sentiment"]["label"], "positive");
     let keywords = analysis["keywords"].as_array().unwrap();
-    assert!(
-        keywords
-            .iter()
-            .any(|keyword| keyword["text"] == "solar panels"),
-        "{keywords:?}"
-    );
-    let entities: Vec<_> = analysis["entities"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| (&e["type"], &e["text"]))
-        .collect();
-    for expected in [
-        ("name", "Grace Hopper of Acme Energy"),
-        ("date", "March 3, 2025"),
-        ("money", "$0.20"),
-    ] {
-        assert!(
-            entities.contains(&(&json!(expected.0), &json!(expected.1))),
-            "{expected:?} in {entities:?}"
-        );
+    assert!(keywords.iter().any(|keyword| keyword["text"] == "solar panels"), "{keywords:?}");
+    let entities: Vec<_> = analysis["entities"].as_array().unwrap().iter().map(|e| (&e["type"], &e["text"])).collect();
+    for expected in [("name", "Grace Hopper of Acme Energy"), ("date", "March 3, 2025"), ("money", "$0.20")] {
+        assert!(entities.contains(&(&json!(expected.0), &json!(expected.1))), "{expected:?} in {entities:?}");
     }
 }
 
 #[tokio::test]
 async fn only_what_was_asked_for_is_answered() {
-    for (operations, expected) in [
-        (json!(["keywords"]), vec!["keywords"]),
-        (Value::Null, vec!["sentiment"]),
-    ] {
+    for (operations, expected) in [(json!(["keywords"]), vec!["keywords"]), (Value::Null, vec!["sentiment"])] {
         let mut parameters = json!({"input": NEWS});
         if operations != Value::Null {
             parameters["operations"] = operations;
         }
         let analysis = call("sentiment_analyzer", parameters).await;
-        assert_eq!(
-            analysis.as_object().unwrap().keys().collect::<Vec<_>>(),
-            expected
-        );
+        assert_eq!(analysis.as_object().unwrap().keys().collect::<Vec<_>>(), expected);
     }
-    let analysis = call(
-        "sentiment_analyzer",
-        json!({"input": NEWS, "operations": ["keywords"], "max_keywords": 2}),
-    )
-    .await;
+    let analysis =
+        call("sentiment_analyzer", json!({"input": NEWS, "operations": ["keywords"], "max_keywords": 2})).await;
     assert_eq!(analysis["keywords"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn an_empty_text_is_no_error() {
-    assert_eq!(
-        call("text_summarizer", json!({"input": ""})).await["result"],
-        ""
-    );
+    assert_eq!(call("text_summarizer", json!({"input": ""})).await["result"], "");
     let all = json!({"input": "", "operations": ["sentiment", "entities", "keywords"]});
-    assert_eq!(
-        call("sentiment_analyzer", all).await["sentiment"]["label"],
-        "neutral"
-    );
+    assert_eq!(call("sentiment_analyzer", all).await["sentiment"]["label"], "neutral");
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::{
-    model::{Case, Conditional, Step, StepKind, Steps, Switch},
-};
+use llmspell_workflows_basic::model::{Case, Conditional, Step, StepKind, Steps, Switch};
 
 use super::{
     Fields, Reader,

@@ -1,8 +1,6 @@
 //! Steps that do something themselves.
 
-use llmspell_workflows_basic::{
-    model::{ActivityCall, ActivityName, StepKind, Validate, ValidateMode},
-};
+use llmspell_workflows_basic::model::{ActivityCall, ActivityName, StepKind, Validate, ValidateMode};
 use serde_json::{Map, Value};
 
 use super::{Fields, Reader};

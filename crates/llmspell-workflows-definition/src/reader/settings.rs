@@ -1,8 +1,6 @@
 //! Settings that any step has, and their defaults by step type.
 
-use llmspell_workflows_basic::{
-    model::{Delay, OnError, Retry, Step, TriggerRule},
-};
+use llmspell_workflows_basic::model::{Delay, OnError, Retry, Step, TriggerRule};
 
 use super::{Fields, Reader};
 use crate::{

@@ -101,17 +101,10 @@ impl Test {
             Op::Lt => self.order(actual) == Some(Ordering::Less),
             Op::Le => matches!(self.order(actual), Some(Ordering::Less | Ordering::Equal)),
             Op::Gt => self.order(actual) == Some(Ordering::Greater),
-            Op::Ge => matches!(
-                self.order(actual),
-                Some(Ordering::Greater | Ordering::Equal)
-            ),
+            Op::Ge => matches!(self.order(actual), Some(Ordering::Greater | Ordering::Equal)),
             Op::Contains => contains(actual, &self.value),
-            Op::StartsWith => self
-                .texts(actual)
-                .is_some_and(|(text, part)| text.starts_with(part)),
-            Op::EndsWith => self
-                .texts(actual)
-                .is_some_and(|(text, part)| text.ends_with(part)),
+            Op::StartsWith => self.texts(actual).is_some_and(|(text, part)| text.starts_with(part)),
+            Op::EndsWith => self.texts(actual).is_some_and(|(text, part)| text.ends_with(part)),
             Op::Matches => match (&self.pattern, actual) {
                 (Some(pattern), Value::String(text)) => pattern.is_match(text),
                 _ => false,
@@ -129,8 +122,8 @@ impl Test {
     }
 
     fn order(&self, actual: &Value) -> Option<Ordering> {
-        let comparable = (actual.is_number() && self.value.is_number())
-            || (actual.is_string() && self.value.is_string());
+        let comparable =
+            (actual.is_number() && self.value.is_number()) || (actual.is_string() && self.value.is_string());
         comparable.then(|| compare(actual, &self.value))
     }
 
@@ -218,18 +211,10 @@ mod tests {
         for (op, actual, value, expected) in table {
             let operator: Op = serde_json::from_value(json!(op)).unwrap();
             let test = Test::new(operator, Some(value.clone())).unwrap();
-            assert_eq!(
-                test.passes(Some(&actual)),
-                expected,
-                "{actual} {op} {value}"
-            );
+            assert_eq!(test.passes(Some(&actual)), expected, "{actual} {op} {value}");
         }
         assert!(Test::new(Op::IsNull, None).unwrap().passes(None));
-        assert!(
-            !Test::new(Op::NotNull, None)
-                .unwrap()
-                .passes(Some(&json!(null)))
-        );
+        assert!(!Test::new(Op::NotNull, None).unwrap().passes(Some(&json!(null))));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::jq;
 use super::schema_check::{GivenSchema, Violations, violation_schema};
 use super::support::{
-    Takes, blocking, check_operation, check_text, data_spec, invalid, json_or_text, needed,
-    object_schema, per_operation, read,
+    Takes, blocking, check_operation, check_text, data_spec, invalid, json_or_text, needed, object_schema,
+    per_operation, read,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 
@@ -24,11 +24,8 @@ pub(crate) struct JsonProcessor {
     limits: jq::Limits,
 }
 
-const OPERATIONS: [Takes; 3] = [
-    ("query", &["input", "query"], &[]),
-    ("validate", &["input", "schema"], &[]),
-    ("stream", &["input"], &["query"]),
-];
+const OPERATIONS: [Takes; 3] =
+    [("query", &["input", "query"], &[]), ("validate", &["input", "schema"], &[]), ("stream", &["input"], &["query"])];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,30 +67,17 @@ impl JsonProcessor {
             spec: data_spec(
                 "json_processor",
                 "Queries JSON with jq, validates it against a JSON Schema, works through newline-delimited JSON.",
-                per_operation(
-                    object_schema(&["operation", "input"], parameters),
-                    &OPERATIONS,
-                ),
+                per_operation(object_schema(&["operation", "input"], parameters), &OPERATIONS),
                 object_schema(&[], result),
             ),
             limits: jq::Limits::default(),
         }
     }
 
-    async fn query(
-        &self,
-        parameters: Parameters,
-        context: &ToolContext,
-    ) -> Result<Value, ToolError> {
+    async fn query(&self, parameters: Parameters, context: &ToolContext) -> Result<Value, ToolError> {
         let query = needed(parameters.query, "query", "query")?;
         let input = json_or_text(parameters.input)?;
-        let mut outputs = jq::run(
-            query,
-            vec![input],
-            self.limits.clone(),
-            &context.cancellation,
-        )
-        .await?;
+        let mut outputs = jq::run(query, vec![input], self.limits.clone(), &context.cancellation).await?;
         let results = outputs.pop().unwrap_or_default();
         let result = match results.as_slice() {
             [] => Value::Null,
@@ -103,11 +87,7 @@ impl JsonProcessor {
         Ok(json!({ "result": result, "results": results }))
     }
 
-    async fn stream(
-        &self,
-        parameters: Parameters,
-        context: &ToolContext,
-    ) -> Result<Value, ToolError> {
+    async fn stream(&self, parameters: Parameters, context: &ToolContext) -> Result<Value, ToolError> {
         let query = parameters.query.unwrap_or_else(|| ".".to_owned());
         let items = items(parameters.input)?;
         let count = items.len();
@@ -148,19 +128,13 @@ fn items(input: Value) -> Result<Vec<Value>, ToolError> {
         one => return Ok(vec![one]),
     };
     check_text(text.len())?;
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
             serde_json::from_str(line).map_err(|error| {
-                invalid(
-                    "invalid_json",
-                    format!("line {} of `input` is no JSON: {error}", index + 1),
-                )
-                .with_help("write one JSON value a line")
-                .with_details(json!({ "line": index + 1 }))
+                invalid("invalid_json", format!("line {} of `input` is no JSON: {error}", index + 1))
+                    .with_help("write one JSON value a line")
+                    .with_details(json!({ "line": index + 1 }))
             })
         })
         .collect()
@@ -187,18 +161,12 @@ mod tests {
                 json!({"operation": "query", "input": "{\"a\": [1, 2]}", "query": ".a[]"}),
                 json!({"result": [1, 2], "results": [1, 2]}),
             ),
-            (
-                json!({"operation": "query", "input": [], "query": ".[]"}),
-                json!({"result": null, "results": []}),
-            ),
+            (json!({"operation": "query", "input": [], "query": ".[]"}), json!({"result": null, "results": []})),
             (
                 json!({"operation": "stream", "input": "{\"n\": 1}\n\n{\"n\": 2}\r\n", "query": ".n, .n * 10"}),
                 json!({"results": [1, 10, 2, 20], "items": 2}),
             ),
-            (
-                json!({"operation": "stream", "input": [1, "two"]}),
-                json!({"results": [1, "two"], "items": 2}),
-            ),
+            (json!({"operation": "stream", "input": [1, "two"]}), json!({"results": [1, "two"], "items": 2})),
             (
                 json!({"operation": "validate", "input": "[1]", "schema": {"type": "array"}}),
                 json!({"valid": true, "errors": [], "truncated": false}),
@@ -207,11 +175,9 @@ mod tests {
         for (parameters, expected) in table {
             assert_eq!(call(parameters.clone()).await, Ok(expected), "{parameters}");
         }
-        let invalid = call(
-            json!({"operation": "validate", "input": {"a": "x"}, "schema": {
-                "required": ["b"], "properties": {"a": {"type": "integer"}},
-            }}),
-        );
+        let invalid = call(json!({"operation": "validate", "input": {"a": "x"}, "schema": {
+            "required": ["b"], "properties": {"a": {"type": "integer"}},
+        }}));
         let expected = json!({
             "valid": false,
             "errors": [
@@ -232,14 +198,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_wrong_is_said() {
         let table = [
-            (
-                json!({"operation": "query", "input": 1}),
-                "`query` needs the parameter `query`",
-            ),
-            (
-                json!({"operation": "validate", "input": 1}),
-                "`validate` needs the parameter `schema`",
-            ),
+            (json!({"operation": "query", "input": 1}), "`query` needs the parameter `query`"),
+            (json!({"operation": "validate", "input": 1}), "`validate` needs the parameter `schema`"),
             (
                 json!({"operation": "query", "input": "{", "query": "."}),
                 "the text is no JSON: EOF while parsing an object at line 1 column 1",
@@ -250,21 +210,14 @@ mod tests {
             ),
         ];
         for (parameters, expected) in table {
-            assert_eq!(
-                call(parameters.clone()).await,
-                Err(expected.to_owned()),
-                "{parameters}"
-            );
+            assert_eq!(call(parameters.clone()).await, Err(expected.to_owned()), "{parameters}");
         }
     }
 
     #[tokio::test]
     async fn an_error_says_which_item_of_a_stream_it_is_about() {
         let parameters = json!({"operation": "stream", "input": "[1]\n2", "query": ".[0]"});
-        let error = JsonProcessor::new()
-            .call(parameters, &ToolContext::default())
-            .await
-            .unwrap_err();
+        let error = JsonProcessor::new().call(parameters, &ToolContext::default()).await.unwrap_err();
         assert_eq!(error.details, Some(json!({"item": 1})));
     }
 }

@@ -26,8 +26,6 @@ pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(
     registry.register(Arc::new(json_processor::JsonProcessor::new()))?;
     registry.register(Arc::new(transform::DataTransformer::new()))?;
     registry.register(Arc::new(validator::DataValidator::new()))?;
-    registry.register(Arc::new(rules::RuleEngine::new(
-        services.extensions.expressions.clone(),
-    )))?;
+    registry.register(Arc::new(rules::RuleEngine::new(services.extensions.expressions.clone())))?;
     Ok(())
 }

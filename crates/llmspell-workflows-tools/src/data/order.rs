@@ -12,10 +12,7 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
         (Value::Number(left), Value::Number(right)) => compare_numbers(left, right),
         (Value::String(left), Value::String(right)) => left.cmp(right),
         (Value::Array(left), Value::Array(right)) => {
-            let items = left
-                .iter()
-                .zip(right)
-                .map(|(left, right)| compare(left, right));
+            let items = left.iter().zip(right).map(|(left, right)| compare(left, right));
             first_difference(items).then(left.len().cmp(&right.len()))
         }
         (Value::Object(left), Value::Object(right)) => {
@@ -23,17 +20,8 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
             let mut right: Vec<_> = right.iter().collect();
             left.sort_by_key(|(key, _)| *key);
             right.sort_by_key(|(key, _)| *key);
-            let keys = left
-                .iter()
-                .map(|(key, _)| key)
-                .cmp(right.iter().map(|(key, _)| key));
-            keys.then_with(|| {
-                first_difference(
-                    left.iter()
-                        .zip(&right)
-                        .map(|(left, right)| compare(left.1, right.1)),
-                )
-            })
+            let keys = left.iter().map(|(key, _)| key).cmp(right.iter().map(|(key, _)| key));
+            keys.then_with(|| first_difference(left.iter().zip(&right).map(|(left, right)| compare(left.1, right.1))))
         }
         _ => rank(left).cmp(&rank(right)),
     }
@@ -65,10 +53,7 @@ fn integer(number: &Number) -> Option<i128> {
         return Some(i128::from(integer));
     }
     let float = number.as_f64()?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the range is checked on the same line"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked on the same line")]
     (float.fract() == 0.0 && float.abs() < 1e38).then_some(float as i128)
 }
 
@@ -77,10 +62,7 @@ fn float(number: &Number) -> f64 {
 }
 
 fn first_difference(orders: impl Iterator<Item = Ordering>) -> Ordering {
-    orders
-        .into_iter()
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
+    orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 fn rank(value: &Value) -> u8 {
@@ -150,13 +132,7 @@ mod tests {
             json!({"b": 1}),
         ];
         for pair in ascending.windows(2) {
-            assert_eq!(
-                compare(&pair[0], &pair[1]),
-                Ordering::Less,
-                "{} < {}",
-                pair[0],
-                pair[1]
-            );
+            assert_eq!(compare(&pair[0], &pair[1]), Ordering::Less, "{} < {}", pair[0], pair[1]);
             assert_eq!(compare(&pair[1], &pair[0]), Ordering::Greater);
             assert_ne!(identity(&pair[0]), identity(&pair[1]));
         }
@@ -164,11 +140,7 @@ mod tests {
 
     #[test]
     fn equal_values_have_one_identity() {
-        let table = [
-            (json!(1), json!(1.0)),
-            (json!([2.0]), json!([2])),
-            (json!({"a": 0.0}), json!({"a": -0.0})),
-        ];
+        let table = [(json!(1), json!(1.0)), (json!([2.0]), json!([2])), (json!({"a": 0.0}), json!({"a": -0.0}))];
         for (left, right) in table {
             assert_eq!(compare(&left, &right), Ordering::Equal, "{left} {right}");
             assert_eq!(identity(&left), identity(&right), "{left} {right}");

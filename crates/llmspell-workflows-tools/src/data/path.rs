@@ -47,10 +47,7 @@ impl FieldPath {
         let segments = vec![Segment::Key(name.to_owned())];
         match Self::parse(name) {
             Ok(path) if path.segments == segments => path,
-            _ => Self {
-                text: format!("[{}]", Value::from(name)),
-                segments,
-            },
+            _ => Self { text: format!("[{}]", Value::from(name)), segments },
         }
     }
 
@@ -73,17 +70,12 @@ impl FieldPath {
     /// Refused where the way leads through something that is no object, and for paths with an index.
     pub(crate) fn set(&self, object: &mut Map<String, Value>, value: Value) -> Result<(), String> {
         let mut object = object;
-        let (last, way) = self
-            .segments
-            .split_last()
-            .expect("a parsed path has a segment");
+        let (last, way) = self.segments.split_last().expect("a parsed path has a segment");
         for segment in way {
-            let next = object
-                .entry(self.target_key(segment)?)
-                .or_insert_with(|| Value::Object(Map::new()));
-            object = next.as_object_mut().ok_or_else(|| {
-                format!("`{self}` cannot be written, since a part of it is already a plain value")
-            })?;
+            let next = object.entry(self.target_key(segment)?).or_insert_with(|| Value::Object(Map::new()));
+            object = next
+                .as_object_mut()
+                .ok_or_else(|| format!("`{self}` cannot be written, since a part of it is already a plain value"))?;
         }
         object.insert(self.target_key(last)?.clone(), value);
         Ok(())
@@ -92,9 +84,7 @@ impl FieldPath {
     fn target_key<'s>(&self, segment: &'s Segment) -> Result<&'s String, String> {
         match segment {
             Segment::Key(key) => Ok(key),
-            Segment::Index(_) => Err(format!(
-                "`{self}` cannot be written; a target path has names only"
-            )),
+            Segment::Index(_) => Err(format!("`{self}` cannot be written; a target path has names only")),
         }
     }
 }
@@ -155,11 +145,7 @@ mod tests {
         for (path, expected) in table {
             let path = FieldPath::parse(path).unwrap();
             assert_eq!(path.get(&value), expected.as_ref(), "{path}");
-            assert_eq!(
-                path.get_in(value.as_object().unwrap()),
-                expected.as_ref(),
-                "{path}"
-            );
+            assert_eq!(path.get_in(value.as_object().unwrap()), expected.as_ref(), "{path}");
         }
     }
 
@@ -174,21 +160,10 @@ mod tests {
 
     #[test]
     fn a_broken_path_is_refused_where_it_breaks() {
-        let table = [
-            ("a..b", 2),
-            ("a[x]", 2),
-            ("a[0", 2),
-            (".a", 1),
-            ("a[0]b", 5),
-            ("a.", 2),
-            ("[\"a\"", 1),
-        ];
+        let table = [("a..b", 2), ("a[x]", 2), ("a[0", 2), (".a", 1), ("a[0]b", 5), ("a.", 2), ("[\"a\"", 1)];
         for (path, at) in table {
             let error = FieldPath::parse(path).unwrap_err();
-            assert!(
-                error.contains(&format!("at character {at};")),
-                "{path}: {error}"
-            );
+            assert!(error.contains(&format!("at character {at};")), "{path}: {error}");
         }
         assert!(FieldPath::parse("").unwrap_err().contains("be empty"));
     }
@@ -196,20 +171,11 @@ mod tests {
     #[test]
     fn setting_makes_the_way_and_refuses_what_is_in_it() {
         let mut object = Map::new();
-        let set = |object: &mut Map<String, Value>, path: &str| {
-            FieldPath::parse(path).unwrap().set(object, json!(1))
-        };
+        let set = |object: &mut Map<String, Value>, path: &str| FieldPath::parse(path).unwrap().set(object, json!(1));
         set(&mut object, "a.b").unwrap();
         set(&mut object, "a.c").unwrap();
-        assert_eq!(
-            Value::Object(object.clone()),
-            json!({"a": {"b": 1, "c": 1}})
-        );
-        assert!(
-            set(&mut object, "a.b.d")
-                .unwrap_err()
-                .contains("already a plain value")
-        );
+        assert_eq!(Value::Object(object.clone()), json!({"a": {"b": 1, "c": 1}}));
+        assert!(set(&mut object, "a.b.d").unwrap_err().contains("already a plain value"));
         assert!(set(&mut object, "a[0]").unwrap_err().contains("names only"));
     }
 }

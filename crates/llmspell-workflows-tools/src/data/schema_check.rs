@@ -60,15 +60,8 @@ impl GivenSchema {
             .build(schema)
             .map_err(|error| {
                 let place = error.instance_path().as_str().to_owned();
-                let at = if place.is_empty() {
-                    String::new()
-                } else {
-                    format!(" at `{place}`")
-                };
-                invalid(
-                    "invalid_schema",
-                    format!("`schema` is no valid JSON Schema{at}: {error}"),
-                )
+                let at = if place.is_empty() { String::new() } else { format!(" at `{place}`") };
+                invalid("invalid_schema", format!("`schema` is no valid JSON Schema{at}: {error}"))
             })?;
         Ok(Self { validator })
     }
@@ -86,17 +79,10 @@ impl GivenSchema {
                 "message": shortened(&error.masked_with("the value").to_string()),
                 "schema_path": error.schema_path().as_str(),
             });
-            let Value::Object(entry) = entry else {
-                unreachable!("the literal above is an object")
-            };
+            let Value::Object(entry) = entry else { unreachable!("the literal above is an object") };
             violations.push(entry, Some(error.instance().as_ref()));
         }
-        let key = |violation: &Value| {
-            (
-                violation["path"].to_string(),
-                violation["schema_path"].to_string(),
-            )
-        };
+        let key = |violation: &Value| (violation["path"].to_string(), violation["schema_path"].to_string());
         violations.listed.sort_by_cached_key(key);
         violations
     }
@@ -127,18 +113,14 @@ fn draft_of(schema: &Value) -> Result<Draft, ToolError> {
     };
     let named = uri.as_str().and_then(|uri| {
         let draft = DRAFTS.iter().find(|(name, _)| {
-            uri.contains(&format!("json-schema.org/{name}"))
-                || uri.contains(&format!("json-schema.org/draft/{name}"))
+            uri.contains(&format!("json-schema.org/{name}")) || uri.contains(&format!("json-schema.org/draft/{name}"))
         });
         draft.map(|(_, draft)| *draft)
     });
     named.ok_or_else(|| {
         let names: Vec<&str> = DRAFTS.iter().map(|(name, _)| *name).collect();
-        invalid(
-            "invalid_schema",
-            format!("`$schema` of `schema` is {uri}, which is not known"),
-        )
-        .with_help(format!("known are {}", names.join(", ")))
+        invalid("invalid_schema", format!("`$schema` of `schema` is {uri}, which is not known"))
+            .with_help(format!("known are {}", names.join(", ")))
     })
 }
 
@@ -169,9 +151,7 @@ mod tests {
             "properties": { "age": { "type": "integer", "minimum": 0 }, "mail": { "format": "email" } },
             "additionalProperties": false,
         });
-        let violations = GivenSchema::compile(&schema)
-            .unwrap()
-            .check(&json!({"age": -1.5, "mail": "x", "more": 1}));
+        let violations = GivenSchema::compile(&schema).unwrap().check(&json!({"age": -1.5, "mail": "x", "more": 1}));
         let found: Vec<_> = violations
             .listed
             .iter()
@@ -185,10 +165,7 @@ mod tests {
             ("/mail", "format"),
         ];
         assert_eq!(found, expected);
-        assert_eq!(
-            violations.listed[2]["message"],
-            "the value is less than the minimum of 0"
-        );
+        assert_eq!(violations.listed[2]["message"], "the value is less than the minimum of 0");
         assert!(!violations.truncated);
     }
 
@@ -196,50 +173,32 @@ mod tests {
     fn the_list_is_bounded_and_long_values_are_left_out() {
         let schema = GivenSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
         let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1]));
-        assert_eq!(
-            (violations.listed.len(), violations.truncated),
-            (VIOLATIONS_MAX, true)
-        );
+        assert_eq!((violations.listed.len(), violations.truncated), (VIOLATIONS_MAX, true));
         assert_eq!(violations.listed[0].get("value"), None);
     }
 
     #[test]
     fn a_schema_that_cannot_be_used_is_refused() {
         let table = [
-            (
-                json!({"type": "nothing"}),
-                "no valid JSON Schema at `/type`",
-            ),
-            (
-                json!({"$ref": "https://example.com/schema.json"}),
-                "example.com",
-            ),
+            (json!({"type": "nothing"}), "no valid JSON Schema at `/type`"),
+            (json!({"$ref": "https://example.com/schema.json"}), "example.com"),
             (json!({"$ref": "file:///etc/passwd"}), "file:///etc/passwd"),
             (json!({"pattern": "(?=x)"}), "no valid JSON Schema"),
-            (
-                json!({"$schema": "https://example.com/own"}),
-                "not known (known are draft-04",
-            ),
+            (json!({"$schema": "https://example.com/own"}), "not known (known are draft-04"),
             (json!(7), "no valid JSON Schema"),
         ];
         for (schema, expected) in table {
-            let error = GivenSchema::compile(&schema)
-                .err()
-                .map(|error| error.to_string());
-            assert!(
-                error.as_ref().is_some_and(|error| error.contains(expected)),
-                "{schema}: {error:?}"
-            );
+            let error = GivenSchema::compile(&schema).err().map(|error| error.to_string());
+            assert!(error.as_ref().is_some_and(|error| error.contains(expected)), "{schema}: {error:?}");
         }
     }
 
     #[test]
     fn the_draft_is_the_one_that_the_schema_names() {
         let tuple = |draft: &str| json!({"$schema": draft, "prefixItems": [{"type": "null"}]});
-        for (draft, fits) in [
-            ("https://json-schema.org/draft/2020-12/schema", false),
-            ("http://json-schema.org/draft-07/schema#", true),
-        ] {
+        for (draft, fits) in
+            [("https://json-schema.org/draft/2020-12/schema", false), ("http://json-schema.org/draft-07/schema#", true)]
+        {
             let schema = GivenSchema::compile(&tuple(draft)).unwrap();
             assert_eq!(schema.check(&json!([1])).listed.is_empty(), fits, "{draft}");
         }

@@ -2,9 +2,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Category, Permission, SecurityLevel, ToolContext, ToolError, ToolErrorClass, ToolSpec,
-};
+use crate::{Category, Permission, SecurityLevel, ToolContext, ToolError, ToolErrorClass, ToolSpec};
 
 /// The longest text that a data tool takes or gives: what a step may put out.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -13,12 +11,7 @@ pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const CANCEL_EVERY: usize = 256;
 
 /// The specification of a tool that only computes on data.
-pub(crate) fn data_spec(
-    name: &'static str,
-    description: &'static str,
-    parameters: Value,
-    result: Value,
-) -> ToolSpec {
+pub(crate) fn data_spec(name: &'static str, description: &'static str, parameters: Value, result: Value) -> ToolSpec {
     ToolSpec {
         name,
         aliases: &[],
@@ -57,11 +50,7 @@ pub(crate) fn object_schema(required: &[&str], properties: Value) -> Value {
 }
 
 /// What one operation takes beside `operation`: its name, what it needs, what it may have.
-pub(crate) type Takes = (
-    &'static str,
-    &'static [&'static str],
-    &'static [&'static str],
-);
+pub(crate) type Takes = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Adds to a schema what each operation needs, and that it may have nothing that means nothing to it.
 pub(crate) fn per_operation(mut schema: Value, operations: &[Takes]) -> Value {
@@ -83,9 +72,7 @@ pub(crate) fn per_operation(mut schema: Value, operations: &[Takes]) -> Value {
 
 /// The same check for a call that does not come through the registry.
 pub(crate) fn check_operation(parameters: &Value, operations: &[Takes]) -> Result<(), ToolError> {
-    let found = operations
-        .iter()
-        .find(|(name, ..)| parameters["operation"] == **name);
+    let found = operations.iter().find(|(name, ..)| parameters["operation"] == **name);
     let (Some((operation, needed, optional)), Some(given)) = (found, parameters.as_object()) else {
         return Ok(());
     };
@@ -93,11 +80,8 @@ pub(crate) fn check_operation(parameters: &Value, operations: &[Takes]) -> Resul
         None => Ok(()),
         Some(name) => {
             let all: Vec<&str> = needed.iter().chain(*optional).copied().collect();
-            Err(invalid(
-                "unused_parameter",
-                format!("`{name}` means nothing to `{operation}`"),
-            )
-            .with_help(format!("it takes `{}`", all.join("`, `"))))
+            Err(invalid("unused_parameter", format!("`{name}` means nothing to `{operation}`"))
+                .with_help(format!("it takes `{}`", all.join("`, `"))))
         }
     }
 }
@@ -110,12 +94,8 @@ fn takes(name: &str, needed: &[&str], optional: &[&str]) -> bool {
 ///
 /// A call through the registry was checked against the schema before; this covers a direct one.
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
-    serde_json::from_value(parameters).map_err(|error| {
-        invalid(
-            "invalid_parameters",
-            format!("the parameters do not fit: {error}"),
-        )
-    })
+    serde_json::from_value(parameters)
+        .map_err(|error| invalid("invalid_parameters", format!("the parameters do not fit: {error}")))
 }
 
 /// An error of class validation.
@@ -129,17 +109,8 @@ pub(crate) fn too_large(code: &'static str, message: impl Into<String>) -> ToolE
 }
 
 /// The value of a parameter that this operation cannot do without.
-pub(crate) fn needed<T>(
-    value: Option<T>,
-    parameter: &str,
-    operation: &str,
-) -> Result<T, ToolError> {
-    value.ok_or_else(|| {
-        invalid(
-            "missing_parameter",
-            format!("`{operation}` needs the parameter `{parameter}`"),
-        )
-    })
+pub(crate) fn needed<T>(value: Option<T>, parameter: &str, operation: &str) -> Result<T, ToolError> {
+    value.ok_or_else(|| invalid("missing_parameter", format!("`{operation}` needs the parameter `{parameter}`")))
 }
 
 /// A JSON value as it is, or the one that a text holds.
@@ -153,8 +124,7 @@ pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
 /// Parses one JSON text.
 pub(crate) fn parse_json(text: &str) -> Result<Value, ToolError> {
     check_text(text.len())?;
-    serde_json::from_str(text)
-        .map_err(|error| invalid("invalid_json", format!("the text is no JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| invalid("invalid_json", format!("the text is no JSON: {error}")))
 }
 
 /// Refuses a text that is longer than [`TEXT_BYTES_MAX`].
@@ -162,10 +132,7 @@ pub(crate) fn check_text(bytes: usize) -> Result<(), ToolError> {
     if bytes <= TEXT_BYTES_MAX {
         return Ok(());
     }
-    Err(too_large(
-        "input_too_large",
-        format!("the text has {bytes} bytes; at most {TEXT_BYTES_MAX} are allowed"),
-    ))
+    Err(too_large("input_too_large", format!("the text has {bytes} bytes; at most {TEXT_BYTES_MAX} are allowed")))
 }
 
 /// The items of an array of objects, or of a single object.
@@ -192,10 +159,7 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
         }
         other => Err(invalid(
             "invalid_input",
-            format!(
-                "`input` is {}; it should be an object or an array of objects",
-                kind_of(&other)
-            ),
+            format!("`input` is {}; it should be an object or an array of objects", kind_of(&other)),
         )),
     }
 }
@@ -228,9 +192,5 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// Stops work whose call was cancelled.
 pub(crate) fn check_cancelled(token: &CancellationToken) -> Result<(), ToolError> {
-    if token.is_cancelled() {
-        Err(ToolError::cancelled())
-    } else {
-        Ok(())
-    }
+    if token.is_cancelled() { Err(ToolError::cancelled()) } else { Ok(()) }
 }

@@ -30,18 +30,9 @@ pub(super) fn replace(
     let Some(name) = place.file_name() else {
         return Err(not_a_file(located));
     };
-    let temporary = place.with_file_name(format!(
-        ".{}.{}.tmp",
-        name.to_string_lossy(),
-        Uuid::now_v7().simple()
-    ));
-    let guard = Temporary {
-        dir,
-        path: &temporary,
-    };
-    let mut file = dir
-        .open_with(&temporary, OpenOptions::new().write(true).create_new(true))
-        .map_err(failed)?;
+    let temporary = place.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), Uuid::now_v7().simple()));
+    let guard = Temporary { dir, path: &temporary };
+    let mut file = dir.open_with(&temporary, OpenOptions::new().write(true).create_new(true)).map_err(failed)?;
     write(&mut file)?;
     if let Some(old) = &old {
         file.set_permissions(old.permissions()).map_err(failed)?;
@@ -55,10 +46,9 @@ pub(super) fn replace(
 /// Makes the folders above a path.
 pub(super) fn create_parents(located: &Located) -> Result<(), ToolError> {
     match located.relative().parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !located.dir().is_dir(parent) => located
-            .dir()
-            .create_dir_all(parent)
-            .map_err(|error| located.error("create the folders of", &error)),
+        Some(parent) if !parent.as_os_str().is_empty() && !located.dir().is_dir(parent) => {
+            located.dir().create_dir_all(parent).map_err(|error| located.error("create the folders of", &error))
+        }
         _ => Ok(()),
     }
 }
@@ -66,15 +56,9 @@ pub(super) fn create_parents(located: &Located) -> Result<(), ToolError> {
 /// Refuses a path whose folder does not exist, with a hint that fits better than that of the system.
 pub(super) fn check_parent(located: &Located) -> Result<(), ToolError> {
     match located.relative().parent() {
-        Some(parent)
-            if !parent.as_os_str().is_empty()
-                && !located.dir().is_dir(parent)
-                && !exists(located) =>
-        {
+        Some(parent) if !parent.as_os_str().is_empty() && !located.dir().is_dir(parent) && !exists(located) => {
             let error = io::Error::from(io::ErrorKind::NotFound);
-            Err(located
-                .error("write", &error)
-                .with_help("its folder does not exist; `recursive: true` makes it"))
+            Err(located.error("write", &error).with_help("its folder does not exist; `recursive: true` makes it"))
         }
         _ => Ok(()),
     }

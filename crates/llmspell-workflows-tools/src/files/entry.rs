@@ -44,18 +44,12 @@ impl Kind {
 
 /// The metadata of the thing itself, not of what a link leads to.
 pub(super) fn metadata(located: &Located) -> Result<Metadata, ToolError> {
-    located
-        .dir()
-        .symlink_metadata(located.relative())
-        .map_err(|error| located.error("find", &error))
+    located.dir().symlink_metadata(located.relative()).map_err(|error| located.error("find", &error))
 }
 
 /// The same of what a link leads to.
 pub(super) fn metadata_followed(located: &Located) -> Result<Metadata, ToolError> {
-    located
-        .dir()
-        .metadata(located.relative())
-        .map_err(|error| located.error("find", &error))
+    located.dir().metadata(located.relative()).map_err(|error| located.error("find", &error))
 }
 
 /// Whether something is there.
@@ -69,10 +63,7 @@ pub(super) fn children(folder: &Located) -> Result<Vec<(OsString, Kind)>, ToolEr
     let mut children = Vec::new();
     for entry in folder.dir().read_dir(folder.relative()).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        children.push((
-            entry.file_name(),
-            Kind::of(entry.file_type().map_err(failed)?),
-        ));
+        children.push((entry.file_name(), Kind::of(entry.file_type().map_err(failed)?)));
     }
     children.sort_by(|left, right| left.0.cmp(&right.0));
     Ok(children)
@@ -83,10 +74,7 @@ pub(super) fn check_depth(folder: &Located, depth: usize) -> Result<(), ToolErro
     if depth <= DEPTH_MAX {
         return Ok(());
     }
-    Err(too_large(
-        "too_deep",
-        format!("`{}` is more than {DEPTH_MAX} folders deep", folder.path()),
-    ))
+    Err(too_large("too_deep", format!("`{}` is more than {DEPTH_MAX} folders deep", folder.path())))
 }
 
 /// Refuses a folder where a file is wanted.
@@ -96,19 +84,13 @@ pub(super) fn not_a_file(located: &Located) -> ToolError {
 
 /// When it was last changed, as RFC 3339; null where the file system does not say.
 pub(super) fn modified(metadata: &Metadata) -> Value {
-    let time = metadata
-        .modified()
-        .ok()
-        .map(cap_std::time::SystemTime::into_std);
+    let time = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
     let time = time.and_then(|time| jiff::Timestamp::try_from(time).ok());
     time.map_or(Value::Null, |time| json!(time.to_string()))
 }
 
 /// A path relative to the folder that was asked for, with `/` between its parts.
 pub(super) fn shown(path: &Path) -> String {
-    let parts: Vec<_> = path
-        .components()
-        .map(|part| part.as_os_str().to_string_lossy())
-        .collect();
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")
 }

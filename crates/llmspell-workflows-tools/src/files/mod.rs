@@ -22,12 +22,7 @@ pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(
 }
 
 /// The specification of a tool that reads and writes files.
-fn file_spec(
-    name: &'static str,
-    description: &'static str,
-    parameters: Value,
-    result: Value,
-) -> ToolSpec {
+fn file_spec(name: &'static str, description: &'static str, parameters: Value, result: Value) -> ToolSpec {
     ToolSpec {
         category: Category::Filesystem,
         security_level: SecurityLevel::Restricted,

@@ -8,9 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::atomic::{create_parents, replace};
 use super::file_spec;
-use crate::data::support::{
-    CANCEL_EVERY, blocking, check_cancelled, invalid, kind_of, object_schema, read, too_large,
-};
+use crate::data::support::{CANCEL_EVERY, blocking, check_cancelled, invalid, kind_of, object_schema, read, too_large};
 use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
 
 /// Writes data to a file as a whole or not at all, and makes the folders above it.
@@ -84,16 +82,8 @@ impl Tool for FileWriter {
     }
 }
 
-fn run(
-    parameters: Parameters,
-    services: &Services,
-    token: &CancellationToken,
-) -> Result<Value, ToolError> {
-    let Parameters {
-        path,
-        format,
-        input,
-    } = parameters;
+fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
+    let Parameters { path, format, input } = parameters;
     let format = match format {
         Some(format) => format,
         None => Format::of_path(&path)?,
@@ -102,39 +92,24 @@ fn run(
     let (content, items) = format.write(input, token)?;
     let bytes_max = services.policy.file_bytes_max;
     if content.len() as u64 > bytes_max {
-        let message = format!(
-            "`{path}` would have {} bytes; at most {bytes_max} are allowed",
-            content.len()
-        );
-        return Err(
-            too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy")
-        );
+        let message = format!("`{path}` would have {} bytes; at most {bytes_max} are allowed", content.len());
+        return Err(too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy"));
     }
     create_parents(&file)?;
-    let created = replace(&file, |new| {
-        new.write_all(&content)
-            .map_err(|error| file.error("write", &error))
-    })?;
-    Ok(
-        json!({ "path": path, "format": format.name(), "bytes": content.len(), "items": items, "created": created }),
-    )
+    let created = replace(&file, |new| new.write_all(&content).map_err(|error| file.error("write", &error)))?;
+    Ok(json!({ "path": path, "format": format.name(), "bytes": content.len(), "items": items, "created": created }))
 }
 
 impl Format {
     fn of_path(path: &str) -> Result<Self, ToolError> {
-        let ending = Path::new(path)
-            .extension()
-            .map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        let ending = Path::new(path).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         match ending.as_deref() {
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
             Some("json") => Ok(Self::Json),
             Some("csv") => Ok(Self::Csv),
             Some("txt" | "md" | "log") => Ok(Self::Text),
-            _ => Err(invalid(
-                "missing_parameter",
-                format!("`format` is needed, since `{path}` does not tell it"),
-            )
-            .with_help("give jsonl, json, csv or text")),
+            _ => Err(invalid("missing_parameter", format!("`format` is needed, since `{path}` does not tell it"))
+                .with_help("give jsonl, json, csv or text")),
         }
     }
 
@@ -160,30 +135,23 @@ impl Format {
                     if index.is_multiple_of(CANCEL_EVERY) {
                         check_cancelled(token)?;
                     }
-                    serde_json::to_writer(&mut content, item)
-                        .expect("a JSON value can be written to memory");
+                    serde_json::to_writer(&mut content, item).expect("a JSON value can be written to memory");
                     content.push(b'\n');
                 }
                 Ok((content, items.len()))
             }
             Self::Json => {
-                let mut content = serde_json::to_vec_pretty(&input)
-                    .expect("a JSON value can be written to memory");
+                let mut content = serde_json::to_vec_pretty(&input).expect("a JSON value can be written to memory");
                 content.push(b'\n');
                 Ok((content, 1))
             }
             Self::Csv => csv(input, token),
             Self::Text => match input {
                 Value::String(text) => Ok((text.into_bytes(), 1)),
-                plain @ (Value::Number(_) | Value::Bool(_)) => {
-                    Ok((plain.to_string().into_bytes(), 1))
-                }
+                plain @ (Value::Number(_) | Value::Bool(_)) => Ok((plain.to_string().into_bytes(), 1)),
                 other => Err(invalid(
                     "invalid_input",
-                    format!(
-                        "`input` is {}; as text it should be a string",
-                        kind_of(&other)
-                    ),
+                    format!("`input` is {}; as text it should be a string", kind_of(&other)),
                 )
                 .with_help("`format: json` writes any value")),
             },
@@ -196,19 +164,14 @@ fn csv(input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), Tool
         Value::Array(items) => items,
         object @ Value::Object(_) => vec![object],
         other => {
-            let message = format!(
-                "`input` is {}; as csv it should be an array of objects or of arrays",
-                kind_of(&other)
-            );
+            let message =
+                format!("`input` is {}; as csv it should be an array of objects or of arrays", kind_of(&other));
             return Err(invalid("invalid_input", message));
         }
     };
     let columns = columns(&items);
-    let mut writer = csv::WriterBuilder::new()
-        .flexible(true)
-        .from_writer(Vec::new());
-    let failed =
-        |error: csv::Error| invalid("invalid_input", format!("a row cannot be written: {error}"));
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+    let failed = |error: csv::Error| invalid("invalid_input", format!("a row cannot be written: {error}"));
     if !columns.is_empty() {
         writer.write_record(&columns).map_err(failed)?;
     }
@@ -217,31 +180,18 @@ fn csv(input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), Tool
             check_cancelled(token)?;
         }
         let row: Vec<String> = match item {
-            Value::Object(object) => columns
-                .iter()
-                .map(|column| cell(object.get(column)))
-                .collect(),
-            Value::Array(cells) if columns.is_empty() => {
-                cells.iter().map(|value| cell(Some(value))).collect()
-            }
+            Value::Object(object) => columns.iter().map(|column| cell(object.get(column))).collect(),
+            Value::Array(cells) if columns.is_empty() => cells.iter().map(|value| cell(Some(value))).collect(),
             other => {
-                let wanted = if columns.is_empty() {
-                    "an array"
-                } else {
-                    "an object"
-                };
-                let message = format!(
-                    "item {index} of `input` is {}; it should be {wanted} like the others",
-                    kind_of(other)
-                );
+                let wanted = if columns.is_empty() { "an array" } else { "an object" };
+                let message =
+                    format!("item {index} of `input` is {}; it should be {wanted} like the others", kind_of(other));
                 return Err(invalid("invalid_input", message));
             }
         };
         writer.write_record(&row).map_err(failed)?;
     }
-    let content = writer
-        .into_inner()
-        .map_err(|error| invalid("invalid_input", error.to_string()))?;
+    let content = writer.into_inner().map_err(|error| invalid("invalid_input", error.to_string()))?;
     Ok((content, items.len()))
 }
 
@@ -249,11 +199,7 @@ fn csv(input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), Tool
 fn columns(items: &[Value]) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for name in items
-        .iter()
-        .filter_map(Value::as_object)
-        .flat_map(Map::keys)
-    {
+    for name in items.iter().filter_map(Value::as_object).flat_map(Map::keys) {
         if seen.insert(name) {
             columns.push(name.clone());
         }

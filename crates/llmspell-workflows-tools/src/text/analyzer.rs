@@ -119,25 +119,14 @@ impl Tool for SentimentAnalyzer {
     }
 
     async fn call(&self, parameters: Value, _context: &ToolContext) -> Result<Value, ToolError> {
-        let Parameters {
-            input,
-            operations,
-            max_keywords,
-        } = parameters::read(parameters)?;
+        let Parameters { input, operations, max_keywords } = parameters::read(parameters)?;
         blocking(move || {
             let result: Map<String, Value> = operations
                 .into_iter()
                 .map(|operation| match operation {
-                    Operation::Sentiment => {
-                        ("sentiment".to_owned(), json!(sentiment::sentiment(&input)))
-                    }
-                    Operation::Entities => {
-                        ("entities".to_owned(), json!(entities::entities(&input)))
-                    }
-                    Operation::Keywords => (
-                        "keywords".to_owned(),
-                        json!(keywords::keywords(&input, max_keywords)),
-                    ),
+                    Operation::Sentiment => ("sentiment".to_owned(), json!(sentiment::sentiment(&input))),
+                    Operation::Entities => ("entities".to_owned(), json!(entities::entities(&input))),
+                    Operation::Keywords => ("keywords".to_owned(), json!(keywords::keywords(&input, max_keywords))),
                 })
                 .collect();
             Ok(Value::Object(result))

@@ -33,10 +33,7 @@ static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
     );
     let patterns = [
         ("url", r#"\bhttps?://[^\s<>"'“”]+[^\s<>"'“”.,;:!?)\]}]"#),
-        (
-            "email",
-            r"\b[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}\b",
-        ),
+        ("email", r"\b[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}\b"),
         ("date", date.as_str()),
         ("money", money.as_str()),
         (
@@ -44,11 +41,8 @@ static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
             r"\b\p{Lu}[\p{L}\p{N}'’-]*\.?(?: (?:(?:of|the|de|van|von|der|la|du|and|&) ){0,2}\p{Lu}[\p{L}\p{N}'’-]*)+",
         ),
     ];
-    let compile =
-        |pattern: &str| Regex::new(pattern).expect("a pattern of the program, compiled in a test");
-    patterns
-        .map(|(kind, pattern)| (kind, compile(pattern)))
-        .into()
+    let compile = |pattern: &str| Regex::new(pattern).expect("a pattern of the program, compiled in a test");
+    patterns.map(|(kind, pattern)| (kind, compile(pattern))).into()
 });
 
 /// What `text` names, in the order of first occurrence: addresses, dates, amounts of money, and names, which are two or
@@ -61,11 +55,7 @@ pub(super) fn entities(text: &str) -> Vec<Entity> {
     for (kind, pattern) in PATTERNS.iter() {
         let before = taken.len();
         for hit in pattern.find_iter(text) {
-            let (start, end) = if *kind == "name" {
-                trimmed_name(text, hit.range())
-            } else {
-                (hit.start(), hit.end())
-            };
+            let (start, end) = if *kind == "name" { trimmed_name(text, hit.range()) } else { (hit.start(), hit.end()) };
             if start < end && !overlaps(&taken[..before], start, end) {
                 taken.push((start, end));
                 found.push((start, kind, &text[start..end]));
@@ -93,9 +83,7 @@ fn trimmed_name(text: &str, range: std::ops::Range<usize>) -> (usize, usize) {
 /// Whether a range of `taken`, which is sorted and does not overlap itself, overlaps this one.
 fn overlaps(taken: &[(usize, usize)], start: usize, end: usize) -> bool {
     let after = taken.partition_point(|(_, taken_end)| *taken_end <= start);
-    taken
-        .get(after)
-        .is_some_and(|(taken_start, _)| *taken_start < end)
+    taken.get(after).is_some_and(|(taken_start, _)| *taken_start < end)
 }
 
 fn collected(text: &str, found: &[(usize, &'static str, &str)]) -> Vec<Entity> {
@@ -108,12 +96,7 @@ fn collected(text: &str, found: &[(usize, &'static str, &str)]) -> Vec<Entity> {
         let index = *known.entry((*kind, *name)).or_insert(entities.len());
         match entities.get_mut(index) {
             Some(entity) => entity.count += 1,
-            None => entities.push(Entity {
-                kind,
-                text: (*name).to_owned(),
-                count: 1,
-                offset: chars,
-            }),
+            None => entities.push(Entity { kind, text: (*name).to_owned(), count: 1, offset: chars }),
         }
     }
     entities
@@ -124,57 +107,23 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(&'static str, String)> {
-        entities(text)
-            .into_iter()
-            .map(|entity| (entity.kind, entity.text))
-            .collect()
+        entities(text).into_iter().map(|entity| (entity.kind, entity.text)).collect()
     }
 
     #[test]
     fn each_kind_is_found() {
         for (text, kind, expected) in [
-            (
-                "See https://example.com/a?b=c, please.",
-                "url",
-                vec!["https://example.com/a?b=c"],
-            ),
-            (
-                "Mail jane.doe@mail.example.org.",
-                "email",
-                vec!["jane.doe@mail.example.org"],
-            ),
-            (
-                "From 2025-01-31 to March 3, 2025 or 4 May.",
-                "date",
-                vec!["2025-01-31", "March 3, 2025", "4 May"],
-            ),
-            (
-                "At 2025-01-31T10:00:00Z",
-                "date",
-                vec!["2025-01-31T10:00:00Z"],
-            ),
-            (
-                "It cost $1,250.50, then 3 million euros.",
-                "money",
-                vec!["$1,250.50", "3 million euros"],
-            ),
-            (
-                "The Ada Lovelace Institute met Grace Hopper.",
-                "name",
-                vec!["Ada Lovelace Institute", "Grace Hopper"],
-            ),
-            (
-                "The University of Oxford",
-                "name",
-                vec!["University of Oxford"],
-            ),
+            ("See https://example.com/a?b=c, please.", "url", vec!["https://example.com/a?b=c"]),
+            ("Mail jane.doe@mail.example.org.", "email", vec!["jane.doe@mail.example.org"]),
+            ("From 2025-01-31 to March 3, 2025 or 4 May.", "date", vec!["2025-01-31", "March 3, 2025", "4 May"]),
+            ("At 2025-01-31T10:00:00Z", "date", vec!["2025-01-31T10:00:00Z"]),
+            ("It cost $1,250.50, then 3 million euros.", "money", vec!["$1,250.50", "3 million euros"]),
+            ("The Ada Lovelace Institute met Grace Hopper.", "name", vec!["Ada Lovelace Institute", "Grace Hopper"]),
+            ("The University of Oxford", "name", vec!["University of Oxford"]),
             ("Nothing is here. The end. However Berlin", "name", vec![]),
         ] {
-            let of_kind: Vec<String> = found(text)
-                .into_iter()
-                .filter(|(of, _)| *of == kind)
-                .map(|(_, text)| text)
-                .collect();
+            let of_kind: Vec<String> =
+                found(text).into_iter().filter(|(of, _)| *of == kind).map(|(_, text)| text).collect();
             assert_eq!(of_kind, expected, "{text}");
         }
     }
@@ -183,24 +132,13 @@ mod tests {
     fn a_place_belongs_to_one_entity() {
         assert_eq!(
             found("Write to a@example.com about https://a@example.com/2025-01-01"),
-            [
-                ("email", "a@example.com".to_owned()),
-                ("url", "https://a@example.com/2025-01-01".to_owned())
-            ]
+            [("email", "a@example.com".to_owned()), ("url", "https://a@example.com/2025-01-01".to_owned())]
         );
     }
 
     #[test]
     fn occurrences_are_counted_from_the_first() {
         let entities = entities("Ärger for Alan Turing. And Alan Turing again.");
-        assert_eq!(
-            entities,
-            [Entity {
-                kind: "name",
-                text: "Alan Turing".into(),
-                count: 2,
-                offset: 10
-            }]
-        );
+        assert_eq!(entities, [Entity { kind: "name", text: "Alan Turing".into(), count: 2, offset: 10 }]);
     }
 }

@@ -41,18 +41,10 @@ pub(super) fn keywords(text: &str, count_max: usize) -> Vec<Keyword> {
         .iter()
         .map(|(phrase, count)| {
             let score = phrase.iter().map(worth).sum::<f64>() * *count as f64;
-            Keyword {
-                text: phrase.join(" "),
-                score: (score * 1e4).round() / 1e4,
-                count: *count,
-            }
+            Keyword { text: phrase.join(" "), score: (score * 1e4).round() / 1e4, count: *count }
         })
         .collect();
-    keywords.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then_with(|| a.text.cmp(&b.text))
-    });
+    keywords.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.text.cmp(&b.text)));
     keywords.truncate(count_max);
     keywords
 }
@@ -84,18 +76,8 @@ mod tests {
     fn what_a_text_is_about_comes_first() {
         let text = "Durable workflows survive a crash. With durable workflows, the machine learning model is trained \
             once, and the machine learning model is kept. Coffee helps.";
-        let found: Vec<_> = keywords(text, 3)
-            .into_iter()
-            .map(|keyword| keyword.text)
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "machine learning model",
-                "durable workflows survive",
-                "durable workflows"
-            ]
-        );
+        let found: Vec<_> = keywords(text, 3).into_iter().map(|keyword| keyword.text).collect();
+        assert_eq!(found, ["machine learning model", "durable workflows survive", "durable workflows"]);
     }
 
     #[test]

@@ -2,10 +2,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Words that end in a full stop inside a sentence; lower case, without the stop.
 const ABBREVIATIONS: &[&str] = &[
-    "al", "approx", "ca", "capt", "cf", "co", "col", "dept", "dr", "e.g", "ed", "eds", "eq", "est",
-    "fig", "gen", "gov", "hon", "i.e", "inc", "jr", "lt", "ltd", "mr", "mrs", "ms", "mt", "no",
-    "op", "p", "pp", "prof", "rep", "rev", "sec", "sen", "sgt", "sr", "st", "u.k", "u.s", "vol",
-    "vs",
+    "al", "approx", "ca", "capt", "cf", "co", "col", "dept", "dr", "e.g", "ed", "eds", "eq", "est", "fig", "gen",
+    "gov", "hon", "i.e", "inc", "jr", "lt", "ltd", "mr", "mrs", "ms", "mt", "no", "op", "p", "pp", "prof", "rep",
+    "rev", "sec", "sen", "sgt", "sr", "st", "u.k", "u.s", "vol", "vs",
 ];
 
 /// The sentences of `text` in order, without the space around them.
@@ -54,10 +53,8 @@ fn goes_on(piece: &str) -> bool {
         // Wrapped text breaks lines anywhere.
         return is_line && !piece.ends_with(['!', '?', '…', ':', '。', '"', '”', ')']);
     };
-    let word = before_stop
-        .rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“'))
-        .next()
-        .unwrap_or_default();
+    let word =
+        before_stop.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“')).next().unwrap_or_default();
     let is_initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     is_initial || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
 }
@@ -72,28 +69,13 @@ mod tests {
             ("", vec![]),
             ("  \n\n ", vec![]),
             ("One.", vec!["One."]),
-            (
-                "One. Two! Three? Four",
-                vec!["One.", "Two!", "Three?", "Four"],
-            ),
-            (
-                "Dr. Smith met J. K. Rowling. They spoke.",
-                vec!["Dr. Smith met J. K. Rowling.", "They spoke."],
-            ),
-            (
-                "It costs 3.50 euros, e.g. in Rome. Fine.",
-                vec!["It costs 3.50 euros, e.g. in Rome.", "Fine."],
-            ),
-            (
-                "A line\nthat is wrapped. Next.",
-                vec!["A line\nthat is wrapped.", "Next."],
-            ),
+            ("One. Two! Three? Four", vec!["One.", "Two!", "Three?", "Four"]),
+            ("Dr. Smith met J. K. Rowling. They spoke.", vec!["Dr. Smith met J. K. Rowling.", "They spoke."]),
+            ("It costs 3.50 euros, e.g. in Rome. Fine.", vec!["It costs 3.50 euros, e.g. in Rome.", "Fine."]),
+            ("A line\nthat is wrapped. Next.", vec!["A line\nthat is wrapped.", "Next."]),
             ("A heading\n\nA text.", vec!["A heading", "A text."]),
             ("First.\nSecond.", vec!["First.", "Second."]),
-            (
-                "これは文です。次の文です。",
-                vec!["これは文です。", "次の文です。"],
-            ),
+            ("これは文です。次の文です。", vec!["これは文です。", "次の文です。"]),
             ("*** \n\n ---", vec![]),
         ] {
             assert_eq!(split(text), expected, "{text:?}");

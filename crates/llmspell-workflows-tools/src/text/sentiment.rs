@@ -27,17 +27,10 @@ pub(super) struct Sentiment {
 ///
 /// Sentences, since the scale of [`vader`] is made for them, and saturates on longer texts.
 pub(super) fn sentiment(text: &str) -> Sentiment {
-    let scores: Vec<_> = sentences::split(text)
-        .into_iter()
-        .map(vader::score)
-        .collect();
+    let scores: Vec<_> = sentences::split(text).into_iter().map(vader::score).collect();
     let count = scores.len();
     let mean = |sum: f64| {
-        if count == 0 {
-            0.0
-        } else {
-            (sum / count as f64 * 1e4).round() / 1e4
-        }
+        if count == 0 { 0.0 } else { (sum / count as f64 * 1e4).round() / 1e4 }
     };
     let score = mean(scores.iter().map(|score| score.compound).sum());
     let label = match score {
@@ -70,12 +63,7 @@ mod tests {
             ("", "neutral"),
             ("...", "neutral"),
         ] {
-            assert_eq!(
-                sentiment(text).label,
-                expected,
-                "{text}: {:?}",
-                sentiment(text)
-            );
+            assert_eq!(sentiment(text).label, expected, "{text}: {:?}", sentiment(text));
         }
     }
 

@@ -30,15 +30,9 @@ pub(super) struct Summary {
 /// words; when one is taken, the probabilities of its words fall, so that the next says something else. Values
 /// only fall, so a heap whose top is valued anew until it stays on top finds the same order in far less work.
 pub(super) fn summarize(text: &str, chars_max: usize) -> Summary {
-    let sentences: Vec<String> = sentences::split(text)
-        .into_iter()
-        .map(single_spaced)
-        .collect();
+    let sentences: Vec<String> = sentences::split(text).into_iter().map(single_spaced).collect();
     let total = sentences.len();
-    let lengths: Vec<usize> = sentences
-        .iter()
-        .map(|sentence| sentence.chars().count())
-        .collect();
+    let lengths: Vec<usize> = sentences.iter().map(|sentence| sentence.chars().count()).collect();
     let mut taken = vec![false; total];
     let mut room = chars_max;
     let mut weights = Weights::new(&sentences);
@@ -53,24 +47,10 @@ pub(super) fn summarize(text: &str, chars_max: usize) -> Summary {
     let chosen: Vec<usize> = (0..total).filter(|index| taken[*index]).collect();
     if chosen.is_empty() && total > 0 {
         let first = Weights::new(&sentences).best().unwrap_or(0);
-        return Summary {
-            text: cut(&sentences[first], chars_max),
-            chosen: vec![first],
-            total,
-            truncated: true,
-        };
+        return Summary { text: cut(&sentences[first], chars_max), chosen: vec![first], total, truncated: true };
     }
-    let text = chosen
-        .iter()
-        .map(|index| sentences[*index].as_str())
-        .collect::<Vec<_>>()
-        .join(" ");
-    Summary {
-        text,
-        chosen,
-        total,
-        truncated: false,
-    }
+    let text = chosen.iter().map(|index| sentences[*index].as_str()).collect::<Vec<_>>().join(" ");
+    Summary { text, chosen, total, truncated: false }
 }
 
 /// The value of each sentence not looked at yet.
@@ -106,14 +86,8 @@ impl Weights {
         }
         let total: f64 = counts.iter().sum();
         let probabilities = counts.into_iter().map(|count| count / total).collect();
-        let mut weights = Self {
-            words,
-            probabilities,
-            heap: BinaryHeap::new(),
-        };
-        weights.heap = (0..sentences.len())
-            .map(|index| weights.weigh(index))
-            .collect();
+        let mut weights = Self { words, probabilities, heap: BinaryHeap::new() };
+        weights.heap = (0..sentences.len()).map(|index| weights.weigh(index)).collect();
         weights
     }
 
@@ -137,15 +111,8 @@ impl Weights {
     fn weigh(&self, index: usize) -> Weighted {
         let words = &self.words[index];
         let sum: f64 = words.iter().map(|word| self.probabilities[*word]).sum();
-        let mean = if words.is_empty() {
-            0.0
-        } else {
-            sum / words.len() as f64
-        };
-        Weighted {
-            value: mean * (1.0 + LEAD_BONUS / (1.0 + index as f64)),
-            index,
-        }
+        let mean = if words.is_empty() { 0.0 } else { sum / words.len() as f64 };
+        Weighted { value: mean * (1.0 + LEAD_BONUS / (1.0 + index as f64)), index }
     }
 }
 
@@ -159,9 +126,7 @@ impl PartialOrd for Weighted {
 
 impl Ord for Weighted {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.value
-            .total_cmp(&other.value)
-            .then_with(|| other.index.cmp(&self.index))
+        self.value.total_cmp(&other.value).then_with(|| other.index.cmp(&self.index))
     }
 }
 
@@ -175,9 +140,7 @@ fn cut(sentence: &str, chars_max: usize) -> String {
         return sentence.to_owned();
     };
     let head = &sentence[..end];
-    let head = head
-        .rfind(char::is_whitespace)
-        .map_or(head, |space| &head[..space]);
+    let head = head.rfind(char::is_whitespace).map_or(head, |space| &head[..space]);
     format!("{}…", head.trim_end())
 }
 
@@ -196,21 +159,14 @@ mod tests {
             summary.text,
             "Solar panels turn sunlight into power. Power from solar panels became cheap as panels became better."
         );
-        assert_eq!(
-            (summary.chosen, summary.total, summary.truncated),
-            (vec![0, 2], 5, false)
-        );
+        assert_eq!((summary.chosen, summary.total, summary.truncated), (vec![0, 2], 5, false));
     }
 
     #[test]
     fn a_summary_is_never_longer_than_asked() {
         for chars_max in 1..300 {
             let summary = summarize(ARTICLE, chars_max);
-            assert!(
-                summary.text.chars().count() <= chars_max,
-                "{chars_max}: {}",
-                summary.text
-            );
+            assert!(summary.text.chars().count() <= chars_max, "{chars_max}: {}", summary.text);
             assert!(!summary.chosen.is_empty());
         }
     }
@@ -224,22 +180,11 @@ mod tests {
     #[test]
     fn a_long_sentence_is_cut_at_a_word() {
         let summary = summarize("Extraordinarily long sentences cannot be kept whole", 24);
-        assert_eq!(
-            (summary.text.as_str(), summary.truncated),
-            ("Extraordinarily long…", true)
-        );
+        assert_eq!((summary.text.as_str(), summary.truncated), ("Extraordinarily long…", true));
     }
 
     #[test]
     fn an_empty_text_has_an_empty_summary() {
-        assert_eq!(
-            summarize(" \n", 10),
-            Summary {
-                text: String::new(),
-                chosen: vec![],
-                total: 0,
-                truncated: false
-            }
-        );
+        assert_eq!(summarize(" \n", 10), Summary { text: String::new(), chosen: vec![], total: 0, truncated: false });
     }
 }

@@ -18,25 +18,19 @@ const INTENSIFIERS: &str = "absolutely amazingly awfully completely considerable
 enormous enormously entirely especially exceptional exceptionally extreme extremely fabulously fully greatly hella highly
 hugely incredible incredibly intensely major majorly more most particularly purely quite really remarkably so
 substantially thoroughly total totally tremendous tremendously uber unbelievably unusually utter utterly very";
-const WEAKENERS: &str = "almost barely hardly kinda kindof less little marginal marginally occasional occasionally partly
+const WEAKENERS: &str =
+    "almost barely hardly kinda kindof less little marginal marginally occasional occasionally partly
 scarce scarcely slight slightly somewhat sorta sortof";
 const WEAKENING_PAIRS: [(&str, &str); 3] = [("kind", "of"), ("sort", "of"), ("just", "enough")];
 const NEGATIONS: &str = "aint arent cannot cant couldnt darent didnt doesnt dont hadnt hasnt havent isnt mightnt mustnt
 neednt neither never none nope nor not nothing nowhere oughtnt shant shouldnt wasnt werent without wont wouldnt rarely
 seldom despite";
 
-static LEXICON: LazyLock<HashMap<String, f64>> = LazyLock::new(|| {
-    vader_sentiment::LEXICON
-        .iter()
-        .map(|(word, valence)| (word.to_lowercase(), *valence))
-        .collect()
-});
+static LEXICON: LazyLock<HashMap<String, f64>> =
+    LazyLock::new(|| vader_sentiment::LEXICON.iter().map(|(word, valence)| (word.to_lowercase(), *valence)).collect());
 static BOOSTERS: LazyLock<HashMap<&'static str, f64>> = LazyLock::new(|| {
-    let with =
-        |words: &'static str, boost: f64| words.split_whitespace().map(move |word| (word, boost));
-    with(INTENSIFIERS, BOOST)
-        .chain(with(WEAKENERS, -BOOST))
-        .collect()
+    let with = |words: &'static str, boost: f64| words.split_whitespace().map(move |word| (word, boost));
+    with(INTENSIFIERS, BOOST).chain(with(WEAKENERS, -BOOST)).collect()
 });
 
 /// How one sentence feels.
@@ -69,9 +63,7 @@ pub(super) fn score(sentence: &str) -> Score {
     }
     let capitals = tokens.iter().filter(|token| token.is_capitals()).count();
     let capitals_matter = capitals > 0 && capitals < tokens.len();
-    let mut valences: Vec<f64> = (0..tokens.len())
-        .map(|index| valence(&tokens, index, capitals_matter))
-        .collect();
+    let mut valences: Vec<f64> = (0..tokens.len()).map(|index| valence(&tokens, index, capitals_matter)).collect();
     if let Some(but) = tokens.iter().position(|token| token.lower == "but") {
         let (before, after) = valences.split_at_mut(but);
         before.iter_mut().for_each(|valence| *valence *= 0.5);
@@ -84,15 +76,8 @@ impl<'a> Token<'a> {
     fn new(word: &'a str) -> Self {
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation() || "“”‘’…—–".contains(c));
         // What is left of an emoticon is too short to be a word.
-        let text = if bare.chars().count() <= 2 {
-            word
-        } else {
-            bare
-        };
-        Self {
-            text,
-            lower: text.to_lowercase().replace('’', "'"),
-        }
+        let text = if bare.chars().count() <= 2 { word } else { bare };
+        Self { text, lower: text.to_lowercase().replace('’', "'") }
     }
 
     fn is_capitals(&self) -> bool {
@@ -100,8 +85,7 @@ impl<'a> Token<'a> {
     }
 
     fn is_negation(&self) -> bool {
-        static SET: LazyLock<Vec<&'static str>> =
-            LazyLock::new(|| NEGATIONS.split_whitespace().collect());
+        static SET: LazyLock<Vec<&'static str>> = LazyLock::new(|| NEGATIONS.split_whitespace().collect());
         self.lower.contains("n't") || SET.contains(&self.lower.as_str())
     }
 }
@@ -129,9 +113,7 @@ fn valence(tokens: &[Token<'_>], index: usize, capitals_matter: bool) -> f64 {
         valence += weight * boost(&tokens[before], valence, capitals_matter);
         if is(before, "never") && (is(before + 1, "so") || is(before + 1, "this")) {
             valence *= NEVER_SO;
-        } else if tokens[before].is_negation()
-            && !(is(before, "without") && is(before + 1, "doubt"))
-        {
+        } else if tokens[before].is_negation() && !(is(before, "without") && is(before + 1, "doubt")) {
             valence *= NEGATION;
         }
     }
@@ -153,11 +135,7 @@ fn boost(token: &Token<'_>, valence: f64, capitals_matter: bool) -> f64 {
         return 0.0;
     };
     let boost = if valence < 0.0 { -boost } else { *boost };
-    if capitals_matter && token.is_capitals() {
-        boost + CAPITALS.copysign(valence)
-    } else {
-        boost
-    }
+    if capitals_matter && token.is_capitals() { boost + CAPITALS.copysign(valence) } else { boost }
 }
 
 /// What exclamation and question marks add to the feeling, whichever it is.
@@ -174,25 +152,13 @@ fn emphasis(sentence: &str) -> f64 {
 
 fn total(valences: &[f64], emphasis: f64) -> Score {
     let emphasised = |sum: f64| {
-        if sum == 0.0 {
-            0.0
-        } else {
-            sum + emphasis.copysign(sum)
-        }
+        if sum == 0.0 { 0.0 } else { sum + emphasis.copysign(sum) }
     };
     let sum = emphasised(valences.iter().sum());
     let compound = sum / (sum * sum + NORMAL_SQUARED).sqrt();
     // Each word counts one beside its feeling, so that words without any weigh something.
-    let mut positive: f64 = valences
-        .iter()
-        .filter(|valence| **valence > 0.0)
-        .map(|valence| valence + 1.0)
-        .sum();
-    let mut negative: f64 = valences
-        .iter()
-        .filter(|valence| **valence < 0.0)
-        .map(|valence| 1.0 - valence)
-        .sum();
+    let mut positive: f64 = valences.iter().filter(|valence| **valence > 0.0).map(|valence| valence + 1.0).sum();
+    let mut negative: f64 = valences.iter().filter(|valence| **valence < 0.0).map(|valence| 1.0 - valence).sum();
     let neutral = valences.iter().filter(|valence| **valence == 0.0).count() as f64;
     if positive > negative {
         positive += emphasis;
@@ -200,12 +166,7 @@ fn total(valences: &[f64], emphasis: f64) -> Score {
         negative += emphasis;
     }
     let all = positive + negative + neutral;
-    Score {
-        compound,
-        positive: positive / all,
-        neutral: neutral / all,
-        negative: negative / all,
-    }
+    Score { compound, positive: positive / all, neutral: neutral / all, negative: negative / all }
 }
 
 #[cfg(test)]
@@ -225,10 +186,7 @@ mod tests {
             ("The book was good.", 0.4404),
             ("At least it isn't a horrible book.", 0.431),
             ("The book was only kind of good.", 0.3832),
-            (
-                "The plot was good, but the characters are uncompelling and the dialog is not great.",
-                -0.7042,
-            ),
+            ("The plot was good, but the characters are uncompelling and the dialog is not great.", -0.7042),
             ("Today SUX!", -0.5461),
             ("Today only kinda sux! But I'll get by, lol", 0.5249),
             ("Make sure you :) or :D today!", 0.8633),

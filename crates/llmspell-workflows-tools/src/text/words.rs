@@ -20,8 +20,7 @@ ain't aren't can't couldn't didn't doesn't don't hadn't hasn't haven't he'd he'l
 it's let's she'd she'll she's shouldn't that's there's they'd they'll they're they've wasn't we'd we'll we're we've
 weren't what's who's won't wouldn't you'd you'll you're you've";
 
-static STOP_SET: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| STOP_WORDS.split_whitespace().collect());
+static STOP_SET: LazyLock<HashSet<&'static str>> = LazyLock::new(|| STOP_WORDS.split_whitespace().collect());
 
 /// Whether `word`, in lower case, is an English function word.
 pub(super) fn is_stop_word(word: &str) -> bool {
@@ -31,9 +30,7 @@ pub(super) fn is_stop_word(word: &str) -> bool {
 /// The words of `text` that carry meaning, in lower case and in order: no function words, no bare numbers, no single
 /// letters.
 pub(super) fn meaningful(text: &str) -> impl Iterator<Item = String> {
-    text.unicode_words()
-        .map(normal)
-        .filter(|word| is_meaningful(word))
+    text.unicode_words().map(normal).filter(|word| is_meaningful(word))
 }
 
 /// `word` in lower case with a straight apostrophe.

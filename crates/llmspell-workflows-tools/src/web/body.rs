@@ -36,20 +36,12 @@ pub(super) async fn read(
 
 /// The `Content-Type`, empty where there is none.
 pub(super) fn content_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 /// `content_type` without its parameters, in lower case.
 pub(super) fn media_type(content_type: &str) -> String {
-    content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// A body as a value, and what form it has: `json` parsed, `text`, or `base64` of anything else.
@@ -115,29 +107,13 @@ mod tests {
     #[test]
     fn the_form_follows_the_content_type() {
         for (body, content_type, expected) in [
-            (
-                &b"{\"a\": 1}"[..],
-                "application/json",
-                (json!({"a": 1}), "json"),
-            ),
-            (
-                b"[]",
-                "application/problem+json; charset=utf-8",
-                (json!([]), "json"),
-            ),
+            (&b"{\"a\": 1}"[..], "application/json", (json!({"a": 1}), "json")),
+            (b"[]", "application/problem+json; charset=utf-8", (json!([]), "json")),
             (b"{broken", "application/json", (json!("{broken"), "text")),
-            (
-                b"caf\xe9",
-                "text/plain; charset=iso-8859-1",
-                (json!("café"), "text"),
-            ),
+            (b"caf\xe9", "text/plain; charset=iso-8859-1", (json!("café"), "text")),
             (b"plain", "", (json!("plain"), "text")),
             (b"\xff\xfe\x00", "", (json!("//4A"), "base64")),
-            (
-                b"abc",
-                "application/octet-stream",
-                (json!("YWJj"), "base64"),
-            ),
+            (b"abc", "application/octet-stream", (json!("YWJj"), "base64")),
             (b"<a/>", "image/svg+xml", (json!("<a/>"), "text")),
             (b"", "", (json!(""), "text")),
         ] {

@@ -12,36 +12,25 @@ pub(super) fn decode(body: &[u8], content_type: &str) -> String {
 
 /// Like [`decode`], and a page may declare the character set itself.
 pub(super) fn decode_html(body: &[u8], content_type: &str) -> String {
-    let encoding = declared(content_type)
-        .or_else(|| declared_in_page(body))
-        .unwrap_or_else(|| guess(body));
+    let encoding = declared(content_type).or_else(|| declared_in_page(body)).unwrap_or_else(|| guess(body));
     encoding.decode(body).0.into_owned()
 }
 
 fn guess(body: &[u8]) -> &'static Encoding {
-    if std::str::from_utf8(body).is_ok() {
-        UTF_8
-    } else {
-        WINDOWS_1252
-    }
+    if std::str::from_utf8(body).is_ok() { UTF_8 } else { WINDOWS_1252 }
 }
 
 /// The character set that follows `charset=`, in a content type or in a `meta` element.
 fn declared(text: &str) -> Option<&'static Encoding> {
     let lower = text.to_ascii_lowercase();
     let (_, label) = lower.split_once("charset")?;
-    let label = label
-        .trim_start()
-        .strip_prefix('=')?
-        .trim_start()
-        .trim_start_matches(['"', '\'']);
+    let label = label.trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
     let end = label.find(|c: char| matches!(c, '"' | '\'' | ';' | '>' | '/') || c.is_whitespace());
     Encoding::for_label(&label.as_bytes()[..end.unwrap_or(label.len())])
 }
 
 fn declared_in_page(body: &[u8]) -> Option<&'static Encoding> {
-    let head = String::from_utf8_lossy(&body[..body.len().min(DECLARATION_BYTES_MAX)])
-        .to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&body[..body.len().min(DECLARATION_BYTES_MAX)]).to_ascii_lowercase();
     let encoding = head.match_indices("<meta").find_map(|(start, _)| {
         let element = &head[start..];
         declared(&element[..element.find('>').unwrap_or(element.len())])
@@ -75,10 +64,7 @@ mod tests {
     fn a_page_may_declare_it() {
         for (page, expected) in [
             (&b"<meta charset=\"shift_jis\"><p>\x83\x65"[..], "テ"),
-            (
-                b"<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>\xe4",
-                "д",
-            ),
+            (b"<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>\xe4", "д"),
             (b"<meta name=x><META CHARSET=koi8-r><p>\xc4", "д"),
             (b"<meta charset=utf-16><p>\xc3\xa9", "é"),
         ] {

@@ -64,12 +64,7 @@ impl Request {
 impl Client {
     pub(super) fn new(policy: Arc<Policy>) -> Result<Self, ToolError> {
         let rules = Arc::new(HostRules::parse(&policy.hosts)?);
-        Ok(Self {
-            policy,
-            rules,
-            following: OnceLock::new(),
-            staying: OnceLock::new(),
-        })
+        Ok(Self { policy, rules, following: OnceLock::new(), staying: OnceLock::new() })
     }
 
     pub(super) fn policy(&self) -> &Policy {
@@ -77,31 +72,20 @@ impl Client {
     }
 
     /// Sends `request` and reads the answer, whatever its status; stops when the call is cancelled.
-    pub(super) async fn send(
-        &self,
-        request: &Request,
-        context: &ToolContext,
-    ) -> Result<Response, ToolError> {
+    pub(super) async fn send(&self, request: &Request, context: &ToolContext) -> Result<Response, ToolError> {
         check_url(&self.rules, &request.url)?;
         let cell = match request.redirects {
             Redirects::Follow => &self.following,
             Redirects::Stay => &self.staying,
         };
-        let client = cell
-            .get_or_init(|| self.build(request.redirects))
-            .as_ref()
-            .map_err(Clone::clone)?;
+        let client = cell.get_or_init(|| self.build(request.redirects)).as_ref().map_err(Clone::clone)?;
         tokio::select! {
             () = context.cancellation.cancelled() => Err(ToolError::cancelled()),
             response = self.exchange(client, request) => response,
         }
     }
 
-    async fn exchange(
-        &self,
-        client: &reqwest::Client,
-        request: &Request,
-    ) -> Result<Response, ToolError> {
+    async fn exchange(&self, client: &reqwest::Client, request: &Request) -> Result<Response, ToolError> {
         let limit = Duration::from_millis(self.policy.request_timeout_ms);
         let timeout = request.timeout.map_or(limit, |timeout| timeout.min(limit));
         let mut builder = client
@@ -151,9 +135,7 @@ impl Client {
         // A proxy would resolve names itself, out of sight of the rules; so none is taken from the environment.
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config()?)
-            .dns_resolver(Arc::new(resolver::Resolver {
-                rules: Arc::clone(&self.rules),
-            }))
+            .dns_resolver(Arc::new(resolver::Resolver { rules: Arc::clone(&self.rules) }))
             .redirect(policy)
             .no_proxy()
             .build()
@@ -169,8 +151,8 @@ impl Client {
 
 /// Reads a URL of the schemes that the tools speak.
 pub(super) fn parse_url(text: &str) -> Result<Url, ToolError> {
-    let url = Url::parse(text.trim())
-        .map_err(|error| parameters::invalid(format!("`{text}` is not a URL: {error}")))?;
+    let url =
+        Url::parse(text.trim()).map_err(|error| parameters::invalid(format!("`{text}` is not a URL: {error}")))?;
     check_scheme(&url)?;
     Ok(url)
 }
@@ -179,17 +161,11 @@ fn check_scheme(url: &Url) -> Result<(), ToolError> {
     if matches!(url.scheme(), "http" | "https") {
         return Ok(());
     }
-    Err(parameters::invalid(format!(
-        "the scheme of `{}` is not supported",
-        failure::shown(url)
-    ))
-    .with_help("give a URL that begins with http:// or https://"))
+    Err(parameters::invalid(format!("the scheme of `{}` is not supported", failure::shown(url)))
+        .with_help("give a URL that begins with http:// or https://"))
 }
 
 fn check_url(rules: &HostRules, url: &Url) -> Result<(), ToolError> {
     check_scheme(url)?;
-    rules.check_host(
-        url.host_str().unwrap_or_default(),
-        url.port_or_known_default().unwrap_or_default(),
-    )
+    rules.check_host(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }

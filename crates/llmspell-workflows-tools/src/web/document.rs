@@ -25,10 +25,7 @@ pub(super) struct Stop {
 impl Stop {
     /// Stops when the call is cancelled, and at the latest when a page may take no longer.
     pub(super) fn new(cancellation: CancellationToken) -> Self {
-        Self {
-            deadline: Instant::now() + TIME_MAX,
-            cancellation,
-        }
+        Self { deadline: Instant::now() + TIME_MAX, cancellation }
     }
 
     /// Whether work may go on.
@@ -39,24 +36,14 @@ impl Stop {
         if Instant::now() < self.deadline {
             return Ok(());
         }
-        let message = format!(
-            "the page takes more than {} s to read; its elements nest too deep",
-            TIME_MAX.as_secs()
-        );
-        Err(ToolError::new(
-            ToolErrorClass::Resource,
-            "page_too_complex",
-            message,
-        ))
+        let message = format!("the page takes more than {} s to read; its elements nest too deep", TIME_MAX.as_secs());
+        Err(ToolError::new(ToolErrorClass::Resource, "page_too_complex", message))
     }
 }
 
 /// Parses a page; malformed ones are read as browsers read them.
 pub(super) fn parse(text: &str, stop: &Stop) -> Result<Html, ToolError> {
-    let mut parser = parse_document(
-        HtmlTreeSink::new(Html::new_document()),
-        ParseOpts::default(),
-    );
+    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
     let mut rest = text;
     while !rest.is_empty() {
         stop.check()?;
@@ -80,24 +67,15 @@ mod tests {
 
     #[test]
     fn a_page_nested_without_end_is_given_up() {
-        let stop = Stop {
-            deadline: Instant::now() + Duration::from_millis(20),
-            ..Stop::new(CancellationToken::new())
-        };
+        let stop = Stop { deadline: Instant::now() + Duration::from_millis(20), ..Stop::new(CancellationToken::new()) };
         let error = parse(&"<div>".repeat(2_000_000), &stop).unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (ToolErrorClass::Resource, "page_too_complex")
-        );
+        assert_eq!((error.class, error.code), (ToolErrorClass::Resource, "page_too_complex"));
     }
 
     #[test]
     fn a_cancelled_call_parses_nothing() {
         let stop = Stop::new(CancellationToken::new());
         stop.cancellation.cancel();
-        assert_eq!(
-            parse("<p>", &stop).unwrap_err().class,
-            ToolErrorClass::Cancelled
-        );
+        assert_eq!(parse("<p>", &stop).unwrap_err().class, ToolErrorClass::Cancelled);
     }
 }

@@ -14,16 +14,8 @@ const EXCERPT_CHARS_MAX: usize = 500;
 
 /// `url` without what may be secret: user name, password, query and fragment.
 pub(super) fn shown(url: &Url) -> String {
-    let port = url
-        .port()
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
-    format!(
-        "{}://{}{port}{}",
-        url.scheme(),
-        url.host_str().unwrap_or_default(),
-        url.path()
-    )
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
 /// Why there was no answer, or only a part of one.
@@ -51,11 +43,7 @@ pub(super) fn of_transport(error: reqwest::Error, url: &Url, timeout: Duration) 
         }
         () => ("response_broken", "got no whole answer from"),
     };
-    ToolError::new(
-        ToolErrorClass::Transient,
-        code,
-        format!("{what} `{shown}`: {innermost}"),
-    )
+    ToolError::new(ToolErrorClass::Transient, code, format!("{what} `{shown}`: {innermost}"))
 }
 
 /// More redirects than the policy allows.
@@ -82,23 +70,12 @@ pub(super) fn of_status(response: &Response) -> ToolError {
     if let Some(delay) = retry_after(response) {
         details["retry_after_seconds"] = json!(delay.as_secs());
     }
-    ToolError::new(
-        class,
-        "http_status",
-        format!("`{}` answered with {status}", shown(&response.url)),
-    )
-    .with_details(details)
+    ToolError::new(class, "http_status", format!("`{}` answered with {status}", shown(&response.url)))
+        .with_details(details)
 }
 
 /// How long the server asks to wait, where it says so in seconds.
 pub(super) fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response
-        .headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+    let seconds = response.headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }

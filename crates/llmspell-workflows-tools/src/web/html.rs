@@ -64,13 +64,8 @@ impl Page {
     /// Parses `text`, which came from `url`.
     pub(super) fn parse(text: &str, url: &Url, stop: Stop) -> Result<Self, ToolError> {
         let html = document::parse(text, &stop)?;
-        let declared = html
-            .select(&fixed("base[href]"))
-            .next()
-            .and_then(|base| base.attr("href"));
-        let base = declared
-            .and_then(|href| url.join(href).ok())
-            .unwrap_or_else(|| url.clone());
+        let declared = html.select(&fixed("base[href]")).next().and_then(|base| base.attr("href"));
+        let base = declared.and_then(|href| url.join(href).ok()).unwrap_or_else(|| url.clone());
         Ok(Self { html, base, stop })
     }
 
@@ -81,11 +76,7 @@ impl Page {
 
     /// The texts of what `selector` matches, in the page's order, refused where they have more than `bytes_max` bytes
     /// together: what one match is within another is told twice.
-    pub(super) fn texts(
-        &self,
-        selector: &Selector,
-        bytes_max: usize,
-    ) -> Result<Vec<String>, ToolError> {
+    pub(super) fn texts(&self, selector: &Selector, bytes_max: usize) -> Result<Vec<String>, ToolError> {
         let mut texts = Vec::new();
         let mut bytes = 0;
         for element in self.html.select(selector) {
@@ -94,10 +85,8 @@ impl Page {
             bytes += text.len();
             if bytes > bytes_max {
                 let message = format!("what the selector matches has more than {bytes_max} bytes");
-                return Err(
-                    ToolError::new(ToolErrorClass::Resource, "output_too_large", message)
-                        .with_help("select less of the page"),
-                );
+                return Err(ToolError::new(ToolErrorClass::Resource, "output_too_large", message)
+                    .with_help("select less of the page"));
             }
             texts.push(text);
         }
@@ -106,28 +95,16 @@ impl Page {
 
     /// Each address that the page links to once, with the first text of the link.
     pub(super) fn links(&self) -> Result<Vec<Value>, ToolError> {
-        let links = self
-            .html
-            .select(&fixed("a[href]"))
-            .map(|link| (link, link.attr("href").unwrap_or_default()))
-            .collect();
-        self.unique(
-            links,
-            |link, url| json!({"url": url, "text": text_of(link)}),
-        )
+        let links =
+            self.html.select(&fixed("a[href]")).map(|link| (link, link.attr("href").unwrap_or_default())).collect();
+        self.unique(links, |link, url| json!({"url": url, "text": text_of(link)}))
     }
 
     /// Each image once, with its description.
     pub(super) fn images(&self) -> Result<Vec<Value>, ToolError> {
-        let images = self
-            .html
-            .select(&fixed("img[src]"))
-            .map(|image| (image, image.attr("src").unwrap_or_default()))
-            .collect();
-        self.unique(
-            images,
-            |image, url| json!({"url": url, "alt": image.attr("alt").unwrap_or_default()}),
-        )
+        let images =
+            self.html.select(&fixed("img[src]")).map(|image| (image, image.attr("src").unwrap_or_default())).collect();
+        self.unique(images, |image, url| json!({"url": url, "alt": image.attr("alt").unwrap_or_default()}))
     }
 
     /// What the page says about itself: `meta` elements by name or property, its canonical address and its language.
@@ -136,14 +113,10 @@ impl Page {
         for element in self.html.select(&fixed("meta[content]")) {
             let name = element.attr("name").or_else(|| element.attr("property"));
             if let (Some(name), Some(content)) = (name, element.attr("content")) {
-                meta.entry(name.to_ascii_lowercase())
-                    .or_insert_with(|| content.into());
+                meta.entry(name.to_ascii_lowercase()).or_insert_with(|| content.into());
             }
         }
-        let canonical = self
-            .html
-            .select(&fixed("link[rel~=canonical][href]"))
-            .next();
+        let canonical = self.html.select(&fixed("link[rel~=canonical][href]")).next();
         if let Some(url) = canonical.and_then(|link| self.base.join(link.attr("href")?).ok()) {
             meta.insert("canonical".into(), url.as_str().into());
         }
@@ -176,11 +149,8 @@ impl Page {
 
 /// Reads a CSS selector of the caller's.
 pub(super) fn selector(name: &str, css: &str) -> Result<Selector, ToolError> {
-    Selector::parse(css).map_err(|error| {
-        parameters::invalid(format!(
-            "the selector `{css}` of `{name}` is not valid: {error}"
-        ))
-    })
+    Selector::parse(css)
+        .map_err(|error| parameters::invalid(format!("the selector `{css}` of `{name}` is not valid: {error}")))
 }
 
 fn fixed(css: &str) -> Selector {
@@ -201,23 +171,14 @@ pub(super) fn text_of(element: ElementRef<'_>) -> String {
             Node::Element(inner) if HIDDEN.contains(&inner.name()) && node.id() != element.id() => {
                 hidden = if opens { hidden + 1 } else { hidden - 1 };
             }
-            Node::Element(inner) if hidden == 0 && BLOCKS.contains(&inner.name()) => {
-                lines.push(String::new())
-            }
-            Node::Element(inner) if hidden == 0 && matches!(inner.name(), "td" | "th") => {
-                push(&mut lines, " ")
-            }
+            Node::Element(inner) if hidden == 0 && BLOCKS.contains(&inner.name()) => lines.push(String::new()),
+            Node::Element(inner) if hidden == 0 && matches!(inner.name(), "td" | "th") => push(&mut lines, " "),
             Node::Text(text) if hidden == 0 && opens => push(&mut lines, text),
             _ => {}
         }
     }
-    let lines = lines
-        .iter()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-    lines
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n")
+    let lines = lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 fn push(lines: &mut [String], text: &str) {
@@ -245,27 +206,14 @@ mod tests {
     fn a_text_reads_as_in_a_browser() {
         for (html, expected) in [
             ("<body>a <b>b</b>\n  c</body>", "a b c"),
-            (
-                "<body><p>one</p><p>two<br>three</p></body>",
-                "one\ntwo\nthree",
-            ),
-            (
-                "<body>a<script>no()</script>b<style>no{}</style><template><p>no</p></template></body>",
-                "ab",
-            ),
-            (
-                "<body><table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table></body>",
-                "1 2\n3",
-            ),
+            ("<body><p>one</p><p>two<br>three</p></body>", "one\ntwo\nthree"),
+            ("<body>a<script>no()</script>b<style>no{}</style><template><p>no</p></template></body>", "ab"),
+            ("<body><table><tr><td>1</td><td>2</td></tr><tr><td>3</td></tr></table></body>", "1 2\n3"),
             ("<body><ul><li>x<li>y</ul></body>", "x\ny"),
             ("<body>&lt;tag&gt; &amp; caf&eacute;</body>", "<tag> & café"),
             ("", ""),
         ] {
-            assert_eq!(
-                page(html).texts(&fixed("body"), 100).unwrap(),
-                [expected],
-                "{html}"
-            );
+            assert_eq!(page(html).texts(&fixed("body"), 100).unwrap(), [expected], "{html}");
         }
     }
 
@@ -273,10 +221,7 @@ mod tests {
     fn texts_within_texts_are_bounded_together() {
         let html = format!("{}deep{}", "<div>".repeat(10), "</div>".repeat(10));
         assert_eq!(page(&html).texts(&fixed("div"), 40).unwrap().len(), 10);
-        assert_eq!(
-            page(&html).texts(&fixed("div"), 39).unwrap_err().code,
-            "output_too_large"
-        );
+        assert_eq!(page(&html).texts(&fixed("div"), 39).unwrap_err().code, "output_too_large");
     }
 
     #[test]
@@ -299,10 +244,7 @@ mod tests {
             ]
         );
         let with_base = page(r#"<base href="/other/"><a href="a">A</a>"#);
-        assert_eq!(
-            with_base.links().unwrap()[0]["url"],
-            "https://example.com/other/a"
-        );
+        assert_eq!(with_base.links().unwrap()[0]["url"], "https://example.com/other/a");
     }
 
     #[test]

@@ -130,10 +130,7 @@ impl Auth {
     fn header(&self) -> String {
         match self {
             Self::Basic { username, password } => {
-                format!(
-                    "Basic {}",
-                    STANDARD.encode(format!("{username}:{password}"))
-                )
+                format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
             }
             Self::Bearer { token } => format!("Bearer {token}"),
         }
@@ -146,9 +143,7 @@ fn body_bytes(body: Value, headers: &mut HeaderMap) -> Vec<u8> {
         Value::String(text) => (text.into_bytes(), "text/plain; charset=utf-8"),
         other => (other.to_string().into_bytes(), "application/json"),
     };
-    headers
-        .entry(CONTENT_TYPE)
-        .or_insert(HeaderValue::from_static(content_type));
+    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     bytes
 }
 
@@ -160,15 +155,12 @@ fn text_of(value: &Value) -> String {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, ToolError> {
-    name.parse()
-        .map_err(|_| parameters::invalid(format!("`{name}` is not the name of a header")))
+    name.parse().map_err(|_| parameters::invalid(format!("`{name}` is not the name of a header")))
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, ToolError> {
     // The value is not repeated: it may be a secret.
     HeaderValue::from_str(value).map_err(|_| {
-        parameters::invalid(format!(
-            "the value of the header `{name}` has characters that headers may not have"
-        ))
+        parameters::invalid(format!("the value of the header `{name}` has characters that headers may not have"))
     })
 }

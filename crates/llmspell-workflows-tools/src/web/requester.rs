@@ -8,9 +8,7 @@ use super::client::Client;
 use super::parameters::{self as request, RequestParameters};
 use super::retry::{self, Attempted, Retry};
 use super::{body, failure};
-use crate::{
-    Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters,
-};
+use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters};
 
 /// Sends an HTTP request and gives the answer.
 pub(super) struct HttpRequester {
@@ -77,20 +75,14 @@ impl Tool for HttpRequester {
     }
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
-        let Parameters {
-            request,
-            retry,
-            allow_error_status,
-        } = parameters::read(parameters)?;
+        let Parameters { request, retry, allow_error_status } = parameters::read(parameters)?;
         let request = request.into_request(context)?;
-        let Attempted { response, attempts } =
-            retry::send(&self.client, &request, &retry, context).await?;
+        let Attempted { response, attempts } = retry::send(&self.client, &request, &retry, context).await?;
         let is_error = response.status.is_client_error() || response.status.is_server_error();
         if is_error && !allow_error_status {
             return Err(failure::of_status(&response));
         }
-        let (body, body_type) =
-            body::to_value(&response.body, body::content_type(&response.headers));
+        let (body, body_type) = body::to_value(&response.body, body::content_type(&response.headers));
         Ok(json!({
             "url": response.url.as_str(),
             "status": response.status.as_u16(),

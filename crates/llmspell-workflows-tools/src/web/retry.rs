@@ -54,18 +54,12 @@ fn default_multiplier() -> f64 {
 impl From<Form> for Retry {
     fn from(form: Form) -> Self {
         let (attempts_max, delay_ms, delay_max_ms, multiplier) = match form {
-            Form::Retries(retries) => (
-                retries + 1,
-                default_initial_delay_ms(),
-                default_max_delay_ms(),
-                default_multiplier(),
-            ),
-            Form::Full {
-                max_attempts,
-                initial_delay_ms,
-                max_delay_ms,
-                multiplier,
-            } => (max_attempts, initial_delay_ms, max_delay_ms, multiplier),
+            Form::Retries(retries) => {
+                (retries + 1, default_initial_delay_ms(), default_max_delay_ms(), default_multiplier())
+            }
+            Form::Full { max_attempts, initial_delay_ms, max_delay_ms, multiplier } => {
+                (max_attempts, initial_delay_ms, max_delay_ms, multiplier)
+            }
         };
         Self {
             attempts_max,
@@ -124,14 +118,7 @@ pub(super) async fn send(
         let outcome = client.send(request, context).await;
         let asked = match &outcome {
             Ok(response) if is_passing(response.status) => failure::retry_after(response),
-            Err(error)
-                if matches!(
-                    error.class,
-                    ToolErrorClass::Transient | ToolErrorClass::Timeout
-                ) =>
-            {
-                None
-            }
+            Err(error) if matches!(error.class, ToolErrorClass::Transient | ToolErrorClass::Timeout) => None,
             _ => return outcome.map(|response| Attempted { response, attempts }),
         };
         if attempts >= retry.attempts_max {
@@ -147,9 +134,5 @@ pub(super) async fn send(
 }
 
 fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-        )
+    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }

@@ -12,15 +12,10 @@ use super::document::Stop;
 use super::html::{self, Page};
 use super::{body, charset, failure, parameters as request};
 use crate::blocking::blocking;
-use crate::{
-    Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec,
-    parameters,
-};
+use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, parameters};
 
 /// Names that a selector may not have: the result's own properties, and what references take for the whole output.
-const RESERVED: &[&str] = &[
-    "url", "links", "images", "meta", "missing", "result", "results", "output",
-];
+const RESERVED: &[&str] = &["url", "links", "images", "meta", "missing", "result", "results", "output"];
 /// Where the text of `selector` goes.
 const CONTENT: &str = "content";
 
@@ -152,11 +147,7 @@ impl Tool for WebScraper {
         let stop = Stop::new(context.cancellation.clone());
         blocking(move || {
             let text = charset::decode_html(&response.body, &content_type);
-            wanted.take(
-                &Page::parse(&text, &response.url, stop)?,
-                &response.url,
-                bytes_max,
-            )
+            wanted.take(&Page::parse(&text, &response.url, stop)?, &response.url, bytes_max)
         })
         .await
     }
@@ -165,16 +156,12 @@ impl Tool for WebScraper {
 impl Wanted {
     fn read(parameters: Parameters) -> Result<Self, ToolError> {
         let mut named = parameters.selectors;
-        let content = parameters
-            .selector
-            .or_else(|| named.is_empty().then(|| "body".to_owned()));
+        let content = parameters.selector.or_else(|| named.is_empty().then(|| "body".to_owned()));
         if let Some(content) = content
             && named.insert(CONTENT.to_owned(), content).is_some()
         {
-            return Err(parameters::invalid(
-                "`selector` and `selectors.content` both give `content`",
-            )
-            .with_help("give one of them another name within `selectors`"));
+            return Err(parameters::invalid("`selector` and `selectors.content` both give `content`")
+                .with_help("give one of them another name within `selectors`"));
         }
         let fields = named.into_iter().map(|(name, css)| {
             let selector = html::selector(&name, &css)?;
@@ -224,10 +211,7 @@ fn check_page(content_type: &str, url: &Url) -> Result<(), ToolError> {
     Err(ToolError::new(
         ToolErrorClass::Validation,
         "not_a_page",
-        format!(
-            "`{}` is `{media_type}`, not a web page",
-            failure::shown(url)
-        ),
+        format!("`{}` is `{media_type}`, not a web page", failure::shown(url)),
     )
     .with_help("read it with `http_requester`"))
 }

@@ -7,9 +7,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::parameters::{self as request, RequestParameters};
 use super::{body, charset};
-use crate::{
-    Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters,
-};
+use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters};
 
 /// Says how an HTTP interface answers.
 pub(super) struct ApiTester {
@@ -69,10 +67,7 @@ impl Tool for ApiTester {
 
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let request: RequestParameters = parameters::read(parameters)?;
-        let response = self
-            .client
-            .send(&request.into_request(context)?, context)
-            .await?;
+        let response = self.client.send(&request.into_request(context)?, context).await?;
         Ok(json!({
             "success": response.status.is_success(),
             "url": response.url.as_str(),

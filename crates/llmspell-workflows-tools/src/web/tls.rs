@@ -11,21 +11,11 @@ use crate::{ToolError, ToolErrorClass};
 /// The cryptography is the one that the program installed for its process, else ring, which needs nothing but a C
 /// compiler to build. Nothing is installed for the process from here.
 pub(super) fn config() -> Result<ClientConfig, ToolError> {
-    let provider = CryptoProvider::get_default()
-        .map_or_else(|| Arc::new(ring::default_provider()), Arc::clone);
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = builder
-        .and_then(BuilderVerifierExt::with_platform_verifier)
-        .map_err(|error| {
-            ToolError::new(
-                ToolErrorClass::Configuration,
-                "tls_unavailable",
-                format!("could not set up TLS: {error}"),
-            )
-            .with_help(
-                "install the system's CA certificates, or point SSL_CERT_FILE to a bundle of them",
-            )
-        })?;
+    let provider = CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone);
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = builder.and_then(BuilderVerifierExt::with_platform_verifier).map_err(|error| {
+        ToolError::new(ToolErrorClass::Configuration, "tls_unavailable", format!("could not set up TLS: {error}"))
+            .with_help("install the system's CA certificates, or point SSL_CERT_FILE to a bundle of them")
+    })?;
     Ok(config.with_no_client_auth())
 }

@@ -70,25 +70,12 @@ fn table() -> Vec<(&'static str, Vec<Value>, &'static str, &'static str)> {
         ),
         (
             "file_operations",
-            vec![
-                json!({"operation": "read", "path": "a.csv"}),
-                json!({"operation": "list_dir", "path": "."}),
-            ],
+            vec![json!({"operation": "read", "path": "a.csv"}), json!({"operation": "list_dir", "path": "."})],
             "target_pth",
             "target_path",
         ),
-        (
-            "file_writer",
-            vec![json!({"path": "out.jsonl", "format": "jsonl", "input": [1]})],
-            "fromat",
-            "format",
-        ),
-        (
-            "file_search",
-            vec![json!({"pattern": "x", "path": ".", "context_lines": 1})],
-            "use_regexp",
-            "use_regex",
-        ),
+        ("file_writer", vec![json!({"path": "out.jsonl", "format": "jsonl", "input": [1]})], "fromat", "format"),
+        ("file_search", vec![json!({"pattern": "x", "path": ".", "context_lines": 1})], "use_regexp", "use_regex"),
     ]
 }
 
@@ -104,10 +91,7 @@ async fn results_fit_their_schemas() {
     for (tool, calls, ..) in table() {
         for parameters in calls {
             // `Place::call` checks the result.
-            place
-                .call(tool, parameters.clone())
-                .await
-                .unwrap_or_else(|error| panic!("{tool} {parameters}: {error}"));
+            place.call(tool, parameters.clone()).await.unwrap_or_else(|error| panic!("{tool} {parameters}: {error}"));
         }
     }
 }
@@ -120,12 +104,7 @@ async fn an_unknown_parameter_is_refused_with_the_nearest_name() {
         parameters[wrong] = json!(1);
         let error = place.call(tool, parameters).await.unwrap_err();
         assert_eq!(error.code, "invalid_parameters", "{tool}");
-        assert!(
-            error
-                .message
-                .contains(&format!("`/{wrong}` is unknown (did you mean `{right}`?)")),
-            "{tool}: {error}"
-        );
+        assert!(error.message.contains(&format!("`/{wrong}` is unknown (did you mean `{right}`?)")), "{tool}: {error}");
     }
 }
 
@@ -139,14 +118,8 @@ async fn an_unknown_operation_is_refused_with_the_nearest_name() {
         ("hash_calculator", "verfy", "verify"),
         ("file_operations", "list_dirs", "list_dir"),
     ] {
-        let error = place
-            .call(tool, json!({"operation": wrong, "input": ""}))
-            .await
-            .unwrap_err();
-        assert!(
-            error.message.contains(&format!("did you mean `{right}`?")),
-            "{tool}: {error}"
-        );
+        let error = place.call(tool, json!({"operation": wrong, "input": ""})).await.unwrap_err();
+        assert!(error.message.contains(&format!("did you mean `{right}`?")), "{tool}: {error}");
     }
 }
 
@@ -154,41 +127,13 @@ async fn an_unknown_operation_is_refused_with_the_nearest_name() {
 async fn what_an_operation_needs_is_known_before_the_call() {
     let place = place();
     for (tool, parameters, missing) in [
-        (
-            "json_processor",
-            json!({"operation": "query", "input": 1}),
-            "`/query` is missing",
-        ),
-        (
-            "json_processor",
-            json!({"operation": "validate", "input": 1}),
-            "`/schema` is missing",
-        ),
-        (
-            "csv_analyzer",
-            json!({"operation": "analyze"}),
-            "`/options` is missing",
-        ),
-        (
-            "csv_analyzer",
-            json!({"operation": "convert", "input": "", "options": {}}),
-            "`/options/format` is missing",
-        ),
-        (
-            "data_transformer",
-            json!({"operation": "join", "input": [], "with": []}),
-            "`/on` is missing",
-        ),
-        (
-            "hash_calculator",
-            json!({"operation": "hash"}),
-            "`/input` is missing",
-        ),
-        (
-            "hash_calculator",
-            json!({"operation": "hash", "input": "", "file": "a"}),
-            "`/file` may not be given here",
-        ),
+        ("json_processor", json!({"operation": "query", "input": 1}), "`/query` is missing"),
+        ("json_processor", json!({"operation": "validate", "input": 1}), "`/schema` is missing"),
+        ("csv_analyzer", json!({"operation": "analyze"}), "`/options` is missing"),
+        ("csv_analyzer", json!({"operation": "convert", "input": "", "options": {}}), "`/options/format` is missing"),
+        ("data_transformer", json!({"operation": "join", "input": [], "with": []}), "`/on` is missing"),
+        ("hash_calculator", json!({"operation": "hash"}), "`/input` is missing"),
+        ("hash_calculator", json!({"operation": "hash", "input": "", "file": "a"}), "`/file` may not be given here"),
         (
             "file_operations",
             json!({"operation": "read", "path": "a", "recursive": true}),
@@ -204,41 +149,17 @@ async fn what_an_operation_needs_is_known_before_the_call() {
             json!({"operation": "stream", "input": [], "schema": {}}),
             "`/schema` may not be given here",
         ),
-        (
-            "file_operations",
-            json!({"operation": "copy", "path": "a"}),
-            "`/target_path` is missing",
-        ),
+        ("file_operations", json!({"operation": "copy", "path": "a"}), "`/target_path` is missing"),
         ("file_writer", json!({"path": "a"}), "`/input` is missing"),
-        (
-            "rule_engine",
-            json!({"input": [], "rules": ["uniquness"]}),
-            "did you mean `uniqueness`?",
-        ),
-        (
-            "rule_engine",
-            json!({"input": [], "rules": [{"rule": "uniqueness", "min": 1}]}),
-            "min",
-        ),
+        ("rule_engine", json!({"input": [], "rules": ["uniquness"]}), "did you mean `uniqueness`?"),
+        ("rule_engine", json!({"input": [], "rules": [{"rule": "uniqueness", "min": 1}]}), "min"),
     ] {
-        let violations = place
-            .tools
-            .check_parameters(tool, &parameters, &|_| false)
-            .unwrap();
+        let violations = place.tools.check_parameters(tool, &parameters, &|_| false).unwrap();
         let all: Vec<String> = violations
             .iter()
-            .map(|one| {
-                format!(
-                    "{} {}",
-                    one.message,
-                    one.help.as_deref().unwrap_or_default()
-                )
-            })
+            .map(|one| format!("{} {}", one.message, one.help.as_deref().unwrap_or_default()))
             .collect();
-        assert!(
-            all.iter().any(|one| one.contains(missing)),
-            "{tool} {parameters}: {all:?}"
-        );
+        assert!(all.iter().any(|one| one.contains(missing)), "{tool} {parameters}: {all:?}");
     }
 }
 
@@ -246,28 +167,14 @@ async fn what_an_operation_needs_is_known_before_the_call() {
 fn every_schema_is_draft_7_and_closed() {
     let place = place();
     let names: Vec<&str> = table().iter().map(|row| row.0).collect();
-    let specs: Vec<&ToolSpec> = place
-        .tools
-        .specs()
-        .filter(|spec| names.contains(&spec.name))
-        .collect();
+    let specs: Vec<&ToolSpec> = place.tools.specs().filter(|spec| names.contains(&spec.name)).collect();
     assert_eq!(specs.len(), names.len());
     for spec in specs {
         for schema in [&spec.parameters, &spec.result] {
-            jsonschema::draft7::meta::validate(schema)
-                .unwrap_or_else(|error| panic!("{}: {error}", spec.name));
-            assert_eq!(
-                open_objects(schema, "#"),
-                [] as [String; 0],
-                "{}",
-                spec.name
-            );
+            jsonschema::draft7::meta::validate(schema).unwrap_or_else(|error| panic!("{}: {error}", spec.name));
+            assert_eq!(open_objects(schema, "#"), [] as [String; 0], "{}", spec.name);
         }
-        assert!(
-            matches!(spec.category, Category::Data | Category::Filesystem),
-            "{}",
-            spec.name
-        );
+        assert!(matches!(spec.category, Category::Data | Category::Filesystem), "{}", spec.name);
         assert!(spec.description.ends_with('.'), "{}", spec.name);
     }
 }
@@ -276,20 +183,15 @@ fn every_schema_is_draft_7_and_closed() {
 fn open_objects(schema: &Value, place: &str) -> Vec<String> {
     match schema {
         Value::Object(object) => {
-            let is_object =
-                object.get("type") == Some(&json!("object")) && object.contains_key("properties");
-            let own = (is_object && object.get("additionalProperties") != Some(&json!(false)))
-                .then(|| place.to_owned());
-            let below = object
-                .iter()
-                .flat_map(|(name, value)| open_objects(value, &format!("{place}/{name}")));
+            let is_object = object.get("type") == Some(&json!("object")) && object.contains_key("properties");
+            let own =
+                (is_object && object.get("additionalProperties") != Some(&json!(false))).then(|| place.to_owned());
+            let below = object.iter().flat_map(|(name, value)| open_objects(value, &format!("{place}/{name}")));
             own.into_iter().chain(below).collect()
         }
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .flat_map(|(at, item)| open_objects(item, &format!("{place}/{at}")))
-            .collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(at, item)| open_objects(item, &format!("{place}/{at}"))).collect()
+        }
         _ => Vec::new(),
     }
 }

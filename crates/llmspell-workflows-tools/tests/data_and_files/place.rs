@@ -49,15 +49,8 @@ impl Place {
 
     /// Calls a tool and checks that the result fits its schema.
     pub(crate) async fn call(&self, tool: &str, parameters: Value) -> Result<Value, ToolError> {
-        let result = self
-            .tools
-            .call(tool, parameters, &ToolContext::default())
-            .await?;
-        assert_eq!(
-            self.tools.check_result(tool, &result).unwrap(),
-            [],
-            "{result}"
-        );
+        let result = self.tools.call(tool, parameters, &ToolContext::default()).await?;
+        assert_eq!(self.tools.check_result(tool, &result).unwrap(), [], "{result}");
         Ok(result)
     }
 
@@ -72,9 +65,7 @@ impl Place {
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

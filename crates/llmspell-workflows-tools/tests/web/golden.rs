@@ -19,16 +19,14 @@ pub(crate) fn all() -> impl Iterator<Item = Golden> {
 }
 
 fn web() -> Vec<Golden> {
-    let plain = |score: Value| json!([{"rank": 1, "title": "T", "url": "https://t.example/", "snippet": "S", "score": score}]);
+    let plain =
+        |score: Value| json!([{"rank": 1, "title": "T", "url": "https://t.example/", "snippet": "S", "score": score}]);
     vec![
         Golden {
             provider: "tavily",
             parameters: json!({"max_results": 3}),
             request: ("POST", "/search"),
-            headers: &[
-                ("authorization", "Bearer k3y"),
-                ("content-type", "application/json"),
-            ],
+            headers: &[("authorization", "Bearer k3y"), ("content-type", "application/json")],
             body: json!({"query": "rust & \"tokio\"", "topic": "general", "max_results": 3}),
             answer: json!({"query": "rust", "results": [
                 {"title": "T", "url": "https://t.example/", "content": "S", "score": 0.81, "raw_content": null},
@@ -70,10 +68,7 @@ fn web() -> Vec<Golden> {
                 "GET",
                 "/res/v1/web/search?q=rust+%26+%22tokio%22&count=10&text_decorations=false&result_filter=web&safesearch=off&search_lang=en&country=GB",
             ),
-            headers: &[
-                ("x-subscription-token", "k3y"),
-                ("accept", "application/json"),
-            ],
+            headers: &[("x-subscription-token", "k3y"), ("accept", "application/json")],
             body: Value::Null,
             answer: json!({"type": "search", "web": {"type": "search", "results": [
                 {"title": "T", "url": "https://t.example/", "description": "S", "language": "en"},
@@ -147,24 +142,22 @@ fn news() -> Vec<Golden> {
             json!({"title": "T", "link": "https://t.example/", "snippet": "S", "date": "D"}),
         ),
     ];
-    let golden = |(provider, method, target, list, item): (&'static str, _, _, &str, Value)| {
-        Golden {
-            provider,
-            parameters: json!({"search_type": "news"}),
-            request: (method, target),
-            headers: &[],
-            body: match provider {
-                "tavily" => {
-                    json!({"query": "rust & \"tokio\"", "topic": "news", "max_results": 10})
-                }
-                "serperdev" => json!({"q": "rust & \"tokio\"", "num": 10}),
-                _ => Value::Null,
-            },
-            answer: json!({&list[1..]: [item]}),
-            results: json!([{
-                "rank": 1, "title": "T", "url": "https://t.example/", "snippet": "S", "score": null, "published": "D",
-            }]),
-        }
+    let golden = |(provider, method, target, list, item): (&'static str, _, _, &str, Value)| Golden {
+        provider,
+        parameters: json!({"search_type": "news"}),
+        request: (method, target),
+        headers: &[],
+        body: match provider {
+            "tavily" => {
+                json!({"query": "rust & \"tokio\"", "topic": "news", "max_results": 10})
+            }
+            "serperdev" => json!({"q": "rust & \"tokio\"", "num": 10}),
+            _ => Value::Null,
+        },
+        answer: json!({&list[1..]: [item]}),
+        results: json!([{
+            "rank": 1, "title": "T", "url": "https://t.example/", "snippet": "S", "score": null, "published": "D",
+        }]),
     };
     cases.into_iter().map(golden).collect()
 }
@@ -207,22 +200,17 @@ fn images() -> Vec<Golden> {
             json!({"title": "T", "link": "https://t.example/", "imageUrl": "https://i.example/"}),
         ),
     ];
-    let golden =
-        |(provider, method, target, list, item): (&'static str, _, _, &str, Value)| Golden {
-            provider,
-            parameters: json!({"search_type": "images"}),
-            request: (method, target),
-            headers: &[],
-            body: if provider == "serperdev" {
-                json!({"q": "rust & \"tokio\"", "num": 10})
-            } else {
-                Value::Null
-            },
-            answer: json!({list: [item]}),
-            results: json!([{
-                "rank": 1, "title": "T", "url": "https://t.example/", "snippet": "", "score": null,
-                "image_url": "https://i.example/",
-            }]),
-        };
+    let golden = |(provider, method, target, list, item): (&'static str, _, _, &str, Value)| Golden {
+        provider,
+        parameters: json!({"search_type": "images"}),
+        request: (method, target),
+        headers: &[],
+        body: if provider == "serperdev" { json!({"q": "rust & \"tokio\"", "num": 10}) } else { Value::Null },
+        answer: json!({list: [item]}),
+        results: json!([{
+            "rank": 1, "title": "T", "url": "https://t.example/", "snippet": "", "score": null,
+            "image_url": "https://i.example/",
+        }]),
+    };
     cases.into_iter().map(golden).collect()
 }

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Reply, Server, call};
-use llmspell_workflows_tools::{
-    Policy, Registry, ToolContext, ToolError, ToolErrorClass, standard,
-};
+use llmspell_workflows_tools::{Policy, Registry, ToolContext, ToolError, ToolErrorClass, standard};
 use serde_json::json;
 
 async fn get(tools: &Registry, url: &str) -> Result<serde_json::Value, ToolError> {
@@ -28,11 +26,7 @@ async fn private_hosts_are_refused_unless_listed() {
         "http://10.0.0.1/".to_owned(),
     ] {
         let error = get(&by_default, &url).await.unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (ToolErrorClass::Configuration, "host_refused"),
-            "{url}: {error}"
-        );
+        assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "host_refused"), "{url}: {error}");
     }
     assert!(server.requests().is_empty());
     assert!(get(&server.tools(), &server.url("/")).await.is_ok());
@@ -45,23 +39,9 @@ async fn a_name_is_allowed_with_its_port() {
     let mut policy = Policy::default();
     policy.hosts = vec![format!("localhost:{port}")];
     let tools = standard(policy.into()).unwrap();
-    assert!(
-        get(&tools, &format!("http://localhost:{port}/"))
-            .await
-            .is_ok()
-    );
-    assert_eq!(
-        get(&tools, &format!("http://localhost:{}/", port ^ 1))
-            .await
-            .unwrap_err()
-            .code,
-        "host_refused"
-    );
-    assert_eq!(
-        get(&tools, &server.url("/")).await.unwrap_err().code,
-        "host_refused",
-        "the address is not listed"
-    );
+    assert!(get(&tools, &format!("http://localhost:{port}/")).await.is_ok());
+    assert_eq!(get(&tools, &format!("http://localhost:{}/", port ^ 1)).await.unwrap_err().code, "host_refused");
+    assert_eq!(get(&tools, &server.url("/")).await.unwrap_err().code, "host_refused", "the address is not listed");
 }
 
 #[tokio::test]
@@ -87,15 +67,9 @@ async fn redirects_are_checked_too() {
         assert_eq!(error.code, code, "{path}: {error}");
     }
     let result = get(&tools, &server.url("/file")).await.unwrap();
-    assert_eq!(
-        result["status"], 302,
-        "a redirect to another scheme is an answer, not a way"
-    );
+    assert_eq!(result["status"], 302, "a redirect to another scheme is an answer, not a way");
     let result = get(&tools, &server.url("/fine")).await.unwrap();
-    assert_eq!(
-        (&result["body"], &result["url"]),
-        (&json!("end"), &json!(server.url("/end")))
-    );
+    assert_eq!((&result["body"], &result["url"]), (&json!("end"), &json!(server.url("/end"))));
 }
 
 #[tokio::test]
@@ -111,49 +85,26 @@ async fn a_body_is_bounded_while_it_streams() {
     assert!(get(&tools, &server.url("/100000")).await.is_ok());
     for path in ["/100001", "/endless"] {
         let error = get(&tools, &server.url(path)).await.unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (ToolErrorClass::Resource, "response_too_large"),
-            "{path}"
-        );
+        assert_eq!((error.class, error.code), (ToolErrorClass::Resource, "response_too_large"), "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_times_out() {
-    let server = Server::start(|request| {
-        if request.target == "/body" {
-            Reply::HangInBody
-        } else {
-            Reply::Hang
-        }
-    })
-    .await;
+    let server = Server::start(|request| if request.target == "/body" { Reply::HangInBody } else { Reply::Hang }).await;
     let mut policy = server.policy();
     policy.request_timeout_ms = 50;
     let tools = standard(policy.into()).unwrap();
     for path in ["/", "/body"] {
         for tool in ["http_requester", "api_tester", "web_scraper"] {
-            let error = call(&tools, tool, json!({"input": server.url(path)}))
-                .await
-                .unwrap_err();
-            assert_eq!(
-                (error.class, error.code),
-                (ToolErrorClass::Timeout, "request_timed_out"),
-                "{tool} {path}"
-            );
+            let error = call(&tools, tool, json!({"input": server.url(path)})).await.unwrap_err();
+            assert_eq!((error.class, error.code), (ToolErrorClass::Timeout, "request_timed_out"), "{tool} {path}");
         }
     }
     // The parameter only shortens what the policy gives.
     let tools = server.tools();
     let started = Instant::now();
-    let error = call(
-        &tools,
-        "api_tester",
-        json!({"input": server.url("/"), "timeout": 0.05}),
-    )
-    .await
-    .unwrap_err();
+    let error = call(&tools, "api_tester", json!({"input": server.url("/"), "timeout": 0.05})).await.unwrap_err();
     assert_eq!(error.code, "request_timed_out");
     assert!(started.elapsed() < Duration::from_secs(10));
 }
@@ -163,11 +114,7 @@ async fn a_cancelled_call_ends_at_once() {
     let server = Server::start(|_| Reply::Hang).await;
     let tools = server.tools();
     let context = ToolContext::default();
-    let call = tools.call(
-        "http_requester",
-        json!({"input": server.url("/")}),
-        &context,
-    );
+    let call = tools.call("http_requester", json!({"input": server.url("/")}), &context);
     let cancel = async {
         while server.requests().is_empty() {
             tokio::task::yield_now().await;
@@ -188,24 +135,11 @@ async fn a_closed_port_is_transient_and_secrets_stay_out_of_errors() {
     let mut policy = server.policy();
     policy.hosts.push("127.0.0.1".to_owned());
     let tools = standard(policy.into()).unwrap();
-    let error = get(&tools, &format!("http://me:hunter2@{closed}/x?key=hunter2"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.class, error.code),
-        (ToolErrorClass::Transient, "connection_failed")
-    );
-    let status = get(
-        &tools,
-        &format!("http://me:hunter2@{}/x?key=hunter2", server.address),
-    )
-    .await
-    .unwrap_err();
+    let error = get(&tools, &format!("http://me:hunter2@{closed}/x?key=hunter2")).await.unwrap_err();
+    assert_eq!((error.class, error.code), (ToolErrorClass::Transient, "connection_failed"));
+    let status = get(&tools, &format!("http://me:hunter2@{}/x?key=hunter2", server.address)).await.unwrap_err();
     assert_eq!(status.code, "http_status");
     for error in [error, status] {
-        assert!(
-            !format!("{error} {error:?}").contains("hunter2"),
-            "{error:?}"
-        );
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
 }

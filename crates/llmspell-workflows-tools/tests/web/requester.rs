@@ -12,22 +12,11 @@ async fn requests_are_sent_as_described() {
     let tools = server.tools();
     let url = server.url("/things?a=b%20c");
     for (parameters, method, headers, body) in [
-        (
-            json!({}),
-            "GET",
-            vec![(
-                "user-agent",
-                concat!("llmspell-workflows/", env!("CARGO_PKG_VERSION")),
-            )],
-            "",
-        ),
+        (json!({}), "GET", vec![("user-agent", concat!("llmspell-workflows/", env!("CARGO_PKG_VERSION")))], ""),
         (
             json!({"method": "POST", "body": {"a": [1, null]}}),
             "POST",
-            vec![
-                ("content-type", "application/json"),
-                ("content-length", "14"),
-            ],
+            vec![("content-type", "application/json"), ("content-length", "14")],
             r#"{"a":[1,null]}"#,
         ),
         (
@@ -57,19 +46,10 @@ async fn requests_are_sent_as_described() {
     ] {
         let mut parameters = parameters;
         parameters["input"] = url.as_str().into();
-        let result = call(&tools, "http_requester", parameters.clone())
-            .await
-            .unwrap();
-        assert_eq!(
-            (&result["status"], &result["body"]["ok"]),
-            (&json!(200), &json!(true))
-        );
+        let result = call(&tools, "http_requester", parameters.clone()).await.unwrap();
+        assert_eq!((&result["status"], &result["body"]["ok"]), (&json!(200), &json!(true)));
         let request = server.requests().pop().unwrap();
-        assert_eq!(
-            (request.method.as_str(), request.target.as_str()),
-            (method, "/things?a=b%20c"),
-            "{parameters}"
-        );
+        assert_eq!((request.method.as_str(), request.target.as_str()), (method, "/things?a=b%20c"), "{parameters}");
         assert_eq!(request.body, body, "{parameters}");
         for (name, value) in headers {
             assert_eq!(request.header(name), value, "{name} of {parameters}");
@@ -84,11 +64,7 @@ async fn answers_are_decoded_by_their_type() {
         "/latin" => Reply::ok("text/plain; charset=iso-8859-1", b"caf\xe9"),
         "/japanese" => Reply::ok("text/html; charset=shift_jis", b"\x83\x65"),
         "/image" => Reply::ok("image/png", b"\x89PNG"),
-        _ => Reply::Full(
-            204,
-            vec![("x-twice", "a".into()), ("x-twice", "b".into())],
-            vec![],
-        ),
+        _ => Reply::Full(204, vec![("x-twice", "a".into()), ("x-twice", "b".into())], vec![]),
     })
     .await;
     let tools = server.tools();
@@ -99,26 +75,11 @@ async fn answers_are_decoded_by_their_type() {
         ("/image", json!("iVBORw=="), "base64"),
         ("/empty", json!(""), "text"),
     ] {
-        let result = call(&tools, "http-requester", json!({"input": server.url(path)}))
-            .await
-            .unwrap();
-        assert_eq!(
-            (&result["body"], &result["body_type"]),
-            (&body, &json!(body_type)),
-            "{path}"
-        );
+        let result = call(&tools, "http-requester", json!({"input": server.url(path)})).await.unwrap();
+        assert_eq!((&result["body"], &result["body_type"]), (&body, &json!(body_type)), "{path}");
     }
-    let result = call(
-        &tools,
-        "http_requester",
-        json!({"input": server.url("/empty")}),
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        (&result["status"], &result["headers"]["x-twice"]),
-        (&json!(204), &json!("a, b"))
-    );
+    let result = call(&tools, "http_requester", json!({"input": server.url("/empty")})).await.unwrap();
+    assert_eq!((&result["status"], &result["headers"]["x-twice"]), (&json!(204), &json!("a, b")));
 }
 
 #[tokio::test]
@@ -135,29 +96,13 @@ async fn an_error_status_is_an_error_unless_allowed() {
     ] {
         let url = server.url(&format!("/{status}?secret=1"));
         let url = url.replace("?secret=1", "");
-        let error = call(&tools, "http_requester", json!({"input": url}))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (class, "http_status"),
-            "{status}"
-        );
-        assert_eq!(
-            error.details,
-            Some(json!({"status": status, "body": "the reason"}))
-        );
+        let error = call(&tools, "http_requester", json!({"input": url})).await.unwrap_err();
+        assert_eq!((error.class, error.code), (class, "http_status"), "{status}");
+        assert_eq!(error.details, Some(json!({"status": status, "body": "the reason"})));
         let allowed = json!({"input": url, "allow_error_status": true});
-        assert_eq!(
-            call(&tools, "http_requester", allowed).await.unwrap()["status"],
-            status
-        );
+        assert_eq!(call(&tools, "http_requester", allowed).await.unwrap()["status"], status);
     }
-    assert_eq!(
-        server.requests().len(),
-        12,
-        "nothing is sent again unless asked for"
-    );
+    assert_eq!(server.requests().len(), 12, "nothing is sent again unless asked for");
 }
 
 #[tokio::test]
@@ -170,17 +115,9 @@ async fn retry_sends_again_what_may_pass() {
     })
     .await;
     let retry = json!({"max_attempts": 3, "initial_delay_ms": 1, "max_delay_ms": 2});
-    let result = call(
-        &server.tools(),
-        "http_requester",
-        json!({"input": server.url("/"), "retry": retry}),
-    )
-    .await;
+    let result = call(&server.tools(), "http_requester", json!({"input": server.url("/"), "retry": retry})).await;
     let result = result.unwrap();
-    assert_eq!(
-        (&result["body"], &result["attempts"]),
-        (&json!("done"), &json!(3))
-    );
+    assert_eq!((&result["body"], &result["attempts"]), (&json!("done"), &json!(3)));
 }
 
 #[tokio::test]
@@ -191,13 +128,7 @@ async fn retry_gives_up_after_its_attempts_and_never_repeats_what_is_final() {
     for (status, requests) in [(503, 3), (404, 1)] {
         let before = server.requests().len();
         let parameters = json!({"input": server.url(&format!("/{status}")), "retry": retry});
-        assert_eq!(
-            call(&tools, "http_requester", parameters)
-                .await
-                .unwrap_err()
-                .code,
-            "http_status"
-        );
+        assert_eq!(call(&tools, "http_requester", parameters).await.unwrap_err().code, "http_status");
         assert_eq!(server.requests().len() - before, requests, "{status}");
     }
 }
@@ -207,13 +138,8 @@ async fn a_wait_between_attempts_ends_with_the_call() {
     let server = Server::start(|_| Reply::status(503)).await;
     let tools = server.tools();
     let context = ToolContext::default();
-    let retry =
-        json!({"max_attempts": 2, "initial_delay_ms": 3_600_000, "max_delay_ms": 3_600_000});
-    let call = tools.call(
-        "http_requester",
-        json!({"input": server.url("/"), "retry": retry}),
-        &context,
-    );
+    let retry = json!({"max_attempts": 2, "initial_delay_ms": 3_600_000, "max_delay_ms": 3_600_000});
+    let call = tools.call("http_requester", json!({"input": server.url("/"), "retry": retry}), &context);
     let cancel = async {
         while server.requests().is_empty() {
             tokio::task::yield_now().await;
@@ -228,15 +154,8 @@ async fn a_wait_between_attempts_ends_with_the_call() {
 async fn calls_of_one_registry_share_a_connection() {
     let server = Server::start(|_| Reply::ok("text/html", "<p>x</p>")).await;
     let tools = server.tools();
-    for tool in [
-        "http_requester",
-        "api_tester",
-        "web_scraper",
-        "http_requester",
-    ] {
-        call(&tools, tool, json!({"input": server.url("/")}))
-            .await
-            .unwrap();
+    for tool in ["http_requester", "api_tester", "web_scraper", "http_requester"] {
+        call(&tools, tool, json!({"input": server.url("/")})).await.unwrap();
     }
     assert_eq!(server.connections(), 1);
 }
@@ -245,28 +164,16 @@ async fn calls_of_one_registry_share_a_connection() {
 async fn effects_carry_the_idempotency_key() {
     let server = Server::start(|_| Reply::status(200)).await;
     let tools = server.tools();
-    let context = ToolContext {
-        idempotency_key: Some("run/step".to_owned()),
-        ..ToolContext::default()
-    };
+    let context = ToolContext { idempotency_key: Some("run/step".to_owned()), ..ToolContext::default() };
     for (parameters, expected) in [
         (json!({"method": "POST"}), "run/step"),
         (json!({"method": "GET"}), ""),
-        (
-            json!({"method": "POST", "headers": {"Idempotency-Key": "own"}}),
-            "own",
-        ),
+        (json!({"method": "POST", "headers": {"Idempotency-Key": "own"}}), "own"),
     ] {
         let mut parameters = parameters;
         parameters["input"] = server.url("/").into();
-        tools
-            .call("http_requester", parameters, &context)
-            .await
-            .unwrap();
-        assert_eq!(
-            server.requests().pop().unwrap().header("idempotency-key"),
-            expected
-        );
+        tools.call("http_requester", parameters, &context).await.unwrap();
+        assert_eq!(server.requests().pop().unwrap().header("idempotency-key"), expected);
     }
 }
 
@@ -275,36 +182,16 @@ async fn wrong_parameters_are_found_before_anything_is_sent() {
     let server = Server::start(|_| Reply::status(200)).await;
     let tools = server.tools();
     for (parameters, expected) in [
-        (
-            json!({"input": "ftp://example.com"}),
-            "the scheme of `ftp://example.com",
-        ),
+        (json!({"input": "ftp://example.com"}), "the scheme of `ftp://example.com"),
         (json!({"input": "not a url"}), "`not a url` is not a URL"),
-        (
-            json!({"input": server.url("/"), "metod": "GET"}),
-            "did you mean `method`?",
-        ),
-        (
-            json!({"input": server.url("/"), "headers": {"a b": "c"}}),
-            "`a b` is not the name of a header",
-        ),
-        (
-            json!({"input": server.url("/"), "headers": {"x": "a\nb"}}),
-            "the value of the header `x`",
-        ),
-        (
-            json!({"input": server.url("/"), "auth": {"type": "bearer", "username": "x"}}),
-            "`/auth/token` is missing",
-        ),
+        (json!({"input": server.url("/"), "metod": "GET"}), "did you mean `method`?"),
+        (json!({"input": server.url("/"), "headers": {"a b": "c"}}), "`a b` is not the name of a header"),
+        (json!({"input": server.url("/"), "headers": {"x": "a\nb"}}), "the value of the header `x`"),
+        (json!({"input": server.url("/"), "auth": {"type": "bearer", "username": "x"}}), "`/auth/token` is missing"),
         (json!({"input": server.url("/"), "retry": -1}), "/retry"),
     ] {
-        let error = call(&tools, "http_requester", parameters)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (ToolErrorClass::Validation, "invalid_parameters")
-        );
+        let error = call(&tools, "http_requester", parameters).await.unwrap_err();
+        assert_eq!((error.class, error.code), (ToolErrorClass::Validation, "invalid_parameters"));
         assert!(error.to_string().contains(expected), "{error}");
     }
     assert!(server.requests().is_empty());
@@ -317,26 +204,15 @@ fn what_hangs_on_a_template_within_auth_is_left_for_later() {
         (json!({"type": "{{kind}}", "token": "{{token}}"}), vec![]),
         (json!({"type": "{{kind}}", "token": "t"}), vec![]),
         (json!({"type": "bearer", "token": "{{token}}"}), vec![]),
-        (
-            json!({"type": "basic", "password": "{{password}}"}),
-            vec!["/auth/username"],
-        ),
-        (
-            json!({"type": "basic", "username": "{{user}}", "token": "t"}),
-            vec!["/auth/token"],
-        ),
+        (json!({"type": "basic", "password": "{{password}}"}), vec!["/auth/username"]),
+        (json!({"type": "basic", "username": "{{user}}", "token": "t"}), vec!["/auth/token"]),
         (json!({"type": "{{kind}}", "tokn": "t"}), vec!["/auth/tokn"]),
     ] {
         let parameters = json!({"input": "{{url}}", "auth": auth});
         let text_at = |pointer: &str| parameters.pointer(pointer).and_then(Value::as_str);
         let is_dynamic = |pointer: &str| text_at(pointer).is_some_and(|text| text.contains("{{"));
-        let violations = tools
-            .check_parameters("http_requester", &parameters, &is_dynamic)
-            .unwrap();
-        let places: Vec<_> = violations
-            .iter()
-            .map(|violation| violation.pointer.as_str())
-            .collect();
+        let violations = tools.check_parameters("http_requester", &parameters, &is_dynamic).unwrap();
+        let places: Vec<_> = violations.iter().map(|violation| violation.pointer.as_str()).collect();
         assert_eq!(places, expected, "{parameters}");
     }
 }

@@ -19,9 +19,7 @@ async fn scrape(parameters: Value) -> Value {
     let server = Server::start(|_| Reply::ok("text/html", PAGE)).await;
     let mut parameters = parameters;
     parameters["input"] = server.url("/news/today").into();
-    let mut result = call(&server.tools(), "web_scraper", parameters)
-        .await
-        .unwrap();
+    let mut result = call(&server.tools(), "web_scraper", parameters).await.unwrap();
     assert_eq!(result["url"], server.url("/news/today"));
     result.as_object_mut().unwrap().remove("url");
     serde_json::from_str(&result.to_string().replace(&server.url(""), "SERVER")).unwrap()
@@ -29,8 +27,7 @@ async fn scrape(parameters: Value) -> Value {
 
 #[tokio::test]
 async fn selectors_name_the_properties() {
-    let selectors =
-        json!({"title": "h1", "content": ".article-body", "items": "li", "price": ".price"});
+    let selectors = json!({"title": "h1", "content": ".article-body", "items": "li", "price": ".price"});
     assert_eq!(
         scrape(json!({"selectors": selectors})).await,
         json!({
@@ -57,18 +54,9 @@ async fn one_selector_gives_the_content() {
 async fn links_images_and_meta_are_given_on_request() {
     let parameters = json!({"selector": "h1", "extract_links": true, "extract_images": true, "extract_meta": true});
     let result = scrape(parameters).await;
-    assert_eq!(
-        result["links"],
-        json!([{"url": "SERVER/more", "text": "More"}])
-    );
-    assert_eq!(
-        result["images"],
-        json!([{"url": "SERVER/news/sun.png", "alt": "The sun"}])
-    );
-    assert_eq!(
-        result["meta"],
-        json!({"description": "All of it.", "language": "en"})
-    );
+    assert_eq!(result["links"], json!([{"url": "SERVER/more", "text": "More"}]));
+    assert_eq!(result["images"], json!([{"url": "SERVER/news/sun.png", "alt": "The sun"}]));
+    assert_eq!(result["meta"], json!({"description": "All of it.", "language": "en"}));
 }
 
 #[tokio::test]
@@ -80,13 +68,7 @@ async fn a_page_is_read_in_its_character_set() {
     })
     .await;
     for path in ["/header", "/meta", "/utf8"] {
-        let result = call(
-            &server.tools(),
-            "web_scraper",
-            json!({"input": server.url(path)}),
-        )
-        .await
-        .unwrap();
+        let result = call(&server.tools(), "web_scraper", json!({"input": server.url(path)})).await.unwrap();
         assert_eq!(result["content"], "да", "{path}");
     }
 }
@@ -101,46 +83,17 @@ async fn what_cannot_be_read_is_refused() {
     .await;
     let tools = server.tools();
     for (path, parameters, code, message) in [
-        (
-            "/pdf",
-            json!({}),
-            "not_a_page",
-            "is `application/pdf`, not a web page",
-        ),
+        ("/pdf", json!({}), "not_a_page", "is `application/pdf`, not a web page"),
         ("/gone", json!({}), "http_status", "410 Gone"),
-        (
-            "/",
-            json!({"selector": "p >"}),
-            "invalid_parameters",
-            "the selector `p >` of `content` is not valid",
-        ),
-        (
-            "/",
-            json!({"selector": "p", "selectors": {"content": "h1"}}),
-            "invalid_parameters",
-            "both give `content`",
-        ),
-        (
-            "/",
-            json!({"selectors": {"url": "h1"}}),
-            "invalid_parameters",
-            "/selectors",
-        ),
-        (
-            "/",
-            json!({"wait_for_js": true}),
-            "invalid_parameters",
-            "without running their scripts",
-        ),
+        ("/", json!({"selector": "p >"}), "invalid_parameters", "the selector `p >` of `content` is not valid"),
+        ("/", json!({"selector": "p", "selectors": {"content": "h1"}}), "invalid_parameters", "both give `content`"),
+        ("/", json!({"selectors": {"url": "h1"}}), "invalid_parameters", "/selectors"),
+        ("/", json!({"wait_for_js": true}), "invalid_parameters", "without running their scripts"),
     ] {
         let mut parameters = parameters;
         parameters["input"] = server.url(path).into();
         let error = call(&tools, "web_scraper", parameters).await.unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (ToolErrorClass::Validation, code),
-            "{error}"
-        );
+        assert_eq!((error.class, error.code), (ToolErrorClass::Validation, code), "{error}");
         assert!(error.to_string().contains(message), "{error}");
     }
 }
@@ -149,9 +102,7 @@ async fn what_cannot_be_read_is_refused() {
 fn a_page_that_needs_scripts_is_found_before_the_run() {
     let tools = standard(Policy::default().into()).unwrap();
     let parameters = json!({"input": "{{url}}", "wait_for_js": true});
-    let violations = tools
-        .check_parameters("web_scraper", &parameters, &|pointer| pointer == "/input")
-        .unwrap();
+    let violations = tools.check_parameters("web_scraper", &parameters, &|pointer| pointer == "/input").unwrap();
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].pointer, "/wait_for_js");
     assert_eq!(violations[0].message, "`/wait_for_js` is true, not false");

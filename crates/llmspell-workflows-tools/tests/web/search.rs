@@ -25,13 +25,8 @@ async fn search(provider: &str, parameters: Value, answer: Reply) -> (Recorded, 
     let server = Server::start(move |_| answer.clone()).await;
     let mut parameters = parameters;
     parameters["input"] = "rust & \"tokio\"".into();
-    let result = call(&tools(&server, provider), "web_search", parameters)
-        .await
-        .unwrap();
-    assert_eq!(
-        (&result["provider"], &result["query"]),
-        (&json!(provider), &json!("rust & \"tokio\""))
-    );
+    let result = call(&tools(&server, provider), "web_search", parameters).await.unwrap();
+    assert_eq!((&result["provider"], &result["query"]), (&json!(provider), &json!("rust & \"tokio\"")));
     let mut requests = server.requests();
     assert_eq!(requests.len(), 1);
     (requests.remove(0), result["results"].clone())
@@ -40,21 +35,9 @@ async fn search(provider: &str, parameters: Value, answer: Reply) -> (Recorded, 
 #[tokio::test]
 async fn providers_are_asked_and_read_as_they_document() {
     for golden in golden::all() {
-        let Golden {
-            provider,
-            parameters,
-            request,
-            headers,
-            body,
-            answer,
-            results,
-        } = golden;
+        let Golden { provider, parameters, request, headers, body, answer, results } = golden;
         let (got, found) = search(provider, parameters.clone(), Reply::json(&answer)).await;
-        assert_eq!(
-            (got.method.as_str(), got.target.as_str()),
-            request,
-            "{provider} {parameters}"
-        );
+        assert_eq!((got.method.as_str(), got.target.as_str()), request, "{provider} {parameters}");
         for (name, value) in headers {
             assert_eq!(got.header(name), *value, "{name} of {provider}");
         }
@@ -76,20 +59,9 @@ const DUCKDUCKGO: &str = r#"<html><body>
 #[tokio::test]
 async fn duckduckgo_is_read_from_its_page() {
     let parameters = json!({"safe_search": true, "language": "en-US"});
-    let (request, results) = search(
-        "duckduckgo",
-        parameters,
-        Reply::ok("text/html; charset=UTF-8", DUCKDUCKGO),
-    )
-    .await;
-    assert_eq!(
-        (request.method.as_str(), request.target.as_str()),
-        ("POST", "/html/")
-    );
-    assert_eq!(
-        request.header("content-type"),
-        "application/x-www-form-urlencoded"
-    );
+    let (request, results) = search("duckduckgo", parameters, Reply::ok("text/html; charset=UTF-8", DUCKDUCKGO)).await;
+    assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", "/html/"));
+    assert_eq!(request.header("content-type"), "application/x-www-form-urlencoded");
     assert_eq!(request.body, "q=rust+%26+%22tokio%22&kp=1&kl=us-en");
     assert_eq!(
         results,
@@ -98,12 +70,7 @@ async fn duckduckgo_is_read_from_its_page() {
             {"rank": 2, "title": "Direct", "url": "https://direct.example/", "snippet": "", "score": null},
         ])
     );
-    let (_, results) = search(
-        "duckduckgo",
-        json!({"max_results": 1}),
-        Reply::ok("text/html", DUCKDUCKGO),
-    )
-    .await;
+    let (_, results) = search("duckduckgo", json!({"max_results": 1}), Reply::ok("text/html", DUCKDUCKGO)).await;
     assert_eq!(results.as_array().unwrap().len(), 1);
 }
 
@@ -112,24 +79,11 @@ async fn nothing_found_is_an_empty_list() {
     for (provider, answer) in [
         ("bing", Reply::json(&json!({"_type": "SearchResponse"}))),
         ("brave", Reply::json(&json!({"type": "search"}))),
-        (
-            "google",
-            Reply::json(&json!({"searchInformation": {"totalResults": "0"}})),
-        ),
-        (
-            "serpapi",
-            Reply::json(&json!({"error": "Google hasn't returned any results for this query."})),
-        ),
-        (
-            "duckduckgo",
-            Reply::ok("text/html", r#"<div class="no-results">No results.</div>"#),
-        ),
+        ("google", Reply::json(&json!({"searchInformation": {"totalResults": "0"}}))),
+        ("serpapi", Reply::json(&json!({"error": "Google hasn't returned any results for this query."}))),
+        ("duckduckgo", Reply::ok("text/html", r#"<div class="no-results">No results.</div>"#)),
     ] {
-        assert_eq!(
-            search(provider, json!({}), answer).await.1,
-            json!([]),
-            "{provider}"
-        );
+        assert_eq!(search(provider, json!({}), answer).await.1, json!([]), "{provider}");
     }
 }
 
@@ -137,74 +91,19 @@ async fn nothing_found_is_an_empty_list() {
 async fn refusals_of_a_service_are_told_apart() {
     let challenge = r#"<form id="challenge-form"></form>"#;
     for (provider, answer, class, code) in [
-        (
-            "brave",
-            Reply::status(401),
-            ToolErrorClass::Configuration,
-            "search_key_refused",
-        ),
-        (
-            "brave",
-            Reply::status(429),
-            ToolErrorClass::Resource,
-            "search_quota",
-        ),
-        (
-            "brave",
-            Reply::status(500),
-            ToolErrorClass::Transient,
-            "http_status",
-        ),
-        (
-            "brave",
-            Reply::status(422),
-            ToolErrorClass::Validation,
-            "http_status",
-        ),
-        (
-            "brave",
-            Reply::redirect("https://example.com/"),
-            ToolErrorClass::Configuration,
-            "search_endpoint_moved",
-        ),
-        (
-            "brave",
-            Reply::ok("text/html", "<html>"),
-            ToolErrorClass::Configuration,
-            "search_answer_not_understood",
-        ),
-        (
-            "serpapi",
-            Reply::json(&json!({"error": "Invalid API key."})),
-            ToolErrorClass::Configuration,
-            "search_failed",
-        ),
-        (
-            "duckduckgo",
-            Reply::ok("text/html", challenge),
-            ToolErrorClass::Resource,
-            "search_challenged",
-        ),
-        (
-            "duckduckgo",
-            Reply::ok("text/html", "<p>?"),
-            ToolErrorClass::Configuration,
-            "search_answer_not_understood",
-        ),
+        ("brave", Reply::status(401), ToolErrorClass::Configuration, "search_key_refused"),
+        ("brave", Reply::status(429), ToolErrorClass::Resource, "search_quota"),
+        ("brave", Reply::status(500), ToolErrorClass::Transient, "http_status"),
+        ("brave", Reply::status(422), ToolErrorClass::Validation, "http_status"),
+        ("brave", Reply::redirect("https://example.com/"), ToolErrorClass::Configuration, "search_endpoint_moved"),
+        ("brave", Reply::ok("text/html", "<html>"), ToolErrorClass::Configuration, "search_answer_not_understood"),
+        ("serpapi", Reply::json(&json!({"error": "Invalid API key."})), ToolErrorClass::Configuration, "search_failed"),
+        ("duckduckgo", Reply::ok("text/html", challenge), ToolErrorClass::Resource, "search_challenged"),
+        ("duckduckgo", Reply::ok("text/html", "<p>?"), ToolErrorClass::Configuration, "search_answer_not_understood"),
     ] {
         let server = Server::start(move |_| answer.clone()).await;
-        let error = call(
-            &tools(&server, provider),
-            "web_searcher",
-            json!({"input": "x"}),
-        )
-        .await
-        .unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (class, code),
-            "{provider}: {error}"
-        );
+        let error = call(&tools(&server, provider), "web_searcher", json!({"input": "x"})).await.unwrap_err();
+        assert_eq!((error.class, error.code), (class, code), "{provider}: {error}");
         assert!(!format!("{error:?}").contains("k3y"), "{error:?}");
     }
 }
@@ -213,33 +112,19 @@ async fn refusals_of_a_service_are_told_apart() {
 async fn what_a_provider_cannot_do_is_refused() {
     let server = Server::start(|_| Reply::status(500)).await;
     for (provider, parameters, expected) in [
-        (
-            "tavily",
-            json!({"search_type": "images"}),
-            "`search_type: images`",
-        ),
+        ("tavily", json!({"search_type": "images"}), "`search_type: images`"),
         ("tavily", json!({"safe_search": true}), "`safe_search`"),
         ("tavily", json!({"language": "en"}), "`language`"),
         ("tavily", json!({"max_results": 21}), "at most 20"),
-        (
-            "google",
-            json!({"search_type": "news"}),
-            "`search_type: news`",
-        ),
+        ("google", json!({"search_type": "news"}), "`search_type: news`"),
         ("google", json!({"max_results": 11}), "at most 10"),
-        (
-            "duckduckgo",
-            json!({"search_type": "news"}),
-            "`search_type: news`",
-        ),
+        ("duckduckgo", json!({"search_type": "news"}), "`search_type: news`"),
         ("duckduckgo", json!({"language": "en"}), "without a region"),
         ("serperdev", json!({"safe_search": false}), "`safe_search`"),
     ] {
         let mut parameters = parameters;
         parameters["input"] = "x".into();
-        let error = call(&tools(&server, provider), "web_searcher", parameters)
-            .await
-            .unwrap_err();
+        let error = call(&tools(&server, provider), "web_searcher", parameters).await.unwrap_err();
         assert_eq!(error.code, "invalid_parameters");
         assert!(error.to_string().contains(expected), "{error}");
     }
@@ -254,29 +139,13 @@ async fn a_missing_setting_is_named() {
         ("google", "search.providers.google.api_key_env"),
     ] {
         let tools = standard(Policy::default().into()).unwrap();
-        let error = call(
-            &tools,
-            "web_searcher",
-            json!({"input": "x", "provider": provider}),
-        )
-        .await
-        .unwrap_err();
-        assert_eq!(
-            (error.class, error.code),
-            (ToolErrorClass::Configuration, "missing_api_key")
-        );
+        let error = call(&tools, "web_searcher", json!({"input": "x", "provider": provider})).await.unwrap_err();
+        assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "missing_api_key"));
         assert!(error.to_string().contains(expected), "{error}");
     }
     let mut policy = Policy::default();
-    policy.search =
-        serde_json::from_value(json!({"providers": {"google": {"api_key": "k"}}})).unwrap();
-    let error = call(
-        &standard(policy.into()).unwrap(),
-        "web_searcher",
-        json!({"input": "x"}),
-    )
-    .await
-    .unwrap_err();
+    policy.search = serde_json::from_value(json!({"providers": {"google": {"api_key": "k"}}})).unwrap();
+    let error = call(&standard(policy.into()).unwrap(), "web_searcher", json!({"input": "x"})).await.unwrap_err();
     assert_eq!(error.code, "missing_engine_id");
 }
 
@@ -285,19 +154,8 @@ async fn an_unknown_provider_is_refused() {
     let mut policy = Policy::default();
     policy.search.default_provider = Some("altavista".to_owned());
     let tools = standard(policy.into()).unwrap();
-    let error = call(&tools, "web_searcher", json!({"input": "x"}))
-        .await
-        .unwrap_err();
+    let error = call(&tools, "web_searcher", json!({"input": "x"})).await.unwrap_err();
     assert_eq!(error.code, "unknown_search_provider");
-    let error = call(
-        &tools,
-        "web_searcher",
-        json!({"input": "x", "provider": "brav"}),
-    )
-    .await
-    .unwrap_err();
-    assert!(
-        error.to_string().contains("did you mean `brave`?"),
-        "{error}"
-    );
+    let error = call(&tools, "web_searcher", json!({"input": "x", "provider": "brav"})).await.unwrap_err();
+    assert!(error.to_string().contains("did you mean `brave`?"), "{error}");
 }

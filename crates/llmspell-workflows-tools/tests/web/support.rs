@@ -29,9 +29,7 @@ pub(crate) struct Recorded {
 impl Recorded {
     /// A header's value, empty where it was not sent.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -51,11 +49,7 @@ pub(crate) enum Reply {
 impl Reply {
     /// Status 200 with a body of that type.
     pub(crate) fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self::Full(
-            200,
-            vec![("content-type", content_type.to_owned())],
-            body.into(),
-        )
+        Self::Full(200, vec![("content-type", content_type.to_owned())], body.into())
     }
 
     pub(crate) fn json(body: &Value) -> Self {
@@ -91,9 +85,7 @@ impl Server {
                 let (stream, _) = listener.accept().await.unwrap();
                 accepted.fetch_add(1, Ordering::SeqCst);
                 let (reply, recorded) = (Arc::clone(&reply), Arc::clone(&recorded));
-                let service = service_fn(move |request| {
-                    answer(request, Arc::clone(&reply), Arc::clone(&recorded))
-                });
+                let service = service_fn(move |request| answer(request, Arc::clone(&reply), Arc::clone(&recorded)));
                 // A client that goes away is part of some tests.
                 tokio::spawn(async move {
                     let _ = hyper::server::conn::http1::Builder::new()
@@ -102,11 +94,7 @@ impl Server {
                 });
             }
         });
-        Self {
-            address,
-            requests,
-            connections,
-        }
+        Self { address, requests, connections }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -137,14 +125,8 @@ impl Server {
 }
 
 /// Calls a tool and checks that the result fits its schema.
-pub(crate) async fn call(
-    tools: &Registry,
-    tool: &str,
-    parameters: Value,
-) -> Result<Value, ToolError> {
-    let result = tools
-        .call(tool, parameters, &ToolContext::default())
-        .await?;
+pub(crate) async fn call(tools: &Registry, tool: &str, parameters: Value) -> Result<Value, ToolError> {
+    let result = tools.call(tool, parameters, &ToolContext::default()).await?;
     assert_eq!(tools.check_result(tool, &result).unwrap(), [], "{result}");
     Ok(result)
 }
@@ -186,10 +168,7 @@ impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Endless => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 8_192]))))),
@@ -199,9 +178,7 @@ impl hyper::body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
+            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             _ => SizeHint::default(),
         }
     }

@@ -19,24 +19,14 @@ const NUMBERS_MAX: usize = 4_000_000;
 /// a million different values `distinct` is a lower bound, which `distinct_is_minimum` says; past four million numbers
 /// there is no median.
 pub(super) fn analyze(rows: &mut Rows<'_>, top: usize) -> Result<Value, ToolError> {
-    let mut columns: Vec<Column> = rows
-        .columns()
-        .iter()
-        .map(|name| Column::new(name))
-        .collect();
-    let mut room = Room {
-        distinct: DISTINCT_MAX,
-        numbers: NUMBERS_MAX,
-    };
+    let mut columns: Vec<Column> = rows.columns().iter().map(|name| Column::new(name)).collect();
+    let mut room = Room { distinct: DISTINCT_MAX, numbers: NUMBERS_MAX };
     while let Some(row) = rows.next()? {
         for (column, cell) in columns.iter_mut().zip(row) {
             column.add(cell, &mut room);
         }
     }
-    let columns: Vec<Value> = columns
-        .into_iter()
-        .map(|column| column.result(top))
-        .collect();
+    let columns: Vec<Value> = columns.into_iter().map(|column| column.result(top)).collect();
     Ok(json!({ "rows": rows.count(), "columns": columns }))
 }
 
@@ -136,14 +126,10 @@ impl Column {
 
     fn result(mut self, top: usize) -> Value {
         let distinct = self.values.len();
-        let mut values: Vec<(String, usize)> =
-            std::mem::take(&mut self.values).into_iter().collect();
+        let mut values: Vec<(String, usize)> = std::mem::take(&mut self.values).into_iter().collect();
         values.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.cmp(&right.0)));
         values.truncate(top);
-        let top: Vec<Value> = values
-            .iter()
-            .map(|(value, count)| json!({ "value": value, "count": count }))
-            .collect();
+        let top: Vec<Value> = values.iter().map(|(value, count)| json!({ "value": value, "count": count })).collect();
         let mut result = json!({
             "name": self.name, "type": self.kind(), "count": self.count, "nulls": self.nulls, "distinct": distinct,
             "distinct_is_minimum": self.values_left_out, "top": top,
@@ -151,10 +137,7 @@ impl Column {
         if let (Some(result), true) = (result.as_object_mut(), self.is_numeric()) {
             self.moments.write(result);
             let all = self.numbers.len() == self.moments.count;
-            result.insert(
-                "median".to_owned(),
-                to_value(all.then(|| median(&mut self.numbers))),
-            );
+            result.insert("median".to_owned(), to_value(all.then(|| median(&mut self.numbers))));
         }
         result
     }
@@ -198,12 +181,7 @@ impl Moments {
 
     fn write(&self, result: &mut Map<String, Value>) {
         let stddev = (self.count > 1).then(|| (self.squares / as_float(self.count - 1)).sqrt());
-        for (name, value) in [
-            ("min", self.min),
-            ("max", self.max),
-            ("mean", Some(self.mean)),
-            ("stddev", stddev),
-        ] {
+        for (name, value) in [("min", self.min), ("max", self.max), ("mean", Some(self.mean)), ("stddev", stddev)] {
             result.insert(name.to_owned(), to_value(value));
         }
     }
@@ -212,23 +190,14 @@ impl Moments {
 fn median(numbers: &mut [f64]) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;
-    if numbers.len().is_multiple_of(2) {
-        numbers[middle - 1].midpoint(numbers[middle])
-    } else {
-        numbers[middle]
-    }
+    if numbers.len().is_multiple_of(2) { numbers[middle - 1].midpoint(numbers[middle]) } else { numbers[middle] }
 }
 
 fn to_value(number: Option<f64>) -> Value {
-    number
-        .and_then(Number::from_f64)
-        .map_or(Value::Null, Value::Number)
+    number.and_then(Number::from_f64).map_or(Value::Null, Value::Number)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a count of cells is far below 2^52"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a count of cells is far below 2^52")]
 fn as_float(count: usize) -> f64 {
     count as f64
 }

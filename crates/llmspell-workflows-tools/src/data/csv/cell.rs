@@ -11,19 +11,14 @@ pub(super) fn to_value(cell: &str, infer: bool) -> Value {
     if cell.is_empty() {
         return Value::Null;
     }
-    let inferred = infer.then(|| {
-        boolean(cell)
-            .map(Value::from)
-            .or_else(|| plain_number(cell))
-    });
+    let inferred = infer.then(|| boolean(cell).map(Value::from).or_else(|| plain_number(cell)));
     inferred.flatten().unwrap_or_else(|| json!(cell))
 }
 
 /// The cell as a number, where all of it is one; also in forms such as `1e5` and `+1`.
 pub(super) fn number(cell: &str) -> Option<f64> {
     let cell = cell.trim();
-    let looks =
-        cell.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'));
+    let looks = cell.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'));
     let number = cell.parse::<f64>().ok()?;
     (looks && number.is_finite()).then_some(number)
 }
@@ -63,13 +58,7 @@ pub(super) fn passes(cell: &str, op: Op, test: &Test) -> bool {
 }
 
 fn forms(cell: &str) -> impl Iterator<Item = Value> {
-    [
-        Some(json!(cell)),
-        numeric(cell),
-        boolean(cell).map(Value::from),
-    ]
-    .into_iter()
-    .flatten()
+    [Some(json!(cell)), numeric(cell), boolean(cell).map(Value::from)].into_iter().flatten()
 }
 
 /// The cell as a JSON number, exact where it is an integer.
@@ -82,8 +71,7 @@ fn numeric(cell: &str) -> Option<Value> {
 fn plain_number(cell: &str) -> Option<Value> {
     let digits = cell.strip_prefix('-').unwrap_or(cell);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let all_digits =
-        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !all_digits(whole) || !all_digits(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
         return None;
     }
@@ -124,14 +112,9 @@ mod tests {
 
     #[test]
     fn numbers_are_finite_and_whole_cells() {
-        for (cell, expected) in [
-            ("1e5", Some(1e5)),
-            (" -1.5 ", Some(-1.5)),
-            ("inf", None),
-            ("NaN", None),
-            ("1e999", None),
-            ("1 kg", None),
-        ] {
+        for (cell, expected) in
+            [("1e5", Some(1e5)), (" -1.5 ", Some(-1.5)), ("inf", None), ("NaN", None), ("1e999", None), ("1 kg", None)]
+        {
             assert_eq!(number(cell), expected, "{cell}");
         }
     }

@@ -152,43 +152,18 @@ impl Tool for CsvAnalyzer {
     }
 }
 
-fn run(
-    parameters: Parameters,
-    services: &Services,
-    token: &CancellationToken,
-) -> Result<Value, ToolError> {
-    let Parameters {
-        operation,
-        input,
-        options,
-    } = parameters;
+fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
+    let Parameters { operation, input, options } = parameters;
     options.check(operation)?;
     let mut rows = Rows::open(input, &options, services, token)?;
     let infer = options.infer_types;
     match operation {
-        Operation::Analyze => analyze::analyze(
-            &mut rows,
-            bounded("top", options.top.unwrap_or(5), TOP_MAX)?,
-        ),
-        Operation::Convert => rows::convert(
-            &mut rows,
-            needed(options.format, "options.format", "convert")?,
-            infer,
-        ),
+        Operation::Analyze => analyze::analyze(&mut rows, bounded("top", options.top.unwrap_or(5), TOP_MAX)?),
+        Operation::Convert => rows::convert(&mut rows, needed(options.format, "options.format", "convert")?, infer),
         Operation::Filter => {
             let conditions = needed(options.conditions, "options.conditions", "filter")?;
-            let rows_max = bounded(
-                "max_rows",
-                options.max_rows.unwrap_or(ROWS_DEFAULT),
-                ROWS_MAX,
-            )?;
-            rows::filter(
-                &mut rows,
-                conditions,
-                options.r#match.unwrap_or_default(),
-                rows_max,
-                infer,
-            )
+            let rows_max = bounded("max_rows", options.max_rows.unwrap_or(ROWS_DEFAULT), ROWS_MAX)?;
+            rows::filter(&mut rows, conditions, options.r#match.unwrap_or_default(), rows_max, infer)
         }
         Operation::Sample => {
             let n = bounded("n", needed(options.n, "options.n", "sample")?, ROWS_MAX)?;
@@ -201,76 +176,36 @@ fn bounded(name: &str, value: usize, max: usize) -> Result<usize, ToolError> {
     if value <= max {
         return Ok(value);
     }
-    Err(too_large(
-        "option_too_large",
-        format!("`options.{name}` is {value}; at most {max} is allowed"),
-    ))
+    Err(too_large("option_too_large", format!("`options.{name}` is {value}; at most {max} is allowed")))
 }
 
 impl Options {
     /// Refuses options of other operations, which would mean nothing.
     fn check(&self, operation: Operation) -> Result<(), ToolError> {
         let given = [
-            (
-                "top",
-                self.top.is_some(),
-                matches!(operation, Operation::Analyze),
-            ),
-            (
-                "format",
-                self.format.is_some(),
-                matches!(operation, Operation::Convert),
-            ),
-            (
-                "conditions",
-                self.conditions.is_some(),
-                matches!(operation, Operation::Filter),
-            ),
-            (
-                "match",
-                self.r#match.is_some(),
-                matches!(operation, Operation::Filter),
-            ),
-            (
-                "max_rows",
-                self.max_rows.is_some(),
-                matches!(operation, Operation::Filter),
-            ),
-            (
-                "n",
-                self.n.is_some(),
-                matches!(operation, Operation::Sample),
-            ),
-            (
-                "seed",
-                self.seed.is_some(),
-                matches!(operation, Operation::Sample),
-            ),
+            ("top", self.top.is_some(), matches!(operation, Operation::Analyze)),
+            ("format", self.format.is_some(), matches!(operation, Operation::Convert)),
+            ("conditions", self.conditions.is_some(), matches!(operation, Operation::Filter)),
+            ("match", self.r#match.is_some(), matches!(operation, Operation::Filter)),
+            ("max_rows", self.max_rows.is_some(), matches!(operation, Operation::Filter)),
+            ("n", self.n.is_some(), matches!(operation, Operation::Sample)),
+            ("seed", self.seed.is_some(), matches!(operation, Operation::Sample)),
         ];
-        match given
-            .iter()
-            .find(|(_, is_given, means_something)| *is_given && !means_something)
-        {
+        match given.iter().find(|(_, is_given, means_something)| *is_given && !means_something) {
             None => Ok(()),
-            Some((name, ..)) => Err(invalid(
-                "unused_option",
-                format!("`options.{name}` means nothing to this operation"),
-            )),
+            Some((name, ..)) => {
+                Err(invalid("unused_option", format!("`options.{name}` means nothing to this operation")))
+            }
         }
     }
 
     fn delimiter(&self) -> Result<u8, ToolError> {
         match self.delimiter.as_deref().map(str::as_bytes) {
             None => Ok(b','),
-            Some([delimiter])
-                if delimiter.is_ascii() && !matches!(delimiter, b'"' | b'\n' | b'\r') =>
-            {
-                Ok(*delimiter)
+            Some([delimiter]) if delimiter.is_ascii() && !matches!(delimiter, b'"' | b'\n' | b'\r') => Ok(*delimiter),
+            Some(_) => {
+                Err(invalid("invalid_delimiter", "`options.delimiter` should be one ASCII character, such as `;`"))
             }
-            Some(_) => Err(invalid(
-                "invalid_delimiter",
-                "`options.delimiter` should be one ASCII character, such as `;`",
-            )),
         }
     }
 }

@@ -39,11 +39,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Val
 }
 
 /// All rows in another format.
-pub(super) fn convert(
-    rows: &mut Rows<'_>,
-    format: Format,
-    infer: bool,
-) -> Result<Value, ToolError> {
+pub(super) fn convert(rows: &mut Rows<'_>, format: Format, infer: bool) -> Result<Value, ToolError> {
     let columns = rows.columns().to_vec();
     let output = match format {
         Format::Json => {
@@ -84,10 +80,7 @@ pub(super) fn filter(
     infer: bool,
 ) -> Result<Value, ToolError> {
     let columns = rows.columns().to_vec();
-    let tests = conditions
-        .into_iter()
-        .map(|condition| test(&columns, condition))
-        .collect::<Result<Vec<_>, _>>()?;
+    let tests = conditions.into_iter().map(|condition| test(&columns, condition)).collect::<Result<Vec<_>, _>>()?;
     let (mut items, mut matched) = (Vec::new(), 0);
     let mut budget = Budget::default();
     while let Some(row) = rows.next()? {
@@ -107,12 +100,7 @@ pub(super) fn filter(
 /// `n` rows at random, in their order; the same for the same rows and seed.
 ///
 /// Reservoir sampling: one pass, and each row is as likely as any other.
-pub(super) fn sample(
-    rows: &mut Rows<'_>,
-    n: usize,
-    seed: u64,
-    infer: bool,
-) -> Result<Value, ToolError> {
+pub(super) fn sample(rows: &mut Rows<'_>, n: usize, seed: u64, infer: bool) -> Result<Value, ToolError> {
     let columns = rows.columns().to_vec();
     let mut random = Random(seed);
     let mut kept: Vec<(usize, StringRecord)> = Vec::new();
@@ -129,70 +117,46 @@ pub(super) fn sample(
         }
     }
     kept.sort_by_key(|(number, _)| *number);
-    let items: Vec<Value> = kept
-        .iter()
-        .map(|(_, row)| object(&columns, row, infer))
-        .collect();
+    let items: Vec<Value> = kept.iter().map(|(_, row)| object(&columns, row, infer)).collect();
     Ok(json!({ "rows": count, "items": items, "seed": seed }))
 }
 
 fn test(columns: &[String], condition: Condition) -> Result<(usize, Op, Test), ToolError> {
     let name = condition.column;
-    let at = columns
-        .iter()
-        .position(|column| *column == name)
-        .ok_or_else(|| {
-            let error = invalid("unknown_column", format!("there is no column `{name}`"));
-            match nearest(&name, columns.iter().map(String::as_str)) {
-                Some(near) => error.with_help(format!("did you mean `{near}`?")),
-                None => error.with_help(format!("there are `{}`", columns.join("`, `"))),
-            }
-        })?;
-    let test = Test::new(condition.op, condition.value).map_err(|why| {
-        invalid(
-            "invalid_condition",
-            format!("the condition on `{name}` cannot be used: {why}"),
-        )
+    let at = columns.iter().position(|column| *column == name).ok_or_else(|| {
+        let error = invalid("unknown_column", format!("there is no column `{name}`"));
+        match nearest(&name, columns.iter().map(String::as_str)) {
+            Some(near) => error.with_help(format!("did you mean `{near}`?")),
+            None => error.with_help(format!("there are `{}`", columns.join("`, `"))),
+        }
     })?;
+    let test = Test::new(condition.op, condition.value)
+        .map_err(|why| invalid("invalid_condition", format!("the condition on `{name}` cannot be used: {why}")))?;
     Ok((at, condition.op, test))
 }
 
 fn object(columns: &[String], row: &StringRecord, infer: bool) -> Value {
-    let cells = columns
-        .iter()
-        .zip(row)
-        .map(|(column, cell)| (column.clone(), cell::to_value(cell, infer)));
+    let cells = columns.iter().zip(row).map(|(column, cell)| (column.clone(), cell::to_value(cell, infer)));
     Value::Object(cells.collect::<Map<_, _>>())
 }
 
 /// The row as one line of JSON with its fields in the order of the columns.
 fn ordered_line(columns: &[String], row: &StringRecord, infer: bool) -> String {
-    let cells = columns
-        .iter()
-        .zip(row)
-        .map(|(column, cell)| format!("{}:{}", json!(column), cell::to_value(cell, infer)));
+    let cells =
+        columns.iter().zip(row).map(|(column, cell)| format!("{}:{}", json!(column), cell::to_value(cell, infer)));
     format!("{{{}}}", cells.collect::<Vec<_>>().join(","))
 }
 
 fn delimited(rows: &mut Rows<'_>, columns: &[String], delimiter: u8) -> Result<String, ToolError> {
-    let mut writer = WriterBuilder::new()
-        .delimiter(delimiter)
-        .from_writer(Vec::new());
-    let failed = |error: csv::Error| {
-        invalid(
-            "conversion_failed",
-            format!("a row cannot be written: {error}"),
-        )
-    };
+    let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+    let failed = |error: csv::Error| invalid("conversion_failed", format!("a row cannot be written: {error}"));
     writer.write_record(columns).map_err(failed)?;
     let mut budget = Budget::default();
     while let Some(row) = rows.next()? {
         budget.spend(row.as_slice().len() + row.len())?;
         writer.write_record(row).map_err(failed)?;
     }
-    let bytes = writer
-        .into_inner()
-        .map_err(|error| invalid("conversion_failed", error.to_string()))?;
+    let bytes = writer.into_inner().map_err(|error| invalid("conversion_failed", error.to_string()))?;
     Ok(String::from_utf8(bytes).expect("the rows are UTF-8"))
 }
 
@@ -206,11 +170,8 @@ impl Budget {
         if self.0 <= TEXT_BYTES_MAX {
             return Ok(());
         }
-        Err(too_large(
-            "output_too_large",
-            format!("the answer has more than {TEXT_BYTES_MAX} bytes"),
-        )
-        .with_help("filter the rows first"))
+        Err(too_large("output_too_large", format!("the answer has more than {TEXT_BYTES_MAX} bytes"))
+            .with_help("filter the rows first"))
     }
 }
 

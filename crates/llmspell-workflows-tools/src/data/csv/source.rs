@@ -37,30 +37,15 @@ impl<'c> Rows<'c> {
             }
             (None, Some(path)) => {
                 let file = services.sandbox.locate(path, Access::Read)?.open()?;
-                Box::new(Bounded {
-                    reader: file,
-                    left: services.policy.file_bytes_max,
-                })
+                Box::new(Bounded { reader: file, left: services.policy.file_bytes_max })
             }
             _ => {
-                return Err(invalid(
-                    "missing_parameter",
-                    "exactly one of `input` and `options.path` is needed",
-                ));
+                return Err(invalid("missing_parameter", "exactly one of `input` and `options.path` is needed"));
             }
         };
-        let reader = ReaderBuilder::new()
-            .delimiter(options.delimiter()?)
-            .has_headers(options.has_headers)
-            .from_reader(source);
-        let mut rows = Self {
-            reader,
-            columns: Vec::new(),
-            first: None,
-            record: StringRecord::new(),
-            count: 0,
-            token,
-        };
+        let reader =
+            ReaderBuilder::new().delimiter(options.delimiter()?).has_headers(options.has_headers).from_reader(source);
+        let mut rows = Self { reader, columns: Vec::new(), first: None, record: StringRecord::new(), count: 0, token };
         rows.read_header(options.has_headers)?;
         Ok(rows)
     }
@@ -82,11 +67,7 @@ impl<'c> Rows<'c> {
         }
         if let Some(first) = self.first.take() {
             self.record = first;
-        } else if !self
-            .reader
-            .read_record(&mut self.record)
-            .map_err(|error| read_error(&error))?
-        {
+        } else if !self.reader.read_record(&mut self.record).map_err(|error| read_error(&error))? {
             return Ok(None);
         }
         self.count += 1;
@@ -95,36 +76,22 @@ impl<'c> Rows<'c> {
 
     fn read_header(&mut self, has_headers: bool) -> Result<(), ToolError> {
         let header = if has_headers {
-            self.reader
-                .headers()
-                .map_err(|error| read_error(&error))?
-                .clone()
+            self.reader.headers().map_err(|error| read_error(&error))?.clone()
         } else {
             let mut first = StringRecord::new();
-            let found = self
-                .reader
-                .read_record(&mut first)
-                .map_err(|error| read_error(&error))?;
+            let found = self.reader.read_record(&mut first).map_err(|error| read_error(&error))?;
             self.first = found.then(|| first.clone());
-            (1..=first.len())
-                .map(|number| format!("column_{number}"))
-                .collect()
+            (1..=first.len()).map(|number| format!("column_{number}")).collect()
         };
         if header.len() > COLUMNS_MAX {
-            let message = format!(
-                "the table has {} columns; at most {COLUMNS_MAX} are allowed",
-                header.len()
-            );
+            let message = format!("the table has {} columns; at most {COLUMNS_MAX} are allowed", header.len());
             return Err(too_large("too_many_columns", message));
         }
         self.columns = header.iter().map(str::to_owned).collect();
         let mut seen = HashSet::new();
         match self.columns.iter().find(|name| !seen.insert(name.as_str())) {
             None => Ok(()),
-            Some(twice) => Err(invalid(
-                "duplicate_column",
-                format!("the header has `{twice}` twice"),
-            )),
+            Some(twice) => Err(invalid("duplicate_column", format!("the header has `{twice}` twice"))),
         }
     }
 }
@@ -134,22 +101,16 @@ fn read_error(error: &csv::Error) -> ToolError {
     let line = error.position().map(csv::Position::line);
     let at = line.map_or(String::new(), |line| format!("line {line}: "));
     let failed = match error.kind() {
-        ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => invalid(
-            "invalid_csv",
-            format!("{at}the row has {len} fields; the rows before it have {expected_len}"),
-        ),
-        ErrorKind::Utf8 { .. } => invalid("invalid_csv", format!("{at}the row is not UTF-8"))
-            .with_help("convert the file to UTF-8 first"),
-        ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            too_large("file_too_large", error.to_string())
-                .with_help("raise `file_bytes_max` in the policy")
+        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            invalid("invalid_csv", format!("{at}the row has {len} fields; the rows before it have {expected_len}"))
         }
-        _ => invalid(
-            "invalid_csv",
-            format!("the text cannot be read as CSV: {error}"),
-        ),
+        ErrorKind::Utf8 { .. } => {
+            invalid("invalid_csv", format!("{at}the row is not UTF-8")).with_help("convert the file to UTF-8 first")
+        }
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            too_large("file_too_large", error.to_string()).with_help("raise `file_bytes_max` in the policy")
+        }
+        _ => invalid("invalid_csv", format!("the text cannot be read as CSV: {error}")),
     };
     match line {
         Some(line) => failed.with_details(json!({ "line": line })),
@@ -166,12 +127,10 @@ struct Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
-        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "the file is larger than the policy allows",
-            )
-        })?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than the policy allows"))?;
         Ok(count)
     }
 }

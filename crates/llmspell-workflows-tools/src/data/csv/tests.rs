@@ -10,17 +10,13 @@ fn tool(policy: Policy) -> CsvAnalyzer {
 }
 
 async fn call(parameters: &Value) -> Result<Value, String> {
-    let result = tool(Policy::default())
-        .call(parameters.clone(), &ToolContext::default())
-        .await;
+    let result = tool(Policy::default()).call(parameters.clone(), &ToolContext::default()).await;
     result.map_err(|error| error.to_string())
 }
 
 #[tokio::test]
 async fn analyze_gives_statistics_of_each_column() {
-    let result = call(&json!({"operation": "analyze", "input": PEOPLE, "options": {"top": 1}}))
-        .await
-        .unwrap();
+    let result = call(&json!({"operation": "analyze", "input": PEOPLE, "options": {"top": 1}})).await.unwrap();
     let expected = json!([
         {"name": "name", "type": "string", "count": 3, "nulls": 0, "distinct": 3, "distinct_is_minimum": false, "top": [{"value": "Ada", "count": 1}]},
         {
@@ -46,17 +42,8 @@ async fn a_column_has_the_narrowest_type_that_fits() {
         ("a\n2020-01-01T00:00:00Z\n2020-01-01\n", "date", json!(null)),
     ];
     for (text, kind, median) in table {
-        let result = call(&json!({"operation": "analyze", "input": text}))
-            .await
-            .unwrap();
-        assert_eq!(
-            (
-                &result["columns"][0]["type"],
-                &result["columns"][0]["median"]
-            ),
-            (&json!(kind), &median),
-            "{text}"
-        );
+        let result = call(&json!({"operation": "analyze", "input": text})).await.unwrap();
+        assert_eq!((&result["columns"][0]["type"], &result["columns"][0]["median"]), (&json!(kind), &median), "{text}");
     }
 }
 
@@ -64,70 +51,30 @@ async fn a_column_has_the_narrowest_type_that_fits() {
 async fn convert_keeps_every_cell() {
     let text = "b;a\n1;\"x;\ny\"\n007;\n";
     let table = [
-        (
-            "json",
-            json!([{"b": 1, "a": "x;\ny"}, {"b": "007", "a": null}]),
-        ),
-        (
-            "jsonl",
-            json!("{\"b\":1,\"a\":\"x;\\ny\"}\n{\"b\":\"007\",\"a\":null}\n"),
-        ),
+        ("json", json!([{"b": 1, "a": "x;\ny"}, {"b": "007", "a": null}])),
+        ("jsonl", json!("{\"b\":1,\"a\":\"x;\\ny\"}\n{\"b\":\"007\",\"a\":null}\n")),
         ("tsv", json!("b\ta\n1\t\"x;\ny\"\n007\t\n")),
         ("csv", json!("b,a\n1,\"x;\ny\"\n007,\n")),
     ];
     for (format, expected) in table {
-        let parameters = json!({"operation": "convert", "input": text, "options": {"delimiter": ";", "format": format}});
-        assert_eq!(
-            call(&parameters).await,
-            Ok(json!({"format": format, "rows": 2, "output": expected})),
-            "{format}"
-        );
+        let parameters =
+            json!({"operation": "convert", "input": text, "options": {"delimiter": ";", "format": format}});
+        assert_eq!(call(&parameters).await, Ok(json!({"format": format, "rows": 2, "output": expected})), "{format}");
     }
     let plain = json!({"operation": "convert", "input": "1\n", "options": {"has_headers": false, "infer_types": false, "format": "json"}});
-    assert_eq!(
-        call(&plain).await.unwrap()["output"],
-        json!([{"column_1": "1"}])
-    );
+    assert_eq!(call(&plain).await.unwrap()["output"], json!([{"column_1": "1"}]));
 }
 
 #[tokio::test]
 async fn filter_compares_cells_as_what_they_are_compared_with() {
     let table = [
-        (
-            json!([{"column": "age", "op": "gt", "value": 36}]),
-            "all",
-            vec!["Alan"],
-        ),
-        (
-            json!([{"column": "age", "op": "gt", "value": "36"}]),
-            "all",
-            vec!["Alan"],
-        ),
-        (
-            json!([{"column": "age", "op": "is_null"}]),
-            "all",
-            vec!["Grace"],
-        ),
-        (
-            json!([{"column": "age", "op": "ne", "value": 36}]),
-            "all",
-            vec!["Alan", "Grace"],
-        ),
-        (
-            json!([{"column": "ok", "op": "eq", "value": true}, {"column": "age", "op": "not_null"}]),
-            "all",
-            vec!["Ada"],
-        ),
-        (
-            json!([{"column": "age", "op": "in", "value": [41, "36"]}]),
-            "all",
-            vec!["Ada", "Alan"],
-        ),
-        (
-            json!([{"column": "age", "op": "not_in", "value": [41]}]),
-            "all",
-            vec!["Ada", "Grace"],
-        ),
+        (json!([{"column": "age", "op": "gt", "value": 36}]), "all", vec!["Alan"]),
+        (json!([{"column": "age", "op": "gt", "value": "36"}]), "all", vec!["Alan"]),
+        (json!([{"column": "age", "op": "is_null"}]), "all", vec!["Grace"]),
+        (json!([{"column": "age", "op": "ne", "value": 36}]), "all", vec!["Alan", "Grace"]),
+        (json!([{"column": "ok", "op": "eq", "value": true}, {"column": "age", "op": "not_null"}]), "all", vec!["Ada"]),
+        (json!([{"column": "age", "op": "in", "value": [41, "36"]}]), "all", vec!["Ada", "Alan"]),
+        (json!([{"column": "age", "op": "not_in", "value": [41]}]), "all", vec!["Ada", "Grace"]),
         (
             json!([{"column": "city", "op": "matches", "value": "^P"}, {"column": "name", "op": "eq", "value": "Ada"}]),
             "any",
@@ -139,42 +86,25 @@ async fn filter_compares_cells_as_what_they_are_compared_with() {
         let options = json!({"conditions": conditions, "match": join});
         let parameters = json!({"operation": "filter", "input": PEOPLE, "options": options});
         let result = call(&parameters).await.unwrap();
-        let names: Vec<_> = result["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| item["name"].as_str().unwrap())
-            .collect();
+        let names: Vec<_> =
+            result["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
         assert_eq!(names, expected, "{conditions}");
-        assert_eq!(
-            (&result["rows"], &result["matched"]),
-            (&json!(3), &json!(expected.len()))
-        );
+        assert_eq!((&result["rows"], &result["matched"]), (&json!(3), &json!(expected.len())));
     }
     let bounded = json!({"operation": "filter", "input": PEOPLE, "options": {"conditions": [], "max_rows": 1}});
     let result = call(&bounded).await.unwrap();
-    assert_eq!(
-        (&result["matched"], &result["truncated"]),
-        (&json!(3), &json!(true))
-    );
+    assert_eq!((&result["matched"], &result["truncated"]), (&json!(3), &json!(true)));
     assert_eq!(result["items"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_sample_is_the_same_for_the_same_seed() {
-    let text: String = std::iter::once("n\n".to_owned())
-        .chain((0..1000).map(|n| format!("{n}\n")))
-        .collect();
+    let text: String = std::iter::once("n\n".to_owned()).chain((0..1000).map(|n| format!("{n}\n"))).collect();
     let sample = async |seed: u64| {
-        let parameters =
-            json!({"operation": "sample", "input": text, "options": {"n": 20, "seed": seed}});
+        let parameters = json!({"operation": "sample", "input": text, "options": {"n": 20, "seed": seed}});
         let result = call(&parameters).await.unwrap();
         assert_eq!(result["rows"], 1000);
-        let numbers = result["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| item["n"].as_u64().unwrap());
+        let numbers = result["items"].as_array().unwrap().iter().map(|item| item["n"].as_u64().unwrap());
         numbers.collect::<Vec<_>>()
     };
     let first = sample(7).await;
@@ -182,9 +112,7 @@ async fn a_sample_is_the_same_for_the_same_seed() {
     assert_ne!(first, sample(8).await);
     assert_eq!(first.len(), 20);
     assert!(first.is_sorted() && first[19] > 500, "{first:?}");
-    let all = call(&json!({"operation": "sample", "input": "n\n1\n", "options": {"n": 5}}))
-        .await
-        .unwrap();
+    let all = call(&json!({"operation": "sample", "input": "n\n1\n", "options": {"n": 5}})).await.unwrap();
     assert_eq!(all["items"], json!([{"n": 1}]));
 }
 
@@ -194,79 +122,33 @@ async fn what_cannot_be_read_is_refused_with_its_line() {
     let analyze = |input: &str| json!({"operation": "analyze", "input": input});
     let with = |operation: &str, options: Value| json!({"operation": operation, "input": PEOPLE, "options": options});
     let table = [
-        (
-            analyze("a,b\n1,2\n3\n"),
-            "line 3: the row has 1 fields; the rows before it have 2",
-        ),
+        (analyze("a,b\n1,2\n3\n"), "line 3: the row has 1 fields; the rows before it have 2"),
         (analyze("a,a\n"), "the header has `a` twice"),
+        (analyze(&wide), "the table has 1001 columns; at most 1000 are allowed"),
+        (json!({"operation": "analyze"}), "exactly one of `input` and `options.path` is needed"),
+        (with("analyze", json!({"path": "x.csv"})), "exactly one of `input` and `options.path` is needed"),
+        (with("analyze", json!({"format": "json"})), "`options.format` means nothing to this operation"),
+        (with("analyze", json!({"delimiter": "ab"})), "`options.delimiter` should be one ASCII character, such as `;`"),
+        (with("analyze", json!({"top": 1001})), "`options.top` is 1001; at most 1000 is allowed"),
+        (with("convert", json!({})), "`convert` needs the parameter `options.format`"),
+        (with("filter", json!({})), "`filter` needs the parameter `options.conditions`"),
+        (with("sample", json!({})), "`sample` needs the parameter `options.n`"),
+        (with("sample", json!({"n": 100_001})), "`options.n` is 100001; at most 100000 is allowed"),
         (
-            analyze(&wide),
-            "the table has 1001 columns; at most 1000 are allowed",
-        ),
-        (
-            json!({"operation": "analyze"}),
-            "exactly one of `input` and `options.path` is needed",
-        ),
-        (
-            with("analyze", json!({"path": "x.csv"})),
-            "exactly one of `input` and `options.path` is needed",
-        ),
-        (
-            with("analyze", json!({"format": "json"})),
-            "`options.format` means nothing to this operation",
-        ),
-        (
-            with("analyze", json!({"delimiter": "ab"})),
-            "`options.delimiter` should be one ASCII character, such as `;`",
-        ),
-        (
-            with("analyze", json!({"top": 1001})),
-            "`options.top` is 1001; at most 1000 is allowed",
-        ),
-        (
-            with("convert", json!({})),
-            "`convert` needs the parameter `options.format`",
-        ),
-        (
-            with("filter", json!({})),
-            "`filter` needs the parameter `options.conditions`",
-        ),
-        (
-            with("sample", json!({})),
-            "`sample` needs the parameter `options.n`",
-        ),
-        (
-            with("sample", json!({"n": 100_001})),
-            "`options.n` is 100001; at most 100000 is allowed",
-        ),
-        (
-            with(
-                "filter",
-                json!({"conditions": [{"column": "nam", "op": "is_null"}]}),
-            ),
+            with("filter", json!({"conditions": [{"column": "nam", "op": "is_null"}]})),
             "there is no column `nam` (did you mean `name`?)",
         ),
         (
-            with(
-                "filter",
-                json!({"conditions": [{"column": "zzz", "op": "is_null"}]}),
-            ),
+            with("filter", json!({"conditions": [{"column": "zzz", "op": "is_null"}]})),
             "there is no column `zzz` (there are `name`, `age`, `city`, `since`, `ok`)",
         ),
         (
-            with(
-                "filter",
-                json!({"conditions": [{"column": "name", "op": "eq"}]}),
-            ),
+            with("filter", json!({"conditions": [{"column": "name", "op": "eq"}]})),
             "the condition on `name` cannot be used: a condition needs a `value`",
         ),
     ];
     for (parameters, expected) in table {
-        assert_eq!(
-            call(&parameters).await,
-            Err(expected.to_owned()),
-            "{parameters}"
-        );
+        assert_eq!(call(&parameters).await, Err(expected.to_owned()), "{parameters}");
     }
 }
 
@@ -276,11 +158,7 @@ async fn files_are_read_within_their_bounds() {
     std::fs::write(folder.path().join("a.csv"), "\u{feff}n\n1\n").unwrap();
     std::fs::write(folder.path().join("bad.csv"), b"n\n\xff\n").unwrap();
     std::fs::write(folder.path().join("large.csv"), "n\n".repeat(40)).unwrap();
-    let policy = Policy {
-        working_directory: Some(folder.path().to_owned()),
-        file_bytes_max: 64,
-        ..Policy::default()
-    };
+    let policy = Policy { working_directory: Some(folder.path().to_owned()), file_bytes_max: 64, ..Policy::default() };
     let tool = tool(policy);
     let table = [
         ("a.csv", Ok(json!("n"))),
@@ -293,9 +171,7 @@ async fn files_are_read_within_their_bounds() {
     for (path, expected) in table {
         let parameters = json!({"operation": "analyze", "options": {"path": path}});
         let result = tool.call(parameters, &ToolContext::default()).await;
-        let result = result
-            .map(|result| result["columns"][0]["name"].clone())
-            .map_err(|error| error.code);
+        let result = result.map(|result| result["columns"][0]["name"].clone()).map_err(|error| error.code);
         assert_eq!(result, expected, "{path}");
     }
 }

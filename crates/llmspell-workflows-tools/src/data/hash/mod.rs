@@ -15,8 +15,8 @@ use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{
-    Takes, blocking, check_cancelled, check_operation, check_text, invalid, needed, object_schema,
-    per_operation, read, reading_spec, too_large,
+    Takes, blocking, check_cancelled, check_operation, check_text, invalid, needed, object_schema, per_operation, read,
+    reading_spec, too_large,
 };
 use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
 
@@ -36,16 +36,8 @@ pub(crate) struct HashCalculator {
 }
 
 const OPERATIONS: [Takes; 2] = [
-    (
-        "hash",
-        &[],
-        &["algorithm", "input_type", "input", "file", "format"],
-    ),
-    (
-        "verify",
-        &["expected_hash"],
-        &["algorithm", "input_type", "input", "file", "format"],
-    ),
+    ("hash", &[], &["algorithm", "input_type", "input", "file", "format"]),
+    ("verify", &["expected_hash"], &["algorithm", "input_type", "input", "file", "format"]),
 ];
 
 #[derive(Deserialize)]
@@ -151,20 +143,8 @@ impl Tool for HashCalculator {
     }
 }
 
-fn run(
-    parameters: Parameters,
-    services: &Services,
-    token: &CancellationToken,
-) -> Result<Value, ToolError> {
-    let Parameters {
-        operation,
-        algorithm,
-        input_type,
-        input,
-        file,
-        format,
-        expected_hash,
-    } = parameters;
+fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
+    let Parameters { operation, algorithm, input_type, input, file, format, expected_hash } = parameters;
     let expected = match (operation, expected_hash) {
         (Operation::Verify, expected) => {
             let expected = needed(expected, "expected_hash", "verify")?;
@@ -182,16 +162,10 @@ fn run(
             content.len() as u64
         }
         (InputType::File, ..) => {
-            return Err(invalid(
-                "missing_parameter",
-                "`input_type: file` needs `file` and no `input`",
-            ));
+            return Err(invalid("missing_parameter", "`input_type: file` needs `file` and no `input`"));
         }
         _ => {
-            return Err(invalid(
-                "missing_parameter",
-                "`input` is needed, and `file` only with `input_type: file`",
-            ));
+            return Err(invalid("missing_parameter", "`input` is needed, and `file` only with `input_type: file`"));
         }
     };
     let hash = digest.finalize();
@@ -219,20 +193,15 @@ fn hash_file(
     let mut bytes = 0_u64;
     loop {
         check_cancelled(token)?;
-        let count = file
-            .read(&mut chunk)
-            .map_err(|error| located.error("read", &error))?;
+        let count = file.read(&mut chunk).map_err(|error| located.error("read", &error))?;
         if count == 0 {
             return Ok(bytes);
         }
         bytes += count as u64;
         let bytes_max = services.policy.file_bytes_max;
         if bytes > bytes_max {
-            return Err(too_large(
-                "file_too_large",
-                format!("`{path}` has more than {bytes_max} bytes"),
-            )
-            .with_help("raise `file_bytes_max` in the policy"));
+            return Err(too_large("file_too_large", format!("`{path}` has more than {bytes_max} bytes"))
+                .with_help("raise `file_bytes_max` in the policy"));
         }
         digest.update(&chunk[..count]);
     }
@@ -261,11 +230,12 @@ impl Algorithm {
 impl InputType {
     fn decode(self, input: String) -> Result<Vec<u8>, ToolError> {
         match self {
-            Self::Hex => hex::decode(&input)
-                .map_err(|error| invalid("invalid_input", format!("`input` is no hex: {error}"))),
-            Self::Base64 => BASE64.decode(&input).map_err(|error| {
-                invalid("invalid_input", format!("`input` is no base64: {error}"))
-            }),
+            Self::Hex => {
+                hex::decode(&input).map_err(|error| invalid("invalid_input", format!("`input` is no hex: {error}")))
+            }
+            Self::Base64 => BASE64
+                .decode(&input)
+                .map_err(|error| invalid("invalid_input", format!("`input` is no base64: {error}"))),
             Self::Text | Self::File => Ok(input.into_bytes()),
         }
     }
@@ -289,10 +259,7 @@ impl Format {
         let size = algorithm.digest().output_size();
         bytes.filter(|bytes| bytes.len() == size).ok_or_else(|| {
             let (name, format) = (algorithm.name(), self.name());
-            invalid(
-                "invalid_hash",
-                format!("`expected_hash` is no {name} in {format}, which has {size} bytes"),
-            )
+            invalid("invalid_hash", format!("`expected_hash` is no {name} in {format}, which has {size} bytes"))
         })
     }
 

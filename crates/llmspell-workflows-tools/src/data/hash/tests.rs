@@ -12,21 +12,12 @@ async fn call(parameters: &Value) -> Result<Value, String> {
 #[tokio::test]
 async fn known_hashes() {
     let table = [
-        (
-            json!({"algorithm": "md5", "input": "abc"}),
-            "900150983cd24fb0d6963f7d28e17f72",
-        ),
-        (
-            json!({"algorithm": "sha1", "input": "abc"}),
-            "a9993e364706816aba3e25717850c26c9cd0d89d",
-        ),
+        (json!({"algorithm": "md5", "input": "abc"}), "900150983cd24fb0d6963f7d28e17f72"),
+        (json!({"algorithm": "sha1", "input": "abc"}), "a9993e364706816aba3e25717850c26c9cd0d89d"),
         (json!({"input": "abc"}), SHA256_ABC),
         (json!({"input": "YWJj", "input_type": "base64"}), SHA256_ABC),
         (json!({"input": "616263", "input_type": "hex"}), SHA256_ABC),
-        (
-            json!({"input": "abc", "format": "base64"}),
-            "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=",
-        ),
+        (json!({"input": "abc", "format": "base64"}), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="),
         (
             json!({"algorithm": "sha512", "input": ""}),
             "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
@@ -34,30 +25,18 @@ async fn known_hashes() {
     ];
     for (mut parameters, expected) in table {
         parameters["operation"] = json!("hash");
-        assert_eq!(
-            call(&parameters).await.unwrap()["hash"],
-            expected,
-            "{parameters}"
-        );
+        assert_eq!(call(&parameters).await.unwrap()["hash"], expected, "{parameters}");
     }
     let whole = json!({"algorithm": "sha256", "format": "hex", "hash": SHA256_ABC, "bytes": 3});
-    assert_eq!(
-        call(&json!({"operation": "hash", "input": "abc"})).await,
-        Ok(whole)
-    );
+    assert_eq!(call(&json!({"operation": "hash", "input": "abc"})).await, Ok(whole));
 }
 
 #[tokio::test]
 async fn verify_says_whether_it_is_the_same() {
     let upper = SHA256_ABC.to_uppercase();
-    let table = [
-        ("abc", SHA256_ABC, true),
-        ("abc", upper.as_str(), true),
-        ("abd", SHA256_ABC, false),
-    ];
+    let table = [("abc", SHA256_ABC, true), ("abc", upper.as_str(), true), ("abd", SHA256_ABC, false)];
     for (input, expected_hash, valid) in table {
-        let parameters =
-            json!({"operation": "verify", "input": input, "expected_hash": expected_hash});
+        let parameters = json!({"operation": "verify", "input": input, "expected_hash": expected_hash});
         let expected = json!({"algorithm": "sha256", "valid": valid, "bytes": 3});
         assert_eq!(call(&parameters).await, Ok(expected));
     }
@@ -68,11 +47,7 @@ async fn files_are_hashed_in_pieces_within_their_bounds() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a"), "abc").unwrap();
     std::fs::write(folder.path().join("large"), vec![0; CHUNK_BYTES * 2 + 1]).unwrap();
-    std::fs::write(
-        folder.path().join("too_large"),
-        vec![0; CHUNK_BYTES * 2 + 2],
-    )
-    .unwrap();
+    std::fs::write(folder.path().join("too_large"), vec![0; CHUNK_BYTES * 2 + 2]).unwrap();
     let policy = Policy {
         working_directory: Some(folder.path().to_owned()),
         file_bytes_max: CHUNK_BYTES as u64 * 2 + 1,
@@ -89,9 +64,7 @@ async fn files_are_hashed_in_pieces_within_their_bounds() {
     for (file, expected) in table {
         let parameters = json!({"operation": "hash", "input_type": "file", "file": file});
         let result = tool.call(parameters, &ToolContext::default()).await;
-        let result = result
-            .map(|result| result["bytes"].clone())
-            .map_err(|error| error.code);
+        let result = result.map(|result| result["bytes"].clone()).map_err(|error| error.code);
         assert_eq!(result, expected, "{file}");
     }
 }
@@ -99,10 +72,7 @@ async fn files_are_hashed_in_pieces_within_their_bounds() {
 #[tokio::test]
 async fn what_cannot_be_hashed_is_refused() {
     let table = [
-        (
-            json!({"operation": "hash"}),
-            "`input` is needed, and `file` only with `input_type: file`",
-        ),
+        (json!({"operation": "hash"}), "`input` is needed, and `file` only with `input_type: file`"),
         (
             json!({"operation": "hash", "input": "a", "file": "b"}),
             "`input` is needed, and `file` only with `input_type: file`",
@@ -123,20 +93,13 @@ async fn what_cannot_be_hashed_is_refused() {
             json!({"operation": "hash", "input": "", "expected_hash": "00"}),
             "`expected_hash` means nothing to `hash` (it takes `algorithm`, `input_type`, `input`, `file`, `format`)",
         ),
-        (
-            json!({"operation": "verify", "input": ""}),
-            "`verify` needs the parameter `expected_hash`",
-        ),
+        (json!({"operation": "verify", "input": ""}), "`verify` needs the parameter `expected_hash`"),
         (
             json!({"operation": "verify", "input": "", "expected_hash": "00"}),
             "`expected_hash` is no sha256 in hex, which has 32 bytes",
         ),
     ];
     for (parameters, expected) in table {
-        assert_eq!(
-            call(&parameters).await,
-            Err(expected.to_owned()),
-            "{parameters}"
-        );
+        assert_eq!(call(&parameters).await, Err(expected.to_owned()), "{parameters}");
     }
 }

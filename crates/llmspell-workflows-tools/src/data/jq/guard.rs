@@ -12,18 +12,13 @@ const OPERAND: &str = "$__operand";
 
 /// Sends a definition's additions, products and computed indices through the bounded functions.
 pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
-    Def {
-        body: guarded(definition.body),
-        ..definition
-    }
+    Def { body: guarded(definition.body), ..definition }
 }
 
 fn guarded(term: Term<&str>) -> Term<&str> {
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
-        Term::Str(format, parts) => {
-            Term::Str(format, parts.into_iter().map(guarded_part).collect())
-        }
+        Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(guarded_part).collect()),
         Term::Arr(items) => Term::Arr(items.map(boxed)),
         Term::Obj(entries) => {
             let entry = |(key, value): (_, Option<_>)| (guarded(key), value.map(guarded));
@@ -32,24 +27,15 @@ fn guarded(term: Term<&str>) -> Term<&str> {
         Term::Neg(term) => Term::Neg(boxed(term)),
         Term::BinOp(left, op, right) => guarded_operation(boxed(left), op, boxed(right)),
         Term::Label(name, body) => Term::Label(name, boxed(body)),
-        Term::Fold(kind, items, pattern, rest) => Term::Fold(
-            kind,
-            boxed(items),
-            guarded_pattern(pattern),
-            guarded_all(rest),
-        ),
+        Term::Fold(kind, items, pattern, rest) => {
+            Term::Fold(kind, boxed(items), guarded_pattern(pattern), guarded_all(rest))
+        }
         Term::TryCatch(body, caught) => Term::TryCatch(boxed(body), caught.map(boxed)),
         Term::IfThenElse(branches, otherwise) => {
             let branch = |(condition, then)| (guarded(condition), guarded(then));
-            Term::IfThenElse(
-                branches.into_iter().map(branch).collect(),
-                otherwise.map(boxed),
-            )
+            Term::IfThenElse(branches.into_iter().map(branch).collect(), otherwise.map(boxed))
         }
-        Term::Def(definitions, body) => Term::Def(
-            definitions.into_iter().map(definition).collect(),
-            boxed(body),
-        ),
+        Term::Def(definitions, body) => Term::Def(definitions.into_iter().map(definition).collect(), boxed(body)),
         Term::Call(name, arguments) => Term::Call(name, guarded_all(arguments)),
         Term::Path(of, Path(parts)) => {
             let part = |(part, optional)| (guarded_step(part), optional);
@@ -58,11 +44,7 @@ fn guarded(term: Term<&str>) -> Term<&str> {
     }
 }
 
-fn guarded_operation<'s>(
-    left: Box<Term<&'s str>>,
-    op: BinaryOp<&'s str>,
-    right: Box<Term<&'s str>>,
-) -> Term<&'s str> {
+fn guarded_operation<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&'s str>>) -> Term<&'s str> {
     match op {
         BinaryOp::Math(math) => calculated(math, *left, *right),
         // By jq's definition: `r as $x | l |= . + $x`.
@@ -72,9 +54,7 @@ fn guarded_operation<'s>(
             let bind = BinaryOp::Pipe(Some(Pattern::Var(OPERAND)));
             Term::BinOp(right, bind, Box::new(update))
         }
-        BinaryOp::Pipe(Some(pattern)) => {
-            Term::BinOp(left, BinaryOp::Pipe(Some(guarded_pattern(pattern))), right)
-        }
+        BinaryOp::Pipe(Some(pattern)) => Term::BinOp(left, BinaryOp::Pipe(Some(guarded_pattern(pattern))), right),
         _ => Term::BinOp(left, op, right),
     }
 }

@@ -30,13 +30,12 @@ const REFUSED: &[(&str, usize)] = &[
     ("stderr_empty", 0),
 ];
 
-const REFUSAL: &str = "`env`, `now`, `localtime`, `strflocaltime`, `halt`, `debug` and `stderr` are not available in a query";
+const REFUSAL: &str =
+    "`env`, `now`, `localtime`, `strflocaltime`, `halt`, `debug` and `stderr` are not available in a query";
 
 /// The definitions of jq's library.
 pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
-    jaq_core::defs()
-        .chain(jaq_std::defs())
-        .chain(jaq_json::defs())
+    jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs())
 }
 
 /// Its native functions, with those of this module in place of the ones that are refused or unbounded.
@@ -45,12 +44,8 @@ pub(super) fn functions() -> impl Iterator<Item = Fun<Metered>> {
         let arity = fun.1.len();
         [("range", 3), ("tojson", 0)].contains(&(fun.0, arity)) || REFUSED.contains(&(fun.0, arity))
     };
-    let library = jaq_core::funs()
-        .chain(jaq_std::funs())
-        .chain(jaq_json::funs());
-    library
-        .filter(move |fun| !replaced(fun))
-        .chain(own::<Metered>())
+    let library = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+    library.filter(move |fun| !replaced(fun)).chain(own::<Metered>())
 }
 
 // Generic and by closures, since the compiler cannot see through `Metered`'s associated types in a pointer to a function.
@@ -118,8 +113,7 @@ where
     let left = cv.0.pop_var();
     let meter = cv.0.data().meter();
     match (&left, &right) {
-        (Val::TStr(text) | Val::BStr(text), Val::Num(times))
-        | (Val::Num(times), Val::TStr(text) | Val::BStr(text)) => {
+        (Val::TStr(text) | Val::BStr(text), Val::Num(times)) | (Val::Num(times), Val::TStr(text) | Val::BStr(text)) => {
             meter.operation(text.len().saturating_mul(count(times)));
         }
         _ => meter.operation(size(&left).saturating_add(size(&right))),

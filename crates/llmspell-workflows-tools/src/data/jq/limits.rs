@@ -50,15 +50,9 @@ impl Limits {
             Stop::Terms => format!("evaluated more than {} terms", self.terms),
             Stop::Depth => "recursed too deeply".to_owned(),
             Stop::Outputs => format!("gave more than {} outputs", self.outputs),
-            Stop::OutputSize => format!(
-                "gave outputs of more than {} values and bytes",
-                self.output_size
-            ),
+            Stop::OutputSize => format!("gave outputs of more than {} values and bytes", self.output_size),
             Stop::OutputDepth => "gave an output that is nested too deeply".to_owned(),
-            Stop::Operation => format!(
-                "made a value of more than {} items or bytes",
-                self.operation_size
-            ),
+            Stop::Operation => format!("made a value of more than {} items or bytes", self.operation_size),
         };
         too_large("query_limit", format!("the query {limit}"))
             .with_help("narrow the input before the query, or end its loop")

@@ -58,11 +58,7 @@ pub(super) struct Meter<'a> {
 
 impl<'a> Meter<'a> {
     /// Starts the clock; the stack is measured from here.
-    pub(super) fn start(
-        program: &'a Program,
-        limits: &'a Limits,
-        token: &'a CancellationToken,
-    ) -> Self {
+    pub(super) fn start(program: &'a Program, limits: &'a Limits, token: &'a CancellationToken) -> Self {
         Self {
             lut: program.lut(),
             limits,

@@ -55,14 +55,10 @@ pub(crate) async fn run(
             let _ = sender.send(answer);
         }
     };
-    std::thread::Builder::new()
-        .name("jq".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(work)
-        .map_err(|error| {
-            let message = format!("no thread could be started for the query: {error}");
-            ToolError::new(ToolErrorClass::Transient, "no_thread", message)
-        })?;
+    std::thread::Builder::new().name("jq".to_owned()).stack_size(STACK_BYTES).spawn(work).map_err(|error| {
+        let message = format!("no thread could be started for the query: {error}");
+        ToolError::new(ToolErrorClass::Transient, "no_thread", message)
+    })?;
     tokio::select! {
         answer = receiver => answer.unwrap_or_else(|_| Err(internal("it ended without an answer"))),
         () = token.cancelled() => Err(ToolError::cancelled()),
@@ -78,20 +74,14 @@ fn run_here(
     token: &CancellationToken,
 ) -> Result<Vec<Outputs>, ToolError> {
     if query.len() > limits.query_bytes {
-        let message = format!(
-            "the query has {} bytes; at most {} are allowed",
-            query.len(),
-            limits.query_bytes
-        );
+        let message = format!("the query has {} bytes; at most {} are allowed", query.len(), limits.query_bytes);
         return Err(invalid("query_too_long", message));
     }
     let program = Program::compile(query)?;
     let meter = Meter::start(&program, limits, token);
     let mut all = Vec::with_capacity(inputs.len());
     for (index, input) in inputs.into_iter().enumerate() {
-        let outputs = program
-            .run(&meter, input)
-            .map_err(|error| at_input(error, index))?;
+        let outputs = program.run(&meter, input).map_err(|error| at_input(error, index))?;
         all.push(outputs);
     }
     Ok(all)
@@ -122,15 +112,11 @@ fn stop(reason: Stop, limits: &Limits) -> ! {
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("it panicked")
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked")
 }
 
 fn internal(message: &str) -> ToolError {
-    invalid(
-        "query_failed",
-        format!("the query could not be run: {message}"),
-    )
+    invalid("query_failed", format!("the query could not be run: {message}"))
 }
 
 #[cfg(test)]

@@ -23,25 +23,11 @@ impl Program {
         let arena = Arena::default();
         // The loader gives the errors, the parser the tree that can be guarded.
         Loader::new(std::iter::empty::<Def<&str>>())
-            .load(
-                &arena,
-                File {
-                    code: query,
-                    path: (),
-                },
-            )
+            .load(&arena, File { code: query, path: () })
             .map_err(|errors| load_error(query, &errors[0].1))?;
-        let body = parse(query, |parser| parser.term()).ok_or_else(|| {
-            invalid(
-                "invalid_query",
-                "the query is no single jq filter; it can have no modules",
-            )
-        })?;
-        let main = Def {
-            name: MAIN,
-            args: Vec::new(),
-            body,
-        };
+        let body = parse(query, |parser| parser.term())
+            .ok_or_else(|| invalid("invalid_query", "the query is no single jq filter; it can have no modules"))?;
+        let main = Def { name: MAIN, args: Vec::new(), body };
         let mut definitions = vec![main];
         // One by one, since the library lives longer than the query.
         for definition in library::definitions() {
@@ -50,13 +36,7 @@ impl Program {
         definitions.rotate_left(1);
         let definitions = definitions.into_iter().map(guard::definition);
         let modules = Loader::new(definitions)
-            .load(
-                &arena,
-                File {
-                    code: MAIN,
-                    path: (),
-                },
-            )
+            .load(&arena, File { code: MAIN, path: () })
             .map_err(|errors| load_error(query, &errors[0].1))?;
         let filter = Compiler::default()
             .with_funs(library::functions())
@@ -71,17 +51,9 @@ impl Program {
     }
 
     /// All outputs for one input.
-    pub(super) fn run<'a>(
-        &'a self,
-        meter: &'a Meter<'a>,
-        input: Value,
-    ) -> Result<Vec<Value>, ToolError> {
+    pub(super) fn run<'a>(&'a self, meter: &'a Meter<'a>, input: Value) -> Result<Vec<Value>, ToolError> {
         let context = Ctx::<Metered>::new(meter, Vars::new([]));
-        let outputs = self
-            .filter
-            .id
-            .run((context, from_json(input)))
-            .map(unwrap_valr);
+        let outputs = self.filter.id.run((context, from_json(input))).map(unwrap_valr);
         outputs
             .map(|output| {
                 meter.output();
@@ -96,10 +68,7 @@ impl Program {
 
 fn load_error(query: &str, error: &LoadError<&str>) -> ToolError {
     let (message, found) = match error {
-        LoadError::Io(_) => (
-            "it imports a module; a query can have none".to_owned(),
-            None,
-        ),
+        LoadError::Io(_) => ("it imports a module; a query can have none".to_owned(), None),
         LoadError::Lex(errors) => match errors.first() {
             Some((expected, found)) => (format!("expected {}", expected.as_str()), Some(*found)),
             None => ("it cannot be read".to_owned(), None),
@@ -115,16 +84,10 @@ fn load_error(query: &str, error: &LoadError<&str>) -> ToolError {
 fn compile_error(query: &str, errors: &compile::Errors<&str, ()>) -> ToolError {
     let unknown = errors.iter().flat_map(|(_, errors)| errors).next();
     match unknown {
-        Some((name, compile::Undefined::Filter(arity))) => query_error(
-            query,
-            &format!("there is no filter `{name}/{arity}`"),
-            Some(name),
-        ),
-        Some((name, kind)) => query_error(
-            query,
-            &format!("there is no {} `{name}`", kind.as_str()),
-            Some(name),
-        ),
+        Some((name, compile::Undefined::Filter(arity))) => {
+            query_error(query, &format!("there is no filter `{name}/{arity}`"), Some(name))
+        }
+        Some((name, kind)) => query_error(query, &format!("there is no {} `{name}`", kind.as_str()), Some(name)),
         None => query_error(query, "it cannot be compiled", None),
     }
 }
@@ -140,10 +103,7 @@ fn query_error(query: &str, message: &str, found: Option<&str>) -> ToolError {
         (_, Some("")) => " at its end".to_owned(),
         _ => String::new(),
     };
-    let error = invalid(
-        "invalid_query",
-        format!("the query is not valid{at}: {message}"),
-    );
+    let error = invalid("invalid_query", format!("the query is not valid{at}: {message}"));
     match place {
         Some((line, column)) => error.with_details(json!({ "line": line, "column": column })),
         None => error,
@@ -158,8 +118,5 @@ fn place_of(query: &str, part: &str) -> Option<(usize, usize)> {
     }
     let before = &query[..span(query, part).start];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    Some((
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    ))
+    Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
 }

@@ -18,37 +18,19 @@ async fn queries_give_what_jq_gives() {
         (".people[].age", json!([36, 41])),
         ("[.people[] | select(.age > 40)] | length", json!([1])),
         (".people | map(.age) | add", json!([77])),
-        (
-            ".people |= sort_by(-.age) | .people[0].name",
-            json!(["Alan"]),
-        ),
+        (".people |= sort_by(-.age) | .people[0].name", json!(["Alan"])),
         (".people[0].age += 1 | .people[0].age", json!([37])),
         (".people[1].age *= 2 | .people[1].age", json!([82])),
-        (
-            "(.people[].age) += (1, 2) | [.people[].age]",
-            json!([[37, 42], [38, 43]]),
-        ),
+        ("(.people[].age) += (1, 2) | [.people[].age]", json!([[37, 42], [38, 43]])),
         (r#""\(.people[0].name + "!")" * 2"#, json!(["Ada!Ada!"])),
-        (
-            r#"{"a": {"b": 1}} * {"a": {"c": 2}}"#,
-            json!([{"a": {"b": 1, "c": 2}}]),
-        ),
-        (
-            "[range(0; 10; 3)], [range(3; 0; -1)], [range(2)]",
-            json!([[0, 3, 6, 9], [3, 2, 1], [0, 1]]),
-        ),
-        (
-            ".people as [$a, {name: $n}] | $n, $a.age",
-            json!(["Alan", 36]),
-        ),
+        (r#"{"a": {"b": 1}} * {"a": {"c": 2}}"#, json!([{"a": {"b": 1, "c": 2}}])),
+        ("[range(0; 10; 3)], [range(3; 0; -1)], [range(2)]", json!([[0, 3, 6, 9], [3, 2, 1], [0, 1]])),
+        (".people as [$a, {name: $n}] | $n, $a.age", json!(["Alan", 36])),
         (".missing // \"none\"", json!(["none"])),
         ("try error(\"x\") catch .", json!(["x"])),
         ("reduce .people[] as $p (0; . + $p.age)", json!([77])),
         ("[.people[].name | test(\"^A.a\")]", json!([[true, true]])),
-        (
-            "\"2024-02-29T00:00:00Z\" | fromdate",
-            json!([1_709_164_800]),
-        ),
+        ("\"2024-02-29T00:00:00Z\" | fromdate", json!([1_709_164_800])),
         ("[limit(3; repeat(1))]", json!([[1, 1, 1]])),
         ("setpath([\"a\"]; 5) | .a", json!([5])),
         ("def f(x): x + 1; f(.people | length)", json!([3])),
@@ -57,10 +39,7 @@ async fn queries_give_what_jq_gives() {
             json!(["[1,\"a\"]", "[1,\"a\"]", "[1,\"a\"]", "[1,\"a\"] a"]),
         ),
         ("empty", json!([])),
-        (
-            "[1.5, 9007199254740993, -0.0, 1e3]",
-            json!([[1.5, 9_007_199_254_740_993_u64, -0.0, 1000.0]]),
-        ),
+        ("[1.5, 9007199254740993, -0.0, 1e3]", json!([[1.5, 9_007_199_254_740_993_u64, -0.0, 1000.0]])),
     ];
     for (text, expected) in table {
         let outputs = query(text, people.clone(), Limits::default()).await;
@@ -73,10 +52,7 @@ async fn what_is_wrong_with_a_query_is_said() {
     let table = [
         (".a[", "at its end: expected closing bracket"),
         (".a + )", "at line 1, column 6, near `)`: expected "),
-        (
-            ".a |\n nosuch(1)",
-            "at line 2, column 2, near `nosuch`: there is no filter `nosuch/1`",
-        ),
+        (".a |\n nosuch(1)", "at line 2, column 2, near `nosuch`: there is no filter `nosuch/1`"),
         ("$x", "there is no variable `$x`"),
         ("import \"a\" as a; 1", "imports a module"),
         ("", "expected term"),
@@ -95,22 +71,15 @@ async fn what_is_wrong_with_a_query_is_said() {
         ("18446744073709551616", "more than 64 bits"),
     ];
     for (text, expected) in table {
-        let error = query(text, json!({"a": 1}), Limits::default())
-            .await
-            .unwrap_err();
+        let error = query(text, json!({"a": 1}), Limits::default()).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{text}: {error}");
     }
 }
 
 #[tokio::test]
 async fn every_limit_stops_the_query() {
-    let small = || Limits {
-        terms: 100_000,
-        outputs: 1_000,
-        output_size: 5_000,
-        operation_size: 10_000,
-        ..Limits::default()
-    };
+    let small =
+        || Limits { terms: 100_000, outputs: 1_000, output_size: 5_000, operation_size: 10_000, ..Limits::default() };
     let table = [
         ("def f: f; f", "evaluated more than 100000 terms"),
         ("last(repeat(1))", "evaluated more than 100000 terms"),
@@ -118,48 +87,18 @@ async fn every_limit_stops_the_query() {
         ("[range(infinite)]", "evaluated more than 100000 terms"),
         ("range(0; 1; 0)", "gave more than 1000 outputs"),
         ("repeat(1)", "gave more than 1000 outputs"),
-        (
-            "[range(10000)]",
-            "outputs of more than 5000 values and bytes",
-        ),
+        ("[range(10000)]", "outputs of more than 5000 values and bytes"),
         ("\"x\" * 9000", "outputs of more than 5000 values and bytes"),
         ("\"x\" * 1e15", "the query failed"),
-        (
-            "\"x\" * 1000000000000 | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "reduce range(60) as $i (\"x\"; . + .) | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "reduce range(60) as $i ([1]; . += .) | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "reduce range(60) as $i (10000000000; . * .) | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "[] | .[1000000000] = 1 | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "[] | setpath([1000000000]; 1) | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "reduce range(60) as $i (1; [., .]) | tojson | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "reduce range(60) as $i (1; [., .]) | tostring | length",
-            "made a value of more than 10000",
-        ),
-        (
-            "reduce range(60) as $i (1; [., .])",
-            "outputs of more than 5000 values and bytes",
-        ),
+        ("\"x\" * 1000000000000 | length", "made a value of more than 10000"),
+        ("reduce range(60) as $i (\"x\"; . + .) | length", "made a value of more than 10000"),
+        ("reduce range(60) as $i ([1]; . += .) | length", "made a value of more than 10000"),
+        ("reduce range(60) as $i (10000000000; . * .) | length", "made a value of more than 10000"),
+        ("[] | .[1000000000] = 1 | length", "made a value of more than 10000"),
+        ("[] | setpath([1000000000]; 1) | length", "made a value of more than 10000"),
+        ("reduce range(60) as $i (1; [., .]) | tojson | length", "made a value of more than 10000"),
+        ("reduce range(60) as $i (1; [., .]) | tostring | length", "made a value of more than 10000"),
+        ("reduce range(60) as $i (1; [., .])", "outputs of more than 5000 values and bytes"),
         ("reduce range(200) as $i (1; [.])", "nested too deeply"),
     ];
     for (text, expected) in table {
@@ -173,75 +112,38 @@ async fn every_limit_stops_the_query() {
 
 #[tokio::test]
 async fn deep_recursion_does_not_overflow_the_stack() {
-    let error = query("def f: 1 + f; f", json!(null), Limits::default())
-        .await
-        .unwrap_err();
+    let error = query("def f: 1 + f; f", json!(null), Limits::default()).await.unwrap_err();
     assert!(error.to_string().contains("recursed too deeply"), "{error}");
     let deep = format!("{}1{}", "(".repeat(8000), ")".repeat(8000));
-    assert_eq!(
-        query(&deep, json!(null), Limits::default()).await.unwrap(),
-        json!([1])
-    );
-    let nested = query(
-        "reduce range(1000000) as $i (1; [.]) | 1",
-        json!(null),
-        Limits::default(),
-    )
-    .await;
+    assert_eq!(query(&deep, json!(null), Limits::default()).await.unwrap(), json!([1]));
+    let nested = query("reduce range(1000000) as $i (1; [.]) | 1", json!(null), Limits::default()).await;
     assert_eq!(nested.unwrap(), json!([1]));
 }
 
 #[tokio::test]
 async fn time_and_cancellation_stop_a_query() {
-    let limits = Limits {
-        terms: u64::MAX,
-        time: Duration::from_millis(20),
-        ..Limits::default()
-    };
-    let error = query("def f: f; f", json!(null), limits.clone())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.class, error.code),
-        (ToolErrorClass::Timeout, "query_timeout")
-    );
+    let limits = Limits { terms: u64::MAX, time: Duration::from_millis(20), ..Limits::default() };
+    let error = query("def f: f; f", json!(null), limits.clone()).await.unwrap_err();
+    assert_eq!((error.class, error.code), (ToolErrorClass::Timeout, "query_timeout"));
 
     let token = CancellationToken::new();
     token.cancel();
-    let forever = Limits {
-        time: Duration::from_secs(600),
-        ..limits
-    };
+    let forever = Limits { time: Duration::from_secs(600), ..limits };
     let started = Instant::now();
-    let error = run("def f: f; f".to_owned(), vec![json!(null)], forever, &token)
-        .await
-        .unwrap_err();
+    let error = run("def f: f; f".to_owned(), vec![json!(null)], forever, &token).await.unwrap_err();
     assert_eq!(error.class, ToolErrorClass::Cancelled);
     assert!(started.elapsed() < Duration::from_secs(60));
 }
 
 #[tokio::test]
 async fn long_reductions_stay_linear() {
-    let limits = Limits {
-        time: Duration::from_secs(10),
-        ..Limits::default()
-    };
+    let limits = Limits { time: Duration::from_secs(10), ..Limits::default() };
     let table = [
-        (
-            "reduce range(50000) as $i ([]; . + [$i]) | length",
-            json!([50000]),
-        ),
+        ("reduce range(50000) as $i ([]; . + [$i]) | length", json!([50000])),
         ("[range(50000) | [.]] | add | length", json!([50000])),
-        (
-            "reduce range(50000) as $i (\"\"; . + \"x\") | length",
-            json!([50000]),
-        ),
+        ("reduce range(50000) as $i (\"\"; . + \"x\") | length", json!([50000])),
     ];
     for (text, expected) in table {
-        assert_eq!(
-            query(text, json!(null), limits.clone()).await.unwrap(),
-            expected,
-            "{text}"
-        );
+        assert_eq!(query(text, json!(null), limits.clone()).await.unwrap(), expected, "{text}");
     }
 }

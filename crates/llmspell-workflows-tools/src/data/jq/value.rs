@@ -17,9 +17,7 @@ pub(super) fn from_json(value: Value) -> Val {
         Value::String(text) => Val::utf8_str(text),
         Value::Array(items) => items.into_iter().map(from_json).collect(),
         Value::Object(object) => {
-            let entries = object
-                .into_iter()
-                .map(|(key, item)| (Val::utf8_str(key), from_json(item)));
+            let entries = object.into_iter().map(|(key, item)| (Val::utf8_str(key), from_json(item)));
             Val::obj(entries.collect::<Map>())
         }
     }
@@ -37,17 +35,11 @@ fn convert(value: &Val, meter: &Meter<'_>, depth: usize) -> Result<Value, ToolEr
         Val::Bool(bool) => json!(bool),
         Val::Num(number) => to_number(number)?,
         Val::TStr(_) | Val::BStr(_) => Value::String(to_text(value, meter, depth)?),
-        Val::Arr(items) => items
-            .iter()
-            .map(|item| convert(item, meter, depth + 1))
-            .collect::<Result<_, _>>()?,
+        Val::Arr(items) => items.iter().map(|item| convert(item, meter, depth + 1)).collect::<Result<_, _>>()?,
         Val::Obj(object) => {
             let mut entries = serde_json::Map::new();
             for (key, item) in object.iter() {
-                entries.insert(
-                    to_text(key, meter, depth)?,
-                    convert(item, meter, depth + 1)?,
-                );
+                entries.insert(to_text(key, meter, depth)?, convert(item, meter, depth + 1)?);
             }
             Value::Object(entries)
         }
@@ -83,14 +75,9 @@ fn to_number(number: &Num) -> Result<Value, ToolError> {
         Num::Float(float) => *float,
         Num::Dec(_) => text.parse().unwrap_or(f64::NAN),
     };
-    Number::from_f64(float)
-        .map(Value::Number)
-        .ok_or_else(|| unfit("it has a number that is infinite or not a number"))
+    Number::from_f64(float).map(Value::Number).ok_or_else(|| unfit("it has a number that is infinite or not a number"))
 }
 
 fn unfit(why: &str) -> ToolError {
-    invalid(
-        "query_output",
-        format!("the query's output is no JSON: {why}"),
-    )
+    invalid("query_output", format!("the query's output is no JSON: {why}"))
 }

@@ -33,23 +33,13 @@ impl<'v> Collection<'v> {
     pub(super) fn at<'c>(all: &'c [Self], path: &str) -> Result<&'c Self, ToolError> {
         let found = all.iter().find(|collection| collection.path == path);
         found.ok_or_else(|| {
-            let known = || {
-                all.iter()
-                    .map(|collection| collection.path.as_str())
-                    .filter(|path| !path.is_empty())
-            };
+            let known = || all.iter().map(|collection| collection.path.as_str()).filter(|path| !path.is_empty());
             let help = match (nearest(path, known()), known().collect::<Vec<_>>()) {
                 (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, known) if known.is_empty() => {
-                    "no array of objects has a name in the input".to_owned()
-                }
+                (None, known) if known.is_empty() => "no array of objects has a name in the input".to_owned(),
                 (None, known) => format!("there are `{}`", known.join("`, `")),
             };
-            invalid(
-                "unknown_collection",
-                format!("`input` has no array of objects at `{path}`"),
-            )
-            .with_help(help)
+            invalid("unknown_collection", format!("`input` has no array of objects at `{path}`")).with_help(help)
         })
     }
 
@@ -60,11 +50,7 @@ impl<'v> Collection<'v> {
 
     /// What results call the collection.
     pub(super) fn title(&self) -> &str {
-        if self.path.is_empty() {
-            "input"
-        } else {
-            &self.path
-        }
+        if self.path.is_empty() { "input" } else { &self.path }
     }
 
     /// Whether some item has something at `path`.
@@ -80,36 +66,17 @@ impl<'v> Collection<'v> {
 
 /// A name in the form that names are compared in: without case, `_` and `-`.
 pub(super) fn normal(name: &str) -> String {
-    name.chars()
-        .filter(|char| !matches!(char, '_' | '-'))
-        .flat_map(char::to_lowercase)
-        .collect()
+    name.chars().filter(|char| !matches!(char, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
-fn find<'v>(
-    value: &'v Value,
-    path: String,
-    parent: String,
-    name: &str,
-    depth: usize,
-    found: &mut Vec<Collection<'v>>,
-) {
+fn find<'v>(value: &'v Value, path: String, parent: String, name: &str, depth: usize, found: &mut Vec<Collection<'v>>) {
     match value {
         Value::Array(items) if items.iter().all(Value::is_object) => {
-            found.push(Collection {
-                path,
-                name: normal(name),
-                parent,
-                items,
-            });
+            found.push(Collection { path, name: normal(name), parent, items });
         }
         Value::Object(object) if depth < DEPTH_MAX => {
             for (key, value) in object {
-                let below = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 find(value, below, path.clone(), key, depth + 1, found);
             }
         }
@@ -142,10 +109,7 @@ mod tests {
     #[test]
     fn collections_are_found_through_objects() {
         let input = json!({"a": {"users": [{"x": [{}]}], "none": [], "mixed": [1, {}]}, "b": [{}]});
-        let paths: Vec<_> = Collection::find_all(&input)
-            .iter()
-            .map(|one| one.path.clone())
-            .collect();
+        let paths: Vec<_> = Collection::find_all(&input).iter().map(|one| one.path.clone()).collect();
         assert_eq!(paths, ["a.none", "a.users", "b"]);
         assert_eq!(Collection::find_all(&json!([{}]))[0].title(), "input");
     }
@@ -165,12 +129,8 @@ mod tests {
             ("", "user", false),
         ];
         for (name, stem, expected) in table {
-            let collection = Collection {
-                path: name.to_owned(),
-                name: normal(name),
-                parent: String::new(),
-                items: &[],
-            };
+            let collection =
+                Collection { path: name.to_owned(), name: normal(name), parent: String::new(), items: &[] };
             assert_eq!(collection.is_named(stem), expected, "{name} {stem}");
         }
     }

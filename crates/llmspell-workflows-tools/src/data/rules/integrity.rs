@@ -20,19 +20,12 @@ pub(super) fn given(
     report: &mut Report,
 ) {
     let mut checked = 0;
-    for collection in collections
-        .iter()
-        .filter(|collection| collection.has(field))
-    {
+    for collection in collections.iter().filter(|collection| collection.has(field)) {
         checked += 1;
         check(collection, field, target, key, report);
     }
     if checked == 0 {
-        report.not_checkable(
-            RULE,
-            field.to_string(),
-            "no collection that was looked at has this field",
-        );
+        report.not_checkable(RULE, field.to_string(), "no collection that was looked at has this field");
     }
 }
 
@@ -41,11 +34,7 @@ pub(super) fn given(
 ///
 /// The collection is looked for beside the one that refers, then anywhere; `parent_id` means the same collection where
 /// there are no `parents`. The target's key is its `id`, else `_id`, `uuid`, `guid`, else the reference's own name.
-pub(super) fn by_itself(
-    collections: &[&Collection<'_>],
-    all: &[Collection<'_>],
-    report: &mut Report,
-) {
+pub(super) fn by_itself(collections: &[&Collection<'_>], all: &[Collection<'_>], report: &mut Report) {
     let mut found = false;
     for collection in collections {
         for name in references(collection) {
@@ -54,26 +43,15 @@ pub(super) fn by_itself(
             let stem = stem_of(name).expect("a reference has a stem");
             match partner(collection, &stem, all) {
                 None => {
-                    let reason = format!(
-                        "there is no array of objects named like `{stem}` that it could point at"
-                    );
+                    let reason = format!("there is no array of objects named like `{stem}` that it could point at");
                     report.not_checkable(RULE, target, reason);
                 }
                 Some(partner) => match key_of(partner, &stem) {
                     None => {
-                        let reason = format!(
-                            "the items of {} have no `id` that it could point at",
-                            partner.title()
-                        );
+                        let reason = format!("the items of {} have no `id` that it could point at", partner.title());
                         report.not_checkable(RULE, target, reason);
                     }
-                    Some(key) => check(
-                        collection,
-                        &FieldPath::key(name),
-                        partner,
-                        &FieldPath::key(key),
-                        report,
-                    ),
+                    Some(key) => check(collection, &FieldPath::key(name), partner, &FieldPath::key(key), report),
                 },
             }
         }
@@ -90,36 +68,21 @@ pub(super) fn by_itself(
 /// The names of fields that refer to other items, sorted; a collection's own identifier is none.
 fn references<'v>(collection: &Collection<'v>) -> BTreeSet<&'v str> {
     let own = identifiers(collection);
-    let keys = collection
-        .items
-        .iter()
-        .filter_map(Value::as_object)
-        .flat_map(|item| item.keys());
-    keys.map(String::as_str)
-        .filter(|name| stem_of(name).is_some() && !own.contains(name))
-        .collect()
+    let keys = collection.items.iter().filter_map(Value::as_object).flat_map(|item| item.keys());
+    keys.map(String::as_str).filter(|name| stem_of(name).is_some() && !own.contains(name)).collect()
 }
 
 /// The `user` of `user_id`, `userId`, `user_ids`, `userIds`, in normal form; none for words such as `paid`.
 fn stem_of(name: &str) -> Option<String> {
-    let stem = ["_id", "_ids", "Id", "Ids", "-id", "-ids"]
-        .into_iter()
-        .find_map(|ending| name.strip_suffix(ending))?;
+    let stem = ["_id", "_ids", "Id", "Ids", "-id", "-ids"].into_iter().find_map(|ending| name.strip_suffix(ending))?;
     let stem = normal(stem);
     (!stem.is_empty()).then_some(stem)
 }
 
-fn partner<'a, 'v>(
-    from: &Collection<'_>,
-    stem: &str,
-    all: &'a [Collection<'v>],
-) -> Option<&'a Collection<'v>> {
+fn partner<'a, 'v>(from: &Collection<'_>, stem: &str, all: &'a [Collection<'v>]) -> Option<&'a Collection<'v>> {
     let named = || all.iter().filter(|collection| collection.is_named(stem));
     let beside = named().find(|collection| collection.parent == from.parent);
-    let own = || {
-        all.iter()
-            .find(|collection| stem == "parent" && collection.path == from.path)
-    };
+    let own = || all.iter().find(|collection| stem == "parent" && collection.path == from.path);
     beside.or_else(|| named().next()).or_else(own)
 }
 
@@ -141,17 +104,8 @@ fn check(
     key: &FieldPath,
     report: &mut Report,
 ) {
-    let keys: HashSet<String> = target
-        .items
-        .iter()
-        .filter_map(|item| key.get(item))
-        .map(identity)
-        .collect();
-    let title = format!(
-        "{}: {field} in {}: {key}",
-        collection.title(),
-        target.title()
-    );
+    let keys: HashSet<String> = target.items.iter().filter_map(|item| key.get(item)).map(identity).collect();
+    let title = format!("{}: {field} in {}: {key}", collection.title(), target.title());
     let mut check = report.check(RULE, title);
     for (index, item) in collection.items.iter().enumerate() {
         let values = match field.get(item) {

@@ -17,9 +17,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::schema_check::violation_schema;
-use super::support::{
-    blocking, check_cancelled, data_spec, invalid, json_or_text, kind_of, object_schema, read,
-};
+use super::support::{blocking, check_cancelled, data_spec, invalid, json_or_text, kind_of, object_schema, read};
 use crate::{Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec};
 use collection::Collection;
 use report::Report;
@@ -113,10 +111,7 @@ impl Tool for RuleEngine {
         blocking(context, move |token| {
             let input = json_or_text(parameters.input)?;
             if !input.is_object() && !input.is_array() {
-                let message = format!(
-                    "`input` is {}; it should be an object or an array of objects",
-                    kind_of(&input)
-                );
+                let message = format!("`input` is {}; it should be an object or an array of objects", kind_of(&input));
                 return Err(invalid("invalid_input", message));
             }
             check(&input, rules, expressions.as_deref(), token)
@@ -142,49 +137,21 @@ fn check(
         };
         let whole = within.is_none().then_some(input);
         match &rule {
-            Rule::Uniqueness {
-                fields: Some(fields),
-                ..
-            } => uniqueness::given(&chosen, fields, &mut report),
+            Rule::Uniqueness { fields: Some(fields), .. } => uniqueness::given(&chosen, fields, &mut report),
             Rule::Uniqueness { fields: None, .. } => uniqueness::by_itself(&chosen, &mut report),
-            Rule::ReferentialIntegrity {
-                reference: Some(reference),
-                ..
-            } => {
+            Rule::ReferentialIntegrity { reference: Some(reference), .. } => {
                 let target = Collection::at(&all, &reference.collection)?;
-                integrity::given(
-                    &chosen,
-                    &reference.field,
-                    target,
-                    &reference.key,
-                    &mut report,
-                );
+                integrity::given(&chosen, &reference.field, target, &reference.key, &mut report);
             }
-            Rule::ReferentialIntegrity {
-                reference: None, ..
-            } => integrity::by_itself(&chosen, &all, &mut report),
-            Rule::ValueRanges {
-                range: Some((field, bounds)),
-                ..
-            } => {
+            Rule::ReferentialIntegrity { reference: None, .. } => integrity::by_itself(&chosen, &all, &mut report),
+            Rule::ValueRanges { range: Some((field, bounds)), .. } => {
                 ranges::given(&chosen, whole, field, bounds, &mut report);
             }
             Rule::ValueRanges { range: None, .. } => ranges::by_itself(input, &mut report),
-            Rule::Expression {
-                expression,
-                message,
-                ..
-            } => {
+            Rule::Expression { expression, message, .. } => {
                 let evaluator = expressions.ok_or_else(no_expressions)?;
                 let items = items_of(input, within.map(|_| chosen[0]));
-                test_all(
-                    evaluator,
-                    expression,
-                    message.as_deref(),
-                    items,
-                    token,
-                    &mut report,
-                )?;
+                test_all(evaluator, expression, message.as_deref(), items, token, &mut report)?;
             }
         }
     }
@@ -193,17 +160,12 @@ fn check(
 
 fn items_of<'v>(input: &'v Value, within: Option<&Collection<'v>>) -> Vec<(String, &'v Value)> {
     match (within, input) {
-        (Some(collection), _) => collection
-            .items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| (collection.place(index), item))
-            .collect(),
-        (None, Value::Array(items)) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| (format!("[{index}]"), item))
-            .collect(),
+        (Some(collection), _) => {
+            collection.items.iter().enumerate().map(|(index, item)| (collection.place(index), item)).collect()
+        }
+        (None, Value::Array(items)) => {
+            items.iter().enumerate().map(|(index, item)| (format!("[{index}]"), item)).collect()
+        }
         (None, one) => vec![(String::new(), one)],
     }
 }
@@ -221,19 +183,11 @@ fn test_all(
         check_cancelled(token)?;
         check.looked_at();
         let holds = evaluator.test(expression, item).map_err(|why| {
-            let at = if place.is_empty() {
-                "the input"
-            } else {
-                &place
-            };
-            invalid(
-                "expression_failed",
-                format!("`{expression}` cannot be evaluated for {at}: {why}"),
-            )
+            let at = if place.is_empty() { "the input" } else { &place };
+            invalid("expression_failed", format!("`{expression}` cannot be evaluated for {at}: {why}"))
         })?;
         if !holds {
-            let message =
-                message.map_or_else(|| format!("`{expression}` does not hold"), str::to_owned);
+            let message = message.map_or_else(|| format!("`{expression}` does not hold"), str::to_owned);
             check.violated(&place, &message, Some(item));
         }
     }

@@ -62,36 +62,21 @@ pub(super) fn given(
             };
             check.looked_at();
             if let Err(message) = within(value, bounds) {
-                let path = if place.is_empty() {
-                    field.to_string()
-                } else {
-                    format!("{place}.{field}")
-                };
+                let path = if place.is_empty() { field.to_string() } else { format!("{place}.{field}") };
                 check.violated(&path, &message, Some(value));
             }
         }
         check.done();
     };
-    for collection in collections
-        .iter()
-        .filter(|collection| collection.has(field))
-    {
-        let items = collection
-            .items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| (collection.place(index), item));
+    for collection in collections.iter().filter(|collection| collection.has(field)) {
+        let items = collection.items.iter().enumerate().map(|(index, item)| (collection.place(index), item));
         over(format!("{}: {field}", collection.title()), items.collect());
     }
     if let Some(input) = input.filter(|input| input.is_object() && field.get(input).is_some()) {
         over(field.to_string(), vec![(String::new(), input)]);
     }
     if checked == 0 {
-        report.not_checkable(
-            RULE,
-            field.to_string(),
-            "nothing that was looked at has this field",
-        );
+        report.not_checkable(RULE, field.to_string(), "nothing that was looked at has this field");
     }
 }
 
@@ -121,11 +106,7 @@ pub(super) fn by_itself(input: &Value, report: &mut Report) {
         check.done();
     }
     if !found {
-        report.not_checkable(
-            RULE,
-            "input",
-            "it has no number and no field with a known range",
-        );
+        report.not_checkable(RULE, "input", "it has no number and no field with a known range");
     }
 }
 
@@ -147,36 +128,19 @@ fn collect<'v>(
         Value::Object(object) => {
             for (key, value) in object {
                 let below = |path: &str| {
-                    if path.is_empty() {
-                        key.clone()
-                    } else {
-                        format!("{path}.{key}")
-                    }
+                    if path.is_empty() { key.clone() } else { format!("{path}.{key}") }
                 };
                 collect(value, below(&path), below(&pattern), Some(key), fields);
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                collect(
-                    item,
-                    format!("{path}[{index}]"),
-                    format!("{pattern}[]"),
-                    name,
-                    fields,
-                );
+                collect(item, format!("{path}[{index}]"), format!("{pattern}[]"), name, fields);
             }
         }
         Value::Number(_) | Value::String(_) => {
-            let field = || Field {
-                range: name.and_then(known_range),
-                values: Vec::new(),
-            };
-            fields
-                .entry(pattern)
-                .or_insert_with(field)
-                .values
-                .push((path, value));
+            let field = || Field { range: name.and_then(known_range), values: Vec::new() };
+            fields.entry(pattern).or_insert_with(field).values.push((path, value));
         }
         Value::Null | Value::Bool(_) => {}
     }
@@ -185,9 +149,7 @@ fn collect<'v>(
 fn known_range(name: &str) -> Option<(f64, f64)> {
     let whole = normal(name);
     let last = last_word(name);
-    let known = KNOWN
-        .iter()
-        .find(|(known, _, _, as_ending)| whole == *known || (*as_ending && last == *known))?;
+    let known = KNOWN.iter().find(|(known, _, _, as_ending)| whole == *known || (*as_ending && last == *known))?;
     Some((known.1, known.2))
 }
 
@@ -203,9 +165,7 @@ fn last_word(name: &str) -> String {
 
 fn problem(value: &Value, range: Option<(f64, f64)>) -> Option<String> {
     match (value, range) {
-        (Value::String(text), _) => {
-            is_not_finite(text).then(|| "it is not a finite number".to_owned())
-        }
+        (Value::String(text), _) => is_not_finite(text).then(|| "it is not a finite number".to_owned()),
         (Value::Number(number), Some((min, max))) => {
             let float = number.as_f64().filter(|float| (min..=max).contains(float));
             match float {
@@ -220,12 +180,7 @@ fn problem(value: &Value, range: Option<(f64, f64)>) -> Option<String> {
 
 fn is_not_finite(text: &str) -> bool {
     let words: HashSet<&str> = HashSet::from(["nan", "inf", "infinity"]);
-    words.contains(
-        text.trim()
-            .trim_start_matches(['+', '-'])
-            .to_ascii_lowercase()
-            .as_str(),
-    )
+    words.contains(text.trim().trim_start_matches(['+', '-']).to_ascii_lowercase().as_str())
 }
 
 fn within(value: &Value, bounds: &Bounds) -> Result<(), String> {

@@ -22,22 +22,11 @@ pub(super) struct Check<'r> {
 impl Report {
     /// Starts to check `target` for `rule`.
     pub(super) fn check(&mut self, rule: &'static str, target: impl Into<String>) -> Check<'_> {
-        Check {
-            report: self,
-            rule,
-            target: target.into(),
-            values: 0,
-            violations: 0,
-        }
+        Check { report: self, rule, target: target.into(), values: 0, violations: 0 }
     }
 
     /// Says that `target` could not be checked, and why.
-    pub(super) fn not_checkable(
-        &mut self,
-        rule: &'static str,
-        target: impl Into<String>,
-        reason: impl Into<String>,
-    ) {
+    pub(super) fn not_checkable(&mut self, rule: &'static str, target: impl Into<String>, reason: impl Into<String>) {
         let (target, reason) = (target.into(), reason.into());
         self.checked.push(json!({
             "rule": rule, "target": target, "checkable": false, "values": 0, "violations": 0, "reason": reason,

@@ -12,23 +12,10 @@ const BY_NAME: [&str; 3] = ["uniqueness", "referential_integrity", "value_ranges
 
 /// One rule, checked and with its paths read.
 pub(super) enum Rule {
-    Uniqueness {
-        within: Option<String>,
-        fields: Option<Vec<FieldPath>>,
-    },
-    ReferentialIntegrity {
-        within: Option<String>,
-        reference: Option<Reference>,
-    },
-    ValueRanges {
-        within: Option<String>,
-        range: Option<(FieldPath, Bounds)>,
-    },
-    Expression {
-        within: Option<String>,
-        expression: String,
-        message: Option<String>,
-    },
+    Uniqueness { within: Option<String>, fields: Option<Vec<FieldPath>> },
+    ReferentialIntegrity { within: Option<String>, reference: Option<Reference> },
+    ValueRanges { within: Option<String>, range: Option<(FieldPath, Bounds)> },
+    Expression { within: Option<String>, expression: String, message: Option<String> },
 }
 
 /// What a field points at.
@@ -41,26 +28,10 @@ pub(super) struct Reference {
 #[derive(Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
 enum Written {
-    Uniqueness {
-        fields: Option<Vec<String>>,
-        r#in: Option<String>,
-    },
-    ReferentialIntegrity {
-        field: Option<String>,
-        references: Option<References>,
-        r#in: Option<String>,
-    },
-    ValueRanges {
-        field: Option<String>,
-        min: Option<Number>,
-        max: Option<Number>,
-        r#in: Option<String>,
-    },
-    Expression {
-        expression: String,
-        message: Option<String>,
-        r#in: Option<String>,
-    },
+    Uniqueness { fields: Option<Vec<String>>, r#in: Option<String> },
+    ReferentialIntegrity { field: Option<String>, references: Option<References>, r#in: Option<String> },
+    ValueRanges { field: Option<String>, min: Option<Number>, max: Option<Number>, r#in: Option<String> },
+    Expression { expression: String, message: Option<String>, r#in: Option<String> },
 }
 
 #[derive(Deserialize)]
@@ -72,12 +43,7 @@ struct References {
 
 /// The schema of the parameters.
 pub(super) fn parameters_schema() -> Value {
-    let rule_names = json!([
-        "uniqueness",
-        "referential_integrity",
-        "value_ranges",
-        "expression"
-    ]);
+    let rule_names = json!(["uniqueness", "referential_integrity", "value_ranges", "expression"]);
     json!({
         "input": { "type": ["object", "array", "string"], "description": "An object, an array of objects, or their JSON text" },
         "rules": { "type": "array", "description": "Names of rules, or objects with more to them", "minItems": 1, "items": {
@@ -110,10 +76,7 @@ pub(super) fn parameters_schema() -> Value {
 }
 
 /// Reads all rules; the error names the rule by its number.
-pub(super) fn rules(
-    written: Vec<Value>,
-    mut options: Map<String, Value>,
-) -> Result<Vec<Rule>, ToolError> {
+pub(super) fn rules(written: Vec<Value>, mut options: Map<String, Value>) -> Result<Vec<Rule>, ToolError> {
     let mut used = Vec::new();
     let mut rules = Vec::with_capacity(written.len());
     for (index, rule) in written.into_iter().enumerate() {
@@ -129,66 +92,38 @@ pub(super) fn rules(
             }
             detailed => detailed,
         };
-        let read = serde_json::from_value(rule)
-            .map_err(|error| error.to_string())
-            .and_then(Rule::new);
-        rules.push(read.map_err(|why| {
-            invalid(
-                "invalid_rule",
-                format!("rule {index} cannot be used: {why}"),
-            )
-        })?);
+        let read = serde_json::from_value(rule).map_err(|error| error.to_string()).and_then(Rule::new);
+        rules.push(read.map_err(|why| invalid("invalid_rule", format!("rule {index} cannot be used: {why}")))?);
     }
     options.retain(|name, _| !used.contains(name));
     match options.keys().next() {
         None => Ok(rules),
-        Some(name) => Err(invalid(
-            "unused_option",
-            format!("`options` has `{name}`, which `rules` do not give by name"),
-        )),
+        Some(name) => {
+            Err(invalid("unused_option", format!("`options` has `{name}`, which `rules` do not give by name")))
+        }
     }
 }
 
 impl Rule {
     fn new(written: Written) -> Result<Self, String> {
-        let paths = |fields: Vec<String>| {
-            fields
-                .iter()
-                .map(|field| FieldPath::parse(field))
-                .collect::<Result<Vec<_>, _>>()
-        };
+        let paths =
+            |fields: Vec<String>| fields.iter().map(|field| FieldPath::parse(field)).collect::<Result<Vec<_>, _>>();
         Ok(match written {
-            Written::Uniqueness {
-                fields: Some(fields),
-                ..
-            } if fields.is_empty() => {
+            Written::Uniqueness { fields: Some(fields), .. } if fields.is_empty() => {
                 return Err("`fields` is empty".to_owned());
             }
-            Written::Uniqueness { fields, r#in } => Self::Uniqueness {
-                within: r#in,
-                fields: fields.map(paths).transpose()?,
-            },
-            Written::ReferentialIntegrity {
-                field,
-                references,
-                r#in,
-            } => {
+            Written::Uniqueness { fields, r#in } => {
+                Self::Uniqueness { within: r#in, fields: fields.map(paths).transpose()? }
+            }
+            Written::ReferentialIntegrity { field, references, r#in } => {
                 let reference = match (field, references) {
                     (None, None) => None,
                     (Some(field), Some(references)) => Some(Reference::new(&field, references)?),
                     _ => return Err("`field` and `references` need each other".to_owned()),
                 };
-                Self::ReferentialIntegrity {
-                    within: r#in,
-                    reference,
-                }
+                Self::ReferentialIntegrity { within: r#in, reference }
             }
-            Written::ValueRanges {
-                field,
-                min,
-                max,
-                r#in,
-            } => {
+            Written::ValueRanges { field, min, max, r#in } => {
                 let range = match (field, min, max) {
                     (None, None, None) if r#in.is_some() => {
                         return Err("`in` needs a `field` and its bounds".to_owned());
@@ -199,24 +134,11 @@ impl Rule {
                     (_, Some(min), Some(max)) if compare(&json!(min), &json!(max)).is_gt() => {
                         return Err(format!("`min` {min} is above `max` {max}"));
                     }
-                    (Some(field), min, max) => {
-                        Some((FieldPath::parse(&field)?, Bounds { min, max }))
-                    }
+                    (Some(field), min, max) => Some((FieldPath::parse(&field)?, Bounds { min, max })),
                 };
-                Self::ValueRanges {
-                    within: r#in,
-                    range,
-                }
+                Self::ValueRanges { within: r#in, range }
             }
-            Written::Expression {
-                expression,
-                message,
-                r#in,
-            } => Self::Expression {
-                within: r#in,
-                expression,
-                message,
-            },
+            Written::Expression { expression, message, r#in } => Self::Expression { within: r#in, expression, message },
         })
     }
 
@@ -234,11 +156,7 @@ impl Rule {
 impl Reference {
     fn new(field: &str, references: References) -> Result<Self, String> {
         let key = references.field.as_deref().unwrap_or("id");
-        Ok(Self {
-            field: FieldPath::parse(field)?,
-            key: FieldPath::parse(key)?,
-            collection: references.collection,
-        })
+        Ok(Self { field: FieldPath::parse(field)?, key: FieldPath::parse(key)?, collection: references.collection })
     }
 }
 
@@ -276,9 +194,6 @@ fn only(rule: &str, names: &[&str], required: &[&str]) -> Value {
 
 fn options(names: &[&str]) -> Value {
     let all = with(&json!({}));
-    let properties: Map<String, Value> = names
-        .iter()
-        .map(|name| ((*name).to_owned(), all[*name].clone()))
-        .collect();
+    let properties: Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), all[*name].clone())).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }

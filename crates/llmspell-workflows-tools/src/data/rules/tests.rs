@@ -8,9 +8,7 @@ struct Greater;
 impl ExpressionEvaluator for Greater {
     fn test(&self, expression: &str, item: &Value) -> Result<bool, String> {
         let (field, bound) = expression.split_once(" > ").ok_or("no `>` in it")?;
-        let value = item[field]
-            .as_f64()
-            .ok_or_else(|| format!("`{field}` is no number"))?;
+        let value = item[field].as_f64().ok_or_else(|| format!("`{field}` is no number"))?;
         Ok(value > bound.parse().map_err(|_| "no number after `>`")?)
     }
 }
@@ -24,14 +22,7 @@ async fn call(parameters: &Value) -> Result<Value, String> {
 /// `path: message` of each violation.
 fn violations(result: &Value) -> Vec<String> {
     let list = result["violations"].as_array().unwrap().iter();
-    list.map(|one| {
-        format!(
-            "{}: {}",
-            one["path"].as_str().unwrap(),
-            one["message"].as_str().unwrap()
-        )
-    })
-    .collect()
+    list.map(|one| format!("{}: {}", one["path"].as_str().unwrap(), one["message"].as_str().unwrap())).collect()
 }
 
 /// `rule target values/violations` of each check, or the reason why there was none.
@@ -39,12 +30,7 @@ fn checked(result: &Value) -> Vec<String> {
     let list = result["checked"].as_array().unwrap().iter();
     list.map(|one| match one["reason"].as_str() {
         Some(reason) => format!("{} not checked: {reason}", one["target"].as_str().unwrap()),
-        None => format!(
-            "{} {}/{}",
-            one["target"].as_str().unwrap(),
-            one["values"],
-            one["violations"]
-        ),
+        None => format!("{} {}/{}", one["target"].as_str().unwrap(), one["values"], one["violations"]),
     })
     .collect()
 }
@@ -66,9 +52,7 @@ fn shop() -> Value {
 #[tokio::test]
 async fn names_alone_do_real_work() {
     let rules = ["uniqueness", "referential_integrity", "value_ranges"];
-    let result = call(&json!({"input": shop(), "rules": rules}))
-        .await
-        .unwrap();
+    let result = call(&json!({"input": shop(), "rules": rules})).await.unwrap();
     assert_eq!(
         violations(&result),
         [
@@ -82,10 +66,7 @@ async fn names_alone_do_real_work() {
             "users[1].age: it should be between 0 and 150",
         ]
     );
-    assert_eq!(
-        (&result["valid"], &result["complete"]),
-        (&json!(false), &json!(false))
-    );
+    assert_eq!((&result["valid"], &result["complete"]), (&json!(false), &json!(false)));
     assert_eq!(
         checked(&result),
         [
@@ -170,9 +151,7 @@ async fn rules_with_more_to_them() {
         ),
     ];
     for (rule, expected, expected_checked) in table {
-        let result = call(&json!({"input": shop(), "rules": [rule]}))
-            .await
-            .unwrap();
+        let result = call(&json!({"input": shop(), "rules": [rule]})).await.unwrap();
         assert_eq!(violations(&result), expected, "{rule}");
         assert_eq!(checked(&result), expected_checked, "{rule}");
     }
@@ -181,17 +160,11 @@ async fn rules_with_more_to_them() {
 #[tokio::test]
 async fn expressions_are_for_items_or_the_input() {
     for (input, expected) in [
-        (
-            json!([{"n": 1}, {"n": 3}]),
-            vec!["[0]: `n > 2` does not hold"],
-        ),
+        (json!([{"n": 1}, {"n": 3}]), vec!["[0]: `n > 2` does not hold"]),
         (json!({"n": 1}), vec![": `n > 2` does not hold"]),
         (json!("[{\"n\": 3}]"), vec![]),
     ] {
-        let result = call(
-            &json!({"input": input, "rules": [{"rule": "expression", "expression": "n > 2"}]}),
-        )
-        .await;
+        let result = call(&json!({"input": input, "rules": [{"rule": "expression", "expression": "n > 2"}]})).await;
         assert_eq!(violations(&result.unwrap()), expected, "{input}");
     }
 }
@@ -201,10 +174,7 @@ async fn options_add_to_names() {
     let parameters = json!({
         "input": shop(), "rules": ["uniqueness"], "options": {"uniqueness": {"fields": ["email"]}},
     });
-    assert_eq!(
-        checked(&call(&parameters).await.unwrap()),
-        ["users: email 2/1"]
-    );
+    assert_eq!(checked(&call(&parameters).await.unwrap()), ["users: email 2/1"]);
 }
 
 #[tokio::test]
@@ -213,10 +183,7 @@ async fn an_input_that_has_nothing_to_check_is_valid_but_not_complete() {
         "input": {"a": "b"}, "rules": ["uniqueness", "referential_integrity", "value_ranges"],
     });
     let result = call(&parameters).await.unwrap();
-    assert_eq!(
-        (&result["valid"], &result["complete"]),
-        (&json!(true), &json!(false))
-    );
+    assert_eq!((&result["valid"], &result["complete"]), (&json!(true), &json!(false)));
     assert_eq!(
         checked(&result),
         [
@@ -236,23 +203,15 @@ async fn what_cannot_be_used_is_refused() {
             "`input` has no array of objects at `user` (did you mean `users`?)",
         ),
         (
-            rule(
-                json!({"rule": "referential_integrity", "field": "a", "references": {"collection": "zzz"}}),
-            ),
+            rule(json!({"rule": "referential_integrity", "field": "a", "references": {"collection": "zzz"}})),
             "`input` has no array of objects at `zzz` (there are `categories`, `notes`, `orders`, `users`)",
         ),
         (
             rule(json!({"rule": "referential_integrity", "field": "a"})),
             "rule 0 cannot be used: `field` and `references` need each other",
         ),
-        (
-            rule(json!({"rule": "value_ranges", "field": "a"})),
-            "rule 0 cannot be used: `field` needs `min` or `max`",
-        ),
-        (
-            rule(json!({"rule": "value_ranges", "min": 1})),
-            "rule 0 cannot be used: `min` and `max` need a `field`",
-        ),
+        (rule(json!({"rule": "value_ranges", "field": "a"})), "rule 0 cannot be used: `field` needs `min` or `max`"),
+        (rule(json!({"rule": "value_ranges", "min": 1})), "rule 0 cannot be used: `min` and `max` need a `field`"),
         (
             rule(json!({"rule": "value_ranges", "in": "users"})),
             "rule 0 cannot be used: `in` needs a `field` and its bounds",
@@ -261,10 +220,7 @@ async fn what_cannot_be_used_is_refused() {
             rule(json!({"rule": "value_ranges", "field": "a", "min": 2, "max": 1})),
             "rule 0 cannot be used: `min` 2 is above `max` 1",
         ),
-        (
-            rule(json!({"rule": "uniqueness", "fields": []})),
-            "rule 0 cannot be used: `fields` is empty",
-        ),
+        (rule(json!({"rule": "uniqueness", "fields": []})), "rule 0 cannot be used: `fields` is empty"),
         (
             rule(json!({"rule": "expression", "expression": "id = 1", "in": "users"})),
             "`id = 1` cannot be evaluated for users[0]: no `>` in it",
@@ -279,23 +235,13 @@ async fn what_cannot_be_used_is_refused() {
         ),
     ];
     for (parameters, expected) in table {
-        assert_eq!(
-            call(&parameters).await,
-            Err(expected.to_owned()),
-            "{parameters}"
-        );
+        assert_eq!(call(&parameters).await, Err(expected.to_owned()), "{parameters}");
     }
 }
 
 #[tokio::test]
 async fn without_an_evaluator_expressions_are_refused() {
     let parameters = json!({"input": {}, "rules": [{"rule": "expression", "expression": "true"}]});
-    let error = RuleEngine::new(None)
-        .call(parameters, &ToolContext::default())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.class, error.code),
-        (ToolErrorClass::Configuration, "no_expressions")
-    );
+    let error = RuleEngine::new(None).call(parameters, &ToolContext::default()).await.unwrap_err();
+    assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "no_expressions"));
 }

@@ -16,20 +16,14 @@ const IDENTIFIERS: [&str; 3] = ["id", "uuid", "guid"];
 pub(super) fn given(collections: &[&Collection<'_>], fields: &[FieldPath], report: &mut Report) {
     let names: Vec<String> = fields.iter().map(ToString::to_string).collect();
     let names = names.join(", ");
-    let with_fields = collections
-        .iter()
-        .filter(|collection| fields.iter().all(|field| collection.has(field)));
+    let with_fields = collections.iter().filter(|collection| fields.iter().all(|field| collection.has(field)));
     let mut checked = 0;
     for collection in with_fields {
         checked += 1;
         check(collection, fields, &names, report);
     }
     if checked == 0 {
-        report.not_checkable(
-            RULE,
-            names,
-            "no collection that was looked at has these fields",
-        );
+        report.not_checkable(RULE, names, "no collection that was looked at has these fields");
     }
 }
 
@@ -58,16 +52,10 @@ pub(super) fn by_itself(collections: &[&Collection<'_>], report: &mut Report) {
 pub(super) fn identifiers<'v>(collection: &Collection<'v>) -> Vec<&'v str> {
     let is_identifier = |name: &&str| {
         let normal = normal(name);
-        let own = normal
-            .strip_suffix("id")
-            .is_some_and(|stem| collection.is_named(stem));
+        let own = normal.strip_suffix("id").is_some_and(|stem| collection.is_named(stem));
         own || IDENTIFIERS.contains(&normal.as_str())
     };
-    let keys = collection
-        .items
-        .iter()
-        .filter_map(Value::as_object)
-        .flat_map(|item| item.keys());
+    let keys = collection.items.iter().filter_map(Value::as_object).flat_map(|item| item.keys());
     let mut names: Vec<&str> = keys.map(String::as_str).filter(is_identifier).collect();
     names.sort_unstable();
     names.dedup();
@@ -78,19 +66,13 @@ fn check(collection: &Collection<'_>, fields: &[FieldPath], names: &str, report:
     let mut check = report.check(RULE, format!("{}: {names}", collection.title()));
     let mut first: HashMap<String, usize> = HashMap::new();
     for (index, item) in collection.items.iter().enumerate() {
-        let values: Option<Vec<&Value>> = fields
-            .iter()
-            .map(|field| field.get(item).filter(|value| !value.is_null()))
-            .collect();
+        let values: Option<Vec<&Value>> =
+            fields.iter().map(|field| field.get(item).filter(|value| !value.is_null())).collect();
         let Some(values) = values else { continue };
         check.looked_at();
         let before = *first.entry(identity(&json!(values))).or_insert(index);
         if before != index {
-            let value = if let [one] = values.as_slice() {
-                (*one).clone()
-            } else {
-                json!(values)
-            };
+            let value = if let [one] = values.as_slice() { (*one).clone() } else { json!(values) };
             let message = format!("`{names}` is the same as in {}", collection.place(before));
             check.violated(&collection.place(index), &message, Some(&value));
         }

@@ -76,20 +76,14 @@ pub(super) fn group_by(
     let mut groups: Vec<(Vec<Value>, Vec<&Item>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for item in items {
-        let key: Vec<Value> = fields
-            .iter()
-            .map(|field| field.get_in(item).cloned().unwrap_or(Value::Null))
-            .collect();
+        let key: Vec<Value> = fields.iter().map(|field| field.get_in(item).cloned().unwrap_or(Value::Null)).collect();
         let place = *places.entry(identity(&json!(key))).or_insert_with(|| {
             groups.push((key, Vec::new()));
             groups.len() - 1
         });
         groups[place].1.push(item);
     }
-    groups
-        .into_iter()
-        .map(|(key, items)| one_group(fields, key, &aggregates, &items))
-        .collect()
+    groups.into_iter().map(|(key, items)| one_group(fields, key, &aggregates, &items)).collect()
 }
 
 fn one_group(
@@ -99,13 +93,10 @@ fn one_group(
     items: &[&Item],
 ) -> Result<Item, ToolError> {
     let mut group = Map::new();
-    let values = aggregates
-        .iter()
-        .map(|aggregate| Ok((&aggregate.target, aggregate.over(items)?)));
+    let values = aggregates.iter().map(|aggregate| Ok((&aggregate.target, aggregate.over(items)?)));
     let values = values.collect::<Result<Vec<_>, ToolError>>()?;
     for (path, value) in fields.iter().zip(key).chain(values) {
-        path.set(&mut group, value)
-            .map_err(|why| invalid("invalid_fields", why))?;
+        path.set(&mut group, value).map_err(|why| invalid("invalid_fields", why))?;
     }
     Ok(group)
 }
@@ -118,50 +109,27 @@ struct Aggregate {
 
 impl Aggregate {
     fn new(target: String, written: Value) -> Result<Self, ToolError> {
-        let refuse = |why: String| {
-            invalid(
-                "invalid_aggregate",
-                format!("the aggregate `{target}` cannot be used: {why}"),
-            )
-        };
-        let written: Written =
-            serde_json::from_value(written).map_err(|error| refuse(error.to_string()))?;
-        let field = written
-            .field
-            .as_deref()
-            .map(FieldPath::parse)
-            .transpose()
-            .map_err(refuse)?;
+        let refuse =
+            |why: String| invalid("invalid_aggregate", format!("the aggregate `{target}` cannot be used: {why}"));
+        let written: Written = serde_json::from_value(written).map_err(|error| refuse(error.to_string()))?;
+        let field = written.field.as_deref().map(FieldPath::parse).transpose().map_err(refuse)?;
         if field.is_none() && written.op != Op::Count {
             return Err(refuse("it needs a `field`".to_owned()));
         }
         let target = FieldPath::parse(&target).map_err(refuse)?;
-        Ok(Self {
-            target,
-            op: written.op,
-            field,
-        })
+        Ok(Self { target, op: written.op, field })
     }
 
     fn over(&self, items: &[&Item]) -> Result<Value, ToolError> {
         let Some(field) = &self.field else {
             return Ok(json!(items.len()));
         };
-        let values: Vec<&Value> = items
-            .iter()
-            .filter_map(|item| field.get_in(item))
-            .filter(|value| !value.is_null())
-            .collect();
+        let values: Vec<&Value> =
+            items.iter().filter_map(|item| field.get_in(item)).filter(|value| !value.is_null()).collect();
         let one = |value: Option<&&Value>| value.map_or(Value::Null, |value| (*value).clone());
         Ok(match self.op {
             Op::Count => json!(values.len()),
-            Op::CountDistinct => json!(
-                values
-                    .iter()
-                    .map(|value| identity(value))
-                    .collect::<HashSet<_>>()
-                    .len()
-            ),
+            Op::CountDistinct => json!(values.iter().map(|value| identity(value)).collect::<HashSet<_>>().len()),
             Op::Sum => sum(&values, field)?,
             Op::Mean => mean(&values, field)?,
             Op::Min => one(values.iter().min_by(|left, right| compare(left, right))),
@@ -176,9 +144,7 @@ impl Aggregate {
 /// The sum; of integers an integer as long as it fits into 64 bits.
 fn sum(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
     let integers = values.iter().map(|value| value.as_i64());
-    let whole = integers
-        .into_iter()
-        .try_fold(0_i64, |sum, value| sum.checked_add(value?));
+    let whole = integers.into_iter().try_fold(0_i64, |sum, value| sum.checked_add(value?));
     match whole {
         Some(sum) => Ok(json!(sum)),
         None => Ok(to_value(numbers(values, field)?.iter().sum())),
@@ -190,10 +156,7 @@ fn mean(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
     if numbers.is_empty() {
         return Ok(Value::Null);
     }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a count of items in memory is far below 2^52"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a count of items in memory is far below 2^52")]
     let count = numbers.len() as f64;
     Ok(to_value(numbers.iter().sum::<f64>() / count))
 }
@@ -201,10 +164,7 @@ fn mean(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
 fn numbers(values: &[&Value], field: &FieldPath) -> Result<Vec<f64>, ToolError> {
     let number = |value: &&Value| {
         value.as_f64().ok_or_else(|| {
-            let message = format!(
-                "`{field}` cannot be summed up, since it is {} in an item",
-                kind_of(value)
-            );
+            let message = format!("`{field}` cannot be summed up, since it is {} in an item", kind_of(value));
             invalid("not_a_number", message)
         })
     };

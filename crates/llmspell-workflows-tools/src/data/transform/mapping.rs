@@ -49,10 +49,7 @@ struct Field {
 }
 
 enum Source {
-    Path {
-        path: FieldPath,
-        default: Option<Value>,
-    },
+    Path { path: FieldPath, default: Option<Value> },
     Constant(Value),
 }
 
@@ -88,12 +85,8 @@ impl Mapping {
     /// Reads all paths; the error names the target.
     pub(super) fn new(written: Map<String, Value>) -> Result<Self, ToolError> {
         let fields = written.into_iter().map(|(target, source)| {
-            Field::new(&target, source).map_err(|why| {
-                invalid(
-                    "invalid_mapping",
-                    format!("the mapping of `{target}` cannot be used: {why}"),
-                )
-            })
+            Field::new(&target, source)
+                .map_err(|why| invalid("invalid_mapping", format!("the mapping of `{target}` cannot be used: {why}")))
         });
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
         if fields.is_empty() {
@@ -103,18 +96,11 @@ impl Mapping {
     }
 
     /// The item that this mapping makes of `item`, which is number `index`.
-    pub(super) fn apply(
-        &self,
-        item: &Map<String, Value>,
-        index: usize,
-    ) -> Result<Map<String, Value>, ToolError> {
+    pub(super) fn apply(&self, item: &Map<String, Value>, index: usize) -> Result<Map<String, Value>, ToolError> {
         let mut made = Map::new();
         for field in &self.fields {
             let value = field.value(item, index)?;
-            field
-                .target
-                .set(&mut made, value)
-                .map_err(|why| invalid("invalid_mapping", why))?;
+            field.target.set(&mut made, value).map_err(|why| invalid("invalid_mapping", why))?;
         }
         Ok(made)
     }
@@ -122,34 +108,21 @@ impl Mapping {
 
 impl Field {
     fn new(target: &str, source: Value) -> Result<Self, String> {
-        let written = serde_json::from_value(source).map_err(|_| {
-            "it should be a path, or an object of path, default, type, constant".to_owned()
-        })?;
+        let written = serde_json::from_value(source)
+            .map_err(|_| "it should be a path, or an object of path, default, type, constant".to_owned())?;
         let detailed = match written {
-            Written::Path(path) => Detailed {
-                path: Some(path),
-                default: None,
-                r#type: None,
-                constant: None,
-            },
+            Written::Path(path) => Detailed { path: Some(path), default: None, r#type: None, constant: None },
             Written::Detailed(detailed) => detailed,
         };
         let source = match (detailed.path, detailed.constant) {
-            (Some(path), None) => Source::Path {
-                path: FieldPath::parse(&path)?,
-                default: detailed.default,
-            },
+            (Some(path), None) => Source::Path { path: FieldPath::parse(&path)?, default: detailed.default },
             (None, Some(_)) if detailed.default.is_some() => {
                 return Err("a `constant` needs no `default`".to_owned());
             }
             (None, Some(constant)) => Source::Constant(constant),
             _ => return Err("it needs either a `path` or a `constant`".to_owned()),
         };
-        Ok(Self {
-            target: FieldPath::parse(target)?,
-            source,
-            r#type: detailed.r#type,
-        })
+        Ok(Self { target: FieldPath::parse(target)?, source, r#type: detailed.r#type })
     }
 
     fn value(&self, item: &Map<String, Value>, index: usize) -> Result<Value, ToolError> {
@@ -176,19 +149,15 @@ impl Type {
     fn convert(self, value: Value) -> Result<Value, String> {
         let converted = match (self, &value) {
             (_, Value::Null) => Some(Value::Null),
-            (Self::String, Value::String(_))
-            | (Self::Number, Value::Number(_))
-            | (Self::Boolean, Value::Bool(_)) => Some(value.clone()),
+            (Self::String, Value::String(_)) | (Self::Number, Value::Number(_)) | (Self::Boolean, Value::Bool(_)) => {
+                Some(value.clone())
+            }
             (Self::String, Value::Number(_) | Value::Bool(_)) => Some(json!(value.to_string())),
             (Self::Integer, Value::Number(number)) => whole(number),
-            (Self::Integer, Value::String(text)) => {
-                text.trim().parse::<i64>().ok().map(Value::from)
-            }
+            (Self::Integer, Value::String(text)) => text.trim().parse::<i64>().ok().map(Value::from),
             (Self::Number, Value::String(text)) => {
                 let number = text.trim().parse::<f64>().ok();
-                number
-                    .and_then(serde_json::Number::from_f64)
-                    .map(Value::Number)
+                number.and_then(serde_json::Number::from_f64).map(Value::Number)
             }
             (Self::Boolean, Value::String(text)) => match text.trim() {
                 "true" => Some(json!(true)),
@@ -218,34 +187,18 @@ fn whole(number: &serde_json::Number) -> Option<Value> {
     if !number.is_f64() {
         return Some(Value::Number(number.clone()));
     }
-    let float = number
-        .as_f64()
-        .filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0)?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "it is whole and below 2^53"
-    )]
+    let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0)?;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and below 2^53")]
     let integer = float as i64;
     Some(json!(integer))
 }
 
 fn missing(path: &FieldPath, item: &Map<String, Value>, index: usize) -> ToolError {
-    let names: Vec<String> = item
-        .keys()
-        .take(10)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    let has = if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        names.join(", ")
-    };
-    invalid(
-        "missing_value",
-        format!("item {index} has nothing at `{path}`; it has {has}"),
-    )
-    .with_help("a mapping is {target: source}; give the source a `default` where it may be missing")
-    .with_details(json!({ "item": index }))
+    let names: Vec<String> = item.keys().take(10).map(|name| format!("`{name}`")).collect();
+    let has = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    invalid("missing_value", format!("item {index} has nothing at `{path}`; it has {has}"))
+        .with_help("a mapping is {target: source}; give the source a `default` where it may be missing")
+        .with_details(json!({ "item": index }))
 }
 
 #[cfg(test)]
@@ -255,9 +208,7 @@ mod tests {
     fn map(mapping: Value, item: Value) -> Result<Value, String> {
         let object = |value: Value| value.as_object().unwrap().clone();
         let mapping = Mapping::new(object(mapping)).map_err(|error| error.to_string())?;
-        let made = mapping
-            .apply(&object(item), 3)
-            .map_err(|error| error.to_string())?;
+        let made = mapping.apply(&object(item), 3).map_err(|error| error.to_string())?;
         Ok(Value::Object(made))
     }
 
@@ -291,22 +242,13 @@ mod tests {
                 json!({"a": 1}),
                 "the mapping of `a` cannot be used: it should be a path, or an object of path, default, type, constant",
             ),
-            (
-                json!({"a": {}}),
-                "the mapping of `a` cannot be used: it needs either a `path` or a `constant`",
-            ),
+            (json!({"a": {}}), "the mapping of `a` cannot be used: it needs either a `path` or a `constant`"),
             (
                 json!({"a": {"constant": 1, "default": 2}}),
                 "the mapping of `a` cannot be used: a `constant` needs no `default`",
             ),
-            (
-                json!({"a[0]": "x"}),
-                "`a[0]` cannot be written; a target path has names only",
-            ),
-            (
-                json!({"a": "x", "a.b": "x"}),
-                "`a.b` cannot be written, since a part of it is already a plain value",
-            ),
+            (json!({"a[0]": "x"}), "`a[0]` cannot be written; a target path has names only"),
+            (json!({"a": "x", "a.b": "x"}), "`a.b` cannot be written, since a part of it is already a plain value"),
             (
                 json!({"a": "y.z"}),
                 "item 3 has nothing at `y.z`; it has `x` (a mapping is {target: source}; give the source a `default` where it may be missing)",
@@ -317,11 +259,7 @@ mod tests {
             ),
         ];
         for (mapping, expected) in table {
-            assert_eq!(
-                map(mapping.clone(), json!({"x": "one"})),
-                Err(expected.to_owned()),
-                "{mapping}"
-            );
+            assert_eq!(map(mapping.clone(), json!({"x": "one"})), Err(expected.to_owned()), "{mapping}");
         }
     }
 }

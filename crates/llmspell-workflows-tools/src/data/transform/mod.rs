@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::condition::{Match, Op, Test, condition_schema};
 use super::path::FieldPath;
 use super::support::{
-    CANCEL_EVERY, Takes, blocking, check_cancelled, check_operation, data_spec, invalid, needed,
-    object_schema, objects, per_operation, read,
+    CANCEL_EVERY, Takes, blocking, check_cancelled, check_operation, data_spec, invalid, needed, object_schema,
+    objects, per_operation, read,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 use reshape::{On, SortKey};
@@ -113,10 +113,7 @@ impl DataTransformer {
             spec: data_spec(
                 "data_transformer",
                 "Maps, filters, selects, renames, sorts, groups, flattens and joins objects.",
-                per_operation(
-                    object_schema(&["operation", "input"], parameters_schema()),
-                    &OPERATIONS,
-                ),
+                per_operation(object_schema(&["operation", "input"], parameters_schema()), &OPERATIONS),
                 object_schema(&["result", "items_in", "items_out"], result),
             ),
         }
@@ -182,10 +179,7 @@ fn transform(parameters: Parameters, token: &CancellationToken) -> Result<Value,
     let items_in = items.len();
     let made = make(parameters, items, token)?;
     let items_out = made.len();
-    let one_to_one = matches!(
-        operation,
-        Operation::Map | Operation::Select | Operation::Rename | Operation::Flatten
-    );
+    let one_to_one = matches!(operation, Operation::Map | Operation::Select | Operation::Rename | Operation::Flatten);
     let mut made = made.into_iter().map(Value::Object);
     let result = match made.next() {
         Some(one) if one_to_one && !is_array => one,
@@ -194,60 +188,31 @@ fn transform(parameters: Parameters, token: &CancellationToken) -> Result<Value,
     Ok(json!({ "result": result, "items_in": items_in, "items_out": items_out }))
 }
 
-fn make(
-    parameters: Parameters,
-    mut items: Vec<Item>,
-    token: &CancellationToken,
-) -> Result<Vec<Item>, ToolError> {
-    let fields =
-        |operation: &str| paths(needed(parameters.fields.as_deref(), "fields", operation)?);
+fn make(parameters: Parameters, mut items: Vec<Item>, token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
+    let fields = |operation: &str| paths(needed(parameters.fields.as_deref(), "fields", operation)?);
     match parameters.operation {
         Operation::Map => map(needed(parameters.mapping, "mapping", "map")?, &items, token),
-        Operation::Filter => filter(
-            items,
-            needed(parameters.conditions, "conditions", "filter")?,
-            parameters.r#match,
-            token,
-        ),
-        Operation::Select => reshape::select(items, &fields("select")?),
-        Operation::Rename => {
-            reshape::rename(items, &needed(parameters.mapping, "mapping", "rename")?)
+        Operation::Filter => {
+            filter(items, needed(parameters.conditions, "conditions", "filter")?, parameters.r#match, token)
         }
+        Operation::Select => reshape::select(items, &fields("select")?),
+        Operation::Rename => reshape::rename(items, &needed(parameters.mapping, "mapping", "rename")?),
         Operation::Sort => {
             reshape::sort(&mut items, needed(parameters.by, "by", "sort")?)?;
             Ok(items)
         }
-        Operation::GroupBy => group::group_by(
-            &items,
-            &fields("group_by")?,
-            parameters.aggregates.unwrap_or_default(),
-        ),
-        Operation::Flatten => {
-            reshape::flatten(items, parameters.separator.as_deref().unwrap_or("."))
-        }
-        Operation::Unique => Ok(reshape::unique(
-            items,
-            &paths(parameters.fields.as_deref().unwrap_or_default())?,
-        )),
+        Operation::GroupBy => group::group_by(&items, &fields("group_by")?, parameters.aggregates.unwrap_or_default()),
+        Operation::Flatten => reshape::flatten(items, parameters.separator.as_deref().unwrap_or(".")),
+        Operation::Unique => Ok(reshape::unique(items, &paths(parameters.fields.as_deref().unwrap_or_default())?)),
         Operation::Join => {
             let (with, _) = objects(needed(parameters.with, "with", "join")?)?;
             let on = needed(parameters.on, "on", "join")?;
-            reshape::join(
-                items,
-                &with,
-                &on,
-                parameters.kind,
-                parameters.prefix.as_deref().unwrap_or_default(),
-            )
+            reshape::join(items, &with, &on, parameters.kind, parameters.prefix.as_deref().unwrap_or_default())
         }
     }
 }
 
-fn map(
-    mapping: Map<String, Value>,
-    items: &[Item],
-    token: &CancellationToken,
-) -> Result<Vec<Item>, ToolError> {
+fn map(mapping: Map<String, Value>, items: &[Item], token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
     let mapping = mapping::Mapping::new(mapping)?;
     let one = |(index, item): (usize, &Item)| {
         if index.is_multiple_of(CANCEL_EVERY) {
@@ -273,11 +238,7 @@ fn filter(
         if index.is_multiple_of(CANCEL_EVERY) {
             check_cancelled(token)?;
         }
-        if join.join(
-            tests
-                .iter()
-                .map(|(path, test)| test.passes(path.get_in(&item))),
-        ) {
+        if join.join(tests.iter().map(|(path, test)| test.passes(path.get_in(&item)))) {
             kept.push(item);
         }
     }
@@ -286,13 +247,7 @@ fn filter(
 
 fn test(condition: Condition) -> Result<Test, ToolError> {
     Test::new(condition.op, condition.value).map_err(|why| {
-        invalid(
-            "invalid_condition",
-            format!(
-                "the condition on `{}` cannot be used: {why}",
-                condition.field
-            ),
-        )
+        invalid("invalid_condition", format!("the condition on `{}` cannot be used: {why}", condition.field))
     })
 }
 

@@ -47,23 +47,15 @@ pub(super) fn sort(items: &mut [Item], keys: Vec<SortKey>) -> Result<(), ToolErr
         .into_iter()
         .map(|key| {
             let key = match key {
-                SortKey::Field(field) => Ordered {
-                    field,
-                    order: Direction::Asc,
-                },
+                SortKey::Field(field) => Ordered { field, order: Direction::Asc },
                 SortKey::Ordered(ordered) => ordered,
             };
             Ok((path(&key.field)?, key.order))
         })
         .collect::<Result<Vec<_>, ToolError>>()?;
     items.sort_by(|left, right| {
-        let by_key = |(path, order): &(FieldPath, Direction)| {
-            by(path.get_in(left), path.get_in(right), *order)
-        };
-        keys.iter()
-            .map(by_key)
-            .find(|order| order.is_ne())
-            .unwrap_or(Ordering::Equal)
+        let by_key = |(path, order): &(FieldPath, Direction)| by(path.get_in(left), path.get_in(right), *order);
+        keys.iter().map(by_key).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     });
     Ok(())
 }
@@ -84,9 +76,7 @@ pub(super) fn select(items: Vec<Item>, fields: &[FieldPath]) -> Result<Vec<Item>
         let mut kept = Map::new();
         for field in fields {
             if let Some(value) = field.get_in(&item) {
-                field
-                    .set(&mut kept, value.clone())
-                    .map_err(|why| invalid("invalid_fields", why))?;
+                field.set(&mut kept, value.clone()).map_err(|why| invalid("invalid_fields", why))?;
             }
         }
         Ok(kept)
@@ -103,17 +93,11 @@ pub(super) fn rename(items: Vec<Item>, names: &Map<String, Value>) -> Result<Vec
                 None => name,
                 Some(Value::String(new)) => new.clone(),
                 Some(_) => {
-                    return Err(invalid(
-                        "invalid_mapping",
-                        format!("the new name of `{name}` is no string"),
-                    ));
+                    return Err(invalid("invalid_mapping", format!("the new name of `{name}` is no string")));
                 }
             };
             if renamed.insert(new.clone(), value).is_some() {
-                return Err(invalid(
-                    "name_taken",
-                    format!("item {index} would have two fields `{new}`"),
-                ));
+                return Err(invalid("name_taken", format!("item {index} would have two fields `{new}`")));
             }
         }
         Ok(renamed)
@@ -126,38 +110,23 @@ pub(super) fn flatten(items: Vec<Item>, separator: &str) -> Result<Vec<Item>, To
     let one = |(index, item): (usize, Item)| {
         let mut flat = Map::new();
         for (name, value) in item {
-            flatten_into(&mut flat, name, value, separator).map_err(|name| {
-                invalid(
-                    "name_taken",
-                    format!("item {index} would have two fields `{name}`"),
-                )
-            })?;
+            flatten_into(&mut flat, name, value, separator)
+                .map_err(|name| invalid("name_taken", format!("item {index} would have two fields `{name}`")))?;
         }
         Ok(flat)
     };
     items.into_iter().enumerate().map(one).collect()
 }
 
-fn flatten_into(
-    flat: &mut Item,
-    name: String,
-    value: Value,
-    separator: &str,
-) -> Result<(), String> {
+fn flatten_into(flat: &mut Item, name: String, value: Value, separator: &str) -> Result<(), String> {
     match value {
-        Value::Object(object) if !object.is_empty() => {
-            object.into_iter().try_for_each(|(key, value)| {
-                flatten_into(flat, format!("{name}{separator}{key}"), value, separator)
-            })
-        }
-        Value::Array(items) if !items.is_empty() => {
-            items
-                .into_iter()
-                .enumerate()
-                .try_for_each(|(index, value)| {
-                    flatten_into(flat, format!("{name}[{index}]"), value, separator)
-                })
-        }
+        Value::Object(object) if !object.is_empty() => object
+            .into_iter()
+            .try_for_each(|(key, value)| flatten_into(flat, format!("{name}{separator}{key}"), value, separator)),
+        Value::Array(items) if !items.is_empty() => items
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(index, value)| flatten_into(flat, format!("{name}[{index}]"), value, separator)),
         plain => match flat.insert(name.clone(), plain) {
             None => Ok(()),
             Some(_) => Err(name),
@@ -173,16 +142,11 @@ pub(super) fn unique(items: Vec<Item>, fields: &[FieldPath]) -> Vec<Item> {
             return identity(&Value::Object(item.clone()));
         }
         // A field that is missing is not one that is null.
-        let values: Vec<Value> = fields
-            .iter()
-            .map(|field| json!([field.get_in(item), field.get_in(item).is_some()]))
-            .collect();
+        let values: Vec<Value> =
+            fields.iter().map(|field| json!([field.get_in(item), field.get_in(item).is_some()])).collect();
         identity(&json!(values))
     };
-    items
-        .into_iter()
-        .filter(|item| seen.insert(key(item)))
-        .collect()
+    items.into_iter().filter(|item| seen.insert(key(item))).collect()
 }
 
 /// What `on` says: which paths must be equal on both sides.
@@ -208,17 +172,9 @@ pub(super) enum Kind {
 ///
 /// Keys that are missing or null have no partner. The right's key is left out where it has the left's path; other
 /// fields of one name are refused, and a prefix helps.
-pub(super) fn join(
-    items: Vec<Item>,
-    with: &[Item],
-    on: &On,
-    kind: Kind,
-    prefix: &str,
-) -> Result<Vec<Item>, ToolError> {
+pub(super) fn join(items: Vec<Item>, with: &[Item], on: &On, kind: Kind, prefix: &str) -> Result<Vec<Item>, ToolError> {
     let (left_key, right_key) = (path(&on.left)?, path(&on.right)?);
-    let key = |item: &Item, path: &FieldPath| {
-        path.get_in(item).filter(|key| !key.is_null()).map(identity)
-    };
+    let key = |item: &Item, path: &FieldPath| path.get_in(item).filter(|key| !key.is_null()).map(identity);
     let mut partners: HashMap<String, Vec<&Item>> = HashMap::new();
     for right in with {
         if let Some(key) = key(right, &right_key) {
@@ -238,10 +194,7 @@ pub(super) fn join(
             }
         }
         if joined.len() > ITEMS_MAX {
-            return Err(too_large(
-                "too_many_items",
-                format!("the join makes more than {ITEMS_MAX} items"),
-            ));
+            return Err(too_large("too_many_items", format!("the join makes more than {ITEMS_MAX} items")));
         }
     }
     Ok(joined)
@@ -255,11 +208,8 @@ fn merged(left: &Item, right: &Item, on: &On, prefix: &str) -> Result<Item, Tool
         }
         let name = format!("{prefix}{name}");
         if merged.contains_key(&name) {
-            return Err(invalid(
-                "name_taken",
-                format!("both sides of the join have a field `{name}`"),
-            )
-            .with_help("give a `prefix` for the names of the right side"));
+            return Err(invalid("name_taken", format!("both sides of the join have a field `{name}`"))
+                .with_help("give a `prefix` for the names of the right side"));
         }
         merged.insert(name, value.clone());
     }

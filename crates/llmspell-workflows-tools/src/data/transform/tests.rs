@@ -3,9 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 async fn call(parameters: &Value) -> Result<Value, String> {
-    let result = DataTransformer::new()
-        .call(parameters.clone(), &ToolContext::default())
-        .await;
+    let result = DataTransformer::new().call(parameters.clone(), &ToolContext::default()).await;
     result.map_err(|error| error.to_string())
 }
 
@@ -61,10 +59,7 @@ async fn operations_give_their_results() {
                 {"team": "b", "people": 2, "aged": 2, "total": 77.0, "mean": 38.5, "oldest": 41, "youngest": 36.0, "first": "Alan", "last": "Kurt", "names": ["Alan", "Kurt"], "ages": 2},
             ]),
         ),
-        (
-            json!({"operation": "unique", "fields": ["age"]}),
-            json!([people()[0], people()[1], people()[2]]),
-        ),
+        (json!({"operation": "unique", "fields": ["age"]}), json!([people()[0], people()[1], people()[2]])),
         (
             json!({"operation": "join", "with": [{"team": "a", "lead": "Ada"}], "on": {"left": "team", "right": "team"}}),
             json!([
@@ -93,10 +88,7 @@ async fn operations_give_their_results() {
 #[tokio::test]
 async fn an_object_gives_an_object_where_items_stay_themselves() {
     let table = [
-        (
-            json!({"operation": "map", "input": {"a": 1}, "mapping": {"b": "a"}}),
-            json!({"b": 1}),
-        ),
+        (json!({"operation": "map", "input": {"a": 1}, "mapping": {"b": "a"}}), json!({"b": 1})),
         (
             json!({"operation": "rename", "input": "{\"a\": 1, \"c\": 2}", "mapping": {"a": "b", "x": "y"}}),
             json!({"b": 1, "c": 2}),
@@ -105,52 +97,30 @@ async fn an_object_gives_an_object_where_items_stay_themselves() {
             json!({"operation": "flatten", "input": {"a": {"b": [1, {"c": 2}], "d": {}}, "e": null}}),
             json!({"a.b[0]": 1, "a.b[1].c": 2, "a.d": {}, "e": null}),
         ),
-        (
-            json!({"operation": "flatten", "input": {"a": {"b": 1}}, "separator": "_"}),
-            json!({"a_b": 1}),
-        ),
-        (
-            json!({"operation": "filter", "input": {"a": 1}, "conditions": []}),
-            json!([{"a": 1}]),
-        ),
+        (json!({"operation": "flatten", "input": {"a": {"b": 1}}, "separator": "_"}), json!({"a_b": 1})),
+        (json!({"operation": "filter", "input": {"a": 1}, "conditions": []}), json!([{"a": 1}])),
         (json!({"operation": "unique", "input": []}), json!([])),
     ];
     for (parameters, expected) in table {
-        assert_eq!(
-            call(&parameters).await.unwrap()["result"],
-            expected,
-            "{parameters}"
-        );
+        assert_eq!(call(&parameters).await.unwrap()["result"], expected, "{parameters}");
     }
 }
 
 #[tokio::test]
 async fn what_is_wrong_is_said() {
     let table = [
-        (
-            json!({"operation": "map", "input": {}}),
-            "`map` needs the parameter `mapping`",
-        ),
+        (json!({"operation": "map", "input": {}}), "`map` needs the parameter `mapping`"),
         (
             json!({"operation": "map", "input": {}, "mapping": {}, "prefix": "x"}),
             "`prefix` means nothing to `map` (it takes `input`, `mapping`)",
         ),
-        (
-            json!({"operation": "sort", "input": {}}),
-            "`sort` needs the parameter `by`",
-        ),
-        (
-            json!({"operation": "join", "input": {}, "with": []}),
-            "`join` needs the parameter `on`",
-        ),
+        (json!({"operation": "sort", "input": {}}), "`sort` needs the parameter `by`"),
+        (json!({"operation": "join", "input": {}, "with": []}), "`join` needs the parameter `on`"),
         (
             json!({"operation": "unique", "input": 7}),
             "`input` is an integer; it should be an object or an array of objects",
         ),
-        (
-            json!({"operation": "unique", "input": [{}, "x"]}),
-            "item 1 of `input` is a string; items are objects",
-        ),
+        (json!({"operation": "unique", "input": [{}, "x"]}), "item 1 of `input` is a string; items are objects"),
         (
             json!({"operation": "unique", "input": "["}),
             "the text is no JSON: EOF while parsing a list at line 1 column 1",
@@ -163,10 +133,7 @@ async fn what_is_wrong_is_said() {
             json!({"operation": "rename", "input": {"a": 1}, "mapping": {"a": {"path": "b"}}}),
             "the new name of `a` is no string",
         ),
-        (
-            json!({"operation": "flatten", "input": {"a": {"b": 1}, "a.b": 2}}),
-            "item 0 would have two fields `a.b`",
-        ),
+        (json!({"operation": "flatten", "input": {"a": {"b": 1}, "a.b": 2}}), "item 0 would have two fields `a.b`"),
         (
             json!({"operation": "select", "input": {}, "fields": ["a..b"]}),
             "the path `a..b` breaks at character 2; write it like `a.b[0]` or `[\"a b\"]`",
@@ -189,26 +156,17 @@ async fn what_is_wrong_is_said() {
         ),
     ];
     for (parameters, expected) in table {
-        assert_eq!(
-            call(&parameters).await,
-            Err(expected.to_owned()),
-            "{parameters}"
-        );
+        assert_eq!(call(&parameters).await, Err(expected.to_owned()), "{parameters}");
     }
 }
 
 #[tokio::test]
 async fn a_join_is_bounded() {
-    let same = |count: usize, name: &str| -> Value {
-        (0..count).map(|at| json!({"k": 0, name: at})).collect()
-    };
+    let same = |count: usize, name: &str| -> Value { (0..count).map(|at| json!({"k": 0, name: at})).collect() };
     let parameters = json!({
         "operation": "join", "input": same(1001, "a"), "with": same(1000, "b"), "on": {"left": "k", "right": "k"},
     });
-    assert_eq!(
-        call(&parameters).await,
-        Err("the join makes more than 1000000 items".to_owned())
-    );
+    assert_eq!(call(&parameters).await, Err("the join makes more than 1000000 items".to_owned()));
 }
 
 #[tokio::test]
@@ -216,9 +174,6 @@ async fn a_cancelled_call_stops() {
     let context = ToolContext::default();
     context.cancellation.cancel();
     let parameters = json!({"operation": "unique", "input": []});
-    let error = DataTransformer::new()
-        .call(parameters, &context)
-        .await
-        .unwrap_err();
+    let error = DataTransformer::new().call(parameters, &context).await.unwrap_err();
     assert_eq!(error.code, "cancelled");
 }

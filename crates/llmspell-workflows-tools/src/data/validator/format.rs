@@ -30,9 +30,8 @@ pub(super) enum Type {
 }
 
 /// The names of all types, for the schema.
-pub(super) const NAMES: [&str; 10] = [
-    "email", "string", "integer", "number", "boolean", "url", "date", "uuid", "array", "object",
-];
+pub(super) const NAMES: [&str; 10] =
+    ["email", "string", "integer", "number", "boolean", "url", "date", "uuid", "array", "object"];
 
 impl Type {
     /// Whether `value` is one.
@@ -41,9 +40,7 @@ impl Type {
             Self::String => value.is_string(),
             Self::Number => value.is_number(),
             Self::Integer => {
-                value.is_i64()
-                    || value.is_u64()
-                    || value.as_f64().is_some_and(|float| float.fract() == 0.0)
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|float| float.fract() == 0.0)
             }
             Self::Boolean => value.is_boolean(),
             Self::Array => value.is_array(),
@@ -83,16 +80,12 @@ impl Type {
 
 fn is_email(text: &str) -> bool {
     use email_address::{EmailAddress, Options};
-    let options = Options::default()
-        .with_required_tld()
-        .without_display_text()
-        .without_domain_literal();
+    let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
     EmailAddress::parse_with_options(text, options).is_ok()
 }
 
 fn is_url(text: &str) -> bool {
-    url::Url::parse(text)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         && !text.contains(char::is_whitespace)
 }
 
@@ -125,10 +118,7 @@ mod tests {
             ),
             (
                 Type::Url,
-                vec![
-                    json!("https://example.com/a?b"),
-                    json!("http://127.0.0.1:80"),
-                ],
+                vec![json!("https://example.com/a?b"), json!("http://127.0.0.1:80")],
                 vec![
                     json!("example.com"),
                     json!("ftp://example.com"),
@@ -139,11 +129,7 @@ mod tests {
             ),
             (
                 Type::Date,
-                vec![
-                    json!("2024-02-29"),
-                    json!("2024-02-29T12:00:00Z"),
-                    json!("2024-02-29T12:00:00.5+02:00"),
-                ],
+                vec![json!("2024-02-29"), json!("2024-02-29T12:00:00Z"), json!("2024-02-29T12:00:00.5+02:00")],
                 vec![
                     json!("2023-02-29"),
                     json!("29.02.2024"),
@@ -161,17 +147,9 @@ mod tests {
                     json!("x"),
                 ],
             ),
-            (
-                Type::Integer,
-                vec![json!(1), json!(-1.0), json!(u64::MAX)],
-                vec![json!(1.5), json!("1"), json!(null)],
-            ),
+            (Type::Integer, vec![json!(1), json!(-1.0), json!(u64::MAX)], vec![json!(1.5), json!("1"), json!(null)]),
             (Type::Number, vec![json!(1), json!(1.5)], vec![json!("1.5")]),
-            (
-                Type::Boolean,
-                vec![json!(true)],
-                vec![json!("true"), json!(1)],
-            ),
+            (Type::Boolean, vec![json!(true)], vec![json!("true"), json!(1)]),
             (Type::String, vec![json!("")], vec![json!(1)]),
             (Type::Array, vec![json!([])], vec![json!({})]),
             (Type::Object, vec![json!({})], vec![json!([])]),
@@ -189,10 +167,7 @@ mod tests {
     #[test]
     fn every_name_is_a_type() {
         for name in NAMES {
-            assert!(
-                serde_json::from_value::<Type>(json!(name)).is_ok(),
-                "{name}"
-            );
+            assert!(serde_json::from_value::<Type>(json!(name)).is_ok(), "{name}");
         }
     }
 }

@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::schema_check::{GivenSchema, Violations, violation_schema};
 use super::support::{
-    CANCEL_EVERY, blocking, check_cancelled, data_spec, invalid, json_or_text, kind_of,
-    object_schema, read,
+    CANCEL_EVERY, blocking, check_cancelled, data_spec, invalid, json_or_text, kind_of, object_schema, read,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 
@@ -104,10 +103,7 @@ fn by_rules(
         Value::Object(_) => std::slice::from_ref(&input),
         Value::Array(items) => items,
         other => {
-            let message = format!(
-                "`input` is {}; rules are for an object or an array of objects",
-                kind_of(other)
-            );
+            let message = format!("`input` is {}; rules are for an object or an array of objects", kind_of(other));
             return Err(invalid("invalid_input", message));
         }
     };
@@ -115,27 +111,14 @@ fn by_rules(
         if index.is_multiple_of(CANCEL_EVERY) {
             check_cancelled(token)?;
         }
-        let place = if input.is_array() {
-            format!("[{index}]")
-        } else {
-            String::new()
-        };
+        let place = if input.is_array() { format!("[{index}]") } else { String::new() };
         if item.is_object() {
-            checked += rules
-                .iter()
-                .map(|rule| rule.check(item, &place, &mut violations))
-                .sum::<u64>();
+            checked += rules.iter().map(|rule| rule.check(item, &place, &mut violations)).sum::<u64>();
         } else {
             checked += 1;
             let message = format!("it is {}; rules are for objects", kind_of(item));
-            let entry = [
-                ("path", place),
-                ("rule", "object".to_owned()),
-                ("message", message),
-            ];
-            let entry = entry
-                .into_iter()
-                .map(|(key, text)| (key.to_owned(), Value::String(text)));
+            let entry = [("path", place), ("rule", "object".to_owned()), ("message", message)];
+            let entry = entry.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text)));
             violations.push(entry.collect(), Some(item));
         }
     }

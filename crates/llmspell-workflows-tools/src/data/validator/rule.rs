@@ -75,12 +75,8 @@ pub(super) fn rules_schema() -> Value {
 /// Reads all rules; the error names the field.
 pub(super) fn rules(written: Map<String, Value>) -> Result<Vec<Rule>, ToolError> {
     let rule = |(field, value): (String, Value)| {
-        Rule::new(&field, value).map_err(|why| {
-            invalid(
-                "invalid_rule",
-                format!("the rule of `{field}` cannot be used: {why}"),
-            )
-        })
+        Rule::new(&field, value)
+            .map_err(|why| invalid("invalid_rule", format!("the rule of `{field}` cannot be used: {why}")))
     };
     written.into_iter().map(rule).collect()
 }
@@ -90,10 +86,7 @@ impl Rule {
         let written = match written {
             name @ Value::String(_) => {
                 let r#type = serde_json::from_value(name).map_err(|error| error.to_string())?;
-                Written {
-                    r#type: Some(r#type),
-                    ..Written::default()
-                }
+                Written { r#type: Some(r#type), ..Written::default() }
             }
             detailed => serde_json::from_value(detailed).map_err(|error| error.to_string())?,
         };
@@ -126,13 +119,7 @@ impl Rule {
         let value = self.path.get(item).filter(|value| !value.is_null());
         let Some(value) = value else {
             if self.required {
-                self.violated(
-                    place,
-                    "required",
-                    "it is missing".to_owned(),
-                    None,
-                    violations,
-                );
+                self.violated(place, "required", "it is missing".to_owned(), None, violations);
             }
             return u64::from(self.required);
         };
@@ -150,28 +137,15 @@ impl Rule {
         checked
     }
 
-    fn violated(
-        &self,
-        place: &str,
-        rule: &str,
-        why: String,
-        value: Option<&Value>,
-        violations: &mut Violations,
-    ) {
+    fn violated(&self, place: &str, rule: &str, why: String, value: Option<&Value>, violations: &mut Violations) {
         let path = match (place, self.path.to_string()) {
             ("", path) => path,
             (place, path) if path.starts_with('[') => format!("{place}{path}"),
             (place, path) => format!("{place}.{path}"),
         };
         let message = self.message.clone().unwrap_or(why);
-        let entry = [
-            ("path", path),
-            ("rule", rule.to_owned()),
-            ("message", message),
-        ];
-        let entry = entry
-            .into_iter()
-            .map(|(key, text)| (key.to_owned(), Value::String(text)));
+        let entry = [("path", path), ("rule", rule.to_owned()), ("message", message)];
+        let entry = entry.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text)));
         violations.push(entry.collect(), value);
     }
 }
@@ -199,19 +173,12 @@ impl Check {
             Self::Pattern(pattern) => match value {
                 Value::String(text) => pattern.is_match(text),
                 other => {
-                    return Err(format!(
-                        "it is {}; only a string can match a pattern",
-                        kind_of(other)
-                    ));
+                    return Err(format!("it is {}; only a string can match a pattern", kind_of(other)));
                 }
             },
             Self::Enum(values) => values.iter().any(|one| equal(one, value)),
         };
-        if fits {
-            Ok(())
-        } else {
-            Err(self.expectation(value))
-        }
+        if fits { Ok(()) } else { Err(self.expectation(value)) }
     }
 
     fn expectation(&self, value: &Value) -> String {
@@ -234,10 +201,7 @@ impl Check {
 fn number(value: &Value) -> Result<bool, String> {
     match value {
         Value::Number(_) => Ok(true),
-        other => Err(format!(
-            "it is {}; only a number can be compared with a bound",
-            kind_of(other)
-        )),
+        other => Err(format!("it is {}; only a number can be compared with a bound", kind_of(other))),
     }
 }
 

@@ -3,9 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 async fn call(parameters: Value) -> Result<Value, String> {
-    let result = DataValidator::new()
-        .call(parameters, &ToolContext::default())
-        .await;
+    let result = DataValidator::new().call(parameters, &ToolContext::default()).await;
     result.map_err(|error| error.to_string())
 }
 
@@ -24,96 +22,28 @@ async fn what_fits_is_valid() {
         "tags": ["x"], "plan": "free", "code": "AB", "more": null,
     });
     let expected = json!({"valid": true, "errors": [], "checked": 11, "truncated": false});
-    assert_eq!(
-        call(json!({"input": input, "rules": rules})).await,
-        Ok(expected.clone())
-    );
-    assert_eq!(
-        call(json!({"input": input.to_string(), "rules": rules})).await,
-        Ok(expected)
-    );
+    assert_eq!(call(json!({"input": input, "rules": rules})).await, Ok(expected.clone()));
+    assert_eq!(call(json!({"input": input.to_string(), "rules": rules})).await, Ok(expected));
 }
 
 #[tokio::test]
 async fn every_rule_has_its_message() {
     let table = [
-        (
-            json!("email"),
-            json!("x"),
-            "type",
-            "it should be an e-mail address",
-        ),
-        (
-            json!({"type": "integer"}),
-            json!("7"),
-            "type",
-            "it should be an integer",
-        ),
-        (
-            json!({"min": 1}),
-            json!(0),
-            "min",
-            "it should be at least 1",
-        ),
-        (
-            json!({"max": 1.5}),
-            json!(2),
-            "max",
-            "it should be at most 1.5",
-        ),
-        (
-            json!({"min": 1}),
-            json!("5"),
-            "min",
-            "it is a string; only a number can be compared with a bound",
-        ),
-        (
-            json!({"min_length": 2}),
-            json!("é"),
-            "min_length",
-            "it should have at least 2 characters",
-        ),
-        (
-            json!({"max_length": 1}),
-            json!([1, 2]),
-            "max_length",
-            "it should have at most 1 items",
-        ),
-        (
-            json!({"max_length": 1}),
-            json!(7),
-            "max_length",
-            "it is an integer, which has no length",
-        ),
-        (
-            json!({"pattern": "^a"}),
-            json!("b"),
-            "pattern",
-            "it should match `^a`",
-        ),
-        (
-            json!({"pattern": "^1"}),
-            json!(1),
-            "pattern",
-            "it is an integer; only a string can match a pattern",
-        ),
-        (
-            json!({"enum": [1, "a"]}),
-            json!("b"),
-            "enum",
-            "it should be one of 1, \"a\"",
-        ),
-        (
-            json!({"type": "url", "message": "give the home page"}),
-            json!("x"),
-            "type",
-            "give the home page",
-        ),
+        (json!("email"), json!("x"), "type", "it should be an e-mail address"),
+        (json!({"type": "integer"}), json!("7"), "type", "it should be an integer"),
+        (json!({"min": 1}), json!(0), "min", "it should be at least 1"),
+        (json!({"max": 1.5}), json!(2), "max", "it should be at most 1.5"),
+        (json!({"min": 1}), json!("5"), "min", "it is a string; only a number can be compared with a bound"),
+        (json!({"min_length": 2}), json!("é"), "min_length", "it should have at least 2 characters"),
+        (json!({"max_length": 1}), json!([1, 2]), "max_length", "it should have at most 1 items"),
+        (json!({"max_length": 1}), json!(7), "max_length", "it is an integer, which has no length"),
+        (json!({"pattern": "^a"}), json!("b"), "pattern", "it should match `^a`"),
+        (json!({"pattern": "^1"}), json!(1), "pattern", "it is an integer; only a string can match a pattern"),
+        (json!({"enum": [1, "a"]}), json!("b"), "enum", "it should be one of 1, \"a\""),
+        (json!({"type": "url", "message": "give the home page"}), json!("x"), "type", "give the home page"),
     ];
     for (rule, value, name, message) in table {
-        let result = call(json!({"input": [{"f": value}], "rules": {"f": rule}}))
-            .await
-            .unwrap();
+        let result = call(json!({"input": [{"f": value}], "rules": {"f": rule}})).await.unwrap();
         let error = json!({"path": "[0].f", "rule": name, "message": message, "value": value});
         let expected = json!({"valid": false, "errors": [error], "checked": 1, "truncated": false});
         assert_eq!(result, expected);
@@ -138,30 +68,19 @@ async fn all_errors_of_all_items_are_listed() {
 
 #[tokio::test]
 async fn a_schema_validates_any_value() {
-    let result = call(json!({"input": "text", "schema": {"type": "string", "maxLength": 2}}))
-        .await
-        .unwrap();
+    let result = call(json!({"input": "text", "schema": {"type": "string", "maxLength": 2}})).await.unwrap();
     let error = json!({
         "path": "", "rule": "maxLength", "message": "the value is longer than 2 characters",
         "schema_path": "/maxLength", "value": "text",
     });
-    assert_eq!(
-        result,
-        json!({"valid": false, "errors": [error], "checked": 1, "truncated": false})
-    );
+    assert_eq!(result, json!({"valid": false, "errors": [error], "checked": 1, "truncated": false}));
 }
 
 #[tokio::test]
 async fn what_cannot_be_used_is_refused() {
     let table = [
-        (
-            json!({"input": {}}),
-            "exactly one of `rules` and `schema` is needed",
-        ),
-        (
-            json!({"input": {}, "rules": {"a": "email"}, "schema": {}}),
-            "exactly one of `rules` and `schema` is needed",
-        ),
+        (json!({"input": {}}), "exactly one of `rules` and `schema` is needed"),
+        (json!({"input": {}, "rules": {"a": "email"}, "schema": {}}), "exactly one of `rules` and `schema` is needed"),
         (
             json!({"input": 7, "rules": {"a": "email"}}),
             "`input` is an integer; rules are for an object or an array of objects",
@@ -178,10 +97,7 @@ async fn what_cannot_be_used_is_refused() {
             json!({"input": {}, "rules": {"a.": "email"}}),
             "the rule of `a.` cannot be used: the path `a.` breaks at character 2",
         ),
-        (
-            json!({"input": {}, "rules": {"a": "mail"}}),
-            "the rule of `a` cannot be used: unknown variant `mail`",
-        ),
+        (json!({"input": {}, "rules": {"a": "mail"}}), "the rule of `a` cannot be used: unknown variant `mail`"),
     ];
     for (parameters, expected) in table {
         let error = call(parameters.clone()).await.unwrap_err();

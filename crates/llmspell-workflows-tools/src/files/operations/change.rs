@@ -6,9 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::data::support::{check_cancelled, invalid, too_large};
 use crate::files::atomic::{check_parent, create_parents, normal, replace};
-use crate::files::entry::{
-    Kind, check_depth, children, exists, metadata, metadata_followed, not_a_file,
-};
+use crate::files::entry::{Kind, check_depth, children, exists, metadata, metadata_followed, not_a_file};
 use crate::files::roots::Roots;
 use crate::{Located, ToolError};
 
@@ -28,10 +26,8 @@ impl Change<'_> {
     pub(super) fn write(&self, file: &Located, content: &str) -> Result<Value, ToolError> {
         self.check_size(file, content.len() as u64)?;
         self.prepare(file)?;
-        let created = replace(file, |new| {
-            new.write_all(content.as_bytes())
-                .map_err(|error| file.error("write", &error))
-        })?;
+        let created =
+            replace(file, |new| new.write_all(content.as_bytes()).map_err(|error| file.error("write", &error)))?;
         Ok(json!({ "path": file.path(), "bytes": content.len(), "created": created }))
     }
 
@@ -46,10 +42,7 @@ impl Change<'_> {
         let length = old.as_ref().map_or(0, cap_std::fs::Metadata::len);
         self.check_size(file, length + content.len() as u64)?;
         let options = OpenOptions::new().append(true).create(true).clone();
-        let mut open = file
-            .dir()
-            .open_with(file.relative(), &options)
-            .map_err(failed)?;
+        let mut open = file.dir().open_with(file.relative(), &options).map_err(failed)?;
         open.write_all(content.as_bytes()).map_err(failed)?;
         open.sync_data().map_err(failed)?;
         Ok(json!({ "path": file.path(), "bytes": content.len(), "created": old.is_none() }))
@@ -67,9 +60,7 @@ impl Change<'_> {
         made.map_err(|error| {
             let failed = folder.error("create", &error);
             match error.kind() {
-                io::ErrorKind::NotFound => {
-                    failed.with_help("its folder does not exist; `recursive: true` makes it")
-                }
+                io::ErrorKind::NotFound => failed.with_help("its folder does not exist; `recursive: true` makes it"),
                 _ => failed,
             }
         })?;
@@ -88,10 +79,7 @@ impl Change<'_> {
                 self.delete_folder(located, 0, &mut deleted)?;
             }
             _ => {
-                located
-                    .dir()
-                    .remove_file(located.relative())
-                    .map_err(|error| located.error("delete", &error))?;
+                located.dir().remove_file(located.relative()).map_err(|error| located.error("delete", &error))?;
                 deleted = 1;
             }
         }
@@ -108,11 +96,8 @@ impl Change<'_> {
             if exists(target) {
                 return Err(taken(target));
             }
-            if target.real_path().is_ok_and(|target| {
-                source
-                    .real_path()
-                    .is_ok_and(|source| target.starts_with(source))
-            }) {
+            if target.real_path().is_ok_and(|target| source.real_path().is_ok_and(|source| target.starts_with(source)))
+            {
                 let message = format!("`{}` cannot be copied into itself", source.path());
                 return Err(invalid("copy_into_itself", message));
             }
@@ -139,17 +124,11 @@ impl Change<'_> {
             return Err(not_a_file(target));
         }
         self.prepare(target)?;
-        let renamed = source.dir().rename(
-            normal(source.relative()),
-            target.dir(),
-            normal(target.relative()),
-        );
+        let renamed = source.dir().rename(normal(source.relative()), target.dir(), normal(target.relative()));
         renamed.map_err(|error| {
             let failed = source.error("move", &error);
             match error.kind() {
-                io::ErrorKind::CrossesDevices => {
-                    failed.with_help("copy it, then delete the source")
-                }
+                io::ErrorKind::CrossesDevices => failed.with_help("copy it, then delete the source"),
                 _ => failed,
             }
         })?;
@@ -158,31 +137,18 @@ impl Change<'_> {
 
     /// With `recursive` makes the folders above a path, else refuses where they are missing.
     fn prepare(&self, located: &Located) -> Result<(), ToolError> {
-        if self.recursive {
-            create_parents(located)
-        } else {
-            check_parent(located)
-        }
+        if self.recursive { create_parents(located) } else { check_parent(located) }
     }
 
     fn check_size(&self, file: &Located, bytes: u64) -> Result<(), ToolError> {
         if bytes <= self.bytes_max {
             return Ok(());
         }
-        let message = format!(
-            "`{}` would have {bytes} bytes; at most {} are allowed",
-            file.path(),
-            self.bytes_max
-        );
+        let message = format!("`{}` would have {bytes} bytes; at most {} are allowed", file.path(), self.bytes_max);
         Err(too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy"))
     }
 
-    fn delete_folder(
-        &self,
-        folder: &Located,
-        depth: usize,
-        deleted: &mut u64,
-    ) -> Result<(), ToolError> {
+    fn delete_folder(&self, folder: &Located, depth: usize, deleted: &mut u64) -> Result<(), ToolError> {
         check_depth(folder, depth)?;
         for (name, kind) in children(folder)? {
             check_cancelled(self.token)?;
@@ -190,17 +156,11 @@ impl Change<'_> {
             if kind == Kind::Directory {
                 self.delete_folder(&child, depth + 1, deleted)?;
             } else {
-                child
-                    .dir()
-                    .remove_file(child.relative())
-                    .map_err(|error| child.error("delete", &error))?;
+                child.dir().remove_file(child.relative()).map_err(|error| child.error("delete", &error))?;
                 *deleted += 1;
             }
         }
-        folder
-            .dir()
-            .remove_dir(normal(folder.relative()))
-            .map_err(|error| folder.error("delete", &error))?;
+        folder.dir().remove_dir(normal(folder.relative())).map_err(|error| folder.error("delete", &error))?;
         *deleted += 1;
         Ok(())
     }
@@ -228,12 +188,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn copy_file(
-        &self,
-        source: &Located,
-        target: &Located,
-        copied: &mut Copied,
-    ) -> Result<(), ToolError> {
+    fn copy_file(&self, source: &Located, target: &Located, copied: &mut Copied) -> Result<(), ToolError> {
         let metadata = metadata_followed(source)?;
         if !metadata.is_file() {
             return Err(not_a_file(source));
@@ -242,35 +197,25 @@ impl Change<'_> {
         let mut from = source.open()?;
         replace(target, |new| {
             copied.bytes += self.pour(&mut from, new, source, target)?;
-            new.set_permissions(metadata.permissions())
-                .map_err(|error| target.error("write", &error))
+            new.set_permissions(metadata.permissions()).map_err(|error| target.error("write", &error))
         })?;
         copied.files += 1;
         Ok(())
     }
 
-    fn pour(
-        &self,
-        from: &mut File,
-        to: &mut File,
-        source: &Located,
-        target: &Located,
-    ) -> Result<u64, ToolError> {
+    fn pour(&self, from: &mut File, to: &mut File, source: &Located, target: &Located) -> Result<u64, ToolError> {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut bytes = 0;
         loop {
             check_cancelled(self.token)?;
-            let count = from
-                .read(&mut chunk)
-                .map_err(|error| source.error("read", &error))?;
+            let count = from.read(&mut chunk).map_err(|error| source.error("read", &error))?;
             if count == 0 {
                 return Ok(bytes);
             }
             bytes += count as u64;
             // It may have grown since it was looked at.
             self.check_size(target, bytes)?;
-            to.write_all(&chunk[..count])
-                .map_err(|error| target.error("write", &error))?;
+            to.write_all(&chunk[..count]).map_err(|error| target.error("write", &error))?;
         }
     }
 }
@@ -285,10 +230,7 @@ struct Copied {
 fn needs_recursive(folder: &Located, action: &str) -> ToolError {
     invalid(
         "needs_recursive",
-        format!(
-            "`{}` is a folder, which is only {action} with `recursive: true`",
-            folder.path()
-        ),
+        format!("`{}` is a folder, which is only {action} with `recursive: true`", folder.path()),
     )
 }
 

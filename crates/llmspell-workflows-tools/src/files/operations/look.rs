@@ -16,14 +16,8 @@ pub(super) fn read(file: &Located, bytes_max: u64) -> Result<Value, ToolError> {
     let count = bytes.len();
     let content = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        invalid(
-            "not_utf8",
-            format!(
-                "`{}` is no UTF-8 text: its byte {at} does not fit",
-                file.path()
-            ),
-        )
-        .with_help("`base64_encoder` reads any file, `file_converter` converts text")
+        invalid("not_utf8", format!("`{}` is no UTF-8 text: its byte {at} does not fit", file.path()))
+            .with_help("`base64_encoder` reads any file, `file_converter` converts text")
     })?;
     Ok(json!({ "path": file.path(), "content": content, "bytes": count }))
 }
@@ -37,18 +31,9 @@ pub(super) fn list(
     token: &CancellationToken,
 ) -> Result<Value, ToolError> {
     if !metadata_followed(folder)?.is_dir() {
-        return Err(invalid(
-            "not_a_directory",
-            format!("`{}` is no folder", folder.path()),
-        ));
+        return Err(invalid("not_a_directory", format!("`{}` is no folder", folder.path())));
     }
-    let mut list = List {
-        recursive,
-        entries_max,
-        token,
-        entries: Vec::new(),
-        truncated: false,
-    };
+    let mut list = List { recursive, entries_max, token, entries: Vec::new(), truncated: false };
     list.add(folder, "", 0)?;
     Ok(json!({ "path": folder.path(), "entries": list.entries, "truncated": list.truncated }))
 }
@@ -116,14 +101,8 @@ mod tests {
         for name in ["a/b", "c", "d"] {
             std::fs::create_dir_all(folder.path().join(name)).unwrap();
         }
-        let policy = Policy {
-            working_directory: Some(folder.path().to_owned()),
-            ..Policy::default()
-        };
-        let root = Services::for_tests(policy)
-            .sandbox
-            .locate(".", Access::Read)
-            .unwrap();
+        let policy = Policy { working_directory: Some(folder.path().to_owned()), ..Policy::default() };
+        let root = Services::for_tests(policy).sandbox.locate(".", Access::Read).unwrap();
         for (entries_max, count, truncated) in [(4, 4, false), (3, 3, true), (1, 1, true)] {
             let list = list(&root, true, entries_max, &CancellationToken::new()).unwrap();
             assert_eq!(list["entries"].as_array().map(Vec::len), Some(count));

@@ -11,9 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::entry::Kind;
 use super::file_spec;
 use super::roots::Roots;
-use crate::data::support::{
-    Takes, blocking, check_operation, invalid, needed, object_schema, per_operation, read,
-};
+use crate::data::support::{Takes, blocking, check_operation, invalid, needed, object_schema, per_operation, read};
 use crate::{Access, Located, Services, Tool, ToolContext, ToolError, ToolSpec};
 use change::Change;
 
@@ -49,16 +47,8 @@ const OPERATIONS: [Takes; 10] = [
     ("delete", &["path"], &["recursive"]),
     ("create_dir", &["path"], &["recursive"]),
     ("list_dir", &["path"], &["recursive"]),
-    (
-        "copy",
-        &["target_path"],
-        &["source_path", "path", "recursive"],
-    ),
-    (
-        "move",
-        &["target_path"],
-        &["source_path", "path", "recursive"],
-    ),
+    ("copy", &["target_path"], &["source_path", "path", "recursive"]),
+    ("move", &["target_path"], &["source_path", "path", "recursive"]),
     ("metadata", &["path"], &[]),
     ("exists", &["path"], &[]),
 ];
@@ -128,47 +118,24 @@ impl Tool for FileOperations {
     }
 }
 
-fn run(
-    parameters: Parameters,
-    services: &Services,
-    token: &CancellationToken,
-) -> Result<Value, ToolError> {
-    let Parameters {
-        operation,
-        path,
-        input,
-        source_path,
-        target_path,
-        recursive,
-    } = parameters;
+fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -> Result<Value, ToolError> {
+    let Parameters { operation, path, input, source_path, target_path, recursive } = parameters;
     let roots = Roots::of(&services.policy);
     let bytes_max = services.policy.file_bytes_max;
-    let change = Change {
-        recursive,
-        bytes_max,
-        roots: &roots,
-        token,
-    };
+    let change = Change { recursive, bytes_max, roots: &roots, token };
     let name = operation.name();
     let at = |access| -> Result<Located, ToolError> {
-        services
-            .sandbox
-            .locate(&needed(path.clone(), "path", name)?, access)
+        services.sandbox.locate(&needed(path.clone(), "path", name)?, access)
     };
     let text = || needed(input.as_deref(), "input", name);
     let pair = |access| -> Result<(Located, Located), ToolError> {
         let source = match (&path, &source_path) {
             (Some(_), Some(_)) => {
-                return Err(invalid(
-                    "unused_parameter",
-                    "`path` and `source_path` mean the same; give one",
-                ));
+                return Err(invalid("unused_parameter", "`path` and `source_path` mean the same; give one"));
             }
             (path, source) => source.clone().or_else(|| path.clone()),
         };
-        let source = services
-            .sandbox
-            .locate(&needed(source, "source_path", name)?, access)?;
+        let source = services.sandbox.locate(&needed(source, "source_path", name)?, access)?;
         let target = needed(target_path.clone(), "target_path", name)?;
         Ok((source, services.sandbox.locate(&target, Access::Write)?))
     };

@@ -21,18 +21,9 @@ pub(super) struct Found {
 }
 
 /// The lines that match, each with the lines around it; `listed_max` of them are listed, all are counted.
-pub(super) fn search(
-    path: &str,
-    text: &str,
-    pattern: &Regex,
-    context: usize,
-    listed_max: usize,
-) -> Found {
+pub(super) fn search(path: &str, text: &str, pattern: &Regex, context: usize, listed_max: usize) -> Found {
     let lines: Vec<&str> = text.lines().collect();
-    let mut found = Found {
-        listed: Vec::new(),
-        total: 0,
-    };
+    let mut found = Found { listed: Vec::new(), total: 0 };
     for (index, line) in lines.iter().enumerate() {
         let Some(place) = pattern.find(line) else {
             continue;
@@ -41,9 +32,8 @@ pub(super) fn search(
         if found.listed.len() == listed_max {
             continue;
         }
-        let around = |from: usize, to: usize| -> Vec<String> {
-            lines[from..to].iter().map(|line| shown(line)).collect()
-        };
+        let around =
+            |from: usize, to: usize| -> Vec<String> { lines[from..to].iter().map(|line| shown(line)).collect() };
         found.listed.push(json!({
             "path": path,
             "line": index + 1,
@@ -69,13 +59,7 @@ mod tests {
 
     #[test]
     fn a_match_has_its_place_and_its_context() {
-        let found = search(
-            "p",
-            "a\r\né hit\nb\nhit hit",
-            &Regex::new("hit").unwrap(),
-            1,
-            10,
-        );
+        let found = search("p", "a\r\né hit\nb\nhit hit", &Regex::new("hit").unwrap(), 1, 10);
         let expected = json!([
             {"path": "p", "line": 2, "column": 3, "text": "é hit", "before": ["a"], "after": ["b"]},
             {"path": "p", "line": 4, "column": 1, "text": "hit hit", "before": ["b"], "after": []},

@@ -117,24 +117,9 @@ impl FileSearch {
             "file_search",
             "Searches the lines of files for a text or a regular expression.",
             object_schema(&["pattern", "path"], parameters),
-            object_schema(
-                &[
-                    "matches",
-                    "files_searched",
-                    "files_skipped",
-                    "total_matches",
-                    "truncated",
-                ],
-                result,
-            ),
+            object_schema(&["matches", "files_searched", "files_skipped", "total_matches", "truncated"], result),
         );
-        Self {
-            spec: ToolSpec {
-                permissions: &[Permission::FilesRead],
-                ..spec
-            },
-            services,
-        }
+        Self { spec: ToolSpec { permissions: &[Permission::FilesRead], ..spec }, services }
     }
 }
 
@@ -154,9 +139,7 @@ impl Tool for FileSearch {
             if metadata.is_dir() {
                 search.folder(&start, "", 0)?;
             } else {
-                let name = Path::new(start.path())
-                    .file_name()
-                    .map(|name| shown(name.as_ref()));
+                let name = Path::new(start.path()).file_name().map(|name| shown(name.as_ref()));
                 search.file(&start, &name.unwrap_or_default());
             }
             Ok(search.result())
@@ -178,11 +161,7 @@ struct Search<'c> {
 }
 
 impl<'c> Search<'c> {
-    fn new(
-        mut parameters: Parameters,
-        bytes_max: u64,
-        token: &'c CancellationToken,
-    ) -> Result<Self, ToolError> {
+    fn new(mut parameters: Parameters, bytes_max: u64, token: &'c CancellationToken) -> Result<Self, ToolError> {
         let pattern = match parameters.use_regex {
             true => parameters.pattern.clone(),
             false => regex::escape(&parameters.pattern),
@@ -191,25 +170,13 @@ impl<'c> Search<'c> {
             .case_insensitive(!parameters.case_sensitive)
             .size_limit(1 << 20)
             .build()
-            .map_err(|error| {
-                invalid(
-                    "invalid_pattern",
-                    format!("`pattern` is no regular expression: {error}"),
-                )
-            })?;
+            .map_err(|error| invalid("invalid_pattern", format!("`pattern` is no regular expression: {error}")))?;
         if parameters.context_lines > CONTEXT_MAX {
-            let message = format!(
-                "`context_lines` is {}; at most {CONTEXT_MAX} are allowed",
-                parameters.context_lines
-            );
+            let message = format!("`context_lines` is {}; at most {CONTEXT_MAX} are allowed", parameters.context_lines);
             return Err(invalid("option_too_large", message));
         }
         parameters.max_file_size = parameters.max_file_size.min(bytes_max);
-        let depth_max = if parameters.recursive {
-            parameters.max_depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX)
-        } else {
-            0
-        };
+        let depth_max = if parameters.recursive { parameters.max_depth.unwrap_or(DEPTH_MAX).min(DEPTH_MAX) } else { 0 };
         Ok(Self {
             pattern,
             parameters,
@@ -234,12 +201,7 @@ impl<'c> Search<'c> {
             let child = folder.join(name.as_ref());
             match kind {
                 Kind::File if self.wants(&path) => self.file(&child, &path),
-                Kind::Directory
-                    if self
-                        .parameters
-                        .exclude_dirs
-                        .iter()
-                        .any(|excluded| name == **excluded) => {}
+                Kind::Directory if self.parameters.exclude_dirs.iter().any(|excluded| name == **excluded) => {}
                 Kind::Directory if depth < self.depth_max => {
                     // A folder that cannot be listed is one more thing that was not searched.
                     if let Err(error) = self.folder(&child, &format!("{path}/"), depth + 1) {
@@ -257,10 +219,7 @@ impl<'c> Search<'c> {
     }
 
     fn file(&mut self, file: &Located, path: &str) {
-        let content = file
-            .read(self.parameters.max_file_size)
-            .ok()
-            .filter(|content| !lines::is_binary(content));
+        let content = file.read(self.parameters.max_file_size).ok().filter(|content| !lines::is_binary(content));
         let Some(content) = content else {
             self.skipped += 1;
             return;
@@ -269,13 +228,7 @@ impl<'c> Search<'c> {
         let room = MATCHES_MAX - self.matches.len();
         let listed_max = self.parameters.max_matches_per_file.min(room);
         let text = String::from_utf8_lossy(&content);
-        let found = lines::search(
-            path,
-            &text,
-            &self.pattern,
-            self.parameters.context_lines,
-            listed_max,
-        );
+        let found = lines::search(path, &text, &self.pattern, self.parameters.context_lines, listed_max);
         self.total += found.total;
         self.truncated |= found.listed.len() < found.total;
         self.matches.extend(found.listed);
@@ -287,20 +240,12 @@ impl<'c> Search<'c> {
 
     /// Whether a file's extension is asked for.
     fn wants(&self, path: &str) -> bool {
-        let extension = Path::new(path)
-            .extension()
-            .map(|extension| extension.to_string_lossy());
+        let extension = Path::new(path).extension().map(|extension| extension.to_string_lossy());
         let is = |wanted: &String| {
             let wanted = wanted.trim_start_matches('.');
-            extension
-                .as_ref()
-                .is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+            extension.as_ref().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
         };
-        let included = self
-            .parameters
-            .include_extensions
-            .as_ref()
-            .is_none_or(|wanted| wanted.iter().any(is));
+        let included = self.parameters.include_extensions.as_ref().is_none_or(|wanted| wanted.iter().any(is));
         included && !self.parameters.exclude_extensions.iter().any(is)
     }
 

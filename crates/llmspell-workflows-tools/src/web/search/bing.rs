@@ -18,11 +18,7 @@ const WEB: Layout = Layout {
     published: "/datePublished",
     ..Layout::EMPTY
 };
-const NEWS: Layout = Layout {
-    list: "/value",
-    snippet: "/description",
-    ..WEB
-};
+const NEWS: Layout = Layout { list: "/value", snippet: "/description", ..WEB };
 const IMAGES: Layout = Layout {
     list: "/value",
     title: "/name",
@@ -56,10 +52,7 @@ impl Provider for Bing {
             Kind::News => "/v7.0/news/search",
             Kind::Images => "/v7.0/images/search",
         };
-        let mut pairs = vec![
-            ("q", query.input.clone()),
-            ("count", query.max_results.to_string()),
-        ];
+        let mut pairs = vec![("q", query.input.clone()), ("count", query.max_results.to_string())];
         if query.search_type == Kind::Web {
             pairs.push(("responseFilter", "Webpages".to_owned()));
         }
@@ -67,18 +60,12 @@ impl Provider for Bing {
             pairs.push(("safeSearch", if safe { "Strict" } else { "Off" }.to_owned()));
         }
         match (query.language(), query.region()) {
-            (Some(language), Some(region)) => {
-                pairs.push(("mkt", format!("{language}-{}", region.to_uppercase())))
-            }
+            (Some(language), Some(region)) => pairs.push(("mkt", format!("{language}-{}", region.to_uppercase()))),
             (Some(language), None) => pairs.push(("setLang", language)),
             _ => {}
         }
         let mut request = provider::get(settings.at(path), pairs);
-        provider::secret_header(
-            &mut request.headers,
-            "ocp-apim-subscription-key",
-            settings.key(),
-        )?;
+        provider::secret_header(&mut request.headers, "ocp-apim-subscription-key", settings.key())?;
         Ok(request)
     }
 

@@ -17,17 +17,9 @@ const WEB: Layout = Layout {
     published: "/age",
     ..Layout::EMPTY
 };
-const NEWS: Layout = Layout {
-    list: "/results",
-    ..WEB
-};
-const IMAGES: Layout = Layout {
-    list: "/results",
-    title: "/title",
-    url: "/url",
-    image_url: "/properties/url",
-    ..Layout::EMPTY
-};
+const NEWS: Layout = Layout { list: "/results", ..WEB };
+const IMAGES: Layout =
+    Layout { list: "/results", title: "/title", url: "/url", image_url: "/properties/url", ..Layout::EMPTY };
 
 impl Provider for Brave {
     fn name(&self) -> &'static str {
@@ -49,10 +41,7 @@ impl Provider for Brave {
 
     fn request(&self, query: &Query, settings: &Settings) -> Result<Request, ToolError> {
         let path = format!("/res/v1/{}/search", query.search_type.name());
-        let mut pairs = vec![
-            ("q", query.input.clone()),
-            ("count", query.max_results.to_string()),
-        ];
+        let mut pairs = vec![("q", query.input.clone()), ("count", query.max_results.to_string())];
         if query.search_type == Kind::Web {
             // Otherwise titles and descriptions come with marks of emphasis.
             pairs.push(("text_decorations", "false".to_owned()));
@@ -68,9 +57,7 @@ impl Provider for Brave {
             pairs.push(("country", region.to_uppercase()));
         }
         let mut request = provider::get(settings.at(&path), pairs);
-        request
-            .headers
-            .insert(ACCEPT, HeaderValue::from_static("application/json"));
+        request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         provider::secret_header(&mut request.headers, "x-subscription-token", settings.key())?;
         Ok(request)
     }

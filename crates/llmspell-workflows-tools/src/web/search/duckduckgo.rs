@@ -24,8 +24,7 @@ static RESULT: LazyLock<Selector> = LazyLock::new(|| fixed(".result:not(.result-
 static LINK: LazyLock<Selector> = LazyLock::new(|| fixed("a.result__a[href]"));
 static SNIPPET: LazyLock<Selector> = LazyLock::new(|| fixed(".result__snippet"));
 static NOTHING: LazyLock<Selector> = LazyLock::new(|| fixed(".no-results, .result--no-result"));
-static CHALLENGE: LazyLock<Selector> =
-    LazyLock::new(|| fixed("#challenge-form, [class*=anomaly-modal]"));
+static CHALLENGE: LazyLock<Selector> = LazyLock::new(|| fixed("#challenge-form, [class*=anomaly-modal]"));
 
 impl Provider for DuckDuckGo {
     fn name(&self) -> &'static str {
@@ -42,12 +41,7 @@ impl Provider for DuckDuckGo {
 
     fn support(&self) -> Support {
         // The first page has about thirty.
-        Support {
-            kinds: &[Kind::Web],
-            results_max: 30,
-            safe_search: true,
-            language: Language::WithRegion,
-        }
+        Support { kinds: &[Kind::Web], results_max: 30, safe_search: true, language: Language::WithRegion }
     }
 
     fn request(&self, query: &Query, settings: &Settings) -> Result<Request, ToolError> {
@@ -63,20 +57,14 @@ impl Provider for DuckDuckGo {
         request.method = Method::POST;
         request.body = request.url.query().map(|pairs| pairs.as_bytes().to_vec());
         request.url.set_query(None);
-        request.headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         Ok(request)
     }
 
     fn hits(&self, _query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
         let text = charset::decode_html(&response.body, body::content_type(&response.headers));
         let page = document::parse(&text, &Stop::new(CancellationToken::new()))?;
-        let found: Vec<Hit> = page
-            .select(&RESULT)
-            .filter_map(|result| read(result, &response.url))
-            .collect();
+        let found: Vec<Hit> = page.select(&RESULT).filter_map(|result| read(result, &response.url)).collect();
         let has = |selector: &Selector| page.select(selector).next().is_some();
         match () {
             () if has(&CHALLENGE) => Err(challenged()),
@@ -89,27 +77,19 @@ impl Provider for DuckDuckGo {
 /// The service asked for proof that a person searches.
 fn challenged() -> ToolError {
     let message = "the search provider `duckduckgo` asks whether a person is searching";
-    ToolError::new(ToolErrorClass::Resource, "search_challenged", message).with_help(
-        "search less often, or configure a provider with a key in `search.providers` of the policy",
-    )
+    ToolError::new(ToolErrorClass::Resource, "search_challenged", message)
+        .with_help("search less often, or configure a provider with a key in `search.providers` of the policy")
 }
 
 fn read(result: ElementRef<'_>, page: &Url) -> Option<Hit> {
     let link = result.select(&LINK).next()?;
     let target = page.join(link.attr("href")?).ok()?;
     // Links may lead through the service's own redirect, which names the page in `uddg`.
-    let behind = target
-        .query_pairs()
-        .find(|(name, _)| name == "uddg")
-        .map(|(_, url)| url.into_owned());
+    let behind = target.query_pairs().find(|(name, _)| name == "uddg").map(|(_, url)| url.into_owned());
     Some(Hit {
         title: html::text_of(link),
         url: behind.unwrap_or_else(|| target.to_string()),
-        snippet: result
-            .select(&SNIPPET)
-            .next()
-            .map(html::text_of)
-            .unwrap_or_default(),
+        snippet: result.select(&SNIPPET).next().map(html::text_of).unwrap_or_default(),
         ..Hit::default()
     })
 }

@@ -7,18 +7,8 @@ use crate::web::client::{Request, Response};
 /// Google's Custom Search JSON API: <https://developers.google.com/custom-search/v1/reference/rest/v1/cse/list>.
 pub(super) struct Google;
 
-const WEB: Layout = Layout {
-    list: "/items",
-    title: "/title",
-    url: "/link",
-    snippet: "/snippet",
-    ..Layout::EMPTY
-};
-const IMAGES: Layout = Layout {
-    url: "/image/contextLink",
-    image_url: "/link",
-    ..WEB
-};
+const WEB: Layout = Layout { list: "/items", title: "/title", url: "/link", snippet: "/snippet", ..Layout::EMPTY };
+const IMAGES: Layout = Layout { url: "/image/contextLink", image_url: "/link", ..WEB };
 
 impl Provider for Google {
     fn name(&self) -> &'static str {
@@ -30,12 +20,7 @@ impl Provider for Google {
     }
 
     fn support(&self) -> Support {
-        Support {
-            kinds: &[Kind::Web, Kind::Images],
-            results_max: 10,
-            safe_search: true,
-            language: Language::Yes,
-        }
+        Support { kinds: &[Kind::Web, Kind::Images], results_max: 10, safe_search: true, language: Language::Yes }
     }
 
     fn request(&self, query: &Query, settings: &Settings) -> Result<Request, ToolError> {
@@ -61,11 +46,7 @@ impl Provider for Google {
     }
 
     fn hits(&self, query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
-        let layout = if query.search_type == Kind::Images {
-            IMAGES
-        } else {
-            WEB
-        };
+        let layout = if query.search_type == Kind::Images { IMAGES } else { WEB };
         Ok(layout.read(&hits::answer(response)?))
     }
 }

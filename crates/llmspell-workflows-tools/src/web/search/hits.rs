@@ -31,35 +31,18 @@ pub(super) struct Layout {
 
 impl Layout {
     /// A layout without anything, to fill in what a service has: `/` is the property of the empty name.
-    pub(super) const EMPTY: Self = Self {
-        list: "/",
-        title: "/",
-        url: "/",
-        snippet: "/",
-        score: "/",
-        image_url: "/",
-        published: "/",
-    };
+    pub(super) const EMPTY: Self =
+        Self { list: "/", title: "/", url: "/", snippet: "/", score: "/", image_url: "/", published: "/" };
 
     /// The hits in `answer`. Services leave the list out where they found nothing; an item without an address is left
     /// out too, since it leads nowhere.
     pub(super) fn read(&self, answer: &Value) -> Vec<Hit> {
-        let items = answer
-            .pointer(self.list)
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
-        items
-            .iter()
-            .filter_map(|item| self.read_item(item))
-            .collect()
+        let items = answer.pointer(self.list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        items.iter().filter_map(|item| self.read_item(item)).collect()
     }
 
     fn read_item(&self, item: &Value) -> Option<Hit> {
-        let text = |pointer: &str| {
-            item.pointer(pointer)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
+        let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Some(Hit {
             title: text(self.title).unwrap_or_default(),
             url: text(self.url)?,
@@ -102,10 +85,7 @@ pub(super) fn not_understood(response: &Response) -> ToolError {
     ToolError::new(
         ToolErrorClass::Configuration,
         "search_answer_not_understood",
-        format!(
-            "the answer of `{}` is not one of this search service",
-            failure::shown(&response.url)
-        ),
+        format!("the answer of `{}` is not one of this search service", failure::shown(&response.url)),
     )
     .with_help("check the provider's `endpoint` in the policy")
 }

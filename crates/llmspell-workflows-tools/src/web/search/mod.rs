@@ -25,8 +25,8 @@ use self::query::Query;
 use super::client::{Client, Response};
 use super::failure;
 use crate::{
-    Category, Permission, SearchPolicy, SecurityLevel, Tool, ToolContext, ToolError,
-    ToolErrorClass, ToolSpec, parameters,
+    Category, Permission, SearchPolicy, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec,
+    parameters,
 };
 
 /// Searches the web.
@@ -81,14 +81,8 @@ impl Tool for WebSearcher {
 fn choose(asked: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Provider, ToolError> {
     let mut configured = policy.providers.keys();
     let only = configured.next().filter(|_| configured.next().is_none());
-    let name = asked
-        .or(policy.default_provider.as_deref())
-        .or(only.map(String::as_str))
-        .unwrap_or("duckduckgo");
-    let found = PROVIDERS
-        .iter()
-        .find(|provider| provider.name() == name)
-        .copied();
+    let name = asked.or(policy.default_provider.as_deref()).or(only.map(String::as_str)).unwrap_or("duckduckgo");
+    let found = PROVIDERS.iter().find(|provider| provider.name() == name).copied();
     found.ok_or_else(|| {
         let names: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name()).collect();
         ToolError::new(
@@ -104,21 +98,15 @@ fn choose(asked: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Pro
 fn refused(provider: &dyn Provider, response: &Response) -> ToolError {
     let name = provider.name();
     let (class, code, what) = match response.status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
-            ToolErrorClass::Configuration,
-            "search_key_refused",
-            "did not accept the key",
-        ),
-        StatusCode::TOO_MANY_REQUESTS => (
-            ToolErrorClass::Resource,
-            "search_quota",
-            "has no more searches left for now",
-        ),
-        status if status.is_redirection() => (
-            ToolErrorClass::Configuration,
-            "search_endpoint_moved",
-            "is not at this endpoint",
-        ),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            (ToolErrorClass::Configuration, "search_key_refused", "did not accept the key")
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            (ToolErrorClass::Resource, "search_quota", "has no more searches left for now")
+        }
+        status if status.is_redirection() => {
+            (ToolErrorClass::Configuration, "search_endpoint_moved", "is not at this endpoint")
+        }
         _ => return failure::of_status(response),
     };
     let details = failure::of_status(response).details.unwrap_or_default();

@@ -66,27 +66,17 @@ impl Support {
         let refused = match () {
             () if !self.kinds.contains(&kind) => format!("`search_type: {}`", kind.name()),
             () if query.max_results > self.results_max => {
-                format!(
-                    "`max_results: {}`, at most {}",
-                    query.max_results, self.results_max
-                )
+                format!("`max_results: {}`, at most {}", query.max_results, self.results_max)
             }
             () if query.safe_search.is_some() && !self.safe_search => "`safe_search`".to_owned(),
-            () if query.language().is_some() && self.language == Language::No => {
-                "`language`".to_owned()
-            }
-            () if query.language().is_some()
-                && query.region().is_none()
-                && self.language == Language::WithRegion =>
-            {
+            () if query.language().is_some() && self.language == Language::No => "`language`".to_owned(),
+            () if query.language().is_some() && query.region().is_none() && self.language == Language::WithRegion => {
                 "a `language` without a region".to_owned()
             }
             () => return Ok(()),
         };
-        Err(parameters::invalid(format!(
-            "the search provider `{provider}` does not support {refused}"
-        ))
-        .with_help("leave it out, or choose another provider"))
+        Err(parameters::invalid(format!("the search provider `{provider}` does not support {refused}"))
+            .with_help("leave it out, or choose another provider"))
     }
 }
 
@@ -100,35 +90,16 @@ pub(super) struct Settings {
 impl Settings {
     /// The settings of `provider` in `policy`; the error names the one that is missing.
     pub(super) fn of(provider: &dyn Provider, policy: &SearchPolicy) -> Result<Self, ToolError> {
-        let configured = policy
-            .providers
-            .get(provider.name())
-            .cloned()
-            .unwrap_or_default();
-        let endpoint = parse_url(
-            configured
-                .endpoint
-                .as_deref()
-                .unwrap_or(provider.public_endpoint()),
-        )?;
-        let key = provider
-            .needs_key()
-            .then(|| configured.key(provider.name()))
-            .transpose()?;
-        Ok(Self {
-            endpoint,
-            key,
-            engine_id: configured.engine_id,
-        })
+        let configured = policy.providers.get(provider.name()).cloned().unwrap_or_default();
+        let endpoint = parse_url(configured.endpoint.as_deref().unwrap_or(provider.public_endpoint()))?;
+        let key = provider.needs_key().then(|| configured.key(provider.name())).transpose()?;
+        Ok(Self { endpoint, key, engine_id: configured.engine_id })
     }
 
     /// `path` at the endpoint.
     pub(super) fn at(&self, path: &str) -> Url {
         let mut url = self.endpoint.clone();
-        url.set_path(&format!(
-            "{}{path}",
-            self.endpoint.path().trim_end_matches('/')
-        ));
+        url.set_path(&format!("{}{path}", self.endpoint.path().trim_end_matches('/')));
         url
     }
 
@@ -145,7 +116,9 @@ impl Settings {
                 "missing_engine_id",
                 "the search provider `google` has no search engine id",
             )
-            .with_help("set `search.providers.google.engine_id` in the policy to the id (cx) of a programmable search engine")
+            .with_help(
+                "set `search.providers.google.engine_id` in the policy to the id (cx) of a programmable search engine",
+            )
         })
     }
 }
@@ -162,20 +135,14 @@ pub(super) fn get<'a>(mut url: Url, pairs: impl IntoIterator<Item = (&'a str, St
 pub(super) fn post(url: Url, body: &Value) -> Request {
     let mut request = Request::get(url);
     request.method = Method::POST;
-    request
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request.body = Some(body.to_string().into_bytes());
     request.redirects = Redirects::Stay;
     request
 }
 
 /// Adds a header whose value is kept out of logs.
-pub(super) fn secret_header(
-    headers: &mut HeaderMap,
-    name: &'static str,
-    value: &str,
-) -> Result<(), ToolError> {
+pub(super) fn secret_header(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), ToolError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {
         let message = "the key has characters that a header may not have";
         ToolError::new(ToolErrorClass::Configuration, "invalid_api_key", message)

@@ -48,24 +48,12 @@ impl Kind {
 impl Query {
     /// The language in lower case.
     pub(super) fn language(&self) -> Option<String> {
-        Some(
-            self.language
-                .as_deref()?
-                .split('-')
-                .next()?
-                .to_ascii_lowercase(),
-        )
+        Some(self.language.as_deref()?.split('-').next()?.to_ascii_lowercase())
     }
 
     /// The region in lower case, where the language names one.
     pub(super) fn region(&self) -> Option<String> {
-        Some(
-            self.language
-                .as_deref()?
-                .split_once('-')?
-                .1
-                .to_ascii_lowercase(),
-        )
+        Some(self.language.as_deref()?.split_once('-')?.1.to_ascii_lowercase())
     }
 }
 

@@ -17,17 +17,9 @@ const WEB: Layout = Layout {
     published: "/date",
     ..Layout::EMPTY
 };
-const NEWS: Layout = Layout {
-    list: "/news_results",
-    ..WEB
-};
-const IMAGES: Layout = Layout {
-    list: "/images_results",
-    title: "/title",
-    url: "/link",
-    image_url: "/original",
-    ..Layout::EMPTY
-};
+const NEWS: Layout = Layout { list: "/news_results", ..WEB };
+const IMAGES: Layout =
+    Layout { list: "/images_results", title: "/title", url: "/link", image_url: "/original", ..Layout::EMPTY };
 
 impl Provider for SerpApi {
     fn name(&self) -> &'static str {
@@ -48,18 +40,11 @@ impl Provider for SerpApi {
     }
 
     fn request(&self, query: &Query, settings: &Settings) -> Result<Request, ToolError> {
-        let engine = if query.search_type == Kind::Images {
-            "google_images"
-        } else {
-            "google"
-        };
+        let engine = if query.search_type == Kind::Images { "google_images" } else { "google" };
         let mut pairs = vec![("engine", engine.to_owned()), ("q", query.input.clone())];
         match query.search_type {
             Kind::Web => pairs.push(("num", query.max_results.to_string())),
-            Kind::News => pairs.extend([
-                ("tbm", "nws".to_owned()),
-                ("num", query.max_results.to_string()),
-            ]),
+            Kind::News => pairs.extend([("tbm", "nws".to_owned()), ("num", query.max_results.to_string())]),
             // A page of images has a hundred and takes no number.
             Kind::Images => {}
         }

@@ -17,17 +17,9 @@ const WEB: Layout = Layout {
     published: "/date",
     ..Layout::EMPTY
 };
-const NEWS: Layout = Layout {
-    list: "/news",
-    ..WEB
-};
-const IMAGES: Layout = Layout {
-    list: "/images",
-    title: "/title",
-    url: "/link",
-    image_url: "/imageUrl",
-    ..Layout::EMPTY
-};
+const NEWS: Layout = Layout { list: "/news", ..WEB };
+const IMAGES: Layout =
+    Layout { list: "/images", title: "/title", url: "/link", image_url: "/imageUrl", ..Layout::EMPTY };
 
 impl Provider for SerperDev {
     fn name(&self) -> &'static str {

@@ -29,27 +29,14 @@ impl Provider for Tavily {
     }
 
     fn support(&self) -> Support {
-        Support {
-            kinds: &[Kind::Web, Kind::News],
-            results_max: 20,
-            safe_search: false,
-            language: Language::No,
-        }
+        Support { kinds: &[Kind::Web, Kind::News], results_max: 20, safe_search: false, language: Language::No }
     }
 
     fn request(&self, query: &Query, settings: &Settings) -> Result<Request, ToolError> {
-        let topic = if query.search_type == Kind::News {
-            "news"
-        } else {
-            "general"
-        };
+        let topic = if query.search_type == Kind::News { "news" } else { "general" };
         let body = json!({"query": query.input, "topic": topic, "max_results": query.max_results});
         let mut request = provider::post(settings.at("/search"), &body);
-        provider::secret_header(
-            &mut request.headers,
-            "authorization",
-            &format!("Bearer {}", settings.key()),
-        )?;
+        provider::secret_header(&mut request.headers, "authorization", &format!("Bearer {}", settings.key()))?;
         Ok(request)
     }
 
