@@ -143,6 +143,17 @@ impl StepError {
         self
     }
 
+    /// Adds `cause` below everything that led to this error already, so that nothing of it is lost.
+    #[must_use]
+    pub(crate) fn with_first_cause(mut self, cause: StepError) -> Self {
+        let mut last = &mut self.cause;
+        while let Some(error) = last {
+            last = &mut error.cause;
+        }
+        *last = Some(Box::new(cause));
+        self
+    }
+
     /// Says where it happened, unless that is known already: the innermost place stands.
     #[must_use]
     pub fn at(mut self, path: impl fmt::Display) -> Self {

@@ -40,6 +40,8 @@ pub(crate) struct Around {
     /// The state as it sees it.
     pub(crate) state: Arc<WorkflowState>,
     pub(crate) cancel: Cancel,
+    /// When the steps around it must have ended.
+    pub(crate) deadline: Option<Timestamp>,
     /// When the last sibling ended, where they run one after the other: the next one begins then.
     pub(crate) ended_at_ns: AtomicI64,
     /// Whether children run one after the other.
@@ -62,7 +64,7 @@ impl Around {
         state: Arc<WorkflowState>,
         cancel: Cancel,
     ) -> Self {
-        Self { run, parent, scope, state, cancel, ended_at_ns: AtomicI64::new(0), in_order: false }
+        Self { run, parent, scope, state, cancel, deadline: None, ended_at_ns: AtomicI64::new(0), in_order: false }
     }
 
     /// The same for children that run one after the other.
@@ -87,10 +89,10 @@ impl Around {
 
 impl Clone for Around {
     fn clone(&self) -> Self {
-        let Self { run, parent, scope, state, cancel, ended_at_ns, in_order } = self;
+        let Self { run, parent, scope, state, cancel, deadline, ended_at_ns, in_order } = self;
         let ended_at_ns = AtomicI64::new(ended_at_ns.load(Ordering::Relaxed));
         let new = Self::new(run.clone(), parent.clone(), scope.clone(), state.clone(), cancel.clone());
-        Self { ended_at_ns, in_order: *in_order, ..new }
+        Self { deadline: *deadline, ended_at_ns, in_order: *in_order, ..new }
     }
 }
 
@@ -199,7 +201,7 @@ impl Call {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.extra.as_ref()?.deadline
+        self.extra.as_ref().and_then(|extra| extra.deadline).or(self.around.deadline)
     }
 
     /// When it began, as recorded; only where an expression of it asks.
@@ -260,7 +262,9 @@ impl Call {
 
     /// What is around the children of this call's step.
     pub(crate) fn inside(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Around {
-        Around::new(self.run().clone(), Some(self.path().clone()), scope, state, self.cancel().clone())
+        let parent = Some(self.path().clone());
+        let new = Around::new(self.run().clone(), parent, scope, state, self.cancel().clone());
+        Around { deadline: self.deadline(), ..new }
     }
 
     /// The call of `node`, a child of this call's step, which sees what this one does.

@@ -27,11 +27,13 @@ pub enum Decision {
     Transition(Option<String>),
     /// As which generation a route enters a step again after its step number `index`, or a block its attempt `index`.
     Generation(u32),
-    /// Which child ended as number `index`, where that order matters; asked with `None` first, then told.
+    /// Which child ended as number `index`, where that order matters, or which iteration of a loop failed first; asked
+    /// with `None` first, then told.
     Ended(Option<usize>),
     /// How attempt `index` of a step went; asked with `Due` first, then told.
     Attempt(Attempt),
-    /// When the step as a whole (`index` 0) or attempt `index` must have ended.
+    /// When the step as a whole (`index` 0) or attempt `index` must have ended, or the last attempt must begin
+    /// (`index` [`u64::MAX`]).
     Deadline(Timestamp),
     /// When a sleeping step goes on.
     Wake(Timestamp),

@@ -1,7 +1,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, Mutex, atomic::AtomicI64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64},
+    },
 };
 
 use tokio::sync::Semaphore;
@@ -17,7 +20,7 @@ use crate::{
     functions::Functions,
     layers,
     model::Definition,
-    plan::{Builder, Invalid, Plan},
+    plan::{Body, Builder, Invalid, Plan},
     workflow::{Finished, WorkflowInput},
 };
 
@@ -135,6 +138,12 @@ impl Engine {
         let picked = |names: &[String], from: &HashMap<String, String>| {
             names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()
         };
+        if let Some(id) =
+            input.starting_step.as_deref().filter(|_| !matches!(plan.root.body, Body::List(_) | Body::Route(_)))
+        {
+            let message = format!("no step is called `{id}` to start with: this workflow is no list of steps");
+            return Err(StepError::validation("unknown_starting_step", message));
+        }
         let definition = plan.definition.clone();
         let run = Run {
             id: resume.run_id,
@@ -146,6 +155,8 @@ impl Engine {
             env: picked(&definition.env, &self.0.env),
             secrets: picked(&definition.secrets, &self.0.secrets),
             cancel: Cancel::root(),
+            cleanup: Cancel::root(),
+            cleans_up: AtomicBool::new(false),
             records: Mutex::new(Records::default()),
             warnings: Mutex::new(Vec::new()),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),

@@ -3,16 +3,23 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Call, Failure, Next, Outcome, Scope, SkipReason, call::decide, leaf};
+use super::{Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf};
 use crate::{
-    StepError, patterns,
+    patterns,
     plan::{Body, Node, Recovery},
 };
 
 /// Executes a step: the one way through.
 ///
 /// Whether it runs at all is decided first; then come its interceptors, the step itself, and what its failure does.
-pub(crate) async fn execute(mut call: Call) -> Outcome {
+pub(crate) async fn execute(call: Call) -> Outcome {
+    if call.node.in_task {
+        return Box::pin(Tasks::run(call, |call| Box::pin(here(call)))).await;
+    }
+    here(call).await
+}
+
+async fn here(mut call: Call) -> Outcome {
     let around = call.around.clone();
     let begins_at = around.begins_at();
     let number = around.run.records().begin(&call, begins_at);
@@ -23,6 +30,8 @@ pub(crate) async fn execute(mut call: Call) -> Outcome {
         Ok(()) => Box::pin(enter(&mut call)).await,
         refused => refused,
     };
+    // Steps that never wait still leave room for others, and for a request to stop.
+    tokio::task::coop::consume_budget().await;
     let outcome = match entered {
         Ok(()) if matches!(call.node.recovery, Recovery::Fail) => through(call).await,
         Ok(()) => Box::pin(enclosed(call)).await,
@@ -59,7 +68,8 @@ async fn enter(call: &mut Call) -> Result<(), Outcome> {
     }
     if let Some(name) = &call.node.name {
         let name = name.render(&call.view()).map_err(|error| call.failed(error.into()))?;
-        call.run().records().name(call.record(), name.as_str().unwrap_or_default());
+        let name = call.run().masked_text(name.as_str().unwrap_or_default().to_owned());
+        call.run().records().name(call.record(), &name);
     }
     Ok(())
 }
@@ -111,7 +121,7 @@ fn condition(call: &Call) -> Option<SkipReason> {
             let message =
                 format!("the condition `{}` cannot be evaluated and counts as false: {error}", condition.source());
             call.run().warn("condition_unevaluable", call.path(), message.clone());
-            Some(SkipReason::new("condition_unevaluable", message))
+            Some(SkipReason::new("condition_unevaluable", call.run().masked_text(message)))
         }
     }
 }
@@ -152,7 +162,7 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
         .await
     {
         Outcome::Failed(second) => {
-            let error = StepError { cause: Some(failure.error), ..*second.error };
+            let error = second.error.with_first_cause(*failure.error);
             Outcome::Failed(Failure { error: Box::new(error), handled: false })
         }
         outcome => outcome,
@@ -161,6 +171,27 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
 
 /// Does what the step is for: the only place that looks at its kind.
 pub(super) async fn perform(call: Call) -> Outcome {
+    if call.run().secrets.is_empty() && call.node.outputs.is_none() {
+        return by_kind(call).await;
+    }
+    let (run, node) = (call.run().clone(), call.node.clone());
+    // Blocks are made of what is masked already.
+    let reads_secrets = node.is_root || matches!(node.body, Body::Set(_) | Body::Validate(_));
+    let outcome = Box::pin(with_outputs(call)).await;
+    if run.secrets.is_empty() { outcome } else { run.masked_outcome(outcome, reads_secrets) }
+}
+
+async fn with_outputs(call: Call) -> Outcome {
+    // Blocks that gather what their steps give make the outputs of that themselves.
+    let gathers = matches!(call.node.body, Body::List(_) | Body::Route(_) | Body::Loop(_) | Body::Parallel(_));
+    if call.node.outputs.is_some() && !gathers {
+        let root = call.clone();
+        return patterns::with_outputs(&root, by_kind(call).await);
+    }
+    by_kind(call).await
+}
+
+async fn by_kind(call: Call) -> Outcome {
     match &call.node.body {
         Body::Activity(_) => leaf::activity(call).await,
         Body::Set(values) => leaf::set(&call, values),

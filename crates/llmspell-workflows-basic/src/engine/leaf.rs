@@ -114,17 +114,23 @@ type Ended = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
 
 async fn stoppable(back: &Back, mut work: Pin<&mut (impl Future<Output = Ended> + Send)>) -> Result<Ended, Cancelled> {
     let Around { run, cancel, .. } = &*back.around;
-    tokio::select! {
+    let grace = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(run.limits().cancel_grace).await;
+    };
+    let ended = tokio::select! {
         biased;
-        ended = &mut work => return Ok(ended),
-        () = cancel.cancelled() => {}
-    }
-    let cancelled = Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested));
-    match tokio::time::timeout(run.limits().cancel_grace, work).await {
-        // Its effect has happened, so it counts.
-        Ok(Ok(Ok(output))) => Ok(Ok(Ok(output))),
-        Ok(_) => Err(cancelled),
-        Err(_) => Err(Cancelled { aborted: vec![back.path().to_string()], ..cancelled }),
+        ended = &mut work => Some(ended),
+        () = grace => None,
+    };
+    match ended {
+        // Its effect has happened, so it counts, whatever was asked meanwhile.
+        Some(ended) if !cancel.is_cancelled() || matches!(ended, Ok(Ok(_))) => Ok(ended),
+        stopped => {
+            let cancelled = Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested));
+            let aborted = if stopped.is_none() { vec![back.path().to_string()] } else { Vec::new() };
+            Err(Cancelled { aborted, ..cancelled })
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::CancelReason;
-use crate::{StepError, state::Change};
+use crate::{ErrorClass, StepError, state::Change};
 
 /// How the execution of a step ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +97,12 @@ impl Cancelled {
     pub(crate) fn absorb(&mut self, other: Self) {
         self.aborted.extend(other.aborted);
         self.still_running.extend(other.still_running);
+    }
+
+    /// That it was stopped, as an error.
+    pub(crate) fn to_error(&self) -> StepError {
+        let message = format!("{}{}", self.reason.as_str(), self.left_behind());
+        StepError::new(ErrorClass::Cancelled, "cancelled", message)
     }
 
     /// What was left behind in words; empty where nothing was.

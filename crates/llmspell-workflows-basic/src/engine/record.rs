@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Call, Outcome, SkipReason};
-use crate::{ErrorClass, PathLink, StepError, StepPath, plan::Node};
+use crate::{PathLink, StepError, StepPath, plan::Node};
 
 /// How far a step has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,6 +82,8 @@ struct Record {
     status: StepStatus,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
+    /// Whether it was given up on while it ran; how it ends after that counts no more.
+    abandoned: bool,
     ending: Ending,
     notes: Option<Box<Notes>>,
 }
@@ -113,6 +115,7 @@ impl Records {
             status: StepStatus::Running,
             started_at: now,
             ended_at: None,
+            abandoned: false,
             ending: Ending::None,
             notes: None,
         });
@@ -135,15 +138,16 @@ impl Records {
     /// Notes how a step ended.
     pub(crate) fn end(&mut self, number: usize, outcome: &Outcome, now: Timestamp) {
         let record = &mut self.0[number];
+        if record.abandoned {
+            return;
+        }
         record.ended_at = Some(now);
         (record.status, record.ending) = match outcome {
             Outcome::Completed(output) => (StepStatus::Completed, Ending::Output(output.value.clone())),
             Outcome::Skipped(reason) => (StepStatus::Skipped, Ending::Skipped(Box::new(reason.clone()))),
             Outcome::Failed(failure) => (StepStatus::Failed, Ending::Error(failure.error.clone())),
             Outcome::Cancelled(cancelled) => {
-                let message = format!("{}{}", cancelled.reason.as_str(), cancelled.left_behind());
-                let error = StepError::new(ErrorClass::Cancelled, "cancelled", message);
-                (StepStatus::Cancelled, Ending::Error(Box::new(error.at(record.path()))))
+                (StepStatus::Cancelled, Ending::Error(Box::new(cancelled.to_error().at(record.path()))))
             }
             Outcome::Parked(_) => {
                 record.ended_at = None;
@@ -157,9 +161,12 @@ impl Records {
         self.0[number].path()
     }
 
-    /// Paths of the leaves at or under `path` that have begun and not ended.
+    /// Paths of the leaves at or under `path` that have begun and not ended, given up on or not.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
-        let running = self.0.iter().filter(|record| record.status == StepStatus::Running && record.node.is_leaf());
+        // One whose failure is being dealt with has ended itself.
+        let is_open =
+            |record: &Record| (record.status == StepStatus::Running || record.abandoned) && !record.is_recovering();
+        let running = self.0.iter().filter(|record| record.node.is_leaf() && is_open(record));
         let paths = running.map(|record| record.path().to_path());
         paths.filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
     }
@@ -170,6 +177,7 @@ impl Records {
             if record.status == StepStatus::Running && path.contains(&record.path().to_path()) {
                 record.status = StepStatus::Cancelled;
                 record.ended_at = Some(now);
+                record.abandoned = true;
             }
         }
     }
@@ -180,6 +188,11 @@ impl Records {
 }
 
 impl Record {
+    /// Whether it has failed itself and its `on_error` steps are at work.
+    fn is_recovering(&self) -> bool {
+        self.notes.as_ref().is_some_and(|notes| notes.recovered.is_some())
+    }
+
     fn path(&self) -> PathLink {
         PathLink::new(self.parent.clone(), self.node.id.clone(), self.iteration, self.generation)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Around, Call, Cancel, CancelReason, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute};
+use super::{Around, Call, Cancel, CancelReason, Cancelled, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute};
 use crate::{
     PathLink, StepError,
     expr::{self, Segment, Template},
@@ -49,35 +49,60 @@ impl Run {
             let message = format!("the trigger `{}` is false for this input", trigger.source());
             return Outcome::Skipped(SkipReason::new("trigger_false", message));
         }
-        // In a task of its own, so that a step that blocks its thread can still be given up on.
-        let mut tasks = Tasks::new(&call);
         let path = call.path().clone();
-        let call = tasks.own();
-        tasks.spawn(0, call, execute);
-        let outcome = match tasks.next().await {
-            Some((_, outcome)) => outcome,
-            None => Outcome::failed(StepError::configuration("panic", "the root step was lost").at(&path)),
-        };
-        let shut_down = self.cancel.reason() == Some(CancelReason::Shutdown);
+        // In a task of its own, so that a step that blocks its thread can still be given up on.
+        let outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
         match &self.plan.finally {
-            Some(finally) if outcome.is_final() && !shut_down => self.finally(finally, &path, outcome).await,
+            Some(finally) if outcome.is_final() => self.finally(finally, &path, outcome).await,
             _ => outcome,
         }
     }
 
     /// Runs in any case, also when the run was cancelled; its own failure fails the run.
     async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
+        if self.cancel.reason() == Some(CancelReason::Shutdown) {
+            // The run has not ended without it, so it goes on later.
+            return match outcome {
+                Outcome::Cancelled(cancelled) => Outcome::Cancelled(cancelled),
+                _ => Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown)),
+            };
+        }
         let error = outcome.error().map_or(Value::Null, |error| json!(error));
-        let call = self.root_call(finally, Some(main.clone()), Cancel::root());
+        let call = self.root_call(finally, Some(main.clone()), self.begin_cleanup());
         let scope = Scope::names(call.around.scope.clone(), vec![("error", Arc::new(error))]);
-        match execute(call.seeing(Some(scope), call.around.state.clone())).await {
-            Outcome::Failed(second) => {
-                let cause = outcome.error().cloned().map(Box::new);
-                let error = StepError { cause: second.error.cause.clone().or(cause), ..*second.error };
+        let mut state = call.around.state.clone();
+        if let Outcome::Completed(output) = &outcome {
+            let state = Arc::make_mut(&mut state);
+            for change in &output.state_changes {
+                // What the root step changed could be applied there, so it can be here.
+                let _ = state.apply(change.clone(), self.clock().now());
+            }
+        }
+        let call = call.seeing(Some(scope), state);
+        match (Tasks::run(call, |call| Box::pin(execute(call))).await, outcome) {
+            (Outcome::Failed(second), outcome) => {
+                let error = match outcome {
+                    Outcome::Failed(first) => second.error.with_first_cause(*first.error),
+                    _ => *second.error,
+                };
                 Outcome::Failed(Failure { error: Box::new(error), handled: false })
             }
-            Outcome::Parked(wait) => Outcome::Parked(wait),
-            _ => outcome,
+            (Outcome::Parked(wait), _) => Outcome::Parked(wait),
+            (Outcome::Cancelled(cancelled), _) if cancelled.reason == CancelReason::Shutdown => {
+                Outcome::Cancelled(cancelled)
+            }
+            (Outcome::Cancelled(left), Outcome::Cancelled(mut cancelled)) => {
+                cancelled.absorb(left);
+                Outcome::Cancelled(cancelled)
+            }
+            (Outcome::Cancelled(cancelled), Outcome::Completed(_) | Outcome::Skipped(_)) => {
+                Outcome::Cancelled(cancelled)
+            }
+            (Outcome::Completed(last), Outcome::Completed(mut output)) => {
+                output.state_changes.extend(last.state_changes);
+                Outcome::Completed(output)
+            }
+            (_, outcome) => outcome,
         }
     }
 

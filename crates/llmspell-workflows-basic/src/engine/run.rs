@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -26,6 +26,9 @@ pub struct Run {
     pub(crate) env: HashMap<String, Value>,
     pub(crate) secrets: HashMap<String, Value>,
     pub(crate) cancel: Cancel,
+    /// What stops the steps that run in any case, and whether they have begun.
+    pub(crate) cleanup: Cancel,
+    pub(crate) cleans_up: AtomicBool,
     pub(crate) records: Mutex<Records>,
     pub(crate) warnings: Mutex<Vec<Warning>>,
     pub(crate) retries_left: Option<AtomicI64>,
@@ -77,12 +80,18 @@ impl Run {
     }
 
     /// Asks it to stop; it ends once every step at work has.
+    ///
+    /// Its `finally` steps run all the same; asked while those run, they stop too.
     pub fn cancel(&self) {
+        if self.cleans_up.load(Ordering::SeqCst) {
+            self.cleanup.cancel(CancelReason::Requested);
+        }
         self.cancel.cancel(CancelReason::Requested);
     }
 
     /// Asks it to stop because the process does; nothing of that is recorded.
     pub fn shut_down(&self) {
+        self.cleanup.cancel(CancelReason::Shutdown);
         self.cancel.cancel(CancelReason::Shutdown);
     }
 
@@ -99,6 +108,7 @@ impl Run {
     }
 
     pub(crate) fn warn(&self, code: &str, path: &PathLink, message: String) {
+        let message = self.masked_text(message);
         tracing::warn!(target: "spellflow", code, path = %path, "{message}");
         lock(&self.warnings).push(Warning { code: code.to_owned(), path: path.to_string(), message });
     }
@@ -161,6 +171,12 @@ impl Run {
     /// Takes one retry from the workflow's budget; `false` if none is left.
     pub(crate) fn take_retry(&self) -> bool {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
+    }
+
+    /// What stops the steps that run in any case, which begin now.
+    pub(crate) fn begin_cleanup(&self) -> Cancel {
+        self.cleans_up.store(true, Ordering::SeqCst);
+        self.cleanup.clone()
     }
 
     pub(crate) fn root_scope(&self) -> Option<Arc<Scope>> {

@@ -1,8 +1,10 @@
 //! Secrets stay out of what is recorded: outputs and errors show `***` instead.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::Run;
+use super::{Failure, Outcome, Run};
 use crate::{StepError, activity::ActivityOutput};
 
 const MASK: &str = "***";
@@ -27,7 +29,29 @@ impl Run {
         error
     }
 
-    fn mask(&self, value: &mut Value) {
+    /// An outcome with every secret value masked.
+    pub(crate) fn masked_outcome(&self, outcome: Outcome, with_output: bool) -> Outcome {
+        match outcome {
+            Outcome::Completed(mut output) if with_output => {
+                self.mask(Arc::make_mut(&mut output.value));
+                output.state_changes.iter_mut().for_each(|change| self.mask(&mut change.value));
+                Outcome::Completed(output)
+            }
+            Outcome::Failed(failure) => {
+                Outcome::Failed(Failure { error: Box::new(self.masked(*failure.error)), ..failure })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A text with every secret value masked.
+    pub(crate) fn masked_text(&self, mut text: String) -> String {
+        self.mask_text(&mut text);
+        text
+    }
+
+    /// Masks every secret inside `value`.
+    pub(crate) fn mask(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.mask_text(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),

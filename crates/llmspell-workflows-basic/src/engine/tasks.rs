@@ -1,7 +1,10 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
-use tokio::{task::JoinSet, time::Instant};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{
+    task::{AbortHandle, JoinError, JoinSet},
+    time::Instant,
+};
 
 use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope};
 use crate::{StepError, state::WorkflowState};
@@ -15,12 +18,18 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 /// end even then blocks its thread; it is named, and left to itself.
 pub(crate) struct Tasks {
     set: JoinSet<(usize, std::thread::Result<Outcome>)>,
-    /// The call of each that has not ended, by number.
-    running: Vec<Option<Call>>,
+    /// Each that has not ended, by number.
+    running: Vec<Option<Running>>,
     left: usize,
     parent: Call,
     cancel: Cancel,
     give_up_at: Option<Instant>,
+}
+
+/// A task that has not ended.
+struct Running {
+    call: Call,
+    task: AbortHandle,
 }
 
 impl Tasks {
@@ -40,6 +49,14 @@ impl Tasks {
         self.parent.clone().with_cancel(&self.cancel)
     }
 
+    /// Runs `call` through `run` in a task of its own.
+    pub(crate) async fn run(call: Call, run: impl FnOnce(Call) -> BoxFuture<'static, Outcome>) -> Outcome {
+        let mut tasks = Self::new(&call);
+        tasks.spawn(0, tasks.own(), run);
+        let lost = || call.failed(StepError::configuration("panic", "the step was lost"));
+        tasks.next().await.map_or_else(lost, |(_, outcome)| outcome)
+    }
+
     /// How many have not ended.
     pub(crate) fn len(&self) -> usize {
         self.left
@@ -53,13 +70,14 @@ impl Tasks {
     {
         debug_assert!(call.cancel().is(&self.cancel), "`around` and `own` give calls this request to stop");
         if self.running.len() <= index {
-            self.running.resize(index + 1, None);
+            self.running.resize_with(index + 1, || None);
         }
-        self.running[index] = Some(call.clone());
+        let named = call.clone();
         self.left += 1;
         // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
         let future = AssertUnwindSafe(run(call)).catch_unwind();
-        self.set.spawn(async move { (index, future.await) });
+        let task = self.set.spawn(async move { (index, future.await) });
+        self.running[index] = Some(Running { call: named, task });
     }
 
     /// Asks all that run to stop.
@@ -69,41 +87,46 @@ impl Tasks {
 
     /// The next that ended, with its number; `None` when all have.
     pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
-        if self.left == 0 {
-            return None;
+        while self.left > 0 {
+            let Some(joined) = self.join().await else { return Some(self.give_up()) };
+            // One that was given up on may still end; that changes nothing any more.
+            let Ok((index, ended)) = joined else { continue };
+            if let Some(Running { call, .. }) = self.running[index].take() {
+                self.left -= 1;
+                return Some((index, ended.unwrap_or_else(|panic| call.failed(StepError::panicked(&*panic)))));
+            }
         }
-        let joined = loop {
+        None
+    }
+
+    /// The next task to end; `None` when it is time to give up on those that were asked to.
+    async fn join(&mut self) -> Option<Result<(usize, std::thread::Result<Outcome>), JoinError>> {
+        loop {
             if let Some(at) = self.give_up_at {
-                match tokio::time::timeout_at(at, self.set.join_next()).await {
-                    Ok(joined) => break joined,
-                    Err(_) => return Some(self.give_up()),
-                }
+                return tokio::time::timeout_at(at, self.set.join_next()).await.ok().flatten();
             }
             tokio::select! {
                 biased;
-                joined = self.set.join_next() => break joined,
+                joined = self.set.join_next() => return joined,
                 () = self.cancel.cancelled() => {
                     let grace = self.parent.run().limits().cancel_grace;
                     self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
                 }
             }
-        };
-        let (index, ended) = joined?.ok()?;
-        let call = self.running[index].take()?;
-        self.left -= 1;
-        Some((index, ended.unwrap_or_else(|panic| call.failed(StepError::panicked(&*panic)))))
+        }
     }
 
     /// Names one that does not end, and leaves it to itself.
     fn give_up(&mut self) -> (usize, Outcome) {
         let index = self.running.iter().position(Option::is_some).expect("`next` asks only while some run");
-        let path = self.running[index].take().expect("this one runs").path().to_path();
+        let Running { call, task } = self.running[index].take().expect("this one runs");
+        let path = call.path().to_path();
         self.left -= 1;
+        task.abort();
         let run = self.parent.run().clone();
         let mut cancelled = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
         cancelled.still_running = run.records().running_leaves(&path);
         run.records().abandon(&path, run.clock().now());
-        self.set.abort_all();
         (index, Outcome::Cancelled(cancelled))
     }
 

@@ -18,6 +18,9 @@ use crate::{
 /// How each attempt ended is a decision, so attempts that are remembered are not made again.
 pub(super) struct Retrying;
 
+/// The number of the deadline after which no attempt begins; the smaller ones are those of the attempts.
+const LAST_BEGIN: u64 = u64::MAX;
+
 #[async_trait]
 impl Interceptor for Retrying {
     fn applies(&self, step: &Step) -> bool {
@@ -26,7 +29,10 @@ impl Interceptor for Retrying {
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let Some(retry) = call.step().retry.clone() else { return next.run(call).await };
-        let began = call.run().clock().now();
+        let last_begin = match retry.duration_max {
+            Some(max) => Some(decide!(call, LAST_BEGIN, Deadline(clock::after(call.run().clock().now(), max)))),
+            None => None,
+        };
         let is_leaf = call.step().kind.is_leaf();
         let mut attempt = 1;
         loop {
@@ -48,7 +54,9 @@ impl Interceptor for Retrying {
                 Attempt::Due => {
                     let outcome = next.clone().run(current).await;
                     let Outcome::Failed(failure) = &outcome else { return outcome };
-                    let Some(wake_at) = again(&call, &retry, &failure.error, attempt, began) else { return outcome };
+                    let Some(wake_at) = again(&call, &retry, &failure.error, attempt, last_begin) else {
+                        return outcome;
+                    };
                     let ended = Attempt::Failed { error: failure.error.clone(), wake_at };
                     match decide!(call, u64::from(attempt), Attempt(ended)) {
                         Attempt::Failed { error, wake_at } => (*error, wake_at),
@@ -66,13 +74,18 @@ impl Interceptor for Retrying {
 }
 
 /// When the next attempt begins, if there is to be one.
-fn again(call: &Call, retry: &Retry, error: &StepError, attempt: u32, began: Timestamp) -> Option<Timestamp> {
+fn again(
+    call: &Call,
+    retry: &Retry,
+    error: &StepError,
+    attempt: u32,
+    last_begin: Option<Timestamp>,
+) -> Option<Timestamp> {
     if attempt >= retry.attempts_max || !is_retryable(retry, error) {
         return None;
     }
-    let delay = with_jitter(retry.delay_after(attempt), retry.jitter, call, attempt);
-    let wake_at = clock::after(call.run().clock().now(), delay);
-    if retry.duration_max.is_some_and(|max| wake_at > clock::after(began, max)) {
+    let wake_at = clock::after(call.run().clock().now(), delay(retry, call, attempt));
+    if last_begin.is_some_and(|last| wake_at > last) {
         return None;
     }
     call.run().take_retry().then_some(wake_at)
@@ -89,10 +102,12 @@ fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     named || by_status
 }
 
-/// `delay` strayed by up to its share `jitter`: differently in each run, and the same each time it is asked.
-fn with_jitter(delay: Duration, jitter: f64, call: &Call, attempt: u32) -> Duration {
+/// The delay after `attempt`, strayed by up to its jitter: differently in each run, and the same each time it is asked.
+fn delay(retry: &Retry, call: &Call, attempt: u32) -> Duration {
+    let delay = retry.delay_after(attempt);
     let mut hasher = DefaultHasher::new();
     (call.run().id(), call.path().to_path(), attempt).hash(&mut hasher);
     let share = (hasher.finish() >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0;
-    delay.mul_f64(1.0 + jitter.clamp(0.0, 1.0) * share)
+    let seconds = delay.as_secs_f64() * (1.0 + retry.jitter.clamp(0.0, 1.0) * share);
+    Duration::try_from_secs_f64(seconds).unwrap_or(retry.delay_max).min(retry.delay_max)
 }

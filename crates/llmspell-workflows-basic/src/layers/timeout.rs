@@ -3,7 +3,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     ErrorClass, StepError, clock,
-    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, decide},
+    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, decide},
     model::Step,
 };
 
@@ -54,6 +54,8 @@ impl Timeout {
         tokio::select! {
             biased;
             ended = tasks.next() => match ended {
+                // It is woken at its deadline too, to find that it has passed.
+                Some((_, Outcome::Parked(wait))) => Outcome::Parked(wait.and(Wait { wake_at: Some(deadline), inbox_after: None })),
                 Some((_, outcome)) => outcome,
                 None => call.failed(StepError::configuration("panic", "the step was lost")),
             },

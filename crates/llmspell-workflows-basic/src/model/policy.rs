@@ -96,6 +96,7 @@ impl Retry {
             Backoff::Immediate => 0.0,
             Backoff::Fixed => initial,
             Backoff::Linear => initial * f64::from(attempt),
+            Backoff::Exponential if initial == 0.0 => 0.0,
             Backoff::Exponential => initial * self.multiplier.powi(attempt.saturating_sub(1).min(1_000).cast_signed()),
         };
         Duration::try_from_secs_f64(seconds).unwrap_or(self.delay_max).min(self.delay_max)

@@ -2,6 +2,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::{
+    StepError,
     engine::{Call, Outcome, decide, execute},
     expr::Expr,
     model::StepKind,
@@ -20,8 +21,12 @@ pub(crate) fn choice(call: Call) -> BoxFuture<'static, Outcome> {
             (Some((_, branch)), _) if matches!(node.step.kind, StepKind::Switch(_)) => {
                 call.child(branch).with_iteration(chosen)
             }
-            (Some((_, branch)), _) | (None, Some(branch)) => call.child(branch),
-            (None, None) => return Outcome::completed(Value::Null),
+            (Some((_, branch)), _) => call.child(branch),
+            (None, Some(branch)) if chosen == plan.cases.len() => call.child(branch),
+            (None, _) => {
+                let message = format!("branch number {chosen} was chosen, which there is none of");
+                return call.failed(StepError::configuration("wrong_decision", message));
+            }
         };
         execute(child).await
     })

@@ -1,15 +1,18 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use super::{
-    join::{join_changes, limit},
+    join::{conflicting, limit},
     list::{before_start, starting_step},
     progress::Progress,
 };
 use crate::{
     engine::{Call, CancelReason, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, Wait, execute},
-    model::{OnConflict, TriggerRule},
+    model::TriggerRule,
     plan::{List, graph::Graph},
-    state::{Change, Side},
+    state::{Change, Conflict, StatePath, WorkflowState},
 };
 
 /// Runs the steps of a list as soon as what they wait for has ended.
@@ -46,18 +49,19 @@ struct Walk<'a> {
     graph: &'a Graph,
     slots: Arc<Slots>,
     changes: Vec<Vec<Change>>,
-    ended: Vec<usize>,
+    /// The state as each step that has begun sees it and, once it has ended, left it.
+    states: Vec<Option<Arc<WorkflowState>>>,
     ready: VecDeque<usize>,
     left: Vec<usize>,
     followers: Vec<Vec<usize>>,
-    start: usize,
+    start: Option<usize>,
     failed: Vec<(usize, Outcome)>,
     parked: Option<Wait>,
     stopped: Option<Outcome>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(call: &'a Call, list: &'a Arc<List>, start: usize) -> Self {
+    fn new(call: &'a Call, list: &'a Arc<List>, start: Option<usize>) -> Self {
         let graph = list.graph.as_ref().expect("only lists with dependencies are walked as graphs");
         let count = list.nodes.len();
         let mut followers = vec![Vec::new(); count];
@@ -71,7 +75,7 @@ impl<'a> Walk<'a> {
             graph,
             slots: Arc::new(Slots::new(count)),
             changes: vec![Vec::new(); count],
-            ended: vec![0; count],
+            states: vec![None; count],
             ready: (0..count).filter(|step| left[*step] == 0).collect(),
             left,
             followers,
@@ -82,19 +86,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The call of step `number`: it sees the base and the changes of all steps before it, merged in definition order.
-    fn child(&self, number: usize, tasks: &Tasks) -> Result<Call, Outcome> {
-        let before = (0..self.list.nodes.len()).filter(|other| self.graph.is_before(*other, number));
-        let mut progress = Progress::new(self.call);
-        progress.apply(self.call, self.merged(before)?)?;
+    /// The call of step `number`: it sees the base and the changes of all steps before it.
+    fn child(&mut self, number: usize, tasks: &Tasks) -> Result<Call, Outcome> {
+        let state = self.view(number)?;
         let scope = Scope::graph(self.call.around.scope.clone(), self.list, &self.slots, number);
-        let around = tasks.around(Some(scope), progress.state);
+        let around = tasks.around(Some(scope), state.clone());
         let child = Call::new(Arc::new(around), self.list.nodes[number].clone());
-        let starting = &self.list.nodes[self.start].id;
-        let gate = if self.start > 0 && self.graph.is_before(number, self.start) {
-            Some(before_start(starting.as_str()))
-        } else {
-            self.gate(number)
+        self.states[number] = Some(state);
+        let gate = match self.start {
+            Some(start) if start == number => None,
+            Some(start) if self.graph.is_before(number, start) => {
+                Some(before_start(self.list.nodes[start].id.as_str()))
+            }
+            _ => self.gate(number),
         };
         Ok(match gate {
             Some(reason) => child.with_gate(reason),
@@ -102,33 +106,59 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The changes of `steps`; those that run one after the other follow each other, the rest are joined.
-    fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
-        let changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
-        // A later step has seen what an earlier one changed, so its value stands: only the last on each path counts.
-        let sides: Vec<Side> = changed
-            .iter()
-            .map(|&step| {
-                let overridden = |change: &Change| {
-                    let later = changed.iter().filter(|&&other| self.graph.is_before(step, other));
-                    later.flat_map(|&other| &self.changes[other]).any(|other| other.path.contains(&change.path))
-                };
-                let changes = self.changes[step].iter().filter(|change| !overridden(change)).cloned().collect();
-                Side { name: self.list.nodes[step].id.to_string(), changes, ended: self.ended[step] }
-            })
-            .collect();
-        // In definition order a change inside of what an earlier step set must follow it.
-        let chains = sides.iter().filter(|side| !side.changes.is_empty()).count();
-        let independent = changed.iter().any(|&one| {
-            changed.iter().any(|&two| one != two && !self.graph.is_before(one, two) && !self.graph.is_before(two, one))
-        });
-        if chains > 1 && independent {
-            return join_changes(self.call, &sides, &OnConflict::Error).map(|joined| joined.changes);
+    /// The state as step `number` sees it.
+    fn view(&self, number: usize) -> Result<Arc<WorkflowState>, Outcome> {
+        let nearest = &self.graph.waits_for[number];
+        let is_last = |one: &&usize| nearest.iter().all(|other| other == *one || self.graph.is_before(*other, **one));
+        if let Some(state) = nearest.iter().find(is_last).and_then(|last| self.states[*last].clone()) {
+            return Ok(state);
         }
-        let mut order = changed;
-        order
-            .sort_by_key(|step| (0..self.list.nodes.len()).filter(|other| self.graph.is_before(*other, *step)).count());
-        Ok(order.into_iter().flat_map(|step| self.changes[step].clone()).collect())
+        let before = (0..self.list.nodes.len()).filter(|other| self.graph.is_before(*other, number));
+        let mut progress = Progress::new(self.call);
+        progress.apply(self.call, self.merged(before)?)?;
+        Ok(progress.state)
+    }
+
+    /// The changes of `steps`, each after those that its step has seen.
+    ///
+    /// Two steps that have not seen each other conflict where one sets what the other sets or something inside of it,
+    /// and the values differ; not where a step that has seen it has set it anew.
+    fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
+        let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
+        changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);
+        let mut standing: BTreeMap<&str, Vec<(usize, &StatePath)>> = BTreeMap::new();
+        for &step in changed.iter().rev() {
+            for Change { path, .. } in self.changes[step].iter().rev() {
+                let others = standing.entry(path.root()).or_default();
+                let follows = |other: usize| other == step || self.graph.is_before(step, other);
+                if others.iter().any(|(other, anew)| follows(*other) && anew.contains(path)) {
+                    continue;
+                }
+                for (other, beside) in others.iter().filter(|(other, _)| !follows(*other)) {
+                    self.agree((step, path), (*other, beside))?;
+                }
+                others.push((step, path));
+            }
+        }
+        Ok(changed.into_iter().flat_map(|step| self.changes[step].iter().cloned()).collect())
+    }
+
+    /// Whether what two steps set at these paths goes together.
+    fn agree(&self, one: (usize, &StatePath), two: (usize, &StatePath)) -> Result<(), Outcome> {
+        let path = match (one.1.contains(two.1), two.1.contains(one.1)) {
+            (true, _) => one.1,
+            (_, true) => two.1,
+            _ => return Ok(()),
+        };
+        let mut steps = [one.0, two.0];
+        steps.sort_unstable();
+        let value =
+            |step: usize| self.states[step].as_ref().and_then(|state| state.at(path)).cloned().unwrap_or_default();
+        let values: Vec<_> = steps.iter().map(|step| (self.list.nodes[*step].id.to_string(), value(*step))).collect();
+        if values[0].1 == values[1].1 {
+            return Ok(());
+        }
+        Err(conflicting(self.call, Conflict { path: path.clone(), values }))
     }
 
     /// Why the trigger rule of step `number` keeps it from running, if it does.
@@ -136,8 +166,8 @@ impl<'a> Walk<'a> {
         let dependencies = &self.graph.dependencies[number];
         let rule = self.list.nodes[number].step.trigger_rule;
         if dependencies.is_empty() {
-            let stopped = !self.failed.is_empty() && !matches!(rule, TriggerRule::Always | TriggerRule::AllDone);
-            return stopped.then(|| SkipReason::new("list_failed", "another step of the list has failed"));
+            // What waits for nothing runs whatever else fails: it could as well have begun before that.
+            return None;
         }
         let status = |step: &usize| self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
         // A failure that the step itself has dealt with does not count as one.
@@ -168,9 +198,14 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&mut self, number: usize, outcome: Outcome, tasks: &Tasks) {
-        self.ended[number] = self.ended.iter().filter(|rank| **rank > 0).count() + 1;
         let ended = match outcome {
             Outcome::Completed(output) => {
+                let mut left = Progress::new(self.call);
+                left.state = self.states[number].take().unwrap_or(left.state);
+                if let Err(outcome) = left.apply(self.call, output.state_changes.clone()) {
+                    return self.stop(outcome, tasks);
+                }
+                self.states[number] = Some(left.state);
                 self.changes[number] = output.state_changes;
                 Ended { status: StepStatus::Completed, value: output.value, error: None }
             }

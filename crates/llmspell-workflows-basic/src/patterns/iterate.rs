@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     ErrorClass, StepError,
-    engine::{Around, Call, CancelReason, Outcome, Scope, Tasks, Wait, decide, execute},
+    engine::{Around, Call, CancelReason, Decision, Outcome, Scope, Tasks, Wait, decide, execute},
     expr::{Expr, Template},
     model::{IterationErrors, IterationMode, OnConflict},
     plan::{Body, Iterations, LoopPlan},
@@ -27,7 +27,11 @@ pub(crate) fn loop_over(call: Call) -> BoxFuture<'static, Outcome> {
             Iterations::Range { start, end, step } => range(&call, [start, end, step]),
         };
         let items = match items {
-            Ok(items) => Arc::new(items),
+            Ok(mut items) => {
+                // They are recorded.
+                items.iter_mut().for_each(|item| call.run().mask(item));
+                Arc::new(items)
+            }
             Err(error) => return call.failed(error),
         };
         let items = decide!(call, 0, Items(items));
@@ -253,16 +257,30 @@ fn until_holds(
 async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -> Outcome {
     let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
     let base = Progress::new(call);
+    let child =
+        |around: &Call, index: usize| iteration(around, plan, &base, items[index].clone(), index, Some(items.len()));
+    // Which iteration the loop failed over depends on which failed first, so that is remembered.
+    if plan.settings.on_error == IterationErrors::Stop
+        && let Some(index) = decide!(call, 0, Ended(None))
+    {
+        if index >= items.len() {
+            let message = format!("iteration number {index} is said to have failed, and there are {}", items.len());
+            return call.failed(StepError::configuration("wrong_decision", message));
+        }
+        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, execute(child(call, index)).await) {
+            return outcome;
+        }
+        (progress, gathered) = (Progress::new(call), Gathered::new());
+    }
     let mut tasks = Tasks::new(call);
     let own = tasks.own();
     let limit = limit(call, plan.settings.max_parallelism);
-    let mut waiting = items.iter().enumerate();
+    let mut waiting = 0..items.len();
     let (mut sides, mut parked, mut stopped) = (Vec::new(), None::<Wait>, None);
     loop {
         while tasks.len() < limit && stopped.is_none() {
-            let Some((index, item)) = waiting.next() else { break };
-            let child = iteration(&own, plan, &base, item.clone(), index, Some(items.len()));
-            tasks.spawn(index, child, execute);
+            let Some(index) = waiting.next() else { break };
+            tasks.spawn(index, child(&own, index), execute);
         }
         let Some((index, outcome)) = tasks.next().await else { break };
         let outcome = match outcome {
@@ -278,6 +296,14 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
             outcome => outcome,
         };
         if let Err(outcome) = gathered.take(call, plan, &mut progress, index, outcome) {
+            if stopped.is_none()
+                && matches!(outcome, Outcome::Failed(_))
+                && let Err(error) = call.decide(0, Decision::Ended(Some(index))).await
+            {
+                tasks.stop(CancelReason::FailFast);
+                tasks.drain().await;
+                return call.failed(error);
+            }
             stop(&mut stopped, outcome, &tasks);
         }
     }

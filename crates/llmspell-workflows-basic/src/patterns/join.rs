@@ -1,3 +1,5 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::{
     StepError,
     engine::{Call, Outcome},
@@ -15,20 +17,27 @@ pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> 
     let mut failure = None;
     let mut resolve = |name: &str, conflict: &state::Conflict| {
         let resolver = call.run().engine().functions().resolver(name)?;
-        resolver(conflict).map_err(|error| failure = Some(error)).ok()
+        let resolved = catch_unwind(AssertUnwindSafe(|| resolver(conflict)));
+        let resolved = resolved.unwrap_or_else(|panic| Err(StepError::panicked(&*panic)));
+        resolved.map_err(|error| failure = Some(error)).ok()
     };
     let joined = state::join(call.state(), sides, policy, &mut resolve);
     joined.map_err(|conflict| {
         if let Some(error) = failure.take() {
             return call.failed(error);
         }
-        let names: Vec<_> = conflict.values.iter().map(|(name, _)| format!("`{name}`")).collect();
-        let message = format!(
-            "{} set the state's `{}` to different values; `on_conflict` can say which one stands",
-            names.join(" and "),
-            conflict.path
-        );
-        let values: serde_json::Map<_, _> = conflict.values.into_iter().collect();
-        call.failed(StepError::validation("state_conflict", message).with_details(values.into()))
+        conflicting(call, conflict)
     })
+}
+
+/// The block fails over `conflict`.
+pub(super) fn conflicting(call: &Call, conflict: state::Conflict) -> Outcome {
+    let names: Vec<_> = conflict.values.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let message = format!(
+        "{} set the state's `{}` to different values; `on_conflict` can say which one stands",
+        names.join(" and "),
+        conflict.path
+    );
+    let values: serde_json::Map<_, _> = conflict.values.into_iter().collect();
+    call.failed(StepError::validation("state_conflict", message).with_details(values.into()))
 }

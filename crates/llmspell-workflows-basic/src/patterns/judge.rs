@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ErrorClass, StepError,
-    engine::{Call, Outcome},
+    engine::{Call, CancelReason, Outcome},
     model::{Aggregation, ErrorMode, ParallelOutput},
     plan::ParallelPlan,
 };
@@ -35,9 +35,11 @@ pub struct BranchResult {
 /// | `best_effort` | other | never | enough and all required ones succeeded |
 ///
 /// Enough are: all that were not skipped (`all`), 1 (`first`), n (`partial:n`), more than half (`majority`), none
-/// (a function, which decides itself). A failure that a branch's own `on_error` dealt with counts as success.
+/// (a function, which decides itself). A failure that a branch's own `on_error` dealt with counts as success. What a
+/// branch does after the rest was cancelled counts for nothing.
 pub(super) struct Judge<'a> {
     plan: &'a ParallelPlan,
+    /// How each branch ended; `None`: not before the block's fate was decided.
     ends: Vec<Option<Outcome>>,
     winner: Option<usize>,
 }
@@ -66,6 +68,7 @@ impl<'a> Judge<'a> {
         self.ends[number] = Some(outcome);
     }
 
+    /// Whether branch `number` has ended while that still mattered.
     pub(super) fn has_ended(&self, number: usize) -> bool {
         self.ends[number].is_some()
     }
@@ -158,8 +161,9 @@ impl<'a> Judge<'a> {
 
     /// The block's error: the first failure in definition order is its cause, and all are in the details.
     fn failure(&self, code: &'static str, message: String) -> StepError {
+        let ends = self.ends.iter().enumerate().filter_map(|(n, end)| Some((n, end.as_ref()?)));
         let failures: Vec<_> =
-            (0..self.ends.len()).filter_map(|n| Some((n, self.ends[n].as_ref()?.error()?))).collect();
+            ends.filter(|(_, end)| failed(end)).filter_map(|(n, end)| Some((n, end.error()?))).collect();
         let details: Map<String, Value> =
             failures.iter().map(|(n, error)| (self.plan.branches[*n].id.to_string(), json!(error))).collect();
         let first = failures.first().map(|(_, error)| (*error).clone());
@@ -185,7 +189,7 @@ impl<'a> Judge<'a> {
             branch_id: self.plan.branches[number].id.to_string(),
             success: end.as_ref().is_some_and(succeeded),
             result: end.as_ref().filter(|end| succeeded(end)).map(|_| self.value(number)),
-            error: end.as_ref().and_then(Outcome::error).cloned(),
+            error: end.as_ref().and_then(error),
             duration: durations[number],
         });
         let results = results.collect();
@@ -195,12 +199,13 @@ impl<'a> Judge<'a> {
 
     fn by_branch(&self) -> Value {
         let entries = self.plan.branches.iter().zip(&self.ends).enumerate().map(|(number, (branch, end))| {
+            let stopped = |reason: CancelReason| json!({"error": {"code": "cancelled", "message": reason.as_str()}});
             let value = match end {
                 Some(Outcome::Failed(failure)) if !failure.handled => json!({"error": *failure.error}),
-                Some(Outcome::Cancelled(cancelled)) => {
-                    json!({"error": {"code": "cancelled", "message": cancelled.reason.as_str()}})
-                }
-                _ => self.value(number),
+                Some(Outcome::Cancelled(cancelled)) => stopped(cancelled.reason),
+                Some(_) => self.value(number),
+                // Whether a loser had begun, or ended all the same, depends on chance.
+                None => stopped(CancelReason::LostRace),
             };
             (branch.id.to_string(), value)
         });
@@ -212,6 +217,14 @@ impl<'a> Judge<'a> {
             Some(Outcome::Completed(output)) => Arc::unwrap_or_clone(output.value.clone()),
             _ => Value::Null,
         }
+    }
+}
+
+/// Why it failed or was stopped.
+fn error(outcome: &Outcome) -> Option<StepError> {
+    match outcome {
+        Outcome::Cancelled(cancelled) => Some(cancelled.to_error()),
+        outcome => outcome.error().cloned(),
     }
 }
 

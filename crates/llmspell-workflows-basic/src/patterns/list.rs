@@ -38,7 +38,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
             Arc::make_mut(&mut around).state = progress.state.clone();
         }
         let mut child = Call::new(around.clone(), node.clone());
-        if number < start {
+        if let Some(start) = start.filter(|start| number < *start) {
             child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
         match progress.take(&call, execute(child).await) {
@@ -66,10 +66,10 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     }
 }
 
-/// The number of the step that the run begins with; the root list's alone.
-pub(super) fn starting_step(call: &Call, list: &List) -> Result<usize, Outcome> {
-    let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(0) };
-    list.number(id).ok_or_else(|| {
+/// The number of the step that the run begins with, if it was started at one; the root list's alone.
+pub(super) fn starting_step(call: &Call, list: &List) -> Result<Option<usize>, Outcome> {
+    let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(None) };
+    list.number(id).map(Some).ok_or_else(|| {
         let known: Vec<_> = list.ids().map(|(_, id)| id).collect();
         let message = format!("no step is called `{id}` to start with; there are: {}", known.join(", "));
         call.failed(crate::StepError::validation("unknown_starting_step", message))

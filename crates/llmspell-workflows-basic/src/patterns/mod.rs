@@ -18,4 +18,5 @@ pub(crate) use iterate::loop_over;
 pub use judge::BranchResult;
 pub(crate) use list::list;
 pub(crate) use parallel::parallel;
+pub(crate) use progress::with_outputs;
 pub(crate) use route::route;

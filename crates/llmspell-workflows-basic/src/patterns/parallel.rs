@@ -115,8 +115,8 @@ impl<'a> Block<'a> {
                 tasks.spawn(number, self.child(number), execute);
             }
             let Some((number, outcome)) = tasks.next().await else { break };
-            if self.order_matters()
-                && verdict == Verdict::Wait
+            if verdict == Verdict::Wait
+                && self.order_matters()
                 && !matches!(outcome, Outcome::Parked(_) | Outcome::Cancelled(_))
             {
                 if let Err(outcome) = self.ended(Some(number)).await {
@@ -126,14 +126,16 @@ impl<'a> Block<'a> {
                 }
                 self.order.push(number);
             }
+            if verdict != Verdict::Wait {
+                self.leave(&outcome);
+                continue;
+            }
             self.take(number, outcome);
-            if verdict == Verdict::Wait {
-                verdict = self.judge.verdict();
-                match verdict {
-                    Verdict::Wait => {}
-                    Verdict::Won => tasks.stop(CancelReason::LostRace),
-                    Verdict::Lost => tasks.stop(CancelReason::FailFast),
-                }
+            verdict = self.judge.verdict();
+            match verdict {
+                Verdict::Wait => {}
+                Verdict::Won => tasks.stop(CancelReason::LostRace),
+                Verdict::Lost => tasks.stop(CancelReason::FailFast),
             }
         }
         self.conclude(verdict).await
@@ -148,11 +150,16 @@ impl<'a> Block<'a> {
                 self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));
             }
             outcome => {
-                if let Outcome::Cancelled(cancelled) = &outcome {
-                    self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb(cancelled.clone());
-                }
+                self.leave(&outcome);
                 self.judge.end(number, outcome);
             }
+        }
+    }
+
+    /// Keeps what a stopped branch left behind.
+    fn leave(&mut self, outcome: &Outcome) {
+        if let Outcome::Cancelled(cancelled) = outcome {
+            self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb(cancelled.clone());
         }
     }
 

@@ -13,6 +13,16 @@ pub(super) struct Progress {
     changes: Vec<Change>,
 }
 
+/// How the root step `call` ended, with what its `outputs` make of it.
+pub(crate) fn with_outputs(call: &Call, outcome: Outcome) -> Outcome {
+    let Outcome::Completed(Output { value, state_changes }) = outcome else { return outcome };
+    let mut progress = Progress::new(call);
+    match progress.apply(call, state_changes) {
+        Ok(()) => progress.finish(call, None, value),
+        Err(outcome) => outcome,
+    }
+}
+
 impl Progress {
     pub(super) fn new(call: &Call) -> Self {
         Self { state: call.around.state.clone(), changes: Vec::new() }

@@ -16,8 +16,7 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
         let Body::Route(plan) = &node.body else { unreachable!("`perform` calls this for routes") };
         let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
         let mut current = match starting_step(&call, &plan.list) {
-            Ok(0) if call.run().input.starting_step.is_none() || !call.node.is_root => plan.start,
-            Ok(start) => start,
+            Ok(start) => start.unwrap_or(plan.start),
             Err(outcome) => return outcome,
         };
         let (mut progress, mut last) = (Progress::new(&call), Arc::default());
@@ -47,6 +46,9 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
                 Err(outcome) => return outcome,
             };
             let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
+            if call.node.is_root {
+                call.run().set_root_scope(&scope);
+            }
             let names = vec![("output", output.clone()), ("result", output)];
             let inner = call.seeing(Some(Scope::names(Some(scope.clone()), names)), progress.state.clone());
             let next = way(&inner, plan, current).map(|next| plan.list.nodes[next].id.to_string());

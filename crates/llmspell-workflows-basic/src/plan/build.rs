@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -28,7 +28,12 @@ pub(crate) struct Builder<'e> {
     /// The undeclared fields of the input that are read, and whether one must be there.
     pub(super) fields_read: BTreeMap<String, bool>,
     steps: usize,
+    /// How deep the step lies whose task runs the one that is being built.
+    task_depth: usize,
 }
+
+/// How many levels of steps share a thread's stack: in a debug build one of loops takes over 100 kB of the usual 2 MB.
+const LEVELS_PER_TASK: usize = 8;
 
 impl<'e> Builder<'e> {
     /// The plan of `definition`.
@@ -45,7 +50,7 @@ impl<'e> Builder<'e> {
 
     /// A plan that may be unfit to run, and all problems.
     pub(crate) fn run(engine: &'e Engine, definition: Arc<Definition>) -> (Plan, Vec<Problem>) {
-        let main = Arc::new(root(&definition));
+        let main = Arc::new(super::root::main(&definition));
         let finally = Step::new("finally", StepKind::Sequence(definition.finally.clone()));
         let (all_ids, state_keys, sets_any_state) = survey(&[&main, &finally]);
         let mut builder = Self {
@@ -58,97 +63,10 @@ impl<'e> Builder<'e> {
             sets_any_state,
             fields_read: BTreeMap::new(),
             steps: 0,
+            task_depth: 0,
         };
         let plan = builder.definition(main);
         (plan, builder.problems)
-    }
-
-    fn definition(&mut self, main: Arc<Step>) -> Plan {
-        let definition = self.definition.clone();
-        let conditions = self.conditions();
-        let variables = definition
-            .variables
-            .iter()
-            .map(|(name, value)| (name.clone(), self.template(value, "", &format!("variables/{name}"))))
-            .collect();
-        let mut environments = HashMap::new();
-        for (environment, overrides) in &definition.environments {
-            let templates = overrides.iter().map(|(name, value)| {
-                let field = format!("environments/{environment}/{name}");
-                if !definition.variables.contains_key(name) {
-                    let known = definition.variables.keys().map(String::as_str);
-                    let problem = Problem::error(
-                        "unknown_variable",
-                        Place::new("", &*field),
-                        format!("no variable is called `{name}`, so there is nothing to override"),
-                    );
-                    self.problems.push(suggest(problem, name, known));
-                }
-                (name.clone(), self.template(value, "", &field))
-            });
-            environments.insert(environment.clone(), templates.collect());
-        }
-        let trigger = definition.trigger.as_ref().map(|text| self.expression(text, &Place::new("", "trigger")));
-        self.root_settings(&definition);
-        let root = self.root_node(&main);
-        let finally = (!definition.finally.is_empty()).then(|| {
-            self.with_binding("error", |builder| builder.block("$finally", &definition.finally, "/main/$finally", 1))
-        });
-        let fields_read = std::mem::take(&mut self.fields_read);
-        let warnings = Vec::new();
-        Plan { definition, root, finally, trigger, variables, environments, conditions, fields_read, warnings }
-    }
-
-    fn conditions(&mut self) -> HashMap<String, crate::expr::Expr> {
-        let definition = self.definition.clone();
-        let named = definition.conditions.iter();
-        named
-            .map(|(name, text)| (name.clone(), self.expression(text, &Place::new("", format!("conditions/{name}")))))
-            .collect()
-    }
-
-    fn root_settings(&mut self, definition: &Definition) {
-        if definition.name.trim().is_empty() {
-            self.error("name_missing", Place::new("", "name"), "a workflow needs a name");
-        }
-        for (position, tool) in definition.required_tools.iter().enumerate() {
-            let place = Place::new("", format!("required_tools/{position}"));
-            self.check_activity(&crate::model::ActivityName::new("tool", tool), &place);
-        }
-        for (name, holders) in &definition.concurrency {
-            if *holders == 0 {
-                let place = Place::new("", format!("concurrency/{name}"));
-                self.error("invalid_number", place, format!("the limit `{name}` must admit at least 1 step at once"));
-            }
-        }
-        for (name, spec) in &definition.inputs {
-            if let (Some(kind), Some(default)) = (spec.kind, &spec.default)
-                && !kind.admits(default)
-            {
-                let place = Place::new("", format!("inputs/{name}/default"));
-                self.error("wrong_type", place, format!("the default {default} is not of type {}", kind.as_str()));
-            }
-        }
-    }
-
-    fn root_node(&mut self, main: &Arc<Step>) -> Arc<Node> {
-        let definition = self.definition.clone();
-        // The outputs are read where the root list ends, so they see all its steps.
-        let body_steps = match &definition.body {
-            StepKind::Sequence(steps) => Some(steps.clone()),
-            StepKind::Route(route) => Some(route.steps.clone()),
-            _ => None,
-        };
-        let outputs = definition.outputs.as_ref().map(|outputs| {
-            self.enter_list(body_steps.as_ref().unwrap_or(&Vec::new()));
-            let template = self.template(outputs, "", "outputs");
-            self.leave_list();
-            template
-        });
-        let node = self.step(main, "/main", 0);
-        let mut node = Arc::into_inner(node).expect("a node just built is held once");
-        (node.outputs, node.is_root) = (outputs, true);
-        Arc::new(node)
     }
 
     pub(super) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
@@ -172,6 +90,12 @@ impl<'e> Builder<'e> {
     pub(super) fn step(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         self.count(path, depth);
         let outer = std::mem::take(&mut self.names.reads_start);
+        let runs_steps = !step.kind.is_leaf() || matches!(step.on_error, OnError::Steps(_));
+        let in_task = runs_steps && depth >= self.task_depth + LEVELS_PER_TASK;
+        let task_depth = self.task_depth;
+        if in_task {
+            self.task_depth = depth;
+        }
         let id = self.id(step, path);
         let name = step.name.as_ref().filter(|name| name.contains("{{") || name.contains("${"));
         let name = name.map(|name| self.template(&name.as_str().into(), path, "name"));
@@ -184,14 +108,18 @@ impl<'e> Builder<'e> {
             OnError::Fail => Recovery::Fail,
             OnError::Continue => Recovery::Continue,
             OnError::Steps(steps) => Recovery::Steps(self.with_binding("error", |builder| {
-                builder.block("$on_error", steps, &format!("{path}/$on_error"), depth + 1)
+                let block =
+                    |builder: &mut Self| builder.block("$on_error", steps, &format!("{path}/$on_error"), depth + 1);
+                if depth == 0 { builder.after_root(block) } else { block(builder) }
             })),
         };
         let slice = self.engine.stack().slice(step);
         let reads_start = std::mem::replace(&mut self.names.reads_start, outer);
+        self.task_depth = task_depth;
         let bare = Node::bare(id, step.clone(), body);
         let is_plain = name.is_none() && condition.is_none() && !reads_start;
-        Arc::new(Node { is_plain, slice, name, condition, timeout, total_timeout, recovery, reads_start, ..bare })
+        let plain = Node { is_plain, reads_start, in_task, ..bare };
+        Arc::new(Node { slice, name, condition, timeout, total_timeout, recovery, ..plain })
     }
 
     fn count(&mut self, path: &str, depth: usize) {
@@ -268,7 +196,9 @@ impl<'e> Builder<'e> {
         let mut nodes = Vec::with_capacity(steps.len());
         for (number, step) in steps.iter().enumerate() {
             self.at_step(number);
-            nodes.push(self.step(step, &format!("{path}/{}", step.id), depth + 1));
+            let inner = format!("{path}/{}", step.id);
+            self.next_without_route(step, &inner);
+            nodes.push(self.step(step, &inner, depth + 1));
         }
         let uses = self.leave_list();
         let graph = if steps.iter().any(|step| !step.dependencies.is_empty()) {
@@ -278,6 +208,14 @@ impl<'e> Builder<'e> {
             None
         };
         Arc::new(List::new(nodes, graph))
+    }
+
+    /// Ways on mean something only in a route.
+    pub(super) fn next_without_route(&mut self, step: &Step, path: &str) {
+        if !step.next.is_empty() {
+            let message = "only a step of a route says where to go next";
+            self.error("next_outside_of_route", Place::new(path, "next/0"), message);
+        }
     }
 
     pub(super) fn unique(&mut self, steps: &Steps, path: &str) {
@@ -376,16 +314,6 @@ impl<'e> Builder<'e> {
             StepKind::Parallel(parallel) => self.parallel(parallel, path, depth),
         }
     }
-}
-
-/// The step that a definition as a whole is.
-fn root(definition: &Definition) -> Step {
-    let mut main = Step::new("main", definition.body.clone());
-    main.total_timeout = definition.total_timeout.clone();
-    if !definition.on_error.is_empty() {
-        main.on_error = OnError::Steps(definition.on_error.clone());
-    }
-    main
 }
 
 /// Adds the nearest of `known` to a problem about `name`, or all of them.

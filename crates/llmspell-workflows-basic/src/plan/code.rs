@@ -62,6 +62,7 @@ impl Node {
             reads_start: false,
             is_root: false,
             is_plain: true,
+            in_task: false,
         }
     }
 

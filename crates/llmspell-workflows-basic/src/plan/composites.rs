@@ -164,6 +164,7 @@ impl Builder<'_> {
                 problem.with_help("put both into a list with `dependencies`, or one after the other into a branch"),
             );
         }
+        self.next_without_route(&branch.step, &inner);
         let mut step = branch.step.clone();
         if step.total_timeout.is_none() && parallel.branch_timeout.is_some() {
             Arc::make_mut(&mut step).total_timeout = parallel.branch_timeout.clone();

@@ -1,3 +1,5 @@
+use std::{cmp::Reverse, collections::BinaryHeap};
+
 /// What the steps of a list wait for.
 #[derive(Debug)]
 pub(crate) struct Graph {
@@ -7,6 +9,8 @@ pub(crate) struct Graph {
     pub(crate) waits_for: Vec<Vec<usize>>,
     /// For each step, a bit for every step before it.
     before: Vec<Vec<u64>>,
+    /// The place of each step in an order that follows all edges, and the definition where they leave a choice.
+    pub(crate) ranks: Vec<usize>,
 }
 
 impl Graph {
@@ -18,14 +22,16 @@ impl Graph {
         let order = order(&waits_for)?;
         let words = waits_for.len().div_ceil(64);
         let mut before = vec![vec![0u64; words]; waits_for.len()];
-        for step in order {
+        let mut ranks = vec![0; waits_for.len()];
+        for (rank, step) in order.into_iter().enumerate() {
+            ranks[step] = rank;
             for &other in &waits_for[step] {
                 let inherited = before[other].clone();
                 before[step].iter_mut().zip(inherited).for_each(|(word, more)| *word |= more);
                 before[step][other / 64] |= 1 << (other % 64);
             }
         }
-        Ok(Self { dependencies, waits_for, before })
+        Ok(Self { dependencies, waits_for, before, ranks })
     }
 
     /// Whether step `one` always ends before step `two` begins.
@@ -41,16 +47,17 @@ fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     for (step, others) in waits_for.iter().enumerate() {
         others.iter().for_each(|other| followers[*other].push(step));
     }
-    let mut order: Vec<usize> = (0..waits_for.len()).filter(|step| left[*step] == 0).collect();
-    let mut done = 0;
-    while done < order.len() {
-        for &follower in &followers[order[done]] {
+    let mut ready: BinaryHeap<Reverse<usize>> =
+        (0..waits_for.len()).filter(|step| left[*step] == 0).map(Reverse).collect();
+    let mut order = Vec::with_capacity(waits_for.len());
+    while let Some(Reverse(step)) = ready.pop() {
+        order.push(step);
+        for &follower in &followers[step] {
             left[follower] -= 1;
             if left[follower] == 0 {
-                order.push(follower);
+                ready.push(Reverse(follower));
             }
         }
-        done += 1;
     }
     match (0..waits_for.len()).find(|step| left[*step] > 0) {
         None => Ok(order),

@@ -11,6 +11,7 @@ mod leaves;
 mod list;
 mod names;
 mod node;
+mod root;
 mod waits;
 
 use std::{

@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) is_root: bool,
     /// Whether nothing is decided, named or noted before it runs.
     pub(crate) is_plain: bool,
+    /// Whether it lies so deep that it runs in a task of its own, since all others share a thread's stack.
+    pub(crate) in_task: bool,
 }
 
 /// What a step does, ready to run.
@@ -141,7 +143,7 @@ impl Node {
 
     /// Whether it makes a choice of its own about running at all.
     pub(crate) fn has_entry(&self) -> bool {
-        self.condition.is_some()
+        self.condition.is_some() || !self.step.dependencies.is_empty()
     }
 }
 

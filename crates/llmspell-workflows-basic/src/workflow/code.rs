@@ -1,22 +1,34 @@
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 
-use super::{BasicWorkflow, ExecutionContext, Finished, WorkflowError, WorkflowInput};
+use super::{BasicWorkflow, ExecutionContext, Finished, WorkflowError, WorkflowInput, WorkflowOutput};
 use crate::{
     Engine, StepError,
     engine::{Call, CancelReason, Cancelled, Driven, Outcome, Output, Run, RunOptions},
     plan::Plan,
 };
 
+/// How long after the grace of its steps code may take to end.
+const MARGIN: Duration = Duration::from_millis(500);
+
 /// Runs code as the body of a step.
 pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         let input = call.run().input.clone();
         let context = ExecutionContext::inside(call.clone());
-        let running = AssertUnwindSafe(workflow.execute_basic(input, &context)).catch_unwind();
-        let ended = running.await.unwrap_or_else(|panic| Err(WorkflowError::Failed(StepError::panicked(&*panic))));
-        let (state_changes, parked) = context.conclude();
+        let ended = running(&call, &*workflow, input, &context).await;
+        let (state_changes, parked, cancelled) = context.conclude();
+        let stopped = || Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested));
+        let Some(ended) = ended else {
+            let mut cancelled = cancelled.unwrap_or_else(stopped);
+            cancelled.aborted.push(call.path().to_string());
+            return Outcome::Cancelled(cancelled);
+        };
+        // Code that swallows a request to stop has stopped all the same.
+        if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
+            return Outcome::Cancelled(cancelled);
+        }
         // Code that swallows the error of a step that waits has not ended all the same.
         if let Some(wait) = parked {
             return Outcome::Parked(wait);
@@ -24,15 +36,34 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
         match ended {
             Ok(output) => Outcome::Completed(Output { value: Arc::new(output.final_result), state_changes }),
             Err(WorkflowError::Failed(error)) => call.failed(error),
-            Err(WorkflowError::Cancelled(_)) => {
-                Outcome::Cancelled(Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested)))
-            }
+            Err(WorkflowError::Cancelled(_)) => Outcome::Cancelled(stopped()),
             Err(WorkflowError::Parked(wait)) => Outcome::Parked(wait),
             Err(WorkflowError::Invalid(invalid)) => {
                 call.failed(StepError::configuration("invalid_definition", invalid.to_string()))
             }
         }
     })
+}
+
+/// Runs the code; `None` where it did not stop within the grace once it was asked to, and was dropped.
+async fn running(
+    call: &Call,
+    workflow: &dyn BasicWorkflow,
+    input: WorkflowInput,
+    context: &ExecutionContext,
+) -> Option<Result<WorkflowOutput, WorkflowError>> {
+    let running = AssertUnwindSafe(workflow.execute_basic(input, context)).catch_unwind();
+    tokio::pin!(running);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut running => ended,
+        () = call.cancel().cancelled() => {
+            // A step in flight has its own grace, so the code is left a moment after that.
+            let grace = call.run().limits().cancel_grace + MARGIN;
+            tokio::time::timeout(grace, &mut running).await.ok()?
+        }
+    };
+    Some(ended.unwrap_or_else(|panic| Err(WorkflowError::Failed(StepError::panicked(&*panic)))))
 }
 
 impl Engine {

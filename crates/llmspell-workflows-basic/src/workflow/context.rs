@@ -16,8 +16,8 @@ use super::WorkflowError;
 use crate::{
     Engine, StepError, StepId,
     activity::Activity,
-    engine::{Call, Decision, Outcome, Wait, execute, lock},
-    model::Step,
+    engine::{Call, Cancelled, Decision, Outcome, Wait, execute, lock},
+    model::{Delay, OnError, Step},
     plan::Node,
     state::{Change, WorkflowState},
 };
@@ -35,13 +35,19 @@ struct Inside {
     steps: Mutex<HashMap<String, Memo>>,
     state: Mutex<(Arc<WorkflowState>, Vec<Change>)>,
     parked: Mutex<Option<Wait>>,
+    /// That steps were stopped, and what they left behind.
+    cancelled: Mutex<Option<Cancelled>>,
     times: AtomicU64,
     numbers: AtomicU64,
 }
 
 enum Memo {
     InFlight,
-    Done { input: String, output: Value },
+    /// It has ended, with its output or its failure: the same as a journal would answer.
+    Done {
+        input: String,
+        result: Result<Value, StepError>,
+    },
 }
 
 impl ExecutionContext {
@@ -59,6 +65,7 @@ impl ExecutionContext {
             steps: Mutex::new(HashMap::new()),
             state,
             parked: Mutex::new(None),
+            cancelled: Mutex::new(None),
             times: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
         };
@@ -93,8 +100,8 @@ impl ExecutionContext {
         let inside = self.run()?;
         let id = StepId::new(&step.id).map_err(|error| StepError::configuration("invalid_id", error.to_string()))?;
         let hash = hash(&input);
-        if let Some(output) = inside.begin(id.as_str(), &hash)? {
-            return Ok(output);
+        if let Some(result) = inside.begin(id.as_str(), &hash)? {
+            return Ok(result?);
         }
         let ended = inside.perform(id.clone(), step, input, &hash, activity).await;
         inside.end(id.as_str(), hash, &ended);
@@ -149,10 +156,11 @@ impl ExecutionContext {
         Ok((*state.0).clone())
     }
 
-    /// What the code's steps changed in the state, and what it waits for, if it parked.
-    pub(crate) fn conclude(&self) -> (Vec<Change>, Option<Wait>) {
-        let Some(inside) = &self.run else { return (Vec::new(), None) };
-        (std::mem::take(&mut lock(&inside.state).1), lock(&inside.parked).take())
+    /// What the code's steps changed in the state, what it waits for, if it parked, and what stopped of it.
+    pub(crate) fn conclude(&self) -> (Vec<Change>, Option<Wait>, Option<Cancelled>) {
+        let Some(inside) = &self.run else { return (Vec::new(), None, None) };
+        let changes = std::mem::take(&mut lock(&inside.state).1);
+        (changes, lock(&inside.parked).take(), lock(&inside.cancelled).take())
     }
 
     fn run(&self) -> Result<&Arc<Inside>, StepError> {
@@ -164,8 +172,8 @@ impl ExecutionContext {
 }
 
 impl Inside {
-    /// Claims the step `id`; its output, if it has one already.
-    fn begin(&self, id: &str, hash: &str) -> Result<Option<Value>, StepError> {
+    /// Claims the step `id`; how it ended, if it has already.
+    fn begin(&self, id: &str, hash: &str) -> Result<Option<Result<Value, StepError>>, StepError> {
         let mut steps = lock(&self.steps);
         match steps.get(id) {
             None => {
@@ -176,7 +184,7 @@ impl Inside {
                 let message = format!("two steps called `{id}` are in flight; each needs an id of its own");
                 Err(StepError::configuration("step_in_flight", message).at(self.call.path().child_text(id)))
             }
-            Some(Memo::Done { input, output }) if input == hash => Ok(Some(output.clone())),
+            Some(Memo::Done { input, result }) if input == hash => Ok(Some(result.clone())),
             Some(Memo::Done { .. }) => Err(mismatch(id).at(self.call.path().child_text(id))),
         }
     }
@@ -184,7 +192,10 @@ impl Inside {
     fn end(&self, id: &str, input: String, ended: &Result<Value, WorkflowError>) {
         let mut steps = lock(&self.steps);
         match ended {
-            Ok(output) => steps.insert(id.to_owned(), Memo::Done { input, output: output.clone() }),
+            Ok(output) => steps.insert(id.to_owned(), Memo::Done { input, result: Ok(output.clone()) }),
+            Err(WorkflowError::Failed(error)) => {
+                steps.insert(id.to_owned(), Memo::Done { input, result: Err(error.clone()) })
+            }
             Err(_) => steps.remove(id),
         };
     }
@@ -197,6 +208,7 @@ impl Inside {
         hash: &str,
         activity: Arc<dyn Activity>,
     ) -> Result<Value, WorkflowError> {
+        supported(&step)?;
         let node = Arc::new(Node::code_step(self.call.run(), id.clone(), step, activity));
         let state = lock(&self.state).0.clone();
         let call = Call::new(Arc::new(self.call.inside(None, state)), node).with_input(input);
@@ -218,7 +230,12 @@ impl Inside {
             Outcome::Failed(failure) if failure.handled => Ok(Value::Null),
             Outcome::Failed(failure) => Err(WorkflowError::Failed(*failure.error)),
             Outcome::Cancelled(cancelled) => {
-                Err(WorkflowError::Cancelled(format!("{}{}", cancelled.reason.as_str(), cancelled.left_behind())))
+                let error = WorkflowError::Cancelled(cancelled.to_error().message);
+                match &mut *lock(&self.cancelled) {
+                    Some(all) => all.absorb(cancelled),
+                    none => *none = Some(cancelled),
+                }
+                Err(error)
             }
             Outcome::Parked(wait) => {
                 let mut parked = lock(&self.parked);
@@ -227,6 +244,22 @@ impl Inside {
             }
         }
     }
+}
+
+/// Refuses the settings that mean nothing to a step that code calls.
+fn supported(step: &Step) -> Result<(), StepError> {
+    let computed = |delay: &Option<Delay>| matches!(delay, Some(Delay::Expression(_)));
+    let refused = [
+        ("condition", step.condition.is_some()),
+        ("dependencies", !step.dependencies.is_empty()),
+        ("next", !step.next.is_empty()),
+        ("on_error", matches!(step.on_error, OnError::Steps(_))),
+        ("timeout", computed(&step.timeout)),
+        ("total_timeout", computed(&step.total_timeout)),
+    ];
+    let Some((field, _)) = refused.into_iter().find(|(_, is_refused)| *is_refused) else { return Ok(()) };
+    let message = format!("the `{field}` of the step `{}` is for definitions: code says the same as code", step.id);
+    Err(StepError::configuration("unsupported_setting", message))
 }
 
 fn mismatch(id: &str) -> StepError {

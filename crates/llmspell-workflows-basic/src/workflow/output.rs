@@ -82,9 +82,7 @@ impl Finished {
             Outcome::Skipped(_) => (RunStatus::Completed, Arc::default(), None, Vec::new()),
             Outcome::Failed(failure) => (RunStatus::Failed, Arc::default(), Some(*failure.error), Vec::new()),
             Outcome::Cancelled(cancelled) => {
-                let message = format!("{}{}", cancelled.reason.as_str(), cancelled.left_behind());
-                let error = StepError::new(crate::ErrorClass::Cancelled, "cancelled", message);
-                (RunStatus::Cancelled, Arc::default(), Some(error), Vec::new())
+                (RunStatus::Cancelled, Arc::default(), Some(cancelled.to_error()), Vec::new())
             }
             Outcome::Parked(_) => (RunStatus::Waiting, Arc::default(), None, Vec::new()),
         };

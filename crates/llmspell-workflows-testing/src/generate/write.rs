@@ -80,7 +80,10 @@ impl Writer {
         let mut seen = seen.to_vec();
         let mut steps = Steps::new();
         for plan in plans {
-            let step = self.step(plan, &seen);
+            // The other rules are about dependencies, and would be refused.
+            let rule = Some(plan.settings.trigger_rule)
+                .filter(|rule| matches!(rule, TriggerRule::AllDone | TriggerRule::Always));
+            let step = Step { trigger_rule: rule.unwrap_or_default(), ..self.step(plan, &seen) };
             seen.push(step.id.clone());
             steps.push(Arc::new(step));
         }
@@ -100,7 +103,9 @@ impl Writer {
                 }
             }
             let seen: Vec<_> = seen.iter().chain(&dependencies).cloned().collect();
-            steps.push(Step { dependencies, ..self.step(plan, &seen) });
+            let trigger_rule =
+                if dependencies.is_empty() { TriggerRule::default() } else { plan.settings.trigger_rule };
+            steps.push(Step { dependencies, trigger_rule, ..self.step(plan, &seen) });
         }
         // Without any dependency it is a sequence, where rules mean nothing.
         if steps.iter().any(|step| !step.dependencies.is_empty()) {

@@ -1,28 +1,24 @@
-//! A journal that is an interceptor like any other resumes every pattern after a crash at every boundary.
-
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
-
-mod support;
+//! Processes that crash at each boundary of their journal and are started again.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use llmspell_workflows_basic::{
     Clock, Driven, Engine, Finished, RunOptions, StepError, WorkflowInput,
     activity::{Activities, ActivityContext, ActivityOutput, function},
     engine::{Call, Position, Resume, Timers, Wake},
-    model::*,
+    model::Definition,
 };
 use serde_json::{Value, json};
-use support::{Journal, Records};
+
+use super::{AnySchema, Journal, Records, probe};
 
 /// How often each activity was performed, by idempotency key and attempt.
-type Effects = Arc<Mutex<BTreeMap<String, u32>>>;
+pub(crate) type Effects = Arc<Mutex<BTreeMap<String, u32>>>;
 
-fn activities(effects: &Effects) -> Activities {
+pub(crate) fn activities(effects: &Effects) -> Activities {
     let mut activities = Activities::new();
     let note = effects.clone();
     let count = move |context: &ActivityContext| {
@@ -62,6 +58,14 @@ fn activities(effects: &Effects) -> Activities {
             }
         }),
     );
+    for (kind, name) in [("function", "probe"), ("tool", "probe_tool")] {
+        let counted = count.clone();
+        let activity = function(move |context: ActivityContext| {
+            counted(&context);
+            async move { probe(context.input(), context.attempt()) }
+        });
+        activities.register(kind, name, activity);
+    }
     // Fails until the block around it has been entered for the `succeed_at`th time, or for so many attempts.
     activities.register(
         "function",
@@ -84,7 +88,7 @@ fn activities(effects: &Effects) -> Activities {
 
 /// Time that stands still until a parked run is woken; waiting parks the run, as with durable timers.
 #[derive(Clone)]
-struct Time(Arc<Mutex<jiff::Timestamp>>);
+pub(crate) struct Time(pub(crate) Arc<Mutex<jiff::Timestamp>>);
 
 impl Clock for Time {
     fn now(&self) -> jiff::Timestamp {
@@ -104,14 +108,14 @@ impl Timers for Time {
 }
 
 /// How a process ended.
-enum Ended {
+pub(crate) enum Ended {
     Done(Box<Finished>),
     Parked,
     Crashed,
 }
 
 /// One process: it runs until it ends, parks or crashes.
-fn process(
+pub(crate) fn process(
     definition: &Definition,
     time: &Time,
     records: &Arc<Mutex<Records>>,
@@ -124,6 +128,7 @@ fn process(
         .interceptor(Position::Journal, journal.clone())
         .clock(time.clone())
         .timers(time.clone())
+        .schemas(AnySchema)
         .build();
     runtime.block_on(async {
         let plan = engine.prepare(definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
@@ -146,13 +151,13 @@ fn process(
 }
 
 /// Runs to the end, with a crash at boundary `crash_at`; processes are started again until the run has ended.
-fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, BTreeMap<String, u32>, bool) {
+pub(crate) fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, BTreeMap<String, u32>, bool) {
     let (records, effects) = (Arc::default(), Effects::default());
     let time = Time(Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
     let mut journal = Journal::new(&records, crash_at);
     let mut crashed = false;
     let mut recorded = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         let ended = process(definition, &time, &records, &effects, &journal);
         for (key, count) in effects.lock().unwrap().iter().filter(|(_, count)| **count > 1) {
             assert!(!recorded.contains(key), "{key} was recorded before the crash and performed {count} times");
@@ -173,13 +178,24 @@ fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, BTreeMap<St
     panic!("the run does not come to an end");
 }
 
-fn crash_everywhere(name: &str, definition: &Definition) {
+pub(crate) fn crash_everywhere(name: &str, definition: &Definition) {
+    let boundaries = crashes(name, definition, true);
+    assert!(boundaries > 3, "{name}: only {boundaries} boundaries");
+}
+
+/// As [`crash_everywhere`], for a definition that may as well fail or do next to nothing.
+pub(crate) fn crash_generated(name: &str, definition: &Definition) {
+    crashes(name, definition, false);
+}
+
+fn crashes(name: &str, definition: &Definition, completes: bool) -> u64 {
     let (expected, effects, _) = run(definition, None);
-    assert!(expected.error.is_none(), "{name}: {:?}", expected.error);
+    assert!(!completes || expected.error.is_none(), "{name}: {:?}", expected.error);
     let mut boundaries = 0;
     for crash_at in 0.. {
         let (finished, resumed_effects, crashed) = run(definition, Some(crash_at));
         assert_eq!(finished.output, expected.output, "{name}: output after a crash at boundary {crash_at}");
+        assert_eq!(finished.error, expected.error, "{name}: error after a crash at boundary {crash_at}");
         assert_eq!(
             finished.state_changes, expected.state_changes,
             "{name}: state after a crash at boundary {crash_at}"
@@ -187,145 +203,15 @@ fn crash_everywhere(name: &str, definition: &Definition) {
         let keys = |effects: &BTreeMap<String, u32>| effects.keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&resumed_effects), keys(&effects), "{name}: effects after a crash at boundary {crash_at}");
         let again: u32 = resumed_effects.values().map(|count| count - 1).sum();
-        assert!(again <= 4, "{name}: {again} leaves ran again after a crash at {crash_at}: {resumed_effects:?}");
+        assert!(
+            !completes || again <= 4,
+            "{name}: {again} leaves ran again after a crash at {crash_at}: {resumed_effects:?}"
+        );
         if !crashed {
             break;
         }
         boundaries = crash_at + 1;
     }
-    assert!(boundaries > 3, "{name}: only {boundaries} boundaries");
     println!("{name}: {boundaries} crashes");
-}
-
-fn echo(id: &str, value: Value) -> Step {
-    Step::function(id, "echo", value)
-}
-
-fn add(id: &str, key: &str, n: &str) -> Step {
-    Step::function(id, "add", json!({"key": key, "n": n}))
-}
-
-fn sequence() -> Vec<Step> {
-    vec![
-        echo("a", json!("{{ items[0] }}")),
-        add("b", "total", "{{ a }}"),
-        echo("skipped", json!(1)).when("state.total > 5"),
-        Step::sequence("inner", [add("c", "total", "{{ state.total }}"), echo("d", json!("{{ c }} of {{ b }}"))]),
-    ]
-}
-
-fn graph() -> Step {
-    Step::sequence(
-        "graph",
-        [
-            echo("root", json!(1)),
-            add("left", "left", "{{ root }}").after(["root"]),
-            add("right", "right", "{{ root }}").after(["root"]),
-            echo("never", json!(0)).after(["left"]).when("left > 100"),
-            echo("after_never", json!(0)).after(["never"]),
-            echo("join", json!("{{ state.left + state.right }}")).after(["left", "right"]),
-        ],
-    )
-}
-
-fn route() -> Step {
-    Route::new(
-        "draft",
-        [
-            add("draft", "drafts", "{{ state.drafts || 0 }}").then("check"),
-            Step::sequence("check", [Step::function("look", "flaky", json!({"succeed_at": 2}))])
-                .with_retry(Retry::attempts(3).with_backoff(Backoff::Immediate))
-                .then_if("state.drafts < 3", "draft")
-                .then("publish"),
-            echo("publish", json!({"drafts": "{{ state.drafts }}"})),
-        ],
-    )
-    .into_step("route")
-}
-
-fn each(parallel: bool) -> Step {
-    let body = [
-        add("plus", "sum", "{{ loop.item }}").when("loop.index != 1"),
-        echo("note", json!("{{ loop.index }}:{{ loop.item }}")),
-    ];
-    if parallel {
-        let body = [echo("one", json!("{{ loop.item }}")), echo("two", json!("{{ one * 10 }}"))];
-        return Loop::items("{{ items }}", body).parallel(2).into_step("each_at_once");
-    }
-    Loop { until: Some("loop.item == 2".into()), ..Loop::items("{{ items }}", body) }.into_step("each")
-}
-
-fn parallel() -> Step {
-    Parallel::new([
-        Step::sequence("x", [add("set", "shared", "1"), echo("end", json!("x"))]),
-        Step::sequence("y", [add("set", "shared", "5"), echo("end", json!("y"))]),
-        echo("z", json!("z")),
-    ])
-    .with_on_conflict(OnConflict::First)
-    .into_step("parallel")
-}
-
-fn race() -> Step {
-    Parallel::new([
-        Step::sequence("slow", [echo("begin", json!(1)), Step::function("hang", "forever", json!(null))]),
-        Step::sequence("fast", [echo("begin", json!(2)), echo("end", json!("won"))]),
-    ])
-    .with_aggregation(Aggregation::First)
-    .into_step("race")
-}
-
-fn retried() -> Step {
-    Step::sequence(
-        "block",
-        [
-            echo("before", json!("again")),
-            Step::function("flaky", "flaky", json!({"succeed_at": 3})),
-            Step::function("leaf", "flaky", json!({"succeed_at": 2})).with_retry(Retry::attempts(2)),
-        ],
-    )
-    .with_retry(Retry::attempts(4).with_initial_delay(Duration::from_millis(1)))
-}
-
-fn handled() -> Step {
-    Step::sequence(
-        "handled",
-        [
-            Step::function("fails", "flaky", json!({"succeed_at": 99})).with_on_error(OnError::Continue),
-            Step::function("mended", "flaky", json!({"succeed_at": 99}))
-                .with_on_error(OnError::Steps(vec![Arc::new(echo("mend", json!("{{ error.code }}")))])),
-            Step::new("wait", StepKind::Sleep(Delay::Fixed(Duration::from_millis(1))))
-                .with_total_timeout(Duration::from_secs(60)),
-            Conditional::new("mended == 'flaky'", [echo("yes", json!("yes"))], [echo("no", json!("no"))])
-                .into_step("choice"),
-            Step::new(
-                "while",
-                StepKind::Loop(Loop::new(
-                    Over::While("(state.rounds || 0) < 3".into()),
-                    [add("round", "rounds", "{{ state.rounds || 0 }}")],
-                )),
-            ),
-        ],
-    )
-}
-
-fn definition(steps: impl IntoIterator<Item = Step>) -> Definition {
-    Definition::sequence("resumed", steps)
-}
-
-#[test]
-fn each_pattern_resumes_after_a_crash_at_every_boundary() {
-    crash_everywhere("sequence", &definition(sequence()));
-    for step in [graph(), route(), each(false), each(true), parallel(), race(), retried(), handled()] {
-        crash_everywhere(&step.id.clone(), &definition([echo("first", json!(0)), step, echo("last", json!("end"))]));
-    }
-}
-
-#[test]
-fn all_patterns_nested_in_each_other_resume() {
-    let inside = |id: &str| Step::sequence(id, [graph(), race(), each(false), retried(), route()]);
-    let nested =
-        Parallel::new([inside("one"), Loop::items(json!([7, 8]), [inside("body"), each(true)]).into_step("two")])
-            .with_on_conflict(OnConflict::Last)
-            .into_step("nested");
-    crash_everywhere("nested", &definition([nested, handled()]));
+    boundaries
 }

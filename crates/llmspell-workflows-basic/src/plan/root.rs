@@ -1,0 +1,114 @@
+//! The definition as a whole: its settings, its root step, and what is read once that has ended.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Builder, Node, Plan, build::suggest};
+use crate::{
+    Place, Problem,
+    model::{Definition, OnError, Step, StepKind},
+};
+
+impl Builder<'_> {
+    pub(super) fn definition(&mut self, main: Arc<Step>) -> Plan {
+        let definition = self.definition.clone();
+        let conditions = self.conditions();
+        let variables = definition
+            .variables
+            .iter()
+            .map(|(name, value)| (name.clone(), self.template(value, "", &format!("variables/{name}"))))
+            .collect();
+        let mut environments = HashMap::new();
+        for (environment, overrides) in &definition.environments {
+            let templates = overrides.iter().map(|(name, value)| {
+                let field = format!("environments/{environment}/{name}");
+                if !definition.variables.contains_key(name) {
+                    let known = definition.variables.keys().map(String::as_str);
+                    let problem = Problem::error(
+                        "unknown_variable",
+                        Place::new("", &*field),
+                        format!("no variable is called `{name}`, so there is nothing to override"),
+                    );
+                    self.problems.push(suggest(problem, name, known));
+                }
+                (name.clone(), self.template(value, "", &field))
+            });
+            environments.insert(environment.clone(), templates.collect());
+        }
+        let trigger = definition.trigger.as_ref().map(|text| self.expression(text, &Place::new("", "trigger")));
+        self.root_settings(&definition);
+        let root = self.root_node(&main);
+        let finally = (!definition.finally.is_empty()).then(|| {
+            self.with_binding("error", |builder| {
+                builder.after_root(|builder| builder.block("$finally", &definition.finally, "/main/$finally", 1))
+            })
+        });
+        let fields_read = std::mem::take(&mut self.fields_read);
+        let warnings = Vec::new();
+        Plan { definition, root, finally, trigger, variables, environments, conditions, fields_read, warnings }
+    }
+
+    fn conditions(&mut self) -> HashMap<String, crate::expr::Expr> {
+        let definition = self.definition.clone();
+        let named = definition.conditions.iter();
+        named
+            .map(|(name, text)| (name.clone(), self.expression(text, &Place::new("", format!("conditions/{name}")))))
+            .collect()
+    }
+
+    fn root_settings(&mut self, definition: &Definition) {
+        if definition.name.trim().is_empty() {
+            self.error("name_missing", Place::new("", "name"), "a workflow needs a name");
+        }
+        for (position, tool) in definition.required_tools.iter().enumerate() {
+            let place = Place::new("", format!("required_tools/{position}"));
+            self.check_activity(&crate::model::ActivityName::new("tool", tool), &place);
+        }
+        for (name, holders) in &definition.concurrency {
+            if *holders == 0 {
+                let place = Place::new("", format!("concurrency/{name}"));
+                self.error("invalid_number", place, format!("the limit `{name}` must admit at least 1 step at once"));
+            }
+        }
+        for (name, spec) in &definition.inputs {
+            if let (Some(kind), Some(default)) = (spec.kind, &spec.default)
+                && !kind.admits(default)
+            {
+                let place = Place::new("", format!("inputs/{name}/default"));
+                self.error("wrong_type", place, format!("the default {default} is not of type {}", kind.as_str()));
+            }
+        }
+    }
+
+    fn root_node(&mut self, main: &Arc<Step>) -> Arc<Node> {
+        let definition = self.definition.clone();
+        let outputs = definition.outputs.as_ref();
+        let outputs = outputs.map(|outputs| self.after_root(|builder| builder.template(outputs, "", "outputs")));
+        let node = self.step(main, "/main", 0);
+        let mut node = Arc::into_inner(node).expect("a node just built is held once");
+        (node.outputs, node.is_root) = (outputs, true);
+        Arc::new(node)
+    }
+
+    /// Builds what is read where the root list has ended, so that it sees all its steps.
+    pub(super) fn after_root<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+        let definition = self.definition.clone();
+        match &definition.body {
+            StepKind::Sequence(steps) => self.enter_list(steps),
+            StepKind::Route(route) => self.enter_list(&route.steps),
+            _ => self.enter_list(&Vec::new()),
+        }
+        let built = build(self);
+        self.leave_list();
+        built
+    }
+}
+
+/// The step that a definition as a whole is.
+pub(super) fn main(definition: &Definition) -> Step {
+    let mut main = Step::new("main", definition.body.clone());
+    main.total_timeout = definition.total_timeout.clone();
+    if !definition.on_error.is_empty() {
+        main.on_error = OnError::Steps(definition.on_error.clone());
+    }
+    main
+}

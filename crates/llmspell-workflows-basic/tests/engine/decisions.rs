@@ -1,0 +1,249 @@
+//! An interceptor that answers a choice differently changes the run; one that answers another question fails it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    BasicWorkflow, ExecutionContext, Finished, StepError, WorkflowError, WorkflowInput, WorkflowOutput,
+    engine::{Attempt, Decision, DecisionPoint, Interceptor, NextDecision, Position, SkipReason},
+    model::*,
+};
+use serde_json::{Value, json};
+
+use crate::support::{Lab, echo, fail, hang, put, slow};
+
+/// Answers the choices of one kind.
+struct Answer<F>(&'static str, F);
+
+#[async_trait]
+impl<F: Fn(u64, &Decision) -> Decision + Send + Sync> Interceptor for Answer<F> {
+    async fn decide(
+        &self,
+        point: DecisionPoint<'_>,
+        decision: Decision,
+        next: NextDecision<'_>,
+    ) -> Result<Decision, StepError> {
+        let asked = next.run(point, decision).await?;
+        Ok(if asked.kind() == self.0 { (self.1)(point.index, &asked) } else { asked })
+    }
+}
+
+/// Code that asks for the time, a number and a step.
+struct Code(Lab);
+
+#[async_trait]
+impl BasicWorkflow for Code {
+    fn name(&self) -> &str {
+        "code"
+    }
+
+    async fn execute_basic(
+        &self,
+        _: WorkflowInput,
+        context: &ExecutionContext,
+    ) -> Result<WorkflowOutput, WorkflowError> {
+        let (now, random) = (context.now().await?, context.random().await?);
+        let step = context.step_as(echo("a", json!(null)), json!(1), self.0.activity("echo")).await?;
+        Ok(WorkflowOutput::of(json!([now.to_string(), random, step])))
+    }
+}
+
+/// A run of what makes choices of this kind, with `answer` to them.
+async fn run(kind: &'static str, answer: impl Fn(u64, &Decision) -> Decision + Send + Sync + 'static) -> Finished {
+    run_of(kind, kind, answer).await
+}
+
+/// A run of `what`, with `answer` to its choices of this kind.
+async fn run_of(
+    what: &'static str,
+    kind: &'static str,
+    answer: impl Fn(u64, &Decision) -> Decision + Send + Sync + 'static,
+) -> Finished {
+    let lab = Lab::new();
+    let engine = lab.engine().interceptor(Position::Hooks, Answer(kind, answer)).build();
+    if ["now", "random", "input"].contains(&what) {
+        return engine.run_code(Arc::new(Code(lab)), WorkflowInput::default()).await.unwrap();
+    }
+    let race = || Parallel::new([slow("x", 10), slow("y", 20)]).with_aggregation(Aggregation::First).into_step("race");
+    let step = match what {
+        "enter" => echo("a", json!("ran")).when("false"),
+        "branch" => Conditional::new("true", [echo("t", json!("then"))], [echo("e", json!("else"))]).into_step("a"),
+        "items" => Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("a"),
+        "continue" => {
+            let twice = Loop::new(Over::While("loop.index < 2".into()), [echo("i", json!("{{ loop.index }}"))]);
+            twice.into_step("a")
+        }
+        "transition" | "generation" => Route::new(
+            "s",
+            [
+                put("s", "n", json!("{{ (state.n || 0) + 1 }}")).then_if("state.n < 2", "s").then("t"),
+                echo("t", json!("t")),
+                echo("u", json!("u")),
+            ],
+        )
+        .into_step("a"),
+        "ended" => race(),
+        "attempt" => fail("a").with_retry(Retry::attempts(2)),
+        "last attempt" => {
+            let retry = Retry { duration_max: Some(Duration::from_secs(60)), ..Retry::attempts(3) };
+            fail("a").with_retry(retry)
+        }
+        "deadline" => hang("a").with_timeout(Duration::from_secs(10)),
+        "wake" => Step::new("a", StepKind::Sleep(Delay::Fixed(Duration::from_secs(10)))),
+        "resolved" => {
+            let block = Parallel::new([put("x", "k", json!(1)), put("y", "k", json!(2))]);
+            block.with_on_conflict(OnConflict::Last).into_step("a")
+        }
+        other => panic!("nothing makes choices of the kind {other}"),
+    };
+    engine.run(Definition::sequence("decides", [step]), WorkflowInput::default()).await.unwrap()
+}
+
+fn output(finished: &Finished) -> Value {
+    assert_eq!(finished.error, None);
+    (*finished.output).clone()
+}
+
+fn code(finished: &Finished) -> &str {
+    &finished.error.as_ref().expect("the run fails").code
+}
+
+fn seconds(finished: &Finished) -> i64 {
+    finished.ended_at.duration_since(finished.started_at).as_secs()
+}
+
+const ALL: [&str; 14] = [
+    "enter",
+    "branch",
+    "items",
+    "continue",
+    "transition",
+    "generation",
+    "ended",
+    "attempt",
+    "deadline",
+    "wake",
+    "now",
+    "random",
+    "input",
+    "resolved",
+];
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_is_asked_and_an_answer_to_another_question_is_refused() {
+    for kind in ALL {
+        let finished = run(kind, move |_, _| match kind {
+            "branch" => Decision::Continue(true),
+            _ => Decision::Branch(None),
+        });
+        assert_eq!(code(&finished.await), "wrong_decision", "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skipped_step_is_entered_and_an_entered_one_skipped() {
+    assert_eq!(output(&run("enter", |_, _| Decision::Enter(None)).await), "ran");
+    let reason = SkipReason::new("not_today", "no");
+    let answer = reason.clone();
+    let finished = run("enter", move |_, _| Decision::Enter(Some(answer.clone()))).await;
+    assert_eq!(finished.step("a").unwrap().skip_reason, Some(reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_branch_is_taken() {
+    for (branch, given) in [(Some(0), json!("then")), (Some(1), json!("else")), (None, json!(null))] {
+        assert_eq!(output(&run("branch", move |_, _| Decision::Branch(branch)).await), given);
+    }
+    assert_eq!(code(&run("branch", |_, _| Decision::Branch(Some(2))).await), "wrong_decision");
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_items_are_looped_over_and_the_loop_ends_elsewhere() {
+    let finished = run("items", |_, _| Decision::Items(Arc::new(vec![json!(7)]))).await;
+    assert_eq!((&output(&finished)["results"], &output(&finished)["total_count"]), (&json!([7]), &json!(1)));
+    let finished = run("continue", |index, _| Decision::Continue(index < 2)).await;
+    assert_eq!(output(&finished)["results"], json!([0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_goes_elsewhere() {
+    let finished = run("transition", |index, asked| match index {
+        0 => Decision::Transition(Some("u".into())),
+        _ => asked.clone(),
+    });
+    assert_eq!(output(&finished.await), "u");
+    assert_eq!(output(&run("transition", |_, _| Decision::Transition(None)).await), json!({"n": 1}));
+    let astray = run("transition", |_, _| Decision::Transition(Some("nowhere".into()))).await;
+    assert_eq!(code(&astray), "unknown_step");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_is_entered_again_as_another_generation() {
+    let finished = run("generation", |_, _| Decision::Generation(7)).await;
+    assert_eq!(output(&finished), "t");
+    assert!(finished.step("/main/a/s~7").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_branch_is_said_to_have_ended_first() {
+    assert_eq!(output(&run("ended", |_, asked| asked.clone()).await), "x");
+    let second = run("ended", |index, asked| if index == 0 { Decision::Ended(Some(1)) } else { asked.clone() }).await;
+    assert_eq!(output(&second), "y");
+    assert_eq!(code(&run("ended", |_, _| Decision::Ended(Some(2))).await), "wrong_decision");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_known_and_not_made() {
+    let finished = run("attempt", |index, asked| match (index, asked) {
+        (1, Decision::Attempt(Attempt::Due)) => {
+            let wake_at = "2026-01-01T00:01:00Z".parse().unwrap();
+            let error = Box::new(StepError::transient("known", "it failed before"));
+            Decision::Attempt(Attempt::Failed { error, wake_at })
+        }
+        _ => asked.clone(),
+    });
+    let finished = finished.await;
+    assert_eq!((code(&finished), finished.step("a").unwrap().attempts), ("boom", 2));
+    assert_eq!(finished.error.unwrap().attempt, 2);
+    let given_up = run("attempt", |_, _| Decision::Attempt(Attempt::Due)).await;
+    assert_eq!((code(&given_up), given_up.step("a").unwrap().attempts), ("boom", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_the_last_attempt_is_known_too() {
+    let finished = run_of("last attempt", "deadline", |index, asked| match (index, asked) {
+        (u64::MAX, Decision::Deadline(at)) => Decision::Deadline(*at - Duration::from_millis(59_900)),
+        _ => asked.clone(),
+    });
+    assert_eq!(finished.await.step("a").unwrap().attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_and_wake_times_are_moved() {
+    let at = |second: i64| {
+        jiff::Timestamp::from_second("2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second() + second)
+            .unwrap()
+    };
+    for second in [3, 30] {
+        let finished = run("deadline", move |_, _| Decision::Deadline(at(second))).await;
+        assert_eq!((code(&finished), seconds(&finished)), ("timeout", second));
+        let finished = run("wake", move |_, _| Decision::Wake(at(second))).await;
+        assert_eq!((output(&finished), seconds(&finished)), (json!({"slept_until": at(second).to_string()}), second));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn code_is_told_another_time_and_another_number() {
+    let then: jiff::Timestamp = "1999-12-31T00:00:00Z".parse().unwrap();
+    assert_eq!(output(&run("now", move |_, _| Decision::Now(then)).await)[0], then.to_string());
+    assert_eq!(output(&run("random", |_, _| Decision::Random(4)).await)[1], 4);
+    assert_eq!(code(&run("input", |_, _| Decision::Input("other".into())).await), "journal_mismatch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_resolved_otherwise() {
+    let finished = run("resolved", |_, _| Decision::Resolved(json!(42))).await;
+    let changes: Vec<_> =
+        finished.state_changes.iter().map(|change| (change.path.to_string(), &change.value)).collect();
+    assert_eq!(changes, [("k".to_owned(), &json!(42))]);
+}

@@ -1,0 +1,254 @@
+//! What goes wrong in an activity, at every place of a nested definition, ends as it should, and nothing runs on.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    BasicWorkflow, Driven, ExecutionContext, Finished, Limits, Plan, RunOptions, RunStatus, StepError, WorkflowError,
+    WorkflowInput, WorkflowOutput,
+    engine::{Engine, StepRecord},
+    model::*,
+};
+use serde_json::{Value, json};
+
+use crate::support::{Gate, Lab, Opens, echo, fail};
+
+/// The id of a leaf at each place, and its path.
+const PLACES: [(&str, &str); 10] = [
+    ("in_sequence", "/main/outer/in_sequence"),
+    ("in_graph", "/main/outer/graph/in_graph"),
+    ("in_then", "/main/outer/choice/then/in_then"),
+    ("in_route", "/main/outer/route/in_route"),
+    ("in_loop", "/main/outer/each[1]/in_loop"),
+    ("in_parallel_loop", "/main/outer/at_once[1]/in_parallel_loop"),
+    ("in_branch", "/main/outer/both/branch/in_branch"),
+    ("in_handler", "/main/outer/mend/$on_error/in_handler"),
+    ("in_finally", "/main/$finally/in_finally"),
+    ("in_code", "/main/in_code"),
+];
+
+/// A definition with a leaf at each place; the one called `place` is like `bad`, the others are well.
+fn nested(place: &str, bad: &Step) -> Definition {
+    let leaf = |id: &str| if id == place { Step { id: id.to_owned(), ..bad.clone() } } else { echo(id, json!(id)) };
+    let second = |id: &str| leaf(id).when("loop.index == 1");
+    let other = Step::sequence("other", [echo("fine", json!(1))]);
+    let outer = [
+        leaf("in_sequence"),
+        Step::sequence(
+            "graph",
+            [echo("root", json!(1)), leaf("in_graph").after(["root"]), echo("end", json!(1)).after(["in_graph"])],
+        ),
+        Conditional::new("true", [leaf("in_then")], []).into_step("choice"),
+        Route::new("in_route", [leaf("in_route").then("end"), echo("end", json!(1))]).into_step("route"),
+        Loop::items(json!([10, 20, 30]), [second("in_loop")]).into_step("each"),
+        Loop::items(json!([10, 20, 30]), [second("in_parallel_loop")]).parallel(3).into_step("at_once"),
+        Parallel::new([Step::sequence("branch", [leaf("in_branch")]), other]).into_step("both"),
+        fail("mend").with_on_error(OnError::Steps(vec![leaf("in_handler").into()])),
+    ];
+    let main = [echo("before", json!(1)), Step::sequence("outer", outer), echo("after", json!(1))];
+    let mut definition = Definition::sequence("nested", main);
+    definition.finally = vec![leaf("in_finally").into()];
+    definition
+}
+
+/// Code that does one step, and another after it.
+struct Code(Step, Lab);
+
+#[async_trait]
+impl BasicWorkflow for Code {
+    fn name(&self) -> &str {
+        "code"
+    }
+
+    async fn execute_basic(
+        &self,
+        _: WorkflowInput,
+        context: &ExecutionContext,
+    ) -> Result<WorkflowOutput, WorkflowError> {
+        let StepKind::Activity(call) = &self.0.kind else { panic!("only activities are called by code") };
+        let step = Step { id: "in_code".into(), ..self.0.clone() };
+        let activity = self.1.activity(&call.activity.name);
+        let output = context.step_as(step, call.params.clone(), activity).await?;
+        context.step_as(echo("after", json!(1)), json!(1), self.1.activity("echo")).await?;
+        Ok(WorkflowOutput::of(output))
+    }
+}
+
+fn plan(engine: &Engine, lab: &Lab, place: &str, bad: &Step) -> Arc<Plan> {
+    if place == "in_code" {
+        return engine.prepare_code(Arc::new(Code(bad.clone(), lab.clone())));
+    }
+    engine.prepare(nested(place, bad)).unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+/// Runs with `bad` at `place`, and cancels the run after a second if it is to be.
+async fn run(lab: &Lab, place: &str, bad: &Step, cancels: bool) -> Finished {
+    let engine = lab.engine().build();
+    let run = engine.start(&plan(&engine, lab, place, bad), WorkflowInput::default(), &RunOptions::default()).unwrap();
+    let cancelling = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if cancels {
+            run.cancel();
+        }
+    };
+    let ended = async { tokio::join!(engine.drive(&run), cancelling).0 };
+    let ended = tokio::time::timeout(Duration::from_secs(600), ended).await;
+    let Ok(Driven::Done(finished)) = ended else { panic!("{place}: {ended:?}") };
+    *finished
+}
+
+/// What is expected of the leaf: its status, its error's code and class, and how many attempts it takes.
+struct Expected(&'static str, &'static str, &'static str, u32);
+
+/// The leaf's record after a run with `bad` at `place` that ended as expected.
+async fn check(place: &str, path: &str, bad: &Step, cancels: bool, expected: &Expected) -> (Finished, StepRecord) {
+    let lab = Lab::new();
+    let finished = run(&lab, place, bad, cancels).await;
+    let (live, begun) = (lab.live(), lab.begun());
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!((live, lab.begun()), (0, begun.clone()), "{place}: something ran on");
+    let after = place == "in_finally" || !begun.contains(&"/main/after#1".to_owned());
+    assert!(after, "{place}: what follows did run: {begun:?}");
+    assert_eq!(begun.contains(&"/main/$finally/in_finally#1".to_owned()), place != "in_code", "{place}: {begun:?}");
+
+    let record = finished.step(path).unwrap_or_else(|| panic!("{place}: no record of {path}")).clone();
+    let error = record.error.as_ref().unwrap();
+    let found = (record.status.as_str(), error.code.as_ref(), error.class.as_str(), record.attempts);
+    let Expected(status, code, class, attempts) = *expected;
+    assert_eq!(found, (status, code, class, attempts), "{place}: {error}");
+    assert_eq!(error.path.as_deref(), Some(path), "{place}");
+    let mut tried: Vec<_> = (1..=attempts).map(|attempt| format!("{path}#{attempt}")).collect();
+    tried.retain(|attempt| !begun.contains(attempt));
+    assert_eq!(tried, [""; 0], "{place}: these attempts were not made");
+
+    let (status, what) = if cancels { (RunStatus::Cancelled, "cancelled") } else { (RunStatus::Failed, code) };
+    assert_eq!(finished.status, status, "{place}");
+    let mut chain = std::iter::successors(finished.error.as_ref(), |error| error.cause.as_deref());
+    let is_it = |error: &StepError| error.code == what && (cancels || error.path.as_deref() == Some(path));
+    assert!(chain.any(is_it), "{place}: the run's error does not lead to {what} at {path}: {:?}", finished.error);
+    (finished, record)
+}
+
+async fn everywhere(bad: Step, cancels: bool, expected: Expected) -> Vec<(String, Finished, StepRecord)> {
+    let mut all = Vec::new();
+    for (place, path) in PLACES {
+        let (finished, record) = check(place, path, &bad, cancels, &expected).await;
+        all.push((path.to_owned(), finished, record));
+    }
+    all
+}
+
+fn step(activity: &str, params: Value) -> Step {
+    Step::function("bad", activity, params)
+}
+
+fn tries(attempts: u32) -> Retry {
+    Retry::attempts(attempts).with_backoff(Backoff::Immediate)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_fails_its_step_and_is_not_tried_again() {
+    everywhere(step("panic", json!(null)).with_retry(tries(3)), false, Expected("failed", "panic", "agent", 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_tried_again_and_then_fails() {
+    everywhere(step("fail", json!({})).with_retry(tries(3)), false, Expected("failed", "boom", "transient", 3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_too_long_is_tried_again_and_then_fails() {
+    let bad = step("hang", json!(null)).with_timeout(Duration::from_secs(2)).with_retry(tries(2));
+    everywhere(bad, false, Expected("failed", "timeout", "timeout", 2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_takes_too_long_in_all_fails() {
+    let bad = step("hang", json!(null)).with_total_timeout(Duration::from_secs(2)).with_retry(tries(9));
+    everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_stops_what_is_at_work() {
+    everywhere(
+        step("hang", json!(null)).with_retry(tries(9)),
+        true,
+        Expected("cancelled", "cancelled", "cancelled", 1),
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ignores_a_cancelled_run_is_dropped_and_named() {
+    let ended = everywhere(step("ignore", json!(null)), true, Expected("cancelled", "cancelled", "cancelled", 1)).await;
+    for (path, finished, record) in ended {
+        let expected = format!("cancelled on request; did not stop when asked to and was dropped: {path}");
+        assert_eq!(record.error.unwrap().message, expected);
+        assert_eq!(finished.error.unwrap().message, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ignores_its_timeout_is_dropped_and_named() {
+    let bad = step("ignore", json!(null)).with_timeout(Duration::from_secs(2));
+    for (path, _, record) in everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await {
+        let message = record.error.unwrap().message;
+        assert_eq!(
+            message,
+            format!("the attempt took longer than 2s; did not stop when asked to and was dropped: {path}")
+        );
+    }
+}
+
+/// The error of a run with an activity at `place` that blocks its thread; `limited` by a timeout, else cancelled.
+async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
+    let mut lab = Lab::new();
+    let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
+    lab.register("block", move |_| {
+        let (gate, begins) = (gate.clone(), begins.clone());
+        async move {
+            let _ = begins.send(());
+            gate.wait();
+            Ok(json!(null).into())
+        }
+    });
+    let limits = Limits { cancel_grace: Duration::from_millis(10), ..Limits::default() };
+    let engine = lab.engine().limits(limits).build();
+    let mut bad = step("block", json!(null));
+    if limited {
+        bad = bad.with_timeout(Duration::from_millis(20));
+    }
+    let run =
+        engine.start(&plan(&engine, &lab, place, &bad), WorkflowInput::default(), &RunOptions::default()).unwrap();
+    let cancelling = async {
+        begun.recv().await.unwrap();
+        if !limited {
+            run.cancel();
+        }
+    };
+    let (Driven::Done(finished), ()) = tokio::join!(engine.drive(&run), cancelling) else { panic!("nothing parks") };
+    let expected = if limited { RunStatus::Failed } else { RunStatus::Cancelled };
+    assert_eq!(finished.status, expected, "{place}: {:?}", finished.error);
+    let chain = std::iter::successors(finished.error.as_ref(), |error| error.cause.as_deref());
+    chain.last().unwrap().message.clone()
+}
+
+#[test]
+fn what_blocks_its_thread_is_named_and_left_to_itself() {
+    // Each blocks a thread of its own until the gate opens.
+    let threads = 2 * PLACES.len() + 2;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
+    let gate = Gate::default();
+    let _opens = Opens(gate.clone());
+    let cases: Vec<_> = PLACES.into_iter().flat_map(|place| [(place, false), (place, true)]).collect();
+    // Driven from here, since a blocked worker may keep the task that it has just woken.
+    let running = cases.iter().map(|((place, _), limited)| blocked(place, gate.clone(), *limited));
+    let messages = runtime.block_on(futures_util::future::join_all(running));
+    for (((place, path), limited), message) in cases.into_iter().zip(messages) {
+        // The first cause of a failed handler is what it was to handle.
+        if !(limited && place == "in_handler") {
+            let expected = format!("ignores the request to stop and still runs: {path}");
+            assert!(message.contains(&expected), "{place}, limited: {limited}: {message}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Loops.
+
+use llmspell_workflows_basic::{Finished, Limits, RunStatus, WorkflowInput, model::*};
+use serde_json::{Value, json};
+
+use crate::support::{Lab, echo, put, slow};
+
+async fn run(repeat: Loop) -> Finished {
+    Lab::new().steps([repeat.into_step("loop")]).await
+}
+
+fn each(items: Value) -> Loop {
+    Loop::items(items, [echo("i", json!("{{ loop.item }}"))])
+}
+
+fn at_once(repeat: Loop) -> Loop {
+    repeat.parallel(2)
+}
+
+/// Iterations of which the items 2 and 4 fail, the later one first.
+fn failing(on_error: IterationErrors) -> Loop {
+    let params =
+        json!({"ms": "{{ 50 - loop.item * 10 }}", "value": "{{ loop.item }}", "fails": "{{ loop.item % 2 == 0 }}"});
+    Loop { on_error, ..Loop::items(json!([1, 2, 3, 4]), [Step::function("i", "slow", params)]) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_iteration_knows_its_item_and_place() {
+    let whole = json!(["{{ loop.item }}", "{{ loop.index }}", "{{ loop.is_first }}", "{{ loop.is_last }}"]);
+    for parallel in [false, true] {
+        let repeat = Loop::items("{{ input.items }}", [echo("i", whole.clone())]);
+        let finished = run(if parallel { at_once(repeat) } else { repeat }).await;
+        let expected = json!([[1, 0, true, false], [2, 1, false, false], [3, 2, false, true]]);
+        assert_eq!(finished.output["results"], expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn outputs_are_in_the_order_of_the_iterations() {
+    let params = json!({"ms": "{{ 40 - loop.item * 10 }}", "value": "{{ loop.item }}"});
+    let repeat = Loop::items(json!([1, 2, 3]), [Step::function("i", "slow", params)]).parallel(3);
+    let expected = json!({"iterations": 3, "total_count": 3, "failed_count": 0, "errors": [], "results": [1, 2, 3]});
+    assert_eq!(*run(repeat).await.output, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_iterations_as_allowed_are_at_work_and_no_more() {
+    for (repeat, most) in [
+        (Loop::items(json!(vec![0; 9]), [slow("i", 5)]), 1),
+        (at_once(Loop::items(json!(vec![0; 9]), [slow("i", 5)])), 2),
+    ] {
+        let lab = Lab::new();
+        lab.steps([repeat.into_step("loop")]).await;
+        assert_eq!((lab.most(), lab.begun().len()), (most, 9));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_fails_at_once() {
+    let finished = run(failing(IterationErrors::Stop)).await;
+    assert_eq!(finished.error.unwrap().path.as_deref(), Some("/main/loop[1]/i"));
+    assert!(finished.steps.iter().all(|record| !record.path.to_string().contains("[2]")));
+    let finished = run(failing(IterationErrors::Stop).parallel(4)).await;
+    assert_eq!(finished.error.as_ref().unwrap().path.as_deref(), Some("/main/loop[3]/i"));
+    assert_eq!(finished.step("/main/loop[0]/i").unwrap().status.as_str(), "cancelled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn continue_keeps_the_errors_and_succeeds() {
+    for parallel in [false, true] {
+        let repeat = failing(IterationErrors::Continue);
+        let finished = run(if parallel { at_once(repeat) } else { repeat }).await;
+        assert_eq!(finished.error, None);
+        let output = &finished.output;
+        assert_eq!(output["results"], json!([1, null, 3, null]));
+        assert_eq!((&output["iterations"], &output["failed_count"]), (&json!(4), &json!(2)));
+        let errors = output["errors"].as_array().unwrap();
+        let errors: Vec<_> = errors.iter().map(|e| (&e["index"], &e["error"]["code"])).collect();
+        assert_eq!(errors, [(&json!(1), &json!("boom")), (&json!(3), &json!("boom"))]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn collect_runs_all_and_fails_with_all_errors() {
+    for parallel in [false, true] {
+        let repeat = failing(IterationErrors::Collect);
+        let finished = run(if parallel { at_once(repeat) } else { repeat }).await;
+        let error = finished.error.unwrap();
+        assert_eq!(error.code, "iterations_failed");
+        let errors = error.details.unwrap();
+        let indices: Vec<_> = errors["errors"].as_array().unwrap().iter().map(|e| e["index"].clone()).collect();
+        assert_eq!(indices, [1, 3]);
+        assert_eq!(finished.steps.iter().filter(|record| record.is_leaf).count(), 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_collection_skips_the_body() {
+    for repeat in [each(json!([])), at_once(each(json!([])))] {
+        let finished = run(repeat).await;
+        let expected = json!({"iterations": 0, "total_count": 0, "failed_count": 0, "errors": [], "results": []});
+        assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &expected));
+        assert_eq!(finished.steps.len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_collection_fails_clearly() {
+    let error = run(each(json!("{{ input.yes }}"))).await.error.unwrap();
+    assert_eq!((error.code.as_ref(), error.class.as_str()), ("not_a_collection", "validation"));
+    assert!(error.message.contains("input.yes") && error.message.contains("true"), "{}", error.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_iterations_takes_the_first_items() {
+    for repeat in [each(json!([7, 8, 9])), at_once(each(json!([7, 8, 9])))] {
+        let finished = run(Loop { max_iterations: Some(2), ..repeat }).await;
+        let output = &finished.output;
+        assert_eq!((&output["results"], &output["iterations"]), (&json!([7, 8]), &json!(2)));
+        assert_eq!(output["total_count"], 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ranges_count_up_and_down() {
+    for (range, numbers) in [([0, 5, 2], json!([0, 2, 4])), ([3, 0, -1], json!([3, 2, 1])), ([2, 2, 1], json!([]))] {
+        let [start, end, step] = range.map(Value::from);
+        let over = Over::Range { start, end, step };
+        assert_eq!(run(Loop { over, ..each(json!([])) }).await.output["results"], numbers);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_asks_before_and_until_after_each_iteration() {
+    let count = || put("i", "n", json!("{{ (state.n || 0) + 1 }}"));
+    let finished = run(Loop::new(Over::While("(state.n || 0) < 3".into()), [count()])).await;
+    assert_eq!(finished.output["iterations"], 3);
+    assert_eq!(run(Loop::new(Over::While("false".into()), [count()])).await.output["iterations"], 0);
+    let until = Loop { until: Some("output.n == 2".into()), ..Loop::items("{{ input.items }}", [count()]) };
+    let finished = run(until).await;
+    assert_eq!((&finished.output["iterations"], &finished.output["total_count"]), (&json!(2), &json!(3)));
+    let broken = run(Loop::new(Over::While("'x' < 1".into()), [count()])).await;
+    assert_eq!(broken.status, RunStatus::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn iterations_see_the_state_of_those_before_unless_at_once() {
+    let body = [put("i", "k", json!("{{ (state.k || 0) + 1 }}"))];
+    let finished = run(Loop::items(json!([1, 2, 3]), body.clone())).await;
+    assert_eq!(finished.output["results"], json!([{"k": 1}, {"k": 2}, {"k": 3}]));
+    let finished = run(at_once(Loop::items(json!([1, 2, 3]), body))).await;
+    assert_eq!(finished.output["results"], json!([{"k": 1}, {"k": 1}, {"k": 1}]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_iterations_than_the_limit_need_saying() {
+    let lab = Lab::new();
+    let engine = lab.engine().limits(Limits { loop_iterations_max: 3, ..Limits::default() }).build();
+    let run = |repeat: Loop| engine.run(Definition::new("l", StepKind::Loop(repeat)), WorkflowInput::default());
+    let forever = || Loop::new(Over::While("true".into()), [echo("i", json!(1))]);
+    for repeat in [each(json!([1, 2, 3, 4])), forever()] {
+        assert_eq!(run(repeat).await.unwrap().error.unwrap().code, "loop_iterations_max");
+    }
+    for repeat in [each(json!([1, 2, 3, 4])), forever()] {
+        let finished = run(Loop { max_iterations: Some(4), ..repeat }).await.unwrap();
+        assert_eq!((finished.error, &finished.output["iterations"]), (None, &json!(4)));
+    }
+}

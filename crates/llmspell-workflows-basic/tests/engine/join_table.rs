@@ -1,0 +1,177 @@
+//! Every error mode, aggregation, required branch and end of three branches, against the table of the documentation.
+
+use llmspell_workflows_basic::{Finished, Functions, WorkflowInput, engine::Engine, model::*};
+use serde_json::{Value, json};
+
+use crate::support::{Lab, fail};
+
+/// How a branch ends, if it is let.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Does {
+    Succeed,
+    Fail,
+    Skip,
+}
+
+#[derive(Debug)]
+struct Case {
+    mode: ErrorMode,
+    aggregation: Aggregation,
+    required: [bool; 3],
+    does: [Does; 3],
+    /// The branches from the fastest to the slowest; one that is skipped ends before any other.
+    order: [usize; 3],
+}
+
+/// What a block gives: its output or its error's code, and which branches it stopped.
+#[derive(Debug, PartialEq)]
+struct Given(Result<Value, String>, [bool; 3]);
+
+impl Case {
+    fn block(&self) -> Step {
+        let branch = |n: usize| {
+            let ms = 10 * (1 + self.order.iter().position(|other| *other == n).unwrap());
+            let params = json!({"ms": ms, "value": n, "fails": self.does[n] == Does::Fail});
+            let step = Step::function(format!("b{n}"), "slow", params);
+            if self.does[n] == Does::Skip { step.when("false") } else { step }
+        };
+        let mut block =
+            Parallel::new((0..3).map(branch)).with_aggregation(self.aggregation.clone()).with_error_mode(self.mode);
+        for (branch, required) in block.branches.iter_mut().zip(self.required) {
+            branch.required = required;
+        }
+        block.into_step("block")
+    }
+
+    /// What the documentation says.
+    fn oracle(&self) -> Given {
+        let skipped = (0..3).filter(|n| self.does[*n] == Does::Skip);
+        let others = self.order.into_iter().filter(|n| self.does[*n] != Does::Skip);
+        let order: Vec<usize> = skipped.chain(others).collect();
+        for ended in 1..=3 {
+            let (ended, open) = order.split_at(ended);
+            // What is skipped ends where it begins, too soon to be stopped.
+            let stopped = std::array::from_fn(|n| open.contains(&n) && self.does[n] != Does::Skip);
+            if self.wins_early(ended) || ended.len() == 3 && !self.loses(ended) {
+                return Given(Ok(self.output(ended)), stopped);
+            }
+            if ended.len() == 3 || self.mode == ErrorMode::FailFast && self.loses(ended) {
+                let required = ended.iter().any(|n| self.required[*n] && self.does[*n] == Does::Fail);
+                let code = if required { "required_branch_failed" } else { "branches_failed" };
+                return Given(Err(code.to_owned()), stopped);
+            }
+        }
+        unreachable!("three branches have ended")
+    }
+
+    fn count(&self, ended: &[usize], does: Does) -> usize {
+        ended.iter().filter(|n| self.does[**n] == does).count()
+    }
+
+    /// `first`: one has succeeded, and all required ones.
+    fn wins_early(&self, ended: &[usize]) -> bool {
+        let required = (0..3).filter(|n| self.required[*n]);
+        self.aggregation == Aggregation::First && self.count(ended, Does::Succeed) > 0 && { required }
+            .all(|n| ended.contains(&n) && self.does[n] != Does::Fail)
+    }
+
+    /// A required one failed, or too few can still succeed.
+    fn loses(&self, ended: &[usize]) -> bool {
+        let (good, bad) = (self.count(ended, Does::Succeed), self.count(ended, Does::Fail));
+        let possible = good + 3 - ended.len();
+        let enough = match &self.aggregation {
+            Aggregation::All if self.mode == ErrorMode::BestEffort => usize::from(bad > 0),
+            Aggregation::All => 3 - self.count(ended, Does::Skip),
+            Aggregation::First => 1,
+            Aggregation::AtLeast(n) => *n as usize,
+            Aggregation::Majority => 2,
+            Aggregation::Custom(_) => 0,
+        };
+        possible < enough || ended.iter().any(|n| self.required[*n] && self.does[*n] == Does::Fail)
+    }
+
+    fn output(&self, ended: &[usize]) -> Value {
+        let good = |n: &usize| self.does[*n] == Does::Succeed;
+        match self.aggregation {
+            Aggregation::First => ended.iter().find(|n| good(n)).map_or(Value::Null, |n| json!(n)),
+            Aggregation::All => {
+                let listed = (0..3).filter(|n| self.does[*n] != Does::Fail);
+                listed.map(|n| if good(&n) { json!(n) } else { Value::Null }).collect()
+            }
+            Aggregation::Custom(_) => json!((0..3).filter(good).count()),
+            _ => (0..3).filter(good).map(|n| json!(n)).collect(),
+        }
+    }
+}
+
+fn given(finished: &Finished) -> Given {
+    let stopped = std::array::from_fn(|n| {
+        // One that has not even begun was stopped too.
+        finished.step(&format!("b{n}")).is_none_or(|record| record.status.as_str() == "cancelled")
+    });
+    match &finished.error {
+        None => Given(Ok((*finished.output).clone()), stopped),
+        Some(error) => Given(Err(error.code.to_string()), stopped),
+    }
+}
+
+fn engine(lab: &Lab) -> Engine {
+    let mut functions = Functions::default();
+    functions.register_aggregation("count", |results| Ok(json!(results.iter().filter(|r| r.success).count())));
+    lab.engine().functions(functions).build()
+}
+
+async fn check(mode: ErrorMode) {
+    let aggregations = ["all", "first", "2", "majority", "count"].map(|name| match name {
+        "all" => Aggregation::All,
+        "first" => Aggregation::First,
+        "2" => Aggregation::AtLeast(2),
+        "majority" => Aggregation::Majority,
+        name => Aggregation::Custom(name.into()),
+    });
+    let lab = Lab::new();
+    let engine = engine(&lab);
+    let mut cases = 0;
+    for aggregation in aggregations {
+        for (required, ends) in (0..8_u32).flat_map(|required| (0..27_usize).map(move |ends| (required, ends))) {
+            for order in [[0, 1, 2], [2, 0, 1]] {
+                let required = std::array::from_fn(|n| required >> n & 1 == 1);
+                let does =
+                    std::array::from_fn(|n| [Does::Succeed, Does::Fail, Does::Skip][ends / 3_usize.pow(n as u32) % 3]);
+                let case = Case { mode, aggregation: aggregation.clone(), required, does, order };
+                let definition = Definition::sequence("table", [case.block()]);
+                let finished = engine.run(definition, WorkflowInput::default()).await.unwrap();
+                assert_eq!(given(&finished), case.oracle(), "{case:?}: {:?}", finished.error);
+                assert_eq!(lab.live(), 0, "{case:?}");
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 5 * 8 * 27 * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fail_fast() {
+    check(ErrorMode::FailFast).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fail_slow() {
+    check(ErrorMode::FailSlow).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn best_effort() {
+    check(ErrorMode::BestEffort).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_a_branch_dealt_with_is_neither_counted_nor_blamed() {
+    let handled = Step::function("handled", "fail", json!({"code": "minor"})).with_on_error(OnError::Continue);
+    let finished = Lab::new().steps([Parallel::new([handled.clone()]).into_step("block")]).await;
+    assert_eq!((&finished.error, &*finished.output), (&None, &json!([null])));
+    let finished = Lab::new().steps([Parallel::new([handled, fail("bad")]).into_step("block")]).await;
+    let error = finished.error.unwrap();
+    assert_eq!(error.cause.unwrap().code, "boom");
+    assert!(error.details.unwrap()["branches"].get("handled").is_none());
+}

@@ -1,0 +1,23 @@
+//! The engine as its users see it: what each pattern promises, what goes wrong, and what is recorded.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+mod cancelling;
+mod code_first;
+mod decisions;
+mod depth;
+mod failures;
+mod features_conditional;
+mod features_loop;
+mod features_parallel;
+mod features_retry;
+mod features_validate;
+mod graphs;
+mod handlers;
+mod join_table;
+mod races;
+mod reference;
+mod resume;
+mod secrets;
+mod support;
+mod time_limits;

@@ -1,0 +1,115 @@
+//! Random definitions come to what a plain walk over them comes to, stop when they are asked to, and resume.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use llmspell_workflows_basic::{Driven, RunOptions, RunStatus, WorkflowInput, WorkflowState, state::Change};
+use llmspell_workflows_testing::generate;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{AnySchema, Frozen, Lab, Naive, crash_generated, probe, settled};
+
+/// The data with each error in it narrowed to its code.
+fn scrubbed(value: Value) -> Value {
+    match value {
+        Value::Object(map) if map.contains_key("code") && map.contains_key("retryable") => map["code"].clone(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, scrubbed(value))).collect(),
+        Value::Array(items) => items.into_iter().map(scrubbed).collect(),
+        other => other,
+    }
+}
+
+fn state(changes: Vec<Change>) -> Value {
+    let mut state = WorkflowState::default();
+    changes.into_iter().for_each(|change| state.apply(change, jiff::Timestamp::UNIX_EPOCH).unwrap());
+    scrubbed(state.to_value())
+}
+
+/// The activities that generated definitions call.
+fn lab() -> Lab {
+    let mut lab = Lab::new();
+    lab.register(generate::FUNCTION, |call| async move { probe(call.input(), call.attempt()).map(Into::into) });
+    lab.register_tool(generate::TOOL, |call| async move { probe(call.input(), call.attempt()).map(Into::into) });
+    lab
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_run_comes_to_what_a_plain_walk_comes_to(definition in generate::definition()) {
+        let definition = settled(definition);
+        let input = json!({"n": 2, "items": [1, 2]});
+        let mut naive = Naive::default();
+        let expected = naive.run(&definition, &input);
+        prop_assume!(!naive.disagreed);
+        let finished = block_on(async {
+            let engine = lab().engine().schemas(AnySchema).clock(Frozen).timers(Frozen).build();
+            engine.run(definition, WorkflowInput::default()).await
+        });
+        let finished = finished.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let steps: BTreeMap<_, _> = finished
+            .steps
+            .iter()
+            .map(|record| (record.path.to_string(), (record.status.as_str(), record.attempts)))
+            .collect();
+        prop_assert_eq!(steps, naive.ended, "{:?}", finished.error);
+        match expected {
+            Ok((output, changes)) => {
+                prop_assert_eq!(finished.error, None);
+                prop_assert_eq!(scrubbed((*finished.output).clone()), scrubbed(output));
+                prop_assert_eq!(state(finished.state_changes), state(changes));
+            }
+            Err(error) => {
+                let found = finished.error.unwrap();
+                prop_assert_eq!((found.code, found.class), (error.code, error.class));
+                prop_assert_eq!(finished.status, RunStatus::Failed);
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_cancelled_leaves_nothing_at_work(definition in generate::definition(), after_ms in 0_u64..40) {
+        let mut lab = lab();
+        let slowly = |call: llmspell_workflows_basic::activity::ActivityContext| async move {
+            let length = Duration::from_millis(1 + call.input().to_string().len() as u64 % 5);
+            tokio::time::sleep(length).await;
+            probe(call.input(), call.attempt()).map(Into::into)
+        };
+        lab.register(generate::FUNCTION, slowly);
+        lab.register_tool(generate::TOOL, slowly);
+        let (status, live, begun, later) = block_on(async {
+            let engine = lab.engine().schemas(AnySchema).build();
+            let plan = engine.prepare(definition).unwrap();
+            let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+            let (driven, ()) = tokio::join!(engine.drive(&run), async {
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                run.cancel();
+            });
+            let Driven::Done(finished) = driven else { panic!("nothing here parks") };
+            let (live, begun) = (lab.live(), lab.begun().len());
+            tokio::time::sleep(Duration::from_secs(3_600)).await;
+            (finished.status, live, begun, lab.begun().len())
+        });
+        prop_assert_eq!((live, begun), (0, later));
+        prop_assert!(status != RunStatus::Running);
+    }
+}
+
+#[test]
+fn random_definitions_resume_after_a_crash_at_every_boundary() {
+    use proptest::{
+        strategy::ValueTree,
+        test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+    };
+    for seed in 0..24_u8 {
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        let definition = settled(generate::definition().new_tree(&mut runner).unwrap().current());
+        crash_generated(&format!("seed {seed}"), &definition);
+    }
+}

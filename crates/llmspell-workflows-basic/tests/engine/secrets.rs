@@ -1,0 +1,33 @@
+//! Secrets show as `***` wherever a run shows anything.
+
+use llmspell_workflows_basic::{WorkflowInput, model::*};
+use serde_json::json;
+
+use crate::support::{Lab, echo};
+
+#[tokio::test(start_paused = true)]
+async fn no_kind_of_step_lets_a_secret_out() {
+    let values = json!({"k": "{{ secrets.key }}"});
+    let validate = Validate {
+        data: json!("has {{ secrets.key }}"),
+        assertions: vec!["data == 'x'".into()],
+        mode: ValidateMode::Warn,
+        ..Validate::default()
+    };
+    let mut definition = Definition::sequence(
+        "secret",
+        [
+            Step::set("set", values.as_object().unwrap().clone()),
+            Step::new("validate", StepKind::Validate(validate)),
+            Step { name: Some("with {{ secrets.key }}".into()), ..echo("echo", json!("{{ secrets.key }}!")) },
+            Loop::items("{{ [secrets.key] }}", [echo("item", json!("{{ loop.index }}"))]).into_step("loop"),
+        ],
+    );
+    definition.secrets = vec!["key".into()];
+    definition.outputs = Some(json!({"all": "{{ secrets.key }}"}));
+    let engine = Lab::new().engine().secrets([("key".to_owned(), "hunter2".to_owned())]).build();
+    let finished = engine.run(definition, WorkflowInput::default()).await.unwrap();
+    assert_eq!(finished.error, None);
+    assert_eq!(*finished.output, json!({"all": "***"}));
+    assert!(!format!("{finished:?}").contains("hunter2"), "{finished:#?}");
+}

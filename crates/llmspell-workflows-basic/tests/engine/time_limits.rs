@@ -1,0 +1,76 @@
+//! Deadlines and delays: who is told of them, and that they hold.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use llmspell_workflows_basic::{Driven, RunOptions, RunStatus, WorkflowInput, engine::Wait, model::*};
+use serde_json::json;
+
+use crate::support::{Lab, Time, echo};
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_reaches_everything_inside() {
+    let mut lab = Lab::new();
+    lab.register("deadline", |context| async move {
+        let left = context.deadline().map(|deadline| deadline.duration_since(context.now()).as_secs());
+        Ok(json!(left).into())
+    });
+    let ask = |id: &str| Step::function(id, "deadline", json!(null));
+    let block = Step::sequence(
+        "block",
+        [
+            ask("plain"),
+            ask("shorter").with_timeout(Duration::from_secs(10)),
+            ask("longer").with_timeout(Duration::from_secs(90)),
+            Loop::items(json!([1]), [Parallel::new([ask("deep")]).into_step("both")]).into_step("loop"),
+        ],
+    );
+    let finished = lab.steps([block.with_total_timeout(Duration::from_secs(60)), ask("outside")]).await;
+    let left = |id: &str| finished.step(id).unwrap().output.as_deref().cloned().unwrap();
+    assert_eq!(["plain", "shorter", "longer", "deep"].map(left), [json!(60), json!(10), json!(60), json!(60)]);
+    assert_eq!(left("outside"), json!(null));
+}
+
+#[test]
+fn a_parked_run_wakes_at_its_deadline() {
+    let begin: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let time = Time(Arc::new(Mutex::new(begin)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let drive = |definition: Definition| {
+        runtime.block_on(async {
+            let engine = Lab::new().engine().clock(time.clone()).timers(time.clone()).build();
+            let plan = engine.prepare(definition).unwrap();
+            let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+            engine.drive(&run).await
+        })
+    };
+    let sleep = |seconds: u64| StepKind::Sleep(Delay::Fixed(Duration::from_secs(seconds)));
+    let block = Step::sequence("block", [Step::new("sleep", sleep(100))]).with_total_timeout(Duration::from_secs(60));
+    let Driven::Parked(wait) = drive(Definition::sequence("parks", [block])) else { panic!("it parks") };
+    assert_eq!(wait, Wait { wake_at: Some(begin + Duration::from_secs(60)), inbox_after: None });
+}
+
+fn retried(retry: Retry) -> Step {
+    Step::function("step", "fail", json!({})).with_retry(retry)
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_delay_is_longer_than_its_limit() {
+    let longest = Duration::from_secs(10);
+    for attempts in 2..30 {
+        let retry = Retry { delay_max: longest, jitter: 1.0, ..Retry::attempts(attempts) };
+        let finished = Lab::new().steps([retried(Retry { initial_delay: longest, ..retry })]).await;
+        let took = finished.ended_at.duration_since(finished.started_at);
+        assert!(took.as_secs() <= 10 * i64::from(attempts - 1), "{attempts} attempts took {took}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_delay_ends_with_the_time_of_the_step() {
+    let retry = Retry { delay_max: Duration::MAX, initial_delay: Duration::MAX, jitter: 1.0, ..Retry::attempts(9) };
+    let step = retried(retry).with_total_timeout(Duration::from_secs(60));
+    let finished = Lab::new().steps([step, echo("b", json!(1))]).await;
+    assert_eq!((finished.status, finished.error.unwrap().code.as_ref()), (RunStatus::Failed, "timeout"));
+}
