@@ -7,12 +7,12 @@ use serde_json::json;
 
 use crate::support::{Gate, Lab, Opens};
 
-/// Runs `definition` and cancels it as soon as everything waits.
-async fn cancelled(engine: &Engine, definition: Definition, after: Duration) -> Finished {
+/// Runs `definition` and cancels it when `when` ends.
+async fn cancelled(engine: &Engine, definition: Definition, when: impl Future<Output = ()>) -> Finished {
     let plan = engine.prepare(definition).unwrap_or_else(|invalid| panic!("{invalid}"));
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, ()) = tokio::join!(engine.drive(&run), async {
-        tokio::time::sleep(after).await;
+        when.await;
         run.cancel();
     });
     let Driven::Done(finished) = driven else { panic!("nothing here parks") };
@@ -24,7 +24,7 @@ async fn a_loop_that_never_waits_leaves_room_for_a_request_to_stop() {
     let engine = Lab::new().engine().limits(Limits { run_steps_max: 3_000_000, ..Limits::default() }).build();
     let set = Step::set("set", json!({"k": "{{ loop.index }}"}).as_object().unwrap().clone());
     let busy = Loop { max_iterations: Some(1_000_000), ..Loop::new(Over::While("true".into()), [set]) };
-    let finished = cancelled(&engine, Definition::new("busy", StepKind::Loop(busy)), Duration::ZERO).await;
+    let finished = cancelled(&engine, Definition::new("busy", StepKind::Loop(busy)), tokio::task::yield_now()).await;
     assert_eq!(finished.status, RunStatus::Cancelled);
     assert!(finished.steps.len() < 100_000, "{} steps ran", finished.steps.len());
 }
@@ -35,9 +35,11 @@ fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished
     let opens = Opens(gate.clone());
     let mut lab = Lab::new();
     let blocked = gate.clone();
+    let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
     lab.register("block", move |_| {
-        let gate = blocked.clone();
+        let (gate, begins) = (blocked.clone(), begins.clone());
         async move {
+            let _ = begins.send(());
             gate.wait();
             Ok(json!(null).into())
         }
@@ -46,7 +48,12 @@ fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished
     let limits = Limits { cancel_grace: Duration::from_millis(10), ..Limits::default() };
     let engine = lab.engine().limits(limits).build();
     let definition = Definition::sequence("blocks", steps);
-    let finished = runtime.block_on(cancelled(&engine, definition, Duration::from_millis(50)));
+    let both = async {
+        for _ in 0..2 {
+            begun.recv().await.unwrap();
+        }
+    };
+    let finished = runtime.block_on(cancelled(&engine, definition, both));
     drop(opens);
     drop(runtime);
     (finished, lab.live())
@@ -60,5 +67,8 @@ fn every_activity_that_blocks_its_thread_is_named() {
     });
     assert_eq!((finished.status, live), (RunStatus::Cancelled, 0));
     let message = finished.error.unwrap().message;
-    assert!(message.contains("still runs: /main/both/one, /main/both/inner/two"), "{message}");
+    let (_, named) = message.split_once("still runs: ").unwrap_or_else(|| panic!("nothing is named: {message}"));
+    let mut named: Vec<_> = named.split(", ").collect();
+    named.sort_unstable();
+    assert_eq!(named, ["/main/both/inner/two", "/main/both/one"]);
 }
