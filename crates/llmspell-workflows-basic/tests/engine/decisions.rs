@@ -212,7 +212,7 @@ async fn an_attempt_is_known_and_not_made() {
 #[tokio::test(start_paused = true)]
 async fn the_time_of_the_last_attempt_is_known_too() {
     let finished = run_of("last attempt", "deadline", |index, asked| match (index, asked) {
-        (u64::MAX, Decision::Deadline(at)) => Decision::Deadline(*at - Duration::from_secs(59)),
+        (u64::MAX, Decision::Deadline(at)) => Decision::Deadline(*at - Duration::from_secs(60)),
         _ => asked.clone(),
     });
     assert_eq!(finished.await.step("a").unwrap().attempts, 1);
