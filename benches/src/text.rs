@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use llmspell_workflows_basic::expr::Expr;
+use llmspell_workflows_basic::{Engine, expr::Expr};
+use llmspell_workflows_definition::{StepTypes, check};
 use serde_json::{Value, json};
 
 use crate::figures::{Report, rounds};
@@ -14,6 +15,13 @@ pub(crate) fn measure(report: &mut Report) {
         Expr::parse("task.meta.kind == 'feature' && tries > 3 && !flags.skip").expect("it is an expression");
     let timed = rounds(|| (0..TIMES).for_each(|_| assert!(condition.test(&context).expect("it can be evaluated"))));
     report.time("a condition with a context of 5 kB", TIMES, "≤ 0.5 µs", &timed);
+
+    let (text, types, engine) = (yaml(2_000), StepTypes::new(), Engine::builder().build());
+    let timed = rounds(|| {
+        let checked = check(&text, "long.yaml", &types, |definition| engine.validate(definition.clone()));
+        assert!(checked.is_ok());
+    });
+    report.time("2,000 steps of YAML read and validated", 1, "≤ 30 ms", &timed);
 }
 
 fn context() -> Value {
@@ -24,7 +32,6 @@ fn context() -> Value {
     value
 }
 
-#[expect(dead_code, reason = "used once the definition crate is measured here")]
 fn yaml(steps: usize) -> String {
     let mut text = String::from("name: long\nsteps:\n");
     for n in 0..steps {
