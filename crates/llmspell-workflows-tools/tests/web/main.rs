@@ -5,6 +5,7 @@
 mod golden;
 mod limits;
 mod requester;
+mod research;
 mod scraper;
 mod search;
 mod support;
