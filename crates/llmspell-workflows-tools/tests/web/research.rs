@@ -16,9 +16,7 @@ async fn each_tool_takes_what_the_one_before_gives() {
             return Reply::ok("text/html; charset=utf-8", ARTICLE);
         }
         let url = format!("http://{}/article", request.header("host"));
-        Reply::json(
-            &json!({"web": {"results": [{"title": "Solar", "url": url, "description": "…"}]}}),
-        )
+        Reply::json(&json!({"web": {"results": [{"title": "Solar", "url": url, "description": "…"}]}}))
     })
     .await;
     let mut policy = server.policy();
@@ -26,13 +24,7 @@ async fn each_tool_takes_what_the_one_before_gives() {
     policy.search = serde_json::from_value(json!({"providers": {"brave": brave}})).unwrap();
     let tools = standard(policy.into()).unwrap();
 
-    let search = call(
-        &tools,
-        "web_search",
-        json!({"input": "solar power", "max_results": 10}),
-    )
-    .await
-    .unwrap();
+    let search = call(&tools, "web_search", json!({"input": "solar power", "max_results": 10})).await.unwrap();
     let selectors = json!({"title": "h1", "content": ".article-body"});
     let page = json!({"input": search["results"][0]["url"], "selectors": selectors});
     let extract = call(&tools, "web_scraper", page).await.unwrap();
