@@ -49,6 +49,9 @@ impl FromStr for Delay {
         if let Some(expression) = whole_expression(text) {
             return Ok(Self::Expression(expression.to_owned()));
         }
+        if let Some(seconds) = amount(text, NANOS) {
+            return Ok(Self::Fixed(seconds));
+        }
         if let Ok(seconds) = text.parse::<f64>() {
             return Self::from_seconds(seconds);
         }
@@ -72,19 +75,18 @@ fn units(text: &str) -> Option<Duration> {
         None => (lower.as_str(), false),
     };
     let mut rest = rest;
-    let mut total = Duration::ZERO;
-    let mut last = f64::INFINITY;
+    let (mut total, mut last) = (Duration::ZERO, u128::MAX);
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
-        let number: f64 = rest[..digits].parse().ok()?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number = &rest[..digits];
         rest = &rest[digits..];
         let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
         let unit = match &rest[..end] {
-            "ms" if !iso => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3_600.0,
-            "d" if !iso => 86_400.0,
+            "ms" if !iso => NANOS / 1_000,
+            "s" => NANOS,
+            "m" => 60 * NANOS,
+            "h" => 3_600 * NANOS,
+            "d" if !iso => 86_400 * NANOS,
             _ => return None,
         };
         if unit >= last {
@@ -92,9 +94,24 @@ fn units(text: &str) -> Option<Duration> {
         }
         last = unit;
         rest = &rest[end..];
-        total = total.checked_add(Duration::try_from_secs_f64(number * unit).ok()?)?;
+        total = total.checked_add(amount(number, unit)?)?;
     }
-    last.is_finite().then_some(total)
+    (last != u128::MAX).then_some(total)
+}
+
+/// The nanoseconds of a second.
+const NANOS: u128 = 1_000_000_000;
+
+/// So many of a unit, exactly: a number with or without a fraction, times the unit's nanoseconds.
+fn amount(number: &str, unit: u128) -> Option<Duration> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |digits: &str| (1..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let scale = 10u128.pow(u32::try_from(fraction.len()).ok()?);
+    let parts = whole.parse::<u128>().ok()? * unit + fraction.parse::<u128>().ok()? * unit / scale;
+    Some(Duration::new(u64::try_from(parts / NANOS).ok()?, u32::try_from(parts % NANOS).ok()?))
 }
 
 impl fmt::Display for Delay {
@@ -112,7 +129,7 @@ fn fixed(duration: Duration, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         return if nanos % 1_000_000 == 0 && seconds < 60 {
             write!(f, "{}ms", duration.as_millis())
         } else {
-            write!(f, "{}s", duration.as_secs_f64())
+            write!(f, "{}s", format!("{seconds}.{nanos:09}").trim_end_matches('0'))
         };
     }
     let parts = [(seconds / 3_600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
@@ -151,10 +168,25 @@ mod tests {
             ("2d", 172_800_000),
             ("0", 0),
             ("1m30s500ms", 90_500),
+            ("0.25h", 900_000),
+            ("5022446689113s", 5_022_446_689_113_000),
         ] {
             let delay: Delay = text.parse().unwrap();
             assert_eq!(delay, Delay::Fixed(Duration::from_millis(milliseconds)), "{text}");
             assert_eq!(delay.to_string().parse(), Ok(delay), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_and_the_finest_are_kept_exactly() {
+        for duration in [
+            Duration::MAX,
+            Duration::new(18_080_808_080_808_079_408, 0),
+            Duration::new(61, 1),
+            Duration::new(u64::MAX >> 9, 7),
+        ] {
+            let delay = Delay::Fixed(duration);
+            assert_eq!(delay.to_string().parse(), Ok(delay.clone()), "{delay}");
         }
     }
 
