@@ -245,6 +245,11 @@ impl PathLink {
         Self(Arc::new(Link { parent, id, iteration: iteration.map(u64::from), generation }))
     }
 
+    /// Whether it is the very link `other`.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The path of a child called `id`, for messages.
     pub(crate) fn child_text(&self, id: &str) -> String {
         format!("{self}/{id}")

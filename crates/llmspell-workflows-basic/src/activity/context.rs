@@ -10,18 +10,29 @@ use crate::{PathLink, engine::Call};
 #[derive(Debug, Clone)]
 pub struct ActivityContext {
     call: Call,
-    input: Arc<Value>,
+    input: Input,
+}
+
+/// Where the input of an activity is.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// In the step itself: it holds no reference.
+    Fixed,
+    Given(Arc<Value>),
 }
 
 impl ActivityContext {
-    pub(crate) fn new(call: Call, input: Arc<Value>) -> Self {
+    pub(crate) fn new(call: Call, input: Input) -> Self {
         Self { call, input }
     }
 
     /// Its input: the step's parameters with every reference resolved.
     #[must_use]
     pub fn input(&self) -> &Value {
-        &self.input
+        match &self.input {
+            Input::Given(input) => input,
+            Input::Fixed => self.call.node().fixed_input().expect("a call is made this way only where it is fixed"),
+        }
     }
 
     /// The run it belongs to.

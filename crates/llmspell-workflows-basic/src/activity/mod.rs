@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use context::ActivityContext;
+pub(crate) use context::Input;
 pub use function::function;
 pub use persona::Persona;
 pub use registry::{Activities, Provider};

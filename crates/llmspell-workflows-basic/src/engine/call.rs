@@ -12,7 +12,12 @@ use serde_json::Value;
 use super::{
     Cancel, CancelReason, Cancelled, Decision, DecisionPoint, NextDecision, Outcome, Run, Scope, SkipReason, View,
 };
-use crate::{PathLink, StepError, model::Step, plan::Node, state::WorkflowState};
+use crate::{
+    PathLink, StepError,
+    model::Step,
+    plan::{Node, NodeRef},
+    state::WorkflowState,
+};
 
 /// The execution of one step: it owns what it needs, so it can move to another task.
 ///
@@ -20,7 +25,7 @@ use crate::{PathLink, StepError, model::Step, plan::Node, state::WorkflowState};
 #[derive(Clone)]
 pub struct Call {
     pub(crate) around: Arc<Around>,
-    pub(crate) node: Arc<Node>,
+    node: NodeRef,
     /// What few calls have.
     extra: Option<Box<Extra>>,
     path: OnceLock<PathLink>,
@@ -28,6 +33,8 @@ pub struct Call {
     generation: u32,
     attempt: u32,
     record: u32,
+    /// Whether the task that its step needs is the one it is in.
+    is_in_task: bool,
 }
 
 /// What a call shares with its siblings.
@@ -74,10 +81,12 @@ impl Around {
 
     /// When a step begins: when the one before it ended, else now.
     pub(super) fn begins_at(&self) -> Timestamp {
-        let ended_at = self.ended_at_ns.swap(0, Ordering::Relaxed);
+        let ended_at = self.ended_at_ns.load(Ordering::Relaxed);
         if ended_at == 0 {
             return self.run.clock().now();
         }
+        // Siblings run one after the other, so nobody else reads or writes it.
+        self.ended_at_ns.store(0, Ordering::Relaxed);
         Timestamp::from_nanosecond(ended_at.into()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
@@ -98,23 +107,32 @@ impl Clone for Around {
 
 impl Call {
     /// The call of `node` with what is `around` it.
-    pub(crate) fn new(around: Arc<Around>, node: Arc<Node>) -> Self {
+    pub(crate) fn new(around: Arc<Around>, node: &Arc<Node>) -> Self {
         Self {
             around,
-            node,
+            node: node.into(),
             extra: None,
             path: OnceLock::new(),
             iteration: None,
             generation: 1,
             attempt: 1,
             record: u32::MAX,
+            is_in_task: false,
         }
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        self.node.in_plan(&self.around.run.plan)
+    }
+
+    pub(super) fn node_ref(&self) -> NodeRef {
+        self.node.clone()
     }
 
     /// The step.
     #[must_use]
     pub fn step(&self) -> &Step {
-        &self.node.step
+        &self.node().step
     }
 
     /// The run it belongs to.
@@ -128,7 +146,7 @@ impl Call {
     pub fn path(&self) -> &PathLink {
         self.path.get_or_init(|| {
             let parent = self.around.parent.clone();
-            PathLink::new(parent, self.node.id.clone(), self.iteration, self.generation)
+            PathLink::new(parent, self.node().id.clone(), self.iteration, self.generation)
         })
     }
 
@@ -162,12 +180,12 @@ impl Call {
     /// # Errors
     /// An interceptor refuses the choice, or answers with another kind of choice.
     pub async fn decide(&self, index: u64, decision: Decision) -> Result<Decision, StepError> {
-        if self.node.slice.is_empty() {
+        if self.node().slice.is_empty() {
             return Ok(decision);
         }
         let kind = decision.kind();
         let point = DecisionPoint { call: self, index };
-        let answer = NextDecision::new(&self.node.slice).run(point, decision).await.map_err(|e| e.at(self.path()))?;
+        let answer = NextDecision::new(&self.node().slice).run(point, decision).await.map_err(|e| e.at(self.path()))?;
         if answer.kind() == kind {
             return Ok(answer);
         }
@@ -193,6 +211,15 @@ impl Call {
 
     pub(super) fn set_record(&mut self, number: usize) {
         self.record = u32::try_from(number).unwrap_or(u32::MAX);
+    }
+
+    /// Whether it has to run in a task of its own and does not yet.
+    pub(super) fn needs_task(&self) -> bool {
+        self.node().in_task && !self.is_in_task
+    }
+
+    pub(super) fn set_in_task(&mut self) {
+        self.is_in_task = true;
     }
 
     /// An input given from outside instead of its parameters.
@@ -270,7 +297,7 @@ impl Call {
     /// The call of `node`, a child of this call's step, which sees what this one does.
     pub(crate) fn child(&self, node: &Arc<Node>) -> Self {
         let around = self.inside(self.around.scope.clone(), self.around.state.clone());
-        Self::new(Arc::new(around), node.clone())
+        Self::new(Arc::new(around), node)
     }
 
     /// What names mean to this step.

@@ -157,7 +157,7 @@ impl Engine {
             cancel: Cancel::root(),
             cleanup: Cancel::root(),
             cleans_up: AtomicBool::new(false),
-            records: Mutex::new(Records::default()),
+            records: Mutex::new(Records::new(plan.clone())),
             warnings: Mutex::new(Vec::new()),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),
             generations: Mutex::new(resume.generations),

@@ -3,37 +3,43 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf};
+use super::{Around, Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf};
 use crate::{
     patterns,
     plan::{Body, Node, Recovery},
 };
 
+/// Steps that never wait still leave their thread to others now and then, and to a request to stop.
+const STEPS_AT_A_TIME: usize = 512;
+
 /// Executes a step: the one way through.
 ///
 /// Whether it runs at all is decided first; then come its interceptors, the step itself, and what its failure does.
 pub(crate) async fn execute(call: Call) -> Outcome {
-    if call.node.in_task {
-        return Box::pin(Tasks::run(call, |call| Box::pin(here(call)))).await;
-    }
-    here(call).await
+    let around = call.around.clone();
+    execute_in(call, &around).await
 }
 
-async fn here(mut call: Call) -> Outcome {
-    let around = call.around.clone();
+/// The same where the caller keeps what is around the step.
+pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
+    if call.needs_task() {
+        return Box::pin(Tasks::run(call, in_task)).await;
+    }
     let begins_at = around.begins_at();
     let number = around.run.records().begin(&call, begins_at);
     call.set_record(number);
     // What is rare is boxed, so that the future of a step stays small.
     let entered = match may_begin(&call, number) {
-        Ok(()) if call.node.is_plain && call.gate().is_none() => Ok(()),
+        Ok(()) if call.node().is_plain && call.gate().is_none() => Ok(()),
         Ok(()) => Box::pin(enter(&mut call)).await,
         refused => refused,
     };
-    // Steps that never wait still leave room for others, and for a request to stop.
-    tokio::task::coop::consume_budget().await;
+    if number % STEPS_AT_A_TIME == STEPS_AT_A_TIME - 1 {
+        tokio::task::yield_now().await;
+    }
     let outcome = match entered {
-        Ok(()) if matches!(call.node.recovery, Recovery::Fail) => through(call).await,
+        Ok(()) if call.node().is_bare_activity() && around.run.secrets.is_empty() => leaf::activity(call, around).await,
+        Ok(()) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through(call)).await,
         Ok(()) => Box::pin(enclosed(call)).await,
         Err(outcome) => outcome,
     };
@@ -43,6 +49,11 @@ async fn here(mut call: Call) -> Outcome {
         around.goes_on_at(ended_at);
     }
     outcome
+}
+
+fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {
+    call.set_in_task();
+    Box::pin(execute(call))
 }
 
 /// Whether the run goes on at all.
@@ -55,18 +66,18 @@ fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
 
 /// Whether it runs: its list's reason against it, its condition.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
-    if call.node.reads_start {
+    if call.node().reads_start {
         let now = call.run().clock().now();
         let started_at = decide_now(call, now).await?;
         call.set_started_at(started_at);
     }
-    if call.gate().is_some() || call.node.has_entry() {
+    if call.gate().is_some() || call.node().has_entry() {
         let reason = call.gate().cloned().or_else(|| condition(call));
         if let Some(reason) = decide_enter(call, reason).await? {
             return Err(Outcome::Skipped(reason));
         }
     }
-    if let Some(name) = &call.node.name {
+    if let Some(name) = &call.node().name {
         let name = name.render(&call.view()).map_err(|error| call.failed(error.into()))?;
         let name = call.run().masked_text(name.as_str().unwrap_or_default().to_owned());
         call.run().records().name(call.record(), &name);
@@ -111,7 +122,7 @@ impl<T> From<Choice<T>> for Result<T, Outcome> {
 
 /// Why its condition keeps the step from running, if it does.
 fn condition(call: &Call) -> Option<SkipReason> {
-    let condition = call.node.condition.as_ref()?;
+    let condition = call.node().condition.as_ref()?;
     match condition.test(&call.view()) {
         Ok(true) => None,
         Ok(false) => {
@@ -136,16 +147,16 @@ async fn enclosed(call: Call) -> Outcome {
 }
 
 async fn through(call: Call) -> Outcome {
-    if call.node.slice.is_empty() {
+    if call.node().slice.is_empty() {
         return perform(call).await;
     }
-    Next::new(call.node.slice.clone()).run(call).await
+    Next::new(call.node().slice.clone()).run(call).await
 }
 
 /// What the failure of a step does to the steps around it.
 fn recover(call: Call, failure: Failure) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        match &call.node.recovery {
+        match &call.node().recovery {
             Recovery::Fail => Outcome::Failed(failure),
             Recovery::Continue => Outcome::Failed(Failure { handled: true, ..failure }),
             Recovery::Steps(handler) => handle(&call, failure, handler).await,
@@ -155,12 +166,11 @@ fn recover(call: Call, failure: Failure) -> BoxFuture<'static, Outcome> {
 
 async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
     call.run().records().recovering(call.record(), &failure.error);
-    let around = if call.node.is_root { call.run().root_scope() } else { call.around.scope.clone() };
+    let around = if call.node().is_root { call.run().root_scope() } else { call.around.scope.clone() };
     let error: Arc<serde_json::Value> = Arc::new(json!(*failure.error));
     let scope = Scope::names(around, vec![("error", error)]);
-    match Box::pin(execute(Call::new(Arc::new(call.inside(Some(scope), call.around.state.clone())), handler.clone())))
-        .await
-    {
+    let around = Arc::new(call.inside(Some(scope), call.around.state.clone()));
+    match Box::pin(execute(Call::new(around, handler))).await {
         Outcome::Failed(second) => {
             let error = second.error.with_first_cause(*failure.error);
             Outcome::Failed(Failure { error: Box::new(error), handled: false })
@@ -171,10 +181,10 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
 
 /// Does what the step is for: the only place that looks at its kind.
 pub(super) async fn perform(call: Call) -> Outcome {
-    if call.run().secrets.is_empty() && call.node.outputs.is_none() {
+    if call.run().secrets.is_empty() && call.node().outputs.is_none() {
         return by_kind(call).await;
     }
-    let (run, node) = (call.run().clone(), call.node.clone());
+    let (run, node) = (call.run().clone(), call.node().clone());
     // Blocks are made of what is masked already.
     let reads_secrets = node.is_root || matches!(node.body, Body::Set(_) | Body::Validate(_));
     let outcome = Box::pin(with_outputs(call)).await;
@@ -183,8 +193,8 @@ pub(super) async fn perform(call: Call) -> Outcome {
 
 async fn with_outputs(call: Call) -> Outcome {
     // Blocks that gather what their steps give make the outputs of that themselves.
-    let gathers = matches!(call.node.body, Body::List(_) | Body::Route(_) | Body::Loop(_) | Body::Parallel(_));
-    if call.node.outputs.is_some() && !gathers {
+    let gathers = matches!(call.node().body, Body::List(_) | Body::Route(_) | Body::Loop(_) | Body::Parallel(_));
+    if call.node().outputs.is_some() && !gathers {
         let root = call.clone();
         return patterns::with_outputs(&root, by_kind(call).await);
     }
@@ -192,8 +202,11 @@ async fn with_outputs(call: Call) -> Outcome {
 }
 
 async fn by_kind(call: Call) -> Outcome {
-    match &call.node.body {
-        Body::Activity(_) => leaf::activity(call).await,
+    match &call.node().body {
+        Body::Activity(_) => {
+            let around = call.around.clone();
+            leaf::activity(call, &around).await
+        }
         Body::Set(values) => leaf::set(&call, values),
         Body::Sleep(_) => Box::pin(leaf::sleep(call)).await,
         Body::Validate(_) => Box::pin(leaf::validate(call)).await,

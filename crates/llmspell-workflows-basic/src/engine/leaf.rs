@@ -3,20 +3,21 @@
 use std::{
     any::Any,
     fmt::Write as _,
-    future::poll_fn,
-    panic::AssertUnwindSafe,
-    pin::{Pin, pin},
+    future::{poll_fn, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Poll,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 
-use super::{Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Scope, Violation, Wake, call::decide};
+use super::{
+    Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Run, Scope, Violation, Wake, call::decide,
+};
 use crate::{
     ErrorClass, PathLink, StepError,
-    activity::{ActivityContext, ActivityOutput},
+    activity::{ActivityContext, ActivityOutput, Input},
     clock,
     expr::{EvalError, Template},
     model::ValidateMode,
@@ -31,36 +32,46 @@ impl From<EvalError> for StepError {
 }
 
 /// Calls an activity, through the dispatch.
-pub(super) async fn activity(call: Call) -> Outcome {
-    let Body::Activity(plan) = &call.node.body else { unreachable!("`perform` calls this for activities") };
-    if call.cancel().is_cancelled() {
+pub(super) async fn activity(call: Call, around: &Around) -> Outcome {
+    let node = call.node_ref();
+    let Body::Activity(plan) = &node.in_plan(&around.run.plan).body else {
+        unreachable!("`perform` calls this for activities")
+    };
+    if around.cancel.is_cancelled() {
         return call.cancelled();
     }
     let input = match call.input() {
-        Some(input) => input.clone(),
+        Some(input) => Input::Given(input.clone()),
+        None if plan.params.fixed().is_some() => Input::Fixed,
         None => match plan.params.render(&call.view()) {
-            Ok(input) => input,
+            Ok(input) => Input::Given(input),
             Err(error) => return call.failed(error.into()),
         },
     };
-    let back = Back { around: call.around.clone(), record: call.record(), attempt: call.attempt() };
-    match invoke(&back, carry(call, None, input)).await {
-        Ok(Ok(ActivityOutput { output, state_changes })) => {
+    let back = Back { around, record: call.record(), attempt: call.attempt() };
+    let ended = match begin(&back, plan, call, input).await {
+        Ok(ended) => ended,
+        Err(work) => match Box::pin(stoppable(&back, work)).await {
+            Ok(ended) => ended,
+            Err(cancelled) => return Outcome::Cancelled(cancelled),
+        },
+    };
+    match concluded(&around.run, ended) {
+        Ok(ActivityOutput { output, state_changes }) => {
             Outcome::Completed(Output { value: Arc::new(output), state_changes })
         }
-        Ok(Err(error)) => back.failed(error),
-        Err(cancelled) => Outcome::Cancelled(cancelled),
+        Err(error) => back.failed(*error),
     }
 }
 
 /// Where an outcome belongs whose call has been given away.
-struct Back {
-    around: Arc<Around>,
+struct Back<'a> {
+    around: &'a Around,
     record: usize,
     attempt: u32,
 }
 
-impl Back {
+impl Back<'_> {
     fn failed(&self, mut error: StepError) -> Outcome {
         if error.path.is_none() {
             error.attempt = self.attempt;
@@ -73,47 +84,57 @@ impl Back {
     }
 }
 
-/// Hands a leaf to what carries it: the step's own activity, or the validator of one.
-async fn carry(call: Call, validator: Option<ActivityPlan>, input: Arc<Value>) -> Result<ActivityOutput, StepError> {
-    let plan = match (&validator, &call.node.body) {
-        (Some(plan), _) | (None, Body::Activity(plan)) => plan,
-        _ => unreachable!("only activities and validators are handed on"),
-    };
-    let activity = plan.activity.clone();
-    if let Some(dispatch) = call.run().engine().dispatch() {
-        let leaf = LeafCall { name: plan.name.clone(), activity, context: ActivityContext::new(call.clone(), input) };
-        return dispatch.perform(leaf).await;
-    }
-    match activity {
-        Some(activity) => activity.perform(ActivityContext::new(call, input)).await,
-        None => Err(super::seams::missing(&plan.name)),
-    }
-}
-
-/// One attempt of an activity; it has the grace to stop once it is asked to, then it is dropped.
-async fn invoke(
-    back: &Back,
-    work: impl Future<Output = Result<ActivityOutput, StepError>> + Send,
-) -> Result<Result<ActivityOutput, StepError>, Cancelled> {
-    let run = &back.around.run;
-    let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
-    // Most leaves that are quick end here, before anything is set up to stop them.
-    let ended = match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
-        Poll::Ready(ended) => ended,
-        Poll::Pending => Box::pin(stoppable(back, work)).await?,
-    };
-    let output = match ended {
-        Ok(Ok(output)) => output,
-        Ok(Err(error)) => return Ok(Err(run.masked(error))),
-        Err(panic) => return Ok(Err(run.masked(StepError::panicked(&*panic)))),
-    };
-    Ok(checked(output, run.limits().output_bytes_max).map(|output| run.masked_output(output)))
-}
-
+type Work<'a> = BoxFuture<'a, Result<ActivityOutput, StepError>>;
 type Ended = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
 
-async fn stoppable(back: &Back, mut work: Pin<&mut (impl Future<Output = Ended> + Send)>) -> Result<Ended, Cancelled> {
-    let Around { run, cancel, .. } = &*back.around;
+/// Hands a leaf to what carries it: the step's own activity, or the validator of one.
+fn carry<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> Work<'a> {
+    match (run.engine().dispatch(), &plan.activity) {
+        (Some(dispatch), activity) => {
+            dispatch.perform(LeafCall { name: plan.name.clone(), activity: activity.clone(), context })
+        }
+        (None, Some(activity)) => activity.perform(context),
+        (None, None) => Box::pin(ready(Err(super::seams::missing(&plan.name)))),
+    }
+}
+
+/// Begins one attempt of an activity: how it ended where that was at once, else what is left of it.
+///
+/// Most quick leaves end here, before anything is set up to stop them.
+async fn begin<'a>(back: &Back<'_>, plan: &'a ActivityPlan, call: Call, input: Input) -> Result<Ended, Work<'a>> {
+    let context = ActivityContext::new(call, input);
+    let mut work = match catch_unwind(AssertUnwindSafe(|| carry(plan, &back.around.run, context))) {
+        Ok(work) => work,
+        Err(panic) => return Ok(Err(panic)),
+    };
+    let polled = poll_fn(|context| Poll::Ready(catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))))).await;
+    match polled {
+        Ok(Poll::Ready(ended)) => Ok(Ok(ended)),
+        Ok(Poll::Pending) => Err(work),
+        Err(panic) => Ok(Err(panic)),
+    }
+}
+
+/// What an attempt gave, as the run may see it.
+fn concluded(run: &Run, ended: Ended) -> Result<ActivityOutput, Box<StepError>> {
+    let error = match ended {
+        Ok(Ok(mut output)) => match too_large(&output.output, run.limits().output_bytes_max) {
+            None => {
+                run.mask_output(&mut output);
+                return Ok(output);
+            }
+            Some(error) => error,
+        },
+        Ok(Err(error)) => error,
+        Err(panic) => StepError::panicked(&*panic),
+    };
+    Err(Box::new(run.masked(error)))
+}
+
+/// The rest of an attempt; it has the grace to stop once it is asked to, then it is dropped.
+async fn stoppable(back: &Back<'_>, work: Work<'_>) -> Result<Ended, Cancelled> {
+    let Around { run, cancel, .. } = back.around;
+    let mut work = AssertUnwindSafe(work).catch_unwind();
     let grace = async {
         cancel.cancelled().await;
         tokio::time::sleep(run.limits().cancel_grace).await;
@@ -134,13 +155,13 @@ async fn stoppable(back: &Back, mut work: Pin<&mut (impl Future<Output = Ended> 
     }
 }
 
-fn checked(output: ActivityOutput, limit: usize) -> Result<ActivityOutput, StepError> {
+fn too_large(output: &Value, limit: usize) -> Option<StepError> {
     let mut left = limit;
-    if fits(&output.output, &mut left) {
-        return Ok(output);
+    if fits(output, &mut left) {
+        return None;
     }
     let message = format!("its output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
-    Err(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
+    Some(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
 }
 
 /// Whether `value` takes at most `left` bytes as JSON, near enough; takes them away.
@@ -180,7 +201,7 @@ pub(super) fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
 
 /// Waits until a point in time that is chosen when it begins.
 pub(super) async fn sleep(call: Call) -> Outcome {
-    let Body::Sleep(length) = &call.node.body else { unreachable!("`perform` calls this for sleeps") };
+    let Body::Sleep(length) = &call.node().body else { unreachable!("`perform` calls this for sleeps") };
     let duration = match length.evaluate(&call.view()) {
         Ok(duration) => duration,
         Err(error) => return call.failed(error),
@@ -206,7 +227,7 @@ pub(crate) async fn wait_until(call: &Call, wake_at: jiff::Timestamp) -> Option<
 
 /// Checks data; all that is wrong is said at once.
 pub(super) async fn validate(call: Call) -> Outcome {
-    let Body::Validate(plan) = &call.node.body else { unreachable!("`perform` calls this for checks") };
+    let Body::Validate(plan) = &call.node().body else { unreachable!("`perform` calls this for checks") };
     let data = match plan.data.render(&call.view()) {
         Ok(data) => data,
         Err(error) => return call.failed(error.into()),
@@ -264,13 +285,12 @@ fn assertion_violations(call: &Call, plan: &ValidatePlan) -> Result<Vec<Violatio
 /// What a validator of the user's says: a list of texts or of `{path, message}`, empty if all is well.
 async fn validator_violations(call: &Call, plan: &ValidatePlan, data: &Arc<Value>) -> Result<Vec<Violation>, Outcome> {
     let Some(validator) = &plan.validator else { return Ok(Vec::new()) };
-    let back = Back { around: call.around.clone(), record: call.record(), attempt: call.attempt() };
-    let work = carry(call.clone(), Some(validator.clone()), data.clone());
-    let answer = match invoke(&back, work).await {
-        Ok(Ok(answer)) => answer.output,
-        Ok(Err(error)) => return Err(call.failed(error)),
-        Err(cancelled) => return Err(Outcome::Cancelled(cancelled)),
+    let back = Back { around: &call.around, record: call.record(), attempt: call.attempt() };
+    let ended = match begin(&back, validator, call.clone(), Input::Given(data.clone())).await {
+        Ok(ended) => ended,
+        Err(work) => stoppable(&back, work).await.map_err(Outcome::Cancelled)?,
     };
+    let answer = concluded(call.run(), ended).map_err(|error| call.failed(*error))?.output;
     let wrong = || {
         let message = format!("the validator `{}` answered with {answer} instead of a list of errors", validator.name);
         call.failed(StepError::configuration("wrong_validator_answer", message))

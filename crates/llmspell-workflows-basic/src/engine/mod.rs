@@ -29,7 +29,7 @@ pub(crate) use call::decide;
 pub use cancel::{Cancel, CancelReason};
 pub use decision::{Attempt, Decision, DecisionPoint};
 pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
-pub(crate) use execute::execute;
+pub(crate) use execute::{execute, execute_in};
 pub(crate) use interceptor::Slice;
 pub use interceptor::{Interceptor, Next, NextDecision};
 pub(crate) use leaf::wait_until;

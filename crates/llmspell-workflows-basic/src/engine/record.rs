@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Call, Outcome, SkipReason};
-use crate::{PathLink, StepError, StepPath, plan::Node};
+use crate::{
+    PathLink, StepError, StepPath,
+    plan::{Node, NodeRef, Plan},
+};
 
 /// How far a step has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,12 +73,17 @@ pub struct StepRecord {
 }
 
 /// All steps of a run in the order in which they began.
-#[derive(Default)]
-pub(crate) struct Records(Vec<Record>);
+pub(crate) struct Records {
+    plan: Arc<Plan>,
+    all: Vec<Record>,
+    /// The paths of the steps around them; siblings that begin one after the other share one.
+    parents: Vec<PathLink>,
+}
 
 struct Record {
-    parent: Option<PathLink>,
-    node: Arc<Node>,
+    /// Which of the parents.
+    parent: Option<u32>,
+    node: NodeRef,
     iteration: Option<u32>,
     generation: u32,
     attempts: u32,
@@ -104,11 +112,17 @@ struct Notes {
 }
 
 impl Records {
+    /// No steps yet of a run of `plan`.
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        Self { plan, all: Vec::new(), parents: Vec::new() }
+    }
+
     /// Notes that a step begins; returns the record's number.
     pub(crate) fn begin(&mut self, call: &Call, now: Timestamp) -> usize {
-        self.0.push(Record {
-            parent: call.around.parent.clone(),
-            node: call.node.clone(),
+        let parent = call.around.parent.as_ref().map(|parent| self.parent(parent));
+        self.all.push(Record {
+            parent,
+            node: call.node_ref(),
             iteration: call.iteration(),
             generation: call.generation(),
             attempts: 1,
@@ -119,46 +133,60 @@ impl Records {
             ending: Ending::None,
             notes: None,
         });
-        self.0.len() - 1
+        self.all.len() - 1
+    }
+
+    fn parent(&mut self, parent: &PathLink) -> u32 {
+        if !self.parents.last().is_some_and(|last| last.is(parent)) {
+            self.parents.push(parent.clone());
+        }
+        u32::try_from(self.parents.len() - 1).expect("`run_steps_max` allows far fewer steps")
     }
 
     pub(crate) fn name(&mut self, number: usize, name: &str) {
-        self.0[number].notes.get_or_insert_default().name = Some(name.to_owned());
+        self.all[number].notes.get_or_insert_default().name = Some(name.to_owned());
     }
 
     pub(crate) fn attempts(&mut self, number: usize, attempts: u32) {
-        self.0[number].attempts = attempts;
+        self.all[number].attempts = attempts;
     }
 
     /// Notes the failure that a step's `on_error` steps are about to deal with.
     pub(crate) fn recovering(&mut self, number: usize, error: &StepError) {
-        self.0[number].notes.get_or_insert_default().recovered = Some(error.clone());
+        self.all[number].notes.get_or_insert_default().recovered = Some(error.clone());
     }
 
     /// Notes how a step ended.
     pub(crate) fn end(&mut self, number: usize, outcome: &Outcome, now: Timestamp) {
-        let record = &mut self.0[number];
-        if record.abandoned {
+        if self.all[number].abandoned {
             return;
         }
-        record.ended_at = Some(now);
-        (record.status, record.ending) = match outcome {
+        let (status, ending) = match outcome {
             Outcome::Completed(output) => (StepStatus::Completed, Ending::Output(output.value.clone())),
             Outcome::Skipped(reason) => (StepStatus::Skipped, Ending::Skipped(Box::new(reason.clone()))),
             Outcome::Failed(failure) => (StepStatus::Failed, Ending::Error(failure.error.clone())),
             Outcome::Cancelled(cancelled) => {
-                (StepStatus::Cancelled, Ending::Error(Box::new(cancelled.to_error().at(record.path()))))
+                (StepStatus::Cancelled, Ending::Error(Box::new(cancelled.to_error().at(self.path(number)))))
             }
-            Outcome::Parked(_) => {
-                record.ended_at = None;
-                (StepStatus::Waiting, Ending::None)
-            }
+            Outcome::Parked(_) => (StepStatus::Waiting, Ending::None),
         };
+        let record = &mut self.all[number];
+        record.ended_at = outcome.is_final().then_some(now);
+        (record.status, record.ending) = (status, ending);
     }
 
     /// Where the step of a record stands.
     pub(crate) fn path(&self, number: usize) -> PathLink {
-        self.0[number].path()
+        self.path_of(&self.all[number])
+    }
+
+    fn path_of(&self, record: &Record) -> PathLink {
+        let parent = record.parent.map(|parent| self.parents[parent as usize].clone());
+        PathLink::new(parent, self.node(record).id.clone(), record.iteration, record.generation)
+    }
+
+    fn node<'a>(&'a self, record: &'a Record) -> &'a Node {
+        record.node.in_plan(&self.plan)
     }
 
     /// Paths of the leaves at or under `path` that have begun and not ended, given up on or not.
@@ -166,15 +194,16 @@ impl Records {
         // One whose failure is being dealt with has ended itself.
         let is_open =
             |record: &Record| (record.status == StepStatus::Running || record.abandoned) && !record.is_recovering();
-        let running = self.0.iter().filter(|record| record.node.is_leaf() && is_open(record));
-        let paths = running.map(|record| record.path().to_path());
+        let running = self.all.iter().filter(|record| self.node(record).is_leaf() && is_open(record));
+        let paths = running.map(|record| self.path_of(record).to_path());
         paths.filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
     }
 
     /// Marks what runs at or under `path` as stopped, whatever it still does.
     pub(crate) fn abandon(&mut self, path: &StepPath, now: Timestamp) {
-        for record in &mut self.0 {
-            if record.status == StepStatus::Running && path.contains(&record.path().to_path()) {
+        for number in 0..self.all.len() {
+            if self.all[number].status == StepStatus::Running && path.contains(&self.path(number).to_path()) {
+                let record = &mut self.all[number];
                 record.status = StepStatus::Cancelled;
                 record.ended_at = Some(now);
                 record.abandoned = true;
@@ -183,7 +212,31 @@ impl Records {
     }
 
     pub(crate) fn to_vec(&self) -> Vec<StepRecord> {
-        self.0.iter().map(Record::to_public).collect()
+        self.all.iter().map(|record| self.to_public(record)).collect()
+    }
+
+    fn to_public(&self, record: &Record) -> StepRecord {
+        let node = self.node(record);
+        let recovered = || record.notes.as_ref()?.recovered.clone();
+        let (output, error, skip_reason) = match &record.ending {
+            Ending::None => (None, None, None),
+            Ending::Output(value) => (Some(value.clone()), recovered(), None),
+            Ending::Error(error) => (None, Some((**error).clone()), None),
+            Ending::Skipped(reason) => (None, None, Some((**reason).clone())),
+        };
+        let named = record.notes.as_ref().and_then(|notes| notes.name.clone());
+        StepRecord {
+            path: self.path_of(record).to_path(),
+            name: named.or_else(|| node.name.is_none().then(|| node.step.name.clone()).flatten()),
+            is_leaf: node.is_leaf(),
+            status: record.status,
+            attempts: record.attempts,
+            started_at: record.started_at,
+            ended_at: record.ended_at,
+            output,
+            error,
+            skip_reason,
+        }
     }
 }
 
@@ -191,32 +244,5 @@ impl Record {
     /// Whether it has failed itself and its `on_error` steps are at work.
     fn is_recovering(&self) -> bool {
         self.notes.as_ref().is_some_and(|notes| notes.recovered.is_some())
-    }
-
-    fn path(&self) -> PathLink {
-        PathLink::new(self.parent.clone(), self.node.id.clone(), self.iteration, self.generation)
-    }
-
-    fn to_public(&self) -> StepRecord {
-        let recovered = || self.notes.as_ref()?.recovered.clone();
-        let (output, error, skip_reason) = match &self.ending {
-            Ending::None => (None, None, None),
-            Ending::Output(value) => (Some(value.clone()), recovered(), None),
-            Ending::Error(error) => (None, Some((**error).clone()), None),
-            Ending::Skipped(reason) => (None, None, Some((**reason).clone())),
-        };
-        let named = self.notes.as_ref().and_then(|notes| notes.name.clone());
-        StepRecord {
-            path: self.path().to_path(),
-            name: named.or_else(|| self.node.name.is_none().then(|| self.node.step.name.clone()).flatten()),
-            is_leaf: self.node.is_leaf(),
-            status: self.status,
-            attempts: self.attempts,
-            started_at: self.started_at,
-            ended_at: self.ended_at,
-            output,
-            error,
-            skip_reason,
-        }
     }
 }

@@ -110,7 +110,7 @@ impl Run {
     fn root_call(self: &Arc<Self>, node: &Arc<Node>, parent: Option<PathLink>, cancel: Cancel) -> Call {
         let state = Arc::new(WorkflowState::new(self.input().clone()));
         let scope = parent.as_ref().and_then(|_| self.root_scope());
-        Call::new(Arc::new(Around::new(self.clone(), parent, scope, state, cancel)), node.clone())
+        Call::new(Arc::new(Around::new(self.clone(), parent, scope, state, cancel)), node)
     }
 }
 

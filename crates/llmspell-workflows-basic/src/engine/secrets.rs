@@ -10,13 +10,12 @@ use crate::{StepError, activity::ActivityOutput};
 const MASK: &str = "***";
 
 impl Run {
-    /// An output with every secret value masked.
-    pub(crate) fn masked_output(&self, mut output: ActivityOutput) -> ActivityOutput {
+    /// Masks every secret value in an output.
+    pub(crate) fn mask_output(&self, output: &mut ActivityOutput) {
         if !self.secrets.is_empty() {
             self.mask(&mut output.output);
             output.state_changes.iter_mut().for_each(|change| self.mask(&mut change.value));
         }
-        output
     }
 
     /// An error with every secret value masked.

@@ -2,7 +2,8 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
-    task::{AbortHandle, JoinError, JoinSet},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::AbortHandle,
     time::Instant,
 };
 
@@ -17,7 +18,9 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 /// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace. One that does not
 /// end even then blocks its thread; it is named, and left to itself.
 pub(crate) struct Tasks {
-    set: JoinSet<(usize, std::thread::Result<Outcome>)>,
+    /// Where each says how it ended. There are no more than run at once, so it needs no bound of its own.
+    ended: UnboundedReceiver<Ended>,
+    says: UnboundedSender<Ended>,
     /// Each that has not ended, by number.
     running: Vec<Option<Running>>,
     left: usize,
@@ -25,6 +28,9 @@ pub(crate) struct Tasks {
     cancel: Cancel,
     give_up_at: Option<Instant>,
 }
+
+/// Which task ended, and how; or its panic.
+type Ended = (usize, std::thread::Result<Outcome>);
 
 /// A task that has not ended.
 struct Running {
@@ -36,7 +42,8 @@ impl Tasks {
     /// Tasks below `parent`, which can be asked to stop together.
     pub(crate) fn new(parent: &Call) -> Self {
         let cancel = parent.cancel().child();
-        Self { set: JoinSet::new(), running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
+        let (says, ended) = unbounded_channel();
+        Self { ended, says, running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
     }
 
     /// What is around tasks that are children of the parent's step and see `scope` and `state`.
@@ -76,8 +83,12 @@ impl Tasks {
         self.left += 1;
         // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
         let future = AssertUnwindSafe(run(call)).catch_unwind();
-        let task = self.set.spawn(async move { (index, future.await) });
-        self.running[index] = Some(Running { call: named, task });
+        let says = self.says.clone();
+        let task = tokio::spawn(async move {
+            // Nobody listens any more where all of them were dropped together.
+            let _ = says.send((index, future.await));
+        });
+        self.running[index] = Some(Running { call: named, task: task.abort_handle() });
     }
 
     /// Asks all that run to stop.
@@ -88,9 +99,8 @@ impl Tasks {
     /// The next that ended, with its number; `None` when all have.
     pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
         while self.left > 0 {
-            let Some(joined) = self.join().await else { return Some(self.give_up()) };
+            let Some((index, ended)) = self.join().await else { return Some(self.give_up()) };
             // One that was given up on may still end; that changes nothing any more.
-            let Ok((index, ended)) = joined else { continue };
             if let Some(Running { call, .. }) = self.running[index].take() {
                 self.left -= 1;
                 return Some((index, ended.unwrap_or_else(|panic| call.failed(StepError::panicked(&*panic)))));
@@ -100,14 +110,14 @@ impl Tasks {
     }
 
     /// The next task to end; `None` when it is time to give up on those that were asked to.
-    async fn join(&mut self) -> Option<Result<(usize, std::thread::Result<Outcome>), JoinError>> {
+    async fn join(&mut self) -> Option<Ended> {
         loop {
             if let Some(at) = self.give_up_at {
-                return tokio::time::timeout_at(at, self.set.join_next()).await.ok().flatten();
+                return tokio::time::timeout_at(at, self.ended.recv()).await.ok().flatten();
             }
             tokio::select! {
                 biased;
-                joined = self.set.join_next() => return joined,
+                ended = self.ended.recv() => return ended,
                 () = self.cancel.cancelled() => {
                     let grace = self.parent.run().limits().cancel_grace;
                     self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
@@ -139,5 +149,12 @@ impl Tasks {
             }
         }
         left
+    }
+}
+
+impl Drop for Tasks {
+    /// Dropped as a crash would: what runs goes no further.
+    fn drop(&mut self) {
+        self.running.iter().flatten().for_each(|running| running.task.abort());
     }
 }

@@ -127,6 +127,16 @@ impl Template {
     }
 }
 
+impl Template {
+    /// Its value, where it holds no expression.
+    pub(crate) fn fixed(&self) -> Option<&Value> {
+        match &*self.root {
+            Part::Static(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 impl PartialEq for Template {
     fn eq(&self, other: &Self) -> bool {
         self.source == other.source

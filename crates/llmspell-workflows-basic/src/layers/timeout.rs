@@ -27,8 +27,8 @@ impl Interceptor for Timeout {
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let (length, index) = match self {
-            Self::Attempt => (&call.node.timeout, u64::from(call.attempt())),
-            Self::Total => (&call.node.total_timeout, 0),
+            Self::Attempt => (&call.node().timeout, u64::from(call.attempt())),
+            Self::Total => (&call.node().total_timeout, 0),
         };
         let Some(length) = length else { return next.run(call).await };
         let length = match length.evaluate(&call.view()) {

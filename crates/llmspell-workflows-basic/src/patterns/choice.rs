@@ -12,7 +12,7 @@ use crate::{
 /// Runs the list of the first case that holds, else the default.
 pub(crate) fn choice(call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        let node = call.node.clone();
+        let node = call.node().clone();
         let Body::Choice(plan) = &node.body else { unreachable!("`perform` calls this for choices") };
         let default = plan.default.as_ref().map(|_| plan.cases.len());
         let chosen = first(&call, plan).or(default);

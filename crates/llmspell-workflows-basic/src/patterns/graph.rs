@@ -22,7 +22,7 @@ pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
         Err(outcome) => return outcome,
     };
     let mut walk = Walk::new(&call, &list, start);
-    if call.node.is_root {
+    if call.node().is_root {
         call.run().set_root_scope(&Scope::list(call.around.scope.clone(), &list, &walk.slots));
     }
     let mut tasks = Tasks::new(&call);
@@ -91,7 +91,7 @@ impl<'a> Walk<'a> {
         let state = self.view(number)?;
         let scope = Scope::graph(self.call.around.scope.clone(), self.list, &self.slots, number);
         let around = tasks.around(Some(scope), state.clone());
-        let child = Call::new(Arc::new(around), self.list.nodes[number].clone());
+        let child = Call::new(Arc::new(around), &self.list.nodes[number]);
         self.states[number] = Some(state);
         let gate = match self.start {
             Some(start) if start == number => None,

@@ -19,7 +19,7 @@ use crate::{
 /// Runs a list once an item, a number, or while a condition holds.
 pub(crate) fn loop_over(call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        let node = call.node.clone();
+        let node = call.node().clone();
         let Body::Loop(plan) = &node.body else { unreachable!("`perform` calls this for loops") };
         let items = match &plan.over {
             Iterations::While(condition) => return while_holds(&call, plan, condition).await,
@@ -120,7 +120,7 @@ fn iteration(
     let scope = Scope::iteration(call.around.scope.clone(), Arc::new(item), index as u64, count);
     // An iteration stands where the loop does.
     let around = Around { state: progress.state.clone(), scope: Some(scope), ..(*call.around).clone() };
-    Call::new(Arc::new(around), plan.body.clone()).with_generation(call.generation()).with_iteration(index)
+    Call::new(Arc::new(around), &plan.body).with_generation(call.generation()).with_iteration(index)
 }
 
 /// What a loop gathers.

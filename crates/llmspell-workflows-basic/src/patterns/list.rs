@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::{graph, progress::Progress};
 use crate::{
-    engine::{Call, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, execute},
+    engine::{Call, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, execute_in},
     model::TriggerRule,
     plan::List,
 };
@@ -20,7 +20,7 @@ pub(crate) fn list(list: Arc<List>, call: Call) -> BoxFuture<'static, Outcome> {
 async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     let slots = Arc::new(Slots::new(list.nodes.len()));
     let scope = Scope::list(call.around.scope.clone(), &list, &slots);
-    if call.node.is_root {
+    if call.node().is_root {
         call.run().set_root_scope(&scope);
     }
     let start = match starting_step(&call, &list) {
@@ -37,11 +37,11 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
         if progress.has_moved_on(&around) {
             Arc::make_mut(&mut around).state = progress.state.clone();
         }
-        let mut child = Call::new(around.clone(), node.clone());
+        let mut child = Call::new(around.clone(), node);
         if let Some(start) = start.filter(|start| number < *start) {
             child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
-        match progress.take(&call, execute(child).await) {
+        match progress.take(&call, execute_in(child, &around).await) {
             Ok(ended) => {
                 if ended.status == StepStatus::Completed {
                     last = Some(number);
@@ -68,7 +68,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
 
 /// The number of the step that the run begins with, if it was started at one; the root list's alone.
 pub(super) fn starting_step(call: &Call, list: &List) -> Result<Option<usize>, Outcome> {
-    let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node.is_root) else { return Ok(None) };
+    let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node().is_root) else { return Ok(None) };
     list.number(id).map(Some).ok_or_else(|| {
         let known: Vec<_> = list.ids().map(|(_, id)| id).collect();
         let message = format!("no step is called `{id}` to start with; there are: {}", known.join(", "));

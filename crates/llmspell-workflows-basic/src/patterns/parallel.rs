@@ -20,7 +20,7 @@ use crate::{
 /// Runs branches at the same time and joins them.
 pub(crate) fn parallel(call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        let node = call.node.clone();
+        let node = call.node().clone();
         let Body::Parallel(plan) = &node.body else { unreachable!("`perform` calls this for parallel blocks") };
         let mut tasks = Tasks::new(&call);
         let around = Arc::new(tasks.around(call.around.scope.clone(), call.around.state.clone()));
@@ -75,7 +75,7 @@ impl<'a> Block<'a> {
     }
 
     fn child(&self, number: usize) -> Call {
-        Call::new(self.around.clone(), self.plan.branches[number].clone())
+        Call::new(self.around.clone(), &self.plan.branches[number])
     }
 
     /// Takes in the branches that are known to have ended, in their order, before any other begins.

@@ -67,7 +67,7 @@ impl Progress {
 
     /// Ends the composite with `value`, or with what its `outputs` make of what `scope` holds.
     pub(super) fn finish(self, call: &Call, scope: Option<&Arc<Scope>>, value: Arc<Value>) -> Outcome {
-        let value = match &call.node.outputs {
+        let value = match &call.node().outputs {
             None => value,
             Some(outputs) => {
                 let scope = scope.cloned().or_else(|| call.around.scope.clone());

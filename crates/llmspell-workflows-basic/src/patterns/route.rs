@@ -12,7 +12,7 @@ use crate::{
 /// Goes from step to step, each naming the next; a step entered again is its next generation.
 pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        let node = call.node.clone();
+        let node = call.node().clone();
         let Body::Route(plan) = &node.body else { unreachable!("`perform` calls this for routes") };
         let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
         let mut current = match starting_step(&call, &plan.list) {
@@ -24,11 +24,11 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
         let mut entered = vec![false; plan.list.nodes.len()];
         for transition in 0..=u64::from(limit) {
             let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
-            if call.node.is_root {
+            if call.node().is_root {
                 call.run().set_root_scope(&scope);
             }
             let around = call.inside(Some(scope), progress.state.clone());
-            let mut child = Call::new(Arc::new(around), plan.list.nodes[current].clone());
+            let mut child = Call::new(Arc::new(around), &plan.list.nodes[current]);
             if std::mem::replace(&mut entered[current], true) {
                 let generation = call.run().next_generation(child.path());
                 child = child.with_generation(decide!(call, transition, Generation(generation)));
@@ -46,7 +46,7 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
                 Err(outcome) => return outcome,
             };
             let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
-            if call.node.is_root {
+            if call.node().is_root {
                 call.run().set_root_scope(&scope);
             }
             let names = vec![("output", output.clone()), ("result", output)];

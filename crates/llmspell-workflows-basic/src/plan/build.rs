@@ -21,6 +21,7 @@ pub(crate) struct Builder<'e> {
     pub(super) engine: &'e Engine,
     pub(super) definition: Arc<Definition>,
     pub(super) problems: Vec<Problem>,
+    pub(super) nodes: Vec<Arc<Node>>,
     pub(super) names: Names,
     pub(super) all_ids: BTreeSet<String>,
     pub(super) state_keys: BTreeSet<String>,
@@ -57,6 +58,7 @@ impl<'e> Builder<'e> {
             engine,
             definition,
             problems: Vec::new(),
+            nodes: Vec::new(),
             names: Names::default(),
             all_ids,
             state_keys,
@@ -83,11 +85,16 @@ impl<'e> Builder<'e> {
     pub(super) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let body = self.body(&step, path, depth);
         let slice = self.engine.stack().slice(&step);
-        Arc::new(Node { slice, ..Node::bare(id, step, body) })
+        self.add(Node { slice, ..Node::bare(id, step, body) })
     }
 
     /// One step of a definition.
     pub(super) fn step(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
+        let node = self.node(step, path, depth);
+        self.add(node)
+    }
+
+    pub(super) fn node(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Node {
         self.count(path, depth);
         let outer = std::mem::take(&mut self.names.reads_start);
         let runs_steps = !step.kind.is_leaf() || matches!(step.on_error, OnError::Steps(_));
@@ -119,7 +126,15 @@ impl<'e> Builder<'e> {
         let bare = Node::bare(id, step.clone(), body);
         let is_plain = name.is_none() && condition.is_none() && !reads_start;
         let plain = Node { is_plain, reads_start, in_task, ..bare };
-        Arc::new(Node { slice, name, condition, timeout, total_timeout, recovery, ..plain })
+        Node { slice, name, condition, timeout, total_timeout, recovery, ..plain }
+    }
+
+    /// Gives a node its place in the plan.
+    pub(super) fn add(&mut self, node: Node) -> Arc<Node> {
+        let number = u32::try_from(self.nodes.len()).ok();
+        let node = Arc::new(Node { number, ..node });
+        self.nodes.push(node.clone());
+        node
     }
 
     fn count(&mut self, path: &str, depth: usize) {

@@ -26,14 +26,16 @@ impl Plan {
             ..Definition::new(workflow.name(), StepKind::Sequence(Vec::new()))
         };
         let step = Arc::new(Step::new("main", definition.body.clone()));
-        let root = Node {
+        let root = Arc::new(Node {
+            number: Some(0),
             slice: engine.stack().slice(&step),
             is_root: true,
             ..Node::bare(StepId::system("main"), step, Body::Code(workflow))
-        };
+        });
         Self {
             definition: Arc::new(definition),
-            root: Arc::new(root),
+            nodes: vec![root.clone()],
+            root,
             finally: None,
             trigger: None,
             variables: indexmap::IndexMap::new(),
@@ -49,6 +51,7 @@ impl Node {
     /// A node with no settings and no interceptors.
     pub(crate) fn bare(id: StepId, step: Arc<Step>, body: Body) -> Self {
         Self {
+            number: None,
             id,
             step,
             slice: Arc::from([]),

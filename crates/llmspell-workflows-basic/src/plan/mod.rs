@@ -25,7 +25,8 @@ use indexmap::IndexMap;
 pub(crate) use build::Builder;
 pub(crate) use list::List;
 pub(crate) use node::{
-    ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, ParallelPlan, Recovery, RoutePlan, ValidatePlan,
+    ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, NodeRef, ParallelPlan, Recovery, RoutePlan,
+    ValidatePlan,
 };
 
 use crate::{
@@ -37,6 +38,8 @@ use crate::{
 /// A definition made ready to run by one engine.
 pub struct Plan {
     pub(crate) definition: Arc<Definition>,
+    /// All its nodes; each knows its place.
+    pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) root: Arc<Node>,
     pub(crate) finally: Option<Arc<Node>>,
     pub(crate) trigger: Option<Expr>,

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::List;
+use super::{List, Plan};
 use crate::{
     StepError, StepId,
     activity::Activity,
@@ -14,6 +14,8 @@ use crate::{
 
 /// A step made ready to run.
 pub(crate) struct Node {
+    /// Its place in the plan; none for a step that code calls.
+    pub(crate) number: Option<u32>,
     pub(crate) id: StepId,
     pub(crate) step: Arc<Step>,
     pub(crate) slice: Slice,
@@ -32,6 +34,28 @@ pub(crate) struct Node {
     pub(crate) is_plain: bool,
     /// Whether it lies so deep that it runs in a task of its own, since all others share a thread's stack.
     pub(crate) in_task: bool,
+}
+
+/// A node as calls and records name it: those of the plan by their number, which costs nothing to copy.
+#[derive(Clone)]
+pub(crate) enum NodeRef {
+    Planned(u32),
+    Own(Arc<Node>),
+}
+
+impl NodeRef {
+    pub(crate) fn in_plan<'a>(&'a self, plan: &'a Plan) -> &'a Arc<Node> {
+        match self {
+            Self::Planned(number) => &plan.nodes[*number as usize],
+            Self::Own(node) => node,
+        }
+    }
+}
+
+impl From<&Arc<Node>> for NodeRef {
+    fn from(node: &Arc<Node>) -> Self {
+        node.number.map_or_else(|| Self::Own(node.clone()), Self::Planned)
+    }
 }
 
 /// What a step does, ready to run.
@@ -139,6 +163,21 @@ impl Length {
 impl Node {
     pub(crate) fn is_leaf(&self) -> bool {
         matches!(self.body, Body::Activity(_) | Body::Set(_) | Body::Sleep(_) | Body::Validate(_))
+    }
+
+    /// The input of its activity, where that holds no reference.
+    pub(crate) fn fixed_input(&self) -> Option<&Value> {
+        match &self.body {
+            Body::Activity(plan) => plan.params.fixed(),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a call of an activity that no setting and no interceptor concerns.
+    pub(crate) fn is_bare_activity(&self) -> bool {
+        matches!((&self.body, &self.recovery), (Body::Activity(_), Recovery::Fail))
+            && self.slice.is_empty()
+            && self.outputs.is_none()
     }
 
     /// Whether it makes a choice of its own about running at all.

@@ -43,8 +43,8 @@ impl Builder<'_> {
             })
         });
         let fields_read = std::mem::take(&mut self.fields_read);
-        let warnings = Vec::new();
-        Plan { definition, root, finally, trigger, variables, environments, conditions, fields_read, warnings }
+        let (nodes, warnings) = (std::mem::take(&mut self.nodes), Vec::new());
+        Plan { definition, nodes, root, finally, trigger, variables, environments, conditions, fields_read, warnings }
     }
 
     fn conditions(&mut self) -> HashMap<String, crate::expr::Expr> {
@@ -83,10 +83,8 @@ impl Builder<'_> {
         let definition = self.definition.clone();
         let outputs = definition.outputs.as_ref();
         let outputs = outputs.map(|outputs| self.after_root(|builder| builder.template(outputs, "", "outputs")));
-        let node = self.step(main, "/main", 0);
-        let mut node = Arc::into_inner(node).expect("a node just built is held once");
-        (node.outputs, node.is_root) = (outputs, true);
-        Arc::new(node)
+        let node = self.node(main, "/main", 0);
+        self.add(Node { outputs, is_root: true, ..node })
     }
 
     /// Builds what is read where the root list has ended, so that it sees all its steps.

@@ -211,7 +211,7 @@ impl Inside {
         supported(&step)?;
         let node = Arc::new(Node::code_step(self.call.run(), id.clone(), step, activity));
         let state = lock(&self.state).0.clone();
-        let call = Call::new(Arc::new(self.call.inside(None, state)), node).with_input(input);
+        let call = Call::new(Arc::new(self.call.inside(None, state)), &node).with_input(input);
         match call.decide(0, Decision::Input(hash.to_owned())).await? {
             Decision::Input(recorded) if recorded == hash => {}
             _ => return Err(mismatch(id.as_str()).at(call.path()).into()),

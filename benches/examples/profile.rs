@@ -1,0 +1,45 @@
+//! A thousand steps or branches, again and again, for a profiler:
+//! `cargo run --release -p llmspell-workflows-benches --example profile -- branches 100`.
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    Engine, StepError, WorkflowInput,
+    activity::{Activities, Activity, ActivityContext, ActivityOutput},
+    model::{Definition, Parallel, Step},
+};
+use serde_json::json;
+
+struct NoOp;
+
+#[async_trait]
+impl Activity for NoOp {
+    async fn perform(&self, _context: ActivityContext) -> Result<ActivityOutput, StepError> {
+        Ok(json!({"ok": true, "n": 1}).into())
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let shape = arguments.next().unwrap_or_else(|| "steps".to_owned());
+    let times: usize = arguments.next().and_then(|times| times.parse().ok()).unwrap_or(100);
+    let mut activities = Activities::new();
+    activities.register("function", "noop", NoOp);
+    let engine = Engine::builder().activities(activities).build();
+    let steps = || (0..1_000).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
+    let (definition, mut runtime) = match shape.as_str() {
+        "steps" => (Definition::sequence("steps", steps()), tokio::runtime::Builder::new_current_thread()),
+        "branches" => {
+            let block = Parallel { max_parallelism: Some(1_000), ..Parallel::new(steps()) };
+            (Definition::sequence("branches", [block.into_step("block")]), tokio::runtime::Builder::new_multi_thread())
+        }
+        other => panic!("there is `steps` and `branches`, and no `{other}`"),
+    };
+    let plan = engine.prepare(definition).expect("it is valid");
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    let run = async move {
+        for _ in 0..times {
+            engine.run_plan(&plan, WorkflowInput::new(json!({}))).await.expect("it is valid");
+        }
+    };
+    runtime.block_on(async { tokio::spawn(run).await.expect("no panic") });
+}
