@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    Cancel, Dispatch, InProcess, Interceptor, Outcome, Position, Resume, Run, SchemaCheck, Stack, Timers, Wait,
-    record::Records, run::lock,
+    Cancel, Dispatch, Extensions, InProcess, Interceptor, Outcome, Position, Resume, Run, SchemaCheck, Stack, Timers,
+    Wait, record::Records, run::lock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -75,6 +75,8 @@ pub struct RunOptions {
     pub resume: Option<Resume>,
     /// Which of the definition's environments overrides variables.
     pub environment: Option<String>,
+    /// What interceptors need of this run.
+    pub extensions: Extensions,
 }
 
 /// How far [`Engine::drive`] came.
@@ -162,6 +164,7 @@ impl Engine {
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),
             generations: Mutex::new(resume.generations),
             root_scope: Mutex::new(None),
+            extensions: options.extensions.clone(),
         };
         run.with_variables(options.environment.as_deref()).map(Arc::new)
     }

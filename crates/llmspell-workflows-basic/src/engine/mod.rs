@@ -10,6 +10,7 @@ mod decision;
 #[expect(clippy::module_inception, reason = "the engine's own type has a file like every other")]
 mod engine;
 mod execute;
+mod extensions;
 mod interceptor;
 mod leaf;
 mod outcome;
@@ -30,6 +31,7 @@ pub use cancel::{Cancel, CancelReason};
 pub use decision::{Attempt, Decision, DecisionPoint};
 pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
 pub(crate) use execute::{execute, execute_in};
+pub use extensions::Extensions;
 pub(crate) use interceptor::Slice;
 pub use interceptor::{Interceptor, Next, NextDecision};
 pub(crate) use leaf::wait_until;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Cancel, CancelReason, Engine, Scope, StepRecord, record::Records, scope::object};
+use super::{Cancel, CancelReason, Engine, Extensions, Scope, StepRecord, record::Records, scope::object};
 use crate::{Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, workflow::WorkflowInput};
 
 /// One execution of a definition: what all its steps share.
@@ -35,6 +35,7 @@ pub struct Run {
     pub(crate) generations: Mutex<HashMap<String, u32>>,
     /// The root list as it stands, for what runs when it has failed or ended.
     pub(crate) root_scope: Mutex<Option<Arc<Scope>>>,
+    pub(crate) extensions: Extensions,
 }
 
 /// Something odd that did not keep a run from going on.
@@ -93,6 +94,12 @@ impl Run {
     pub fn shut_down(&self) {
         self.cleanup.cancel(CancelReason::Shutdown);
         self.cancel.cancel(CancelReason::Shutdown);
+    }
+
+    /// What it was given for interceptors, of type `T`.
+    #[must_use]
+    pub fn extension<T: std::any::Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.extensions.get()
     }
 
     /// All steps so far in the order in which they began.

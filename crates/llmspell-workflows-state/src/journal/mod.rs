@@ -1,0 +1,115 @@
+//! The append-only records of runs: the trait [`Journal`], and where they are kept.
+
+mod memory;
+mod wal;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+pub use memory::MemoryJournal;
+pub use wal::WalJournal;
+
+use crate::{log::LogError, record::Record};
+
+/// Keeps the records of runs.
+///
+/// Records of one run come back in the order in which they were appended, and after a crash none is there without all
+/// that were appended before it, to any run of this journal.
+#[async_trait]
+pub trait Journal: Send + Sync + fmt::Debug {
+    /// Takes over `run`: whoever had it before can append to it no more. A run that nobody knows has no records yet.
+    ///
+    /// # Errors
+    /// What is kept of it cannot be read.
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
+
+    /// Appends a record. It is kept once [`Self::write`] or [`Self::sync`] says so, and may be before.
+    ///
+    /// # Errors
+    /// Someone else has taken over the run, or the journal cannot be written any more.
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError>;
+
+    /// Returns once all that was appended outlives this process.
+    ///
+    /// # Errors
+    /// The journal cannot be written any more.
+    fn write(&self) -> Result<(), JournalError>;
+
+    /// Ends once all up to the receipt outlives a power loss.
+    ///
+    /// # Errors
+    /// The journal cannot be written any more; what of it is kept, nobody knows.
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
+
+    /// All runs that have records here and have not been [forgotten](Self::forget).
+    fn runs(&self) -> Vec<Uuid>;
+
+    /// Lets go of all records of a run, which are kept elsewhere by now.
+    ///
+    /// # Errors
+    /// Someone else has taken over the run, or the journal cannot be written any more.
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError>;
+}
+
+/// How often a run has been taken over; the last to do so alone may append to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// A run that was taken over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// Who appends from now on.
+    pub epoch: Epoch,
+    /// What is kept of it, in order.
+    pub records: Vec<Record>,
+}
+
+/// That a record was appended; each journal has its own count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receipt(pub(crate) u64);
+
+impl Receipt {
+    /// The `number`th record that a journal took; for journals of your own.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Which record it was.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// Why a journal cannot be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The log below it.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Another process has the log.
+    #[error("{path} is in use by another process, {holder}")]
+    Held {
+        /// Which folder.
+        path: String,
+        /// Who it says it is.
+        holder: String,
+    },
+    /// Someone else goes on with the run.
+    #[error("the run {run} has been taken over by someone else")]
+    Fenced {
+        /// Which run.
+        run: Uuid,
+    },
+    /// What is kept of a run makes no sense.
+    #[error("the journal of the run {run} is damaged: {message}")]
+    Damaged {
+        /// Which run.
+        run: Uuid,
+        /// What is wrong.
+        message: String,
+    },
+}

@@ -1,0 +1,270 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{Epoch, Journal, JournalError, Opened, Receipt};
+use crate::{
+    disk::{Disk, SystemDisk},
+    log::{Log, LogOptions, Place, Position, recover::Recovered},
+    record::Record,
+};
+
+/// Kinds of frames; 0 is the log's own.
+mod kind {
+    /// The number that stands for a run from here on, and the epoch that begins.
+    pub(super) const OPENED: u8 = 1;
+    /// A record, as JSON.
+    pub(super) const RECORD: u8 = 2;
+    /// The run's records are kept elsewhere.
+    pub(super) const FORGOTTEN: u8 = 3;
+}
+
+/// The file whose lock says that a process is alive.
+const LOCK: &str = "lock";
+
+/// The default journal: a write-ahead log of live runs in a folder of its own, which one process has open at a time.
+///
+/// It syncs for all runs together. What a run has appended is found by place, not held in memory, and read back only
+/// when the run is taken over. A segment is removed when no run needs it any more.
+pub struct WalJournal {
+    dir: PathBuf,
+    log: Log,
+    runs: Mutex<Runs>,
+    /// Held as long as the journal is open.
+    _lock: Box<dyn Send + Sync>,
+}
+
+#[derive(Default)]
+struct Runs {
+    by_id: HashMap<Uuid, Live>,
+    by_number: HashMap<u32, Uuid>,
+    last_number: u32,
+    /// How many frames of live runs each segment holds, and how many tombs.
+    needed: BTreeMap<u64, u64>,
+    tombs: Vec<Tomb>,
+}
+
+/// A frame that says that a run is forgotten; it must stay as long as another frame of that run does.
+struct Tomb {
+    segment: u64,
+    /// Where frames of the run still are.
+    covers: Vec<u64>,
+}
+
+struct Live {
+    number: u32,
+    epoch: Epoch,
+    /// All of its frames, those that only open it among them.
+    places: Vec<(u8, Place)>,
+}
+
+impl WalJournal {
+    /// The journal in the folder `dir` of this machine.
+    ///
+    /// # Errors
+    /// Another process has it, or the log cannot be read.
+    pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
+        Self::open_on(Arc::new(SystemDisk), dir, LogOptions::default())
+    }
+
+    /// The journal in the folder `dir` of `disk`.
+    ///
+    /// # Errors
+    /// Another process has it, or the log cannot be read.
+    pub fn open_on(disk: Arc<dyn Disk>, dir: impl AsRef<Path>, options: LogOptions) -> Result<Self, JournalError> {
+        let dir = dir.as_ref().to_owned();
+        let told =
+            |error: std::io::Error| crate::log::LogError::Io { path: dir.join(LOCK), message: error.to_string() };
+        disk.create_dir(&dir).map_err(told)?;
+        let Some(lock) = disk.lock(&dir.join(LOCK)).map_err(told)? else {
+            let path = dir.display().to_string();
+            return Err(JournalError::Held { path, holder: "which is still alive".to_owned() });
+        };
+        let (log, recovery) = Log::open(disk, &dir, options)?;
+        let mut runs = Runs::default();
+        for frame in recovery.frames {
+            runs.take_in(frame)?;
+        }
+        let journal = Self { dir, log, runs: Mutex::new(runs), _lock: lock };
+        journal.remove_unneeded(recovery.ends.into_keys())?;
+        Ok(journal)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
+        for segment in segments {
+            if !self.lock().needed.contains_key(&segment) {
+                self.log.remove(segment)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Journal for WalJournal {
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
+        let (epoch, places) = {
+            let mut runs = self.lock();
+            let (number, epoch) = match runs.by_id.get(&run) {
+                Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
+                None => (runs.last_number + 1, Epoch(1)),
+            };
+            let body = opened(run, epoch);
+            let (_, place) = self.log.append(kind::OPENED, number, &body)?;
+            runs.open(run, number, epoch, place);
+            let records = runs.by_id[&run].places.iter().filter(|(kind, _)| *kind == kind::RECORD);
+            (epoch, records.map(|(_, place)| *place).collect::<Vec<_>>())
+        };
+        // What was appended last may still be here alone.
+        self.log.write()?;
+        let read = |place| record(run, &self.log.read(place)?);
+        Ok(Opened { epoch, records: places.into_iter().map(read).collect::<Result<_, _>>()? })
+    }
+
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
+        let body = serde_json::to_vec(record)
+            .map_err(|error| JournalError::Damaged { run, message: format!("a record is no JSON: {error}") })?;
+        let mut runs = self.lock();
+        let number = runs.number(run, epoch)?;
+        let (position, place) = self.log.append(kind::RECORD, number, &body)?;
+        runs.need(run, kind::RECORD, place);
+        Ok(Receipt(position.number()))
+    }
+
+    fn write(&self) -> Result<(), JournalError> {
+        Ok(self.log.write()?)
+    }
+
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+        Ok(self.log.sync(Position::from(receipt.0)).await?)
+    }
+
+    fn runs(&self) -> Vec<Uuid> {
+        self.lock().by_id.keys().copied().collect()
+    }
+
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+        let freed = {
+            let mut runs = self.lock();
+            if !runs.by_id.contains_key(&run) {
+                return Ok(());
+            }
+            let number = runs.number(run, epoch)?;
+            let (_, place) = self.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
+            runs.forget(run, place.segment)
+        };
+        self.remove_unneeded(freed)
+    }
+}
+
+impl Runs {
+    /// Takes in a frame that was found when the log was opened.
+    fn take_in(&mut self, frame: Recovered) -> Result<(), JournalError> {
+        let Recovered { place, kind, run: number, body } = frame;
+        match kind {
+            kind::OPENED => {
+                let (run, epoch) = read_opened(&body).ok_or_else(|| unreadable(place))?;
+                self.open(run, number, epoch, place);
+            }
+            kind::FORGOTTEN => {
+                let run = Uuid::from_slice(&body).map_err(|_| unreadable(place))?;
+                self.forget(run, place.segment);
+            }
+            // One that nobody opened is left of a run that has been forgotten.
+            _ => {
+                if let Some(run) = self.by_number.get(&number).copied() {
+                    self.need(run, kind, place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self, run: Uuid, epoch: Epoch) -> Result<u32, JournalError> {
+        match self.by_id.get(&run) {
+            Some(live) if live.epoch == epoch => Ok(live.number),
+            _ => Err(JournalError::Fenced { run }),
+        }
+    }
+
+    fn open(&mut self, run: Uuid, number: u32, epoch: Epoch, place: Place) {
+        self.last_number = self.last_number.max(number);
+        self.by_number.insert(number, run);
+        let live = self.by_id.entry(run).or_insert_with(|| Live { number, epoch, places: Vec::new() });
+        live.epoch = epoch;
+        self.need(run, kind::OPENED, place);
+    }
+
+    fn need(&mut self, run: Uuid, kind: u8, place: Place) {
+        if let Some(live) = self.by_id.get_mut(&run) {
+            live.places.push((kind, place));
+            *self.needed.entry(place.segment).or_default() += 1;
+        }
+    }
+
+    /// Lets go of a run, whose tomb is in `segment`; returns the segments that nobody needs any more.
+    fn forget(&mut self, run: Uuid, segment: u64) -> Vec<u64> {
+        let Some(live) = self.by_id.remove(&run) else { return Vec::new() };
+        self.by_number.remove(&live.number);
+        let mut covers: Vec<u64> = live.places.iter().map(|(_, place)| place.segment).collect();
+        covers.dedup();
+        *self.needed.entry(segment).or_default() += 1;
+        self.tombs.push(Tomb { segment, covers });
+        let mut freed = Vec::new();
+        for (_, place) in live.places {
+            self.release(place.segment, &mut freed);
+        }
+        freed
+    }
+
+    /// One frame less is needed of `segment`; without any it goes, and with it the need of tombs for what it held.
+    fn release(&mut self, segment: u64, freed: &mut Vec<u64>) {
+        let Some(count) = self.needed.get_mut(&segment) else { return };
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        self.needed.remove(&segment);
+        freed.push(segment);
+        self.tombs.iter_mut().for_each(|tomb| tomb.covers.retain(|covered| *covered != segment));
+        let empty: Vec<_> = self.tombs.extract_if(.., |tomb| tomb.covers.is_empty()).collect();
+        for tomb in empty {
+            self.release(tomb.segment, freed);
+        }
+    }
+}
+
+fn opened(run: Uuid, epoch: Epoch) -> Vec<u8> {
+    [run.as_bytes().as_slice(), &epoch.0.to_le_bytes()].concat()
+}
+
+fn read_opened(body: &[u8]) -> Option<(Uuid, Epoch)> {
+    let epoch = u64::from_le_bytes(body.get(16..24)?.try_into().ok()?);
+    Some((Uuid::from_slice(body.get(..16)?).ok()?, Epoch(epoch)))
+}
+
+fn record(run: Uuid, body: &[u8]) -> Result<Record, JournalError> {
+    serde_json::from_slice(body)
+        .map_err(|error| JournalError::Damaged { run, message: format!("a record cannot be read: {error}") })
+}
+
+fn unreadable(place: Place) -> JournalError {
+    let message = format!("the frame at {} of segment {} cannot be read", place.offset, place.segment);
+    JournalError::Damaged { run: Uuid::nil(), message }
+}
+
+impl fmt::Debug for WalJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "journal in {}", self.dir.display())
+    }
+}

@@ -1,0 +1,20 @@
+//! What outlives a process: the journal of runs.
+//!
+//! - [`journal`]: the trait [`Journal`], the write-ahead log that keeps it, and one in memory.
+//! - [`record`]: what a journal holds of a run.
+//! - [`run`]: the journal of one run, and the interceptor that answers from it and writes to it.
+//! - [`disk`]: the few things that the log asks of a disk.
+//!
+//! The promise: no completion is recorded twice, and a step whose completion was acknowledged is never executed again.
+//! One that was in flight when the process ended may be, under the same idempotency key.
+
+pub mod disk;
+pub mod journal;
+mod log;
+pub mod record;
+pub mod run;
+
+pub use journal::{Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
+pub use log::{LogError, LogOptions};
+pub use record::{End, Record, Started};
+pub use run::{Journaling, RunJournal};

@@ -1,0 +1,305 @@
+//! The write-ahead log: frames in segments, appended by many, synced by one.
+//!
+//! [`Log::append`] only takes a place. [`Log::write`] hands all that was appended to the system, so that it outlives the
+//! process; [`Log::sync`] returns once it outlives a power loss. One thread syncs for all that wait: what came while the
+//! disk was busy goes in one go. A write or a sync that fails is the end: nobody knows what of it is on the disk, so
+//! everything after it is refused.
+
+mod committer;
+pub(crate) mod frame;
+pub(crate) mod recover;
+pub(crate) mod segment;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+use tokio::sync::oneshot;
+
+pub(crate) use recover::Recovery;
+
+use crate::disk::{Disk, DiskFile};
+
+/// The kind of frame that says up to where a segment has been synced; all others are their users'.
+pub(crate) const MARK: u8 = 0;
+
+/// Where a frame stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) segment: u64,
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
+}
+
+/// How far the log had come, in bytes appended since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position(u64);
+
+impl Position {
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for Position {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// How a log is laid out.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// The length of the first segment in bytes; each that follows is twice as long as the one before.
+    pub segment_min: u64,
+    /// The length of the longest segments in bytes.
+    pub segment_max: u64,
+    /// Whether the next segment is made in a thread of its own while there is still room in the last.
+    pub prepare_ahead: bool,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { segment_min: 256 << 10, segment_max: 8 << 20, prepare_ahead: true }
+    }
+}
+
+/// Why a log cannot be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The system refused.
+    #[error("{}: {message}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The system's words.
+        message: String,
+    },
+    /// What had been synced is not there any more.
+    #[error("{} is damaged: {message}; restore it from a backup, or move it away to begin without its runs", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A later version of this program wrote it.
+    #[error("{} is newer than this program: {message}", path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Which version it has.
+        message: String,
+    },
+    /// The log has been closed.
+    #[error("the log has been closed")]
+    Closed,
+}
+
+impl LogError {
+    fn io(path: &Path, error: &io::Error) -> Self {
+        Self::Io { path: path.to_owned(), message: error.to_string() }
+    }
+
+    fn damaged(path: &Path, message: String) -> Self {
+        Self::Damaged { path: path.to_owned(), message }
+    }
+}
+
+/// A log that is open for appending.
+pub(crate) struct Log {
+    shared: Arc<Shared>,
+    committer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    options: LogOptions,
+    tail: Mutex<Tail>,
+    /// Whoever waits for a sync rings; the committer hears.
+    bell: Condvar,
+    files: Mutex<Files>,
+}
+
+/// The end of the log, where frames are appended.
+struct Tail {
+    pending: Vec<Chunk>,
+    segment: u64,
+    offset: u64,
+    /// The length of the segment.
+    length: u64,
+    appended: u64,
+    waiting: Vec<(Position, oneshot::Sender<Result<(), LogError>>)>,
+    fault: Option<LogError>,
+    is_closing: bool,
+}
+
+/// Bytes that belong to one segment, one after the other.
+struct Chunk {
+    segment: u64,
+    length: u64,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Files {
+    current: Option<(u64, Arc<dyn DiskFile>)>,
+    /// The next segment, made before it is needed.
+    prepared: Option<(u64, JoinHandle<io::Result<Box<dyn DiskFile>>>)>,
+}
+
+impl Log {
+    /// Opens the log in `dir`, which no other process may have open, and reads what it holds.
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Result<(Self, Recovery), LogError> {
+        disk.create_dir(dir).map_err(|error| LogError::io(dir, &error))?;
+        let recovery = recover::recover(&*disk, dir)?;
+        // Never into a segment that a crash may have left torn.
+        let segment = recovery.ends.last_key_value().map_or(1, |(last, _)| last + 1);
+        let mut tail = Tail {
+            pending: Vec::new(),
+            segment,
+            offset: 0,
+            length: options.segment_min,
+            appended: 0,
+            waiting: Vec::new(),
+            fault: None,
+            is_closing: false,
+        };
+        tail.begin_segment(&recovery.ends.iter().map(|(segment, end)| (*segment, *end)).collect::<Vec<_>>());
+        let (tail, files) = (Mutex::new(tail), Mutex::default());
+        let shared = Arc::new(Shared { disk, dir: dir.to_owned(), options, tail, bell: Condvar::new(), files });
+        let committer = committer::start(shared.clone()).map_err(|error| LogError::io(dir, &error))?;
+        Ok((Self { shared, committer: Some(committer) }, recovery))
+    }
+
+    /// Appends a frame; it is neither written nor synced yet.
+    pub(crate) fn append(&self, kind: u8, run: u32, body: &[u8]) -> Result<(Position, Place), LogError> {
+        let mut tail = lock(&self.shared.tail);
+        tail.check()?;
+        let needed = (frame::HEAD + body.len()) as u64;
+        if tail.offset + needed > tail.length {
+            let end = (tail.segment, tail.offset);
+            tail.segment += 1;
+            tail.length = (tail.length * 2).min(self.shared.options.segment_max).max(needed + 2 * segment::HEADER + 64);
+            tail.begin_segment(&[end]);
+        }
+        let place = tail.push(kind, run, body);
+        Ok((Position(tail.appended), place))
+    }
+
+    /// Hands all that was appended to the system.
+    pub(crate) fn write(&self) -> Result<(), LogError> {
+        self.shared.write().map(drop)
+    }
+
+    /// Ends once all up to `position` outlives a power loss.
+    pub(crate) async fn sync(&self, position: Position) -> Result<(), LogError> {
+        let (says, synced) = oneshot::channel();
+        {
+            let mut tail = lock(&self.shared.tail);
+            tail.check()?;
+            tail.waiting.push((position, says));
+        }
+        self.shared.bell.notify_one();
+        synced.await.unwrap_or(Err(LogError::Closed))
+    }
+
+    /// The body of the frame at `place`, which has been written.
+    pub(crate) fn read(&self, place: Place) -> Result<Vec<u8>, LogError> {
+        let path = segment::path(&self.shared.dir, place.segment);
+        let current = lock(&self.shared.files).current.clone().filter(|(number, _)| *number == place.segment);
+        let bytes = match current {
+            Some((_, file)) => file.read_at(place.offset, place.length as usize),
+            None => self.shared.disk.open(&path).and_then(|file| file.read_at(place.offset, place.length as usize)),
+        };
+        let bytes = bytes.map_err(|error| LogError::io(&path, &error))?;
+        match frame::read(&bytes) {
+            frame::Found::Frame(frame, _) => Ok(frame.body.to_vec()),
+            _ => Err(LogError::damaged(&path, format!("the frame at {} is not whole any more", place.offset))),
+        }
+    }
+
+    /// Removes a segment that nobody needs any more; the last one stays.
+    pub(crate) fn remove(&self, number: u64) -> Result<(), LogError> {
+        if lock(&self.shared.tail).segment == number {
+            return Ok(());
+        }
+        let path = segment::path(&self.shared.dir, number);
+        self.shared.disk.remove(&path).map_err(|error| LogError::io(&path, &error))
+    }
+}
+
+impl Drop for Log {
+    /// Writes what was appended; what nobody waited for need not be synced.
+    fn drop(&mut self) {
+        lock(&self.shared.tail).is_closing = true;
+        self.shared.bell.notify_one();
+        if let Some(committer) = self.committer.take() {
+            let _ = committer.join();
+        }
+    }
+}
+
+impl Tail {
+    fn check(&self) -> Result<(), LogError> {
+        match &self.fault {
+            Some(fault) => Err(fault.clone()),
+            None if self.is_closing => Err(LogError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins the segment that `self.segment` names; `ended` says how far those before it go.
+    fn begin_segment(&mut self, ended: &[(u64, u64)]) {
+        self.offset = 0;
+        let header = segment::header(self.segment, self.length);
+        self.push_bytes(&header);
+        for (number, end) in ended {
+            self.mark(*number, *end);
+        }
+    }
+
+    fn mark(&mut self, number: u64, end: u64) {
+        let mut body = number.to_le_bytes().to_vec();
+        body.extend_from_slice(&end.to_le_bytes());
+        self.push(MARK, 0, &body);
+    }
+
+    fn push(&mut self, kind: u8, run: u32, body: &[u8]) -> Place {
+        let mut bytes = Vec::with_capacity(frame::HEAD + body.len());
+        frame::write(&mut bytes, kind, run, body);
+        let offset = self.offset;
+        self.push_bytes(&bytes);
+        Place { segment: self.segment, offset, length: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) {
+        match self.pending.last_mut() {
+            Some(chunk) if chunk.segment == self.segment => chunk.bytes.extend_from_slice(bytes),
+            _ => self.pending.push(Chunk {
+                segment: self.segment,
+                length: self.length,
+                offset: self.offset,
+                bytes: bytes.to_vec(),
+            }),
+        }
+        self.offset += bytes.len() as u64;
+        self.appended += bytes.len() as u64;
+    }
+}
+
+/// What a mark says: a segment, and how far it has been synced.
+fn mark_of(body: &[u8]) -> Option<(u64, u64)> {
+    let number = |range: std::ops::Range<usize>| Some(u64::from_le_bytes(body.get(range)?.try_into().ok()?));
+    Some((number(0..8)?, number(8..16)?))
+}
+
+/// Locks what no code of a user runs under.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,134 @@
+//! Reads back what a log holds, and tells what was torn from what was damaged.
+//!
+//! A crash leaves frames half written, or later ones without earlier ones: all after the first that is not whole was
+//! never acknowledged, and is left. A mark says up to where a segment has been synced; where something before that is
+//! not whole, the disk has lost what it had promised to keep, and nothing is read past it.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use super::{
+    LogError, MARK, Place,
+    frame::{self, Found},
+    segment,
+};
+use crate::disk::Disk;
+
+/// A frame that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Recovered {
+    pub(crate) place: Place,
+    pub(crate) kind: u8,
+    pub(crate) run: u32,
+    pub(crate) body: Vec<u8>,
+}
+
+/// All that a log holds.
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    pub(crate) frames: Vec<Recovered>,
+    /// How far each segment is whole.
+    pub(crate) ends: BTreeMap<u64, u64>,
+}
+
+/// Reads all segments in `dir`.
+pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
+    let mut recovery = Recovery::default();
+    let mut marks = BTreeMap::new();
+    for name in disk.list(dir).map_err(|error| LogError::io(dir, &error))? {
+        let Some(number) = segment::number(&name) else { continue };
+        let path = segment::path(dir, number);
+        let bytes = read(disk, &path).map_err(|error| LogError::io(&path, &error))?;
+        if let Some(length) = segment::length(number, &bytes)
+            && length > bytes.len() as u64
+        {
+            let message = format!("it has {} of its {length} bytes: the file was cut", bytes.len());
+            return Err(LogError::damaged(&path, message));
+        }
+        let end = frames(&path, number, &bytes, &mut recovery.frames, &mut marks)?;
+        recovery.ends.insert(number, end);
+    }
+    for (number, synced) in marks {
+        if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
+            let message = format!("the {} bytes from {end} on were synced, and are not whole any more", synced - end);
+            return Err(LogError::damaged(&segment::path(dir, number), message));
+        }
+    }
+    sync(disk, dir, &recovery)?;
+    Ok(recovery)
+}
+
+/// What a killed process wrote may still be in memory alone, and what follows will build on it.
+fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError> {
+    for number in recovery.ends.iter().filter(|(_, end)| **end > 0).map(|(number, _)| *number) {
+        let path = segment::path(dir, number);
+        disk.open(&path).and_then(|file| file.sync()).map_err(|error| LogError::io(&path, &error))?;
+    }
+    Ok(())
+}
+
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    let file = disk.open(path)?;
+    let length = usize::try_from(file.length()?).map_err(io::Error::other)?;
+    file.read_at(0, length)
+}
+
+/// Takes in the frames of one segment; returns where they end.
+fn frames(
+    path: &Path,
+    number: u64,
+    bytes: &[u8],
+    all: &mut Vec<Recovered>,
+    marks: &mut BTreeMap<u64, u64>,
+) -> Result<u64, LogError> {
+    let has_header = segment::length(number, bytes).is_some();
+    let mut at = segment::HEADER as usize;
+    while has_header {
+        match frame::read(bytes.get(at..).unwrap_or_default()) {
+            Found::Frame(frame, length) if frame.kind == MARK => {
+                note(marks, frame.body);
+                at += length;
+            }
+            Found::Frame(frame, length) => {
+                let place = Place { segment: number, offset: at as u64, length: length as u32 };
+                all.push(Recovered { place, kind: frame.kind, run: frame.run, body: frame.body.to_vec() });
+                at += length;
+            }
+            Found::Newer(version) => {
+                let message = format!("it is of version {version}, and this program reads up to {}", frame::VERSION);
+                return Err(LogError::Newer { path: path.to_owned(), message });
+            }
+            Found::End | Found::Broken => break,
+        }
+    }
+    let end = if has_header { at } else { 0 };
+    later_marks(&bytes[end.min(bytes.len())..], marks);
+    Ok(end as u64)
+}
+
+/// Marks behind the first place that is not whole say whether it once was.
+fn later_marks(bytes: &[u8], marks: &mut BTreeMap<u64, u64>) {
+    let mut at = 0;
+    // Frames begin at any byte; a zero cannot begin one whose length is below 256 and is not zero.
+    while at + frame::HEAD <= bytes.len() {
+        match frame::read(&bytes[at..]) {
+            Found::Frame(frame, length) => {
+                if frame.kind == MARK {
+                    note(marks, frame.body);
+                }
+                at += length;
+            }
+            Found::End => {
+                let zeros = bytes[at..].iter().take_while(|byte| **byte == 0).count();
+                // A length begins with a byte that is not zero, unless it is a multiple of 256.
+                at += zeros.saturating_sub(3).max(1);
+            }
+            Found::Broken | Found::Newer(_) => at += 1,
+        }
+    }
+}
+
+fn note(marks: &mut BTreeMap<u64, u64>, body: &[u8]) {
+    let Some((segment, synced)) = super::mark_of(body) else { return };
+    let known = marks.entry(segment).or_insert(0);
+    *known = synced.max(*known);
+}

@@ -1,0 +1,39 @@
+//! A segment: one file of the log, of a length that is fixed when it is made.
+//!
+//! It begins with 32 bytes: the text `SPFLOG\0\x01`, its number, its length, and the CRC-32C of these. Frames follow, and
+//! zeros where none has been written yet.
+
+use std::path::{Path, PathBuf};
+
+pub(crate) const HEADER: u64 = 32;
+
+const MAGIC: &[u8; 8] = b"SPFLOG\0\x01";
+
+/// The header of segment `number`.
+pub(crate) fn header(number: u64, length: u64) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&number.to_le_bytes());
+    bytes.extend_from_slice(&length.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&checksum.to_le_bytes());
+    bytes.resize(usize::try_from(HEADER).expect("32"), 0);
+    bytes
+}
+
+/// The length that segment `number` says it has; `None` where its header is not whole.
+pub(crate) fn length(number: u64, bytes: &[u8]) -> Option<u64> {
+    let (covered, checksum) = (bytes.get(..24)?, bytes.get(24..28)?);
+    let is_whole = crc32c::crc32c(covered).to_le_bytes() == checksum
+        && covered.starts_with(MAGIC)
+        && covered[8..16] == number.to_le_bytes();
+    is_whole.then(|| u64::from_le_bytes(covered[16..24].try_into().expect("8 bytes")))
+}
+
+pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:012}.log"))
+}
+
+/// The number of the segment that a file of this name is.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    name.strip_suffix(".log")?.parse().ok()
+}

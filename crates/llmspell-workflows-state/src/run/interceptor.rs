@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    StepError,
+    engine::{Attempt, Call, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output},
+    model::StepKind,
+};
+
+use super::RunJournal;
+use crate::{
+    journal::JournalError,
+    record::{Record, poison},
+};
+
+/// After how many crashes of the process while a step runs it is not tried again; `crash_cuts_max`.
+pub(crate) const CRASH_CUTS_MAX: u32 = 3;
+
+/// The interceptor that remembers: it answers for what is recorded, and records what happens.
+///
+/// It concerns the runs that have a [`RunJournal`] among their extensions, and leaves all others alone. What a leaf
+/// gave has been synced before anyone hears of it, and so have choices of chance; everything else is appended on the
+/// way, and nothing that was appended before what is synced can be lost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Journaling;
+
+#[async_trait]
+impl Interceptor for Journaling {
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        let Some(journal) = call.run().extension::<RunJournal>() else { return next.run(call).await };
+        let run = call.run().clone();
+        let step = Step { is_leaf: call.step().kind.is_leaf(), is_activity: is_activity(&call), call: call.clone() };
+        match journal.around(step, next).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                run.shut_down();
+                RunJournal::stopped()
+            }
+        }
+    }
+
+    async fn decide(
+        &self,
+        point: DecisionPoint<'_>,
+        decision: Decision,
+        next: NextDecision<'_>,
+    ) -> Result<Decision, StepError> {
+        let Some(journal) = point.call.run().extension::<RunJournal>() else { return next.run(point, decision).await };
+        let path = point.call.path().to_string();
+        if let Some(known) = journal.decided(&path, point.index, decision.kind()) {
+            return Ok(known);
+        }
+        let asked = decision.clone();
+        let decision = next.run(point, decision).await?;
+        if matches!(decision, Decision::Ended(None) | Decision::Attempt(Attempt::Due)) {
+            return Ok(decision);
+        }
+        let is_changed = decision != asked;
+        let record = Record::Decided { path, index: point.index, decision };
+        journal.decide(&record, is_changed).await.map_err(|error| {
+            point.call.run().shut_down();
+            RunJournal::error(&error)
+        })?;
+        let Record::Decided { decision, .. } = record else { unreachable!("it was made above") };
+        Ok(decision)
+    }
+}
+
+struct Step {
+    call: Call,
+    is_leaf: bool,
+    is_activity: bool,
+}
+
+impl RunJournal {
+    async fn around(self: &Arc<Self>, step: Step, next: Next) -> Result<Outcome, JournalError> {
+        let Step { call, is_leaf, is_activity } = step;
+        let path = call.path().to_string();
+        if let Some(outcome) = self.ended(&path)? {
+            return Ok(outcome);
+        }
+        let cuts = if is_activity { self.cuts(&path) } else { 0 };
+        let outcome = if cuts >= CRASH_CUTS_MAX {
+            let error = Box::new(poison(cuts).at(call.path()));
+            Outcome::Failed(Failure { error, handled: false })
+        } else {
+            if is_activity {
+                // Written before it begins, so that a process that dies of it is seen to have.
+                self.append(&Record::Began { path: path.clone() })?;
+                self.write()?;
+            }
+            next.run(call).await
+        };
+        self.conclude(path, is_leaf, is_activity, outcome).await
+    }
+
+    async fn conclude(
+        &self,
+        path: String,
+        is_leaf: bool,
+        is_activity: bool,
+        outcome: Outcome,
+    ) -> Result<Outcome, JournalError> {
+        let Some(end) = self.end(&outcome) else {
+            if is_activity {
+                self.append(&Record::Stopped { path })?;
+            }
+            return Ok(outcome);
+        };
+        let record = Record::Ended { path, end };
+        let receipt = self.append(&record)?;
+        if is_leaf && matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
+            self.sync(receipt).await?;
+        }
+        if let (Outcome::Completed(Output { value, .. }), Some(path)) = (&outcome, record.path()) {
+            self.replay().known.add(path, value);
+        }
+        Ok(outcome)
+    }
+
+    async fn decide(&self, record: &Record, is_changed: bool) -> Result<(), JournalError> {
+        let receipt = self.append(record)?;
+        if is_changed || record.is_choice_of_chance() { self.sync(receipt).await } else { Ok(()) }
+    }
+}
+
+fn is_activity(call: &Call) -> bool {
+    matches!(call.step().kind, StepKind::Activity(_))
+}

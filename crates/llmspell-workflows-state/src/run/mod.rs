@@ -1,0 +1,172 @@
+//! A run and its journal: what is known of it, and what is noted while it goes on.
+
+mod interceptor;
+mod replay;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use llmspell_workflows_basic::{
+    StepError, StepPath,
+    engine::{CancelReason, Cancelled, Decision, Outcome, Output, Resume},
+};
+use uuid::Uuid;
+
+pub use interceptor::Journaling;
+use replay::Replay;
+
+use crate::{
+    journal::{Epoch, Journal, JournalError, Receipt},
+    record::{End, Record, Started},
+};
+
+/// The journal of one run, in the hands of whoever drives it: the interceptor [`Journaling`] finds it on the run, where
+/// [`llmspell_workflows_basic::RunOptions::extensions`] has put it.
+#[derive(Debug)]
+pub struct RunJournal {
+    journal: Arc<dyn Journal>,
+    run: Uuid,
+    epoch: Epoch,
+    replay: Mutex<Replay>,
+    fault: OnceLock<JournalError>,
+}
+
+impl RunJournal {
+    /// Takes over `run` and reads what is known of it.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or what it holds of the run makes no sense.
+    pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
+        let opened = journal.open(run).await?;
+        let replay = Replay::read(opened.records).map_err(|message| JournalError::Damaged { run, message })?;
+        Ok(Self { journal, run, epoch: opened.epoch, replay: Mutex::new(replay), fault: OnceLock::new() })
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn run(&self) -> Uuid {
+        self.run
+    }
+
+    /// What the run was started with; `None`: it has not been.
+    #[must_use]
+    pub fn started(&self) -> Option<Started> {
+        self.replay().started.clone()
+    }
+
+    /// How the run ended; `None`: it has not.
+    ///
+    /// # Errors
+    /// What is kept refers to something that is not there.
+    pub fn closed(&self) -> Result<Option<Outcome>, JournalError> {
+        let replay = self.replay();
+        replay.closed.as_ref().map(|end| replay.outcome(end)).transpose().map_err(|message| self.damaged(message))
+    }
+
+    /// How the run goes on from what is known of it; `None`: it has not been started.
+    #[must_use]
+    pub fn resume(&self) -> Option<Resume> {
+        let replay = self.replay();
+        let started = replay.started.as_ref()?;
+        let paths: Vec<StepPath> = replay.paths().filter_map(|path| path.parse().ok()).collect();
+        Some(Resume::new(self.run, started.at).with_recorded(&paths))
+    }
+
+    /// Notes what the run is started with; nothing of it may begin before this has ended.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn start(&self, started: Started) -> Result<(), JournalError> {
+        let receipt = self.append(&Record::Started(Box::new(started.clone())))?;
+        self.sync(receipt).await?;
+        self.replay().started = Some(started);
+        Ok(())
+    }
+
+    /// Notes how the run ended, as it may be told from then on.
+    ///
+    /// # Errors
+    /// The journal cannot be written, or could not be earlier.
+    pub async fn close(&self, outcome: &Outcome, at: jiff::Timestamp) -> Result<(), JournalError> {
+        let Some(end) = self.end(outcome) else { return Ok(()) };
+        let receipt = self.append(&Record::Closed { end, at })?;
+        self.sync(receipt).await
+    }
+
+    /// Why the journal could not be written or read, if so: the run was shut down over it, and nothing that came after
+    /// has been acknowledged.
+    #[must_use]
+    pub fn fault(&self) -> Option<&JournalError> {
+        self.fault.get()
+    }
+
+    fn replay(&self) -> MutexGuard<'_, Replay> {
+        self.replay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn damaged(&self, message: String) -> JournalError {
+        JournalError::Damaged { run: self.run, message }
+    }
+
+    fn append(&self, record: &Record) -> Result<Receipt, JournalError> {
+        if let Some(fault) = self.fault.get() {
+            return Err(fault.clone());
+        }
+        self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.note(error))
+    }
+
+    fn write(&self) -> Result<(), JournalError> {
+        self.journal.write().inspect_err(|error| self.note(error))
+    }
+
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.journal.sync(receipt).await.inspect_err(|error| self.note(error))
+    }
+
+    fn note(&self, error: &JournalError) {
+        // The first is the cause of all others.
+        let _ = self.fault.set(error.clone());
+    }
+
+    /// How a step ended, as it is kept; `None` where it has not ended for good.
+    fn end(&self, outcome: &Outcome) -> Option<End> {
+        Some(match outcome {
+            Outcome::Completed(Output { value, state_changes }) => {
+                let replay = self.replay();
+                let changes = replay.known.keep_changes(state_changes);
+                End::Completed { output: replay.known.keep(value), changes }
+            }
+            Outcome::Skipped(reason) => End::Skipped(reason.clone()),
+            Outcome::Failed(failure) => End::Failed(failure.clone()),
+            Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return None,
+            Outcome::Cancelled(cancelled) => End::Cancelled(cancelled.clone()),
+            Outcome::Parked(_) => return None,
+        })
+    }
+
+    /// How the step at `path` ended, if that is known.
+    fn ended(&self, path: &str) -> Result<Option<Outcome>, JournalError> {
+        let replay = self.replay();
+        let Some(end) = replay.end(path) else { return Ok(None) };
+        let outcome = replay.outcome(end).map_err(|message| self.damaged(message)).inspect_err(|e| self.note(e))?;
+        Ok(Some(outcome))
+    }
+
+    fn decided(&self, path: &str, index: u64, kind: &'static str) -> Option<Decision> {
+        self.replay().decided(path, index, kind)
+    }
+
+    /// How often a crash cut the leaf at `path`.
+    fn cuts(&self, path: &str) -> u32 {
+        self.replay().cuts(path)
+    }
+
+    /// What the run sees of a fault: it stops as for a shutdown, so that nothing of it is recorded.
+    fn stopped() -> Outcome {
+        Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown))
+    }
+
+    fn error(error: &JournalError) -> StepError {
+        StepError::new(llmspell_workflows_basic::ErrorClass::Resource, "journal_failed", error.to_string())
+            .retryable(false)
+    }
+}

@@ -1,0 +1,80 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use llmspell_workflows_state::{End, Epoch, Journal, JournalError, LogError, Opened, Receipt, Record};
+use uuid::Uuid;
+
+use super::CrashPoint;
+
+/// Any journal, in a process that crashes at a boundary; it knows which completions were acknowledged.
+#[derive(Debug)]
+pub struct WatchedJournal {
+    journal: Arc<dyn Journal>,
+    point: CrashPoint,
+    pending: Mutex<BTreeMap<Receipt, String>>,
+    acknowledged: Mutex<BTreeSet<String>>,
+}
+
+impl WatchedJournal {
+    /// `journal` in a process that crashes at `point`.
+    #[must_use]
+    pub fn new(journal: Arc<dyn Journal>, point: CrashPoint) -> Self {
+        Self { journal, point, pending: Mutex::default(), acknowledged: Mutex::default() }
+    }
+
+    /// The paths of the steps whose completion was acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> BTreeSet<String> {
+        lock(&self.acknowledged).clone()
+    }
+
+    fn pass(&self) -> Result<(), JournalError> {
+        self.point.pass().map_err(|_| JournalError::Log(LogError::Closed))
+    }
+}
+
+#[async_trait]
+impl Journal for WatchedJournal {
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
+        self.journal.open(run).await
+    }
+
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
+        self.pass()?;
+        let receipt = self.journal.append(run, epoch, record)?;
+        if let Record::Ended { path, end: End::Completed { .. } } = record {
+            lock(&self.pending).insert(receipt, path.clone());
+        }
+        self.pass()?;
+        Ok(receipt)
+    }
+
+    fn write(&self) -> Result<(), JournalError> {
+        self.journal.write()?;
+        self.pass()
+    }
+
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.journal.sync(receipt).await?;
+        self.pass()?;
+        if let Some(path) = lock(&self.pending).remove(&receipt) {
+            lock(&self.acknowledged).insert(path);
+        }
+        self.pass()
+    }
+
+    fn runs(&self) -> Vec<Uuid> {
+        self.journal.runs()
+    }
+
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+        self.journal.forget(run, epoch)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,94 @@
+//! Crashes a workflow everywhere, and checks that it makes no difference.
+//!
+//! [`CrashTest`] runs a workflow once undisturbed. Then it runs it again and again, each time with a process that
+//! crashes at the next boundary: before and after each record is appended, before and after each write and each sync of
+//! the disk, before an acknowledgement is heard. The run is resumed by a new process, and must come to the same output
+//! and the same state, with the same effects; a step whose completion was acknowledged must not be performed again.
+//!
+//! ```
+//! use llmspell_workflows_basic::{activity::function, model::{Definition, Step}};
+//! use llmspell_workflows_testing::crash::CrashTest;
+//! use serde_json::json;
+//!
+//! let orders = Definition::sequence("orders", [
+//!     Step::function("charge", "charge", json!({"amount": 12})),
+//!     Step::function("ship", "ship", json!({"receipt": "{{ charge.receipt }}"})),
+//! ]);
+//! let report = CrashTest::new(orders, json!({}))
+//!     .activity("function", "charge", |_| async { Ok(json!({"receipt": 7}).into()) })
+//!     .activity("function", "ship", |context| async move { Ok(context.input().clone().into()) })
+//!     .crash_everywhere()
+//!     .unwrap_or_else(|difference| panic!("{difference}"));
+//! assert!(report.crashes > 20);
+//! ```
+
+mod disk;
+mod journal;
+mod process;
+mod test;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use tokio::sync::Notify;
+
+pub use disk::SimDisk;
+pub use journal::WatchedJournal;
+pub use process::SimClock;
+pub use test::{CrashReport, CrashTest, Difference};
+
+/// Counts the boundaries of a process, and crashes it at one of them.
+#[derive(Debug, Clone, Default)]
+pub struct CrashPoint(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    passed: AtomicU64,
+    crash_at: Option<u64>,
+    has_crashed: AtomicBool,
+    bell: Notify,
+}
+
+/// That the process has crashed: nothing of it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crashed;
+
+impl CrashPoint {
+    /// A process that never crashes.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// A process that crashes at boundary `number`, counted from 0.
+    #[must_use]
+    pub fn at(number: u64) -> Self {
+        Self(Arc::new(Inner { crash_at: Some(number), ..Inner::default() }))
+    }
+
+    /// Comes to a boundary.
+    ///
+    /// # Errors
+    /// The process crashes here, or has crashed.
+    pub fn pass(&self) -> Result<(), Crashed> {
+        let number = self.0.passed.fetch_add(1, Ordering::SeqCst);
+        if self.0.crash_at.is_some_and(|at| number >= at) {
+            self.0.has_crashed.store(true, Ordering::SeqCst);
+            self.0.bell.notify_one();
+        }
+        if self.has_crashed() { Err(Crashed) } else { Ok(()) }
+    }
+
+    /// Whether the process has crashed.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        self.0.has_crashed.load(Ordering::SeqCst)
+    }
+
+    /// Ends when the process crashes.
+    pub async fn crashed(&self) {
+        self.0.bell.notified().await;
+    }
+}

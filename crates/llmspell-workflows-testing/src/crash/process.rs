@@ -1,0 +1,113 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use llmspell_workflows_basic::{
+    Clock, Driven, Engine, Finished, RunOptions, WorkflowInput,
+    engine::{Call, Extensions, Timers, Wake},
+    model::Definition,
+};
+use llmspell_workflows_state::{Journal, JournalError, RunJournal, Started};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::CrashPoint;
+
+/// Time that stands still until someone moves it: waiting for a time parks the run.
+#[derive(Debug, Clone)]
+pub struct SimClock(Arc<Mutex<Timestamp>>);
+
+impl SimClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(now)))
+    }
+
+    /// Shows `time` from now on.
+    pub fn set(&self, time: Timestamp) {
+        *self.time() = time;
+    }
+
+    fn time(&self) -> MutexGuard<'_, Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        *self.time()
+    }
+
+    fn sleep_until(&self, _time: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[async_trait]
+impl Timers for SimClock {
+    async fn until(&self, _call: &Call, wake_at: Timestamp) -> Wake {
+        if wake_at <= self.now() { Wake::Due } else { Wake::Park }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Done(Box<Finished>),
+    Parked(Option<Timestamp>),
+    Crashed,
+    /// The journal could not be read or written.
+    Fault(JournalError),
+}
+
+/// One process over a journal: it runs until the run ends, parks or crashes.
+pub(super) struct Process<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) definition: &'a Definition,
+    pub(super) input: &'a Value,
+    pub(super) run: Uuid,
+    pub(super) clock: &'a SimClock,
+}
+
+impl Process<'_> {
+    /// Starts the run, or goes on with it.
+    pub(super) async fn go(&self, journal: Arc<dyn Journal>, point: &CrashPoint) -> Ended {
+        let ended = tokio::select! {
+            biased;
+            () = point.crashed() => Ended::Crashed,
+            ended = self.drive(journal) => ended.unwrap_or_else(Ended::Fault),
+        };
+        // What a dying process still says does not count.
+        if point.has_crashed() { Ended::Crashed } else { ended }
+    }
+
+    async fn drive(&self, journal: Arc<dyn Journal>) -> Result<Ended, JournalError> {
+        let journal = Arc::new(RunJournal::open(journal, self.run).await?);
+        let plan = self.engine.prepare(self.definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
+        if journal.started().is_none() {
+            let started = Started {
+                at: self.clock.now(),
+                workflow: self.definition.name.clone(),
+                definition: self.definition.hash().to_string(),
+                input: self.input.clone(),
+            };
+            journal.start(started).await?;
+        }
+        let options = RunOptions {
+            resume: journal.resume(),
+            extensions: Extensions::new().with_shared(journal.clone()),
+            ..RunOptions::default()
+        };
+        let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
+        let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
+        match self.engine.drive(&run).await {
+            Driven::Parked(wait) => Ok(Ended::Parked(wait.wake_at)),
+            Driven::Done(finished) => match journal.fault() {
+                Some(fault) => Err(fault.clone()),
+                None => Ok(Ended::Done(finished)),
+            },
+        }
+    }
+}

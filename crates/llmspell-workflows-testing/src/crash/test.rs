@@ -1,0 +1,244 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use llmspell_workflows_basic::{
+    Engine, EngineBuilder, Finished, StepError,
+    activity::{Activities, ActivityContext, ActivityOutput, function},
+    engine::Position,
+    model::Definition,
+};
+use llmspell_workflows_state::{Journal, Journaling, LogOptions, MemoryJournal, WalJournal};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    CrashPoint, SimClock, SimDisk, WatchedJournal,
+    process::{Ended, Process},
+};
+
+/// How often a process may be started again until the run must have ended.
+const PROCESSES_MAX: usize = 1_000;
+
+type Build = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
+
+/// A workflow that is crashed at every boundary; see [the module](super).
+#[derive(Clone)]
+pub struct CrashTest {
+    definition: Definition,
+    input: Value,
+    activities: Activities,
+    build: Build,
+    effects: Arc<Mutex<BTreeMap<String, u32>>>,
+}
+
+/// What was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CrashReport {
+    /// How many processes crashed.
+    pub crashes: u64,
+    /// How many steps were performed again because they had been in flight.
+    pub performed_again: u64,
+}
+
+/// What a crash changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference(String);
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Difference {}
+
+/// What a crash leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// The journal is in memory, and all that was appended is there.
+    Memory,
+    /// All that was written is there.
+    Kill,
+    /// What was synced is there, and of the rest what chance leaves.
+    PowerLoss,
+}
+
+struct Run {
+    finished: Box<Finished>,
+    effects: BTreeMap<String, u32>,
+    has_crashed: bool,
+}
+
+impl CrashTest {
+    /// `definition`, run with `input`.
+    #[must_use]
+    pub fn new(definition: Definition, input: Value) -> Self {
+        let build = Arc::new(|builder: EngineBuilder| builder);
+        Self { definition, input, activities: Activities::new(), build, effects: Arc::default() }
+    }
+
+    /// Answers for the activity `name` of `kind`, and counts how often each step performs it.
+    #[must_use]
+    pub fn activity<F, Fut>(mut self, kind: &str, name: &str, perform: F) -> Self
+    where
+        F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ActivityOutput, StepError>> + Send + 'static,
+    {
+        let effects = self.effects.clone();
+        let counted = function(move |context: ActivityContext| {
+            let effect = format!("{}#{}", context.path(), context.attempt());
+            *lock(&effects).entry(effect).or_default() += 1;
+            perform(context)
+        });
+        self.activities.register(kind, name, counted);
+        self
+    }
+
+    /// Builds the engine with what `build` adds.
+    #[must_use]
+    pub fn engine(mut self, build: impl Fn(EngineBuilder) -> EngineBuilder + Send + Sync + 'static) -> Self {
+        self.build = Arc::new(build);
+        self
+    }
+
+    /// Crashes the workflow at every boundary, with a journal in memory and with the log on a disk of which a kill or a
+    /// power loss leaves what it may.
+    ///
+    /// # Errors
+    /// The first crash that made a difference.
+    pub fn crash_everywhere(&self) -> Result<CrashReport, Difference> {
+        let mut report = CrashReport { crashes: 0, performed_again: 0 };
+        for loss in [Loss::Memory, Loss::Kill, Loss::PowerLoss] {
+            self.crash_with(loss, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn crash_with(&self, loss: Loss, report: &mut CrashReport) -> Result<(), Difference> {
+        let expected = self.run(loss, None)?;
+        for crash_at in 0.. {
+            let told = |difference: Difference| {
+                Difference(format!("{}, {loss:?} at boundary {crash_at}: {difference}", self.definition.name))
+            };
+            let resumed = self.run(loss, Some(crash_at)).map_err(told)?;
+            self.compare(&expected, &resumed).map_err(told)?;
+            report.performed_again += resumed.effects.values().map(|count| u64::from(count - 1)).sum::<u64>();
+            if !resumed.has_crashed {
+                return Ok(());
+            }
+            report.crashes += 1;
+        }
+        Ok(())
+    }
+
+    fn compare(&self, expected: &Run, resumed: &Run) -> Result<(), Difference> {
+        let (one, two) = (&expected.finished, &resumed.finished);
+        same("status", &one.status, &two.status)?;
+        same("output", &one.output, &two.output)?;
+        same("error", &one.error, &two.error)?;
+        same("state", &one.state_changes, &two.state_changes)?;
+        let keys = |run: &Run| run.effects.keys().cloned().collect::<BTreeSet<_>>();
+        same("set of effects", &keys(expected), &keys(resumed))
+    }
+
+    /// Runs to the end with a first process that crashes at boundary `crash_at`.
+    fn run(&self, loss: Loss, crash_at: Option<u64>) -> Result<Run, Difference> {
+        lock(&self.effects).clear();
+        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().expect("a timestamp"));
+        let builder = Engine::builder().activities(self.activities.clone()).interceptor(Position::Journal, Journaling);
+        let engine = (self.build)(builder.clock(clock.clone()).timers(clock.clone())).build();
+        let run = Uuid::nil();
+        let process = Process { engine: &engine, definition: &self.definition, input: &self.input, run, clock: &clock };
+        let mut point = crash_at.map_or_else(CrashPoint::never, CrashPoint::at);
+        let (memory, mut disk) = (Arc::new(MemoryJournal::new()), SimDisk::new());
+        let (mut has_crashed, mut acknowledged) = (false, BTreeMap::new());
+        for _ in 0..PROCESSES_MAX {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let watched = open(loss, &memory, &disk, &point)?;
+            let ended = match &watched {
+                Some(watched) => runtime.block_on(process.go(watched.clone(), &point)),
+                None => Ended::Crashed,
+            };
+            drop(runtime);
+            let heard = watched.map(|watched| watched.acknowledged()).unwrap_or_default();
+            self.check_effects(&mut acknowledged, heard)?;
+            match ended {
+                Ended::Done(finished) => {
+                    return Ok(Run { finished, effects: self.effects().clone(), has_crashed });
+                }
+                Ended::Parked(wake_at) => {
+                    let wake_at = wake_at.ok_or_else(|| Difference("it waits for no time".to_owned()))?;
+                    clock.set(wake_at);
+                }
+                Ended::Crashed => {
+                    has_crashed = true;
+                    point = CrashPoint::never();
+                    disk = match loss {
+                        Loss::PowerLoss => disk.after_power_loss(crash_at.unwrap_or_default()),
+                        Loss::Kill | Loss::Memory => disk.after_kill(),
+                    };
+                }
+                Ended::Fault(fault) => return Err(Difference(fault.to_string())),
+            }
+        }
+        Err(Difference(format!("it has not ended after {PROCESSES_MAX} processes")))
+    }
+
+    /// A step whose completion was acknowledged earlier must not have been performed since.
+    fn check_effects(
+        &self,
+        acknowledged: &mut BTreeMap<String, BTreeMap<String, u32>>,
+        heard: BTreeSet<String>,
+    ) -> Result<(), Difference> {
+        let effects = self.effects();
+        let of = |path: &str| -> BTreeMap<String, u32> {
+            let prefix = format!("{path}#");
+            effects.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, n)| (key.clone(), *n)).collect()
+        };
+        for (path, then) in &*acknowledged {
+            if of(path) != *then {
+                return Err(Difference(format!("{path} was acknowledged, and performed again after that")));
+            }
+        }
+        acknowledged.extend(heard.into_iter().map(|path| (path.clone(), of(&path))));
+        Ok(())
+    }
+
+    fn effects(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        lock(&self.effects)
+    }
+}
+
+/// The journal as a process finds it; `None`: it crashes before it has opened it.
+fn open(
+    loss: Loss,
+    memory: &Arc<MemoryJournal>,
+    disk: &SimDisk,
+    point: &CrashPoint,
+) -> Result<Option<Arc<WatchedJournal>>, Difference> {
+    let journal: Arc<dyn Journal> = match loss {
+        Loss::Memory => memory.clone(),
+        Loss::Kill | Loss::PowerLoss => {
+            // So short that runs cross from one segment to the next.
+            let options = LogOptions { segment_min: 2 << 10, segment_max: 8 << 10, prepare_ahead: false };
+            match WalJournal::open_on(Arc::new(disk.for_process(point)), Path::new("/log"), options) {
+                Ok(journal) => Arc::new(journal),
+                Err(_) if point.has_crashed() => return Ok(None),
+                Err(error) => return Err(Difference(error.to_string())),
+            }
+        }
+    };
+    Ok(Some(Arc::new(WatchedJournal::new(journal, point.clone()))))
+}
+
+fn same<T: PartialEq + fmt::Debug>(what: &str, one: &T, two: &T) -> Result<(), Difference> {
+    if one == two { Ok(()) } else { Err(Difference(format!("its {what} is {two:?} instead of {one:?}"))) }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
