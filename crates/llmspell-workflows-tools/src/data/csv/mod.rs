@@ -2,6 +2,7 @@
 
 mod analyze;
 mod cell;
+mod quotes;
 mod rows;
 mod source;
 #[cfg(test)]
