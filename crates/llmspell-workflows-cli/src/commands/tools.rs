@@ -182,7 +182,7 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
     // What still runs is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
-        None => Ok(Exit::Interrupted),
+        None => Err(Failure::new(Exit::Interrupted, "interrupted", "the call was stopped")),
         Some(Ok(result)) => {
             match app.output().is_text() {
                 true => app.output().text(&crate::show::value(&result)),
