@@ -92,7 +92,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Programs that `shell` steps may start, by name or absolute path; `sh` runs command lines",
     )
     .or(r#"["*"]"#),
-    setting("tools.environment", Kind::List, "Environment variables that tools may read").or("[]"),
     setting("tools.output_bytes_max", Kind::Number, "The largest output of a tool or a process, in bytes")
         .or("67108864"),
     setting("tools.search.default_provider", Kind::Text, "The search engine of calls that name none"),

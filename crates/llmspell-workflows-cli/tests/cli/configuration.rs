@@ -51,6 +51,8 @@ fn wrong_keys_and_values_are_errors_that_say_what_is_right() {
         ),
         // All variables begin alike, which makes none of them near.
         ("", &[("SPELLFLOW_NOPE", "x")], "no setting is called `SPELLFLOW_NOPE`", "`spellflow config show`"),
+        // No tool reads variables, so nothing can let it.
+        ("[tools]\nenvironment = []", &[], "no setting is called `tools.environment`", ""),
         ("timeout = 0", &[], "`timeout` must be a duration", ""),
         ("", &[("SPELLFLOW_TOOLS_REDIRECTS_MAX", "x")], "must be a whole number, not `x`", ""),
     ] {

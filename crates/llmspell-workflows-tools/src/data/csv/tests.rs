@@ -196,3 +196,24 @@ async fn a_quote_that_is_never_closed_swallows_no_rows() {
         }
     }
 }
+
+#[tokio::test]
+async fn inferred_types_mean_nothing_where_cells_stay_texts() {
+    for (operation, format, means_something) in [
+        ("analyze", None, false),
+        ("convert", Some("csv"), false),
+        ("convert", Some("jsonl"), true),
+        ("filter", None, true),
+    ] {
+        let mut options = json!({"infer_types": false});
+        if let Some(format) = format {
+            options["format"] = json!(format);
+        }
+        if operation == "filter" {
+            options["conditions"] = json!([]);
+        }
+        let result = call(&json!({"operation": operation, "input": "a\n1\n", "options": options})).await;
+        let expected = (!means_something).then(|| "`options.infer_types` means nothing to this operation".to_owned());
+        assert_eq!(result.err(), expected, "{operation} {format:?}");
+    }
+}
