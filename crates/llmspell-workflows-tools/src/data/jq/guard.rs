@@ -5,14 +5,38 @@ use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 
-use super::library::{INDEX, SIZED, TIMES, WHOLE};
+use super::calls::has_call;
+use super::library::{INDEX, LEVEL, SHALLOW, SIZED, TIMES, WHOLE};
 
 /// The variable that a rewritten `a += b` binds.
 const OPERAND: &str = "$__operand";
 
-/// Sends a definition's additions, products and computed indices through the bounded functions.
+/// The variable that takes the answer of a check, which nothing reads.
+const CHECKED: &str = "$__checked";
+
+/// Sends a definition's additions, products and computed indices through the bounded functions, and has what is called
+/// or done again and again look at how deep it nests.
 pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
-    Def { body: guarded(definition.body), ..definition }
+    let Def { name, args, body } = definition;
+    if !has_call(&body, name, args.len()) {
+        return Def { name, args, body: guarded(body) };
+    }
+    let (values, filters): (Vec<_>, Vec<_>) = args.iter().copied().partition(|argument| argument.starts_with('$'));
+    let mut body = after_check(guarded(body), Term::Id, SHALLOW);
+    for value in values {
+        body = after_check(body, Term::Var(value), SHALLOW);
+    }
+    // A filter that is an argument holds on to those of the call that it was written in.
+    if !filters.is_empty() {
+        body = after_check(body, Term::Id, LEVEL);
+    }
+    Def { name, args, body }
+}
+
+/// `(of | check) as $__checked | term`, which is in the same place of a path, and a call at its end, as `term` is.
+fn after_check<'s>(term: Term<&'s str>, of: Term<&'s str>, check: &'s str) -> Term<&'s str> {
+    let bind = BinaryOp::Pipe(Some(Pattern::Var(CHECKED)));
+    Term::BinOp(Box::new(piped(of, check)), bind, Box::new(term))
 }
 
 fn guarded(term: Term<&str>) -> Term<&str> {
@@ -28,7 +52,12 @@ fn guarded(term: Term<&str>) -> Term<&str> {
         Term::BinOp(left, op, right) => guarded_operation(boxed(left), op, boxed(right)),
         Term::Label(name, body) => Term::Label(name, boxed(body)),
         Term::Fold(kind, items, pattern, rest) => {
-            Term::Fold(kind, boxed(items), guarded_pattern(pattern), guarded_all(rest))
+            let mut rest = guarded_all(rest);
+            // The second makes the next state of what is there.
+            if let Some(update) = rest.get_mut(1) {
+                *update = after_check(std::mem::take(update), Term::Id, SHALLOW);
+            }
+            Term::Fold(kind, boxed(items), guarded_pattern(pattern), rest)
         }
         Term::TryCatch(body, caught) => Term::TryCatch(boxed(body), caught.map(boxed)),
         Term::IfThenElse(branches, otherwise) => {

@@ -1,4 +1,6 @@
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Instant;
 
 use jaq_core::Lut;
@@ -11,6 +13,15 @@ use super::{Limits, stop};
 
 /// Terms between two looks at the clock and the cancellation token.
 const TERMS_PER_LOOK: u64 = 1024;
+
+/// Terms between two looks into a value.
+const TERMS_PER_DEPTH: u64 = 200_000;
+
+/// How deep a value may be nested: its end takes a part of the stack for each level.
+const VALUE_DEPTH_MAX: usize = 200_000;
+
+/// How many calls may pass filters on to themselves, for the same reason.
+const LEVELS_MAX: u64 = 200_000;
 
 /// Why a query was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +64,9 @@ pub(super) struct Meter<'a> {
     terms: Cell<u64>,
     outputs: Cell<u64>,
     output_size: Cell<u64>,
+    levels: Cell<u64>,
+    /// The terms when a value was last looked into.
+    looked: Cell<u64>,
     stack_top: usize,
 }
 
@@ -67,6 +81,8 @@ impl<'a> Meter<'a> {
             terms: Cell::new(0),
             outputs: Cell::new(0),
             output_size: Cell::new(0),
+            levels: Cell::new(0),
+            looked: Cell::new(0),
             stack_top: stack_position(),
         }
     }
@@ -88,6 +104,27 @@ impl<'a> Meter<'a> {
             if Instant::now() > self.deadline {
                 stop(Stop::Time, self.limits);
             }
+        }
+    }
+
+    /// Looks into `value`, which a loop or a recursion goes on with, if there was time to make it deep.
+    ///
+    /// A level more takes a term at least, so in between no value becomes deeper than the stack bears.
+    pub(super) fn nesting(&self, value: &Val) {
+        if self.terms.get() - self.looked.get() < TERMS_PER_DEPTH {
+            return;
+        }
+        self.looked.set(self.terms.get());
+        if is_deeper(value, VALUE_DEPTH_MAX) {
+            stop(Stop::Depth, self.limits);
+        }
+    }
+
+    /// Counts a call whose arguments hold those of the call before.
+    pub(super) fn level(&self) {
+        self.levels.set(self.levels.get() + 1);
+        if self.levels.get() > LEVELS_MAX {
+            stop(Stop::Depth, self.limits);
         }
     }
 
@@ -136,6 +173,36 @@ impl<'a> Metering<'a> for &'a Meter<'a> {
     fn meter(&self) -> &'a Meter<'a> {
         self
     }
+}
+
+/// Whether collections in `value` are nested deeper than `depth_max`; what it holds many times is looked into again only
+/// where it is deeper.
+fn is_deeper(value: &Val, depth_max: usize) -> bool {
+    let mut seen: HashMap<usize, usize> = HashMap::new();
+    let mut is_new = |at: usize, holders: usize, depth: usize| {
+        holders == 1 || seen.insert(at, depth).is_none_or(|before| before < depth)
+    };
+    let mut left = vec![(value, 0)];
+    while let Some((value, depth)) = left.pop() {
+        if depth > depth_max {
+            return true;
+        }
+        match value {
+            Val::Arr(items) if is_new(Rc::as_ptr(items).addr(), Rc::strong_count(items), depth) => {
+                left.extend(items.iter().filter(|item| is_collection(item)).map(|item| (item, depth + 1)));
+            }
+            Val::Obj(entries) if is_new(Rc::as_ptr(entries).addr(), Rc::strong_count(entries), depth) => {
+                let parts = entries.iter().flat_map(|(key, item)| [key, item]);
+                left.extend(parts.filter(|part| is_collection(part)).map(|part| (part, depth + 1)));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+fn is_collection(value: &Val) -> bool {
+    matches!(value, Val::Arr(_) | Val::Obj(_))
 }
 
 /// Where the stack is now; only differences mean something.
