@@ -19,8 +19,11 @@ pub(super) const TIMES: &str = "__times";
 /// Its argument, unless as an index it would make a huge array.
 pub(super) const INDEX: &str = "__index";
 
-/// Null, unless its input is nested too deeply; looked at from time to time.
+/// Null, unless its input, `[site, values...]`, has a value that is nested too deeply; looked at from time to time.
 pub(super) const SHALLOW: &str = "__shallow";
+
+/// Null, unless its input is JSON that is nested too deeply.
+pub(super) const FLAT: &str = "__flat";
 
 /// Null, unless it was asked too often; for calls whose arguments hold those of the call before.
 pub(super) const LEVEL: &str = "__level";
@@ -71,6 +74,7 @@ where
         (SIZED, v(0), |cv| sized(cv)),
         (WHOLE, v(0), |cv| whole(cv)),
         (SHALLOW, v(0), |cv| shallow(cv)),
+        (FLAT, v(0), |cv| flat(cv)),
         (LEVEL, v(0), |cv| level(cv)),
         ("tojson", v(0), |cv| to_json(cv)),
         (TIMES, v(2), |cv| times(cv)),
@@ -103,12 +107,27 @@ where
     bome(Ok(cv.1))
 }
 
-/// Stops the query where its input is nested too deeply.
+/// Stops the query where a value of its input is nested too deeply.
 fn shallow<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
     for<'b> D::Data<'b>: Metering<'b>,
 {
-    cv.0.data().meter().nesting(&cv.1);
+    if let Val::Arr(parts) = &cv.1
+        && let [Val::Num(site), values @ ..] = parts.as_slice()
+    {
+        cv.0.data().meter().nesting(count(site), values);
+    }
+    bome(Ok(Val::Null))
+}
+
+/// Stops the query where its input is JSON that is nested too deeply.
+fn flat<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+where
+    for<'b> D::Data<'b>: Metering<'b>,
+{
+    if let Val::TStr(text) | Val::BStr(text) = &cv.1 {
+        cv.0.data().meter().text(text);
+    }
     bome(Ok(Val::Null))
 }
 

@@ -1,5 +1,6 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -15,12 +16,12 @@ use super::{Limits, stop};
 const TERMS_PER_LOOK: u64 = 1024;
 
 /// Terms between two looks into a value.
-const TERMS_PER_DEPTH: u64 = 200_000;
+const TERMS_PER_DEPTH: u64 = 30_000;
 
-/// How deep a value may be nested: its end takes a part of the stack for each level.
-const VALUE_DEPTH_MAX: usize = 200_000;
+/// How deep a value may be nested: its end, and more so its text, take a part of the stack for each level.
+const VALUE_DEPTH_MAX: usize = 30_000;
 
-/// How many calls may pass filters on to themselves, for the same reason.
+/// How many calls may pass filters on to themselves: their end takes a part of the stack too.
 const LEVELS_MAX: u64 = 200_000;
 
 /// Why a query was stopped.
@@ -65,8 +66,8 @@ pub(super) struct Meter<'a> {
     outputs: Cell<u64>,
     output_size: Cell<u64>,
     levels: Cell<u64>,
-    /// The terms when a value was last looked into.
-    looked: Cell<u64>,
+    /// The terms when each place last looked into its values.
+    looked: RefCell<HashMap<usize, u64>>,
     stack_top: usize,
 }
 
@@ -82,7 +83,7 @@ impl<'a> Meter<'a> {
             outputs: Cell::new(0),
             output_size: Cell::new(0),
             levels: Cell::new(0),
-            looked: Cell::new(0),
+            looked: RefCell::new(HashMap::new()),
             stack_top: stack_position(),
         }
     }
@@ -107,16 +108,38 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Looks into `value`, which a loop or a recursion goes on with, if there was time to make it deep.
+    /// Looks into `values`, which the loop or recursion at `site` goes on with, if there was time to make one deep.
     ///
     /// A level more takes a term at least, so in between no value becomes deeper than the stack bears.
-    pub(super) fn nesting(&self, value: &Val) {
-        if self.terms.get() - self.looked.get() < TERMS_PER_DEPTH {
-            return;
-        }
-        self.looked.set(self.terms.get());
-        if is_deeper(value, VALUE_DEPTH_MAX) {
+    pub(super) fn nesting(&self, site: usize, values: &[Val]) {
+        let terms = self.terms.get();
+        let is_soon = match self.looked.borrow_mut().entry(site) {
+            Entry::Occupied(entry) if terms - entry.get() < TERMS_PER_DEPTH => true,
+            entry => {
+                entry.insert_entry(terms);
+                false
+            }
+        };
+        if !is_soon && values.iter().any(|value| is_deeper(value, VALUE_DEPTH_MAX)) {
             stop(Stop::Depth, self.limits);
+        }
+    }
+
+    /// Refuses JSON that is nested too deeply, which reading would take a part of the stack for each level.
+    pub(super) fn text(&self, json: &[u8]) {
+        let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+        for byte in json {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = is_text,
+                b'"' => is_text = !is_text,
+                b'[' | b'{' if !is_text => depth += 1,
+                b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > VALUE_DEPTH_MAX {
+                stop(Stop::Depth, self.limits);
+            }
         }
     }
 

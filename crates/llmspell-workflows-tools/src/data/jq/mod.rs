@@ -31,7 +31,7 @@ use meter::{Meter, Stop};
 use program::Program;
 
 /// Stack of the thread that a query runs on: address space, of which only what is used becomes memory.
-const STACK_BYTES: usize = 256 * 1024 * 1024;
+const STACK_BYTES: usize = 512 * 1024 * 1024;
 
 /// How long beyond its time a query that is stuck inside one operation is waited for.
 const GRACE: Duration = Duration::from_secs(1);
