@@ -172,11 +172,13 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
         let call = tools.call(spec.name, parameters, &context);
         tokio::pin!(call);
         tokio::select! {
-            result = &mut call => Some(result),
+            // First, so that it is listened to before the call begins.
+            biased;
             _ = tokio::signal::ctrl_c() => {
                 interrupted.cancel();
                 None
             }
+            result = &mut call => Some(result),
         }
     });
     // What still runs is not waited for.
