@@ -98,14 +98,3 @@ impl fmt::Display for Problem {
         self.help.as_ref().map_or(Ok(()), |help| write!(f, " ({help})"))
     }
 }
-
-/// The nearest of `candidates` to `name`, if any is near enough to be meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = name.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= (name.len().max(candidate.len()) / 3).max(1))
-        .min()
-        .map(|(_, candidate)| candidate)
-}

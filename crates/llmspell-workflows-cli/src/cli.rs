@@ -93,7 +93,8 @@ pub(crate) fn main() -> Exit {
         Err(error) => return refused(&error, &arguments),
     };
     let app = App::new(cli.global);
-    cli.command.execute(&app).unwrap_or_else(|failure| app.output().failure(&failure))
+    let exit = cli.command.execute(&app).unwrap_or_else(|failure| app.output().failure(&failure));
+    app.output().exit(exit)
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
@@ -121,7 +122,8 @@ fn refused(error: &clap::Error, arguments: &[OsString]) -> Exit {
         Some(format) if format != Format::Text => {
             let text = error.render().to_string();
             let message = text.strip_prefix("error: ").unwrap_or(&text).split("\n\n").next().unwrap_or_default();
-            let failure = Failure::usage(message.trim()).with_help("see `spellflow --help`");
+            let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+            let failure = Failure::usage(message.trim()).with_help(tip.unwrap_or("see `spellflow --help`"));
             Output::plain(format).failure(&failure)
         }
         _ => {

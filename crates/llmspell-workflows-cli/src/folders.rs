@@ -58,9 +58,15 @@ fn walk(folder: &Path, is_one: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) 
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() && !name.starts_with('.') {
             walk(&entry.path(), is_one, files)?;
-        } else if !kind.is_dir() && is_one(&name) {
+        } else if !kind.is_dir() && is_one(&name) && !is_special(&entry.path()) {
             files.push(entry.path());
         }
     }
     Ok(())
+}
+
+/// Whether something is there that is no file, such as a pipe, which would be waited for without an end. A link that
+/// leads nowhere is not: reading it says so.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }

@@ -19,6 +19,7 @@ mod outline;
 mod output;
 #[cfg(test)]
 mod reference;
+mod replace;
 mod report;
 mod show;
 mod source;

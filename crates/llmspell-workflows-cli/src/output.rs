@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::ValueEnum;
@@ -46,6 +47,9 @@ pub(crate) enum Paint {
     Dim,
     Bold,
 }
+
+/// Whether a part of the result could not be written; standard output is one for the whole process.
+static IS_LOST: AtomicBool = AtomicBool::new(false);
 
 /// Writes results, notes and failures as the flags and the configuration say.
 #[derive(Debug, Clone, Copy)]
@@ -115,10 +119,19 @@ impl Output {
         self.text(&written.expect("results are plain data with text keys"));
     }
 
-    /// Writes `text` to standard output as it stands. A reader that has gone away is no error.
+    /// Writes `text` to standard output as it stands. A reader that has gone away is no error; a full disk is one, which
+    /// [`Self::exit`] tells.
     pub(crate) fn text(&self, text: &str) {
         let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
+        if error.kind() != io::ErrorKind::BrokenPipe && !IS_LOST.swap(true, Ordering::Relaxed) {
+            self.note(&format!("{}: could not write to standard output: {error}", self.on_err(Paint::Bad, "error")));
+        }
+    }
+
+    /// How the process ends that would end with `exit`: not well where a part of the result could not be written.
+    pub(crate) fn exit(&self, exit: Exit) -> Exit {
+        if exit == Exit::Ok && IS_LOST.load(Ordering::Relaxed) { Exit::Failed } else { exit }
     }
 
     /// Writes a line to standard error.

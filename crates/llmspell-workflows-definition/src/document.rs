@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use llmspell_workflows_basic::{Problem, Severity, model::Definition};
 
@@ -42,8 +42,8 @@ pub fn read_bytes(bytes: &[u8], source_name: &str, types: &StepTypes) -> Result<
 
 /// Reads the definition in `text` and has `validate` look at it, so that a person sees everything at once.
 ///
-/// A definition that could be read only in part is validated too; what `validate` then says of a part that could not be
-/// read is left out, and so are its warnings.
+/// A definition that could be read only in part is validated too; what `validate` then says of a field that could not
+/// be read, or of a step of which it is not known what it is, is left out, and so are its warnings.
 ///
 /// # Errors
 /// All errors of both, with their warnings.
@@ -131,16 +131,49 @@ impl Document {
 
     /// Keeps errors of parts that could be read, and none where one stands already.
     fn keep_news(&self, problems: &mut Vec<Problem>) {
-        let errors =
-            self.findings.iter().filter(|finding| finding.severity == Severity::Error && finding.at != At::ROOT);
-        let broken: HashSet<&str> = errors.map(|finding| self.positions.path(finding.at)).collect();
-        let is_sound = |path: &str| {
-            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-            ends.into_iter().all(|end| !broken.contains(&path[..end]))
-        };
-        let taken: HashSet<u32> = self.findings.iter().map(|finding| finding.span.start).collect();
-        let is_new = |problem: &Problem| !taken.contains(&self.positions.find(&problem.place, &self.source).start);
-        problems
-            .retain(|problem| problem.severity == Severity::Error && is_sound(&problem.place.path) && is_new(problem));
+        let broken = Broken::of(self);
+        problems.retain(|problem| problem.severity == Severity::Error && broken.spares(problem, self));
+    }
+}
+
+/// Where the reader found errors, for telling what follows from them from what is wrong besides.
+struct Broken<'d> {
+    /// Steps that are wrong as a whole, such as one of an unknown type: nothing in them is what was meant.
+    steps: HashSet<&'d str>,
+    /// Where errors begin.
+    starts: BTreeSet<u32>,
+    /// Steps with an error in some field; their other fields are as good as those of any step.
+    touched: HashSet<&'d str>,
+}
+
+impl<'d> Broken<'d> {
+    fn of(document: &'d Document) -> Self {
+        let positions = &document.positions;
+        let mut broken = Self { steps: HashSet::new(), starts: BTreeSet::new(), touched: HashSet::new() };
+        for finding in document.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+            broken.starts.insert(finding.span.start);
+            if finding.at == At::ROOT {
+                continue;
+            }
+            let path = positions.path(finding.at);
+            broken.touched.insert(path);
+            if positions.head(finding.at) == Some(finding.span) {
+                broken.steps.insert(path);
+            }
+        }
+        broken
+    }
+
+    /// Whether `problem` is about something that was read, and that the reader said nothing about.
+    fn spares(&self, problem: &Problem, document: &Document) -> bool {
+        let place = &problem.place;
+        let start = document.positions.find(place, &document.source).start;
+        let ends = place.path.match_indices('/').map(|(end, _)| end).chain([place.path.len()]);
+        let is_whole = ends.into_iter().all(|end| !self.steps.contains(&place.path[..end]));
+        let mut around = document.positions.around(place);
+        is_whole
+            && !self.starts.contains(&start)
+            && (!self.touched.contains(place.path.as_str()) || around.len() > 0)
+            && around.all(|span| self.starts.range(span.start..=span.end).next().is_none())
     }
 }

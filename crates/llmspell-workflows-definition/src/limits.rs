@@ -26,6 +26,3 @@ pub(crate) const FINDINGS: usize = 10_000;
 
 /// Names among which the nearest to a wrong one is looked for.
 pub(crate) const SUGGESTIONS: usize = 1_000;
-
-/// Characters of a name for which a near one is looked for.
-pub(crate) const SUGGESTION_CHARS: usize = 64;

@@ -59,8 +59,12 @@ fn one_mistake_is_told_once() {
         "{name: x, steps: [{id: a, type: tol}, {id: b, tool: probe, needs: [a], when: a.ok}]}",
         "{name: x, steps: [{id: a, type: parallel, branches: 3}]}",
         "{name: x, steps: [{id: a, tool: probe, retries: {max_attempts: 0}}]}",
-        "{name: x, steps: [{id: a, tool: probe}, {id: b, if: c, then: [d]}]}",
-        "{name: x, steps: [{id: a, tool: probe, next_step: [{condition: c}]}]}",
+        "{name: x, steps: [{id: a, tool: probe}, {id: b, if: a.ok, then: [d]}]}",
+        "{name: x, steps: [{id: a, tool: probe, next_step: [{condition: a.ok}]}]}",
+        "{name: x, steps: [{id: a, type: shell, params: {command: x, argv: [x]}}]}",
+        "{name: x, steps: [{id: a, type: shell, params: {comand: x, command: y}}]}",
+        "{name: x, steps: [{id: a, type: set, params: 3}]}",
+        "{name: x, steps: [{id: a, tool: probe, when: [steps.no.ok]}]}",
         "{name: x, steps: [{id: a, tool: probe}, {id: b, type: loop, items: 3, steps: [{id: c, tool: probe}]}]}",
     ] {
         let validate = |definition: &Definition| engine(definition).validate(definition.clone());
@@ -93,4 +97,32 @@ steps:
         fs::write(golden, &text).expect("the golden file can be written");
     }
     assert_eq!(fs::read_to_string(golden).unwrap_or_default(), text);
+}
+
+/// A mistake in one field of a step hides neither those in its other fields nor those of other steps.
+#[test]
+fn several_mistakes_of_a_step_are_told_at_once() {
+    for (text, expected) in [
+        (
+            "{name: x, steps: [{id: a, tool: probe, timout: 3, when: steps.no.ok}]}",
+            ["unknown_field", "unknown_reference"],
+        ),
+        (
+            "{name: x, steps: [{id: a, tool: probe, when: [x], params: {text: '{{ steps.no.ok }}'}}]}",
+            ["wrong_type", "unknown_reference"],
+        ),
+        (
+            "{name: x, steps: [{id: l, type: loop, items: [1], itms: 3, steps: [{id: a, tool: probe, when: steps.no.ok}]}]}",
+            ["unknown_field", "unknown_reference"],
+        ),
+        (
+            "{name: x, steps: [{id: 1 st, tool: probe}, {id: b, tool: probe, when: steps.no.ok}]}",
+            ["invalid_id", "unknown_reference"],
+        ),
+    ] {
+        let validate = |definition: &Definition| engine(definition).validate(definition.clone());
+        let diagnostics = check(text, "x.yml", &StepTypes::new(), validate).expect_err(text);
+        let codes: Vec<_> = diagnostics.list().iter().map(|one| one.code).collect();
+        assert_eq!(codes, expected, "{text}\n{diagnostics}");
+    }
 }

@@ -114,14 +114,19 @@ fn everything_at_once() {
     let diagnostics = check(text, "x.yml", &StepTypes::new(), |definition| {
         assert_eq!(definition.name, "x");
         vec![
-            Problem::error("unknown_tool", Place::new("/main/a", "activity"), "of the broken step"),
+            Problem::error(
+                "unknown_tool",
+                Place::new("/main/a", "activity"),
+                "of a sound field of a step with another mistake",
+            ),
+            Problem::error("nothing", Place::new("/main/a", "params"), "of a field that was not read"),
             Problem::warning("unused", Place::new("/main/b", "id"), "a warning about half a definition"),
             Problem::error("unknown_reference", Place::new("/main/b", "condition").with_span(0..6), "nobody"),
         ]
     })
     .unwrap_err();
     let found: Vec<_> = diagnostics.list().iter().map(|each| (each.code, each.line, each.column)).collect();
-    assert_eq!(found, [("unknown_field", 3, 22), ("unknown_reference", 4, 33)]);
+    assert_eq!(found, [("unknown_tool", 3, 19), ("unknown_field", 3, 22), ("unknown_reference", 4, 33)]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::{definition, step};
 use llmspell_workflows_basic::model::{Backoff, Delay, OnError, Retry, Step, StepKind, TriggerRule};
+use llmspell_workflows_definition::{StepTypes, read};
 use serde_json::json;
 
 #[test]
@@ -143,4 +144,12 @@ steps:
     assert_eq!(**c, Step::function("c", "f", json!(null)));
     assert_eq!((&d.total_timeout, &d.timeout), (&seconds(3600), &None));
     assert_eq!(d.children()[0].timeout, seconds(5));
+}
+
+#[test]
+fn defaults_of_a_type_stand_once_whatever_it_is_called() {
+    let text = "{name: x, steps: [], defaults: {loop: {timeout: 1}, foreach: {timeout: 5}}}";
+    let diagnostics = read(text, "x.yml", &StepTypes::new()).expect_err("the two contradict each other");
+    let [one] = diagnostics.list() else { panic!("{diagnostics}") };
+    assert_eq!((one.code, &*one.message), ("duplicate_field", "the defaults of `loop` stand here a second time"));
 }

@@ -12,8 +12,10 @@ pub enum ToolErrorClass {
     Configuration,
     /// Something outside failed for now: a connection, a server's 5xx, a busy file.
     Transient,
-    /// A quota or a limit of size was reached.
+    /// A quota is used up, or there is no room, for now.
     Resource,
+    /// A limit of size or of work was reached; trying again gives the same answer.
+    Limit,
     /// The call took longer than it may.
     Timeout,
     /// The call was cancelled.

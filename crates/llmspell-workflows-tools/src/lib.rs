@@ -33,7 +33,6 @@ mod data;
 mod error;
 mod files;
 mod hosts;
-mod nearest;
 mod parameters;
 mod policy;
 mod registry;
@@ -45,9 +44,9 @@ mod tool;
 mod violation;
 #[cfg(feature = "web")]
 mod web;
+mod whole;
 mod wildcard;
 
-use nearest::nearest;
 use standard::Services;
 
 pub use adapters::{Expressions, JsonSchemas, Shell, Tools, activities, registry};

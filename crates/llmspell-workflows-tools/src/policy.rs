@@ -9,7 +9,7 @@ use crate::{ToolError, ToolErrorClass, wildcard};
 /// What the tools of one registry may reach, and how much of it.
 ///
 /// Everything has a default that is safe on a developer's machine: files in the working directory, public hosts, no
-/// programs, no environment variables. It is plain data, read from a configuration file as it stands; an unknown field
+/// programs. It is plain data, read from a configuration file as it stands; an unknown field
 /// is an error there.
 ///
 /// ```
@@ -52,8 +52,6 @@ pub struct Policy {
     pub user_agent: String,
     /// The programs that may be started, by name or absolute path, `*` for any number of characters; none by default.
     pub programs: Vec<String>,
-    /// The environment variables that tools may read, by name, `*` for any number of characters; none by default.
-    pub environment: Vec<String>,
     /// The search engines.
     pub search: SearchPolicy,
     /// The largest result of a call, in bytes of its JSON text; 64 MiB by default.
@@ -73,7 +71,6 @@ impl Default for Policy {
             redirects_max: 10,
             user_agent: concat!("llmspell-workflows/", env!("CARGO_PKG_VERSION")).to_owned(),
             programs: Vec::new(),
-            environment: Vec::new(),
             search: SearchPolicy::default(),
             output_bytes_max: 64 * 1024 * 1024,
         }
@@ -85,12 +82,6 @@ impl Policy {
     #[must_use]
     pub fn allows_program(&self, program: &str) -> bool {
         self.programs.iter().any(|pattern| wildcard::matches(pattern, program))
-    }
-
-    /// Whether the environment variable `name` may be read.
-    #[must_use]
-    pub fn allows_variable(&self, name: &str) -> bool {
-        self.environment.iter().any(|pattern| wildcard::matches(pattern, name))
     }
 }
 
@@ -171,19 +162,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_started_or_read_by_default() {
+    fn nothing_is_started_by_default() {
         let policy = Policy::default();
         assert!(!policy.allows_program("sh"));
-        assert!(!policy.allows_variable("PATH"));
     }
 
     #[test]
     fn names_may_have_wildcards() {
-        let policy = Policy { programs: vec!["git*".into()], environment: vec!["APP_*".into()], ..Policy::default() };
+        let policy = Policy { programs: vec!["git*".into()], ..Policy::default() };
         assert!(policy.allows_program("git-lfs"));
         assert!(!policy.allows_program("legit"));
-        assert!(policy.allows_variable("APP_MODE"));
-        assert!(!policy.allows_variable("app_mode"));
     }
 
     #[test]

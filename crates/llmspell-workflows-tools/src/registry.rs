@@ -2,10 +2,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
+use llmspell_workflows_basic::nearest;
 use serde_json::Value;
 
 use crate::violation::{self, Schema};
-use crate::{Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, Violation};
+use crate::{Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, Violation, whole};
 
 /// The largest result of a call unless [`Registry::with_output_bytes_max`] says otherwise, in bytes.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -113,7 +114,7 @@ impl Registry {
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&'static str> {
         let names = self.tools.keys().chain(self.aliases.keys()).copied();
-        crate::nearest(&name.replace('-', "_"), names)
+        nearest(&name.replace('-', "_"), names)
     }
 
     /// What each tool is, sorted by name.
@@ -153,7 +154,7 @@ impl Registry {
     }
 
     /// Checks `parameters`, calls the tool and bounds its result.
-    pub async fn call(&self, name: &str, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
+    pub async fn call(&self, name: &str, mut parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let entry = self.require(name)?;
         let spec = entry.tool.spec();
         let violations = entry.check_parameters(&parameters, &|_| false)?;
@@ -163,6 +164,7 @@ impl Registry {
         if context.cancellation.is_cancelled() {
             return Err(ToolError::cancelled());
         }
+        whole::normalize(&spec.parameters, &mut parameters);
         let result = entry.tool.call(parameters, context).await?;
         bound(spec.name, &result, self.output_bytes_max.unwrap_or(OUTPUT_BYTES_MAX))?;
         Ok(result)
@@ -226,7 +228,7 @@ fn bound(tool: &str, result: &Value, bytes_max: usize) -> Result<(), ToolError> 
     }
     serde_json::to_writer(Budget(bytes_max), result).map_err(|_| {
         ToolError::new(
-            ToolErrorClass::Resource,
+            ToolErrorClass::Limit,
             "output_too_large",
             format!("the result of `{tool}` has more than {bytes_max} bytes"),
         )

@@ -3,7 +3,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File};
+use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
 
 use crate::{Policy, ToolError, ToolErrorClass};
 
@@ -163,12 +164,17 @@ impl Located {
 
     /// Opens the file for reading; anything else, such as a folder or a pipe, which would block, is refused.
     pub fn open(&self) -> Result<File, ToolError> {
-        let metadata = self.dir.metadata(&self.relative).map_err(|error| self.error("open", &error))?;
-        if !metadata.is_file() {
+        // Opening a pipe would wait for its other end, so this does not wait, and looks at what it has opened: what was
+        // there before may have been swapped.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let failed = |error: io::Error| self.error("open", &error);
+        let file = self.dir.open_with(&self.relative, &options).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
             let message = format!("`{}` is not a file", self.path);
             return Err(ToolError::new(ToolErrorClass::Validation, "not_a_file", message));
         }
-        self.dir.open(&self.relative).map_err(|error| self.error("open", &error))
+        Ok(file)
     }
 
     /// The whole file, refused where it has more than `bytes_max` bytes.
@@ -178,7 +184,7 @@ impl Located {
         file.read_to_end(&mut content).map_err(|error| self.error("read", &error))?;
         if content.len() as u64 > bytes_max {
             return Err(ToolError::new(
-                ToolErrorClass::Resource,
+                ToolErrorClass::Limit,
                 "file_too_large",
                 format!("`{}` has more than {bytes_max} bytes", self.path),
             )

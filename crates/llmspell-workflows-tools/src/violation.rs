@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::{Draft, ValidationError, Validator};
+use llmspell_workflows_basic::nearest;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -147,7 +148,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
         Kind::Enum { options } => {
             let options = options.as_array().map_or(&[][..], Vec::as_slice);
             let names: Vec<&str> = options.iter().filter_map(Value::as_str).collect();
-            let nearest = error.instance().as_str().and_then(|text| crate::nearest(text, names.iter().copied()));
+            let nearest = error.instance().as_str().and_then(|text| nearest(text, names.iter().copied()));
             let all: Vec<String> = options.iter().map(Value::to_string).collect();
             vec![Violation {
                 pointer: place.to_owned(),
@@ -178,7 +179,7 @@ fn describe(error: &ValidationError<'_>, schema: &Value) -> Vec<Violation> {
 }
 
 fn unknown_property(place: &str, name: &str, known: &[&str]) -> Violation {
-    let help = match crate::nearest(name, known.iter().copied()) {
+    let help = match nearest(name, known.iter().copied()) {
         Some(nearest) => Some(format!("did you mean `{nearest}`?")),
         None if known.is_empty() => None,
         None => Some(format!("known are `{}`", known.join("`, `"))),

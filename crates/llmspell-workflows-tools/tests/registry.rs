@@ -145,7 +145,7 @@ async fn a_result_is_bounded() {
     // {"input":"12345678"} has 20 bytes.
     assert!(registry.call("api_tester", json!({"input": "12345678"}), &context).await.is_ok());
     let error = registry.call("api_tester", json!({"input": "123456789"}), &context).await.unwrap_err();
-    assert_eq!((error.class, error.code), (ToolErrorClass::Resource, "output_too_large"));
+    assert_eq!((error.class, error.code), (ToolErrorClass::Limit, "output_too_large"));
 }
 
 #[tokio::test]

@@ -33,7 +33,6 @@ mod functions;
 mod held;
 pub mod limits;
 mod literal;
-mod nearest;
 mod number;
 mod operand;
 mod operate;

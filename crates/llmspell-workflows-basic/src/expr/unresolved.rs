@@ -8,9 +8,9 @@ use super::error::{EvalError, Place};
 use super::evaluate::{Evaluation, Failure};
 use super::functions;
 use super::held::described;
-use super::nearest::nearest;
 use super::scope::Segment;
 use super::tree::Lookup;
+use crate::nearest;
 
 /// Names kept in an error: messages list fewer, and a context may have many thousands.
 const AVAILABLE_MAX: usize = 100;

@@ -1,10 +1,10 @@
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use llmspell_workflows_definition::{Plain, StepTypes, has_comments, read, to_yaml};
 use serde_json::json;
 
-use crate::{App, Exit, Failure, folders::definitions, source::Source};
+use crate::{App, Exit, Failure, folders::definitions, replace::replace, source::Source};
 
 /// Writes workflows in the canonical form: one name for each field, one order of fields.
 ///
@@ -53,7 +53,7 @@ impl Fmt {
         for (file, source, canonical) in &files {
             let changed = source.text != *canonical;
             if self.write && changed {
-                fs::write(file, canonical).map_err(|error| Failure::file("write", file, &error))?;
+                replace(file, canonical).map_err(|error| Failure::file("write", file, &error))?;
             }
             results.push((source.name.as_str(), changed, canonical));
         }

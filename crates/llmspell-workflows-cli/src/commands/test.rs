@@ -53,7 +53,7 @@ impl Test {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let settings = app.config()?.settings();
         let mut reports = Vec::new();
-        let mut is_invalid = false;
+        let mut broken = None;
         for path in folders::tests(&self.files)? {
             let file = path.display().to_string();
             match self.file(&path, settings) {
@@ -61,7 +61,7 @@ impl Test {
                     reports.push(FileReport { file, workflow: Some(workflow), cases, error: None })
                 }
                 Err(failure) => {
-                    is_invalid = true;
+                    broken = broken.or(Some(failure.exit));
                     if app.output().is_text() {
                         app.output().failure(&failure);
                     }
@@ -73,7 +73,7 @@ impl Test {
         let cases = || reports.iter().flat_map(|report| &report.cases);
         let (passed, failed) =
             (cases().filter(|case| case.passed).count(), cases().filter(|case| !case.passed).count());
-        if passed + failed == 0 && !is_invalid {
+        if passed + failed == 0 && broken.is_none() {
             let message = format!("no case has `{}` in its name", self.case.unwrap_or_default());
             return Err(Failure::new(Exit::NotFound, "nothing_found", message));
         }
@@ -81,15 +81,15 @@ impl Test {
             for report in &reports {
                 app.output().text(&report_text(app.output(), &report.file, report.workflow.as_deref(), &report.cases));
             }
-            let broken = reports.iter().filter(|report| report.error.is_some()).count();
-            let broken = if broken > 0 { format!(", {broken} not run because a file is wrong") } else { String::new() };
-            app.output().text(&format!("{passed} passed, {failed} failed{broken}\n"));
+            let wrong = reports.iter().filter(|report| report.error.is_some()).count();
+            let wrong = if wrong > 0 { format!(", {wrong} not run because a file is wrong") } else { String::new() };
+            app.output().text(&format!("{passed} passed, {failed} failed{wrong}\n"));
         } else {
             app.output().payload(&json!({"passed": passed, "failed": failed, "files": reports}));
         }
-        Ok(match (failed, is_invalid) {
-            (0, false) => Exit::Ok,
-            (0, true) => Exit::Invalid,
+        Ok(match (failed, broken) {
+            (0, None) => Exit::Ok,
+            (0, Some(exit)) => exit,
             _ => Exit::Failed,
         })
     }
@@ -100,7 +100,8 @@ impl Test {
         let (file, plain) = File::read(&source.text, &source.name).map_err(invalid_test)?;
         let workflow = path.parent().unwrap_or(Path::new("")).join(&file.workflow);
         let tools = host::tools(settings)?;
-        let source = Source::read(&workflow)?;
+        // It is the test that is wrong where it names a workflow that is not there.
+        let source = Source::read(&workflow).map_err(|failure| Failure { exit: Exit::Invalid, ..failure })?;
         let readable = llmspell_workflows_definition::read(&source.text, &source.name, &Default::default());
         let definition = readable.map_err(Failure::invalid)?.definition;
         let problems = workflow_test::problems(&file, &definition, &tools);

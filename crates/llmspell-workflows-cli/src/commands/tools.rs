@@ -172,17 +172,19 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
         let call = tools.call(spec.name, parameters, &context);
         tokio::pin!(call);
         tokio::select! {
-            result = &mut call => Some(result),
+            // First, so that it is listened to before the call begins.
+            biased;
             _ = tokio::signal::ctrl_c() => {
                 interrupted.cancel();
                 None
             }
+            result = &mut call => Some(result),
         }
     });
     // What still runs is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
-        None => Ok(Exit::Interrupted),
+        None => Err(Failure::new(Exit::Interrupted, "interrupted", "the call was stopped")),
         Some(Ok(result)) => {
             match app.output().is_text() {
                 true => app.output().text(&crate::show::value(&result)),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Origin, Set, Values,
-    settings::{self, Kind, SETTINGS, Setting},
+    settings::{self, Kind, PREFIX, SETTINGS, Setting},
 };
 use crate::{Exit, Failure, cli::Global};
 
@@ -95,15 +95,17 @@ impl Failure {
 /// The settings among the environment's `variables`.
 pub(super) fn variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Values, Failure> {
     let ours = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    let ours = ours.filter(|(name, _)| name.starts_with("SPELLFLOW_") && !OF_STEPS.contains(&name.as_str()));
+    let ours = ours.filter(|(name, _)| name.starts_with(PREFIX) && !OF_STEPS.contains(&name.as_str()));
     let set = |(name, value): (String, OsString)| {
         let wrong = |message: String| Failure::new(Exit::Usage, "invalid_configuration", message);
         let known = || SETTINGS.iter().filter_map(|setting| Some((setting, setting.variable()?)));
         let Some((setting, _)) = known().find(|(_, variable)| *variable == name) else {
             let failure = wrong(format!("no setting is called `{name}` in the environment"));
-            let names: Vec<String> = known().map(|(_, variable)| variable).collect();
-            return Err(match nearest(&name, names.iter().map(String::as_str)) {
-                Some(near) => failure.with_help(format!("did you mean `{near}`?")),
+            // What all of them begin with makes none of them near.
+            let own = |variable: &str| variable.trim_start_matches(PREFIX).to_owned();
+            let names: Vec<String> = known().map(|(_, variable)| own(&variable)).collect();
+            return Err(match nearest(&own(&name), names.iter().map(String::as_str)) {
+                Some(near) => failure.with_help(format!("did you mean `{PREFIX}{near}`?")),
                 None => failure.with_help("`spellflow config show` lists the settings"),
             });
         };

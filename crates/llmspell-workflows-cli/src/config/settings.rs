@@ -3,6 +3,9 @@
 use llmspell_workflows_basic::nearest;
 use serde_json::{Value, json};
 
+/// What the environment variables that set something begin with.
+pub(super) const PREFIX: &str = "SPELLFLOW_";
+
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -44,7 +47,7 @@ impl Setting {
 
     /// The environment variable that sets it; keys with names of the user's have none.
     pub(super) fn variable(&self) -> Option<String> {
-        (!self.key.contains('*')).then(|| format!("SPELLFLOW_{}", self.key.to_uppercase().replace('.', "_")))
+        (!self.key.contains('*')).then(|| format!("{PREFIX}{}", self.key.to_uppercase().replace('.', "_")))
     }
 
     fn names(&self, key: &str) -> bool {
@@ -89,7 +92,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Programs that `shell` steps may start, by name or absolute path; `sh` runs command lines",
     )
     .or(r#"["*"]"#),
-    setting("tools.environment", Kind::List, "Environment variables that tools may read").or("[]"),
     setting("tools.output_bytes_max", Kind::Number, "The largest output of a tool or a process, in bytes")
         .or("67108864"),
     setting("tools.search.default_provider", Kind::Text, "The search engine of calls that name none"),

@@ -72,7 +72,7 @@ fn nested(values: &Values) -> Map<String, Value> {
 /// A number of seconds, or a text such as `90s`, `5m` or `1h30m`.
 pub(super) fn duration(value: &Value) -> Option<Duration> {
     match value {
-        Value::Number(seconds) => Duration::try_from_secs_f64(seconds.as_f64()?).ok(),
+        Value::Number(seconds) => Duration::try_from_secs_f64(seconds.as_f64()?).ok().filter(|time| !time.is_zero()),
         Value::String(text) => parse_duration(text).ok(),
         _ => None,
     }
@@ -81,6 +81,7 @@ pub(super) fn duration(value: &Value) -> Option<Duration> {
 /// As definitions spell durations; for flags too.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     match text.parse::<Delay>() {
+        Ok(Delay::Fixed(duration)) if duration.is_zero() => Err("it must be longer than 0".to_owned()),
         Ok(Delay::Fixed(duration)) => Ok(duration),
         Ok(Delay::Expression(_)) => Err("a duration here is no expression".to_owned()),
         Err(error) => Err(error.to_string()),

@@ -31,6 +31,9 @@ fn a_wrong_command_names_the_nearest() {
     let ran = Place::new().run(&["validte", "x"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("'validate'"), "{ran:?}");
+    let ran = Place::new().run(&["validte", "x", "-o", "json"]);
+    let help = ran.json()["error"]["help"].clone();
+    assert_eq!(help, "a similar subcommand exists: 'validate'");
 }
 
 #[test]

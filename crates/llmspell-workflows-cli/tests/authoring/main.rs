@@ -4,6 +4,7 @@ mod doctor;
 mod drawings;
 mod fmt;
 mod help;
+mod outputs;
 mod plan;
 mod projects;
 mod support;

@@ -182,3 +182,9 @@ fn the_examples_of_the_guide_pass() {
     let shown = place.run(&["test", "research.test.yaml", "--case", "sums up"]).out;
     assert!(guide.contains(&shown), "{shown}");
 }
+
+#[test]
+fn a_test_that_is_not_there_is_not_found() {
+    let ran = Place::new().run(&["test", "nobody.test.yaml", "-o", "json"]);
+    assert_eq!((ran.code, &ran.json()["files"][0]["error"]["code"]), (4, &serde_json::json!("file_not_found")));
+}

@@ -49,6 +49,11 @@ fn wrong_keys_and_values_are_errors_that_say_what_is_right() {
             "no setting is called `SPELLFLOW_OUTPU`",
             "did you mean `SPELLFLOW_OUTPUT`?",
         ),
+        // All variables begin alike, which makes none of them near.
+        ("", &[("SPELLFLOW_NOPE", "x")], "no setting is called `SPELLFLOW_NOPE`", "`spellflow config show`"),
+        // No tool reads variables, so nothing can let it.
+        ("[tools]\nenvironment = []", &[], "no setting is called `tools.environment`", ""),
+        ("timeout = 0", &[], "`timeout` must be a duration", ""),
         ("", &[("SPELLFLOW_TOOLS_REDIRECTS_MAX", "x")], "must be a whole number, not `x`", ""),
     ] {
         let ended = shown(&Place::new().file("spellflow.toml", file), variables, &[]);

@@ -1,13 +1,17 @@
 //! Ctrl-C in a real process, and what becomes of the processes of steps.
 
 use std::{
+    io::Read,
+    net::TcpListener,
     process::{Child, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{PATIENCE, Place, exit_code, lines};
+use serde_json::json;
+
+use crate::support::{Ended, PATIENCE, Place, exit_code, lines};
 
 /// A step with a process in the background that holds the pipe `alive` as long as it or its shell lives.
 fn flow(before: &str) -> String {
@@ -70,6 +74,23 @@ fn the_second_one_does_not_ask() {
     running.interrupt();
     running.wait_for("stopped at once");
     assert_eq!(running.end(), Some(130));
+}
+
+/// The server has the request and never answers.
+#[test]
+fn a_call_of_a_tool_is_stopped_with_an_error() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let input = format!("input=http://{address}/");
+    let place = Place::new();
+    let mut command = place.command(&["tools", "call", "http_requester", "-o", "json", "-i", &input]);
+    command.env("SPELLFLOW_TOOLS_HOSTS", &address).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let (mut connection, _) = server.accept().unwrap();
+    connection.read_exact(&mut [0]).unwrap();
+    kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let ended = Ended::new(child.wait_with_output().unwrap());
+    assert_eq!((ended.code, &ended.json()["error"]["code"]), (130, &json!("interrupted")));
 }
 
 #[test]

@@ -175,6 +175,8 @@ fn what_is_wrong_is_said_with_its_exit_code() {
         (vec!["run", "flow.yaml", "--input", "times=3"], 2, "invalid_input", "KEY:=JSON"),
         (vec!["run", "flow.yaml", "--input", "times"], 2, "usage", "KEY=TEXT"),
         (vec!["run", "flow.yaml", "--timeout", "soon"], 2, "usage", "--help"),
+        (vec!["run", "flow.yaml", "--timeout", "0"], 2, "usage", "--help"),
+        (vec!["run", "flow.yaml", "--start-step", "nobody"], 2, "unknown_starting_step", ""),
         (vec!["run", "flow.yaml", "--env", "production"], 2, "unknown_environment", ""),
         (vec!["run", "flow.yaml", "--root", "nowhere"], 2, "root_unavailable", "read_roots"),
         (vec!["run"], 2, "usage", "--help"),

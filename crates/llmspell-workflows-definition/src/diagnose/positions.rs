@@ -69,6 +69,23 @@ impl Positions {
         self.steps[at.0].fields.push((field.into(), mark));
     }
 
+    /// Where the step at `at` is named.
+    pub(crate) fn head(&self, at: At) -> Option<Span> {
+        self.steps[at.0].get("").map(|mark| mark.span)
+    }
+
+    /// The field of `place` and the fields that it is a part of; none where it stands nowhere itself.
+    pub(crate) fn around(&self, place: &Place) -> std::vec::IntoIter<Span> {
+        let field = place.field.as_str();
+        let entry = self.by_path.get(place.path.as_str()).map(|at| &self.steps[at.0]);
+        let Some(entry) = entry.filter(|entry| !field.is_empty() && entry.get(field).is_some()) else {
+            return Vec::new().into_iter();
+        };
+        let ends = field.match_indices('/').map(|(end, _)| end).chain([field.len()]);
+        let spans: Vec<Span> = ends.filter_map(|end| entry.get(&field[..end])).map(|mark| mark.span).collect();
+        spans.into_iter()
+    }
+
     /// The source of `place`, or of the nearest thing around it that is known.
     pub(crate) fn find(&self, place: &Place, source: &Source) -> Span {
         let mut path = place.path.as_str();

@@ -76,11 +76,10 @@ impl Reader<'_> {
 
     /// The nearest of `names` to `written`, as a question.
     fn suggest<'n>(&self, written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
-        if self.findings.is_crowded() || written.len() > limits::SUGGESTION_CHARS {
+        if self.findings.is_crowded() {
             return None;
         }
-        let names = names.into_iter().filter(|name| name.len() <= limits::SUGGESTION_CHARS).take(limits::SUGGESTIONS);
-        nearest(written, names).map(|name| format!("did you mean `{name}`?"))
+        nearest(written, names.into_iter().take(limits::SUGGESTIONS)).map(|name| format!("did you mean `{name}`?"))
     }
 
     /// Remembers where `field` of the step at `at` stands.

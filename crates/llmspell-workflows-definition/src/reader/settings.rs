@@ -107,6 +107,10 @@ impl Reader<'_> {
             };
             let what = format!("the defaults of `{}`", entry.key);
             if let Some(fields) = self.fields(&entry.value, &[DEFAULTS], &[], what, At::ROOT) {
+                if self.defaults.contains_key(&name) {
+                    let message = format!("the defaults of `{name}` stand here a second time");
+                    self.error("duplicate_field", At::ROOT, entry.key_span, message).help("keep one of the two");
+                }
                 let settings = self.default_settings(&fields);
                 self.defaults.insert(name, settings);
             }

@@ -120,7 +120,7 @@ impl From<ToolErrorClass> for ErrorClass {
             ToolErrorClass::Validation => Self::Validation,
             ToolErrorClass::Configuration => Self::Configuration,
             ToolErrorClass::Transient => Self::Transient,
-            ToolErrorClass::Resource => Self::Resource,
+            ToolErrorClass::Resource | ToolErrorClass::Limit => Self::Resource,
             ToolErrorClass::Timeout => Self::Timeout,
             ToolErrorClass::Cancelled => Self::Cancelled,
         }
@@ -131,6 +131,7 @@ impl From<ToolError> for StepError {
     /// What would be right becomes a part of the message.
     fn from(error: ToolError) -> Self {
         let step = Self::new(error.class.into(), error.code, error.to_string());
+        let step = if error.class == ToolErrorClass::Limit { step.retryable(false) } else { step };
         match error.details {
             Some(details) => step.with_details(details),
             None => step,

@@ -105,7 +105,7 @@ pub(crate) fn invalid(code: &'static str, message: impl Into<String>) -> ToolErr
 
 /// A limit that was reached.
 pub(crate) fn too_large(code: &'static str, message: impl Into<String>) -> ToolError {
-    ToolError::new(ToolErrorClass::Resource, code, message)
+    ToolError::new(ToolErrorClass::Limit, code, message)
 }
 
 /// The value of a parameter that this operation cannot do without.
@@ -124,7 +124,13 @@ pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
 /// Parses one JSON text.
 pub(crate) fn parse_json(text: &str) -> Result<Value, ToolError> {
     check_text(text.len())?;
-    serde_json::from_str(text).map_err(|error| invalid("invalid_json", format!("the text is no JSON: {error}")))
+    serde_json::from_str(without_mark(text))
+        .map_err(|error| invalid("invalid_json", format!("the text is no JSON: {error}")))
+}
+
+/// A text without the byte order mark that editors on Windows put before it.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Refuses a text that is longer than [`TEXT_BYTES_MAX`].

@@ -14,7 +14,7 @@ pub(super) async fn read(
 ) -> Result<Vec<u8>, ToolError> {
     let too_large = || {
         ToolError::new(
-            ToolErrorClass::Resource,
+            ToolErrorClass::Limit,
             "response_too_large",
             format!("the response has more than {bytes_max} bytes"),
         )
@@ -50,7 +50,7 @@ pub(super) fn media_type(content_type: &str) -> String {
 pub(super) fn to_value(body: &[u8], content_type: &str) -> (Value, &'static str) {
     let media_type = media_type(content_type);
     if is_json(&media_type)
-        && let Ok(value) = serde_json::from_slice(body)
+        && let Some(value) = to_json(body)
     {
         return (value, "json");
     }
@@ -58,6 +58,11 @@ pub(super) fn to_value(body: &[u8], content_type: &str) -> (Value, &'static str)
         return (Value::String(charset::decode(body, content_type)), "text");
     }
     (Value::String(STANDARD.encode(body)), "base64")
+}
+
+/// A body parsed as JSON, with or without a byte order mark.
+pub(super) fn to_json(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
 }
 
 /// Headers as an object, lower-case names; several of one name are joined with commas, bytes that are no text replaced.
@@ -109,6 +114,7 @@ mod tests {
         for (body, content_type, expected) in [
             (&b"{\"a\": 1}"[..], "application/json", (json!({"a": 1}), "json")),
             (b"[]", "application/problem+json; charset=utf-8", (json!([]), "json")),
+            (b"\xef\xbb\xbf{\"a\": 1}", "application/json", (json!({"a": 1}), "json")),
             (b"{broken", "application/json", (json!("{broken"), "text")),
             (b"caf\xe9", "text/plain; charset=iso-8859-1", (json!("café"), "text")),
             (b"plain", "", (json!("plain"), "text")),

@@ -137,6 +137,8 @@ impl Client {
             .tls_backend_preconfigured(tls::config()?)
             .dns_resolver(Arc::new(resolver::Resolver { rules: Arc::clone(&self.rules) }))
             .redirect(policy)
+            // The URL that redirects may have a key in it.
+            .referer(false)
             .no_proxy()
             .build()
             .map_err(|error| {

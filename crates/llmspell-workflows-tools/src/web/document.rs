@@ -37,7 +37,7 @@ impl Stop {
             return Ok(());
         }
         let message = format!("the page takes more than {} s to read; its elements nest too deep", TIME_MAX.as_secs());
-        Err(ToolError::new(ToolErrorClass::Resource, "page_too_complex", message))
+        Err(ToolError::new(ToolErrorClass::Limit, "page_too_complex", message))
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
     fn a_page_nested_without_end_is_given_up() {
         let stop = Stop { deadline: Instant::now() + Duration::from_millis(20), ..Stop::new(CancellationToken::new()) };
         let error = parse(&"<div>".repeat(2_000_000), &stop).unwrap_err();
-        assert_eq!((error.class, error.code), (ToolErrorClass::Resource, "page_too_complex"));
+        assert_eq!((error.class, error.code), (ToolErrorClass::Limit, "page_too_complex"));
     }
 
     #[test]

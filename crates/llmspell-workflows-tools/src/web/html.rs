@@ -85,7 +85,7 @@ impl Page {
             bytes += text.len();
             if bytes > bytes_max {
                 let message = format!("what the selector matches has more than {bytes_max} bytes");
-                return Err(ToolError::new(ToolErrorClass::Resource, "output_too_large", message)
+                return Err(ToolError::new(ToolErrorClass::Limit, "output_too_large", message)
                     .with_help("select less of the page"));
             }
             texts.push(text);

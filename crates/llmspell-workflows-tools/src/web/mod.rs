@@ -22,6 +22,7 @@ use crate::{Policy, Registry, ToolError};
 
 /// Adds the web tools; they share one pool of connections.
 pub(crate) fn register(registry: &mut Registry, policy: &Arc<Policy>) -> Result<(), ToolError> {
+    search::check(&policy.search)?;
     let client = Arc::new(client::Client::new(Arc::clone(policy))?);
     registry.register(Arc::new(requester::HttpRequester::new(Arc::clone(&client))))?;
     registry.register(Arc::new(tester::ApiTester::new(Arc::clone(&client))))?;

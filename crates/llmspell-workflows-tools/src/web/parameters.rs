@@ -4,7 +4,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -104,6 +106,10 @@ impl RequestParameters {
             headers.append(header_name(name)?, header_value(name, &text_of(value))?);
         }
         if let Some(auth) = &self.auth {
+            if headers.contains_key(AUTHORIZATION) {
+                return Err(parameters::invalid("`auth` and the header `Authorization` both say who asks")
+                    .with_help("keep one of the two"));
+            }
             let mut value = header_value("Authorization", &auth.header())?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -155,7 +161,13 @@ fn text_of(value: &Value) -> String {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, ToolError> {
-    name.parse().map_err(|_| parameters::invalid(format!("`{name}` is not the name of a header")))
+    let header = name.parse().map_err(|_| parameters::invalid(format!("`{name}` is not the name of a header")))?;
+    // One that does not fit the body makes the server wait for more, or read the rest as a request of its own.
+    if matches!(header, CONTENT_LENGTH | TRANSFER_ENCODING) {
+        let message = format!("the header `{name}` says how long the body is, which the body itself does");
+        return Err(parameters::invalid(message).with_help("leave it out"));
+    }
+    Ok(header)
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, ToolError> {

@@ -77,7 +77,7 @@ impl Tool for ApiTester {
             "timing": {"first_byte_ms": milliseconds(response.first_byte), "total_ms": milliseconds(response.total)},
             "size": response.body.len(),
             "body": charset::decode(&response.body, body::content_type(&response.headers)),
-            "json": serde_json::from_slice::<Value>(&response.body).unwrap_or_default(),
+            "json": body::to_json(&response.body).unwrap_or_default(),
         }))
     }
 }

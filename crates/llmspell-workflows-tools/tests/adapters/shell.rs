@@ -87,6 +87,8 @@ fn parameters_are_checked_before_a_run() {
         json!({"command": ""}),
         json!({"command": "x", "cmd": "y"}),
         json!({"command": "x", "env": {"A": [1]}}),
+        json!({"command": "x", "env": {"A=B": "1"}}),
+        json!({"command": "x", "env": {"": "1"}}),
     ] {
         assert!(!problems(shell(params.clone())).is_empty(), "{params}");
     }

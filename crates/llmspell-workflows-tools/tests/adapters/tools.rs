@@ -3,7 +3,7 @@ use std::time::Duration;
 use llmspell_workflows_basic::{
     ErrorClass, WorkflowInput,
     engine::StepStatus,
-    model::{Definition, Step, StepKind, Validate},
+    model::{Definition, Retry, Step, StepKind, Validate},
 };
 use serde_json::json;
 
@@ -17,6 +17,28 @@ async fn a_tool_is_called_by_its_name_or_an_alias() {
         let hash = finished.output["hash"].as_str().unwrap_or_default();
         assert!(hash.starts_with("ba7816bf"), "{name}: {:?}", finished.error);
     }
+}
+
+#[tokio::test]
+async fn a_whole_number_that_was_computed_is_an_integer() {
+    for (tool, params) in [
+        ("text_summarizer", json!({"input": "One. Two.", "max_length": 500.0})),
+        ("csv_analyzer", json!({"operation": "sample", "input": "a\n1\n", "options": {"n": 2.0}})),
+        ("data_validator", json!({"input": {"a": "x"}, "rules": {"a": {"min_length": 1.0}}})),
+    ] {
+        let finished = run(Step::tool("go", tool, params.clone())).await;
+        assert_eq!(finished.error, None, "{tool}: {params}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_not_tried_again() {
+    let params = json!({"operation": "query", "input": 1, "query": "[range(1e9)]"});
+    let retry = Retry::attempts(3).with_initial_delay(Duration::from_millis(1));
+    let finished = run(Step::tool("go", "json_processor", params).with_retry(retry)).await;
+    let error = error(&finished);
+    assert_eq!((error.class, &*error.code, error.attempt), (ErrorClass::Resource, "query_limit", 1));
+    assert!(!error.retryable);
 }
 
 #[test]

@@ -85,7 +85,7 @@ async fn a_body_is_bounded_while_it_streams() {
     assert!(get(&tools, &server.url("/100000")).await.is_ok());
     for path in ["/100001", "/endless"] {
         let error = get(&tools, &server.url(path)).await.unwrap_err();
-        assert_eq!((error.class, error.code), (ToolErrorClass::Resource, "response_too_large"), "{path}");
+        assert_eq!((error.class, error.code), (ToolErrorClass::Limit, "response_too_large"), "{path}");
     }
 }
 

@@ -161,6 +161,18 @@ async fn calls_of_one_registry_share_a_connection() {
 }
 
 #[tokio::test]
+async fn a_redirect_does_not_tell_where_it_came_from() {
+    let server = Server::start(|request| match request.target.as_str() {
+        "/old?key=secret" => Reply::redirect("/new"),
+        _ => Reply::status(200),
+    })
+    .await;
+    call(&server.tools(), "http_requester", json!({"input": server.url("/old?key=secret")})).await.unwrap();
+    let request = server.requests().pop().unwrap();
+    assert_eq!((request.target.as_str(), request.header("referer")), ("/new", ""));
+}
+
+#[tokio::test]
 async fn effects_carry_the_idempotency_key() {
     let server = Server::start(|_| Reply::status(200)).await;
     let tools = server.tools();
@@ -189,6 +201,17 @@ async fn wrong_parameters_are_found_before_anything_is_sent() {
         (json!({"input": server.url("/"), "headers": {"x": "a\nb"}}), "the value of the header `x`"),
         (json!({"input": server.url("/"), "auth": {"type": "bearer", "username": "x"}}), "`/auth/token` is missing"),
         (json!({"input": server.url("/"), "retry": -1}), "/retry"),
+        (
+            json!({"input": server.url("/"), "headers": {"Content-Length": 9}}),
+            "the header `Content-Length` says how long",
+        ),
+        (
+            json!({
+                "input": server.url("/"), "headers": {"authorization": "x"},
+                "auth": {"type": "bearer", "token": "t"},
+            }),
+            "`auth` and the header `Authorization` both say who asks",
+        ),
     ] {
         let error = call(&tools, "http_requester", parameters).await.unwrap_err();
         assert_eq!((error.class, error.code), (ToolErrorClass::Validation, "invalid_parameters"));

@@ -151,11 +151,24 @@ async fn a_missing_setting_is_named() {
 
 #[tokio::test]
 async fn an_unknown_provider_is_refused() {
-    let mut policy = Policy::default();
-    policy.search.default_provider = Some("altavista".to_owned());
-    let tools = standard(policy.into()).unwrap();
-    let error = call(&tools, "web_searcher", json!({"input": "x"})).await.unwrap_err();
-    assert_eq!(error.code, "unknown_search_provider");
+    let tools = standard(Policy::default().into()).unwrap();
     let error = call(&tools, "web_searcher", json!({"input": "x", "provider": "brav"})).await.unwrap_err();
     assert!(error.to_string().contains("did you mean `brave`?"), "{error}");
+}
+
+#[test]
+fn an_unknown_provider_of_the_policy_is_refused_at_once() {
+    for (search, expected) in [
+        (json!({"default_provider": "altavista"}), "there is no search provider `altavista` (known are bing, brave, "),
+        (
+            json!({"providers": {"brav": {"api_key": "k"}}}),
+            "there is no search provider `brav` (did you mean `brave`?)",
+        ),
+    ] {
+        let mut policy = Policy::default();
+        policy.search = serde_json::from_value(search).unwrap();
+        let error = standard(policy.into()).unwrap_err();
+        assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "unknown_search_provider"));
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
 }

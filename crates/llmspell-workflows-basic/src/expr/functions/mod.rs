@@ -17,9 +17,9 @@ pub(super) use write::plain_text;
 use super::error::{Fault, ParseError};
 use super::held::Held;
 use super::limits::Budget;
-use super::nearest::nearest;
 use super::refused;
 use super::tree::Span;
+use crate::nearest;
 
 /// What a function computes from its arguments.
 pub(super) type Body = for<'e, 's> fn(&mut Arguments<'e, 's>, &mut Budget) -> Result<Held<'e, 's>, Fault>;

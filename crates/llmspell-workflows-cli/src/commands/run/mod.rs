@@ -178,6 +178,8 @@ fn exit(finished: &Finished) -> Exit {
         (RunStatus::Completed, _) => Exit::Ok,
         (RunStatus::Cancelled, _) => Exit::Interrupted,
         (RunStatus::Waiting, _) => Exit::Waiting,
+        // The argument names no step.
+        (_, Some(error)) if &*error.code == "unknown_starting_step" => Exit::Usage,
         // A limit of the run as a whole, not of a step of it.
         (_, Some(error)) if error.class == ErrorClass::Timeout && error.path.as_deref() == Some("/main") => {
             Exit::TimedOut

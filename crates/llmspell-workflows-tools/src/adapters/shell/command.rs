@@ -27,7 +27,11 @@ pub(super) fn schema() -> Value {
             "argv": {"type": "array", "minItems": 1, "items": {"type": scalar}},
             "cwd": {"type": "string", "minLength": 1},
             "stdin": {},
-            "env": {"type": "object", "additionalProperties": {"type": scalar}},
+            "env": {
+                "type": "object",
+                "propertyNames": {"pattern": "^[^=\\u0000]+$"},
+                "additionalProperties": {"type": scalar},
+            },
             "allow_failure": {"type": "boolean"},
         },
         "oneOf": [{"required": ["command"]}, {"required": ["argv"]}],

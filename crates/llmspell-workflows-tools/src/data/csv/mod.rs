@@ -2,6 +2,7 @@
 
 mod analyze;
 mod cell;
+mod quotes;
 mod rows;
 mod source;
 #[cfg(test)]
@@ -71,8 +72,7 @@ struct Options {
     delimiter: Option<String>,
     #[serde(default = "yes")]
     has_headers: bool,
-    #[serde(default = "yes")]
-    infer_types: bool,
+    infer_types: Option<bool>,
     top: Option<usize>,
     format: Option<Format>,
     conditions: Option<Vec<Condition>>,
@@ -92,7 +92,7 @@ impl Default for Options {
             path: None,
             delimiter: None,
             has_headers: true,
-            infer_types: true,
+            infer_types: None,
             top: None,
             format: None,
             conditions: None,
@@ -156,7 +156,7 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let Parameters { operation, input, options } = parameters;
     options.check(operation)?;
     let mut rows = Rows::open(input, &options, services, token)?;
-    let infer = options.infer_types;
+    let infer = options.infer_types.unwrap_or(true);
     match operation {
         Operation::Analyze => analyze::analyze(&mut rows, bounded("top", options.top.unwrap_or(5), TOP_MAX)?),
         Operation::Convert => rows::convert(&mut rows, needed(options.format, "options.format", "convert")?, infer),
@@ -182,7 +182,14 @@ fn bounded(name: &str, value: usize, max: usize) -> Result<usize, ToolError> {
 impl Options {
     /// Refuses options of other operations, which would mean nothing.
     fn check(&self, operation: Operation) -> Result<(), ToolError> {
+        // Statistics and texts are made of the cells as they are written.
+        let gives_values = match operation {
+            Operation::Analyze => false,
+            Operation::Convert => matches!(self.format, Some(Format::Json | Format::Jsonl)),
+            Operation::Filter | Operation::Sample => true,
+        };
         let given = [
+            ("infer_types", self.infer_types.is_some(), gives_values),
             ("top", self.top.is_some(), matches!(operation, Operation::Analyze)),
             ("format", self.format.is_some(), matches!(operation, Operation::Convert)),
             ("conditions", self.conditions.is_some(), matches!(operation, Operation::Filter)),

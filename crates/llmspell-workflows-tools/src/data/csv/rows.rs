@@ -1,4 +1,5 @@
 use csv::{StringRecord, WriterBuilder};
+use llmspell_workflows_basic::nearest;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -7,7 +8,6 @@ use super::source::Rows;
 use crate::ToolError;
 use crate::data::condition::{Match, Op, Test};
 use crate::data::support::{TEXT_BYTES_MAX, invalid, too_large};
-use crate::nearest;
 
 /// What rows are converted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

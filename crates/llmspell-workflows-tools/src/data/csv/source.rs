@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::quotes::{Quotes, Unclosed};
 use crate::data::support::{CANCEL_EVERY, check_cancelled, check_text, invalid, too_large};
 use crate::{Access, Services, ToolError};
 
@@ -14,7 +15,7 @@ const COLUMNS_MAX: usize = 1000;
 
 /// The rows of a text or a file, read as they are needed.
 pub(super) struct Rows<'c> {
-    reader: csv::Reader<Box<dyn Read>>,
+    reader: csv::Reader<Quotes<Box<dyn Read>>>,
     columns: Vec<String>,
     first: Option<StringRecord>,
     record: StringRecord,
@@ -43,8 +44,9 @@ impl<'c> Rows<'c> {
                 return Err(invalid("missing_parameter", "exactly one of `input` and `options.path` is needed"));
             }
         };
-        let reader =
-            ReaderBuilder::new().delimiter(options.delimiter()?).has_headers(options.has_headers).from_reader(source);
+        let delimiter = options.delimiter()?;
+        let source = Quotes::new(source, delimiter);
+        let reader = ReaderBuilder::new().delimiter(delimiter).has_headers(options.has_headers).from_reader(source);
         let mut rows = Self { reader, columns: Vec::new(), first: None, record: StringRecord::new(), count: 0, token };
         rows.read_header(options.has_headers)?;
         Ok(rows)
@@ -98,6 +100,14 @@ impl<'c> Rows<'c> {
 
 /// What is wrong with the text, with its line.
 fn read_error(error: &csv::Error) -> ToolError {
+    let unclosed = match error.kind() {
+        ErrorKind::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<Unclosed>()).copied(),
+        _ => None,
+    };
+    if let Some(unclosed) = unclosed {
+        let details = json!({ "line": unclosed.line });
+        return invalid("invalid_csv", unclosed.to_string()).with_details(details);
+    }
     let line = error.position().map(csv::Position::line);
     let at = line.map_or(String::new(), |line| format!("line {line}: "));
     let failed = match error.kind() {

@@ -175,3 +175,45 @@ async fn files_are_read_within_their_bounds() {
         assert_eq!(result, expected, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_quote_that_is_never_closed_swallows_no_rows() {
+    for (text, line) in [
+        ("a,b\n1,\"x\n2,y\n3,z\n", Some(2)),
+        ("\u{feff}\"a,b\n1,2\n", Some(1)),
+        ("a\n\"x\"\"\n", Some(2)),
+        ("a,b\n\"x\ny\",\"z\n", Some(3)),
+        ("a,b\n1,\"x\"\"y\"\n", None),
+        ("a,b\n1,x\"y\n", None),
+        ("a,b\n1,\"\"", None),
+        ("\u{feff}\"a\",b\n1,2\n", None),
+    ] {
+        for operation in ["analyze", "convert"] {
+            let options = if operation == "convert" { json!({"format": "json"}) } else { json!({}) };
+            let result = call(&json!({"operation": operation, "input": text, "options": options})).await;
+            let expected = line.map(|line| format!("line {line}: a quote is opened and never closed"));
+            assert_eq!(result.err(), expected, "{operation} {text:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn inferred_types_mean_nothing_where_cells_stay_texts() {
+    for (operation, format, means_something) in [
+        ("analyze", None, false),
+        ("convert", Some("csv"), false),
+        ("convert", Some("jsonl"), true),
+        ("filter", None, true),
+    ] {
+        let mut options = json!({"infer_types": false});
+        if let Some(format) = format {
+            options["format"] = json!(format);
+        }
+        if operation == "filter" {
+            options["conditions"] = json!([]);
+        }
+        let result = call(&json!({"operation": operation, "input": "a\n1\n", "options": options})).await;
+        let expected = (!means_something).then(|| "`options.infer_types` means nothing to this operation".to_owned());
+        assert_eq!(result.err(), expected, "{operation} {format:?}");
+    }
+}

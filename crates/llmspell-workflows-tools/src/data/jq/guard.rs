@@ -1,18 +1,61 @@
 //! Sends what can make a huge value in one operation through the bounded functions of the library.
 
+use std::sync::LazyLock;
+
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 
-use super::library::{INDEX, SIZED, TIMES, WHOLE};
+use super::calls::has_call;
+use super::library::{FLAT, INDEX, LEVEL, SHALLOW, SIZED, TIMES, WHOLE};
 
 /// The variable that a rewritten `a += b` binds.
 const OPERAND: &str = "$__operand";
 
-/// Sends a definition's additions, products and computed indices through the bounded functions.
+/// The variable that takes the answer of a check, which nothing reads.
+const CHECKED: &str = "$__checked";
+
+/// How many numbers [`number`] knows.
+const NUMBERS_COUNT: usize = 1 << 16;
+
+/// A number as a literal that lives as long as any query.
+fn number(number: usize) -> &'static str {
+    static ALL: LazyLock<String> = LazyLock::new(|| (0..NUMBERS_COUNT).map(|number| format!("{number:05}")).collect());
+    &ALL[number * 5..number * 5 + 5]
+}
+
+/// Sends a definition's additions, products and computed indices through the bounded functions, and has what is called
+/// or done again and again look at how deep it nests.
 pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
-    Def { body: guarded(definition.body), ..definition }
+    let Def { name, args, body } = definition;
+    if !has_call(&body, name, args.len()) {
+        return Def { name, args, body: guarded(body) };
+    }
+    let (values, filters): (Vec<_>, Vec<_>) = args.iter().copied().partition(|argument| argument.starts_with('$'));
+    let mut body = after_look(guarded(body), name, values.into_iter().map(Term::Var));
+    // A filter that is an argument holds on to those of the call that it was written in.
+    if !filters.is_empty() {
+        body = after_check(body, Term::Id, LEVEL);
+    }
+    Def { name, args, body }
+}
+
+/// A look at the input of `term` and at `values`, then `term`; `site` is a part of the source that no other look has.
+///
+/// Each place counts on its own when it looked last: otherwise one that is passed more often would look in place of
+/// the one where a value grows.
+fn after_look<'s>(term: Term<&'s str>, site: &'s str, values: impl Iterator<Item = Term<&'s str>>) -> Term<&'s str> {
+    let site = Term::Num(number(site.as_ptr().addr() % NUMBERS_COUNT));
+    let parts = [site, Term::Id].into_iter().chain(values);
+    let all = parts.reduce(|left, right| Term::BinOp(Box::new(left), BinaryOp::Comma, Box::new(right)));
+    after_check(term, Term::Arr(all.map(Box::new)), SHALLOW)
+}
+
+/// `(of | check) as $__checked | term`, which is in the same place of a path, and a call at its end, as `term` is.
+fn after_check<'s>(term: Term<&'s str>, of: Term<&'s str>, check: &'s str) -> Term<&'s str> {
+    let bind = BinaryOp::Pipe(Some(Pattern::Var(CHECKED)));
+    Term::BinOp(Box::new(piped(of, check)), bind, Box::new(term))
 }
 
 fn guarded(term: Term<&str>) -> Term<&str> {
@@ -28,7 +71,12 @@ fn guarded(term: Term<&str>) -> Term<&str> {
         Term::BinOp(left, op, right) => guarded_operation(boxed(left), op, boxed(right)),
         Term::Label(name, body) => Term::Label(name, boxed(body)),
         Term::Fold(kind, items, pattern, rest) => {
-            Term::Fold(kind, boxed(items), guarded_pattern(pattern), guarded_all(rest))
+            let mut rest = guarded_all(rest);
+            // The second makes the next state of what is there.
+            if let Some(update) = rest.get_mut(1) {
+                *update = after_look(std::mem::take(update), kind, std::iter::empty());
+            }
+            Term::Fold(kind, boxed(items), guarded_pattern(pattern), rest)
         }
         Term::TryCatch(body, caught) => Term::TryCatch(boxed(body), caught.map(boxed)),
         Term::IfThenElse(branches, otherwise) => {
@@ -36,6 +84,9 @@ fn guarded(term: Term<&str>) -> Term<&str> {
             Term::IfThenElse(branches.into_iter().map(branch).collect(), otherwise.map(boxed))
         }
         Term::Def(definitions, body) => Term::Def(definitions.into_iter().map(definition).collect(), boxed(body)),
+        Term::Call("fromjson", arguments) if arguments.is_empty() => {
+            after_check(Term::Call("fromjson", arguments), Term::Id, FLAT)
+        }
         Term::Call(name, arguments) => Term::Call(name, guarded_all(arguments)),
         Term::Path(of, Path(parts)) => {
             let part = |(part, optional)| (guarded_step(part), optional);

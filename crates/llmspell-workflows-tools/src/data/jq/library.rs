@@ -19,6 +19,15 @@ pub(super) const TIMES: &str = "__times";
 /// Its argument, unless as an index it would make a huge array.
 pub(super) const INDEX: &str = "__index";
 
+/// Null, unless its input, `[site, values...]`, has a value that is nested too deeply; looked at from time to time.
+pub(super) const SHALLOW: &str = "__shallow";
+
+/// Null, unless its input is JSON that is nested too deeply.
+pub(super) const FLAT: &str = "__flat";
+
+/// Null, unless it was asked too often; for calls whose arguments hold those of the call before.
+pub(super) const LEVEL: &str = "__level";
+
 /// What reaches outside or prints; a query that uses one fails and says so.
 const REFUSED: &[(&str, usize)] = &[
     ("env", 0),
@@ -64,6 +73,9 @@ where
         ("range", v(3), |cv| range(cv)),
         (SIZED, v(0), |cv| sized(cv)),
         (WHOLE, v(0), |cv| whole(cv)),
+        (SHALLOW, v(0), |cv| shallow(cv)),
+        (FLAT, v(0), |cv| flat(cv)),
+        (LEVEL, v(0), |cv| level(cv)),
         ("tojson", v(0), |cv| to_json(cv)),
         (TIMES, v(2), |cv| times(cv)),
         (INDEX, v(1), |cv| index(cv)),
@@ -93,6 +105,39 @@ where
 {
     measure(&cv.1, cv.0.data().meter(), &mut 0);
     bome(Ok(cv.1))
+}
+
+/// Stops the query where a value of its input is nested too deeply.
+fn shallow<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+where
+    for<'b> D::Data<'b>: Metering<'b>,
+{
+    if let Val::Arr(parts) = &cv.1
+        && let [Val::Num(site), values @ ..] = parts.as_slice()
+    {
+        cv.0.data().meter().nesting(count(site), values);
+    }
+    bome(Ok(Val::Null))
+}
+
+/// Stops the query where its input is JSON that is nested too deeply.
+fn flat<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+where
+    for<'b> D::Data<'b>: Metering<'b>,
+{
+    if let Val::TStr(text) | Val::BStr(text) = &cv.1 {
+        cv.0.data().meter().text(text);
+    }
+    bome(Ok(Val::Null))
+}
+
+/// Stops the query where it was asked too often.
+fn level<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+where
+    for<'b> D::Data<'b>: Metering<'b>,
+{
+    cv.0.data().meter().level();
+    bome(Ok(Val::Null))
 }
 
 /// jq's `tojson`, bounded.

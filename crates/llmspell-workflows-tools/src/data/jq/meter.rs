@@ -1,4 +1,7 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::rc::Rc;
 use std::time::Instant;
 
 use jaq_core::Lut;
@@ -11,6 +14,15 @@ use super::{Limits, stop};
 
 /// Terms between two looks at the clock and the cancellation token.
 const TERMS_PER_LOOK: u64 = 1024;
+
+/// Terms between two looks into a value.
+const TERMS_PER_DEPTH: u64 = 30_000;
+
+/// How deep a value may be nested: its end, and more so its text, take a part of the stack for each level.
+const VALUE_DEPTH_MAX: usize = 30_000;
+
+/// How many calls may pass filters on to themselves: their end takes a part of the stack too.
+const LEVELS_MAX: u64 = 200_000;
 
 /// Why a query was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +65,9 @@ pub(super) struct Meter<'a> {
     terms: Cell<u64>,
     outputs: Cell<u64>,
     output_size: Cell<u64>,
+    levels: Cell<u64>,
+    /// The terms when each place last looked into its values.
+    looked: RefCell<HashMap<usize, u64>>,
     stack_top: usize,
 }
 
@@ -67,6 +82,8 @@ impl<'a> Meter<'a> {
             terms: Cell::new(0),
             outputs: Cell::new(0),
             output_size: Cell::new(0),
+            levels: Cell::new(0),
+            looked: RefCell::new(HashMap::new()),
             stack_top: stack_position(),
         }
     }
@@ -88,6 +105,49 @@ impl<'a> Meter<'a> {
             if Instant::now() > self.deadline {
                 stop(Stop::Time, self.limits);
             }
+        }
+    }
+
+    /// Looks into `values`, which the loop or recursion at `site` goes on with, if there was time to make one deep.
+    ///
+    /// A level more takes a term at least, so in between no value becomes deeper than the stack bears.
+    pub(super) fn nesting(&self, site: usize, values: &[Val]) {
+        let terms = self.terms.get();
+        let is_soon = match self.looked.borrow_mut().entry(site) {
+            Entry::Occupied(entry) if terms - entry.get() < TERMS_PER_DEPTH => true,
+            entry => {
+                entry.insert_entry(terms);
+                false
+            }
+        };
+        if !is_soon && values.iter().any(|value| is_deeper(value, VALUE_DEPTH_MAX)) {
+            stop(Stop::Depth, self.limits);
+        }
+    }
+
+    /// Refuses JSON that is nested too deeply, which reading would take a part of the stack for each level.
+    pub(super) fn text(&self, json: &[u8]) {
+        let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+        for byte in json {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = is_text,
+                b'"' => is_text = !is_text,
+                b'[' | b'{' if !is_text => depth += 1,
+                b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth > VALUE_DEPTH_MAX {
+                stop(Stop::Depth, self.limits);
+            }
+        }
+    }
+
+    /// Counts a call whose arguments hold those of the call before.
+    pub(super) fn level(&self) {
+        self.levels.set(self.levels.get() + 1);
+        if self.levels.get() > LEVELS_MAX {
+            stop(Stop::Depth, self.limits);
         }
     }
 
@@ -136,6 +196,36 @@ impl<'a> Metering<'a> for &'a Meter<'a> {
     fn meter(&self) -> &'a Meter<'a> {
         self
     }
+}
+
+/// Whether collections in `value` are nested deeper than `depth_max`; what it holds many times is looked into again only
+/// where it is deeper.
+fn is_deeper(value: &Val, depth_max: usize) -> bool {
+    let mut seen: HashMap<usize, usize> = HashMap::new();
+    let mut is_new = |at: usize, holders: usize, depth: usize| {
+        holders == 1 || seen.insert(at, depth).is_none_or(|before| before < depth)
+    };
+    let mut left = vec![(value, 0)];
+    while let Some((value, depth)) = left.pop() {
+        if depth > depth_max {
+            return true;
+        }
+        match value {
+            Val::Arr(items) if is_new(Rc::as_ptr(items).addr(), Rc::strong_count(items), depth) => {
+                left.extend(items.iter().filter(|item| is_collection(item)).map(|item| (item, depth + 1)));
+            }
+            Val::Obj(entries) if is_new(Rc::as_ptr(entries).addr(), Rc::strong_count(entries), depth) => {
+                let parts = entries.iter().flat_map(|(key, item)| [key, item]);
+                left.extend(parts.filter(|part| is_collection(part)).map(|part| (part, depth + 1)));
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+fn is_collection(value: &Val) -> bool {
+    matches!(value, Val::Arr(_) | Val::Obj(_))
 }
 
 /// Where the stack is now; only differences mean something.

@@ -3,11 +3,13 @@
 //! A query is a program that its author may have got wrong, or that was put together from data. So it runs on a thread
 //! of its own with a [`Meter`] that stops it at a number of evaluated terms, at a depth of stack, at a time, and when
 //! the call is cancelled. What makes a lot in one go (`"x" * n`, `a + a`, `.[n] = 1`, `range(n)`, `tojson`) is bounded
-//! by [`guard`] and [`library`]. It sees its input and nothing else: no environment, no clock, no files, no modules.
+//! by [`guard`] and [`library`]; so is what recursion and loops nest, whose end would overflow the stack: a value in a
+//! value, an argument in an argument. It sees its input and nothing else: no environment, no clock, no files, no modules.
 //!
 //! One thing is not metered: `..`, `sort` and comparisons of a value that holds itself many times over, which only a
 //! query makes that sets out to. The call ends at its time even then, but the thread works on.
 
+mod calls;
 mod guard;
 mod library;
 mod limits;
@@ -29,7 +31,7 @@ use meter::{Meter, Stop};
 use program::Program;
 
 /// Stack of the thread that a query runs on: address space, of which only what is used becomes memory.
-const STACK_BYTES: usize = 256 * 1024 * 1024;
+const STACK_BYTES: usize = 512 * 1024 * 1024;
 
 /// How long beyond its time a query that is stuck inside one operation is waited for.
 const GRACE: Duration = Duration::from_secs(1);

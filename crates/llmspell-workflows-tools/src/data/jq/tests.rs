@@ -116,8 +116,52 @@ async fn deep_recursion_does_not_overflow_the_stack() {
     assert!(error.to_string().contains("recursed too deeply"), "{error}");
     let deep = format!("{}1{}", "(".repeat(8000), ")".repeat(8000));
     assert_eq!(query(&deep, json!(null), Limits::default()).await.unwrap(), json!([1]));
-    let nested = query("reduce range(1000000) as $i (1; [.]) | 1", json!(null), Limits::default()).await;
+    let nested = query("reduce range(20000) as $i (1; [.]) | 1", json!(null), Limits::default()).await;
     assert_eq!(nested.unwrap(), json!([1]));
+}
+
+/// What is nested ends level by level on the stack, so too deep a value would end the process.
+#[tokio::test]
+async fn what_recursion_and_loops_nest_is_bounded() {
+    for text in [
+        "def f(x): f(x + 1); f(1)",
+        "def f(x): . + 1 | f(x); f(1)",
+        "def f(x): def g(y): f(y + 1); g(x + 1); f(1)",
+        "def f: [.] | f; f",
+        "reduce range(3000000) as $i (1; [.] | (reduce range(5) as $j (0; . + 1)) as $k | .) | 1",
+        "def f($x): f([$x]); f(1)",
+        "def f(g): def h: g | h; h; f([.])",
+        "[.] | until(false; [.])",
+        "last(limit(5000000; recurse([.])))",
+        "reduce range(3000000) as $i (1; [.]) | 1",
+        "reduce range(3000000) as $i (1; {a: {b: .}, c: $i}) | 1",
+        "\"[\" * 5000000 | fromjson",
+        "last(foreach range(3000000) as $i (1; [$i, .]; 1))",
+    ] {
+        let error = query(text, json!(1), Limits::default()).await.unwrap_err();
+        assert!(error.to_string().contains("recursed too deeply"), "{text}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn bounds_on_nesting_change_nothing_else() {
+    for (text, expected) in [
+        ("def f: if . >= 500000 then . else . + 1 | f end; 0 | f", json!([500_000])),
+        ("def f(x): if . >= x then . else . + 1 | f(x) end; 0 | f(1000)", json!([1000])),
+        ("def f: if . == 1 then . else .[0] | f end; [[1]] | path(f)", json!([[0, 0]])),
+        ("[[1], 2] | (recurse(.[]?) | select(. == 1)) |= 5", json!([[[5], 2]])),
+        ("[[[1]]] | [path(recurse(.[]?))] | length", json!([4])),
+        ("[1, [2]] | walk(if type == \"number\" then . + 1 else . end)", json!([[2, [3]]])),
+        ("[limit(3; repeat(1))]", json!([[1, 1, 1]])),
+        ("reduce range(60) as $i (1; [., .]) | length", json!([2])),
+        ("\"[1, {\\\"a\\\": \\\"\\\\\\\"[\\\"}]\" | fromjson", json!([[1, {"a": "\"["}]])),
+        ("reduce range(29000) as $i (1; [.]) | tojson | length", json!([58_001])),
+        ("try (reduce range(29000) as $i (1; [.]) | error) catch 1", json!([1])),
+        ("{a: {b: 1}} | [paths]", json!([[["a"], ["a", "b"]]])),
+    ] {
+        let given = query(text, json!(null), Limits::default()).await;
+        assert_eq!(given.map_err(|error| error.to_string()), Ok(expected), "{text}");
+    }
 }
 
 #[tokio::test]

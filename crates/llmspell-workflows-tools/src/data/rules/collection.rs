@@ -3,7 +3,7 @@ use serde_json::Value;
 use crate::ToolError;
 use crate::data::path::FieldPath;
 use crate::data::support::invalid;
-use crate::nearest;
+use llmspell_workflows_basic::nearest;
 
 /// How many objects deep collections are looked for.
 const DEPTH_MAX: usize = 8;

@@ -147,7 +147,7 @@ fn sum(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
     let whole = integers.into_iter().try_fold(0_i64, |sum, value| sum.checked_add(value?));
     match whole {
         Some(sum) => Ok(json!(sum)),
-        None => Ok(to_value(numbers(values, field)?.iter().sum())),
+        None => to_value(numbers(values, field)?.iter().sum(), field),
     }
 }
 
@@ -158,7 +158,10 @@ fn mean(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of items in memory is far below 2^52")]
     let count = numbers.len() as f64;
-    Ok(to_value(numbers.iter().sum::<f64>() / count))
+    // The sum of numbers may be beyond their range, their mean never is.
+    let sum: f64 = numbers.iter().sum();
+    let mean = if sum.is_finite() { sum / count } else { numbers.iter().map(|number| number / count).sum() };
+    to_value(mean, field)
 }
 
 fn numbers(values: &[&Value], field: &FieldPath) -> Result<Vec<f64>, ToolError> {
@@ -171,7 +174,9 @@ fn numbers(values: &[&Value], field: &FieldPath) -> Result<Vec<f64>, ToolError> 
     values.iter().map(number).collect()
 }
 
-/// A float as JSON, where an overflow has no number and is null.
-fn to_value(float: f64) -> Value {
-    Number::from_f64(float).map_or(Value::Null, Value::Number)
+/// A float as JSON; one that is beyond the range of numbers is refused.
+fn to_value(float: f64, field: &FieldPath) -> Result<Value, ToolError> {
+    let number = Number::from_f64(float);
+    let too_large = || invalid("not_a_number", format!("the sum of `{field}` is too large for a number"));
+    number.map(Value::Number).ok_or_else(too_large)
 }

@@ -177,3 +177,15 @@ async fn a_cancelled_call_stops() {
     let error = DataTransformer::new().call(parameters, &context).await.unwrap_err();
     assert_eq!(error.code, "cancelled");
 }
+
+#[tokio::test]
+async fn a_sum_beyond_the_numbers_is_refused_and_a_mean_is_not() {
+    let over = |op: &str| {
+        json!({
+            "operation": "group_by", "input": [{"k": 1, "v": 1e308}, {"k": 1, "v": 1e308}], "fields": ["k"],
+            "aggregates": {"x": {"op": op, "field": "v"}},
+        })
+    };
+    assert_eq!(call(&over("sum")).await.unwrap_err(), "the sum of `v` is too large for a number");
+    assert_eq!(call(&over("mean")).await.unwrap()["result"], json!([{"k": 1, "x": 1e308}]));
+}

@@ -17,7 +17,7 @@ pub(super) fn read(file: &Located, bytes_max: u64) -> Result<Value, ToolError> {
     let content = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         invalid("not_utf8", format!("`{}` is no UTF-8 text: its byte {at} does not fit", file.path()))
-            .with_help("`base64_encoder` reads any file, `file_converter` converts text")
+            .with_help("convert it to UTF-8 first")
     })?;
     Ok(json!({ "path": file.path(), "content": content, "bytes": count }))
 }

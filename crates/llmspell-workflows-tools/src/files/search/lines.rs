@@ -1,6 +1,8 @@
 use regex::Regex;
 use serde_json::{Value, json};
 
+use crate::data::support::without_mark;
+
 /// How many characters of a line a match shows.
 const LINE_CHARS_MAX: usize = 1000;
 
@@ -22,7 +24,7 @@ pub(super) struct Found {
 
 /// The lines that match, each with the lines around it; `listed_max` of them are listed, all are counted.
 pub(super) fn search(path: &str, text: &str, pattern: &Regex, context: usize, listed_max: usize) -> Found {
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = without_mark(text).lines().collect();
     let mut found = Found { listed: Vec::new(), total: 0 };
     for (index, line) in lines.iter().enumerate() {
         let Some(place) = pattern.find(line) else {
@@ -67,6 +69,12 @@ mod tests {
         assert_eq!((json!(found.listed), found.total), (expected, 2));
         let bounded = search("p", "x\nx\nx", &Regex::new("x").unwrap(), 0, 1);
         assert_eq!((bounded.listed.len(), bounded.total), (1, 3));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let found = search("p", "\u{feff}hit", &Regex::new("^hit$").unwrap(), 0, 1);
+        assert_eq!((&found.listed[0]["column"], &found.listed[0]["text"]), (&json!(1), &json!("hit")));
     }
 
     #[test]

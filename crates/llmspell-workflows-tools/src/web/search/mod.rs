@@ -17,6 +17,7 @@ mod tavily;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::nearest;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -77,11 +78,21 @@ impl Tool for WebSearcher {
     }
 }
 
+/// That every provider that `policy` configures is one.
+pub(super) fn check(policy: &SearchPolicy) -> Result<(), ToolError> {
+    let configured = policy.providers.keys().chain(&policy.default_provider);
+    configured.map(|name| find(name)).try_for_each(|found| found.map(drop))
+}
+
 /// The provider that was asked for, else the policy's, else the only one it configures, else one that needs no key.
 fn choose(asked: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Provider, ToolError> {
     let mut configured = policy.providers.keys();
     let only = configured.next().filter(|_| configured.next().is_none());
     let name = asked.or(policy.default_provider.as_deref()).or(only.map(String::as_str)).unwrap_or("duckduckgo");
+    find(name)
+}
+
+fn find(name: &str) -> Result<&'static dyn Provider, ToolError> {
     let found = PROVIDERS.iter().find(|provider| provider.name() == name).copied();
     found.ok_or_else(|| {
         let names: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name()).collect();
@@ -90,7 +101,10 @@ fn choose(asked: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Pro
             "unknown_search_provider",
             format!("there is no search provider `{name}`"),
         )
-        .with_help(format!("known are {}", names.join(", ")))
+        .with_help(match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", names.join(", ")),
+        })
     })
 }
 

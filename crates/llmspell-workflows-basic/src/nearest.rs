@@ -1,0 +1,66 @@
+/// Names longer than this are not compared: the distance takes quadratic time, and names may come from a hostile file.
+const COMPARED_BYTES_MAX: usize = 64;
+
+/// The candidate that `name` was most likely meant to be, where one is near enough to suggest.
+///
+/// Near is at most one mistake in three characters, whatever their case. Of equally near ones the first by name is
+/// given, so the answer does not depend on the order of the candidates. Names beyond 64 bytes have none near.
+///
+/// ```
+/// use llmspell_workflows_basic::nearest;
+///
+/// assert_eq!(nearest("metod", ["body", "headers", "method"]), Some("method"));
+/// assert_eq!(nearest("zzz", ["body", "headers", "method"]), None);
+/// ```
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > COMPARED_BYTES_MAX {
+        return None;
+    }
+    let name = name.to_lowercase();
+    let length = name.chars().count();
+    let distance = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let distance_max = length.max(candidate.chars().count()) / 3;
+        Some(strsim::damerau_levenshtein(&name, &candidate)).filter(|distance| *distance <= distance_max)
+    };
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= COMPARED_BYTES_MAX)
+        .filter_map(|candidate| Some((distance(candidate)?, candidate)))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_near_name_is_suggested() {
+        for (name, expected) in [
+            ("metod", Some("method")),
+            ("METHOD", Some("method")),
+            ("header", Some("headers")),
+            ("ad", Some("add")),
+            ("zzz", None),
+            ("x", None),
+            ("", None),
+            ("über", Some("uber")),
+        ] {
+            assert_eq!(nearest(name, ["y", "add", "body", "headers", "method", "uber"]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn equally_near_ones_are_taken_by_name() {
+        assert_eq!(nearest("cat", ["hat", "bat", "rat"]), Some("bat"));
+    }
+
+    #[test]
+    fn long_names_are_not_compared() {
+        let (longest, longer) = ("a".repeat(64), "a".repeat(65));
+        assert_eq!(nearest(&longest, [longest.as_str()]), Some(longest.as_str()));
+        assert_eq!(nearest(&longer, [longest.as_str()]), None);
+        assert_eq!(nearest(&longest, [longer.as_str()]), None);
+    }
+}

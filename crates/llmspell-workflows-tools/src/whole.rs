@@ -1,0 +1,80 @@
+use serde_json::{Number, Value};
+
+/// The largest whole number below which every whole number is a float of its own: 2^53.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+/// Writes `5.0` as `5` wherever `schema`, which `value` fits, wants an integer.
+///
+/// JSON Schema takes both for the same integer, and computing gives the first (`{{ total / 2 }}`), but only the second
+/// can be read into an integer.
+pub(crate) fn normalize(schema: &Value, value: &mut Value) {
+    if wants_integer(schema)
+        && let Some(whole) = value.as_f64().filter(|_| value.is_f64()).and_then(to_integer)
+    {
+        *value = whole;
+        return;
+    }
+    for keyword in ["oneOf", "anyOf", "allOf"] {
+        schema[keyword].as_array().into_iter().flatten().for_each(|schema| normalize(schema, value));
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                normalize(schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]), field);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| normalize(&schema["items"], item)),
+        _ => {}
+    }
+}
+
+fn wants_integer(schema: &Value) -> bool {
+    let names = |name: &str| match &schema["type"] {
+        Value::String(one) => one == name,
+        Value::Array(several) => several.iter().any(|one| one == name),
+        _ => false,
+    };
+    names("integer") && !names("number")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it is whole and below 2^53")]
+fn to_integer(float: f64) -> Option<Value> {
+    (float.fract() == 0.0 && float.abs() <= EXACT_MAX).then(|| Value::Number(Number::from(float as i64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_integers_of_the_schema_change() {
+        let schema = json!({
+            "properties": {
+                "count": {"type": "integer"},
+                "retry": {"type": ["integer", "object"], "properties": {"times": {"type": "integer"}}},
+                "share": {"type": "number"},
+                "either": {"type": ["integer", "number"]},
+                "rules": {"additionalProperties": {"oneOf": [{"type": "string"}, {"properties": {"min": {"type": "integer"}}}]}},
+                "list": {"items": {"type": "integer"}},
+            },
+        });
+        for (given, expected) in [
+            (json!({"count": 5.0}), json!({"count": 5})),
+            (json!({"count": 5}), json!({"count": 5})),
+            (json!({"count": -0.0}), json!({"count": 0})),
+            (json!({"count": 1e300}), json!({"count": 1e300})),
+            (json!({"retry": 2.0}), json!({"retry": 2})),
+            (json!({"retry": {"times": 2.0}}), json!({"retry": {"times": 2}})),
+            (json!({"share": 5.0, "either": 5.0, "other": 5.0}), json!({"share": 5.0, "either": 5.0, "other": 5.0})),
+            (json!({"rules": {"a": {"min": 1.0}, "b": "text"}}), json!({"rules": {"a": {"min": 1}, "b": "text"}})),
+            (json!({"list": [1.0, 2]}), json!({"list": [1, 2]})),
+        ] {
+            let mut value = given.clone();
+            normalize(&schema, &mut value);
+            // As text, since 5 and 5.0 are different numbers to a reader and not to everyone.
+            assert_eq!(value.to_string(), expected.to_string(), "{given}");
+        }
+    }
+}
