@@ -7,7 +7,7 @@ use llmspell_workflows_testing::generate;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{AnySchema, Frozen, Lab, Naive, crash_generated, probe, settled};
+use crate::support::{AnySchema, Frozen, Lab, Naive, crash_generated};
 
 /// The data with each error in it narrowed to its code.
 fn scrubbed(value: Value) -> Value {
@@ -28,8 +28,14 @@ fn state(changes: Vec<Change>) -> Value {
 /// The activities that generated definitions call.
 fn lab() -> Lab {
     let mut lab = Lab::new();
-    lab.register(generate::FUNCTION, |call| async move { probe(call.input(), call.attempt()).map(Into::into) });
-    lab.register_tool(generate::TOOL, |call| async move { probe(call.input(), call.attempt()).map(Into::into) });
+    lab.register(
+        generate::FUNCTION,
+        |call| async move { generate::probe(call.input(), call.attempt()).map(Into::into) },
+    );
+    lab.register_tool(
+        generate::TOOL,
+        |call| async move { generate::probe(call.input(), call.attempt()).map(Into::into) },
+    );
     lab
 }
 
@@ -42,7 +48,7 @@ proptest! {
 
     #[test]
     fn a_run_comes_to_what_a_plain_walk_comes_to(definition in generate::definition()) {
-        let definition = settled(definition);
+        let definition = generate::settled(definition);
         let input = json!({"n": 2, "items": [1, 2]});
         let mut naive = Naive::default();
         let expected = naive.run(&definition, &input);
@@ -102,14 +108,7 @@ proptest! {
 
 #[test]
 fn random_definitions_resume_after_a_crash_at_every_boundary() {
-    use proptest::{
-        strategy::ValueTree,
-        test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-    };
-    for seed in 0..24_u8 {
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
-        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let definition = settled(generate::definition().new_tree(&mut runner).unwrap().current());
-        crash_generated(&format!("seed {seed}"), &definition);
+    for seed in 0..24 {
+        crash_generated(&format!("seed {seed}"), &generate::settled(generate::from_seed(seed)));
     }
 }

@@ -1,5 +1,8 @@
 //! Nothing a crash does makes a difference: every pattern, crashed at every boundary.
 
+mod faults;
+mod random;
+
 use llmspell_workflows_testing::patterns;
 
 #[test]

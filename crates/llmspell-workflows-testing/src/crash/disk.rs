@@ -7,7 +7,7 @@ use std::{
 
 use llmspell_workflows_state::disk::{Disk, DiskFile};
 
-use super::CrashPoint;
+use super::{Chance, CrashPoint};
 
 /// How much of a write a disk keeps or loses as a whole.
 const SECTOR: usize = 512;
@@ -20,7 +20,17 @@ const SECTOR: usize = 512;
 pub struct SimDisk {
     files: Arc<Mutex<BTreeMap<PathBuf, Content>>>,
     locks: Arc<Mutex<BTreeSet<PathBuf>>>,
+    faults: Arc<Mutex<Vec<(DiskFault, u64)>>>,
     point: CrashPoint,
+}
+
+/// What a disk may refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFault {
+    /// A write fails, and nothing of it is there.
+    Write,
+    /// A sync fails: what it should have kept is lost with the power, and later syncs succeed all the same.
+    Sync,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -41,7 +51,7 @@ impl SimDisk {
     /// The same disk for a process that crashes at `point`.
     #[must_use]
     pub fn for_process(&self, point: &CrashPoint) -> Self {
-        Self { files: self.files.clone(), locks: Arc::default(), point: point.clone() }
+        Self { files: self.files.clone(), locks: Arc::default(), faults: self.faults.clone(), point: point.clone() }
     }
 
     /// What is left when the process was killed: all that it wrote.
@@ -53,12 +63,17 @@ impl SimDisk {
     /// What is left when the power was lost: what was synced, and of the rest what chance leaves, which `seed` decides.
     #[must_use]
     pub fn after_power_loss(&self, seed: u64) -> Self {
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         let mut files = self.files().clone();
         for content in files.values_mut() {
             content.lose(&mut chance);
         }
         Self { files: Arc::new(Mutex::new(files)), ..Self::default() }
+    }
+
+    /// The `number`th operation of this kind from now on fails, counted from 0.
+    pub fn fail(&self, fault: DiskFault, number: u64) {
+        lock(&self.faults).push((fault, number));
     }
 
     /// How often a file was synced.
@@ -76,6 +91,18 @@ impl SimDisk {
             .into_iter()
             .map(|(path, bytes)| (path, Content { synced: bytes.clone(), current: bytes, ..Content::default() }))
             .collect();
+    }
+
+    /// Whether the disk refuses this operation.
+    fn refuses(&self, fault: DiskFault) -> bool {
+        let mut faults = lock(&self.faults);
+        let Some(position) = faults.iter().position(|(kind, _)| *kind == fault) else { return false };
+        if faults[position].1 == 0 {
+            faults.remove(position);
+            return true;
+        }
+        faults[position].1 -= 1;
+        false
     }
 
     fn files(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Content>> {
@@ -181,6 +208,9 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.disk.pass()?;
+        if self.disk.refuses(DiskFault::Write) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         self.with(|content| {
             if content.current.len() < offset + bytes.len() {
@@ -193,6 +223,10 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.pass()?;
+        if self.disk.refuses(DiskFault::Sync) {
+            self.with(|content| content.unsynced.clear())?;
+            return Err(io::Error::other("the device does not answer"));
+        }
         self.with(|content| {
             content.synced.clone_from(&content.current);
             content.unsynced.clear();
@@ -208,19 +242,6 @@ impl DiskFile for SimFile {
 
     fn length(&self) -> io::Result<u64> {
         self.with(|content| content.current.len() as u64)
-    }
-}
-
-/// Numbers by chance that a seed decides: splitmix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
     }
 }
 

@@ -22,6 +22,7 @@
 //! assert!(report.crashes > 20);
 //! ```
 
+mod chance;
 mod disk;
 mod journal;
 mod process;
@@ -34,7 +35,8 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-pub use disk::SimDisk;
+use chance::Chance;
+pub use disk::{DiskFault, SimDisk};
 pub use journal::WatchedJournal;
 pub use process::SimClock;
 pub use test::{CrashReport, CrashTest, Difference};
@@ -79,6 +81,12 @@ impl CrashPoint {
             self.0.bell.notify_one();
         }
         if self.has_crashed() { Err(Crashed) } else { Ok(()) }
+    }
+
+    /// How many boundaries the process came to.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.0.passed.load(Ordering::SeqCst)
     }
 
     /// Whether the process has crashed.

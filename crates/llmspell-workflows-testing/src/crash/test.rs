@@ -11,12 +11,12 @@ use llmspell_workflows_basic::{
     engine::Position,
     model::Definition,
 };
-use llmspell_workflows_state::{Journal, Journaling, LogOptions, MemoryJournal, WalJournal};
+use llmspell_workflows_state::{Journal, JournalError, Journaling, LogOptions, MemoryJournal, WalJournal};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    CrashPoint, SimClock, SimDisk, WatchedJournal,
+    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal,
     process::{Ended, Process},
 };
 
@@ -71,6 +71,8 @@ struct Run {
     finished: Box<Finished>,
     effects: BTreeMap<String, u32>,
     has_crashed: bool,
+    /// How many boundaries the last process came to.
+    boundaries: u64,
 }
 
 impl CrashTest {
@@ -118,21 +120,82 @@ impl CrashTest {
         Ok(report)
     }
 
+    /// As [`Self::crash_everywhere`], at `count` boundaries by chance, which `seed` decides.
+    ///
+    /// # Errors
+    /// The first crash that made a difference.
+    pub fn crash_anywhere(&self, count: u32, seed: u64) -> Result<CrashReport, Difference> {
+        let mut report = CrashReport { crashes: 0, performed_again: 0 };
+        let mut chance = Chance::new(seed);
+        for loss in [Loss::Memory, Loss::Kill, Loss::PowerLoss] {
+            let expected = self.run(loss, None)?;
+            for _ in 0..count {
+                self.crash_once(loss, &expected, chance.below(expected.boundaries + 1), &mut report)?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Runs it to its end on `journal`, which may know it already; waiting takes no time.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub fn run_on(&self, journal: &Arc<dyn Journal>) -> Result<Finished, JournalError> {
+        lock(&self.effects).clear();
+        let clock = beginning();
+        let engine = self.engine_with(&clock);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        loop {
+            match runtime.block_on(self.process(&engine, &clock).go(journal.clone(), &CrashPoint::never())) {
+                Ended::Done(finished) => return Ok(*finished),
+                Ended::Parked(wake_at) => clock.set(wake_at.expect("these workflows wait for times alone")),
+                Ended::Fault(fault) => return Err(fault),
+                Ended::Crashed => unreachable!("it never crashes"),
+            }
+        }
+    }
+
+    /// How often each step was performed since the last run began, by its path and attempt.
+    #[must_use]
+    pub fn performed(&self) -> BTreeMap<String, u32> {
+        self.effects().clone()
+    }
+
+    fn engine_with(&self, clock: &SimClock) -> Engine {
+        let builder = Engine::builder().activities(self.activities.clone()).interceptor(Position::Journal, Journaling);
+        (self.build)(builder.clock(clock.clone()).timers(clock.clone())).build()
+    }
+
+    fn process<'a>(&'a self, engine: &'a Engine, clock: &'a SimClock) -> Process<'a> {
+        Process { engine, definition: &self.definition, input: &self.input, run: Uuid::nil(), clock }
+    }
+
     fn crash_with(&self, loss: Loss, report: &mut CrashReport) -> Result<(), Difference> {
         let expected = self.run(loss, None)?;
         for crash_at in 0.. {
-            let told = |difference: Difference| {
-                Difference(format!("{}, {loss:?} at boundary {crash_at}: {difference}", self.definition.name))
-            };
-            let resumed = self.run(loss, Some(crash_at)).map_err(told)?;
-            self.compare(&expected, &resumed).map_err(told)?;
-            report.performed_again += resumed.effects.values().map(|count| u64::from(count - 1)).sum::<u64>();
-            if !resumed.has_crashed {
+            if !self.crash_once(loss, &expected, crash_at, report)? {
                 return Ok(());
             }
-            report.crashes += 1;
         }
         Ok(())
+    }
+
+    /// Crashes it at one boundary; whether it came so far.
+    fn crash_once(
+        &self,
+        loss: Loss,
+        expected: &Run,
+        crash_at: u64,
+        report: &mut CrashReport,
+    ) -> Result<bool, Difference> {
+        let told = |difference: Difference| {
+            Difference(format!("{}, {loss:?} at boundary {crash_at}: {difference}", self.definition.name))
+        };
+        let resumed = self.run(loss, Some(crash_at)).map_err(told)?;
+        self.compare(expected, &resumed).map_err(told)?;
+        report.performed_again += resumed.effects.values().map(|count| u64::from(count - 1)).sum::<u64>();
+        report.crashes += u64::from(resumed.has_crashed);
+        Ok(resumed.has_crashed)
     }
 
     fn compare(&self, expected: &Run, resumed: &Run) -> Result<(), Difference> {
@@ -148,11 +211,9 @@ impl CrashTest {
     /// Runs to the end with a first process that crashes at boundary `crash_at`.
     fn run(&self, loss: Loss, crash_at: Option<u64>) -> Result<Run, Difference> {
         lock(&self.effects).clear();
-        let clock = SimClock::new("2026-01-01T00:00:00Z".parse().expect("a timestamp"));
-        let builder = Engine::builder().activities(self.activities.clone()).interceptor(Position::Journal, Journaling);
-        let engine = (self.build)(builder.clock(clock.clone()).timers(clock.clone())).build();
-        let run = Uuid::nil();
-        let process = Process { engine: &engine, definition: &self.definition, input: &self.input, run, clock: &clock };
+        let clock = beginning();
+        let engine = self.engine_with(&clock);
+        let process = self.process(&engine, &clock);
         let mut point = crash_at.map_or_else(CrashPoint::never, CrashPoint::at);
         let (memory, mut disk) = (Arc::new(MemoryJournal::new()), SimDisk::new());
         let (mut has_crashed, mut acknowledged) = (false, BTreeMap::new());
@@ -168,7 +229,8 @@ impl CrashTest {
             self.check_effects(&mut acknowledged, heard)?;
             match ended {
                 Ended::Done(finished) => {
-                    return Ok(Run { finished, effects: self.effects().clone(), has_crashed });
+                    let boundaries = point.passed();
+                    return Ok(Run { finished, effects: self.effects().clone(), has_crashed, boundaries });
                 }
                 Ended::Parked(wake_at) => {
                     let wake_at = wake_at.ok_or_else(|| Difference("it waits for no time".to_owned()))?;
@@ -211,6 +273,10 @@ impl CrashTest {
     fn effects(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
         lock(&self.effects)
     }
+}
+
+fn beginning() -> SimClock {
+    SimClock::new("2026-01-01T00:00:00Z".parse().expect("a timestamp"))
 }
 
 /// The journal as a process finds it; `None`: it crashes before it has opened it.

@@ -14,12 +14,18 @@
 //! ```
 
 mod plan;
+mod settle;
 mod values;
 mod write;
 
 use llmspell_workflows_basic::model::Definition;
-use proptest::prelude::*;
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
 
+pub use settle::{probe, settled};
 pub use values::{json, text};
 
 /// The name of the function that generated steps call; register one that answers with its input.
@@ -37,4 +43,16 @@ pub const LIMIT: &str = "probe_limit";
 /// earlier steps, conditions also to the state.
 pub fn definition() -> impl Strategy<Value = Definition> {
     (plan::head(), plan::body()).prop_map(|(head, body)| write::definition(head, body))
+}
+
+/// The definition that `seed` stands for; always the same.
+///
+/// # Panics
+/// Never: every plan that the strategy grows is a definition.
+#[must_use]
+pub fn from_seed(seed: u64) -> Definition {
+    let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    definition().new_tree(&mut runner).expect("the strategy refuses nothing").current()
 }

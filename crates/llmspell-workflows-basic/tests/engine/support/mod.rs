@@ -13,5 +13,5 @@ pub(crate) use gate::{Gate, Opens};
 pub(crate) use journal::{Journal, Records};
 pub(crate) use lab::{Lab, echo, fail, hang, ids, put, slow};
 pub(crate) use naive::Naive;
-pub(crate) use probes::{AnySchema, probe, settled};
+pub(crate) use probes::AnySchema;
 pub(crate) use process::{Time, crash_everywhere, crash_generated};

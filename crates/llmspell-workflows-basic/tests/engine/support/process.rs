@@ -11,9 +11,10 @@ use llmspell_workflows_basic::{
     engine::{Call, Position, Resume, Timers, Wake},
     model::Definition,
 };
+use llmspell_workflows_testing::generate;
 use serde_json::{Value, json};
 
-use super::{AnySchema, Journal, Records, probe};
+use super::{AnySchema, Journal, Records};
 
 /// How often each activity was performed, by idempotency key and attempt.
 pub(crate) type Effects = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -62,7 +63,7 @@ pub(crate) fn activities(effects: &Effects) -> Activities {
         let counted = count.clone();
         let activity = function(move |context: ActivityContext| {
             counted(&context);
-            async move { probe(context.input(), context.attempt()) }
+            async move { generate::probe(context.input(), context.attempt()) }
         });
         activities.register(kind, name, activity);
     }

@@ -1,0 +1,140 @@
+//! A disk that fails or forgets ends in a clear error, never in a wrong answer; nothing acknowledged is lost.
+
+use std::{path::Path, sync::Arc};
+
+use llmspell_workflows_state::{Journal, JournalError, LogError, LogOptions, WalJournal};
+use llmspell_workflows_testing::{
+    crash::{CrashTest, DiskFault, SimDisk},
+    patterns,
+};
+
+fn open(disk: &SimDisk) -> Result<Arc<dyn Journal>, JournalError> {
+    let options = LogOptions { segment_min: 2 << 10, segment_max: 8 << 10, prepare_ahead: false };
+    Ok(Arc::new(WalJournal::open_on(Arc::new(disk.clone()), Path::new("/log"), options)?))
+}
+
+fn test() -> CrashTest {
+    let steps = patterns::all().into_iter().find(|definition| definition.name == "route").unwrap();
+    patterns::crash_test(steps)
+}
+
+#[test]
+fn a_write_or_a_sync_that_fails_ends_the_run_with_its_cause_and_the_run_goes_on_later() {
+    let expected = test().run_on(&open(&SimDisk::new()).unwrap()).unwrap();
+    for (fault, cause) in [(DiskFault::Write, "no storage space"), (DiskFault::Sync, "the device does not answer")] {
+        let mut faults = 0;
+        for number in 0.. {
+            let (test, disk) = (test(), SimDisk::new());
+            let journal = open(&disk).unwrap();
+            disk.fail(fault, number);
+            let finished = match test.run_on(&journal) {
+                Err(error) => {
+                    faults += 1;
+                    let message = error.to_string();
+                    assert!(message.contains(cause) && message.contains("/log/"), "{message}");
+                    // Nothing more is taken, also where the disk has recovered.
+                    assert!(test.run_on(&journal).is_err());
+                    drop(journal);
+                    test.run_on(&open(&disk.after_power_loss(number)).unwrap()).unwrap()
+                }
+                Ok(finished) => finished,
+            };
+            assert_eq!(finished.output, expected.output, "{fault:?} number {number}");
+            if faults <= number {
+                break;
+            }
+        }
+        assert!(faults > 10, "{fault:?}: only {faults} faults");
+    }
+}
+
+/// The bytes of the log when a process was killed in the middle, and what it had come to by then.
+fn log() -> SimDisk {
+    let disk = SimDisk::new();
+    test().run_on(&open(&disk).unwrap()).unwrap();
+    disk.after_kill()
+}
+
+#[test]
+fn a_flipped_bit_in_what_was_synced_is_an_error_that_names_the_file() {
+    let whole = log();
+    let mut lengths = Vec::new();
+    whole.damage(|files| {
+        lengths = files
+            .iter()
+            .map(|(path, bytes)| (path.clone(), bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0)))
+            .collect();
+    });
+    let (mut refused, mut harmless) = (0, 0);
+    for (path, length) in lengths {
+        for at in (0..length).step_by(3) {
+            let disk = whole.after_kill();
+            disk.damage(|files| files.get_mut(&path).unwrap()[at] ^= 1 << (at % 8));
+            match open(&disk) {
+                Err(JournalError::Log(LogError::Damaged { path: named, .. })) => {
+                    assert_eq!(named, path);
+                    refused += 1;
+                }
+                // One in a mark, or in what follows the last one, takes nothing away that was acknowledged.
+                Ok(journal) => {
+                    let test = test();
+                    test.run_on(&journal).unwrap();
+                    assert!(test.performed().values().sum::<u32>() <= 1, "at {at} of {}", path.display());
+                    harmless += 1;
+                }
+                Err(error) => panic!("at {at} of {}: {error}", path.display()),
+            }
+        }
+    }
+    assert!(refused > 5 * harmless, "{refused} refused, {harmless} harmless");
+}
+
+#[test]
+fn a_cut_file_is_an_error_that_names_it() {
+    let whole = log();
+    let mut files = 0;
+    whole.damage(|contents| files = contents.len());
+    for number in 0..files {
+        for part in 1..8 {
+            let disk = whole.after_kill();
+            let mut cut = None;
+            disk.damage(|files| {
+                let (path, bytes) = files.iter_mut().nth(number).unwrap();
+                bytes.truncate(bytes.len() * part / 8);
+                cut = Some(path.clone());
+            });
+            match open(&disk) {
+                Err(JournalError::Log(LogError::Damaged { path, message })) => {
+                    assert_eq!(Some(path), cut);
+                    assert!(message.contains("cut"), "{message}");
+                }
+                other => panic!("cut to {part}/8: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_of_a_later_version_is_refused_as_such() {
+    let disk = log();
+    disk.damage(|files| {
+        let bytes = files.values_mut().next().unwrap();
+        // The version of the first frame, behind the header of the segment and the frame's length and checksum.
+        let length = u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
+        bytes[40] = 99;
+        let checksum = crc32c::crc32c(&bytes[40..40 + length]);
+        bytes[36..40].copy_from_slice(&checksum.to_le_bytes());
+    });
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(&error, JournalError::Log(LogError::Newer { .. })), "{error}");
+    assert!(error.to_string().contains("version 99"), "{error}");
+}
+
+#[test]
+fn a_log_that_is_in_use_is_not_opened_again() {
+    let disk = SimDisk::new();
+    let first = open(&disk).unwrap();
+    assert!(matches!(open(&disk), Err(JournalError::Held { .. })));
+    drop(first);
+    open(&disk).unwrap();
+}

@@ -1,0 +1,78 @@
+//! What makes generated definitions comparable: activities whose answer follows from their input, and no races.
+
+use std::sync::Arc;
+
+use llmspell_workflows_basic::{
+    StepError,
+    model::{
+        Aggregation, Definition, ErrorMode, IterationErrors, IterationMode, OnConflict, OnError, Step, StepKind, Steps,
+    },
+};
+use serde_json::Value;
+
+/// What the activities of generated definitions do: what fails, and for how many attempts, follows from the input.
+///
+/// # Errors
+/// Some inputs fail, once or for good.
+pub fn probe(input: &Value, attempt: u32) -> Result<Value, StepError> {
+    let value = input.get("value").or_else(|| input.get("input")).unwrap_or(input);
+    match value.to_string().len() % 7 {
+        0 => Err(StepError::transient("probe", "it fails")),
+        1 => Err(StepError::validation("probe", "it fails for good")),
+        2 if attempt == 1 => Err(StepError::transient("probe", "it fails once")),
+        _ => Ok(input.clone()),
+    }
+}
+
+/// The same definition without what makes its outcome depend on which branch is faster.
+#[must_use]
+pub fn settled(mut definition: Definition) -> Definition {
+    definition.retry_budget = None;
+    let mut root = Step::new("main", definition.body);
+    settle(&mut root);
+    definition.body = root.kind;
+    settle_all(&mut definition.on_error);
+    settle_all(&mut definition.finally);
+    definition
+}
+
+fn settle(step: &mut Step) {
+    if let OnError::Steps(steps) = &mut step.on_error {
+        settle_all(steps);
+    }
+    match &mut step.kind {
+        StepKind::Sequence(steps) => settle_all(steps),
+        StepKind::Conditional(inner) => {
+            settle_all(&mut inner.then);
+            settle_all(&mut inner.otherwise);
+        }
+        StepKind::Switch(switch) => {
+            switch.cases.iter_mut().for_each(|case| settle_all(&mut case.steps));
+            settle_all(&mut switch.default);
+        }
+        StepKind::Route(route) => settle_all(&mut route.steps),
+        StepKind::Loop(settings) => {
+            if settings.mode == IterationMode::Parallel && settings.on_error == IterationErrors::Stop {
+                settings.on_error = IterationErrors::Collect;
+            }
+            settle_all(&mut settings.steps);
+        }
+        StepKind::Parallel(parallel) => {
+            if parallel.aggregation == Aggregation::First {
+                parallel.aggregation = Aggregation::All;
+            }
+            if parallel.error_mode == ErrorMode::FailFast {
+                parallel.error_mode = ErrorMode::FailSlow;
+            }
+            if parallel.on_conflict == OnConflict::First {
+                parallel.on_conflict = OnConflict::Last;
+            }
+            parallel.branches.iter_mut().for_each(|branch| settle(Arc::make_mut(&mut branch.step)));
+        }
+        _ => {}
+    }
+}
+
+fn settle_all(steps: &mut Steps) {
+    steps.iter_mut().for_each(|step| settle(Arc::make_mut(step)));
+}
