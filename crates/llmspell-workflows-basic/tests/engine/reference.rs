@@ -84,7 +84,7 @@ proptest! {
         let slowly = |call: llmspell_workflows_basic::activity::ActivityContext| async move {
             let length = Duration::from_millis(1 + call.input().to_string().len() as u64 % 5);
             tokio::time::sleep(length).await;
-            probe(call.input(), call.attempt()).map(Into::into)
+            generate::probe(call.input(), call.attempt()).map(Into::into)
         };
         lab.register(generate::FUNCTION, slowly);
         lab.register_tool(generate::TOOL, slowly);

@@ -12,7 +12,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Map, Value, json};
 
-use super::probe;
+use llmspell_workflows_testing::generate::probe;
 
 /// What a walk has come by.
 #[derive(Default)]
