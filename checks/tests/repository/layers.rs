@@ -9,14 +9,16 @@ use crate::support::{none, root};
 const PREFIX: &str = "llmspell-workflows-";
 
 /// What each crate may name, by short names; the facade has the empty one.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("basic", &[]),
     ("definition", &["basic"]),
     ("tools", &["basic"]),
-    ("testing", &["basic"]),
+    ("state", &["basic"]),
+    ("advanced", &["basic", "state"]),
+    ("testing", &["basic", "state"]),
     ("", &["basic", "definition", "tools"]),
-    ("cli", &["basic", "definition", "tools"]),
-    ("benches", &["basic", "definition", "tools", "testing"]),
+    ("cli", &["advanced", "basic", "definition", "tools"]),
+    ("benches", &["advanced", "basic", "definition", "state", "tools", "testing"]),
     ("tests", &["basic", "definition", "tools", "testing"]),
     ("checks", &["", "basic", "definition", "tools", "testing"]),
 ];

@@ -1,3 +1,7 @@
+use std::path::PathBuf;
+
+use llmspell_workflows_advanced::Home;
+
 use crate::{
     Failure,
     cli::Global,
@@ -8,6 +12,7 @@ use crate::{
 /// What the commands share: where results go, and the configuration.
 pub(crate) struct App {
     output: Output,
+    store: PathBuf,
     config: Result<Config, Failure>,
 }
 
@@ -15,15 +20,21 @@ impl App {
     /// A configuration that cannot be read is an error of the commands that ask for it, so `doctor` still works.
     pub(crate) fn new(global: Global) -> Self {
         let config = Config::load(&global);
+        let store = global.store.clone().unwrap_or_else(|| PathBuf::from(".spellflow"));
         let (format, color) = match &config {
             Ok(config) => (config.settings().output, config.settings().color),
             Err(_) => (global.output.unwrap_or(Format::Text), global.color.unwrap_or(Color::Auto)),
         };
-        Self { output: Output::new(format, color), config }
+        Self { output: Output::new(format, color), store, config }
     }
 
     pub(crate) fn output(&self) -> &Output {
         &self.output
+    }
+
+    /// Where runs are kept.
+    pub(crate) fn home(&self) -> Home {
+        Home::new(&self.store)
     }
 
     /// The configuration.

@@ -41,6 +41,9 @@ pub(crate) struct Global {
     /// When to use colours; `NO_COLOR` is respected.
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub(crate) color: Option<crate::output::Color>,
+    /// The folder in which runs are kept, instead of `.spellflow`.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
     /// The configuration file of the project, instead of the `spellflow.toml` found upwards.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -56,6 +59,8 @@ enum Command {
     Graph(commands::graph::Graph),
     Plan(commands::plan::Plan),
     Run(commands::run::Run),
+    Resume(commands::resume::Resume),
+    Runs(commands::runs::Runs),
     Test(commands::test::Test),
     Tools(commands::tools::Tools),
     Doctor(commands::doctor::Doctor),
@@ -75,6 +80,8 @@ impl Command {
             Self::Graph(command) => command.execute(app),
             Self::Plan(command) => command.execute(app),
             Self::Run(command) => command.execute(app),
+            Self::Resume(command) => command.execute(app),
+            Self::Runs(command) => command.execute(app),
             Self::Test(command) => command.execute(app),
             Self::Tools(command) => command.execute(app),
             Self::Doctor(command) => command.execute(app),

@@ -66,6 +66,7 @@ struct Inner {
 }
 
 /// Puts an [`Engine`] together; everything has a default.
+#[derive(Clone)]
 pub struct EngineBuilder(Inner);
 
 /// What is special about one run.

@@ -102,6 +102,12 @@ impl Run {
         self.extensions.get()
     }
 
+    /// Whether it was asked to stop because the process goes down.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.cancel.reason() == Some(CancelReason::Shutdown)
+    }
+
     /// All steps so far in the order in which they began.
     #[must_use]
     pub fn steps(&self) -> Vec<StepRecord> {

@@ -96,6 +96,35 @@ impl WalJournal {
         Ok(journal)
     }
 
+    /// What the log in `dir` of this machine holds, run by run, while whoever has it may go on writing.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn peek(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
+        let recovery = crate::log::recover::peek(&SystemDisk, dir.as_ref())?;
+        let (mut runs, mut records) = (Runs::default(), BTreeMap::<Uuid, Vec<Record>>::new());
+        for frame in recovery.frames {
+            let read = (frame.kind == kind::RECORD).then(|| runs.by_number.get(&frame.run).copied()).flatten();
+            if let Some(run) = read {
+                records.entry(run).or_default().push(record(run, &frame.body)?);
+            }
+            runs.take_in(frame)?;
+        }
+        records.retain(|run, _| runs.by_id.contains_key(run));
+        Ok(records.into_iter().collect())
+    }
+
+    /// Whether a process that is alive has the log in `dir` of this machine.
+    ///
+    /// # Errors
+    /// The lock cannot be tried.
+    pub fn is_held(dir: impl AsRef<Path>) -> Result<bool, JournalError> {
+        let path = dir.as_ref().join(LOCK);
+        let lock = SystemDisk.lock(&path);
+        let lock = lock.map_err(|error| crate::log::LogError::Io { path, message: error.to_string() })?;
+        Ok(lock.is_none())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }

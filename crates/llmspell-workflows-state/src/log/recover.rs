@@ -32,6 +32,24 @@ pub(crate) struct Recovery {
 
 /// Reads all segments in `dir`.
 pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
+    let (recovery, marks) = read_all(disk, dir)?;
+    for (number, synced) in marks {
+        if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
+            let message = format!("the {} bytes from {end} on were synced, and are not whole any more", synced - end);
+            return Err(LogError::damaged(&segment::path(dir, number), message));
+        }
+    }
+    sync(disk, dir, &recovery)?;
+    Ok(recovery)
+}
+
+/// Reads what is there, while someone else may be writing.
+pub(crate) fn peek(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
+    read_all(disk, dir).map(|(recovery, _)| recovery)
+}
+
+/// What the segments hold, and up to where marks say that they were synced.
+fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>), LogError> {
     let mut recovery = Recovery::default();
     let mut marks = BTreeMap::new();
     for name in disk.list(dir).map_err(|error| LogError::io(dir, &error))? {
@@ -47,14 +65,7 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError>
         let end = frames(&path, number, &bytes, &mut recovery.frames, &mut marks)?;
         recovery.ends.insert(number, end);
     }
-    for (number, synced) in marks {
-        if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
-            let message = format!("the {} bytes from {end} on were synced, and are not whole any more", synced - end);
-            return Err(LogError::damaged(&segment::path(dir, number), message));
-        }
-    }
-    sync(disk, dir, &recovery)?;
-    Ok(recovery)
+    Ok((recovery, marks))
 }
 
 /// What a killed process wrote may still be in memory alone, and what follows will build on it.

@@ -63,10 +63,18 @@ pub struct Started {
     pub at: Timestamp,
     /// The name of its definition.
     pub workflow: String,
+    /// The version of its definition.
+    pub version: String,
     /// The hash of its definition.
     pub definition: String,
     /// Its input.
     pub input: Value,
+    /// The step it begins with, if not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starting_step: Option<String>,
+    /// Which of the definition's environments overrides variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 /// How a step ended, as it is kept.

@@ -90,8 +90,11 @@ impl Process<'_> {
             let started = Started {
                 at: self.clock.now(),
                 workflow: self.definition.name.clone(),
+                version: self.definition.version.clone(),
                 definition: self.definition.hash().to_string(),
                 input: self.input.clone(),
+                starting_step: None,
+                environment: None,
             };
             journal.start(started).await?;
         }

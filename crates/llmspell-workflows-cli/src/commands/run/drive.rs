@@ -2,13 +2,13 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use llmspell_workflows_basic::{Driven, Engine, ErrorClass, Finished, Run, RunStatus, StepError};
+use llmspell_workflows_basic::{ErrorClass, Finished, Run, RunStatus, StepError};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use crate::{output::Output, watch::View};
+use crate::{Failure, output::Output, watch::View};
 
 /// How long a run has to end once it is asked to.
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -17,18 +17,24 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(100);
 
 /// How a run ended for the one who started it.
-pub(super) enum Ended {
+pub(crate) enum Ended {
     Finished(Box<Finished>),
     /// It waits for something that cannot come here.
     Waiting,
+    /// It was stopped, and can be resumed.
+    Stopped,
+    /// It could not go on.
+    Broken(Box<Failure>),
     /// It did not stop in time, or was not given any.
     Killed,
 }
 
-/// Drives `run` to its end; a first signal or the timeout asks it to stop, a second signal does not ask.
-pub(super) async fn drive(
-    engine: &Engine,
+/// Waits for the end of `run`, which `driven` drives; a first signal or the timeout asks it to stop, a second signal does
+/// not ask.
+pub(crate) async fn drive(
+    driven: impl Future<Output = Ended>,
     run: &Arc<Run>,
+    is_durable: bool,
     timeout: Option<Duration>,
     view: Option<Arc<dyn View>>,
     output: Output,
@@ -39,21 +45,24 @@ pub(super) async fn drive(
     let mut time_is_up = timeout.map(|timeout| Instant::now() + timeout);
     let mut give_up: Option<Instant> = None;
     let mut timed_out = None;
-    let driven = engine.drive(run);
     tokio::pin!(driven);
     let ended = loop {
         tokio::select! {
             biased;
-            driven = &mut driven => break match driven {
-                Driven::Done(finished) => Ended::Finished(finished),
-                Driven::Parked(_) => Ended::Waiting,
-            },
+            ended = &mut driven => break ended,
             () = signals.next() => {
                 if give_up.is_some() {
                     break Ended::Killed;
                 }
-                output.note("stopping the run, which is in memory and cannot be resumed; Ctrl-C again stops it at once");
-                run.cancel();
+                if is_durable {
+                    output.note("pausing the run; Ctrl-C again stops it at once");
+                    run.shut_down();
+                } else {
+                    output.note(
+                        "stopping the run, which is in memory and cannot be resumed; Ctrl-C again stops it at once",
+                    );
+                    run.cancel();
+                }
                 give_up = Some(Instant::now() + STOP_WAIT);
             }
             () = until(time_is_up) => {

@@ -1,13 +1,23 @@
 //! `spellflow run`: from the arguments to the exit code.
 
 mod drive;
+mod durable;
 pub(super) mod input;
 mod summary;
 
-use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
-use llmspell_workflows_basic::{Finished, Plan, RunOptions, engine::Position, model::Definition};
+use llmspell_workflows_advanced::Executor;
+use llmspell_workflows_basic::{
+    Driven, EngineBuilder, Finished, Plan, RunOptions, engine::Position, model::Definition,
+};
+use tokio::runtime::Runtime;
 
 use crate::{
     App, Exit, Failure,
@@ -18,7 +28,8 @@ use crate::{
     source::Source,
     watch::{Jsonl, Lines, Live, View, Watch},
 };
-use drive::{Ended, drive};
+pub(crate) use drive::{Ended, drive};
+pub(crate) use durable::{drive as drive_durable, failure as durable_failure};
 
 /// Runs a workflow.
 #[derive(Debug, Args)]
@@ -38,7 +49,7 @@ pub(crate) struct Run {
     /// The step to begin with; earlier ones are skipped.
     #[arg(long, value_name = "ID")]
     start_step: Option<String>,
-    /// Keeps nothing of the run once it has ended.
+    /// Keeps nothing of the run, so that it cannot be resumed.
     #[arg(long)]
     in_memory: bool,
     /// How long the run may take, such as `90s` or `5m`.
@@ -57,42 +68,36 @@ impl Run {
         let settings = self.settings(app.config()?.settings());
         let output = *app.output();
         let view = view(output);
-        let mut engine = host::engine(&settings)?;
-        if let Some(view) = &view {
-            engine = engine.interceptor(Position::Trace, Watch::new(view.clone()));
-        }
-        let engine = engine.build();
-        let document = Source::read(&self.file)?.check(&engine)?;
+        let builder = watched(host::engine(&settings)?, view.as_ref());
+        let document = Source::read(&self.file)?.check(&builder.clone().build())?;
         let warnings = document.diagnostics();
         if !warnings.is_empty() {
             output.note(warnings.render(output.style()).trim_end());
         }
         host::check_secrets(&settings, &document.definition)?;
-        let options =
-            RunOptions { environment: self.environment(&settings, &document.definition), ..RunOptions::default() };
+        let environment = self.environment(&settings, &document.definition);
         let mut input = input::read(&self.inputs, &self.file)?;
         input.starting_step = self.start_step.clone();
 
-        let plan = engine
-            .prepare(document.definition)
-            .map_err(|error| Failure::new(Exit::Invalid, "invalid_definition", error.to_string()))?;
         let runtime = host::runtime()?;
-        let run = engine.start(&plan, input, &options).map_err(input::refused)?;
-        if output.format() == Format::Jsonl {
-            output.payload(&First {
-                event: "run_started",
-                run_id: run.id().to_string(),
-                workflow: &plan.definition().name,
-            });
+        let shown = Shown { output, view, timeout: settings.timeout, file: Some(&self.file) };
+        if self.in_memory {
+            let engine = builder.build();
+            let plan = engine.prepare(document.definition).map_err(invalid)?;
+            let options = RunOptions { environment, ..RunOptions::default() };
+            let run = engine.start(&plan, input, &options).map_err(input::refused)?;
+            let driven = async {
+                match engine.drive(&run).await {
+                    Driven::Done(finished) => Ended::Finished(finished),
+                    Driven::Parked(_) => Ended::Waiting,
+                }
+            };
+            return Ok(shown.go(runtime, driven, &run, &plan, false));
         }
-        let ended = runtime.block_on(drive(&engine, &run, settings.timeout, view, output));
-        match ended {
-            // Nothing of it runs any more.
-            Ended::Finished(_) => runtime.shutdown_background(),
-            // Whatever still runs is dropped, and its processes with it.
-            Ended::Waiting | Ended::Killed => runtime.shutdown_timeout(Duration::from_millis(100)),
-        }
-        Ok(self.show(output, &plan, ended))
+        let executor = Executor::new(app.home().claim().map_err(durable::failure)?, builder);
+        let started = executor.start(document.definition, input, environment);
+        let run = runtime.block_on(started).map_err(durable::failure)?;
+        Ok(shown.go(runtime, durable::drive(&executor, &run), run.run(), run.plan(), true))
     }
 
     fn settings(&self, configured: &Settings) -> Settings {
@@ -111,11 +116,57 @@ impl Run {
         let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
         self.environment.clone().or(configured)
     }
+}
 
-    fn show(&self, output: Output, plan: &Plan, ended: Ended) -> Exit {
+/// How a run is watched, and where its end is shown.
+pub(crate) struct Shown<'f> {
+    pub(crate) output: Output,
+    pub(crate) view: Option<Arc<dyn View>>,
+    pub(crate) timeout: Option<Duration>,
+    /// The definition's file, where it was started from one.
+    pub(crate) file: Option<&'f Path>,
+}
+
+impl Shown<'_> {
+    /// Waits for the end of `run`, and shows it.
+    pub(crate) fn go(
+        self,
+        runtime: Runtime,
+        driven: impl Future<Output = Ended>,
+        run: &Arc<llmspell_workflows_basic::Run>,
+        plan: &Plan,
+        is_durable: bool,
+    ) -> Exit {
+        let output = self.output;
+        if output.format() == Format::Jsonl {
+            output.payload(&First {
+                event: "run_started",
+                run_id: run.id().to_string(),
+                workflow: &plan.definition().name,
+            });
+        }
+        let ended = runtime.block_on(drive(driven, run, is_durable, self.timeout, self.view.clone(), output));
+        match ended {
+            // Nothing of it runs any more.
+            Ended::Finished(_) => runtime.shutdown_background(),
+            // Whatever still runs is dropped, and its processes with it.
+            _ => runtime.shutdown_timeout(Duration::from_millis(100)),
+        }
+        let resumable = is_durable.then(|| run.id().to_string());
+        self.show(plan, ended, resumable.as_deref())
+    }
+
+    fn show(&self, plan: &Plan, ended: Ended, resumable: Option<&str>) -> Exit {
+        let output = self.output;
         let finished = match ended {
             Ended::Finished(finished) => finished,
-            Ended::Waiting => {
+            Ended::Broken(failure) => return output.failure(&failure),
+            Ended::Waiting | Ended::Stopped | Ended::Killed if let Some(run) = resumable => {
+                let exit = if matches!(ended, Ended::Killed) { Exit::Interrupted } else { Exit::Waiting };
+                let failure = Failure::new(exit, "paused", format!("the run {run} is paused"));
+                return output.failure(&failure.with_help(format!("go on with `spellflow resume {run}`")));
+            }
+            Ended::Waiting | Ended::Stopped => {
                 output.failure(&Failure::new(Exit::Waiting, "waiting", "the run waits, and nothing here can wake it"));
                 return Exit::Waiting;
             }
@@ -126,7 +177,7 @@ impl Run {
         };
         let definition = plan.definition();
         match output.format() {
-            Format::Text => summary::show(output, definition, &finished, &self.file),
+            Format::Text => summary::show(output, definition, &finished, self.file),
             Format::Jsonl => {
                 warn(output, &finished);
                 output.payload(&Last { event: "run_ended", report: Report::new(definition, &finished) });
@@ -156,8 +207,20 @@ struct Last<'f> {
     report: Report<'f>,
 }
 
+fn invalid(error: llmspell_workflows_basic::Invalid) -> Failure {
+    Failure::new(Exit::Invalid, "invalid_definition", error.to_string())
+}
+
+/// The engine with `view` watching its steps.
+pub(crate) fn watched(builder: EngineBuilder, view: Option<&Arc<dyn View>>) -> EngineBuilder {
+    match view {
+        Some(view) => builder.interceptor(Position::Trace, Watch::new(view.clone())),
+        None => builder,
+    }
+}
+
 /// What is shown while the run goes on: nothing to programs that want one value and do not watch.
-fn view(output: Output) -> Option<Arc<dyn View>> {
+pub(crate) fn view(output: Output) -> Option<Arc<dyn View>> {
     match (output.format(), std::io::stderr().is_terminal()) {
         (Format::Jsonl, _) => Some(Arc::new(Jsonl::new(output))),
         (_, true) => Some(Arc::new(Live::new(output))),

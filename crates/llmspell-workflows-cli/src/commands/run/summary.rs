@@ -18,7 +18,7 @@ use crate::{
 /// How many of the last lines that a failed process wrote are shown.
 const LINES_SHOWN: usize = 10;
 
-pub(super) fn show(output: Output, definition: &Definition, finished: &Finished, file: &Path) {
+pub(super) fn show(output: Output, definition: &Definition, finished: &Finished, file: Option<&Path>) {
     for one in &finished.warnings {
         warning(output, one);
     }
@@ -59,7 +59,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 /// Where and why it failed, what helps, and what to type next.
-fn failure(output: Output, definition: &Definition, error: &StepError, file: &Path) {
+fn failure(output: Output, definition: &Definition, error: &StepError, file: Option<&Path>) {
     let path = error.path.as_deref().unwrap_or("/main");
     let head = output.on_err(Paint::Bad, &format!("error[{}]", error.code));
     output.note(&format!("{head}: {}", error.message));
@@ -97,11 +97,8 @@ fn help(error: &StepError) -> Option<&'static str> {
 }
 
 /// To begin at the failed step, where that is one of the root list and not its first, or to see everything.
-fn next_command(definition: &Definition, path: &str, file: &Path) -> Option<String> {
-    if file.as_os_str() == "-" {
-        return None;
-    }
-    let file = file.display();
+fn next_command(definition: &Definition, path: &str, file: Option<&Path>) -> Option<String> {
+    let file = file.filter(|file| file.as_os_str() != "-")?.display();
     let path: StepPath = path.parse().ok()?;
     let id = path.segments().get(1)?.id.to_string();
     let list = match &definition.body {

@@ -1,0 +1,32 @@
+//! Durable runs.
+//!
+//! - [`Home`]: a folder with the journals of all processes that use it, and the definitions of their runs.
+//! - [`Executor`]: starts runs, goes on with them, and notes how they end.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! use llmspell_workflows_advanced::{Executor, Home};
+//! use llmspell_workflows_basic::{Engine, WorkflowInput, activity::{Activities, function}, model::{Definition, Step}};
+//! use serde_json::json;
+//!
+//! let mut activities = Activities::new();
+//! activities.register("function", "charge", function(|context| async move { Ok(context.input().clone()) }));
+//!
+//! let home = Home::new(folder);
+//! let executor = Executor::new(home.claim()?, Engine::builder().activities(activities));
+//! let order = Definition::sequence("order", [Step::function("charge", "charge", json!({"amount": 12}))]);
+//! let run = executor.start(order, WorkflowInput::default(), None).await?;
+//! let finished = executor.drive(&run).await?;
+//! # let _ = finished;
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+
+mod error;
+mod executor;
+mod home;
+
+pub use error::ExecutorError;
+pub use executor::{DurableEnd, DurableRun, Executor};
+pub use home::{Claim, Holder, Home, KnownRun};
