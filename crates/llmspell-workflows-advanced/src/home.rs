@@ -13,7 +13,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::{StepError, model::Definition};
-use llmspell_workflows_state::{End, Journal, JournalError, Record, Started, WalJournal};
+use llmspell_workflows_state::{End, History, Journal, JournalError, Record, Started, WalJournal};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -169,6 +169,18 @@ impl Home {
                 Err(ExecutorError::AmbiguousRun { given: given.to_owned(), candidates })
             }
         }
+    }
+
+    /// What the journal tells of `run`, as it stands now.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or has let go of the run meanwhile.
+    pub fn history(&self, run: &KnownRun) -> Result<History, ExecutorError> {
+        let unknown = || ExecutorError::UnknownRun(run.run.to_string());
+        let (_, records) =
+            WalJournal::peek(&run.folder)?.into_iter().find(|(id, _)| *id == run.run).ok_or_else(unknown)?;
+        let history = History::read(&records).map_err(|message| JournalError::Damaged { run: run.run, message })?;
+        history.ok_or_else(unknown)
     }
 
     /// The definition of this hash.

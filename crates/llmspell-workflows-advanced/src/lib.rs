@@ -30,3 +30,4 @@ mod home;
 pub use error::ExecutorError;
 pub use executor::{DurableEnd, DurableRun, Executor};
 pub use home::{Claim, Holder, Home, KnownRun};
+pub use llmspell_workflows_state::{History, PastStep};

@@ -17,4 +17,4 @@ pub mod run;
 pub use journal::{Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};
 pub use record::{End, Record, Started};
-pub use run::{Journaling, RunJournal};
+pub use run::{History, Journaling, PastStep, RunJournal};

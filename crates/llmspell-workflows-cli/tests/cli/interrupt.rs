@@ -58,7 +58,7 @@ impl Running {
 #[test]
 fn the_first_one_stops_the_run_and_its_processes() {
     let place = Place::with_flow(&flow(":"));
-    let running = Running::start(&place, &[]);
+    let running = Running::start(&place, &["--in-memory"]);
     running.interrupt();
     running.wait_for("stopping the run");
     running.wait_for("cancelled long");
@@ -68,7 +68,7 @@ fn the_first_one_stops_the_run_and_its_processes() {
 #[test]
 fn the_second_one_does_not_ask() {
     let place = Place::with_flow(&flow("trap '' TERM"));
-    let running = Running::start(&place, &[]);
+    let running = Running::start(&place, &["--in-memory"]);
     running.interrupt();
     running.wait_for("stopping the run");
     running.interrupt();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod configuration;
+mod durable;
 mod examples;
 mod interrupt;
 mod run;

@@ -1,5 +1,6 @@
 //! A run and its journal: what is known of it, and what is noted while it goes on.
 
+mod history;
 mod interceptor;
 mod replay;
 
@@ -11,6 +12,7 @@ use llmspell_workflows_basic::{
 };
 use uuid::Uuid;
 
+pub use history::{History, PastStep};
 pub use interceptor::Journaling;
 use replay::Replay;
 

@@ -1,12 +1,13 @@
 //! What runs there are.
 
+mod past;
+
 use clap::{Args, Subcommand};
 use llmspell_workflows_advanced::KnownRun;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::run::durable_failure;
-use crate::{App, Exit, Failure, show};
+use crate::{App, Exit, Failure, table::table};
 
 /// Shows the runs of the store.
 #[derive(Debug, Args)]
@@ -19,6 +20,14 @@ pub(crate) struct Runs {
 #[derive(Debug, Subcommand)]
 enum What {
     List(List),
+    Show(Show),
+}
+
+/// Shows a run and its steps.
+#[derive(Debug, Args)]
+struct Show {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
 }
 
 /// Lists runs, the newest first.
@@ -50,17 +59,39 @@ struct Line {
 
 impl Runs {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let What::List(list) = self.what;
+        match self.what {
+            What::List(list) => list.execute(app),
+            What::Show(show) => show.execute(app),
+        }
+    }
+}
+
+impl Show {
+    fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let (home, output) = (app.home(), app.output());
+        let known = home.find(&self.run).map_err(durable_failure)?;
+        let history = home.history(&known).map_err(durable_failure)?;
+        if output.is_text() {
+            output.text(&past::text(&known, &history));
+        } else {
+            output.payload(&past::report(&known, &history));
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl List {
+    fn execute(self, app: &App) -> Result<Exit, Failure> {
         let runs = app.home().runs().map_err(durable_failure)?;
         let wanted = runs.iter().filter(|run| {
-            list.status.as_deref().is_none_or(|status| run.status() == status)
-                && list.workflow.as_deref().is_none_or(|workflow| run.started.workflow == workflow)
+            self.status.as_deref().is_none_or(|status| run.status() == status)
+                && self.workflow.as_deref().is_none_or(|workflow| run.started.workflow == workflow)
         });
-        let wanted: Vec<&KnownRun> = wanted.take(list.limit).collect();
+        let wanted: Vec<&KnownRun> = wanted.take(self.limit).collect();
         let output = app.output();
         if output.is_text() {
-            let rows: Vec<Value> = wanted.iter().map(|run| row(run)).collect();
-            output.text(&show::table(&rows).unwrap_or_else(|| "there are no such runs\n".to_owned()));
+            let head = ["run", "workflow", "status", "started", ""].map(str::to_owned);
+            output.text(&table(std::iter::once(head).chain(wanted.into_iter().map(row))));
         } else {
             output.payload(&wanted.into_iter().map(Line::new).collect::<Vec<_>>());
         }
@@ -83,18 +114,13 @@ impl Line {
     }
 }
 
-fn row(run: &KnownRun) -> Value {
+fn row(run: &KnownRun) -> [String; 5] {
     let note = match (run.error(), &run.end, &run.holder) {
         (Some(error), ..) => error.message.clone(),
         (None, None, Some(holder)) => holder.0.clone(),
         (None, None, None) => format!("spellflow resume {}", run.run),
         _ => String::new(),
     };
-    json!({
-        "run": run.run.to_string(),
-        "workflow": run.started.workflow,
-        "status": run.status(),
-        "started": run.started.at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        "note": note,
-    })
+    let started = run.started.at.strftime("%Y-%m-%d %H:%M:%S").to_string();
+    [run.run.to_string(), run.started.workflow.clone(), run.status().to_owned(), started, note]
 }
