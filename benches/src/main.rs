@@ -1,8 +1,10 @@
 //! Figures of the engine, each as a ratio to what this machine can do, measured in the same run.
 //!
-//! `cargo run --release -p llmspell-workflows-benches` prints the table of the README. Each figure is the median of
+//! `cargo run --release -p llmspell-workflows-benches` prints the table of the README, with `memory` or `durable` that
+//! part of it. Each figure is the median of
 //! several rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
 
+mod durable;
 mod engine;
 mod figures;
 mod limits;
@@ -17,7 +19,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let mut report = Report::default();
-    engine::measure(&mut report);
-    text::measure(&mut report);
+    let only = std::env::args().nth(1);
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    if wanted("memory") {
+        engine::measure(&mut report);
+        text::measure(&mut report);
+    }
+    if wanted("durable") {
+        durable::measure(&mut report);
+    }
     report.print();
 }

@@ -1,0 +1,128 @@
+//! Durable steps, runs and iterations, beside what the disk can do.
+
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::{Arc, mpsc},
+};
+
+use llmspell_workflows_advanced::{DurableEnd, Executor, Home};
+use llmspell_workflows_basic::{
+    Engine, WorkflowInput,
+    activity::{Activities, function},
+    model::{Definition, Loop, Over, Step},
+};
+use serde_json::json;
+use tokio::{runtime::Runtime, sync::oneshot, task::JoinSet};
+
+use crate::figures::{Report, turns};
+
+/// The bytes of a record of the limit.
+const RECORD: usize = 300;
+
+fn executor(folder: &Path) -> Executor {
+    let mut activities = Activities::new();
+    activities.register("function", "noop", function(|_| async { Ok(json!({"ok": true, "n": 1})) }));
+    let claim = Home::new(folder).claim().expect("the folder is ours");
+    Executor::new(claim, Engine::builder().activities(activities))
+}
+
+fn steps(count: usize) -> Definition {
+    Definition::sequence("steps", (0..count).map(|n| Step::function(format!("s{n}"), "noop", json!({}))))
+}
+
+fn iterations(count: i64) -> Definition {
+    let over = Over::Range { start: json!(0), end: json!(count), step: json!(1) };
+    let body = [Step::function("work", "noop", json!({}))];
+    Definition::sequence(
+        "looped",
+        [Loop { max_iterations: Some(1_000_000), ..Loop::new(over, body) }.into_step("each")],
+    )
+}
+
+/// `runs` runs at once, each to its end.
+fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: usize) {
+    runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for _ in 0..runs {
+            let (executor, definition) = (executor.clone(), definition.clone());
+            tasks.spawn(async move {
+                let run = executor.start(definition, WorkflowInput::default(), None).await.expect("it is valid");
+                let end = executor.drive(&run).await.expect("the journal can be written");
+                assert!(matches!(end, DurableEnd::Finished(finished) if finished.error.is_none()));
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("no panic");
+        }
+    });
+}
+
+/// `writers` tasks that append `each` records, one after the other, each durable before the next: one thread writes all
+/// that wait, syncs once, and tells them.
+fn group_commit(runtime: &Runtime, folder: &Path, writers: usize, each: usize) {
+    let path = folder.join("limit");
+    let file = File::options().write(true).create(true).truncate(false).open(&path).expect("the folder is ours");
+    let (records, queue) = mpsc::channel::<oneshot::Sender<()>>();
+    let committer = std::thread::spawn(move || {
+        let mut at = 0;
+        while let Ok(first) = queue.recv() {
+            let waiting: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(2_047)).collect();
+            file.write_all_at(&vec![b'x'; RECORD * waiting.len()], at).expect("there is room");
+            file.sync_data().expect("the disk answers");
+            at += (RECORD * waiting.len()) as u64;
+            waiting.into_iter().for_each(|says| says.send(()).expect("each waits"));
+        }
+    });
+    runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for _ in 0..writers {
+            let records = records.clone();
+            tasks.spawn(async move {
+                for _ in 0..each {
+                    let (says, heard) = oneshot::channel();
+                    records.send(says).expect("the committer lives");
+                    heard.await.expect("it says so");
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("no panic");
+        }
+    });
+    drop(records);
+    committer.join().expect("no panic");
+}
+
+pub(crate) fn measure(report: &mut Report) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+    let folder = tempfile::tempdir().expect("a folder");
+    // So that the limit writes into blocks that are there, as the log does.
+    std::fs::write(folder.path().join("limit"), vec![0; 64 << 20]).expect("there is room");
+    File::open(folder.path().join("limit")).and_then(|file| file.sync_all()).expect("the disk answers");
+    let executor = Arc::new(executor(&folder.path().join("home")));
+
+    let thousand = steps(1_000);
+    report.ratio(
+        "a durable step of 1,000, against a group commit of one writer",
+        1_000,
+        "≤ 1.3 ×",
+        turns(|| run(&runtime, &executor, &thousand, 1), || group_commit(&runtime, folder.path(), 1, 1_000)),
+    );
+    let hundred = steps(100);
+    report.ratio(
+        "a durable step of 1,000 runs × 100 at once, against a group commit of 1,000 writers",
+        100_000,
+        "≤ 6.7 ×",
+        turns(|| run(&runtime, &executor, &hundred, 1_000), || group_commit(&runtime, folder.path(), 1_000, 100)),
+    );
+    let looped = iterations(10_000);
+    report.ratio(
+        "10,000 durable iterations, against as many syncs",
+        10_000,
+        "≤ 1.5 ×",
+        turns(|| run(&runtime, &executor, &looped, 1), || group_commit(&runtime, folder.path(), 1, 10_000)),
+    );
+}
