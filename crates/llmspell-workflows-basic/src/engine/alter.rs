@@ -115,6 +115,12 @@ impl Call {
         Ok(again)
     }
 
+    /// The same call in the generation of `other`, a call of the same step.
+    #[must_use]
+    pub fn in_generation_of(self, other: &Self) -> Self {
+        self.with_generation(other.generation())
+    }
+
     /// Waits; an outcome says that the step ends, or parks, instead of going on.
     pub async fn wait_until(&self, wake_at: Timestamp) -> Option<Outcome> {
         leaf::wait_until(self, wake_at).await
