@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError,
-    engine::{Call, CancelReason, Cancelled, Decision, Outcome},
+    engine::{Call, Cancel, CancelReason, Cancelled, Decision, Outcome},
 };
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::{Course, HookPoint, Report, Trouble, Verdict, cache::later, context::
 const ORDINALS: u64 = 1 << 40;
 
 /// The code of a step that a hook stopped together with its run.
-pub(super) const CANCELLED: &str = "cancelled_by_hook";
+const CANCELLED: &str = "cancelled_by_hook";
 
 impl HookLayer {
     /// What hooks at `point` say: as recorded, else as they say now; `None` where they let things go on.
@@ -29,7 +29,7 @@ impl HookLayer {
         }
         match self.known(call, point, ordinal).await? {
             Some(known) => Ok(Some(known)),
-            None => self.fresh(call, point, ordinal, about()).await,
+            None => self.fresh((call, call), point, ordinal, about()).await,
         }
     }
 
@@ -46,16 +46,16 @@ impl HookLayer {
         read(point, call.decide(index(point, ordinal), Decision::Answer(None)).await?)
     }
 
-    /// What hooks at `point` say now, recorded if it changes anything.
+    /// What hooks at `point` say now of the second call, recorded at the first if it changes anything.
     pub(super) async fn fresh(
         &self,
-        call: &Call,
+        (call, current): (&Call, &Call),
         point: HookPoint,
         ordinal: u64,
         about: About,
     ) -> Result<Option<Verdict>, StepError> {
         let Some(members) = self.0.members(point, call) else { return Ok(None) };
-        let fired = self.0.fire_at(point, members, call, about).await;
+        let fired = self.0.fire_at(point, members, current, about).await;
         if let Some(report) = fired.refusal() {
             return Err(report.to_error().at(call.path()));
         }
@@ -139,7 +139,17 @@ pub(super) fn cancelled(call: &Call, point: HookPoint, reason: &str) -> Outcome 
     Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
 }
 
-/// The same where only an error ends the step.
+/// How a step ended in which a hook at a choice may have stopped the run.
+pub(super) fn stopped(cancel: &Cancel, outcome: Outcome) -> Outcome {
+    match &outcome {
+        Outcome::Failed(failure) if failure.error.code == CANCELLED && cancel.is_cancelled() => {
+            Outcome::Cancelled(Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested)))
+        }
+        _ => outcome,
+    }
+}
+
+/// The same as [`cancelled`] where only an error ends the step.
 pub(super) fn cancelling(call: &Call, point: HookPoint, reason: &str) -> StepError {
     let _ = cancelled(call, point, reason);
     StepError::new(ErrorClass::Cancelled, CANCELLED, format!("a hook at {point} cancelled the run: {reason}"))

@@ -44,7 +44,8 @@ impl Interceptor for HookLayer {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let passages = passage::through(&self.0, &call);
         if passages.is_empty() {
-            return next.run(call).await;
+            let cancel = call.cancel().clone();
+            return ask::stopped(&cancel, next.run(call).await);
         }
         match self.enter(call, &passages).await {
             Ok(entered) => self.rounds(entered, &passages, next).await,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError,
-    engine::{Call, CancelReason, Next, Outcome, Output, Role},
+    engine::{Call, CancelReason, Cancelled, Next, Outcome, Output, Role},
     model::ActivityName,
     state::Change,
 };
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     HookLayer,
-    ask::{CANCELLED, cancelled, generation_index},
+    ask::{cancelled, generation_index, stopped},
     enter::{Entered, ended, skipped},
     fork::fork,
     passage::Passage,
@@ -48,7 +48,7 @@ impl HookLayer {
                 Ok((Some(again), _)) => After::Again(again),
                 Ok((None, known)) => {
                     let outcome = self.run(&first, call.clone(), &entered, &next).await;
-                    self.after(&first, passages, round, known, outcome).await
+                    self.after((&first, &call), passages, round, known, outcome).await
                 }
             };
             let again = match after {
@@ -89,12 +89,7 @@ impl HookLayer {
             Some(inputs) => fork(&call, inputs, next).await,
             None => next.clone().run(call).await,
         };
-        match outcome {
-            // A hook at a choice of this step stopped the run.
-            Outcome::Failed(failure) if failure.error.code == CANCELLED && first.cancel().is_cancelled() => {
-                let reason = first.cancel().reason().unwrap_or(CancelReason::Requested);
-                Outcome::Cancelled(llmspell_workflows_basic::engine::Cancelled::new(reason))
-            }
+        match stopped(first.cancel(), outcome) {
             Outcome::Completed(output) if !output.state_changes.is_empty() => self.write(first, output).await,
             outcome => outcome,
         }
@@ -135,7 +130,7 @@ impl HookLayer {
             };
             let verdict = match known.iter().find(|(other, _)| *other == point) {
                 Some((_, verdict)) => Ok(Some(verdict.clone())),
-                None if self.0.stands_at(point) => self.fresh(call, point, round, about).await,
+                None if self.0.stands_at(point) => self.fresh((call, current), point, round, about).await,
                 None => Ok(None),
             };
             match verdict {
@@ -164,7 +159,7 @@ impl HookLayer {
         }
         if first.cancel().is_cancelled() {
             let reason = first.cancel().reason().unwrap_or(CancelReason::Requested);
-            return Err(Box::new(Outcome::Cancelled(llmspell_workflows_basic::engine::Cancelled::new(reason))));
+            return Err(Box::new(Outcome::Cancelled(Cancelled::new(reason))));
         }
         // The generation is counted at the first entry; what hooks made of the call stays.
         let entered = first.entered_again(generation_index(round)).await.map_err(|error| ended(first, error))?;
