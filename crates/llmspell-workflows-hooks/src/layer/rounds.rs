@@ -112,8 +112,15 @@ impl HookLayer {
         Outcome::Completed(output)
     }
 
-    /// Asks the hooks after a round, innermost first.
-    async fn after(&self, call: &Call, passages: &[Passage], round: u64, known: Known, mut outcome: Outcome) -> After {
+    /// Asks the hooks after a round, innermost first; the second call is the one of this round.
+    async fn after(
+        &self,
+        (call, current): (&Call, &Call),
+        passages: &[Passage],
+        round: u64,
+        known: Known,
+        mut outcome: Outcome,
+    ) -> After {
         for passage in passages.iter().rev() {
             let (point, about) = match (&outcome, passage.error) {
                 (Outcome::Completed(output), _) => {
