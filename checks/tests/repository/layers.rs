@@ -9,12 +9,13 @@ use crate::support::{none, root};
 const PREFIX: &str = "llmspell-workflows-";
 
 /// What each crate may name, by short names; the facade has the empty one.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("basic", &[]),
     ("definition", &["basic"]),
     ("tools", &["basic"]),
     ("testing", &["basic"]),
-    ("", &["basic", "definition", "tools"]),
+    ("hooks", &["basic"]),
+    ("", &["basic", "definition", "hooks", "tools"]),
     ("cli", &["basic", "definition", "tools"]),
     ("benches", &["basic", "definition", "tools", "testing"]),
     ("tests", &["basic", "definition", "tools", "testing"]),

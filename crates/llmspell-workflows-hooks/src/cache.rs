@@ -51,15 +51,17 @@ pub(crate) fn later(time: Timestamp, delay: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn entries_go_when_their_time_is_over_and_make_room() {
         let (cache, now, ttl) = (Cache::default(), Timestamp::UNIX_EPOCH, Duration::from_secs(1));
         for number in 0..CACHE_ENTRIES_MAX as u64 {
-            cache.put(number.to_string(), Output::new(number), now, ttl + Duration::from_secs(number));
+            cache.put(number.to_string(), Output::new(json!(number)), now, ttl + Duration::from_secs(number));
         }
-        cache.put("more".into(), Output::new(1), now, ttl);
+        cache.put("more".into(), Output::new(json!(1)), now, ttl);
         assert_eq!((cache.get("0", now), cache.lock().len()), (None, CACHE_ENTRIES_MAX));
         assert!(cache.get("more", now).is_some() && cache.get("1", now).is_some());
         assert_eq!(cache.get("more", later(now, ttl)), None);

@@ -2,6 +2,16 @@
 //!
 //! `Continue` leaves things as they are and lets the next hook speak. What modifies lets the next hook speak too, about
 //! the modified data. Everything else ends the question.
+//!
+//! What does not fit does not compile:
+//!
+//! ```compile_fail,E0271
+//! use llmspell_workflows_hooks::{HookContext, Registration, answer::Before, hook_fn, point::AfterStep};
+//!
+//! // A step that has completed cannot be skipped any more.
+//! let late = hook_fn(|_: HookContext| async { Ok(Before::Skip("too late".into())) });
+//! Registration::new("late").at(AfterStep, late);
+//! ```
 
 mod around;
 mod choice;

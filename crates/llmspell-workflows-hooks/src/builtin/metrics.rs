@@ -21,7 +21,7 @@ const BOUNDS_MS: [u64; 10] = [1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 60_0
 /// How many kinds of steps have figures of their own; further ones count as `other`.
 const KINDS_MAX: usize = 1_000;
 
-/// How many steps at work have their beginning remembered; of further ones the time is not measured.
+/// How many steps have their beginning remembered; when there are more, those are forgotten and not measured.
 const STEPS_MAX: usize = 100_000;
 
 /// Counts steps and measures how long they take, by workflow and kind.
@@ -117,9 +117,11 @@ impl Hook<BeforeStep> for Metrics {
     async fn call(&self, context: &HookContext) -> Result<Before, HookError> {
         let mut registry = self.lock();
         registry.of(context).begun += 1;
-        if registry.begun.len() < STEPS_MAX {
-            registry.begun.insert((context.run_id().unwrap_or_default(), context.path()), context.now());
+        if registry.begun.len() >= STEPS_MAX {
+            // Mostly those that were cancelled or skipped, whose end nobody tells.
+            registry.begun.clear();
         }
+        registry.begun.insert((context.run_id().unwrap_or_default(), context.path()), context.now());
         Ok(Before::Continue)
     }
 }

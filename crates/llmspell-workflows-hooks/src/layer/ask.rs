@@ -12,6 +12,9 @@ use crate::{Course, HookPoint, Report, Trouble, Verdict, cache::later, context::
 /// How many answers of one point and step have numbers of their own.
 const ORDINALS: u64 = 1 << 40;
 
+/// The number of what a part of a fork gave, at its own path.
+pub(super) const FORKED: u64 = 0;
+
 /// The code of a step that a hook stopped together with its run.
 const CANCELLED: &str = "cancelled_by_hook";
 
@@ -57,7 +60,9 @@ impl HookLayer {
         let Some(members) = self.0.members(point, call) else { return Ok(None) };
         let fired = self.0.fire_at(point, members, current, about).await;
         if let Some(report) = fired.refusal() {
-            return Err(report.to_error().at(call.path()));
+            let mut error = report.to_error();
+            error.message = masked(call, error.message);
+            return Err(error.at(call.path()));
         }
         let verdict = self.settled(call, fired.verdict);
         if verdict.is_continue() {
@@ -91,6 +96,13 @@ impl HookLayer {
         }
         verdict
     }
+}
+
+/// A text of a hook's without the run's secrets.
+fn masked(call: &Call, text: String) -> String {
+    let mut value = Value::String(text);
+    call.run().mask(&mut value);
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Why `verdict` does not fit the step of `call`.

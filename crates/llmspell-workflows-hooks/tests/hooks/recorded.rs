@@ -227,6 +227,35 @@ async fn a_step_whose_next_generation_was_ordered_is_not_run_in_its_first_one_ag
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_part_of_a_fork_that_has_ended_is_not_run_again() {
+    let steps = [echo("a", json!(0))];
+    let mut kept = 0;
+    for crash_at in 0.. {
+        let (records, asked, effects) = (Arc::default(), Counts::default(), Counts::default());
+        let fork = Before::Fork(vec![json!(1), json!(2), json!(3)]);
+        let hook = || counted(BeforeStep, &asked, [fork.clone(), Before::Continue]);
+        if process(&steps, hook(), &records, &effects, Some(crash_at)).await.is_some() {
+            break;
+        }
+        let of_parts = |records: &Records| {
+            let paths = records.decisions.keys().map(|(path, ..)| path.clone());
+            paths.filter(|path| path.ends_with(']')).collect::<Vec<_>>()
+        };
+        let ended = of_parts(&records.lock().unwrap());
+        if answers(&records) == 0 {
+            continue;
+        }
+        let finished = process(&steps, hook(), &records, &effects, None).await.unwrap();
+        assert_eq!(*finished.output, json!([1, 2, 3]), "after a crash at boundary {crash_at}");
+        kept += ended.len();
+        for path in ended {
+            assert_eq!(effects.lock().unwrap()[&format!("{path}#1")], 1, "{path} after a crash at {crash_at}");
+        }
+    }
+    assert!(kept > 3, "only {kept} parts had ended");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_finished_step_is_not_asked_about_and_a_run_that_goes_on_asks_for_the_rest() {
     let steps = [put("a", "k", json!(1)), Parallel::new([echo("x", json!(1))]).into_step("both")];
     let (records, asked, effects) = (Arc::default(), Counts::default(), Counts::default());

@@ -17,7 +17,7 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_hooks::{
     BreakerSettings, Combine, HookContext, HookDispatcher, HookError, HookLayer, HostPoint, Point, Priority,
     Registration,
-    answer::{Before, OnError, Permit},
+    answer::{Before, Observe, OnError, Permit},
     hook_fn,
     point::*,
 };
@@ -203,6 +203,19 @@ async fn hosts_fire_their_own_points_and_those_of_the_executor() {
     assert_eq!(refused(WorkflowResume).await, "Cancel(\"no\")");
     assert_eq!(refused(SignalReceived).await, "Cancel(\"no\")");
     assert_eq!(refused(CompensationStart).await, "Cancel(\"no\")");
+
+    async fn seen<P: Point<Answer = Observe> + Copy>(point: P) -> String {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let hook = hook_fn(move |context: HookContext| {
+            tell.send(context.point().to_string()).unwrap();
+            async { Ok(Observe::Continue) }
+        });
+        let dispatcher = HookDispatcher::builder().register(Registration::new("look").at(point, hook)).build();
+        assert!(dispatcher.fire(point, HostPoint::default()).await.unwrap().is_continue());
+        told.recv().await.unwrap()
+    }
+    assert_eq!(seen(SignalWait).await, "signal_wait");
+    assert_eq!(seen(CompensationEnd).await, "compensation_end");
 
     let hook = hook_fn(|context: HookContext| async move {
         assert_eq!((context.path(), context.step().is_none()), ("/main/a".into(), true));
