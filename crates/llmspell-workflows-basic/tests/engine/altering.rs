@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     Finished, Run, WorkflowInput,
-    engine::{Call, Happening, Interceptor, Next, Outcome, Position, Role},
+    engine::{Call, Happening, Interceptor, Next, Outcome, Position},
     model::*,
 };
 use serde_json::{Value, json};

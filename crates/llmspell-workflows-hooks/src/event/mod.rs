@@ -6,6 +6,7 @@
 
 mod bus;
 mod data;
+#[expect(clippy::module_inception, reason = "the event's own type has a file like every other")]
 mod event;
 mod filter;
 mod layer;

@@ -67,10 +67,13 @@ impl Queue {
     }
 }
 
+/// Takes a queue away from its bus.
+pub(super) type Leave = Box<dyn Fn(&Arc<Queue>) + Send + Sync>;
+
 /// The events of one subscriber; it ends when the bus is gone, and unsubscribes when it is dropped.
 pub struct Subscription {
     pub(super) queue: Arc<Queue>,
-    pub(super) leave: Box<dyn Fn(&Arc<Queue>) + Send + Sync>,
+    pub(super) leave: Leave,
 }
 
 impl Subscription {
