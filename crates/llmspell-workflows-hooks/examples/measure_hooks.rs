@@ -1,5 +1,5 @@
 //! What hooks and events add to a step:
-//! `cargo run --release -p llmspell-workflows-hooks --example measure_hooks`.
+//! `cargo run --release -p llmspell-workflows-hooks --example measure_hooks`, with `-- 1` on one thread.
 
 use std::{
     sync::Arc,
@@ -33,11 +33,15 @@ fn engine() -> EngineBuilder {
 
 /// Ten hooks at `point` that let things go on.
 fn ten<P: Point + Copy>(point: P) -> Vec<Registration> {
+    no_ops(point, 10)
+}
+
+fn no_ops<P: Point + Copy>(point: P, count: usize) -> Vec<Registration> {
     let hook = |number| {
         let nothing = hook_fn(|_: HookContext| async { Ok(<P::Answer as Answer>::CONTINUE) });
         Registration::new(format!("no-op {number}")).at(point, nothing)
     };
-    (0..10).map(hook).collect()
+    (0..count).map(hook).collect()
 }
 
 fn layer(registrations: impl IntoIterator<Item = Registration>) -> HookLayer {
@@ -82,6 +86,8 @@ async fn measure() {
     let elsewhere = ten(BeforeStep).into_iter().map(|each| each.select(Selector::all().id("nobody")));
     let time = step(engine().interceptor(Position::Hooks, layer(elsewhere)).build()).await;
     row("with ten hooks that do not concern it", time, base);
+    let time = step(engine().interceptor(Position::Hooks, layer(no_ops(BeforeStep, 1))).build()).await;
+    row("with one no-op hook before it", time, base);
     let time = step(engine().interceptor(Position::Hooks, layer(ten(BeforeStep))).build()).await;
     row("with ten no-op hooks before it", time, base);
     let both = ten(BeforeStep).into_iter().chain(ten(AfterStep));
@@ -106,6 +112,11 @@ async fn measure() {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let is_single = std::env::args().nth(1).is_some_and(|threads| threads == "1");
+    let mut builder = match is_single {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build().expect("a runtime");
     runtime.block_on(async { tokio::spawn(measure()).await.expect("no panic") });
 }

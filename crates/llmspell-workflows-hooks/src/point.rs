@@ -180,6 +180,7 @@ mod tests {
     #[test]
     fn numbers_and_names_are_unique() {
         let numbers: HashSet<_> = HookPoint::ALL.iter().map(|point| point.number()).collect();
+        assert!(numbers.iter().flatten().all(|number| *number < 128), "a set of them fits a u128");
         let names: HashSet<_> = HookPoint::ALL.iter().map(|point| point.as_str()).collect();
         assert_eq!((numbers.len(), names.len()), (HookPoint::ALL.len(), HookPoint::ALL.len()));
     }

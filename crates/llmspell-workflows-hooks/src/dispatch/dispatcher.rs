@@ -24,6 +24,8 @@ pub(crate) type Members = Arc<[Member]>;
 /// See the [crate's documentation](crate) for an example.
 pub struct HookDispatcher {
     points: HashMap<HookPoint, Chain>,
+    /// The numbers of these points, which each step asks for.
+    numbers: u128,
     metadata: Arc<BTreeMap<String, Value>>,
     correlations: Correlations,
     events: Option<EventBus>,
@@ -101,9 +103,9 @@ impl HookDispatcher {
         (!concerned.is_empty()).then(|| concerned.into())
     }
 
-    /// Whether any hook stands at `point`.
+    /// Whether any hook stands at `point` of the engine's.
     pub(crate) fn stands_at(&self, point: HookPoint) -> bool {
-        self.points.contains_key(&point)
+        point.number().is_some_and(|number| self.numbers & (1 << number) != 0)
     }
 
     /// Whether a hook may concern `step`.
@@ -172,7 +174,9 @@ impl HookDispatcherBuilder {
             let combine = self.combine.get(&point).copied().unwrap_or_default();
             (point, Chain { combine, members: members.into(), is_for_all })
         };
+        let numbers = members.keys().filter_map(|point| point.number());
         HookDispatcher {
+            numbers: numbers.fold(0, |numbers, number| numbers | (1 << number)),
             points: members.into_iter().map(chain).collect(),
             metadata: Arc::new(self.metadata),
             correlations: self.correlations,
