@@ -9,14 +9,15 @@ use crate::support::{none, root};
 const PREFIX: &str = "llmspell-workflows-";
 
 /// What each crate may name, by short names; the facade has the empty one.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("basic", &[]),
     ("definition", &["basic"]),
     ("tools", &["basic"]),
     ("state", &["basic"]),
+    ("hooks", &["basic"]),
     ("advanced", &["basic", "state"]),
     ("testing", &["basic", "state"]),
-    ("", &["basic", "definition", "tools"]),
+    ("", &["basic", "definition", "hooks", "tools"]),
     ("cli", &["advanced", "basic", "definition", "tools"]),
     ("benches", &["advanced", "basic", "definition", "state", "tools", "testing"]),
     ("tests", &["basic", "definition", "tools", "testing"]),

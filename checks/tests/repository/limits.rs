@@ -33,6 +33,9 @@ fn the_table_of_limits_is_up_to_date() {
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
     section(&mut page, "Inside of tools", "Fixed.", tools);
+    let hooks = files("crates/llmspell-workflows-hooks/src", ".rs");
+    let hooks: Vec<_> = hooks.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
+    section(&mut page, "Hooks and events", "Fixed; a subscriber may choose its own buffer.", hooks);
     generated("docs/limits.md", &page);
 }
 

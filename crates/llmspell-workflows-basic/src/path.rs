@@ -250,6 +250,38 @@ impl PathLink {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// The path of the step around it; none at the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Self> {
+        self.0.parent.as_ref()
+    }
+
+    /// Whether it is an entry into the same step as `other`, the same one or another.
+    pub(crate) fn enters_as(&self, other: &Self) -> bool {
+        let is_same = self.0.id == other.0.id && self.0.iteration == other.0.iteration;
+        is_same
+            && match (self.parent(), other.parent()) {
+                (Some(one), Some(two)) => one.is_same_place(two),
+                (one, two) => one.is_none() && two.is_none(),
+            }
+    }
+
+    /// Whether it names the same place as `other`.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        let (mut one, mut two) = (Some(self), Some(other));
+        while let (Some(a), Some(b)) = (one, two) {
+            if a.is(b) {
+                return true;
+            }
+            let is_same = a.0.id == b.0.id && a.0.iteration == b.0.iteration && a.0.generation == b.0.generation;
+            if !is_same {
+                return false;
+            }
+            (one, two) = (a.parent(), b.parent());
+        }
+        one.is_none() && two.is_none()
+    }
+
     /// The path of a child called `id`, for messages.
     pub(crate) fn child_text(&self, id: &str) -> String {
         format!("{self}/{id}")

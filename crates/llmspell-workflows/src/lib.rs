@@ -6,6 +6,7 @@
 //! | feature | what it adds | on by default |
 //! |---|---|---|
 //! | `definition` | [`definition`]: workflows written in YAML and JSON | yes |
+//! | `hooks` | [`hooks`]: code of yours that may change a run's course, and events | no |
 //! | `tools` | [`tools`]: the tools that come along, and steps that start processes | yes |
 //! | `web` | the tools that use HTTP | yes |
 //!
@@ -39,6 +40,9 @@ pub use llmspell_workflows_basic::*;
 #[cfg(feature = "definition")]
 #[doc(inline)]
 pub use llmspell_workflows_definition as definition;
+#[cfg(feature = "hooks")]
+#[doc(inline)]
+pub use llmspell_workflows_hooks as hooks;
 #[cfg(feature = "tools")]
 #[doc(inline)]
 pub use llmspell_workflows_tools as tools;

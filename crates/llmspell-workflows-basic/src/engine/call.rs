@@ -15,7 +15,7 @@ use super::{
 use crate::{
     PathLink, StepError,
     model::Step,
-    plan::{Node, NodeRef},
+    plan::{ActivityPlan, Node, NodeRef},
     state::WorkflowState,
 };
 
@@ -61,6 +61,7 @@ struct Extra {
     input: Option<Arc<Value>>,
     deadline: Option<Timestamp>,
     started_at: Option<Timestamp>,
+    activity: Option<Arc<ActivityPlan>>,
 }
 
 impl Around {
@@ -197,11 +198,15 @@ impl Call {
         self.extra.get_or_insert_default()
     }
 
-    pub(crate) fn iteration(&self) -> Option<u32> {
+    /// Which iteration of its step it is, or which case of a switch, from 0.
+    #[must_use]
+    pub fn iteration(&self) -> Option<u32> {
         self.iteration
     }
 
-    pub(crate) fn generation(&self) -> u32 {
+    /// Which entry into its step it is, counted from 1.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
         self.generation
     }
 
@@ -234,6 +239,15 @@ impl Call {
     /// When it began, as recorded; only where an expression of it asks.
     pub(crate) fn started_at(&self) -> Option<Timestamp> {
         self.extra.as_ref()?.started_at
+    }
+
+    /// The activity that it calls instead of its step's own.
+    pub(super) fn other_activity(&self) -> Option<&Arc<ActivityPlan>> {
+        self.extra.as_ref()?.activity.as_ref()
+    }
+
+    pub(super) fn set_activity(&mut self, activity: ActivityPlan) {
+        self.extra().activity = Some(Arc::new(activity));
     }
 
     /// Why its list thinks that it should not run.

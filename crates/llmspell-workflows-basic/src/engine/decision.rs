@@ -45,6 +45,9 @@ pub enum Decision {
     Input(String),
     /// What became of the `index`th part of the state that branches set to different values.
     Resolved(Value),
+    /// What somebody whom an interceptor asks has answered, in the interceptor's own words; asked with `None` first,
+    /// then told.
+    Answer(Option<Arc<Value>>),
 }
 
 /// How an attempt went.
@@ -81,7 +84,14 @@ impl Decision {
             Self::Random(_) => "random",
             Self::Input(_) => "input",
             Self::Resolved(_) => "resolved",
+            Self::Answer(_) => "answer",
         }
+    }
+
+    /// Whether it only asks for a former answer, so that there is nothing to record yet.
+    #[must_use]
+    pub fn is_question(&self) -> bool {
+        matches!(self, Self::Ended(None) | Self::Attempt(Attempt::Due) | Self::Answer(None))
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    Cancel, Dispatch, Extensions, InProcess, Interceptor, Outcome, Position, Resume, Run, SchemaCheck, Stack, Timers,
-    Wait, record::Records, run::lock,
+    Cancel, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run, SchemaCheck,
+    Stack, Timers, Wait, record::Records, run::lock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -175,7 +175,10 @@ impl Engine {
     /// Dropping the future leaves the run as a crash would: nothing is cancelled or recorded. To stop it properly,
     /// call [`Run::cancel`] or [`Run::shut_down`] and wait.
     pub async fn drive(&self, run: &Arc<Run>) -> Driven {
-        match run.execute_root().await {
+        self.stack().observe(run, Happening::Begins);
+        let outcome = run.execute_root().await;
+        self.stack().observe(run, Happening::Ends(&outcome));
+        match outcome {
             Outcome::Parked(wait) => Driven::Parked(wait),
             outcome => Driven::Done(Box::new(Finished::new(run, outcome))),
         }

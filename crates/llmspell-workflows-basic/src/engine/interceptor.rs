@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::{Call, Decision, DecisionPoint, Outcome, execute};
+use super::{Call, Decision, DecisionPoint, Outcome, Run, Warning, execute};
 use crate::{StepError, model::Step};
 
 /// Code around steps and their choices.
@@ -52,6 +52,23 @@ pub trait Interceptor: Send + Sync {
     ) -> Result<Decision, StepError> {
         next.run(point, decision).await
     }
+
+    /// Is told what happens to a run as a whole; it answers nothing, and must not block.
+    fn observe(&self, run: &Run, happening: Happening<'_>) {
+        let _ = (run, happening);
+    }
+}
+
+/// What happens to a run as a whole.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Happening<'a> {
+    /// It is driven, for the first time or again.
+    Begins,
+    /// It has ended or waits, with everything that runs after its root step.
+    Ends(&'a Outcome),
+    /// Something odd did not keep it from going on.
+    Warns(&'a Warning),
 }
 
 /// The interceptors of one step, outermost first.

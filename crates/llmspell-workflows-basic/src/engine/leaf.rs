@@ -37,6 +37,8 @@ pub(super) async fn activity(call: Call, around: &Around) -> Outcome {
     let Body::Activity(plan) = &node.in_plan(&around.run.plan).body else {
         unreachable!("`perform` calls this for activities")
     };
+    let other = call.other_activity().cloned();
+    let plan = other.as_deref().unwrap_or(plan);
     if around.cancel.is_cancelled() {
         return call.cancelled();
     }

@@ -4,6 +4,7 @@
 //! with just the [`Interceptor`]s that concern it. [`Engine::drive`] runs it. Every step is executed the same way, through the
 //! [`Stack`]; every choice goes through [`Call::decide`].
 
+mod alter;
 mod call;
 mod cancel;
 mod decision;
@@ -24,6 +25,7 @@ mod secrets;
 mod stack;
 mod tasks;
 
+pub use alter::Role;
 pub(crate) use call::Around;
 pub use call::Call;
 pub(crate) use call::decide;
@@ -33,7 +35,7 @@ pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
 pub(crate) use execute::{execute, execute_in};
 pub use extensions::Extensions;
 pub(crate) use interceptor::Slice;
-pub use interceptor::{Interceptor, Next, NextDecision};
+pub use interceptor::{Happening, Interceptor, Next, NextDecision};
 pub(crate) use leaf::wait_until;
 pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, Wait};
 pub use record::{StepRecord, StepStatus};

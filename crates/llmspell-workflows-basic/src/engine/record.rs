@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Call, Outcome, SkipReason};
+use super::{Call, Outcome, Role, SkipReason};
 use crate::{
     PathLink, StepError, StepPath,
     plan::{Node, NodeRef, Plan},
@@ -209,6 +209,30 @@ impl Records {
                 record.abandoned = true;
             }
         }
+    }
+
+    /// The steps directly inside the last entry into the step at `path`, whose record is number `number`.
+    pub(crate) fn children(&self, number: usize, path: &PathLink) -> Vec<StepRecord> {
+        let later = self.all.get(number + 1..).unwrap_or_default().iter();
+        let inside: Vec<_> = later.filter_map(|record| Some((self.inside(record, path)?, record))).collect();
+        let last = inside.iter().map(|(generation, _)| *generation).max();
+        let of_last = inside.into_iter().filter(|(generation, _)| Some(*generation) == last);
+        of_last.map(|(_, record)| self.to_public(record)).collect()
+    }
+
+    /// Which entry into the step at `path` the step of a record is directly inside of, if any.
+    fn inside(&self, record: &Record, path: &PathLink) -> Option<u32> {
+        let parent = record.parent.map(|parent| &self.parents[parent as usize]);
+        let node = self.node(record);
+        if node.role != Role::Iteration {
+            return parent.filter(|parent| parent.enters_as(path)).map(PathLink::generation);
+        }
+        // An iteration stands where its loop does.
+        let stands_with = match (parent, path.parent()) {
+            (Some(one), Some(other)) => one.is_same_place(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        (stands_with && &node.id == path.id()).then_some(record.generation)
     }
 
     pub(crate) fn to_vec(&self) -> Vec<StepRecord> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Cancel, CancelReason, Engine, Extensions, Scope, StepRecord, record::Records, scope::object};
+use super::{Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord, record::Records, scope::object};
 use crate::{Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, workflow::WorkflowInput};
 
 /// One execution of a definition: what all its steps share.
@@ -120,10 +120,19 @@ impl Run {
         lock(&self.warnings).clone()
     }
 
-    pub(crate) fn warn(&self, code: &str, path: &PathLink, message: String) {
+    /// Notes something odd at `path` that does not keep the run from going on.
+    pub fn warn(&self, code: &str, path: &PathLink, message: String) {
         let message = self.masked_text(message);
         tracing::warn!(target: "spellflow", code, path = %path, "{message}");
-        lock(&self.warnings).push(Warning { code: code.to_owned(), path: path.to_string(), message });
+        let warning = Warning { code: code.to_owned(), path: path.to_string(), message };
+        self.engine.stack().observe(self, Happening::Warns(&warning));
+        lock(&self.warnings).push(warning);
+    }
+
+    /// The time as it sees it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock().now()
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {

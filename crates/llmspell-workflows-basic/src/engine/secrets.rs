@@ -50,7 +50,7 @@ impl Run {
     }
 
     /// Masks every secret inside `value`.
-    pub(crate) fn mask(&self, value: &mut Value) {
+    pub fn mask(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.mask_text(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),

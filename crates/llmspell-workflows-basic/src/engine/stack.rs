@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{Interceptor, Slice};
+use super::{Happening, Interceptor, Run, Slice};
 use crate::model::Step;
 
 /// Where in the stack an interceptor stands, outermost first, each with its reason.
@@ -49,6 +49,11 @@ impl Stack {
         let end = self.layers.partition_point(|(other, _)| *other <= position);
         self.layers.insert(end, (position, interceptor));
         self
+    }
+
+    /// Tells all interceptors what happens to `run`.
+    pub(crate) fn observe(&self, run: &Run, happening: Happening<'_>) {
+        self.layers.iter().for_each(|(_, layer)| layer.observe(run, happening));
     }
 
     /// The interceptors that concern `step`.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Place, Problem, Severity, StepId,
-    engine::Engine,
+    engine::{Engine, Role},
     model::{Definition, Delay, OnError, Retry, Step, StepKind, Steps, TriggerRule},
     nearest,
     plan::Invalid,
@@ -78,14 +78,14 @@ impl<'e> Builder<'e> {
     /// Steps run in order or as a graph, as a step of their own called `id`.
     pub(super) fn block(&mut self, id: &'static str, steps: &Steps, path: &str, depth: usize) -> Arc<Node> {
         let step = Arc::new(Step::new(id, StepKind::Sequence(steps.clone())));
-        self.synthetic(StepId::system(id), step, path, depth)
+        self.synthetic(StepId::system(id), step, path, depth, Role::Block)
     }
 
     /// A step that no definition wrote: it only runs others.
-    pub(super) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
+    pub(super) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize, role: Role) -> Arc<Node> {
         let body = self.body(&step, path, depth);
         let slice = self.engine.stack().slice(&step);
-        self.add(Node { slice, ..Node::bare(id, step, body) })
+        self.add(Node { slice, role, ..Node::bare(id, step, body) })
     }
 
     /// One step of a definition.

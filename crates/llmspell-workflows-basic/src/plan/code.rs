@@ -6,7 +6,7 @@ use super::{ActivityPlan, Body, Node, Plan, Recovery};
 use crate::{
     Engine, StepId,
     activity::Activity,
-    engine::Run,
+    engine::{Role, Run},
     expr::Template,
     model::{ActivityName, Definition, Delay, OnError, Step, StepKind},
     plan::Length,
@@ -30,6 +30,7 @@ impl Plan {
             number: Some(0),
             slice: engine.stack().slice(&step),
             is_root: true,
+            role: Role::Root,
             ..Node::bare(StepId::system("main"), step, Body::Code(workflow))
         });
         Self {
@@ -64,6 +65,7 @@ impl Node {
             outputs: None,
             reads_start: false,
             is_root: false,
+            role: Role::Member,
             is_plain: true,
             in_task: false,
         }

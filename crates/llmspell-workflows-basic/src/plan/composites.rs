@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
-use super::{Body, Builder, ChoicePlan, Iterations, List, LoopPlan, ParallelPlan, RoutePlan, build::suggest};
+use super::{Body, Builder, ChoicePlan, Iterations, List, LoopPlan, Node, ParallelPlan, RoutePlan, build::suggest};
 use crate::{
     Place, Problem, StepId,
+    engine::Role,
     model::{
         Aggregation, Branch, Conditional, IterationMode, Loop, OnConflict, Over, Parallel, Route, Step, StepKind,
         Switch, Transition,
@@ -105,7 +106,7 @@ impl Builder<'_> {
         self.loop_settings(settings, path);
         let body = Arc::new(Step::new(step.id.clone(), StepKind::Sequence(settings.steps.clone())));
         let id = StepId::new(&step.id).unwrap_or_else(|_| StepId::from_name(&step.id));
-        let body = self.in_loop(|builder| builder.synthetic(id, body, path, depth));
+        let body = self.in_loop(|builder| builder.synthetic(id, body, path, depth, Role::Iteration));
         let until = settings.until.as_ref().map(|text| {
             self.enter_list(&settings.steps);
             self.at_step(settings.steps.len());
@@ -155,7 +156,7 @@ impl Builder<'_> {
         Body::Parallel(ParallelPlan { branches, required, settings: parallel.clone() })
     }
 
-    fn branch(&mut self, branch: &Branch, parallel: &Parallel, path: &str, depth: usize) -> Arc<super::Node> {
+    fn branch(&mut self, branch: &Branch, parallel: &Parallel, path: &str, depth: usize) -> Arc<Node> {
         let inner = format!("{path}/{}", branch.step.id);
         if !branch.step.dependencies.is_empty() {
             let message = "members of a parallel block run at the same time, so none can wait for another";
@@ -169,7 +170,8 @@ impl Builder<'_> {
         if step.total_timeout.is_none() && parallel.branch_timeout.is_some() {
             Arc::make_mut(&mut step).total_timeout = parallel.branch_timeout.clone();
         }
-        self.step(&step, &inner, depth + 1)
+        let node = self.node(&step, &inner, depth + 1);
+        self.add(Node { role: Role::Branch, ..node })
     }
 
     fn join_settings(&mut self, parallel: &Parallel, path: &str) {

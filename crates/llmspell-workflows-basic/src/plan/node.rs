@@ -6,7 +6,7 @@ use super::{List, Plan};
 use crate::{
     StepError, StepId,
     activity::Activity,
-    engine::{Slice, View},
+    engine::{Role, Slice, View},
     expr::{Expr, Template},
     model::{ActivityName, Delay, Loop, Parallel, Step, ValidateMode},
     workflow::BasicWorkflow,
@@ -30,6 +30,8 @@ pub(crate) struct Node {
     /// Whether an expression of it asks when it began.
     pub(crate) reads_start: bool,
     pub(crate) is_root: bool,
+    /// What it is to the step around it.
+    pub(crate) role: Role,
     /// Whether nothing is decided, named or noted before it runs.
     pub(crate) is_plain: bool,
     /// Whether it lies so deep that it runs in a task of its own, since all others share a thread's stack.

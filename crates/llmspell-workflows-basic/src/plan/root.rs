@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Builder, Node, Plan, build::suggest};
 use crate::{
     Place, Problem,
+    engine::Role,
     model::{Definition, OnError, Step, StepKind},
 };
 
@@ -84,7 +85,7 @@ impl Builder<'_> {
         let outputs = definition.outputs.as_ref();
         let outputs = outputs.map(|outputs| self.after_root(|builder| builder.template(outputs, "", "outputs")));
         let node = self.node(main, "/main", 0);
-        self.add(Node { outputs, is_root: true, ..node })
+        self.add(Node { outputs, is_root: true, role: Role::Root, ..node })
     }
 
     /// Builds what is read where the root list has ended, so that it sees all its steps.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod altering;
 mod cancelling;
 mod code_first;
 mod decisions;

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     StepError, StepPath,
-    engine::{Attempt, Call, CancelReason, Decision, DecisionPoint, Interceptor, Next, NextDecision, Outcome},
+    engine::{Call, CancelReason, Decision, DecisionPoint, Interceptor, Next, NextDecision, Outcome},
 };
 use tokio::sync::Notify;
 
@@ -92,7 +92,7 @@ impl Interceptor for Journal {
             return Ok(known.clone());
         }
         let decision = next.run(point, decision).await?;
-        let asks = matches!(decision, Decision::Ended(None) | Decision::Attempt(Attempt::Due));
+        let asks = decision.is_question();
         if !asks {
             self.append(|records| drop(records.decisions.insert(key, decision.clone()))).await;
         }

@@ -1,0 +1,67 @@
+use async_trait::async_trait;
+use tracing::Level;
+
+use crate::{
+    Hook, HookContext, HookError, Priority, Registration,
+    answer::{After, Before, OnError, OnRetry},
+    point::{AfterStep, BeforeStep, StepError, StepRetry},
+};
+
+/// Writes a line to `tracing` where a step begins, is tried again, ends or fails; target `spellflow::hook`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Logging;
+
+impl Logging {
+    /// At its points, before all others.
+    #[must_use]
+    pub fn registration() -> Registration {
+        let registration = Registration::new("logging").priority(Priority::HIGHEST);
+        registration.at(BeforeStep, Self).at(AfterStep, Self).at(StepRetry, Self).at(StepError, Self)
+    }
+}
+
+macro_rules! line {
+    ($level:expr, $context:expr, $message:literal $(, $field:ident = $value:expr)*) => {
+        tracing::event!(
+            target: "spellflow::hook",
+            $level,
+            run_id = $context.run_id().map(tracing::field::display),
+            path = %$context.path(),
+            attempt = $context.attempt(),
+            $($field = $value,)*
+            $message
+        )
+    };
+}
+
+#[async_trait]
+impl Hook<BeforeStep> for Logging {
+    async fn call(&self, context: &HookContext) -> Result<Before, HookError> {
+        line!(Level::INFO, context, "begins");
+        Ok(Before::Continue)
+    }
+}
+
+#[async_trait]
+impl Hook<AfterStep> for Logging {
+    async fn call(&self, context: &HookContext) -> Result<After, HookError> {
+        line!(Level::INFO, context, "completed");
+        Ok(After::Continue)
+    }
+}
+
+#[async_trait]
+impl Hook<StepRetry> for Logging {
+    async fn call(&self, context: &HookContext) -> Result<OnRetry, HookError> {
+        line!(Level::WARN, context, "is tried again", error = context.error().map(tracing::field::display));
+        Ok(OnRetry::Continue)
+    }
+}
+
+#[async_trait]
+impl Hook<StepError> for Logging {
+    async fn call(&self, context: &HookContext) -> Result<OnError, HookError> {
+        line!(Level::ERROR, context, "failed", error = context.error().map(tracing::field::display));
+        Ok(OnError::Continue)
+    }
+}

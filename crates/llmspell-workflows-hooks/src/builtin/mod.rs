@@ -1,0 +1,11 @@
+//! Hooks that come along.
+
+mod capture;
+mod logging;
+mod metrics;
+mod rate_limit;
+
+pub use capture::{Capture, Captured};
+pub use logging::Logging;
+pub use metrics::{Histogram, Metrics, StepMetrics};
+pub use rate_limit::RateLimit;

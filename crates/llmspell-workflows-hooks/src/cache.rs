@@ -1,0 +1,69 @@
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::engine::Output;
+
+/// How many outputs the cache of a dispatcher holds; the one that would go first makes room.
+pub const CACHE_ENTRIES_MAX: usize = 10_000;
+
+/// Outputs that hooks asked to keep, in memory, by key.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(Mutex<HashMap<String, Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    output: Output,
+    until: Timestamp,
+}
+
+impl Cache {
+    /// What is kept under `key` and still fresh.
+    pub(crate) fn get(&self, key: &str, now: Timestamp) -> Option<Output> {
+        self.lock().get(key).filter(|entry| now < entry.until).map(|entry| entry.output.clone())
+    }
+
+    pub(crate) fn put(&self, key: String, output: Output, now: Timestamp, ttl: Duration) {
+        let mut entries = self.lock();
+        if entries.len() >= CACHE_ENTRIES_MAX && !entries.contains_key(&key) {
+            entries.retain(|_, entry| now < entry.until);
+            let first = entries.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| key.clone());
+            if let Some(first) = first.filter(|_| entries.len() >= CACHE_ENTRIES_MAX) {
+                entries.remove(&first);
+            }
+        }
+        entries.insert(key, Entry { output, until: later(now, ttl) });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `delay` after `time`; the end of time where there is no such point.
+pub(crate) fn later(time: Timestamp, delay: Duration) -> Timestamp {
+    let delay = jiff::SignedDuration::try_from(delay).ok();
+    delay.and_then(|delay| time.checked_add(delay).ok()).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn entries_go_when_their_time_is_over_and_make_room() {
+        let (cache, now, ttl) = (Cache::default(), Timestamp::UNIX_EPOCH, Duration::from_secs(1));
+        for number in 0..CACHE_ENTRIES_MAX as u64 {
+            cache.put(number.to_string(), Output::new(json!(number)), now, ttl + Duration::from_secs(number));
+        }
+        cache.put("more".into(), Output::new(json!(1)), now, ttl);
+        assert_eq!((cache.get("0", now), cache.lock().len()), (None, CACHE_ENTRIES_MAX));
+        assert!(cache.get("more", now).is_some() && cache.get("1", now).is_some());
+        assert_eq!(cache.get("more", later(now, ttl)), None);
+    }
+}

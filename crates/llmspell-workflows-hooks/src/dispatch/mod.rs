@@ -1,0 +1,10 @@
+//! Calling hooks: who is concerned, in which order, and what their answers come to.
+
+mod combine;
+mod dispatcher;
+mod turns;
+
+pub use combine::Combine;
+pub(crate) use combine::{Fired, fire};
+pub(crate) use dispatcher::Members;
+pub use dispatcher::{HookDispatcher, HookDispatcherBuilder};

@@ -1,0 +1,223 @@
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use llmspell_workflows_basic::{PathLink, Run, engine::Call};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::{
+    EVENTS_BUFFERED_MAX, Event, EventData, EventKind, Filter, Received, Subscription, Timeline, TimelineSettings,
+    queue::Queue, timeline::Timelines,
+};
+use crate::{Correlations, Report};
+
+/// Tells subscribers what happens; cheap to clone.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use llmspell_workflows_basic::{Engine, WorkflowInput, engine::Position, model::{Definition, Step}};
+/// use llmspell_workflows_hooks::event::{EventBus, EventLayer, Filter, Received};
+/// use serde_json::Map;
+///
+/// let bus = EventBus::new();
+/// let mut ends = bus.subscribe(Filter::all().kind("*.completed"));
+/// let engine = Engine::builder().interceptor(Position::Hooks, EventLayer::new(bus.clone())).build();
+/// engine.run(Definition::sequence("small", [Step::set("only", Map::new())]), WorkflowInput::default()).await?;
+///
+/// let mut seen = Vec::new();
+/// while let Some(Received::Event(event)) = ends.try_next() {
+///     seen.push(format!("{} {}", event.kind, event.subject()));
+/// }
+/// assert_eq!(seen, ["step.completed /main/only", "run.completed "]);
+/// # Ok::<(), llmspell_workflows_basic::WorkflowError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct EventBus(Arc<Inner>);
+
+struct Inner {
+    /// The kinds that anybody wants.
+    wanted: AtomicU64,
+    sequence: AtomicU64,
+    subscribers: RwLock<Vec<Arc<Queue>>>,
+    timelines: Option<Mutex<Timelines>>,
+    correlations: Correlations,
+}
+
+/// A handler of events at work; dropped, it goes no further.
+#[derive(Debug)]
+pub struct Handling(JoinHandle<()>);
+
+impl Default for EventBus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl EventBus {
+    /// A bus without subscribers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Correlations::default(), None)
+    }
+
+    /// A bus that keeps the last events of each run, whether anybody subscribes or not.
+    #[must_use]
+    pub fn with_timelines(settings: TimelineSettings) -> Self {
+        Self::with(Correlations::default(), Some(settings))
+    }
+
+    /// A bus whose events carry what `correlations` say, with timelines or without.
+    #[must_use]
+    pub fn with(correlations: Correlations, timelines: Option<TimelineSettings>) -> Self {
+        let wanted = AtomicU64::new(if timelines.is_some() { u64::MAX } else { 0 });
+        let timelines = timelines.map(|settings| Mutex::new(Timelines::new(settings)));
+        let (sequence, subscribers) = (AtomicU64::new(0), RwLock::default());
+        Self(Arc::new(Inner { wanted, sequence, subscribers, timelines, correlations }))
+    }
+
+    /// What ties runs together on this bus.
+    #[must_use]
+    pub fn correlations(&self) -> &Correlations {
+        &self.0.correlations
+    }
+
+    /// Subscribes to what gets through `filter`, with the usual buffer.
+    #[must_use]
+    pub fn subscribe(&self, filter: Filter) -> Subscription {
+        self.subscribe_with(filter, EVENTS_BUFFERED_MAX)
+    }
+
+    /// The same with a buffer for `capacity` events.
+    #[must_use]
+    pub fn subscribe_with(&self, filter: Filter, capacity: usize) -> Subscription {
+        let queue = Arc::new(Queue::new(filter, capacity));
+        {
+            let mut subscribers = self.0.subscribers.write().unwrap_or_else(PoisonError::into_inner);
+            subscribers.push(queue.clone());
+            self.0.note_wanted(&subscribers);
+        }
+        let bus = Arc::downgrade(&self.0);
+        let leave = Box::new(move |queue: &Arc<Queue>| {
+            if let Some(bus) = bus.upgrade() {
+                let mut subscribers = bus.subscribers.write().unwrap_or_else(PoisonError::into_inner);
+                subscribers.retain(|other| !Arc::ptr_eq(other, queue));
+                bus.note_wanted(&subscribers);
+            }
+        });
+        Subscription { queue, leave }
+    }
+
+    /// Calls `handler` with each event that gets through `filter`, one after the other, in a task of its own.
+    ///
+    /// A panic in it is reported, and the next event is handled.
+    pub fn handle<F, Fut>(&self, filter: Filter, handler: F) -> Handling
+    where
+        F: Fn(Received) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send,
+    {
+        let mut subscription = self.subscribe(filter);
+        Handling(tokio::spawn(async move {
+            while let Some(received) = subscription.next().await {
+                if AssertUnwindSafe(async { handler(received).await }).catch_unwind().await.is_err() {
+                    tracing::error!(target: "spellflow::event", "a handler of events panicked");
+                }
+            }
+        }))
+    }
+
+    /// Whether anybody wants events of this kind.
+    #[must_use]
+    pub fn wants(&self, kind: EventKind) -> bool {
+        self.0.wanted.load(Ordering::Relaxed) & kind.bit() != 0
+    }
+
+    /// Whether anybody wants any.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.0.wanted.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says something about a run, as a host.
+    pub fn say(&self, run_id: Uuid, data: Value) {
+        if self.wants(EventKind::Custom) {
+            self.publish(EventKind::Custom, run_id, None, Timestamp::now(), EventData::Custom(data));
+        }
+    }
+
+    /// What has happened to a run, as far as it is kept; `None` where nothing is.
+    #[must_use]
+    pub fn timeline(&self, run_id: Uuid) -> Option<Timeline> {
+        let timelines = self.0.timelines.as_ref()?;
+        timelines.lock().unwrap_or_else(PoisonError::into_inner).of(run_id)
+    }
+
+    /// What has happened to all runs that belong to `correlation_id`, as far as it is kept.
+    #[must_use]
+    pub fn correlated(&self, correlation_id: &str) -> Timeline {
+        let Some(timelines) = &self.0.timelines else { return Timeline::default() };
+        timelines.lock().unwrap_or_else(PoisonError::into_inner).correlated(correlation_id)
+    }
+
+    /// Tells what happened to the step of `call`; `data` is made only if anybody wants it.
+    pub(crate) fn tell(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
+        if self.wants(kind) {
+            let run = call.run();
+            self.publish(kind, run.id(), Some(call.path().clone()), run.now(), data());
+        }
+    }
+
+    /// Tells what happened to a run as a whole.
+    pub(crate) fn tell_of_run(&self, kind: EventKind, run: &Run, data: impl FnOnce() -> EventData) {
+        if self.wants(kind) {
+            self.publish(kind, run.id(), None, run.now(), data());
+        }
+    }
+
+    pub(crate) fn hook_trouble(&self, call: &Call, report: &Report) {
+        self.tell(EventKind::HookTroubled, call, || EventData::Hook {
+            hook: report.hook.to_string(),
+            point: report.point.to_string(),
+            code: report.trouble.code().to_owned(),
+        });
+    }
+
+    fn publish(&self, kind: EventKind, run_id: Uuid, path: Option<PathLink>, timestamp: Timestamp, data: EventData) {
+        let correlation_id = self.0.correlations.given(run_id);
+        let sequence = self.0.sequence.fetch_add(1, Ordering::Relaxed);
+        let event = Arc::new(Event { sequence, kind, run_id, correlation_id, path, timestamp, data });
+        if let Some(timelines) = &self.0.timelines {
+            timelines.lock().unwrap_or_else(PoisonError::into_inner).push(&event);
+        }
+        let subscribers = self.0.subscribers.read().unwrap_or_else(PoisonError::into_inner);
+        subscribers.iter().for_each(|queue| queue.push(&event));
+    }
+}
+
+impl Inner {
+    fn note_wanted(&self, subscribers: &[Arc<Queue>]) {
+        let kept = if self.timelines.is_some() { u64::MAX } else { 0 };
+        let wanted = subscribers.iter().fold(kept, |wanted, queue| wanted | queue.mask);
+        self.wanted.store(wanted, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let subscribers = self.subscribers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        subscribers.iter().for_each(|queue| queue.close());
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,83 @@
+//! Hooks and events of llmspell-workflows.
+//!
+//! A **hook** is user code at a point of a run that may change its course: give another input or output, skip, replace,
+//! retry, redirect, fork, cancel. What it can answer is fixed by the point, so a wrong answer does not compile. What it
+//! answers is obeyed and recorded, so that a run that goes on after a crash does not ask again. A hook that fails,
+//! hangs, blocks or panics is reported and costs no more than its timeout.
+//!
+//! An **event** tells what has happened, to whoever subscribes; nothing waits for it.
+//!
+//! - [`point`]: where hooks stand; [`answer`]: what they say there.
+//! - [`HookDispatcher`] calls them, [`HookLayer`] brings them into an engine.
+//! - [`event`]: the bus, and the layer that tells it what happens.
+//! - [`builtin`]: logging, metrics, a rate limit, and a capture for debugging.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use std::sync::Arc;
+//! use llmspell_workflows_basic::{
+//!     Engine, WorkflowInput, activity::{Activities, function}, engine::Position, model::{Definition, Step},
+//! };
+//! use llmspell_workflows_hooks::{
+//!     HookContext, HookDispatcher, HookLayer, Registration, Selector, answer::{Again, OnError}, hook_fn,
+//!     point::ToolError,
+//! };
+//! use serde_json::json;
+//!
+//! // A tool whose quota is used up, and one that is always there.
+//! let mut activities = Activities::new();
+//! activities.register("tool", "precise", function(|_| async move {
+//!     Err::<serde_json::Value, _>(llmspell_workflows_basic::StepError::transient("quota", "no more for today"))
+//! }));
+//! activities.register("tool", "rough", function(|call| async move { Ok(json!({"about": call.input()["n"]})) }));
+//!
+//! let instead = hook_fn(|context: HookContext| async move {
+//!     Ok(match context.error().map(|error| &*error.code) {
+//!         Some("quota") => OnError::Redirect(llmspell_workflows_basic::model::ActivityName::new("tool", "rough")),
+//!         Some("busy") => OnError::Retry(Again::once()),
+//!         _ => OnError::Continue,
+//!     })
+//! });
+//! let dispatcher = HookDispatcher::builder()
+//!     .register(Registration::new("instead").at(ToolError, instead).select(Selector::all().path("/main/**")))
+//!     .build();
+//!
+//! let engine = Engine::builder()
+//!     .activities(activities)
+//!     .interceptor(Position::Hooks, HookLayer::new(Arc::new(dispatcher)))
+//!     .build();
+//! let definition = Definition::sequence("measure", [Step::tool("size", "precise", json!({"n": 3}))]);
+//! let finished = engine.run(definition, WorkflowInput::default()).await?;
+//! assert_eq!(*finished.output, json!({"about": 3}));
+//! # Ok::<(), llmspell_workflows_basic::WorkflowError>(()) }).unwrap();
+//! ```
+
+pub mod answer;
+mod breaker;
+pub mod builtin;
+mod cache;
+mod context;
+mod correlations;
+mod dispatch;
+pub mod event;
+mod hook;
+mod layer;
+mod pattern;
+pub mod point;
+mod registration;
+mod report;
+mod selector;
+
+pub use answer::{Answer, Course, Verdict};
+pub use breaker::BreakerSettings;
+pub use cache::CACHE_ENTRIES_MAX;
+pub use context::{HookContext, HostPoint};
+pub use correlations::Correlations;
+pub use dispatch::{Combine, HookDispatcher, HookDispatcherBuilder};
+pub use event::EventBus;
+pub use hook::{Hook, HookError, HookFn, hook_fn};
+pub use layer::{HOOK_ROUNDS_MAX, HookLayer};
+pub use point::{HookPoint, Point};
+pub use registration::{Priority, Registration, TIMEOUT_DEFAULT};
+pub use report::{Report, Trouble};
+pub use selector::Selector;

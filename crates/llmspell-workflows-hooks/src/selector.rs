@@ -1,0 +1,119 @@
+use llmspell_workflows_basic::{
+    engine::{Call, Role},
+    model::{Step, StepKind},
+};
+
+use crate::{HookPoint, pattern};
+
+/// Which steps a hook concerns: those that fit all that is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selector {
+    ids: Vec<String>,
+    kinds: Vec<String>,
+    paths: Vec<String>,
+    workflows: Vec<String>,
+}
+
+/// The kinds of steps that call an agent.
+const AGENT_KINDS: [&str; 3] = ["persona-request", "persona", "agent"];
+
+impl Selector {
+    /// All steps.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only steps of this id, or of another that was said.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.ids.push(id.into());
+        self
+    }
+
+    /// Only steps of this kind, such as `tool` or `loop`, or of another that was said.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kinds.push(kind.into());
+        self
+    }
+
+    /// Only steps whose path fits, such as `/main/review[*]/*` or `/main/**/scan`; or another that was said.
+    ///
+    /// `*` stands for any part of a segment, `**` for any number of segments. A segment without `[n]` and `~g` fits
+    /// every iteration and generation.
+    #[must_use]
+    pub fn path(mut self, pattern: impl Into<String>) -> Self {
+        self.paths.push(pattern.into());
+        self
+    }
+
+    /// Only steps of the workflow of this name, which may hold `*`; or of another that was said.
+    #[must_use]
+    pub fn workflow(mut self, name: impl Into<String>) -> Self {
+        self.workflows.push(name.into());
+        self
+    }
+
+    /// Whether the kind and the id leave it possible that it concerns `step`; the rest shows in a run.
+    pub(crate) fn may_concern(&self, point: HookPoint, step: &Step) -> bool {
+        let is_iteration = matches!(point, HookPoint::IterationStart | HookPoint::IterationEnd);
+        let kind = if is_iteration { "loop" } else { step.kind.as_str() };
+        fits(&self.kinds, |wanted| wanted == kind) && fits(&self.ids, |wanted| *wanted == step.id)
+    }
+
+    /// Whether it concerns the step of `call`.
+    pub(crate) fn concerns(&self, call: &Call) -> bool {
+        if self.is_all() {
+            return true;
+        }
+        let kind = if call.role() == Role::Iteration { "loop" } else { call.step().kind.as_str() };
+        fits(&self.kinds, |wanted| wanted == kind)
+            && fits(&self.ids, |wanted| *wanted == call.step().id)
+            && fits(&self.workflows, |wanted| pattern::text(wanted, &call.run().definition().name))
+            && (self.paths.is_empty() || {
+                let path = call.path().to_path();
+                self.paths.iter().any(|wanted| pattern::path(wanted, &path))
+            })
+    }
+
+    pub(crate) fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn fits(wanted: &[String], test: impl Fn(&String) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(test)
+}
+
+/// Whether a step of this kind can come to `point` at all.
+pub(crate) fn comes_to(point: HookPoint, step: &Step) -> bool {
+    use HookPoint as P;
+    match point {
+        P::BeforeWorkflowStart | P::AfterWorkflowComplete | P::WorkflowError | P::WorkflowCancelled => {
+            step.id == "main"
+        }
+        P::WorkflowStageTransition => matches!(step.kind, StepKind::Route(_)),
+        P::BranchDecision => matches!(step.kind, StepKind::Conditional(_) | StepKind::Switch(_)),
+        P::LoopStart | P::LoopItems | P::LoopCondition | P::LoopEnd => matches!(step.kind, StepKind::Loop(_)),
+        P::IterationStart | P::IterationEnd => matches!(step.kind, StepKind::Sequence(_)),
+        P::ParallelFork | P::ParallelJoin | P::StateConflict => matches!(step.kind, StepKind::Parallel(_)),
+        P::StepRetry => step.retry.is_some(),
+        P::BeforeStateWrite => step.kind.is_leaf(),
+        P::BeforeToolExecution | P::AfterToolExecution | P::ToolError => is_tool(step),
+        P::BeforeAgentExecution | P::AfterAgentExecution | P::AgentError => is_agent(step),
+        P::BeforeWorkflowStage | P::AfterWorkflowStage | P::BeforeStep | P::AfterStep | P::StepError | P::StepSkip => {
+            true
+        }
+        P::BranchStart | P::BranchEnd => true,
+        _ => false,
+    }
+}
+
+pub(crate) fn is_tool(step: &Step) -> bool {
+    matches!(&step.kind, StepKind::Activity(_)) && step.kind.as_str() == "tool"
+}
+
+pub(crate) fn is_agent(step: &Step) -> bool {
+    matches!(&step.kind, StepKind::Activity(_)) && AGENT_KINDS.contains(&step.kind.as_str())
+}

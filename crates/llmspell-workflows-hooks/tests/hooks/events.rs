@@ -1,0 +1,294 @@
+//! What events tell of real runs.
+
+use std::{sync::Arc, time::Duration};
+
+use llmspell_workflows_basic::{
+    RunOptions, WorkflowInput,
+    engine::{Position, Resume},
+    model::*,
+};
+use llmspell_workflows_hooks::{
+    Correlations, EventBus, HookContext, HookDispatcher, HookError, HookLayer, Registration,
+    answer::Before,
+    event::{Event, EventData, EventKind, EventLayer, Filter, Joined, Received, Subscription, TimelineSettings},
+    hook_fn,
+    point::BeforeStep,
+};
+use serde_json::json;
+
+use crate::support::{Journal, Lab, Records, echo, fail, fixed, put, slow};
+
+/// What a subscriber has got, lost events as an error.
+fn taken(subscription: &mut Subscription) -> Vec<Arc<Event>> {
+    let received = std::iter::from_fn(|| subscription.try_next());
+    received
+        .map(|received| match received {
+            Received::Event(event) => event,
+            Received::Lost(count) => panic!("{count} events are lost"),
+        })
+        .collect()
+}
+
+/// Each event as its kind and its path.
+fn told(events: &[Arc<Event>]) -> Vec<String> {
+    events.iter().map(|event| format!("{} {}", event.kind, event.subject()).trim_end().to_owned()).collect()
+}
+
+/// All events of a run of `definition` whose kinds fit `pattern`.
+async fn events_of(definition: Definition, pattern: &str) -> Vec<Arc<Event>> {
+    let bus = EventBus::new();
+    let mut subscription = bus.subscribe(Filter::all().kind(pattern));
+    let engine = Lab::new().engine().interceptor(Position::Hooks, EventLayer::new(bus)).build();
+    engine.run(definition, WorkflowInput::default()).await.unwrap();
+    taken(&mut subscription)
+}
+
+async fn events(steps: impl IntoIterator<Item = Step>, pattern: &str) -> Vec<Arc<Event>> {
+    events_of(Definition::sequence("test", steps), pattern).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_and_its_steps() {
+    let all = events([echo("a", json!(1)), put("b", "k", json!(1)), echo("c", json!(1)).when("false")], "*").await;
+    let expected = [
+        "run.started",
+        "step.started /main/a",
+        "step.completed /main/a",
+        "step.started /main/b",
+        "state.changed /main/b",
+        "step.completed /main/b",
+        "step.skipped /main/c",
+        "run.completed",
+    ];
+    assert_eq!(told(&all), expected);
+    assert!(all.windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
+    assert_eq!(
+        all[0].data,
+        EventData::Workflow { name: "test".into(), version: Definition::sequence("x", []).version.to_string() }
+    );
+    assert_eq!(all[4].data, EventData::Changed(vec!["k".into()]));
+    let EventData::Skipped(reason) = &all[6].data else { panic!("{:?}", all[6]) };
+    assert_eq!(reason.code, "condition_false");
+    let text = serde_json::to_value(&*all[2]).unwrap();
+    assert_eq!(
+        (&text["type"], &text["path"], &text["schema_version"]),
+        (&json!("step.completed"), &json!("/main/a"), &json!(1))
+    );
+    assert_eq!(text["id"], format!("{}#{}", all[2].run_id, all[2].sequence));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_retries_and_time() {
+    let retry = Retry { initial_delay: Duration::from_secs(5), jitter: 0.0, ..Retry::attempts(2) };
+    let all = events([slow("s", 3_000), fail("a").with_retry(retry)], "*").await;
+    let expected = [
+        "run.started",
+        "step.started /main/s",
+        "step.completed /main/s",
+        "step.started /main/a",
+        "step.retrying /main/a",
+        "step.failed /main/a",
+        "run.failed",
+    ];
+    assert_eq!(told(&all), expected);
+    assert_eq!(all[2].data, EventData::Ended { duration: Duration::from_secs(3) });
+    let failed = |event: &Event| match &event.data {
+        EventData::Failed { error, duration } => (error.code.to_string(), duration.as_secs()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        [failed(&all[4]), failed(&all[5]), failed(&all[6])],
+        [("boom".into(), 5), ("boom".into(), 5), ("boom".into(), 8)]
+    );
+    let second: jiff::Timestamp = "2026-01-01T00:00:03Z".parse().unwrap();
+    assert_eq!(all[4].timestamp, second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocks_and_what_they_come_to() {
+    let ok = |id: &str| echo(id, json!(1));
+    let block = Parallel::new([ok("x"), fail("y"), ok("z").when("false")]).with_error_mode(ErrorMode::BestEffort);
+    let each = Loop {
+        on_error: IterationErrors::Continue,
+        ..Loop::items(json!([1, 2, 3]), [ok("i"), fail("f").when("loop.index == 1")])
+    };
+    let all = events([block.into_step("both"), each.into_step("each")], "*").await;
+    let joins: Vec<_> = all.iter().filter(|event| event.kind == EventKind::BlockJoined).collect();
+    let joined = |event: &Event| match &event.data {
+        EventData::Joined(joined) => *joined,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(joined(joins[0]), Joined { begun: 3, completed: 1, failed: 1, skipped: 1, ..Joined::default() });
+    assert_eq!(joined(joins[1]), Joined { begun: 3, completed: 2, failed: 1, ..Joined::default() });
+    let iterations: Vec<_> = told(&all).into_iter().filter(|line| line.starts_with("iteration")).collect();
+    let expected = [
+        "iteration.started /main/each[0]",
+        "iteration.completed /main/each[0]",
+        "iteration.started /main/each[1]",
+        "iteration.failed /main/each[1]",
+        "iteration.started /main/each[2]",
+        "iteration.completed /main/each[2]",
+    ];
+    assert_eq!(iterations, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn choices() {
+    let branch = Conditional::new("true", [echo("t", json!(1))], []).into_step("if");
+    let route = Route::new("s", [echo("s", json!(1)).then("t"), echo("t", json!(1))]).into_step("route");
+    let each = Loop::items(json!([7]), [echo("i", json!(1))]).into_step("each");
+    let both = Parallel::new([put("x", "k", json!(1)), put("y", "k", json!(2))]).with_on_conflict(OnConflict::Last);
+    let all = events([branch, route, each, both.into_step("both")], "*").await;
+    let choices: Vec<_> = all.iter().filter(|event| matches!(event.data, EventData::Chosen(_))).cloned().collect();
+    let expected = [
+        "branch.chosen /main/if",
+        "route.moved /main/route",
+        "route.moved /main/route",
+        "loop.items /main/each",
+        "state.conflict /main/both",
+    ];
+    assert_eq!(told(&choices), expected);
+    assert!(told(&all).contains(&"run.warned".to_owned()), "the conflict is a warning too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_and_waiting_and_not_wanted() {
+    let race = Parallel::new([slow("x", 10), Step::function("y", "hang", json!(null))]);
+    let all = events([race.with_aggregation(Aggregation::First).into_step("race")], "*.cancelled").await;
+    assert_eq!(told(&all), ["step.cancelled /main/race/y"]);
+
+    let mut definition = Definition::sequence("test", [echo("a", json!(1))]);
+    definition.trigger = Some("false".into());
+    assert_eq!(told(&events_of(definition, "*").await), ["run.started", "run.skipped"]);
+
+    struct Park;
+    #[async_trait::async_trait]
+    impl llmspell_workflows_basic::engine::Timers for Park {
+        async fn until(
+            &self,
+            _: &llmspell_workflows_basic::engine::Call,
+            _: jiff::Timestamp,
+        ) -> llmspell_workflows_basic::engine::Wake {
+            llmspell_workflows_basic::engine::Wake::Park
+        }
+    }
+    let bus = EventBus::new();
+    let mut subscription = bus.subscribe(Filter::all().kind("*.waiting"));
+    let engine = Lab::new().engine().timers(Park).interceptor(Position::Hooks, EventLayer::new(bus)).build();
+    let sleep = Step::new("nap", StepKind::Sleep(Delay::Fixed(Duration::from_secs(1))));
+    let plan = engine.prepare(Definition::sequence("test", [sleep])).unwrap();
+    let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+    engine.drive(&run).await;
+    assert_eq!(told(&taken(&mut subscription)), ["step.waiting /main/nap", "run.waiting"]);
+
+    let bus = EventBus::new();
+    let mut subscription = bus.subscribe(Filter::all().kind("run.*"));
+    let engine = Lab::new().engine().interceptor(Position::Hooks, EventLayer::new(bus)).build();
+    let plan = engine.prepare(Definition::sequence("test", [echo("a", json!(1))])).unwrap();
+    let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+    run.cancel();
+    engine.drive(&run).await;
+    assert_eq!(told(&taken(&mut subscription)), ["run.started", "run.cancelled"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_that_answer_and_hooks_in_trouble() {
+    let bus = EventBus::new();
+    let mut subscription = bus.subscribe(Filter::all().path("/main/a"));
+    let bad = hook_fn(|_: HookContext| async { Err(HookError::new("no luck")) });
+    let hooks = HookDispatcher::builder()
+        .register(Registration::new("bad").at(BeforeStep, bad))
+        .register(fixed(BeforeStep, Before::Skip("not today".into())))
+        .events(bus.clone())
+        .build();
+    let engine = Lab::new()
+        .engine()
+        .interceptor(Position::Hooks, EventLayer::new(bus))
+        .interceptor(Position::Hooks, HookLayer::new(Arc::new(hooks)))
+        .build();
+    engine.run(Definition::sequence("test", [echo("a", json!(1))]), WorkflowInput::default()).await.unwrap();
+    let all = taken(&mut subscription);
+    let expected = ["step.started /main/a", "hook.troubled /main/a", "hook.answered /main/a", "step.skipped /main/a"];
+    assert_eq!(told(&all), expected);
+    let hook = EventData::Hook { hook: "bad".into(), point: "before_step".into(), code: "hook_failed".into() };
+    assert_eq!(all[1].data, hook);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_before_a_crash_is_not_told_again() {
+    let records = Arc::<std::sync::Mutex<Records>>::default();
+    let block = || Parallel::new([echo("x", json!(1)), echo("y", json!(1))]);
+    let steps = || [echo("a", json!(1)), Parallel { max_parallelism: Some(1), ..block() }.into_step("both")];
+    let drive = |crash_at: Option<u64>| {
+        let records = records.clone();
+        async move {
+            let bus = EventBus::new();
+            let mut subscription = bus.subscribe(Filter::all());
+            let journal = Journal::new(&records, crash_at);
+            let engine = Lab::new()
+                .engine()
+                .interceptor(Position::Journal, journal.clone())
+                .interceptor(Position::Hooks, EventLayer::new(bus))
+                .build();
+            let plan = engine.prepare(Definition::sequence("test", steps())).unwrap();
+            let resume = Some(Resume::new(uuid::Uuid::nil(), jiff::Timestamp::UNIX_EPOCH));
+            let options = RunOptions { resume, ..RunOptions::default() };
+            let run = engine.start(&plan, WorkflowInput::default(), &options).unwrap();
+            tokio::select! {
+                biased;
+                _ = engine.drive(&run) => {}
+                () = journal.crashed() => {}
+            }
+            taken(&mut subscription)
+        }
+    };
+    // Each step is two boundaries, so this is after the record of the first branch.
+    let before = drive(Some(3)).await;
+    assert_eq!(told(&before).last().unwrap(), "step.completed /main/both/x");
+    let after = drive(None).await;
+    let expected = [
+        "run.started",
+        "step.started /main/both",
+        "step.started /main/both/y",
+        "step.completed /main/both/y",
+        "block.joined /main/both",
+        "step.completed /main/both",
+        "run.completed",
+    ];
+    assert_eq!(told(&after), expected);
+    let EventData::Joined(joined) = &after[4].data else { panic!("{:?}", after[4]) };
+    assert_eq!((joined.begun, joined.completed), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeline_of_each_run_and_of_what_belongs_together() {
+    let correlations = Correlations::default();
+    let bus = EventBus::with(correlations.clone(), Some(TimelineSettings { runs_max: 2, events_max: 3 }));
+    let engine = Lab::new().engine().interceptor(Position::Hooks, EventLayer::new(bus.clone())).build();
+    let plan = engine.prepare(Definition::sequence("test", [echo("a", json!(1))])).unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+        correlations.set(run.id(), "order-17");
+        engine.drive(&run).await;
+        runs.push(run.id());
+    }
+    assert!(bus.timeline(runs[0]).is_none(), "the first made room");
+    let timeline = bus.timeline(runs[2]).unwrap();
+    let expected = ["step.started /main/a", "step.completed /main/a", "run.completed"];
+    assert_eq!((told(&timeline.events), timeline.lost), (expected.map(str::to_owned).to_vec(), 1));
+    let all = bus.correlated("order-17");
+    assert_eq!((all.events.len(), all.lost), (6, 2));
+    assert!(all.events.iter().all(|event| event.correlation_id.as_deref() == Some("order-17")));
+    assert!(bus.correlated("order-18").events.is_empty());
+    correlations.forget(runs[2]);
+    assert_eq!(*correlations.of(runs[2]), *runs[2].to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_says_something_too() {
+    let bus = EventBus::new();
+    let mut subscription = bus.subscribe(Filter::all().kind("custom"));
+    bus.say(uuid::Uuid::nil(), json!({"order": 17}));
+    assert_eq!(taken(&mut subscription)[0].data, EventData::Custom(json!({"order": 17})));
+}

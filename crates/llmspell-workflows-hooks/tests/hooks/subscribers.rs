@@ -1,0 +1,151 @@
+//! Who gets which events, and what becomes of a subscriber that is too slow.
+
+use std::sync::{Arc, Mutex};
+
+use llmspell_workflows_basic::{
+    WorkflowInput,
+    engine::Position,
+    model::{Definition, Loop, Parallel},
+};
+use llmspell_workflows_hooks::{
+    EventBus,
+    event::{EventKind, EventLayer, Filter, Received, Subscription},
+};
+use serde_json::json;
+
+use crate::support::{Lab, echo};
+
+fn definition() -> Definition {
+    let each = Loop::items(json!([1, 2]), [echo("i", json!(1))]).into_step("each");
+    Definition::sequence("test", [each, Parallel::new([echo("x", json!(1))]).into_step("both")])
+}
+
+async fn run(bus: &EventBus) {
+    let engine = Lab::new().engine().interceptor(Position::Hooks, EventLayer::new(bus.clone())).build();
+    engine.run(definition(), WorkflowInput::default()).await.unwrap();
+}
+
+fn taken(subscription: &mut Subscription) -> Vec<String> {
+    let received = std::iter::from_fn(|| subscription.try_next());
+    received
+        .map(|received| match received {
+            Received::Event(event) => format!("{} {}", event.kind, event.subject()),
+            Received::Lost(count) => format!("lost {count}"),
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn patterns_of_kinds_and_paths() {
+    for (filter, expected) in [
+        (Filter::all().kind("run.completed"), vec!["run.completed "]),
+        (Filter::all().kind("block.*"), vec!["block.joined /main/each", "block.joined /main/both"]),
+        (
+            Filter::all().kind("*.started").path("/main/each[*]"),
+            vec!["iteration.started /main/each[0]", "iteration.started /main/each[1]"],
+        ),
+        (
+            Filter::all().kind("step.completed").kind("run.started").path("/main/**/x"),
+            vec!["step.completed /main/both/x"],
+        ),
+        (Filter::all().run(uuid::Uuid::nil()), vec![]),
+        (Filter::all().correlation("nobody"), vec![]),
+        (Filter::all().kind("nothing.*"), vec![]),
+    ] {
+        let bus = EventBus::new();
+        let mut subscription = bus.subscribe(filter.clone());
+        run(&bus).await;
+        assert_eq!(taken(&mut subscription), expected, "{filter:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_wanted_is_made() {
+    let bus = EventBus::new();
+    assert!(!bus.is_wanted());
+    let one = bus.subscribe(Filter::all().kind("step.*"));
+    let two = bus.subscribe(Filter::all().kind("run.completed"));
+    assert!(bus.wants(EventKind::StepFailed) && bus.wants(EventKind::RunCompleted));
+    assert!(!bus.wants(EventKind::RunStarted));
+    drop(one);
+    assert!(!bus.wants(EventKind::StepFailed) && bus.wants(EventKind::RunCompleted));
+    drop(two);
+    assert!(!bus.is_wanted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_subscriber_slows_nothing_loses_the_oldest_and_is_told() {
+    let bus = EventBus::new();
+    let mut stuck = bus.subscribe_with(Filter::all().kind("step.*"), 3);
+    let mut quick = bus.subscribe(Filter::all().kind("step.*"));
+    // It takes nothing while the run goes on, which ends all the same.
+    run(&bus).await;
+    let all = taken(&mut quick);
+    assert_eq!(all.len(), 10);
+    let mut expected = vec![format!("lost {}", all.len() - 3)];
+    expected.extend(all[all.len() - 3..].iter().cloned());
+    assert_eq!(taken(&mut stuck), expected);
+    assert_eq!(taken(&mut stuck), Vec::<String>::new(), "it is told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_waits_for_the_next_and_ends_with_the_bus() {
+    let bus = EventBus::new();
+    let mut subscription = bus.subscribe(Filter::all().kind("custom"));
+    let waiting = tokio::spawn(async move {
+        let mut seen = 0;
+        while let Some(Received::Event(_)) = subscription.next().await {
+            seen += 1;
+        }
+        seen
+    });
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+        bus.say(uuid::Uuid::nil(), json!(1));
+    }
+    drop(bus);
+    assert_eq!(waiting.await.unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_events() {
+    use futures_util::StreamExt;
+    let bus = EventBus::new();
+    let stream = bus.subscribe(Filter::all().kind("run.*")).into_stream();
+    run(&bus).await;
+    drop(bus);
+    assert_eq!(stream.collect::<Vec<_>>().await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_handles_the_next() {
+    let bus = EventBus::new();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let first = Arc::new(Mutex::new(true));
+    let handling = bus.handle(Filter::all().kind("run.*"), move |received| {
+        let (tell, first) = (tell.clone(), first.clone());
+        async move {
+            let Received::Event(event) = received else { panic!("nothing is lost") };
+            let is_first = std::mem::replace(&mut *first.lock().unwrap(), false);
+            assert!(!is_first, "boom");
+            tell.send(event.kind).unwrap();
+        }
+    });
+    run(&bus).await;
+    assert_eq!(told.recv().await, Some(EventKind::RunCompleted));
+    drop(handling);
+    assert_eq!(told.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_applies_only_if_wanted_is_asked_when_a_run_is_prepared() {
+    let bus = EventBus::new();
+    let layer = EventLayer::only_if_wanted(bus.clone());
+    let engine = Lab::new().engine().interceptor(Position::Hooks, layer).build();
+    let unwatched = engine.prepare(definition()).unwrap();
+    let mut subscription = bus.subscribe(Filter::all().kind("step.*"));
+    engine.run_plan(&unwatched, WorkflowInput::default()).await.unwrap();
+    assert_eq!(taken(&mut subscription), Vec::<String>::new());
+    engine.run(definition(), WorkflowInput::default()).await.unwrap();
+    assert_eq!(taken(&mut subscription).len(), 10);
+}

@@ -1,0 +1,101 @@
+//! A journal in a hundred lines, which crashes at each of its boundaries.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    StepError, StepPath,
+    engine::{Call, CancelReason, Decision, DecisionPoint, Interceptor, Next, NextDecision, Outcome},
+};
+use tokio::sync::Notify;
+
+/// What survives a crash.
+#[derive(Default)]
+pub(crate) struct Records {
+    pub(crate) outcomes: BTreeMap<String, Outcome>,
+    pub(crate) decisions: BTreeMap<(String, &'static str, u64), Decision>,
+}
+
+impl Records {
+    /// Where anything is recorded.
+    pub(crate) fn paths(&self) -> Vec<StepPath> {
+        let paths = self.outcomes.keys().chain(self.decisions.keys().map(|(path, ..)| path));
+        paths.map(|path| path.parse().unwrap()).collect()
+    }
+}
+
+/// Remembers how steps ended and what was chosen; a process of it may crash before and after each record.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    records: Arc<Mutex<Records>>,
+    boundary: Arc<AtomicU64>,
+    crash_at: Option<u64>,
+    crashed: Arc<Notify>,
+}
+
+impl Journal {
+    /// A process over `records` that crashes at boundary number `crash_at`.
+    pub(crate) fn new(records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> Self {
+        Self { records: records.clone(), boundary: Arc::default(), crash_at, crashed: Arc::default() }
+    }
+
+    /// Ends when the process crashes.
+    pub(crate) async fn crashed(&self) {
+        self.crashed.notified().await;
+    }
+
+    async fn append(&self, write: impl FnOnce(&mut Records)) {
+        self.boundary().await;
+        write(&mut self.records.lock().unwrap());
+        self.boundary().await;
+    }
+
+    async fn boundary(&self) {
+        let number = self.boundary.fetch_add(1, Ordering::SeqCst);
+        if self.crash_at.is_some_and(|at| number >= at) {
+            self.crashed.notify_one();
+            // Nothing of a crashed process goes on.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Interceptor for Journal {
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        let path = call.path().to_string();
+        if let Some(outcome) = self.records.lock().unwrap().outcomes.get(&path) {
+            return outcome.clone();
+        }
+        let outcome = next.run(call).await;
+        let shut_down = matches!(&outcome, Outcome::Cancelled(c) if c.reason == CancelReason::Shutdown);
+        if outcome.is_final() && !shut_down {
+            self.append(|records| drop(records.outcomes.insert(path, outcome.clone()))).await;
+        }
+        outcome
+    }
+
+    async fn decide(
+        &self,
+        point: DecisionPoint<'_>,
+        decision: Decision,
+        next: NextDecision<'_>,
+    ) -> Result<Decision, StepError> {
+        let key = (point.call.path().to_string(), decision.kind(), point.index);
+        if let Some(known) = self.records.lock().unwrap().decisions.get(&key) {
+            return Ok(known.clone());
+        }
+        let decision = next.run(point, decision).await?;
+        let asks = decision.is_question();
+        if !asks {
+            self.append(|records| drop(records.decisions.insert(key, decision.clone()))).await;
+        }
+        Ok(decision)
+    }
+}

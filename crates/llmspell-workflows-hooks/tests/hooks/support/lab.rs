@@ -1,0 +1,150 @@
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use llmspell_workflows_basic::{
+    Engine, EngineBuilder, Finished, StepError, WorkflowInput,
+    activity::{Activities, ActivityContext, ActivityOutput, function},
+    engine::Position,
+    model::{Definition, Step},
+};
+use llmspell_workflows_hooks::{
+    HookContext, HookDispatcher, HookDispatcherBuilder, HookLayer, Point, Registration, hook_fn,
+};
+use serde_json::{Value, json};
+
+use super::Paused;
+
+/// Activities that behave in every way, and a note of which were begun.
+#[derive(Clone)]
+pub(crate) struct Lab {
+    activities: Activities,
+    begun: Arc<Mutex<Vec<String>>>,
+}
+
+/// A run, and what it began.
+pub(crate) struct Ran {
+    pub(crate) finished: Finished,
+    pub(crate) begun: Vec<String>,
+}
+
+impl Lab {
+    /// `echo`, `fail`, `flaky`, `hang`, `slow` and `put`, each as a function, a tool and an agent.
+    pub(crate) fn new() -> Self {
+        let mut lab = Self { activities: Activities::new(), begun: Arc::default() };
+        lab.register("echo", |context| async move { Ok(context.input().clone().into()) });
+        lab.register("fail", |_| async move { Err(StepError::transient("boom", "it failed")) });
+        // Fails in its first generation.
+        lab.register("flaky", |context| async move {
+            match context.path().generation() {
+                1 => Err(StepError::transient("boom", "it failed")),
+                generation => Ok(json!(generation).into()),
+            }
+        });
+        lab.register("hang", |context| async move {
+            context.cancelled().await;
+            Err(StepError::transient("stopped", "it was stopped"))
+        });
+        lab.register("slow", |context| async move {
+            tokio::time::sleep(Duration::from_millis(context.input()["ms"].as_u64().unwrap())).await;
+            Ok(context.input()["value"].clone().into())
+        });
+        lab.register("put", |context| async move {
+            let mut output = ActivityOutput::from(context.input().clone());
+            for (key, value) in context.input().as_object().unwrap() {
+                output = output.with_state(key, value.clone());
+            }
+            Ok(output)
+        });
+        lab
+    }
+
+    fn register<F, Fut>(&mut self, name: &str, perform: F)
+    where
+        F: Fn(ActivityContext) -> Fut + Send + Sync + Clone + 'static,
+        Fut: Future<Output = Result<ActivityOutput, StepError>> + Send + 'static,
+    {
+        for kind in ["function", "tool", "persona-request"] {
+            let (begun, perform) = (self.begun.clone(), perform.clone());
+            let activity = function(move |context: ActivityContext| {
+                begun.lock().unwrap().push(format!("{}#{}", context.path(), context.attempt()));
+                perform(context)
+            });
+            self.activities.register(kind, name, activity);
+        }
+    }
+
+    /// The path and attempt of each activity begun so far, in order.
+    pub(crate) fn begun(&self) -> Vec<String> {
+        self.begun.lock().unwrap().clone()
+    }
+
+    /// An engine with these activities, on the runtime's time.
+    pub(crate) fn engine(&self) -> EngineBuilder {
+        Engine::builder().activities(self.activities.clone()).clock(Paused::new())
+    }
+
+    /// Runs `definition` with these hooks.
+    pub(crate) async fn run(&self, definition: Definition, hooks: HookDispatcherBuilder) -> Ran {
+        let layer = HookLayer::new(Arc::new(hooks.build()));
+        let engine = self.engine().interceptor(Position::Hooks, layer).build();
+        let finished = engine.run(definition, WorkflowInput::default()).await;
+        Ran { finished: finished.unwrap_or_else(|error| panic!("{error}")), begun: self.begun() }
+    }
+}
+
+/// A hook that always answers so.
+pub(crate) fn fixed<P: Point>(point: P, answer: P::Answer) -> Registration
+where
+    P::Answer: Clone + Sync,
+{
+    let answers = move |_: HookContext| {
+        let answer = answer.clone();
+        async move { Ok(answer) }
+    };
+    Registration::new("fixed").at(point, hook_fn(answers))
+}
+
+/// Runs `steps` with a hook at `point` that always answers so.
+pub(crate) async fn with<P: Point>(steps: impl IntoIterator<Item = Step>, point: P, answer: P::Answer) -> Ran
+where
+    P::Answer: Clone + Sync,
+{
+    let hooks = HookDispatcher::builder().register(fixed(point, answer));
+    Lab::new().run(Definition::sequence("test", steps), hooks).await
+}
+
+pub(crate) fn output(ran: &Ran) -> Value {
+    assert_eq!(ran.finished.error, None);
+    (*ran.finished.output).clone()
+}
+
+pub(crate) fn code(ran: &Ran) -> &str {
+    &ran.finished.error.as_ref().expect("the run fails").code
+}
+
+/// How long the run took.
+pub(crate) fn seconds(ran: &Ran) -> i64 {
+    ran.finished.ended_at.duration_since(ran.finished.started_at).as_secs()
+}
+
+/// A step that answers with `value`.
+pub(crate) fn echo(id: &str, value: Value) -> Step {
+    Step::function(id, "echo", value)
+}
+
+/// A step that sets the state's `key`.
+pub(crate) fn put(id: &str, key: &str, value: Value) -> Step {
+    Step::function(id, "put", json!({key: value}))
+}
+
+/// A step that fails with the code `boom`.
+pub(crate) fn fail(id: &str) -> Step {
+    Step::function(id, "fail", json!({}))
+}
+
+/// A step that takes `ms` milliseconds, then answers with its id.
+pub(crate) fn slow(id: &str, ms: u64) -> Step {
+    Step::function(id, "slow", json!({"ms": ms, "value": id}))
+}
