@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{Members, turns::Turns};
+use super::{Members, Watch, turns::Turns};
 use crate::{HookContext, Report, Verdict};
 
 /// How the answers of several hooks at a point become one.
@@ -35,16 +35,16 @@ impl Fired {
 }
 
 /// Calls `members` about `context`.
-pub(crate) async fn fire(combine: Combine, members: Members, context: HookContext) -> Fired {
+pub(crate) async fn fire(watch: &Arc<Watch>, combine: Combine, members: Members, context: HookContext) -> Fired {
     match combine {
-        Combine::Sequence => Turns::take(members, context).await,
+        Combine::Sequence => Turns::take(watch, members, context).await,
         Combine::Parallel => {
-            let fired = at_once(&members, &context).await;
+            let fired = at_once(watch, &members, &context).await;
             let first = fired.iter().position(|fired| !fired.verdict.is_continue());
             gathered(fired, first)
         }
         Combine::Vote => {
-            let fired = at_once(&members, &context).await;
+            let fired = at_once(watch, &members, &context).await;
             let votes = |verdict: &Verdict| fired.iter().filter(|other| other.verdict == *verdict).count();
             let wins = |fired: &Fired| votes(&fired.verdict) * 2 > members.len();
             let winner = fired.iter().position(wins);
@@ -53,8 +53,8 @@ pub(crate) async fn fire(combine: Combine, members: Members, context: HookContex
     }
 }
 
-async fn at_once(members: &Members, context: &HookContext) -> Vec<Fired> {
-    let alone = |member: &crate::registration::Member| Turns::take(Arc::from([member.clone()]), context.clone());
+async fn at_once(watch: &Arc<Watch>, members: &Members, context: &HookContext) -> Vec<Fired> {
+    let alone = |member: &crate::registration::Member| Turns::take(watch, Arc::from([member.clone()]), context.clone());
     join_all(members.iter().map(alone)).await
 }
 

@@ -6,7 +6,7 @@ use std::{
 use llmspell_workflows_basic::{StepError, engine::Call, model::Step};
 use serde_json::Value;
 
-use super::{Combine, Fired, fire};
+use super::{Combine, Fired, Watch, fire};
 use crate::{
     Correlations, EventBus, HookContext, HookPoint, HostPoint, Point, Registration, Report, Verdict,
     breaker::Breaker,
@@ -29,6 +29,7 @@ pub struct HookDispatcher {
     metadata: Arc<BTreeMap<String, Value>>,
     correlations: Correlations,
     events: Option<EventBus>,
+    watch: Arc<Watch>,
     pub(crate) cache: Cache,
 }
 
@@ -66,7 +67,7 @@ impl HookDispatcher {
         let Some(chain) = self.points.get(&P::POINT) else { return Ok(Verdict::default()) };
         let place = host.path.clone();
         let context = self.context(P::POINT, Subject::Host(host), About::default());
-        let fired = fire(chain.combine, chain.members.clone(), context).await;
+        let fired = fire(&self.watch, chain.combine, chain.members.clone(), context).await;
         for report in &fired.reports {
             tracing::warn!(target: "spellflow::hook", code = report.trouble.code(), path = %place, "{report}");
         }
@@ -80,7 +81,7 @@ impl HookDispatcher {
     pub(crate) async fn fire_at(&self, point: HookPoint, members: Members, call: &Call, about: About) -> Fired {
         let combine = self.points.get(&point).map_or(Combine::Sequence, |chain| chain.combine);
         let context = self.context(point, Subject::Step(call.clone()), about);
-        let fired = fire(combine, members, context).await;
+        let fired = fire(&self.watch, combine, members, context).await;
         fired.reports.iter().for_each(|report| self.report(call, report));
         fired
     }
@@ -181,6 +182,7 @@ impl HookDispatcherBuilder {
             metadata: Arc::new(self.metadata),
             correlations: self.correlations,
             events: self.events,
+            watch: Arc::default(),
             cache: Cache::default(),
         }
     }

@@ -9,11 +9,11 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
-use super::{Fired, Members};
+use super::{Fired, Members, watch::Watch};
 use crate::{
-    HookContext, HookError, Report, Trouble, Verdict,
+    HookContext, HookError, Report, TIMEOUT_DEFAULT, Trouble, Verdict,
     registration::{Entry, Member},
     report::panic_text,
 };
@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct Turns {
     members: Members,
     state: Mutex<State>,
+    /// That all is said, or that another task has to go on.
+    said: Notify,
     /// Which task polls a hook right now, if any: if it stays so, the hook blocks.
     polling: AtomicU32,
 }
@@ -57,12 +59,17 @@ type Ended = Result<Result<Verdict, HookError>, Box<dyn Any + Send>>;
 
 impl Turns {
     /// Calls `members` one after the other about `context`.
-    pub(super) async fn take(members: Members, context: HookContext) -> Fired {
-        let state =
-            State { at: 0, since: Instant::now(), task: NOBODY + 1, is_over: false, context, fired: Fired::default() };
-        let turns = Arc::new(Self { members, state: Mutex::new(state), polling: AtomicU32::new(NOBODY) });
+    pub(super) async fn take(watch: &Arc<Watch>, members: Members, context: HookContext) -> Fired {
+        let now = Instant::now();
+        let late_at = now + members.first().map_or(TIMEOUT_DEFAULT, |member| member.entry.timeout);
+        let fired = Fired::default();
+        let state = State { at: 0, since: now, task: NOBODY + 1, is_over: false, context, fired };
+        let (polling, said) = (AtomicU32::new(NOBODY), Notify::new());
+        let turns = Arc::new(Self { members, state: Mutex::new(state), polling, said });
+        let _watched = watch.over(&turns, late_at);
         while let Some(task) = turns.task() {
-            turns.watch(Working(tokio::spawn(turns.clone().work(task)))).await;
+            let _working = Working(tokio::spawn(turns.clone().work(task)));
+            turns.said.notified().await;
         }
         std::mem::take(&mut turns.lock().fired)
     }
@@ -74,23 +81,18 @@ impl Turns {
         (!state.is_over && state.at < self.members.len()).then_some(state.task)
     }
 
-    /// Waits until the task has ended or the hook whose turn it is has taken too long.
-    async fn watch(&self, mut working: Working) {
-        loop {
-            let late_at = self.late_at();
-            tokio::select! {
-                biased;
-                _ = &mut working.0 => return,
-                () = tokio::time::sleep_until(late_at) => if self.leave_behind() { return },
-            }
+    /// Goes on without the hook whose turn it is, if that has taken too long; when to look again.
+    pub(super) fn look(&self) -> Instant {
+        if self.leave_behind() {
+            self.said.notify_one();
         }
-    }
-
-    /// When the hook whose turn it is has taken too long.
-    fn late_at(&self) -> Instant {
         let state = self.lock();
         let timeout = self.members.get(state.at).map(|member| member.entry.timeout);
-        state.since + timeout.unwrap_or(crate::TIMEOUT_DEFAULT)
+        match timeout {
+            Some(timeout) if !state.is_over => state.since + timeout,
+            // All is said, so nobody waits for this look.
+            _ => Instant::now() + TIMEOUT_DEFAULT,
+        }
     }
 
     /// Goes on without the hook whose turn it is, if it has taken too long.
@@ -103,6 +105,7 @@ impl Turns {
         }
         let blocks = self.polling.load(Ordering::Relaxed) == state.task;
         state.task += 1;
+        state.since = Instant::now();
         let trouble = if blocks { Trouble::Blocked(timeout) } else { Trouble::TimedOut(timeout) };
         self.trouble(&mut state, &member.entry, trouble);
         true
@@ -113,6 +116,9 @@ impl Turns {
         while let Some((member, context)) = self.next(task) {
             let ended = AssertUnwindSafe(self.polled(task, member, &context)).catch_unwind().await;
             self.end(task, member, ended);
+        }
+        if self.lock().task == task {
+            self.said.notify_one();
         }
     }
 
