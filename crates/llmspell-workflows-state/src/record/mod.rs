@@ -121,6 +121,7 @@ impl Record {
                 | Decision::Wake(_)
                 | Decision::Now(_)
                 | Decision::Random(_)
+                | Decision::Answer(Some(_))
                 | Decision::Ended(Some(_))
         )
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     StepError,
-    engine::{Attempt, Call, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output},
+    engine::{Call, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output},
     model::StepKind,
 };
 
@@ -52,7 +52,7 @@ impl Interceptor for Journaling {
         }
         let asked = decision.clone();
         let decision = next.run(point, decision).await?;
-        if matches!(decision, Decision::Ended(None) | Decision::Attempt(Attempt::Due)) {
+        if decision.is_question() {
             return Ok(decision);
         }
         let is_changed = decision != asked;
