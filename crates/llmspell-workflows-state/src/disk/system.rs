@@ -11,7 +11,7 @@ use super::{Disk, DiskFile};
 pub struct SystemDisk;
 
 /// How much is written at once where a new file is filled.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Disk for SystemDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {

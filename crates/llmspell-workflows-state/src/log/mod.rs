@@ -146,11 +146,14 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
+/// A segment that a thread of its own makes.
+type Making = JoinHandle<io::Result<Box<dyn DiskFile>>>;
+
 #[derive(Default)]
 struct Files {
     current: Option<(u64, Arc<dyn DiskFile>)>,
     /// The next segment, made before it is needed.
-    prepared: Option<(u64, JoinHandle<io::Result<Box<dyn DiskFile>>>)>,
+    prepared: Option<(u64, Making)>,
 }
 
 impl Log {

@@ -92,8 +92,9 @@ fn frames(
     marks: &mut BTreeMap<u64, u64>,
 ) -> Result<u64, LogError> {
     let has_header = segment::length(number, bytes).is_some();
-    let mut at = segment::HEADER as usize;
-    while has_header {
+    // Without its header nothing of it was ever synced.
+    let mut at = if has_header { segment::HEADER as usize } else { bytes.len() };
+    loop {
         match frame::read(bytes.get(at..).unwrap_or_default()) {
             Found::Frame(frame, length) if frame.kind == MARK => {
                 note(marks, frame.body);

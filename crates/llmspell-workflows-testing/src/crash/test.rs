@@ -64,7 +64,7 @@ enum Loss {
     /// All that was written is there.
     Kill,
     /// What was synced is there, and of the rest what chance leaves.
-    PowerLoss,
+    Power,
 }
 
 struct Run {
@@ -114,7 +114,7 @@ impl CrashTest {
     /// The first crash that made a difference.
     pub fn crash_everywhere(&self) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
-        for loss in [Loss::Memory, Loss::Kill, Loss::PowerLoss] {
+        for loss in [Loss::Memory, Loss::Kill, Loss::Power] {
             self.crash_with(loss, &mut report)?;
         }
         Ok(report)
@@ -127,7 +127,7 @@ impl CrashTest {
     pub fn crash_anywhere(&self, count: u32, seed: u64) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
         let mut chance = Chance::new(seed);
-        for loss in [Loss::Memory, Loss::Kill, Loss::PowerLoss] {
+        for loss in [Loss::Memory, Loss::Kill, Loss::Power] {
             let expected = self.run(loss, None)?;
             for _ in 0..count {
                 self.crash_once(loss, &expected, chance.below(expected.boundaries + 1), &mut report)?;
@@ -240,7 +240,7 @@ impl CrashTest {
                     has_crashed = true;
                     point = CrashPoint::never();
                     disk = match loss {
-                        Loss::PowerLoss => disk.after_power_loss(crash_at.unwrap_or_default()),
+                        Loss::Power => disk.after_power_loss(crash_at.unwrap_or_default()),
                         Loss::Kill | Loss::Memory => disk.after_kill(),
                     };
                 }
@@ -288,7 +288,7 @@ fn open(
 ) -> Result<Option<Arc<WatchedJournal>>, Difference> {
     let journal: Arc<dyn Journal> = match loss {
         Loss::Memory => memory.clone(),
-        Loss::Kill | Loss::PowerLoss => {
+        Loss::Kill | Loss::Power => {
             // So short that runs cross from one segment to the next.
             let options = LogOptions { segment_min: 2 << 10, segment_max: 8 << 10, prepare_ahead: false };
             match WalJournal::open_on(Arc::new(disk.for_process(point)), Path::new("/log"), options) {
