@@ -75,7 +75,9 @@ pub enum StoreError {
     #[error("list runs: {0}")]
     Query(String),
     /// The id of a message stands for another message already.
-    #[error("post to the run {run}: the message id {message_id:?} was used for another message; use an id for one only")]
+    #[error(
+        "post to the run {run}: the message id {message_id:?} was used for another message; use an id for one only"
+    )]
     MessageIdTaken {
         /// To whom.
         run: Uuid,

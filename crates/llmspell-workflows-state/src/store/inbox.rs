@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::StoreError;
 
 /// How many messages [`InboxStore::next`] gives at once.
-pub const INBOX_PAGE: usize = 1_000;
+pub const INBOX_PAGE: usize = 200;
 
 /// Messages to runs, from any process that has the store.
 pub trait InboxStore: Send + Sync + fmt::Debug {

@@ -120,7 +120,7 @@ mod tests {
             ("compensated", ""),
             ("stuck", "running failed cancelled compensating"),
         ];
-        assert_eq!(table.map(|(status, _)| status.parse().unwrap()), RunStatus::ALL);
+        assert_eq!(table.map(|(status, _)| status.parse::<RunStatus>().unwrap()), RunStatus::ALL);
         for (status, legal) in table {
             let status: RunStatus = status.parse().unwrap();
             let next = RunStatus::ALL.into_iter().filter(|next| status.may_become(*next));

@@ -19,9 +19,12 @@ pub(super) fn records(steps: usize) -> Vec<Record> {
     let started = Started { at, workflow: "w".to_owned(), definition: "abc".to_owned(), input };
     let output = |value| End::Completed { output: Kept::Value(value), changes: Vec::new() };
     let mut records = vec![Record::Started(Box::new(started))];
-    records.extend((0..steps).map(|step| {
-        Record::Ended { path: format!("/main/step{step}"), end: output(json!({ "step": step }).into()) }
-    }));
+    records.extend(
+        (0..steps).map(|step| Record::Ended {
+            path: format!("/main/step{step}"),
+            end: output(json!({ "step": step }).into()),
+        }),
+    );
     records.push(Record::Closed { end: output(json!(null).into()), at });
     records
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -118,7 +118,7 @@ fn filters() -> Vec<Filter> {
 /// Reads all pages of a query and compares them with what a look at every run gives.
 fn compare(stores: &Stores, all: &[RunSummary], mut query: RunQuery) {
     let mut expected: Vec<_> = all.iter().filter(|run| admits(&query, run)).cloned().collect();
-    expected.sort_by(|a, b| (b.started_at, b.id).cmp(&(a.started_at, a.id)));
+    expected.sort_by_key(|run| Reverse((run.started_at, run.id)));
     let mut found = Vec::new();
     loop {
         let page = stores.runs.list(&query).expect("runs are listed");

@@ -18,17 +18,8 @@ use super::{RunStatus, RunSummary, Stores};
 /// # Panics
 /// An adapter does something else.
 pub fn all(fresh: impl Fn() -> Stores) {
-    let checks: [fn(&Stores); 9] = [
-        summaries,
-        lists,
-        pages,
-        archives,
-        definitions,
-        snapshots,
-        inboxes,
-        inboxes_of_several_threads,
-        blobs,
-    ];
+    let checks: [fn(&Stores); 9] =
+        [summaries, lists, pages, archives, definitions, snapshots, inboxes, inboxes_of_several_threads, blobs];
     for check in checks {
         check(&fresh());
     }

@@ -12,9 +12,8 @@ use crate::Record;
 impl<K: KeyValue> ArchiveStore for KeyValueStores<K> {
     fn put_all(&self, runs: &[(Uuid, &[Record])]) -> Result<(), StoreError> {
         self.change(|changes| {
-            let kept = |(run, records): &(Uuid, &[Record])| {
-                (keys::of_run(b'a', *run), Some(archive::encode(*run, records)))
-            };
+            let kept =
+                |(run, records): &(Uuid, &[Record])| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
             changes.extend(runs.iter().map(kept));
             Ok(())
         })

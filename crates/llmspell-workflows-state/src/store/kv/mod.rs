@@ -47,6 +47,9 @@ pub(crate) struct Range {
     pub(crate) backward: bool,
 }
 
+/// A key and its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// A key and its new value; `None` removes it.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
@@ -89,7 +92,7 @@ impl<K: KeyValue> KeyValueStores<K> {
     }
 
     /// All keys that begin with `prefix`, with their values.
-    fn all(&self, prefix: Vec<u8>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn all(&self, prefix: Vec<u8>) -> Result<Vec<Pair>, StoreError> {
         let mut found = Vec::new();
         self.below.scan(&Range::of(prefix), &mut |key, value| {
             found.push((key.to_vec(), value.to_vec()));

@@ -30,11 +30,8 @@ impl<K: KeyValue> KeyValueStores<K> {
     }
 
     fn list_by_id(&self, query: &RunQuery, ids: (Uuid, Uuid)) -> Result<RunPage, StoreError> {
-        let range = Range {
-            from: keys::of_run(b'r', ids.0),
-            to: keys::after(keys::of_run(b'r', ids.1)),
-            backward: false,
-        };
+        let range =
+            Range { from: keys::of_run(b'r', ids.0), to: keys::after(keys::of_run(b'r', ids.1)), backward: false };
         let mut runs = Vec::new();
         self.below.scan(&range, &mut |key, bytes| {
             let run = self.read_summary(key, bytes)?;

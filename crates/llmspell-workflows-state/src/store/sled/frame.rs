@@ -86,4 +86,11 @@ mod tests {
             assert!(read("it", b"other", &bytes).unwrap_err().to_string().contains("the key other"));
         }
     }
+
+    #[test]
+    fn what_was_written_once_reads_for_ever() {
+        let bytes = b"\x01\0\x0c\0\0\0\0\0\0\0\x13\x99~Cvalue";
+        assert_eq!(write(b"key", 12, &Body::Inline(b"value")), bytes);
+        assert_eq!(read("it", b"key", bytes), Ok(Frame { number: 12, body: Body::Inline(b"value") }));
+    }
 }

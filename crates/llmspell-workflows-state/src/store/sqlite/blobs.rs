@@ -48,8 +48,7 @@ impl BlobStore for Sqlite {
 
     fn release(&self, owner: Uuid) -> Result<usize, StoreError> {
         self.write(Synced::Yes, |transaction| {
-            let change =
-                |sql: &str| execute(transaction, sql, [owner.as_bytes()]).map_err(|error| self.error(&error));
+            let change = |sql: &str| execute(transaction, sql, [owner.as_bytes()]).map_err(|error| self.error(&error));
             let forgotten = change(
                 "DELETE FROM blobs WHERE hash IN (SELECT hash FROM blob_owners WHERE owner = ?1) AND NOT EXISTS
                     (SELECT 1 FROM blob_owners o WHERE o.hash = blobs.hash AND o.owner <> ?1)",

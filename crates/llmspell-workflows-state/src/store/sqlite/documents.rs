@@ -75,8 +75,7 @@ impl SnapshotStore for Sqlite {
 
     fn list(&self, run: Uuid) -> Result<Vec<Snapshot>, StoreError> {
         let sql = "SELECT name, body FROM snapshots WHERE run = ?";
-        let found: Vec<(String, Vec<u8>)> =
-            self.rows(sql, [run.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found: Vec<(String, Vec<u8>)> = self.rows(sql, [run.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut list: Vec<_> =
             found.iter().map(|(name, body)| self.snapshot(run, name, body)).collect::<Result<_, _>>()?;
         snapshots::sort(&mut list);

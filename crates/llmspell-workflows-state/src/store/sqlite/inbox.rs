@@ -30,8 +30,7 @@ impl InboxStore for Sqlite {
                 return posted.again(&self.posted(run, *number, body)?, run, *number);
             }
             let sql = "SELECT coalesce(max(number), 0) + 1 FROM messages WHERE run = ?";
-            let number: u64 =
-                transaction.query_row(sql, [run.as_bytes()], |row| row.get(0)).map_err(told)?;
+            let number: u64 = transaction.query_row(sql, [run.as_bytes()], |row| row.get(0)).map_err(told)?;
             let body = seal::seal_json(&Posted::key(run, number), &posted);
             let sql = "INSERT INTO messages (run, number, message_id, body) VALUES (?, ?, ?, ?)";
             execute(transaction, sql, params![run.as_bytes(), number, message_id, body]).map_err(told)?;

@@ -53,8 +53,7 @@ impl Sqlite {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(told)?;
         }
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| told_by(path, &error))?;
         let connection = schema::prepare(path, connection)?;
         if is_new {
@@ -116,9 +115,7 @@ impl Sqlite {
 
     /// Executes one statement, synced; how many rows it changed.
     fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
-        self.write(Synced::Yes, |transaction| {
-            execute(transaction, sql, parameters).map_err(|error| self.error(&error))
-        })
+        self.write(Synced::Yes, |transaction| execute(transaction, sql, parameters).map_err(|error| self.error(&error)))
     }
 }
 

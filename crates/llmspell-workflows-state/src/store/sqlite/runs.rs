@@ -75,7 +75,10 @@ impl Sqlite {
     }
 }
 
-fn unlabel(run: &RunSummary, change: impl Fn(&str, &[&dyn ToSql]) -> Result<usize, StoreError>) -> Result<(), StoreError> {
+fn unlabel(
+    run: &RunSummary,
+    change: impl Fn(&str, &[&dyn ToSql]) -> Result<usize, StoreError>,
+) -> Result<(), StoreError> {
     for (name, value) in &run.labels {
         let sql = "DELETE FROM labels WHERE name = ? AND value = ? AND started_us = ? AND id = ?";
         change(sql, &[name, value, &run.started_at.as_microsecond(), run.id.as_bytes()])?;

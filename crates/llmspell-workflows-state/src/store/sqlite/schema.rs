@@ -47,13 +47,15 @@ pub(super) fn prepare(path: &Path, mut connection: Connection) -> Result<Connect
     let told = |error: rusqlite::Error| told_by(path, &error);
     connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(told)?;
     connection.set_prepared_statement_cache_capacity(64);
-    let mode: String = while_busy(|| connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))).map_err(told)?;
+    let mode: String =
+        while_busy(|| connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))).map_err(told)?;
     if mode != "wal" {
         refuse_foreign(path, &connection)?;
         let change = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
         let mode = while_busy(change).map_err(told)?;
         if mode != "wal" {
-            let message = format!("its disk admits the journal mode {mode} only, and not WAL; use a disk of this machine");
+            let message =
+                format!("its disk admits the journal mode {mode} only, and not WAL; use a disk of this machine");
             return Err(StoreError::Io { path: path.to_owned(), message });
         }
     }
