@@ -48,7 +48,6 @@ impl RunStatus {
     /// A failed run goes on by `retry`, a stuck one by `resolve`. Staying the same is no change.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
-        #[expect(clippy::enum_glob_use, reason = "the table reads as one")]
         use RunStatus::*;
         match self {
             Pending => matches!(next, Running | Paused | Failed | Cancelled),

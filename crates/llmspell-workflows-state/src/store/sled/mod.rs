@@ -15,6 +15,7 @@
 mod frame;
 mod holder;
 mod mark;
+mod synced;
 mod values;
 
 use std::{
@@ -27,7 +28,7 @@ use std::{
 
 use ::sled::{Batch, Config, Db, Mode};
 
-use self::{frame::Body, holder::Holder, mark::Mark, values::Values};
+use self::{frame::Body, holder::Holder, mark::Mark, synced::Synced, values::Values};
 use super::{
     StoreError,
     kv::{Change, KeyValue, Range, Visit},
@@ -50,8 +51,8 @@ pub(crate) struct Sled {
     values: Values,
     /// How many changes sled has.
     written: Mutex<u64>,
-    /// How many of them are synced, and where the count is kept.
-    synced: Mutex<(u64, Mark)>,
+    /// How many of them outlive a power loss.
+    synced: Mutex<Synced>,
     /// Files that are of no use once as many changes are synced.
     unneeded: Mutex<Vec<(u64, values::Name)>>,
     /// Why a write or a sync failed; nobody knows what of it is kept.
@@ -70,24 +71,23 @@ impl Sled {
         let values = Values::open(&path.join("values")).map_err(told)?;
         let config = Config::new().path(&below).cache_capacity(CACHE).mode(Mode::HighThroughput);
         let db = config.open().map_err(|error| sled_error(path, &error))?;
-        path.ancestors().take(3).try_for_each(sync_dir).map_err(told)?;
-        let synced = mark.count();
+        let synced = Synced::begin(&below, mark).map_err(told)?;
+        let acknowledged = synced.count();
         let store = Self {
             path: path.to_owned(),
             db,
             values,
             written: Mutex::new(0),
-            synced: Mutex::new((synced, mark)),
+            synced: Mutex::new(synced),
             unneeded: Mutex::default(),
             broken: OnceLock::new(),
             _holder: holder,
         };
         let written = store.count()?;
-        if written < synced {
+        if written < acknowledged {
+            let (missing, first) = (acknowledged - written, written + 1);
             let message = format!(
-                "{} of the {synced} changes that were acknowledged are missing, from change {} on",
-                synced - written,
-                written + 1
+                "{missing} of the {acknowledged} changes that were acknowledged are missing, from change {first} on"
             );
             return Err(StoreError::damaged(store.place(), message));
         }
@@ -135,13 +135,6 @@ impl Sled {
         error
     }
 
-    /// Returns once all that sled was given outlives a power loss.
-    fn sync_files(&self) -> Result<(), StoreError> {
-        self.db.flush().map_err(|error| self.error(&error))?;
-        let below = self.path.join("sled");
-        sync_all_in(&below).map_err(|error| StoreError::io(&below, &error))
-    }
-
     /// Removes the files that no change needs any more, up to this one.
     fn remove_unneeded(&self, synced: u64) -> Result<(), StoreError> {
         let gone: Vec<_> = lock(&self.unneeded).extract_if(.., |(change, _)| *change <= synced).collect();
@@ -181,13 +174,14 @@ impl KeyValue for Sled {
     fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError> {
         self.check_whole()?;
         // What is large is on the disk before anything refers to it.
+        let is_large = |value: &&Vec<u8>| value.len() > INLINE_MAX;
         let mut kept = Vec::with_capacity(changes.len());
         for (key, value) in changes {
-            let name = match &value {
-                Some(value) if value.len() > INLINE_MAX => Some(self.values.write(value)?),
-                _ => None,
-            };
+            let name = value.as_ref().filter(is_large).map(|value| self.values.write(value)).transpose()?;
             kept.push((key, value, name));
+        }
+        if kept.iter().any(|(_, _, name)| name.is_some()) {
+            self.values.sync_names()?;
         }
         let mut written = lock(&self.written);
         let (mut number, mut batch, mut unneeded) = (*written, Batch::default(), Vec::new());
@@ -213,13 +207,11 @@ impl KeyValue for Sled {
     fn sync(&self, write: u64) -> Result<(), StoreError> {
         let mut synced = lock(&self.synced);
         self.check_whole()?;
-        if synced.0 >= write {
+        if synced.count() >= write {
             return Ok(());
         }
         let written = *lock(&self.written);
-        let done = self.sync_files().and_then(|()| synced.1.set(written));
-        done.map_err(|error| self.break_down(error))?;
-        synced.0 = written;
+        synced.sync(&self.db, written).map_err(|error| self.break_down(error))?;
         drop(synced);
         self.remove_unneeded(written)
     }
@@ -234,23 +226,6 @@ fn sled_error(path: &Path, error: &::sled::Error) -> StoreError {
         ::sled::Error::Corruption { .. } => StoreError::damaged(path.display().to_string(), "sled cannot read its log"),
         other => StoreError::Io { path: path.to_owned(), message: other.to_string() },
     }
-}
-
-/// Syncs the files in a folder and in those below, and their names.
-fn sync_all_in(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let synced = match entry.file_type()?.is_dir() {
-            true => sync_all_in(&entry.path()),
-            false => File::open(entry.path()).and_then(|file| file.sync_data()),
-        };
-        match synced {
-            // sled removes files of its own while it works.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            synced => synced?,
-        }
-    }
-    sync_dir(folder)
 }
 
 /// The names in a folder are there also after a power loss.

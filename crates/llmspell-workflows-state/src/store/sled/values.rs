@@ -30,18 +30,22 @@ impl Values {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Keeps a value; returns once it outlives a power loss.
+    /// Keeps a value, which outlives a power loss after the next [`Self::sync_names`].
     pub(super) fn write(&self, value: &[u8]) -> Result<Name, StoreError> {
         let name = Name::new(value);
         let path = self.path(&name);
         let write = || {
             let mut file = File::create_new(&path)?;
             file.write_all(value)?;
-            file.sync_all()?;
-            super::sync_dir(&self.folder)
+            file.sync_all()
         };
         write().map_err(|error| StoreError::io(&path, &error))?;
         Ok(name)
+    }
+
+    /// Returns once the files are found by name also after a power loss.
+    pub(super) fn sync_names(&self) -> Result<(), StoreError> {
+        super::sync_dir(&self.folder).map_err(|error| StoreError::io(&self.folder, &error))
     }
 
     pub(super) fn read(&self, name: &Name) -> Result<Vec<u8>, StoreError> {
