@@ -13,6 +13,7 @@ pub mod journal;
 mod log;
 pub mod record;
 pub mod run;
+pub mod store;
 
 pub use journal::{Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};

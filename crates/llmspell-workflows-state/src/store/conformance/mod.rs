@@ -1,0 +1,79 @@
+//! What every adapter does alike: give each function fresh [`Stores`], or give [`all`] a way to make them.
+//!
+//! Each panics at the first difference, with what was expected.
+
+mod kept;
+mod listed;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use kept::{archives, blobs, definitions, inboxes, inboxes_of_several_threads, snapshots};
+pub use listed::{lists, pages, summaries};
+
+use super::{RunStatus, RunSummary, Stores};
+
+/// Everything here, each with stores that `fresh` makes.
+///
+/// # Panics
+/// An adapter does something else.
+pub fn all(fresh: impl Fn() -> Stores) {
+    let checks: [fn(&Stores); 9] =
+        [summaries, lists, pages, archives, definitions, snapshots, inboxes, inboxes_of_several_threads, blobs];
+    for check in checks {
+        check(&fresh());
+    }
+}
+
+/// What is kept comes back, everything of it, also after the stores were closed: `reopen` opens the same ones anew.
+///
+/// # Panics
+/// Something is missing.
+pub fn lasts(reopen: impl Fn() -> Stores) {
+    let run = summary(1, 0);
+    let records = kept::records(3);
+    let (name, state) = ("here".to_owned(), serde_json::json!({"a": 1}));
+    let snapshot = super::Snapshot { run: run.id, name, position: 2, at: run.started_at, state };
+    let large = vec![7; 200_000];
+    let hash = {
+        let stores = reopen();
+        stores.runs.put(&run).expect("a run is put");
+        stores.archive.put(run.id, &records).expect("records are put");
+        stores.definitions.put("abc", &serde_json::json!({"name": "w"})).expect("a definition is put");
+        stores.snapshots.put(&snapshot).expect("a snapshot is put");
+        stores.inbox.post(run.id, "one", &super::Message::Cancel).expect("a message is posted");
+        stores.blobs.put(run.id, &large).expect("a value is put")
+    };
+    let stores = reopen();
+    assert_eq!(stores.runs.get(run.id), Ok(Some(run.clone())));
+    assert_eq!(stores.runs.list(&super::RunQuery::default()).map(|page| page.runs), Ok(vec![run.clone()]));
+    assert_eq!(stores.archive.get(run.id), Ok(Some(records)));
+    assert_eq!(stores.definitions.get("abc"), Ok(Some(serde_json::json!({"name": "w"}))));
+    assert_eq!(stores.snapshots.list(run.id), Ok(vec![snapshot]));
+    assert_eq!(stores.inbox.next(run.id, 0), Ok(vec![(1, super::Message::Cancel)]));
+    assert_eq!(stores.blobs.get(&hash), Ok(Some(large)));
+    assert_eq!(stores.blobs.owners(&hash), Ok(1));
+}
+
+/// A run that was started `second` seconds after the others began, different from others by `number`.
+#[must_use]
+pub fn summary(number: u64, second: i64) -> RunSummary {
+    let at = |second| Timestamp::from_second(1_700_000_000 + second).expect("a second of our time");
+    let status = RunStatus::ALL[usize::try_from(number).expect("a small number") % RunStatus::ALL.len()];
+    RunSummary {
+        id: Uuid::from_u128((u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64) | u128::from(number)),
+        workflow: format!("workflow-{}", number % 7),
+        version: "1.0.0".to_owned(),
+        definition: format!("{:064x}", number % 7),
+        status,
+        started_at: at(second),
+        updated_at: at(second + 1),
+        ended_at: status.has_ended().then(|| at(second + 2)),
+        wake_at: (status == RunStatus::Waiting).then(|| at(second + 3)),
+        error: (status == RunStatus::Failed)
+            .then(|| super::RunError { code: "timeout".to_owned(), message: "it took too long".to_owned() }),
+        parent: (number % 5 == 4).then(|| Uuid::from_u128(u128::from(number % 3))),
+        labels: (0..number % 3).map(|label| (format!("label-{label}"), format!("{}", number % 4))).collect(),
+        owner: (!status.has_ended()).then(|| "process 1".to_owned()),
+    }
+}

@@ -1,0 +1,94 @@
+//! What is kept whole and found by its key.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    super::{ArchiveStore, DefinitionStore, Snapshot, SnapshotStore, StoreError, archive, seal, snapshots},
+    KeyValue, KeyValueStores, keys,
+};
+use crate::Record;
+
+impl<K: KeyValue> ArchiveStore for KeyValueStores<K> {
+    fn put_all(&self, runs: &[(Uuid, &[Record])]) -> Result<(), StoreError> {
+        self.change(|changes| {
+            let kept =
+                |(run, records): &(Uuid, &[Record])| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
+            changes.extend(runs.iter().map(kept));
+            Ok(())
+        })
+    }
+
+    fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError> {
+        let bytes = self.below.get(&keys::of_run(b'a', run))?;
+        bytes.map(|bytes| archive::decode(&self.below.place(), run, &bytes)).transpose()
+    }
+
+    fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
+        self.remove_key(keys::of_run(b'a', run))
+    }
+}
+
+impl<K: KeyValue> DefinitionStore for KeyValueStores<K> {
+    fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
+        let key = keys::hashed(b'd', hash);
+        self.change(|changes| {
+            if self.below.get(&key)?.is_none() {
+                let sealed = seal::seal_json(&key, definition);
+                changes.push((key, Some(sealed)));
+            }
+            Ok(())
+        })
+    }
+
+    fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+        let key = keys::hashed(b'd', hash);
+        let place = || format!("the definition {hash} in {}", self.below.place());
+        self.below.get(&key)?.map(|bytes| seal::open_json(&place(), &key, &bytes)).transpose()
+    }
+
+    fn remove(&self, hash: &str) -> Result<bool, StoreError> {
+        self.remove_key(keys::hashed(b'd', hash))
+    }
+}
+
+impl<K: KeyValue> KeyValueStores<K> {
+    fn snapshot(&self, run: Uuid, key: &[u8], bytes: &[u8]) -> Result<Snapshot, StoreError> {
+        seal::open_json(&format!("a snapshot of the run {run} in {}", self.below.place()), key, bytes)
+    }
+}
+
+impl<K: KeyValue> SnapshotStore for KeyValueStores<K> {
+    fn put(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        self.change(|changes| {
+            let key = keys::named(b's', snapshot.run, snapshot.name.as_bytes());
+            let sealed = seal::seal_json(&key, snapshot);
+            changes.push((key, Some(sealed)));
+            Ok(())
+        })
+    }
+
+    fn get(&self, run: Uuid, name: &str) -> Result<Option<Snapshot>, StoreError> {
+        let key = keys::named(b's', run, name.as_bytes());
+        self.below.get(&key)?.map(|bytes| self.snapshot(run, &key, &bytes)).transpose()
+    }
+
+    fn list(&self, run: Uuid) -> Result<Vec<Snapshot>, StoreError> {
+        let found = self.all(keys::of_run(b's', run))?;
+        let mut list: Vec<_> =
+            found.iter().map(|(key, bytes)| self.snapshot(run, key, bytes)).collect::<Result<_, _>>()?;
+        snapshots::sort(&mut list);
+        Ok(list)
+    }
+
+    fn remove(&self, run: Uuid, name: &str) -> Result<bool, StoreError> {
+        self.remove_key(keys::named(b's', run, name.as_bytes()))
+    }
+
+    fn remove_all(&self, run: Uuid) -> Result<usize, StoreError> {
+        self.change(|changes| {
+            changes.extend(self.all(keys::of_run(b's', run))?.into_iter().map(|(key, _)| (key, None)));
+            Ok(changes.len())
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! What keys look like. Parts of unknown length are last, or have their length before them.
+//!
+//! | key | value |
+//! |---|---|
+//! | `r` run | its summary |
+//! | `i` field, value, start, run | nothing: an index of summaries |
+//! | `a` run | its records |
+//! | `d` hash | a definition |
+//! | `s` run, name | a snapshot |
+//! | `m` run, number | a message |
+//! | `n` run, message id | the number of the message |
+//! | `b` hash | a large value |
+//! | `o` hash, owner | nothing |
+//! | `w` owner, hash | nothing |
+
+use uuid::Uuid;
+
+use super::super::{RunCursor, RunSummary};
+
+/// Fields that the index of runs has.
+pub(super) mod field {
+    pub(in super::super) const ALL: u8 = b'a';
+    pub(in super::super) const STATUS: u8 = b's';
+    pub(in super::super) const WORKFLOW: u8 = b'w';
+    pub(in super::super) const PARENT: u8 = b'p';
+    pub(in super::super) const LABEL: u8 = b'l';
+}
+
+/// How many bytes the start of a run and its id take.
+pub(super) const CURSOR: usize = 24;
+
+pub(super) fn of_run(kind: u8, run: Uuid) -> Vec<u8> {
+    [&[kind], &run.as_bytes()[..]].concat()
+}
+
+pub(super) fn named(kind: u8, run: Uuid, name: &[u8]) -> Vec<u8> {
+    [&[kind], &run.as_bytes()[..], name].concat()
+}
+
+pub(super) fn hashed(kind: u8, hash: &str) -> Vec<u8> {
+    [&[kind], hash.as_bytes()].concat()
+}
+
+/// Who owns the value of this hash; a hash never contains the byte that ends it.
+pub(super) fn owners(hash: &str) -> Vec<u8> {
+    [b"o", hash.as_bytes(), b"/"].concat()
+}
+
+pub(super) fn owner(hash: &str, owner: Uuid) -> Vec<u8> {
+    [&owners(hash), &owner.as_bytes()[..]].concat()
+}
+
+/// How entries of the index begin where `field` has a value.
+pub(super) fn index(field: u8, value: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(value.len()).expect("fields of a run are far smaller than 4 GiB");
+    [&[b'i', field], &length.to_be_bytes()[..], value].concat()
+}
+
+pub(super) fn label(key: &str, value: &str) -> Vec<u8> {
+    let mut both = index(field::LABEL, key.as_bytes());
+    both.extend_from_slice(&(value.len() as u64).to_be_bytes());
+    both.extend_from_slice(value.as_bytes());
+    both
+}
+
+/// The bytes that order runs as their cursors do.
+pub(super) fn cursor(cursor: RunCursor) -> [u8; CURSOR] {
+    let mut bytes = [0; CURSOR];
+    bytes[..8].copy_from_slice(&start(cursor.started_us));
+    bytes[8..].copy_from_slice(cursor.id.as_bytes());
+    bytes
+}
+
+/// The bytes that order numbers with a sign.
+pub(super) fn start(started_us: i64) -> [u8; 8] {
+    (started_us.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// All entries of the index that a run has.
+pub(super) fn entries(run: &RunSummary) -> Vec<Vec<u8>> {
+    let mut entries = vec![
+        index(field::ALL, &[]),
+        index(field::STATUS, run.status.as_str().as_bytes()),
+        index(field::WORKFLOW, run.workflow.as_bytes()),
+    ];
+    entries.extend(run.parent.map(|parent| index(field::PARENT, parent.as_bytes())));
+    entries.extend(run.labels.iter().map(|(key, value)| label(key, value)));
+    let place = cursor(run.cursor());
+    entries.iter_mut().for_each(|entry| entry.extend_from_slice(&place));
+    entries
+}
+
+/// The first key behind all that begin with `prefix`.
+pub(super) fn after(mut prefix: Vec<u8>) -> Vec<u8> {
+    while prefix.pop_if(|last| *last == u8::MAX).is_some() {}
+    *prefix.last_mut().expect("kinds of keys are letters") += 1;
+    prefix
+}

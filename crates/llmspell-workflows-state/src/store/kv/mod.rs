@@ -1,0 +1,121 @@
+//! All stores on ordered keys and values, so that an adapter has three things to do.
+
+mod blobs;
+mod documents;
+mod inbox;
+mod keys;
+mod runs;
+
+use std::{
+    fmt,
+    ops::ControlFlow,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Adapter, StoreError};
+
+/// Ordered keys with values, in one process.
+pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
+    /// The adapter's name.
+    fn name(&self) -> &'static str;
+
+    /// Where it is, for errors.
+    fn place(&self) -> String;
+
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits the keys of a range with their values, until told to stop.
+    fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// Makes all of the changes or none, for all to see; what to give to [`Self::sync`].
+    fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError>;
+
+    /// Returns once all up to this write outlives a power loss.
+    fn sync(&self, write: u64) -> Result<(), StoreError>;
+}
+
+/// What is done with each key and value.
+pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError> + 'a;
+
+/// Keys from `from` on, before `to`.
+#[derive(Debug)]
+pub(crate) struct Range {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Vec<u8>,
+    /// Whether the last come first.
+    pub(crate) backward: bool,
+}
+
+/// A key and its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// A key and its new value; `None` removes it.
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// The stores on `K`.
+#[derive(Debug)]
+pub(crate) struct KeyValueStores<K> {
+    below: K,
+    /// Held by whoever reads in order to write, and let go before it waits for a sync.
+    writing: Mutex<()>,
+}
+
+impl<K: KeyValue> KeyValueStores<K> {
+    pub(crate) fn new(below: K) -> Self {
+        Self { below, writing: Mutex::new(()) }
+    }
+
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what `changes` makes of what is there, and syncs it.
+    fn change<T>(&self, changes: impl FnOnce(&mut Vec<Change>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let (write, answer) = {
+            let _writing = self.writing();
+            let mut list = Vec::new();
+            let answer = changes(&mut list)?;
+            (self.below.write(list)?, answer)
+        };
+        self.below.sync(write)?;
+        Ok(answer)
+    }
+
+    /// Removes a key; whether it was there.
+    fn remove_key(&self, key: Vec<u8>) -> Result<bool, StoreError> {
+        self.change(|changes| {
+            let was_there = self.below.get(&key)?.is_some();
+            changes.extend(was_there.then_some((key, None)));
+            Ok(was_there)
+        })
+    }
+
+    /// All keys that begin with `prefix`, with their values.
+    fn all(&self, prefix: Vec<u8>) -> Result<Vec<Pair>, StoreError> {
+        let mut found = Vec::new();
+        self.below.scan(&Range::of(prefix), &mut |key, value| {
+            found.push((key.to_vec(), value.to_vec()));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+}
+
+impl<K: KeyValue> Adapter for KeyValueStores<K> {
+    fn name(&self) -> &'static str {
+        self.below.name()
+    }
+
+    fn admits_several_processes(&self) -> bool {
+        false
+    }
+}
+
+impl Range {
+    /// All keys that begin with `prefix`, first ones first.
+    pub(crate) fn of(prefix: Vec<u8>) -> Self {
+        let to = keys::after(prefix.clone());
+        Self { from: prefix, to, backward: false }
+    }
+}

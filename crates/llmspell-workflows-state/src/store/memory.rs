@@ -1,0 +1,69 @@
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, RwLock},
+};
+
+use super::{
+    StoreError,
+    kv::{Change, KeyValue, Range, Visit},
+};
+
+/// Keys and values that last as long as they are there.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    values: RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl KeyValue for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.values.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+    }
+
+    fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        // Whoever visits may read, so nothing may be locked then; it comes in parts that are no larger than they need
+        // be, since most visits end soon.
+        const PART: usize = 64;
+        let (mut from, mut to) = (range.from.clone(), range.to.clone());
+        while from < to {
+            let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
+            let there = values.range(from.clone()..to.clone()).map(|(key, value)| (key.clone(), value.clone()));
+            let part: Vec<_> =
+                if range.backward { there.rev().take(PART).collect() } else { there.take(PART).collect() };
+            drop(values);
+            for (key, value) in &part {
+                if visit(key, value)?.is_break() {
+                    return Ok(());
+                }
+            }
+            match part.into_iter().next_back() {
+                Some((key, _)) if range.backward => to = key,
+                Some((key, _)) => from = [&key[..], &[0]].concat(),
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError> {
+        let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in changes {
+            match value {
+                Some(value) => drop(values.insert(key, value)),
+                None => drop(values.remove(&key)),
+            }
+        }
+        Ok(0)
+    }
+
+    fn sync(&self, _write: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! A value as sled keeps it, so that what it gives back can be checked.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | version of the format |
+//! | 1 | 0: the value follows; 1: the name of a file does |
+//! | 2–9 | which change wrote it, little-endian |
+//! | 10–13 | CRC-32C of the key and of all else here, little-endian |
+//! | 14– | the value, or the name |
+
+use super::{
+    super::StoreError,
+    values::{NAME, Name},
+};
+
+const VERSION: u8 = 1;
+
+const HEAD: usize = 14;
+
+/// A value and which change wrote it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Frame<'a> {
+    pub(super) number: u64,
+    pub(super) body: Body<'a>,
+}
+
+/// A value, or where it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Body<'a> {
+    Inline(&'a [u8]),
+    File(Name),
+}
+
+pub(super) fn write(key: &[u8], number: u64, body: &Body<'_>) -> Vec<u8> {
+    let (kind, bytes) = match body {
+        Body::Inline(value) => (0, *value),
+        Body::File(name) => (1, &name.0[..]),
+    };
+    let mut frame = Vec::with_capacity(HEAD + bytes.len());
+    frame.extend_from_slice(&[VERSION, kind]);
+    frame.extend_from_slice(&number.to_le_bytes());
+    frame.extend_from_slice(&checksum(key, &frame, bytes).to_le_bytes());
+    frame.extend_from_slice(bytes);
+    frame
+}
+
+pub(super) fn read<'a>(place: &str, key: &[u8], bytes: &'a [u8]) -> Result<Frame<'a>, StoreError> {
+    let damaged = || {
+        let message = format!("the value of the key {} is not as it was written", key.escape_ascii());
+        StoreError::damaged(place, message)
+    };
+    let (head, body) = bytes.split_at_checked(HEAD).ok_or_else(damaged)?;
+    if head[0] > VERSION {
+        return Err(StoreError::Newer { place: place.to_owned(), found: head[0].into(), known: VERSION.into() });
+    }
+    if head[10..] != checksum(key, &head[..10], body).to_le_bytes() {
+        return Err(damaged());
+    }
+    let number = u64::from_le_bytes(head[2..10].try_into().expect("8 bytes"));
+    let body = match head[1] {
+        0 => Body::Inline(body),
+        _ => Body::File(Name(<[u8; NAME]>::try_from(body).map_err(|_| damaged())?)),
+    };
+    Ok(Frame { number, body })
+}
+
+fn checksum(key: &[u8], head: &[u8], body: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), head), body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_as_it_was_written_and_every_change_is_found() {
+        for body in [Body::Inline(b"value"), Body::File(Name([7; NAME]))] {
+            let bytes = write(b"key", 12, &body);
+            assert_eq!(read("it", b"key", &bytes), Ok(Frame { number: 12, body }));
+            for at in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1;
+                assert!(read("it", b"key", &changed).is_err(), "byte {at}");
+                assert!(read("it", b"key", &bytes[..at]).is_err(), "cut to {at}");
+            }
+            assert!(read("it", b"other", &bytes).unwrap_err().to_string().contains("the key other"));
+        }
+    }
+
+    #[test]
+    fn what_was_written_once_reads_for_ever() {
+        let bytes = b"\x01\0\x0c\0\0\0\0\0\0\0\x13\x99~Cvalue";
+        assert_eq!(write(b"key", 12, &Body::Inline(b"value")), bytes);
+        assert_eq!(read("it", b"key", bytes), Ok(Frame { number: 12, body: Body::Inline(b"value") }));
+    }
+}

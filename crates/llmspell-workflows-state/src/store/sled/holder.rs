@@ -1,0 +1,50 @@
+//! Who has a folder: the lock on the file `lock`, and beside it, in `holder`, the process that has it.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use super::super::StoreError;
+
+/// The lock on a folder, until it is dropped or the process dies.
+#[derive(Debug)]
+pub(super) struct Holder {
+    told_in: PathBuf,
+    _lock: File,
+}
+
+impl Holder {
+    pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
+        let (path, told_in) = (folder.join("lock"), folder.join("holder"));
+        let told = |error: std::io::Error| StoreError::io(&path, &error);
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(told)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&told_in).unwrap_or_default();
+                let holder = if holder.is_empty() { "a process that has not told its name".to_owned() } else { holder };
+                return Err(StoreError::Held { path: folder.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(told(error)),
+        }
+        fs::write(&told_in, this_process()).map_err(|error| StoreError::io(&told_in, &error))?;
+        Ok(Self { told_in, _lock: lock })
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // The lock alone decides; a name that stays behind is written over by who comes next.
+        drop(fs::remove_file(&self.told_in));
+    }
+}
+
+/// The process as others should know it. What follows the first argument may be secret and is left out.
+fn this_process() -> String {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().map(PathBuf::from).unwrap_or_default();
+    let program = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let first = arguments.next().map(|argument| format!(" {}", argument.to_string_lossy())).unwrap_or_default();
+    format!("process {} ({program}{first})", std::process::id())
+}

@@ -1,0 +1,91 @@
+//! Large values, a file each, written and synced before anything refers to them, and never changed.
+//!
+//! A crash between the two leaves a file that nobody needs, and nothing worse.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use super::super::StoreError;
+
+/// How many bytes a name takes.
+pub(super) const NAME: usize = 28;
+
+/// Which file, and what must be in it: its id, its length and its CRC-32C, little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name(pub(super) [u8; NAME]);
+
+#[derive(Debug)]
+pub(super) struct Values {
+    folder: PathBuf,
+}
+
+impl Values {
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Keeps a value, which outlives a power loss after the next [`Self::sync_names`].
+    pub(super) fn write(&self, value: &[u8]) -> Result<Name, StoreError> {
+        let name = Name::new(value);
+        let path = self.path(&name);
+        let write = || {
+            let mut file = File::create_new(&path)?;
+            file.write_all(value)?;
+            file.sync_all()
+        };
+        write().map_err(|error| StoreError::io(&path, &error))?;
+        Ok(name)
+    }
+
+    /// Returns once the files are found by name also after a power loss.
+    pub(super) fn sync_names(&self) -> Result<(), StoreError> {
+        super::sync_dir(&self.folder).map_err(|error| StoreError::io(&self.folder, &error))
+    }
+
+    pub(super) fn read(&self, name: &Name) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(name);
+        let damaged = |message: &str| Err(StoreError::damaged(path.display().to_string(), message));
+        match fs::read(&path) {
+            Ok(value) if name.fits(&value) => Ok(value),
+            Ok(_) => damaged("its length or checksum does not fit"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => damaged("it is missing"),
+            Err(error) => Err(StoreError::io(&path, &error)),
+        }
+    }
+
+    pub(super) fn remove(&self, name: &Name) -> Result<(), StoreError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn path(&self, name: &Name) -> PathBuf {
+        self.folder.join(name.id().simple().to_string())
+    }
+}
+
+impl Name {
+    fn new(value: &[u8]) -> Self {
+        let mut bytes = [0; NAME];
+        bytes[..16].copy_from_slice(Uuid::now_v7().as_bytes());
+        bytes[16..24].copy_from_slice(&(value.len() as u64).to_le_bytes());
+        bytes[24..].copy_from_slice(&crc32c::crc32c(value).to_le_bytes());
+        Self(bytes)
+    }
+
+    fn id(&self) -> Uuid {
+        Uuid::from_bytes(*self.0.first_chunk().expect("a name is longer than an id"))
+    }
+
+    fn fits(&self, value: &[u8]) -> bool {
+        self.0[16..24] == (value.len() as u64).to_le_bytes() && self.0[24..] == crc32c::crc32c(value).to_le_bytes()
+    }
+}

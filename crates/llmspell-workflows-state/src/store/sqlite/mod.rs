@@ -1,0 +1,197 @@
+//! The stores in one SQLite database in WAL mode, which several processes can have open.
+//!
+//! A write that must outlive a power loss commits with `synchronous=FULL`, which syncs the write-ahead log with all that
+//! came before; the index of runs commits with `NORMAL`, which syncs nothing but when SQLite moves its log into the
+//! database. Every write takes the lock first (`BEGIN IMMEDIATE`), so that waiting for another process is bounded and
+//! nothing is read that is old when it is written.
+
+mod blobs;
+mod documents;
+mod inbox;
+mod runs;
+mod schema;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, Transaction, TransactionBehavior};
+
+use super::{Adapter, StoreError};
+
+/// How long other processes are waited for, in milliseconds.
+const BUSY_MS: u64 = 5_000;
+
+/// A database.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    connection: Mutex<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    connection: Connection,
+    /// Whether what is committed is synced.
+    syncs: bool,
+}
+
+/// Whether a write outlives a power loss when it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Synced {
+    Yes,
+    No,
+}
+
+impl Sqlite {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let told = |error: io::Error| StoreError::Io { path: path.to_owned(), message: error.to_string() };
+        let is_new = !path.exists();
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(told)?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| told_by(path, &error))?;
+        let connection = schema::prepare(path, connection)?;
+        if is_new {
+            path.ancestors().skip(1).take(2).try_for_each(sync_dir).map_err(told)?;
+        }
+        let connection = Mutex::new(Held { connection, syncs: true });
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn error(&self, error: &rusqlite::Error) -> StoreError {
+        told_by(&self.path, error)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `read` makes of each row, in order.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let held = self.held();
+        rows(&held.connection, sql, parameters, read).map_err(|error| self.error(&error))
+    }
+
+    /// What `read` makes of the only row, if there is one.
+    fn row<T>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.rows(sql, parameters, read)?.pop())
+    }
+
+    /// Writes all that `changes` does, or nothing.
+    fn write<T>(
+        &self,
+        synced: Synced,
+        changes: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut held = self.held();
+        held.sync_with(synced).map_err(|error| self.error(&error))?;
+        let transaction = held
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| self.error(&error))?;
+        let answer = changes(&transaction)?;
+        transaction.commit().map_err(|error| self.error(&error))?;
+        Ok(answer)
+    }
+
+    /// Executes one statement, synced; how many rows it changed.
+    fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
+        self.write(Synced::Yes, |transaction| execute(transaction, sql, parameters).map_err(|error| self.error(&error)))
+    }
+}
+
+impl Held {
+    fn sync_with(&mut self, synced: Synced) -> rusqlite::Result<()> {
+        let syncs = synced == Synced::Yes;
+        if self.syncs != syncs {
+            self.connection.pragma_update(None, "synchronous", if syncs { "FULL" } else { "NORMAL" })?;
+            self.syncs = syncs;
+        }
+        Ok(())
+    }
+}
+
+impl Adapter for Sqlite {
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn admits_several_processes(&self) -> bool {
+        true
+    }
+}
+
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+}
+
+fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusqlite::Result<usize> {
+    connection.prepare_cached(sql)?.execute(parameters)
+}
+
+/// SQLite's error in our words.
+fn told_by(path: &Path, error: &rusqlite::Error) -> StoreError {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    let message = error.to_string();
+    if matches!(
+        error,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    ) {
+        return StoreError::damaged(path.display().to_string(), message);
+    }
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy) => StoreError::Busy { path: path.to_owned(), waited_ms: BUSY_MS },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::damaged(path.display().to_string(), message),
+        Some(ErrorCode::NotADatabase) => StoreError::Foreign {
+            path: path.to_owned(),
+            message: "what is there is no SQLite database, or its beginning is damaged".to_owned(),
+        },
+        _ => StoreError::Io { path: path.to_owned(), message },
+    }
+}
+
+/// Does it again while other processes have the database locked, where SQLite itself does not wait.
+fn while_busy<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < Duration::from_millis(BUSY_MS) =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The names in a folder are there also after a power loss.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    fs::File::open(path)?.sync_all()
+}

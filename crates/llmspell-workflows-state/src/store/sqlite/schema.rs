@@ -1,0 +1,118 @@
+//! The tables, version by version.
+//!
+//! A database says in `schema_version` which it has. An older one gets what it lacks, in one transaction; a newer one is
+//! refused. A script that was released never changes.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{super::StoreError, BUSY_MS, told_by, while_busy};
+
+/// What makes each version out of the one before it.
+const SCRIPTS: [&str; 2] = [
+    "
+    CREATE TABLE schema_version (version INTEGER NOT NULL);
+    INSERT INTO schema_version VALUES (0);
+    CREATE TABLE runs (
+        id BLOB NOT NULL UNIQUE, started_us INTEGER NOT NULL, status TEXT NOT NULL, workflow TEXT NOT NULL,
+        parent BLOB, body BLOB NOT NULL
+    );
+    CREATE INDEX runs_by_start ON runs (started_us, id);
+    CREATE INDEX runs_by_status ON runs (status, started_us, id);
+    CREATE INDEX runs_by_workflow ON runs (workflow, started_us, id);
+    CREATE TABLE labels (
+        name TEXT NOT NULL, value TEXT NOT NULL, started_us INTEGER NOT NULL, id BLOB NOT NULL,
+        PRIMARY KEY (name, value, started_us, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE archive (run BLOB NOT NULL UNIQUE, body BLOB NOT NULL);
+    CREATE TABLE definitions (hash TEXT NOT NULL UNIQUE, body BLOB NOT NULL);
+    CREATE TABLE snapshots (run BLOB NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (run, name));
+    CREATE TABLE messages (
+        run BLOB NOT NULL, number INTEGER NOT NULL, message_id TEXT NOT NULL, body BLOB NOT NULL,
+        UNIQUE (run, number), UNIQUE (run, message_id)
+    );
+    CREATE TABLE blobs (hash TEXT NOT NULL UNIQUE, bytes BLOB NOT NULL);
+    CREATE TABLE blob_owners (hash TEXT NOT NULL, owner BLOB NOT NULL, PRIMARY KEY (hash, owner)) WITHOUT ROWID;
+    CREATE INDEX blobs_by_owner ON blob_owners (owner);
+    ",
+    "CREATE INDEX runs_by_parent ON runs (parent, started_us, id) WHERE parent IS NOT NULL;",
+];
+
+/// The version that this code writes.
+const VERSION: usize = SCRIPTS.len();
+
+/// Makes a connection ready, and the database as this code needs it.
+pub(super) fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreError> {
+    let told = |error: rusqlite::Error| told_by(path, &error);
+    connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(told)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let mode: String =
+        while_busy(|| connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))).map_err(told)?;
+    if mode != "wal" {
+        refuse_foreign(path, &connection)?;
+        let change = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        let mode = while_busy(change).map_err(told)?;
+        if mode != "wal" {
+            let message =
+                format!("its disk admits the journal mode {mode} only, and not WAL; use a disk of this machine");
+            return Err(StoreError::Io { path: path.to_owned(), message });
+        }
+    }
+    connection.pragma_update(None, "synchronous", "FULL").map_err(told)?;
+    if version(path, &connection)? != VERSION {
+        migrate(path, &mut connection)?;
+    }
+    Ok(connection)
+}
+
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    let told = |error: rusqlite::Error| told_by(path, &error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
+    // Another process may have done it by now.
+    let version = version(path, &transaction)?;
+    if version > VERSION {
+        let (found, known) = (version as u64, VERSION as u64);
+        return Err(StoreError::Newer { place: path.display().to_string(), found, known });
+    }
+    for script in &SCRIPTS[version..] {
+        transaction.execute_batch(script).map_err(told)?;
+    }
+    transaction.execute("UPDATE schema_version SET version = ?", [VERSION]).map_err(told)?;
+    transaction.commit().map_err(told)
+}
+
+/// The version of a database; 0 for an empty one.
+fn version(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
+    refuse_foreign(path, connection)?;
+    let told = |error: rusqlite::Error| told_by(path, &error);
+    let is_there = table_count(connection, "WHERE name = 'schema_version'").map_err(told)? > 0;
+    if !is_there {
+        return Ok(0);
+    }
+    connection.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => {
+            StoreError::damaged(path.display().to_string(), "it does not say which version it has")
+        }
+        error => told(error),
+    })
+}
+
+fn refuse_foreign(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let is_foreign = || {
+        let is_empty = table_count(connection, "")? == 0;
+        Ok(!is_empty && table_count(connection, "WHERE name = 'schema_version'")? == 0)
+    };
+    match while_busy(is_foreign) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(StoreError::Foreign {
+            path: path.to_owned(),
+            message: "what is there is a database of another program".to_owned(),
+        }),
+        Err(error) => Err(told_by(path, &error)),
+    }
+}
+
+fn table_count(connection: &Connection, only: &str) -> rusqlite::Result<i64> {
+    connection.query_row(&format!("SELECT count(*) FROM sqlite_master {only}"), [], |row| row.get(0))
+}

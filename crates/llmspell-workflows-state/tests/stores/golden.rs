@@ -1,0 +1,72 @@
+//! What was written once stays readable. The files in `golden` never change; a new format gets new ones.
+
+use jiff::Timestamp;
+use llmspell_workflows_state::{
+    End, Record, Started,
+    record::Kept,
+    store::{Message, RunQuery, RunStatus, Stores, blob_hash},
+};
+use rusqlite::Connection;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{SQLITE, folder};
+
+/// A database of schema version 1 as `sqlite3 .dump` tells it.
+const SQLITE_1: &str = include_str!("golden/sqlite-1.sql");
+
+fn records() -> Vec<Record> {
+    let at = Timestamp::from_second(1_700_000_000).unwrap();
+    let started = Started { at, workflow: "w".to_owned(), definition: "abc".to_owned(), input: json!({"n": 1}) };
+    let end = || End::Completed { output: Kept::Value(json!("done").into()), changes: Vec::new() };
+    vec![
+        Record::Started(Box::new(started)),
+        Record::Began { path: "/main/a".to_owned() },
+        Record::Ended { path: "/main/a".to_owned(), end: end() },
+        Record::Closed { end: end(), at },
+    ]
+}
+
+#[test]
+fn a_database_of_version_1_is_migrated_with_all_that_it_has() {
+    let folder = folder();
+    let path = SQLITE.path(folder.path());
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(SQLITE_1).unwrap();
+    let index = "SELECT count(*) FROM sqlite_master WHERE name = 'runs_by_parent'";
+    assert_eq!(old.query_row(index, [], |row| row.get(0)), Ok(0));
+    drop(old);
+
+    let run = Uuid::from_u128(7);
+    let stores = Stores::sqlite(&path).unwrap();
+    let found = stores.runs.list(&RunQuery { parent: Some(Uuid::from_u128(3)), ..RunQuery::default() }).unwrap().runs;
+    assert_eq!(found.iter().map(|found| (found.id, found.status)).collect::<Vec<_>>(), [(run, RunStatus::Completed)]);
+    assert_eq!(found[0].labels["team"], "blue");
+    assert_eq!(stores.archive.get(run), Ok(Some(records())));
+    assert_eq!(stores.definitions.get("abc"), Ok(Some(json!({"name": "w"}))));
+    let snapshot = stores.snapshots.get(run, "here").unwrap().unwrap();
+    assert_eq!((snapshot.position, snapshot.state), (2, json!({"a": 1})));
+    let signal = Message::Signal { name: "go".to_owned(), payload: json!(1) };
+    assert_eq!(stores.inbox.next(run, 0), Ok(vec![(1, signal)]));
+    assert_eq!(stores.blobs.get(&blob_hash(b"large")), Ok(Some(b"large".to_vec())));
+    assert_eq!(stores.blobs.owners(&blob_hash(b"large")), Ok(1));
+    drop(stores);
+
+    let new = Connection::open(&path).unwrap();
+    assert_eq!(new.query_row(index, [], |row| row.get(0)), Ok(1));
+    assert_eq!(new.query_row("SELECT version FROM schema_version", [], |row| row.get(0)), Ok(2));
+    drop(new);
+    assert!(Stores::sqlite(&path).is_ok(), "what was migrated opens again");
+}
+
+#[test]
+fn what_is_written_now_is_what_was_written_then() {
+    let folder = folder();
+    let stores = SQLITE.open_in(folder.path()).unwrap();
+    stores.archive.put(Uuid::from_u128(7), &records()).unwrap();
+    drop(stores);
+    let database = Connection::open(SQLITE.path(folder.path())).unwrap();
+    let body: String = database.query_row("SELECT lower(hex(body)) FROM archive", [], |row| row.get(0)).unwrap();
+    assert!(SQLITE_1.contains(&format!("X'{body}'")), "another format needs another version and a file of its own");
+}

@@ -1,0 +1,126 @@
+//! Several at once: processes and threads on SQLite, and the one process that sled admits.
+//!
+//! A second process is this test program again, told by a variable of its environment what to do.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use llmspell_workflows_state::store::{Message, RunQuery, StoreError, Stores, conformance::summary};
+use uuid::Uuid;
+
+use crate::support::{SLED, SQLITE, folder};
+
+const WHERE: &str = "STORES_OF_ANOTHER_PROCESS";
+
+const EACH: u64 = 20;
+
+fn run() -> Uuid {
+    Uuid::from_u128(1)
+}
+
+/// Runs the test `name` of this program in another process, with the folder told to it.
+fn start(name: &str, folder: &Path) -> Child {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(WHERE, folder);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
+}
+
+/// The folder that another process told this one; `None` where it is not the second.
+fn told() -> Option<std::path::PathBuf> {
+    env::var_os(WHERE).map(Into::into)
+}
+
+fn work(stores: &Stores, worker: u64) {
+    for number in 0..EACH {
+        stores.inbox.post(run(), &format!("{worker}-{number}"), &Message::Pause).unwrap();
+        stores.inbox.post(run(), &format!("all-{number}"), &Message::Resume).unwrap();
+        stores.runs.put(&summary(worker * EACH + number, 1)).unwrap();
+    }
+}
+
+#[test]
+fn processes_and_handles_share_a_database() {
+    if let Some(folder) = told() {
+        return work(&SQLITE.open_in(&folder).unwrap(), 9);
+    }
+    let folder = folder();
+    // They make the database together, too.
+    let mut other = start("processes::processes_and_handles_share_a_database", folder.path());
+    thread::scope(|scope| {
+        for worker in 0..2 {
+            let folder = folder.path();
+            scope.spawn(move || work(&SQLITE.open_in(folder).unwrap(), worker));
+        }
+    });
+    assert!(other.wait().unwrap().success());
+
+    let stores = SQLITE.open_in(folder.path()).unwrap();
+    let messages = stores.inbox.next(run(), 0).unwrap();
+    let numbers: Vec<_> = messages.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=4 * EACH).collect::<Vec<_>>(), "three workers, and what all of them post");
+    let page = stores.runs.list(&RunQuery { limit: 1_000, ..RunQuery::default() }).unwrap();
+    assert_eq!(page.runs.len() as u64, 3 * EACH);
+}
+
+#[test]
+fn two_handles_see_what_the_other_wrote() {
+    let folder = folder();
+    let (one, other) = (SQLITE.open_in(folder.path()).unwrap(), SQLITE.open_in(folder.path()).unwrap());
+    for number in 1..=5 {
+        let (writer, reader) = if number % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        assert_eq!(writer.inbox.post(run(), &number.to_string(), &Message::Cancel), Ok(number));
+        assert_eq!(reader.inbox.next(run(), number - 1), Ok(vec![(number, Message::Cancel)]));
+        assert_eq!(reader.inbox.post(run(), &number.to_string(), &Message::Cancel), Ok(number), "posted there already");
+    }
+}
+
+/// Has the folder until the first process kills this one, or is gone.
+fn hold(folder: &Path) {
+    let _stores = SLED.open_in(folder).unwrap();
+    println!("held");
+    std::io::stdout().flush().unwrap();
+    drop(std::io::stdin().read_to_end(&mut Vec::new()));
+}
+
+#[test]
+fn sled_names_the_process_that_has_it() {
+    if let Some(folder) = told() {
+        return hold(&folder);
+    }
+    let folder = folder();
+    let mut other = start("processes::sled_names_the_process_that_has_it", folder.path());
+    let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("held")), "the other process never had it");
+
+    let error = SLED.open_in(folder.path()).unwrap_err();
+    let StoreError::Held { path, holder } = &error else { panic!("{error}") };
+    assert_eq!(*path, SLED.path(folder.path()));
+    assert!(holder.starts_with(&format!("process {} (stores-", other.id())), "{holder}");
+    assert!(holder.ends_with(" processes::sled_names_the_process_that_has_it)"), "{holder}");
+    assert!(error.to_string().contains("or use a store on SQLite"), "{error}");
+
+    // A process that is killed holds nothing, whatever name it leaves behind.
+    other.kill().unwrap();
+    other.wait().unwrap();
+    drop(SLED.open_in(folder.path()).unwrap());
+}
+
+#[test]
+fn sled_admits_one_handle() {
+    let folder = folder();
+    let first = SLED.open_in(folder.path()).unwrap();
+    let error = SLED.open_in(folder.path()).unwrap_err();
+    let own = format!("process {} (", std::process::id());
+    assert!(matches!(&error, StoreError::Held { holder, .. } if holder.starts_with(&own)), "{error}");
+    first.runs.put(&summary(1, 1)).unwrap();
+    drop(first);
+    for _ in 0..5 {
+        let again = SLED.open_in(folder.path()).unwrap();
+        assert!(again.runs.get(summary(1, 1).id).unwrap().is_some());
+    }
+}
