@@ -64,6 +64,7 @@ pub struct Started {
     /// The name of its definition.
     pub workflow: String,
     /// The version of its definition.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// The hash of its definition.
     pub definition: String,

@@ -14,7 +14,7 @@ fn open(disk: &SimDisk) -> Result<Arc<dyn Journal>, JournalError> {
 }
 
 fn test() -> CrashTest {
-    let steps = patterns::all().into_iter().find(|definition| definition.name == "route").unwrap();
+    let steps = patterns::all().into_iter().find(|definition| definition.name == "route").expect("there is one");
     patterns::crash_test(steps)
 }
 
@@ -51,7 +51,7 @@ fn a_write_or_a_sync_that_fails_ends_the_run_with_its_cause_and_the_run_goes_on_
 /// The bytes of the log when a process was killed in the middle, and what it had come to by then.
 fn log() -> SimDisk {
     let disk = SimDisk::new();
-    test().run_on(&open(&disk).unwrap()).unwrap();
+    test().run_on(&open(&disk).expect("it is empty")).expect("nothing fails");
     disk.after_kill()
 }
 

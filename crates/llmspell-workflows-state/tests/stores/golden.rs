@@ -17,7 +17,15 @@ const SQLITE_1: &str = include_str!("golden/sqlite-1.sql");
 
 fn records() -> Vec<Record> {
     let at = Timestamp::from_second(1_700_000_000).unwrap();
-    let started = Started { at, workflow: "w".to_owned(), definition: "abc".to_owned(), input: json!({"n": 1}) };
+    let started = Started {
+        at,
+        workflow: "w".to_owned(),
+        version: String::new(),
+        definition: "abc".to_owned(),
+        starting_step: None,
+        environment: None,
+        input: json!({"n": 1}),
+    };
     let end = || End::Completed { output: Kept::Value(json!("done").into()), changes: Vec::new() };
     vec![
         Record::Started(Box::new(started)),

@@ -16,7 +16,15 @@ fn run(number: u128) -> Uuid {
 pub(super) fn records(steps: usize) -> Vec<Record> {
     let at = Timestamp::from_second(1_700_000_000).expect("a second of our time");
     let input = json!({"text": "with\na line, \u{0} and \u{1f980}"});
-    let started = Started { at, workflow: "w".to_owned(), definition: "abc".to_owned(), input };
+    let started = Started {
+        at,
+        workflow: "w".to_owned(),
+        version: String::new(),
+        definition: "abc".to_owned(),
+        starting_step: None,
+        environment: None,
+        input,
+    };
     let output = |value| End::Completed { output: Kept::Value(value), changes: Vec::new() };
     let mut records = vec![Record::Started(Box::new(started))];
     records.extend(
