@@ -6,7 +6,7 @@
 //! | feature | what it adds | on by default |
 //! |---|---|---|
 //! | `definition` | [`definition`]: workflows written in YAML and JSON | yes |
-//! | `hooks` | [`hooks`]: code of yours that may change a run's course, and events | no |
+//! | `hooks` | code of yours that may change a run's course, and events | no |
 //! | `tools` | [`tools`]: the tools that come along, and steps that start processes | yes |
 //! | `web` | the tools that use HTTP | yes |
 //!
