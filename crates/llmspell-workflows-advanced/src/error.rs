@@ -44,12 +44,10 @@ pub enum ExecutorError {
         holder: String,
     },
     /// It has ended, so there is nothing to go on with.
-    #[error("the run {run} has ended: {status}")]
+    #[error("the run {run} has ended")]
     Ended {
         /// Which run.
         run: Uuid,
-        /// How.
-        status: &'static str,
     },
 }
 

@@ -102,10 +102,11 @@ impl Executor {
     /// # Errors
     /// It has ended, its definition is not there or does not run here, or the journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
-        if known.end.is_some() {
-            return Err(ExecutorError::Ended { run: known.run, status: known.status() });
-        }
         let journal = Arc::new(RunJournal::open(self.claim.journal.clone(), known.run).await?);
+        // Its process may have brought it to its end since it was looked up.
+        if journal.has_ended() {
+            return Err(ExecutorError::Ended { run: known.run });
+        }
         let unknown = || ExecutorError::UnknownRun(known.run.to_string());
         let started = journal.started().ok_or_else(unknown)?;
         let plan = self.engine.prepare(self.claim.home.definition(&started.definition)?)?;

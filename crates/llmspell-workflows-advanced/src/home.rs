@@ -13,7 +13,10 @@ use std::{
 };
 
 use llmspell_workflows_basic::{StepError, model::Definition};
-use llmspell_workflows_state::{End, History, Journal, JournalError, Record, Started, WalJournal};
+use llmspell_workflows_state::{
+    End, History, Journal, JournalError, Record, Started, WalJournal,
+    disk::{Disk, SystemDisk},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -206,7 +209,7 @@ impl Home {
         }
         let kept = || {
             let folder = path.parent().expect("it is in the home");
-            fs::create_dir_all(folder)?;
+            SystemDisk.create_dir(folder)?;
             // Under a name of its own first, so that half of it is never found under its hash.
             let draft = folder.join(format!(".{hash}.{}", Uuid::now_v7()));
             let file = fs::File::create_new(&draft)?;

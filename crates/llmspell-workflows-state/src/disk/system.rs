@@ -15,8 +15,10 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Disk for SystemDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
+        // A folder is there for good once the one that names it has been synced; those that were there are.
+        let made: Vec<&Path> = path.ancestors().take_while(|folder| !is_folder(folder)).collect();
         fs::create_dir_all(path)?;
-        path.ancestors().skip(1).take(2).try_for_each(sync_dir)
+        made.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -91,6 +93,10 @@ fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
 #[cfg(unix)]
 fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+fn is_folder(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.is_dir()
 }
 
 /// The names in a folder are there also after a power loss.

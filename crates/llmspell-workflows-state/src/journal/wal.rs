@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -48,6 +48,8 @@ struct Runs {
     /// How many frames of live runs each segment holds, and how many tombs.
     needed: BTreeMap<u64, u64>,
     tombs: Vec<Tomb>,
+    /// Segments that no run needed while frames were still appended to them.
+    unneeded: BTreeSet<u64>,
 }
 
 /// A frame that says that a run is forgotten; it must stay as long as another frame of that run does.
@@ -129,10 +131,15 @@ impl WalJournal {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Removes those of `segments`, and of those that were still in use the last time, that nobody needs.
     fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
-        for segment in segments {
-            if !self.lock().needed.contains_key(&segment) {
-                self.log.remove(segment)?;
+        let mut runs = self.lock();
+        let mut unneeded = std::mem::take(&mut runs.unneeded);
+        unneeded.extend(segments);
+        unneeded.retain(|segment| !runs.needed.contains_key(segment));
+        for segment in unneeded {
+            if !self.log.remove(segment)? {
+                runs.unneeded.insert(segment);
             }
         }
         Ok(())
@@ -247,8 +254,12 @@ impl Runs {
         self.by_number.remove(&live.number);
         let mut covers: Vec<u64> = live.places.iter().map(|(_, place)| place.segment).collect();
         covers.dedup();
-        *self.needed.entry(segment).or_default() += 1;
-        self.tombs.push(Tomb { segment, covers });
+        // What stands beside its tomb goes with it.
+        covers.retain(|covered| *covered != segment);
+        if !covers.is_empty() {
+            *self.needed.entry(segment).or_default() += 1;
+            self.tombs.push(Tomb { segment, covers });
+        }
         let mut freed = Vec::new();
         for (_, place) in live.places {
             self.release(place.segment, &mut freed);

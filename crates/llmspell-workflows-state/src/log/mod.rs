@@ -123,6 +123,8 @@ struct Shared {
     /// Whoever waits for a sync rings; the committer hears.
     bell: Condvar,
     files: Mutex<Files>,
+    /// The first segment that this process writes.
+    first: u64,
 }
 
 /// The end of the log, where frames are appended.
@@ -175,7 +177,8 @@ impl Log {
         };
         tail.begin_segment(&recovery.ends.iter().map(|(segment, end)| (*segment, *end)).collect::<Vec<_>>());
         let (tail, files) = (Mutex::new(tail), Mutex::default());
-        let shared = Arc::new(Shared { disk, dir: dir.to_owned(), options, tail, bell: Condvar::new(), files });
+        let shared =
+            Arc::new(Shared { disk, dir: dir.to_owned(), options, tail, bell: Condvar::new(), files, first: segment });
         let committer = committer::start(shared.clone()).map_err(|error| LogError::io(dir, &error))?;
         Ok((Self { shared, committer: Some(committer) }, recovery))
     }
@@ -227,13 +230,16 @@ impl Log {
         }
     }
 
-    /// Removes a segment that nobody needs any more; the last one stays.
-    pub(crate) fn remove(&self, number: u64) -> Result<(), LogError> {
-        if lock(&self.shared.tail).segment == number {
-            return Ok(());
+    /// Removes a segment that nobody needs any more; `false`: it stays for now, since it is still written to.
+    pub(crate) fn remove(&self, number: u64) -> Result<bool, LogError> {
+        // What is pending may belong to any segment from the one that was written to last.
+        let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);
+        if number >= written {
+            return Ok(false);
         }
         let path = segment::path(&self.shared.dir, number);
-        self.shared.disk.remove(&path).map_err(|error| LogError::io(&path, &error))
+        self.shared.disk.remove(&path).map_err(|error| LogError::io(&path, &error))?;
+        Ok(true)
     }
 }
 

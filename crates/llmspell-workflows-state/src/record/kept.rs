@@ -36,6 +36,13 @@ pub struct KeptChange {
     pub value: Kept,
 }
 
+impl KeptChange {
+    /// A change that holds its value itself.
+    pub(crate) fn whole(change: &Change) -> Self {
+        Self { path: change.path.clone(), value: Kept::Value(Arc::new(change.value.clone())) }
+    }
+}
+
 /// How large a value is at least, in bytes of JSON or so, to be referred to instead of copied.
 pub(crate) const LINKED_FROM: usize = 64;
 

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     StepError,
@@ -29,8 +27,7 @@ impl Interceptor for Journaling {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let Some(journal) = call.run().extension::<RunJournal>() else { return next.run(call).await };
         let run = call.run().clone();
-        let step = Step { is_leaf: call.step().kind.is_leaf(), is_activity: is_activity(&call), call: call.clone() };
-        match journal.around(step, next).await {
+        match journal.around(call, next).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 run.shut_down();
@@ -66,15 +63,10 @@ impl Interceptor for Journaling {
     }
 }
 
-struct Step {
-    call: Call,
-    is_leaf: bool,
-    is_activity: bool,
-}
-
 impl RunJournal {
-    async fn around(self: &Arc<Self>, step: Step, next: Next) -> Result<Outcome, JournalError> {
-        let Step { call, is_leaf, is_activity } = step;
+    async fn around(&self, call: Call, next: Next) -> Result<Outcome, JournalError> {
+        let is_leaf = call.step().kind.is_leaf();
+        let is_activity = matches!(call.step().kind, StepKind::Activity(_));
         let path = call.path().to_string();
         if let Some(outcome) = self.ended(&path)? {
             return Ok(outcome);
@@ -101,7 +93,7 @@ impl RunJournal {
         is_activity: bool,
         outcome: Outcome,
     ) -> Result<Outcome, JournalError> {
-        let Some(end) = self.end(&outcome) else {
+        let Some(end) = self.end(&outcome, !is_leaf) else {
             if is_activity {
                 self.append(&Record::Stopped { path })?;
             }
@@ -122,8 +114,4 @@ impl RunJournal {
         let receipt = self.append(record)?;
         if is_changed || record.is_choice_of_chance() { self.sync(receipt).await } else { Ok(()) }
     }
-}
-
-fn is_activity(call: &Call) -> bool {
-    matches!(call.step().kind, StepKind::Activity(_))
 }

@@ -18,7 +18,7 @@ use replay::Replay;
 
 use crate::{
     journal::{Epoch, Journal, JournalError, Receipt},
-    record::{End, Record, Started},
+    record::{End, Kept, KeptChange, Record, Started},
 };
 
 /// The journal of one run, in the hands of whoever drives it: the interceptor [`Journaling`] finds it on the run, where
@@ -55,13 +55,10 @@ impl RunJournal {
         self.replay().started.clone()
     }
 
-    /// How the run ended; `None`: it has not.
-    ///
-    /// # Errors
-    /// What is kept refers to something that is not there.
-    pub fn closed(&self) -> Result<Option<Outcome>, JournalError> {
-        let replay = self.replay();
-        replay.closed.as_ref().map(|end| replay.outcome(end)).transpose().map_err(|message| self.damaged(message))
+    /// Whether the run has ended, and that is recorded.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.replay().has_ended
     }
 
     /// How the run goes on from what is known of it; `None`: it has not been started.
@@ -89,7 +86,7 @@ impl RunJournal {
     /// # Errors
     /// The journal cannot be written, or could not be earlier.
     pub async fn close(&self, outcome: &Outcome, at: jiff::Timestamp) -> Result<(), JournalError> {
-        let Some(end) = self.end(outcome) else { return Ok(()) };
+        let Some(end) = self.end(outcome, true) else { return Ok(()) };
         let receipt = self.append(&Record::Closed { end, at })?;
         self.sync(receipt).await
     }
@@ -129,13 +126,17 @@ impl RunJournal {
         let _ = self.fault.set(error.clone());
     }
 
-    /// How a step ended, as it is kept; `None` where it has not ended for good.
-    fn end(&self, outcome: &Outcome) -> Option<End> {
+    /// How a step ended, as it is kept; `None` where it has not ended for good. What `gathers` gives what others gave.
+    fn end(&self, outcome: &Outcome, gathers: bool) -> Option<End> {
         Some(match outcome {
-            Outcome::Completed(Output { value, state_changes }) => {
+            Outcome::Completed(Output { value, state_changes }) if gathers => {
                 let replay = self.replay();
                 let changes = replay.known.keep_changes(state_changes);
                 End::Completed { output: replay.known.keep(value), changes }
+            }
+            Outcome::Completed(Output { value, state_changes }) => {
+                let changes = state_changes.iter().map(KeptChange::whole).collect();
+                End::Completed { output: Kept::Value(value.clone()), changes }
             }
             Outcome::Skipped(reason) => End::Skipped(reason.clone()),
             Outcome::Failed(failure) => End::Failed(failure.clone()),

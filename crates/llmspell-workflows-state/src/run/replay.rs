@@ -8,7 +8,7 @@ use crate::record::{End, Known, Record, Started};
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pub(super) started: Option<Started>,
-    pub(super) closed: Option<End>,
+    pub(super) has_ended: bool,
     pub(super) known: Known,
     ends: HashMap<String, End>,
     decisions: HashMap<(String, &'static str, u64), Decision>,
@@ -54,7 +54,7 @@ impl Replay {
                 }
                 self.ends.insert(path, end);
             }
-            Record::Closed { end, .. } => self.closed = Some(end),
+            Record::Closed { .. } => self.has_ended = true,
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Nothing a crash does makes a difference: every pattern, crashed at every boundary.
 
 mod faults;
+mod forgetting;
 mod random;
 
 use llmspell_workflows_testing::patterns;

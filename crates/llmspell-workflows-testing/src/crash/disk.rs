@@ -2,12 +2,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use llmspell_workflows_state::disk::{Disk, DiskFile};
 
-use super::{Chance, CrashPoint};
+use super::{Chance, CrashPoint, lock};
 
 /// How much of a write a disk keeps or loses as a whole.
 const SECTOR: usize = 512;
@@ -243,10 +243,6 @@ impl DiskFile for SimFile {
     fn length(&self) -> io::Result<u64> {
         self.with(|content| content.current.len() as u64)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use llmspell_workflows_state::{End, Epoch, Journal, JournalError, LogError, Opened, Receipt, Record};
 use uuid::Uuid;
 
-use super::CrashPoint;
+use super::{CrashPoint, lock};
 
 /// Any journal, in a process that crashes at a boundary; it knows which completions were acknowledged.
 #[derive(Debug)]
@@ -73,8 +73,4 @@ impl Journal for WatchedJournal {
     fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
         self.journal.forget(run, epoch)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -29,7 +29,7 @@ mod process;
 mod test;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -99,4 +99,9 @@ impl CrashPoint {
     pub async fn crashed(&self) {
         self.0.bell.notified().await;
     }
+}
+
+/// Locks what stays whole whatever panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

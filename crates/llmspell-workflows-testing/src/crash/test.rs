@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use llmspell_workflows_basic::{
@@ -16,7 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal,
+    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal, lock,
     process::{Ended, Process},
 };
 
@@ -303,8 +303,4 @@ fn open(
 
 fn same<T: PartialEq + fmt::Debug>(what: &str, one: &T, two: &T) -> Result<(), Difference> {
     if one == two { Ok(()) } else { Err(Difference(format!("its {what} is {two:?} instead of {one:?}"))) }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -27,7 +27,7 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         }
         ExecutorError::AmbiguousRun { .. } => Failure::new(Exit::Usage, "ambiguous_run", message),
         ExecutorError::Held { .. } => Failure::new(Exit::Failed, "run_held", message),
-        ExecutorError::Ended { run, .. } => Failure::new(Exit::Failed, "run_ended", message)
+        ExecutorError::Ended { run } => Failure::new(Exit::Failed, "run_ended", message)
             .with_help(format!("`spellflow runs show {run}` shows what it came to")),
     }
 }
