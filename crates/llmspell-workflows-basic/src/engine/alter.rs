@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Call, Decision, Outcome, StepRecord, leaf};
+use super::{Call, Decision, Outcome, StepRecord};
 use crate::{
     StepError,
     model::ActivityName,
@@ -123,7 +123,7 @@ impl Call {
 
     /// Waits; an outcome says that the step ends, or parks, instead of going on.
     pub async fn wait_until(&self, wake_at: Timestamp) -> Option<Outcome> {
-        leaf::wait_until(self, wake_at).await
+        super::wait_until(self, wake_at).await
     }
 
     /// The steps directly inside its step that have begun, in that order; of more than one entry those of the last.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Cancel, CancelReason, Cancelled, Decision, DecisionPoint, NextDecision, Outcome, Run, Scope, SkipReason, View,
+    Cancel, CancelReason, Cancelled, Decision, DecisionPoint, NextDecision, Outcome, Run, Scope, SkipReason, View, Wait,
 };
 use crate::{
     PathLink, StepError,
@@ -322,6 +322,11 @@ impl Call {
     /// Ended because it was asked to stop.
     pub(crate) fn cancelled(&self) -> Outcome {
         Outcome::Cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
+    }
+
+    /// Not begun because the run is held; it could begin at once.
+    pub(super) fn held(&self) -> Outcome {
+        Outcome::Parked(Wait { wake_at: Some(self.run().clock().now()), inbox_after: None })
     }
 
     /// Failed with `error`, here unless it says where.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Call, SkipReason};
+use super::{Call, Signal, SkipReason};
 use crate::StepError;
 
 /// A choice that a run makes, as data.
@@ -35,8 +35,10 @@ pub enum Decision {
     /// When the step as a whole (`index` 0) or attempt `index` must have ended, or the last attempt must begin
     /// (`index` [`u64::MAX`]).
     Deadline(Timestamp),
-    /// When a sleeping step goes on.
-    Wake(Timestamp),
+    /// What a step waits for in its attempt `index`.
+    Awaits(Awaited),
+    /// What came of the wait of attempt `index`; asked with `Pending` first, then told.
+    Received(Received),
     /// The time that code-first code or an expression reads for the `index`th time.
     Now(Timestamp),
     /// The random number that code-first code reads for the `index`th time.
@@ -65,6 +67,31 @@ pub enum Attempt {
     },
 }
 
+/// What a step waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The signal of this name; none where it waits for a time alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// When it began to.
+    pub since: Timestamp,
+    /// When it stops, or has waited long enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What came of a wait for a signal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Received {
+    /// Nothing yet.
+    Pending,
+    /// A signal, which no other step gets.
+    Signal(Arc<Signal>),
+    /// Nothing in time.
+    TimedOut,
+}
+
 impl Decision {
     /// What kind of choice it is, for keys and logs.
     #[must_use]
@@ -79,7 +106,8 @@ impl Decision {
             Self::Ended(_) => "ended",
             Self::Attempt(_) => "attempt",
             Self::Deadline(_) => "deadline",
-            Self::Wake(_) => "wake",
+            Self::Awaits(_) => "awaits",
+            Self::Received(_) => "received",
             Self::Now(_) => "now",
             Self::Random(_) => "random",
             Self::Input(_) => "input",
@@ -91,7 +119,10 @@ impl Decision {
     /// Whether it only asks for a former answer, so that there is nothing to record yet.
     #[must_use]
     pub fn is_question(&self) -> bool {
-        matches!(self, Self::Ended(None) | Self::Attempt(Attempt::Due) | Self::Answer(None))
+        matches!(
+            self,
+            Self::Ended(None) | Self::Attempt(Attempt::Due) | Self::Answer(None) | Self::Received(Received::Pending)
+        )
     }
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Cancel, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run, SchemaCheck,
-    Stack, Timers, Wait, record::Records, run::lock,
+    Stack, Timers, Wait, branches::Branches, mailbox::Mailbox, record::Records, run::lock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -166,6 +166,8 @@ impl Engine {
             generations: Mutex::new(resume.generations),
             root_scope: Mutex::new(None),
             extensions: options.extensions.clone(),
+            branches: Branches::new(),
+            mailbox: Mailbox::after(resume.received),
         };
         run.with_variables(options.environment.as_deref()).map(Arc::new)
     }
@@ -203,7 +205,15 @@ impl Engine {
     /// The input is wrong, or the run parks, which takes an executor that can wake it.
     pub async fn run_plan(&self, plan: &Arc<Plan>, input: WorkflowInput) -> Result<Finished, crate::WorkflowError> {
         let run = self.start(plan, input, &RunOptions::default())?;
-        match self.drive(&run).await {
+        let mut driven = std::pin::pin!(self.drive(&run));
+        let driven = loop {
+            tokio::select! {
+                biased;
+                driven = &mut driven => break driven,
+                () = run.waits_in_vain() => run.hold(),
+            }
+        };
+        match driven {
             Driven::Done(finished) => Ok(*finished),
             Driven::Parked(wait) => Err(crate::WorkflowError::Parked(wait)),
         }

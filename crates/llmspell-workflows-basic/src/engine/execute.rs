@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Around, Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf};
+use super::{Around, Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf, wait};
 use crate::{
     patterns,
     plan::{Body, Node, Recovery},
@@ -60,6 +60,9 @@ fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {
 fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     if call.cancel().is_cancelled() {
         return Err(call.cancelled());
+    }
+    if call.run().is_held() && call.node().is_leaf() {
+        return Err(call.held());
     }
     call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
 }
@@ -186,7 +189,7 @@ pub(super) async fn perform(call: Call) -> Outcome {
     }
     let (run, node) = (call.run().clone(), call.node().clone());
     // Blocks are made of what is masked already.
-    let reads_secrets = node.is_root || matches!(node.body, Body::Set(_) | Body::Validate(_));
+    let reads_secrets = node.is_root || matches!(node.body, Body::Set(_) | Body::Validate(_) | Body::WaitForEvent(_));
     let outcome = Box::pin(with_outputs(call)).await;
     if run.secrets.is_empty() { outcome } else { run.masked_outcome(outcome, reads_secrets) }
 }
@@ -208,7 +211,8 @@ async fn by_kind(call: Call) -> Outcome {
             leaf::activity(call, &around).await
         }
         Body::Set(values) => leaf::set(&call, values),
-        Body::Sleep(_) => Box::pin(leaf::sleep(call)).await,
+        Body::Sleep(_) => Box::pin(wait::sleep(call)).await,
+        Body::WaitForEvent(_) => Box::pin(wait::for_event(call)).await,
         Body::Validate(_) => Box::pin(leaf::validate(call)).await,
         Body::List(list) => patterns::list(list.clone(), call).await,
         Body::Choice(_) => patterns::choice(call).await,

@@ -12,13 +12,10 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 
-use super::{
-    Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Run, Scope, Violation, Wake, call::decide,
-};
+use super::{Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Run, Scope, Violation};
 use crate::{
     ErrorClass, PathLink, StepError,
     activity::{ActivityContext, ActivityOutput, Input},
-    clock,
     expr::{EvalError, Template},
     model::ValidateMode,
     plan::{ActivityPlan, Body, ValidatePlan},
@@ -199,32 +196,6 @@ pub(super) fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
         }
     }
     Outcome::Completed(Output { value: Arc::new(Value::Object(output)), state_changes })
-}
-
-/// Waits until a point in time that is chosen when it begins.
-pub(super) async fn sleep(call: Call) -> Outcome {
-    let Body::Sleep(length) = &call.node().body else { unreachable!("`perform` calls this for sleeps") };
-    let duration = match length.evaluate(&call.view()) {
-        Ok(duration) => duration,
-        Err(error) => return call.failed(error),
-    };
-    let wake_at = decide!(call, 0, Wake(clock::after(call.run().clock().now(), duration)));
-    match wait_until(&call, wake_at).await {
-        Some(outcome) => outcome,
-        None => Outcome::completed(json!({"slept_until": wake_at.to_string()})),
-    }
-}
-
-/// Waits; an outcome says that the step ends, or parks, instead of going on.
-pub(crate) async fn wait_until(call: &Call, wake_at: jiff::Timestamp) -> Option<Outcome> {
-    tokio::select! {
-        biased;
-        () = call.cancel().cancelled() => Some(call.cancelled()),
-        wake = call.run().engine().timers().until(call, wake_at) => match wake {
-            Wake::Due => None,
-            Wake::Park => Some(Outcome::Parked(super::Wait { wake_at: Some(wake_at), inbox_after: None })),
-        },
-    }
 }
 
 /// Checks data; all that is wrong is said at once.

@@ -5,6 +5,7 @@
 //! [`Stack`]; every choice goes through [`Call::decide`].
 
 mod alter;
+mod branches;
 mod call;
 mod cancel;
 mod decision;
@@ -14,6 +15,7 @@ mod execute;
 mod extensions;
 mod interceptor;
 mod leaf;
+mod mailbox;
 mod outcome;
 mod record;
 mod resume;
@@ -24,19 +26,20 @@ mod seams;
 mod secrets;
 mod stack;
 mod tasks;
+mod wait;
 
 pub use alter::Role;
 pub(crate) use call::Around;
 pub use call::Call;
 pub(crate) use call::decide;
 pub use cancel::{Cancel, CancelReason};
-pub use decision::{Attempt, Decision, DecisionPoint};
+pub use decision::{Attempt, Awaited, Decision, DecisionPoint, Received};
 pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
 pub(crate) use execute::{execute, execute_in};
 pub use extensions::Extensions;
 pub(crate) use interceptor::Slice;
 pub use interceptor::{Happening, Interceptor, Next, NextDecision};
-pub(crate) use leaf::wait_until;
+pub use mailbox::Signal;
 pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, Wait};
 pub use record::{StepRecord, StepStatus};
 pub use resume::Resume;
@@ -46,3 +49,4 @@ pub(crate) use scope::{Ended, Scope, Slots, View};
 pub use seams::{Dispatch, InProcess, LeafCall, SchemaCheck, Timers, Violation, Wake};
 pub use stack::{Position, Stack};
 pub(crate) use tasks::Tasks;
+pub(crate) use wait::wait_until;

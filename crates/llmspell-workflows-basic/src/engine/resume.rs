@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -12,13 +12,22 @@ pub struct Resume {
     pub(super) started_at: Timestamp,
     /// The last generation of each step that was entered more than once, by its path as if entered for the first time.
     pub(super) generations: HashMap<String, u32>,
+    /// The signals that steps have taken.
+    pub(super) received: HashSet<u64>,
 }
 
 impl Resume {
     /// The run `run_id`, started for the first time at `started_at`.
     #[must_use]
     pub fn new(run_id: Uuid, started_at: Timestamp) -> Self {
-        Self { run_id, started_at, generations: HashMap::new() }
+        Self { run_id, started_at, generations: HashMap::new(), received: HashSet::new() }
+    }
+
+    /// Steps have taken the signals of these numbers, so no other step gets them.
+    #[must_use]
+    pub fn with_received(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
+        self.received.extend(numbers);
+        self
     }
 
     /// Something is recorded at these paths, so no step is entered again under a generation that one of them names.

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord, record::Records, scope::object};
+use super::{
+    Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord, branches::Branches, mailbox::Mailbox,
+    record::Records, scope::object,
+};
 use crate::{Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, workflow::WorkflowInput};
 
 /// One execution of a definition: what all its steps share.
@@ -36,6 +39,8 @@ pub struct Run {
     /// The root list as it stands, for what runs when it has failed or ended.
     pub(crate) root_scope: Mutex<Option<Arc<Scope>>>,
     pub(crate) extensions: Extensions,
+    pub(super) branches: Branches,
+    pub(super) mailbox: Mailbox,
 }
 
 /// Something odd that did not keep a run from going on.

@@ -54,7 +54,13 @@ impl Run {
         match value {
             Value::String(text) => self.mask_text(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
-            Value::Object(map) => map.values_mut().for_each(|item| self.mask(item)),
+            Value::Object(map) => {
+                if map.keys().any(|key| self.masked_text(key.clone()) != *key) {
+                    let fields = std::mem::take(map).into_iter();
+                    map.extend(fields.map(|(key, item)| (self.masked_text(key), item)));
+                }
+                map.values_mut().for_each(|item| self.mask(item));
+            }
             _ => {}
         }
     }

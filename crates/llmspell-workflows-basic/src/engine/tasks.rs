@@ -7,7 +7,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope};
+use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope, branches::AtWork};
 use crate::{StepError, state::WorkflowState};
 
 /// How long after the grace a task may take to end before it is taken to block its thread.
@@ -29,8 +29,8 @@ pub(crate) struct Tasks {
     give_up_at: Option<Instant>,
 }
 
-/// Which task ended, and how; or its panic.
-type Ended = (usize, std::thread::Result<Outcome>);
+/// Which task ended, and how; or its panic. It counts as at work until that is read.
+type Ended = (usize, std::thread::Result<Outcome>, AtWork);
 
 /// A task that has not ended.
 struct Running {
@@ -83,10 +83,10 @@ impl Tasks {
         self.left += 1;
         // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
         let future = AssertUnwindSafe(run(call)).catch_unwind();
-        let says = self.says.clone();
+        let (says, at_work) = (self.says.clone(), self.parent.run().branch());
         let task = tokio::spawn(async move {
             // Nobody listens any more where all of them were dropped together.
-            let _ = says.send((index, future.await));
+            let _ = says.send((index, future.await, at_work));
         });
         self.running[index] = Some(Running { call: named, task: task.abort_handle() });
     }
@@ -99,7 +99,8 @@ impl Tasks {
     /// The next that ended, with its number; `None` when all have.
     pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
         while self.left > 0 {
-            let Some((index, ended)) = self.join().await else { return Some(self.give_up()) };
+            let Some((index, ended, at_work)) = self.join().await else { return Some(self.give_up()) };
+            drop(at_work);
             // One that was given up on may still end; that changes nothing any more.
             if let Some(Running { call, .. }) = self.running[index].take() {
                 self.left -= 1;
@@ -111,6 +112,11 @@ impl Tasks {
 
     /// The next task to end; `None` when it is time to give up on those that were asked to.
     async fn join(&mut self) -> Option<Ended> {
+        if let Ok(ended) = self.ended.try_recv() {
+            return Some(ended);
+        }
+        let run = self.parent.run().clone();
+        let _resting = run.rest();
         loop {
             if let Some(at) = self.give_up_at {
                 return tokio::time::timeout_at(at, self.ended.recv()).await.ok().flatten();

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     ErrorClass, StepError, clock,
     engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, decide},
-    model::Step,
+    model::{Step, StepKind},
 };
 
 /// Bounds one attempt of a step, or all of them.
@@ -20,7 +20,8 @@ pub(super) enum Timeout {
 impl Interceptor for Timeout {
     fn applies(&self, step: &Step) -> bool {
         match self {
-            Self::Attempt => step.timeout.is_some(),
+            // A wait for an event looks after its own.
+            Self::Attempt => step.timeout.is_some() && !matches!(step.kind, StepKind::WaitForEvent(_)),
             Self::Total => step.total_timeout.is_some(),
         }
     }
@@ -51,6 +52,7 @@ impl Timeout {
         let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
         let inner = tasks.own().with_deadline(earliest);
         tasks.spawn(0, inner, |call| next.run(call));
+        let _wakes = run.wakes_at(deadline);
         tokio::select! {
             biased;
             ended = tasks.next() => match ended {

@@ -17,4 +17,4 @@ pub use composite::{
 pub use definition::{Definition, InputSpec, InputType};
 pub use delay::{Delay, DelayError};
 pub use policy::{Backoff, OnError, Retry, TriggerRule};
-pub use step::{ActivityCall, ActivityName, Step, StepKind, Steps, Validate, ValidateMode};
+pub use step::{ActivityCall, ActivityName, OnTimeout, Step, StepKind, Steps, Validate, ValidateMode, WaitForEvent};

@@ -74,6 +74,8 @@ pub enum StepKind {
     Set(Map<String, Value>),
     /// Waits.
     Sleep(Delay),
+    /// Waits for a signal from outside.
+    WaitForEvent(WaitForEvent),
     /// Checks data against a schema and assertions.
     Validate(Validate),
 }
@@ -92,6 +94,7 @@ impl StepKind {
             Self::Parallel(_) => "parallel",
             Self::Set(_) => "set",
             Self::Sleep(_) => "sleep",
+            Self::WaitForEvent(_) => "wait_for_event",
             Self::Validate(_) => "validate",
         }
     }
@@ -99,7 +102,7 @@ impl StepKind {
     /// Whether it does something itself rather than run other steps.
     #[must_use]
     pub fn is_leaf(&self) -> bool {
-        matches!(self, Self::Activity(_) | Self::Set(_) | Self::Sleep(_) | Self::Validate(_))
+        matches!(self, Self::Activity(_) | Self::Set(_) | Self::Sleep(_) | Self::WaitForEvent(_) | Self::Validate(_))
     }
 }
 
@@ -140,6 +143,33 @@ pub struct ActivityCall {
     /// Its input: JSON whose texts may hold references.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub params: Value,
+}
+
+/// A wait for a signal; see [`StepKind::WaitForEvent`].
+///
+/// Each signal is for one step: the first that waits for its name and whose filter it passes. The step's own `timeout`
+/// says how long it waits.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WaitForEvent {
+    /// The name of the signal; may hold references.
+    pub event: String,
+    /// An expression over `event` (`event.name`, `event.data`); signals for which it is false are left for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// What it comes to when nothing arrives in time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_timeout: OnTimeout,
+}
+
+/// What becomes of a [`WaitForEvent`] step when nothing arrives in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTimeout {
+    /// It fails.
+    #[default]
+    Fail,
+    /// It completes, and its output says so.
+    Continue,
 }
 
 /// A check of data; see [`StepKind::Validate`].
@@ -186,7 +216,11 @@ impl Step {
             StepKind::Route(inner) => inner.steps.iter().collect(),
             StepKind::Loop(inner) => inner.steps.iter().collect(),
             StepKind::Parallel(inner) => inner.branches.iter().map(|branch| &branch.step).collect(),
-            StepKind::Activity(_) | StepKind::Set(_) | StepKind::Sleep(_) | StepKind::Validate(_) => Vec::new(),
+            StepKind::Activity(_)
+            | StepKind::Set(_)
+            | StepKind::Sleep(_)
+            | StepKind::WaitForEvent(_)
+            | StepKind::Validate(_) => Vec::new(),
         };
         if let OnError::Steps(handler) = &self.on_error {
             steps.extend(handler);

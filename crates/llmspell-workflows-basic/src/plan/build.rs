@@ -320,6 +320,7 @@ impl<'e> Builder<'e> {
             StepKind::Activity(call) => Body::Activity(self.activity(call, path)),
             StepKind::Set(values) => self.set(values, path),
             StepKind::Sleep(delay) => self.sleep(delay, path),
+            StepKind::WaitForEvent(wait) => self.wait_for_event(wait, path),
             StepKind::Validate(validate) => self.validate(validate, path),
             StepKind::Sequence(steps) => Body::List(self.list(steps, path, depth)),
             StepKind::Conditional(conditional) => self.conditional(conditional, path, depth),

@@ -1,9 +1,9 @@
 use serde_json::{Map, Value};
 
-use super::{ActivityPlan, Body, Builder, Length, ValidatePlan, build::suggest, names::join};
+use super::{ActivityPlan, Body, Builder, Length, ValidatePlan, WaitPlan, build::suggest, names::join};
 use crate::{
     Place, Problem,
-    model::{ActivityCall, ActivityName, Delay, Validate},
+    model::{ActivityCall, ActivityName, Delay, Validate, WaitForEvent},
 };
 
 impl Builder<'_> {
@@ -66,6 +66,17 @@ impl Builder<'_> {
 
     pub(super) fn sleep(&mut self, delay: &Delay, path: &str) -> Body {
         Body::Sleep(self.length(Some(delay), path, "duration").unwrap_or(Length::Fixed(std::time::Duration::ZERO)))
+    }
+
+    pub(super) fn wait_for_event(&mut self, wait: &WaitForEvent, path: &str) -> Body {
+        if wait.event.is_empty() {
+            self.error("missing_event", Place::new(path, "event"), "it does not say which event it waits for");
+        }
+        let event = self.template(&Value::from(&*wait.event), path, "event");
+        let filter = wait.filter.as_ref().map(|filter| {
+            self.with_binding("event", |builder| builder.expression(filter, &Place::new(path, "filter")))
+        });
+        Body::WaitForEvent(WaitPlan { event, filter, on_timeout: wait.on_timeout })
     }
 
     pub(super) fn validate(&mut self, validate: &Validate, path: &str) -> Body {

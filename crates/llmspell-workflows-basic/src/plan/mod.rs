@@ -26,7 +26,7 @@ pub(crate) use build::Builder;
 pub(crate) use list::List;
 pub(crate) use node::{
     ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, NodeRef, ParallelPlan, Recovery, RoutePlan,
-    ValidatePlan,
+    ValidatePlan, WaitPlan,
 };
 
 use crate::{

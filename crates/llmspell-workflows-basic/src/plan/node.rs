@@ -8,7 +8,7 @@ use crate::{
     activity::Activity,
     engine::{Role, Slice, View},
     expr::{Expr, Template},
-    model::{ActivityName, Delay, Loop, Parallel, Step, ValidateMode},
+    model::{ActivityName, Delay, Loop, OnTimeout, Parallel, Step, ValidateMode},
     workflow::BasicWorkflow,
 };
 
@@ -70,6 +70,7 @@ pub(crate) enum Body {
     Parallel(ParallelPlan),
     Set(Vec<(String, Template)>),
     Sleep(Length),
+    WaitForEvent(WaitPlan),
     Validate(ValidatePlan),
     Code(Arc<dyn BasicWorkflow>),
 }
@@ -121,6 +122,12 @@ pub(crate) struct ParallelPlan {
     pub(crate) settings: Parallel,
 }
 
+pub(crate) struct WaitPlan {
+    pub(crate) event: Template,
+    pub(crate) filter: Option<Expr>,
+    pub(crate) on_timeout: OnTimeout,
+}
+
 pub(crate) struct ValidatePlan {
     pub(crate) data: Template,
     pub(crate) schema: Option<Value>,
@@ -164,7 +171,10 @@ impl Length {
 
 impl Node {
     pub(crate) fn is_leaf(&self) -> bool {
-        matches!(self.body, Body::Activity(_) | Body::Set(_) | Body::Sleep(_) | Body::Validate(_))
+        matches!(
+            self.body,
+            Body::Activity(_) | Body::Set(_) | Body::Sleep(_) | Body::WaitForEvent(_) | Body::Validate(_)
+        )
     }
 
     /// The input of its activity, where that holds no reference.

@@ -47,7 +47,12 @@ fn node(at: &Node, path: &str, waits: &mut BTreeMap<String, Vec<String>>) {
         Body::Parallel(parallel) => {
             parallel.branches.iter().for_each(|branch| node(branch, &format!("{path}/{}", branch.id), waits));
         }
-        Body::Activity(_) | Body::Set(_) | Body::Sleep(_) | Body::Validate(_) | Body::Code(_) => {}
+        Body::Activity(_)
+        | Body::Set(_)
+        | Body::Sleep(_)
+        | Body::WaitForEvent(_)
+        | Body::Validate(_)
+        | Body::Code(_) => {}
     }
     if let Recovery::Steps(handler) = &at.recovery {
         node(handler, &format!("{path}/$on_error"), waits);

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     BasicWorkflow, ExecutionContext, Finished, StepError, WorkflowError, WorkflowInput, WorkflowOutput,
-    engine::{Attempt, Decision, DecisionPoint, Interceptor, NextDecision, Position, SkipReason},
+    engine::{
+        Attempt, Awaited, Decision, DecisionPoint, Interceptor, NextDecision, Position, Received, Signal, SkipReason,
+    },
     model::*,
 };
 use serde_json::{Value, json};
@@ -89,7 +91,11 @@ async fn run_of(
             fail("a").with_retry(retry)
         }
         "deadline" => hang("a").with_timeout(Duration::from_secs(10)),
-        "wake" => Step::new("a", StepKind::Sleep(Delay::Fixed(Duration::from_secs(10)))),
+        "awaits" => Step::new("a", StepKind::Sleep(Delay::Fixed(Duration::from_secs(10)))),
+        "received" => {
+            let wait = WaitForEvent { event: "never".to_owned(), ..WaitForEvent::default() };
+            Step::new("a", StepKind::WaitForEvent(wait)).with_timeout(Duration::from_secs(10))
+        }
         "resolved" => {
             let block = Parallel::new([put("x", "k", json!(1)), put("y", "k", json!(2))]);
             block.with_on_conflict(OnConflict::Last).into_step("a")
@@ -112,7 +118,7 @@ fn seconds(finished: &Finished) -> i64 {
     finished.ended_at.duration_since(finished.started_at).as_secs()
 }
 
-const ALL: [&str; 14] = [
+const ALL: [&str; 15] = [
     "enter",
     "branch",
     "items",
@@ -122,7 +128,8 @@ const ALL: [&str; 14] = [
     "ended",
     "attempt",
     "deadline",
-    "wake",
+    "awaits",
+    "received",
     "now",
     "random",
     "input",
@@ -227,9 +234,19 @@ async fn deadlines_and_wake_times_are_moved() {
     for second in [3, 30] {
         let finished = run("deadline", move |_, _| Decision::Deadline(at(second))).await;
         assert_eq!((code(&finished), seconds(&finished)), ("timeout", second));
-        let finished = run("wake", move |_, _| Decision::Wake(at(second))).await;
+        let finished = run("awaits", move |_, _| {
+            Decision::Awaits(Awaited { signal: None, since: at(0), until: Some(at(second)) })
+        })
+        .await;
         assert_eq!((output(&finished), seconds(&finished)), (json!({"slept_until": at(second).to_string()}), second));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_is_told_what_it_received() {
+    let signal = || Arc::new(Signal { number: 4, name: "never".to_owned(), data: json!(1) });
+    let finished = run("received", move |_, _| Decision::Received(Received::Signal(signal()))).await;
+    assert_eq!((output(&finished), seconds(&finished)), (json!({"name": "never", "data": 1, "timed_out": false}), 0));
 }
 
 #[tokio::test(start_paused = true)]

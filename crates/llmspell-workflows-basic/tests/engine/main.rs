@@ -22,3 +22,4 @@ mod resume;
 mod secrets;
 mod support;
 mod time_limits;
+mod waiting;

@@ -1,4 +1,4 @@
-use super::{COUNT_MAX, Field, Shape, field, missing};
+use super::{COUNT_MAX, Field, Shape, field};
 
 /// A step type.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(crate) enum Build {
     ForkJoin,
     Set,
     Sleep,
+    WaitForEvent,
     Validate,
     /// Known to the specification, and not a part of this version.
     Missing,
@@ -188,6 +189,13 @@ pub(crate) const KINDS: &[Kind] = &[
     .told_by(&["items", "collection", "range", "while", "loop_body"]),
     kind_of("set", Build::Set, "Sets keys of the run's state; the object is also the output.", &[field("params", Shape::Object, "State keys and their values.").or(&["with", "config", "parameters"]).required()]),
     kind_of("sleep", Build::Sleep, "Waits.", &[field("duration", Shape::Delay, "How long.").required()]).told_by(&["duration", "duration_ms", "duration_seconds"]),
+    kind_of("wait_for_event", Build::WaitForEvent, "Waits for an event from outside, such as `spellflow signal`.", &[
+        field("event", Shape::Text, "Its name; may hold references.").required(),
+        field("filter", Shape::Expression, "Only an event, as `event`, for which this is true; others are left for other steps."),
+        field("on_timeout", Shape::Word(&["fail", "continue"]), "What becomes of the step when none comes within its `timeout`."),
+    ])
+    .or(&["wait_for"])
+    .told_by(&["event"]),
     kind_of("validate", Build::Validate, "Checks data; all violations at once.", &[
         field("data", Shape::Any, "What is checked; also the output.").required(),
         field("schema", Shape::Given, "A JSON Schema.").or(&["json_schema"]),
@@ -198,7 +206,6 @@ pub(crate) const KINDS: &[Kind] = &[
     ])
     .told_by(&["assertions"]),
     kind_of("workflow", Build::Missing, "sub-workflows", &[]).or(&["sub_workflow"]).told_by(&["workflow"]),
-    kind_of("wait_for_event", Build::Missing, "waiting for events", &[missing("event", "waiting for events")]).or(&["wait_for"]).told_by(&["event"]),
     kind_of("approval", Build::Missing, "approvals", &[]),
     kind_of("emit", Build::Missing, "emitting events", &[]),
     kind_of("state_machine", Build::Missing, "state machines", &[]).or(&["state-machine"]).told_by(&["states"]),

@@ -1,6 +1,6 @@
 use llmspell_workflows_basic::model::{
     ActivityCall, ActivityName, Aggregation, Branch, Case, Conditional, ErrorMode, IterationErrors, IterationMode,
-    Loop, OnConflict, Over, Parallel, ParallelOutput, StepKind, Switch, Validate, ValidateMode,
+    Loop, OnConflict, OnTimeout, Over, Parallel, ParallelOutput, StepKind, Switch, Validate, ValidateMode,
 };
 use serde_json::Value;
 
@@ -24,6 +24,13 @@ pub(super) fn kind(kind: &StepKind) -> (&str, Fields) {
         StepKind::Parallel(block) => parallel(block, &mut out),
         StepKind::Set(values) => out.put("params", Value::Object(values.clone())),
         StepKind::Sleep(duration) => out.put("duration", duration.to_string()),
+        StepKind::WaitForEvent(wait) => {
+            out.put("event", &wait.event);
+            out.put_some("filter", wait.filter.as_deref());
+            if wait.on_timeout == OnTimeout::Continue {
+                out.put("on_timeout", "continue");
+            }
+        }
         StepKind::Validate(check) => validate(check, &mut out),
         other => unreachable!("the printer knows every kind of step, and not {}", other.as_str()),
     }

@@ -1,6 +1,8 @@
 //! Steps that do something themselves.
 
-use llmspell_workflows_basic::model::{ActivityCall, ActivityName, StepKind, Validate, ValidateMode};
+use llmspell_workflows_basic::model::{
+    ActivityCall, ActivityName, OnTimeout, StepKind, Validate, ValidateMode, WaitForEvent,
+};
 use serde_json::{Map, Value};
 
 use super::{Fields, Reader};
@@ -216,6 +218,15 @@ impl Reader<'_> {
             assertions: self.expressions(fields, "assertions"),
             mode: self.word(fields, "mode", &modes).unwrap_or_default(),
             transform: self.given(fields, "transform"),
+        }))
+    }
+
+    pub(super) fn wait_for_event(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
+        let ends = [("fail", OnTimeout::Fail), ("continue", OnTimeout::Continue)];
+        Some(StepKind::WaitForEvent(WaitForEvent {
+            event: self.text(fields, "event")?,
+            filter: self.expression(fields, "filter"),
+            on_timeout: self.word(fields, "on_timeout", &ends).unwrap_or_default(),
         }))
     }
 

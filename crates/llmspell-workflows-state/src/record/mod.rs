@@ -119,7 +119,8 @@ impl Record {
         matches!(
             decision,
             Decision::Deadline(_)
-                | Decision::Wake(_)
+                | Decision::Awaits(_)
+                | Decision::Received(_)
                 | Decision::Now(_)
                 | Decision::Random(_)
                 | Decision::Answer(Some(_))

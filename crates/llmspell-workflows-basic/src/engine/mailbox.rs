@@ -1,0 +1,90 @@
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::{Run, run::lock};
+
+/// What a run is sent from outside, for a step that waits for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Its number among the messages to its run, from 1.
+    pub number: u64,
+    /// Which signal.
+    pub name: String,
+    /// What comes with it.
+    pub data: Value,
+}
+
+/// The signals of a run that no step has taken yet; each is for one step.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    letters: Mutex<Letters>,
+    arrival: Notify,
+}
+
+#[derive(Default)]
+struct Letters {
+    waiting: BTreeMap<u64, Arc<Signal>>,
+    taken: HashSet<u64>,
+    last: u64,
+}
+
+impl Mailbox {
+    /// One whose signals of these numbers have been taken.
+    pub(super) fn after(taken: HashSet<u64>) -> Self {
+        Self { letters: Mutex::new(Letters { taken, ..Letters::default() }), arrival: Notify::new() }
+    }
+
+    fn put(&self, signal: Signal) {
+        let mut letters = lock(&self.letters);
+        letters.last = letters.last.max(signal.number);
+        if !letters.taken.contains(&signal.number) {
+            letters.waiting.insert(signal.number, Arc::new(signal));
+        }
+        drop(letters);
+        self.arrival.notify_waiters();
+    }
+
+    /// Takes the first signal that `fits`; waits for it.
+    pub(super) async fn take(&self, mut fits: impl FnMut(&Signal) -> bool) -> Arc<Signal> {
+        let mut seen = 0;
+        loop {
+            let mut arrival = std::pin::pin!(self.arrival.notified());
+            arrival.as_mut().enable();
+            {
+                let mut letters = lock(&self.letters);
+                let found = letters.waiting.range(seen + 1..).find(|(_, signal)| fits(signal));
+                if let Some(number) = found.map(|(number, _)| *number) {
+                    letters.taken.insert(number);
+                    return letters.waiting.remove(&number).expect("it was found");
+                }
+                seen = letters.last;
+            }
+            arrival.await;
+        }
+    }
+
+    /// The number of the last signal that came.
+    pub(super) fn last(&self) -> u64 {
+        lock(&self.letters).last
+    }
+}
+
+impl Run {
+    /// Gives it a signal, which the first step takes that waits for one of its name; one that comes twice counts once.
+    pub fn deliver(&self, mut signal: Signal) {
+        self.mask(&mut signal.data);
+        self.mailbox.put(signal);
+    }
+
+    /// Sends it the signal `name` with `data`, where nobody else numbers its messages.
+    pub fn signal(&self, name: impl Into<String>, data: impl Into<Value>) {
+        let number = self.mailbox.last() + 1;
+        self.deliver(Signal { number, name: name.into(), data: data.into() });
+    }
+}
