@@ -1,8 +1,10 @@
 use std::path::PathBuf;
 
-use llmspell_workflows_basic::{Invalid, StepError};
-use llmspell_workflows_state::JournalError;
+use llmspell_workflows_basic::{Invalid, RunStatus, StepError};
+use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
+
+use crate::Difference;
 
 /// Why a durable run could not be started, resumed or brought to its end.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,15 @@ pub enum ExecutorError {
     /// The journal cannot be read or written; nothing that was acknowledged is lost, and the run can be resumed.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What is kept beside the journals cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run cannot go on from where it was asked to.
+    #[error(transparent)]
+    Rewind(#[from] RewindError),
+    /// Messages to runs could not be heard.
+    #[error("no socket on the loopback, where messages to runs are heard: {0}")]
+    NoBell(String),
     /// A file of the home cannot be read or written.
     #[error("{}: {message}", path.display())]
     File {
@@ -42,6 +53,44 @@ pub enum ExecutorError {
         run: Uuid,
         /// Who has it.
         holder: String,
+    },
+    /// This process is at work on it.
+    #[error("the run {run} is at work in this process")]
+    Driven {
+        /// Which run.
+        run: Uuid,
+    },
+    /// It has not ended.
+    #[error("the run {run} has not ended; it is {status}")]
+    NotEnded {
+        /// Which run.
+        run: Uuid,
+        /// How far it has come.
+        status: RunStatus,
+    },
+    /// It has not failed.
+    #[error("the run {run} has not failed; it is {status}")]
+    NotFailed {
+        /// Which run.
+        run: Uuid,
+        /// How far it has come.
+        status: RunStatus,
+    },
+    /// The run is pinned to another definition.
+    #[error("the run {run} was started with another definition:\n{difference}")]
+    Changed {
+        /// Which run.
+        run: Uuid,
+        /// What differs.
+        difference: Difference,
+    },
+    /// The run cannot go on under the other definition.
+    #[error("the run {run} cannot go on with this definition, which has no step at {}", paths.join(", "))]
+    MissingSteps {
+        /// Which run.
+        run: Uuid,
+        /// Recorded steps that it has not.
+        paths: Vec<String>,
     },
     /// It has ended, so there is nothing to go on with.
     #[error("the run {run} has ended")]

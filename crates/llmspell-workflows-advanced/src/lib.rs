@@ -7,7 +7,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path();
-//! use llmspell_workflows_advanced::{Executor, Home};
+//! use llmspell_workflows_advanced::{Executor, Home, StartOptions};
 //! use llmspell_workflows_basic::{Engine, WorkflowInput, activity::{Activities, function}, model::{Definition, Step}};
 //! use serde_json::json;
 //!
@@ -15,9 +15,9 @@
 //! activities.register("function", "charge", function(|context| async move { Ok(context.input().clone()) }));
 //!
 //! let home = Home::new(folder);
-//! let executor = Executor::new(home.claim()?, Engine::builder().activities(activities));
+//! let executor = Executor::new(home, Engine::builder().activities(activities));
 //! let order = Definition::sequence("order", [Step::function("charge", "charge", json!({"amount": 12}))]);
-//! let run = executor.start(order, WorkflowInput::default(), None).await?;
+//! let run = executor.start(order, WorkflowInput::default(), StartOptions::default()).await?;
 //! let finished = executor.drive(&run).await?;
 //! # let _ = finished;
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
@@ -28,6 +28,9 @@ mod executor;
 mod home;
 
 pub use error::ExecutorError;
-pub use executor::{DurableEnd, DurableRun, Executor};
-pub use home::{Claim, Holder, Home, KnownRun};
-pub use llmspell_workflows_state::{History, PastStep};
+pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, StartOptions};
+pub use home::{Delivery, Holder, Home, KnownRun};
+pub use llmspell_workflows_state::{
+    History, PastStep, RewindError,
+    store::{Message, RunQuery, RunSummary},
+};

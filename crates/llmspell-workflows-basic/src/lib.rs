@@ -56,7 +56,7 @@ pub use limits::Limits;
 pub use nearest::nearest;
 pub use path::{PathError, PathLink, Segment, StepId, StepPath};
 pub use patterns::BranchResult;
-pub use plan::{Invalid, Plan};
+pub use plan::{Invalid, Order, Plan};
 pub use problem::{Place, Problem, Severity};
 pub use state::WorkflowState;
 pub use workflow::*;

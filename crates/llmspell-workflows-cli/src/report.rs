@@ -1,17 +1,18 @@
 //! A run as programs read it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use llmspell_workflows_advanced::{History, KnownRun, PastStep};
 use llmspell_workflows_basic::{
     Finished, StepError,
-    engine::{SkipReason, StepRecord, StepStatus},
+    engine::{Awaited, Outcome, SkipReason, StepRecord, StepStatus},
     model::Definition,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-/// What `run -o json` prints; the shape is stable.
+/// What `run -o json` and `runs show -o json` print; the shape is stable.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'f> {
     run_id: String,
@@ -26,23 +27,27 @@ pub(crate) struct Report<'f> {
     metrics: Metrics,
 }
 
+/// A step of it.
 #[derive(Debug, Serialize)]
-struct Step<'f> {
-    path: String,
-    status: &'static str,
+pub(crate) struct Step<'f> {
+    pub(crate) path: String,
+    pub(crate) status: &'static str,
     attempts: u32,
     duration_ms: Option<f64>,
-    output: Option<&'f Arc<Value>>,
-    error: Option<Error<'f>>,
-    skip_reason: Option<&'f SkipReason>,
+    output: Option<&'f Value>,
+    pub(crate) error: Option<Error<'f>>,
+    pub(crate) skip_reason: Option<&'f SkipReason>,
+    /// What it waits for: an event or a time, since when, and until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for: Option<&'f Awaited>,
 }
 
 /// Why a run or a step failed.
 #[derive(Debug, Serialize)]
 pub(crate) struct Error<'f> {
-    code: &'f str,
+    pub(crate) code: &'f str,
     class: &'static str,
-    message: &'f str,
+    pub(crate) message: &'f str,
     path: Option<&'f str>,
     retryable: bool,
 }
@@ -59,7 +64,7 @@ pub(crate) struct Metrics {
 impl<'f> Report<'f> {
     /// The steps are those below the root, which is the run itself.
     pub(crate) fn new(definition: &'f Definition, finished: &'f Finished) -> Self {
-        let ran = below_root(finished).filter(|record| record.status != StepStatus::Skipped);
+        let steps: Vec<Step<'f>> = below_root(finished).map(Step::new).collect();
         Self {
             run_id: finished.run_id.to_string(),
             workflow: &definition.name,
@@ -67,10 +72,47 @@ impl<'f> Report<'f> {
             status: finished.status.as_str(),
             output: &finished.output,
             error: finished.error.as_ref().map(Error::new),
-            execution_path: ran.map(|record| record.path.to_string()).collect(),
-            steps: below_root(finished).map(Step::new).collect(),
+            execution_path: ran(&steps),
             metrics: Metrics::new(finished),
+            steps,
         }
+    }
+
+    /// A run as its journal tells it.
+    pub(crate) fn past(known: &'f KnownRun, history: &'f History) -> Self {
+        let steps: Vec<Step<'f>> = past_steps(known, history).collect();
+        let end = history.end.as_ref().map(|(outcome, _)| outcome);
+        let until = known.summary.ended_at.unwrap_or_else(Timestamp::now);
+        Self {
+            run_id: known.id().to_string(),
+            workflow: &known.summary.workflow,
+            version: &known.summary.version,
+            status: known.status().as_str(),
+            output: end.and_then(output).unwrap_or(&Value::Null),
+            error: end.and_then(Outcome::error).map(Error::new),
+            execution_path: ran(&steps),
+            metrics: Metrics::of(&steps, between(known.summary.started_at, until)),
+            steps,
+        }
+    }
+}
+
+fn ran(steps: &[Step<'_>]) -> Vec<String> {
+    let skipped = StepStatus::Skipped.as_str();
+    steps.iter().filter(|step| step.status != skipped).map(|step| step.path.clone()).collect()
+}
+
+/// The steps of a run as its journal tells them.
+pub(crate) fn past_steps<'f>(known: &'f KnownRun, history: &'f History) -> impl Iterator<Item = Step<'f>> {
+    let has_process = known.holder.is_some();
+    let steps = history.steps.iter().filter(|step| step.path.matches('/').count() > 1);
+    steps.map(move |step| Step::past(step, has_process))
+}
+
+fn output(outcome: &Outcome) -> Option<&Value> {
+    match outcome {
+        Outcome::Completed(output) => Some(&output.value),
+        _ => None,
     }
 }
 
@@ -81,9 +123,29 @@ impl<'f> Step<'f> {
             status: record.status.as_str(),
             attempts: if record.status == StepStatus::Skipped { 0 } else { record.attempts },
             duration_ms: record.ended_at.map(|ended_at| milliseconds(between(record.started_at, ended_at))),
-            output: record.output.as_ref(),
+            output: record.output.as_deref(),
             error: record.error.as_ref().map(Error::new),
             skip_reason: record.skip_reason.as_ref(),
+            waits_for: None,
+        }
+    }
+
+    fn past(step: &'f PastStep, has_process: bool) -> Self {
+        let status = match step.status() {
+            // Nobody is at work on it any more.
+            StepStatus::Running if !has_process => StepStatus::Pending,
+            status => status,
+        };
+        let took = step.began.zip(step.ended).map(|(began, ended)| ended.saturating_sub(began));
+        Self {
+            path: step.path.clone(),
+            status: status.as_str(),
+            attempts: if status == StepStatus::Skipped { 0 } else { step.attempts },
+            duration_ms: took.map(milliseconds),
+            output: step.outcome.as_ref().and_then(output),
+            error: step.outcome.as_ref().and_then(Outcome::error).map(Error::new),
+            skip_reason: step.skip_reason(),
+            waits_for: step.waits.as_ref(),
         }
     }
 }
@@ -96,6 +158,16 @@ impl<'f> Error<'f> {
 }
 
 impl Metrics {
+    fn of(steps: &[Step<'_>], took: Duration) -> Self {
+        let skipped = steps.iter().filter(|step| step.skip_reason.is_some()).count();
+        Self {
+            duration_ms: milliseconds(took),
+            steps_executed: steps.len() - skipped,
+            steps_skipped: skipped,
+            retries: steps.iter().map(|step| u64::from(step.attempts.saturating_sub(1))).sum(),
+        }
+    }
+
     pub(crate) fn new(finished: &Finished) -> Self {
         let skipped = below_root(finished).filter(|record| record.status == StepStatus::Skipped).count();
         Self {

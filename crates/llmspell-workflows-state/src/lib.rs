@@ -17,5 +17,5 @@ pub mod store;
 
 pub use journal::{Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};
-pub use record::{End, Record, Started};
-pub use run::{History, Journaling, PastStep, RunJournal};
+pub use record::{End, Origin, Parent, Record, Rewound, Started};
+pub use run::{History, Journaling, PastStep, RewindError, Rewinding, RunJournal};

@@ -19,6 +19,7 @@ use super::{Run, run::lock};
 pub(crate) struct Branches {
     at_work: AtomicUsize,
     all_rest: Notify,
+    one_works: Notify,
     held: CancellationToken,
     /// How many waits end at each of these times.
     wakes: Mutex<BTreeMap<Timestamp, usize>>,
@@ -27,12 +28,14 @@ pub(crate) struct Branches {
 impl Branches {
     /// One branch, the root's.
     pub(super) fn new() -> Self {
-        let (all_rest, held, wakes) = (Notify::new(), CancellationToken::new(), Mutex::default());
-        Self { at_work: AtomicUsize::new(1), all_rest, held, wakes }
+        let (held, wakes) = (CancellationToken::new(), Mutex::default());
+        Self { at_work: AtomicUsize::new(1), all_rest: Notify::new(), one_works: Notify::new(), held, wakes }
     }
 
     fn rise(&self) {
-        self.at_work.fetch_add(1, Ordering::SeqCst);
+        if self.at_work.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.one_works.notify_waiters();
+        }
     }
 
     fn fall(&self) {
@@ -95,6 +98,18 @@ impl Run {
             let mut notified = std::pin::pin!(self.branches.all_rest.notified());
             notified.as_mut().enable();
             if self.branches.at_work.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Ends as soon as one of its branches is at work again.
+    pub async fn goes_on(&self) {
+        loop {
+            let mut notified = std::pin::pin!(self.branches.one_works.notified());
+            notified.as_mut().enable();
+            if self.branches.at_work.load(Ordering::SeqCst) > 0 {
                 return;
             }
             notified.await;

@@ -168,6 +168,8 @@ impl Engine {
             extensions: options.extensions.clone(),
             branches: Branches::new(),
             mailbox: Mailbox::after(resume.received),
+            reentered: resume.reentered,
+            inputs: resume.inputs,
         };
         run.with_variables(options.environment.as_deref()).map(Arc::new)
     }
@@ -247,7 +249,9 @@ impl Engine {
         &*self.0.timers
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
+    /// Where its time comes from.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Around, Call, Failure, Next, Outcome, Scope, SkipReason, Tasks, call::decide, leaf, wait};
+use super::{Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, call::decide, leaf, wait};
 use crate::{
     patterns,
     plan::{Body, Node, Recovery},
@@ -24,6 +24,9 @@ pub(crate) async fn execute(call: Call) -> Outcome {
 pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
     if call.needs_task() {
         return Box::pin(Tasks::run(call, in_task)).await;
+    }
+    if !(around.run.reentered.is_empty() && around.run.inputs.is_empty()) {
+        call = changed(call, &around.run);
     }
     let begins_at = around.begins_at();
     let number = around.run.records().begin(&call, begins_at);
@@ -49,6 +52,18 @@ pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
         around.goes_on_at(ended_at);
     }
     outcome
+}
+
+/// The call as whoever lets the run go on has changed it.
+fn changed(mut call: Call, run: &Run) -> Call {
+    if let Some(generation) = run.reentered.get(&call.path().to_string()) {
+        call = call.with_generation(*generation);
+        run.entered_as(call.path());
+    }
+    match run.inputs.get(&call.path().to_string()) {
+        Some(input) => call.with_input(input.clone()),
+        None => call,
+    }
 }
 
 fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {

@@ -1,6 +1,10 @@
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::StepPath;
@@ -14,19 +18,42 @@ pub struct Resume {
     pub(super) generations: HashMap<String, u32>,
     /// The signals that steps have taken.
     pub(super) received: HashSet<u64>,
+    pub(super) reentered: HashMap<String, u32>,
+    pub(super) inputs: HashMap<String, Arc<Value>>,
 }
 
 impl Resume {
     /// The run `run_id`, started for the first time at `started_at`.
     #[must_use]
     pub fn new(run_id: Uuid, started_at: Timestamp) -> Self {
-        Self { run_id, started_at, generations: HashMap::new(), received: HashSet::new() }
+        Self {
+            run_id,
+            started_at,
+            generations: HashMap::new(),
+            received: HashSet::new(),
+            reentered: HashMap::new(),
+            inputs: HashMap::new(),
+        }
     }
 
     /// Steps have taken the signals of these numbers, so no other step gets them.
     #[must_use]
     pub fn with_received(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
         self.received.extend(numbers);
+        self
+    }
+
+    /// A step that would be entered at one of these paths is entered as that generation instead.
+    #[must_use]
+    pub fn with_reentered(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
+        self.reentered.extend(steps);
+        self
+    }
+
+    /// The activities at these paths get these inputs instead of their parameters.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = (String, Arc<Value>)>) -> Self {
+        self.inputs.extend(inputs);
         self
     }
 

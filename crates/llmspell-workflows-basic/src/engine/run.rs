@@ -41,6 +41,9 @@ pub struct Run {
     pub(crate) extensions: Extensions,
     pub(super) branches: Branches,
     pub(super) mailbox: Mailbox,
+    /// Steps that are entered as another generation, and activities with another input, by path.
+    pub(super) reentered: HashMap<String, u32>,
+    pub(super) inputs: HashMap<String, Arc<Value>>,
 }
 
 /// Something odd that did not keep a run from going on.

@@ -11,6 +11,7 @@ mod leaves;
 mod list;
 mod names;
 mod node;
+mod order;
 mod root;
 mod waits;
 
@@ -28,6 +29,7 @@ pub(crate) use node::{
     ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, NodeRef, ParallelPlan, Recovery, RoutePlan,
     ValidatePlan, WaitPlan,
 };
+pub use order::Order;
 
 use crate::{
     Problem, Severity,

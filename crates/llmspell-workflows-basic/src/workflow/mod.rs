@@ -12,6 +12,7 @@ mod error;
 mod input;
 mod output;
 mod registry;
+mod status;
 
 pub use basic::{BasicWorkflow, WorkflowMetadata, WorkflowSchema};
 pub use builders::{
@@ -23,5 +24,6 @@ pub(crate) use code::code;
 pub use context::ExecutionContext;
 pub use error::WorkflowError;
 pub use input::WorkflowInput;
-pub use output::{Finished, RunStatus, Steps, WorkflowMetrics, WorkflowOutput};
+pub use output::{Finished, Steps, WorkflowMetrics, WorkflowOutput};
 pub use registry::WorkflowRegistry;
+pub use status::RunStatus;

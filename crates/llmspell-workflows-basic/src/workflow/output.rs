@@ -7,50 +7,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::WorkflowError;
 use crate::{
-    StepError, clock,
+    RunStatus, StepError, clock,
     engine::{Outcome, Run, StepRecord, StepStatus, Warning},
     state::Change,
 };
-
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RunStatus {
-    /// Not begun.
-    Pending,
-    /// At work.
-    Running,
-    /// All of its live branches wait.
-    Waiting,
-    /// Did what it should.
-    Completed,
-    /// A step failed for good.
-    Failed,
-    /// Was stopped.
-    Cancelled,
-}
-
-impl RunStatus {
-    /// The status as programs read it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Waiting => "waiting",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
 
 /// A run that has ended, in whatever way.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does.
 
+pub(crate) mod again;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
@@ -8,6 +9,7 @@ pub(crate) mod graph;
 pub(crate) mod init;
 mod inputs;
 pub(crate) mod man;
+pub(crate) mod message;
 pub(crate) mod new;
 pub(crate) mod plan;
 pub(crate) mod resume;

@@ -1,30 +1,56 @@
+use std::{path::PathBuf, sync::Arc};
+
 use clap::Args;
-use llmspell_workflows_advanced::Executor;
 
-use super::run::{Shown, drive_durable, durable_failure, view, watched};
-use crate::{App, Exit, Failure, host};
+use super::run::{Session, Stay, durable_failure};
+use crate::{App, Exit, Failure, host, source::Source};
 
-/// Goes on with a run that was interrupted, exactly where it was.
+/// Goes on with a run that was interrupted or paused, exactly where it was.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow resume @last\n  spellflow resume 0199c1 -o json")]
+#[command(before_help = "Examples:\n  spellflow resume @last\n  spellflow resume 0199c1 --wait\n  \
+    spellflow resume 0199c1 --definition flow.yaml --accept-changes")]
 pub(crate) struct Resume {
     /// The run: its id, the beginning of it, or `@last`.
     run: String,
+    /// The file of its definition; where that has changed since the run was started, the difference is shown.
+    #[arg(long, value_name = "FILE")]
+    definition: Option<PathBuf>,
+    /// Goes on under the changed definition, where it still has every recorded step.
+    #[arg(long, requires = "definition")]
+    accept_changes: bool,
+    #[command(flatten)]
+    stay: Stay,
 }
 
 impl Resume {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let settings = app.config()?.settings().clone();
-        let (home, output) = (app.home(), *app.output());
+        let home = app.home();
         let known = home.find(&self.run).map_err(durable_failure)?;
-        let view = view(output);
-        let definition = home.definition(&known.started.definition).map_err(durable_failure)?;
-        host::check_secrets(&settings, &definition)?;
-        let builder = watched(host::engine(&settings)?, view.as_ref());
-        let executor = Executor::new(home.claim_of(&known).map_err(durable_failure)?, builder);
-        let runtime = host::runtime()?;
-        let run = runtime.block_on(executor.resume(&known)).map_err(durable_failure)?;
-        let shown = Shown { output, view, timeout: settings.timeout, file: None };
-        Ok(shown.go(runtime, drive_durable(&executor, &run), run.run(), run.plan(), true))
+        let session = Session::new(app, &settings, &self.stay)?;
+        let executor = session.executor();
+        let changed = match &self.definition {
+            Some(file) => {
+                let new = Arc::new(Source::read(file)?.check(executor.engine())?.definition);
+                match executor.check_definition(&known, &new) {
+                    Ok(()) => None,
+                    Err(error) if !self.accept_changes => return Err(durable_failure(error)),
+                    Err(_) => Some(new),
+                }
+            }
+            None => None,
+        };
+        let run = match changed {
+            Some(definition) => {
+                host::check_secrets(&settings, &definition)?;
+                session.wait(executor.resume_with(&known, definition))?
+            }
+            None => {
+                let definition = home.definition(&known.summary.definition).map_err(durable_failure)?;
+                host::check_secrets(&settings, &definition)?;
+                session.wait(executor.resume(&known))?
+            }
+        };
+        Ok(session.go(&run, None))
     }
 }

@@ -69,6 +69,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("color", Kind::Word(&["auto", "always", "never"]), "When colours are used").or("auto"),
     setting("environment", Kind::Text, "The environment of workflows that have some"),
     setting("timeout", Kind::Duration, "How long a run may take, such as `90s` or `5m`"),
+    setting("pause_grace", Kind::Duration, "How long steps at work have to end when a run is paused with Ctrl-C")
+        .or("10s"),
     setting("secrets.*.env", Kind::Text, "The environment variable that holds the secret of that name"),
     setting(
         "tools.working_directory",

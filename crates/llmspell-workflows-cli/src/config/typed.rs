@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) environment: Option<String>,
     /// How long a run may take.
     pub(crate) timeout: Option<Duration>,
+    /// How long steps at work have to end when a run is paused.
+    pub(crate) pause_grace: Duration,
     /// The environment variable that holds each secret, by the secret's name.
     pub(crate) secrets: BTreeMap<String, String>,
     /// What tools may reach.
@@ -43,6 +45,7 @@ impl Settings {
             color: Color::deserialize(get("color")).map_err(wrong)?,
             environment: get("environment").as_str().map(Into::into),
             timeout: duration(&get("timeout")),
+            pause_grace: duration(&get("pause_grace")).unwrap_or_default(),
             secrets: secrets.into_iter().map(|(name, from)| (name, from.env)).collect(),
             policy: serde_json::from_value(get("tools")).map_err(wrong)?,
         })

@@ -141,6 +141,7 @@ fn ctrl_c_pauses_a_run_and_names_the_command_that_goes_on() {
     let place = Place::with_flow(flow);
     let alive = place.pipe("alive");
     let mut command = place.command(&["run", "flow.yaml"]);
+    command.env("SPELLFLOW_PAUSE_GRACE", "1ms");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = child.stderr.take().unwrap();
     let stderr = lines(move || stderr);
@@ -155,7 +156,7 @@ fn ctrl_c_pauses_a_run_and_names_the_command_that_goes_on() {
     let said: Vec<_> = stderr.iter().collect();
     let id = listed[0]["run_id"].as_str().unwrap();
     assert!(said.iter().any(|line| line.contains(&format!("spellflow resume {id}"))), "{said:?}");
-    assert_eq!(place.run(&["runs", "list", "-o", "json"]).json()[0]["status"], "interrupted");
+    assert_eq!(place.run(&["runs", "list", "-o", "json"]).json()[0]["status"], "paused");
     fs::write(place.path("go"), "").unwrap();
     let resumed = place.run(&["resume", id]);
     assert_eq!((resumed.code, effects(&place)["one"]), (0, 1), "{}", resumed.stderr);

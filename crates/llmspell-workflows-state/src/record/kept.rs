@@ -55,8 +55,11 @@ pub(crate) struct Known {
 
 impl Known {
     /// Notes what the step at `path` gave, where it is worth a reference.
+    ///
+    /// What a step gives when it ends again, after a run was rewound, is not referred to: there may be references to
+    /// what it gave before.
     pub(crate) fn add(&mut self, path: &str, value: &Arc<Value>) {
-        if is_large(value) {
+        if is_large(value) && !self.by_path.contains_key(path) {
             self.by_hash.entry(hash(value)).or_default().push((path.to_owned(), value.clone()));
             self.by_path.insert(path.to_owned(), value.clone());
         }

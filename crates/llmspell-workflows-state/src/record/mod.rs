@@ -2,6 +2,8 @@
 
 mod kept;
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
@@ -9,6 +11,7 @@ use llmspell_workflows_basic::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 pub(crate) use kept::Known;
 pub use kept::{Kept, KeptChange};
@@ -25,6 +28,9 @@ pub enum Record {
     Began {
         /// Where.
         path: String,
+        /// When, in microseconds since the run was started.
+        #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+        time_us: u64,
     },
     /// A leaf that had begun was stopped by a shutdown, or parked: no crash cut it.
     Stopped {
@@ -46,8 +52,23 @@ pub enum Record {
         path: String,
         /// How.
         end: End,
+        /// When, in microseconds since the run was started.
+        #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+        time_us: u64,
     },
-    /// The run ended; always the last.
+    /// The run goes on from an earlier point of it.
+    Rewound(Box<Rewound>),
+    /// From here on the run is one of another definition.
+    Redefined {
+        /// When someone asked for it.
+        at: Timestamp,
+        /// The hash of the other definition.
+        definition: String,
+        /// Its version.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        version: String,
+    },
+    /// The run ended; nothing but [`Self::Rewound`] comes after.
     Closed {
         /// How.
         end: End,
@@ -56,8 +77,13 @@ pub enum Record {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What a run was started with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Started {
     /// When, for the first time.
     pub at: Timestamp,
@@ -76,6 +102,55 @@ pub struct Started {
     /// Which of the definition's environments overrides variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// The run that it is a step of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// The run that it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The inputs of activities that get another one than their parameters make.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Arc<Value>>,
+    /// What its users call it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The step of another run that a run is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The other run.
+    pub run: Uuid,
+    /// Where the step stands in it.
+    pub path: String,
+}
+
+/// The run that another one was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The earlier run.
+    pub run: Uuid,
+    /// The step from which on it runs again; none: all of it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// What of a run counts no more, so that it happens again.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Rewound {
+    /// When someone asked for it.
+    pub at: Timestamp,
+    /// Steps that have not ended after all.
+    pub reopened: Vec<String>,
+    /// Choices that are made again: where, of which kind, and which of that kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undecided: Vec<(String, String, u64)>,
+    /// Steps that are entered as another generation than the path says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reentered: Vec<(String, u32)>,
+    /// The inputs of activities that get another one than their parameters make.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Arc<Value>>,
 }
 
 /// How a step ended, as it is kept.
@@ -103,10 +178,11 @@ impl Record {
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Began { path } | Self::Stopped { path } | Self::Decided { path, .. } | Self::Ended { path, .. } => {
-                Some(path)
-            }
-            Self::Started(_) | Self::Closed { .. } => None,
+            Self::Began { path, .. }
+            | Self::Stopped { path }
+            | Self::Decided { path, .. }
+            | Self::Ended { path, .. } => Some(path),
+            Self::Started(_) | Self::Rewound(_) | Self::Redefined { .. } | Self::Closed { .. } => None,
         }
     }
 

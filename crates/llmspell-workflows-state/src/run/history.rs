@@ -1,7 +1,7 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::engine::{Attempt, Decision, Outcome, SkipReason, StepStatus};
+use llmspell_workflows_basic::engine::{Attempt, Awaited, Decision, Outcome, SkipReason, StepStatus};
 
 use super::replay::Replay;
 use crate::record::{Record, Started};
@@ -11,7 +11,7 @@ use crate::record::{Record, Started};
 pub struct History {
     /// What it was started with.
     pub started: Started,
-    /// The steps that began, in that order; blocks stand where they ended.
+    /// The steps that began, in that order.
     pub steps: Vec<PastStep>,
     /// How it ended, and when; `None`: it has not.
     pub end: Option<(Outcome, Timestamp)>,
@@ -24,15 +24,26 @@ pub struct PastStep {
     pub path: String,
     /// How many attempts it took so far.
     pub attempts: u32,
+    /// How long after the start of the run it began, as far as that is known: when the first leaf in it did.
+    pub began: Option<Duration>,
+    /// How long after the start of the run it ended.
+    pub ended: Option<Duration>,
     /// How it ended; `None`: it was at work when the journal was read, or when its process died.
     pub outcome: Option<Outcome>,
+    /// What it waits for, if it does.
+    pub waits: Option<Awaited>,
 }
 
 impl PastStep {
+    fn new(path: &str) -> Self {
+        Self { path: path.to_owned(), attempts: 1, began: None, ended: None, outcome: None, waits: None }
+    }
+
     /// How far it has come.
     #[must_use]
     pub fn status(&self) -> StepStatus {
         match &self.outcome {
+            None if self.waits.is_some() => StepStatus::Waiting,
             None => StepStatus::Running,
             Some(Outcome::Completed(_)) => StepStatus::Completed,
             Some(Outcome::Skipped(_)) => StepStatus::Skipped,
@@ -60,44 +71,90 @@ impl History {
     pub fn read(records: &[Record]) -> Result<Option<Self>, String> {
         let replay = Replay::read(records.to_vec())?;
         let Some(started) = replay.started.clone() else { return Ok(None) };
-        let (mut steps, mut numbers) = (Vec::<PastStep>::new(), HashMap::<String, usize>::new());
+        let mut past = Past { steps: Vec::new(), numbers: HashMap::new() };
         let mut end = None;
         for record in records {
-            if let Record::Closed { end: how, at } = record {
-                end = Some((replay.outcome(how)?, *at));
-            }
-            let (Some(path), Some(change)) = (record.path(), Told::by(record)) else { continue };
-            let number = *numbers.entry(path.to_owned()).or_insert_with(|| {
-                steps.push(PastStep { path: path.to_owned(), attempts: 1, outcome: None });
-                steps.len() - 1
-            });
-            match change {
-                Told::Begun => {}
-                Told::AttemptFailed => steps[number].attempts += 1,
-                Told::Skipped(reason) => steps[number].outcome = Some(Outcome::Skipped(reason.clone())),
-                Told::Ended(how) => steps[number].outcome = Some(replay.outcome(how)?),
+            match record {
+                Record::Closed { end: how, at } => end = Some((replay.outcome(how)?, *at)),
+                Record::Rewound(rewound) => {
+                    end = None;
+                    rewound.reopened.iter().for_each(|path| past.reopen(path));
+                }
+                _ => past.take_in(record, &replay)?,
             }
         }
-        Ok(Some(Self { started, steps, end }))
+        Ok(Some(Self { started, steps: past.steps, end }))
     }
 }
 
-/// What a record tells of its step.
-enum Told<'r> {
-    Begun,
-    AttemptFailed,
-    Skipped(&'r SkipReason),
-    Ended(&'r crate::End),
+/// The steps so far, and where each of them is.
+struct Past {
+    steps: Vec<PastStep>,
+    numbers: HashMap<String, usize>,
 }
 
-impl<'r> Told<'r> {
-    fn by(record: &'r Record) -> Option<Self> {
+impl Past {
+    fn step(&mut self, path: &str) -> &mut PastStep {
+        let number = *self.numbers.entry(path.to_owned()).or_insert_with(|| {
+            self.steps.push(PastStep::new(path));
+            self.steps.len() - 1
+        });
+        &mut self.steps[number]
+    }
+
+    fn reopen(&mut self, path: &str) {
+        if let Some(number) = self.numbers.get(path) {
+            self.steps[*number].outcome = None;
+        }
+    }
+
+    fn take_in(&mut self, record: &Record, replay: &Replay) -> Result<(), String> {
         match record {
-            Record::Began { .. } => Some(Self::Begun),
-            Record::Ended { end, .. } => Some(Self::Ended(end)),
-            Record::Decided { decision: Decision::Enter(Some(reason)), .. } => Some(Self::Skipped(reason)),
-            Record::Decided { decision: Decision::Attempt(Attempt::Failed { .. }), .. } => Some(Self::AttemptFailed),
-            _ => None,
+            Record::Began { path, time_us } => self.began(path, Duration::from_micros(*time_us)),
+            Record::Ended { path, end, time_us } => {
+                let (at, outcome) = (Duration::from_micros(*time_us), replay.outcome(end)?);
+                self.began(path, at);
+                let step = self.step(path);
+                (step.ended, step.outcome, step.waits) = (Some(at), Some(outcome), None);
+            }
+            Record::Decided { path, decision, .. } => self.decided(path, decision, replay),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A step has begun by then, and so has everything around it.
+    fn began(&mut self, path: &str, at: Duration) {
+        for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
+            let step = self.step(&path[..end]);
+            step.began = Some(step.began.map_or(at, |before| before.min(at)));
+            // An iteration stands where its loop does.
+            let of_loop = path[..end].strip_suffix(']').and_then(|path| path.rsplit_once('[')).map(|(path, _)| path);
+            if let Some(number) = of_loop.and_then(|path| self.numbers.get(path)) {
+                self.steps[*number].began.get_or_insert(at);
+            }
+        }
+    }
+
+    fn decided(&mut self, path: &str, decision: &Decision, replay: &Replay) {
+        // Blocks are recorded when they end, and stand where they began.
+        self.step(path);
+        match decision {
+            Decision::Enter(Some(reason)) => self.step(path).outcome = Some(Outcome::Skipped(reason.clone())),
+            Decision::Attempt(Attempt::Failed { wake_at, .. }) => {
+                let step = self.step(path);
+                step.attempts += 1;
+                let since = step.waits.as_ref().map_or(*wake_at, |waits| waits.since);
+                step.waits = Some(Awaited { signal: None, since, until: Some(*wake_at) });
+            }
+            Decision::Awaits(awaited) => {
+                let started = replay.started.as_ref().map_or(awaited.since, |started| started.at);
+                let began = awaited.since.duration_since(started).try_into().unwrap_or_default();
+                self.began(path, began);
+                self.step(path).waits = Some(awaited.clone());
+            }
+            Decision::Received(_) => self.step(path).waits = None,
+            _ => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
-    StepError,
+    Run, StepError,
     engine::{Call, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output},
     model::StepKind,
 };
@@ -63,11 +63,16 @@ impl Interceptor for Journaling {
     }
 }
 
+/// How long ago the run was started.
+fn time_us(run: &Run) -> u64 {
+    u64::try_from(run.now().duration_since(run.started_at()).as_micros()).unwrap_or(0)
+}
+
 impl RunJournal {
     async fn around(&self, call: Call, next: Next) -> Result<Outcome, JournalError> {
         let is_leaf = call.step().kind.is_leaf();
         let is_activity = matches!(call.step().kind, StepKind::Activity(_));
-        let path = call.path().to_string();
+        let (path, run) = (call.path().to_string(), call.run().clone());
         if let Some(outcome) = self.ended(&path)? {
             return Ok(outcome);
         }
@@ -78,16 +83,17 @@ impl RunJournal {
         } else {
             if is_activity {
                 // Written before it begins, so that a process that dies of it is seen to have.
-                self.append(&Record::Began { path: path.clone() })?;
+                self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
                 self.write()?;
             }
             next.run(call).await
         };
-        self.conclude(path, is_leaf, is_activity, outcome).await
+        self.conclude(&run, path, is_leaf, is_activity, outcome).await
     }
 
     async fn conclude(
         &self,
+        run: &Run,
         path: String,
         is_leaf: bool,
         is_activity: bool,
@@ -99,7 +105,7 @@ impl RunJournal {
             }
             return Ok(outcome);
         };
-        let record = Record::Ended { path, end };
+        let record = Record::Ended { path, end, time_us: time_us(run) };
         let receipt = self.append(&record)?;
         if is_leaf && matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
             self.sync(receipt).await?;

@@ -3,11 +3,14 @@
 mod history;
 mod interceptor;
 mod replay;
+mod rewind;
+mod summary;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    StepError, StepPath,
+    StepError,
     engine::{CancelReason, Cancelled, Decision, Outcome, Output, Resume},
 };
 use uuid::Uuid;
@@ -15,10 +18,11 @@ use uuid::Uuid;
 pub use history::{History, PastStep};
 pub use interceptor::Journaling;
 use replay::Replay;
+pub use rewind::{RewindError, Rewinding};
 
 use crate::{
     journal::{Epoch, Journal, JournalError, Receipt},
-    record::{End, Kept, KeptChange, Record, Started},
+    record::{End, Kept, KeptChange, Record, Rewound, Started},
 };
 
 /// The journal of one run, in the hands of whoever drives it: the interceptor [`Journaling`] finds it on the run, where
@@ -64,10 +68,18 @@ impl RunJournal {
     /// How the run goes on from what is known of it; `None`: it has not been started.
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {
-        let replay = self.replay();
-        let started = replay.started.as_ref()?;
-        let paths: Vec<StepPath> = replay.paths().filter_map(|path| path.parse().ok()).collect();
-        Some(Resume::new(self.run, started.at).with_recorded(&paths))
+        self.replay().resume(self.run)
+    }
+
+    /// Notes that the run goes on from an earlier point; nothing of that may happen before this has ended.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn rewind(&self, rewound: Rewound) -> Result<(), JournalError> {
+        let receipt = self.append(&Record::Rewound(Box::new(rewound.clone())))?;
+        self.sync(receipt).await?;
+        self.replay().rewind(rewound);
+        Ok(())
     }
 
     /// Notes what the run is started with; nothing of it may begin before this has ended.
@@ -78,6 +90,18 @@ impl RunJournal {
         let receipt = self.append(&Record::Started(Box::new(started.clone())))?;
         self.sync(receipt).await?;
         self.replay().started = Some(started);
+        Ok(())
+    }
+
+    /// Notes that the run is one of another definition from now on.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn redefine(&self, at: Timestamp, definition: String, version: String) -> Result<(), JournalError> {
+        let record = Record::Redefined { at, definition: definition.clone(), version: version.clone() };
+        let receipt = self.append(&record)?;
+        self.sync(receipt).await?;
+        self.replay().redefine(definition, version);
         Ok(())
     }
 

@@ -1,8 +1,16 @@
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
-use llmspell_workflows_basic::engine::{Decision, Outcome, Output};
+use llmspell_workflows_basic::{
+    StepPath,
+    engine::{Decision, Outcome, Output, Received, Resume},
+};
+use serde_json::Value;
+use uuid::Uuid;
 
-use crate::record::{End, Known, Record, Started};
+use crate::record::{End, Known, Record, Rewound, Started};
 
 /// What is known of a run that goes on.
 #[derive(Debug, Default)]
@@ -14,6 +22,12 @@ pub(super) struct Replay {
     decisions: HashMap<(String, &'static str, u64), Decision>,
     /// How often each leaf has begun without an end.
     begun: HashMap<String, u32>,
+    /// Steps that are entered as another generation than these paths say.
+    reentered: HashMap<String, u32>,
+    /// The inputs of activities that get another one than their parameters make.
+    inputs: BTreeMap<String, Arc<Value>>,
+    /// The signals that steps have taken.
+    received: Vec<u64>,
 }
 
 impl Replay {
@@ -29,10 +43,13 @@ impl Replay {
     fn take_in(&mut self, record: Record) -> Result<(), String> {
         match record {
             Record::Started(started) => match &self.started {
-                None => self.started = Some(*started),
+                None => {
+                    self.inputs.clone_from(&started.inputs);
+                    self.started = Some(*started);
+                }
                 Some(_) => return Err("it was started twice".to_owned()),
             },
-            Record::Began { path } => *self.begun.entry(path).or_default() += 1,
+            Record::Began { path, .. } => *self.begun.entry(path).or_default() += 1,
             Record::Stopped { path } => {
                 if let Some(begun) = self.begun.get_mut(&path) {
                     *begun = begun.saturating_sub(1);
@@ -43,9 +60,12 @@ impl Replay {
                 if self.decisions.contains_key(&key) {
                     return Err(format!("the choice `{}` number {index} of {} was made twice", key.1, key.0));
                 }
+                if let Decision::Received(Received::Signal(signal)) = &decision {
+                    self.received.push(signal.number);
+                }
                 self.decisions.insert(key, decision);
             }
-            Record::Ended { path, end } => {
+            Record::Ended { path, end, .. } => {
                 if self.ends.contains_key(&path) {
                     return Err(format!("{path} ended twice"));
                 }
@@ -54,9 +74,39 @@ impl Replay {
                 }
                 self.ends.insert(path, end);
             }
+            Record::Rewound(rewound) => self.rewind(*rewound),
+            Record::Redefined { definition, version, .. } => self.redefine(definition, version),
             Record::Closed { .. } => self.has_ended = true,
         }
         Ok(())
+    }
+
+    pub(super) fn redefine(&mut self, definition: String, version: String) {
+        if let Some(started) = &mut self.started {
+            (started.definition, started.version) = (definition, version);
+        }
+    }
+
+    pub(super) fn rewind(&mut self, rewound: Rewound) {
+        let Rewound { at: _, reopened, undecided, reentered, inputs } = rewound;
+        self.has_ended = false;
+        for path in reopened {
+            self.ends.remove(&path);
+            self.begun.remove(&path);
+        }
+        let undecided: HashSet<_> = undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
+        self.decisions.retain(|(path, kind, index), _| !undecided.contains(&(&**path, *kind, *index)));
+        self.reentered.extend(reentered);
+        self.inputs.extend(inputs);
+    }
+
+    /// How `run` goes on; `None`: it was never started.
+    pub(super) fn resume(&self, run: Uuid) -> Option<Resume> {
+        let started = self.started.as_ref()?;
+        let paths: Vec<StepPath> = self.paths().filter_map(|path| path.parse().ok()).collect();
+        let resume = Resume::new(run, started.at).with_recorded(&paths).with_received(self.received.iter().copied());
+        let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
+        Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 
     /// What was kept, as it was.

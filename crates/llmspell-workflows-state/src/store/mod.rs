@@ -43,7 +43,6 @@ mod sled;
 mod snapshots;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod status;
 
 use std::{fmt, sync::Arc};
 
@@ -52,9 +51,9 @@ pub use blobs::{BlobStore, blob_hash};
 pub use definitions::DefinitionStore;
 pub use error::StoreError;
 pub use inbox::{INBOX_PAGE, InboxStore, Message};
+pub use llmspell_workflows_basic::RunStatus;
 pub use runs::{RUNS_PAGE_MAX, RunCursor, RunError, RunPage, RunQuery, RunStore, RunSummary};
 pub use snapshots::{Snapshot, SnapshotStore};
-pub use status::RunStatus;
 
 /// One of each, kept in one place.
 #[derive(Debug, Clone)]

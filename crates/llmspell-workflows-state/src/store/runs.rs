@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RunStatus, StoreError};
+use llmspell_workflows_basic::RunStatus;
+
+use super::StoreError;
 
 /// The most runs that one list has.
 pub const RUNS_PAGE_MAX: usize = 10_000;
@@ -196,6 +198,16 @@ impl RunQuery {
             && self.started_before.is_none_or(|before| place.started_us < before.as_microsecond())
             && (ids.0..=ids.1).contains(&run.id)
             && self.after.is_none_or(|after| place < after)
+    }
+
+    /// The page out of all `runs`, wherever they come from.
+    ///
+    /// # Errors
+    /// The query makes no sense.
+    pub fn select(&self, mut runs: Vec<RunSummary>) -> Result<RunPage, StoreError> {
+        let ids = self.ids()?;
+        runs.retain(|run| self.admits(run, ids));
+        Ok(self.page(runs))
     }
 
     /// The page made of `runs`, which hold at least the first `limit` + 1 that are asked for.

@@ -14,7 +14,9 @@ fn open(disk: &SimDisk) -> WalJournal {
 /// Some twenty records make a segment.
 async fn fill(journal: &WalJournal, run: Uuid, epoch: Epoch, count: usize) {
     for number in 0..count {
-        journal.append(run, epoch, &Record::Began { path: format!("/main/s{number}") }).expect("the disk works");
+        journal
+            .append(run, epoch, &Record::Began { path: format!("/main/s{number}"), time_us: 0 })
+            .expect("the disk works");
     }
     journal.write().expect("the disk works");
 }
@@ -67,7 +69,7 @@ async fn who_was_taken_over_from_can_neither_append_nor_forget() {
     let journal = open(&disk);
     let first = journal.open(run).await.unwrap().epoch;
     let second = journal.open(run).await.unwrap().epoch;
-    let record = Record::Began { path: "/main/a".to_owned() };
+    let record = Record::Began { path: "/main/a".to_owned(), time_us: 0 };
     assert_eq!(journal.append(run, first, &record), Err(JournalError::Fenced { run }));
     assert_eq!(journal.forget(run, first), Err(JournalError::Fenced { run }));
     journal.append(run, second, &record).unwrap();

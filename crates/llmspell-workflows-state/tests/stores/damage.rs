@@ -19,7 +19,7 @@ fn run() -> Uuid {
 }
 
 fn records() -> Vec<Record> {
-    (0..200).map(|step| Record::Began { path: format!("/main/step{step}") }).collect()
+    (0..200).map(|step| Record::Began { path: format!("/main/step{step}"), time_us: 0 }).collect()
 }
 
 fn fill(stores: &Stores) {
@@ -187,7 +187,8 @@ fn files_of_large_values_go_when_nobody_needs_them() {
     let folder = folder();
     let stores = SLED.open_in(folder.path()).unwrap();
     let count = || fs::read_dir(SLED.path(folder.path()).join("values")).unwrap().count();
-    let large: Vec<_> = (0..5_000).map(|step| Record::Began { path: format!("/main/step{step}") }).collect();
+    let large: Vec<_> =
+        (0..5_000).map(|step| Record::Began { path: format!("/main/step{step}"), time_us: 0 }).collect();
     for _ in 0..3 {
         stores.archive.put(run(), &large).unwrap();
         assert_eq!(count(), 1);

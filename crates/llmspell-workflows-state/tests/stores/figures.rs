@@ -26,7 +26,7 @@ fn finished(number: u64) -> RunSummary {
 fn records() -> Vec<Record> {
     let text = "x".repeat(240);
     let end = |step| End::Completed { output: Kept::Value(json!([step, text]).into()), changes: Vec::new() };
-    (0..100).map(|step| Record::Ended { path: format!("/main/step{step}"), end: end(step) }).collect()
+    (0..100).map(|step| Record::Ended { path: format!("/main/step{step}"), end: end(step), time_us: 0 }).collect()
 }
 
 fn fill(stores: &Stores) {

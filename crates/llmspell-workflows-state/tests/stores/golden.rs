@@ -22,15 +22,14 @@ fn records() -> Vec<Record> {
         workflow: "w".to_owned(),
         version: String::new(),
         definition: "abc".to_owned(),
-        starting_step: None,
-        environment: None,
         input: json!({"n": 1}),
+        ..Started::default()
     };
     let end = || End::Completed { output: Kept::Value(json!("done").into()), changes: Vec::new() };
     vec![
         Record::Started(Box::new(started)),
-        Record::Began { path: "/main/a".to_owned() },
-        Record::Ended { path: "/main/a".to_owned(), end: end() },
+        Record::Began { path: "/main/a".to_owned(), time_us: 0 },
+        Record::Ended { path: "/main/a".to_owned(), end: end(), time_us: 0 },
         Record::Closed { end: end(), at },
     ]
 }

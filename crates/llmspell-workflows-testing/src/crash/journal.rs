@@ -45,7 +45,7 @@ impl Journal for WatchedJournal {
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         self.pass()?;
         let receipt = self.journal.append(run, epoch, record)?;
-        if let Record::Ended { path, end: End::Completed { .. } } = record {
+        if let Record::Ended { path, end: End::Completed { .. }, .. } = record {
             lock(&self.pending).insert(receipt, path.clone());
         }
         self.pass()?;

@@ -93,8 +93,7 @@ impl Process<'_> {
                 version: self.definition.version.clone(),
                 definition: self.definition.hash().to_string(),
                 input: self.input.clone(),
-                starting_step: None,
-                environment: None,
+                ..Started::default()
             };
             journal.start(started).await?;
         }

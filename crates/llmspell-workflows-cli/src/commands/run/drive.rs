@@ -2,15 +2,17 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use llmspell_workflows_basic::{ErrorClass, Finished, Run, RunStatus, StepError};
+use llmspell_workflows_advanced::DurableRun;
+use llmspell_workflows_basic::{ErrorClass, Finished, Run, RunStatus, StepError, engine::Wait};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use crate::{Failure, output::Output, watch::View};
+use super::Shown;
+use crate::Failure;
 
-/// How long a run has to end once it is asked to.
+/// How long a run has to end once it is asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a view is told that time passes.
@@ -20,7 +22,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub(crate) enum Ended {
     Finished(Box<Finished>),
     /// It waits for something that cannot come here.
-    Waiting,
+    Waiting(Wait),
     /// It was stopped, and can be resumed.
     Stopped,
     /// It could not go on.
@@ -29,21 +31,34 @@ pub(crate) enum Ended {
     Killed,
 }
 
-/// Waits for the end of `run`, which `driven` drives; a first signal or the timeout asks it to stop, a second signal does
-/// not ask.
-pub(crate) async fn drive(
-    driven: impl Future<Output = Ended>,
-    run: &Arc<Run>,
-    is_durable: bool,
-    timeout: Option<Duration>,
-    view: Option<Arc<dyn View>>,
-    output: Output,
-) -> Ended {
+/// A run that this process drives.
+pub(crate) enum Driven<'r> {
+    InMemory(&'r Arc<Run>),
+    Durable(&'r DurableRun),
+}
+
+impl Driven<'_> {
+    pub(crate) fn run(&self) -> &Arc<Run> {
+        match self {
+            Self::InMemory(run) => run,
+            Self::Durable(run) => run.run(),
+        }
+    }
+
+    pub(crate) fn is_durable(&self) -> bool {
+        matches!(self, Self::Durable(_))
+    }
+}
+
+/// Waits for the end of `run`, which `driven` drives; a first signal asks it to pause or to stop, a second one does not
+/// ask.
+pub(crate) async fn drive(driven: impl Future<Output = Ended>, run: &Driven<'_>, shown: &Shown<'_>) -> Ended {
+    let output = shown.output;
     let mut signals = Signals::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut time_is_up = timeout.map(|timeout| Instant::now() + timeout);
-    let mut give_up: Option<Instant> = None;
+    let mut time_is_up = shown.timeout.map(|timeout| Instant::now() + timeout);
+    let (mut stop_at, mut give_up): (Option<Instant>, Option<Instant>) = (None, None);
     let mut timed_out = None;
     tokio::pin!(driven);
     let ended = loop {
@@ -51,30 +66,37 @@ pub(crate) async fn drive(
             biased;
             ended = &mut driven => break ended,
             () = signals.next() => {
-                if give_up.is_some() {
+                if stop_at.is_some() || give_up.is_some() {
                     break Ended::Killed;
                 }
-                if is_durable {
-                    output.note("pausing the run; Ctrl-C again stops it at once");
-                    run.shut_down();
+                if let Driven::Durable(run) = run {
+                    let grace = crate::watch::elapsed(shown.pause_grace);
+                    output.note(&format!("pausing the run; steps at work have {grace} to end, Ctrl-C again stops them at once"));
+                    run.pause();
+                    stop_at = Some(Instant::now() + shown.pause_grace);
                 } else {
                     output.note(
                         "stopping the run, which is in memory and cannot be resumed; Ctrl-C again stops it at once",
                     );
-                    run.cancel();
+                    run.run().cancel();
+                    give_up = Some(Instant::now() + STOP_WAIT);
                 }
+            }
+            () = until(stop_at), if give_up.is_none() => {
+                // They run again when the run is resumed.
+                run.run().shut_down();
                 give_up = Some(Instant::now() + STOP_WAIT);
             }
             () = until(time_is_up) => {
-                (timed_out, time_is_up) = (timeout, None);
-                run.cancel();
+                (timed_out, time_is_up) = (shown.timeout, None);
+                run.run().cancel();
                 give_up = give_up.or(Some(Instant::now() + STOP_WAIT));
             }
             () = until(give_up) => break Ended::Killed,
-            _ = ticks.tick(), if view.is_some() => view.iter().for_each(|view| view.tick()),
+            _ = ticks.tick(), if shown.view.is_some() => shown.view.iter().for_each(|view| view.tick()),
         }
     };
-    view.iter().for_each(|view| view.finish());
+    shown.view.iter().for_each(|view| view.finish());
     match (ended, timed_out) {
         (Ended::Finished(finished), Some(timeout)) => Ended::Finished(Box::new(late(*finished, timeout))),
         (ended, _) => ended,

@@ -1,33 +1,154 @@
 //! Runs that survive.
 
-use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use super::{Ended, input};
-use crate::{Exit, Failure};
+use clap::Args;
+use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, Parking};
+use llmspell_workflows_basic::{EngineBuilder, engine::Wait};
+use tokio::runtime::Runtime;
 
-pub(crate) async fn drive(executor: &Executor, run: &DurableRun) -> Ended {
-    match executor.drive(run).await {
+use super::{Driven, Ended, Shown, input, view, watched};
+use crate::{
+    App, Exit, Failure,
+    config::{Settings, parse_duration},
+    host,
+    output::Output,
+    watch::View,
+};
+
+/// How long a command stays with the run that it starts or goes on with.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Stay {
+    /// Stays while the run waits for events, too, instead of ending with code 5.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// How long the run may take, such as `90s` or `5m`.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What drives durable runs for one command.
+pub(crate) struct Session {
+    output: Output,
+    view: Option<Arc<dyn View>>,
+    pause_grace: Duration,
+    timeout: Option<Duration>,
+    runtime: Runtime,
+    executor: Executor,
+}
+
+impl Session {
+    /// As the configuration says.
+    ///
+    /// # Errors
+    /// A folder that tools may use cannot be opened, or the system gives no threads.
+    pub(crate) fn new(app: &App, settings: &Settings, stay: &Stay) -> Result<Self, Failure> {
+        let view = view(*app.output());
+        let builder = watched(host::engine(settings)?, view.as_ref());
+        Self::with(app, settings, stay, builder, view)
+    }
+
+    /// The same with an engine that is there already.
+    pub(crate) fn with(
+        app: &App,
+        settings: &Settings,
+        stay: &Stay,
+        builder: EngineBuilder,
+        view: Option<Arc<dyn View>>,
+    ) -> Result<Self, Failure> {
+        let parking = if stay.wait { Parking::Never } else { Parking::ForSignals };
+        Ok(Self {
+            output: *app.output(),
+            view,
+            pause_grace: settings.pause_grace,
+            timeout: stay.timeout.or(settings.timeout),
+            runtime: host::runtime()?,
+            executor: Executor::new(app.home(), builder).parking(parking),
+        })
+    }
+
+    pub(crate) fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// Waits for what an executor does.
+    ///
+    /// # Errors
+    /// It could not be done.
+    pub(crate) fn wait<T>(&self, does: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
+        self.runtime.block_on(does).map_err(failure)
+    }
+
+    /// Drives `run` to its end, and shows it.
+    pub(crate) fn go(self, run: &DurableRun, file: Option<&Path>) -> Exit {
+        let Self { output, view, pause_grace, timeout, runtime, executor } = self;
+        let shown = Shown { output, view, timeout, pause_grace, file };
+        let driven = async { ended(executor.drive(run).await) };
+        shown.go(runtime, driven, &Driven::Durable(run))
+    }
+}
+
+fn ended(end: Result<DurableEnd, ExecutorError>) -> Ended {
+    match end {
         Ok(DurableEnd::Finished(finished)) => Ended::Finished(finished),
-        Ok(DurableEnd::Waiting(_)) => Ended::Waiting,
-        Ok(DurableEnd::Stopped(_)) => Ended::Stopped,
+        Ok(DurableEnd::Waiting(wait)) => Ended::Waiting(wait),
+        Ok(DurableEnd::Paused) => Ended::Stopped,
         Err(error) => Ended::Broken(Box::new(failure(error))),
+    }
+}
+
+/// What a wait is for, in words.
+pub(super) fn waits_for(wait: &Wait) -> String {
+    match wait.wake_at {
+        Some(at) => format!("for an event, or until {at}"),
+        None => "for an event".to_owned(),
     }
 }
 
 /// What a user is told of it.
 pub(crate) fn failure(error: ExecutorError) -> Failure {
     let message = error.to_string();
+    let failed = |code: &str| Failure::new(Exit::Failed, code, message.clone());
     match error {
         ExecutorError::Refused(error) => input::refused(error),
         ExecutorError::Invalid(_) => Failure::new(Exit::Invalid, "invalid_definition", message),
-        ExecutorError::Journal(_) => Failure::new(Exit::Failed, "journal_failed", message),
-        ExecutorError::File { .. } => Failure::new(Exit::Failed, "file_failed", message),
+        ExecutorError::Journal(_) => failed("journal_failed"),
+        ExecutorError::Store(_) => failed("store_failed"),
+        ExecutorError::File { .. } => failed("file_failed"),
+        ExecutorError::NoBell(_) => failed("no_loopback"),
+        ExecutorError::Rewind(error) => rewind(&error, message),
         ExecutorError::UnknownRun(_) => {
             Failure::new(Exit::NotFound, "run_not_found", message).with_help("`spellflow runs list` shows all runs")
         }
         ExecutorError::AmbiguousRun { .. } => Failure::new(Exit::Usage, "ambiguous_run", message),
-        ExecutorError::Held { .. } => Failure::new(Exit::Failed, "run_held", message),
-        ExecutorError::Ended { run } => Failure::new(Exit::Failed, "run_ended", message)
-            .with_help(format!("`spellflow runs show {run}` shows what it came to")),
+        ExecutorError::Held { run, .. } => failed("run_held")
+            .with_help(format!("`spellflow runs watch {run}` shows it, `spellflow pause {run}` lets go of it")),
+        ExecutorError::Driven { .. } => failed("run_held"),
+        ExecutorError::Ended { run } => {
+            failed("run_ended").with_help(format!("`spellflow runs show {run}` shows what it came to"))
+        }
+        ExecutorError::NotEnded { run, .. } => {
+            failed("run_not_ended").with_help(format!("end it with `spellflow cancel {run}`"))
+        }
+        ExecutorError::NotFailed { run, .. } => failed("run_not_failed").with_help(format!(
+            "`spellflow fork {run} --from PATH` runs a part of it again, `spellflow rerun {run}` all of it"
+        )),
+        ExecutorError::Changed { .. } => failed("definition_changed")
+            .with_help("`--accept-changes` goes on with the new definition where every recorded step still exists"),
+        ExecutorError::MissingSteps { run, .. } => failed("definition_changed")
+            .with_help(format!("`spellflow resume {run}` goes on with the definition that it was started with")),
+    }
+}
+
+fn rewind(error: &llmspell_workflows_advanced::RewindError, message: String) -> Failure {
+    use llmspell_workflows_advanced::RewindError;
+    match error {
+        RewindError::UnknownStep { .. } => Failure::new(Exit::NotFound, "step_not_found", message),
+        RewindError::AmbiguousStep { .. } => Failure::new(Exit::Usage, "ambiguous_step", message),
+        RewindError::NoInput { .. } | RewindError::InputForNoStep => {
+            Failure::new(Exit::Usage, "no_step_input", message)
+        }
+        RewindError::NothingFailed => Failure::new(Exit::Failed, "nothing_failed", message),
+        RewindError::Damaged(_) => Failure::new(Exit::Failed, "journal_failed", message),
     }
 }

@@ -13,23 +13,23 @@ use std::{
 };
 
 use clap::Args;
-use llmspell_workflows_advanced::Executor;
+use llmspell_workflows_advanced::StartOptions;
 use llmspell_workflows_basic::{
-    Driven, EngineBuilder, Finished, Plan, RunOptions, engine::Position, model::Definition,
+    Driven as EngineDriven, EngineBuilder, Finished, RunOptions, engine::Position, model::Definition,
 };
 use tokio::runtime::Runtime;
 
 use crate::{
     App, Exit, Failure,
-    config::{Settings, parse_duration},
+    config::Settings,
     host,
     output::{Format, Output},
     report::Report,
     source::Source,
     watch::{Jsonl, Lines, Live, View, Watch},
 };
-pub(crate) use drive::{Ended, drive};
-pub(crate) use durable::{drive as drive_durable, failure as durable_failure};
+pub(crate) use drive::{Driven, Ended, drive};
+pub(crate) use durable::{Session, Stay, failure as durable_failure};
 
 /// Runs a workflow.
 #[derive(Debug, Args)]
@@ -52,9 +52,8 @@ pub(crate) struct Run {
     /// Keeps nothing of the run, so that it cannot be resumed.
     #[arg(long)]
     in_memory: bool,
-    /// How long the run may take, such as `90s` or `5m`.
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    stay: Stay,
     /// A host that tools may reach beside those of the configuration, such as `127.0.0.1:8080`.
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
@@ -79,30 +78,31 @@ impl Run {
         let mut input = input::read(&self.inputs, &self.file)?;
         input.starting_step = self.start_step.clone();
 
-        let runtime = host::runtime()?;
-        let shown = Shown { output, view, timeout: settings.timeout, file: Some(&self.file) };
         if self.in_memory {
+            let runtime = host::runtime()?;
+            let (timeout, pause_grace) = (settings.timeout, settings.pause_grace);
+            let shown = Shown { output, view, timeout, pause_grace, file: Some(&self.file) };
             let engine = builder.build();
             let plan = engine.prepare(document.definition).map_err(invalid)?;
             let options = RunOptions { environment, ..RunOptions::default() };
             let run = engine.start(&plan, input, &options).map_err(input::refused)?;
             let driven = async {
                 match engine.drive(&run).await {
-                    Driven::Done(finished) => Ended::Finished(finished),
-                    Driven::Parked(_) => Ended::Waiting,
+                    EngineDriven::Done(finished) => Ended::Finished(finished),
+                    EngineDriven::Parked(wait) => Ended::Waiting(wait),
                 }
             };
-            return Ok(shown.go(runtime, driven, &run, &plan, false));
+            return Ok(shown.go(runtime, driven, &Driven::InMemory(&run)));
         }
-        let executor = Executor::new(app.home().claim().map_err(durable::failure)?, builder);
-        let started = executor.start(document.definition, input, environment);
-        let run = runtime.block_on(started).map_err(durable::failure)?;
-        Ok(shown.go(runtime, durable::drive(&executor, &run), run.run(), run.plan(), true))
+        let session = Session::with(app, &settings, &self.stay, builder, view)?;
+        let options = StartOptions { environment, ..StartOptions::default() };
+        let run = session.wait(session.executor().start(document.definition, input, options))?;
+        Ok(session.go(&run, Some(&self.file)))
     }
 
     fn settings(&self, configured: &Settings) -> Settings {
         let mut settings = configured.clone();
-        settings.timeout = self.timeout.or(settings.timeout);
+        settings.timeout = self.stay.timeout.or(settings.timeout);
         settings.policy.hosts.extend(self.allow_host.iter().cloned());
         if !self.root.is_empty() {
             settings.policy.read_roots.clone_from(&self.root);
@@ -123,59 +123,61 @@ pub(crate) struct Shown<'f> {
     pub(crate) output: Output,
     pub(crate) view: Option<Arc<dyn View>>,
     pub(crate) timeout: Option<Duration>,
+    /// How long steps at work have to end when the run is paused.
+    pub(crate) pause_grace: Duration,
     /// The definition's file, where it was started from one.
     pub(crate) file: Option<&'f Path>,
 }
 
 impl Shown<'_> {
     /// Waits for the end of `run`, and shows it.
-    pub(crate) fn go(
-        self,
-        runtime: Runtime,
-        driven: impl Future<Output = Ended>,
-        run: &Arc<llmspell_workflows_basic::Run>,
-        plan: &Plan,
-        is_durable: bool,
-    ) -> Exit {
+    pub(crate) fn go(self, runtime: Runtime, driven: impl Future<Output = Ended>, run: &Driven<'_>) -> Exit {
         let output = self.output;
+        let definition = run.run().definition();
         if output.format() == Format::Jsonl {
             output.payload(&First {
                 event: "run_started",
-                run_id: run.id().to_string(),
-                workflow: &plan.definition().name,
+                run_id: run.run().id().to_string(),
+                workflow: &definition.name,
             });
         }
-        let ended = runtime.block_on(drive(driven, run, is_durable, self.timeout, self.view.clone(), output));
+        let ended = runtime.block_on(drive(driven, run, &self));
         match ended {
             // Nothing of it runs any more.
             Ended::Finished(_) => runtime.shutdown_background(),
             // Whatever still runs is dropped, and its processes with it.
             _ => runtime.shutdown_timeout(Duration::from_millis(100)),
         }
-        let resumable = is_durable.then(|| run.id().to_string());
-        self.show(plan, ended, resumable.as_deref())
+        self.show(run, definition, ended)
     }
 
-    fn show(&self, plan: &Plan, ended: Ended, resumable: Option<&str>) -> Exit {
-        let output = self.output;
+    fn show(&self, run: &Driven<'_>, definition: &Definition, ended: Ended) -> Exit {
+        let (output, id) = (self.output, run.run().id());
         let finished = match ended {
             Ended::Finished(finished) => finished,
             Ended::Broken(failure) => return output.failure(&failure),
-            Ended::Waiting | Ended::Stopped | Ended::Killed if let Some(run) = resumable => {
-                let exit = if matches!(ended, Ended::Killed) { Exit::Interrupted } else { Exit::Waiting };
-                let failure = Failure::new(exit, "paused", format!("the run {run} is paused"));
-                return output.failure(&failure.with_help(format!("go on with `spellflow resume {run}`")));
+            Ended::Waiting(wait) if run.is_durable() => {
+                let message = format!("the run {id} waits {}", durable::waits_for(&wait));
+                let help = format!(
+                    "send it with `spellflow signal {id} NAME`, then go on with `spellflow resume {id}`; \
+                     `--wait` stays until it comes"
+                );
+                return output.failure(&Failure::new(Exit::Waiting, "waiting", message).with_help(help));
             }
-            Ended::Waiting | Ended::Stopped => {
-                output.failure(&Failure::new(Exit::Waiting, "waiting", "the run waits, and nothing here can wake it"));
-                return Exit::Waiting;
+            Ended::Stopped | Ended::Killed if run.is_durable() => {
+                let exit = if matches!(ended, Ended::Killed) { Exit::Interrupted } else { Exit::Waiting };
+                let failure = Failure::new(exit, "paused", format!("the run {id} is paused"));
+                return output.failure(&failure.with_help(format!("go on with `spellflow resume {id}`")));
+            }
+            Ended::Waiting(_) | Ended::Stopped => {
+                let message = "the run waits for an event, and is in memory, where none can reach it";
+                return output.failure(&Failure::new(Exit::Waiting, "waiting", message));
             }
             Ended::Killed => {
                 let message = "the run was stopped at once; what it did is not recorded";
                 return output.failure(&Failure::new(Exit::Interrupted, "interrupted", message));
             }
         };
-        let definition = plan.definition();
         match output.format() {
             Format::Text => summary::show(output, definition, &finished, self.file),
             Format::Jsonl => {

@@ -21,18 +21,16 @@ pub(super) fn records(steps: usize) -> Vec<Record> {
         workflow: "w".to_owned(),
         version: String::new(),
         definition: "abc".to_owned(),
-        starting_step: None,
-        environment: None,
         input,
+        ..Started::default()
     };
     let output = |value| End::Completed { output: Kept::Value(value), changes: Vec::new() };
     let mut records = vec![Record::Started(Box::new(started))];
-    records.extend(
-        (0..steps).map(|step| Record::Ended {
-            path: format!("/main/step{step}"),
-            end: output(json!({ "step": step }).into()),
-        }),
-    );
+    records.extend((0..steps).map(|step| Record::Ended {
+        path: format!("/main/step{step}"),
+        end: output(json!({ "step": step }).into()),
+        time_us: 0,
+    }));
     records.push(Record::Closed { end: output(json!(null).into()), at });
     records
 }

@@ -1,0 +1,257 @@
+//! Durable runs: started, driven, and gone on with.
+
+mod again;
+mod drive;
+mod inbox;
+mod start;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use llmspell_workflows_basic::{
+    Engine, EngineBuilder, Finished, Plan, Run,
+    engine::{Position, Wait},
+};
+use llmspell_workflows_state::{Journaling, RunJournal};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub use again::{Again, Difference};
+pub use start::StartOptions;
+
+use crate::{
+    ExecutorError, Home,
+    home::{Bell, Claim, Ringer},
+};
+
+/// Runs definitions durably: a step whose completion was acknowledged is never executed again. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    home: Home,
+    engine: Engine,
+    parking: Parking,
+    /// The journals that this process has, by their folders.
+    claims: Mutex<Claims>,
+    /// The runs that this process has, whether they are in memory or parked.
+    live: Mutex<HashMap<Uuid, Arc<Live>>>,
+}
+
+#[derive(Debug, Default)]
+struct Claims {
+    by_folder: BTreeMap<PathBuf, Claim>,
+    /// The one that new runs go to.
+    own: Option<PathBuf>,
+    /// Hears of messages; there as soon as there is a claim.
+    bell: Option<(u16, Ringer)>,
+}
+
+/// When a run that waits leaves memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parking {
+    /// Never.
+    Never,
+    /// When it waits for signals alone.
+    ForSignals,
+    /// When it waits for signals, or at least this long.
+    After(Duration),
+}
+
+impl Default for Parking {
+    fn default() -> Self {
+        Self::After(Duration::from_secs(1))
+    }
+}
+
+/// A run that this process has.
+struct Live {
+    id: Uuid,
+    /// In memory; none while it is parked.
+    run: Mutex<Option<Arc<Run>>>,
+    seen: Mutex<Seen>,
+    /// Somebody asked it to pause.
+    is_paused: AtomicBool,
+    /// A message has come.
+    arrival: Notify,
+}
+
+/// Which messages were looked at.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The number of the last one.
+    last: u64,
+    /// The number of the last signal.
+    last_signal: u64,
+    /// Whoever resumed the run knew of the requests to pause up to this one.
+    overruled: u64,
+}
+
+/// A durable run in this process.
+#[derive(Clone)]
+pub struct DurableRun {
+    run: Arc<Run>,
+    plan: Arc<Plan>,
+    journal: Arc<RunJournal>,
+    live: Arc<Live>,
+    folder: PathBuf,
+}
+
+/// How far [`Executor::drive`] came.
+#[derive(Debug)]
+pub enum DurableEnd {
+    /// It has ended, and that is recorded.
+    Finished(Box<Finished>),
+    /// All of its live branches wait; it goes on when it is resumed.
+    Waiting(Wait),
+    /// It was paused, or its process goes down; it goes on when it is resumed.
+    Paused,
+}
+
+impl DurableRun {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.run.id()
+    }
+
+    /// The run itself, to cancel it or to shut it down.
+    #[must_use]
+    pub fn run(&self) -> &Arc<Run> {
+        &self.run
+    }
+
+    /// What it executes.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Lets no further leaf begin; [`Executor::drive`] ends with [`DurableEnd::Paused`] once those at work have ended.
+    pub fn pause(&self) {
+        self.live.pause();
+    }
+}
+
+impl Live {
+    fn new(id: Uuid) -> Arc<Self> {
+        let (run, seen) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { id, run, seen, is_paused: AtomicBool::new(false), arrival: Notify::new() })
+    }
+
+    fn pause(&self) {
+        self.is_paused.store(true, Ordering::SeqCst);
+        if let Some(run) = &*lock(&self.run) {
+            run.hold();
+        }
+        self.arrival.notify_one();
+    }
+
+    fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::SeqCst)
+    }
+}
+
+impl Executor {
+    /// One that keeps its runs in `home`, with the engine that `builder` makes.
+    #[must_use]
+    pub fn new(home: Home, builder: EngineBuilder) -> Self {
+        let engine = builder.interceptor(Position::Journal, Journaling).build();
+        let inner =
+            Inner { home, engine, parking: Parking::default(), claims: Mutex::default(), live: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The same, which lets waiting runs leave memory as `parking` says.
+    ///
+    /// # Panics
+    /// It has been cloned or has begun to run something.
+    #[must_use]
+    pub fn parking(mut self, parking: Parking) -> Self {
+        Arc::get_mut(&mut self.inner).expect("it has not been shared yet").parking = parking;
+        self
+    }
+
+    /// Where its runs are kept.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.inner.home
+    }
+
+    /// What runs them.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+}
+
+impl Inner {
+    /// The journal that new runs go to.
+    fn own_claim(self: &Arc<Self>) -> Result<Claim, ExecutorError> {
+        let mut claims = lock(&self.claims);
+        if let Some(claim) = claims.own.as_ref().and_then(|own| claims.by_folder.get(own)) {
+            return Ok(claim.clone());
+        }
+        let port = self.bell(&mut claims)?;
+        let claim = self.home.claim(port)?;
+        claims.own = Some(claim.folder.clone());
+        claims.by_folder.insert(claim.folder.clone(), claim.clone());
+        Ok(claim)
+    }
+
+    /// The journal in `folder`, which a run is in.
+    fn claim(self: &Arc<Self>, folder: &PathBuf) -> Result<Claim, ExecutorError> {
+        let mut claims = lock(&self.claims);
+        if let Some(claim) = claims.by_folder.get(folder) {
+            return Ok(claim.clone());
+        }
+        let port = self.bell(&mut claims)?;
+        let claim = self.home.claim_folder(folder, port)?;
+        claims.by_folder.insert(folder.clone(), claim.clone());
+        Ok(claim)
+    }
+
+    fn bell(self: &Arc<Self>, claims: &mut Claims) -> Result<u16, ExecutorError> {
+        if let Some((port, _)) = &claims.bell {
+            return Ok(*port);
+        }
+        let no_bell = |error: std::io::Error| ExecutorError::NoBell(error.to_string());
+        let bell = Bell::new().map_err(no_bell)?;
+        let port = bell.port().map_err(no_bell)?;
+        let inner = Arc::downgrade(self);
+        let ringer = bell.hear(move |run| {
+            if let Some(inner) = inner.upgrade() {
+                inner.rung(run);
+            }
+        });
+        claims.bell = Some((port, ringer.map_err(no_bell)?));
+        Ok(port)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for DurableRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "durable run {}", self.id())
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "live run {}", self.id)
+    }
+}

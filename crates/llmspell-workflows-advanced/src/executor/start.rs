@@ -1,0 +1,131 @@
+//! New runs, and runs that go on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use llmspell_workflows_basic::{
+    Plan, Run, RunOptions, WorkflowInput,
+    engine::{Extensions, Resume},
+    model::Definition,
+};
+use llmspell_workflows_state::{Origin, RunJournal, Started};
+use uuid::Uuid;
+
+use super::{DurableRun, Executor, Live, lock};
+use crate::{
+    ExecutorError, KnownRun,
+    home::{Claim, Place},
+};
+
+/// What is special about one run.
+#[derive(Debug, Clone, Default)]
+pub struct StartOptions {
+    /// Which of the definition's environments overrides variables.
+    pub environment: Option<String>,
+    /// What its users call it.
+    pub labels: BTreeMap<String, String>,
+    /// The run that it was made of.
+    pub origin: Option<Origin>,
+}
+
+impl Executor {
+    /// Starts a run of `definition`; it is recorded when this returns, and to be driven.
+    ///
+    /// # Errors
+    /// The definition or the input is wrong, or nothing can be recorded.
+    pub async fn start(
+        &self,
+        definition: impl Into<Arc<Definition>>,
+        input: WorkflowInput,
+        options: StartOptions,
+    ) -> Result<DurableRun, ExecutorError> {
+        let definition = definition.into();
+        let plan = self.inner.engine.prepare(definition.clone())?;
+        let StartOptions { environment, labels, origin } = options;
+        let started = Started {
+            at: self.inner.engine.clock().now(),
+            workflow: definition.name.clone(),
+            version: definition.version.clone(),
+            definition: self.inner.home.keep(&definition)?,
+            input: input.initial_data.clone(),
+            starting_step: input.starting_step.clone(),
+            environment,
+            parent: None,
+            origin,
+            inputs: BTreeMap::new(),
+            labels,
+        };
+        let claim = self.inner.own_claim()?;
+        let journal = RunJournal::open(claim.journal.clone(), Uuid::now_v7()).await?;
+        let resume = Resume::new(journal.run(), started.at);
+        let journal = Arc::new(journal);
+        let run = self.run(&plan, input, started.environment.clone(), resume, &journal)?;
+        journal.start(started).await?;
+        self.archive_ended(&claim);
+        Ok(self.admit(run, plan, journal, &claim))
+    }
+
+    /// Goes on with a run that no other process has.
+    ///
+    /// # Errors
+    /// It has ended, another process has it, its definition is not there or does not run here, or the journal cannot be
+    /// read.
+    pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
+        let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
+        let claim = self.claim_of(known.id(), folder)?;
+        if lock(&self.inner.live).contains_key(&known.id()) {
+            return Err(ExecutorError::Driven { run: known.id() });
+        }
+        let run = self.open(known.id(), &claim).await?;
+        self.read_inbox(&run, true).await?;
+        Ok(run)
+    }
+
+    /// The journal of `folder`, where `run` is.
+    pub(super) fn claim_of(&self, run: Uuid, folder: &std::path::PathBuf) -> Result<Claim, ExecutorError> {
+        use llmspell_workflows_state::JournalError;
+        self.inner.claim(folder).map_err(|error| match error {
+            ExecutorError::Journal(JournalError::Held { holder, .. }) => ExecutorError::Held { run, holder },
+            error => error,
+        })
+    }
+
+    /// A run as its journal knows it.
+    pub(super) async fn open(&self, run: Uuid, claim: &Claim) -> Result<DurableRun, ExecutorError> {
+        let journal = Arc::new(RunJournal::open(claim.journal.clone(), run).await?);
+        // Its process may have brought it to its end since it was looked up.
+        if journal.has_ended() {
+            return Err(ExecutorError::Ended { run });
+        }
+        let unknown = || ExecutorError::UnknownRun(run.to_string());
+        let started = journal.started().ok_or_else(unknown)?;
+        let plan = self.inner.engine.prepare(self.inner.home.definition(&started.definition)?)?;
+        let mut input = WorkflowInput::new(started.input);
+        input.starting_step = started.starting_step;
+        let resume = journal.resume().ok_or_else(unknown)?;
+        let run = self.run(&plan, input, started.environment, resume, &journal)?;
+        Ok(self.admit(run, plan, journal, claim))
+    }
+
+    /// Counts a run among those of this process.
+    fn admit(&self, run: Arc<Run>, plan: Arc<Plan>, journal: Arc<RunJournal>, claim: &Claim) -> DurableRun {
+        let live = lock(&self.inner.live).entry(run.id()).or_insert_with(|| Live::new(run.id())).clone();
+        *lock(&live.run) = Some(run.clone());
+        if live.is_paused() {
+            run.hold();
+        }
+        DurableRun { run, plan, journal, live, folder: claim.folder.clone() }
+    }
+
+    fn run(
+        &self,
+        plan: &Arc<Plan>,
+        input: WorkflowInput,
+        environment: Option<String>,
+        resume: Resume,
+        journal: &Arc<RunJournal>,
+    ) -> Result<Arc<Run>, ExecutorError> {
+        let extensions = Extensions::new().with_shared(journal.clone());
+        let options = RunOptions { resume: Some(resume), environment, extensions };
+        Ok(self.inner.engine.start(plan, input, &options)?)
+    }
+}

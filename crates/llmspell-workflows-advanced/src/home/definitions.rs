@@ -1,0 +1,52 @@
+//! What runs are pinned to.
+
+use std::{fs, io, path::PathBuf};
+
+use llmspell_workflows_basic::model::Definition;
+use llmspell_workflows_state::disk::{Disk, SystemDisk};
+use uuid::Uuid;
+
+use super::Home;
+use crate::ExecutorError;
+
+impl Home {
+    /// The definition of this hash.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    pub fn definition(&self, hash: &str) -> Result<Definition, ExecutorError> {
+        let path = self.definition_path(hash);
+        let text = fs::read(&path).map_err(|error| ExecutorError::file(&path, &error))?;
+        serde_json::from_slice(&text)
+            .map_err(|error| ExecutorError::file(&path, &io::Error::new(io::ErrorKind::InvalidData, error)))
+    }
+
+    /// Keeps `definition` for the runs that are pinned to it; returns its hash.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, definition: &Definition) -> Result<String, ExecutorError> {
+        let hash = definition.hash().to_string();
+        let path = self.definition_path(&hash);
+        if path.exists() {
+            return Ok(hash);
+        }
+        let kept = || {
+            let folder = path.parent().expect("it is in the home");
+            SystemDisk.create_dir(folder)?;
+            // Under a name of its own first, so that half of it is never found under its hash.
+            let draft = folder.join(format!(".{hash}.{}", Uuid::now_v7()));
+            let file = fs::File::create_new(&draft)?;
+            serde_json::to_writer(&file, definition)?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)?;
+            fs::File::open(folder)?.sync_all()
+        };
+        kept().map_err(|error| ExecutorError::file(&path, &error))?;
+        Ok(hash)
+    }
+
+    fn definition_path(&self, hash: &str) -> PathBuf {
+        self.path.join("definitions").join(format!("{hash}.json"))
+    }
+}

@@ -1,0 +1,243 @@
+//! A folder where runs live.
+//!
+//! ```text
+//! HOME/definitions/HASH.json   what runs are pinned to
+//! HOME/log/NUMBER/             the journal of one process, which holds its lock
+//! HOME/log/NUMBER/holder.json  who that is, and where it can be reached
+//! HOME/store.db                runs that have ended, and messages to runs
+//! ```
+
+mod archive;
+mod bell;
+mod claim;
+mod definitions;
+mod known;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use llmspell_workflows_state::{
+    History, JournalError, Record, WalJournal,
+    store::{Message, RunQuery, RunSummary, StoreError, Stores},
+};
+use uuid::Uuid;
+
+pub(crate) use bell::{Bell, Ringer};
+pub(crate) use claim::Claim;
+pub use known::{Holder, KnownRun};
+
+use crate::ExecutorError;
+pub(crate) use known::Place;
+
+/// A folder with the journals of all processes that use it, the definitions of their runs, and what has ended.
+#[derive(Debug, Clone)]
+pub struct Home {
+    path: PathBuf,
+    stores: Arc<OnceLock<Stores>>,
+    open: fn(&Path) -> Result<Stores, StoreError>,
+    /// Whether there are stores, so that opening them makes nothing.
+    exist: fn(&Path) -> bool,
+}
+
+impl Home {
+    /// The home in the folder `path`, which is made when a run is started; several processes can use it at once.
+    #[cfg(feature = "sqlite")]
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            stores: Arc::default(),
+            open: |path| Stores::sqlite(path.join("store.db")),
+            exist: |path| path.join("store.db").exists(),
+        }
+    }
+
+    /// The home in the folder `path`, which is made when a run is started; its stores are for one process at a time.
+    #[cfg(feature = "sled")]
+    #[must_use]
+    pub fn embedded(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            stores: Arc::default(),
+            open: |path| Stores::sled(path.join("store")),
+            exist: |path| path.join("store").exists(),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is kept beside the journals; opened when it is first asked for.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn stores(&self) -> Result<&Stores, ExecutorError> {
+        if let Some(stores) = self.stores.get() {
+            return Ok(stores);
+        }
+        fs::create_dir_all(&self.path).map_err(|error| ExecutorError::file(&self.path, &error))?;
+        let opened = (self.open)(&self.path)?;
+        Ok(self.stores.get_or_init(|| opened))
+    }
+
+    /// The same; `None` where nothing has been kept there yet.
+    pub(crate) fn known_stores(&self) -> Result<Option<&Stores>, ExecutorError> {
+        if self.stores.get().is_none() && !(self.exist)(&self.path) {
+            return Ok(None);
+        }
+        self.stores().map(Some)
+    }
+
+    /// The runs that the query asks for, the newest first, without disturbing whoever has them.
+    ///
+    /// # Errors
+    /// A journal or the store cannot be read, or the query makes no sense.
+    pub fn runs(&self, query: &RunQuery) -> Result<Vec<KnownRun>, ExecutorError> {
+        let live = self.live()?;
+        let mut summaries: Vec<RunSummary> = live.iter().map(|run| run.summary.clone()).collect();
+        if let Some(stores) = self.known_stores()? {
+            let kept = stores.runs.list(query)?.runs.into_iter();
+            // One that is in both was archived a moment ago.
+            summaries.extend(kept.filter(|kept| !live.iter().any(|run| run.summary.id == kept.id)));
+        }
+        let page = query.select(summaries)?.runs.into_iter();
+        Ok(page.map(|summary| self.known(summary, &live)).collect())
+    }
+
+    fn known(&self, summary: RunSummary, live: &[KnownRun]) -> KnownRun {
+        let found = live.iter().find(|run| run.summary.id == summary.id);
+        found.cloned().unwrap_or(KnownRun { summary, holder: None, place: Place::Archive })
+    }
+
+    /// The run that `given` means: its id, the beginning of it, or `@last`.
+    ///
+    /// # Errors
+    /// None or more than one is meant, or a journal or the store cannot be read.
+    pub fn find(&self, given: &str) -> Result<KnownRun, ExecutorError> {
+        let unknown = || ExecutorError::UnknownRun(given.to_owned());
+        let is_last = given == "@last";
+        if !is_last && (given.is_empty() || !given.chars().all(|c| c.is_ascii_hexdigit() || c == '-')) {
+            return Err(unknown());
+        }
+        let id_prefix = (!is_last).then(|| given.to_owned());
+        let mut runs =
+            self.runs(&RunQuery { id_prefix, limit: if is_last { 1 } else { 12 }, ..RunQuery::default() })?;
+        match runs.len() {
+            0 => Err(unknown()),
+            1 => Ok(runs.swap_remove(0)),
+            _ => {
+                let candidates = runs.iter().map(|run| run.id().to_string()).collect();
+                Err(ExecutorError::AmbiguousRun { given: given.to_owned(), candidates })
+            }
+        }
+    }
+
+    /// The run with exactly this id, if there is one.
+    pub(crate) fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
+        match self.find(&run.to_string()) {
+            Ok(known) => Ok(Some(known)),
+            Err(ExecutorError::UnknownRun(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The records of `run`, as they stand now.
+    ///
+    /// # Errors
+    /// They cannot be read, or the run is gone.
+    pub fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
+        if let Place::Log(folder) = &run.place
+            && let Some((_, records)) = WalJournal::peek(folder)?.into_iter().find(|(id, _)| *id == run.id())
+        {
+            return Ok(records);
+        }
+        let kept = match self.known_stores()? {
+            Some(stores) => stores.archive.get(run.id())?,
+            None => None,
+        };
+        kept.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
+    }
+
+    /// What the journal tells of `run`, as it stands now.
+    ///
+    /// # Errors
+    /// It cannot be read, or the run is gone.
+    pub fn history(&self, run: &KnownRun) -> Result<History, ExecutorError> {
+        let damaged = |message| JournalError::Damaged { run: run.id(), message };
+        let history = History::read(&self.records(run)?).map_err(damaged)?;
+        history.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
+    }
+
+    /// Tells a run something. It is kept; returns whether a process that has the run was told as well.
+    ///
+    /// # Errors
+    /// The run has ended, or the store cannot be written.
+    pub fn post(&self, run: &KnownRun, message: &Message) -> Result<Delivery, ExecutorError> {
+        if run.status().has_ended() {
+            return Err(ExecutorError::Ended { run: run.id() });
+        }
+        self.stores()?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message)?;
+        // Looked up again: a process may have taken the run over meanwhile, and then reads the message by itself.
+        let Some(known) = self.get(run.id())? else { return Ok(Delivery::Kept) };
+        match (&known.place, &known.holder) {
+            (Place::Log(folder), Some(holder)) => {
+                let told = claim::reach(folder).is_some_and(|port| bell::ring(port, run.id()));
+                Ok(if told { Delivery::Told } else { Delivery::Unanswered(holder.clone()) })
+            }
+            _ => Ok(Delivery::Kept),
+        }
+    }
+
+    /// All runs that are in a journal.
+    fn live(&self) -> Result<Vec<KnownRun>, ExecutorError> {
+        let mut runs = Vec::new();
+        for (_, folder) in self.logs()? {
+            let holder = WalJournal::is_held(&folder)?.then(|| claim::holder(&folder));
+            for (run, records) in WalJournal::peek(&folder)? {
+                let owner = holder.as_ref().map(|holder| holder.0.as_str());
+                // One without a start was never acknowledged to anybody.
+                if let Some(summary) = RunSummary::of(run, &records, owner) {
+                    runs.push(KnownRun { summary, holder: holder.clone(), place: Place::Log(folder.clone()) });
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    fn logs(&self) -> Result<Vec<(u32, PathBuf)>, ExecutorError> {
+        let log = self.log();
+        let entries = match fs::read_dir(&log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| ExecutorError::file(&log, &error))?,
+        };
+        let mut logs = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| ExecutorError::file(&log, &error))?;
+            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            logs.extend(number.map(|number| (number, entry.path())));
+        }
+        logs.sort_unstable();
+        Ok(logs)
+    }
+}
+
+/// What became of a message to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The process that has the run knows.
+    Told,
+    /// No process has the run; it is told when it goes on.
+    Kept,
+    /// This process has the run and does not answer; it is told when it does.
+    Unanswered(Holder),
+}

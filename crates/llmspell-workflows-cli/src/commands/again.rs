@@ -1,0 +1,131 @@
+//! Runs that go on from an earlier point, as themselves or as new runs.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::Args;
+use llmspell_workflows_advanced::{Again, KnownRun};
+use serde_json::Value;
+
+use super::run::{Session, Stay, durable_failure, input};
+use crate::{App, Exit, Failure, config::Settings, host, source::Source};
+
+/// Lets a failed run go on: what failed runs again, everything else stays.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow retry @last\n  \
+    spellflow retry 0199c1 --from 'each[3]/fetch' --step-input '{\"url\": \"http://localhost/\"}'")]
+pub(crate) struct Retry {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// The step from which on it runs again, as its path or the end of it; by default what failed.
+    #[arg(long, value_name = "PATH")]
+    from: Option<String>,
+    /// What that step gets instead of what its parameters make, in JSON.
+    #[arg(long, value_name = "JSON", requires = "from", value_parser = json)]
+    step_input: Option<Value>,
+    #[command(flatten)]
+    stay: Stay,
+}
+
+/// Starts a new run of what a run ran; nothing is reused.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow rerun @last\n  \
+    spellflow rerun 0199c1 --input name=Ada --definition flow.yaml")]
+pub(crate) struct Rerun {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// A field of the input instead of the run's: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
+    #[arg(short, long = "input", value_name = "INPUT")]
+    inputs: Vec<String>,
+    /// The definition as it is now, instead of the one that the run was started with.
+    #[arg(long, value_name = "FILE")]
+    definition: Option<PathBuf>,
+    #[command(flatten)]
+    stay: Stay,
+}
+
+/// Starts a new run that keeps what a run did, except from a step on.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow fork @last --from write\n  \
+    spellflow fork 0199c1 --from '/main/both/left/each[2]/work' --step-input '{\"n\": 3}'")]
+pub(crate) struct Fork {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// The step from which on it runs again, as its path or the end of it.
+    #[arg(long, value_name = "PATH")]
+    from: String,
+    /// What that step gets instead of what its parameters make, in JSON.
+    #[arg(long, value_name = "JSON", value_parser = json)]
+    step_input: Option<Value>,
+    #[command(flatten)]
+    stay: Stay,
+}
+
+impl Retry {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        check_secrets(app, &settings, &known)?;
+        let again = Again { from: self.from, step_input: self.step_input };
+        let run = session.wait(session.executor().retry(&known, &again))?;
+        Ok(session.go(&run, None))
+    }
+}
+
+impl Rerun {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        let definition = match &self.definition {
+            Some(file) => Some(Arc::new(Source::read(file)?.check(session.executor().engine())?.definition)),
+            None => None,
+        };
+        match &definition {
+            Some(definition) => host::check_secrets(&settings, definition)?,
+            None => check_secrets(app, &settings, &known)?,
+        }
+        let input = if self.inputs.is_empty() {
+            None
+        } else {
+            let given = input::read(&self.inputs, &PathBuf::new())?.initial_data;
+            let before = app.home().history(&known).map_err(durable_failure)?.started.input;
+            Some(merged(before, given))
+        };
+        let run = session.wait(session.executor().rerun(&known, definition, input))?;
+        Ok(session.go(&run, self.definition.as_deref()))
+    }
+}
+
+impl Fork {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        check_secrets(app, &settings, &known)?;
+        let again = Again { from: Some(self.from), step_input: self.step_input };
+        let run = session.wait(session.executor().fork(&known, &again))?;
+        Ok(session.go(&run, None))
+    }
+}
+
+fn prepare(app: &App, run: &str, stay: &Stay) -> Result<(KnownRun, Settings, Session), Failure> {
+    let settings = app.config()?.settings().clone();
+    let known = app.home().find(run).map_err(durable_failure)?;
+    let session = Session::new(app, &settings, stay)?;
+    Ok((known, settings, session))
+}
+
+fn check_secrets(app: &App, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
+    let definition = app.home().definition(&known.summary.definition).map_err(durable_failure)?;
+    host::check_secrets(settings, &definition)
+}
+
+/// The fields of `before`, those of `given` instead where both have them.
+fn merged(before: Value, given: Value) -> Value {
+    match (before, given) {
+        (Value::Object(mut before), Value::Object(given)) => {
+            before.extend(given);
+            Value::Object(before)
+        }
+        (_, given) => given,
+    }
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
+}

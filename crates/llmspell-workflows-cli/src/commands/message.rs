@@ -1,0 +1,103 @@
+//! Messages to runs, whichever process has them.
+
+use clap::Args;
+use llmspell_workflows_advanced::{Delivery, KnownRun, Message};
+use llmspell_workflows_basic::RunStatus;
+use serde_json::{Value, json};
+
+use super::run::{Session, Stay, durable_failure};
+use crate::{App, Exit, Failure};
+
+/// Lets no further step of a run begin; what is at work ends, and the run can be resumed.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow pause @last")]
+pub(crate) struct Pause {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+}
+
+/// Stops a run for good; its `finally` steps still run.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow cancel 0199c1")]
+pub(crate) struct Cancel {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+}
+
+/// Sends a run an event that one of its steps waits for.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow signal @last approved\n  \
+    spellflow signal 0199c1 payment --data '{\"amount\": 12}'")]
+pub(crate) struct Signal {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// The name of the event, as the step that waits for it says.
+    name: String,
+    /// What comes with it, in JSON.
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    data: String,
+}
+
+impl Pause {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        if known.holder.is_none() && !known.status().has_ended() {
+            return Ok(said(app, &known, &Delivery::Kept, "it is not at work"));
+        }
+        let delivery = app.home().post(&known, &Message::Pause).map_err(durable_failure)?;
+        Ok(said(app, &known, &delivery, "it pauses as soon as what is at work has ended"))
+    }
+}
+
+impl Cancel {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        let delivery = app.home().post(&known, &Message::Cancel).map_err(durable_failure)?;
+        if delivery != Delivery::Kept {
+            return Ok(said(app, &known, &delivery, "it is being cancelled"));
+        }
+        // No process has it, so this one ends it, with its `finally` steps.
+        let settings = app.config()?.settings().clone();
+        let session = Session::new(app, &settings, &Stay { wait: true, timeout: None })?;
+        let run = session.wait(session.executor().resume(&known))?;
+        Ok(match session.go(&run, None) {
+            Exit::Interrupted => Exit::Ok,
+            exit => exit,
+        })
+    }
+}
+
+impl Signal {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let payload: Value = serde_json::from_str(&self.data).map_err(|error| {
+            Failure::usage(format!("the data is not JSON: {error}")).with_help("a text is written as '\"text\"'")
+        })?;
+        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        let message = Message::Signal { name: self.name, payload };
+        let delivery = app.home().post(&known, &message).map_err(durable_failure)?;
+        Ok(said(app, &known, &delivery, "it has the event"))
+    }
+}
+
+/// Says what became of a message.
+fn said(app: &App, known: &KnownRun, delivery: &Delivery, told: &str) -> Exit {
+    let (run, output) = (known.id(), app.output());
+    let word = match delivery {
+        Delivery::Told => "told",
+        Delivery::Kept => "kept",
+        Delivery::Unanswered(_) => "unanswered",
+    };
+    if !output.is_text() {
+        output.payload(&json!({"run_id": run, "delivery": word}));
+    }
+    let note = match delivery {
+        Delivery::Told => format!("the run {run}: {told}"),
+        Delivery::Kept if known.status() == RunStatus::Running => format!("the run {run}: {told}"),
+        Delivery::Kept => format!("no process is at work on the run {run}; go on with `spellflow resume {run}`"),
+        Delivery::Unanswered(holder) => {
+            format!("the run {run} belongs to {}, which does not answer; it is told when it does", holder.0)
+        }
+    };
+    output.note(&note);
+    Exit::Ok
+}

@@ -1,0 +1,76 @@
+use clap::Args;
+use llmspell_workflows_advanced::{KnownRun, RunQuery};
+use llmspell_workflows_basic::RunStatus;
+use serde::Serialize;
+
+use crate::{App, Exit, Failure, commands::run::durable_failure, table::table};
+
+/// Lists runs, the newest first.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only those that are so; may be repeated.
+    #[arg(long, value_name = "STATUS")]
+    status: Vec<RunStatus>,
+    /// Only runs of this workflow.
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// How many at most.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+/// A run as programs read it.
+#[derive(Serialize)]
+struct Line<'r> {
+    run_id: String,
+    workflow: &'r str,
+    version: &'r str,
+    status: &'static str,
+    started_at: String,
+    ended_at: Option<String>,
+    session_id: Option<String>,
+    parent_run_id: Option<String>,
+}
+
+impl List {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let Self { status: statuses, workflow, limit } = self;
+        let query = RunQuery { statuses, workflow, limit, ..RunQuery::default() };
+        let runs = app.home().runs(&query).map_err(durable_failure)?;
+        let output = app.output();
+        if output.is_text() {
+            let head = ["run", "workflow", "status", "started", ""].map(str::to_owned);
+            output.text(&table(std::iter::once(head).chain(runs.iter().map(row))));
+        } else {
+            output.payload(&runs.iter().map(Line::new).collect::<Vec<_>>());
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl<'r> Line<'r> {
+    fn new(run: &'r KnownRun) -> Self {
+        let summary = &run.summary;
+        Self {
+            run_id: run.id().to_string(),
+            workflow: &summary.workflow,
+            version: &summary.version,
+            status: run.status().as_str(),
+            started_at: summary.started_at.to_string(),
+            ended_at: summary.ended_at.map(|at| at.to_string()),
+            session_id: None,
+            parent_run_id: summary.parent.map(|parent| parent.to_string()),
+        }
+    }
+}
+
+fn row(run: &KnownRun) -> [String; 5] {
+    let note = match (&run.summary.error, run.status(), &run.holder) {
+        (Some(error), ..) => error.message.clone(),
+        (None, status, Some(holder)) if !status.has_ended() => holder.0.clone(),
+        (None, RunStatus::Paused | RunStatus::Waiting, None) => format!("spellflow resume {}", run.id()),
+        _ => String::new(),
+    };
+    let started = run.summary.started_at.strftime("%Y-%m-%d %H:%M:%S").to_string();
+    [run.id().to_string(), run.summary.workflow.clone(), run.status().to_string(), started, note]
+}

@@ -1,0 +1,65 @@
+use clap::Args;
+use llmspell_workflows_advanced::{History, KnownRun};
+use llmspell_workflows_basic::engine::{Awaited, Outcome};
+
+use crate::{
+    App, Exit, Failure,
+    commands::run::durable_failure,
+    report::{Report, past_steps},
+    show,
+    table::table,
+};
+
+/// Shows a run and its steps.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+}
+
+impl Show {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let (home, output) = (app.home(), app.output());
+        let known = home.find(&self.run).map_err(durable_failure)?;
+        let history = home.history(&known).map_err(durable_failure)?;
+        if output.is_text() {
+            output.text(&text(&known, &history));
+        } else {
+            output.payload(&Report::past(&known, &history));
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn text(known: &KnownRun, history: &History) -> String {
+    let end = history.end.as_ref().map(|(outcome, _)| outcome);
+    let mut text = format!("{} {} {}\n", known.status(), known.summary.workflow, known.id());
+    if let Some(origin) = &history.started.origin {
+        let from = origin.path.as_ref().map(|path| format!(" from {path}")).unwrap_or_default();
+        text += &format!("made of {}{from}\n", origin.run);
+    }
+    let rows = past_steps(known, history).map(|step| {
+        let why = step.skip_reason.map(|reason| reason.message.clone());
+        let why = why.or_else(|| step.error.as_ref().map(|error| error.message.to_owned()));
+        let note = why.or_else(|| step.waits_for.map(waits)).unwrap_or_default();
+        [format!("  {}", step.status), step.path, note]
+    });
+    text += &table(rows);
+    if let Some(error) = end.and_then(Outcome::error) {
+        text += &format!("error[{}]: {}\n", error.code, error.message);
+    }
+    let output = match end {
+        Some(Outcome::Completed(output)) => show::value(&output.value),
+        _ => String::new(),
+    };
+    text + &output
+}
+
+/// What a step waits for, in words.
+pub(super) fn waits(awaited: &Awaited) -> String {
+    let what = match &awaited.signal {
+        Some(name) => format!("waits for the event `{name}` since {}", awaited.since),
+        None => format!("waits since {}", awaited.since),
+    };
+    what + &awaited.until.map(|until| format!(", until {until}")).unwrap_or_default()
+}

@@ -1,0 +1,92 @@
+use std::{collections::HashMap, thread, time::Duration};
+
+use clap::Args;
+use llmspell_workflows_advanced::{Home, KnownRun};
+use llmspell_workflows_basic::RunStatus;
+use serde::Serialize;
+
+use super::show::waits;
+use crate::{
+    App, Exit, Failure,
+    commands::run::durable_failure,
+    output::Output,
+    report::{Error, Report, Step, past_steps},
+};
+
+/// How often the journal is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Follows a run that another process drives, until it ends or nobody drives it.
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+}
+
+/// How far a step has come, as programs read it.
+#[derive(Serialize)]
+struct Line<'s> {
+    event: &'static str,
+    path: &'s str,
+    status: &'static str,
+    error: Option<&'s Error<'s>>,
+}
+
+impl Watch {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let (home, output) = (app.home(), *app.output());
+        let mut known = home.find(&self.run).map_err(durable_failure)?;
+        let mut told = HashMap::new();
+        loop {
+            news(&home, &known, &mut told, output)?;
+            if known.holder.is_none() || known.status().has_ended() {
+                break;
+            }
+            thread::sleep(LOOK);
+            known = home.find(&known.id().to_string()).map_err(durable_failure)?;
+        }
+        let history = home.history(&known).map_err(durable_failure)?;
+        if output.is_text() {
+            output.note(&format!("{} {}", known.status(), known.id()));
+        } else {
+            output.payload(&Report::past(&known, &history));
+        }
+        Ok(match known.status() {
+            RunStatus::Completed => Exit::Ok,
+            RunStatus::Failed => Exit::Failed,
+            RunStatus::Cancelled => Exit::Interrupted,
+            _ => Exit::Waiting,
+        })
+    }
+}
+
+/// Tells what has changed since the last look.
+fn news(
+    home: &Home,
+    known: &KnownRun,
+    told: &mut HashMap<String, &'static str>,
+    output: Output,
+) -> Result<(), Failure> {
+    let history = home.history(known).map_err(durable_failure)?;
+    for step in past_steps(known, &history) {
+        if told.insert(step.path.clone(), step.status) == Some(step.status) {
+            continue;
+        }
+        match output.format() {
+            crate::output::Format::Text => output.text(&line(&step)),
+            crate::output::Format::Jsonl => {
+                let Step { path, status, error, .. } = &step;
+                output.payload(&Line { event: "step", path, status, error: error.as_ref() });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn line(step: &Step<'_>) -> String {
+    let why = step.skip_reason.map(|reason| reason.message.clone());
+    let why = why.or_else(|| step.error.as_ref().map(|error| format!("{} [{}]", error.message, error.code)));
+    let why = why.or_else(|| step.waits_for.map(waits)).unwrap_or_default();
+    format!("{:<9} {}  {why}", step.status, step.path).trim_end().to_owned() + "\n"
+}

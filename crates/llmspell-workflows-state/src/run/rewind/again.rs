@@ -1,0 +1,141 @@
+//! What happens again.
+
+use llmspell_workflows_basic::{Order, StepPath, model::StepKind};
+
+use super::{Rewinding, encloses, first_entry};
+use crate::record::End;
+
+impl Rewinding<'_> {
+    pub(super) fn failed_for_good(&self, path: &StepPath) -> bool {
+        let failed = |path: &StepPath| matches!(self.ends.get(&*path.to_string()), Some(End::Failed(failure)) if !failure.handled);
+        let mut at = Some(path.clone());
+        while let Some(path) = at {
+            if !failed(&path) {
+                return false;
+            }
+            at = self.around(&path);
+        }
+        true
+    }
+
+    pub(super) fn order(&self, path: &StepPath, child: Option<&StepPath>) -> Option<Order> {
+        self.plan.order(path, child.and_then(StepPath::id))
+    }
+
+    /// The step around the one at `path`; around an iteration, that is its loop.
+    fn around(&self, path: &StepPath) -> Option<StepPath> {
+        let (last, before) = path.segments().split_last()?;
+        let mut without = last.clone();
+        without.iteration = None;
+        let whole = StepPath::new(before.iter().cloned().chain([without]).collect());
+        let is_iteration = last.iteration.is_some()
+            && self.plan.step(&whole).is_some_and(|step| matches!(step.kind, StepKind::Loop(_)));
+        if is_iteration {
+            return Some(whole);
+        }
+        (!before.is_empty()).then(|| StepPath::new(before.to_vec()))
+    }
+
+    /// The steps directly inside the one at `path` that count, each with its first record.
+    fn inside(&self, path: &StepPath) -> Vec<(StepPath, usize)> {
+        let children = self.near(path).filter(|(child, _)| self.around(child).as_ref() == Some(path));
+        children.map(|(child, first)| (child.clone(), *first)).collect()
+    }
+
+    /// Everything at and under `path`, and a little more: all that stands in that order from it on.
+    fn near<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s usize)> {
+        let last = path.segments().len() - 1;
+        let is_near = move |other: &StepPath| {
+            other.segments().get(..last) == Some(&path.segments()[..last])
+                && other.segments().get(last).is_some_and(|segment| segment.id == path.segments()[last].id)
+        };
+        self.first.range(path.clone()..).take_while(move |(other, _)| is_near(other))
+    }
+
+    /// All of the step at `path` happens again.
+    pub(super) fn redo(&mut self, path: &StepPath) {
+        let all: Vec<StepPath> =
+            self.near(path).filter(|(inner, _)| encloses(path, inner)).map(|(inner, _)| inner.clone()).collect();
+        for inner in all {
+            let text = inner.to_string();
+            let is_leaf = matches!(self.order(&inner, None), Some(Order::Leaf) | None);
+            let has_run =
+                matches!(self.ends.get(&*text), Some(End::Completed { .. } | End::Failed(_) | End::Cancelled(_)))
+                    || self.begun.contains(&*text);
+            if is_leaf && has_run {
+                self.reenter(&inner);
+            } else {
+                self.undecide(&text, |_, _| true);
+                self.again.reopened.insert(text);
+            }
+        }
+    }
+
+    fn reenter(&mut self, leaf: &StepPath) {
+        let text = leaf.to_string();
+        if self.again.leaves.contains_key(&text) {
+            return;
+        }
+        let known = self.reentered.iter().find(|(entry, _)| self.entered(entry) == text);
+        let entry = known.map_or_else(|| text.clone(), |(entry, _)| entry.clone());
+        let last = self.generations.entry(first_entry(leaf)).or_insert(1);
+        *last += 1;
+        self.again.leaves.insert(text, (entry, *last));
+    }
+
+    /// A block that failed by itself tries again with what its steps gave.
+    pub(super) fn reopen_failed(&mut self, path: &StepPath) {
+        let text = path.to_string();
+        self.again.reopened.insert(text.clone());
+        let made_at_the_end = ["deadline", "ended", "resolved", "answer", "attempt"];
+        self.undecide(&text, |kind, _| made_at_the_end.contains(&kind));
+        self.redo_stopped(path, None);
+    }
+
+    /// The blocks around the step at `path` have not ended, and what follows it in them happens again.
+    pub(super) fn reopen_around(&mut self, path: &StepPath) {
+        let mut child = path.clone();
+        while let Some(around) = self.around(&child) {
+            let text = around.to_string();
+            let begun = self.first.get(&child).copied().unwrap_or_default();
+            self.again.reopened.insert(text.clone());
+            self.undecide(&text, |kind, number| number > begun || kind == "deadline");
+            let order = self.order(&around, Some(&child));
+            for (sibling, first) in self.inside(&around) {
+                let follows = match &order {
+                    Some(Order::InTurn) => first > begun,
+                    Some(Order::Graph(dependents)) => sibling.id().is_some_and(|id| dependents.contains(id)),
+                    _ => false,
+                };
+                if sibling != child && follows {
+                    self.redo(&sibling);
+                }
+            }
+            self.redo_stopped(&around, Some(&child));
+            child = around;
+        }
+    }
+
+    /// What was cancelled inside the step at `path`, and what dealt with its failure, happens again.
+    fn redo_stopped(&mut self, path: &StepPath, but: Option<&StepPath>) {
+        for (child, _) in self.inside(path) {
+            if Some(&child) == but {
+                continue;
+            }
+            let is_handler = child.id().is_some_and(|id| id.as_str().starts_with('$'));
+            match self.ends.get(&*child.to_string()) {
+                _ if is_handler => self.redo(&child),
+                Some(End::Cancelled(_)) if matches!(self.order(&child, None), Some(Order::Leaf) | None) => {
+                    self.redo(&child);
+                }
+                Some(End::Cancelled(_)) => self.reopen_failed(&child),
+                _ => {}
+            }
+        }
+    }
+
+    fn undecide(&mut self, path: &str, which: impl Fn(&str, usize) -> bool) {
+        let made = self.decisions.iter().filter(|(at, kind, _, number)| *at == path && which(kind, *number));
+        self.again.undecided.extend(made.map(|(at, kind, index, _)| ((*at).to_owned(), *kind, *index)));
+    }
+}

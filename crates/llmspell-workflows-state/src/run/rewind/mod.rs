@@ -1,0 +1,269 @@
+//! Which part of a run happens again, and what of it stays.
+
+mod again;
+mod kept;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::{Order, Plan, StepPath, model::StepKind};
+
+use crate::record::{End, Record, Rewound};
+
+/// Why a run cannot go on from where it was asked to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RewindError {
+    /// Nothing is recorded there.
+    #[error("no step of the run ended or began at `{given}`; some that did: {}", known.join(", "))]
+    UnknownStep {
+        /// What was asked for.
+        given: String,
+        /// Steps that are recorded.
+        known: Vec<String>,
+    },
+    /// More than one step could be meant.
+    #[error("`{given}` could be any of {}", candidates.join(", "))]
+    AmbiguousStep {
+        /// What was asked for.
+        given: String,
+        /// The steps.
+        candidates: Vec<String>,
+    },
+    /// Nothing of it failed.
+    #[error("no step of the run has failed, so there is nothing to retry")]
+    NothingFailed,
+    /// The step takes no input.
+    #[error("the step at {path} takes no input, since it calls no activity")]
+    NoInput {
+        /// Which step.
+        path: String,
+    },
+    /// An input was given, and no step that gets it.
+    #[error("an input for a step needs the step: say from where the run happens again")]
+    InputForNoStep,
+    /// The records do not fit the definition, or each other.
+    #[error("the records make no sense: {0}")]
+    Damaged(String),
+}
+
+/// The records of a run as they count now, to find out what happens again when it goes on from an earlier point.
+///
+/// What happens again: the steps that were asked for; what follows them in each list, route and loop around them; their
+/// dependents in a graph; siblings that were cancelled; handlers. Blocks around them have not ended after all, and make
+/// the choices again that they made after those steps had begun.
+#[derive(Debug)]
+pub struct Rewinding<'a> {
+    plan: &'a Plan,
+    records: &'a [Record],
+    /// Each step that counts, and which record was the first at or under it.
+    first: BTreeMap<StepPath, usize>,
+    ends: HashMap<&'a str, &'a End>,
+    /// The choices that count, and which record each is.
+    decisions: Vec<(&'a str, &'static str, u64, usize)>,
+    begun: HashSet<&'a str>,
+    /// By the path at which a step is entered, as which generation it is.
+    reentered: BTreeMap<String, u32>,
+    /// The last generation of each step, by the path of its first entry.
+    generations: HashMap<String, u32>,
+    again: Again,
+}
+
+/// What happens again.
+#[derive(Debug, Default)]
+struct Again {
+    reopened: BTreeSet<String>,
+    undecided: BTreeSet<(String, &'static str, u64)>,
+    /// Leaves, and the generation that they are entered as.
+    leaves: BTreeMap<String, (String, u32)>,
+}
+
+impl<'a> Rewinding<'a> {
+    /// Reads the records of a run of `plan`.
+    #[must_use]
+    pub fn new(plan: &'a Plan, records: &'a [Record]) -> Self {
+        let mut new = Self {
+            plan,
+            records,
+            first: BTreeMap::new(),
+            ends: HashMap::new(),
+            decisions: Vec::new(),
+            begun: HashSet::new(),
+            reentered: BTreeMap::new(),
+            generations: HashMap::new(),
+            again: Again::default(),
+        };
+        for (number, record) in records.iter().enumerate() {
+            new.take_in(number, record);
+        }
+        new
+    }
+
+    fn take_in(&mut self, number: usize, record: &'a Record) {
+        if let Record::Rewound(rewound) = record {
+            self.rewind(rewound);
+        }
+        let Some(path) = record.path() else { return };
+        if let Ok(path) = path.parse::<StepPath>() {
+            self.note(number, &path);
+        }
+        match record {
+            Record::Began { .. } => drop(self.begun.insert(path)),
+            Record::Ended { end, .. } => drop(self.ends.insert(path, end)),
+            Record::Decided { index, decision, .. } => self.decisions.push((path, decision.kind(), *index, number)),
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, number: usize, path: &StepPath) {
+        for length in 1..=path.segments().len() {
+            let prefix = StepPath::new(path.segments()[..length].to_vec());
+            let generation = prefix.segments()[length - 1].generation;
+            let last = self.generations.entry(first_entry(&prefix)).or_insert(1);
+            *last = generation.max(*last);
+            self.first.entry(prefix).or_insert(number);
+        }
+    }
+
+    /// What an earlier rewinding took back.
+    fn rewind(&mut self, rewound: &Rewound) {
+        for path in &rewound.reopened {
+            self.ends.remove(&**path);
+        }
+        let undecided: HashSet<_> =
+            rewound.undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
+        self.decisions.retain(|(path, kind, index, _)| !undecided.contains(&(*path, *kind, *index)));
+        for (entry, generation) in &rewound.reentered {
+            let former = self.entered(entry);
+            if let Ok(former) = former.parse::<StepPath>() {
+                self.first.retain(|path, _| !former.contains(path));
+            }
+            self.reentered.insert(entry.clone(), *generation);
+        }
+    }
+
+    /// Where the step is that is entered at `entry`.
+    fn entered(&self, entry: &str) -> String {
+        match (self.reentered.get(entry), entry.parse::<StepPath>()) {
+            (Some(generation), Ok(path)) => with_generation(&path, *generation).to_string(),
+            _ => entry.to_owned(),
+        }
+    }
+
+    /// The step that `given` means: its path, or the end of it.
+    ///
+    /// # Errors
+    /// None is meant, or more than one.
+    pub fn find(&self, given: &str) -> Result<StepPath, RewindError> {
+        let suffix = format!("/{}", given.trim_start_matches('/'));
+        let all = || self.first.keys().filter(|path| path.segments().len() > 1);
+        if let Some(exact) = all().find(|path| path.to_string() == given) {
+            return Ok(exact.clone());
+        }
+        let candidates: Vec<_> = all().filter(|path| path.to_string().ends_with(&suffix)).collect();
+        match candidates.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => {
+                let known = all().take(12).map(ToString::to_string).collect();
+                Err(RewindError::UnknownStep { given: given.to_owned(), known })
+            }
+            several => {
+                let candidates = several.iter().take(12).map(ToString::to_string).collect();
+                Err(RewindError::AmbiguousStep { given: given.to_owned(), candidates })
+            }
+        }
+    }
+
+    /// Everything that failed for good happens again.
+    ///
+    /// # Errors
+    /// Nothing failed.
+    pub fn retry(&mut self) -> Result<(), RewindError> {
+        let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
+        let has_failed_inside = |path: &StepPath| failed.iter().any(|other| other != path && encloses(path, other));
+        let targets: Vec<StepPath> = failed.iter().filter(|path| !has_failed_inside(path)).cloned().collect();
+        if targets.is_empty() {
+            return Err(RewindError::NothingFailed);
+        }
+        for target in targets {
+            match self.order(&target, None) {
+                Some(Order::Leaf) | None => self.redo(&target),
+                Some(_) => self.reopen_failed(&target),
+            }
+            self.reopen_around(&target);
+        }
+        Ok(())
+    }
+
+    /// The step at `target`, which [`Self::find`] gave, happens again, and what follows it.
+    pub fn from(&mut self, target: &StepPath) {
+        self.redo(target);
+        self.reopen_around(target);
+    }
+
+    /// The activity at `target`, which happens again, gets `input` then. Returns where.
+    ///
+    /// # Errors
+    /// It calls no activity.
+    pub fn check_input(&self, target: &StepPath) -> Result<(), RewindError> {
+        let step = self.plan.step(target);
+        let is_activity = step.is_none_or(|s| matches!(s.kind, StepKind::Activity(_)));
+        if is_activity { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
+    }
+
+    /// The recorded steps that the plan has not, or has as another kind of thing.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let is_missing = |path: &&StepPath| {
+            let has_run = self.ends.contains_key(&*path.to_string()) || self.begun.contains(&*path.to_string());
+            has_run && self.plan.step(path).is_none()
+        };
+        self.first.keys().filter(is_missing).map(ToString::to_string).collect()
+    }
+
+    /// Where the leaf at `target` runs when it happens again in this run.
+    #[must_use]
+    pub fn new_place(&self, target: &StepPath) -> String {
+        match self.again.leaves.get(&target.to_string()) {
+            Some((_, generation)) => with_generation(target, *generation).to_string(),
+            None => target.to_string(),
+        }
+    }
+
+    /// What the journal of this run must say so that it goes on so.
+    #[must_use]
+    pub fn rewound(&self, at: Timestamp) -> Rewound {
+        let Again { reopened, undecided, leaves } = &self.again;
+        Rewound {
+            at,
+            reopened: reopened.iter().cloned().collect(),
+            undecided: undecided.iter().map(|(path, kind, n)| (path.clone(), (*kind).to_owned(), *n)).collect(),
+            reentered: leaves.values().cloned().collect(),
+            inputs: BTreeMap::new(),
+        }
+    }
+}
+
+/// Whether `inner` is the step at `outer` or somewhere inside it; an iteration is inside its loop.
+fn encloses(outer: &StepPath, inner: &StepPath) -> bool {
+    if outer.contains(inner) {
+        return true;
+    }
+    let Some((last, before)) = outer.segments().split_last() else { return false };
+    let Some(segment) = inner.segments().get(before.len()) else { return false };
+    last.iteration.is_none()
+        && segment.iteration.is_some()
+        && (&segment.id, segment.generation) == (&last.id, last.generation)
+        && inner.segments()[..before.len()] == *before
+}
+
+fn with_generation(path: &StepPath, generation: u32) -> StepPath {
+    let mut segments = path.segments().to_vec();
+    if let Some(last) = segments.last_mut() {
+        last.generation = generation;
+    }
+    StepPath::new(segments)
+}
+
+fn first_entry(path: &StepPath) -> String {
+    with_generation(path, 1).to_string()
+}

@@ -1,0 +1,119 @@
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::{
+    RunStatus,
+    engine::{Attempt, Decision},
+};
+use uuid::Uuid;
+
+use crate::{
+    End, Record,
+    store::{RunError, RunSummary},
+};
+
+impl RunSummary {
+    /// What a list says of `run`, out of its records; `None`: it was never started.
+    ///
+    /// A run that has not ended and waits for nothing is running where a process, `owner`, has it, else paused.
+    #[must_use]
+    pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
+        let started = records.iter().find_map(|record| match record {
+            Record::Started(started) => Some(started),
+            _ => None,
+        })?;
+        let mut summary = Self {
+            id: run,
+            workflow: started.workflow.clone(),
+            version: started.version.clone(),
+            definition: started.definition.clone(),
+            status: if owner.is_some() { RunStatus::Running } else { RunStatus::Paused },
+            started_at: started.at,
+            updated_at: started.at,
+            ended_at: None,
+            wake_at: None,
+            error: None,
+            parent: started.parent.as_ref().map(|parent| parent.run),
+            labels: started.labels.clone(),
+            owner: owner.map(str::to_owned),
+        };
+        for record in records {
+            if let Record::Redefined { definition, version, .. } = record {
+                (summary.definition, summary.version) = (definition.clone(), version.clone());
+            }
+        }
+        match end(records) {
+            Some((end, at)) => {
+                (summary.status, summary.error) = ended(end);
+                (summary.ended_at, summary.updated_at) = (Some(at), at);
+            }
+            None => {
+                let waits = Waits::of(records);
+                if waits.at_work.is_empty() && !waits.until.is_empty() {
+                    summary.status = RunStatus::Waiting;
+                    summary.wake_at = waits.until.values().filter_map(|until| *until).min();
+                }
+            }
+        }
+        Some(summary)
+    }
+}
+
+/// How the run ended, if it has.
+fn end(records: &[Record]) -> Option<(&End, Timestamp)> {
+    match records.iter().rev().find(|record| matches!(record, Record::Closed { .. } | Record::Rewound(_)))? {
+        Record::Closed { end, at } => Some((end, *at)),
+        _ => None,
+    }
+}
+
+fn ended(end: &End) -> (RunStatus, Option<RunError>) {
+    match end {
+        End::Completed { .. } | End::Skipped(_) => (RunStatus::Completed, None),
+        End::Cancelled(_) => (RunStatus::Cancelled, None),
+        End::Failed(failure) => {
+            let error = &failure.error;
+            (RunStatus::Failed, Some(RunError { code: error.code.to_string(), message: error.message.clone() }))
+        }
+    }
+}
+
+/// Which leaves are at work, and until when others wait.
+#[derive(Default)]
+struct Waits<'r> {
+    at_work: HashSet<&'r str>,
+    until: HashMap<&'r str, Option<Timestamp>>,
+}
+
+impl<'r> Waits<'r> {
+    fn of(records: &'r [Record]) -> Self {
+        let mut waits = Self::default();
+        for record in records {
+            let Some(path) = record.path() else { continue };
+            match record {
+                Record::Began { .. } => {
+                    waits.at_work.insert(path);
+                }
+                Record::Stopped { .. } => {
+                    waits.at_work.remove(path);
+                }
+                Record::Ended { .. } => {
+                    waits.at_work.remove(path);
+                    waits.until.remove(path);
+                }
+                Record::Decided { decision: Decision::Awaits(awaited), .. } => {
+                    waits.until.insert(path, awaited.until);
+                }
+                Record::Decided { decision: Decision::Attempt(Attempt::Failed { wake_at, .. }), .. } => {
+                    waits.at_work.remove(path);
+                    waits.until.insert(path, Some(*wake_at));
+                }
+                Record::Decided { decision: Decision::Received(_), .. } => {
+                    waits.until.remove(path);
+                }
+                _ => {}
+            }
+        }
+        waits
+    }
+}
