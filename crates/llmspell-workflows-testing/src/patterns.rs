@@ -170,17 +170,32 @@ pub fn input() -> Value {
     json!({"items": [1, 2, 3]})
 }
 
-/// `definition`, with the activities that these patterns call.
-#[must_use]
-pub fn crash_test(definition: Definition) -> CrashTest {
-    CrashTest::new(definition, input())
-        .activity("function", "echo", |context| async move { Ok(context.input().clone().into()) })
-        .activity("function", "add", |context| async move { Ok(plus_one(&context)) })
-        .activity("function", "forever", |context: ActivityContext| async move {
+/// The functions that these patterns call.
+pub const FUNCTIONS: [&str; 4] = ["echo", "add", "forever", "flaky"];
+
+/// Does what the function `name` of these patterns does.
+///
+/// # Errors
+/// What it is there for.
+pub async fn perform(name: &str, context: ActivityContext) -> Result<ActivityOutput, StepError> {
+    match name {
+        "echo" => Ok(context.input().clone().into()),
+        "add" => Ok(plus_one(&context)),
+        "flaky" => flaky(&context),
+        _ => {
             context.cancelled().await;
             Err(StepError::transient("stopped", "it was stopped"))
-        })
-        .activity("function", "flaky", |context| async move { flaky(&context) })
+        }
+    }
+}
+
+/// `definition`, with the functions that these patterns call.
+#[must_use]
+pub fn crash_test(definition: Definition) -> CrashTest {
+    let test = CrashTest::new(definition, input());
+    FUNCTIONS.into_iter().fold(test, |test, name| {
+        test.activity("function", name, move |context| async move { perform(name, context).await })
+    })
 }
 
 /// One more than `n`, also under the key `key` of the state.

@@ -151,6 +151,7 @@ impl Executor {
             Place::Log(folder) => {
                 let claim = self.claim_of(known.id(), folder)?;
                 // It is not moved to the store while it goes on.
+                let _archiving = self.inner.archiving.lock().await;
                 if let Some(claim) = lock(&self.inner.claims).by_folder.get_mut(folder) {
                     claim.ended.retain(|run| *run != known.id());
                 }

@@ -139,8 +139,9 @@ impl Executor {
             }
             std::mem::take(&mut claim.ended)
         };
-        let (home, claim) = (self.inner.home.clone(), claim.clone());
+        let (home, claim, archiving) = (self.inner.home.clone(), claim.clone(), self.inner.archiving.clone());
         tokio::task::spawn_blocking(move || {
+            let _archiving = archiving.blocking_lock();
             let moved = tokio::runtime::Handle::current().block_on(home.archive(&claim, &ended));
             // They stay where they are, and are moved by whoever has the journal next.
             if let Err(error) = moved {

@@ -45,6 +45,8 @@ struct Inner {
     parking: Parking,
     /// The journals that this process has, by their folders.
     claims: Mutex<Claims>,
+    /// Held while runs that have ended are moved to the store.
+    archiving: Arc<tokio::sync::Mutex<()>>,
     /// The runs that this process has, whether they are in memory or parked.
     live: Mutex<HashMap<Uuid, Arc<Live>>>,
 }
@@ -168,8 +170,14 @@ impl Executor {
     #[must_use]
     pub fn new(home: Home, builder: EngineBuilder) -> Self {
         let engine = builder.interceptor(Position::Journal, Journaling).build();
-        let inner =
-            Inner { home, engine, parking: Parking::default(), claims: Mutex::default(), live: Mutex::default() };
+        let inner = Inner {
+            home,
+            engine,
+            parking: Parking::default(),
+            claims: Mutex::default(),
+            archiving: Arc::default(),
+            live: Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 

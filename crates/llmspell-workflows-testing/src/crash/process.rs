@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -10,38 +10,46 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_state::{Journal, JournalError, RunJournal, Started};
 use serde_json::Value;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::CrashPoint;
 
-/// Time that stands still until someone moves it: waiting for a time parks the run.
+/// Time that moves only when it is told to: whoever waits for it goes on then.
 #[derive(Debug, Clone)]
-pub struct SimClock(Arc<Mutex<Timestamp>>);
+pub struct SimClock(Arc<watch::Sender<Timestamp>>);
 
 impl SimClock {
     /// A clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(now)))
+        Self(Arc::new(watch::Sender::new(now)))
     }
 
     /// Shows `time` from now on.
     pub fn set(&self, time: Timestamp) {
-        *self.time() = time;
+        self.0.send_replace(time);
     }
 
-    fn time(&self) -> MutexGuard<'_, Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Shows a later time from now on.
+    pub fn advance(&self, by: Duration) {
+        self.0.send_modify(|time| *time += by);
     }
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        *self.time()
+        *self.0.borrow()
     }
 
-    fn sleep_until(&self, _time: Timestamp) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
+    fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
+        let mut shown = self.0.subscribe();
+        Box::pin(async move {
+            if shown.wait_for(|now| *now >= time).await.is_err() {
+                // Nobody can move it any more.
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }
 

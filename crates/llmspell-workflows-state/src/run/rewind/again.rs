@@ -2,7 +2,7 @@
 
 use llmspell_workflows_basic::{Order, StepPath, model::StepKind};
 
-use super::{Rewinding, encloses, first_entry};
+use super::{Rewinding, encloses, first_entry, with_generation};
 use crate::record::End;
 
 impl Rewinding<'_> {
@@ -95,6 +95,7 @@ impl Rewinding<'_> {
     /// The blocks around the step at `path` have not ended, and what follows it in them happens again.
     pub(super) fn reopen_around(&mut self, path: &StepPath) {
         let mut child = path.clone();
+        self.reopen_entries(&child);
         while let Some(around) = self.around(&child) {
             let text = around.to_string();
             let begun = self.first.get(&child).copied().unwrap_or_default();
@@ -113,6 +114,32 @@ impl Rewinding<'_> {
             }
             self.redo_stopped(&around, Some(&child));
             child = around;
+            self.reopen_entries(&child);
+        }
+    }
+
+    /// A block that is tried again is recorded as its first entry, and each try as an entry of its own: later tries
+    /// happen again, and whether there are any is decided again.
+    fn reopen_entries(&mut self, path: &StepPath) {
+        let begun = self.first.get(path).copied().unwrap_or_default();
+        let Some(last) = path.segments().last().cloned() else { return };
+        let is_entry = |other: &StepPath| {
+            other.segments().len() == path.segments().len()
+                && other != path
+                && other.segments().last().is_some_and(|entry| entry.iteration == last.iteration)
+        };
+        let first = with_generation(path, 1);
+        let entries = self.near(&first).map(|(other, _)| other);
+        let entries: Vec<StepPath> = entries.filter(|other| is_entry(other)).cloned().collect();
+        for entry in entries {
+            let generation = entry.segments().last().map_or(1, |segment| segment.generation);
+            if generation > last.generation {
+                self.redo(&entry);
+            } else if !matches!(self.order(&entry, None), Some(Order::Leaf) | None) {
+                let text = entry.to_string();
+                self.undecide(&text, |kind, number| number > begun && ["attempt", "generation"].contains(&kind));
+                self.again.reopened.insert(text);
+            }
         }
     }
 

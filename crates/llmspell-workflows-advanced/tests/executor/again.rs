@@ -1,0 +1,257 @@
+//! Retry, rerun and fork: what is reused, what runs again, and that the old run is untouched.
+
+use std::sync::Arc;
+
+use llmspell_workflows_advanced::{Again, DurableEnd, ExecutorError, RewindError};
+use llmspell_workflows_basic::{Finished, RunStatus, WorkflowState, model::*};
+use llmspell_workflows_testing::patterns;
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, finished, start};
+
+fn definitions() -> Vec<Definition> {
+    patterns::all().into_iter().chain([patterns::nested()]).collect()
+}
+
+/// The state that a run leaves.
+fn state(finished: &Finished) -> Value {
+    let mut state = WorkflowState::new(json!(null));
+    for change in &finished.state_changes {
+        state.apply(change.clone(), finished.ended_at).unwrap();
+    }
+    state.to_value()
+}
+
+/// Whether the order in which branches end decides what it gives.
+fn is_a_matter_of_order(definition: &Definition) -> bool {
+    ["parallel", "nested"].contains(&definition.name.as_str())
+}
+
+#[tokio::test]
+async fn whatever_failed_is_retried_and_nothing_else() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let (mut retried, mut absorbed) = (0, 0);
+    for definition in definitions() {
+        lab.performed.begin(None);
+        let run = start(&executor, definition.clone()).await;
+        let expected = finished(&executor, &run).await;
+        let all = lab.performed.all();
+        for (number, path) in all.iter().enumerate() {
+            // Without its fast branch a race would wait for ever.
+            if path.contains("race") {
+                continue;
+            }
+            lab.performed.begin(Some(number));
+            let run = start(&executor, definition.clone()).await;
+            let failed = finished(&executor, &run).await;
+            if failed.status == RunStatus::Completed {
+                absorbed += 1;
+                continue;
+            }
+            let before = lab.performed.counts();
+            let at = format!("{} with a failure of {path}", definition.name);
+            let run = executor.retry(&lab.known(&run), &Again::default()).await.unwrap();
+            let retry = finished(&executor, &run).await;
+            assert_eq!((retry.status, retry.error.clone()), (RunStatus::Completed, None), "{at}");
+            if !is_a_matter_of_order(&definition) {
+                assert_eq!((&retry.output, state(&retry)), (&expected.output, state(&expected)), "{at}");
+            }
+            let after = lab.performed.counts();
+            for (effect, count) in &before {
+                assert_eq!(after.get(effect), Some(count), "{effect} of {at} was performed again");
+            }
+            retried += 1;
+        }
+    }
+    assert!(retried > 60 && absorbed > 0, "{retried} retried, {absorbed} absorbed");
+}
+
+#[tokio::test]
+async fn a_run_is_forked_from_every_step_and_stays_as_it_is() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let mut forks = 0;
+    for definition in definitions() {
+        lab.performed.begin(None);
+        let run = start(&executor, definition.clone()).await;
+        let expected = finished(&executor, &run).await;
+        let known = lab.known(&run);
+        let records = lab.home().records(&known).unwrap();
+        let leaves: Vec<_> = expected.steps.iter().filter(|step| step.path.segments().len() > 1).collect();
+        for leaf in leaves {
+            let path = leaf.path.to_string();
+            let at = format!("{} from {path}", definition.name);
+            lab.performed.begin(None);
+            let again = Again { from: Some(path.clone()), step_input: None };
+            let fork = match executor.fork(&known, &again).await {
+                Ok(fork) => fork,
+                // What was not recorded had not begun.
+                Err(ExecutorError::Rewind(RewindError::UnknownStep { .. })) => continue,
+                Err(error) => panic!("{at}: {error}"),
+            };
+            assert_ne!(fork.id(), run.id());
+            let forked = finished(&executor, &fork).await;
+            assert_eq!(forked.status, RunStatus::Completed, "{at}");
+            if !is_a_matter_of_order(&definition) {
+                assert_eq!((&forked.output, state(&forked)), (&expected.output, state(&expected)), "{at}");
+            }
+            if leaf.is_leaf && leaf.output.is_some() && !path.ends_with("/wait") {
+                let performed = lab.performed.all();
+                assert!(performed.iter().any(|one| one.starts_with(&format!("{path}#"))), "{at}: {performed:?}");
+            }
+            forks += 1;
+        }
+        assert_eq!(lab.home().records(&known).unwrap(), records, "{} has changed", definition.name);
+    }
+    assert!(forks > 150, "{forks}");
+}
+
+/// A loop in a branch, between two steps.
+fn loop_in_a_branch() -> Definition {
+    let add = |id: &str, key: &str, n: &str| Step::function(id, "add", json!({"key": key, "n": n}));
+    let each = Loop::items(json!([10, 20, 30]), [add("sum", "sum", "{{ (state.sum || 0) + loop.item }}")]);
+    let branches =
+        [Step::sequence("left", [each.into_step("each"), add("after", "done", "0")]), add("right", "r", "5")];
+    let both = Parallel::new(branches).into_step("both");
+    Definition::sequence("sums", [add("first", "f", "1"), both, add("last", "l", "{{ state.sum + state.r }}")])
+}
+
+#[tokio::test]
+async fn a_fork_from_a_step_in_a_loop_in_a_branch_runs_what_follows_it_with_another_input() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, loop_in_a_branch()).await;
+    let before = finished(&executor, &run).await;
+    assert_eq!(*before.output, json!(65));
+    lab.performed.begin(None);
+    let step_input = Some(json!({"key": "sum", "n": 1000}));
+    let again = Again { from: Some("each[1]/sum".to_owned()), step_input };
+    let fork = executor.fork(&lab.known(&run), &again).await.unwrap();
+    let forked = finished(&executor, &fork).await;
+    // Not the first step, the first iteration, nor the other branch.
+    let again =
+        ["/main/both/left/each[1]/sum#1", "/main/both/left/each[2]/sum#1", "/main/both/left/after#1", "/main/last#1"];
+    assert_eq!(lab.performed.all(), again);
+    assert_eq!(*forked.output, json!(1001 + 31 + 1 + 1));
+    let history = lab.home().history(&lab.known(&fork)).unwrap();
+    let origin = history.started.origin.unwrap();
+    assert_eq!((origin.run, origin.path.as_deref()), (run.id(), Some("/main/both/left/each[1]/sum")));
+}
+
+#[tokio::test]
+async fn a_failed_run_is_retried_from_an_earlier_step_with_another_input_more_than_once() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    lab.performed.begin(Some(4));
+    let run = start(&executor, loop_in_a_branch()).await;
+    assert_eq!(finished(&executor, &run).await.status, RunStatus::Failed);
+    for (round, expected) in [(1, 0), (2, 102 + 21 + 31 + 1 + 1)] {
+        let step_input = Some(json!({"key": "sum", "n": if round == 1 { 11 } else { 101 }}));
+        // Fails again the first time, further on.
+        lab.performed.begin((round == 1).then_some(3));
+        let again = Again { from: Some("each[0]/sum".to_owned()), step_input };
+        let again = if round == 1 { again } else { Again { from: Some("each[0]/sum~2".to_owned()), ..again } };
+        let run = executor.retry(&lab.known(&run), &again).await.unwrap();
+        let end = finished(&executor, &run).await;
+        if round == 2 {
+            assert_eq!(*end.output, json!(expected));
+            let performed = lab.performed.all();
+            assert!(performed.contains(&"/main/both/left/each[0]/sum~3#1".to_owned()), "{performed:?}");
+        } else {
+            assert_eq!(end.status, RunStatus::Failed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_retried_or_forked_says_why() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, loop_in_a_branch()).await;
+    let open = lab.known(&run);
+    assert!(matches!(executor.retry(&open, &Again::default()).await, Err(ExecutorError::NotFailed { .. })));
+    finished(&executor, &run).await;
+    let known = lab.known(&run);
+    assert!(matches!(executor.retry(&known, &Again::default()).await, Err(ExecutorError::NotFailed { .. })));
+    let fork = |from: &str, step_input: Option<Value>| Again { from: Some(from.to_owned()), step_input };
+    let error = async |again: Again| executor.fork(&known, &again).await.unwrap_err().to_string();
+    assert!(error(fork("nowhere", None)).await.starts_with("no step of the run ended or began at `nowhere`"));
+    let ambiguous = error(fork("sum", None)).await;
+    assert!(ambiguous.contains("/main/both/left/each[0]/sum, /main/both/left/each[1]/sum"), "{ambiguous}");
+    let no_input = error(fork("/main/both", Some(json!(1)))).await;
+    assert_eq!(no_input, "the step at /main/both takes no input, since it calls no activity");
+    assert!(matches!(executor.resume(&known).await, Err(ExecutorError::Ended { .. })));
+}
+
+#[tokio::test]
+async fn a_rerun_reuses_nothing_and_can_take_another_input() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let definition = Definition::sequence("echo", [Step::function("a", "echo", json!("{{ items }}"))]);
+    let run = start(&executor, definition).await;
+    finished(&executor, &run).await;
+    let known = lab.known(&run);
+    let again = executor.rerun(&known, None, None).await.unwrap();
+    assert_eq!(*finished(&executor, &again).await.output, json!([1, 2, 3]));
+    let other = executor.rerun(&known, None, Some(json!({"items": "other"}))).await.unwrap();
+    assert_eq!(*finished(&executor, &other).await.output, json!("other"));
+    assert_eq!(lab.performed.all().len(), 3);
+    assert_eq!(lab.home().history(&lab.known(&other)).unwrap().started.origin.unwrap().run, run.id());
+}
+
+#[tokio::test]
+async fn a_run_that_was_archived_is_retried_and_forked_too() {
+    let lab = Lab::new();
+    let first = {
+        let executor = lab.executor();
+        lab.performed.begin(Some(1));
+        let run = start(&executor, loop_in_a_branch()).await;
+        finished(&executor, &run).await;
+        lab.performed.begin(None);
+        for _ in 0..40 {
+            let other = start(&executor, Definition::sequence("other", [])).await;
+            finished(&executor, &other).await;
+        }
+        run
+    };
+    let runs = lab.home().stores().unwrap().archive.get(first.id()).unwrap();
+    assert!(runs.is_some(), "it is in the archive");
+    drop(first.clone());
+    let executor = lab.executor();
+    let again = Again { from: Some("first".to_owned()), step_input: None };
+    let fork = executor.fork(&lab.known(&first), &again).await.unwrap();
+    assert_eq!(*finished(&executor, &fork).await.output, json!(65));
+    let run = executor.retry(&lab.known(&first), &Again::default()).await.unwrap();
+    assert_eq!(*finished(&executor, &run).await.output, json!(65));
+    assert_eq!(lab.known(&run).status(), RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_run_goes_on_under_another_definition_only_where_that_is_asked_for() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let nap = || Step::new("nap", StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..Default::default() }));
+    let echo = |id: &str, value: &str| Step::function(id, "echo", json!(value));
+    let old = Definition::sequence("grows", [echo("a", "1"), nap(), echo("b", "2")]);
+    let new = Definition::sequence("grows", [echo("a", "1"), nap(), echo("b", "changed"), echo("c", "new")]);
+    let without = Definition::sequence("grows", [nap(), echo("b", "2")]);
+    let run = start(&executor, old).await;
+    assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Waiting(_)));
+    drop(run.clone());
+    let known = lab.known(&run);
+    let error = executor.check_definition(&known, &Arc::new(new.clone())).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("-        \"params\": \"2\"") || text.contains("+"), "{text}");
+    assert!(text.contains("changed") && text.contains("new"), "{text}");
+    drop((run, executor));
+    let executor = lab.executor();
+    let missing = executor.resume_with(&known, Arc::new(without)).await.unwrap_err();
+    assert!(missing.to_string().contains("which has no step at /main/a"), "{missing}");
+    lab.home()
+        .post(&known, &llmspell_workflows_advanced::Message::Signal { name: "go".into(), payload: json!(1) })
+        .unwrap();
+    let run = executor.resume_with(&known, Arc::new(new)).await.unwrap();
+    assert_eq!(*finished(&executor, &run).await.output, json!("new"));
+    assert_eq!(lab.performed.counts()["/main/a#1"], 1);
+}

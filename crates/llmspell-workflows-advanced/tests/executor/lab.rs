@@ -1,0 +1,104 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, Home, KnownRun, StartOptions};
+use llmspell_workflows_basic::{
+    Engine, EngineBuilder, Finished, StepError, WorkflowInput,
+    activity::{Activities, ActivityContext, function},
+    model::Definition,
+};
+use llmspell_workflows_testing::patterns;
+use tempfile::TempDir;
+
+/// A home in a folder of its own, and a note of what is performed.
+pub(crate) struct Lab {
+    pub(crate) folder: TempDir,
+    pub(crate) performed: Arc<Performed>,
+}
+
+#[derive(Default)]
+pub(crate) struct Performed {
+    log: Mutex<Vec<String>>,
+    /// The performance of this number fails for good, once.
+    fails: Mutex<Option<usize>>,
+}
+
+impl Performed {
+    fn note(&self, context: &ActivityContext) -> Result<(), StepError> {
+        let mut log = self.log.lock().unwrap();
+        log.push(format!("{}#{}", context.path(), context.attempt()));
+        let mut fails = self.fails.lock().unwrap();
+        if *fails != Some(log.len() - 1) {
+            return Ok(());
+        }
+        *fails = None;
+        Err(StepError::configuration("injected", "it fails this once"))
+    }
+
+    /// Each performance so far, as `PATH#ATTEMPT`.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// How often each was performed.
+    pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        self.all().into_iter().for_each(|one| *counts.entry(one).or_default() += 1);
+        counts
+    }
+
+    /// Forgets what was performed; the performance of number `fails` from here on fails for good.
+    pub(crate) fn begin(&self, fails: Option<usize>) {
+        self.log.lock().unwrap().clear();
+        *self.fails.lock().unwrap() = fails;
+    }
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), performed: Arc::default() }
+    }
+
+    pub(crate) fn home(&self) -> Home {
+        Home::new(self.folder.path())
+    }
+
+    /// An engine with the functions of the patterns.
+    pub(crate) fn engine(&self) -> EngineBuilder {
+        let mut activities = Activities::new();
+        for name in patterns::FUNCTIONS {
+            let performed = self.performed.clone();
+            let perform = function(move |context: ActivityContext| {
+                let noted = performed.note(&context);
+                async move {
+                    noted?;
+                    patterns::perform(name, context).await
+                }
+            });
+            activities.register("function", name, perform);
+        }
+        Engine::builder().activities(activities)
+    }
+
+    /// An executor, as a process of its own would have one.
+    pub(crate) fn executor(&self) -> Executor {
+        Executor::new(self.home(), self.engine())
+    }
+
+    pub(crate) fn known(&self, run: &DurableRun) -> KnownRun {
+        self.home().find(&run.id().to_string()).unwrap()
+    }
+}
+
+pub(crate) async fn start(executor: &Executor, definition: Definition) -> DurableRun {
+    executor.start(definition, WorkflowInput::new(patterns::input()), StartOptions::default()).await.unwrap()
+}
+
+pub(crate) async fn finished(executor: &Executor, run: &DurableRun) -> Finished {
+    match executor.drive(run).await.unwrap() {
+        DurableEnd::Finished(finished) => *finished,
+        other => panic!("it has not ended: {other:?}"),
+    }
+}

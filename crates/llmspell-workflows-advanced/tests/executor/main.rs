@@ -1,0 +1,8 @@
+//! Durable runs as their users see them: gone on with, paused, signalled, retried, forked.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+mod again;
+mod lab;
+mod messages;
+mod parked;
