@@ -9,12 +9,18 @@
 //! One that was in flight when the process ended may be, under the same idempotency key.
 
 pub mod disk;
+#[cfg(any(feature = "fjall", feature = "sled"))]
+mod folder;
 pub mod journal;
 mod log;
 pub mod record;
 pub mod run;
 pub mod store;
 
+#[cfg(feature = "fjall")]
+pub use journal::FjallJournal;
+#[cfg(feature = "sled")]
+pub use journal::SledJournal;
 pub use journal::{Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};
 pub use record::{End, Record, Started};
