@@ -3,5 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod child;
 mod conformance;
+mod kills;
 mod support;

@@ -1,7 +1,9 @@
 use std::{path::Path, sync::Arc};
 
-use llmspell_workflows_state::{FjallJournal, Journal, JournalError, SledJournal, WalJournal};
+use llmspell_workflows_state::{FjallJournal, Journal, JournalError, Record, SledJournal, WalJournal};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 /// A journal that keeps things on the disk.
 #[derive(Clone, Copy)]
@@ -27,4 +29,16 @@ impl OnDisk {
 
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+pub(crate) fn run(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+pub(crate) fn record(number: usize) -> Record {
+    Record::Began { path: format!("/main/step{number}") }
+}
+
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
