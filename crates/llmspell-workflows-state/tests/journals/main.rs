@@ -7,3 +7,5 @@ mod child;
 mod conformance;
 mod kills;
 mod support;
+mod syncs;
+mod system_calls;
