@@ -5,6 +5,7 @@
 
 mod child;
 mod conformance;
+mod crashes;
 mod kills;
 mod support;
 mod syncs;
