@@ -6,6 +6,7 @@
 mod child;
 mod conformance;
 mod crashes;
+mod full;
 mod kills;
 mod support;
 mod syncs;
