@@ -9,7 +9,7 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     os::unix::process::ExitStatusExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::Output,
     sync::{
         Arc, Mutex,
@@ -18,9 +18,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use llmspell_workflows_basic::Finished;
+use llmspell_workflows_basic::{Clock, Finished};
 use llmspell_workflows_state::{End, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, Record};
-use llmspell_workflows_testing::generate;
+use llmspell_workflows_testing::{crash::SimClock, generate};
 use uuid::Uuid;
 
 use crate::{
@@ -36,6 +36,7 @@ const BOUNDARY: &str = "BOUNDARY_OF_A_CHILD";
 const EFFECTS: &str = "effects";
 const ACKNOWLEDGED: &str = "acknowledged";
 const OUTCOME: &str = "outcome";
+const TIME: &str = "time";
 
 #[test]
 fn wal() {
@@ -132,9 +133,13 @@ fn run(adapter: &OnDisk, folder: &Path) {
     let test = generate::crash_test(number(SEED, 0), move |context| {
         note(&effects, &format!("{}#{}", context.path(), context.attempt()));
     });
+    // Time goes on where the one before ended.
+    let time = fs::read_to_string(folder.join(TIME)).ok();
+    let clock = time.map_or_else(SimClock::default, |time| SimClock::new(time.parse().unwrap()));
+    let kill = boundary.map(|at| Kill { at, clock: clock.clone(), folder: folder.to_owned() });
     let acknowledged = Some(folder.join(ACKNOWLEDGED));
-    let journal: Arc<dyn Journal> = Arc::new(Watched::new(adapter.open_in(folder).unwrap(), boundary, acknowledged));
-    let finished = test.run_on(&journal).unwrap();
+    let journal: Arc<dyn Journal> = Arc::new(Watched::new(adapter.open_in(folder).unwrap(), kill, acknowledged));
+    let finished = test.run_at(&journal, &clock).unwrap();
     fs::write(folder.join(OUTCOME), outcome(&finished)).unwrap();
 }
 
@@ -156,23 +161,33 @@ fn effects(folder: &Path) -> BTreeMap<String, u32> {
     effects
 }
 
+/// When a process ends, and where it leaves the time.
+#[derive(Debug)]
+struct Kill {
+    at: u64,
+    clock: SimClock,
+    folder: PathBuf,
+}
+
 /// A journal that counts boundaries, notes what it acknowledges, and ends its process at a boundary.
 #[derive(Debug)]
 struct Watched {
     below: Arc<dyn Journal>,
-    kill_at: Option<u64>,
-    acknowledged: Option<std::path::PathBuf>,
+    kill: Option<Kill>,
+    acknowledged: Option<PathBuf>,
     passed: AtomicU64,
     pending: Mutex<BTreeMap<Receipt, String>>,
 }
 
 impl Watched {
-    fn new(below: Arc<dyn Journal>, kill_at: Option<u64>, acknowledged: Option<std::path::PathBuf>) -> Self {
-        Self { below, kill_at, acknowledged, passed: AtomicU64::new(0), pending: Mutex::default() }
+    fn new(below: Arc<dyn Journal>, kill: Option<Kill>, acknowledged: Option<PathBuf>) -> Self {
+        Self { below, kill, acknowledged, passed: AtomicU64::new(0), pending: Mutex::default() }
     }
 
     fn pass(&self) {
-        if Some(self.passed.fetch_add(1, Ordering::Relaxed)) == self.kill_at {
+        let number = self.passed.fetch_add(1, Ordering::Relaxed);
+        if let Some(kill) = self.kill.as_ref().filter(|kill| kill.at == number) {
+            fs::write(kill.folder.join(TIME), kill.clock.now().to_string()).unwrap();
             die();
         }
     }

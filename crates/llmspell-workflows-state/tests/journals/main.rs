@@ -6,6 +6,7 @@
 mod child;
 mod conformance;
 mod crashes;
+mod damage;
 mod full;
 mod kills;
 mod support;
