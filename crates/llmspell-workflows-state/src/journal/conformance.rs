@@ -62,7 +62,7 @@ pub fn lasts(reopen: impl Fn() -> Arc<dyn Journal>) {
 /// A second one is opened, or the first is not named.
 pub fn held(open: impl Fn() -> Result<Arc<dyn Journal>, JournalError>) {
     let first = open().expect("nobody has it");
-    let error = open().err().expect("the first still has it");
+    let error = open().expect_err("the first still has it");
     let own = format!("process {} (", std::process::id());
     assert!(matches!(&error, JournalError::Held { holder, .. } if holder.starts_with(&own)), "{error}");
     first.write().expect("it is still open");
