@@ -1,6 +1,6 @@
 //! What outlives a process: the journal of runs.
 //!
-//! - [`journal`]: the trait [`Journal`], the write-ahead log that keeps it, and one in memory.
+//! - [`journal`]: the trait [`Journal`], the write-ahead log that keeps it, adapters on fjall and sled, one in memory.
 //! - [`record`]: what a journal holds of a run.
 //! - [`run`]: the journal of one run, and the interceptor that answers from it and writes to it.
 //! - [`disk`]: the few things that the log asks of a disk.

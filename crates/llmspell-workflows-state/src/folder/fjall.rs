@@ -105,7 +105,11 @@ fn fjall_error(path: &Path, error: &Error) -> StoreError {
         Error::Io(error) => StoreError::io(path, error),
         Error::Storage(::fjall::LsmError::Io(error)) => StoreError::io(path, error),
         Error::Storage(error) => damaged(format!("a table of fjall cannot be read: {error}")),
-        Error::JournalRecovery(error) => damaged(format!("fjall cannot read its journal: {error}")),
+        // Where the last batch was torn inside, it does not look for where that begins.
+        Error::JournalRecovery(error) => damaged(format!(
+            "fjall cannot read its journal: {error}; a power loss while it wrote does that, too, also where nothing \
+             acknowledged is lost"
+        )),
         Error::InvalidTrailer | Error::InvalidTag(_) | Error::Unrecoverable => {
             damaged(format!("fjall cannot read what it wrote: {error}"))
         }

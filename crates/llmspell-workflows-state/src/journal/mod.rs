@@ -1,4 +1,13 @@
 //! The append-only records of runs: the trait [`Journal`], and where they are kept.
+//!
+//! | journal | feature | written | synced |
+//! |---|---|---|---|
+//! | [`WalJournal`], the default | | handed to the system | one `fdatasync` for all who wait |
+//! | `FjallJournal` | `fjall` | handed to the system; waits for a sync that is under way | the same for fjall's journal, then for a count beside it |
+//! | `SledJournal` | `sled` | handed to the system; waits until it is on its way to the disk | the same for sled's log, then for a count beside it |
+//! | [`MemoryJournal`] | | nothing outlives the process | |
+//!
+//! Each but the one in memory has a folder, which one process has open at a time.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

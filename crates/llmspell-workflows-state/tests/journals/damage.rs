@@ -156,3 +156,44 @@ fn what_is_no_journal_is_refused() {
     assert!(matches!(&error, JournalError::Store(StoreError::Foreign { .. })), "{error}");
     assert!(error.to_string().contains("the key dabc, which is none of a journal"), "{error}");
 }
+
+/// A record that takes several pages of the disk.
+fn long(number: usize) -> Record {
+    Record::Began { path: format!("/main/step{number}/{}", "torn".repeat(3_000)) }
+}
+
+/// A journal whose last record was written and not synced when the power went, so that a page of it is missing.
+fn torn(adapter: &OnDisk) -> tempfile::TempDir {
+    let folder = folder();
+    fill(adapter, folder.path());
+    let journal = adapter.open_in(folder.path()).unwrap();
+    let epoch = runtime().block_on(journal.open(run(9))).unwrap().epoch;
+    for number in 0..5 {
+        journal.append(run(9), epoch, &long(number)).unwrap();
+        journal.write().unwrap();
+    }
+    let left = crate::support::folder();
+    copy_all(folder.path(), left.path());
+    for file in files(left.path()) {
+        let mut bytes = fs::read(&file).unwrap();
+        if let Some(end) = bytes.windows(400).rposition(|part| part == "torn".repeat(100).as_bytes()) {
+            bytes[end - 4_096..end].fill(0);
+            fs::write(&file, bytes).unwrap();
+        }
+    }
+    left
+}
+
+#[test]
+fn a_record_that_a_power_loss_tore_is_left_where_nothing_acknowledged_is_lost() {
+    for adapter in [WAL, SLED] {
+        let left = torn(&adapter);
+        let journal = adapter.open_in(left.path()).unwrap();
+        let records = runtime().block_on(journal.open(run(9))).unwrap().records;
+        assert!(records == (0..4).map(long).collect::<Vec<_>>(), "{}: {} records", adapter.name, records.len());
+    }
+    // fjall itself refuses its journal then, and says nothing wrong.
+    let error = FJALL.open_in(torn(&FJALL).path()).unwrap_err();
+    assert!(matches!(&error, JournalError::Store(StoreError::Damaged { .. })), "{error}");
+    assert!(error.to_string().contains("a power loss while it wrote does that, too"), "{error}");
+}
