@@ -22,7 +22,7 @@ const MEMTABLE: u64 = 16 << 20;
 /// The one keyspace that is used.
 const KEYSPACE: &str = "all";
 
-#[derive(Clone)]
+/// fjall with one keyspace.
 pub(crate) struct Fjall {
     folder: PathBuf,
     database: Database,
