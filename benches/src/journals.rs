@@ -14,8 +14,7 @@ use llmspell_workflows_basic::{
     model::{Definition, Step},
 };
 use llmspell_workflows_state::{
-    End, Epoch, FjallJournal, Journal, JournalError, Journaling, Record, RunJournal, SledJournal, Started, WalJournal,
-    record::Kept,
+    Epoch, FjallJournal, Journal, JournalError, Journaling, Record, RunJournal, SledJournal, Started, WalJournal,
 };
 use serde_json::json;
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -120,10 +119,9 @@ fn append(runtime: &Runtime, journal: &Arc<dyn Journal>, writers: usize, each: u
     took
 }
 
-/// About 300 bytes, as the record of a step with a short text.
+/// About 300 bytes.
 fn record() -> Record {
-    let output = Kept::Value(json!({"text": "x".repeat(220)}).into());
-    Record::Ended { path: "/main/step".to_owned(), end: End::Completed { output, changes: Vec::new() } }
+    Record::Stopped { path: format!("/main/{}", "x".repeat(270)) }
 }
 
 /// A run of no-op steps, one after the other.

@@ -202,7 +202,7 @@ impl Journal for Watched {
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         self.pass();
         let receipt = self.below.append(run, epoch, record)?;
-        if let Record::Ended { path, end: End::Completed { .. } } = record {
+        if let Record::Ended { path, end: End::Completed { .. }, .. } = record {
             self.pending.lock().unwrap().insert(receipt, path.clone());
         }
         self.pass();

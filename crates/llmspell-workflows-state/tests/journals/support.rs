@@ -36,7 +36,7 @@ pub(crate) fn run(number: u128) -> Uuid {
 }
 
 pub(crate) fn record(number: usize) -> Record {
-    Record::Began { path: format!("/main/step{number}") }
+    Record::Stopped { path: format!("/main/step{number}") }
 }
 
 pub(crate) fn runtime() -> Runtime {

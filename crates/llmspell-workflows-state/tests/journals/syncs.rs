@@ -73,12 +73,13 @@ fn no_pattern_syncs_more_often_than_something_is_acknowledged() {
         let name = definition.name.clone();
         let (syncs, records) = syncs_of(definition);
         let is_leaf = |path: &str| {
-            let has_begun = records.contains(&Record::Began { path: path.to_owned() });
+            let has_begun =
+                records.iter().any(|record| matches!(record, Record::Began { path: begun, .. } if begun == path));
             has_begun || !records.iter().filter_map(Record::path).any(|other| is_inside(other, path))
         };
         let acknowledged = records.iter().filter(|record| match record {
             Record::Started(_) => true,
-            Record::Ended { path, end: End::Completed { .. } | End::Failed(_) } => is_leaf(path),
+            Record::Ended { path, end: End::Completed { .. } | End::Failed(_), .. } => is_leaf(path),
             record => record.is_choice_of_chance(),
         });
         let acknowledged = acknowledged.count() as u64;
