@@ -1,12 +1,13 @@
 //! Figures of the engine, each as a ratio to what this machine can do, measured in the same run.
 //!
 //! `cargo run --release -p llmspell-workflows-benches` prints the table of the README, with `memory` or `durable` that
-//! part of it. Each figure is the median of
-//! several rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
+//! part of it; with `journals` it compares the adapters of the journal instead. Each figure is the median of several
+//! rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
 
 mod durable;
 mod engine;
 mod figures;
+mod journals;
 mod limits;
 mod text;
 
@@ -20,6 +21,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let mut report = Report::default();
     let only = std::env::args().nth(1);
+    if only.as_deref() == Some("journals") {
+        return journals::measure();
+    }
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     if wanted("memory") {
         engine::measure(&mut report);

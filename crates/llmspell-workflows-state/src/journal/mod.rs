@@ -1,6 +1,23 @@
 //! The append-only records of runs: the trait [`Journal`], and where they are kept.
+//!
+//! | journal | feature | written | synced |
+//! |---|---|---|---|
+//! | [`WalJournal`], the default | | handed to the system | one `fdatasync` for all who wait |
+//! | `FjallJournal` | `fjall` | handed to the system; waits for a sync that is under way | the same for fjall's journal, then for a count beside it |
+//! | `SledJournal` | `sled` | handed to the system; waits until it is on its way to the disk | the same for sled's log, then for a count beside it |
+//! | [`MemoryJournal`] | | nothing outlives the process | |
+//!
+//! Each but the one in memory has a folder, which one process has open at a time.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "fjall")]
+mod fjall;
+#[cfg(any(feature = "fjall", feature = "sled"))]
+mod keyed;
 mod memory;
+#[cfg(feature = "sled")]
+mod sled;
 mod wal;
 
 use std::fmt;
@@ -8,10 +25,14 @@ use std::fmt;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+#[cfg(feature = "fjall")]
+pub use fjall::FjallJournal;
 pub use memory::MemoryJournal;
+#[cfg(feature = "sled")]
+pub use sled::SledJournal;
 pub use wal::WalJournal;
 
-use crate::{log::LogError, record::Record};
+use crate::{log::LogError, record::Record, store::StoreError};
 
 /// Keeps the records of runs.
 ///
@@ -90,6 +111,9 @@ pub enum JournalError {
     /// The log below it.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The engine below it.
+    #[error(transparent)]
+    Store(StoreError),
     /// Another process has the log.
     #[error("{path} is in use by another process, {holder}")]
     Held {
@@ -112,4 +136,14 @@ pub enum JournalError {
         /// What is wrong.
         message: String,
     },
+}
+
+impl From<StoreError> for JournalError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // A journal has another way out than a store.
+            StoreError::Held { path, holder } => Self::Held { path: path.display().to_string(), holder },
+            error => Self::Store(error),
+        }
+    }
 }

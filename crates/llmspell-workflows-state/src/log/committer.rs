@@ -44,7 +44,9 @@ impl Shared {
             // Before anyone hears of it, so that damage to what was acknowledged is told from a torn write.
             tail.mark(written.segment, written.offset);
             drop(tail);
-            self.write().map(drop)
+            self.write()?;
+            lock(&self.tail).synced = written.position.0;
+            Ok(())
         });
         for (_, says) in done {
             // Whoever does not wait any more does not need to know.

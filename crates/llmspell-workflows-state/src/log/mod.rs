@@ -135,6 +135,8 @@ struct Tail {
     /// The length of the segment.
     length: u64,
     appended: u64,
+    /// How much of that outlives a power loss, and is marked so.
+    synced: u64,
     waiting: Vec<(Position, oneshot::Sender<Result<(), LogError>>)>,
     fault: Option<LogError>,
     is_closing: bool,
@@ -171,6 +173,7 @@ impl Log {
             offset: 0,
             length: options.segment_min,
             appended: 0,
+            synced: 0,
             waiting: Vec::new(),
             fault: None,
             is_closing: false,
@@ -209,6 +212,9 @@ impl Log {
         {
             let mut tail = lock(&self.shared.tail);
             tail.check()?;
+            if position.0 <= tail.synced {
+                return Ok(());
+            }
             tail.waiting.push((position, says));
         }
         self.shared.bell.notify_one();

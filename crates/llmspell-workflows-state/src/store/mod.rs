@@ -34,12 +34,10 @@ pub mod conformance;
 mod definitions;
 mod error;
 mod inbox;
-mod kv;
+pub(crate) mod kv;
 mod memory;
 mod runs;
 mod seal;
-#[cfg(feature = "sled")]
-mod sled;
 mod snapshots;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -112,7 +110,7 @@ impl Stores {
     /// written by a later version of this program.
     #[cfg(feature = "sled")]
     pub fn sled(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
-        Ok(Self::key_value(sled::Sled::open(path.as_ref())?))
+        Ok(Self::key_value(crate::folder::Folder::<crate::folder::Sled>::open(path.as_ref())?))
     }
 
     fn key_value(below: impl kv::KeyValue) -> Self {

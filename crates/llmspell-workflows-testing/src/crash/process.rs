@@ -37,6 +37,13 @@ impl SimClock {
     }
 }
 
+impl Default for SimClock {
+    /// A clock that shows the beginning of 2026.
+    fn default() -> Self {
+        Self::new("2026-01-01T00:00:00Z".parse().expect("a timestamp"))
+    }
+}
+
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
         *self.0.borrow()

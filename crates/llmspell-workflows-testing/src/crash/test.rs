@@ -141,12 +141,19 @@ impl CrashTest {
     /// # Errors
     /// The journal cannot be read or written.
     pub fn run_on(&self, journal: &Arc<dyn Journal>) -> Result<Finished, JournalError> {
+        self.run_at(journal, &SimClock::default())
+    }
+
+    /// As [`Self::run_on`], by a clock that may show a later time: that at which an earlier process ended.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub fn run_at(&self, journal: &Arc<dyn Journal>, clock: &SimClock) -> Result<Finished, JournalError> {
         lock(&self.effects).clear();
-        let clock = beginning();
-        let engine = self.engine_with(&clock);
+        let engine = self.engine_with(clock);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         loop {
-            match runtime.block_on(self.process(&engine, &clock).go(journal.clone(), &CrashPoint::never())) {
+            match runtime.block_on(self.process(&engine, clock).go(journal.clone(), &CrashPoint::never())) {
                 Ended::Done(finished) => return Ok(*finished),
                 Ended::Parked(wake_at) => clock.set(wake_at.expect("these workflows wait for times alone")),
                 Ended::Fault(fault) => return Err(fault),
@@ -211,7 +218,7 @@ impl CrashTest {
     /// Runs to the end with a first process that crashes at boundary `crash_at`.
     fn run(&self, loss: Loss, crash_at: Option<u64>) -> Result<Run, Difference> {
         lock(&self.effects).clear();
-        let clock = beginning();
+        let clock = SimClock::default();
         let engine = self.engine_with(&clock);
         let process = self.process(&engine, &clock);
         let mut point = crash_at.map_or_else(CrashPoint::never, CrashPoint::at);
@@ -273,10 +280,6 @@ impl CrashTest {
     fn effects(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
         lock(&self.effects)
     }
-}
-
-fn beginning() -> SimClock {
-    SimClock::new("2026-01-01T00:00:00Z".parse().expect("a timestamp"))
 }
 
 /// The journal as a process finds it; `None`: it crashes before it has opened it.

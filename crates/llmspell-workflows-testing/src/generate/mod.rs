@@ -13,6 +13,7 @@
 //! });
 //! ```
 
+mod crashed;
 mod plan;
 mod settle;
 mod values;
@@ -25,6 +26,7 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
+pub use crashed::crash_test;
 pub use settle::{probe, settled};
 pub use values::{json, text};
 

@@ -10,7 +10,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::super::StoreError;
+use crate::store::StoreError;
 
 /// How many bytes a name takes.
 pub(super) const NAME: usize = 28;

@@ -1,4 +1,4 @@
-//! A value as sled keeps it, so that what it gives back can be checked.
+//! A value as an engine keeps it, so that what it gives back can be checked.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -8,10 +8,8 @@
 //! | 10–13 | CRC-32C of the key and of all else here, little-endian |
 //! | 14– | the value, or the name |
 
-use super::{
-    super::StoreError,
-    values::{NAME, Name},
-};
+use super::values::{NAME, Name};
+use crate::store::StoreError;
 
 const VERSION: u8 = 1;
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::super::StoreError;
+use crate::store::StoreError;
 
 /// The lock on a folder, until it is dropped or the process dies.
 #[derive(Debug)]

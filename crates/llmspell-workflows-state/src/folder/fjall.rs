@@ -1,0 +1,118 @@
+//! fjall 3. It hands each batch to the system as it is written; a sync is its own, under the lock that its writers take.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use ::fjall::{Database, Error, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::Engine;
+use crate::store::{
+    StoreError,
+    kv::{Change, Range, Visit},
+};
+
+/// How much of its tables fjall keeps in memory, in bytes.
+const CACHE: u64 = 16 << 20;
+
+/// How much it holds in memory and reads again when it is opened, in bytes, before it writes a table.
+const MEMTABLE: u64 = 16 << 20;
+
+/// The one keyspace that is used.
+const KEYSPACE: &str = "all";
+
+/// fjall with one keyspace.
+pub(crate) struct Fjall {
+    folder: PathBuf,
+    database: Database,
+    keys: Keyspace,
+}
+
+impl std::fmt::Debug for Fjall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "fjall in {}", self.folder.display())
+    }
+}
+
+impl Fjall {
+    fn error(&self, error: &Error) -> StoreError {
+        fjall_error(&self.folder, error)
+    }
+}
+
+impl Engine for Fjall {
+    const NAME: &'static str = "fjall";
+
+    const MAGIC: &'static [u8; 6] = b"SPFJAL";
+
+    /// It takes values of any length that a record has.
+    const INLINE_MAX: usize = usize::MAX;
+
+    fn open(folder: &Path) -> Result<Self, StoreError> {
+        let told = |error: Error| fjall_error(folder, &error);
+        let database = Database::builder(folder).cache_size(CACHE).worker_threads(1).open().map_err(told)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
+        let keys = database.keyspace(KEYSPACE, options).map_err(told)?;
+        database.persist(PersistMode::SyncAll).map_err(told)?;
+        Ok(Self { folder: folder.to_owned(), database, keys })
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let bytes = self.keys.get(key).map_err(|error| self.error(&error))?;
+        Ok(bytes.map(|bytes| bytes.to_vec()))
+    }
+
+    fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut there = (range.from < range.to).then(|| self.keys.range(&range.from[..]..&range.to[..]));
+        let mut following = || {
+            let there = there.as_mut()?;
+            if range.backward { there.next_back() } else { there.next() }
+        };
+        while let Some(found) = following() {
+            let (key, bytes) = found.into_inner().map_err(|error| self.error(&error))?;
+            if let ControlFlow::Break(()) = visit(&key, &bytes)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(&self.keys, key, value),
+                None => batch.remove(&self.keys, key),
+            }
+        }
+        batch.commit().map_err(|error| self.error(&error))
+    }
+
+    fn hand_over(&self) -> Result<(), StoreError> {
+        // Each batch has been, by its durability.
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.database.persist(PersistMode::SyncAll).map_err(|error| self.error(&error))
+    }
+}
+
+fn fjall_error(path: &Path, error: &Error) -> StoreError {
+    let damaged = |message: String| StoreError::damaged(path.display().to_string(), message);
+    match error {
+        Error::Io(error) => StoreError::io(path, error),
+        Error::Storage(::fjall::LsmError::Io(error)) => StoreError::io(path, error),
+        Error::Storage(error) => damaged(format!("a table of fjall cannot be read: {error}")),
+        // Where the last batch was torn inside, it does not look for where that begins.
+        Error::JournalRecovery(error) => damaged(format!(
+            "fjall cannot read its journal: {error}; a power loss while it wrote does that, too, also where nothing \
+             acknowledged is lost"
+        )),
+        Error::InvalidTrailer | Error::InvalidTag(_) | Error::Unrecoverable => {
+            damaged(format!("fjall cannot read what it wrote: {error}"))
+        }
+        other => StoreError::Io { path: path.to_owned(), message: other.to_string() },
+    }
+}

@@ -1,0 +1,140 @@
+//! sled 0.34. Its `flush` hands its log to the system and stops there: nothing of it outlives a power loss. So its files
+//! are synced here.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use ::sled::{Batch, Config, Db, Mode};
+
+use super::{Engine, lock, sync_dir};
+use crate::store::{
+    StoreError,
+    kv::{Change, Range, Visit},
+};
+
+/// How much sled keeps in memory, in bytes; its own default is 1 GiB.
+const CACHE: u64 = 16 << 20;
+
+/// sled, and what it takes to sync it.
+#[derive(Debug)]
+pub(crate) struct Sled {
+    folder: PathBuf,
+    db: Db,
+    /// Its log. Its other files are written when it is opened, but for those of pages that are large.
+    log: File,
+    /// Those: each is written once.
+    pages: Mutex<HashSet<OsString>>,
+}
+
+impl Sled {
+    fn error(&self, error: &::sled::Error) -> StoreError {
+        sled_error(&self.folder, error)
+    }
+
+    /// Syncs the files of large pages that are new.
+    fn sync_pages(&self) -> io::Result<()> {
+        let folder = self.folder.join("blobs");
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        let names: HashSet<_> = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+        let mut pages = lock(&self.pages);
+        let new: Vec<_> = names.difference(&pages).collect();
+        for name in &new {
+            match File::open(folder.join(name)).and_then(|file| file.sync_all()) {
+                // sled has removed it by now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                synced => synced?,
+            }
+        }
+        if !new.is_empty() {
+            sync_dir(&folder)?;
+        }
+        *pages = names;
+        Ok(())
+    }
+}
+
+impl Engine for Sled {
+    const NAME: &'static str = "sled";
+
+    const MAGIC: &'static [u8; 6] = b"SPSLED";
+
+    /// sled writes whole pages of values again and again.
+    const INLINE_MAX: usize = 16 << 10;
+
+    fn open(folder: &Path) -> Result<Self, StoreError> {
+        let config = Config::new().path(folder).cache_capacity(CACHE).mode(Mode::HighThroughput);
+        let db = config.open().map_err(|error| sled_error(folder, &error))?;
+        let sync = |db| {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_file() {
+                    File::open(path)?.sync_all()?;
+                }
+            }
+            let log = OpenOptions::new().read(true).write(true).open(folder.join("db"))?;
+            let sled = Self { folder: folder.to_owned(), db, log, pages: Mutex::default() };
+            sled.sync_pages()?;
+            sync_dir(folder)?;
+            Ok(sled)
+        };
+        sync(db).map_err(|error: io::Error| StoreError::io(folder, &error))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let bytes = self.db.get(key).map_err(|error| self.error(&error))?;
+        Ok(bytes.map(|bytes| bytes.to_vec()))
+    }
+
+    fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut there = (range.from < range.to).then(|| self.db.range(&range.from[..]..&range.to[..]));
+        let mut following = || {
+            let there = there.as_mut()?;
+            if range.backward { there.next_back() } else { there.next() }
+        };
+        while let Some(found) = following() {
+            let (key, bytes) = found.map_err(|error| self.error(&error))?;
+            if let ControlFlow::Break(()) = visit(&key, &bytes)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.db.apply_batch(batch).map_err(|error| self.error(&error))
+    }
+
+    fn hand_over(&self) -> Result<(), StoreError> {
+        self.db.flush().map(drop).map_err(|error| self.error(&error))
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.hand_over()?;
+        let synced = self.sync_pages().and_then(|()| self.log.sync_data());
+        synced.map_err(|error| StoreError::io(&self.folder, &error))
+    }
+}
+
+fn sled_error(path: &Path, error: &::sled::Error) -> StoreError {
+    match error {
+        ::sled::Error::Corruption { .. } => StoreError::damaged(path.display().to_string(), "sled cannot read its log"),
+        other => StoreError::Io { path: path.to_owned(), message: other.to_string() },
+    }
+}

@@ -1,0 +1,166 @@
+use std::{collections::HashMap, ops::ControlFlow};
+
+use uuid::Uuid;
+
+use super::{Epoch, JournalError, Record};
+use crate::store::{
+    StoreError,
+    kv::{Change, KeyValue, Range},
+};
+
+/// Which runs have records, and how many.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    by_id: HashMap<Uuid, Live>,
+    /// The records of all of them.
+    count: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Live {
+    epoch: Option<Epoch>,
+    records: u64,
+}
+
+impl Runs {
+    /// What `below` holds, if nothing of it is missing.
+    pub(super) fn read(below: &dyn KeyValue) -> Result<Self, JournalError> {
+        let (mut runs, mut count) = (Self::default(), 0);
+        below.scan(&Range { from: Vec::new(), to: vec![u8::MAX], backward: false }, &mut |key, value| {
+            match Key::read(key) {
+                Some(Key::Epoch(run)) => runs.live(run).epoch = Some(Epoch(number(value)?)),
+                Some(Key::Count) => count = number(value)?,
+                Some(Key::Record(run, index)) => {
+                    let live = runs.live(run);
+                    if live.records != index {
+                        return Err(missing(run, live.records));
+                    }
+                    live.records += 1;
+                    runs.count += 1;
+                }
+                None => {
+                    return Err(StoreError::Foreign {
+                        path: below.place().into(),
+                        message: format!("it holds the key {}, which is none of a journal", key.escape_ascii()),
+                    });
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        runs.check(below, count)?;
+        Ok(runs)
+    }
+
+    fn check(&self, below: &dyn KeyValue, count: u64) -> Result<(), JournalError> {
+        if self.count != count {
+            let message = format!("it holds {} records instead of {count}", self.count);
+            return Err(StoreError::damaged(below.place(), message).into());
+        }
+        match self.by_id.iter().find(|(_, live)| live.epoch.is_none()) {
+            Some((run, _)) => Err(JournalError::Damaged { run: *run, message: "its epoch is missing".to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    fn live(&mut self, run: Uuid) -> &mut Live {
+        self.by_id.entry(run).or_default()
+    }
+
+    /// Begins the next epoch of a run; returns it, how many records there are, and what to write.
+    pub(super) fn open(&mut self, run: Uuid) -> (Epoch, u64, Change) {
+        let live = self.live(run);
+        let epoch = Epoch(live.epoch.map_or(0, |epoch| epoch.0) + 1);
+        live.epoch = Some(epoch);
+        (epoch, live.records, (epoch_key(run), Some(epoch.0.to_le_bytes().to_vec())))
+    }
+
+    /// Takes in one more record of a run; returns its index.
+    pub(super) fn append(&mut self, run: Uuid, epoch: Epoch) -> Result<u64, JournalError> {
+        let live = self.by_id.get_mut(&run).filter(|live| live.epoch == Some(epoch));
+        let live = live.ok_or(JournalError::Fenced { run })?;
+        live.records += 1;
+        self.count += 1;
+        Ok(live.records - 1)
+    }
+
+    /// Lets go of a run; returns what to write.
+    pub(super) fn forget(&mut self, run: Uuid, epoch: Epoch) -> Result<Vec<Change>, JournalError> {
+        let Some(live) = self.by_id.get(&run).copied() else { return Ok(Vec::new()) };
+        if live.epoch != Some(epoch) {
+            return Err(JournalError::Fenced { run });
+        }
+        self.by_id.remove(&run);
+        self.count -= live.records;
+        let records = (0..live.records).map(|index| record_key(run, index));
+        Ok(records.chain([epoch_key(run)]).map(|key| (key, None)).collect())
+    }
+
+    /// What to write so that the number of all records is kept.
+    pub(super) fn count_change(&self) -> Change {
+        (b"n".to_vec(), Some(self.count.to_le_bytes().to_vec()))
+    }
+
+    pub(super) fn ids(&self) -> Vec<Uuid> {
+        self.by_id.keys().copied().collect()
+    }
+}
+
+/// The first `count` records of a run.
+pub(super) fn read_records(below: &dyn KeyValue, run: Uuid, count: u64) -> Result<Vec<Record>, JournalError> {
+    let mut records = Vec::new();
+    let range = Range { from: record_key(run, 0), to: record_key(run, count), backward: false };
+    below.scan(&range, &mut |key, body| {
+        let index = records.len() as u64;
+        if Key::read(key) != Some(Key::Record(run, index)) {
+            return Err(missing(run, index));
+        }
+        let record = serde_json::from_slice(body)
+            .map_err(|error| StoreError::damaged(place(run, index), format!("it cannot be read: {error}")))?;
+        records.push(record);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if records.len() as u64 == count { Ok(records) } else { Err(missing(run, records.len() as u64).into()) }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    Count,
+    Epoch(Uuid),
+    Record(Uuid, u64),
+}
+
+impl Key {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (kind, rest) = bytes.split_first()?;
+        match kind {
+            b'n' if rest.is_empty() => Some(Self::Count),
+            b'e' => Some(Self::Epoch(Uuid::from_slice(rest).ok()?)),
+            b'r' => {
+                let (run, index) = rest.split_first_chunk::<16>()?;
+                Some(Self::Record(Uuid::from_bytes(*run), u64::from_be_bytes(index.try_into().ok()?)))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn epoch_key(run: Uuid) -> Vec<u8> {
+    [b"e", &run.as_bytes()[..]].concat()
+}
+
+pub(super) fn record_key(run: Uuid, index: u64) -> Vec<u8> {
+    [b"r", &run.as_bytes()[..], &index.to_be_bytes()].concat()
+}
+
+fn number(value: &[u8]) -> Result<u64, StoreError> {
+    let bytes = value.try_into().map_err(|_| StoreError::damaged("a number", "it has not eight bytes"))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn missing(run: Uuid, index: u64) -> StoreError {
+    StoreError::damaged(place(run, index), "it is missing")
+}
+
+fn place(run: Uuid, index: u64) -> String {
+    format!("record {index} of the run {run}")
+}

@@ -1,0 +1,79 @@
+use std::{cell::RefCell, sync::Arc};
+
+use llmspell_workflows_state::{MemoryJournal, Record, journal::conformance};
+
+use crate::support::{FJALL, ON_DISK, OnDisk, SLED, WAL, folder, run, runtime};
+
+fn conforms(adapter: &OnDisk) {
+    let folders = RefCell::new(Vec::new());
+    conformance::all(|| {
+        let folder = folder();
+        let journal = adapter.open_in(folder.path()).unwrap();
+        folders.borrow_mut().push(folder);
+        journal
+    });
+    let folder = folder();
+    conformance::lasts(|| adapter.open_in(folder.path()).unwrap());
+}
+
+#[test]
+fn memory() {
+    conformance::all(|| Arc::new(MemoryJournal::new()));
+}
+
+#[test]
+fn wal() {
+    conforms(&WAL);
+}
+
+#[test]
+fn fjall() {
+    conforms(&FJALL);
+}
+
+#[test]
+fn sled() {
+    conforms(&SLED);
+}
+
+#[test]
+fn a_journal_that_is_in_use_names_who_has_it() {
+    for adapter in [FJALL, SLED] {
+        let folder = folder();
+        conformance::held(|| adapter.open_in(folder.path()));
+    }
+}
+
+#[test]
+fn more_comes_back_than_an_engine_holds_in_memory() {
+    let large = |number: usize| Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(500_000)) };
+    let runs = [run(1), run(2), run(3)];
+    for adapter in ON_DISK {
+        let folder = folder();
+        let journal = adapter.open_in(folder.path()).unwrap();
+        runtime().block_on(async {
+            for run in runs {
+                let epoch = journal.open(run).await.unwrap().epoch;
+                for number in 0..40 {
+                    journal.append(run, epoch, &large(number)).unwrap();
+                    journal.write().unwrap();
+                }
+                if run == runs[1] {
+                    journal.forget(run, epoch).unwrap();
+                }
+            }
+        });
+        drop(journal);
+        let journal = adapter.open_in(folder.path()).unwrap();
+        for run in runs {
+            let records = runtime().block_on(journal.open(run)).unwrap().records;
+            let count = if run == runs[1] { 0 } else { 40 };
+            assert!(
+                records == (0..count).map(large).collect::<Vec<_>>(),
+                "{}: {} records",
+                adapter.name,
+                records.len()
+            );
+        }
+    }
+}

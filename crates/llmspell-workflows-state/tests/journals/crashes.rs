@@ -1,0 +1,238 @@
+//! Random definitions come to the same end on each journal when their process is killed at a boundary: before or after a
+//! record is appended, before or after all is written or synced, before or after an acknowledgement is heard.
+//!
+//! `RANDOM_DEFINITIONS` says how many, `RANDOM_SEED` which.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::Output,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{Clock, Finished};
+use llmspell_workflows_state::{End, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, Record};
+use llmspell_workflows_testing::{crash::SimClock, generate};
+use uuid::Uuid;
+
+use crate::{
+    child::{command, die, told},
+    support::{FJALL, OnDisk, SLED, WAL, folder},
+};
+
+const SEED: &str = "SEED_OF_A_CHILD";
+
+const BOUNDARY: &str = "BOUNDARY_OF_A_CHILD";
+
+/// What a process leaves in its folder.
+const EFFECTS: &str = "effects";
+const ACKNOWLEDGED: &str = "acknowledged";
+const OUTCOME: &str = "outcome";
+const TIME: &str = "time";
+
+#[test]
+fn wal() {
+    crash("crashes::wal", &WAL);
+}
+
+#[test]
+fn fjall() {
+    crash("crashes::fjall", &FJALL);
+}
+
+#[test]
+fn sled() {
+    crash("crashes::sled", &SLED);
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+fn crash(name: &str, adapter: &OnDisk) {
+    if let Some((adapter, folder)) = told() {
+        return run(&adapter, &folder);
+    }
+    let (count, seed) = (number("RANDOM_DEFINITIONS", 50), number("RANDOM_SEED", 1));
+    println!("{count} definitions from seed {seed}");
+    let (mut kills, mut acknowledged) = (0, 0);
+    for seed in seed..seed + count {
+        let killed = crash_one(name, adapter, seed);
+        let killed = killed.unwrap_or_else(|difference| panic!("{name}, seed {seed}: {difference}"));
+        kills += u64::from(killed.is_some());
+        acknowledged += killed.unwrap_or_default();
+    }
+    println!("{name}: {kills} kills, after which {acknowledged} steps were not performed again");
+    assert!(kills >= count * 4 / 5, "only {kills} kills");
+    assert!(acknowledged as u64 >= count, "only {acknowledged} steps were acknowledged before a kill");
+}
+
+/// Runs it to its end in memory, then in a process that is killed, and on in one that is not; how many steps were
+/// acknowledged when it was killed, or `None` where it ended before.
+fn crash_one(name: &str, adapter: &OnDisk, seed: u64) -> Result<Option<usize>, String> {
+    let test = generate::crash_test(seed, |_| {});
+    let journal = Arc::new(Watched::new(Arc::new(MemoryJournal::new()), None, None));
+    let expected = test.run_on(&(journal.clone() as Arc<dyn Journal>)).unwrap();
+    let boundaries = journal.passed.load(Ordering::Relaxed);
+    // Any of them, and never the same one for the adapters.
+    let boundary = (seed * 7_919 + adapter.name.len() as u64 * 31) % boundaries;
+
+    let folder = folder();
+    let start = |boundary: Option<u64>| -> Output {
+        let mut command = command(name, adapter, folder.path());
+        command.env(SEED, seed.to_string());
+        if let Some(boundary) = boundary {
+            command.env(BOUNDARY, boundary.to_string());
+        }
+        command.output().unwrap()
+    };
+    let killed = start(Some(boundary));
+    // What runs at once may come to fewer boundaries than it did in memory.
+    if killed.status.signal() != Some(9) && !killed.status.success() {
+        return Err(format!("killed at boundary {boundary}: {killed:?}"));
+    }
+    let acknowledged: BTreeSet<_> = lines(folder.path(), ACKNOWLEDGED).into_iter().collect();
+    let before = effects(folder.path());
+    let resumed = start(None);
+    if !resumed.status.success() {
+        return Err(format!("resumed after boundary {boundary}: {resumed:?}"));
+    }
+    let after = effects(folder.path());
+    same("outcome", &fs::read_to_string(folder.path().join(OUTCOME)).unwrap(), &outcome(&expected))?;
+    same("set of effects", &after.keys().collect::<Vec<_>>(), &test.performed().keys().collect::<Vec<_>>())?;
+    for path in &acknowledged {
+        let of = |effects: &BTreeMap<String, u32>| -> Vec<_> {
+            let prefix = format!("{path}#");
+            effects.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, n)| (key.clone(), *n)).collect()
+        };
+        same(&format!("effects of {path}, which was acknowledged before the kill"), &of(&after), &of(&before))?;
+    }
+    Ok((!killed.status.success()).then_some(acknowledged.len()))
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("its {what} is {found:?} instead of {expected:?}")) }
+}
+
+fn outcome(finished: &Finished) -> String {
+    let Finished { status, output, error, state_changes, .. } = finished;
+    format!("{status:?} {output:?} {error:?} {state_changes:?}")
+}
+
+/// The process that may be killed.
+fn run(adapter: &OnDisk, folder: &Path) {
+    let (boundary, effects) = (env::var(BOUNDARY).ok().map(|at| at.parse().unwrap()), folder.join(EFFECTS));
+    let test = generate::crash_test(number(SEED, 0), move |context| {
+        note(&effects, &format!("{}#{}", context.path(), context.attempt()));
+    });
+    // Time goes on where the one before ended.
+    let time = fs::read_to_string(folder.join(TIME)).ok();
+    let clock = time.map_or_else(SimClock::default, |time| SimClock::new(time.parse().unwrap()));
+    let kill = boundary.map(|at| Kill { at, clock: clock.clone(), folder: folder.to_owned() });
+    let acknowledged = Some(folder.join(ACKNOWLEDGED));
+    let journal: Arc<dyn Journal> = Arc::new(Watched::new(adapter.open_in(folder).unwrap(), kill, acknowledged));
+    let finished = test.run_at(&journal, &clock).unwrap();
+    fs::write(folder.join(OUTCOME), outcome(&finished)).unwrap();
+}
+
+/// Appends a line, which outlives this process.
+fn note(path: &Path, line: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+fn lines(folder: &Path, name: &str) -> Vec<String> {
+    fs::read_to_string(folder.join(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn effects(folder: &Path) -> BTreeMap<String, u32> {
+    let mut effects = BTreeMap::new();
+    for line in lines(folder, EFFECTS) {
+        *effects.entry(line).or_default() += 1;
+    }
+    effects
+}
+
+/// When a process ends, and where it leaves the time.
+#[derive(Debug)]
+struct Kill {
+    at: u64,
+    clock: SimClock,
+    folder: PathBuf,
+}
+
+/// A journal that counts boundaries, notes what it acknowledges, and ends its process at a boundary.
+#[derive(Debug)]
+struct Watched {
+    below: Arc<dyn Journal>,
+    kill: Option<Kill>,
+    acknowledged: Option<PathBuf>,
+    passed: AtomicU64,
+    pending: Mutex<BTreeMap<Receipt, String>>,
+}
+
+impl Watched {
+    fn new(below: Arc<dyn Journal>, kill: Option<Kill>, acknowledged: Option<PathBuf>) -> Self {
+        Self { below, kill, acknowledged, passed: AtomicU64::new(0), pending: Mutex::default() }
+    }
+
+    fn pass(&self) {
+        let number = self.passed.fetch_add(1, Ordering::Relaxed);
+        if let Some(kill) = self.kill.as_ref().filter(|kill| kill.at == number) {
+            fs::write(kill.folder.join(TIME), kill.clock.now().to_string()).unwrap();
+            die();
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for Watched {
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
+        self.below.open(run).await
+    }
+
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
+        self.pass();
+        let receipt = self.below.append(run, epoch, record)?;
+        if let Record::Ended { path, end: End::Completed { .. }, .. } = record {
+            self.pending.lock().unwrap().insert(receipt, path.clone());
+        }
+        self.pass();
+        Ok(receipt)
+    }
+
+    fn write(&self) -> Result<(), JournalError> {
+        self.pass();
+        self.below.write()?;
+        self.pass();
+        Ok(())
+    }
+
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.pass();
+        self.below.sync(receipt).await?;
+        self.pass();
+        let path = self.pending.lock().unwrap().remove(&receipt);
+        if let (Some(path), Some(file)) = (path, &self.acknowledged) {
+            note(file, &path);
+        }
+        self.pass();
+        Ok(())
+    }
+
+    fn runs(&self) -> Vec<Uuid> {
+        self.below.runs()
+    }
+
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+        self.below.forget(run, epoch)
+    }
+}

@@ -1,0 +1,256 @@
+//! How often the log syncs, counted where it meets the disk: before each acknowledgement, once for all who wait, and not
+//! for composites, pure decisions and attempts.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use llmspell_workflows_basic::model::{Backoff, Conditional, Definition, Loop, Retry, Step};
+use llmspell_workflows_state::{
+    End, Journal, LogOptions, Record, WalJournal,
+    disk::{Disk, DiskFile},
+};
+use llmspell_workflows_testing::{crash::SimDisk, patterns};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{record, run, runtime};
+
+/// The journal in a log that never comes to a second segment, which has syncs of its own.
+fn open(disk: Arc<dyn Disk>) -> Arc<WalJournal> {
+    let options = LogOptions { segment_min: 4 << 20, segment_max: 4 << 20, prepare_ahead: false };
+    Arc::new(WalJournal::open_on(disk, Path::new("/log"), options).unwrap())
+}
+
+/// Runs a definition; how often the disk was synced, and what was recorded.
+fn syncs_of(definition: Definition) -> (u64, Vec<Record>) {
+    let disk = SimDisk::new();
+    let journal: Arc<dyn Journal> = open(Arc::new(disk.clone()));
+    let finished = patterns::crash_test(definition).run_on(&journal).unwrap();
+    assert!(finished.error.is_none(), "{:?}", finished.error);
+    (disk.syncs(), runtime().block_on(journal.open(Uuid::nil())).unwrap().records)
+}
+
+fn echo(id: &str) -> Step {
+    Step::function(id, "echo", json!(1))
+}
+
+#[test]
+fn completions_of_leaves_are_synced_and_composites_decisions_and_attempts_are_not() {
+    let nested = |leaf| (0..20).fold(leaf, |inside, depth| Step::sequence(format!("block{depth}"), [inside]));
+    let flaky = |id, at| Step::function(id, "flaky", json!({"succeed_at": at}));
+    let retry = || Retry::attempts(9).with_backoff(Backoff::Immediate);
+    // What it holds, its leaves that end, and what else it records at least.
+    let table: [(&str, Step, u64, usize); 7] = [
+        ("a leaf", echo("leaf"), 1, 0),
+        ("composites", nested(echo("leaf")), 1, 20),
+        ("a condition that does not hold", echo("leaf").when("false"), 0, 1),
+        ("a branch", Conditional::new("true", [echo("yes")], [echo("no")]).into_step("choice"), 1, 2),
+        ("a loop", Loop::items("{{ items }}", [echo("leaf")]).into_step("loop"), 3, 4),
+        ("attempts of a leaf", flaky("leaf", 8).with_retry(retry()), 1, 7),
+        ("attempts of a block", Step::sequence("block", [echo("leaf"), flaky("end", 4)]).with_retry(retry()), 8, 6),
+    ];
+    for (what, step, leaves, others) in table {
+        let (syncs, records) = syncs_of(Definition::sequence("counted", [echo("first"), step]));
+        assert!(!records.iter().any(Record::is_choice_of_chance), "{what}: {records:#?}");
+        // One for the start of the run, and one for the first step.
+        assert_eq!(syncs, 2 + leaves, "{what}: {records:#?}");
+        // A leaf also begins, and the list around all of them ends.
+        let least = 2 + 2 * usize::try_from(1 + leaves).unwrap() + others;
+        assert!(records.len() >= least, "{what}: {} records, not {least}: {records:#?}", records.len());
+    }
+}
+
+#[test]
+fn no_pattern_syncs_more_often_than_something_is_acknowledged() {
+    let mut pure = 0;
+    for definition in patterns::all().into_iter().chain([patterns::nested()]) {
+        let name = definition.name.clone();
+        let (syncs, records) = syncs_of(definition);
+        let is_leaf = |path: &str| {
+            let has_begun =
+                records.iter().any(|record| matches!(record, Record::Began { path: begun, .. } if begun == path));
+            has_begun || !records.iter().filter_map(Record::path).any(|other| is_inside(other, path))
+        };
+        let acknowledged = records.iter().filter(|record| match record {
+            Record::Started(_) => true,
+            Record::Ended { path, end: End::Completed { .. } | End::Failed(_), .. } => is_leaf(path),
+            record => record.is_choice_of_chance(),
+        });
+        let acknowledged = acknowledged.count() as u64;
+        pure += records.iter().filter(|record| is_pure(record)).count();
+        println!("{name}: {syncs} syncs of {acknowledged}, {} records", records.len());
+        assert!(syncs <= acknowledged, "{name}: {syncs} syncs, {acknowledged} acknowledged");
+    }
+    assert!(pure > 50, "only {pure} choices that need no sync were made");
+}
+
+fn is_pure(record: &Record) -> bool {
+    matches!(record, Record::Decided { .. }) && !record.is_choice_of_chance()
+}
+
+fn is_inside(path: &str, block: &str) -> bool {
+    path.strip_prefix(block).is_some_and(|rest| rest.starts_with(['/', '[']))
+}
+
+#[test]
+fn each_acknowledgement_waits_for_a_sync_of_its_own_where_nobody_shares_it() {
+    let disk = SimDisk::new();
+    let journal = open(Arc::new(disk.clone()));
+    runtime().block_on(async {
+        let epoch = journal.open(run(1)).await.unwrap().epoch;
+        for number in 0..50 {
+            let before = disk.syncs();
+            let receipt = journal.append(run(1), epoch, &record(number)).unwrap();
+            journal.write().unwrap();
+            assert_eq!(disk.syncs(), before, "writing syncs nothing");
+            journal.sync(receipt).await.unwrap();
+            assert_eq!(disk.syncs(), before + 1);
+            journal.sync(receipt).await.unwrap();
+            assert_eq!(disk.syncs(), before + 1, "it is synced already");
+        }
+    });
+}
+
+#[test]
+fn runs_that_wait_while_the_disk_is_busy_share_one_sync() {
+    const RUNS: usize = 500;
+    let (below, gate) = (SimDisk::new(), Gate::default());
+    let journal = open(Arc::new(Gated { below: below.clone(), gate: gate.clone() }));
+    runtime().block_on(async {
+        let epoch = journal.open(run(0)).await.unwrap().epoch;
+        let before = below.syncs();
+        gate.close();
+        let first = journal.append(run(0), epoch, &record(0)).unwrap();
+        let first = tokio::spawn({
+            let journal = journal.clone();
+            async move { journal.sync(first).await }
+        });
+        tokio::task::yield_now().await;
+        // The disk is busy with the first one now.
+        gate.wait_for_a_sync();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let others: Vec<_> = (1..=RUNS)
+            .map(|number| {
+                let (journal, waiting) = (journal.clone(), waiting.clone());
+                tokio::spawn(async move {
+                    let run = run(number as u128);
+                    let epoch = journal.open(run).await.unwrap().epoch;
+                    let receipt = journal.append(run, epoch, &record(number)).unwrap();
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                    journal.sync(receipt).await
+                })
+            })
+            .collect();
+        // On one thread: whoever has counted itself waits by the time that someone else goes on.
+        while waiting.load(Ordering::Relaxed) < RUNS {
+            tokio::task::yield_now().await;
+        }
+        gate.open();
+        first.await.unwrap().unwrap();
+        for other in others {
+            other.await.unwrap().unwrap();
+        }
+        assert_eq!(below.syncs() - before, 2, "one for the first, one for all others");
+    });
+}
+
+/// Holds up syncs while it is closed.
+#[derive(Debug, Clone, Default)]
+struct Gate(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct State {
+    is_closed: bool,
+    has_come: bool,
+}
+
+impl Gate {
+    fn close(&self) {
+        self.0.0.lock().unwrap().is_closed = true;
+    }
+
+    fn open(&self) {
+        self.0.0.lock().unwrap().is_closed = false;
+        self.0.1.notify_all();
+    }
+
+    fn wait_for_a_sync(&self) {
+        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |state| !state.has_come).unwrap());
+    }
+
+    fn pass(&self) {
+        let mut state = self.0.0.lock().unwrap();
+        state.has_come |= state.is_closed;
+        self.0.1.notify_all();
+        drop(self.0.1.wait_while(state, |state| state.is_closed).unwrap());
+    }
+}
+
+/// A disk with a gate before each sync.
+#[derive(Debug)]
+struct Gated {
+    below: SimDisk,
+    gate: Gate,
+}
+
+struct GatedFile {
+    below: Box<dyn DiskFile>,
+    gate: Gate,
+}
+
+impl Gated {
+    fn gated(&self, below: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        Box::new(GatedFile { below, gate: self.gate.clone() })
+    }
+}
+
+impl Disk for Gated {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.below.create_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.below.list(path)
+    }
+
+    fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
+        self.below.create(path, length).map(|file| self.gated(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.below.open(path).map(|file| self.gated(file))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.below.remove(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        self.below.lock(path)
+    }
+}
+
+impl DiskFile for GatedFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.below.write_at(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.gate.pass();
+        self.below.sync()
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.below.read_at(offset, length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.below.length()
+    }
+}

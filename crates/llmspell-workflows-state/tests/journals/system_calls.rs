@@ -1,0 +1,172 @@
+//! What each journal asks of the system, as strace sees it: a sync before each acknowledgement, one for all who wait, and
+//! none for what is only written.
+
+use std::{collections::HashMap, fs, path::Path, process::Command};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    child::{arguments, command, say, told},
+    support::{ON_DISK, OnDisk, folder, record, run},
+};
+
+const NAME: &str = "system_calls::each_acknowledgement_waits_for_a_sync_and_runs_share_it";
+
+/// How many records one writer appends, each acknowledged before the next.
+const ALONE: usize = 20;
+
+/// How many runs append at the same time, and how many records each.
+const TOGETHER: usize = 64;
+const EACH: usize = 4;
+
+#[test]
+fn each_acknowledgement_waits_for_a_sync_and_runs_share_it() {
+    if let Some((adapter, folder)) = told() {
+        return work(&adapter, &folder);
+    }
+    let folder = folder();
+    if let Err(why) =
+        strace(&folder.path().join("trial"), "true", &[]).output().map_err(|e| e.to_string()).and_then(|output| {
+            if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
+        })
+    {
+        println!("skipped, strace cannot be used: {why}");
+        return;
+    }
+    for (adapter, file) in ON_DISK.iter().zip([".log", ".jnl", "/sled/db"]) {
+        let (folder, calls) = (folder.path().join(adapter.name), folder.path().join(format!("{}.calls", adapter.name)));
+        let told = command(NAME, adapter, &folder);
+        let mut traced = strace(&calls, told.get_program().to_str().unwrap(), &arguments(NAME));
+        traced.envs(told.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = traced.output().unwrap();
+        assert!(output.status.success(), "{}: {output:?}", adapter.name);
+        check(adapter, file, &Calls::read(&fs::read_to_string(&calls).unwrap()));
+    }
+}
+
+fn strace(into: &Path, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-y", "-s", "64", "-e", "trace=write,fsync,fdatasync,msync", "-o"]);
+    command.arg(into).arg(program).args(arguments);
+    command
+}
+
+/// What is traced: it says what it is about to do, does it, and says that it has.
+fn work(adapter: &OnDisk, folder: &Path) {
+    let journal = adapter.open_in(folder).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let epoch = journal.open(run(0)).await.unwrap().epoch;
+        for number in 0..ALONE {
+            say(&format!("append {number}"));
+            let receipt = journal.append(run(0), epoch, &record(number)).unwrap();
+            journal.sync(receipt).await.unwrap();
+            say(&format!("acknowledged {number}"));
+        }
+        say("write");
+        for number in 0..100 {
+            journal.append(run(0), epoch, &record(number)).unwrap();
+            journal.write().unwrap();
+        }
+        say("written");
+        let mut opened = Vec::new();
+        for number in 1..=TOGETHER {
+            let run = run(number as u128);
+            opened.push((run, journal.open(run).await.unwrap().epoch));
+        }
+        for number in 0..EACH {
+            let mut tasks = JoinSet::new();
+            for (run, epoch) in &opened {
+                let (journal, receipt) = (journal.clone(), journal.append(*run, *epoch, &record(number)).unwrap());
+                tasks.spawn(async move { journal.sync(receipt).await.unwrap() });
+            }
+            while let Some(ended) = tasks.join_next().await {
+                ended.unwrap();
+            }
+        }
+        say("together");
+    });
+}
+
+fn check(adapter: &OnDisk, file: &str, calls: &Calls) {
+    let name = adapter.name;
+    for number in 0..ALONE {
+        let (from, to) = (calls.said(&format!("append {number}")), calls.said(&format!("acknowledged {number}")));
+        let synced = calls.syncs(from, to).any(|path| path.ends_with(file));
+        assert!(synced, "{name}: record {number} was acknowledged before {file} was synced");
+    }
+    let (write, written) = (calls.said("write"), calls.said("written"));
+    let idle: Vec<_> = calls.syncs(write, written).collect();
+    assert!(idle.is_empty(), "{name}: syncs for what is only written: {idle:?}");
+    let shared = calls.syncs(written, calls.said("together")).filter(|path| path.ends_with(file)).count();
+    println!("{name}: {shared} syncs for {} acknowledgements at once", TOGETHER * EACH);
+    assert!(shared >= 1, "{name}: nothing was synced");
+    // Some more than there are rounds, where the first sync of a round begins before all of it wait.
+    assert!(shared <= TOGETHER * EACH / 8, "{name}: {shared} syncs for {} acknowledgements", TOGETHER * EACH);
+}
+
+/// What the system was asked, in order.
+struct Calls {
+    said: HashMap<String, usize>,
+    syncs: Vec<Sync>,
+}
+
+struct Sync {
+    path: String,
+    began: usize,
+    ended: usize,
+}
+
+impl Calls {
+    /// Reads lines such as `7 fdatasync(3</tmp/file>) = 0`, of which another thread may interrupt one.
+    fn read(text: &str) -> Self {
+        let (mut calls, mut open) = (Self { said: HashMap::new(), syncs: Vec::new() }, HashMap::new());
+        for (place, line) in text.lines().enumerate() {
+            let (thread, call) = line.split_once(' ').unwrap();
+            let call = call.trim_start();
+            if let Some(rest) = call.strip_prefix("write(1<") {
+                // The text stands between line ends, which strace writes as `\n`.
+                let said = rest.split("\"\\n").nth(1).and_then(|rest| rest.split("\\n\"").next());
+                calls.said.extend(said.map(|said| (said.to_owned(), place)));
+            } else if let Some((_, rest)) = call.split_once("sync(") {
+                let path = rest.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                if call.contains("unfinished") {
+                    open.insert(thread.to_owned(), (path, place));
+                } else if call.ends_with("= 0") {
+                    calls.syncs.push(Sync { path, began: place, ended: place });
+                }
+            } else if call.contains("sync resumed") && call.ends_with("= 0") {
+                let (path, began) = open.remove(thread).unwrap();
+                calls.syncs.push(Sync { path, began, ended: place });
+            }
+        }
+        calls
+    }
+
+    fn said(&self, what: &str) -> usize {
+        *self.said.get(what).unwrap_or_else(|| panic!("nobody said {what}: {:?}", self.said))
+    }
+
+    /// The files that were synced entirely between two places.
+    fn syncs(&self, from: usize, to: usize) -> impl Iterator<Item = &str> {
+        let between = self.syncs.iter().filter(move |sync| sync.began > from && sync.ended < to);
+        between.map(|sync| sync.path.as_str())
+    }
+}
+
+#[test]
+fn calls_that_were_interrupted_are_read() {
+    let calls = Calls::read(
+        "1 write(1<pipe:[5]>, \"\\nappend 0\\n\", 10) = 10\n\
+         2  fdatasync(3</a.log> <unfinished ...>\n\
+         1 write(1<pipe:[5]>, \"\\nacknowledged 0\\n\", 16) = 16\n\
+         2 <... fdatasync resumed>) = 0\n\
+         1 fsync(4</b.log>) = 0\n\
+         1 fsync(4</c.log>) = -1 EIO\n\
+         1 write(1<pipe:[5]>, \"\\nend\\n\", 5) = 5\n",
+    );
+    let of = |from, to| calls.syncs(calls.said(from), calls.said(to)).collect::<Vec<_>>();
+    assert!(of("append 0", "acknowledged 0").is_empty());
+    assert_eq!(of("append 0", "end"), ["/a.log", "/b.log"]);
+    assert_eq!(of("acknowledged 0", "end"), ["/b.log"]);
+}
