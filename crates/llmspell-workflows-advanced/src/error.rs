@@ -60,6 +60,22 @@ pub enum ExecutorError {
         /// Which run.
         run: Uuid,
     },
+    /// It goes on with the run around it.
+    #[error("the run {run} is a step of the run {parent}, and goes on with it")]
+    IsChild {
+        /// Which run.
+        run: Uuid,
+        /// The run around it.
+        parent: Uuid,
+    },
+    /// Nobody has to say anything of this step.
+    #[error("no step of the run {run} is stuck at `{path}`, or more than one is")]
+    NotStuck {
+        /// Which run.
+        run: Uuid,
+        /// The path that was given.
+        path: String,
+    },
     /// It has not ended.
     #[error("the run {run} has not ended; it is {status}")]
     NotEnded {

@@ -28,7 +28,7 @@ mod executor;
 mod home;
 
 pub use error::ExecutorError;
-pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, StartOptions};
+pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, Resolution, StartOptions};
 pub use home::{Delivery, Holder, Home, KnownRun};
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,

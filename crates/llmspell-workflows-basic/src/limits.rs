@@ -19,6 +19,10 @@ pub struct Limits {
     pub parallelism_max: u32,
     /// How often a route goes from one step to another unless it says otherwise.
     pub transitions_max: u32,
+    /// How many runs may nest in each other.
+    pub sub_workflow_depth_max: u32,
+    /// How often a crash may cut a step until it is not tried again.
+    pub crash_cuts_max: u32,
     /// How large a step's output may be, in bytes of JSON.
     pub output_bytes_max: usize,
     /// How long an activity has to stop once it is asked to.
@@ -34,6 +38,8 @@ impl Default for Limits {
             loop_iterations_max: 10_000,
             parallelism_max: 100,
             transitions_max: 1_000,
+            sub_workflow_depth_max: 5,
+            crash_cuts_max: 3,
             output_bytes_max: 64 << 20,
             cancel_grace: Duration::from_secs(5),
         }
@@ -55,6 +61,8 @@ impl Limits {
             ),
             ("parallelism_max", self.parallelism_max.to_string(), "branches, iterations or graph steps at once"),
             ("transitions_max", self.transitions_max.to_string(), "transitions of a route"),
+            ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "runs nested in each other"),
+            ("crash_cuts_max", self.crash_cuts_max.to_string(), "crashes of the process while one step runs"),
             ("output_bytes_max", self.output_bytes_max.to_string(), "bytes of JSON of a step's output"),
             ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time to stop once asked to"),
         ]

@@ -23,7 +23,7 @@ use crate::{
         spellflow run flow.yaml --input name=Ada\n  \
         spellflow test workflows",
     after_help = "Exit codes: 0 ok, 1 the run failed, 2 usage, 3 the definition is invalid, 4 not found, \
-                  5 paused or waiting, 6 timed out, 130 interrupted."
+                  5 paused or waiting, 6 timed out, 8 stuck, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -62,6 +62,7 @@ enum Command {
     Resume(commands::resume::Resume),
     Retry(commands::again::Retry),
     Rerun(commands::again::Rerun),
+    Resolve(commands::resolve::Resolve),
     Fork(commands::again::Fork),
     Pause(commands::message::Pause),
     Cancel(commands::message::Cancel),
@@ -89,6 +90,7 @@ impl Command {
             Self::Resume(command) => command.execute(app),
             Self::Retry(command) => command.execute(app),
             Self::Rerun(command) => command.execute(app),
+            Self::Resolve(command) => command.execute(app),
             Self::Fork(command) => command.execute(app),
             Self::Pause(command) => command.execute(app),
             Self::Cancel(command) => command.execute(app),

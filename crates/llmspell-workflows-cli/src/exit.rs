@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Waiting = 5,
     /// The run took longer than `--timeout` or its own limit.
     TimedOut = 6,
+    /// Somebody has to say what became of a step.
+    Stuck = 8,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -41,6 +43,7 @@ mod tests {
             Exit::NotFound => "a file or a name was not found",
             Exit::Waiting => "the run waits for something",
             Exit::TimedOut => "the run took longer than `--timeout`, or than its own limit",
+            Exit::Stuck => "the run is stuck: somebody has to say what became of a step",
             Exit::Interrupted => "Ctrl-C, or a request of the system to end",
         };
         let all = [
@@ -51,6 +54,7 @@ mod tests {
             Exit::NotFound,
             Exit::Waiting,
             Exit::TimedOut,
+            Exit::Stuck,
             Exit::Interrupted,
         ];
         let rows = all.map(|exit| format!("| {} | {} |\n", exit as u8, meaning(exit)));

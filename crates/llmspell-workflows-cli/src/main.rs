@@ -23,6 +23,7 @@ mod replace;
 mod report;
 mod show;
 mod source;
+mod sub_workflows;
 mod table;
 mod templates;
 mod watch;

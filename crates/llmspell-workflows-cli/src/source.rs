@@ -3,16 +3,18 @@
 use std::{
     fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use llmspell_workflows_basic::Engine;
-use llmspell_workflows_definition::{Document, StepTypes, check, limits};
+use llmspell_workflows_definition::{Diagnostics, Document, StepTypes, check, limits};
 
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, sub_workflows::embedded};
 
 /// The text of a definition and what diagnostics call it.
 pub(crate) struct Source {
+    /// Where it is, to find files that it names.
+    folder: PathBuf,
     pub(crate) name: String,
     pub(crate) text: String,
 }
@@ -43,7 +45,10 @@ impl Source {
             (file.display().to_string(), bytes)
         };
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => {
+                let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+                Ok(Self { folder, name, text })
+            }
             Err(error) => {
                 // The reader says where the bytes are wrong.
                 let read = llmspell_workflows_definition::read_bytes(error.as_bytes(), &name, &StepTypes::new());
@@ -57,8 +62,22 @@ impl Source {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub(crate) fn check(&self, engine: &Engine) -> Result<Document, Failure> {
-        check(&self.text, &self.name, &StepTypes::new(), |definition| engine.validate(definition.clone()))
-            .map_err(Failure::invalid)
+        self.examine(engine).map_err(Failure::invalid)
+    }
+
+    /// The same, with what is wrong as it is; definitions that its steps name are a part of it.
+    pub(crate) fn examine(&self, engine: &Engine) -> Result<Document, Diagnostics> {
+        let mut whole = None;
+        let document = check(&self.text, &self.name, &StepTypes::new(), |definition| {
+            let (embedded, mut problems) = embedded(definition, &self.folder);
+            problems.extend(engine.validate(embedded.clone()));
+            whole = Some(embedded);
+            problems
+        });
+        document.map(|mut document| {
+            document.definition = whole.unwrap_or(document.definition);
+            document
+        })
     }
 }
 

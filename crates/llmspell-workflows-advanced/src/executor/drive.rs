@@ -4,12 +4,13 @@ use std::future::pending;
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Finished, Run, RunStatus,
-    engine::{CancelReason, Cancelled, Failure, Outcome, Output, Wait},
+    Driven, Finished, Run, RunStatus, StepError,
+    engine::{CancelReason, Cancelled, Failure, Outcome, Output, StepStatus, Wait},
 };
+use llmspell_workflows_state::{JournalError, RunJournal};
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor, Live, Parking, lock};
+use super::{DurableEnd, DurableRun, Executor, Inner, Live, Parking, lock};
 use crate::{ExecutorError, home::Claim};
 
 /// How many runs that have ended stay in a journal before they are moved to the store.
@@ -94,6 +95,11 @@ impl Executor {
         };
         let finished = match driven {
             Driven::Parked(_) if run.live.is_paused() => return Ok(DurableEnd::Paused),
+            // What else there is may still go on by itself.
+            Driven::Parked(wait) if wait == Wait::default() && !run.journal.stuck().is_empty() => {
+                return Ok(DurableEnd::Stuck(run.journal.stuck()));
+            }
+            Driven::Parked(wait) if wait == Wait::default() => return Ok(self.stuck_inside(run)),
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),
             Driven::Done(finished) => finished,
         };
@@ -103,11 +109,27 @@ impl Executor {
         if run.run.is_shut_down() && finished.status == RunStatus::Cancelled {
             return Ok(DurableEnd::Paused);
         }
-        run.journal.close(&outcome(&finished), finished.ended_at).await?;
+        if finished.status == RunStatus::Stuck || !run.journal.stuck().is_empty() {
+            self.inner.note_stuck(&run.journal, &finished).await?;
+            return Ok(DurableEnd::Stuck(run.journal.stuck()));
+        }
+        run.journal.close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated).await?;
         let claim = self.claim_of(run.id(), &run.folder)?;
         lock(&self.inner.claims).by_folder.entry(claim.folder.clone()).or_insert(claim.clone()).ended.push(run.id());
         self.archive_ended(&claim);
         Ok(DurableEnd::Finished(finished))
+    }
+
+    /// A run that waits for nothing but a child of which somebody has to say something.
+    fn stuck_inside(&self, run: &DurableRun) -> DurableEnd {
+        let steps = run.run.steps();
+        let child = steps.iter().find(|step| step.is_leaf && step.status == StepStatus::Waiting);
+        let path = child.map(|step| step.path.to_string()).unwrap_or_default();
+        let error = StepError::configuration(
+            "child_stuck",
+            "its run is stuck: somebody has to say what became of a step of it",
+        );
+        DurableEnd::Stuck(vec![(path.clone(), error.at(path))])
     }
 
     /// Ends when `run` waits so long that it need not be in memory.
@@ -117,7 +139,7 @@ impl Executor {
             let far = |wake: Timestamp, after: std::time::Duration| {
                 wake.duration_since(self.inner.engine.clock().now()).unsigned_abs() >= after
             };
-            let leaves = match (self.inner.parking, run.next_wake()) {
+            let leaves = match (*lock(&self.inner.parking), run.next_wake()) {
                 (Parking::Never, _) | (Parking::ForSignals, Some(_)) => false,
                 (Parking::ForSignals | Parking::After(_), None) => true,
                 (Parking::After(after), Some(wake)) => wake > self.inner.engine.clock().now() && far(wake, after),
@@ -151,8 +173,23 @@ impl Executor {
     }
 }
 
+impl Inner {
+    /// Notes that a run cannot undo what it did.
+    pub(super) async fn note_stuck(&self, journal: &RunJournal, finished: &Finished) -> Result<(), JournalError> {
+        match &finished.error {
+            Some(error) if finished.status == RunStatus::Stuck => {
+                let path = error.path.clone().unwrap_or_default();
+                // Somebody says what became of the undoing as a whole, wherever in it the error is.
+                let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
+                journal.note_stuck(undo, error.clone()).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// How the root step ended, as far as anyone asks later.
-fn outcome(finished: &Finished) -> Outcome {
+pub(super) fn outcome(finished: &Finished) -> Outcome {
     let error = || finished.error.clone().unwrap_or_else(|| unreachable!("what did not complete says why"));
     match finished.status {
         RunStatus::Completed => {

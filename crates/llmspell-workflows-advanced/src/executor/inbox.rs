@@ -37,7 +37,7 @@ impl Inner {
         }
     }
 
-    fn read(&self, live: &Live) -> Result<(), ExecutorError> {
+    pub(super) fn read(&self, live: &Live) -> Result<(), ExecutorError> {
         let Some(stores) = self.home.known_stores()? else { return Ok(()) };
         // One at a time, so that none is looked at twice.
         let mut seen = lock(&live.seen);
@@ -62,6 +62,7 @@ impl Live {
             // Whoever resumes a run that a process has finds it at work.
             Message::Pause | Message::Resume => {}
             Message::Cancel => run.iter().for_each(|run| run.cancel()),
+            Message::CancelAndCompensate => run.iter().for_each(|run| run.cancel_and_compensate()),
             Message::Signal { name, payload } => {
                 seen.last_signal = number;
                 run.iter().for_each(|run| run.deliver(Signal { number, name: name.clone(), data: payload.clone() }));

@@ -1,8 +1,10 @@
 //! Durable runs: started, driven, and gone on with.
 
 mod again;
+mod children;
 mod drive;
 mod inbox;
+mod resolve;
 mod start;
 
 use std::{
@@ -17,7 +19,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::{
-    Engine, EngineBuilder, Finished, Plan, Run,
+    Engine, EngineBuilder, Finished, Plan, Run, StepError,
     engine::{Position, Wait},
 };
 use llmspell_workflows_state::{Journaling, RunJournal};
@@ -25,7 +27,10 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use again::{Again, Difference};
+pub use resolve::Resolution;
 pub use start::StartOptions;
+
+use children::DurableChildren;
 
 use crate::{
     ExecutorError, Home,
@@ -42,7 +47,7 @@ pub struct Executor {
 struct Inner {
     home: Home,
     engine: Engine,
-    parking: Parking,
+    parking: Mutex<Parking>,
     /// The journals that this process has, by their folders.
     claims: Mutex<Claims>,
     /// Held while runs that have ended are moved to the store.
@@ -80,6 +85,8 @@ impl Default for Parking {
 /// A run that this process has.
 struct Live {
     id: Uuid,
+    /// Where its journal is.
+    folder: Mutex<Option<PathBuf>>,
     /// In memory; none while it is parked.
     run: Mutex<Option<Arc<Run>>>,
     seen: Mutex<Seen>,
@@ -117,6 +124,8 @@ pub enum DurableEnd {
     Finished(Box<Finished>),
     /// All of its live branches wait; it goes on when it is resumed.
     Waiting(Wait),
+    /// Somebody has to say what became of these steps, and why: see [`Executor::resolve`].
+    Stuck(Vec<(String, StepError)>),
     /// It was paused, or its process goes down; it goes on when it is resumed.
     Paused,
 }
@@ -148,8 +157,8 @@ impl DurableRun {
 
 impl Live {
     fn new(id: Uuid) -> Arc<Self> {
-        let (run, seen) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { id, run, seen, is_paused: AtomicBool::new(false), arrival: Notify::new() })
+        let (folder, run, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { id, folder, run, seen, is_paused: AtomicBool::new(false), arrival: Notify::new() })
     }
 
     fn pause(&self) {
@@ -169,25 +178,25 @@ impl Executor {
     /// One that keeps its runs in `home`, with the engine that `builder` makes.
     #[must_use]
     pub fn new(home: Home, builder: EngineBuilder) -> Self {
-        let engine = builder.interceptor(Position::Journal, Journaling).build();
-        let inner = Inner {
-            home,
-            engine,
-            parking: Parking::default(),
-            claims: Mutex::default(),
-            archiving: Arc::default(),
-            live: Mutex::default(),
-        };
-        Self { inner: Arc::new(inner) }
+        let inner = Arc::new_cyclic(|inner| {
+            let children = DurableChildren(inner.clone());
+            let engine = builder.interceptor(Position::Journal, Journaling).children(children).build();
+            Inner {
+                home,
+                engine,
+                parking: Mutex::default(),
+                claims: Mutex::default(),
+                archiving: Arc::default(),
+                live: Mutex::default(),
+            }
+        });
+        Self { inner }
     }
 
     /// The same, which lets waiting runs leave memory as `parking` says.
-    ///
-    /// # Panics
-    /// It has been cloned or has begun to run something.
     #[must_use]
-    pub fn parking(mut self, parking: Parking) -> Self {
-        Arc::get_mut(&mut self.inner).expect("it has not been shared yet").parking = parking;
+    pub fn parking(self, parking: Parking) -> Self {
+        *lock(&self.inner.parking) = parking;
         self
     }
 

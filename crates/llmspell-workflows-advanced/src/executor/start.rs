@@ -71,6 +71,7 @@ impl Executor {
     /// read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
+        check_own(known)?;
         let claim = self.claim_of(known.id(), folder)?;
         if lock(&self.inner.live).contains_key(&known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });
@@ -110,6 +111,7 @@ impl Executor {
     fn admit(&self, run: Arc<Run>, plan: Arc<Plan>, journal: Arc<RunJournal>, claim: &Claim) -> DurableRun {
         let live = lock(&self.inner.live).entry(run.id()).or_insert_with(|| Live::new(run.id())).clone();
         *lock(&live.run) = Some(run.clone());
+        *lock(&live.folder) = Some(claim.folder.clone());
         if live.is_paused() {
             run.hold();
         }
@@ -125,7 +127,15 @@ impl Executor {
         journal: &Arc<RunJournal>,
     ) -> Result<Arc<Run>, ExecutorError> {
         let extensions = Extensions::new().with_shared(journal.clone());
-        let options = RunOptions { resume: Some(resume), environment, extensions };
+        let options = RunOptions { resume: Some(resume), environment, extensions, ..RunOptions::default() };
         Ok(self.inner.engine.start(plan, input, &options)?)
+    }
+}
+
+/// That a run is none that goes on with the one around it.
+pub(super) fn check_own(known: &KnownRun) -> Result<(), ExecutorError> {
+    match known.summary.parent {
+        Some(parent) => Err(ExecutorError::IsChild { run: known.id(), parent }),
+        None => Ok(()),
     }
 }

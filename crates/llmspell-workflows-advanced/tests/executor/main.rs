@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod again;
+mod children;
 mod lab;
 mod messages;
 mod parked;
+mod stuck;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Call, Signal, SkipReason};
+use super::{Call, ChildRun, Signal, SkipReason};
 use crate::StepError;
 
 /// A choice that a run makes, as data.
@@ -45,6 +45,10 @@ pub enum Decision {
     Random(u64),
     /// The hash of the input that a code-first step was called with.
     Input(String),
+    /// Which run the step is in its attempt `index`.
+    Child(ChildRun),
+    /// What a step that can be undone is called with, with secrets masked; `None`: this run is not to undo it.
+    Compensable(Option<Arc<Value>>),
     /// What became of the `index`th part of the state that branches set to different values.
     Resolved(Value),
     /// What somebody whom an interceptor asks has answered, in the interceptor's own words; asked with `None` first,
@@ -111,6 +115,8 @@ impl Decision {
             Self::Now(_) => "now",
             Self::Random(_) => "random",
             Self::Input(_) => "input",
+            Self::Child(_) => "child",
+            Self::Compensable(_) => "compensable",
             Self::Resolved(_) => "resolved",
             Self::Answer(_) => "answer",
         }

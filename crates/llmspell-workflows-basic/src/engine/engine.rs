@@ -11,14 +11,13 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    Cancel, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run, SchemaCheck,
-    Stack, Timers, Wait, branches::Branches, mailbox::Mailbox, record::Records, run::lock,
+    Cancel, Children, Dispatch, Extensions, Happening, InProcess, Outcome, Resume, Run, SchemaCheck, Stack, Timers,
+    Wait, branches::Branches, mailbox::Mailbox, record::Records, run::lock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
     activity::Activities,
     functions::Functions,
-    layers,
     model::Definition,
     plan::{Body, Builder, Invalid, Plan},
     workflow::{Finished, WorkflowInput},
@@ -46,28 +45,30 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(pub(super) Arc<Inner>);
 
 #[derive(Clone)]
-struct Inner {
-    activities: Activities,
-    functions: Functions,
-    stack: Stack,
+pub(super) struct Inner {
+    pub(super) activities: Activities,
+    pub(super) functions: Functions,
+    pub(super) stack: Stack,
     /// What carries leaves; none: they are performed here, in the task of their branch.
-    dispatch: Option<Arc<dyn Dispatch>>,
-    timers: Arc<dyn Timers>,
-    clock: Arc<dyn Clock>,
-    schemas: Option<Arc<dyn SchemaCheck>>,
-    limits: Limits,
-    env: HashMap<String, String>,
-    secrets: HashMap<String, String>,
-    concurrency: BTreeMap<String, u32>,
-    permits: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+    pub(super) dispatch: Option<Arc<dyn Dispatch>>,
+    pub(super) timers: Arc<dyn Timers>,
+    pub(super) children: Arc<dyn Children>,
+    pub(super) workflows: BTreeMap<String, Arc<Definition>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) schemas: Option<Arc<dyn SchemaCheck>>,
+    pub(super) limits: Limits,
+    pub(super) env: HashMap<String, String>,
+    pub(super) secrets: HashMap<String, String>,
+    pub(super) concurrency: BTreeMap<String, u32>,
+    pub(super) permits: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
 }
 
 /// Puts an [`Engine`] together; everything has a default.
 #[derive(Clone)]
-pub struct EngineBuilder(Inner);
+pub struct EngineBuilder(pub(super) Inner);
 
 /// What is special about one run.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +79,8 @@ pub struct RunOptions {
     pub environment: Option<String>,
     /// What interceptors need of this run.
     pub extensions: Extensions,
+    /// How many runs there are around it.
+    pub depth: u32,
 }
 
 /// How far [`Engine::drive`] came.
@@ -99,6 +102,8 @@ impl Engine {
             stack: Stack::new(),
             dispatch: None,
             timers: Arc::new(InProcess),
+            children: Arc::new(InProcess),
+            workflows: BTreeMap::new(),
             clock: Arc::new(SystemClock),
             schemas: None,
             limits: Limits::default(),
@@ -168,9 +173,15 @@ impl Engine {
             extensions: options.extensions.clone(),
             branches: Branches::new(),
             mailbox: Mailbox::after(resume.received),
+            undos: Mutex::default(),
+            depth: options.depth,
             reentered: resume.reentered,
             inputs: resume.inputs,
         };
+        for (path, input, outcome) in resume.undoable {
+            run.note_undo(path, input, &outcome);
+        }
+        run.forget_undone(&resume.undone);
         run.with_variables(options.environment.as_deref()).map(Arc::new)
     }
 
@@ -249,6 +260,14 @@ impl Engine {
         &*self.0.timers
     }
 
+    pub(crate) fn children(&self) -> &dyn Children {
+        &*self.0.children
+    }
+
+    pub(crate) fn workflows(&self) -> &BTreeMap<String, Arc<Definition>> {
+        &self.0.workflows
+    }
+
     /// Where its time comes from.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
@@ -268,92 +287,6 @@ impl Engine {
         let holders = self.0.concurrency.get(name).copied().or(holders).unwrap_or(1);
         let mut permits = lock(&self.0.permits);
         permits.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(holders as usize))).clone()
-    }
-}
-
-impl EngineBuilder {
-    /// Where activities are found.
-    #[must_use]
-    pub fn activities(mut self, activities: Activities) -> Self {
-        self.0.activities.extend(activities);
-        self
-    }
-
-    /// Named functions: aggregations and resolvers of conflicts.
-    #[must_use]
-    pub fn functions(mut self, functions: Functions) -> Self {
-        self.0.functions.extend(functions);
-        self
-    }
-
-    /// Adds an interceptor.
-    #[must_use]
-    pub fn interceptor(mut self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
-        self.0.stack = self.0.stack.with(position, Arc::new(interceptor));
-        self
-    }
-
-    /// What carries leaves.
-    #[must_use]
-    pub fn dispatch(mut self, dispatch: impl Dispatch + 'static) -> Self {
-        self.0.dispatch = Some(Arc::new(dispatch));
-        self
-    }
-
-    /// What waits.
-    #[must_use]
-    pub fn timers(mut self, timers: impl Timers + 'static) -> Self {
-        self.0.timers = Arc::new(timers);
-        self
-    }
-
-    /// Where the time comes from.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.0.clock = Arc::new(clock);
-        self
-    }
-
-    /// What checks data against JSON Schemas.
-    #[must_use]
-    pub fn schemas(mut self, schemas: impl SchemaCheck + 'static) -> Self {
-        self.0.schemas = Some(Arc::new(schemas));
-        self
-    }
-
-    /// What a run may use.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.0.limits = limits;
-        self
-    }
-
-    /// How many holders the concurrency limit `name` has, whatever a definition says.
-    #[must_use]
-    pub fn concurrency(mut self, name: impl Into<String>, holders: u32) -> Self {
-        self.0.concurrency.insert(name.into(), holders.max(1));
-        self
-    }
-
-    /// The environment variables that definitions may list under `env`.
-    #[must_use]
-    pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.0.env.extend(variables);
-        self
-    }
-
-    /// The secrets that definitions may list under `secrets`; their values are masked in outputs and errors.
-    #[must_use]
-    pub fn secrets(mut self, secrets: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.0.secrets.extend(secrets);
-        self
-    }
-
-    /// The engine, with the layers that every engine has.
-    #[must_use]
-    pub fn build(mut self) -> Engine {
-        self.0.stack = layers::standard(self.0.stack);
-        Engine(Arc::new(self.0))
     }
 }
 

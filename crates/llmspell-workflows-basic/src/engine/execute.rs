@@ -3,7 +3,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::{Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, call::decide, leaf, wait};
+use super::{
+    Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, call::decide, child, leaf, undo, wait,
+};
 use crate::{
     patterns,
     plan::{Body, Node, Recovery},
@@ -42,6 +44,7 @@ pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
     }
     let outcome = match entered {
         Ok(()) if call.node().is_bare_activity() && around.run.secrets.is_empty() => leaf::activity(call, around).await,
+        Ok(()) if call.node().undo.is_some() => Box::pin(undo::undoable(call)).await,
         Ok(()) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through(call)).await,
         Ok(()) => Box::pin(enclosed(call)).await,
         Err(outcome) => outcome,
@@ -156,7 +159,7 @@ fn condition(call: &Call) -> Option<SkipReason> {
 }
 
 /// The step with its interceptors around it, and what its failure does.
-async fn enclosed(call: Call) -> Outcome {
+pub(super) async fn enclosed(call: Call) -> Outcome {
     let after = call.clone();
     match through(call).await {
         Outcome::Failed(failure) => recover(after, failure).await,
@@ -227,6 +230,7 @@ async fn by_kind(call: Call) -> Outcome {
         }
         Body::Set(values) => leaf::set(&call, values),
         Body::Sleep(_) => Box::pin(wait::sleep(call)).await,
+        Body::SubWorkflow(_) => Box::pin(child::sub_workflow(call)).await,
         Body::WaitForEvent(_) => Box::pin(wait::for_event(call)).await,
         Body::Validate(_) => Box::pin(leaf::validate(call)).await,
         Body::List(list) => patterns::list(list.clone(), call).await,

@@ -6,8 +6,10 @@
 
 mod alter;
 mod branches;
+mod builder;
 mod call;
 mod cancel;
+mod child;
 mod decision;
 #[expect(clippy::module_inception, reason = "the engine's own type has a file like every other")]
 mod engine;
@@ -26,6 +28,7 @@ mod seams;
 mod secrets;
 mod stack;
 mod tasks;
+mod undo;
 mod wait;
 
 pub use alter::Role;
@@ -33,6 +36,7 @@ pub(crate) use call::Around;
 pub use call::Call;
 pub(crate) use call::decide;
 pub use cancel::{Cancel, CancelReason};
+pub use child::{Child, ChildEnd, ChildRun, Children, drive_child};
 pub use decision::{Attempt, Awaited, Decision, DecisionPoint, Received};
 pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
 pub(crate) use execute::{execute, execute_in};
@@ -49,4 +53,5 @@ pub(crate) use scope::{Ended, Scope, Slots, View};
 pub use seams::{Dispatch, InProcess, LeafCall, SchemaCheck, Timers, Violation, Wake};
 pub use stack::{Position, Stack};
 pub(crate) use tasks::Tasks;
+pub(crate) use undo::{Hindered, UndoEnd};
 pub(crate) use wait::wait_until;

@@ -29,6 +29,8 @@ pub enum StepStatus {
     Skipped,
     /// Was stopped.
     Cancelled,
+    /// Somebody has to say what it did.
+    Stuck,
 }
 
 impl StepStatus {
@@ -43,6 +45,7 @@ impl StepStatus {
             Self::Failed => "failed",
             Self::Skipped => "skipped",
             Self::Cancelled => "cancelled",
+            Self::Stuck => "stuck",
         }
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::Outcome;
 use crate::StepPath;
 
 /// What is known of a run that goes on, beside what interceptors answer.
@@ -20,6 +21,10 @@ pub struct Resume {
     pub(super) received: HashSet<u64>,
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
+    /// Steps that can be undone, with their inputs, in the order in which they ended.
+    pub(super) undoable: Vec<(StepPath, Arc<Value>, Outcome)>,
+    /// Those that have been undone, or given up.
+    pub(super) undone: Vec<(StepPath, bool)>,
 }
 
 impl Resume {
@@ -33,6 +38,8 @@ impl Resume {
             received: HashSet::new(),
             reentered: HashMap::new(),
             inputs: HashMap::new(),
+            undoable: Vec::new(),
+            undone: Vec::new(),
         }
     }
 
@@ -54,6 +61,20 @@ impl Resume {
     #[must_use]
     pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = (String, Arc<Value>)>) -> Self {
         self.inputs.extend(inputs);
+        self
+    }
+
+    /// These steps can be undone: where they stand, what they were called with, and how they ended, in that order.
+    #[must_use]
+    pub fn with_undoable(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>, Outcome)>) -> Self {
+        self.undoable.extend(steps);
+        self
+    }
+
+    /// The steps at these paths have been undone, or somebody has said that they stay.
+    #[must_use]
+    pub fn with_undone(mut self, steps: impl IntoIterator<Item = (StepPath, bool)>) -> Self {
+        self.undone.extend(steps);
         self
     }
 

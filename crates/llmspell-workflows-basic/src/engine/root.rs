@@ -52,6 +52,7 @@ impl Run {
         let path = call.path().clone();
         // In a task of its own, so that a step that blocks its thread can still be given up on.
         let outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
+        let outcome = self.compensated(outcome).await;
         match &self.plan.finally {
             Some(finally) if outcome.is_final() => self.finally(finally, &path, outcome).await,
             _ => outcome,
@@ -107,7 +108,7 @@ impl Run {
     }
 
     /// A call at the root, or directly below it.
-    fn root_call(self: &Arc<Self>, node: &Arc<Node>, parent: Option<PathLink>, cancel: Cancel) -> Call {
+    pub(super) fn root_call(self: &Arc<Self>, node: &Arc<Node>, parent: Option<PathLink>, cancel: Cancel) -> Call {
         let state = Arc::new(WorkflowState::new(self.input().clone()));
         let scope = parent.as_ref().and_then(|_| self.root_scope());
         Call::new(Arc::new(Around::new(self.clone(), parent, scope, state, cancel)), node)

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord, branches::Branches, mailbox::Mailbox,
-    record::Records, scope::object,
+    record::Records, scope::object, undo::Undos,
 };
 use crate::{Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, workflow::WorkflowInput};
 
@@ -41,6 +41,9 @@ pub struct Run {
     pub(crate) extensions: Extensions,
     pub(super) branches: Branches,
     pub(super) mailbox: Mailbox,
+    pub(crate) undos: Mutex<Undos>,
+    /// How many runs there are around it.
+    pub(crate) depth: u32,
     /// Steps that are entered as another generation, and activities with another input, by path.
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,

@@ -252,7 +252,7 @@ impl expr::Scope for View<'_> {
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
         let run = self.call.run();
         match name {
-            "input" => return Some((Cow::Borrowed(run.input()), 0)),
+            "input" => return Some((Cow::Borrowed(self.named(name).unwrap_or(run.input())), 0)),
             "task" => return Some((Cow::Borrowed(run.task()), 0)),
             "variables" => {
                 let key = name_at(keys, 0);

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    StepError, clock,
-    engine::{Attempt, Call, Interceptor, Next, Outcome, decide, wait_until},
+    StepError, StepPath, clock,
+    engine::{Attempt, Call, Hindered, Interceptor, Next, Outcome, decide, wait_until},
     model::{Retry, Step},
 };
 
@@ -45,6 +45,7 @@ impl Interceptor for Retrying {
                     call.run().entered_as(current.path());
                 }
             }
+            let entered = current.path().to_path();
             let (error, wake_at) = match decide!(call, u64::from(attempt), Attempt(Attempt::Due)) {
                 // Remembered, so it has used up its share of the budget before.
                 Attempt::Failed { error, wake_at } => {
@@ -64,12 +65,24 @@ impl Interceptor for Retrying {
                     }
                 }
             };
+            if !is_leaf && let Err(outcome) = undone(&call, &entered).await {
+                return outcome;
+            }
             tracing::debug!(target: "spellflow::step", path = %call.path(), attempt, %error, "tried again at {wake_at}");
             if let Some(outcome) = wait_until(&call, wake_at).await {
                 return outcome;
             }
             attempt += 1;
         }
+    }
+}
+
+/// Undoes what an attempt of a block did, before the next one.
+async fn undone(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
+    match call.run().undo(Some(entered)).await {
+        Ok(_) => Ok(()),
+        Err(Hindered::Failed(error)) => Err(Outcome::failed(*error)),
+        Err(Hindered::Later(outcome)) => Err(outcome),
     }
 }
 

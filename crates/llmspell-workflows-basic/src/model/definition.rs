@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ pub struct Definition {
     pub total_timeout: Option<Delay>,
     /// What it does: the root step, at `/main`.
     pub body: StepKind,
+    /// The definitions that its steps run, by the names that they have there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub workflows: BTreeMap<String, Arc<Definition>>,
     /// What its output is made of: JSON whose texts may hold references; `None`: the root step's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
@@ -95,6 +98,7 @@ impl Definition {
             retry_budget: None,
             total_timeout: None,
             body,
+            workflows: BTreeMap::new(),
             outputs: None,
             on_error: Vec::new(),
             finally: Vec::new(),
@@ -104,6 +108,14 @@ impl Definition {
     /// Steps that run in order, or as a graph if any of them has dependencies.
     pub fn sequence(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(name, StepKind::Sequence(shared(steps)))
+    }
+
+    /// Adds a definition that its steps can run.
+    #[must_use]
+    pub fn with_workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
+        let definition = definition.into();
+        self.workflows.insert(definition.name.clone(), definition);
+        self
     }
 
     /// The definition's fingerprint: SHA-256 of its JSON with sorted keys, 64 hexadecimal digits.

@@ -7,6 +7,7 @@
 mod composite;
 mod definition;
 mod delay;
+mod leaves;
 mod policy;
 mod step;
 
@@ -16,5 +17,6 @@ pub use composite::{
 };
 pub use definition::{Definition, InputSpec, InputType};
 pub use delay::{Delay, DelayError};
+pub use leaves::{OnTimeout, SubWorkflow, Validate, ValidateMode, WaitForEvent};
 pub use policy::{Backoff, OnError, Retry, TriggerRule};
-pub use step::{ActivityCall, ActivityName, OnTimeout, Step, StepKind, Steps, Validate, ValidateMode, WaitForEvent};
+pub use step::{ActivityCall, ActivityName, Step, StepKind, Steps};

@@ -3,7 +3,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Conditional, Delay, Loop, OnError, Parallel, Retry, Route, Switch, Transition, TriggerRule};
+use super::{
+    Conditional, Delay, Loop, OnError, Parallel, Retry, Route, SubWorkflow, Switch, Transition, TriggerRule, Validate,
+    WaitForEvent,
+};
 
 /// Steps in the order they are written; shared, so that a definition is cheap to clone and to walk.
 pub type Steps = Vec<Arc<Step>>;
@@ -40,6 +43,12 @@ pub struct Step {
     /// Named concurrency limits it takes a permit of; leaves only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
+    /// What undoes it when the run fails for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate: Option<Arc<Step>>,
+    /// Whether its effect must not happen twice, whatever is lost: where nobody knows whether it has, the run is stuck.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub at_most_once: bool,
     /// In a route: where to go next; the first transition whose condition holds. Empty: the route ends here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<Transition>,
@@ -47,7 +56,7 @@ pub struct Step {
     pub kind: StepKind,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -76,6 +85,8 @@ pub enum StepKind {
     Sleep(Delay),
     /// Waits for a signal from outside.
     WaitForEvent(WaitForEvent),
+    /// Runs another definition, as a run of its own.
+    Workflow(SubWorkflow),
     /// Checks data against a schema and assertions.
     Validate(Validate),
 }
@@ -95,6 +106,7 @@ impl StepKind {
             Self::Set(_) => "set",
             Self::Sleep(_) => "sleep",
             Self::WaitForEvent(_) => "wait_for_event",
+            Self::Workflow(_) => "workflow",
             Self::Validate(_) => "validate",
         }
     }
@@ -102,7 +114,15 @@ impl StepKind {
     /// Whether it does something itself rather than run other steps.
     #[must_use]
     pub fn is_leaf(&self) -> bool {
-        matches!(self, Self::Activity(_) | Self::Set(_) | Self::Sleep(_) | Self::WaitForEvent(_) | Self::Validate(_))
+        matches!(
+            self,
+            Self::Activity(_)
+                | Self::Set(_)
+                | Self::Sleep(_)
+                | Self::WaitForEvent(_)
+                | Self::Workflow(_)
+                | Self::Validate(_)
+        )
     }
 }
 
@@ -145,66 +165,6 @@ pub struct ActivityCall {
     pub params: Value,
 }
 
-/// A wait for a signal; see [`StepKind::WaitForEvent`].
-///
-/// Each signal is for one step: the first that waits for its name and whose filter it passes. The step's own `timeout`
-/// says how long it waits.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct WaitForEvent {
-    /// The name of the signal; may hold references.
-    pub event: String,
-    /// An expression over `event` (`event.name`, `event.data`); signals for which it is false are left for others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<String>,
-    /// What it comes to when nothing arrives in time.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub on_timeout: OnTimeout,
-}
-
-/// What becomes of a [`WaitForEvent`] step when nothing arrives in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnTimeout {
-    /// It fails.
-    #[default]
-    Fail,
-    /// It completes, and its output says so.
-    Continue,
-}
-
-/// A check of data; see [`StepKind::Validate`].
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Validate {
-    /// What is checked: JSON whose texts may hold references. It is also the output.
-    pub data: Value,
-    /// A JSON Schema it must fit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<Value>,
-    /// An activity that gets the data and answers with a list of errors, empty if there are none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validator: Option<ActivityName>,
-    /// Expressions that must hold, with the data as `data`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub assertions: Vec<String>,
-    /// Whether a violation fails the step.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub mode: ValidateMode,
-    /// What to make of the data once it is valid, with the data as `data`: JSON whose texts may hold references.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transform: Option<Value>,
-}
-
-/// Whether a violation fails a [`Validate`] step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ValidateMode {
-    /// It fails, with all violations.
-    #[default]
-    Strict,
-    /// It succeeds, with a warning that holds all violations.
-    Warn,
-}
-
 impl Step {
     /// The steps directly inside it, in definition order.
     #[must_use]
@@ -220,11 +180,13 @@ impl Step {
             | StepKind::Set(_)
             | StepKind::Sleep(_)
             | StepKind::WaitForEvent(_)
+            | StepKind::Workflow(_)
             | StepKind::Validate(_) => Vec::new(),
         };
         if let OnError::Steps(handler) = &self.on_error {
             steps.extend(handler);
         }
+        steps.extend(&self.compensate);
         steps.into_iter().map(|step| &**step).collect()
     }
 
@@ -241,6 +203,8 @@ impl Step {
             total_timeout: None,
             on_error: OnError::Fail,
             limits: Vec::new(),
+            compensate: None,
+            at_most_once: false,
             next: Vec::new(),
             kind,
         }
@@ -319,6 +283,25 @@ impl Step {
     pub fn with_trigger_rule(mut self, rule: TriggerRule) -> Self {
         self.trigger_rule = rule;
         self
+    }
+
+    /// Sets what undoes it when the run fails for good; it sees `input`, `output` and `certain`.
+    #[must_use]
+    pub fn with_compensation(mut self, undo: Step) -> Self {
+        self.compensate = Some(Arc::new(undo));
+        self
+    }
+
+    /// Sets that its effect must not happen twice.
+    #[must_use]
+    pub fn at_most_once(mut self) -> Self {
+        self.at_most_once = true;
+        self
+    }
+
+    /// A step that runs the definition `workflow`.
+    pub fn workflow(id: impl Into<String>, workflow: impl Into<String>, input: Value) -> Self {
+        Self::new(id, StepKind::Workflow(SubWorkflow { workflow: workflow.into(), version: None, input }))
     }
 
     /// Takes a permit of the named concurrency limit while it runs.

@@ -31,6 +31,8 @@ pub(crate) struct Builder<'e> {
     steps: usize,
     /// How deep the step lies whose task runs the one that is being built.
     task_depth: usize,
+    /// The definitions around this one, from the outermost on.
+    pub(super) chain: Vec<String>,
 }
 
 /// How many levels of steps share a thread's stack: in a debug build one of loops takes over 100 kB of the usual 2 MB.
@@ -42,7 +44,16 @@ impl<'e> Builder<'e> {
     /// # Errors
     /// All problems, if one of them is an error.
     pub(crate) fn plan(engine: &'e Engine, definition: Arc<Definition>) -> Result<Plan, Invalid> {
-        let (plan, mut problems) = Self::run(engine, definition);
+        Self::plan_in(engine, definition, Vec::new())
+    }
+
+    /// The same for a definition that steps of others name.
+    pub(super) fn plan_in(
+        engine: &'e Engine,
+        definition: Arc<Definition>,
+        chain: Vec<String>,
+    ) -> Result<Plan, Invalid> {
+        let (plan, mut problems) = Self::run_in(engine, definition, chain);
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(Invalid(problems));
         }
@@ -51,6 +62,10 @@ impl<'e> Builder<'e> {
 
     /// A plan that may be unfit to run, and all problems.
     pub(crate) fn run(engine: &'e Engine, definition: Arc<Definition>) -> (Plan, Vec<Problem>) {
+        Self::run_in(engine, definition, Vec::new())
+    }
+
+    fn run_in(engine: &'e Engine, definition: Arc<Definition>, chain: Vec<String>) -> (Plan, Vec<Problem>) {
         let main = Arc::new(super::root::main(&definition));
         let finally = Step::new("finally", StepKind::Sequence(definition.finally.clone()));
         let (all_ids, state_keys, sets_any_state) = survey(&[&main, &finally]);
@@ -66,6 +81,7 @@ impl<'e> Builder<'e> {
             fields_read: BTreeMap::new(),
             steps: 0,
             task_depth: 0,
+            chain,
         };
         let plan = builder.definition(main);
         (plan, builder.problems)
@@ -120,13 +136,14 @@ impl<'e> Builder<'e> {
                 if depth == 0 { builder.after_root(block) } else { block(builder) }
             })),
         };
+        let undo = step.compensate.as_ref().map(|undo| self.undo(undo, path, depth));
         let slice = self.engine.stack().slice(step);
         let reads_start = std::mem::replace(&mut self.names.reads_start, outer);
         self.task_depth = task_depth;
         let bare = Node::bare(id, step.clone(), body);
         let is_plain = name.is_none() && condition.is_none() && !reads_start;
         let plain = Node { is_plain, reads_start, in_task, ..bare };
-        Node { slice, name, condition, timeout, total_timeout, recovery, ..plain }
+        Node { slice, name, condition, timeout, total_timeout, recovery, undo, ..plain }
     }
 
     /// Gives a node its place in the plan.
@@ -181,6 +198,9 @@ impl<'e> Builder<'e> {
         }
         if let Some(retry) = &step.retry {
             self.retry(retry, path);
+        }
+        if step.at_most_once {
+            self.at_most_once(step, path);
         }
         for (field, delay) in [("timeout", &step.timeout), ("total_timeout", &step.total_timeout)] {
             if matches!(delay, Some(Delay::Fixed(duration)) if duration.is_zero()) {
@@ -321,6 +341,7 @@ impl<'e> Builder<'e> {
             StepKind::Set(values) => self.set(values, path),
             StepKind::Sleep(delay) => self.sleep(delay, path),
             StepKind::WaitForEvent(wait) => self.wait_for_event(wait, path),
+            StepKind::Workflow(sub) => self.sub_workflow(sub, path),
             StepKind::Validate(validate) => self.validate(validate, path),
             StepKind::Sequence(steps) => Body::List(self.list(steps, path, depth)),
             StepKind::Conditional(conditional) => self.conditional(conditional, path, depth),

@@ -61,6 +61,7 @@ impl Node {
             timeout: None,
             total_timeout: None,
             recovery: Recovery::Fail,
+            undo: None,
             body,
             outputs: None,
             reads_start: false,

@@ -4,6 +4,7 @@
 //! it. A plan is made by [`crate::Engine::prepare`] and can be run any number of times.
 
 mod build;
+mod children;
 mod code;
 mod composites;
 pub(crate) mod graph;
@@ -27,7 +28,7 @@ pub(crate) use build::Builder;
 pub(crate) use list::List;
 pub(crate) use node::{
     ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, NodeRef, ParallelPlan, Recovery, RoutePlan,
-    ValidatePlan, WaitPlan,
+    SubPlan, ValidatePlan, WaitPlan,
 };
 pub use order::Order;
 

@@ -80,6 +80,14 @@ impl Builder<'_> {
         built
     }
 
+    /// Builds what sees nothing of the lists and loops around it.
+    pub(super) fn apart<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::take(&mut self.names);
+        let built = build(self);
+        self.names = outer;
+        built
+    }
+
     /// Parses an expression and checks its references; a wrong one is null, with a problem.
     pub(super) fn expression(&mut self, source: &str, place: &Place) -> Expr {
         match Expr::parse(source) {
@@ -139,6 +147,8 @@ impl Builder<'_> {
             }
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
             ("input" | "task", Some(name)) => self.reads_field(name, reference),
+            // What a step that undoes another sees of it.
+            ("input", _) if self.names.bindings.contains(&"input") => {}
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
                 let known: Vec<_> = self.definition.conditions.keys().cloned().collect();
                 self.unknown(reference, place, &format!("no condition is called `{name}`"), name, &known);

@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) timeout: Option<Length>,
     pub(crate) total_timeout: Option<Length>,
     pub(crate) recovery: Recovery,
+    /// What undoes it.
+    pub(crate) undo: Option<Arc<Node>>,
     pub(crate) body: Body,
     /// What its output is made of instead; the root step's alone.
     pub(crate) outputs: Option<Template>,
@@ -71,6 +73,7 @@ pub(crate) enum Body {
     Set(Vec<(String, Template)>),
     Sleep(Length),
     WaitForEvent(WaitPlan),
+    SubWorkflow(SubPlan),
     Validate(ValidatePlan),
     Code(Arc<dyn BasicWorkflow>),
 }
@@ -120,6 +123,12 @@ pub(crate) struct ParallelPlan {
     pub(crate) branches: Vec<Arc<Node>>,
     pub(crate) required: Vec<bool>,
     pub(crate) settings: Parallel,
+}
+
+pub(crate) struct SubPlan {
+    pub(crate) name: String,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) input: Template,
 }
 
 pub(crate) struct WaitPlan {
@@ -173,7 +182,12 @@ impl Node {
     pub(crate) fn is_leaf(&self) -> bool {
         matches!(
             self.body,
-            Body::Activity(_) | Body::Set(_) | Body::Sleep(_) | Body::WaitForEvent(_) | Body::Validate(_)
+            Body::Activity(_)
+                | Body::Set(_)
+                | Body::Sleep(_)
+                | Body::WaitForEvent(_)
+                | Body::SubWorkflow(_)
+                | Body::Validate(_)
         )
     }
 
@@ -190,6 +204,7 @@ impl Node {
         matches!((&self.body, &self.recovery), (Body::Activity(_), Recovery::Fail))
             && self.slice.is_empty()
             && self.outputs.is_none()
+            && self.undo.is_none()
     }
 
     /// Whether it makes a choice of its own about running at all.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::{Body, Node, Plan, Recovery};
 use crate::{Segment, StepId, StepPath};
 
@@ -47,6 +49,11 @@ impl Plan {
         self.find(path).map(|node| &*node.step)
     }
 
+    /// What undoes the step at `path`.
+    pub(crate) fn undo(&self, path: &StepPath) -> Option<&Arc<Node>> {
+        self.find(path)?.undo.as_ref()
+    }
+
     fn find(&self, path: &StepPath) -> Option<&Node> {
         let (root, rest) = path.segments().split_first()?;
         if root.id != self.root.id {
@@ -70,6 +77,9 @@ fn inside<'p>(plan: &'p Plan, node: &'p Node, segment: &Segment) -> Option<&'p N
         && is_called(handler)
     {
         return Some(handler);
+    }
+    if let Some(undo) = node.undo.as_deref().filter(|undo| is_called(undo)) {
+        return Some(undo);
     }
     let found = match &node.body {
         Body::List(list) => list.nodes.iter().find(|node| is_called(node)).map(|node| &**node),

@@ -51,6 +51,7 @@ fn node(at: &Node, path: &str, waits: &mut BTreeMap<String, Vec<String>>) {
         | Body::Set(_)
         | Body::Sleep(_)
         | Body::WaitForEvent(_)
+        | Body::SubWorkflow(_)
         | Body::Validate(_)
         | Body::Code(_) => {}
     }

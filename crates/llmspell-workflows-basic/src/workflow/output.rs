@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::WorkflowError;
 use crate::{
     RunStatus, StepError, clock,
-    engine::{Outcome, Run, StepRecord, StepStatus, Warning},
+    engine::{Outcome, Run, StepRecord, StepStatus, UndoEnd, Warning, lock},
     state::Change,
 };
 
@@ -40,15 +40,37 @@ pub struct Finished {
     pub ended_at: Timestamp,
 }
 
+/// How far a run has come that did not complete, and undid what it did where that was due.
+fn status(run: &Run, status: RunStatus) -> RunStatus {
+    match &lock(&run.undos).end {
+        UndoEnd::No => status,
+        UndoEnd::Compensated => RunStatus::Compensated,
+        UndoEnd::Stuck(_) => RunStatus::Stuck,
+    }
+}
+
+/// Why it could not be undone, where it could not, after the error that made it necessary.
+fn error_of(run: &Run, error: StepError) -> StepError {
+    match &lock(&run.undos).end {
+        UndoEnd::Stuck(stuck) => stuck.as_ref().clone().with_first_cause(error),
+        _ => error,
+    }
+}
+
 impl Finished {
     pub(crate) fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let (status, output, error, state_changes) = match outcome {
             Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
             Outcome::Skipped(_) => (RunStatus::Completed, Arc::default(), None, Vec::new()),
-            Outcome::Failed(failure) => (RunStatus::Failed, Arc::default(), Some(*failure.error), Vec::new()),
-            Outcome::Cancelled(cancelled) => {
-                (RunStatus::Cancelled, Arc::default(), Some(cancelled.to_error()), Vec::new())
+            Outcome::Failed(failure) => {
+                (status(run, RunStatus::Failed), Arc::default(), Some(error_of(run, *failure.error)), Vec::new())
             }
+            Outcome::Cancelled(cancelled) => (
+                status(run, RunStatus::Cancelled),
+                Arc::default(),
+                Some(error_of(run, cancelled.to_error())),
+                Vec::new(),
+            ),
             Outcome::Parked(_) => (RunStatus::Waiting, Arc::default(), None, Vec::new()),
         };
         Self {

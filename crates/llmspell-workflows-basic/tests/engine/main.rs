@@ -20,6 +20,8 @@ mod races;
 mod reference;
 mod resume;
 mod secrets;
+mod sub_workflows;
 mod support;
 mod time_limits;
+mod undoing;
 mod waiting;

@@ -22,6 +22,9 @@ pub(crate) struct Pause {
 pub(crate) struct Cancel {
     /// The run: its id, the beginning of it, or `@last`.
     run: String,
+    /// Undoes what it did, by the `compensate` of its steps.
+    #[arg(long)]
+    compensate: bool,
 }
 
 /// Sends a run an event that one of its steps waits for.
@@ -52,7 +55,8 @@ impl Pause {
 impl Cancel {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let known = app.home().find(&self.run).map_err(durable_failure)?;
-        let delivery = app.home().post(&known, &Message::Cancel).map_err(durable_failure)?;
+        let message = if self.compensate { Message::CancelAndCompensate } else { Message::Cancel };
+        let delivery = app.home().post(&known, &message).map_err(durable_failure)?;
         if delivery != Delivery::Kept {
             return Ok(said(app, &known, &delivery, "it is being cancelled"));
         }

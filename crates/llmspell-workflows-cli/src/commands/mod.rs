@@ -12,6 +12,7 @@ pub(crate) mod man;
 pub(crate) mod message;
 pub(crate) mod new;
 pub(crate) mod plan;
+pub(crate) mod resolve;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use llmspell_workflows_basic::{Engine, Severity};
-use llmspell_workflows_definition::{Diagnostics, StepTypes, check};
+use llmspell_workflows_definition::Diagnostics;
 use serde_json::json;
 
 use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, source::Source};
@@ -57,9 +57,7 @@ fn diagnostics(file: &std::path::Path, engine: &Engine) -> Result<Diagnostics, F
         Err(Failure { diagnostics: Some(diagnostics), .. }) => return Ok(*diagnostics),
         Err(failure) => return Err(failure),
     };
-    let checked =
-        check(&source.text, &source.name, &StepTypes::new(), |definition| engine.validate(definition.clone()));
-    Ok(checked.map_or_else(|diagnostics| diagnostics, |document| document.diagnostics()))
+    Ok(source.examine(engine).map_or_else(|diagnostics| diagnostics, |document| document.diagnostics()))
 }
 
 fn show(app: &App, all: &[Diagnostics], is_valid: &impl Fn(&Diagnostics) -> bool) {

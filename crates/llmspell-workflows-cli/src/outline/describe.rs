@@ -18,6 +18,7 @@ pub(crate) fn what(step: &Step) -> String {
         StepKind::Parallel(parallel) => parallel_words(parallel),
         StepKind::Route(route) => format!("route from {}", route.start),
         StepKind::Sleep(delay) => format!("sleep {delay}"),
+        StepKind::Workflow(sub) => format!("workflow {}", sub.workflow),
         StepKind::WaitForEvent(wait) => format!("wait for the event {}", wait.event),
         StepKind::Set(values) => {
             let keys: Vec<_> = values.keys().map(String::as_str).collect();

@@ -56,6 +56,15 @@ impl Findings {
         self.spare.insert(finding)
     }
 
+    /// Those from number `from` on are about no step of the positions table.
+    pub(crate) fn detach(&mut self, from: usize) {
+        self.list.iter_mut().skip(from).for_each(|finding| finding.at = super::At::ROOT);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.list.iter()
     }

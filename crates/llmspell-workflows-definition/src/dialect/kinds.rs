@@ -32,6 +32,7 @@ pub(crate) enum Build {
     Set,
     Sleep,
     WaitForEvent,
+    Workflow,
     Validate,
     /// Known to the specification, and not a part of this version.
     Missing,
@@ -205,7 +206,13 @@ pub(crate) const KINDS: &[Kind] = &[
         field("transform", Shape::Given, "What to make of the data once it is valid.").or(&["transformations"]),
     ])
     .told_by(&["assertions"]),
-    kind_of("workflow", Build::Missing, "sub-workflows", &[]).or(&["sub_workflow"]).told_by(&["workflow"]),
+    kind_of("workflow", Build::Workflow, "Runs another workflow, as a run of its own.", &[
+        field("workflow", Shape::Text, "Its name under `workflows`, or a file relative to this one.").required(),
+        field("version", Shape::Version, "The version that it must have."),
+        field("input", Shape::Any, "Its input; texts in it may hold references.").or(&["params", "with", "input_mapping"]),
+    ])
+    .or(&["sub_workflow", "sub-workflow"])
+    .told_by(&["workflow"]),
     kind_of("approval", Build::Missing, "approvals", &[]),
     kind_of("emit", Build::Missing, "emitting events", &[]),
     kind_of("state_machine", Build::Missing, "state machines", &[]).or(&["state-machine"]).told_by(&["states"]),

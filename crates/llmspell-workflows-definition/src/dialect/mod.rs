@@ -72,6 +72,10 @@ pub(crate) enum Shape {
     Branches,
     /// A step without an id.
     Body,
+    /// A step whose id may be left out.
+    Undo,
+    /// A mapping of names to definitions.
+    Workflows,
     Retry,
     Jitter,
     StatusCodes,

@@ -16,8 +16,17 @@ pub(crate) const COMMON: &[Field] = &[
     field("limits", Shape::Texts, "Named concurrency limits of which it takes a permit; leaves only."),
     field("next_step", Shape::Next, "Where a route goes next: an id, `end`, or a list of {condition, target}.")
         .or(&["next", "branches"]),
-    missing("compensate", "undoing a step"),
-    missing("at_most_once", "steps that never run twice"),
+    field(
+        "compensate",
+        Shape::Undo,
+        "A step that undoes this one when the run fails for good; it sees `input`, `output` and `certain`.",
+    )
+    .or(&["undo"]),
+    field(
+        "at_most_once",
+        Shape::Bool,
+        "Its effect must not happen twice: where nobody knows whether it has, the run is stuck until `spellflow resolve`.",
+    ),
     missing("output_schema", "checking a step's output"),
     missing("cache", "cached results"),
     missing("circuit_breaker", "circuit breakers"),

@@ -21,6 +21,11 @@ pub(super) fn definition(definition: &Definition) -> Fields {
     if !definition.finally.is_empty() {
         out.put("finally", step::list(&definition.finally));
     }
+    mapping(
+        &mut out,
+        "workflows",
+        definition.workflows.iter().map(|(name, inner)| (name, self::definition(inner).into())),
+    );
     out.put_some("outputs", definition.outputs.as_ref());
     out
 }

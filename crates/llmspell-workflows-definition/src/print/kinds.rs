@@ -24,6 +24,13 @@ pub(super) fn kind(kind: &StepKind) -> (&str, Fields) {
         StepKind::Parallel(block) => parallel(block, &mut out),
         StepKind::Set(values) => out.put("params", Value::Object(values.clone())),
         StepKind::Sleep(duration) => out.put("duration", duration.to_string()),
+        StepKind::Workflow(sub) => {
+            out.put("workflow", &sub.workflow);
+            out.put_some("version", sub.version.as_deref());
+            if !sub.input.is_null() {
+                out.put("input", &sub.input);
+            }
+        }
         StepKind::WaitForEvent(wait) => {
             out.put("event", &wait.event);
             out.put_some("filter", wait.filter.as_deref());

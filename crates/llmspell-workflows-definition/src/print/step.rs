@@ -40,6 +40,12 @@ pub(super) fn step(step: &Step, end: Option<&Value>) -> Fields {
     out.put_texts("limits", &step.limits);
     out.0.extend(fields.0);
     on_error(step, &mut out);
+    if step.at_most_once {
+        out.put("at_most_once", Yaml::Value(true.into()));
+    }
+    if let Some(undo) = &step.compensate {
+        out.put("compensate", self::step(undo, None));
+    }
     match end {
         Some(end) => out.put("next_step", next(&step.next, end)),
         None if !step.next.is_empty() => out.put("next_step", next(&step.next, &Value::Null)),

@@ -137,6 +137,7 @@ impl Reader<'_> {
             Build::ForkJoin => self.fork_join(fields),
             Build::Set => self.set(fields),
             Build::Sleep => self.delay(fields, "duration").map(StepKind::Sleep),
+            Build::Workflow => self.workflow(fields),
             Build::WaitForEvent => self.wait_for_event(fields),
             Build::Validate => self.validate(fields),
             Build::Missing => None,

@@ -1,7 +1,7 @@
 //! Steps that do something themselves.
 
 use llmspell_workflows_basic::model::{
-    ActivityCall, ActivityName, OnTimeout, StepKind, Validate, ValidateMode, WaitForEvent,
+    ActivityCall, ActivityName, OnTimeout, StepKind, SubWorkflow, Validate, ValidateMode, WaitForEvent,
 };
 use serde_json::{Map, Value};
 
@@ -218,6 +218,18 @@ impl Reader<'_> {
             assertions: self.expressions(fields, "assertions"),
             mode: self.word(fields, "mode", &modes).unwrap_or_default(),
             transform: self.given(fields, "transform"),
+        }))
+    }
+
+    pub(super) fn workflow(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
+        let version = fields.get("version").map(|entry| match &entry.value.data {
+            Data::Number(_) => Some(entry.value.span.slice(self.source.text()).to_owned()),
+            _ => self.text_of(fields.at, &entry.key, &entry.value),
+        });
+        Some(StepKind::Workflow(SubWorkflow {
+            workflow: self.text(fields, "workflow")?,
+            version: version.flatten(),
+            input: self.json(fields, "input", "input").unwrap_or_default(),
         }))
     }
 

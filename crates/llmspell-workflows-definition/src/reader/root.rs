@@ -1,6 +1,6 @@
 //! The definition itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use indexmap::IndexMap;
 use llmspell_workflows_basic::model::{Definition, Delay, InputSpec, InputType, StepKind};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
 use crate::{
-    diagnose::At,
+    diagnose::{At, Positions},
     dialect::{BODY, COMMANDS, INPUT, ROOT, STEPS, TIMEOUTS, TRIGGER},
     tree::{Data, Entry, Node},
 };
@@ -168,7 +168,28 @@ impl Reader<'_> {
         }
         definition.context =
             self.object(fields, "context", "context".to_owned()).into_iter().collect::<BTreeMap<_, _>>();
+        for entry in self.mapping(fields, "workflows") {
+            self.mark(At::ROOT, format!("workflows/{}", entry.key), entry.key_span);
+            if let Some(inner) = self.inner_definition(&entry.value) {
+                definition.workflows.insert(entry.key.as_ref().to_owned(), Arc::new(inner));
+            }
+        }
         definition.outputs = self.given(fields, "outputs");
+    }
+
+    /// A definition inside of this one: nothing of what this one says holds there.
+    fn inner_definition(&mut self, node: &Node<'_>) -> Option<Definition> {
+        let outer = (
+            std::mem::replace(&mut self.positions, Positions::new()),
+            std::mem::take(&mut self.defaults),
+            std::mem::take(&mut self.process_env),
+            self.personas.take(),
+        );
+        let found = self.findings.len();
+        let definition = self.definition(node);
+        self.findings.detach(found);
+        (self.positions, self.defaults, self.process_env, self.personas) = outer;
+        definition
     }
 
     fn mapping<'n, 's>(&mut self, fields: &Fields<'n, 's>, name: &'static str) -> &'n [Entry<'s>] {

@@ -1,13 +1,21 @@
 //! Settings that any step has, and their defaults by step type.
 
+use std::sync::Arc;
+
 use llmspell_workflows_basic::model::{Delay, OnError, Retry, Step, TriggerRule};
 
-use super::{Fields, Reader};
+use super::{
+    Fields, Reader,
+    lists::{Item, Scope},
+};
 use crate::{
     diagnose::At,
     dialect::{DEFAULTS, KINDS, STEPS, kind},
     tree::{Data, Entry, Node, Span},
 };
+
+/// The id of a step that undoes another and has none.
+const UNDO: &str = "undo";
 
 /// Settings for a step type, with where they stand.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +48,8 @@ impl Reader<'_> {
         if let Some(entry) = fields.get("on_error").filter(|entry| own_on_error || is_handler(&entry.value)) {
             step.on_error = self.on_error(fields.at, entry);
         }
+        step.at_most_once = self.boolean(fields, "at_most_once").unwrap_or_default();
+        step.compensate = fields.get("compensate").and_then(|entry| self.undo(fields.at, entry)).map(Arc::new);
         let Some(defaults) = self.defaults.get(kind).cloned() else { return };
         self.fill(fields, "retries", "retry", &mut step.retry, defaults.retry);
         self.fill(fields, "timeout", "timeout", &mut step.timeout, defaults.timeout);
@@ -66,6 +76,16 @@ impl Reader<'_> {
             self.mark(fields.at, word, span);
             *own = Some(value);
         }
+    }
+
+    /// What undoes a step; it needs no id.
+    fn undo(&mut self, at: At, entry: &Entry<'_>) -> Option<Step> {
+        self.mark(at, "compensate", entry.value.span);
+        let key = entry.value.get("id").is_none().then_some((UNDO, entry.key_span));
+        let item = || Item { key, node: &entry.value };
+        let parent = self.positions.path(at).to_string();
+        let mut scope = Scope::new(vec![item()]);
+        self.step(item(), &parent, at, &[], &mut scope).map(|read| read.step)
     }
 
     /// What the failure of a step does: a word, or steps.

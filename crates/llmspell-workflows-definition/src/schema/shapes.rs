@@ -83,6 +83,8 @@ fn steps(shape: Shape) -> Value {
         }
         Shape::RootOnError => json!({ "anyOf": [list, closed(&[STEPS])] }),
         Shape::Body => reference("body"),
+        Shape::Undo => reference("step"),
+        Shape::Workflows => mapping(&json!({ "type": "object" })),
         Shape::Defaults => reference("defaults"),
         _ => reference("steps"),
     }

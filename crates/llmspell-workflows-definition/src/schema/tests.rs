@@ -136,6 +136,7 @@ fn base(kind: &Kind, field: &Field) -> Value {
         Build::ForkJoin => &[("branches", json!({}))],
         Build::Set => &[("params", json!({}))],
         Build::Sleep => &[("duration", json!(1))],
+        Build::Workflow => &[("workflow", json!("x"))],
         Build::WaitForEvent => &[("event", json!("x"))],
         Build::Validate => &[("data", json!(1))],
         Build::Missing => &[],

@@ -37,6 +37,13 @@ pub enum Record {
         /// Where.
         path: String,
     },
+    /// Nobody knows whether the step has done what it does, or it cannot be undone: somebody has to say.
+    Stuck {
+        /// Where.
+        path: String,
+        /// Why.
+        error: Box<StepError>,
+    },
     /// A choice was made.
     Decided {
         /// Where.
@@ -74,6 +81,9 @@ pub enum Record {
         end: End,
         /// When.
         at: Timestamp,
+        /// Whether it has undone what it did.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        compensated: bool,
     },
 }
 
@@ -179,6 +189,7 @@ impl Record {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Began { path, .. }
+            | Self::Stuck { path, .. }
             | Self::Stopped { path }
             | Self::Decided { path, .. }
             | Self::Ended { path, .. } => Some(path),
@@ -199,10 +210,18 @@ impl Record {
                 | Decision::Received(_)
                 | Decision::Now(_)
                 | Decision::Random(_)
+                | Decision::Child(_)
+                | Decision::Compensable(_)
                 | Decision::Answer(Some(_))
                 | Decision::Ended(Some(_))
         )
     }
+}
+
+/// Why nobody knows what a step that runs at most once has done.
+pub(crate) fn unknown_effect(cause: &str) -> StepError {
+    let message = format!("{cause} after it had begun, and it runs at most once: nobody knows what it has done");
+    StepError::new(llmspell_workflows_basic::ErrorClass::Poison, "unknown_effect", message).retryable(false)
 }
 
 /// Why a step that keeps crashing its process is not tried again.

@@ -1,7 +1,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::engine::{Attempt, Awaited, Decision, Outcome, SkipReason, StepStatus};
+use llmspell_workflows_basic::{
+    StepError,
+    engine::{Attempt, Awaited, Decision, Outcome, SkipReason, StepStatus},
+};
+use uuid::Uuid;
 
 use super::replay::Replay;
 use crate::record::{Record, Started};
@@ -32,17 +36,31 @@ pub struct PastStep {
     pub outcome: Option<Outcome>,
     /// What it waits for, if it does.
     pub waits: Option<Awaited>,
+    /// Why somebody has to say what it did, if so.
+    pub stuck: Option<StepError>,
+    /// The run that it is, if it is one.
+    pub child: Option<Uuid>,
 }
 
 impl PastStep {
     fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), attempts: 1, began: None, ended: None, outcome: None, waits: None }
+        Self {
+            path: path.to_owned(),
+            attempts: 1,
+            began: None,
+            ended: None,
+            outcome: None,
+            waits: None,
+            stuck: None,
+            child: None,
+        }
     }
 
     /// How far it has come.
     #[must_use]
     pub fn status(&self) -> StepStatus {
         match &self.outcome {
+            _ if self.stuck.is_some() => StepStatus::Stuck,
             None if self.waits.is_some() => StepStatus::Waiting,
             None => StepStatus::Running,
             Some(Outcome::Completed(_)) => StepStatus::Completed,
@@ -75,7 +93,7 @@ impl History {
         let mut end = None;
         for record in records {
             match record {
-                Record::Closed { end: how, at } => end = Some((replay.outcome(how)?, *at)),
+                Record::Closed { end: how, at, .. } => end = Some((replay.outcome(how)?, *at)),
                 Record::Rewound(rewound) => {
                     end = None;
                     rewound.reopened.iter().for_each(|path| past.reopen(path));
@@ -105,6 +123,7 @@ impl Past {
     fn reopen(&mut self, path: &str) {
         if let Some(number) = self.numbers.get(path) {
             self.steps[*number].outcome = None;
+            self.steps[*number].stuck = None;
         }
     }
 
@@ -115,8 +134,9 @@ impl Past {
                 let (at, outcome) = (Duration::from_micros(*time_us), replay.outcome(end)?);
                 self.began(path, at);
                 let step = self.step(path);
-                (step.ended, step.outcome, step.waits) = (Some(at), Some(outcome), None);
+                (step.ended, step.outcome, step.waits, step.stuck) = (Some(at), Some(outcome), None, None);
             }
+            Record::Stuck { path, error } => self.step(path).stuck = Some((**error).clone()),
             Record::Decided { path, decision, .. } => self.decided(path, decision, replay),
             _ => {}
         }
@@ -153,6 +173,7 @@ impl Past {
                 self.began(path, began);
                 self.step(path).waits = Some(awaited.clone());
             }
+            Decision::Child(child) => self.step(path).child = Some(child.run),
             Decision::Received(_) => self.step(path).waits = None,
             _ => {}
         }

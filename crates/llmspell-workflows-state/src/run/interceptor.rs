@@ -1,18 +1,17 @@
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
-    Run, StepError,
-    engine::{Call, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output},
+    ErrorClass, Run, StepError,
+    engine::{
+        Call, CancelReason, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output, Wait,
+    },
     model::StepKind,
 };
 
 use super::RunJournal;
 use crate::{
     journal::JournalError,
-    record::{Record, poison},
+    record::{Record, poison, unknown_effect},
 };
-
-/// After how many crashes of the process while a step runs it is not tried again; `crash_cuts_max`.
-pub(crate) const CRASH_CUTS_MAX: u32 = 3;
 
 /// The interceptor that remembers: it answers for what is recorded, and records what happens.
 ///
@@ -76,19 +75,43 @@ impl RunJournal {
         if let Some(outcome) = self.ended(&path)? {
             return Ok(outcome);
         }
+        let runs_once = is_activity && call.step().at_most_once;
         let cuts = if is_activity { self.cuts(&path) } else { 0 };
-        let outcome = if cuts >= CRASH_CUTS_MAX {
+        let outcome = if runs_once && cuts > 0 {
+            return self.get_stuck(path, unknown_effect("the process ended").at(call.path())).await;
+        } else if cuts >= run.engine().limits().crash_cuts_max {
             let error = Box::new(poison(cuts).at(call.path()));
             Outcome::Failed(Failure { error, handled: false })
         } else {
             if is_activity {
                 // Written before it begins, so that a process that dies of it is seen to have.
-                self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
-                self.write()?;
+                let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
+                if runs_once { self.sync(receipt).await? } else { self.write()? }
             }
             next.run(call).await
         };
+        if runs_once {
+            match &outcome {
+                // As a crash would leave it.
+                Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return Ok(outcome),
+                Outcome::Cancelled(cancelled) => {
+                    let error = unknown_effect(&format!("it was stopped ({})", cancelled.reason.as_str()));
+                    return self.get_stuck(path, error).await;
+                }
+                Outcome::Failed(failure) if failure.error.class == ErrorClass::Timeout => {
+                    return self.get_stuck(path, unknown_effect("it was stopped (a timeout passed)")).await;
+                }
+                _ => {}
+            }
+        }
         self.conclude(&run, path, is_leaf, is_activity, outcome).await
+    }
+
+    /// The run goes no further here until somebody says what the step has done.
+    async fn get_stuck(&self, path: String, error: StepError) -> Result<Outcome, JournalError> {
+        let error = if error.path.is_none() { error.at(&path) } else { error };
+        self.note_stuck(path, error).await?;
+        Ok(Outcome::Parked(Wait::default()))
     }
 
     async fn conclude(

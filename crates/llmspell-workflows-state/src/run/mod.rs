@@ -62,7 +62,7 @@ impl RunJournal {
     /// Whether the run has ended, and that is recorded.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.replay().has_ended
+        self.replay().closed.is_some()
     }
 
     /// How the run goes on from what is known of it; `None`: it has not been started.
@@ -93,6 +93,53 @@ impl RunJournal {
         Ok(())
     }
 
+    /// The steps of which somebody has to say what they did, and why.
+    #[must_use]
+    pub fn stuck(&self) -> Vec<(String, StepError)> {
+        self.replay().stuck.iter().map(|(path, error)| (path.clone(), error.clone())).collect()
+    }
+
+    /// Notes that somebody has to say what became of a step; once is enough.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn note_stuck(&self, path: String, error: StepError) -> Result<(), JournalError> {
+        if self.replay().stuck.contains_key(&path) {
+            return Ok(());
+        }
+        let receipt = self.append(&Record::Stuck { path: path.clone(), error: Box::new(error.clone()) })?;
+        self.sync(receipt).await?;
+        self.replay().stuck.insert(path, error);
+        Ok(())
+    }
+
+    /// The journal that the run is in, for other runs.
+    #[must_use]
+    pub fn shared(&self) -> Arc<dyn Journal> {
+        self.journal.clone()
+    }
+
+    /// Notes how the step at `path` ended, as somebody says who knows.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub async fn resolve(&self, path: String, outcome: &Outcome, time_us: u64) -> Result<(), JournalError> {
+        let Some(end) = self.end(outcome, false) else { return Ok(()) };
+        let receipt = self.append(&Record::Ended { path, end, time_us })?;
+        self.sync(receipt).await
+    }
+
+    /// How the run ended, if it has.
+    ///
+    /// # Errors
+    /// What is recorded makes no sense.
+    pub fn ended_with(&self) -> Result<Option<(Outcome, Timestamp)>, JournalError> {
+        let replay = self.replay();
+        let Some((end, at)) = &replay.closed else { return Ok(None) };
+        let outcome = replay.outcome(end).map_err(|message| self.damaged(message))?;
+        Ok(Some((outcome, *at)))
+    }
+
     /// Notes that the run is one of another definition from now on.
     ///
     /// # Errors
@@ -105,13 +152,13 @@ impl RunJournal {
         Ok(())
     }
 
-    /// Notes how the run ended, as it may be told from then on.
+    /// Notes how the run ended, as it may be told from then on, and whether it has undone what it did.
     ///
     /// # Errors
     /// The journal cannot be written, or could not be earlier.
-    pub async fn close(&self, outcome: &Outcome, at: jiff::Timestamp) -> Result<(), JournalError> {
+    pub async fn close(&self, outcome: &Outcome, at: Timestamp, compensated: bool) -> Result<(), JournalError> {
         let Some(end) = self.end(outcome, true) else { return Ok(()) };
-        let receipt = self.append(&Record::Closed { end, at })?;
+        let receipt = self.append(&Record::Closed { end, at, compensated })?;
         self.sync(receipt).await
     }
 

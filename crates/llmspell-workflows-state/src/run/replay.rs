@@ -3,8 +3,9 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    StepPath,
+    StepError, StepPath,
     engine::{Decision, Outcome, Output, Received, Resume},
 };
 use serde_json::Value;
@@ -12,11 +13,15 @@ use uuid::Uuid;
 
 use crate::record::{End, Known, Record, Rewound, Started};
 
+/// A step that has ended and can be undone: where it stands, what it was called with, how it ended.
+type Undoable = (StepPath, Arc<Value>, Outcome);
+
 /// What is known of a run that goes on.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pub(super) started: Option<Started>,
-    pub(super) has_ended: bool,
+    /// How the run ended, if it has.
+    pub(super) closed: Option<(End, Timestamp)>,
     pub(super) known: Known,
     ends: HashMap<String, End>,
     decisions: HashMap<(String, &'static str, u64), Decision>,
@@ -28,6 +33,11 @@ pub(super) struct Replay {
     inputs: BTreeMap<String, Arc<Value>>,
     /// The signals that steps have taken.
     received: Vec<u64>,
+    /// Steps of which somebody has to say what they did, and why.
+    pub(super) stuck: BTreeMap<String, StepError>,
+    /// The steps that can be undone, and the number of the record with which each ended.
+    undoable: HashMap<String, Arc<Value>>,
+    ended_as: HashMap<String, usize>,
 }
 
 impl Replay {
@@ -63,8 +73,12 @@ impl Replay {
                 if let Decision::Received(Received::Signal(signal)) = &decision {
                     self.received.push(signal.number);
                 }
+                if let Decision::Compensable(Some(input)) = &decision {
+                    self.undoable.insert(key.0.clone(), input.clone());
+                }
                 self.decisions.insert(key, decision);
             }
+            Record::Stuck { path, error } => drop(self.stuck.insert(path, *error)),
             Record::Ended { path, end, .. } => {
                 if self.ends.contains_key(&path) {
                     return Err(format!("{path} ended twice"));
@@ -72,11 +86,13 @@ impl Replay {
                 if let Outcome::Completed(output) = self.outcome(&end)? {
                     self.known.add(&path, &output.value);
                 }
+                self.stuck.remove(&path);
+                self.ended_as.insert(path.clone(), self.ended_as.len());
                 self.ends.insert(path, end);
             }
             Record::Rewound(rewound) => self.rewind(*rewound),
             Record::Redefined { definition, version, .. } => self.redefine(definition, version),
-            Record::Closed { .. } => self.has_ended = true,
+            Record::Closed { end, at, .. } => self.closed = Some((end, at)),
         }
         Ok(())
     }
@@ -89,10 +105,15 @@ impl Replay {
 
     pub(super) fn rewind(&mut self, rewound: Rewound) {
         let Rewound { at: _, reopened, undecided, reentered, inputs } = rewound;
-        self.has_ended = false;
+        self.closed = None;
         for path in reopened {
             self.ends.remove(&path);
             self.begun.remove(&path);
+            self.stuck.remove(&path);
+        }
+        for (entry, _) in &reentered {
+            let before = self.reentered.get(entry).map_or_else(|| entry.clone(), |before| entered(entry, *before));
+            self.stuck.remove(&before);
         }
         let undecided: HashSet<_> = undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
         self.decisions.retain(|(path, kind, index), _| !undecided.contains(&(&**path, *kind, *index)));
@@ -106,7 +127,27 @@ impl Replay {
         let paths: Vec<StepPath> = self.paths().filter_map(|path| path.parse().ok()).collect();
         let resume = Resume::new(run, started.at).with_recorded(&paths).with_received(self.received.iter().copied());
         let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
+        let mut undoable: Vec<_> =
+            self.undoable.iter().filter_map(|(path, input)| self.undoable(path, input)).collect();
+        undoable.sort_by_key(|(number, _)| *number);
+        let undo_of = |path: &StepPath| {
+            let entry = format!("{path}/$undo");
+            self.reentered.get(&entry).map_or_else(|| entry.clone(), |generation| entered(&entry, *generation))
+        };
+        let undone = |path: &StepPath| match self.ends.get(&undo_of(path))? {
+            End::Completed { .. } => Some((path.clone(), true)),
+            End::Skipped(_) => Some((path.clone(), false)),
+            _ => None,
+        };
+        let undone: Vec<(StepPath, bool)> = undoable.iter().filter_map(|(_, (path, ..))| undone(path)).collect();
+        let resume = resume.with_undoable(undoable.into_iter().map(|(_, step)| step)).with_undone(undone);
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
+    }
+
+    /// A step that has ended and can be undone, with the number of its end.
+    fn undoable(&self, path: &str, input: &Arc<Value>) -> Option<(usize, Undoable)> {
+        let outcome = self.outcome(self.ends.get(path)?).ok()?;
+        Some((*self.ended_as.get(path)?, (path.parse().ok()?, input.clone(), outcome)))
     }
 
     /// What was kept, as it was.
@@ -144,4 +185,14 @@ impl Replay {
         let decided = self.decisions.keys().map(|(path, ..)| path.as_str());
         self.ends.keys().chain(self.begun.keys()).map(String::as_str).chain(decided)
     }
+}
+
+/// Where the step is that is entered at `entry` as this generation.
+fn entered(entry: &str, generation: u32) -> String {
+    let Ok(path) = entry.parse::<StepPath>() else { return entry.to_owned() };
+    let mut segments = path.segments().to_vec();
+    if let Some(last) = segments.last_mut() {
+        last.generation = generation;
+    }
+    StepPath::new(segments).to_string()
 }

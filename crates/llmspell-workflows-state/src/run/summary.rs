@@ -1,8 +1,8 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    RunStatus,
+    RunStatus, StepError,
     engine::{Attempt, Decision},
 };
 use uuid::Uuid;
@@ -43,13 +43,19 @@ impl RunSummary {
             }
         }
         match end(records) {
-            Some((end, at)) => {
+            Some((end, at, compensated)) => {
                 (summary.status, summary.error) = ended(end);
+                if compensated {
+                    summary.status = RunStatus::Compensated;
+                }
                 (summary.ended_at, summary.updated_at) = (Some(at), at);
             }
             None => {
                 let waits = Waits::of(records);
-                if waits.at_work.is_empty() && !waits.until.is_empty() {
+                if let Some(error) = waits.stuck.values().next() {
+                    summary.status = RunStatus::Stuck;
+                    summary.error = Some(RunError { code: error.code.to_string(), message: error.message.clone() });
+                } else if waits.at_work.is_empty() && !waits.until.is_empty() {
                     summary.status = RunStatus::Waiting;
                     summary.wake_at = waits.until.values().filter_map(|until| *until).min();
                 }
@@ -60,9 +66,9 @@ impl RunSummary {
 }
 
 /// How the run ended, if it has.
-fn end(records: &[Record]) -> Option<(&End, Timestamp)> {
+fn end(records: &[Record]) -> Option<(&End, Timestamp, bool)> {
     match records.iter().rev().find(|record| matches!(record, Record::Closed { .. } | Record::Rewound(_)))? {
-        Record::Closed { end, at } => Some((end, *at)),
+        Record::Closed { end, at, compensated } => Some((end, *at, *compensated)),
         _ => None,
     }
 }
@@ -83,14 +89,26 @@ fn ended(end: &End) -> (RunStatus, Option<RunError>) {
 struct Waits<'r> {
     at_work: HashSet<&'r str>,
     until: HashMap<&'r str, Option<Timestamp>>,
+    stuck: BTreeMap<&'r str, &'r StepError>,
 }
 
 impl<'r> Waits<'r> {
     fn of(records: &'r [Record]) -> Self {
         let mut waits = Self::default();
         for record in records {
+            if let Record::Rewound(rewound) = record {
+                let goes_on = |path: &str| {
+                    let entry = path.rsplit_once('~').map_or(path, |(entry, _)| entry);
+                    rewound.reopened.iter().any(|other| other == path)
+                        || rewound.reentered.iter().any(|(other, _)| other == path || other == entry)
+                };
+                waits.stuck.retain(|path, _| !goes_on(path));
+            }
             let Some(path) = record.path() else { continue };
             match record {
+                Record::Stuck { error, .. } => {
+                    waits.stuck.insert(path, error);
+                }
                 Record::Began { .. } => {
                     waits.at_work.insert(path);
                 }
@@ -98,6 +116,7 @@ impl<'r> Waits<'r> {
                     waits.at_work.remove(path);
                 }
                 Record::Ended { .. } => {
+                    waits.stuck.remove(path);
                     waits.at_work.remove(path);
                     waits.until.remove(path);
                 }

@@ -43,6 +43,8 @@ pub enum Message {
     Resume,
     /// Stop for good.
     Cancel,
+    /// Stop for good, and undo what was done.
+    CancelAndCompensate,
     /// What a step waits for.
     Signal {
         /// Which.

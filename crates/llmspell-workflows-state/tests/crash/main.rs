@@ -3,6 +3,7 @@
 mod faults;
 mod forgetting;
 mod random;
+mod undoing;
 
 use llmspell_workflows_testing::patterns;
 

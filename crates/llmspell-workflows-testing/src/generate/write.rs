@@ -59,19 +59,15 @@ impl Writer {
         let Settings { name, condition, retry, timeout, goes_on, is_limited, .. } = settings;
         let id = self.id();
         let kind = self.kind(kind, seen);
+        let is_limited = is_limited && matches!(kind, StepKind::Activity(_));
         Step {
-            id,
             name,
-            dependencies: Vec::new(),
             condition: condition.map(|pick| expression(pick, seen)),
-            trigger_rule: TriggerRule::default(),
             retry,
             timeout,
-            total_timeout: None,
             on_error: if goes_on { OnError::Continue } else { OnError::Fail },
-            limits: if is_limited && matches!(kind, StepKind::Activity(_)) { vec![LIMIT.into()] } else { Vec::new() },
-            next: Vec::new(),
-            kind,
+            limits: if is_limited { vec![LIMIT.into()] } else { Vec::new() },
+            ..Step::new(id, kind)
         }
     }
 

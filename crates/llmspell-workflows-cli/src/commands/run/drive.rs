@@ -23,6 +23,8 @@ pub(crate) enum Ended {
     Finished(Box<Finished>),
     /// It waits for something that cannot come here.
     Waiting(Wait),
+    /// Somebody has to say what became of these steps, and why.
+    Stuck(Vec<(String, StepError)>),
     /// It was stopped, and can be resumed.
     Stopped,
     /// It could not go on.

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, Parking};
-use llmspell_workflows_basic::{EngineBuilder, engine::Wait};
+use llmspell_workflows_basic::{EngineBuilder, StepError, engine::Wait};
 use tokio::runtime::Runtime;
 
 use super::{Driven, Ended, Shown, input, view, watched};
@@ -92,9 +92,19 @@ fn ended(end: Result<DurableEnd, ExecutorError>) -> Ended {
     match end {
         Ok(DurableEnd::Finished(finished)) => Ended::Finished(finished),
         Ok(DurableEnd::Waiting(wait)) => Ended::Waiting(wait),
+        Ok(DurableEnd::Stuck(steps)) => Ended::Stuck(steps),
         Ok(DurableEnd::Paused) => Ended::Stopped,
         Err(error) => Ended::Broken(Box::new(failure(error))),
     }
+}
+
+/// That somebody has to say what became of a step.
+pub(super) fn stuck(run: impl std::fmt::Display, steps: &[(String, StepError)]) -> Failure {
+    let why: Vec<String> = steps.iter().map(|(path, error)| format!("{path}: {}", error.message)).collect();
+    let path = steps.first().map(|(path, _)| path.as_str()).unwrap_or_default();
+    Failure::new(Exit::Stuck, "stuck", format!("the run {run} is stuck: {}", why.join("; "))).with_help(format!(
+        "find out, then say so: `spellflow resolve {run} {path} --completed JSON`, `--failed` or `--run-again`"
+    ))
 }
 
 /// What a wait is for, in words.
@@ -127,6 +137,11 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         ExecutorError::Ended { run } => {
             failed("run_ended").with_help(format!("`spellflow runs show {run}` shows what it came to"))
         }
+        ExecutorError::IsChild { parent, .. } => {
+            failed("run_is_child").with_help(format!("`spellflow resume {parent}` goes on with both"))
+        }
+        ExecutorError::NotStuck { run, .. } => Failure::new(Exit::NotFound, "not_stuck", message)
+            .with_help(format!("`spellflow runs show {run}` shows which steps are stuck")),
         ExecutorError::NotEnded { run, .. } => {
             failed("run_not_ended").with_help(format!("end it with `spellflow cancel {run}`"))
         }

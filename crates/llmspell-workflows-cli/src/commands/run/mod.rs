@@ -164,6 +164,7 @@ impl Shown<'_> {
                 );
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message).with_help(help));
             }
+            Ended::Stuck(steps) => return output.failure(&durable::stuck(id, &steps)),
             Ended::Stopped | Ended::Killed if run.is_durable() => {
                 let exit = if matches!(ended, Ended::Killed) { Exit::Interrupted } else { Exit::Waiting };
                 let failure = Failure::new(exit, "paused", format!("the run {id} is paused"));

@@ -71,7 +71,7 @@ impl Rewinding<'_> {
         }
     }
 
-    fn reenter(&mut self, leaf: &StepPath) {
+    pub(super) fn reenter(&mut self, leaf: &StepPath) {
         let text = leaf.to_string();
         if self.again.leaves.contains_key(&text) {
             return;
@@ -161,7 +161,7 @@ impl Rewinding<'_> {
         }
     }
 
-    fn undecide(&mut self, path: &str, which: impl Fn(&str, usize) -> bool) {
+    pub(super) fn undecide(&mut self, path: &str, which: impl Fn(&str, usize) -> bool) {
         let made = self.decisions.iter().filter(|(at, kind, _, number)| *at == path && which(kind, *number));
         self.again.undecided.extend(made.map(|(at, kind, index, _)| ((*at).to_owned(), *kind, *index)));
     }

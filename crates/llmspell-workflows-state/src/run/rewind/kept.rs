@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::StepPath;
+use llmspell_workflows_basic::{StepPath, engine::Decision};
 
 use super::{RewindError, Rewinding};
 use crate::{
@@ -26,7 +26,7 @@ impl Rewinding<'_> {
                 Record::Decided { path, .. } if self.stays(path) => {
                     let Some((path, kind, index)) = decided.get(&number) else { continue };
                     if !self.again.undecided.contains(&((*path).to_owned(), *kind, *index)) {
-                        kept.push(record.clone());
+                        kept.push(not_to_undo(record));
                     }
                 }
                 Record::Ended { path, end, time_us } if self.stays(path) => {
@@ -67,4 +67,14 @@ fn copied(old: &Replay, known: &mut Known, path: &str, end: &End) -> Result<End,
     };
     known.add(path, &value);
     Ok(end)
+}
+
+/// The same record; what the earlier run did is not the new one's to undo.
+fn not_to_undo(record: &Record) -> Record {
+    match record {
+        Record::Decided { path, index, decision: Decision::Compensable(_) } => {
+            Record::Decided { path: path.clone(), index: *index, decision: Decision::Compensable(None) }
+        }
+        other => other.clone(),
+    }
 }

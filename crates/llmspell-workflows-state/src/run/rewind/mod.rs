@@ -6,7 +6,8 @@ mod kept;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::{Order, Plan, StepPath, model::StepKind};
+use llmspell_workflows_basic::{Order, Plan, StepPath, engine::Decision, model::StepKind};
+use uuid::Uuid;
 
 use crate::record::{End, Record, Rewound};
 
@@ -218,6 +219,45 @@ impl<'a> Rewinding<'a> {
             has_run && self.plan.step(path).is_none()
         };
         self.first.keys().filter(is_missing).map(ToString::to_string).collect()
+    }
+
+    /// The leaf at `target` happens again, while what is around it has not ended anyway.
+    pub fn run_again(&mut self, target: &StepPath) {
+        self.reenter(target);
+    }
+
+    /// The step at `target` goes on as it is, and what follows it happens again.
+    pub fn reopen(&mut self, target: &StepPath) {
+        let text = target.to_string();
+        self.undecide(&text, |_, _| true);
+        self.again.reopened.insert(text);
+        self.reopen_around(target);
+    }
+
+    /// The runs that steps are, where those count.
+    #[must_use]
+    pub fn children(&self) -> Vec<(StepPath, Uuid)> {
+        let decided: HashSet<usize> = self.decisions.iter().map(|(.., number)| *number).collect();
+        let all = self.records.iter().enumerate().filter(|(number, _)| decided.contains(number));
+        let child = |record: &Record| match record {
+            Record::Decided { path, decision: Decision::Child(child), .. } => Some((path.parse().ok()?, child.run)),
+            _ => None,
+        };
+        all.filter_map(|(_, record)| child(record)).collect()
+    }
+
+    /// The failed runs that steps are which [`Self::retry`] lets happen again.
+    #[must_use]
+    pub fn failed_children(&self) -> Vec<(StepPath, Uuid)> {
+        let again = |path: &StepPath| self.again.leaves.contains_key(&path.to_string());
+        self.children().into_iter().filter(|(path, _)| again(path)).collect()
+    }
+
+    /// A step that was to run again as its next generation goes on as it is instead.
+    pub fn go_on(&mut self, target: &StepPath) {
+        let text = target.to_string();
+        self.again.leaves.remove(&text);
+        self.again.reopened.insert(text);
     }
 
     /// Where the leaf at `target` runs when it happens again in this run.

@@ -1,0 +1,119 @@
+//! Runs that are steps of others.
+
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    Driven, RunOptions, RunStatus, StepError, WorkflowInput,
+    engine::{Call, Child, ChildEnd, Children, Extensions, InProcess, Outcome, Resume, Wait, drive_child},
+};
+use llmspell_workflows_state::{JournalError, Parent, RunJournal, Started};
+
+use super::{Inner, Live, drive::outcome, lock};
+use crate::ExecutorError;
+
+/// Runs children as durable runs, in the journal of the run around them.
+pub(super) struct DurableChildren(pub(super) Weak<Inner>);
+
+#[async_trait]
+impl Children for DurableChildren {
+    async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError> {
+        match (self.0.upgrade(), call.run().extension::<RunJournal>()) {
+            (Some(inner), Some(journal)) => inner.child(call, child, &journal).await,
+            _ => InProcess.run(call, child).await,
+        }
+    }
+}
+
+impl Inner {
+    async fn child(self: Arc<Self>, call: &Call, child: Child, parent: &RunJournal) -> Result<ChildEnd, StepError> {
+        let journal = Arc::new(RunJournal::open(parent.shared(), child.id).await.map_err(failed)?);
+        if let Some((outcome, _)) = journal.ended_with().map_err(failed)? {
+            return Ok(recorded(outcome));
+        }
+        let (plan, started, is_new) = match journal.started() {
+            Some(started) => {
+                let definition = self.home.definition(&started.definition).map_err(not_there)?;
+                let plan = self.engine.prepare(definition).map_err(|invalid| not_there(invalid.into()))?;
+                (plan, started, false)
+            }
+            None => (child.plan.clone(), self.started(call, &child)?, true),
+        };
+        let input = WorkflowInput::new(started.input.clone());
+        let resume = journal.resume().unwrap_or_else(|| Resume::new(child.id, started.at));
+        let extensions = Extensions::new().with_shared(journal.clone());
+        let options = RunOptions { resume: Some(resume), extensions, depth: child.depth, ..RunOptions::default() };
+        let run = self.engine.start(&plan, input, &options)?;
+        if is_new {
+            journal.start(started).await.map_err(failed)?;
+        }
+        let live = lock(&self.live).entry(child.id).or_insert_with(|| Live::new(child.id)).clone();
+        *lock(&live.run) = Some(run.clone());
+        self.read(&live).map_err(not_there)?;
+        let driven = drive_child(call, &run, self.engine.drive(&run)).await;
+        lock(&live.run).take();
+        lock(&self.live).remove(&child.id);
+        let finished = match driven {
+            Driven::Parked(wait) => return Ok(ChildEnd::Parked(wait)),
+            Driven::Done(finished) => finished,
+        };
+        if let Some(fault) = journal.fault() {
+            return Err(failed(fault.clone()));
+        }
+        if run.is_shut_down() && finished.status == RunStatus::Cancelled {
+            return Ok(ChildEnd::Cancelled);
+        }
+        if finished.status == RunStatus::Stuck || !journal.stuck().is_empty() {
+            self.note_stuck(&journal, &finished).await.map_err(failed)?;
+            return Ok(ChildEnd::Parked(Wait::default()));
+        }
+        journal
+            .close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated)
+            .await
+            .map_err(failed)?;
+        self.has_ended(child.id, parent);
+        Ok(ChildEnd::from(*finished))
+    }
+
+    fn started(&self, call: &Call, child: &Child) -> Result<Started, StepError> {
+        let definition = child.plan.definition();
+        Ok(Started {
+            at: call.run().now(),
+            workflow: definition.name.clone(),
+            version: definition.version.clone(),
+            definition: self.home.keep(definition).map_err(not_there)?,
+            input: child.input.clone(),
+            parent: Some(Parent { run: call.run().id(), path: call.path().to_string() }),
+            ..Started::default()
+        })
+    }
+
+    /// Counts a child among the runs that have ended, which are moved to the store with those around it.
+    fn has_ended(&self, child: uuid::Uuid, parent: &RunJournal) {
+        let folder = lock(&self.live).get(&parent.run()).and_then(|live| lock(&live.folder).clone());
+        if let Some(claim) = folder.and_then(|folder| lock(&self.claims).by_folder.get(&folder).cloned()) {
+            lock(&self.claims).by_folder.entry(claim.folder).and_modify(|claim| claim.ended.push(child));
+        }
+    }
+}
+
+/// The end of a run that was recorded.
+fn recorded(outcome: Outcome) -> ChildEnd {
+    match outcome {
+        Outcome::Completed(output) => ChildEnd::Completed(output.value),
+        Outcome::Failed(failure) => ChildEnd::Failed(failure.error),
+        Outcome::Skipped(_) => ChildEnd::Completed(Arc::default()),
+        Outcome::Cancelled(_) | Outcome::Parked(_) => ChildEnd::Cancelled,
+    }
+}
+
+fn failed(error: JournalError) -> StepError {
+    not_there(error.into())
+}
+
+fn not_there(error: ExecutorError) -> StepError {
+    match error {
+        ExecutorError::Refused(error) => error,
+        error => StepError::configuration("child_not_started", error.to_string()),
+    }
+}

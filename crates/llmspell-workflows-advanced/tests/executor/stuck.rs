@@ -1,0 +1,189 @@
+//! Steps that run at most once, undoing that fails, and what people say of them.
+
+use std::time::Duration;
+
+use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, Message, Resolution};
+use llmspell_workflows_basic::{
+    RunStatus, StepError,
+    activity::{Activities, function},
+    model::*,
+};
+use serde_json::json;
+
+use crate::lab::{Lab, finished, start};
+
+fn echo(id: &str, value: serde_json::Value) -> Step {
+    Step::function(id, "echo", value)
+}
+
+/// A step whose first performance never comes back, and which runs at most once.
+fn once(id: &str) -> Step {
+    Step::function(id, "forever", json!(null)).at_most_once().with_timeout(Duration::from_millis(300))
+}
+
+async fn stuck(
+    executor: &Executor,
+    definition: Definition,
+) -> (llmspell_workflows_advanced::DurableRun, Vec<(String, StepError)>) {
+    let run = start(executor, definition).await;
+    match executor.drive(&run).await.unwrap() {
+        DurableEnd::Stuck(steps) => (run, steps),
+        other => panic!("it is not stuck: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_runs_at_most_once_and_is_cut_leaves_its_run_stuck_until_somebody_says_what_it_did() {
+    for (resolution, status, output) in [
+        (Resolution::Completed(json!("paid")), RunStatus::Completed, json!("paid!")),
+        (Resolution::Failed, RunStatus::Failed, json!(null)),
+    ] {
+        let lab = Lab::new();
+        let executor = lab.executor();
+        let steps = [echo("before", json!(1)), once("pay"), echo("after", json!("{{ pay }}!"))];
+        let (run, why) = stuck(&executor, Definition::sequence("pays", steps)).await;
+        assert_eq!((&*why[0].0, &*why[0].1.code), ("/main/pay", "unknown_effect"));
+        let known = lab.known(&run);
+        assert_eq!(known.status(), RunStatus::Stuck);
+        drop((run, executor));
+        // Another process does not guess either.
+        let executor = lab.executor();
+        let run = executor.resume(&known).await.unwrap();
+        assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Stuck(_)));
+        drop(run);
+        assert!(matches!(
+            executor.resolve(&known, "before", resolution.clone()).await,
+            Err(ExecutorError::NotStuck { .. })
+        ));
+        let run = executor.resolve(&known, "pay", resolution).await.unwrap();
+        let end = finished(&executor, &run).await;
+        assert_eq!((end.status, (*end.output).clone()), (status, output));
+        assert_eq!(lab.performed.counts()["/main/pay#1"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stuck_step_runs_again_where_somebody_says_so_under_a_key_of_its_own() {
+    let lab = Lab::new();
+    let mut activities = Activities::new();
+    activities.register(
+        "function",
+        "pay",
+        function(|context| async move {
+            let path = context.path().to_path();
+            if path.segments().last().unwrap().generation > 1 {
+                return Ok(json!(context.idempotency_key().to_owned()));
+            }
+            context.cancelled().await;
+            Err(StepError::transient("stopped", "it was stopped"))
+        }),
+    );
+    let executor = Executor::new(lab.home(), lab.engine().activities(activities));
+    let pay = Step::function("pay", "pay", json!(null)).at_most_once().with_timeout(Duration::from_millis(300));
+    let (run, _) = stuck(&executor, Definition::sequence("pays", [pay])).await;
+    let known = lab.known(&run);
+    drop(run);
+    let run = executor.resolve(&known, "/main/pay", Resolution::RunAgain).await.unwrap();
+    let end = finished(&executor, &run).await;
+    assert!(end.output.as_str().unwrap().ends_with("/main/pay~2"), "{}", end.output);
+}
+
+#[tokio::test]
+async fn a_branch_that_is_stuck_lets_the_others_end() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let both = Parallel::new([once("pay"), echo("works", json!(1))]).into_step("both");
+    let (run, _) = stuck(&executor, Definition::sequence("pays", [both])).await;
+    let history = lab.home().history(&lab.known(&run)).unwrap();
+    let status = |path: &str| history.steps.iter().find(|step| step.path == path).unwrap().status().as_str();
+    assert_eq!((status("/main/both/pay"), status("/main/both/works")), ("stuck", "completed"));
+}
+
+/// A step that cannot be undone between two that can.
+fn half_undone() -> Definition {
+    let undoable = |id: &str, undo: &str| {
+        echo(id, json!(id)).with_compensation(Step::function("undo", undo, json!("{{ output }}")))
+    };
+    let fails = Step::function("breaks", "fail", json!(null));
+    Definition::sequence("undone", [undoable("a", "echo"), undoable("b", "cannot"), undoable("c", "echo"), fails])
+}
+
+fn with_failures(lab: &Lab) -> Executor {
+    let mut activities = Activities::new();
+    for name in ["fail", "cannot"] {
+        activities.register(
+            "function",
+            name,
+            function(move |context| async move {
+                let again = context.path().to_path().segments().last().unwrap().generation > 1;
+                if again { Ok(json!(null)) } else { Err(StepError::configuration(name, "it fails")) }
+            }),
+        );
+    }
+    Executor::new(lab.home(), lab.engine().activities(activities))
+}
+
+#[tokio::test]
+async fn undoing_that_fails_is_resolved_and_goes_on() {
+    for (resolution, status) in [
+        (Resolution::Completed(json!("by hand")), RunStatus::Compensated),
+        (Resolution::RunAgain, RunStatus::Compensated),
+        (Resolution::Failed, RunStatus::Failed),
+    ] {
+        let lab = Lab::new();
+        let executor = with_failures(&lab);
+        let (run, why) = stuck(&executor, half_undone()).await;
+        assert_eq!((&*why[0].0, &*why[0].1.code), ("/main/b/$undo", "cannot"));
+        let known = lab.known(&run);
+        assert_eq!(known.status(), RunStatus::Stuck);
+        drop((run, executor));
+        let executor = with_failures(&lab);
+        let run = executor.resolve(&known, "b/$undo", resolution.clone()).await.unwrap();
+        let end = finished(&executor, &run).await;
+        assert_eq!(
+            (end.status, &*end.error.as_ref().unwrap().code),
+            (status, "fail"),
+            "{resolution:?} {:?}",
+            end.error
+        );
+        let counts = lab.performed.counts();
+        assert_eq!((counts["/main/c/$undo#1"], counts["/main/a/$undo#1"]), (1, 1), "{resolution:?}");
+        assert_eq!(lab.home().find(&known.id().to_string()).unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_run_is_undone_where_that_is_asked_for() {
+    for (message, status, undone) in
+        [(Message::Cancel, RunStatus::Cancelled, 0), (Message::CancelAndCompensate, RunStatus::Compensated, 1)]
+    {
+        let lab = Lab::new();
+        let executor = lab.executor();
+        let wait =
+            Step::new("wait", StepKind::WaitForEvent(WaitForEvent { event: "never".into(), ..Default::default() }));
+        let undoable = echo("a", json!(1)).with_compensation(echo("undo", json!(2)));
+        let run = start(&executor, Definition::sequence("waits", [undoable, wait])).await;
+        assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Waiting(_)));
+        let known = lab.known(&run);
+        drop((run, executor));
+        lab.home().post(&known, &message).unwrap();
+        let executor = lab.executor();
+        let run = executor.resume(&known).await.unwrap();
+        assert_eq!(finished(&executor, &run).await.status, status);
+        assert_eq!(lab.performed.counts().get("/main/a/$undo#1").copied().unwrap_or_default(), undone);
+    }
+}
+
+#[tokio::test]
+async fn a_fork_does_not_undo_what_the_earlier_run_did() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let undoable = echo("a", json!(1)).with_compensation(echo("undo", json!(2)));
+    let run = start(&executor, Definition::sequence("forks", [undoable, echo("b", json!(1))])).await;
+    finished(&executor, &run).await;
+    lab.performed.begin(Some(0));
+    let again = llmspell_workflows_advanced::Again { from: Some("b".to_owned()), step_input: None };
+    let fork = executor.fork(&lab.known(&run), &again).await.unwrap();
+    let end = finished(&executor, &fork).await;
+    assert_eq!((end.status, lab.performed.all()), (RunStatus::Failed, vec!["/main/b#1".to_owned()]));
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use super::{Children, Dispatch, Engine, EngineBuilder, Interceptor, Position, SchemaCheck, Timers};
+use crate::{Clock, Limits, activity::Activities, functions::Functions, layers, model::Definition};
+
+impl EngineBuilder {
+    /// Where activities are found.
+    #[must_use]
+    pub fn activities(mut self, activities: Activities) -> Self {
+        self.0.activities.extend(activities);
+        self
+    }
+
+    /// Named functions: aggregations and resolvers of conflicts.
+    #[must_use]
+    pub fn functions(mut self, functions: Functions) -> Self {
+        self.0.functions.extend(functions);
+        self
+    }
+
+    /// Adds an interceptor.
+    #[must_use]
+    pub fn interceptor(mut self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
+        self.0.stack = self.0.stack.with(position, Arc::new(interceptor));
+        self
+    }
+
+    /// What carries leaves.
+    #[must_use]
+    pub fn dispatch(mut self, dispatch: impl Dispatch + 'static) -> Self {
+        self.0.dispatch = Some(Arc::new(dispatch));
+        self
+    }
+
+    /// What waits.
+    #[must_use]
+    pub fn timers(mut self, timers: impl Timers + 'static) -> Self {
+        self.0.timers = Arc::new(timers);
+        self
+    }
+
+    /// What runs the definitions that steps name.
+    #[must_use]
+    pub fn children(mut self, children: impl Children + 'static) -> Self {
+        self.0.children = Arc::new(children);
+        self
+    }
+
+    /// A definition that steps can name, beside those that a definition has itself.
+    #[must_use]
+    pub fn workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
+        let definition = definition.into();
+        self.0.workflows.insert(definition.name.clone(), definition);
+        self
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.0.clock = Arc::new(clock);
+        self
+    }
+
+    /// What checks data against JSON Schemas.
+    #[must_use]
+    pub fn schemas(mut self, schemas: impl SchemaCheck + 'static) -> Self {
+        self.0.schemas = Some(Arc::new(schemas));
+        self
+    }
+
+    /// What a run may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.0.limits = limits;
+        self
+    }
+
+    /// How many holders the concurrency limit `name` has, whatever a definition says.
+    #[must_use]
+    pub fn concurrency(mut self, name: impl Into<String>, holders: u32) -> Self {
+        self.0.concurrency.insert(name.into(), holders.max(1));
+        self
+    }
+
+    /// The environment variables that definitions may list under `env`.
+    #[must_use]
+    pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.0.env.extend(variables);
+        self
+    }
+
+    /// The secrets that definitions may list under `secrets`; their values are masked in outputs and errors.
+    #[must_use]
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.0.secrets.extend(secrets);
+        self
+    }
+
+    /// The engine, with the layers that every engine has.
+    #[must_use]
+    pub fn build(mut self) -> Engine {
+        self.0.stack = layers::standard(self.0.stack);
+        Engine(Arc::new(self.0))
+    }
+}

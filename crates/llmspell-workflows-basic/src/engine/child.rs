@@ -1,0 +1,186 @@
+//! Steps that are runs of other definitions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{Call, CancelReason, Cancelled, Driven, InProcess, Outcome, Resume, Run, RunOptions, Wait, call::decide};
+use crate::{
+    ErrorClass, RunStatus, StepError,
+    plan::{Body, Plan, SubPlan},
+    workflow::{Finished, WorkflowInput},
+};
+
+/// Runs the definitions that steps name: in this process, or as runs of their own that are recorded.
+#[async_trait]
+pub trait Children: Send + Sync {
+    /// Starts the child if there is none, or goes on with it, until it ends or parks. [`drive_child`] drives it as a part
+    /// of the run around it.
+    ///
+    /// # Errors
+    /// It could not be started.
+    async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError>;
+}
+
+/// A run that is a step of another one.
+#[derive(Debug, Clone)]
+pub struct Child {
+    /// Its id, which follows from the run around it and the path of its step.
+    pub id: Uuid,
+    /// What it runs, unless it has been started with an earlier version.
+    pub plan: Arc<Plan>,
+    /// Its input.
+    pub input: Value,
+    /// How many runs there are around it.
+    pub depth: u32,
+}
+
+/// That a step has a run of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildRun {
+    /// Its id.
+    pub run: Uuid,
+    /// The hash of its definition.
+    pub definition: String,
+}
+
+/// How far a child came.
+#[derive(Debug, Clone)]
+pub enum ChildEnd {
+    /// It completed, with this output.
+    Completed(Arc<Value>),
+    /// It failed, or was undone after it had failed.
+    Failed(Box<StepError>),
+    /// It was stopped.
+    Cancelled,
+    /// All of it waits.
+    Parked(Wait),
+}
+
+impl From<Finished> for ChildEnd {
+    fn from(finished: Finished) -> Self {
+        match (finished.status, finished.error) {
+            (RunStatus::Completed, _) => Self::Completed(finished.output),
+            (RunStatus::Cancelled, _) => Self::Cancelled,
+            (_, Some(error)) => Self::Failed(Box::new(error)),
+            (status, None) => {
+                Self::Failed(Box::new(StepError::configuration("child_failed", status.as_str().to_owned())))
+            }
+        }
+    }
+}
+
+impl Child {
+    /// The id of the run that the step at `path` of the run `parent` is: a UUID v8.
+    #[must_use]
+    pub fn id(parent: Uuid, path: &str) -> Uuid {
+        let digest = Sha256::new().chain_update(parent.as_bytes()).chain_update(path).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
+#[async_trait]
+impl Children for InProcess {
+    async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError> {
+        let engine = call.run().engine().clone();
+        let resume = Some(Resume::new(child.id, call.run().now()));
+        let options = RunOptions { resume, depth: child.depth, ..RunOptions::default() };
+        let run = engine.start(&child.plan, WorkflowInput::new(child.input), &options)?;
+        Ok(match drive_child(call, &run, engine.drive(&run)).await {
+            Driven::Done(finished) => ChildEnd::from(*finished),
+            Driven::Parked(wait) => ChildEnd::Parked(wait),
+        })
+    }
+}
+
+/// Waits for `driven`, which drives `child`, as a part of the run of `call`: they stop, wait and park together.
+pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
+    let run = call.run();
+    let mut driven = std::pin::pin!(driven);
+    let (mut is_stopped, mut is_held, mut resting) = (false, false, None);
+    loop {
+        tokio::select! {
+            biased;
+            driven = &mut driven => break driven,
+            () = call.cancel().cancelled(), if !is_stopped => {
+                is_stopped = true;
+                match call.cancel().reason() {
+                    Some(CancelReason::Shutdown) => child.shut_down(),
+                    _ => child.cancel(),
+                }
+            }
+            () = run.held(), if !is_held => {
+                is_held = true;
+                child.hold();
+            }
+            () = child.all_wait(), if resting.is_none() => {
+                resting = Some((child.next_wake().map(|wake| run.wakes_at(wake)), run.rest()));
+            }
+            () = child.goes_on(), if resting.is_some() => resting = None,
+        }
+    }
+}
+
+/// A step whose work is another definition.
+pub(super) async fn sub_workflow(call: Call) -> Outcome {
+    let node = call.node().clone();
+    let Body::SubWorkflow(plan) = &node.body else { unreachable!("`perform` calls this for sub-workflows") };
+    match prepared(&call, plan) {
+        Ok(child) => {
+            let known = ChildRun { run: child.id, definition: child.plan.definition.hash() };
+            let known = decide!(call, u64::from(call.attempt()), Child(known));
+            let child = Child { id: known.run, ..child };
+            let id = child.id;
+            match call.run().engine().children().run(&call, child).await {
+                Ok(end) => concluded(&call, &plan.name, id, end),
+                Err(error) => {
+                    let message = format!("the run {id} of `{}` could not be started: {}", plan.name, error.message);
+                    call.failed(StepError { message, ..error })
+                }
+            }
+        }
+        Err(error) => call.failed(error),
+    }
+}
+
+fn prepared(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
+    let run = call.run();
+    let (depth, limit) = (run.depth + 1, run.limits().sub_workflow_depth_max);
+    if depth > limit {
+        let message = format!("sub-workflows nest deeper than {limit}, the limit `sub_workflow_depth_max`");
+        return Err(StepError::new(ErrorClass::Resource, "sub_workflow_depth_max", message).retryable(false));
+    }
+    let input = match call.input() {
+        Some(input) => input.clone(),
+        None => plan.input.render(&call.view())?,
+    };
+    // Each attempt is a run of its own.
+    let attempt = if call.attempt() > 1 { format!("#{}", call.attempt()) } else { String::new() };
+    let id = Child::id(run.id(), &format!("{}{attempt}", call.path()));
+    Ok(Child { id, plan: plan.plan.clone(), input: Arc::unwrap_or_clone(input), depth })
+}
+
+/// What the end of a child means for its step.
+fn concluded(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
+    match end {
+        ChildEnd::Completed(output) => Outcome::completed(output),
+        ChildEnd::Parked(wait) => Outcome::Parked(wait),
+        ChildEnd::Cancelled if call.cancel().is_cancelled() => call.cancelled(),
+        ChildEnd::Cancelled => {
+            // Someone has cancelled the child itself, and so all that needs it.
+            call.run().cancel();
+            Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
+        }
+        ChildEnd::Failed(cause) => {
+            let message = format!("the run {run} of `{name}` failed: {}", cause.message);
+            let error = StepError::new(cause.class, "child_failed", message).retryable(cause.retryable);
+            call.failed(error.with_first_cause(*cause))
+        }
+    }
+}

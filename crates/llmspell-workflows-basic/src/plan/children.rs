@@ -1,0 +1,105 @@
+//! Steps that are runs of other definitions, and steps that undo others.
+
+use std::sync::Arc;
+
+use super::{Body, Builder, Node, SubPlan, build::suggest};
+use crate::{
+    Place, Problem, Severity, StepId,
+    engine::Role,
+    model::{Definition, Step, StepKind, SubWorkflow},
+};
+
+impl Builder<'_> {
+    pub(super) fn sub_workflow(&mut self, sub: &SubWorkflow, path: &str) -> Body {
+        let input = self.template(&sub.input, path, "input");
+        let nothing = Body::List(Arc::new(super::List::new(Vec::new(), None)));
+        let Some(definition) = self.named(sub, path) else { return nothing };
+        let limit = self.engine.limits().sub_workflow_depth_max as usize;
+        let mut chain = self.chain.clone();
+        chain.push(self.definition.name.clone());
+        if chain.contains(&definition.name) {
+            let around = format!("{} → {}", chain.join(" → "), definition.name);
+            self.error(
+                "workflow_cycle",
+                Place::new(path, "workflow"),
+                format!("these workflows run each other: {around}"),
+            );
+            return nothing;
+        }
+        if chain.len() > limit {
+            let message = format!("sub-workflows nest deeper than {limit}, the limit `sub_workflow_depth_max`");
+            self.error("sub_workflow_depth_max", Place::new(path, "workflow"), message);
+            return nothing;
+        }
+        match Builder::plan_in(self.engine, definition, chain) {
+            Ok(plan) => Body::SubWorkflow(SubPlan { name: sub.workflow.clone(), plan: Arc::new(plan), input }),
+            Err(invalid) => {
+                let first = invalid.0.iter().find(|problem| problem.severity == Severity::Error);
+                let first = first.map(ToString::to_string).unwrap_or_default();
+                let message = format!("the workflow `{}` is not valid: {first}", sub.workflow);
+                self.error("invalid_sub_workflow", Place::new(path, "workflow"), message);
+                nothing
+            }
+        }
+    }
+
+    /// The definition that a step names.
+    fn named(&mut self, sub: &SubWorkflow, path: &str) -> Option<Arc<Definition>> {
+        let own = self.definition.clone();
+        let found = own.workflows.get(&sub.workflow).or_else(|| self.engine.workflows().get(&sub.workflow));
+        let Some(found) = found else {
+            let message = format!("no workflow is called `{}`", sub.workflow);
+            let problem = Problem::error("unknown_workflow", Place::new(path, "workflow"), message);
+            let known: Vec<_> =
+                own.workflows.keys().chain(self.engine.workflows().keys()).map(String::as_str).collect();
+            self.problems.push(suggest(problem, &sub.workflow, known.iter().copied()));
+            return None;
+        };
+        if let Some(version) = sub.version.as_ref().filter(|version| **version != found.version) {
+            let message =
+                format!("the workflow `{}` has the version `{}`, not `{version}`", sub.workflow, found.version);
+            self.error("unknown_workflow_version", Place::new(path, "version"), message);
+        }
+        Some(found.clone())
+    }
+
+    /// The step that undoes the one at `path`: it sees `input`, `output` and `certain`.
+    pub(super) fn undo(&mut self, undo: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
+        let place = format!("{path}/$undo");
+        if let Some(field) = unfit(undo) {
+            let message = format!("a step that undoes another has no `{field}`");
+            self.error("invalid_compensation", Place::new(&*place, field), message);
+        }
+        let node = self.apart(|builder| {
+            builder.with_binding("input", |builder| {
+                builder.with_binding("output", |builder| {
+                    builder.with_binding("certain", |builder| builder.node(undo, &place, depth + 1))
+                })
+            })
+        });
+        self.add(Node { id: StepId::system("$undo"), role: Role::Block, ..node })
+    }
+
+    pub(super) fn at_most_once(&mut self, step: &Step, path: &str) {
+        let place = || Place::new(path, "at_most_once");
+        if !matches!(step.kind, StepKind::Activity(_)) {
+            let message = format!("a `{}` step has no effect of its own that could happen twice", step.kind.as_str());
+            self.error("at_most_once_without_effect", place(), message);
+        }
+        if step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1) {
+            let message = "a step runs at most once, or is tried again, and not both";
+            self.error("at_most_once_with_retry", place(), message);
+        }
+    }
+}
+
+/// What a step cannot have that undoes another.
+fn unfit(undo: &Step) -> Option<&'static str> {
+    [
+        (!undo.dependencies.is_empty(), "dependencies"),
+        (!undo.next.is_empty(), "next_step"),
+        (undo.compensate.is_some(), "compensate"),
+    ]
+    .into_iter()
+    .find_map(|(has, field)| has.then_some(field))
+}

@@ -1,0 +1,114 @@
+//! Steps that are runs of other definitions.
+
+use std::time::Duration;
+
+use llmspell_workflows_basic::{Driven, RunOptions, RunStatus, WorkflowInput, engine::StepStatus, model::*};
+use serde_json::json;
+
+use crate::support::{Lab, echo, fail, hang, slow};
+
+fn child() -> Definition {
+    Definition::sequence("child", [echo("twice", json!("{{ n * 2 }}"))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_gives_what_the_run_gave_that_it_is() {
+    let steps = [Step::workflow("sub", "child", json!({"n": "{{ items[1] }}"})), echo("after", json!("{{ sub + 1 }}"))];
+    let finished = Lab::new().run(Definition::sequence("parent", steps).with_workflow(child())).await;
+    assert_eq!((finished.error, &*finished.output), (None, &json!(5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_knows_definitions_too_and_a_version_can_be_pinned() {
+    let lab = Lab::new();
+    let engine = lab.engine().workflow(Definition { version: "1.2".into(), ..child() }).build();
+    let step = |version: &str| {
+        let mut step = Step::workflow("sub", "child", json!({"n": 3}));
+        if let StepKind::Workflow(sub) = &mut step.kind {
+            sub.version = Some(version.to_owned());
+        }
+        Definition::sequence("parent", [step])
+    };
+    let finished = engine.run(step("1.2"), WorkflowInput::default()).await.unwrap();
+    assert_eq!(*finished.output, json!(6));
+    let problems = engine.validate(step("2"));
+    assert_eq!(
+        (problems[0].code, &*problems[0].message),
+        ("unknown_workflow_version", "the workflow `child` has the version `1.2`, not `2`")
+    );
+    let unknown = engine.validate(Definition::sequence("parent", [Step::workflow("sub", "chidl", json!(null))]));
+    assert_eq!((unknown[0].code, unknown[0].help.as_deref()), ("unknown_workflow", Some("did you mean `child`?")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_child_fails_its_step_with_its_error_below() {
+    let broken = Definition::sequence("child", [fail("inside")]);
+    let finished = Lab::new()
+        .run(Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(broken))
+        .await;
+    let error = finished.error.unwrap();
+    assert_eq!((&*error.code, error.path.as_deref()), ("child_failed", Some("/main/sub")));
+    assert!(error.message.ends_with("of `child` failed: it failed"), "{}", error.message);
+    assert_eq!(error.cause.unwrap().path.as_deref(), Some("/main/inside"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_ends_with_what_is_around_it() {
+    let lab = Lab::new();
+    let long = Definition::sequence("child", [hang("works")]);
+    let late = Step::workflow("sub", "child", json!(null)).with_timeout(Duration::from_secs(5));
+    let finished = lab.run(Definition::sequence("parent", [late]).with_workflow(long.clone())).await;
+    assert_eq!((&*finished.error.unwrap().code, lab.live()), ("timeout", 0));
+    let race = Parallel::new([Step::workflow("loses", "child", json!(null)), slow("wins", 10)]);
+    let race = race.with_aggregation(Aggregation::First).into_step("race");
+    let finished = lab.run(Definition::sequence("parent", [race]).with_workflow(long)).await;
+    assert_eq!((finished.status, lab.live()), (RunStatus::Completed, 0));
+    assert_eq!(finished.step("loses").unwrap().status, StepStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn workflows_that_run_each_other_are_refused() {
+    let lab = Lab::new();
+    let calls = |name: &str, other: &str| Definition::sequence(name, [Step::workflow("sub", other, json!(null))]);
+    let engine = lab.engine().workflow(calls("a", "b")).workflow(calls("b", "a")).build();
+    let text = engine.prepare(calls("a", "b")).unwrap_err().to_string();
+    assert!(text.contains("these workflows run each other: a → b → a"), "{text}");
+    let mut builder = lab.engine();
+    for depth in 0..7 {
+        builder = builder.workflow(calls(&format!("d{depth}"), &format!("d{}", depth + 1)));
+    }
+    let text = builder.workflow(child()).build().prepare(calls("top", "d0")).unwrap_err().to_string();
+    assert!(text.contains("deeper than 5, the limit `sub_workflow_depth_max`"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_waits_where_its_child_does() {
+    let waits = Definition::sequence(
+        "child",
+        [Step::new("nap", StepKind::Sleep(Duration::from_secs(60).into())), slow("work", 50)],
+    );
+    let engine = Lab::new().engine().build();
+    let parent = Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(waits);
+    let run = engine.start(&engine.prepare(parent).unwrap(), WorkflowInput::default(), &RunOptions::default()).unwrap();
+    let (driven, waited) = tokio::join!(engine.drive(&run), async {
+        run.all_wait().await;
+        let until = run.next_wake().unwrap();
+        run.goes_on().await;
+        (until, run.now())
+    });
+    assert!(matches!(driven, Driven::Done(finished) if finished.status == RunStatus::Completed));
+    assert_eq!(waited.0, waited.1);
+    // Held, both park.
+    let run = engine.start(run_plan(&engine), WorkflowInput::default(), &RunOptions::default()).unwrap();
+    let (driven, ()) = tokio::join!(engine.drive(&run), async {
+        run.all_wait().await;
+        run.hold();
+    });
+    assert!(matches!(driven, Driven::Parked(wait) if wait.wake_at.is_some()));
+}
+
+fn run_plan(engine: &llmspell_workflows_basic::Engine) -> &'static std::sync::Arc<llmspell_workflows_basic::Plan> {
+    let naps = Definition::sequence("child", [Step::new("nap", StepKind::Sleep(Duration::from_secs(60).into()))]);
+    let parent = Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(naps);
+    Box::leak(Box::new(engine.prepare(parent).unwrap()))
+}

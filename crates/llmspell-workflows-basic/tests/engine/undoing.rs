@@ -1,0 +1,164 @@
+//! Compensation: what is undone, in which order, and what is not.
+
+use std::{sync::Arc, time::Duration};
+
+use llmspell_workflows_basic::{Finished, RunStatus, StepError, model::*};
+use serde_json::{Value, json};
+
+use crate::support::{Lab, echo, fail, hang, slow};
+
+/// A step with a note of what undoes it.
+fn undoable(step: Step) -> Step {
+    let id = step.id.clone();
+    step.with_compensation(Step::function(
+        "undo",
+        "undo",
+        json!({
+            "id": id, "input": "{{ input }}", "output": "{{ output }}", "certain": "{{ certain }}",
+        }),
+    ))
+}
+
+/// What was undone, in order.
+struct Undone(Arc<std::sync::Mutex<Vec<Value>>>);
+
+impl Undone {
+    fn ids(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+async fn run(definition: Definition) -> (Finished, Undone) {
+    let mut lab = Lab::new();
+    let undone = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let notes = undone.clone();
+    lab.register("undo", move |context| {
+        let noted = notes.clone();
+        async move {
+            if context.input()["id"] == "cannot" {
+                return Err(StepError::configuration("broken", "it cannot be undone"));
+            }
+            noted.lock().unwrap().push(context.input().clone());
+            Ok(json!(null).into())
+        }
+    });
+    (lab.run(definition).await, Undone(undone))
+}
+
+async fn steps(steps: impl IntoIterator<Item = Step>) -> (Finished, Undone) {
+    run(Definition::sequence("undoes", steps)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_run_is_undone_in_the_reverse_of_the_order_in_which_its_steps_ended() {
+    let branches = [undoable(slow("later", 200)), undoable(slow("sooner", 100))];
+    let all = [undoable(echo("first", json!({"n": 1}))), Parallel::new(branches).into_step("both"), fail("breaks")];
+    let (finished, undone) = steps(all).await;
+    assert_eq!(finished.status, RunStatus::Compensated);
+    assert_eq!(&*finished.error.unwrap().code, "boom");
+    assert_eq!(undone.ids(), ["later", "sooner", "first"]);
+    let first = undone.0.lock().unwrap()[2].clone();
+    assert_eq!(first, json!({"id": "first", "input": {"n": 1}, "output": {"n": 1}, "certain": true}));
+    let paths: Vec<_> = finished.steps.iter().map(|step| step.path.to_string()).collect();
+    assert!(paths.contains(&"/main/both/later/$undo".to_owned()), "{paths:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_undone_where_the_run_completes_or_the_error_is_dealt_with() {
+    let handled = fail("handled").with_on_error(OnError::Continue);
+    let (finished, undone) = steps([undoable(echo("a", json!(1))), handled, echo("b", json!(2))]).await;
+    assert_eq!((finished.status, undone.ids().len()), (RunStatus::Completed, 0));
+    let (finished, undone) = steps([echo("a", json!(1)), undoable(fail("itself"))]).await;
+    // It has failed itself, and so has done nothing.
+    assert_eq!((finished.status, undone.ids().len()), (RunStatus::Failed, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_undoes_a_block_replaces_what_undoes_its_steps() {
+    let block = |ends: bool| {
+        let inner = [undoable(echo("one", json!(1))), if ends { echo("two", json!(2)) } else { fail("two") }];
+        undoable(Step::sequence("block", inner))
+    };
+    let (_, undone) = steps([block(true), fail("breaks")]).await;
+    assert_eq!(undone.ids(), ["block"]);
+    // A block that did not come to its end undoes what it did step by step.
+    let (_, undone) = steps([block(false)]).await;
+    assert_eq!(undone.ids(), ["one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_iteration_and_each_try_of_a_block_is_undone_by_itself() {
+    let each = Loop::items(json!([1, 2]), [undoable(echo("work", json!("{{ loop.item }}")))]).into_step("each");
+    let (_, undone) = steps([each, fail("breaks")]).await;
+    let outputs: Vec<_> = undone.0.lock().unwrap().iter().map(|one| one["output"].clone()).collect();
+    assert_eq!(outputs, [json!(2), json!(1)]);
+    let tries = Step::sequence("tries", [undoable(echo("work", json!("x"))), fail("breaks")]);
+    let tries = tries.with_retry(Retry::attempts(3).with_initial_delay(Duration::from_millis(1)));
+    let (finished, undone) = steps([undoable(echo("before", json!(1))), tries]).await;
+    assert_eq!(undone.ids(), ["work", "work", "work", "before"]);
+    let paths: Vec<_> = finished.steps.iter().map(|step| step.path.to_string()).collect();
+    // The first try was undone before the second began.
+    let place =
+        |path: &str| paths.iter().position(|other| other == path).unwrap_or_else(|| panic!("{path}: {paths:?}"));
+    assert!(place("/main/tries/work/$undo") < place("/main/tries~2/work"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_that_nobody_knows_of_is_undone_as_uncertain() {
+    let late = undoable(hang("late")).with_timeout(Duration::from_secs(1));
+    let (finished, undone) = steps([undoable(echo("a", json!(1))), late]).await;
+    assert_eq!((finished.status, undone.ids()), (RunStatus::Compensated, vec!["late".to_owned(), "a".to_owned()]));
+    assert_eq!(undone.0.lock().unwrap()[0], json!({"id": "late", "input": null, "output": null, "certain": false}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn undoing_that_fails_for_good_leaves_the_run_stuck() {
+    let all =
+        [undoable(echo("a", json!(1))), undoable(echo("cannot", json!(2))), undoable(echo("c", json!(3))), fail("x")];
+    let (finished, undone) = steps(all).await;
+    assert_eq!((finished.status, undone.ids()), (RunStatus::Stuck, vec!["c".to_owned()]));
+    let error = finished.error.unwrap();
+    assert_eq!((&*error.code, error.path.as_deref()), ("broken", Some("/main/cannot/$undo")));
+    assert_eq!(&*error.cause.unwrap().code, "boom");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_undoes_a_step_is_a_step_and_is_tried_again() {
+    let undo =
+        Step::function("undo", "flaky", json!(null)).with_retry(Retry::attempts(3).with_backoff(Backoff::Immediate));
+    let mut lab = Lab::new();
+    lab.register("flaky", |context| async move {
+        if context.attempt() < 3 { Err(StepError::transient("flaky", "not yet")) } else { Ok(json!(1).into()) }
+    });
+    let finished = lab.steps([echo("a", json!(1)).with_compensation(undo), fail("x")]).await;
+    assert_eq!(finished.status, RunStatus::Compensated);
+    assert_eq!(finished.step("/main/a/$undo").unwrap().attempts, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn finally_runs_after_everything_is_undone() {
+    let mut definition = Definition::sequence("undoes", [undoable(echo("a", json!(1))), fail("x")]);
+    definition.finally = vec![Arc::new(echo("clean", json!(1)))];
+    let (finished, _) = run(definition).await;
+    let paths: Vec<_> = finished.steps.iter().map(|step| step.path.to_string()).collect();
+    let place = |path: &str| paths.iter().position(|other| other == path).unwrap();
+    assert!(place("/main/a/$undo") < place("/main/$finally/clean"), "{paths:?}");
+    assert_eq!(finished.status, RunStatus::Compensated);
+}
+
+#[tokio::test]
+async fn what_cannot_undo_is_refused() {
+    let engine = Lab::new().engine().build();
+    let codes = |step: Step| {
+        let problems = engine.validate(Definition::sequence("x", [step]));
+        problems.into_iter().map(|problem| format!("{} at {}", problem.code, problem.place)).collect::<Vec<_>>()
+    };
+    let nested = echo("a", json!(1)).with_compensation(undoable(echo("b", json!(2))));
+    assert!(codes(nested)[0].starts_with("invalid_compensation at /main/a/$undo"));
+    let unknown = echo("a", json!(1)).with_compensation(echo("b", json!("{{ steps.c.output }}")));
+    assert!(codes(unknown)[0].starts_with("unknown_reference at /main/a/$undo"));
+    let once = echo("a", json!(1)).with_retry(Retry::attempts(2)).at_most_once();
+    assert!(codes(once)[0].starts_with("at_most_once_with_retry at /main/a"));
+    let block = Step::sequence("a", [echo("b", json!(1))]).at_most_once();
+    assert!(codes(block)[0].starts_with("at_most_once_without_effect at /main/a"));
+}
