@@ -84,7 +84,7 @@ fn steps(shape: Shape) -> Value {
         Shape::RootOnError => json!({ "anyOf": [list, closed(&[STEPS])] }),
         Shape::Body => reference("body"),
         Shape::Undo => reference("step"),
-        Shape::Workflows => mapping(&json!({ "type": "object" })),
+        Shape::Workflows => mapping(&json!({ "$ref": "#" })),
         Shape::Defaults => reference("defaults"),
         _ => reference("steps"),
     }

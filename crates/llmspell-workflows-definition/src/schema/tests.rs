@@ -204,7 +204,7 @@ fn fields_that_are_not_there() {
         json!({"name": "x", "steps": [{"id": "a", "type": "tol", "tool": "t"}]}),
         json!({"name": "x", "steps": [{"id": "a", "tool": "t", "when": "a", "if": "b"}]}),
         json!({"name": "x", "steps": [{"id": "a", "tool": "t", "cache": {}}]}),
-        json!({"name": "x", "steps": [{"id": "a", "type": "workflow", "workflow": "t"}]}),
+        json!({"name": "x", "steps": [{"id": "a", "type": "approval"}]}),
         json!({"name": "x", "steps": [{"tool": "t"}]}),
         json!({"name": "x", "steps": [{"id": "a b", "tool": "t"}]}),
         json!({"name": "x", "step": []}),
