@@ -62,6 +62,9 @@ pub struct Definition {
     pub total_timeout: Option<Delay>,
     /// What it does: the root step, at `/main`.
     pub body: StepKind,
+    /// How much of a run survives a crash, where it is recorded at all.
+    #[serde(default, skip_serializing_if = "super::step::is_default")]
+    pub durability: Durability,
     /// The definitions that its steps run, by the names that they have there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Arc<Definition>>,
@@ -98,6 +101,7 @@ impl Definition {
             retry_budget: None,
             total_timeout: None,
             body,
+            durability: Durability::default(),
             workflows: BTreeMap::new(),
             outputs: None,
             on_error: Vec::new(),
@@ -126,6 +130,21 @@ impl Definition {
         let value = serde_json::to_value(self).expect("a definition holds nothing that JSON cannot");
         Sha256::digest(value.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// How much of a run survives a crash.
+///
+/// Whatever it is, what survives is all up to some moment, and a run goes on from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Each completion, before anyone acts on it: also of the machine.
+    #[default]
+    Sync,
+    /// Each completion, when the process is killed; when the machine loses power, all but those of the last moments.
+    Async,
+    /// What has left the process by the way; a killed process may lose what it did last.
+    None,
 }
 
 /// What a field of the input must be.

@@ -15,7 +15,7 @@ pub use composite::{
     Aggregation, Branch, Case, Conditional, ErrorMode, IterationErrors, IterationMode, Loop, OnConflict, Over,
     Parallel, ParallelOutput, Route, Switch, Transition,
 };
-pub use definition::{Definition, InputSpec, InputType};
+pub use definition::{Definition, Durability, InputSpec, InputType};
 pub use delay::{Delay, DelayError};
 pub use leaves::{OnTimeout, SubWorkflow, Validate, ValidateMode, WaitForEvent};
 pub use policy::{Backoff, OnError, Retry, TriggerRule};

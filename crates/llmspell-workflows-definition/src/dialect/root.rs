@@ -44,7 +44,11 @@ pub(crate) const ROOT: &[Field] = &[
     field("outputs", Shape::Given, "What its output is made of; the last step's output where it is not given."),
     field("on_error", Shape::RootOnError, "Steps that run where the workflow failed."),
     field("finally", Shape::Steps, "Steps that run last in any case."),
-    missing("durability", "how much survives a crash"),
+    field(
+        "durability",
+        Shape::Word(&["sync", "async", "none"]),
+        "How much survives a crash: each completion (sync), all but the last moments before a power loss (async), or what has left the process by the way (none).",
+    ),
     missing("on_complete", "what is started afterwards"),
     missing("tools", "tools declared by the workflow"),
     missing("type", "a workflow of another kind, such as `state_machine`"),

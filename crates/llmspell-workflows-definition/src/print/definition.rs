@@ -1,4 +1,4 @@
-use llmspell_workflows_basic::model::{Definition, InputSpec, IterationErrors, StepKind};
+use llmspell_workflows_basic::model::{Definition, Durability, InputSpec, IterationErrors, StepKind};
 
 use super::{Fields, Yaml, kinds, step};
 
@@ -20,6 +20,11 @@ pub(super) fn definition(definition: &Definition) -> Fields {
     }
     if !definition.finally.is_empty() {
         out.put("finally", step::list(&definition.finally));
+    }
+    match definition.durability {
+        Durability::Sync => {}
+        Durability::Async => out.put("durability", "async"),
+        Durability::None => out.put("durability", "none"),
     }
     mapping(
         &mut out,

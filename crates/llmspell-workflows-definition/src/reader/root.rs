@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use indexmap::IndexMap;
-use llmspell_workflows_basic::model::{Definition, Delay, InputSpec, InputType, StepKind};
+use llmspell_workflows_basic::model::{Definition, Delay, Durability, InputSpec, InputType, StepKind};
 use serde_json::Value;
 
 use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
@@ -174,6 +174,8 @@ impl Reader<'_> {
                 definition.workflows.insert(entry.key.as_ref().to_owned(), Arc::new(inner));
             }
         }
+        let kept = [("sync", Durability::Sync), ("async", Durability::Async), ("none", Durability::None)];
+        definition.durability = self.word(fields, "durability", &kept).unwrap_or_default();
         definition.outputs = self.given(fields, "outputs");
     }
 

@@ -209,7 +209,7 @@ fn fields_that_are_not_there() {
         json!({"name": "x", "steps": [{"id": "a b", "tool": "t"}]}),
         json!({"name": "x", "step": []}),
         json!({"steps": []}),
-        json!({"name": "x", "durability": "sync", "steps": []}),
+        json!({"name": "x", "durability": "often", "steps": []}),
         json!({"/chain": {"steps": []}}),
     ] {
         assert!(!validator.is_valid(&document), "{document}");

@@ -4,6 +4,7 @@ use llmspell_workflows_basic::{
     engine::{
         Call, CancelReason, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output, Wait,
     },
+    model::Durability,
     model::StepKind,
 };
 
@@ -53,7 +54,7 @@ impl Interceptor for Journaling {
         }
         let is_changed = decision != asked;
         let record = Record::Decided { path, index: point.index, decision };
-        journal.decide(&record, is_changed).await.map_err(|error| {
+        journal.decide(&record, is_changed, point.call.run().definition().durability).await.map_err(|error| {
             point.call.run().shut_down();
             RunJournal::error(&error)
         })?;
@@ -86,7 +87,11 @@ impl RunJournal {
             if is_activity {
                 // Written before it begins, so that a process that dies of it is seen to have.
                 let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
-                if runs_once { self.sync(receipt).await? } else { self.write()? }
+                match run.definition().durability {
+                    _ if runs_once => self.sync(receipt).await?,
+                    Durability::None => {}
+                    _ => self.write()?,
+                }
             }
             next.run(call).await
         };
@@ -131,7 +136,7 @@ impl RunJournal {
         let record = Record::Ended { path, end, time_us: time_us(run) };
         let receipt = self.append(&record)?;
         if is_leaf && matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
-            self.sync(receipt).await?;
+            self.keep(receipt, run.definition().durability).await?;
         }
         if let (Outcome::Completed(Output { value, .. }), Some(path)) = (&outcome, record.path()) {
             self.replay().known.add(path, value);
@@ -139,8 +144,8 @@ impl RunJournal {
         Ok(outcome)
     }
 
-    async fn decide(&self, record: &Record, is_changed: bool) -> Result<(), JournalError> {
+    async fn decide(&self, record: &Record, is_changed: bool, durability: Durability) -> Result<(), JournalError> {
         let receipt = self.append(record)?;
-        if is_changed || record.is_choice_of_chance() { self.sync(receipt).await } else { Ok(()) }
+        if is_changed || record.is_choice_of_chance() { self.keep(receipt, durability).await } else { Ok(()) }
     }
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
     engine::{CancelReason, Cancelled, Decision, Outcome, Output, Resume},
+    model::Durability,
 };
 use uuid::Uuid;
 
@@ -45,6 +46,24 @@ impl RunJournal {
         let opened = journal.open(run).await?;
         let replay = Replay::read(opened.records).map_err(|message| JournalError::Damaged { run, message })?;
         Ok(Self { journal, run, epoch: opened.epoch, replay: Mutex::new(replay), fault: OnceLock::new() })
+    }
+
+    /// As [`Self::sync`], as far as the run asks for it.
+    async fn keep(&self, receipt: Receipt, durability: Durability) -> Result<(), JournalError> {
+        match durability {
+            Durability::Sync => self.sync(receipt).await,
+            Durability::Async => {
+                self.write()?;
+                // Whoever syncs next syncs this too; without anyone, it happens a moment later.
+                let journal = self.journal.clone();
+                tokio::spawn(async move {
+                    // A failed sync is fatal to the journal, so the next append tells of it.
+                    let _ = journal.sync(receipt).await;
+                });
+                Ok(())
+            }
+            Durability::None => Ok(()),
+        }
     }
 
     /// The run's id.

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use llmspell_workflows_basic::model::{Backoff, Conditional, Definition, Loop, Retry, Step};
+use llmspell_workflows_basic::model::{Backoff, Conditional, Definition, Durability, Loop, Retry, Step};
 use llmspell_workflows_state::{
     End, Journal, LogOptions, Record, WalJournal,
     disk::{Disk, DiskFile},
@@ -63,6 +63,30 @@ fn completions_of_leaves_are_synced_and_composites_decisions_and_attempts_are_no
         // A leaf also begins, and the list around all of them ends.
         let least = 2 + 2 * usize::try_from(1 + leaves).unwrap() + others;
         assert!(records.len() >= least, "{what}: {} records, not {least}: {records:#?}", records.len());
+    }
+}
+
+#[test]
+fn a_run_waits_for_as_much_as_its_definition_asks_for() {
+    let steps = || (0..20).map(|number| echo(&format!("s{number}")));
+    for (durability, synced, written) in
+        [(Durability::Sync, 21, true), (Durability::Async, 1, true), (Durability::None, 1, false)]
+    {
+        let disk = SimDisk::new();
+        let journal: Arc<dyn Journal> = open(Arc::new(disk.clone()));
+        let definition = Definition { durability, ..Definition::sequence("durable", steps()) };
+        patterns::crash_test(definition).run_on(&journal).unwrap();
+        // One is the start's. Those that nobody waits for are shared, so there are fewer than completions.
+        let syncs = disk.syncs();
+        match durability {
+            Durability::Async => assert!((synced..21).contains(&syncs), "{durability:?}: {syncs}"),
+            _ => assert_eq!(syncs, synced, "{durability:?}"),
+        }
+        let left = disk.after_kill();
+        let records = runtime().block_on(open(Arc::new(left)).open(Uuid::nil())).unwrap().records;
+        let ends = records.iter().filter(|record| matches!(record, Record::Ended { .. })).count();
+        // What a killed process has done is there; without any promise it may be.
+        assert!(!written || ends >= 20, "{durability:?}: {ends}");
     }
 }
 
