@@ -76,6 +76,7 @@ impl Inner {
     }
 
     fn started(&self, call: &Call, child: &Child) -> Result<Started, StepError> {
+        call.run().check_recorded("the input of a workflow", &child.input)?;
         let definition = child.plan.definition();
         Ok(Started {
             at: call.run().now(),

@@ -200,6 +200,12 @@ impl Executor {
         self
     }
 
+    /// How many of its runs are in memory, rather than parked.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        lock(&self.inner.live).values().filter(|live| lock(&live.run).is_some()).count()
+    }
+
     /// Where its runs are kept.
     #[must_use]
     pub fn home(&self) -> &Home {

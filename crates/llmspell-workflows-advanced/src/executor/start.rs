@@ -59,6 +59,7 @@ impl Executor {
         let resume = Resume::new(journal.run(), started.at);
         let journal = Arc::new(journal);
         let run = self.run(&plan, input, started.environment.clone(), resume, &journal)?;
+        run.check_recorded("the input", &started.input)?;
         journal.start(started).await?;
         self.archive_ended(&claim);
         Ok(self.admit(run, plan, journal, &claim))

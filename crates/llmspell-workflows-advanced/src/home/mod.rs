@@ -183,15 +183,13 @@ impl Home {
             return Err(ExecutorError::Ended { run: run.id() });
         }
         self.stores()?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message)?;
-        // Looked up again: a process may have taken the run over meanwhile, and then reads the message by itself.
-        let Some(known) = self.get(run.id())? else { return Ok(Delivery::Kept) };
-        match (&known.place, &known.holder) {
-            (Place::Log(folder), Some(holder)) => {
-                let told = claim::reach(folder).is_some_and(|port| bell::ring(port, run.id()));
-                Ok(if told { Delivery::Told } else { Delivery::Unanswered(holder.clone()) })
-            }
-            _ => Ok(Delivery::Kept),
+        // Looked at only now: whoever has taken the run over meanwhile reads the message by itself.
+        let Place::Log(folder) = &run.place else { return Ok(Delivery::Kept) };
+        if !WalJournal::is_held(folder)? {
+            return Ok(Delivery::Kept);
         }
+        let told = claim::reach(folder).is_some_and(|port| bell::ring(port, run.id()));
+        Ok(if told { Delivery::Told } else { Delivery::Unanswered(claim::holder(folder)) })
     }
 
     /// All runs that are in a journal.

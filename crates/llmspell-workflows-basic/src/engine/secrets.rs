@@ -43,6 +43,42 @@ impl Run {
         }
     }
 
+    /// That `value`, which is to be recorded as `what`, holds no secret: masked it would mean something else later.
+    ///
+    /// # Errors
+    /// It holds one; the error names it.
+    pub fn check_recorded(&self, what: &str, value: &Value) -> Result<(), StepError> {
+        let Some(name) = self.revealed(value) else { return Ok(()) };
+        let message = format!(
+            "{what} would be recorded, and holds the secret `{name}`; secrets are for the parameters of activities, which are not"
+        );
+        Err(StepError::configuration("secret_would_be_recorded", message))
+    }
+
+    /// The name of a secret that `value` holds.
+    fn revealed(&self, value: &Value) -> Option<&str> {
+        if self.secrets.is_empty() {
+            return None;
+        }
+        let in_text = |text: &str| {
+            let known = self.secrets.iter().filter_map(|(name, secret)| Some((name, secret.as_str()?)));
+            let mut known = known.filter(|(_, secret)| !secret.is_empty());
+            known.find(|(_, secret)| text.contains(secret)).map(|(name, _)| name.as_str())
+        };
+        match value {
+            Value::String(text) => in_text(text),
+            Value::Array(items) => items.iter().find_map(|item| self.revealed(item)),
+            Value::Object(map) => map.iter().find_map(|(key, item)| in_text(key).or_else(|| self.revealed(item))),
+            _ => None,
+        }
+    }
+
+    /// Whether it has secrets.
+    #[must_use]
+    pub fn has_secrets(&self) -> bool {
+        !self.secrets.is_empty()
+    }
+
     /// A text with every secret value masked.
     pub(crate) fn masked_text(&self, mut text: String) -> String {
         self.mask_text(&mut text);

@@ -6,7 +6,7 @@ use llmspell_workflows_basic::RunStatus;
 use serde_json::{Value, json};
 
 use super::run::{Session, Stay, durable_failure};
-use crate::{App, Exit, Failure};
+use crate::{App, Exit, Failure, host};
 
 /// Lets no further step of a run begin; what is at work ends, and the run can be resumed.
 #[derive(Debug, Args)]
@@ -76,6 +76,12 @@ impl Signal {
         let payload: Value = serde_json::from_str(&self.data).map_err(|error| {
             Failure::usage(format!("the data is not JSON: {error}")).with_help("a text is written as '\"text\"'")
         })?;
+        let settings = app.config()?.settings();
+        let values = settings.secrets.keys().filter_map(|name| Some((name, host::secret(settings, name)?)));
+        if let Some((name, _)) = values.into_iter().find(|(_, value)| payload.to_string().contains(value.as_str())) {
+            let message = format!("the data would be kept, and holds the secret `{name}`");
+            return Err(Failure::new(Exit::Usage, "secret_would_be_recorded", message));
+        }
         let known = app.home().find(&self.run).map_err(durable_failure)?;
         let message = Message::Signal { name: self.name, payload };
         let delivery = app.home().post(&known, &message).map_err(durable_failure)?;

@@ -6,4 +6,5 @@ mod durable;
 mod examples;
 mod interrupt;
 mod run;
+mod secrets;
 mod support;

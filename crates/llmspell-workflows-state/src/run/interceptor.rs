@@ -52,6 +52,13 @@ impl Interceptor for Journaling {
         if decision.is_question() {
             return Ok(decision);
         }
+        let run = point.call.run();
+        if run.has_secrets() {
+            let what = format!("the choice `{}`", decision.kind());
+            // What a step is called with is masked where it is only shown.
+            let recorded = serde_json::to_value(&decision).unwrap_or_default();
+            run.check_recorded(&what, &recorded)?;
+        }
         let is_changed = decision != asked;
         let record = Record::Decided { path, index: point.index, decision };
         journal.decide(&record, is_changed, point.call.run().definition().durability).await.map_err(|error| {

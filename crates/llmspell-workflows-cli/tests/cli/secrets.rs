@@ -1,0 +1,96 @@
+//! A planted secret is found nowhere: not in the store, nor in what is shown of a run.
+
+use std::{fs, path::Path};
+
+use crate::support::Place;
+
+const PLANTED: &str = "planted-5ecret-c0ffee";
+
+/// Everywhere a secret can go: processes that print it, fail with it, and are tried again; the state, names, outputs.
+const FLOW: &str = "
+name: leaky
+secrets: [TOKEN]
+steps:
+  - {id: prints, type: shell, command: 'echo \"out $TOKEN\"; echo \"err $TOKEN\" >&2', env: {TOKEN: '{{ secrets.TOKEN }}'}}
+  - {id: keeps, type: set, params: {token: '{{ secrets.TOKEN }}', 'x': '{{ prints.stdout }}'}}
+  - {id: named, name: 'step {{ secrets.TOKEN }}', type: set, params: {y: 1}}
+  - id: fails
+    type: shell
+    command: 'echo \"no $TOKEN\" >&2; exit 3'
+    env: {TOKEN: '{{ secrets.TOKEN }}'}
+    retry: {max_attempts: 3, strategy: immediate}
+    on_error: {steps: [{id: told, type: set, params: {why: '{{ error.message }}'}}]}
+  - {id: undone, type: shell, command: 'echo $TOKEN', env: {TOKEN: '{{ secrets.TOKEN }}'}, compensate: {type: shell, command: 'echo {{ output.stdout | shell_quote }} {{ input.command | shell_quote }}'}}
+  - {id: waits, type: wait_for_event, event: go}
+  - {id: breaks, type: shell, command: 'echo \"$TOKEN\"; echo \"$TOKEN\" >&2; exit 1', env: {TOKEN: '{{ secrets.TOKEN }}'}}
+";
+
+fn place() -> Place {
+    Place::with_flow(FLOW).file("spellflow.toml", "[secrets]\nTOKEN = { env = \"PLANTED\" }\n")
+}
+
+fn run(place: &Place, arguments: &[&str]) -> crate::support::Ended {
+    let mut command = place.command(arguments);
+    command.env("PLANTED", PLANTED).stdin(std::process::Stdio::null());
+    crate::support::Ended::new(command.output().unwrap())
+}
+
+/// Every file below `folder` that holds the secret.
+fn leaks(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(leaks(&path));
+        } else if fs::read(&path).unwrap().windows(PLANTED.len()).any(|bytes| bytes == PLANTED.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_planted_secret_is_found_nowhere() {
+    let place = place();
+    let waiting = run(&place, &["run", "flow.yaml", "-o", "jsonl"]);
+    assert_eq!(waiting.code, 5, "{}{}", waiting.stdout, waiting.stderr);
+    // Somebody sends it in from outside, where it cannot be known for one before the run sees it.
+    assert_eq!(run(&place, &["signal", "@last", "go"]).code, 0);
+    let ended = run(&place, &["resume", "@last"]);
+    assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
+    let shown = run(&place, &["runs", "show", "@last", "-o", "json"]);
+    assert_eq!(shown.json()["status"], "compensated", "{}", shown.stdout);
+    let told = shown.json()["steps"].as_array().unwrap().iter().any(|step| step["path"] == "/main/undone/$undo");
+    assert!(told, "{}", shown.stdout);
+    let text = run(&place, &["runs", "show", "@last"]);
+    for ended in [&waiting, &ended, &shown, &text] {
+        assert!(!ended.stdout.contains(PLANTED) && !ended.stderr.contains(PLANTED), "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains("***") || ended.stderr.contains("***"), "{}{}", ended.stdout, ended.stderr);
+    }
+    assert_eq!(leaks(&place.path(".spellflow")), Vec::<String>::new());
+}
+
+#[test]
+fn what_would_put_a_secret_on_record_is_refused() {
+    let event =
+        "name: leaky\nsecrets: [TOKEN]\nsteps:\n  - {id: a, type: wait_for_event, event: 'for {{ secrets.TOKEN }}'}\n";
+    let place = || place();
+    let named = place().file("flow.yaml", event);
+    let ended = run(&named, &["run", "flow.yaml"]);
+    assert!(ended.code == 1 && ended.stderr.contains("holds the secret `TOKEN`"), "{}", ended.stderr);
+    assert_eq!(leaks(&named.path(".spellflow")), Vec::<String>::new());
+    // What a loop runs over is masked for the loop, too.
+    let each = "name: leaky\nsecrets: [TOKEN]\nsteps:\n  - {id: a, type: loop, items: ['{{ secrets.TOKEN }}'], steps: [{id: b, type: set, params: {x: '{{ loop.item }}'}}]}\n";
+    let looped = place().file("flow.yaml", each);
+    assert_eq!(run(&looped, &["run", "flow.yaml"]).code, 0);
+    assert_eq!(leaks(&looped.path(".spellflow")), Vec::<String>::new());
+    let sent = place();
+    assert_eq!(run(&sent, &["run", "flow.yaml"]).code, 5);
+    let refused = run(&sent, &["signal", "@last", "go", "--data", &format!("\"{PLANTED}\"")]);
+    assert!(refused.code == 2 && refused.stderr.contains("holds the secret `TOKEN`"), "{}", refused.stderr);
+    assert_eq!(leaks(&sent.path(".spellflow")), Vec::<String>::new());
+    let place = place();
+    let given = run(&place, &["run", "flow.yaml", "--input", &format!("token={PLANTED}")]);
+    assert!(given.stderr.contains("the input would be recorded, and holds the secret `TOKEN`"), "{}", given.stderr);
+    assert_eq!(leaks(&place.path(".spellflow")), Vec::<String>::new());
+}
