@@ -117,6 +117,20 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
+    /// The same engine with another interceptor; of two at one position the first added is the outer one.
+    #[must_use]
+    pub fn with_interceptor(&self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
+        let mut inner = (*self.0).clone();
+        inner.stack = inner.stack.with(position, Arc::new(interceptor));
+        Self(Arc::new(inner))
+    }
+
+    /// Whether it is a clone of `other`.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Makes `definition` ready to run.
     ///
     /// # Errors

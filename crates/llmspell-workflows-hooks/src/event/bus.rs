@@ -152,6 +152,13 @@ impl EventBus {
         }
     }
 
+    /// Tells what a host did with a run as a whole; `data` is made only if anybody wants it.
+    pub fn tell_of(&self, kind: EventKind, run_id: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
+        if self.wants(kind) {
+            self.publish(kind, run_id, None, at, data());
+        }
+    }
+
     /// What has happened to a run, as far as it is kept; `None` where nothing is.
     #[must_use]
     pub fn timeline(&self, run_id: Uuid) -> Option<Timeline> {
