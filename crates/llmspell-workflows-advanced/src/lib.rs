@@ -26,10 +26,15 @@
 mod error;
 mod executor;
 mod home;
+mod stack;
+pub mod sessions;
+pub mod state;
+pub mod vectors;
 
 pub use error::ExecutorError;
 pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, StartOptions};
 pub use home::{Delivery, Holder, Home, KnownRun};
+pub use state::{StateManager, StateStorage};
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
     store::{Message, RunQuery, RunSummary},

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{RunStatus, StepPath, WorkflowInput, model::Definition};
+use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{
-    Journal, JournalError, Origin, Receipt, Record, RewindError, Rewinding, RunJournal, Started,
+    JournalError, Origin, Receipt, Record, RewindError, Rewinding, RunJournal, Started,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -37,7 +38,7 @@ impl Executor {
         let claim = self.ended_claim(known).await?;
         let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
         let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(known.id().to_string()))?;
-        let plan = self.inner.engine.prepare(self.inner.home.definition(&started.definition)?)?;
+        let plan = self.inner.ready(Arc::new(self.inner.home.definition(&started.definition)?))?.1;
         let records =
             self.inner.home.records(&KnownRun { place: Place::Log(claim.folder.clone()), ..known.clone() })?;
         let mut rewinding = Rewinding::new(&plan, &records);
@@ -48,7 +49,7 @@ impl Executor {
         }
         journal.rewind(rewound).await?;
         drop(journal);
-        let run = self.open(known.id(), &claim).await?;
+        let run = self.open(known.id(), &claim, Entry::Retried).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
@@ -83,7 +84,7 @@ impl Executor {
     pub async fn fork(&self, known: &KnownRun, again: &Again) -> Result<DurableRun, ExecutorError> {
         let records = self.inner.home.records(known)?;
         let started = started(known.id(), &records)?;
-        let plan = self.inner.engine.prepare(self.inner.home.definition(&started.definition)?)?;
+        let plan = self.inner.ready(Arc::new(self.inner.home.definition(&started.definition)?))?.1;
         let mut rewinding = Rewinding::new(&plan, &records);
         let target = rewind(&mut rewinding, again)?;
         let now = self.inner.engine.clock().now();
@@ -99,7 +100,7 @@ impl Executor {
         let mut all = vec![Record::Started(Box::new(new))];
         all.extend(rewinding.kept(now)?);
         copy(&claim, id, &all).await?;
-        self.open(id, &claim).await
+        self.open(id, &claim, Entry::Started).await
     }
 
     /// Goes on with a run under another definition than it was started with, where every recorded step still exists.
@@ -112,7 +113,7 @@ impl Executor {
         definition: Arc<Definition>,
     ) -> Result<DurableRun, ExecutorError> {
         let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
-        let plan = self.inner.engine.prepare(definition.clone())?;
+        let (_, plan) = self.inner.ready(definition.clone())?;
         let claim = self.claim_of(known.id(), folder)?;
         let records = self.inner.home.records(known)?;
         let missing = Rewinding::new(&plan, &records).missing();
@@ -146,7 +147,7 @@ impl Executor {
     }
 
     /// The journal that a run which has ended is in, brought back from the store where that has it.
-    async fn ended_claim(&self, known: &KnownRun) -> Result<Claim, ExecutorError> {
+    pub(super) async fn ended_claim(&self, known: &KnownRun) -> Result<Claim, ExecutorError> {
         match &known.place {
             Place::Log(folder) => {
                 let claim = self.claim_of(known.id(), folder)?;

@@ -3,6 +3,9 @@
 mod again;
 mod drive;
 mod inbox;
+mod recipe;
+mod rollback;
+mod services;
 mod start;
 
 use std::{
@@ -16,20 +19,21 @@ use std::{
     time::Duration,
 };
 
-use llmspell_workflows_basic::{
-    Engine, EngineBuilder, Finished, Plan, Run,
-    engine::{Position, Wait},
-};
-use llmspell_workflows_state::{Journaling, RunJournal};
+use llmspell_workflows_basic::{Engine, EngineBuilder, Finished, Plan, Run, engine::Wait};
+use llmspell_workflows_hooks::{EventBus, HookDispatcher, event::Entry};
+use llmspell_workflows_state::RunJournal;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use again::{Again, Difference};
+pub(crate) use recipe::Recipe;
+pub(crate) use services::Services;
 pub use start::StartOptions;
 
 use crate::{
     ExecutorError, Home,
     home::{Bell, Claim, Ringer},
+    stack::stack,
 };
 
 /// Runs definitions durably: a step whose completion was acknowledged is never executed again. Cheap to clone.
@@ -42,6 +46,11 @@ pub struct Executor {
 struct Inner {
     home: Home,
     engine: Engine,
+    /// The same without what surrounds its steps for durability, hooks and events.
+    plain: Engine,
+    services: Services,
+    /// What is known of definitions beyond themselves, by their hashes.
+    recipes: Mutex<HashMap<String, Recipe>>,
     parking: Parking,
     /// The journals that this process has, by their folders.
     claims: Mutex<Claims>,
@@ -167,9 +176,28 @@ impl Executor {
     /// One that keeps its runs in `home`, with the engine that `builder` makes.
     #[must_use]
     pub fn new(home: Home, builder: EngineBuilder) -> Self {
-        let engine = builder.interceptor(Position::Journal, Journaling).build();
-        let inner =
-            Inner { home, engine, parking: Parking::default(), claims: Mutex::default(), live: Mutex::default() };
+        Self::with_services(home, builder.build(), Services::default())
+    }
+
+    /// The same, which asks the hooks of `hooks` and tells `events` what happens.
+    ///
+    /// Steps are told of only if somebody is subscribed when their run begins or goes on; others cost nothing.
+    #[must_use]
+    pub fn with_hooks(home: Home, builder: EngineBuilder, hooks: Arc<HookDispatcher>, events: EventBus) -> Self {
+        Self::with_services(home, builder.build(), Services { hooks: Some(hooks), events: Some(events) })
+    }
+
+    pub(crate) fn with_services(home: Home, plain: Engine, services: Services) -> Self {
+        let inner = Inner {
+            home,
+            engine: stack(&plain, &services),
+            plain,
+            services,
+            recipes: Mutex::default(),
+            parking: Parking::default(),
+            claims: Mutex::default(),
+            live: Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -230,7 +258,10 @@ impl Inner {
         let bell = Bell::new().map_err(no_bell)?;
         let port = bell.port().map_err(no_bell)?;
         let inner = Arc::downgrade(self);
+        // Its thread is none of the runtime's, where hooks are called.
+        let runtime = tokio::runtime::Handle::current();
         let ringer = bell.hear(move |run| {
+            let _entered = runtime.enter();
             if let Some(inner) = inner.upgrade() {
                 inner.rung(run);
             }

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -213,6 +214,12 @@ impl Inner {
         let kept = if self.timelines.is_some() { u64::MAX } else { 0 };
         let wanted = subscribers.iter().fold(kept, |wanted, queue| wanted | queue.mask);
         self.wanted.store(wanted, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for EventBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBus").field("is_wanted", &self.is_wanted()).finish_non_exhaustive()
     }
 }
 
