@@ -27,7 +27,8 @@ use uuid::Uuid;
 
 pub use again::{Again, Difference};
 pub(crate) use recipe::Recipe;
-pub(crate) use services::Services;
+pub(crate) use services::{Services, WeakExecutor};
+pub(crate) use start::Begun;
 pub use start::StartOptions;
 
 use crate::{

@@ -22,7 +22,7 @@ impl Executor {
     /// A hook forbids it, the run is not known, or something cannot be read or written.
     pub async fn checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         self.inner.services.permit(WorkflowCheckpoint, run, json!({"name": name})).await?;
-        let records = self.inner.records(run)?;
+        let records = self.records(run).await?;
         let at = self.inner.engine.clock().now();
         let state = folded(run, &records)?.to_value();
         let position = records.len() as u64;
@@ -76,7 +76,7 @@ impl Executor {
 
 impl Inner {
     /// The records of a run as they stand now, what only this process has among them.
-    pub(crate) fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
+    pub(super) fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
         let claims: Vec<_> = lock(&self.claims).by_folder.values().cloned().collect();
         for claim in claims {
             let records = claim.reads.records(run)?;

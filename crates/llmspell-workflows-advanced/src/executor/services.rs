@@ -1,6 +1,6 @@
 //! Who is asked about runs as a whole, and told of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::engine::Extensions;
@@ -9,6 +9,7 @@ use llmspell_workflows_hooks::{
     event::{Entry, EventData, EventKind, Hosted},
     point::WorkflowPause,
 };
+use llmspell_workflows_state::Record;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -52,6 +53,29 @@ impl Executor {
     }
 }
 
+/// An executor that its runs do not keep alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakExecutor(Weak<Inner>);
+
+impl WeakExecutor {
+    pub(crate) fn upgrade(&self) -> Option<Executor> {
+        self.0.upgrade().map(|inner| Executor { inner })
+    }
+}
+
+impl Executor {
+    pub(crate) fn downgrade(&self) -> WeakExecutor {
+        WeakExecutor(Arc::downgrade(&self.inner))
+    }
+
+    /// The records of a run as they stand now, what only this process has among them.
+    pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
+        let inner = self.inner.clone();
+        let read = tokio::task::spawn_blocking(move || inner.records(run)).await;
+        read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+}
+
 impl Inner {
     /// What events of the run need to say why it is driven.
     pub(super) fn hosted(self: &Arc<Self>, run: Uuid, entry: Entry, extensions: Extensions) -> Extensions {
@@ -85,4 +109,3 @@ impl Inner {
         });
     }
 }
-

@@ -1,6 +1,6 @@
 //! New runs, and runs that go on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use llmspell_workflows_basic::{
     Engine, Plan, Run, RunOptions, WorkflowInput,
@@ -16,6 +16,7 @@ use super::{DurableRun, Executor, Live, Recipe, lock};
 use crate::{
     ExecutorError, KnownRun,
     home::{Claim, Place},
+    metrics::cpu_time,
 };
 
 /// What is special about one run.
@@ -29,9 +30,14 @@ pub struct StartOptions {
     pub origin: Option<Origin>,
 }
 
-/// What a run's users call it, where hooks find it on the run.
+/// What hooks find on a run of what its executor knows.
 #[derive(Debug)]
-pub(crate) struct Labels(pub(crate) BTreeMap<String, String>);
+pub(crate) struct Begun {
+    /// What its users call it.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What the process had used when it began or went on.
+    pub(crate) cpu: Option<Duration>,
+}
 
 impl Executor {
     /// Starts a run of `definition`; it is recorded when this returns, and to be driven.
@@ -153,7 +159,9 @@ impl Executor {
         (resume, entry): (Resume, Entry),
         journal: &Arc<RunJournal>,
     ) -> Result<Arc<Run>, ExecutorError> {
-        let extensions = Extensions::new().with_shared(journal.clone()).with(Labels(started.labels.clone()));
+        let extensions = Extensions::new()
+            .with_shared(journal.clone())
+            .with(Begun { labels: started.labels.clone(), cpu: cpu_time() });
         let extensions = self.inner.hosted(journal.run(), entry, extensions);
         let options = RunOptions { resume: Some(resume), environment: started.environment.clone(), extensions };
         Ok(engine.start(plan, input, &options)?)

@@ -47,8 +47,7 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, parts: &mu
         }
         (before, after) if before == after => {}
         (before, after) => {
-            let part =
-                StateDifference { path: path.to_owned(), before: before.cloned(), after: after.cloned() };
+            let part = StateDifference { path: path.to_owned(), before: before.cloned(), after: after.cloned() };
             parts.push(part);
         }
     }

@@ -61,8 +61,7 @@ impl StateStorage for StoredStates {
     async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError> {
         let input = state.key("$input").cloned().unwrap_or_default();
         let state = json!({"input": input, "state": state.to_value()});
-        let snapshot =
-            Snapshot { run: NOBODY, name: workflow_id.to_owned(), position: 0, at: Timestamp::now(), state };
+        let snapshot = Snapshot { run: NOBODY, name: workflow_id.to_owned(), position: 0, at: Timestamp::now(), state };
         self.on_store(move |home| Ok(home.stores()?.snapshots.put(&snapshot)?)).await
     }
 

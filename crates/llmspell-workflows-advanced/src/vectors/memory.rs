@@ -37,7 +37,8 @@ impl VectorStorage for MemoryVectors {
                 let expected = *lengths.entry(&entry.scope).or_insert(entry.vector.len());
                 fits(&entry.scope, expected, entry.vector.len())?;
             }
-            let normed: Vec<_> = entries.into_iter().map(|entry| Ok((norm(&entry.vector)?, entry))).collect::<Result<_, _>>()?;
+            let normed: Vec<_> =
+                entries.into_iter().map(|entry| Ok((norm(&entry.vector)?, entry))).collect::<Result<_, _>>()?;
             for (norm, entry) in normed {
                 scopes.entry(entry.scope.clone()).or_default().insert(entry.id.clone(), (entry, norm));
             }
@@ -47,8 +48,9 @@ impl VectorStorage for MemoryVectors {
 
     async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError> {
         let norm = norm(&query.vector)?;
-        let mut found = self.read(|scopes| {
-            let searched = scopes.iter().filter(|(scope, _)| query.scope.as_ref().is_none_or(|wanted| wanted == *scope));
+        self.read(|scopes| {
+            let searched =
+                scopes.iter().filter(|(scope, _)| query.scope.as_ref().is_none_or(|wanted| wanted == *scope));
             let mut found = Vec::new();
             for (entry, own) in searched.flat_map(|(_, entries)| entries.values()) {
                 fits(&entry.scope, entry.vector.len(), query.vector.len())?;
@@ -59,12 +61,12 @@ impl VectorStorage for MemoryVectors {
                     found.push((score, entry));
                 }
             }
-            found.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| (&one.scope, &one.id).cmp(&(&other.scope, &other.id))));
+            found.sort_by(|(a, one), (b, other)| {
+                b.total_cmp(a).then_with(|| (&one.scope, &one.id).cmp(&(&other.scope, &other.id)))
+            });
             found.truncate(query.limit);
-            Ok(found.into_iter().map(|(score, entry)| Found { score, entry: entry.clone() }).collect::<Vec<_>>())
-        })?;
-        found.shrink_to_fit();
-        Ok(found)
+            Ok(found.into_iter().map(|(score, entry)| Found { score, entry: entry.clone() }).collect())
+        })
     }
 
     async fn update_metadata(

@@ -143,7 +143,9 @@ impl Run {
         self.clock().now()
     }
 
-    pub(crate) fn plan(&self) -> &Arc<Plan> {
+    /// Its definition, made ready.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 
