@@ -36,7 +36,8 @@ impl Executor {
     }
 
     /// A run that has not completed goes back to its checkpoint `name`: what has begun or ended since then happens
-    /// again, as its next generation, and everything else stays. Its state is what it was then.
+    /// again, as its next generation, and everything else stays. Its state is what it was then. Signals that were taken
+    /// stay so: a wait that happens again is for another one.
     ///
     /// # Errors
     /// A hook forbids it, there is no such checkpoint, nothing has happened since, the run has completed or was

@@ -64,7 +64,8 @@ use crate::{
 /// ```
 #[async_trait]
 pub trait AdvancedWorkflow: BasicWorkflow + 'static {
-    /// Runs it durably, with the hooks, the events and the memory of `context`.
+    /// Runs it durably, with the hooks, the events and the memory of `context`; where its type is not known that is
+    /// [`EnhancedExecutionContext::execute`].
     ///
     /// # Errors
     /// It cannot run, it did not do what it should, or it waits or was paused and can be gone on with.
@@ -174,20 +175,6 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
     /// Runs it in memory, as every basic workflow runs.
     async fn execute(&self, input: WorkflowInput, context: ExecutionContext) -> Result<WorkflowOutput, WorkflowError> {
         self.execute_basic(input, &context).await
-    }
-}
-
-impl dyn AdvancedWorkflow {
-    /// Runs it durably, with the hooks, the events and the memory of `context`.
-    ///
-    /// # Errors
-    /// As the trait's.
-    pub async fn execute_with_infrastructure(
-        self: Arc<Self>,
-        input: WorkflowInput,
-        context: EnhancedExecutionContext,
-    ) -> Result<AdvancedWorkflowOutput, AdvancedError> {
-        context.execute(self, input).await
     }
 }
 

@@ -16,7 +16,7 @@ pub enum AdvancedError {
         /// Which run.
         run: Uuid,
         /// How it ended.
-        error: WorkflowError,
+        error: Box<WorkflowError>,
     },
     /// The run was paused, or its process goes down; it can be gone on with.
     #[error("the run {run} was paused")]
@@ -34,11 +34,17 @@ pub enum AdvancedError {
     },
     /// The workflow itself is wrong, or a method of its own failed.
     #[error(transparent)]
-    Workflow(#[from] WorkflowError),
+    Workflow(Box<WorkflowError>),
     /// Its session cannot be used.
     #[error(transparent)]
     Session(#[from] SessionError),
     /// Past runs cannot be searched or kept.
     #[error(transparent)]
     Vector(#[from] VectorError),
+}
+
+impl From<WorkflowError> for AdvancedError {
+    fn from(error: WorkflowError) -> Self {
+        Self::Workflow(Box::new(error))
+    }
 }

@@ -46,7 +46,9 @@ impl AdvancedWorkflowOutput {
             state.apply(change.clone(), finished.ended_at).map_err(|error| damaged(run, error.to_string()))?;
         }
         Ok(Self {
-            basic_output: finished.into_output().map_err(|error| AdvancedError::Ended { run, error })?,
+            basic_output: finished
+                .into_output()
+                .map_err(|error| AdvancedError::Ended { run, error: Box::new(error) })?,
             run_id: run,
             state_snapshot: Some(state),
             session_id: history.started.labels.get(SESSION).cloned(),

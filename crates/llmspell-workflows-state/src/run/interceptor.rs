@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     Run, StepError,
-    engine::{Call, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output},
+    engine::{Call, CancelReason, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output},
     model::StepKind,
 };
 
@@ -74,6 +74,10 @@ impl RunJournal {
         let is_activity = matches!(call.step().kind, StepKind::Activity(_));
         let (path, run) = (call.path().to_string(), call.run().clone());
         if let Some(outcome) = self.ended(&path)? {
+            // A run that was cancelled stays so; that is not recorded of the run itself before it ends.
+            if matches!(&outcome, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Requested) {
+                run.cancel();
+            }
             return Ok(outcome);
         }
         let cuts = if is_activity { self.cuts(&path) } else { 0 };
