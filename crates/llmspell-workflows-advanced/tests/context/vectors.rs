@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::support::{context, echo, sequence};
 
 fn entry(id: &str, scope: &str, vector: [f32; 2]) -> VectorEntry {
-    VectorEntry::new(id, scope, vector.to_vec()).with("even", id.len() % 2 == 0)
+    VectorEntry::new(id, scope, vector.to_vec()).with("even", id.len().is_multiple_of(2))
 }
 
 async fn some() -> MemoryVectors {
