@@ -88,11 +88,12 @@ fn events(report: &mut Report) {
     const EVENTS: u32 = 100_000;
     let tell = |bus: &EventBus| {
         for _ in 0..EVENTS {
+            let bus = std::hint::black_box(bus);
             bus.tell_of(EventKind::RunResumed, Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, || EventData::None);
         }
     };
     let bus = EventBus::new();
-    report.time("an event that nobody wants", EVENTS, "≤ 100 ns", &rounds(|| tell(std::hint::black_box(&bus))));
+    report.time("an event that nobody wants", EVENTS, "≤ 100 ns", &rounds(|| tell(&bus)));
     let subscription = bus.subscribe(Filter::all());
     report.time("an event with one subscriber", EVENTS, "≤ 1 µs", &rounds(|| tell(&bus)));
     drop(subscription);

@@ -15,14 +15,14 @@ use crate::{ExecutorError, stack::stack};
 pub(crate) struct Recipe {
     engine: Engine,
     /// The root step, where that is code.
-    code: Option<Arc<dyn BasicWorkflow>>,
+    body: Option<Arc<dyn BasicWorkflow>>,
 }
 
 impl Recipe {
     /// The engine that runs `definition`, and the definition made ready for it.
     pub(super) fn ready(&self, definition: Arc<Definition>) -> Result<(Engine, Arc<Plan>), ExecutorError> {
-        let plan = match &self.code {
-            Some(code) => self.engine.prepare_code(code.clone()),
+        let plan = match &self.body {
+            Some(body) => self.engine.prepare_code(body.clone()),
             None => self.engine.prepare(definition)?,
         };
         Ok((self.engine.clone(), plan))
@@ -31,7 +31,7 @@ impl Recipe {
 
 impl fmt::Debug for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recipe").field("is_code", &self.code.is_some()).finish_non_exhaustive()
+        f.debug_struct("Recipe").field("is_code", &self.body.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -42,7 +42,7 @@ impl Inner {
             let recipes = lock(&self.recipes);
             if recipes.is_empty() { None } else { recipes.get(&definition.hash()).cloned() }
         };
-        recipe.unwrap_or_else(|| Recipe { engine: self.engine.clone(), code: None }).ready(definition)
+        recipe.unwrap_or_else(|| Recipe { engine: self.engine.clone(), body: None }).ready(definition)
     }
 }
 
@@ -54,11 +54,11 @@ impl Executor {
         let (definition, recipe) = match workflow.as_defined() {
             Some(defined) => {
                 let engine = self.inner.plain.with_functions(defined.functions().clone());
-                (defined.definition().clone(), Recipe { engine: stack(&engine, services), code: None })
+                (defined.definition().clone(), Recipe { engine: stack(&engine, services), body: None })
             }
             None => {
                 let engine = stack(&self.inner.plain, services);
-                (stand_in(&*workflow), Recipe { engine, code: Some(workflow) })
+                (stand_in(&*workflow), Recipe { engine, body: Some(workflow) })
             }
         };
         lock(&self.inner.recipes).insert(definition.hash(), recipe.clone());

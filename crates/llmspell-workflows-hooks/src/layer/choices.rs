@@ -1,6 +1,6 @@
 use llmspell_workflows_basic::{
     StepError,
-    engine::{Attempt, Decision, DecisionPoint, Received},
+    engine::{Attempt, Call, Decision, DecisionPoint, Received},
 };
 
 use super::{HookLayer, ask::cancelled, ask::cancelling};
@@ -44,7 +44,7 @@ impl HookLayer {
             }
             (Course::Cancel(reason), Decision::Received(Received::Signal(signal))) => {
                 let message = format!("a hook at {point} refused the signal `{}`: {reason}", signal.name);
-                at.call.run().warn("signal_refused", at.call.path(), message);
+                warn(at.call, "signal_refused", message);
                 Decision::Received(Received::Pending)
             }
             (Course::Cancel(reason), _) => return Err(cancelling(at.call, point, &reason)),
@@ -61,4 +61,8 @@ impl HookLayer {
             (_, decision) => decision,
         })
     }
+}
+
+fn warn(call: &Call, code: &str, message: String) {
+    call.run().warn(code, call.path(), message);
 }
