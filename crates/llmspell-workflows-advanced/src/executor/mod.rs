@@ -149,6 +149,8 @@ impl DurableRun {
     }
 
     /// Lets no further leaf begin; [`Executor::drive`] ends with [`DurableEnd::Paused`] once those at work have ended.
+    ///
+    /// No hook is asked; [`Executor::pause`] asks them.
     pub fn pause(&self) {
         self.live.pause();
     }

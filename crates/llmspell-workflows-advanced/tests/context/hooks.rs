@@ -101,9 +101,10 @@ where
         let engine = context(point, &again, Vec::new()).executor().engine().clone();
         let (resumed, _) = goes_on(&engine, &definition, &records[..cut]).await;
         assert_eq!(lasting(&resumed), lasting(&expected), "{row}: cut after {cut} of {} records", records.len());
-        // It may be asked about other steps, and about later generations of this one.
-        let is_again = again.lock().unwrap().contains(&answered) && asked.lock().unwrap().len() == 1;
-        assert!(!is_again, "{row}: asked again when cut after {cut} records");
+        // A choice of a loop that comes up more than once is asked about each time.
+        let count = |asked: &Asked| asked.lock().unwrap().iter().filter(|path| **path == answered).count();
+        let again = count(&again);
+        assert!(again == 0 || again < count(&asked), "{row}: asked again when cut after {cut} records");
     }
 }
 

@@ -13,7 +13,7 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_hooks::HookContext;
 use serde_json::json;
 
-use crate::support::{context, elsewhere, post, soon, the_run, wait_for};
+use crate::support::{context, elsewhere, is_free, post, soon, the_run, wait_for};
 
 /// Notes what it is told of, and fails where it is told to.
 struct Watched {
@@ -157,12 +157,7 @@ async fn a_run_that_goes_on_elsewhere_calls_them_for_what_had_not_ended() {
     running.abort();
     running.await.unwrap_err();
     let context = elsewhere(context);
-    soon(async {
-        while the_run(&context).holder.is_some() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    is_free(&context).await;
     workflow.log();
     // Whoever resumes it: the executor knows the workflow.
     let known: Arc<dyn AdvancedWorkflow> = workflow.clone();

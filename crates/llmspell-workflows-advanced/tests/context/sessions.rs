@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use llmspell_workflows_advanced::{
-    AdvancedError, AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow,
+    AdvancedError, AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow, Message, Parking,
     sessions::{MemorySessions, NewSession, SessionError, SessionManager, SessionQuery, SessionStatus},
 };
 use llmspell_workflows_basic::{WorkflowInput, model::Step};
 use llmspell_workflows_hooks::event::{Filter, Received};
 use serde_json::json;
 
-use crate::support::{context, sequence};
+use crate::support::{context, echo, elsewhere, is_free, post, sequence, soon, the_run, wait_for};
 
 fn counter() -> EnhancedWorkflow {
     let count = Step::function("count", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}));
@@ -36,6 +36,38 @@ async fn the_state_goes_on_from_run_to_run_of_a_session() {
     assert_eq!((session.runs.len(), &session.states["test"]), (3, &json!({"k": 3})));
     assert_eq!(count(&counter(), &context).await, json!(1), "outside of the session");
     assert_eq!(count(&counter().with_session_aware(false), &inside).await, json!(1), "it does not want to");
+}
+
+#[tokio::test]
+async fn the_state_that_a_run_began_with_is_on_record() {
+    let steps = [
+        Step::function("count", "put", json!({"k": "{{ state.k + 1 }}"})),
+        wait_for("wait", "go"),
+        echo("last", json!("{{ state.k }}")),
+    ];
+    let workflow: Arc<dyn AdvancedWorkflow> = Arc::new(EnhancedWorkflow::define(sequence(steps)));
+    let context = context().with_parking(Parking::ForSignals);
+    let session = context.session_manager.create(NewSession::named("counting")).await.unwrap();
+    context.session_manager.set_state(&session.id, "test", json!({"k": 1})).await.unwrap();
+    let inside = context.in_session(&session.id);
+    let mut waits = inside.event_bus.subscribe(Filter::all().kind("run.waiting"));
+    let running = tokio::spawn({
+        let (workflow, inside) = (workflow.clone(), inside.clone());
+        async move { inside.execute(workflow, WorkflowInput::default()).await }
+    });
+    soon(waits.next()).await;
+    running.abort();
+    running.await.unwrap_err();
+
+    let sessions = inside.session_storage.clone();
+    let context = elsewhere(inside).with_sessions(sessions);
+    is_free(&context).await;
+    context.session_manager.set_state(&session.id, "test", json!({"k": 100})).await.unwrap();
+    post(&context, Message::Signal { name: "go".into(), payload: json!(0) }).await;
+    let output = soon(context.resume(workflow, &the_run(&context))).await.unwrap();
+    assert_eq!(output.basic_output.final_result, json!(2), "it began with 1, whatever the session says now");
+    assert_eq!(output.session_id.as_ref(), Some(&session.id));
+    assert_eq!(context.session_manager.get(&session.id).await.unwrap().states["test"], json!({"k": 2}));
 }
 
 #[tokio::test]

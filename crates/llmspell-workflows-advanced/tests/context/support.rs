@@ -108,6 +108,16 @@ pub(crate) fn the_run(context: &EnhancedExecutionContext) -> KnownRun {
     context.state_manager.home().runs(&RunQuery::default()).unwrap().remove(0)
 }
 
+/// Ends when nobody has the newest run any more.
+pub(crate) async fn is_free(context: &EnhancedExecutionContext) {
+    soon(async {
+        while the_run(context).holder.is_some() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 /// Sends the newest run a message, as another terminal would.
 pub(crate) async fn post(context: &EnhancedExecutionContext, message: Message) {
     let (home, known) = (context.state_manager.home().clone(), the_run(context));

@@ -15,7 +15,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::json;
 
-use crate::support::{context, elsewhere, engine, soon, the_run};
+use crate::support::{context, elsewhere, engine, is_free, soon, the_run};
 
 /// Code that counts how often its first step was performed, and hangs once after it.
 struct Code {
@@ -63,12 +63,7 @@ async fn code_goes_on_where_it_was() {
     running.abort();
     running.await.unwrap_err();
     let context = elsewhere(context);
-    soon(async {
-        while the_run(&context).holder.is_some() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    is_free(&context).await;
     let error = context.executor().resume(&the_run(&context)).await.unwrap_err();
     assert!(
         matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("no code is called `code`"),
