@@ -47,7 +47,9 @@ impl Memory {
     pub(super) fn peek(&self, folder: &Path) -> Vec<(Uuid, Vec<Record>)> {
         let runs = |log: &mut MemoryLog| {
             let journal = &log.journal;
-            journal.runs().into_iter().map(|run| (run, journal.records(run))).collect()
+            let runs = journal.runs().into_iter().map(|run| (run, journal.records(run)));
+            // One may be forgotten just then, and is kept elsewhere.
+            runs.filter(|(_, records)| !records.is_empty()).collect()
         };
         self.with(folder, runs).unwrap_or_default()
     }
