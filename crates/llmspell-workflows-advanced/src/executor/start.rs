@@ -101,15 +101,16 @@ impl Executor {
     /// Goes on with a run that no other process has.
     ///
     /// # Errors
-    /// It has ended, another process has it, its definition is not there or does not run here, or the journal cannot be
-    /// read.
+    /// It has ended, a hook forbids it, another process has it, its definition is not there or does not run here, or the
+    /// journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
+        // Asked first, so that a run that does not go on stays free for others.
+        self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let claim = self.claim_of(known.id(), folder)?;
         if lock(&self.inner.live).contains_key(&known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });
         }
-        self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let run = self.open(known.id(), &claim, Entry::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)

@@ -7,7 +7,7 @@ use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_hooks::{HookContext, HookError, Point, Registration, answer::Permit, hook_fn, point::*};
 use serde_json::json;
 
-use crate::support::{context, echo, finished, post, put, sequence, soon, start, the_run, wait_for};
+use crate::support::{context, echo, engine, finished, post, put, sequence, soon, start, the_run, wait_for};
 
 /// A context with a hook that forbids while `forbids` is set, and notes what it was told.
 fn with_hook<P: Point<Answer = Permit>>(point: P, forbids: &Arc<Mutex<bool>>, told: &Told) -> EnhancedExecutionContext {
@@ -71,11 +71,18 @@ async fn going_on_can_be_forbidden() {
     drop(run);
     let known = the_run(&context);
     assert!(is_forbidden(&executor.resume(&known).await));
-    assert_eq!(the_run(&context).status(), RunStatus::Running, "this executor has it, and it stays as it is");
+    let other = EnhancedExecutionContext::new(context.state_manager.home().clone())
+        .with_engine(engine())
+        .with_hooks(|hooks| hooks.register(Registration::new("never").at(WorkflowResume, never())));
+    assert!(is_forbidden(&other.executor().resume(&known).await), "asked before anything else is");
     *forbids.lock().unwrap() = false;
     let run = executor.resume(&known).await.unwrap();
     assert_eq!(*finished(&executor, run).await.output, json!(1));
     assert_eq!(told.lock().unwrap().len(), 2);
+}
+
+fn never() -> impl llmspell_workflows_hooks::Hook<WorkflowResume> {
+    hook_fn(|_| async { Ok(Permit::Cancel("not now".into())) })
 }
 
 #[tokio::test]

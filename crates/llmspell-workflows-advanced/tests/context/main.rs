@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod checkpoints;
+mod crashes;
 mod defaults;
 mod events;
 mod hooks;
