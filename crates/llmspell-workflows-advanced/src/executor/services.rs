@@ -28,10 +28,13 @@ impl Services {
     pub(crate) async fn permit<P: Point>(&self, point: P, run: Uuid, data: Value) -> Result<(), ExecutorError> {
         let Some(hooks) = self.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(P::POINT)) else { return Ok(()) };
         let host = HostPoint { run_id: Some(run), path: String::new(), data };
-        match hooks.fire(point, host).await?.course {
-            Course::Cancel(reason) => Err(ExecutorError::Forbidden { run, point: P::POINT, reason }),
-            _ => Ok(()),
-        }
+        let reason = match hooks.fire(point, host).await.map(|verdict| verdict.course) {
+            Ok(Course::Cancel(reason)) => reason,
+            Ok(_) => return Ok(()),
+            // One without which it does not happen has failed.
+            Err(error) => error.message,
+        };
+        Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
     }
 
     pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
