@@ -1,9 +1,10 @@
 //! Figures of the engine, each as a ratio to what this machine can do, measured in the same run.
 //!
-//! `cargo run --release -p llmspell-workflows-benches` prints the table of the README, with `memory` or `durable` that
-//! part of it; with `journals` it compares the adapters of the journal instead. Each figure is the median of several
-//! rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
+//! `cargo run --release -p llmspell-workflows-benches` prints the table of the README, with `memory`, `around` or
+//! `durable` that part of it; with `journals` it compares the adapters of the journal instead. Each figure is the median
+//! of several rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
 
+mod around;
 mod durable;
 mod engine;
 mod figures;
@@ -28,6 +29,9 @@ fn main() {
     if wanted("memory") {
         engine::measure(&mut report);
         text::measure(&mut report);
+    }
+    if wanted("around") {
+        around::measure(&mut report);
     }
     if wanted("durable") {
         durable::measure(&mut report);

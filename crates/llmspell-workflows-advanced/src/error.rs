@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use llmspell_workflows_basic::{Invalid, RunStatus, StepError};
+use llmspell_workflows_hooks::HookPoint;
 use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
 
@@ -107,6 +108,37 @@ pub enum ExecutorError {
         run: Uuid,
         /// Recorded steps that it has not.
         paths: Vec<String>,
+    },
+    /// A hook forbids it.
+    #[error("a hook at {point} forbids this of the run {run}: {reason}")]
+    Forbidden {
+        /// Which run.
+        run: Uuid,
+        /// Where the hook stands.
+        point: HookPoint,
+        /// Its reason.
+        reason: String,
+    },
+    /// No checkpoint of the run has this name.
+    #[error(
+        "the run {run} has no checkpoint `{name}`; it has {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )]
+    UnknownCheckpoint {
+        /// Which run.
+        run: Uuid,
+        /// The name.
+        name: String,
+        /// The checkpoints that it has.
+        known: Vec<String>,
+    },
+    /// There is nothing to go back over.
+    #[error("nothing of the run {run} has happened since its checkpoint `{name}`")]
+    NothingSince {
+        /// Which run.
+        run: Uuid,
+        /// The checkpoint.
+        name: String,
     },
     /// It has ended, so there is nothing to go on with.
     #[error("the run {run} has ended")]

@@ -23,14 +23,30 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 
+mod context;
 mod error;
 mod executor;
 mod home;
+mod metrics;
+pub mod sessions;
+mod stack;
+pub mod state;
+pub mod vectors;
+mod workflow;
 
+pub use context::EnhancedExecutionContext;
 pub use error::ExecutorError;
 pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, Resolution, StartOptions};
 pub use home::{Delivery, Holder, Home, KnownRun};
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
     store::{Message, RunQuery, RunSummary},
+};
+pub use metrics::{AdvancedMetrics, ErrorRate, ResourceUtilization};
+pub use sessions::{SessionManager, SessionStorage};
+pub use state::{StateManager, StateStorage};
+pub use vectors::{EmbeddingService, VectorStorage};
+pub use workflow::{
+    AdvancedError, AdvancedWorkflow, AdvancedWorkflowOutput, EnhancedWorkflow, StepResult, WorkflowEvent,
+    WorkflowExecution,
 };

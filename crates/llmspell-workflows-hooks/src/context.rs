@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    PathLink, StepError, WorkflowState,
+    PathLink, Run, StepError, WorkflowState,
     engine::{Call, Decision},
     model::Step,
     state::Change,
@@ -98,6 +98,12 @@ impl HookContext {
     #[must_use]
     pub fn point(&self) -> HookPoint {
         self.shared.point
+    }
+
+    /// The run itself; none at points of a host.
+    #[must_use]
+    pub fn run(&self) -> Option<&Arc<Run>> {
+        self.call().map(Call::run)
     }
 
     /// The run it is about.

@@ -149,9 +149,9 @@ points! {
     WorkflowPause = 62 "workflow_pause" -> Permit;
     /// Before a paused or interrupted run goes on; fired by the executor.
     WorkflowResume = 63 "workflow_resume" -> Permit;
-    /// A run waits for a signal; fired by the executor.
+    /// A step begins to wait for a signal.
     SignalWait = 64 "signal_wait" -> Observe;
-    /// A signal has come; fired by the executor.
+    /// A signal has come that a step waits for; refused, it is as one that never came.
     SignalReceived = 65 "signal_received" -> Permit;
     /// Before a compensation; fired by what compensates.
     CompensationStart = 66 "compensation_start" -> Permit;

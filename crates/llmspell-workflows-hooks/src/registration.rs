@@ -112,6 +112,7 @@ impl Registration {
 /// A registration in a dispatcher.
 pub(crate) struct Entry {
     pub(crate) name: String,
+    pub(crate) priority: Priority,
     pub(crate) selector: Selector,
     pub(crate) required: bool,
     pub(crate) timeout: Duration,

@@ -106,6 +106,7 @@ pub(crate) fn comes_to(point: HookPoint, step: &Step) -> bool {
             true
         }
         P::BranchStart | P::BranchEnd => true,
+        P::SignalWait | P::SignalReceived => matches!(step.kind, StepKind::WaitForEvent(_)),
         _ => false,
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! | feature | what it adds | on by default |
 //! |---|---|---|
+//! | `advanced` | durable runs, with hooks, events, sessions and memory around them | no |
+//! | `sled` | durable runs in a folder for one process, the embedded default | no |
 //! | `definition` | [`definition`]: workflows written in YAML and JSON | yes |
 //! | `hooks` | code of yours that may change a run's course, and events | no |
 //! | `tools` | [`tools`]: the tools that come along, and steps that start processes | yes |
@@ -37,6 +39,9 @@
 
 pub use llmspell_workflows_basic::*;
 
+#[cfg(feature = "advanced")]
+#[doc(inline)]
+pub use llmspell_workflows_advanced as advanced;
 #[cfg(feature = "definition")]
 #[doc(inline)]
 pub use llmspell_workflows_definition as definition;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{Plan, RunStatus, StepPath, WorkflowInput, engine::Child, model::Definition};
+use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{
-    Journal, JournalError, Origin, Parent, Receipt, Record, RewindError, Rewinding, RunJournal, Started,
+    JournalError, Origin, Parent, Receipt, Record, RewindError, Rewinding, RunJournal, Started,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -40,7 +41,7 @@ impl Executor {
             return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
         }
         let claim = self.retry_in(known, again, None).await?;
-        let run = self.open(known.id(), &claim).await?;
+        let run = self.open(known.id(), &claim, Entry::Retried).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
@@ -115,7 +116,7 @@ impl Executor {
         let claim = self.inner.own_claim()?;
         let id = Uuid::now_v7();
         self.fork_in(known, again, &claim, id, None).await?;
-        self.open(id, &claim).await
+        self.open(id, &claim, Entry::Started).await
     }
 
     /// Makes `id` a fork of `known`; where the step is in a child, that is forked as a child of the new run.
@@ -233,7 +234,7 @@ impl Executor {
     ) -> Result<DurableRun, ExecutorError> {
         let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
         check_own(known)?;
-        let plan = self.inner.engine.prepare(definition.clone())?;
+        let (_, plan) = self.inner.ready(definition.clone())?;
         let claim = self.claim_of(known.id(), folder)?;
         let records = self.inner.home.records(known)?;
         let missing = Rewinding::new(&plan, &records).missing();
@@ -269,7 +270,7 @@ impl Executor {
     /// The journal that a run which has ended is in, brought back from the store where that has it.
     ///
     /// A child goes where the run `around` it is.
-    async fn ended_claim(&self, known: &KnownRun, around: Option<&Claim>) -> Result<Claim, ExecutorError> {
+    pub(super) async fn ended_claim(&self, known: &KnownRun, around: Option<&Claim>) -> Result<Claim, ExecutorError> {
         let Place::Log(folder) = &known.place else { return self.brought_back(known, around).await };
         let claim = self.claim_of(known.id(), folder)?;
         // It is not moved to the store while it goes on.

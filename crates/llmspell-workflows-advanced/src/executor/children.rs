@@ -7,6 +7,7 @@ use llmspell_workflows_basic::{
     Driven, RunOptions, RunStatus, StepError, WorkflowInput,
     engine::{Call, Child, ChildEnd, Children, Extensions, InProcess, Outcome, Resume, Wait, drive_child},
 };
+use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{JournalError, Parent, RunJournal, Started};
 
 use super::{Inner, Live, drive::outcome, lock};
@@ -31,26 +32,27 @@ impl Inner {
         if let Some((outcome, _)) = journal.ended_with().map_err(failed)? {
             return Ok(recorded(outcome));
         }
-        let (plan, started, is_new) = match journal.started() {
+        let (engine, plan, started, is_new) = match journal.started() {
             Some(started) => {
                 let definition = self.home.definition(&started.definition).map_err(not_there)?;
-                let plan = self.engine.prepare(definition).map_err(|invalid| not_there(invalid.into()))?;
-                (plan, started, false)
+                let (engine, plan) = self.ready(Arc::new(definition)).map_err(not_there)?;
+                (engine, plan, started, false)
             }
-            None => (child.plan.clone(), self.started(call, &child)?, true),
+            None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child)?, true),
         };
         let input = WorkflowInput::new(started.input.clone());
         let resume = journal.resume().unwrap_or_else(|| Resume::new(child.id, started.at));
-        let extensions = Extensions::new().with_shared(journal.clone());
+        let entry = if is_new { Entry::Started } else { Entry::Resumed };
+        let extensions = self.hosted(child.id, entry, Extensions::new().with_shared(journal.clone()));
         let options = RunOptions { resume: Some(resume), extensions, depth: child.depth, ..RunOptions::default() };
-        let run = self.engine.start(&plan, input, &options)?;
+        let run = engine.start(&plan, input, &options)?;
         if is_new {
             journal.start(started).await.map_err(failed)?;
         }
         let live = lock(&self.live).entry(child.id).or_insert_with(|| Live::new(child.id)).clone();
         *lock(&live.run) = Some(run.clone());
         self.read(&live).map_err(not_there)?;
-        let driven = drive_child(call, &run, self.engine.drive(&run)).await;
+        let driven = drive_child(call, &run, engine.drive(&run)).await;
         lock(&live.run).take();
         lock(&self.live).remove(&child.id);
         let finished = match driven {

@@ -7,6 +7,7 @@ use llmspell_workflows_basic::{
     Driven, Finished, Run, RunStatus, StepError,
     engine::{CancelReason, Cancelled, Failure, Outcome, Output, StepStatus, Wait},
 };
+use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{JournalError, RunJournal};
 use uuid::Uuid;
 
@@ -58,7 +59,7 @@ impl Executor {
     }
 
     async fn reopen(&self, run: Uuid, claim: &Claim) -> Result<DurableRun, ExecutorError> {
-        let run = self.open(run, claim).await?;
+        let run = self.open(run, claim, Entry::Woken).await?;
         self.read_inbox(&run, false).await?;
         Ok(run)
     }
@@ -83,7 +84,7 @@ impl Executor {
     }
 
     async fn drive_once(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let mut driven = std::pin::pin!(self.inner.engine.drive(&run.run));
+        let mut driven = std::pin::pin!(run.run.engine().drive(&run.run));
         let driven = tokio::select! {
             biased;
             driven = &mut driven => driven,

@@ -37,7 +37,7 @@ impl Inner {
         }
     }
 
-    pub(super) fn read(&self, live: &Live) -> Result<(), ExecutorError> {
+    pub(super) fn read(&self, live: &Arc<Live>) -> Result<(), ExecutorError> {
         let Some(stores) = self.home.known_stores()? else { return Ok(()) };
         // One at a time, so that none is looked at twice.
         let mut seen = lock(&live.seen);
@@ -48,17 +48,17 @@ impl Inner {
             }
             for (number, message) in messages {
                 seen.last = number;
-                live.obey(number, message, &mut seen);
+                self.obey(live, number, message, &mut seen);
             }
         }
     }
 }
 
-impl Live {
-    fn obey(&self, number: u64, message: Message, seen: &mut Seen) {
-        let run = lock(&self.run).clone();
+impl Inner {
+    fn obey(&self, live: &Arc<Live>, number: u64, message: Message, seen: &mut Seen) {
+        let run = lock(&live.run).clone();
         match message {
-            Message::Pause if number > seen.overruled => self.pause(),
+            Message::Pause if number > seen.overruled => self.asked_to_pause(live, number),
             // Whoever resumes a run that a process has finds it at work.
             Message::Pause | Message::Resume => {}
             Message::Cancel => run.iter().for_each(|run| run.cancel()),
@@ -70,7 +70,7 @@ impl Live {
         }
         if run.is_none() {
             // It is parked, is opened again, and reads the message then.
-            self.arrival.notify_one();
+            live.arrival.notify_one();
         }
     }
 }

@@ -4,7 +4,10 @@ mod again;
 mod children;
 mod drive;
 mod inbox;
+mod recipe;
 mod resolve;
+mod rollback;
+mod services;
 mod start;
 
 use std::{
@@ -18,16 +21,17 @@ use std::{
     time::Duration,
 };
 
-use llmspell_workflows_basic::{
-    Engine, EngineBuilder, Finished, Plan, Run, StepError,
-    engine::{Position, Wait},
-};
-use llmspell_workflows_state::{Journaling, RunJournal};
+use llmspell_workflows_basic::{Engine, EngineBuilder, Finished, Plan, Run, StepError, engine::Wait};
+use llmspell_workflows_hooks::{EventBus, HookDispatcher, event::Entry};
+use llmspell_workflows_state::RunJournal;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use again::{Again, Difference};
+pub(crate) use recipe::Recipe;
 pub use resolve::Resolution;
+pub(crate) use services::{Services, WeakExecutor};
+pub(crate) use start::Begun;
 pub use start::StartOptions;
 
 use children::DurableChildren;
@@ -35,6 +39,7 @@ use children::DurableChildren;
 use crate::{
     ExecutorError, Home,
     home::{Bell, Claim, Ringer},
+    stack::stack,
 };
 
 /// Runs definitions durably: a step whose completion was acknowledged is never executed again. Cheap to clone.
@@ -47,6 +52,11 @@ pub struct Executor {
 struct Inner {
     home: Home,
     engine: Engine,
+    /// The same without what surrounds its steps for durability, hooks and events.
+    plain: Engine,
+    services: Services,
+    /// What is known of definitions beyond themselves, by their hashes.
+    recipes: Mutex<HashMap<String, Recipe>>,
     parking: Mutex<Parking>,
     /// The journals that this process has, by their folders.
     claims: Mutex<Claims>,
@@ -150,6 +160,8 @@ impl DurableRun {
     }
 
     /// Lets no further leaf begin; [`Executor::drive`] ends with [`DurableEnd::Paused`] once those at work have ended.
+    ///
+    /// No hook is asked; [`Executor::pause`] asks them.
     pub fn pause(&self) {
         self.live.pause();
     }
@@ -178,12 +190,26 @@ impl Executor {
     /// One that keeps its runs in `home`, with the engine that `builder` makes.
     #[must_use]
     pub fn new(home: Home, builder: EngineBuilder) -> Self {
+        Self::with_services(home, &builder.build(), Services::default())
+    }
+
+    /// The same, which asks the hooks of `hooks` and tells `events` what happens.
+    ///
+    /// Steps are told of only if somebody is subscribed when their run begins or goes on; others cost nothing.
+    #[must_use]
+    pub fn with_hooks(home: Home, builder: EngineBuilder, hooks: Arc<HookDispatcher>, events: EventBus) -> Self {
+        Self::with_services(home, &builder.build(), Services { hooks: Some(hooks), events: Some(events) })
+    }
+
+    pub(crate) fn with_services(home: Home, plain: &Engine, services: Services) -> Self {
         let inner = Arc::new_cyclic(|inner| {
-            let children = DurableChildren(inner.clone());
-            let engine = builder.interceptor(Position::Journal, Journaling).children(children).build();
+            let plain = plain.with_children(DurableChildren(inner.clone()));
             Inner {
                 home,
-                engine,
+                engine: stack(&plain, &services),
+                plain,
+                services,
+                recipes: Mutex::default(),
                 parking: Mutex::default(),
                 claims: Mutex::default(),
                 archiving: Arc::default(),
@@ -253,7 +279,10 @@ impl Inner {
         let bell = Bell::new().map_err(no_bell)?;
         let port = bell.port().map_err(no_bell)?;
         let inner = Arc::downgrade(self);
+        // Its thread is none of the runtime's, where hooks are called.
+        let runtime = tokio::runtime::Handle::current();
         let ringer = bell.hear(move |run| {
+            let _entered = runtime.enter();
             if let Some(inner) = inner.upgrade() {
                 inner.rung(run);
             }

@@ -1,19 +1,22 @@
 //! New runs, and runs that go on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use llmspell_workflows_basic::{
-    Plan, Run, RunOptions, WorkflowInput,
+    Engine, Plan, Run, RunOptions, WorkflowInput,
     engine::{Extensions, Resume},
     model::Definition,
 };
+use llmspell_workflows_hooks::{event::Entry, point::WorkflowResume};
 use llmspell_workflows_state::{Origin, RunJournal, Started};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Live, lock};
+use super::{DurableRun, Executor, Live, Recipe, lock};
 use crate::{
     ExecutorError, KnownRun,
     home::{Claim, Place},
+    metrics::cpu_time,
 };
 
 /// What is special about one run.
@@ -25,6 +28,15 @@ pub struct StartOptions {
     pub labels: BTreeMap<String, String>,
     /// The run that it was made of.
     pub origin: Option<Origin>,
+}
+
+/// What hooks find on a run of what its executor knows.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// What its users call it.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What the process had used when it began or went on.
+    pub(crate) cpu: Option<Duration>,
 }
 
 impl Executor {
@@ -39,13 +51,35 @@ impl Executor {
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
         let definition = definition.into();
-        let plan = self.inner.engine.prepare(definition.clone())?;
+        let (engine, plan) = self.inner.ready(definition.clone())?;
+        self.start_ready((&engine, plan), &definition, input, options).await
+    }
+
+    /// The same with the engine and the plan that are given.
+    pub(crate) async fn start_as(
+        &self,
+        recipe: &Recipe,
+        definition: &Arc<Definition>,
+        input: WorkflowInput,
+        options: StartOptions,
+    ) -> Result<DurableRun, ExecutorError> {
+        let (engine, plan) = recipe.ready(definition.clone())?;
+        self.start_ready((&engine, plan), definition, input, options).await
+    }
+
+    async fn start_ready(
+        &self,
+        (engine, plan): (&Engine, Arc<Plan>),
+        definition: &Arc<Definition>,
+        input: WorkflowInput,
+        options: StartOptions,
+    ) -> Result<DurableRun, ExecutorError> {
         let StartOptions { environment, labels, origin } = options;
         let started = Started {
             at: self.inner.engine.clock().now(),
             workflow: definition.name.clone(),
             version: definition.version.clone(),
-            definition: self.inner.home.keep(&definition)?,
+            definition: self.inner.home.keep(definition)?,
             input: input.initial_data.clone(),
             starting_step: input.starting_step.clone(),
             environment,
@@ -58,7 +92,7 @@ impl Executor {
         let journal = RunJournal::open(claim.journal.clone(), Uuid::now_v7()).await?;
         let resume = Resume::new(journal.run(), started.at);
         let journal = Arc::new(journal);
-        let run = self.run(&plan, input, started.environment.clone(), resume, &journal)?;
+        let run = self.run((engine, &plan), input, &started, (resume, Entry::Started), &journal)?;
         run.check_recorded("the input", &started.input)?;
         journal.start(started).await?;
         self.archive_ended(&claim);
@@ -68,16 +102,18 @@ impl Executor {
     /// Goes on with a run that no other process has.
     ///
     /// # Errors
-    /// It has ended, another process has it, its definition is not there or does not run here, or the journal cannot be
-    /// read.
+    /// It has ended, a hook forbids it, another process has it, its definition is not there or does not run here, or the
+    /// journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
         check_own(known)?;
+        // Asked first, so that a run that does not go on stays free for others.
+        self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let claim = self.claim_of(known.id(), folder)?;
         if lock(&self.inner.live).contains_key(&known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });
         }
-        let run = self.open(known.id(), &claim).await?;
+        let run = self.open(known.id(), &claim, Entry::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
@@ -92,7 +128,7 @@ impl Executor {
     }
 
     /// A run as its journal knows it.
-    pub(super) async fn open(&self, run: Uuid, claim: &Claim) -> Result<DurableRun, ExecutorError> {
+    pub(super) async fn open(&self, run: Uuid, claim: &Claim, entry: Entry) -> Result<DurableRun, ExecutorError> {
         let journal = Arc::new(RunJournal::open(claim.journal.clone(), run).await?);
         // Its process may have brought it to its end since it was looked up.
         if journal.has_ended() {
@@ -100,11 +136,11 @@ impl Executor {
         }
         let unknown = || ExecutorError::UnknownRun(run.to_string());
         let started = journal.started().ok_or_else(unknown)?;
-        let plan = self.inner.engine.prepare(self.inner.home.definition(&started.definition)?)?;
-        let mut input = WorkflowInput::new(started.input);
-        input.starting_step = started.starting_step;
+        let (engine, plan) = self.inner.ready(Arc::new(self.inner.home.definition(&started.definition)?))?;
+        let mut input = WorkflowInput::new(started.input.clone());
+        input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
-        let run = self.run(&plan, input, started.environment, resume, &journal)?;
+        let run = self.run((&engine, &plan), input, &started, (resume, entry), &journal)?;
         Ok(self.admit(run, plan, journal, claim))
     }
 
@@ -121,15 +157,19 @@ impl Executor {
 
     fn run(
         &self,
-        plan: &Arc<Plan>,
+        (engine, plan): (&Engine, &Arc<Plan>),
         input: WorkflowInput,
-        environment: Option<String>,
-        resume: Resume,
+        started: &Started,
+        (resume, entry): (Resume, Entry),
         journal: &Arc<RunJournal>,
     ) -> Result<Arc<Run>, ExecutorError> {
-        let extensions = Extensions::new().with_shared(journal.clone());
+        let extensions = Extensions::new()
+            .with_shared(journal.clone())
+            .with(Begun { labels: started.labels.clone(), cpu: cpu_time() });
+        let extensions = self.inner.hosted(journal.run(), entry, extensions);
+        let environment = started.environment.clone();
         let options = RunOptions { resume: Some(resume), environment, extensions, ..RunOptions::default() };
-        Ok(self.inner.engine.start(plan, input, &options)?)
+        Ok(engine.start(plan, input, &options)?)
     }
 }
 

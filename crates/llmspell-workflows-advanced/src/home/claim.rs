@@ -1,12 +1,12 @@
 //! The journal of a process.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use llmspell_workflows_state::{JournalError, WalJournal, store::RunSummary};
+use llmspell_workflows_state::{Journal, JournalError, Record, WalJournal, store::RunSummary};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,9 +19,28 @@ const HOLDER: &str = "holder.json";
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     pub(crate) folder: PathBuf,
-    pub(crate) journal: Arc<WalJournal>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) reads: Arc<dyn Reads>,
     /// Runs in it that have ended.
     pub(crate) ended: Vec<Uuid>,
+}
+
+/// Reads a run of a journal without taking it over.
+pub(crate) trait Reads: Send + Sync + fmt::Debug {
+    /// The records of `run` as they stand now; none where the journal has forgotten it.
+    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError>;
+}
+
+impl Reads for WalJournal {
+    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        Self::records(self, run)
+    }
+}
+
+impl Claim {
+    fn new<J: Journal + Reads + 'static>(folder: &Path, journal: Arc<J>) -> Self {
+        Self { folder: folder.to_owned(), reads: journal.clone(), journal, ended: Vec::new() }
+    }
 }
 
 impl Home {
@@ -30,7 +49,7 @@ impl Home {
         let mut number = 1;
         for (known, folder) in self.logs()? {
             number = known + 1;
-            if WalJournal::is_held(&folder)? {
+            if self.is_held(&folder)? {
                 continue;
             }
             if let Some(claim) = self.claim_ended(&folder, port)? {
@@ -39,7 +58,7 @@ impl Home {
         }
         // Two processes may come to the same number; one of them goes on to the next.
         loop {
-            match claim_folder(&self.log().join(format!("{number:06}")), port) {
+            match self.open_log(&self.log().join(format!("{number:06}")), port) {
                 Err(ExecutorError::Journal(JournalError::Held { .. })) => number += 1,
                 claimed => return claimed,
             }
@@ -48,13 +67,13 @@ impl Home {
 
     /// The journal in `folder`, unless a run in it could go on or another process has it.
     fn claim_ended(&self, folder: &Path, port: u16) -> Result<Option<Claim>, ExecutorError> {
-        let runs = WalJournal::peek(folder)?;
+        let runs = self.peek(folder)?;
         let ended = runs.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
         if ended.clone().any(|run| !run.status.has_ended()) {
             return Ok(None);
         }
         let ended = ended.map(|run| run.id).collect();
-        match claim_folder(folder, port) {
+        match self.open_log(folder, port) {
             Err(ExecutorError::Journal(JournalError::Held { .. })) => Ok(None),
             claimed => claimed.map(|claim| Some(Claim { ended, ..claim })),
         }
@@ -64,10 +83,17 @@ impl Home {
 impl Home {
     /// The journal in `folder`, for this process, which answers at `port`.
     pub(crate) fn claim_folder(&self, folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
-        let runs = WalJournal::peek(folder)?;
+        let runs = self.peek(folder)?;
         let summaries = runs.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
         let ended = summaries.filter(|run| run.status.has_ended()).map(|run| run.id).collect();
-        claim_folder(folder, port).map(|claim| Claim { ended, ..claim })
+        self.open_log(folder, port).map(|claim| Claim { ended, ..claim })
+    }
+
+    fn open_log(&self, folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
+        match &self.memory {
+            Some(memory) => Ok(Claim::new(folder, memory.open(folder, port)?)),
+            None => claim_folder(folder, port),
+        }
     }
 }
 
@@ -81,7 +107,7 @@ fn claim_folder(folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
     let command = std::env::args().next().unwrap_or_default();
     let holder = json!({"pid": std::process::id(), "command": command, "port": port}).to_string();
     fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))?;
-    Ok(Claim { folder: folder.to_owned(), journal: Arc::new(journal), ended: Vec::new() })
+    Ok(Claim::new(folder, Arc::new(journal)))
 }
 
 /// Who says that it has the journal in `folder`.

@@ -16,6 +16,11 @@ impl Home {
     /// It is not there, or cannot be read.
     pub fn definition(&self, hash: &str) -> Result<Definition, ExecutorError> {
         let path = self.definition_path(hash);
+        if self.memory.is_some() {
+            let kept = self.stores()?.definitions.get(hash)?;
+            let kept = kept.ok_or_else(|| ExecutorError::file(&path, &io::ErrorKind::NotFound.into()))?;
+            return serde_json::from_value(kept).map_err(|error| ExecutorError::file(&path, &error.into()));
+        }
         let text = fs::read(&path).map_err(|error| ExecutorError::file(&path, &error))?;
         serde_json::from_slice(&text)
             .map_err(|error| ExecutorError::file(&path, &io::Error::new(io::ErrorKind::InvalidData, error)))
@@ -28,6 +33,11 @@ impl Home {
     pub fn keep(&self, definition: &Definition) -> Result<String, ExecutorError> {
         let hash = definition.hash().to_string();
         let path = self.definition_path(&hash);
+        if self.memory.is_some() {
+            let value = serde_json::to_value(definition).map_err(|error| ExecutorError::file(&path, &error.into()))?;
+            self.stores()?.definitions.put(&hash, &value)?;
+            return Ok(hash);
+        }
         if path.exists() {
             return Ok(hash);
         }

@@ -12,15 +12,17 @@ mod bell;
 mod claim;
 mod definitions;
 mod known;
+mod logs;
+mod memory;
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use llmspell_workflows_state::{
-    History, JournalError, Record, WalJournal,
+    History, JournalError, Record,
     store::{Message, RunQuery, RunSummary, StoreError, Stores},
 };
 use uuid::Uuid;
@@ -40,6 +42,8 @@ pub struct Home {
     open: fn(&Path) -> Result<Stores, StoreError>,
     /// Whether there are stores, so that opening them makes nothing.
     exist: fn(&Path) -> bool,
+    /// The journals, where there is no folder.
+    memory: Option<Arc<memory::Memory>>,
 }
 
 impl Home {
@@ -52,6 +56,7 @@ impl Home {
             stores: Arc::default(),
             open: |path| Stores::sqlite(path.join("store.db")),
             exist: |path| path.join("store.db").exists(),
+            memory: None,
         }
     }
 
@@ -64,10 +69,25 @@ impl Home {
             stores: Arc::default(),
             open: |path| Stores::sled(path.join("store")),
             exist: |path| path.join("store").exists(),
+            memory: None,
         }
     }
 
-    /// Where it is.
+    /// A home that lasts as long as it and its clones are there, and touches no disk.
+    ///
+    /// Several executors can use it at once, and go on with the runs of those that were dropped.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            path: PathBuf::new(),
+            stores: Arc::new(OnceLock::from(Stores::memory())),
+            open: |_| Ok(Stores::memory()),
+            exist: |_| true,
+            memory: Some(Arc::default()),
+        }
+    }
+
+    /// Where it is; empty: in memory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -153,7 +173,7 @@ impl Home {
     /// They cannot be read, or the run is gone.
     pub fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
         if let Place::Log(folder) = &run.place
-            && let Some((_, records)) = WalJournal::peek(folder)?.into_iter().find(|(id, _)| *id == run.id())
+            && let Some((_, records)) = self.peek(folder)?.into_iter().find(|(id, _)| *id == run.id())
         {
             return Ok(records);
         }
@@ -185,19 +205,19 @@ impl Home {
         self.stores()?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message)?;
         // Looked at only now: whoever has taken the run over meanwhile reads the message by itself.
         let Place::Log(folder) = &run.place else { return Ok(Delivery::Kept) };
-        if !WalJournal::is_held(folder)? {
+        if !self.is_held(folder)? {
             return Ok(Delivery::Kept);
         }
-        let told = claim::reach(folder).is_some_and(|port| bell::ring(port, run.id()));
-        Ok(if told { Delivery::Told } else { Delivery::Unanswered(claim::holder(folder)) })
+        let told = self.reach(folder).is_some_and(|port| bell::ring(port, run.id()));
+        Ok(if told { Delivery::Told } else { Delivery::Unanswered(self.holder(folder)) })
     }
 
     /// All runs that are in a journal.
     fn live(&self) -> Result<Vec<KnownRun>, ExecutorError> {
         let mut runs = Vec::new();
         for (_, folder) in self.logs()? {
-            let holder = WalJournal::is_held(&folder)?.then(|| claim::holder(&folder));
-            for (run, records) in WalJournal::peek(&folder)? {
+            let holder = self.is_held(&folder)?.then(|| self.holder(&folder));
+            for (run, records) in self.peek(&folder)? {
                 let owner = holder.as_ref().map(|holder| holder.0.as_str());
                 // One without a start was never acknowledged to anybody.
                 if let Some(summary) = RunSummary::of(run, &records, owner) {
@@ -206,26 +226,6 @@ impl Home {
             }
         }
         Ok(runs)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.path.join("log")
-    }
-
-    fn logs(&self) -> Result<Vec<(u32, PathBuf)>, ExecutorError> {
-        let log = self.log();
-        let entries = match fs::read_dir(&log) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|error| ExecutorError::file(&log, &error))?,
-        };
-        let mut logs = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| ExecutorError::file(&log, &error))?;
-            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            logs.extend(number.map(|number| (number, entry.path())));
-        }
-        logs.sort_unstable();
-        Ok(logs)
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    Cancel, Children, Dispatch, Extensions, Happening, InProcess, Outcome, Resume, Run, SchemaCheck, Stack, Timers,
-    Wait, branches::Branches, mailbox::Mailbox, record::Records, run::lock,
+    Cancel, Children, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run,
+    SchemaCheck, Stack, Timers, Wait, branches::Branches, mailbox::Mailbox, record::Records, run::lock,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -119,6 +119,28 @@ impl Engine {
     pub fn with_functions(&self, functions: Functions) -> Self {
         let mut inner = (*self.0).clone();
         inner.functions.extend(functions);
+        Self(Arc::new(inner))
+    }
+
+    /// The same engine with another interceptor; of two at one position the first added is the outer one.
+    #[must_use]
+    pub fn with_interceptor(&self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
+        let mut inner = (*self.0).clone();
+        inner.stack = inner.stack.with(position, Arc::new(interceptor));
+        Self(Arc::new(inner))
+    }
+
+    /// Whether it is a clone of `other`.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The same engine, whose steps that are runs are run by `children`.
+    #[must_use]
+    pub fn with_children(&self, children: impl Children + 'static) -> Self {
+        let mut inner = (*self.0).clone();
+        inner.children = Arc::new(children);
         Self(Arc::new(inner))
     }
 

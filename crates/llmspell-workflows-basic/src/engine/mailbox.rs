@@ -37,7 +37,8 @@ struct Letters {
 impl Mailbox {
     /// One whose signals of these numbers have been taken.
     pub(super) fn after(taken: HashSet<u64>) -> Self {
-        Self { letters: Mutex::new(Letters { taken, ..Letters::default() }), arrival: Notify::new() }
+        let last = taken.iter().copied().max().unwrap_or(0);
+        Self { letters: Mutex::new(Letters { taken, last, ..Letters::default() }), arrival: Notify::new() }
     }
 
     fn put(&self, signal: Signal) {

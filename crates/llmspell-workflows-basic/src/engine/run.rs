@@ -146,7 +146,9 @@ impl Run {
         self.clock().now()
     }
 
-    pub(crate) fn plan(&self) -> &Arc<Plan> {
+    /// Its definition, made ready.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 

@@ -54,13 +54,15 @@ pub(super) async fn for_event(call: Call) -> Outcome {
     };
     let index = u64::from(call.attempt());
     let awaited = decide!(call, index, Awaits(awaited));
-    let received = match decide!(call, index, Received(Received::Pending)) {
-        Received::Pending => match receive(&call, plan, &awaited).await {
-            Ok(received) => decide!(call, index, Received(received)),
+    let mut received = decide!(call, index, Received(Received::Pending));
+    // A signal that an interceptor refuses is as one that never came.
+    while received == Received::Pending {
+        let came = match receive(&call, plan, &awaited).await {
+            Ok(came) => came,
             Err(outcome) => return outcome,
-        },
-        known => known,
-    };
+        };
+        received = decide!(call, index, Received(came));
+    }
     match (received, plan.on_timeout) {
         (Received::Signal(signal), _) => Outcome::completed(shown(&signal.name, &signal.data, false)),
         (_, OnTimeout::Continue) => {

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{ExecutionContext, WorkflowError, WorkflowInput, WorkflowOutput};
+use super::{Defined, ExecutionContext, WorkflowError, WorkflowInput, WorkflowOutput};
 use crate::model::Definition;
 
 /// A workflow that can be run: built from data, or written as code.
@@ -67,6 +67,11 @@ pub trait BasicWorkflow: Send + Sync {
     /// All problems at once.
     fn validate(&self) -> Result<(), WorkflowError> {
         Ok(())
+    }
+
+    /// The definition that it is, if it is one rather than code.
+    fn as_defined(&self) -> Option<&dyn Defined> {
+        None
     }
 
     /// What its input must look like.

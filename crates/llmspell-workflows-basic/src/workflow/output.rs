@@ -58,7 +58,9 @@ fn error_of(run: &Run, error: StepError) -> StepError {
 }
 
 impl Finished {
-    pub(crate) fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
+    /// `run` as far as it has come, as one that ends now with `outcome`.
+    #[must_use]
+    pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let (status, output, error, state_changes) = match outcome {
             Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
             Outcome::Skipped(_) => (RunStatus::Completed, Arc::default(), None, Vec::new()),

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::Arc,
 };
 
@@ -30,7 +31,7 @@ pub struct HookDispatcher {
     correlations: Correlations,
     events: Option<EventBus>,
     watch: Arc<Watch>,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Arc<Cache>,
 }
 
 /// The hooks at a point.
@@ -104,6 +105,12 @@ impl HookDispatcher {
         (!concerned.is_empty()).then(|| concerned.into())
     }
 
+    /// Whether any hook stands at `point`.
+    #[must_use]
+    pub fn has_hooks_at(&self, point: HookPoint) -> bool {
+        self.points.contains_key(&point)
+    }
+
     /// Whether any hook stands at `point` of the engine's.
     pub(crate) fn stands_at(&self, point: HookPoint) -> bool {
         point.number().is_some_and(|number| self.numbers & (1 << number) != 0)
@@ -118,6 +125,66 @@ impl HookDispatcher {
 
     fn context(&self, point: HookPoint, subject: Subject, about: About) -> HookContext {
         HookContext::new(point, subject, about, self.metadata.clone(), self.correlations.clone())
+    }
+}
+
+impl HookDispatcher {
+    /// The same hooks and some more; what is shared, such as breakers and cached outputs, stays shared.
+    #[must_use]
+    pub fn with(&self, registrations: impl IntoIterator<Item = Registration>) -> Self {
+        let combine = self.points.iter().map(|(point, chain)| (*point, chain.combine)).collect();
+        let mut members: HashMap<_, Vec<_>> =
+            self.points.iter().map(|(point, chain)| (*point, chain.members.to_vec())).collect();
+        registrations.into_iter().for_each(|registration| registration.stand(&mut members));
+        members.values_mut().for_each(|members| members.sort_by_key(|member| member.entry.priority));
+        let (points, numbers) = chains(members, &combine);
+        Self {
+            points,
+            numbers,
+            metadata: self.metadata.clone(),
+            correlations: self.correlations.clone(),
+            events: self.events.clone(),
+            watch: self.watch.clone(),
+            cache: self.cache.clone(),
+        }
+    }
+}
+
+impl Registration {
+    /// Puts its hooks behind those at their points.
+    fn stand(self, members: &mut HashMap<HookPoint, Vec<Member>>) {
+        let Self { name, selector, required, timeout, breaker, hooks, priority } = self;
+        let entry = Arc::new(Entry { name, priority, selector, required, timeout, breaker: Breaker::new(breaker) });
+        for (point, hook) in hooks {
+            members.entry(point).or_default().push(Member { entry: entry.clone(), hook });
+        }
+    }
+}
+
+/// What stands at each point, and the numbers of these points.
+fn chains(
+    members: HashMap<HookPoint, Vec<Member>>,
+    combine: &HashMap<HookPoint, Combine>,
+) -> (HashMap<HookPoint, Chain>, u128) {
+    let numbers = members.keys().filter_map(|point| point.number());
+    let numbers = numbers.fold(0, |numbers, number| numbers | (1 << number));
+    let chain = |(point, members): (HookPoint, Vec<Member>)| {
+        let is_for_all = members.iter().all(|member| member.entry.selector.is_all());
+        let combine = combine.get(&point).copied().unwrap_or_default();
+        (point, Chain { combine, members: members.into(), is_for_all })
+    };
+    (members.into_iter().map(chain).collect(), numbers)
+}
+
+impl Default for HookDispatcher {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl fmt::Debug for HookDispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.points.keys()).finish()
     }
 }
 
@@ -162,28 +229,17 @@ impl HookDispatcherBuilder {
     #[must_use]
     pub fn build(mut self) -> HookDispatcher {
         self.registrations.sort_by_key(|registration| registration.priority);
-        let mut members: HashMap<HookPoint, Vec<Member>> = HashMap::new();
-        for registration in self.registrations {
-            let Registration { name, selector, required, timeout, breaker, hooks, priority: _ } = registration;
-            let entry = Arc::new(Entry { name, selector, required, timeout, breaker: Breaker::new(breaker) });
-            for (point, hook) in hooks {
-                members.entry(point).or_default().push(Member { entry: entry.clone(), hook });
-            }
-        }
-        let chain = |(point, members): (HookPoint, Vec<Member>)| {
-            let is_for_all = members.iter().all(|member| member.entry.selector.is_all());
-            let combine = self.combine.get(&point).copied().unwrap_or_default();
-            (point, Chain { combine, members: members.into(), is_for_all })
-        };
-        let numbers = members.keys().filter_map(|point| point.number());
+        let mut members = HashMap::new();
+        self.registrations.into_iter().for_each(|registration| registration.stand(&mut members));
+        let (points, numbers) = chains(members, &self.combine);
         HookDispatcher {
-            numbers: numbers.fold(0, |numbers, number| numbers | (1 << number)),
-            points: members.into_iter().map(chain).collect(),
+            points,
+            numbers,
             metadata: Arc::new(self.metadata),
             correlations: self.correlations,
             events: self.events,
             watch: Arc::default(),
-            cache: Cache::default(),
+            cache: Arc::default(),
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -152,6 +153,13 @@ impl EventBus {
         }
     }
 
+    /// Tells what a host did with a run as a whole; `data` is made only if anybody wants it.
+    pub fn tell_of(&self, kind: EventKind, run_id: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
+        if self.wants(kind) {
+            self.publish(kind, run_id, None, at, data());
+        }
+    }
+
     /// What has happened to a run, as far as it is kept; `None` where nothing is.
     #[must_use]
     pub fn timeline(&self, run_id: Uuid) -> Option<Timeline> {
@@ -206,6 +214,12 @@ impl Inner {
         let kept = if self.timelines.is_some() { u64::MAX } else { 0 };
         let wanted = subscribers.iter().fold(kept, |wanted, queue| wanted | queue.mask);
         self.wanted.store(wanted, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for EventBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBus").field("is_wanted", &self.is_wanted()).finish_non_exhaustive()
     }
 }
 

@@ -85,7 +85,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A run begins, or goes on in this process.
+    /// A run begins; without an executor, also that it goes on in this process.
     RunStarted = "run.started";
     /// A run did what it should.
     RunCompleted = "run.completed";
@@ -99,6 +99,18 @@ kinds! {
     RunWaiting = "run.waiting";
     /// Something odd did not keep a run from going on.
     RunWarned = "run.warned";
+    /// A run that was paused or interrupted goes on, as its executor says.
+    RunResumed = "run.resumed";
+    /// A run that waited goes on, as its executor says.
+    RunWoken = "run.woken";
+    /// A run that had failed goes on from an earlier point, as its executor says.
+    RunRetried = "run.retried";
+    /// A run was paused, or its process goes down, as its executor says.
+    RunPaused = "run.paused";
+    /// A checkpoint of a run was made.
+    RunCheckpointed = "run.checkpointed";
+    /// A run goes back to a checkpoint.
+    RunRolledBack = "run.rolled_back";
     /// A step begins.
     StepStarted = "step.started";
     /// A step did what it should.
@@ -131,6 +143,10 @@ kinds! {
     StateChanged = "state.changed";
     /// Branches set the same part of the state to different values, and one was chosen.
     StateConflict = "state.conflict";
+    /// A step begins to wait for a signal.
+    SignalAwaited = "signal.awaited";
+    /// A signal has come that a step waited for.
+    SignalReceived = "signal.received";
     /// A hook changed what happens.
     HookAnswered = "hook.answered";
     /// A hook failed.

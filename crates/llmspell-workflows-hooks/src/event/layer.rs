@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::{
     Run, StepError,
     engine::{
-        Attempt, Call, Decision, DecisionPoint, Happening, Interceptor, Next, NextDecision, Outcome, Role, StepStatus,
+        Attempt, Call, Decision, DecisionPoint, Happening, Interceptor, Next, NextDecision, Outcome, Received, Role,
+        StepStatus,
     },
     model::{Step, StepKind},
 };
 
-use super::{EventBus, EventData, EventKind, Joined};
+use super::{Entry, EventBus, EventData, EventKind, Hosted, Joined};
 
 /// Tells a bus what happens to runs; stands at
 /// [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks), added before the
@@ -70,7 +71,7 @@ impl Interceptor for EventLayer {
 
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         match happening {
-            Happening::Begins => self.bus.tell_of_run(EventKind::RunStarted, run, || {
+            Happening::Begins => self.bus.tell_of_run(begins(run), run, || {
                 let definition = run.definition();
                 EventData::Workflow { name: definition.name.clone(), version: definition.version.to_string() }
             }),
@@ -78,6 +79,7 @@ impl Interceptor for EventLayer {
                 let kind = match outcome {
                     Outcome::Completed(_) => EventKind::RunCompleted,
                     Outcome::Skipped(_) => EventKind::RunSkipped,
+                    _ if is_paused(run, outcome) => EventKind::RunPaused,
                     Outcome::Failed(_) => EventKind::RunFailed,
                     Outcome::Cancelled(_) => EventKind::RunCancelled,
                     Outcome::Parked(_) => EventKind::RunWaiting,
@@ -89,6 +91,26 @@ impl Interceptor for EventLayer {
             }
             _ => {}
         }
+    }
+}
+
+/// What it is that a run is driven.
+fn begins(run: &Run) -> EventKind {
+    match run.extension::<Hosted>().map(|hosted| hosted.entry) {
+        None | Some(Entry::Started) => EventKind::RunStarted,
+        Some(Entry::Resumed) => EventKind::RunResumed,
+        Some(Entry::Woken) => EventKind::RunWoken,
+        Some(Entry::Retried) => EventKind::RunRetried,
+    }
+}
+
+/// Whether it goes on later although it does not wait.
+fn is_paused(run: &Run, outcome: &Outcome) -> bool {
+    let Some(hosted) = run.extension::<Hosted>() else { return false };
+    match outcome {
+        Outcome::Parked(_) => (hosted.is_paused)(),
+        Outcome::Cancelled(_) => run.is_shut_down(),
+        _ => false,
     }
 }
 
@@ -156,6 +178,8 @@ impl EventLayer {
             Decision::Items(_) => EventKind::LoopItems,
             Decision::Resolved(_) => EventKind::StateConflict,
             Decision::Answer(Some(_)) => EventKind::HookAnswered,
+            Decision::Awaits(awaited) if awaited.signal.is_some() => EventKind::SignalAwaited,
+            Decision::Received(Received::Signal(_)) => EventKind::SignalReceived,
             _ => return,
         };
         self.bus.tell(kind, call, || EventData::Chosen(decision.clone()));

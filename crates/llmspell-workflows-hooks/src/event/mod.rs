@@ -9,6 +9,7 @@ mod data;
 #[expect(clippy::module_inception, reason = "the event's own type has a file like every other")]
 mod event;
 mod filter;
+mod hosted;
 mod layer;
 mod queue;
 mod timeline;
@@ -17,6 +18,7 @@ pub use bus::{EventBus, Handling};
 pub use data::{EventData, Joined};
 pub use event::{Event, EventKind};
 pub use filter::Filter;
+pub use hosted::{Entry, Hosted};
 pub use layer::EventLayer;
 pub use queue::{EVENTS_BUFFERED_MAX, Received, Subscription};
 pub use timeline::{Timeline, TimelineSettings};

@@ -127,6 +127,12 @@ fn index(point: HookPoint, ordinal: u64) -> u64 {
     point.number().unwrap_or_default() * ORDINALS + ordinal.min(ORDINALS - 1)
 }
 
+/// The point at which hooks gave the answer that is recorded under `index`.
+#[must_use]
+pub fn recorded_answer(index: u64) -> Option<HookPoint> {
+    HookPoint::ALL.iter().copied().find(|point| point.number() == Some(index / ORDINALS))
+}
+
 /// The number of the generation that a step is entered again as over an answer; those of retries are small.
 pub(super) fn generation_index(round: u64) -> u64 {
     ORDINALS + round

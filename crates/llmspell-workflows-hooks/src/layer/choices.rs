@@ -1,6 +1,6 @@
 use llmspell_workflows_basic::{
     StepError,
-    engine::{Attempt, Decision, DecisionPoint},
+    engine::{Attempt, Call, Decision, DecisionPoint, Received},
 };
 
 use super::{HookLayer, ask::cancelled, ask::cancelling};
@@ -17,7 +17,14 @@ impl HookLayer {
             Decision::Enter(Some(_)) => HookPoint::StepSkip,
             Decision::Attempt(Attempt::Failed { .. }) => HookPoint::StepRetry,
             Decision::Resolved(_) => HookPoint::StateConflict,
+            Decision::Awaits(awaited) if awaited.signal.is_some() => HookPoint::SignalWait,
+            Decision::Received(Received::Signal(_)) => HookPoint::SignalReceived,
             _ => return Ok(decision),
+        };
+        // A step can refuse several signals, and each is asked about once.
+        let ordinal = match &decision {
+            Decision::Received(Received::Signal(signal)) => signal.number,
+            _ => at.index,
         };
         let about = || {
             let error = match &decision {
@@ -26,7 +33,7 @@ impl HookLayer {
             };
             About { choice: Some(decision.clone()), error, ..About::default() }
         };
-        let Some(Verdict { course, .. }) = self.ask(at.call, point, at.index, about).await? else {
+        let Some(Verdict { course, .. }) = self.ask(at.call, point, ordinal, about).await? else {
             return Ok(decision);
         };
         Ok(match (course, decision) {
@@ -34,6 +41,11 @@ impl HookLayer {
                 // The step is skipped in any case, and what follows is stopped.
                 let _ = cancelled(at.call, point, &reason);
                 Decision::Enter(skip)
+            }
+            (Course::Cancel(reason), Decision::Received(Received::Signal(signal))) => {
+                let message = format!("a hook at {point} refused the signal `{}`: {reason}", signal.name);
+                warn(at.call, "signal_refused", message);
+                Decision::Received(Received::Pending)
             }
             (Course::Cancel(reason), _) => return Err(cancelling(at.call, point, &reason)),
             (Course::Branch(branch), Decision::Branch(_)) => Decision::Branch(branch),
@@ -49,4 +61,8 @@ impl HookLayer {
             (_, decision) => decision,
         })
     }
+}
+
+fn warn(call: &Call, code: &str, message: String) {
+    call.run().warn(code, call.path(), message);
 }

@@ -7,6 +7,7 @@ mod fork;
 mod passage;
 mod rounds;
 
+pub use ask::recorded_answer;
 pub use rounds::HOOK_ROUNDS_MAX;
 
 use std::sync::Arc;

@@ -26,6 +26,12 @@ impl MemoryJournal {
         Self::default()
     }
 
+    /// What is kept of `run` now, without taking it over.
+    #[must_use]
+    pub fn records(&self, run: Uuid) -> Vec<Record> {
+        self.runs().get(&run).map(|(_, records)| records.clone()).unwrap_or_default()
+    }
+
     fn runs(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Epoch, Vec<Record>)>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }

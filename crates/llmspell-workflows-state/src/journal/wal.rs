@@ -127,6 +127,21 @@ impl WalJournal {
         Ok(lock.is_none())
     }
 
+    /// What is kept of `run` now, without taking it over.
+    ///
+    /// # Errors
+    /// The log cannot be written or read.
+    pub fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        let places = self.lock().records(run);
+        self.read(run, places)
+    }
+
+    fn read(&self, run: Uuid, places: Vec<Place>) -> Result<Vec<Record>, JournalError> {
+        // What was appended last may still be here alone.
+        self.log.write()?;
+        places.into_iter().map(|place| record(run, &self.log.read(place)?)).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,13 +173,9 @@ impl Journal for WalJournal {
             let body = opened(run, epoch);
             let (_, place) = self.log.append(kind::OPENED, number, &body)?;
             runs.open(run, number, epoch, place);
-            let records = runs.by_id[&run].places.iter().filter(|(kind, _)| *kind == kind::RECORD);
-            (epoch, records.map(|(_, place)| *place).collect::<Vec<_>>())
+            (epoch, runs.records(run))
         };
-        // What was appended last may still be here alone.
-        self.log.write()?;
-        let read = |place| record(run, &self.log.read(place)?);
-        Ok(Opened { epoch, records: places.into_iter().map(read).collect::<Result<_, _>>()? })
+        Ok(Opened { epoch, records: self.read(run, places)? })
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
@@ -224,6 +235,12 @@ impl Runs {
             }
         }
         Ok(())
+    }
+
+    /// Where the records of `run` are.
+    fn records(&self, run: Uuid) -> Vec<Place> {
+        let Some(live) = self.by_id.get(&run) else { return Vec::new() };
+        live.places.iter().filter(|(kind, _)| *kind == kind::RECORD).map(|(_, place)| *place).collect()
     }
 
     fn number(&self, run: Uuid, epoch: Epoch) -> Result<u32, JournalError> {

@@ -81,6 +81,10 @@ impl RunJournal {
         let is_activity = matches!(call.step().kind, StepKind::Activity(_));
         let (path, run) = (call.path().to_string(), call.run().clone());
         if let Some(outcome) = self.ended(&path)? {
+            // A run that was cancelled stays so; that is not recorded of the run itself before it ends.
+            if matches!(&outcome, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Requested) {
+                run.cancel();
+            }
             return Ok(outcome);
         }
         let runs_once = is_activity && call.step().at_most_once;

@@ -108,6 +108,10 @@ macro_rules! built {
                 self.0.execute(input, context).await?.into_output()
             }
 
+            fn as_defined(&self) -> Option<&dyn Defined> {
+                Some(self)
+            }
+
             fn metadata(&self) -> WorkflowMetadata {
                 self.0.definition.metadata()
             }

@@ -152,6 +152,9 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
             .with_help("`--accept-changes` goes on with the new definition where every recorded step still exists"),
         ExecutorError::MissingSteps { run, .. } => failed("definition_changed")
             .with_help(format!("`spellflow resume {run}` goes on with the definition that it was started with")),
+        ExecutorError::Forbidden { .. } => failed("forbidden_by_hook"),
+        ExecutorError::UnknownCheckpoint { .. } => Failure::new(Exit::NotFound, "checkpoint_not_found", message),
+        ExecutorError::NothingSince { .. } => failed("nothing_since_checkpoint"),
     }
 }
 

@@ -1,0 +1,115 @@
+//! Checkpoints of runs, and the way back to them.
+
+use std::collections::BTreeSet;
+
+use llmspell_workflows_basic::{RunStatus, StepPath};
+use llmspell_workflows_hooks::{
+    event::{EventData, EventKind},
+    point::{WorkflowCheckpoint, WorkflowRollback},
+};
+use llmspell_workflows_state::{Record, Rewinding, RunJournal, store::Snapshot};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{DurableRun, Entry, Executor, Inner, lock};
+use crate::{ExecutorError, KnownRun, StateManager, home::Place, state::folded};
+
+impl Executor {
+    /// Makes the checkpoint `name` of a run, in place of its former one of that name: where its journal stands now, and
+    /// its state as [`StateManager::state`] has it. The run goes on meanwhile.
+    ///
+    /// # Errors
+    /// A hook forbids it, the run is not known, or something cannot be read or written.
+    pub async fn checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
+        self.inner.services.permit(WorkflowCheckpoint, run, json!({"name": name})).await?;
+        let records = self.records(run).await?;
+        let at = self.inner.engine.clock().now();
+        let state = folded(run, &records)?.to_value();
+        let position = records.len() as u64;
+        let snapshot = Snapshot { run, name: name.to_owned(), position, at, state };
+        let (home, kept) = (self.inner.home.clone(), snapshot.clone());
+        let put = move || Ok(home.stores()?.snapshots.put(&kept)?);
+        let put = tokio::task::spawn_blocking(put).await;
+        put.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map_err(|e: ExecutorError| e)?;
+        self.inner.services.tell(EventKind::RunCheckpointed, run, at, || EventData::Custom(json!({"name": name})));
+        Ok(snapshot)
+    }
+
+    /// A run that has not completed goes back to its checkpoint `name`: what has begun or ended since then happens
+    /// again, as its next generation, and everything else stays. Its state is what it was then. Signals that were taken
+    /// stay so: a wait that happens again is for another one.
+    ///
+    /// # Errors
+    /// A hook forbids it, there is no such checkpoint, nothing has happened since, the run has completed or was
+    /// cancelled, another process has it, or something cannot be read or written.
+    pub async fn rollback(&self, known: &KnownRun, name: &str) -> Result<DurableRun, ExecutorError> {
+        let run = known.id();
+        if matches!(known.status(), RunStatus::Completed | RunStatus::Cancelled | RunStatus::Compensated) {
+            return Err(ExecutorError::Ended { run });
+        }
+        if lock(&self.inner.live).contains_key(&run) {
+            return Err(ExecutorError::Driven { run });
+        }
+        let checkpoint = StateManager::new(self.inner.home.clone()).find_checkpoint(run, name)?;
+        self.inner.services.permit(WorkflowRollback, run, json!({"name": name})).await?;
+        let claim = self.ended_claim(known, None).await?;
+        let journal = RunJournal::open(claim.journal.clone(), run).await?;
+        let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
+        let (_, plan) = self.inner.ready(self.inner.home.definition(&started.definition)?.into())?;
+        let records = claim.reads.records(run)?;
+        let mut rewinding = Rewinding::new(&plan, &records);
+        let targets = since(&records, usize::try_from(checkpoint.position).unwrap_or(usize::MAX));
+        let counts = |path: &StepPath| rewinding.find(&path.to_string()).is_ok_and(|found| found == *path);
+        let targets: Vec<_> = targets.into_iter().filter(counts).collect();
+        if targets.is_empty() {
+            return Err(ExecutorError::NothingSince { run, name: name.to_owned() });
+        }
+        targets.iter().for_each(|target| rewinding.from(target));
+        let now = self.inner.engine.clock().now();
+        journal.rewind(rewinding.rewound(now)).await?;
+        drop(journal);
+        self.inner.services.tell(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
+        let run = self.open(run, &claim, Entry::Resumed).await?;
+        self.read_inbox(&run, true).await?;
+        Ok(run)
+    }
+}
+
+impl Inner {
+    /// The records of a run as they stand now, what only this process has among them.
+    pub(super) fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
+        let claims: Vec<_> = lock(&self.claims).by_folder.values().cloned().collect();
+        for claim in claims {
+            let records = claim.reads.records(run)?;
+            if !records.is_empty() {
+                return Ok(records);
+            }
+        }
+        let known = self.home.get(run)?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
+        self.home.records(&KnownRun { place: Place::Archive, ..known.clone() }).or_else(|_| self.home.records(&known))
+    }
+}
+
+/// The outermost steps that began at or after record `position`, and the others of which something ended since.
+fn since(records: &[Record], position: usize) -> BTreeSet<StepPath> {
+    let parsed = |record: &Record| record.path().and_then(|path| path.parse::<StepPath>().ok());
+    let prefixes = |path: &StepPath| -> Vec<StepPath> {
+        (1..=path.segments().len()).map(|length| StepPath::new(path.segments()[..length].to_vec())).collect()
+    };
+    let before: BTreeSet<StepPath> =
+        records.iter().take(position).filter_map(parsed).flat_map(|path| prefixes(&path)).collect();
+    let around = |path: StepPath| prefixes(&path).split_last().map(|(_, around)| around.to_vec()).unwrap_or_default();
+    let blocks: BTreeSet<StepPath> = records.iter().filter_map(parsed).flat_map(around).collect();
+    let mut targets = BTreeSet::new();
+    for record in records.iter().skip(position) {
+        let Some(path) = parsed(record) else { continue };
+        match prefixes(&path).into_iter().find(|prefix| !before.contains(prefix)) {
+            // The root is there from the beginning, whether that is recorded or not.
+            Some(outermost) if outermost.segments().len() > 1 => drop(targets.insert(outermost)),
+            Some(_) if path.segments().len() > 1 => drop(targets.insert(prefixes(&path).swap_remove(1))),
+            None if path.segments().len() > 1 && !blocks.contains(&path) => drop(targets.insert(path)),
+            _ => {}
+        }
+    }
+    targets
+}

@@ -1,0 +1,114 @@
+//! Who is asked about runs as a whole, and told of them.
+
+use std::sync::{Arc, Weak};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::engine::Extensions;
+use llmspell_workflows_hooks::{
+    Course, EventBus, HookDispatcher, HostPoint, Point,
+    event::{Entry, EventData, EventKind, Hosted},
+    point::WorkflowPause,
+};
+use llmspell_workflows_state::Record;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{DurableRun, Executor, Inner, Live, lock};
+use crate::ExecutorError;
+
+/// The hooks and the events of an executor.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Services {
+    pub(crate) hooks: Option<Arc<HookDispatcher>>,
+    pub(crate) events: Option<EventBus>,
+}
+
+impl Services {
+    /// Asks the hooks at `point` whether that may happen to `run`.
+    pub(crate) async fn permit<P: Point>(&self, point: P, run: Uuid, data: Value) -> Result<(), ExecutorError> {
+        let Some(hooks) = self.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(P::POINT)) else { return Ok(()) };
+        let host = HostPoint { run_id: Some(run), path: String::new(), data };
+        let reason = match hooks.fire(point, host).await.map(|verdict| verdict.course) {
+            Ok(Course::Cancel(reason)) => reason,
+            Ok(_) => return Ok(()),
+            // One without which it does not happen has failed.
+            Err(error) => error.message,
+        };
+        Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
+    }
+
+    pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
+        if let Some(events) = &self.events {
+            events.tell_of(kind, run, at, data);
+        }
+    }
+}
+
+impl Executor {
+    /// Asks the hooks, and then lets no further leaf of `run` begin; see [`DurableRun::pause`], which asks nobody.
+    ///
+    /// # Errors
+    /// A hook forbids it, or one without which it does not happen has failed.
+    pub async fn pause(&self, run: &DurableRun) -> Result<(), ExecutorError> {
+        self.inner.services.permit(WorkflowPause, run.id(), Value::Null).await?;
+        run.pause();
+        Ok(())
+    }
+}
+
+/// An executor that its runs do not keep alive.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakExecutor(Weak<Inner>);
+
+impl WeakExecutor {
+    pub(crate) fn upgrade(&self) -> Option<Executor> {
+        self.0.upgrade().map(|inner| Executor { inner })
+    }
+}
+
+impl Executor {
+    pub(crate) fn downgrade(&self) -> WeakExecutor {
+        WeakExecutor(Arc::downgrade(&self.inner))
+    }
+
+    /// The records of a run as they stand now, what only this process has among them.
+    pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
+        let inner = self.inner.clone();
+        let read = tokio::task::spawn_blocking(move || inner.records(run)).await;
+        read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+}
+
+impl Inner {
+    /// What events of the run need to say why it is driven.
+    pub(super) fn hosted(self: &Arc<Self>, run: Uuid, entry: Entry, extensions: Extensions) -> Extensions {
+        if self.services.events.is_none() {
+            return extensions;
+        }
+        let inner = Arc::downgrade(self);
+        extensions.with(Hosted::new(entry, move || {
+            let live = inner.upgrade().and_then(|inner| lock(&inner.live).get(&run).cloned());
+            live.is_some_and(|live| live.is_paused())
+        }))
+    }
+
+    /// Pauses a run that was told to by message `number`, unless a hook forbids it.
+    pub(super) fn asked_to_pause(&self, live: &Arc<Live>, number: u64) {
+        let hooks = self.services.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(WorkflowPause::POINT));
+        if hooks.is_none() {
+            return live.pause();
+        }
+        // Hooks take a while, and whoever reads messages holds up those that follow.
+        let (services, live) = (self.services.clone(), live.clone());
+        tokio::spawn(async move {
+            match services.permit(WorkflowPause, live.id, Value::Null).await {
+                Ok(()) => live.pause(),
+                Err(error) => {
+                    let mut seen = lock(&live.seen);
+                    seen.overruled = seen.overruled.max(number);
+                    tracing::info!(target: "spellflow", run = %live.id, %error, "it is not paused");
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,178 @@
+//! What a run cost, and how well it went.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use llmspell_workflows_basic::{
+    Finished, Plan,
+    engine::{Attempt, Decision, StepRecord, StepStatus},
+    model::{Step, StepKind},
+};
+use llmspell_workflows_state::{End, History, Record};
+use serde::Serialize;
+
+/// The eight figures of a run.
+///
+/// Times are those of the journal, so they span crashes and waits. CPU and memory are those of **this process since the
+/// run began or went on in it**: runs at the same time share them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct AdvancedMetrics {
+    /// From the first start to the end.
+    pub execution_time: Duration,
+    /// How long each leaf took, with all its attempts, by path.
+    pub step_latency: BTreeMap<String, Duration>,
+    /// How much longer the leaves would have taken one after the other: the sum of their times over `execution_time`.
+    pub parallel_efficiency: f64,
+    /// What was used.
+    pub resource_utilization: ResourceUtilization,
+    /// How often attempts failed.
+    pub error_rate: ErrorRate,
+    /// How long the leaves took that failed at first and completed in the end, their first attempts and the delays
+    /// among it.
+    pub recovery_time: Duration,
+    /// How many leaves completed per second of `execution_time`.
+    pub throughput: f64,
+    /// How much CPU time a completed leaf took; none where it cannot be measured here, or no leaf completed.
+    pub cost_efficiency: Option<Duration>,
+}
+
+/// What a run used.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ResourceUtilization {
+    /// CPU time of the process meanwhile; none where it cannot be measured here.
+    pub cpu_time: Option<Duration>,
+    /// Memory of the process at the end; none where it cannot be measured here.
+    pub memory_bytes: Option<u64>,
+    /// The most memory that the process has had; none where it cannot be measured here.
+    pub memory_peak_bytes: Option<u64>,
+    /// How many attempts were made of each activity, such as `tool:web_search`.
+    pub activity_calls: BTreeMap<String, u64>,
+}
+
+/// How often attempts failed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ErrorRate {
+    /// Failed attempts over all attempts, from 0 to 1.
+    pub rate: f64,
+    /// Failed attempts by the class of their errors.
+    pub by_class: BTreeMap<String, u64>,
+}
+
+/// The CPU time of this process so far; none where it cannot be measured here.
+pub(crate) fn cpu_time() -> Option<Duration> {
+    #[cfg(unix)]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// The memory of this process now, and the most that it has had; none where it cannot be measured here.
+fn memory_bytes() -> (Option<u64>, Option<u64>) {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return (None, None) };
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes * 1024)
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+impl AdvancedMetrics {
+    /// Those of `finished`, a run with these records in a process that had used `cpu` when it began.
+    pub(crate) fn of(
+        finished: &Finished,
+        plan: &Plan,
+        records: &[Record],
+        history: &History,
+        cpu: Option<Duration>,
+    ) -> Self {
+        let past: HashMap<&str, _> = history.steps.iter().map(|step| (step.path.as_str(), step)).collect();
+        let mut metrics = Self {
+            execution_time: finished.ended_at.duration_since(finished.started_at).unsigned_abs(),
+            error_rate: errors(records),
+            ..Self::default()
+        };
+        let (mut attempts, mut completed) = (0, 0);
+        for leaf in finished.steps.iter().filter(|record| record.is_leaf && record.status != StepStatus::Skipped) {
+            let path = leaf.path.to_string();
+            let known = past.get(path.as_str());
+            let tries = known.map_or(leaf.attempts, |step| step.attempts.max(leaf.attempts));
+            let latency = known.and_then(|step| step.ended?.checked_sub(step.began?)).unwrap_or_else(|| took(leaf));
+            attempts += u64::from(tries);
+            completed += u64::from(leaf.status == StepStatus::Completed);
+            if tries > 1 && leaf.status == StepStatus::Completed {
+                metrics.recovery_time += latency;
+            }
+            if let Some(name) = plan.step(&leaf.path).and_then(activity) {
+                *metrics.resource_utilization.activity_calls.entry(name).or_default() += u64::from(tries);
+            }
+            metrics.step_latency.insert(path, latency);
+        }
+        let failed: u64 = metrics.error_rate.by_class.values().sum();
+        metrics.error_rate.rate = ratio(failed, attempts);
+        let seconds = metrics.execution_time.as_secs_f64();
+        if seconds > 0.0 {
+            let all: Duration = metrics.step_latency.values().sum();
+            metrics.parallel_efficiency = all.as_secs_f64() / seconds;
+            metrics.throughput = ratio(completed, 1) / seconds;
+        }
+        metrics.used(cpu, completed);
+        metrics
+    }
+
+    fn used(&mut self, cpu: Option<Duration>, completed: u64) {
+        let used = &mut self.resource_utilization;
+        used.cpu_time = cpu.and_then(|before| cpu_time()?.checked_sub(before));
+        (used.memory_bytes, used.memory_peak_bytes) = memory_bytes();
+        let completed = u32::try_from(completed).unwrap_or(u32::MAX);
+        self.cost_efficiency = used.cpu_time.and_then(|cpu| cpu.checked_div(completed));
+    }
+}
+
+/// Every attempt that failed, whether another followed or not.
+fn errors(records: &[Record]) -> ErrorRate {
+    let mut rate = ErrorRate::default();
+    let mut count = |class: String| *rate.by_class.entry(class).or_default() += 1;
+    let mut leaves: HashSet<&str> = HashSet::new();
+    for record in records {
+        if let Record::Began { path, .. } = record {
+            leaves.insert(path);
+        }
+    }
+    for record in records {
+        match record {
+            Record::Decided { path, decision: Decision::Attempt(Attempt::Failed { error, .. }), .. }
+                if leaves.contains(path.as_str()) =>
+            {
+                count(error.class.to_string());
+            }
+            Record::Ended { path, end: End::Failed(failure), .. } if leaves.contains(path.as_str()) => {
+                count(failure.error.class.to_string());
+            }
+            _ => {}
+        }
+    }
+    rate
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    let exact = |number: u64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    if whole == 0 { 0.0 } else { exact(part) / exact(whole) }
+}
+
+fn took(record: &StepRecord) -> Duration {
+    record.ended_at.map_or(Duration::ZERO, |ended| ended.duration_since(record.started_at).unsigned_abs())
+}
+
+fn activity(step: &Step) -> Option<String> {
+    match &step.kind {
+        StepKind::Activity(call) => Some(call.activity.to_string()),
+        _ => None,
+    }
+}

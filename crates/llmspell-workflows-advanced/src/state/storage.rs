@@ -1,0 +1,81 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use llmspell_workflows_basic::WorkflowState;
+use llmspell_workflows_state::store::Snapshot;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::restored;
+use crate::{ExecutorError, Home};
+
+/// Keeps states under names, from one run to the next.
+#[async_trait]
+pub trait StateStorage: Send + Sync + fmt::Debug {
+    /// Keeps `state` under `workflow_id`, in place of what was kept there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError>;
+
+    /// What is kept under `workflow_id`; its history is not.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError>;
+
+    /// Forgets what is kept under `workflow_id`; whether there was something.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError>;
+}
+
+/// States beside the runs of a home, in its store of snapshots; what was saved outlives a power loss.
+#[derive(Debug, Clone)]
+pub struct StoredStates(Home);
+
+impl StoredStates {
+    /// States in the stores of `home`.
+    #[must_use]
+    pub fn new(home: Home) -> Self {
+        Self(home)
+    }
+
+    async fn on_store<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Home) -> Result<T, ExecutorError> + Send + 'static,
+    ) -> Result<T, ExecutorError> {
+        let home = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || act(&home)).await;
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+}
+
+/// Whose snapshots they are: no run's.
+const NOBODY: Uuid = Uuid::nil();
+
+#[async_trait]
+impl StateStorage for StoredStates {
+    async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError> {
+        let input = state.key("$input").cloned().unwrap_or_default();
+        let state = json!({"input": input, "state": state.to_value()});
+        let snapshot = Snapshot { run: NOBODY, name: workflow_id.to_owned(), position: 0, at: Timestamp::now(), state };
+        self.on_store(move |home| Ok(home.stores()?.snapshots.put(&snapshot)?)).await
+    }
+
+    async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError> {
+        let name = workflow_id.to_owned();
+        let found = self.on_store(move |home| Ok(home.stores()?.snapshots.get(NOBODY, &name)?)).await?;
+        Ok(found.map(|mut found| {
+            let input = found.state.get_mut("input").map(Value::take).unwrap_or_default();
+            restored(input, &found.state["state"])
+        }))
+    }
+
+    async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError> {
+        let name = workflow_id.to_owned();
+        self.on_store(move |home| Ok(home.stores()?.snapshots.remove(NOBODY, &name)?)).await
+    }
+}

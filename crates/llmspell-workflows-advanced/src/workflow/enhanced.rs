@@ -1,0 +1,174 @@
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    BasicWorkflow, Defined, ExecutionContext, Functions, WorkflowError, WorkflowInput, WorkflowMetadata,
+    WorkflowOutput, WorkflowSchema, model::Definition,
+};
+
+use super::AdvancedWorkflow;
+
+/// Any basic workflow with everything around it, as it is.
+///
+/// ```
+/// use std::sync::Arc;
+/// use llmspell_workflows_advanced::{AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow};
+/// use llmspell_workflows_basic::{Engine, SequentialWorkflow, WorkflowInput, activity::{Activities, function}};
+/// use serde_json::json;
+///
+/// # tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(async {
+/// let mut activities = Activities::new();
+/// activities.register("tool", "greet", function(|call| async move { Ok(json!(format!("Hello, {}", call.input()))) }));
+/// let context = EnhancedExecutionContext::in_memory().with_engine(Engine::builder().activities(activities).build());
+///
+/// let basic = SequentialWorkflow::builder("greeting").add_step("greet", "greet", json!("{{ user }}")).build()?;
+/// let workflow = Arc::new(EnhancedWorkflow::new(basic));
+/// let output = workflow.execute_with_infrastructure(WorkflowInput::new(json!({"user": "Ada"})), context).await?;
+/// assert_eq!(output.basic_output.final_result, json!("Hello, \"Ada\""));
+/// # Ok::<(), llmspell_workflows_advanced::AdvancedError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct EnhancedWorkflow {
+    basic: Arc<dyn BasicWorkflow>,
+    state_persistence: bool,
+    session_aware: bool,
+    context_embedding: bool,
+}
+
+impl EnhancedWorkflow {
+    /// `basic`, with everything around it.
+    pub fn new(basic: impl BasicWorkflow + 'static) -> Self {
+        Self::shared(Arc::new(basic))
+    }
+
+    /// The same of one that others hold too, such as a registry.
+    #[must_use]
+    pub fn shared(basic: Arc<dyn BasicWorkflow>) -> Self {
+        Self { basic, state_persistence: false, session_aware: true, context_embedding: false }
+    }
+
+    /// The workflow that `definition` is.
+    #[must_use]
+    pub fn define(definition: Definition) -> Self {
+        Self::new(OfDefinition { definition, functions: Functions::default() })
+    }
+
+    /// Whether the state in which a run ended is kept; not by default.
+    #[must_use]
+    pub fn with_state_persistence(mut self, is_kept: bool) -> Self {
+        self.state_persistence = is_kept;
+        self
+    }
+
+    /// Whether the state goes on from run to run of a session; so by default.
+    #[must_use]
+    pub fn with_session_aware(mut self, is_aware: bool) -> Self {
+        self.session_aware = is_aware;
+        self
+    }
+
+    /// Whether runs are kept by meaning, and similar ones are looked up; not by default.
+    #[must_use]
+    pub fn with_context_embedding(mut self, is_embedded: bool) -> Self {
+        self.context_embedding = is_embedded;
+        self
+    }
+}
+
+#[async_trait]
+impl BasicWorkflow for EnhancedWorkflow {
+    fn name(&self) -> &str {
+        self.basic.name()
+    }
+
+    async fn execute_basic(
+        &self,
+        input: WorkflowInput,
+        context: &ExecutionContext,
+    ) -> Result<WorkflowOutput, WorkflowError> {
+        self.basic.execute_basic(input, context).await
+    }
+
+    fn metadata(&self) -> WorkflowMetadata {
+        self.basic.metadata()
+    }
+
+    fn validate(&self) -> Result<(), WorkflowError> {
+        self.basic.validate()
+    }
+
+    fn as_defined(&self) -> Option<&dyn Defined> {
+        self.basic.as_defined()
+    }
+
+    fn schema(&self) -> WorkflowSchema {
+        self.basic.schema()
+    }
+}
+
+impl AdvancedWorkflow for EnhancedWorkflow {
+    fn has_lifecycle(&self) -> bool {
+        false
+    }
+
+    fn state_persistence(&self) -> bool {
+        self.state_persistence
+    }
+
+    fn supports_session_persistence(&self) -> bool {
+        self.session_aware
+    }
+
+    fn context_embedding(&self) -> bool {
+        self.context_embedding
+    }
+}
+
+impl fmt::Debug for EnhancedWorkflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "workflow `{}` with everything around it", self.name())
+    }
+}
+
+/// A definition as a basic workflow.
+struct OfDefinition {
+    definition: Definition,
+    functions: Functions,
+}
+
+impl Defined for OfDefinition {
+    fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    fn functions(&self) -> &Functions {
+        &self.functions
+    }
+}
+
+#[async_trait]
+impl BasicWorkflow for OfDefinition {
+    fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    async fn execute_basic(
+        &self,
+        input: WorkflowInput,
+        context: &ExecutionContext,
+    ) -> Result<WorkflowOutput, WorkflowError> {
+        context.engine().run(self.definition.clone(), input).await?.into_output()
+    }
+
+    fn metadata(&self) -> WorkflowMetadata {
+        self.definition.metadata()
+    }
+
+    fn as_defined(&self) -> Option<&dyn Defined> {
+        Some(self)
+    }
+
+    fn schema(&self) -> WorkflowSchema {
+        self.definition.schema()
+    }
+}

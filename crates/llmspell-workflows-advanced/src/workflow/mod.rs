@@ -1,0 +1,20 @@
+//! Workflows with everything around them.
+//!
+//! [`AdvancedWorkflow`] is a [`BasicWorkflow`](llmspell_workflows_basic::BasicWorkflow) with methods of its own around
+//! its steps; [`EnhancedWorkflow`] makes one of any basic workflow as it is.
+
+mod advanced;
+mod enhanced;
+mod error;
+mod events;
+mod execute;
+mod lifecycle;
+mod output;
+mod similar;
+
+pub use advanced::{AdvancedWorkflow, StepResult};
+pub use enhanced::EnhancedWorkflow;
+pub use error::AdvancedError;
+pub use events::WorkflowEvent;
+pub use output::AdvancedWorkflowOutput;
+pub use similar::WorkflowExecution;

@@ -1,0 +1,69 @@
+//! Past runs by what they were about.
+
+use llmspell_workflows_basic::{RunStatus, WorkflowInput};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::vectors::{EmbeddingService, Found, VectorEntry, VectorError, VectorQuery, VectorStorage};
+
+/// How many similar runs an output has at most.
+const SIMILAR_MAX: usize = 5;
+
+/// A past run of a workflow, and how near it is to another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkflowExecution {
+    /// The run.
+    pub run_id: Uuid,
+    /// The name of its workflow.
+    pub workflow: String,
+    /// What it was started with.
+    pub input: Value,
+    /// How it ended.
+    pub status: RunStatus,
+    /// The cosine of the angle between the two, from −1 to 1.
+    pub similarity: f32,
+}
+
+/// Where the runs of `workflow` are kept.
+fn scope(workflow: &str) -> String {
+    format!("executions/{workflow}")
+}
+
+pub(super) async fn embedding(input: &WorkflowInput, service: &dyn EmbeddingService) -> Result<Vec<f32>, VectorError> {
+    let text = match &input.initial_data {
+        Value::String(text) => text.clone(),
+        data => data.to_string(),
+    };
+    let none = || VectorError::Service("the service answered with no vector".to_owned());
+    service.embed(&[text]).await?.into_iter().next().ok_or_else(none)
+}
+
+pub(super) async fn find(
+    workflow: &str,
+    embedding: &[f32],
+    storage: &dyn VectorStorage,
+) -> Result<Vec<WorkflowExecution>, VectorError> {
+    let query = VectorQuery::new(embedding.to_vec()).scope(scope(workflow)).limit(SIMILAR_MAX);
+    let execution = |found: Found| {
+        let status = found.entry.metadata.get("status").cloned().unwrap_or_default();
+        Some(WorkflowExecution {
+            run_id: found.entry.id.parse().ok()?,
+            workflow: workflow.to_owned(),
+            input: found.entry.metadata.get("input").cloned().unwrap_or_default(),
+            status: serde_json::from_value(status).ok()?,
+            similarity: found.score,
+        })
+    };
+    Ok(storage.search(&query).await?.into_iter().filter_map(execution).collect())
+}
+
+/// Keeps a run, to be found later.
+pub(super) async fn keep(
+    (run, workflow, status): (Uuid, &str, RunStatus),
+    input: Value,
+    embedding: Vec<f32>,
+    storage: &dyn VectorStorage,
+) -> Result<(), VectorError> {
+    let entry = VectorEntry::new(run.to_string(), scope(workflow), embedding);
+    storage.insert(vec![entry.with("input", input).with("status", json!(status))]).await
+}

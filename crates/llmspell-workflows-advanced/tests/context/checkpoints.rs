@@ -1,0 +1,113 @@
+//! The states of runs, as they are and as they were, and the way back.
+
+use llmspell_workflows_advanced::{EnhancedExecutionContext, ExecutorError, Parking};
+use llmspell_workflows_basic::{
+    RunStatus, StepError,
+    activity::{Activities, function},
+    model::{Definition, Step},
+};
+use serde_json::json;
+
+use crate::support::{Log, builder, clock, echo, elsewhere, finished, put, sequence, soon, start, the_run, wait_for};
+
+/// Sets, waits, sets, waits, and fails until `mends` says otherwise.
+fn definition() -> Definition {
+    sequence([
+        put("one", 1),
+        Step::sequence("block", [put("two", 2), echo("inside", json!("{{ state.k }}"))]),
+        wait_for("wait", "go"),
+        put("three", 3),
+        Step::function("last", "mendable", json!("{{ state.k }}")),
+    ])
+}
+
+/// A context whose activity `mendable` fails once, and what was performed.
+fn mendable() -> (EnhancedExecutionContext, Log) {
+    let (log, fails) = (Log::default(), std::sync::atomic::AtomicBool::new(true));
+    let mut activities = Activities::new();
+    let mendable = function(move |context| {
+        let fails = fails.swap(false, std::sync::atomic::Ordering::SeqCst);
+        async move {
+            let input = context.input().clone();
+            if fails { Err(StepError::configuration("boom", "it fails this once")) } else { Ok(input) }
+        }
+    });
+    activities.register("function", "mendable", mendable);
+    let engine = builder(&log, &clock()).activities(activities).build();
+    (EnhancedExecutionContext::in_memory().with_engine(engine).with_parking(Parking::ForSignals), log)
+}
+
+#[tokio::test]
+async fn a_run_goes_back_to_a_checkpoint_and_its_state_is_what_it_was() {
+    let (context, log) = mendable();
+    let executor = context.executor();
+    let run = start(&executor, definition()).await;
+    let id = run.id();
+    soon(executor.drive(&run)).await.unwrap();
+    drop(run);
+    let checkpoint = executor.checkpoint(id, "waits").await.unwrap();
+    assert_eq!(checkpoint.state, json!({"k": 2}));
+
+    drop(executor);
+    let context = elsewhere(context);
+    let executor = context.executor();
+    let run = executor.resume(&the_run(&context)).await.unwrap();
+    run.run().signal("go", json!("first"));
+    assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
+    let changed = context.state_manager.changed_since(&the_run(&context), "waits").unwrap();
+    assert_eq!((changed.len(), &*changed[0].path, &changed[0].after), (1, "/k", &Some(json!(3))));
+
+    let run = executor.rollback(&the_run(&context), "waits").await.unwrap();
+    assert_eq!(context.state_manager.state(&the_run(&context)).unwrap().to_value(), json!({"k": 2}));
+    run.run().signal("go", json!("second"));
+    let finished = finished(&executor, run).await;
+    assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!(3)));
+    let performed = log.lock().unwrap().clone();
+    let expected = ["/main/one#1", "/main/block/two#1", "/main/block/inside#1", "/main/three#1", "/main/three~2#1"];
+    assert_eq!(performed, expected, "what had ended before the checkpoint does not happen again");
+}
+
+#[tokio::test]
+async fn every_record_is_a_point_to_look_at() {
+    let (context, _) = mendable();
+    let executor = context.executor();
+    let run = start(&executor, sequence([put("one", 1), put("two", 2)])).await;
+    let id = run.id();
+    finished(&executor, run).await;
+    let known = the_run(&context);
+    let records = context.state_manager.home().records(&known).unwrap().len() as u64;
+    let states: Vec<_> =
+        (0..=records).map(|n| context.state_manager.state_at(&known, n).unwrap().to_value()["k"].clone()).collect();
+    let mut seen = states.clone();
+    seen.dedup();
+    assert_eq!(json!(seen), json!([null, 1, 2]), "{states:?}");
+    let error = context.state_manager.find_checkpoint(id, "none").unwrap_err();
+    assert!(matches!(error, ExecutorError::UnknownCheckpoint { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_go_back_says_why() {
+    let (context, _) = mendable();
+    let executor = context.executor();
+    let run = start(&executor, sequence([put("one", 1)])).await;
+    let id = run.id();
+    executor.checkpoint(id, "start").await.unwrap();
+    finished(&executor, run).await;
+    let error = executor.rollback(&the_run(&context), "start").await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Ended { .. }), "{error}");
+
+    let (context, _) = mendable();
+    let executor = context.executor();
+    let run = start(&executor, definition()).await;
+    let id = run.id();
+    soon(executor.drive(&run)).await.unwrap();
+    drop(run);
+    executor.checkpoint(id, "now").await.unwrap();
+    // Here it is parked; it can only go back where it is not.
+    let error = executor.rollback(&the_run(&context), "now").await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
+    drop(executor);
+    let other = elsewhere(context);
+    let error = other.executor().rollback(&the_run(&other), "now").await.unwrap_err();
+    assert!(matches!(error, ExecutorError::NothingSince { .. }), "{error}");
+}

@@ -1,0 +1,116 @@
+//! The two defaults: everything in memory, and runs in a folder.
+
+use std::sync::Arc;
+
+use llmspell_workflows_advanced::{AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow, Home, RunQuery};
+use llmspell_workflows_basic::{RunStatus, WorkflowInput, WorkflowState};
+use llmspell_workflows_hooks::{HookDispatcher, Registration, answer::Before, hook_fn, point::BeforeStep};
+use serde_json::json;
+
+use crate::support::{context, echo, elsewhere, engine, finished, put, sequence, start, the_run};
+
+/// Starts a run and leaves it; another context over the same home goes on with it and reads it.
+async fn goes_on_elsewhere(
+    context: EnhancedExecutionContext,
+    again: impl FnOnce(EnhancedExecutionContext) -> EnhancedExecutionContext,
+) {
+    let executor = context.executor();
+    let run = start(&executor, sequence([put("a", 1), echo("b", json!("{{ state.k }}"))])).await;
+    let id = run.id();
+    drop((run, executor));
+    let context = again(context);
+    let known = the_run(&context);
+    assert_eq!((known.id(), known.status(), known.holder.clone()), (id, RunStatus::Paused, None));
+    let run = context.executor().resume(&known).await.unwrap();
+    assert!(the_run(&context).holder.is_some());
+    let finished = finished(&context.executor(), run).await;
+    assert_eq!((finished.run_id, &*finished.output), (id, &json!(1)));
+    let home = context.state_manager.home();
+    let history = home.history(&the_run(&context)).unwrap();
+    assert_eq!(
+        history.steps.iter().map(|step| step.path.as_str()).collect::<Vec<_>>(),
+        ["/main", "/main/a", "/main/b"]
+    );
+    assert_eq!(home.definition(&known.summary.definition).unwrap().name, "test");
+}
+
+#[tokio::test]
+async fn in_memory() {
+    goes_on_elsewhere(context(), elsewhere).await;
+    assert_eq!(EnhancedExecutionContext::in_memory().state_manager.home().path().as_os_str(), "");
+}
+
+#[cfg(feature = "sled")]
+#[tokio::test]
+async fn embedded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let first = EnhancedExecutionContext::embedded(&path).with_engine(engine());
+    goes_on_elsewhere(first, |context| {
+        drop(context);
+        EnhancedExecutionContext::embedded(path).with_engine(engine())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_another_executor_has_is_named_as_such() {
+    let context = context();
+    let run = start(&context.executor(), sequence([put("a", 1)])).await;
+    let other = EnhancedExecutionContext::new(context.state_manager.home().clone()).with_engine(engine());
+    let error = other.executor().resume(&the_run(&context)).await.unwrap_err();
+    assert!(error.to_string().contains("another executor of this process"), "{error}");
+    // New runs go to a journal of its own.
+    let own = start(&other.executor(), sequence([put("a", 1)])).await;
+    finished(&other.executor(), own).await;
+    finished(&context.executor(), run).await;
+    assert_eq!(other.state_manager.home().runs(&RunQuery::default()).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn many_runs_leave_the_journal_and_are_still_there() {
+    let context = context();
+    for _ in 0..70 {
+        let run = start(&context.executor(), sequence([put("a", 1)])).await;
+        finished(&context.executor(), run).await;
+    }
+    let home = context.state_manager.home();
+    let runs = home.runs(&RunQuery { limit: 100, ..RunQuery::default() }).unwrap();
+    assert_eq!(runs.len(), 70);
+    assert!(runs.iter().all(|run| home.history(run).unwrap().end.is_some()));
+}
+
+#[tokio::test]
+async fn a_service_that_is_replaced_is_used_from_then_on() {
+    let mut context = context();
+    let run = start(&context.executor(), sequence([echo("a", json!(1))])).await;
+    assert_eq!(*finished(&context.executor(), run).await.output, json!(1));
+    let instead = hook_fn(|_| async { Ok(Before::Replace(json!("instead"))) });
+    let dispatcher = HookDispatcher::builder().register(Registration::new("instead").at(BeforeStep, instead)).build();
+    context.hook_dispatcher = Arc::new(dispatcher);
+    let run = start(&context.executor(), sequence([echo("a", json!(1))])).await;
+    assert_eq!(*finished(&context.executor(), run).await.output, json!("instead"));
+    let in_memory = context.engine().run(sequence([echo("a", json!(1))]), WorkflowInput::default()).await.unwrap();
+    assert_eq!(*in_memory.output, json!("instead"));
+}
+
+#[tokio::test]
+async fn states_are_kept_under_names() {
+    let context = context();
+    let storage = &context.state_storage;
+    assert!(storage.load("counter").await.unwrap().is_none());
+    let mut state = WorkflowState::new(json!({"from": 1}));
+    state.set("n", json!([1, 2])).unwrap();
+    storage.save("counter", &state).await.unwrap();
+    let loaded = storage.load("counter").await.unwrap().unwrap();
+    assert_eq!((loaded.to_value(), loaded.key("$input")), (json!({"n": [1, 2]}), Some(&json!({"from": 1}))));
+    assert!(storage.remove("counter").await.unwrap() && !storage.remove("counter").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_homes_own_context_runs_workflows() {
+    let context = EnhancedExecutionContext::new(Home::in_memory()).with_engine(engine());
+    let workflow = Arc::new(EnhancedWorkflow::define(sequence([echo("a", json!("{{ n }}"))])));
+    let output = workflow.execute_with_infrastructure(WorkflowInput::new(json!({"n": 4})), context).await.unwrap();
+    assert_eq!(output.basic_output.final_result, json!(4));
+}

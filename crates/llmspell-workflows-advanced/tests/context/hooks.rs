@@ -1,0 +1,293 @@
+//! Each answer of a hook changes a durable run, is recorded, and is not asked for again wherever the run is cut.
+
+use std::sync::{Arc, Mutex};
+
+use llmspell_workflows_advanced::EnhancedExecutionContext;
+use llmspell_workflows_basic::{
+    Driven, Engine, Finished, RunOptions, WorkflowInput,
+    engine::{Decision, Extensions},
+    model::{ActivityName, Conditional, Definition, Loop, OnConflict, Over, Parallel, Retry, Route, Step, StepKind},
+    state::Change,
+};
+use llmspell_workflows_hooks::{HookContext, HookError, Point, Registration, answer::*, hook_fn, point::*};
+use llmspell_workflows_state::{Journal, MemoryJournal, Record, RunJournal, Started};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Log, builder, clock, echo, put, sequence, soon, wait_for};
+
+/// Where hooks were asked.
+type Asked = Arc<Mutex<Vec<String>>>;
+
+/// A context whose hook gives one answer after the other, then lets things go on.
+fn context<P: Point>(point: P, asked: &Asked, answers: Vec<P::Answer>) -> EnhancedExecutionContext
+where
+    P::Answer: Clone + Sync,
+{
+    let (asked, answers) = (asked.clone(), Arc::new(answers));
+    let hook = hook_fn(move |context: HookContext| {
+        let mut asked = asked.lock().unwrap();
+        let answer = answers.get(asked.len()).cloned().unwrap_or(P::Answer::CONTINUE);
+        asked.push(context.path());
+        async move { Ok::<_, HookError>(answer) }
+    });
+    let engine = builder(&Log::default(), &clock()).build();
+    let registration = Registration::new("answers").at(point, hook);
+    EnhancedExecutionContext::in_memory().with_engine(engine).with_hooks(|hooks| hooks.register(registration))
+}
+
+/// How a run of `definition` that has come as far as `records` say goes on, and all of its records.
+async fn goes_on(engine: &Engine, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
+    let (journal, run) = (Arc::new(MemoryJournal::new()), Uuid::nil());
+    let epoch = journal.open(run).await.unwrap().epoch;
+    for record in records {
+        journal.append(run, epoch, record).unwrap();
+    }
+    let of_run = Arc::new(RunJournal::open(journal.clone(), run).await.unwrap());
+    if records.is_empty() {
+        let at = engine.clock().now();
+        of_run.start(Started { at, input: json!({}), ..Started::default() }).await.unwrap();
+    }
+    let plan = engine.prepare(definition.clone()).unwrap();
+    let extensions = Extensions::new().with_shared(of_run.clone());
+    let options = RunOptions { resume: of_run.resume(), extensions, ..RunOptions::default() };
+    let run = engine.start(&plan, WorkflowInput::new(json!({})), &options).unwrap();
+    run.signal("go", json!(1));
+    run.signal("go", json!(2));
+    match soon(engine.drive(&run)).await {
+        Driven::Done(finished) => (*finished, journal.records(Uuid::nil())),
+        Driven::Parked(wait) => panic!("it waits: {wait:?}"),
+    }
+}
+
+fn is_answer(record: &Record) -> bool {
+    matches!(record, Record::Decided { decision: Decision::Answer(Some(_)), .. })
+}
+
+/// What a run came to, as far as a hook can change it.
+fn result(finished: &Finished) -> Value {
+    let steps: Vec<_> = finished.steps.iter().map(|step| json!([step.path.to_string(), step.status])).collect();
+    json!({
+        "status": finished.status,
+        "output": finished.output,
+        "error": finished.error.as_ref().map(|error| error.code.to_string()),
+        "state": finished.state_changes,
+        "steps": steps,
+    })
+}
+
+/// What of that does not depend on where the run was cut.
+fn lasting(finished: &Finished) -> Value {
+    let mut result = result(finished);
+    result.as_object_mut().unwrap().remove("steps");
+    result
+}
+
+async fn survives<P: Point + Copy>(point: P, answer: P::Answer, steps: impl IntoIterator<Item = Step>)
+where
+    P::Answer: Clone + Sync + std::fmt::Debug,
+{
+    let (definition, row) = (sequence(steps), format!("{} answers {answer:?}", P::POINT));
+    let (none, asked) = (Asked::default(), Asked::default());
+    let plain = context(point, &none, Vec::new()).executor().engine().clone();
+    let (without, _) = goes_on(&plain, &definition, &[]).await;
+    let hooked = context(point, &asked, vec![answer]).executor().engine().clone();
+    let (expected, records) = goes_on(&hooked, &definition, &[]).await;
+    assert_ne!(result(&expected), result(&without), "{row}: it changes nothing");
+    let answered = asked.lock().unwrap()[0].clone();
+    let first = records.iter().position(is_answer).unwrap_or_else(|| panic!("{row}: it is not recorded"));
+    for cut in first + 1..=records.len() {
+        let again = Asked::default();
+        let engine = context(point, &again, Vec::new()).executor().engine().clone();
+        let (resumed, _) = goes_on(&engine, &definition, &records[..cut]).await;
+        assert_eq!(lasting(&resumed), lasting(&expected), "{row}: cut after {cut} of {} records", records.len());
+        // A choice of a loop that comes up more than once is asked about each time.
+        let count = |asked: &Asked| asked.lock().unwrap().iter().filter(|path| **path == answered).count();
+        let again = count(&again);
+        assert!(again == 0 || again < count(&asked), "{row}: asked again when cut after {cut} records");
+    }
+}
+
+fn other() -> ActivityName {
+    ActivityName::new("function", "put")
+}
+
+fn cache() -> CacheEntry {
+    CacheEntry { key: "k".into(), ttl: std::time::Duration::from_secs(60) }
+}
+
+/// A step of each kind that comes to points `Before`.
+fn two(kind: &str) -> [Step; 2] {
+    [Step::activity("a", kind, "echo", json!({"k": 1})), echo("b", json!("{{ a }}"))]
+}
+
+#[tokio::test]
+async fn before_steps_tools_and_agents() {
+    macro_rules! at {
+        ($($point:ident $kind:literal),*) => {$(
+            for answer in [
+                Before::ModifyInput(json!({"k": 2})),
+                Before::ModifyState(vec![Change::key("k", json!(1))]),
+                Before::Skip("not today".into()),
+                Before::Replace(json!("instead")),
+                Before::Redirect(other()),
+                Before::Fork(vec![json!({"k": 1}), json!({"k": 2})]),
+                Before::Cancel("no".into()),
+            ] {
+                survives($point, answer, two($kind)).await;
+            }
+        )*};
+    }
+    at!(BeforeStep "function", BeforeWorkflowStage "function", BeforeToolExecution "tool", BeforeAgentExecution "agent");
+}
+
+#[tokio::test]
+async fn before_blocks() {
+    let each = || [Loop::items(json!([1]), [put("i", 1)]).into_step("each"), echo("b", json!("{{ state.k }}"))];
+    let both =
+        || [Parallel::new([Step::sequence("x", [put("i", 1)])]).into_step("both"), echo("b", json!("{{ state.k }}"))];
+    macro_rules! at {
+        ($($point:ident $steps:ident),*) => {$(
+            for answer in [
+                BeforeBlock::ModifyState(vec![Change::key("before", json!(1))]),
+                BeforeBlock::Cancel("no".into()),
+                BeforeBlock::Replace(json!("instead")),
+            ] {
+                survives($point, answer, $steps().map(|step| step)).await;
+            }
+        )*};
+    }
+    at!(BeforeWorkflowStart each, LoopStart each, IterationStart each, ParallelFork both, BranchStart both);
+    let plain = || [echo("a", json!(1))];
+    survives(BeforeWorkflowStart, BeforeBlock::Skip("not today".into()), plain()).await;
+}
+
+#[tokio::test]
+async fn after_what_has_completed() {
+    let each = || [Loop::items(json!([1]), [echo("i", json!(1))]).into_step("each"), echo("b", json!("{{ each }}"))];
+    let both = || [Parallel::new([echo("x", json!(1))]).into_step("both"), echo("b", json!("{{ both }}"))];
+    let (step, tool, agent) = (|| two("function"), || two("tool"), || two("agent"));
+    macro_rules! at {
+        ($($point:ident $steps:ident),*) => {$(
+            for answer in [
+                After::ModifyOutput(json!("another")),
+                After::ModifyState(vec![Change::key("after", json!(1))]),
+                After::Replace(json!("another")),
+                After::Cancel("no".into()),
+            ] {
+                survives($point, answer, $steps()).await;
+            }
+        )*};
+    }
+    at!(
+        AfterWorkflowComplete step, AfterStep step, AfterWorkflowStage step, AfterToolExecution tool,
+        AfterAgentExecution agent, LoopEnd each, ParallelJoin both, BranchEnd both
+    );
+    for answer in [AfterIteration::ModifyOutput(json!("another")), AfterIteration::Cancel("no".into())] {
+        survives(IterationEnd, answer, each()).await;
+    }
+    let counts = [Step::function("a", "generation", json!(null)), echo("b", json!("{{ a }}"))];
+    survives(AfterStep, After::Retry(Again::once()), counts).await;
+}
+
+#[tokio::test]
+async fn after_failures() {
+    macro_rules! at {
+        ($($point:ident $kind:literal),*) => {$(
+            for answer in [
+                OnError::Replace(json!("another")),
+                OnError::Retry(Again::once()),
+                OnError::Redirect(ActivityName::new($kind, "echo")),
+                OnError::Skip("never mind".into()),
+                OnError::Cancel("no".into()),
+            ] {
+                survives($point, answer, [Step::activity("a", $kind, "flaky", json!({"k": 1})), echo("b", json!(1))]).await;
+            }
+        )*};
+    }
+    at!(StepError "function", ToolError "tool", AgentError "agent");
+    let fails = || [Step::function("a", "flaky", json!({"k": 1}))];
+    for answer in [OnRunError::Replace(json!(7)), OnRunError::Retry(Again::once()), OnRunError::Cancel("no".into())] {
+        survives(WorkflowError, answer, fails()).await;
+    }
+}
+
+#[tokio::test]
+async fn at_choices() {
+    let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
+    survives(BranchDecision, OnBranch::Redirect(1), choice()).await;
+    survives(BranchDecision, OnBranch::Skip, choice()).await;
+    let each = || [Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("each")];
+    survives(LoopItems, OnItems::Modify(vec![json!(7)]), each()).await;
+    let turn = || {
+        let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
+        [Step::new("while", StepKind::Loop(Loop::new(Over::While("(state.k || 0) < 2".into()), body)))]
+    };
+    survives(LoopCondition, OnCondition::End, turn()).await;
+    survives(LoopCondition, OnCondition::Cancel("no".into()), turn()).await;
+    let route = || {
+        let steps = [echo("one", json!(1)).then("two"), echo("two", json!(2)), echo("three", json!(3))];
+        [Route::new("one", steps).into_step("route")]
+    };
+    survives(WorkflowStageTransition, OnTransition::Redirect("three".into()), route()).await;
+    survives(WorkflowStageTransition, OnTransition::Skip, route()).await;
+    let skipped = || [echo("a", json!(1)).when("false"), echo("b", json!(2))];
+    survives(StepSkip, OnSkip::Enter, skipped()).await;
+    let retried = || [Step::function("a", "flaky", json!(1)).with_retry(Retry::attempts(2))];
+    survives(StepRetry, OnRetry::GiveUp, retried()).await;
+    let conflict = || {
+        let block = Parallel::new([Step::sequence("x", [put("p", 1)]), Step::sequence("y", [put("p", 2)])]);
+        [block.with_on_conflict(OnConflict::Last).into_step("both")]
+    };
+    survives(StateConflict, OnConflictAnswer::Modify(json!(9)), conflict()).await;
+    survives(BeforeStateWrite, OnWrite::Skip, [put("a", 1)]).await;
+    survives(BeforeStateWrite, OnWrite::Modify(vec![Change::key("k", json!(3))]), [put("a", 1)]).await;
+    survives(SignalReceived, Permit::Cancel("not this one".into()), [wait_for("wait", "go")]).await;
+}
+
+use llmspell_workflows_hooks::answer::OnConflict as OnConflictAnswer;
+
+#[tokio::test]
+async fn a_cached_output_is_recorded_with_its_answer() {
+    let asked = Asked::default();
+    let engine =
+        context(BeforeStep, &asked, vec![Before::Cache(cache()), Before::Cache(cache())]).executor().engine().clone();
+    let definition = sequence([echo("a", json!("first")), echo("b", json!("second"))]);
+    let (finished, records) = goes_on(&engine, &definition, &[]).await;
+    assert_eq!(*finished.output, json!("first"));
+    // Another process has nothing in its cache, and knows the output all the same.
+    let last = records.iter().rposition(is_answer).unwrap();
+    let other = context(BeforeStep, &Asked::default(), Vec::new()).executor().engine().clone();
+    assert_eq!(*goes_on(&other, &definition, &records[..=last]).await.0.output, json!("first"));
+}
+
+#[tokio::test]
+async fn those_that_only_look_are_asked_once_each() {
+    for point in ["signal_wait", "workflow_cancelled"] {
+        let asked = Asked::default();
+        let (context, steps) = match point {
+            "signal_wait" => (context(SignalWait, &asked, Vec::new()), vec![wait_for("wait", "go")]),
+            _ => {
+                let cancel = hook_fn(|_| async { Ok(Before::Cancel("no".into())) });
+                let seen = asked.clone();
+                let look = hook_fn(move |context: HookContext| {
+                    seen.lock().unwrap().push(context.path());
+                    async { Ok(Observe::Continue) }
+                });
+                let registration = Registration::new("cancels").at(BeforeStep, cancel).at(WorkflowCancelled, look);
+                let engine = builder(&Log::default(), &clock()).build();
+                let context = EnhancedExecutionContext::in_memory().with_engine(engine);
+                (context.with_hooks(|hooks| hooks.register(registration)), vec![echo("a", json!(1))])
+            }
+        };
+        let engine = context.executor().engine().clone();
+        let (_, records) = goes_on(&engine, &sequence(steps.clone()), &[]).await;
+        assert_eq!(asked.lock().unwrap().len(), 1, "{point}");
+        if point == "signal_wait" {
+            let waits = |record: &Record| matches!(record, Record::Decided { decision: Decision::Awaits(_), .. });
+            let cut = records.iter().position(waits).unwrap() + 1;
+            goes_on(&engine, &sequence(steps), &records[..cut]).await;
+            assert_eq!(asked.lock().unwrap().len(), 1, "that it waits is on record");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Any basic workflow, with everything around it, as it is.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use llmspell_workflows_advanced::{
+    AdvancedError, AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow, ExecutorError, Parking,
+};
+use llmspell_workflows_basic::{
+    AggregationStrategy, BasicWorkflow, ExecutionContext, ParallelWorkflow, SequentialWorkflow, WorkflowError,
+    WorkflowInput, WorkflowOutput, WorkflowRegistry, activity::function,
+};
+use serde_json::json;
+
+use crate::support::{context, elsewhere, engine, is_free, soon, the_run};
+
+/// Code that counts how often its first step was performed, and hangs once after it.
+struct Code {
+    performed: AtomicU32,
+    hangs: AtomicU32,
+}
+
+#[async_trait]
+impl BasicWorkflow for Code {
+    fn name(&self) -> &str {
+        "code"
+    }
+
+    async fn execute_basic(
+        &self,
+        input: WorkflowInput,
+        context: &ExecutionContext,
+    ) -> Result<WorkflowOutput, WorkflowError> {
+        self.performed.fetch_add(1, Ordering::SeqCst);
+        let double = function(|call| async move { Ok(json!(call.input().as_i64().unwrap_or(0) * 2)) });
+        let n = context.step("double", input.initial_data, double).await?;
+        if self.hangs.fetch_sub(1, Ordering::SeqCst) == 1 {
+            std::future::pending::<()>().await;
+        }
+        let again = function(|call| async move { Ok(json!(call.input().as_i64().unwrap_or(0) + 1)) });
+        Ok(WorkflowOutput::of(context.step("plus", n, again).await?))
+    }
+}
+
+#[tokio::test]
+async fn code_goes_on_where_it_was() {
+    let code = Arc::new(Code { performed: AtomicU32::new(0), hangs: AtomicU32::new(1) });
+    let workflow: Arc<dyn AdvancedWorkflow> = Arc::new(EnhancedWorkflow::shared(code.clone()));
+    let context = context().with_parking(Parking::Never);
+    let running = tokio::spawn({
+        let (workflow, context) = (workflow.clone(), context.clone());
+        async move { context.execute(workflow, WorkflowInput::new(20)).await }
+    });
+    soon(async {
+        while code.hangs.load(Ordering::SeqCst) == 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    running.abort();
+    running.await.unwrap_err();
+    let context = elsewhere(context);
+    is_free(&context).await;
+    let error = context.executor().resume(&the_run(&context)).await.unwrap_err();
+    assert!(
+        matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("no code is called `code`"),
+        "{error}"
+    );
+    let output = context.resume(workflow, &the_run(&context)).await.unwrap();
+    assert_eq!(output.basic_output.final_result, json!(41));
+    assert_eq!(code.performed.load(Ordering::SeqCst), 2, "the code ran twice");
+    let kinds: Vec<_> = output.execution_events.iter().map(|event| format!("{} {}", event.kind, event.path)).collect();
+    let doubled = kinds.iter().filter(|event| *event == "step.completed /main/double").count();
+    assert_eq!(doubled, 1, "{kinds:?}");
+}
+
+#[tokio::test]
+async fn those_of_a_registry_keep_their_closures() {
+    let one = |id: &str| SequentialWorkflow::builder(id).add_step(id, "echo", json!("{{ n }}")).build().unwrap();
+    let sequential = SequentialWorkflow::builder("one").add_step("a", "echo", json!("{{ n }}")).build().unwrap();
+    let aggregate = AggregationStrategy::Custom(Box::new(|results| Ok(json!(results.len()))));
+    let parallel = ParallelWorkflow::builder("many")
+        .add_branch("x", Box::new(one("x")))
+        .add_branch("y", Box::new(one("y")))
+        .with_aggregation(aggregate)
+        .build()
+        .unwrap();
+    let mut registry = WorkflowRegistry::new();
+    registry.register(Arc::new(sequential));
+    registry.register(Arc::new(parallel));
+    for (name, expected) in [("one", json!(5)), ("many", json!(2))] {
+        let basic = registry.get(name).unwrap().clone();
+        let input = WorkflowInput::new(json!({"n": 5}));
+        let in_memory = basic.execute_basic(input.clone(), &ExecutionContext::new(engine())).await.unwrap();
+        let workflow = Arc::new(EnhancedWorkflow::shared(basic));
+        let durable = workflow.execute_with_infrastructure(input, context()).await.unwrap();
+        assert_eq!((&durable.basic_output.final_result, &in_memory.final_result), (&expected, &expected), "{name}");
+        assert_eq!(durable.basic_output.execution_path, in_memory.execution_path, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_state_in_which_it_ended_is_kept_on_request() {
+    let put = llmspell_workflows_basic::model::Step::function("a", "put", json!({"k": 7}));
+    let basic = SequentialWorkflow::builder("keeps").with_step(put).build().unwrap();
+    for (is_kept, expected) in [(false, None), (true, Some(json!({"k": 7})))] {
+        let context = context();
+        let workflow = Arc::new(EnhancedWorkflow::new(basic.clone()).with_state_persistence(is_kept));
+        workflow.clone().execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap();
+        let loaded = workflow.load_state("keeps", &*context.state_storage).await.unwrap();
+        assert_eq!(loaded.map(|state| state.to_value()), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_it_says_of_itself_and_runs_in_memory_stay_as_they_are() {
+    let basic =
+        SequentialWorkflow::builder("says").description("what").add_step("a", "echo", json!(1)).build().unwrap();
+    let workflow = EnhancedWorkflow::new(basic.clone());
+    assert_eq!(
+        (workflow.name(), workflow.metadata(), workflow.schema()),
+        (basic.name(), basic.metadata(), basic.schema())
+    );
+    workflow.validate().unwrap();
+    let output = AdvancedWorkflow::execute(&workflow, WorkflowInput::default(), ExecutionContext::new(engine()));
+    assert_eq!(output.await.unwrap().final_result, json!(1));
+}
+
+#[tokio::test]
+async fn a_run_that_is_paused_or_fails_is_named_in_the_error() {
+    let fails = SequentialWorkflow::builder("fails").add_step("a", "fail", json!(1)).build().unwrap();
+    let context: EnhancedExecutionContext = context();
+    let workflow = Arc::new(EnhancedWorkflow::new(fails));
+    let error = workflow.execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap_err();
+    let AdvancedError::Ended { run, error } = error else { panic!("{error}") };
+    assert_eq!((run, &*error.step_error().unwrap().code), (the_run(&context).id(), "boom"));
+}
