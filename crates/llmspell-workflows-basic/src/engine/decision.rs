@@ -47,8 +47,8 @@ pub enum Decision {
     Input(String),
     /// Which run the step is in its attempt `index`.
     Child(ChildRun),
-    /// What a step that can be undone is called with, with secrets masked; `None`: this run is not to undo it.
-    Compensable(Option<Arc<Value>>),
+    /// What a step that can be undone is called with.
+    Compensable(Compensable),
     /// What became of the `index`th part of the state that branches set to different values.
     Resolved(Value),
     /// What somebody whom an interceptor asks has answered, in the interceptor's own words; asked with `None` first,
@@ -82,6 +82,16 @@ pub struct Awaited {
     /// When it stops, or has waited long enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// What a step that can be undone is called with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compensable {
+    /// This, with secrets masked.
+    With(Arc<Value>),
+    /// An earlier run did it, and this one is not to undo it.
+    Never,
 }
 
 /// What came of a wait for a signal.

@@ -37,7 +37,7 @@ pub use call::Call;
 pub(crate) use call::decide;
 pub use cancel::{Cancel, CancelReason};
 pub use child::{Child, ChildEnd, ChildRun, Children, drive_child};
-pub use decision::{Attempt, Awaited, Decision, DecisionPoint, Received};
+pub use decision::{Attempt, Awaited, Compensable, Decision, DecisionPoint, Received};
 pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
 pub(crate) use execute::{execute, execute_in};
 pub use extensions::Extensions;

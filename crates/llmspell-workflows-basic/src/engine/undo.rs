@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    Call, CancelReason, Failure, Outcome, Run, Scope, Tasks, call::decide, execute, execute::enclosed, run::lock,
+    Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, Tasks, call::decide, execute, execute::enclosed,
+    run::lock,
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, plan::Body};
 
@@ -56,7 +57,9 @@ pub(super) async fn undoable(call: Call) -> Outcome {
         Ok(input) => input,
         Err(error) => return call.failed(error),
     };
-    let Some(input) = decide!(call, 0, Compensable(Some(input))) else { return enclosed(call).await };
+    let Compensable::With(input) = decide!(call, 0, Compensable(Compensable::With(input))) else {
+        return enclosed(call).await;
+    };
     let (run, path) = (call.run().clone(), call.path().to_path());
     let outcome = enclosed(call).await;
     run.note_undo(path, input, &outcome);

@@ -9,6 +9,8 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Mutex,
+    thread,
+    time::{Duration, Instant},
 };
 
 use ::sled::{Batch, Config, Db, Mode};
@@ -22,6 +24,9 @@ use crate::store::{
 /// How much sled keeps in memory, in bytes; its own default is 1 GiB.
 const CACHE: u64 = 16 << 20;
 
+/// How long threads of a sled that was dropped may hold its lock.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
 /// sled, and what it takes to sync it.
 #[derive(Debug)]
 pub(crate) struct Sled {
@@ -31,6 +36,22 @@ pub(crate) struct Sled {
     log: File,
     /// Those: each is written once.
     pages: Mutex<HashSet<OsString>>,
+}
+
+/// Opens it. Whoever had it before in this process may have dropped it already, while threads of sled's still hold its
+/// lock; who has the folder is known by another lock, so that one comes free.
+fn opened(config: &Config) -> Result<Db, ::sled::Error> {
+    let give_up = Instant::now() + LOCK_WAIT;
+    loop {
+        match config.open() {
+            Err(::sled::Error::Io(error)) if is_locked(&error) && Instant::now() < give_up => thread::yield_now(),
+            opened => return opened,
+        }
+    }
+}
+
+fn is_locked(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
 }
 
 impl Sled {
@@ -73,7 +94,7 @@ impl Engine for Sled {
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
         let config = Config::new().path(folder).cache_capacity(CACHE).mode(Mode::HighThroughput);
-        let db = config.open().map_err(|error| sled_error(folder, &error))?;
+        let db = opened(&config).map_err(|error| sled_error(folder, &error))?;
         let sync = |db| {
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();

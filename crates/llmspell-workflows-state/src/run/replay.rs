@@ -6,7 +6,7 @@ use std::{
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError, StepPath,
-    engine::{Decision, Outcome, Output, Received, Resume},
+    engine::{Compensable, Decision, Outcome, Output, Received, Resume},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -73,7 +73,7 @@ impl Replay {
                 if let Decision::Received(Received::Signal(signal)) = &decision {
                     self.received.push(signal.number);
                 }
-                if let Decision::Compensable(Some(input)) = &decision {
+                if let Decision::Compensable(Compensable::With(input)) = &decision {
                     self.undoable.insert(key.0.clone(), input.clone());
                 }
                 self.decisions.insert(key, decision);

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::{StepPath, engine::Decision};
+use llmspell_workflows_basic::{
+    StepPath,
+    engine::{Compensable, Decision},
+};
 
 use super::{RewindError, Rewinding};
 use crate::{
@@ -73,7 +76,7 @@ fn copied(old: &Replay, known: &mut Known, path: &str, end: &End) -> Result<End,
 fn not_to_undo(record: &Record) -> Record {
     match record {
         Record::Decided { path, index, decision: Decision::Compensable(_) } => {
-            Record::Decided { path: path.clone(), index: *index, decision: Decision::Compensable(None) }
+            Record::Decided { path: path.clone(), index: *index, decision: Decision::Compensable(Compensable::Never) }
         }
         other => other.clone(),
     }
