@@ -6,4 +6,5 @@ mod durable;
 mod examples;
 mod interrupt;
 mod run;
+mod second_terminal;
 mod support;

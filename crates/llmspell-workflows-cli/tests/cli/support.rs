@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use regex::Regex;
@@ -65,9 +65,18 @@ impl Place {
 
     /// A pipe with a name; what comes out of it line by line, then nothing more once every writer is gone.
     pub(crate) fn pipe(&self, name: &str) -> Receiver<String> {
+        self.make_pipe(name);
+        self.again(name)
+    }
+
+    /// What comes out of a pipe that is there.
+    pub(crate) fn again(&self, name: &str) -> Receiver<String> {
         let path = self.path(name);
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         lines(move || File::open(path).unwrap())
+    }
+
+    pub(crate) fn make_pipe(&self, name: &str) {
+        assert!(Command::new("mkfifo").arg(self.path(name)).status().unwrap().success());
     }
 }
 
@@ -91,6 +100,18 @@ pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Recei
         lines.map_while(|line| sender.send(line).ok()).for_each(drop);
     });
     receiver
+}
+
+/// What `look` finds, which must happen soon; each look starts a process, so it takes its time.
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let late = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < late, "it should have happened by now");
+        thread::yield_now();
+    }
 }
 
 /// The exit code of `child`, which must end soon.

@@ -57,11 +57,35 @@ impl Disk for SystemDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        loop {
+            if is_free(file.try_lock())? {
+                return Ok(Some(Box::new(file)));
+            }
+            // Whoever only looks shares it for a moment.
+            if !is_free(file.try_lock_shared())? {
+                return Ok(None);
+            }
+            file.unlock()?;
+            std::thread::yield_now();
         }
+    }
+}
+
+impl SystemDisk {
+    /// Whether a process has the lock that the file stands for. Looking keeps nobody from taking it.
+    pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            file => Ok(!is_free(file?.try_lock_shared())?),
+        }
+    }
+}
+
+fn is_free(taken: Result<(), TryLockError>) -> io::Result<bool> {
+    match taken {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

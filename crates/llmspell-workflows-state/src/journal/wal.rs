@@ -122,9 +122,8 @@ impl WalJournal {
     /// The lock cannot be tried.
     pub fn is_held(dir: impl AsRef<Path>) -> Result<bool, JournalError> {
         let path = dir.as_ref().join(LOCK);
-        let lock = SystemDisk.lock(&path);
-        let lock = lock.map_err(|error| crate::log::LogError::Io { path, message: error.to_string() })?;
-        Ok(lock.is_none())
+        let is_locked = SystemDisk::is_locked(&path);
+        Ok(is_locked.map_err(|error| crate::log::LogError::Io { path, message: error.to_string() })?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Runs> {
