@@ -1,6 +1,7 @@
 //! The real program in real processes.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod again;
 mod configuration;
 mod durable;
 mod examples;

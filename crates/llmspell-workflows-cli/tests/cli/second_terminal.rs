@@ -1,16 +1,11 @@
 //! A second terminal beside one that works: real processes over one store.
 
-use std::{
-    fs,
-    io::Write,
-    process::{Child, Stdio},
-    sync::mpsc::Receiver,
-};
+use std::{fs, io::Write};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Ended, PATIENCE, Place, exit_code, lines, until};
+use crate::support::{Ended, PATIENCE, Place, Terminal, until};
 
 const WAITS: &str = "
 name: waits
@@ -27,44 +22,13 @@ steps:
   - {id: two, type: shell, command: 'echo two >> effects'}
 ";
 
-/// A terminal in which a command is at work.
-struct Terminal {
-    child: Child,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
-}
-
-impl Terminal {
-    fn open(place: &Place, arguments: &[&str]) -> Self {
-        let mut command = place.command(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        Self { child, stdout: lines(move || stdout), stderr: lines(move || stderr) }
-    }
-
-    /// One in which [`WORKS`] has come to its first step; `tell` lets it go on.
-    fn at_work(place: &Place) -> Self {
-        let alive = place.pipe("alive");
-        place.make_pipe("tell");
-        let terminal = Self::open(place, &["run", "flow.yaml"]);
-        assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
-        terminal
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
-    }
-
-    fn name(&self) -> String {
-        format!("process {} ", self.child.id())
-    }
-
-    /// The exit code, what it wrote to standard output, and to standard error.
-    fn end(self) -> (Option<i32>, Vec<String>, String) {
-        let code = exit_code(self.child);
-        (code, self.stdout.iter().collect(), self.stderr.iter().collect::<Vec<_>>().join("\n"))
-    }
+/// One in which [`WORKS`] has come to its first step; `tell` lets it go on.
+fn at_work(place: &Place) -> Terminal {
+    let alive = place.pipe("alive");
+    place.make_pipe("tell");
+    let terminal = Terminal::open(place, &["run", "flow.yaml"]);
+    assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
+    terminal
 }
 
 fn tell(place: &Place) {
@@ -130,7 +94,7 @@ fn it_lists_shows_watches_and_signals_a_run_that_waits() {
 #[test]
 fn it_pauses_a_run_at_work_which_ends_its_step_and_goes_on_later() {
     let place = Place::with_flow(WORKS);
-    let first = Terminal::at_work(&place);
+    let first = at_work(&place);
     let run = run_that_is(&place, "running");
     let paused = place.run(&["pause", &run]);
     assert_eq!(paused.code, 0);
@@ -180,8 +144,7 @@ fn of_two_that_resume_a_killed_process_s_run_one_gets_it() {
     let first = Terminal::open(&place, &["run", "flow.yaml"]);
     assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
     let run = run_that_is(&place, "running");
-    first.signal(Signal::KILL);
-    first.end_of_killed();
+    first.kill();
     // The shell that it leaves behind comes to its end.
     tell(&place);
     until(|| (effects(&place) == "one\n").then_some(()));
@@ -189,7 +152,7 @@ fn of_two_that_resume_a_killed_process_s_run_one_gets_it() {
     let looks: Vec<_> = (0..3).map(|_| Terminal::open(&place, &["runs", "list"])).collect();
     let mut both = [(); 2].map(|()| Terminal::open(&place, &["resume", &run]));
     assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
-    let loser = until(|| both.iter_mut().position(|one| one.child.try_wait().unwrap().is_some()));
+    let loser = until(|| both.iter_mut().position(Terminal::has_ended));
     let [zero, one] = both;
     let (winner, loser) = if loser == 0 { (one, zero) } else { (zero, one) };
     let (code, _, said) = loser.end();
@@ -220,10 +183,4 @@ fn a_stopped_process_keeps_its_runs_and_is_named() {
     first.signal(Signal::CONT);
     let (code, _, said) = first.end();
     assert_eq!((code, effects(&place).as_str()), (Some(0), "after\n"), "{said}");
-}
-
-impl Terminal {
-    fn end_of_killed(mut self) {
-        self.child.wait().unwrap();
-    }
 }

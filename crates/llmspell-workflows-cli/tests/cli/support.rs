@@ -11,6 +11,7 @@ use std::{
 };
 
 use regex::Regex;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long a test waits for something that is about to happen.
@@ -141,4 +142,46 @@ pub(crate) fn steady(text: &str) -> String {
     let milliseconds = Regex::new(r#""duration_ms":\s?[0-9.]+"#).unwrap();
     let text = milliseconds.replace_all(text, r#""duration_ms": 0"#);
     time.replace_all(&id.replace_all(&text, "RUN"), "TIME").into_owned()
+}
+
+/// A terminal in which a command is at work.
+pub(crate) struct Terminal {
+    child: Child,
+    pub(crate) stdout: Receiver<String>,
+    pub(crate) stderr: Receiver<String>,
+}
+
+impl Terminal {
+    pub(crate) fn open(place: &Place, arguments: &[&str]) -> Self {
+        let mut command = place.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Self { child, stdout: lines(move || stdout), stderr: lines(move || stderr) }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("process {} ", self.child.id())
+    }
+
+    /// The exit code, what it wrote to standard output, and to standard error.
+    pub(crate) fn end(self) -> (Option<i32>, Vec<String>, String) {
+        let code = exit_code(self.child);
+        (code, self.stdout.iter().collect(), self.stderr.iter().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Whether its command has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
 }

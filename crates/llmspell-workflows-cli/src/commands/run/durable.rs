@@ -133,8 +133,12 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         ExecutorError::NotFailed { run, .. } => failed("run_not_failed").with_help(format!(
             "`spellflow fork {run} --from PATH` runs a part of it again, `spellflow rerun {run}` all of it"
         )),
-        ExecutorError::Changed { .. } => failed("definition_changed")
-            .with_help("`--accept-changes` goes on with the new definition where every recorded step still exists"),
+        ExecutorError::Changed { run, difference } => {
+            let lines = crate::difference::of_definitions(&difference.old, &difference.new);
+            let message = format!("the run {run} was started with another definition:\n{}", lines.trim_end());
+            Failure::new(Exit::Failed, "definition_changed", message)
+                .with_help("`--accept-changes` goes on with the new definition where every recorded step still exists")
+        }
         ExecutorError::MissingSteps { run, .. } => failed("definition_changed")
             .with_help(format!("`spellflow resume {run}` goes on with the definition that it was started with")),
     }

@@ -1,9 +1,12 @@
 //! What stays.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::StepPath;
+use llmspell_workflows_basic::{
+    StepPath,
+    engine::{Decision, Received},
+};
 
 use super::{RewindError, Rewinding};
 use crate::{
@@ -26,7 +29,7 @@ impl Rewinding<'_> {
                 Record::Decided { path, .. } if self.stays(path) => {
                     let Some((path, kind, index)) = decided.get(&number) else { continue };
                     if !self.again.undecided.contains(&((*path).to_owned(), *kind, *index)) {
-                        kept.push(record.clone());
+                        kept.push(with_own_messages(record));
                     }
                 }
                 Record::Ended { path, end, time_us } if self.stays(path) => {
@@ -51,6 +54,15 @@ impl Rewinding<'_> {
         let counts = path.parse().is_ok_and(|path: StepPath| self.first.contains_key(&path));
         counts && !self.again.leaves.contains_key(path)
     }
+}
+
+/// The record for a run whose messages are counted anew, so that none is taken for one that the old run had.
+fn with_own_messages(record: &Record) -> Record {
+    let mut record = record.clone();
+    if let Record::Decided { decision: Decision::Received(Received::Signal(signal)), .. } = &mut record {
+        Arc::make_mut(signal).number = 0;
+    }
+    record
 }
 
 /// How a step ended, with references to what a new run has too.
