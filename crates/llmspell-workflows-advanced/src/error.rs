@@ -4,7 +4,7 @@ use llmspell_workflows_basic::{Invalid, RunStatus, StepError};
 use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
 
-use crate::Difference;
+use crate::{Difference, JournalKind};
 
 /// Why a durable run could not be started, resumed or brought to its end.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +91,32 @@ pub enum ExecutorError {
         run: Uuid,
         /// Recorded steps that it has not.
         paths: Vec<String>,
+    },
+    /// Another process has the journal, which is for one at a time.
+    #[error("{} is in use by {holder}, and a journal on {kind} is for one process at a time", path.display())]
+    InUse {
+        /// Where the journal is.
+        path: PathBuf,
+        /// What it is.
+        kind: JournalKind,
+        /// Who has it.
+        holder: String,
+    },
+    /// The runs of the home are in another kind of journal.
+    #[error("the runs in {} are in a journal of the kind `{found}`, not `{asked}`", path.display())]
+    OtherJournal {
+        /// Which home.
+        path: PathBuf,
+        /// Where its runs are.
+        found: JournalKind,
+        /// Where they were looked for.
+        asked: JournalKind,
+    },
+    /// This program has no such journal.
+    #[error("this program was built without journals on {kind}")]
+    JournalNotBuilt {
+        /// What was asked for.
+        kind: JournalKind,
     },
     /// It has ended, so there is nothing to go on with.
     #[error("the run {run} has ended")]

@@ -29,7 +29,7 @@ mod home;
 
 pub use error::ExecutorError;
 pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, StartOptions};
-pub use home::{Delivery, Holder, Home, KnownRun};
+pub use home::{Delivery, Holder, Home, JournalKind, KnownRun};
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
     store::{Message, RunQuery, RunSummary},

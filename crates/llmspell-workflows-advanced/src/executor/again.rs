@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{RunStatus, StepPath, WorkflowInput, model::Definition};
-use llmspell_workflows_state::{
-    Journal, JournalError, Origin, Receipt, Record, RewindError, Rewinding, RunJournal, Started,
-};
+use llmspell_workflows_state::{JournalError, Origin, Receipt, Record, RewindError, Rewinding, RunJournal, Started};
 use serde_json::Value;
 use uuid::Uuid;
 

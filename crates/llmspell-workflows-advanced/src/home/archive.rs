@@ -1,6 +1,6 @@
 //! Runs that have ended leave the journal.
 
-use llmspell_workflows_state::{Journal, Record, store::RunSummary};
+use llmspell_workflows_state::{Record, store::RunSummary};
 use uuid::Uuid;
 
 use super::{Claim, Home};

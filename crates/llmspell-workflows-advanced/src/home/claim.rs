@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use llmspell_workflows_state::{JournalError, WalJournal, store::RunSummary};
+use llmspell_workflows_state::{Journal, JournalError, WalJournal, disk::living_holder, store::RunSummary};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ const HOLDER: &str = "holder.json";
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     pub(crate) folder: PathBuf,
-    pub(crate) journal: Arc<WalJournal>,
+    pub(crate) journal: Arc<dyn Journal>,
     /// Runs in it that have ended.
     pub(crate) ended: Vec<Uuid>,
 }
@@ -27,10 +27,14 @@ pub(crate) struct Claim {
 impl Home {
     /// A journal for new runs: one whose process has died and left no run that could go on, or a new one.
     pub(crate) fn claim(&self, port: u16) -> Result<Claim, ExecutorError> {
+        if let Some(single) = &self.single {
+            self.check_kind()?;
+            return self.claim_folder(single.folder(), port);
+        }
         let mut number = 1;
         for (known, folder) in self.logs()? {
             number = known + 1;
-            if WalJournal::is_held(&folder)? {
+            if self.is_held(&folder)? {
                 continue;
             }
             if let Some(claim) = self.claim_ended(&folder, port)? {
@@ -39,7 +43,7 @@ impl Home {
         }
         // Two processes may come to the same number; one of them goes on to the next.
         loop {
-            match claim_folder(&self.log().join(format!("{number:06}")), port) {
+            match self.open_log(&self.log().join(format!("{number:06}")), port) {
                 Err(ExecutorError::Journal(JournalError::Held { .. })) => number += 1,
                 claimed => return claimed,
             }
@@ -48,13 +52,13 @@ impl Home {
 
     /// The journal in `folder`, unless a run in it could go on or another process has it.
     fn claim_ended(&self, folder: &Path, port: u16) -> Result<Option<Claim>, ExecutorError> {
-        let runs = WalJournal::peek(folder)?;
+        let runs = self.peek(folder)?;
         let ended = runs.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
         if ended.clone().any(|run| !run.status.has_ended()) {
             return Ok(None);
         }
         let ended = ended.map(|run| run.id).collect();
-        match claim_folder(folder, port) {
+        match self.open_log(folder, port) {
             Err(ExecutorError::Journal(JournalError::Held { .. })) => Ok(None),
             claimed => claimed.map(|claim| Some(Claim { ended, ..claim })),
         }
@@ -64,32 +68,45 @@ impl Home {
 impl Home {
     /// The journal in `folder`, for this process, which answers at `port`.
     pub(crate) fn claim_folder(&self, folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
-        let runs = WalJournal::peek(folder)?;
+        let runs = self.peek(folder)?;
         let summaries = runs.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
         let ended = summaries.filter(|run| run.status.has_ended()).map(|run| run.id).collect();
-        claim_folder(folder, port).map(|claim| Claim { ended, ..claim })
+        self.open_log(folder, port).map(|claim| Claim { ended, ..claim })
+    }
+
+    fn open_log(&self, folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
+        let journal: Arc<dyn Journal> = match &self.single {
+            Some(single) => single.claim()?,
+            None => Arc::new(open_log(folder)?),
+        };
+        tell(folder, port)?;
+        Ok(Claim { folder: folder.to_owned(), journal, ended: Vec::new() })
     }
 }
 
-/// The journal in `folder`, for this process, which answers at `port`.
-fn claim_folder(folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
-    let journal = WalJournal::open_dir(folder).map_err(|error| match error {
+fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
+    WalJournal::open_dir(folder).map_err(|error| match error {
         JournalError::Held { path, .. } => JournalError::Held { path, holder: holder(folder).0 },
         error => error,
-    })?;
+    })
+}
+
+/// Says who has the journal in `folder`, and where it answers.
+fn tell(folder: &Path, port: u16) -> Result<(), ExecutorError> {
     let path = folder.join(HOLDER);
     let command = std::env::args().next().unwrap_or_default();
     let holder = json!({"pid": std::process::id(), "command": command, "port": port}).to_string();
-    fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))?;
-    Ok(Claim { folder: folder.to_owned(), journal: Arc::new(journal), ended: Vec::new() })
+    fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))
 }
 
 /// Who says that it has the journal in `folder`.
 pub(super) fn holder(folder: &Path) -> Holder {
-    Holder(match says(folder) {
-        Some(holder) => format!("process {} ({})", holder["pid"], holder["command"].as_str().unwrap_or_default()),
-        None => "which does not say who it is".to_owned(),
-    })
+    let read = || {
+        let says = says(folder)?;
+        let pid = u32::try_from(says["pid"].as_u64()?).ok()?;
+        Some((pid, format!("process {pid} ({})", says["command"].as_str().unwrap_or_default())))
+    };
+    Holder(living_holder(read).unwrap_or_else(|| "which does not say who it is".to_owned()))
 }
 
 /// Where whoever has the journal in `folder` can be reached.

@@ -4,6 +4,7 @@
 //! HOME/definitions/HASH.json   what runs are pinned to
 //! HOME/log/NUMBER/             the journal of one process, which holds its lock
 //! HOME/log/NUMBER/holder.json  who that is, and where it can be reached
+//! HOME/fjall/, HOME/sled/       or a journal for one process at a time
 //! HOME/store.db                runs that have ended, and messages to runs
 //! ```
 
@@ -12,15 +13,17 @@ mod bell;
 mod claim;
 mod definitions;
 mod known;
+mod logs;
+mod single;
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use llmspell_workflows_state::{
-    History, JournalError, Record, WalJournal,
+    History, JournalError, Record,
     store::{Message, RunQuery, RunSummary, StoreError, Stores},
 };
 use uuid::Uuid;
@@ -28,6 +31,7 @@ use uuid::Uuid;
 pub(crate) use bell::{Bell, Ringer};
 pub(crate) use claim::Claim;
 pub use known::{Holder, KnownRun};
+pub use single::JournalKind;
 
 use crate::ExecutorError;
 pub(crate) use known::Place;
@@ -40,6 +44,8 @@ pub struct Home {
     open: fn(&Path) -> Result<Stores, StoreError>,
     /// Whether there are stores, so that opening them makes nothing.
     exist: fn(&Path) -> bool,
+    /// The journal, where it is for one process at a time.
+    single: Option<Arc<single::Single>>,
 }
 
 impl Home {
@@ -52,6 +58,7 @@ impl Home {
             stores: Arc::default(),
             open: |path| Stores::sqlite(path.join("store.db")),
             exist: |path| path.join("store.db").exists(),
+            single: None,
         }
     }
 
@@ -64,6 +71,7 @@ impl Home {
             stores: Arc::default(),
             open: |path| Stores::sled(path.join("store")),
             exist: |path| path.join("store").exists(),
+            single: None,
         }
     }
 
@@ -153,7 +161,7 @@ impl Home {
     /// They cannot be read, or the run is gone.
     pub fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
         if let Place::Log(folder) = &run.place
-            && let Some((_, records)) = WalJournal::peek(folder)?.into_iter().find(|(id, _)| *id == run.id())
+            && let Some((_, records)) = self.peek(folder)?.into_iter().find(|(id, _)| *id == run.id())
         {
             return Ok(records);
         }
@@ -187,7 +195,7 @@ impl Home {
         let Some(known) = self.get(run.id())? else { return Ok(Delivery::Kept) };
         match (&known.place, &known.holder) {
             (Place::Log(folder), Some(holder)) => {
-                let told = claim::reach(folder).is_some_and(|port| bell::ring(port, run.id()));
+                let told = self.reach(folder).is_some_and(|port| bell::ring(port, run.id()));
                 Ok(if told { Delivery::Told } else { Delivery::Unanswered(holder.clone()) })
             }
             _ => Ok(Delivery::Kept),
@@ -198,8 +206,8 @@ impl Home {
     fn live(&self) -> Result<Vec<KnownRun>, ExecutorError> {
         let mut runs = Vec::new();
         for (_, folder) in self.logs()? {
-            let holder = WalJournal::is_held(&folder)?.then(|| claim::holder(&folder));
-            for (run, records) in WalJournal::peek(&folder)? {
+            let holder = self.is_held(&folder)?.then(|| self.holder(&folder));
+            for (run, records) in self.peek(&folder)? {
                 let owner = holder.as_ref().map(|holder| holder.0.as_str());
                 // One without a start was never acknowledged to anybody.
                 if let Some(summary) = RunSummary::of(run, &records, owner) {
@@ -208,26 +216,6 @@ impl Home {
             }
         }
         Ok(runs)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.path.join("log")
-    }
-
-    fn logs(&self) -> Result<Vec<(u32, PathBuf)>, ExecutorError> {
-        let log = self.log();
-        let entries = match fs::read_dir(&log) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|error| ExecutorError::file(&log, &error))?,
-        };
-        let mut logs = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| ExecutorError::file(&log, &error))?;
-            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            logs.extend(number.map(|number| (number, entry.path())));
-        }
-        logs.sort_unstable();
-        Ok(logs)
     }
 }
 

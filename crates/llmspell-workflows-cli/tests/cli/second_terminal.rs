@@ -184,3 +184,33 @@ fn a_stopped_process_keeps_its_runs_and_is_named() {
     let (code, _, said) = first.end();
     assert_eq!((code, effects(&place).as_str()), (Some(0), "after\n"), "{said}");
 }
+
+/// Whoever comes second to a journal for one process is told who has it, whatever it wants.
+#[test]
+fn a_journal_for_one_process_names_its_holder() {
+    for journal in ["sled", "fjall"] {
+        let place = Place::with_flow(WAITS).file("spellflow.toml", &format!("store.journal = '{journal}'\n"));
+        let first = Terminal::open(&place, &["run", "flow.yaml", "--wait", "-o", "jsonl"]);
+        assert!(first.stdout.recv_timeout(PATIENCE).unwrap().contains("run_started"));
+        while !first.stdout.recv_timeout(PATIENCE).unwrap().contains("step_started") {}
+        let refused = place.run(&["runs", "list", "-o", "json"]);
+        let error = &refused.json()["error"];
+        assert_eq!((refused.code, &error["code"]), (1, &json!("store_in_use")));
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(&first.name()) && message.contains(journal), "{message}");
+        for arguments in [&["run", "flow.yaml"][..], &["resume", "@last"], &["signal", "@last", "open"]] {
+            let refused = place.run(arguments);
+            assert_eq!(refused.code, 1, "{arguments:?}");
+            assert!(refused.stderr.contains(&first.name()), "{}", refused.stderr);
+        }
+        first.kill();
+        let run = run_that_is(&place, "waiting");
+        assert_eq!(place.run(&["signal", &run, "open"]).code, 0);
+        assert_eq!(place.run(&["resume", &run]).code, 0);
+        let other = place.run(&["runs", "list", "-o", "json", "--store", ".spellflow"]);
+        assert_eq!(other.json()[0]["status"], "completed");
+        fs::remove_file(place.path("spellflow.toml")).unwrap();
+        let other = place.run(&["runs", "list", "-o", "json"]);
+        assert_eq!((other.code, &other.json()["error"]["code"]), (2, &json!("other_journal")));
+    }
+}

@@ -123,6 +123,13 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         ExecutorError::AmbiguousRun { .. } => Failure::new(Exit::Usage, "ambiguous_run", message),
         ExecutorError::Held { run, .. } => failed("run_held")
             .with_help(format!("`spellflow runs watch {run}` shows it, `spellflow pause {run}` lets go of it")),
+        ExecutorError::InUse { .. } => failed("store_in_use").with_help(
+            "wait until that process ends; with the journal `log`, which is the default, several can work at once",
+        ),
+        ExecutorError::OtherJournal { found, .. } => Failure::new(Exit::Usage, "other_journal", message)
+            .with_help(format!("set `store.journal = \"{found}\"`, or name another folder with `--store`")),
+        ExecutorError::JournalNotBuilt { kind } => Failure::new(Exit::Usage, "journal_not_built", message)
+            .with_help(format!("build it with `--features {kind}`, or set `store.journal = \"log\"`")),
         ExecutorError::Driven { .. } => failed("run_held"),
         ExecutorError::Ended { run } => {
             failed("run_ended").with_help(format!("`spellflow runs show {run}` shows what it came to"))

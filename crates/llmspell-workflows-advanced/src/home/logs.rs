@@ -1,0 +1,66 @@
+//! The journals of a home, wherever they are.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use llmspell_workflows_state::{Record, WalJournal};
+use uuid::Uuid;
+
+use super::{Holder, Home, claim};
+use crate::ExecutorError;
+
+impl Home {
+    /// Where journals are made.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// All journals, by their numbers.
+    pub(super) fn logs(&self) -> Result<Vec<(u32, PathBuf)>, ExecutorError> {
+        self.check_kind()?;
+        if let Some(single) = &self.single {
+            return Ok(single.exists().then(|| (1, single.folder().to_owned())).into_iter().collect());
+        }
+        let log = self.log();
+        let entries = match fs::read_dir(&log) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| ExecutorError::file(&log, &error))?,
+        };
+        let mut logs = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| ExecutorError::file(&log, &error))?;
+            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            logs.extend(number.map(|number| (number, entry.path())));
+        }
+        logs.sort_unstable();
+        Ok(logs)
+    }
+
+    /// Whether somebody has the journal in `folder`.
+    pub(super) fn is_held(&self, folder: &Path) -> Result<bool, ExecutorError> {
+        match &self.single {
+            Some(single) => Ok(single.is_claimed()),
+            None => Ok(WalJournal::is_held(folder)?),
+        }
+    }
+
+    /// Who says that it has the journal in `folder`.
+    pub(super) fn holder(&self, folder: &Path) -> Holder {
+        claim::holder(folder)
+    }
+
+    /// Where whoever has the journal in `folder` can be reached.
+    pub(super) fn reach(&self, folder: &Path) -> Option<u16> {
+        claim::reach(folder)
+    }
+
+    /// What the journal in `folder` holds now, run by run.
+    pub(super) fn peek(&self, folder: &Path) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+        match &self.single {
+            Some(single) => single.peek(),
+            None => Ok(WalJournal::peek(folder)?),
+        }
+    }
+}
