@@ -118,6 +118,26 @@ pub enum ExecutorError {
         /// What was asked for.
         kind: JournalKind,
     },
+    /// What should be imported is no run that was exported, or has been changed.
+    #[error("no run that was exported: {message}")]
+    Import {
+        /// What is wrong.
+        message: String,
+    },
+    /// A later version of this program exported it.
+    #[error("the export has format {found}, and this program knows formats up to {known}")]
+    NewerExport {
+        /// The format that it has.
+        found: u64,
+        /// The latest format that this program knows.
+        known: u64,
+    },
+    /// A run that should be imported is here already.
+    #[error("the run {run} is here already")]
+    Exists {
+        /// Which run.
+        run: Uuid,
+    },
     /// It has ended, so there is nothing to go on with.
     #[error("the run {run} has ended")]
     Ended {

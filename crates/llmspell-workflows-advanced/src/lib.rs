@@ -28,8 +28,8 @@ mod executor;
 mod home;
 
 pub use error::ExecutorError;
-pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, StartOptions};
-pub use home::{Delivery, Holder, Home, JournalKind, KnownRun};
+pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, StartOptions, Written};
+pub use home::{Delivery, EXPORT_VERSION, Holder, Home, JournalKind, KnownRun, Moment, Prune};
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
     store::{Message, RunQuery, RunSummary},

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{RunStatus, StepPath, WorkflowInput, model::Definition};
-use llmspell_workflows_state::{JournalError, Origin, Receipt, Record, RewindError, Rewinding, RunJournal, Started};
+use llmspell_workflows_state::{Origin, Record, RewindError, Rewinding, RunJournal, Started};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ impl Executor {
         let id = Uuid::now_v7();
         let mut all = vec![Record::Started(Box::new(new))];
         all.extend(rewinding.kept(now)?);
-        copy(&claim, id, &all).await?;
+        claim.take_in(id, &all).await?;
         self.open(id, &claim).await
     }
 
@@ -163,7 +163,7 @@ impl Executor {
     async fn brought_back(&self, known: &KnownRun) -> Result<Claim, ExecutorError> {
         let records = self.inner.home.records(&KnownRun { place: Place::Archive, ..known.clone() })?;
         let claim = self.inner.own_claim()?;
-        copy(&claim, known.id(), &records).await?;
+        claim.take_in(known.id(), &records).await?;
         Ok(claim)
     }
 }
@@ -207,17 +207,4 @@ fn started(run: Uuid, records: &[Record]) -> Result<Started, ExecutorError> {
         _ => None,
     });
     found.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
-}
-
-/// Writes all records of a run that no journal has yet.
-async fn copy(claim: &Claim, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
-    let opened = claim.journal.open(run).await?;
-    let mut last: Option<Receipt> = None;
-    for record in records {
-        last = Some(claim.journal.append(run, opened.epoch, record)?);
-    }
-    match last {
-        Some(receipt) => claim.journal.sync(receipt).await,
-        None => Ok(()),
-    }
 }

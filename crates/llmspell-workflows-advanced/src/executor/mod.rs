@@ -3,6 +3,7 @@
 mod again;
 mod drive;
 mod inbox;
+mod past;
 mod start;
 
 use std::{
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use again::{Again, Difference};
+pub use past::Written;
 pub use start::StartOptions;
 
 use crate::{

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use llmspell_workflows_state::{Journal, JournalError, WalJournal, disk::living_holder, store::RunSummary};
+use llmspell_workflows_state::{
+    Journal, JournalError, Receipt, Record, WalJournal, disk::living_holder, store::RunSummary,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,6 +24,21 @@ pub(crate) struct Claim {
     pub(crate) journal: Arc<dyn Journal>,
     /// Runs in it that have ended.
     pub(crate) ended: Vec<Uuid>,
+}
+
+impl Claim {
+    /// Writes all records of a run that no journal has yet.
+    pub(crate) async fn take_in(&self, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
+        let opened = self.journal.open(run).await?;
+        let mut last: Option<Receipt> = None;
+        for record in records {
+            last = Some(self.journal.append(run, opened.epoch, record)?);
+        }
+        match last {
+            Some(receipt) => self.journal.sync(receipt).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Home {

@@ -12,9 +12,12 @@ mod archive;
 mod bell;
 mod claim;
 mod definitions;
+mod forget;
 mod known;
 mod logs;
 mod single;
+mod timeline;
+mod transfer;
 
 use std::{
     fs,
@@ -30,8 +33,11 @@ use uuid::Uuid;
 
 pub(crate) use bell::{Bell, Ringer};
 pub(crate) use claim::Claim;
+pub use forget::Prune;
 pub use known::{Holder, KnownRun};
 pub use single::JournalKind;
+pub use timeline::Moment;
+pub use transfer::EXPORT_VERSION;
 
 use crate::ExecutorError;
 pub(crate) use known::Place;

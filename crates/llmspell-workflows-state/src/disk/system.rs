@@ -56,10 +56,20 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         loop {
+            let file = match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
+                // The folder was empty and has been removed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    path.parent().map_or(Err(error), |folder| self.create_dir(folder))?;
+                    continue;
+                }
+                file => file?,
+            };
             if is_free(file.try_lock())? {
-                return Ok(Some(Box::new(file)));
+                if is_at(&file, path)? {
+                    return Ok(Some(Box::new(file)));
+                }
+                continue;
             }
             // Whoever only looks shares it for a moment.
             if !is_free(file.try_lock_shared())? {
@@ -77,6 +87,18 @@ impl SystemDisk {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             file => Ok(!is_free(file?.try_lock_shared())?),
+        }
+    }
+}
+
+/// Whether the file is still the one at `path`, so that others find it locked.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        there => {
+            there.and_then(|there| Ok((there.dev(), there.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?))
         }
     }
 }

@@ -11,7 +11,10 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     disk::{Disk, SystemDisk},
-    log::{Log, LogOptions, Place, Position, recover::Recovered},
+    log::{
+        Log, LogOptions, Place, Position,
+        recover::{Recovered, Recovery},
+    },
     record::Record,
 };
 
@@ -103,17 +106,15 @@ impl WalJournal {
     /// # Errors
     /// The log cannot be read.
     pub fn peek(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-        let recovery = crate::log::recover::peek(&SystemDisk, dir.as_ref())?;
-        let (mut runs, mut records) = (Runs::default(), BTreeMap::<Uuid, Vec<Record>>::new());
-        for frame in recovery.frames {
-            let read = (frame.kind == kind::RECORD).then(|| runs.by_number.get(&frame.run).copied()).flatten();
-            if let Some(run) = read {
-                records.entry(run).or_default().push(record(run, &frame.body)?);
-            }
-            runs.take_in(frame)?;
-        }
-        records.retain(|run, _| runs.by_id.contains_key(run));
-        Ok(records.into_iter().collect())
+        by_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?)
+    }
+
+    /// The same, where nothing may be missing that was synced.
+    ///
+    /// # Errors
+    /// The log cannot be read, or is not as it was synced. While somebody writes it may seem so for a moment.
+    pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
+        by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
 
     /// Whether a process that is alive has the log in `dir` of this machine.
@@ -143,6 +144,20 @@ impl WalJournal {
         }
         Ok(())
     }
+}
+
+/// The records that a log holds, run by run.
+fn by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
+    let (mut runs, mut records) = (Runs::default(), BTreeMap::<Uuid, Vec<Record>>::new());
+    for frame in recovery.frames {
+        let read = (frame.kind == kind::RECORD).then(|| runs.by_number.get(&frame.run).copied()).flatten();
+        if let Some(run) = read {
+            records.entry(run).or_default().push(record(run, &frame.body)?);
+        }
+        runs.take_in(frame)?;
+    }
+    records.retain(|run, _| runs.by_id.contains_key(run));
+    Ok(records.into_iter().collect())
 }
 
 #[async_trait]

@@ -32,6 +32,13 @@ pub(crate) struct Recovery {
 
 /// Reads all segments in `dir`.
 pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
+    let recovery = check(disk, dir)?;
+    sync(disk, dir, &recovery)?;
+    Ok(recovery)
+}
+
+/// Reads what is there, and finds what was synced and is not whole any more.
+pub(crate) fn check(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     let (recovery, marks) = read_all(disk, dir)?;
     for (number, synced) in marks {
         if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
@@ -39,7 +46,6 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError>
             return Err(LogError::damaged(&segment::path(dir, number), message));
         }
     }
-    sync(disk, dir, &recovery)?;
     Ok(recovery)
 }
 
