@@ -29,7 +29,10 @@ mod home;
 
 pub use error::ExecutorError;
 pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, StartOptions, Written};
-pub use home::{Delivery, EXPORT_VERSION, Holder, Home, JournalKind, KnownRun, Moment, Prune};
+pub use home::{
+    BackedUp, Compacted, Delivery, EXPORT_VERSION, Holder, Home, HomeCheck, HomeStats, JournalKind, JournalStats,
+    KnownRun, Moment, Prune,
+};
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
     store::{Message, RunQuery, RunSummary},

@@ -142,6 +142,17 @@ impl DurableRun {
         &self.plan
     }
 
+    /// Stops it for good, wherever it is by now.
+    pub fn cancel(&self) {
+        lock(&self.live.run).iter().for_each(|run| run.cancel());
+    }
+
+    /// Stops it so that it can be resumed, wherever it is by now.
+    pub fn shut_down(&self) {
+        self.live.pause();
+        lock(&self.live.run).iter().for_each(|run| run.shut_down());
+    }
+
     /// Lets no further leaf begin; [`Executor::drive`] ends with [`DurableEnd::Paused`] once those at work have ended.
     pub fn pause(&self) {
         self.live.pause();

@@ -16,8 +16,10 @@ mod forget;
 mod known;
 mod logs;
 mod single;
+mod stats;
 mod timeline;
 mod transfer;
+mod upkeep;
 
 use std::{
     fs,
@@ -36,8 +38,10 @@ pub(crate) use claim::Claim;
 pub use forget::Prune;
 pub use known::{Holder, KnownRun};
 pub use single::JournalKind;
+pub use stats::{HomeCheck, HomeStats, JournalStats};
 pub use timeline::Moment;
 pub use transfer::EXPORT_VERSION;
+pub use upkeep::{BackedUp, Compacted};
 
 use crate::ExecutorError;
 pub(crate) use known::Place;
@@ -48,8 +52,8 @@ pub struct Home {
     path: PathBuf,
     stores: Arc<OnceLock<Stores>>,
     open: fn(&Path) -> Result<Stores, StoreError>,
-    /// Whether there are stores, so that opening them makes nothing.
-    exist: fn(&Path) -> bool,
+    /// What the stores are called in the folder.
+    store: &'static str,
     /// The journal, where it is for one process at a time.
     single: Option<Arc<single::Single>>,
 }
@@ -62,8 +66,8 @@ impl Home {
         Self {
             path: path.into(),
             stores: Arc::default(),
-            open: |path| Stores::sqlite(path.join("store.db")),
-            exist: |path| path.join("store.db").exists(),
+            open: |path| Stores::sqlite(path),
+            store: "store.db",
             single: None,
         }
     }
@@ -75,8 +79,8 @@ impl Home {
         Self {
             path: path.into(),
             stores: Arc::default(),
-            open: |path| Stores::sled(path.join("store")),
-            exist: |path| path.join("store").exists(),
+            open: |path| Stores::sled(path),
+            store: "store",
             single: None,
         }
     }
@@ -96,13 +100,13 @@ impl Home {
             return Ok(stores);
         }
         fs::create_dir_all(&self.path).map_err(|error| ExecutorError::file(&self.path, &error))?;
-        let opened = (self.open)(&self.path)?;
+        let opened = (self.open)(&self.path.join(self.store))?;
         Ok(self.stores.get_or_init(|| opened))
     }
 
     /// The same; `None` where nothing has been kept there yet.
     pub(crate) fn known_stores(&self) -> Result<Option<&Stores>, ExecutorError> {
-        if self.stores.get().is_none() && !(self.exist)(&self.path) {
+        if self.stores.get().is_none() && !self.path.join(self.store).exists() {
             return Ok(None);
         }
         self.stores().map(Some)

@@ -88,7 +88,7 @@ impl Home {
 }
 
 /// The hashes of the definitions that records name.
-fn hashes(records: &[Record]) -> BTreeSet<&str> {
+pub(super) fn hashes(records: &[Record]) -> BTreeSet<&str> {
     fn hash(record: &Record) -> Option<&str> {
         match record {
             Record::Started(started) => Some(&started.definition),

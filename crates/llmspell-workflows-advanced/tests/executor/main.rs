@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod again;
+mod journals;
 mod lab;
 mod messages;
 mod parked;

@@ -6,6 +6,8 @@ mod configuration;
 mod durable;
 mod examples;
 mod interrupt;
+mod kept;
 mod run;
 mod second_terminal;
+mod store;
 mod support;

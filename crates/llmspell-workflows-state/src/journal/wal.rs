@@ -101,6 +101,18 @@ impl WalJournal {
         Ok(journal)
     }
 
+    /// Closes it and removes its folder from this machine, with whatever is in it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(self) -> Result<(), JournalError> {
+        let Self { dir, log, _lock, .. } = self;
+        log.close();
+        // While it is still locked, so that nobody has begun to use it.
+        std::fs::remove_dir_all(&dir)
+            .map_err(|error| JournalError::Log(crate::log::LogError::Io { path: dir, message: error.to_string() }))
+    }
+
     /// What the log in `dir` of this machine holds, run by run, while whoever has it may go on writing.
     ///
     /// # Errors
