@@ -100,8 +100,8 @@ impl Logs {
 }
 
 fn text(one: &Written, lines: usize) -> String {
-    let code = one.exit_code.map_or("no exit code".to_owned(), |code| format!("exit code {code}"));
-    let mut text = format!("{}, attempt {}: {code}\n", one.path, one.attempt);
+    let end = one.exit_code.map_or("no exit code".to_owned(), |number| format!("exit code {number}"));
+    let mut text = format!("{}, attempt {}: {end}\n", one.path, one.attempt);
     for (sign, written) in [("  ", &one.stdout), ("! ", &one.stderr)] {
         let (last, left_out) = last_lines(written, lines);
         if left_out > 0 {

@@ -52,6 +52,6 @@ impl Prune {
 }
 
 fn ended(text: &str) -> Result<RunStatus, String> {
-    let status: RunStatus = text.parse().map_err(|error| format!("{error}"))?;
+    let status: RunStatus = text.parse()?;
     if status.has_ended() { Ok(status) } else { Err(format!("runs that are {status} have not ended, and stay")) }
 }
