@@ -5,7 +5,7 @@ use llmspell_workflows_hooks::HookPoint;
 use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
 
-use crate::Difference;
+use crate::{Difference, JournalKind};
 
 /// Why a durable run could not be started, resumed or brought to its end.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +139,52 @@ pub enum ExecutorError {
         run: Uuid,
         /// The checkpoint.
         name: String,
+    },
+    /// Another process has the journal, which is for one at a time.
+    #[error("{} is in use by {holder}, and a journal on {kind} is for one process at a time", path.display())]
+    InUse {
+        /// Where the journal is.
+        path: PathBuf,
+        /// What it is.
+        kind: JournalKind,
+        /// Who has it.
+        holder: String,
+    },
+    /// The runs of the home are in another kind of journal.
+    #[error("the runs in {} are in a journal of the kind `{found}`, not `{asked}`", path.display())]
+    OtherJournal {
+        /// Which home.
+        path: PathBuf,
+        /// Where its runs are.
+        found: JournalKind,
+        /// Where they were looked for.
+        asked: JournalKind,
+    },
+    /// This program has no such journal.
+    #[error("this program was built without journals on {kind}")]
+    JournalNotBuilt {
+        /// What was asked for.
+        kind: JournalKind,
+    },
+    /// What should be imported is no run that was exported, or has been changed.
+    #[error("no run that was exported: {message}")]
+    Import {
+        /// What is wrong.
+        message: String,
+    },
+    /// A later version of this program exported it.
+    #[error("the export has format {found}, and this program knows formats up to {known}")]
+    NewerExport {
+        /// The format that it has.
+        found: u64,
+        /// The latest format that this program knows.
+        known: u64,
+    },
+    /// A run that should be imported is here already.
+    #[error("the run {run} is here already")]
+    Exists {
+        /// Which run.
+        run: Uuid,
     },
     /// It has ended, so there is nothing to go on with.
     #[error("the run {run} has ended")]

@@ -36,8 +36,11 @@ mod workflow;
 
 pub use context::EnhancedExecutionContext;
 pub use error::ExecutorError;
-pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, Resolution, StartOptions};
-pub use home::{Delivery, Holder, Home, KnownRun};
+pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, Resolution, StartOptions, Written};
+pub use home::{
+    BackedUp, Compacted, Delivery, EXPORT_VERSION, Holder, Home, HomeCheck, HomeStats, JournalKind, JournalStats,
+    KnownRun, Moment, Prune,
+};
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
     store::{Message, RunQuery, RunSummary},

@@ -12,7 +12,7 @@ use crate::{
 /// What the commands share: where results go, and the configuration.
 pub(crate) struct App {
     output: Output,
-    store: PathBuf,
+    home: Home,
     config: Result<Config, Failure>,
 }
 
@@ -20,21 +20,24 @@ impl App {
     /// A configuration that cannot be read is an error of the commands that ask for it, so `doctor` still works.
     pub(crate) fn new(global: Global) -> Self {
         let config = Config::load(&global);
-        let store = global.store.clone().unwrap_or_else(|| PathBuf::from(".spellflow"));
+        let home = match &config {
+            Ok(config) => Home::new(&config.settings().store).with_journal(config.settings().journal),
+            Err(_) => Home::new(global.store.clone().unwrap_or_else(|| PathBuf::from(".spellflow"))),
+        };
         let (format, color) = match &config {
             Ok(config) => (config.settings().output, config.settings().color),
             Err(_) => (global.output.unwrap_or(Format::Text), global.color.unwrap_or(Color::Auto)),
         };
-        Self { output: Output::new(format, color), store, config }
+        Self { output: Output::new(format, color), home, config }
     }
 
     pub(crate) fn output(&self) -> &Output {
         &self.output
     }
 
-    /// Where runs are kept.
+    /// Where runs are kept; the same one each time, since some journals are opened once.
     pub(crate) fn home(&self) -> Home {
-        Home::new(&self.store)
+        self.home.clone()
     }
 
     /// The configuration.

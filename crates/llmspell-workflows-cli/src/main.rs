@@ -8,6 +8,7 @@ mod app;
 mod cli;
 mod commands;
 mod config;
+mod difference;
 #[cfg(test)]
 mod docs;
 mod exit;

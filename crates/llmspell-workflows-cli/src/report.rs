@@ -34,7 +34,7 @@ pub(crate) struct Step<'f> {
     pub(crate) status: &'static str,
     attempts: u32,
     duration_ms: Option<f64>,
-    output: Option<&'f Value>,
+    pub(crate) output: Option<&'f Value>,
     pub(crate) error: Option<Error<'f>>,
     pub(crate) skip_reason: Option<&'f SkipReason>,
     /// What it waits for: an event or a time, since when, and until when.

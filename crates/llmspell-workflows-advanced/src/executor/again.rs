@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{Plan, RunStatus, StepPath, WorkflowInput, engine::Child, model::Definition};
 use llmspell_workflows_hooks::event::Entry;
-use llmspell_workflows_state::{
-    JournalError, Origin, Parent, Receipt, Record, RewindError, Rewinding, RunJournal, Started,
-};
+use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, RunJournal, Started};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -146,7 +144,7 @@ impl Executor {
         let origin = Some(Origin { run: known.id(), path });
         let mut all = vec![Record::Started(Box::new(Started { origin, inputs, parent, ..started }))];
         all.extend(rewinding.kept(self.inner.engine.clock().now())?);
-        Ok(copy(claim, id, &all).await?)
+        Ok(claim.take_in(id, &all).await?)
     }
 
     /// Finds from where `again` lets a run happen again; where that is in a child, which one, and from where there.
@@ -283,7 +281,7 @@ impl Executor {
         }
         let Some(around) = around.filter(|around| around.folder != claim.folder) else { return Ok(claim) };
         let opened = claim.journal.open(known.id()).await?;
-        copy(around, known.id(), &opened.records).await?;
+        around.take_in(known.id(), &opened.records).await?;
         claim.journal.forget(known.id(), opened.epoch)?;
         Ok(around.clone())
     }
@@ -291,7 +289,7 @@ impl Executor {
     async fn brought_back(&self, known: &KnownRun, around: Option<&Claim>) -> Result<Claim, ExecutorError> {
         let records = self.inner.home.records(&KnownRun { place: Place::Archive, ..known.clone() })?;
         let claim = around.cloned().map_or_else(|| self.inner.own_claim(), Ok)?;
-        copy(&claim, known.id(), &records).await?;
+        claim.take_in(known.id(), &records).await?;
         Ok(claim)
     }
 }
@@ -319,17 +317,4 @@ fn started(run: Uuid, records: &[Record]) -> Result<Started, ExecutorError> {
         _ => None,
     });
     found.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
-}
-
-/// Writes all records of a run that no journal has yet.
-async fn copy(claim: &Claim, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
-    let opened = claim.journal.open(run).await?;
-    let mut last: Option<Receipt> = None;
-    for record in records {
-        last = Some(claim.journal.append(run, opened.epoch, record)?);
-    }
-    match last {
-        Some(receipt) => claim.journal.sync(receipt).await,
-        None => Ok(()),
-    }
 }

@@ -23,12 +23,28 @@ impl Executor {
     /// # Errors
     /// The journal could not be written or read, so the run was shut down; it can be resumed.
     pub async fn drive(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let end = self.drive_once(run).await;
+        let end = self.drive_on(run).await;
         if !matches!(end, Ok(DurableEnd::Waiting(_))) {
             lock(&self.inner.live).remove(&run.id());
         }
         lock(&run.live.run).take();
         end
+    }
+
+    /// Where a message comes while it leaves memory it goes on at once.
+    async fn drive_on(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
+        let mut end = self.drive_once(run).await?;
+        loop {
+            let is_due = |wake_at: Timestamp| wake_at <= self.inner.engine.clock().now();
+            match &end {
+                DurableEnd::Waiting(wait) if wait.wake_at.is_some_and(is_due) && !run.live.is_paused() => {
+                    let claim = self.claim_of(run.id(), &run.folder)?;
+                    let next = Box::pin(self.reopen(run.id(), &claim)).await?;
+                    end = self.drive_once(&next).await?;
+                }
+                _ => return Ok(end),
+            }
+        }
     }
 
     /// Drives `run` until it ends, or is paused or shut down: while it waits it is parked, and woken when it goes on.

@@ -4,6 +4,7 @@ mod again;
 mod children;
 mod drive;
 mod inbox;
+mod past;
 mod recipe;
 mod resolve;
 mod rollback;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use again::{Again, Difference};
+pub use past::Written;
 pub(crate) use recipe::Recipe;
 pub use resolve::Resolution;
 pub(crate) use services::{Services, WeakExecutor};
@@ -157,6 +159,17 @@ impl DurableRun {
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Stops it for good, wherever it is by now.
+    pub fn cancel(&self) {
+        lock(&self.live.run).iter().for_each(|run| run.cancel());
+    }
+
+    /// Stops it so that it can be resumed, wherever it is by now.
+    pub fn shut_down(&self) {
+        self.live.pause();
+        lock(&self.live.run).iter().for_each(|run| run.shut_down());
     }
 
     /// Lets no further leaf begin; [`Executor::drive`] ends with [`DurableEnd::Paused`] once those at work have ended.

@@ -54,9 +54,9 @@ impl Bell {
                 }
                 match heard {
                     Ok((16, from)) => {
-                        // Heard, whatever comes of it; the one who rang may be gone.
-                        let _ = self.socket.send_to(&buffer, from);
                         rung(Uuid::from_bytes(buffer));
+                        // By now it is obeyed; the one who rang may be gone.
+                        let _ = self.socket.send_to(&buffer, from);
                     }
                     Ok(_) => {}
                     Err(error) => {

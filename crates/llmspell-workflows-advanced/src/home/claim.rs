@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use llmspell_workflows_state::{Journal, JournalError, Record, WalJournal, store::RunSummary};
+use llmspell_workflows_state::{
+    Journal, JournalError, Receipt, Record, WalJournal, disk::living_holder, store::RunSummary,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -41,11 +43,28 @@ impl Claim {
     fn new<J: Journal + Reads + 'static>(folder: &Path, journal: Arc<J>) -> Self {
         Self { folder: folder.to_owned(), reads: journal.clone(), journal, ended: Vec::new() }
     }
+
+    /// Writes all records of a run that no journal has yet.
+    pub(crate) async fn take_in(&self, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
+        let opened = self.journal.open(run).await?;
+        let mut last: Option<Receipt> = None;
+        for record in records {
+            last = Some(self.journal.append(run, opened.epoch, record)?);
+        }
+        match last {
+            Some(receipt) => self.journal.sync(receipt).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Home {
     /// A journal for new runs: one whose process has died and left no run that could go on, or a new one.
     pub(crate) fn claim(&self, port: u16) -> Result<Claim, ExecutorError> {
+        if let Some(single) = &self.single {
+            self.check_kind()?;
+            return self.claim_folder(single.folder(), port);
+        }
         let mut number = 1;
         for (known, folder) in self.logs()? {
             number = known + 1;
@@ -90,32 +109,39 @@ impl Home {
     }
 
     fn open_log(&self, folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
-        match &self.memory {
-            Some(memory) => Ok(Claim::new(folder, memory.open(folder, port)?)),
-            None => claim_folder(folder, port),
-        }
+        let claim = match (&self.memory, &self.single) {
+            (Some(memory), _) => return Ok(Claim::new(folder, memory.open(folder, port)?)),
+            (None, Some(single)) => Claim::new(folder, single.claim()?),
+            (None, None) => Claim::new(folder, Arc::new(open_log(folder)?)),
+        };
+        tell(folder, port)?;
+        Ok(claim)
     }
 }
 
-/// The journal in `folder`, for this process, which answers at `port`.
-fn claim_folder(folder: &Path, port: u16) -> Result<Claim, ExecutorError> {
-    let journal = WalJournal::open_dir(folder).map_err(|error| match error {
+fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
+    WalJournal::open_dir(folder).map_err(|error| match error {
         JournalError::Held { path, .. } => JournalError::Held { path, holder: holder(folder).0 },
         error => error,
-    })?;
+    })
+}
+
+/// Says who has the journal in `folder`, and where it answers.
+fn tell(folder: &Path, port: u16) -> Result<(), ExecutorError> {
     let path = folder.join(HOLDER);
     let command = std::env::args().next().unwrap_or_default();
     let holder = json!({"pid": std::process::id(), "command": command, "port": port}).to_string();
-    fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))?;
-    Ok(Claim::new(folder, Arc::new(journal)))
+    fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))
 }
 
 /// Who says that it has the journal in `folder`.
 pub(super) fn holder(folder: &Path) -> Holder {
-    Holder(match says(folder) {
-        Some(holder) => format!("process {} ({})", holder["pid"], holder["command"].as_str().unwrap_or_default()),
-        None => "which does not say who it is".to_owned(),
-    })
+    let read = || {
+        let says = says(folder)?;
+        let pid = u32::try_from(says["pid"].as_u64()?).ok()?;
+        Some((pid, format!("process {pid} ({})", says["command"].as_str().unwrap_or_default())))
+    };
+    Holder(living_holder(read).unwrap_or_else(|| "which does not say who it is".to_owned()))
 }
 
 /// Where whoever has the journal in `folder` can be reached.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::RunSummary;
@@ -31,6 +31,11 @@ impl KnownRun {
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.summary.id
+    }
+
+    /// Whether it is in the journal in `folder`.
+    pub(crate) fn is_in(&self, folder: &Path) -> bool {
+        matches!(&self.place, Place::Log(own) if own == folder)
     }
 
     /// How far it has come.

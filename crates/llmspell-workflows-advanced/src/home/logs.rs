@@ -22,6 +22,10 @@ impl Home {
         if let Some(memory) = &self.memory {
             return Ok(memory.logs());
         }
+        self.check_kind()?;
+        if let Some(single) = &self.single {
+            return Ok(single.exists().then(|| (1, single.folder().to_owned())).into_iter().collect());
+        }
         let log = self.log();
         let entries = match fs::read_dir(&log) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -39,9 +43,10 @@ impl Home {
 
     /// Whether somebody has the journal in `folder`.
     pub(super) fn is_held(&self, folder: &Path) -> Result<bool, ExecutorError> {
-        match &self.memory {
-            Some(memory) => Ok(memory.is_held(folder)),
-            None => Ok(WalJournal::is_held(folder)?),
+        match (&self.memory, &self.single) {
+            (Some(memory), _) => Ok(memory.is_held(folder)),
+            (None, Some(single)) => Ok(single.is_claimed()),
+            (None, None) => Ok(WalJournal::is_held(folder)?),
         }
     }
 
@@ -60,9 +65,10 @@ impl Home {
 
     /// What the journal in `folder` holds now, run by run.
     pub(super) fn peek(&self, folder: &Path) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
-        match &self.memory {
-            Some(memory) => Ok(memory.peek(folder)),
-            None => Ok(WalJournal::peek(folder)?),
+        match (&self.memory, &self.single) {
+            (Some(memory), _) => Ok(memory.peek(folder)),
+            (None, Some(single)) => single.peek(),
+            (None, None) => Ok(WalJournal::peek(folder)?),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! HOME/definitions/HASH.json   what runs are pinned to
 //! HOME/log/NUMBER/             the journal of one process, which holds its lock
 //! HOME/log/NUMBER/holder.json  who that is, and where it can be reached
+//! HOME/fjall/, HOME/sled/       or a journal for one process at a time
 //! HOME/store.db                runs that have ended, and messages to runs
 //! ```
 
@@ -11,9 +12,15 @@ mod archive;
 mod bell;
 mod claim;
 mod definitions;
+mod forget;
 mod known;
 mod logs;
 mod memory;
+mod single;
+mod stats;
+mod timeline;
+mod transfer;
+mod upkeep;
 
 use std::{
     fs,
@@ -29,7 +36,13 @@ use uuid::Uuid;
 
 pub(crate) use bell::{Bell, Ringer};
 pub(crate) use claim::Claim;
+pub use forget::Prune;
 pub use known::{Holder, KnownRun};
+pub use single::JournalKind;
+pub use stats::{HomeCheck, HomeStats, JournalStats};
+pub use timeline::Moment;
+pub use transfer::EXPORT_VERSION;
+pub use upkeep::{BackedUp, Compacted};
 
 use crate::ExecutorError;
 pub(crate) use known::Place;
@@ -40,10 +53,12 @@ pub struct Home {
     path: PathBuf,
     stores: Arc<OnceLock<Stores>>,
     open: fn(&Path) -> Result<Stores, StoreError>,
-    /// Whether there are stores, so that opening them makes nothing.
-    exist: fn(&Path) -> bool,
+    /// What the stores are called in the folder.
+    store: &'static str,
     /// The journals, where there is no folder.
     memory: Option<Arc<memory::Memory>>,
+    /// The journal, where it is for one process at a time.
+    single: Option<Arc<single::Single>>,
 }
 
 impl Home {
@@ -54,9 +69,10 @@ impl Home {
         Self {
             path: path.into(),
             stores: Arc::default(),
-            open: |path| Stores::sqlite(path.join("store.db")),
-            exist: |path| path.join("store.db").exists(),
+            open: |path| Stores::sqlite(path),
+            store: "store.db",
             memory: None,
+            single: None,
         }
     }
 
@@ -67,9 +83,10 @@ impl Home {
         Self {
             path: path.into(),
             stores: Arc::default(),
-            open: |path| Stores::sled(path.join("store")),
-            exist: |path| path.join("store").exists(),
+            open: |path| Stores::sled(path),
+            store: "store",
             memory: None,
+            single: None,
         }
     }
 
@@ -82,8 +99,9 @@ impl Home {
             path: PathBuf::new(),
             stores: Arc::new(OnceLock::from(Stores::memory())),
             open: |_| Ok(Stores::memory()),
-            exist: |_| true,
+            store: "",
             memory: Some(Arc::default()),
+            single: None,
         }
     }
 
@@ -102,13 +120,13 @@ impl Home {
             return Ok(stores);
         }
         fs::create_dir_all(&self.path).map_err(|error| ExecutorError::file(&self.path, &error))?;
-        let opened = (self.open)(&self.path)?;
+        let opened = (self.open)(&self.path.join(self.store))?;
         Ok(self.stores.get_or_init(|| opened))
     }
 
     /// The same; `None` where nothing has been kept there yet.
     pub(crate) fn known_stores(&self) -> Result<Option<&Stores>, ExecutorError> {
-        if self.stores.get().is_none() && !(self.exist)(&self.path) {
+        if self.stores.get().is_none() && !self.path.join(self.store).exists() {
             return Ok(None);
         }
         self.stores().map(Some)

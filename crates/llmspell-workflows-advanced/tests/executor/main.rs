@@ -4,6 +4,7 @@
 
 mod again;
 mod children;
+mod journals;
 mod lab;
 mod messages;
 mod parked;

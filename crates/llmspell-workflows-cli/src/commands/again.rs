@@ -3,19 +3,30 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use llmspell_workflows_advanced::{Again, KnownRun};
+use llmspell_workflows_advanced::{Again, KnownRun, RunQuery};
+use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
 use super::run::{Session, Stay, durable_failure, input};
 use crate::{App, Exit, Failure, config::Settings, host, source::Source};
 
-/// Lets a failed run go on: what failed runs again, everything else stays.
+/// How many failed runs are retried at most by one command.
+const ALL_MAX: usize = 10_000;
+
+/// Lets a failed run go on, or all of them: what failed runs again, everything else stays.
 #[derive(Debug, Args)]
-#[command(before_help = "Examples:\n  spellflow retry @last\n  \
+#[command(before_help = "Examples:\n  spellflow retry @last\n  spellflow retry --failed --workflow nightly\n  \
     spellflow retry 0199c1 --from 'each[3]/fetch' --step-input '{\"url\": \"http://localhost/\"}'")]
 pub(crate) struct Retry {
     /// The run: its id, the beginning of it, or `@last`.
-    run: String,
+    #[arg(required_unless_present = "failed", conflicts_with = "failed")]
+    run: Option<String>,
+    /// All runs that have failed, one after the other, the oldest first.
+    #[arg(long, conflicts_with_all = ["from", "step_input"])]
+    failed: bool,
+    /// Only those of this workflow.
+    #[arg(long, value_name = "NAME", requires = "failed")]
+    workflow: Option<String>,
     /// The step from which on it runs again, as its path or the end of it; by default what failed.
     #[arg(long, value_name = "PATH")]
     from: Option<String>,
@@ -62,11 +73,29 @@ pub(crate) struct Fork {
 
 impl Retry {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        let Some(run) = &self.run else { return self.all(app) };
+        let (known, settings, session) = prepare(app, run, &self.stay)?;
         check_secrets(app, &settings, &known)?;
         let again = Again { from: self.from, step_input: self.step_input };
         let run = session.wait(session.executor().retry(&known, &again))?;
         Ok(session.go(&run, None))
+    }
+
+    fn all(self, app: &App) -> Result<Exit, Failure> {
+        let settings = app.config()?.settings().clone();
+        let query = RunQuery {
+            statuses: vec![RunStatus::Failed],
+            workflow: self.workflow,
+            limit: ALL_MAX,
+            ..RunQuery::default()
+        };
+        let mut runs = app.home().runs(&query).map_err(durable_failure)?;
+        runs.reverse();
+        let session = Session::new(app, &settings, &self.stay)?;
+        Ok(session.go_each(&runs, |executor, known| {
+            check_secrets(app, &settings, known)?;
+            session.wait(executor.retry(known, &Again::default()))
+        }))
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
+pub(crate) mod store;
 pub(crate) mod test;
 pub(crate) mod tools;
 pub(crate) mod validate;

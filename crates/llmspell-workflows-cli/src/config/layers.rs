@@ -123,9 +123,10 @@ pub(super) fn flags(global: &Global) -> Values {
     let word = |value: Option<&dyn std::fmt::Debug>| value.map(|value| json!(format!("{value:?}").to_lowercase()));
     let output = word(global.output.as_ref().map(|value| value as _)).map(|value| ("output", value, "--output"));
     let color = word(global.color.as_ref().map(|value| value as _)).map(|value| ("color", value, "--color"));
+    let store = global.store.as_ref().map(|path| ("store.path", json!(path.display().to_string()), "--store"));
     let set =
         |(key, value, flag): (&str, Value, &'static str)| (key.to_owned(), Set { value, origin: Origin::Flag(flag) });
-    output.into_iter().chain(color).map(set).collect()
+    output.into_iter().chain(color).chain(store).map(set).collect()
 }
 
 impl Kind {

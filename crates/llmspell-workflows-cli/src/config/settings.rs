@@ -71,6 +71,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("timeout", Kind::Duration, "How long a run may take, such as `90s` or `5m`"),
     setting("pause_grace", Kind::Duration, "How long steps at work have to end when a run is paused with Ctrl-C")
         .or("10s"),
+    setting("store.path", Kind::Path, "The folder in which runs are kept").or(".spellflow"),
+    setting(
+        "store.journal",
+        Kind::Word(&["log", "fjall", "sled"]),
+        "What live runs are recorded in; all but `log` are for one process at a time, and for programs built with them",
+    )
+    .or("log"),
+    setting("store.retention", Kind::Duration, "How old runs are that `runs prune` deletes, since they ended")
+        .or("30d"),
     setting("secrets.*.env", Kind::Text, "The environment variable that holds the secret of that name"),
     setting(
         "tools.working_directory",

@@ -1,7 +1,8 @@
 //! What the values mean.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use llmspell_workflows_advanced::JournalKind;
 use llmspell_workflows_basic::model::Delay;
 use llmspell_workflows_tools::Policy;
 use serde::Deserialize;
@@ -24,6 +25,12 @@ pub(crate) struct Settings {
     pub(crate) timeout: Option<Duration>,
     /// How long steps at work have to end when a run is paused.
     pub(crate) pause_grace: Duration,
+    /// Where runs are kept.
+    pub(crate) store: PathBuf,
+    /// What live runs are recorded in.
+    pub(crate) journal: JournalKind,
+    /// How long runs are kept after they have ended.
+    pub(crate) retention: Duration,
     /// The environment variable that holds each secret, by the secret's name.
     pub(crate) secrets: BTreeMap<String, String>,
     /// What tools may reach.
@@ -46,10 +53,17 @@ impl Settings {
             environment: get("environment").as_str().map(Into::into),
             timeout: duration(&get("timeout")),
             pause_grace: duration(&get("pause_grace")).unwrap_or_default(),
+            store: PathBuf::from(text(&get("store")["path"])),
+            journal: text(&get("store")["journal"]).parse().map_err(|error| wrong(serde::de::Error::custom(error)))?,
+            retention: duration(&get("store")["retention"]).unwrap_or_default(),
             secrets: secrets.into_iter().map(|(name, from)| (name, from.env)).collect(),
             policy: serde_json::from_value(get("tools")).map_err(wrong)?,
         })
     }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,6 @@
 //! Runs that survive: real processes that are killed, and go on where they were.
 
 use std::{
-    collections::BTreeMap,
     fs,
     process::{Child, Stdio},
     thread,
@@ -53,50 +52,50 @@ const STEPS: [&str; 11] = [
     "/main/last",
 ];
 
-/// How often each step has left its line.
-fn effects(place: &Place) -> BTreeMap<String, usize> {
+/// The lines that steps have left, in that order.
+fn effects(place: &Place) -> Vec<String> {
     let text = fs::read_to_string(place.path("effects")).unwrap_or_default();
-    let mut counts = BTreeMap::new();
-    text.lines().for_each(|line| *counts.entry(line.to_owned()).or_default() += 1);
-    counts
+    text.lines().map(str::to_owned).collect()
 }
 
-fn performed(place: &Place) -> usize {
-    effects(place).values().sum()
+/// What is known after a kill.
+struct Kill {
+    /// The leaves whose completion the store knows.
+    completed: Vec<String>,
+    /// How many lines there were.
+    effects: usize,
 }
 
-/// How often the leaves were performed whose completion the store knows.
-fn acknowledged(place: &Place) -> BTreeMap<String, usize> {
-    let shown = place.run(&["runs", "show", "@last", "-o", "json"]);
-    if shown.code == 4 {
-        return BTreeMap::new();
+impl Kill {
+    /// Reads the store after a process was killed; `None`: the run has come to its end.
+    fn read(place: &Place) -> Option<Self> {
+        let effects = effects(place).len();
+        let shown = place.run(&["runs", "show", "@last", "-o", "json"]);
+        // It may come before the start is recorded.
+        if shown.code == 4 {
+            return Some(Self { completed: Vec::new(), effects });
+        }
+        let shown = shown.json();
+        let completed = shown["steps"].as_array().unwrap().iter().filter(|step| step["status"] == "completed");
+        let paths = completed.map(|step| step["path"].as_str().unwrap());
+        let completed = paths.filter(|path| STEPS.contains(path)).map(str::to_owned).collect();
+        (shown["status"] != "completed").then_some(Self { completed, effects })
     }
-    let effects = effects(place);
-    let shown = shown.json();
-    let completed = shown["steps"].as_array().unwrap().iter().filter(|step| step["status"] == "completed");
-    let paths = completed.map(|step| step["path"].as_str().unwrap());
-    paths.filter_map(|path| Some((path.to_owned(), *effects.get(path)?))).collect()
 }
 
-fn is_completed(place: &Place) -> bool {
-    let shown = place.run(&["runs", "show", "@last", "-o", "json"]);
-    shown.code == 0 && shown.json()["status"] == "completed"
-}
-
-/// Runs and kills until a process comes to the end; returns how often it was killed.
-fn killed_again_and_again(place: &Place, seed: u64) -> u32 {
-    let (mut chance, mut known) = (seed, BTreeMap::new());
-    for kills in 0..100 {
-        // Where a kill came before the start was recorded there is no run yet.
+/// Runs and kills until a process comes to the end; returns what was known after each kill.
+fn killed_again_and_again(place: &Place, seed: u64) -> Vec<Kill> {
+    let (mut chance, mut kills) = (seed, Vec::new());
+    while kills.len() < 100 {
         let has_run = place.run(&["runs", "show", "@last"]).code == 0;
         let arguments = if has_run { ["resume", "@last"] } else { ["run", "flow.yaml"] };
         let mut child =
             place.command(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Each process comes a step further, or one that is cut again and again would be given up as poison.
-        let enough = performed(place) + 2 + (chance >> 60) as usize % 3;
+        let enough = effects(place).len() + 2 + (chance >> 60) as usize % 3;
         let is_over = |child: &mut Child| child.try_wait().unwrap().is_some();
-        while performed(place) < enough && !is_over(&mut child) {
+        while effects(place).len() < enough && !is_over(&mut child) {
             thread::yield_now();
         }
         let kill_at = Instant::now() + Duration::from_micros((chance >> 33) % 6_000);
@@ -105,34 +104,61 @@ fn killed_again_and_again(place: &Place, seed: u64) -> u32 {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let effects = effects(place);
-        for (path, count) in &known {
-            assert_eq!(effects.get(path), Some(count), "{path} was acknowledged, and performed again (seed {seed})");
+        match Kill::read(place) {
+            Some(kill) => kills.push(kill),
+            None => return kills,
         }
-        if is_completed(place) {
-            return kills;
-        }
-        known = acknowledged(place);
     }
     panic!("it does not come to its end: {}", place.run(&["runs", "show", "@last"]).stdout);
 }
 
-#[test]
-fn a_run_that_is_killed_at_any_moment_goes_on_where_it_was() {
-    // `KILLS` asks for more, as `.ci/run` does.
-    let wanted = std::env::var("KILLS").map_or(25, |text| text.parse().expect("a number"));
-    let (mut kills, mut seed) = (0, 1);
-    while kills < wanted {
-        let place = Place::with_flow(NESTED);
-        kills += killed_again_and_again(&place, seed);
+/// Kills processes over `journal` until there were `KILLS`, or 20; the seeds are the numbers from 1 on.
+fn survives_kills(journal: &str) {
+    let wanted = std::env::var("KILLS").map_or(20, |text| text.parse().expect("a number"));
+    let began = Instant::now();
+    let (mut killed, mut acknowledged, mut seed) = (0, 0, 0);
+    while killed < wanted {
+        seed += 1;
+        let place = Place::with_flow(NESTED).file("spellflow.toml", &format!("store.journal = '{journal}'\n"));
+        let kills = killed_again_and_again(&place, seed);
+        assert!(place.path(".spellflow").join(journal).exists());
         let effects = effects(&place);
-        let missing: Vec<_> = STEPS.iter().filter(|path| !effects.contains_key(**path)).collect();
-        assert!(missing.is_empty() && effects.len() == STEPS.len(), "{effects:?}");
+        for (number, kill) in kills.iter().enumerate() {
+            for path in &kill.completed {
+                let at = format!("{path}, completed before kill {number} of seed {seed}");
+                assert!(effects[..kill.effects].contains(path), "no effect of {at}: {effects:?}");
+                assert!(!effects[kill.effects..].contains(path), "a later effect of {at}: {effects:?}");
+                acknowledged += 1;
+            }
+        }
+        let missing: Vec<_> = STEPS.iter().filter(|path| !effects.iter().any(|line| line == *path)).collect();
+        assert!(missing.is_empty(), "no effect of {missing:?} with seed {seed}");
+        let strange: Vec<_> = effects.iter().filter(|line| !STEPS.contains(&line.as_str())).collect();
+        assert!(strange.is_empty(), "{strange:?}");
         let shown = place.run(&["runs", "show", "@last", "-o", "json"]).json();
         assert_eq!((&shown["status"], &shown["error"]), (&json!("completed"), &Value::Null));
-        seed += 1;
+        killed += kills.len();
     }
-    println!("{kills} kills");
+    assert!(acknowledged > killed, "most kills come after something was acknowledged");
+    let took = began.elapsed().as_secs_f64();
+    println!(
+        "{journal}: {killed} kills over {seed} runs (seeds 1 to {seed}), {acknowledged} acknowledged completions looked for, {took:.1} s"
+    );
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_goes_on_where_it_was() {
+    survives_kills("log");
+}
+
+#[test]
+fn so_does_one_with_its_journal_on_fjall() {
+    survives_kills("fjall");
+}
+
+#[test]
+fn so_does_one_with_its_journal_on_sled() {
+    survives_kills("sled");
 }
 
 #[test]
@@ -159,7 +185,7 @@ fn ctrl_c_pauses_a_run_and_names_the_command_that_goes_on() {
     assert_eq!(place.run(&["runs", "list", "-o", "json"]).json()[0]["status"], "paused");
     fs::write(place.path("go"), "").unwrap();
     let resumed = place.run(&["resume", id]);
-    assert_eq!((resumed.code, effects(&place)["one"]), (0, 1), "{}", resumed.stderr);
+    assert_eq!((resumed.code, effects(&place)), (0, vec!["one".to_owned()]), "{}", resumed.stderr);
     assert_eq!(place.run(&["resume", id]).code, 1);
     let listed = place.run(&["runs", "list"]);
     assert!(listed.stdout.contains("completed"), "{}", listed.stdout);

@@ -1,6 +1,7 @@
 //! Ctrl-C in a real process, and what becomes of the processes of steps.
 
 use std::{
+    fs,
     io::Read,
     net::TcpListener,
     process::{Child, Stdio},
@@ -11,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use serde_json::json;
 
-use crate::support::{Ended, PATIENCE, Place, exit_code, lines};
+use crate::support::{Ended, PATIENCE, Place, Terminal, exit_code, lines};
 
 /// A step with a process in the background that holds the pipe `alive` as long as it or its shell lives.
 fn flow(before: &str) -> String {
@@ -105,4 +106,52 @@ fn what_a_step_leaves_behind_ends_with_it() {
         "name: x\nsteps: [{id: a, type: shell, command: 'exec 3>alive; echo up >&3; sleep 1000 >/dev/null 2>&1 &'}]",
     );
     assert_eq!(Running::start(&place, &[]).end(), Some(0));
+}
+
+/// A durable run whose step says that it is at work and ends when it is told to.
+fn durable(place: &Place) -> (Terminal, Receiver<String>) {
+    let alive = place.pipe("alive");
+    place.make_pipe("tell");
+    let terminal = Terminal::open(place, &["run", "flow.yaml"]);
+    assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
+    (terminal, alive)
+}
+
+const DURABLE: &str = "
+name: durable
+steps:
+  - {id: one, type: shell, command: 'echo up > alive; read told < tell; echo one >> effects'}
+  - {id: two, type: shell, command: 'echo two >> effects'}
+";
+
+/// The grace is long enough here, and what ended in it is not performed again.
+#[test]
+fn a_step_at_work_may_end_within_the_grace_of_the_configuration() {
+    let place = Place::with_flow(DURABLE).file("spellflow.toml", "pause_grace = '1h'\n");
+    let (terminal, _alive) = durable(&place);
+    terminal.signal(Signal::INT);
+    let grace = "steps at work have 1h00m to end";
+    while !terminal.stderr.recv_timeout(PATIENCE).unwrap().contains(grace) {}
+    fs::write(place.path("tell"), "on\n").unwrap();
+    let (code, _, said) = terminal.end();
+    assert_eq!((code, said.contains("is paused")), (Some(5), true), "{said}");
+    assert_eq!(place.run(&["resume", "@last"]).code, 0);
+    assert_eq!(fs::read_to_string(place.path("effects")).unwrap(), "one\ntwo\n");
+}
+
+#[test]
+fn a_second_one_does_not_wait_for_the_grace_and_the_run_goes_on_later() {
+    let place = Place::with_flow(DURABLE);
+    let (terminal, _alive) = durable(&place);
+    terminal.signal(Signal::INT);
+    while !terminal.stderr.recv_timeout(PATIENCE).unwrap().contains("pausing the run") {}
+    terminal.signal(Signal::INT);
+    let (code, _, said) = terminal.end();
+    assert_eq!((code, said.contains("spellflow resume")), (Some(130), true), "{said}");
+    let alive = place.again("alive");
+    let resumed = Terminal::open(&place, &["resume", "@last"]);
+    assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
+    fs::write(place.path("tell"), "on\n").unwrap();
+    assert_eq!(resumed.end().0, Some(0));
+    assert_eq!(fs::read_to_string(place.path("effects")).unwrap(), "one\ntwo\n");
 }

@@ -1,10 +1,14 @@
 //! The real program in real processes.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod again;
 mod configuration;
 mod durable;
 mod examples;
 mod interrupt;
+mod kept;
 mod run;
+mod second_terminal;
 mod secrets;
+mod store;
 mod support;

@@ -229,7 +229,7 @@ error[process_failed]: the process ended with exit code 3: two
    | one
    | two
   help: `allow_failure: true` makes the exit code a result like any other
-  next: spellflow run flow.yaml --start-step b   (without the outputs of earlier steps)
+  next: spellflow retry RUN
 "
     );
     let report = Place::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]).json();

@@ -7,10 +7,11 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use regex::Regex;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long a test waits for something that is about to happen.
@@ -65,9 +66,18 @@ impl Place {
 
     /// A pipe with a name; what comes out of it line by line, then nothing more once every writer is gone.
     pub(crate) fn pipe(&self, name: &str) -> Receiver<String> {
+        self.make_pipe(name);
+        self.again(name)
+    }
+
+    /// What comes out of a pipe that is there.
+    pub(crate) fn again(&self, name: &str) -> Receiver<String> {
         let path = self.path(name);
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         lines(move || File::open(path).unwrap())
+    }
+
+    pub(crate) fn make_pipe(&self, name: &str) {
+        assert!(Command::new("mkfifo").arg(self.path(name)).status().unwrap().success());
     }
 }
 
@@ -91,6 +101,18 @@ pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Recei
         lines.map_while(|line| sender.send(line).ok()).for_each(drop);
     });
     receiver
+}
+
+/// What `look` finds, which must happen soon; each look starts a process, so it takes its time.
+pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let late = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < late, "it should have happened by now");
+        thread::yield_now();
+    }
 }
 
 /// The exit code of `child`, which must end soon.
@@ -120,4 +142,46 @@ pub(crate) fn steady(text: &str) -> String {
     let milliseconds = Regex::new(r#""duration_ms":\s?[0-9.]+"#).unwrap();
     let text = milliseconds.replace_all(text, r#""duration_ms": 0"#);
     time.replace_all(&id.replace_all(&text, "RUN"), "TIME").into_owned()
+}
+
+/// A terminal in which a command is at work.
+pub(crate) struct Terminal {
+    child: Child,
+    pub(crate) stdout: Receiver<String>,
+    pub(crate) stderr: Receiver<String>,
+}
+
+impl Terminal {
+    pub(crate) fn open(place: &Place, arguments: &[&str]) -> Self {
+        let mut command = place.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        Self { child, stdout: lines(move || stdout), stderr: lines(move || stderr) }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("process {} ", self.child.id())
+    }
+
+    /// The exit code, what it wrote to standard output, and to standard error.
+    pub(crate) fn end(self) -> (Option<i32>, Vec<String>, String) {
+        let code = exit_code(self.child);
+        (code, self.stdout.iter().collect(), self.stderr.iter().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Whether its command has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
 }

@@ -1,9 +1,11 @@
 //! The few things that the log asks of a disk, so that tests can give it one that loses what was not synced.
 
+mod process;
 mod system;
 
 use std::{fmt, io, path::Path};
 
+pub use process::living_holder;
 pub use system::SystemDisk;
 
 /// Where files are.

@@ -56,12 +56,58 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        loop {
+            let file = match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
+                // The folder was empty and has been removed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    path.parent().map_or(Err(error), |folder| self.create_dir(folder))?;
+                    continue;
+                }
+                file => file?,
+            };
+            if is_free(file.try_lock())? {
+                if is_at(&file, path)? {
+                    return Ok(Some(Box::new(file)));
+                }
+                continue;
+            }
+            // Whoever only looks shares it for a moment.
+            if !is_free(file.try_lock_shared())? {
+                return Ok(None);
+            }
+            file.unlock()?;
+            std::thread::yield_now();
         }
+    }
+}
+
+impl SystemDisk {
+    /// Whether a process has the lock that the file stands for. Looking keeps nobody from taking it.
+    pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
+        match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            file => Ok(!is_free(file?.try_lock_shared())?),
+        }
+    }
+}
+
+/// Whether the file is still the one at `path`, so that others find it locked.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        there => {
+            there.and_then(|there| Ok((there.dev(), there.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?))
+        }
+    }
+}
+
+fn is_free(taken: Result<(), TryLockError>) -> io::Result<bool> {
+    match taken {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::store::StoreError;
+use crate::{disk::living_holder, store::StoreError};
 
 /// The lock on a folder, until it is dropped or the process dies.
 #[derive(Debug)]
@@ -22,8 +22,12 @@ impl Holder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&told_in).unwrap_or_default();
-                let holder = if holder.is_empty() { "a process that has not told its name".to_owned() } else { holder };
+                let read = || {
+                    let text = fs::read_to_string(&told_in).ok()?;
+                    let pid = text.strip_prefix("process ")?.split(' ').next()?.parse().ok()?;
+                    Some((pid, text))
+                };
+                let holder = living_holder(read).unwrap_or_else(|| "a process that has not told its name".to_owned());
                 return Err(StoreError::Held { path: folder.to_owned(), holder });
             }
             Err(TryLockError::Error(error)) => return Err(told(error)),

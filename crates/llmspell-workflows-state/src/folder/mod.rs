@@ -266,6 +266,10 @@ impl<E: Engine> KeyValue for Folder<E> {
         drop(synced);
         self.remove_unneeded(written)
     }
+
+    fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        crate::store::kv::copy(self, &Self::open(to)?)
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

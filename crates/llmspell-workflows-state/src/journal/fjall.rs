@@ -24,6 +24,14 @@ impl FjallJournal {
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Fjall>::open(dir.as_ref())?)?))
     }
+
+    /// The records of `run` as they stand now, without taking it over; none where there is no such run.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        self.0.records(run)
+    }
 }
 
 #[async_trait]

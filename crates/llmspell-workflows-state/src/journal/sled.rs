@@ -25,6 +25,14 @@ impl SledJournal {
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Sled>::open(dir.as_ref())?)?))
     }
+
+    /// The records of `run` as they stand now, without taking it over; none where there is no such run.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        self.0.records(run)
+    }
 }
 
 #[async_trait]

@@ -11,7 +11,10 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     disk::{Disk, SystemDisk},
-    log::{Log, LogOptions, Place, Position, recover::Recovered},
+    log::{
+        Log, LogOptions, Place, Position,
+        recover::{Recovered, Recovery},
+    },
     record::Record,
 };
 
@@ -98,22 +101,32 @@ impl WalJournal {
         Ok(journal)
     }
 
+    /// Closes it and removes its folder from this machine, with whatever is in it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(self) -> Result<(), JournalError> {
+        let Self { dir, log, _lock, .. } = self;
+        log.close();
+        // While it is still locked, so that nobody has begun to use it.
+        std::fs::remove_dir_all(&dir)
+            .map_err(|error| JournalError::Log(crate::log::LogError::Io { path: dir, message: error.to_string() }))
+    }
+
     /// What the log in `dir` of this machine holds, run by run, while whoever has it may go on writing.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn peek(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-        let recovery = crate::log::recover::peek(&SystemDisk, dir.as_ref())?;
-        let (mut runs, mut records) = (Runs::default(), BTreeMap::<Uuid, Vec<Record>>::new());
-        for frame in recovery.frames {
-            let read = (frame.kind == kind::RECORD).then(|| runs.by_number.get(&frame.run).copied()).flatten();
-            if let Some(run) = read {
-                records.entry(run).or_default().push(record(run, &frame.body)?);
-            }
-            runs.take_in(frame)?;
-        }
-        records.retain(|run, _| runs.by_id.contains_key(run));
-        Ok(records.into_iter().collect())
+        by_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?)
+    }
+
+    /// The same, where nothing may be missing that was synced.
+    ///
+    /// # Errors
+    /// The log cannot be read, or is not as it was synced. While somebody writes it may seem so for a moment.
+    pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
+        by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
 
     /// Whether a process that is alive has the log in `dir` of this machine.
@@ -122,9 +135,8 @@ impl WalJournal {
     /// The lock cannot be tried.
     pub fn is_held(dir: impl AsRef<Path>) -> Result<bool, JournalError> {
         let path = dir.as_ref().join(LOCK);
-        let lock = SystemDisk.lock(&path);
-        let lock = lock.map_err(|error| crate::log::LogError::Io { path, message: error.to_string() })?;
-        Ok(lock.is_none())
+        let is_locked = SystemDisk::is_locked(&path);
+        Ok(is_locked.map_err(|error| crate::log::LogError::Io { path, message: error.to_string() })?)
     }
 
     /// What is kept of `run` now, without taking it over.
@@ -159,6 +171,20 @@ impl WalJournal {
         }
         Ok(())
     }
+}
+
+/// The records that a log holds, run by run.
+fn by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
+    let (mut runs, mut records) = (Runs::default(), BTreeMap::<Uuid, Vec<Record>>::new());
+    for frame in recovery.frames {
+        let read = (frame.kind == kind::RECORD).then(|| runs.by_number.get(&frame.run).copied()).flatten();
+        if let Some(run) = read {
+            records.entry(run).or_default().push(record(run, &frame.body)?);
+        }
+        runs.take_in(frame)?;
+    }
+    records.retain(|run, _| runs.by_id.contains_key(run));
+    Ok(records.into_iter().collect())
 }
 
 #[async_trait]

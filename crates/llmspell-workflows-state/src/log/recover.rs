@@ -32,6 +32,13 @@ pub(crate) struct Recovery {
 
 /// Reads all segments in `dir`.
 pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
+    let recovery = check(disk, dir)?;
+    sync(disk, dir, &recovery)?;
+    Ok(recovery)
+}
+
+/// Reads what is there, and finds what was synced and is not whole any more.
+pub(crate) fn check(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     let (recovery, marks) = read_all(disk, dir)?;
     for (number, synced) in marks {
         if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
@@ -39,11 +46,10 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError>
             return Err(LogError::damaged(&segment::path(dir, number), message));
         }
     }
-    sync(disk, dir, &recovery)?;
     Ok(recovery)
 }
 
-/// Reads what is there, while someone else may be writing.
+/// Reads what is there, while someone else may be writing: all that was appended up to some moment.
 pub(crate) fn peek(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     read_all(disk, dir).map(|(recovery, _)| recovery)
 }
@@ -52,10 +58,8 @@ pub(crate) fn peek(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
 fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>), LogError> {
     let mut recovery = Recovery::default();
     let mut marks = BTreeMap::new();
-    for name in disk.list(dir).map_err(|error| LogError::io(dir, &error))? {
-        let Some(number) = segment::number(&name) else { continue };
+    for (number, bytes) in segments(disk, dir)? {
         let path = segment::path(dir, number);
-        let bytes = read(disk, &path).map_err(|error| LogError::io(&path, &error))?;
         if let Some(length) = segment::length(number, &bytes)
             && length > bytes.len() as u64
         {
@@ -66,6 +70,33 @@ fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>
         recovery.ends.insert(number, end);
     }
     Ok((recovery, marks))
+}
+
+/// The bytes of all segments, the first one first.
+///
+/// They are read from the last one on: whoever writes has filled a segment before the next one gets its first frame, so
+/// nothing is there without what came before it. One that goes meanwhile is needed by no run any more.
+fn segments(disk: &dyn Disk, dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>, LogError> {
+    let mut names = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
+    'again: loop {
+        let mut all = BTreeMap::new();
+        for number in names.iter().rev().filter_map(|name| segment::number(name)) {
+            let path = segment::path(dir, number);
+            match read(disk, &path) {
+                Ok(bytes) => drop(all.insert(number, bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let now = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
+                    if now == names {
+                        return Err(LogError::io(&path, &error));
+                    }
+                    names = now;
+                    continue 'again;
+                }
+                Err(error) => return Err(LogError::io(&path, &error)),
+            }
+        }
+        return Ok(all);
+    }
 }
 
 /// What a killed process wrote may still be in memory alone, and what follows will build on it.

@@ -34,6 +34,12 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// The store cannot be read.
     fn owners(&self, hash: &str) -> Result<usize, StoreError>;
 
+    /// The hashes of all that `owner` owns, sorted.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError>;
+
     /// Takes from `owner` all that it owns, and forgets what nobody owns any more; how many values were forgotten.
     ///
     /// # Errors

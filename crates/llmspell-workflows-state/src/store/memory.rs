@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{PoisonError, RwLock},
 };
 
@@ -65,5 +66,10 @@ impl KeyValue for Memory {
 
     fn sync(&self, _write: u64) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        let message = "the stores are in memory, and there is nothing that lasts to copy".to_owned();
+        Err(StoreError::Io { path: to.to_owned(), message })
     }
 }

@@ -41,8 +41,9 @@ mod seal;
 mod snapshots;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod verified;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 pub use archive::ArchiveStore;
 pub use blobs::{BlobStore, blob_hash};
@@ -52,6 +53,7 @@ pub use inbox::{INBOX_PAGE, InboxStore, Message};
 pub use llmspell_workflows_basic::RunStatus;
 pub use runs::{RUNS_PAGE_MAX, RunCursor, RunError, RunPage, RunQuery, RunStore, RunSummary};
 pub use snapshots::{Snapshot, SnapshotStore};
+pub use verified::Verified;
 
 /// One of each, kept in one place.
 #[derive(Debug, Clone)]
@@ -79,6 +81,25 @@ pub trait Adapter: Send + Sync + fmt::Debug {
 
     /// Whether several processes can have the same stores open.
     fn admits_several_processes(&self) -> bool;
+
+    /// Copies all that is kept to `to`, which is not there yet, as it stands at one moment; others can go on writing.
+    /// The copy outlives a power loss when the call returns.
+    ///
+    /// # Errors
+    /// It cannot be read or written, or lasts no longer than this process.
+    fn back_up(&self, to: &Path) -> Result<(), StoreError>;
+
+    /// Gives room that nothing takes any more back to the system, as far as the adapter can.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn compact(&self) -> Result<(), StoreError>;
+
+    /// Reads all that is kept.
+    ///
+    /// # Errors
+    /// It cannot be read at all; what of it is damaged is part of the answer.
+    fn verify(&self) -> Result<Verified, StoreError>;
 }
 
 impl Stores {
@@ -96,7 +117,7 @@ impl Stores {
     /// # Errors
     /// The file cannot be opened, is no store, is damaged, or was written by a later version of this program.
     #[cfg(feature = "sqlite")]
-    pub fn sqlite(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+    pub fn sqlite(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let database = Arc::new(sqlite::Sqlite::open(path.as_ref())?);
         Ok(Self::all(database))
     }
@@ -109,7 +130,7 @@ impl Stores {
     /// Another process has it, which the error names; it cannot be read; it has lost what was acknowledged; or it was
     /// written by a later version of this program.
     #[cfg(feature = "sled")]
-    pub fn sled(path: impl AsRef<std::path::Path>) -> Result<Self, StoreError> {
+    pub fn sled(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Ok(Self::key_value(crate::folder::Folder::<crate::folder::Sled>::open(path.as_ref())?))
     }
 

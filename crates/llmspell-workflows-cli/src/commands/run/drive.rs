@@ -47,6 +47,20 @@ impl Driven<'_> {
         }
     }
 
+    fn cancel(&self) {
+        match self {
+            Self::InMemory(run) => run.cancel(),
+            Self::Durable(run) => run.cancel(),
+        }
+    }
+
+    fn shut_down(&self) {
+        match self {
+            Self::InMemory(run) => run.shut_down(),
+            Self::Durable(run) => run.shut_down(),
+        }
+    }
+
     pub(crate) fn is_durable(&self) -> bool {
         matches!(self, Self::Durable(_))
     }
@@ -80,18 +94,18 @@ pub(crate) async fn drive(driven: impl Future<Output = Ended>, run: &Driven<'_>,
                     output.note(
                         "stopping the run, which is in memory and cannot be resumed; Ctrl-C again stops it at once",
                     );
-                    run.run().cancel();
+                    run.cancel();
                     give_up = Some(Instant::now() + STOP_WAIT);
                 }
             }
             () = until(stop_at), if give_up.is_none() => {
                 // They run again when the run is resumed.
-                run.run().shut_down();
+                run.shut_down();
                 give_up = Some(Instant::now() + STOP_WAIT);
             }
             () = until(time_is_up) => {
                 (timed_out, time_is_up) = (shown.timeout, None);
-                run.run().cancel();
+                run.cancel();
                 give_up = give_up.or(Some(Instant::now() + STOP_WAIT));
             }
             () = until(give_up) => break Ended::Killed,

@@ -3,11 +3,12 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
-use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, Parking};
-use llmspell_workflows_basic::{EngineBuilder, StepError, engine::Wait};
+use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, ExecutorError, KnownRun, Parking};
+use llmspell_workflows_basic::{EngineBuilder, RunStatus, StepError, engine::Wait};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::{Driven, Ended, Shown, input, view, watched};
+use super::{Driven, Ended, Shown, drive, input, view, watched};
 use crate::{
     App, Exit, Failure,
     config::{Settings, parse_duration},
@@ -79,6 +80,53 @@ impl Session {
         self.runtime.block_on(does).map_err(failure)
     }
 
+    /// Lets each of `runs` go on as `begin` says, one after the other, and shows what became of them; whoever interrupts
+    /// one leaves those after it as they are.
+    pub(crate) fn go_each(
+        &self,
+        runs: &[KnownRun],
+        begin: impl Fn(&Executor, &KnownRun) -> Result<DurableRun, Failure>,
+    ) -> Exit {
+        let mut told = Vec::new();
+        let mut exit = Exit::Ok;
+        for known in runs {
+            let (output, view) = (self.output, self.view.clone());
+            output.note(&format!("{} {}", known.id(), known.summary.workflow));
+            let shown = Shown { output, view, timeout: self.timeout, pause_grace: self.pause_grace, file: None };
+            let ended = match begin(&self.executor, known) {
+                Ok(run) => {
+                    let driven = async { ended(self.executor.drive(&run).await) };
+                    self.runtime.block_on(drive(driven, &Driven::Durable(&run), &shown))
+                }
+                Err(failure) => Ended::Broken(Box::new(failure)),
+            };
+            let (status, error) = match &ended {
+                Ended::Finished(finished) => {
+                    (finished.status.as_str(), finished.error.as_ref().map(ToString::to_string))
+                }
+                Ended::Waiting(_) => ("waiting", None),
+                Ended::Stuck(steps) => ("stuck", Some(stuck(known.id(), steps).to_string())),
+                Ended::Stopped | Ended::Killed => ("paused", None),
+                Ended::Broken(failure) => (known.status().as_str(), Some(failure.to_string())),
+            };
+            let said = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+            output.note(&format!("{} {status}{said}", known.id()));
+            told.push(json!({"run_id": known.id(), "status": status, "error": error}));
+            match ended {
+                Ended::Finished(finished) if finished.status == RunStatus::Completed => {}
+                Ended::Stopped | Ended::Killed => {
+                    exit = Exit::Interrupted;
+                    break;
+                }
+                _ => exit = Exit::Failed,
+            }
+        }
+        if !self.output.is_text() {
+            self.output.payload(&told);
+        }
+        exit
+    }
+
     /// Drives `run` to its end, and shows it.
     pub(crate) fn go(self, run: &DurableRun, file: Option<&Path>) -> Exit {
         let Self { output, view, pause_grace, timeout, runtime, executor } = self;
@@ -133,6 +181,19 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         ExecutorError::AmbiguousRun { .. } => Failure::new(Exit::Usage, "ambiguous_run", message),
         ExecutorError::Held { run, .. } => failed("run_held")
             .with_help(format!("`spellflow runs watch {run}` shows it, `spellflow pause {run}` lets go of it")),
+        ExecutorError::Import { .. } => Failure::new(Exit::Usage, "invalid_export", message)
+            .with_help("`spellflow runs export` writes what can be imported"),
+        ExecutorError::NewerExport { .. } => Failure::new(Exit::Usage, "newer_export", message)
+            .with_help("import it with a later version of this program"),
+        ExecutorError::Exists { run } => failed("run_exists")
+            .with_help(format!("delete it first with `spellflow runs delete {run}`, or import into another store")),
+        ExecutorError::InUse { .. } => failed("store_in_use").with_help(
+            "wait until that process ends; with the journal `log`, which is the default, several can work at once",
+        ),
+        ExecutorError::OtherJournal { found, .. } => Failure::new(Exit::Usage, "other_journal", message)
+            .with_help(format!("set `store.journal = \"{found}\"`, or name another folder with `--store`")),
+        ExecutorError::JournalNotBuilt { kind } => Failure::new(Exit::Usage, "journal_not_built", message)
+            .with_help(format!("build it with `--features {kind}`, or set `store.journal = \"log\"`")),
         ExecutorError::Driven { .. } => failed("run_held"),
         ExecutorError::Ended { run } => {
             failed("run_ended").with_help(format!("`spellflow runs show {run}` shows what it came to"))
@@ -148,8 +209,12 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         ExecutorError::NotFailed { run, .. } => failed("run_not_failed").with_help(format!(
             "`spellflow fork {run} --from PATH` runs a part of it again, `spellflow rerun {run}` all of it"
         )),
-        ExecutorError::Changed { .. } => failed("definition_changed")
-            .with_help("`--accept-changes` goes on with the new definition where every recorded step still exists"),
+        ExecutorError::Changed { run, difference } => {
+            let lines = crate::difference::of_definitions(&difference.old, &difference.new);
+            let message = format!("the run {run} was started with another definition:\n{}", lines.trim_end());
+            Failure::new(Exit::Failed, "definition_changed", message)
+                .with_help("`--accept-changes` goes on with the new definition where every recorded step still exists")
+        }
         ExecutorError::MissingSteps { run, .. } => failed("definition_changed")
             .with_help(format!("`spellflow resume {run}` goes on with the definition that it was started with")),
         ExecutorError::Forbidden { .. } => failed("forbidden_by_hook"),

@@ -180,7 +180,7 @@ impl Shown<'_> {
             }
         };
         match output.format() {
-            Format::Text => summary::show(output, definition, &finished, self.file),
+            Format::Text => summary::show(output, definition, &finished, self.file, run.is_durable()),
             Format::Jsonl => {
                 warn(output, &finished);
                 output.payload(&Last { event: "run_ended", report: Report::new(definition, &finished) });

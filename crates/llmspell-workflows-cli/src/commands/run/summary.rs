@@ -18,13 +18,22 @@ use crate::{
 /// How many of the last lines that a failed process wrote are shown.
 const LINES_SHOWN: usize = 10;
 
-pub(super) fn show(output: Output, definition: &Definition, finished: &Finished, file: Option<&Path>) {
+pub(super) fn show(
+    output: Output,
+    definition: &Definition,
+    finished: &Finished,
+    file: Option<&Path>,
+    is_durable: bool,
+) {
     for one in &finished.warnings {
         warning(output, one);
     }
     output.note(&headline(output, definition, finished));
     if let Some(error) = &finished.error {
-        failure(output, definition, error, file);
+        let retry = || (finished.status == RunStatus::Failed).then(|| format!("spellflow retry {}", finished.run_id));
+        let path = error.path.as_deref().unwrap_or("/main");
+        let next = if is_durable { retry() } else { next_command(definition, path, file) };
+        failure(output, error, path, next.as_deref());
     }
     output.text(&show::value(&finished.output));
 }
@@ -59,8 +68,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 /// Where and why it failed, what helps, and what to type next.
-fn failure(output: Output, definition: &Definition, error: &StepError, file: Option<&Path>) {
-    let path = error.path.as_deref().unwrap_or("/main");
+fn failure(output: Output, error: &StepError, path: &str, next: Option<&str>) {
     let head = output.on_err(Paint::Bad, &format!("error[{}]", error.code));
     output.note(&format!("{head}: {}", error.message));
     output.note(&format!("  --> {path}, attempt {}", error.attempt.max(1)));
@@ -77,7 +85,7 @@ fn failure(output: Output, definition: &Definition, error: &StepError, file: Opt
     if let Some(help) = help(error) {
         output.note(&format!("  help: {help}"));
     }
-    if let Some(next) = next_command(definition, path, file) {
+    if let Some(next) = next {
         output.note(&format!("  next: {next}"));
     }
 }

@@ -7,6 +7,7 @@ use crate::{App, Exit, Failure, commands::run::durable_failure, table::table};
 
 /// Lists runs, the newest first.
 #[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs list\n  spellflow runs list --status failed --workflow nightly")]
 pub(super) struct List {
     /// Only those that are so; may be repeated.
     #[arg(long, value_name = "STATUS")]

@@ -12,6 +12,7 @@ use crate::{
 
 /// Shows a run and its steps.
 #[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs show @last\n  spellflow runs show 0199c1 -o json")]
 pub(super) struct Show {
     /// The run: its id, the beginning of it, or `@last`.
     run: String,

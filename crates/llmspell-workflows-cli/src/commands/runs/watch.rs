@@ -18,6 +18,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Follows a run that another process drives, until it ends or nobody drives it.
 #[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs watch @last\n  spellflow runs watch 0199c1 -o jsonl")]
 pub(super) struct Watch {
     /// The run: its id, the beginning of it, or `@last`.
     run: String,

@@ -96,6 +96,13 @@ impl Keyed {
         Ok(Opened { epoch, records })
     }
 
+    /// The records of `run` as they stand now; none where there is no such run.
+    pub(super) fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        let count = self.shared.state().runs.count(run);
+        self.shared.write()?;
+        runs::read_records(&*self.shared.below, run, count)
+    }
+
     pub(super) fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         let body = serde_json::to_vec(record)
             .map_err(|error| JournalError::Damaged { run, message: format!("a record is no JSON: {error}") })?;

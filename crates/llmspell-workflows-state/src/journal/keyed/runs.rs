@@ -66,6 +66,11 @@ impl Runs {
         self.by_id.entry(run).or_default()
     }
 
+    /// How many records a run has.
+    pub(super) fn count(&self, run: Uuid) -> u64 {
+        self.by_id.get(&run).map_or(0, |live| live.records)
+    }
+
     /// Begins the next epoch of a run; returns it, how many records there are, and what to write.
     pub(super) fn open(&mut self, run: Uuid) -> (Epoch, u64, Change) {
         let live = self.live(run);

@@ -23,7 +23,7 @@ impl Rewinding<'_> {
     }
 
     /// The step around the one at `path`; around an iteration, that is its loop.
-    fn around(&self, path: &StepPath) -> Option<StepPath> {
+    pub(super) fn around(&self, path: &StepPath) -> Option<StepPath> {
         let (last, before) = path.segments().split_last()?;
         let mut without = last.clone();
         without.iteration = None;
@@ -37,7 +37,7 @@ impl Rewinding<'_> {
     }
 
     /// The steps directly inside the one at `path` that count, each with its first record.
-    fn inside(&self, path: &StepPath) -> Vec<(StepPath, usize)> {
+    pub(super) fn inside(&self, path: &StepPath) -> Vec<(StepPath, usize)> {
         let children = self.near(path).filter(|(child, _)| self.around(child).as_ref() == Some(path));
         children.map(|(child, first)| (child.clone(), *first)).collect()
     }

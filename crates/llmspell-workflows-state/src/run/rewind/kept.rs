@@ -1,11 +1,11 @@
 //! What stays.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{Compensable, Decision},
+    engine::{Compensable, Decision, Received},
 };
 
 use super::{RewindError, Rewinding};
@@ -29,7 +29,7 @@ impl Rewinding<'_> {
                 Record::Decided { path, .. } if self.stays(path) => {
                     let Some((path, kind, index)) = decided.get(&number) else { continue };
                     if !self.again.undecided.contains(&((*path).to_owned(), *kind, *index)) {
-                        kept.push(not_to_undo(record));
+                        kept.push(of_its_own(record));
                     }
                 }
                 Record::Ended { path, end, time_us } if self.stays(path) => {
@@ -56,6 +56,20 @@ impl Rewinding<'_> {
     }
 }
 
+/// The record for a new run: its messages are counted anew, so that none is taken for one that the old run had, and what
+/// the old run did is not the new one's to undo.
+fn of_its_own(record: &Record) -> Record {
+    let mut record = record.clone();
+    if let Record::Decided { decision, .. } = &mut record {
+        match decision {
+            Decision::Received(Received::Signal(signal)) => Arc::make_mut(signal).number = 0,
+            Decision::Compensable(compensable) => *compensable = Compensable::Never,
+            _ => {}
+        }
+    }
+    record
+}
+
 /// How a step ended, with references to what a new run has too.
 fn copied(old: &Replay, known: &mut Known, path: &str, end: &End) -> Result<End, RewindError> {
     let End::Completed { output, changes } = end else { return Ok(end.clone()) };
@@ -70,14 +84,4 @@ fn copied(old: &Replay, known: &mut Known, path: &str, end: &End) -> Result<End,
     };
     known.add(path, &value);
     Ok(end)
-}
-
-/// The same record; what the earlier run did is not the new one's to undo.
-fn not_to_undo(record: &Record) -> Record {
-    match record {
-        Record::Decided { path, index, decision: Decision::Compensable(_) } => {
-            Record::Decided { path: path.clone(), index: *index, decision: Decision::Compensable(Compensable::Never) }
-        }
-        other => other.clone(),
-    }
 }

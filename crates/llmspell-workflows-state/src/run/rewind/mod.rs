@@ -2,6 +2,7 @@
 
 mod again;
 mod kept;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -177,6 +177,9 @@ pub fn blobs(stores: &Stores) {
     let hash = blobs.put(run(1), &small).expect("a value is put");
     assert_eq!(hash, blob_hash(b"small"));
     assert_eq!(blobs.owners(&blob_hash(&large)), Ok(2), "who puts it twice owns it once");
+    for owner in [run(1), run(2)] {
+        assert!(blobs.owned(owner).expect("it is read").contains(&blob_hash(&large)), "it is among those of {owner}");
+    }
     assert_eq!(blobs.share(run(3), &hash), Ok(()));
     let missing = blob_hash(b"missing");
     assert_eq!(blobs.share(run(3), &missing), Err(StoreError::NoBlob { hash: missing.clone() }));

@@ -41,11 +41,15 @@ impl<K: KeyValue> BlobStore for KeyValueStores<K> {
         Ok(self.all(keys::owners(hash))?.len())
     }
 
+    fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError> {
+        let hash = |key: &[u8]| String::from_utf8_lossy(&key[1 + size_of::<Uuid>()..]).into_owned();
+        Ok(self.all(keys::of_run(b'w', owner))?.iter().map(|(key, _)| hash(key)).collect())
+    }
+
     fn release(&self, owner: Uuid) -> Result<usize, StoreError> {
         self.change(|changes: &mut Vec<Change>| {
             let mut forgotten = 0;
-            for (key, _) in self.all(keys::of_run(b'w', owner))? {
-                let hash = String::from_utf8_lossy(&key[1 + size_of::<Uuid>()..]).into_owned();
+            for hash in BlobStore::owned(self, owner)? {
                 if BlobStore::owners(self, &hash)? == 1 {
                     changes.push((keys::hashed(b'b', &hash), None));
                     forgotten += 1;

@@ -5,14 +5,16 @@ mod documents;
 mod inbox;
 mod keys;
 mod runs;
+mod upkeep;
 
 use std::{
     fmt,
     ops::ControlFlow,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Adapter, StoreError};
+use super::{Adapter, StoreError, Verified};
 
 /// Ordered keys with values, in one process.
 pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
@@ -33,6 +35,30 @@ pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
 
     /// Returns once all up to this write outlives a power loss.
     fn sync(&self, write: u64) -> Result<(), StoreError>;
+
+    /// Copies all of it to a place of its kind that is not there yet; the copy outlives a power loss.
+    fn copy_to(&self, to: &Path) -> Result<(), StoreError>;
+}
+
+/// Copies all of `from` to `to`, which is empty.
+#[cfg(any(feature = "fjall", feature = "sled"))]
+pub(crate) fn copy(from: &dyn KeyValue, to: &dyn KeyValue) -> Result<(), StoreError> {
+    /// How much is written at once, in bytes.
+    const BATCH: usize = 1 << 20;
+    let (mut changes, mut bytes, mut last) = (Vec::<Change>::new(), 0, 0);
+    from.scan(&Range { from: Vec::new(), to: vec![u8::MAX], backward: false }, &mut |key, value| {
+        bytes += key.len() + value.len();
+        changes.push((key.to_vec(), Some(value.to_vec())));
+        if bytes >= BATCH {
+            last = to.write(std::mem::take(&mut changes))?;
+            bytes = 0;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if !changes.is_empty() {
+        last = to.write(changes)?;
+    }
+    to.sync(last)
 }
 
 /// What is done with each key and value.
@@ -109,6 +135,21 @@ impl<K: KeyValue> Adapter for KeyValueStores<K> {
 
     fn admits_several_processes(&self) -> bool {
         false
+    }
+
+    fn back_up(&self, to: &Path) -> Result<(), StoreError> {
+        // Nothing is written meanwhile, so that the copy is of one moment.
+        let _writing = self.writing();
+        self.below.copy_to(to)
+    }
+
+    fn compact(&self) -> Result<(), StoreError> {
+        // What is below does so by itself.
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<Verified, StoreError> {
+        self.read_through()
     }
 }
 

@@ -46,6 +46,11 @@ impl BlobStore for Sqlite {
         Ok(count.unwrap_or_default())
     }
 
+    fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT hash FROM blob_owners WHERE owner = ? ORDER BY hash";
+        self.rows(sql, [owner.as_bytes()], |row| row.get(0))
+    }
+
     fn release(&self, owner: Uuid) -> Result<usize, StoreError> {
         self.write(Synced::Yes, |transaction| {
             let change = |sql: &str| execute(transaction, sql, [owner.as_bytes()]).map_err(|error| self.error(&error));

@@ -10,6 +10,7 @@ mod documents;
 mod inbox;
 mod runs;
 mod schema;
+mod upkeep;
 
 use std::{
     fs, io,
@@ -20,7 +21,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, Transaction, TransactionBehavior};
 
-use super::{Adapter, StoreError};
+use super::{Adapter, StoreError, Verified};
 
 /// How long other processes are waited for, in milliseconds.
 const BUSY_MS: u64 = 5_000;
@@ -137,6 +138,18 @@ impl Adapter for Sqlite {
 
     fn admits_several_processes(&self) -> bool {
         true
+    }
+
+    fn back_up(&self, to: &Path) -> Result<(), StoreError> {
+        self.copy_to(to)
+    }
+
+    fn compact(&self) -> Result<(), StoreError> {
+        self.vacuum()
+    }
+
+    fn verify(&self) -> Result<Verified, StoreError> {
+        self.read_through()
     }
 }
 

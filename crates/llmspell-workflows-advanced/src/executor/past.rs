@@ -1,0 +1,95 @@
+//! What can be told of runs with the help of their plans.
+
+use llmspell_workflows_basic::{
+    StepError, StepPath,
+    engine::{Attempt, Decision, Outcome},
+    model::StepKind,
+};
+use llmspell_workflows_state::{History, Record, Rewinding};
+use serde_json::Value;
+
+use super::Executor;
+use crate::{ExecutorError, KnownRun};
+
+/// What a process wrote that a step had started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The step.
+    pub path: String,
+    /// Which attempt of it, counted from 1.
+    pub attempt: u32,
+    /// The exit code; none where the process did not come to its end.
+    pub exit_code: Option<i64>,
+    /// What it wrote to standard output. Of one that failed only the end of it is kept.
+    pub stdout: String,
+    /// What it wrote to standard error; the same.
+    pub stderr: String,
+}
+
+impl Executor {
+    /// The state of a run as what stands after the step at `at` sees it, which is its path or the end of it; `None`: as
+    /// the run itself does by now.
+    ///
+    /// # Errors
+    /// The step is not there, the definition does not run here, or the journal cannot be read.
+    pub fn state(&self, known: &KnownRun, at: Option<&str>) -> Result<Value, ExecutorError> {
+        let records = self.inner.home.records(known)?;
+        let plan = self.inner.engine.prepare(self.inner.home.definition(&known.summary.definition)?)?;
+        let rewinding = Rewinding::new(&plan, &records);
+        let at = at.map(|given| rewinding.find(given)).transpose()?;
+        Ok(rewinding.state(at.as_ref())?)
+    }
+
+    /// The step that `given` means, which is its path or the end of it, as its whole path.
+    ///
+    /// # Errors
+    /// None is meant, or more than one; or as [`Self::state`].
+    pub fn find_step(&self, known: &KnownRun, given: &str) -> Result<String, ExecutorError> {
+        let records = self.inner.home.records(known)?;
+        let plan = self.inner.engine.prepare(self.inner.home.definition(&known.summary.definition)?)?;
+        Ok(Rewinding::new(&plan, &records).find(given)?.to_string())
+    }
+
+    /// What the processes of a run's steps wrote, in the order in which they ended.
+    ///
+    /// # Errors
+    /// The definition does not run here, or the journal cannot be read.
+    pub fn written(&self, known: &KnownRun) -> Result<Vec<Written>, ExecutorError> {
+        let records = self.inner.home.records(known)?;
+        let plan = self.inner.engine.prepare(self.inner.home.definition(&known.summary.definition)?)?;
+        let history = History::read(&records).map_err(llmspell_workflows_state::RewindError::Damaged)?;
+        let steps = history.map(|history| history.steps).unwrap_or_default();
+        let is_activity = |path: &str| {
+            let path = path.parse::<StepPath>().ok();
+            path.and_then(|path| plan.step(&path)).is_some_and(|step| matches!(step.kind, StepKind::Activity(_)))
+        };
+        let mut written = Vec::new();
+        for record in &records {
+            let Some(path) = record.path().filter(|path| is_activity(path)) else { continue };
+            let step = || steps.iter().find(|step| step.path == path);
+            let attempt = |of| written.iter().filter(|one: &&Written| one.path == of).count() as u32 + 1;
+            match record {
+                Record::Decided { decision: Decision::Attempt(Attempt::Failed { error, .. }), .. } => {
+                    written.extend(of_error(path, attempt(path), error));
+                }
+                Record::Ended { .. } => match step().and_then(|step| step.outcome.as_ref()) {
+                    Some(Outcome::Completed(output)) => written.extend(of_value(path, attempt(path), &output.value)),
+                    Some(Outcome::Failed(failure)) => written.extend(of_error(path, attempt(path), &failure.error)),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        Ok(written)
+    }
+}
+
+fn of_error(path: &str, attempt: u32, error: &StepError) -> Option<Written> {
+    of_value(path, attempt, error.details.as_ref()?)
+}
+
+fn of_value(path: &str, attempt: u32, value: &Value) -> Option<Written> {
+    let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
+    let (stdout, stderr) = (text("stdout")?, text("stderr")?);
+    Some(Written { path: path.to_owned(), attempt, exit_code: value["exit_code"].as_i64(), stdout, stderr })
+}

@@ -1,0 +1,230 @@
+//! Journals that one process at a time can have open.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use async_trait::async_trait;
+use llmspell_workflows_state::{Epoch, Journal, JournalError, Opened, Receipt, Record};
+use uuid::Uuid;
+
+use super::{Home, claim::Reads};
+use crate::ExecutorError;
+
+/// What the journal of a home is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JournalKind {
+    /// A write-ahead log for each process, so that several can use the home at once.
+    #[default]
+    Log,
+    /// One on fjall, for one process at a time; needs the feature `fjall`.
+    Fjall,
+    /// One on sled, for one process at a time; needs the feature `sled`.
+    Sled,
+}
+
+impl JournalKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Log, Self::Fjall, Self::Sled];
+
+    /// Its name, which is that of its folder in the home, too.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Fjall => "fjall",
+            Self::Sled => "sled",
+        }
+    }
+
+    /// Whether this program was built with it.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        match self {
+            Self::Log => true,
+            Self::Fjall => cfg!(feature = "fjall"),
+            Self::Sled => cfg!(feature = "sled"),
+        }
+    }
+
+    fn open(self, folder: &Path) -> Result<Arc<dyn Readable>, ExecutorError> {
+        match self {
+            #[cfg(feature = "fjall")]
+            Self::Fjall => Ok(Arc::new(llmspell_workflows_state::FjallJournal::open_dir(folder)?)),
+            #[cfg(feature = "sled")]
+            Self::Sled => Ok(Arc::new(llmspell_workflows_state::SledJournal::open_dir(folder)?)),
+            kind => {
+                let _ = folder;
+                Err(ExecutorError::JournalNotBuilt { kind })
+            }
+        }
+    }
+}
+
+impl FromStr for JournalKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| format!("no journal is called `{text}`; there are log, fjall and sled"))
+    }
+}
+
+impl fmt::Display for JournalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A journal that can be read without taking over its runs.
+trait Readable: Journal + Reads {}
+
+impl<J: Journal + Reads> Readable for J {}
+
+impl Reads for Claimed {
+    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        self.0.records(run)
+    }
+}
+
+#[cfg(feature = "fjall")]
+impl Reads for llmspell_workflows_state::FjallJournal {
+    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        Self::records(self, run)
+    }
+}
+
+#[cfg(feature = "sled")]
+impl Reads for llmspell_workflows_state::SledJournal {
+    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        Self::records(self, run)
+    }
+}
+
+/// The journal of a home that one process has open from when it is first read on, as long as the home is there.
+#[derive(Debug)]
+pub(super) struct Single {
+    kind: JournalKind,
+    folder: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    opened: Option<Arc<dyn Readable>>,
+    claimed: Weak<Claimed>,
+}
+
+/// The journal in the hands of an executor; dropped, another one of this process can take over its runs.
+#[derive(Debug)]
+pub(super) struct Claimed(Arc<dyn Readable>);
+
+impl Single {
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.folder.exists()
+    }
+
+    pub(super) fn is_claimed(&self) -> bool {
+        self.state().claimed.strong_count() > 0
+    }
+
+    pub(super) fn peek(&self) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+        let journal = self.opened(&mut self.state())?;
+        let read = |run| Ok((run, journal.records(run)?));
+        journal.runs().into_iter().map(read).collect()
+    }
+
+    /// The journal, for an executor, unless another one has it.
+    pub(super) fn claim(&self) -> Result<Arc<Claimed>, ExecutorError> {
+        let mut state = self.state();
+        if state.claimed.strong_count() > 0 {
+            let path = self.folder.display().to_string();
+            let holder = "another executor of this process".to_owned();
+            return Err(JournalError::Held { path, holder }.into());
+        }
+        let claimed = Arc::new(Claimed(self.opened(&mut state)?));
+        state.claimed = Arc::downgrade(&claimed);
+        Ok(claimed)
+    }
+
+    fn opened(&self, state: &mut State) -> Result<Arc<dyn Readable>, ExecutorError> {
+        if let Some(journal) = &state.opened {
+            return Ok(journal.clone());
+        }
+        let opened = self.kind.open(&self.folder).map_err(|error| match error {
+            ExecutorError::Journal(JournalError::Held { path, holder }) => {
+                ExecutorError::InUse { path: path.into(), kind: self.kind, holder }
+            }
+            error => error,
+        })?;
+        Ok(state.opened.insert(opened).clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Home {
+    /// The same home with its runs in a journal of another kind; one that has runs in a journal keeps to its kind.
+    #[must_use]
+    pub fn with_journal(mut self, kind: JournalKind) -> Self {
+        let folder = self.path.join(kind.as_str());
+        let single = || Arc::new(Single { kind, folder, state: Mutex::default() });
+        self.single = (kind != JournalKind::Log).then(single);
+        self
+    }
+
+    /// What its journal is.
+    #[must_use]
+    pub fn journal(&self) -> JournalKind {
+        self.single.as_ref().map_or(JournalKind::Log, |single| single.kind)
+    }
+
+    /// That no runs are in a journal of another kind, where nobody would look for them.
+    pub(super) fn check_kind(&self) -> Result<(), ExecutorError> {
+        let is_other = |kind: &JournalKind| *kind != self.journal() && has_files(&self.path.join(kind.as_str()));
+        match JournalKind::ALL.into_iter().find(is_other) {
+            Some(found) => Err(ExecutorError::OtherJournal { path: self.path.clone(), found, asked: self.journal() }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn has_files(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+#[async_trait]
+impl Journal for Claimed {
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
+        self.0.open(run).await
+    }
+
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
+        self.0.append(run, epoch, record)
+    }
+
+    fn write(&self) -> Result<(), JournalError> {
+        self.0.write()
+    }
+
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.0.sync(receipt).await
+    }
+
+    fn runs(&self) -> Vec<Uuid> {
+        self.0.runs()
+    }
+
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+        self.0.forget(run, epoch)
+    }
+}

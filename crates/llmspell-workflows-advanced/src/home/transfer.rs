@@ -1,0 +1,154 @@
+//! Runs as documents, to be taken elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
+use llmspell_workflows_basic::model::Definition;
+use llmspell_workflows_state::{
+    History, Record,
+    store::{Message, RunSummary, Snapshot, blob_hash},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Home, KnownRun, forget::NOWHERE};
+use crate::ExecutorError;
+
+/// The version of the document that [`Home::export`] writes; [`Home::import`] reads all up to it.
+pub const EXPORT_VERSION: u64 = 1;
+
+impl Home {
+    /// A run as one JSON document: its records, the definitions that it was started and gone on with, its messages,
+    /// checkpoints and large values. Secrets are masked in it, as they are in the records.
+    ///
+    /// # Errors
+    /// A part of it cannot be read.
+    pub fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
+        let (id, records) = (run.id(), self.records(run)?);
+        let mut definitions = BTreeMap::new();
+        for hash in hashes(&records) {
+            definitions.insert(hash.to_owned(), self.definition(hash)?);
+        }
+        let (mut messages, mut snapshots, mut blobs) = (Vec::new(), Vec::new(), BTreeMap::new());
+        if let Some(stores) = self.known_stores()? {
+            let mut after = 0;
+            loop {
+                let page = stores.inbox.next(id, after)?;
+                let Some((last, _)) = page.last() else { break };
+                after = *last;
+                messages.extend(page.into_iter().map(|(_, message)| message));
+            }
+            snapshots = stores.snapshots.list(id)?;
+            for hash in stores.blobs.owned(id)? {
+                let bytes = stores.blobs.get(&hash)?.unwrap_or_default();
+                blobs.insert(hash, BASE64_STANDARD.encode(bytes));
+            }
+        }
+        Ok(json!({
+            "spellflow_export": EXPORT_VERSION, "run_id": id, "workflow": run.summary.workflow,
+            "status": run.status().as_str(), "exported_at": Timestamp::now().to_string(),
+            "definitions": definitions, "records": records, "messages": messages, "snapshots": snapshots,
+            "blobs": blobs,
+        }))
+    }
+
+    /// Takes in a run that was exported, under its own id. One that has not ended can be resumed.
+    ///
+    /// # Errors
+    /// The document is none, is damaged, or is of a later version; the run is here already; or it cannot be written.
+    pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
+        let Import { run, summary, definitions, records, messages, snapshots, blobs } = Import::read(document)?;
+        if self.get(run)?.is_some() {
+            return Err(ExecutorError::Exists { run });
+        }
+        for definition in &definitions {
+            self.keep(definition)?;
+        }
+        let stores = self.stores()?;
+        for bytes in &blobs {
+            stores.blobs.put(run, bytes)?;
+        }
+        for snapshot in &snapshots {
+            stores.snapshots.put(snapshot)?;
+        }
+        // Records refer to messages by number, so all of them come again in their order.
+        stores.inbox.remove(run)?;
+        for message in &messages {
+            stores.inbox.post(run, &Uuid::now_v7().to_string(), message)?;
+        }
+        if summary.status.has_ended() {
+            stores.runs.put(&summary)?;
+            stores.archive.put(run, &records)?;
+        } else {
+            self.claim(NOWHERE)?.take_in(run, &records).await?;
+        }
+        self.get(run)?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
+    }
+}
+
+/// The hashes of the definitions that records name.
+pub(super) fn hashes(records: &[Record]) -> BTreeSet<&str> {
+    fn hash(record: &Record) -> Option<&str> {
+        match record {
+            Record::Started(started) => Some(&started.definition),
+            Record::Redefined { definition, .. } => Some(definition),
+            _ => None,
+        }
+    }
+    records.iter().filter_map(hash).collect()
+}
+
+/// What a document holds, checked.
+struct Import {
+    run: Uuid,
+    summary: RunSummary,
+    definitions: Vec<Definition>,
+    records: Vec<Record>,
+    messages: Vec<Message>,
+    snapshots: Vec<Snapshot>,
+    blobs: Vec<Vec<u8>>,
+}
+
+impl Import {
+    fn read(document: &Value) -> Result<Self, ExecutorError> {
+        let version = document["spellflow_export"].as_u64();
+        let version = version.ok_or_else(|| wrong("it does not say `spellflow_export`, the version of its format"))?;
+        if version > EXPORT_VERSION {
+            return Err(ExecutorError::NewerExport { found: version, known: EXPORT_VERSION });
+        }
+        let run: Uuid = part(document, "run_id")?;
+        let records: Vec<Record> = part(document, "records")?;
+        let definitions: BTreeMap<String, Definition> = part(document, "definitions")?;
+        if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
+            return Err(wrong(format!("the definition {hash} has another hash, so it is not as it was exported")));
+        }
+        if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(*hash)) {
+            return Err(wrong(format!("the definition {missing} is missing")));
+        }
+        History::read(&records).map_err(|message| wrong(format!("its records make no sense: {message}")))?;
+        let summary = RunSummary::of(run, &records, None).ok_or_else(|| wrong("its records have no start"))?;
+        let blobs: BTreeMap<String, String> = part(document, "blobs")?;
+        let blobs = blobs.iter().map(|(hash, text)| match BASE64_STANDARD.decode(text) {
+            Ok(bytes) if blob_hash(&bytes) == *hash => Ok(bytes),
+            _ => Err(wrong(format!("the value {hash} is not as it was exported"))),
+        });
+        Ok(Self {
+            run,
+            summary,
+            definitions: definitions.into_values().collect(),
+            records,
+            messages: part(document, "messages")?,
+            snapshots: part(document, "snapshots")?,
+            blobs: blobs.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn part<T: serde::de::DeserializeOwned>(document: &Value, name: &str) -> Result<T, ExecutorError> {
+    T::deserialize(&document[name]).map_err(|error| wrong(format!("`{name}` cannot be read: {error}")))
+}
+
+fn wrong(message: impl Into<String>) -> ExecutorError {
+    ExecutorError::Import { message: message.into() }
+}

@@ -1,0 +1,41 @@
+use clap::Args;
+use llmspell_workflows_advanced::KnownRun;
+use serde_json::json;
+
+use crate::{App, Exit, Failure, commands::run::durable_failure, host};
+
+/// Deletes runs that have ended, with all that is kept of them.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs delete @last\n  spellflow runs delete 0199c1 0199c2")]
+pub(super) struct Delete {
+    /// The runs: their ids, the beginnings of them, or `@last`.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<String>,
+}
+
+impl Delete {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let home = app.home();
+        let runs: Vec<KnownRun> =
+            self.runs.iter().map(|run| home.find(run)).collect::<Result<_, _>>().map_err(durable_failure)?;
+        host::runtime()?.block_on(home.delete(&runs)).map_err(durable_failure)?;
+        said(app, &runs, &[]);
+        Ok(Exit::Ok)
+    }
+}
+
+/// Says which runs are gone, and which stay.
+pub(super) fn said(app: &App, deleted: &[KnownRun], held: &[KnownRun]) {
+    let output = app.output();
+    let ids = |runs: &[KnownRun]| runs.iter().map(|run| run.id().to_string()).collect::<Vec<_>>();
+    if !output.is_text() {
+        output.payload(&json!({"deleted": ids(deleted), "held": ids(held)}));
+        return;
+    }
+    let runs = if deleted.len() == 1 { "run" } else { "runs" };
+    output.note(&format!("{} {runs} deleted", deleted.len()));
+    for run in held {
+        let holder = run.holder.as_ref().map(|holder| holder.0.as_str()).unwrap_or_default();
+        output.note(&format!("the run {} stays as long as {holder} is alive, in whose journal it is", run.id()));
+    }
+}

@@ -1,0 +1,135 @@
+use clap::Args;
+use jiff::Timestamp;
+use llmspell_workflows_advanced::{Moment, Written};
+use serde_json::{Value, json};
+
+use super::state::executor;
+use crate::{App, Exit, Failure, commands::run::durable_failure, table::table, watch::elapsed};
+
+/// Shows what happened in a run, in order, out of its journal.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs events @last\n  spellflow runs events 0199c1 -o json")]
+pub(super) struct Events {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+}
+
+/// Shows what the processes of a run's steps wrote.
+///
+/// Of a process that failed only the end is kept.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs logs @last\n  spellflow runs logs 0199c1 --step build --lines 20")]
+pub(super) struct Logs {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// Only steps whose path ends so.
+    #[arg(long, value_name = "PATH")]
+    step: Option<String>,
+    /// How many of the last lines of each process are shown.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    lines: usize,
+}
+
+impl Events {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let home = app.home();
+        let known = home.find(&self.run).map_err(durable_failure)?;
+        let moments = home.timeline(&known).map_err(durable_failure)?;
+        let output = app.output();
+        if output.is_text() {
+            let start = known.summary.started_at;
+            output.text(&table(moments.iter().map(|moment| row(start, moment))));
+        } else {
+            let line = |moment: &Moment| {
+                let Moment { at, event, path, details } = moment;
+                json!({"at": at.map(|at| at.to_string()), "event": event, "path": path, "details": details})
+            };
+            output.payload(&moments.iter().map(line).collect::<Vec<_>>());
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn row(start: Timestamp, moment: &Moment) -> [String; 4] {
+    let after = |at: Timestamp| elapsed(at.duration_since(start).try_into().unwrap_or_default());
+    let at = moment.at.map(|at| format!("+{}", after(at))).unwrap_or_default();
+    let details = match &moment.details {
+        Value::Null => String::new(),
+        Value::Object(fields) if fields.contains_key("message") => {
+            fields["message"].as_str().unwrap_or_default().to_owned()
+        }
+        other => other.to_string(),
+    };
+    [at, moment.event.clone(), moment.path.clone().unwrap_or_default(), short(&details)]
+}
+
+/// The beginning of a text, where it is long.
+fn short(text: &str) -> String {
+    /// How many characters are shown.
+    const SHOWN: usize = 100;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+impl Logs {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        let mut written = executor(app)?.written(&known).map_err(durable_failure)?;
+        if let Some(step) = &self.step {
+            let suffix = format!("/{}", step.trim_start_matches('/'));
+            written.retain(|one| one.path.ends_with(&suffix));
+        }
+        let output = app.output();
+        if output.is_text() {
+            output.text(&written.iter().map(|one| text(one, self.lines)).collect::<String>());
+        } else {
+            let line = |one: &Written| {
+                let (stdout, cut_out) = last_lines(&one.stdout, self.lines);
+                let (stderr, cut_err) = last_lines(&one.stderr, self.lines);
+                json!({
+                    "path": one.path, "attempt": one.attempt, "exit_code": one.exit_code, "stdout": stdout,
+                    "stderr": stderr, "lines_left_out": cut_out + cut_err,
+                })
+            };
+            output.payload(&written.iter().map(line).collect::<Vec<_>>());
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn text(one: &Written, lines: usize) -> String {
+    let end = one.exit_code.map_or("no exit code".to_owned(), |number| format!("exit code {number}"));
+    let mut text = format!("{}, attempt {}: {end}\n", one.path, one.attempt);
+    for (sign, written) in [("  ", &one.stdout), ("! ", &one.stderr)] {
+        let (last, left_out) = last_lines(written, lines);
+        if left_out > 0 {
+            text += &format!("{sign}({left_out} lines before are not shown; `--lines` shows more)\n");
+        }
+        last.lines().for_each(|line| text += &format!("{sign}{line}\n"));
+    }
+    text
+}
+
+/// The last `lines` lines of a text, and how many come before.
+fn last_lines(text: &str, lines: usize) -> (&str, usize) {
+    let count = text.lines().count();
+    let left_out = count.saturating_sub(lines);
+    let begin = text.split_inclusive('\n').take(left_out).map(str::len).sum();
+    (&text[begin..], left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_shown_and_the_others_counted() {
+        for (lines, expected) in [(0, ("", 3)), (1, ("c", 2)), (2, ("b\nc", 1)), (9, ("a\nb\nc", 0))] {
+            assert_eq!(last_lines("a\nb\nc", lines), expected, "{lines}");
+        }
+        assert_eq!(last_lines("a\nb\n", 1), ("b\n", 1));
+        assert_eq!(last_lines("", 1), ("", 0));
+    }
+}

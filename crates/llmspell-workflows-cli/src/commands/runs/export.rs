@@ -1,0 +1,71 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::{
+    App, Exit, Failure,
+    commands::run::durable_failure,
+    host,
+    output::{Format, Output},
+    source::Source,
+};
+
+/// Writes a run as one JSON document, to be imported elsewhere.
+///
+/// It holds the definition, all that was recorded, messages and large values. Secrets are masked in it.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs export @last --file run.json\n  \
+    spellflow runs export 0199c1 > run.json")]
+pub(super) struct Export {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// Where to write it, instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Takes in a run that was exported, under its own id.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs import run.json\n  \
+    spellflow runs export @last | spellflow runs import - --store elsewhere")]
+pub(super) struct Import {
+    /// The document; `-` is standard input.
+    file: PathBuf,
+}
+
+impl Export {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let home = app.home();
+        let known = home.find(&self.run).map_err(durable_failure)?;
+        let document = home.export(&known).map_err(durable_failure)?;
+        let text = serde_json::to_string_pretty(&document).expect("a document has text keys") + "\n";
+        match &self.file {
+            Some(file) => {
+                std::fs::write(file, &text).map_err(|error| Failure::file("write", file, &error))?;
+                app.output().note(&format!("the run {} is in `{}`", known.id(), file.display()));
+            }
+            // Text is for people elsewhere; here the document is what was asked for.
+            None if app.output().format() == Format::Text => app.output().text(&text),
+            None => app.output().payload(&document),
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl Import {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let source = Source::read(&self.file)?;
+        let document: Value = serde_json::from_str(&source.text).map_err(|error| {
+            Failure::new(Exit::Usage, "invalid_export", format!("`{}` is not JSON: {error}", source.name))
+        })?;
+        let known = host::runtime()?.block_on(app.home().import(&document)).map_err(durable_failure)?;
+        let output: &Output = app.output();
+        if !output.is_text() {
+            output.payload(&serde_json::json!({"run_id": known.id(), "status": known.status().as_str()}));
+        }
+        let next = if known.status().has_ended() { "runs show" } else { "resume" };
+        output.note(&format!("the run {} is here; next: spellflow {next} {0}", known.id()));
+        Ok(Exit::Ok)
+    }
+}

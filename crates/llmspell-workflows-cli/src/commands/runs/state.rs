@@ -1,0 +1,110 @@
+use clap::Args;
+use llmspell_workflows_advanced::Executor;
+use serde_json::{Value, json};
+
+use crate::{App, Exit, Failure, commands::run::durable_failure, difference, host, report::past_steps, show};
+use llmspell_workflows_definition::value_to_yaml;
+
+/// Shows the state of a run, as it is or as it was after a step.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs state @last\n  spellflow runs state 0199c1 --at 'each[2]/count'")]
+pub(super) struct State {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// The step, as its path or the end of it: the state that what follows it sees.
+    #[arg(long, value_name = "PATH")]
+    at: Option<String>,
+}
+
+/// Shows what differs between two runs, or between two points of one.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow runs diff 0199c1 @last\n  \
+    spellflow runs diff @last --from 'each[0]/count' --to 'each[1]/count'")]
+pub(super) struct Diff {
+    /// The run: its id, the beginning of it, or `@last`.
+    run: String,
+    /// The other run.
+    #[arg(required_unless_present = "from")]
+    other: Option<String>,
+    /// A step of the run, as its path or the end of it: its output and the state after it.
+    #[arg(long, value_name = "PATH", requires = "to", conflicts_with = "other")]
+    from: Option<String>,
+    /// The step that it is compared with.
+    #[arg(long, value_name = "PATH", requires = "from")]
+    to: Option<String>,
+}
+
+impl State {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        let state = executor(app)?.state(&known, self.at.as_deref()).map_err(durable_failure)?;
+        let output = app.output();
+        if output.is_text() {
+            output.text(&show::value(&state));
+        } else {
+            output.payload(&state);
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl Diff {
+    pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let executor = executor(app)?;
+        let (old, new) = match (&self.other, &self.from, &self.to) {
+            (Some(other), ..) => (whole(app, &executor, &self.run)?, whole(app, &executor, other)?),
+            (None, Some(from), Some(to)) => {
+                (point(app, &executor, &self.run, from)?, point(app, &executor, &self.run, to)?)
+            }
+            _ => return Err(Failure::usage("a second run, or `--from` and `--to`, say what to compare")),
+        };
+        let output = app.output();
+        if !output.is_text() {
+            output.payload(&json!({"differences": difference::of_values(&old, &new)}));
+        } else if old == new {
+            output.note("nothing differs");
+        } else {
+            output.text(&difference::of_texts(&value_to_yaml(&old), &value_to_yaml(&new)));
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// All of a run that can differ in meaning; no times and no ids.
+fn whole(app: &App, executor: &Executor, run: &str) -> Result<Value, Failure> {
+    let home = app.home();
+    let known = home.find(run).map_err(durable_failure)?;
+    let history = home.history(&known).map_err(durable_failure)?;
+    let state = executor.state(&known, None).map_err(durable_failure)?;
+    let steps = past_steps(&known, &history).map(|step| {
+        let mut shown = json!({"status": step.status});
+        if let Some(output) = step.output {
+            shown["output"] = output.clone();
+        }
+        if let Some(error) = &step.error {
+            shown["error"] = json!({"code": error.code, "message": error.message});
+        }
+        (step.path, shown)
+    });
+    let steps: serde_json::Map<String, Value> = steps.collect();
+    Ok(json!({
+        "workflow": known.summary.workflow, "version": known.summary.version, "status": known.status().as_str(),
+        "input": history.started.input, "state": state, "steps": steps,
+    }))
+}
+
+/// A step's output and the state after it.
+fn point(app: &App, executor: &Executor, run: &str, path: &str) -> Result<Value, Failure> {
+    let home = app.home();
+    let known = home.find(run).map_err(durable_failure)?;
+    let path = executor.find_step(&known, path).map_err(durable_failure)?;
+    let history = home.history(&known).map_err(durable_failure)?;
+    let output = past_steps(&known, &history).find(|step| step.path == path).and_then(|step| step.output.cloned());
+    let state = executor.state(&known, Some(&path)).map_err(durable_failure)?;
+    Ok(json!({"output": output, "state": state}))
+}
+
+/// What knows how the steps of a run stand to each other.
+pub(super) fn executor(app: &App) -> Result<Executor, Failure> {
+    Ok(Executor::new(app.home(), host::engine(app.config()?.settings())?))
+}

@@ -1,0 +1,184 @@
+//! The store as a whole.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use llmspell_workflows_advanced::{HomeStats, JournalStats};
+use serde_json::{Map, Value, json};
+
+use super::run::durable_failure;
+use crate::{App, Exit, Failure, host, output::Paint, table::table};
+
+/// Looks after the folder in which runs are kept.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow store stats\n  spellflow store verify\n  \
+    spellflow store backup /backups/monday")]
+pub(crate) struct Store {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Stats(Stats),
+    Verify(Verify),
+    Compact(Compact),
+    Backup(Backup),
+}
+
+/// Says what the store holds, and how much room it takes.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow store stats\n  spellflow store stats -o json")]
+struct Stats {}
+
+/// Reads all that is kept, and names what is not as it was written; the exit code is 1 then.
+///
+/// It reads every journal, every record of finished runs, every definition and every large value, and changes nothing.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow store verify\n  spellflow store verify --store /backups/monday")]
+struct Verify {}
+
+/// Moves runs that have ended to the archive, removes empty journals, and gives room back to the system.
+///
+/// Journals of processes that are alive stay as they are.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow store compact")]
+struct Compact {}
+
+/// Copies the store to a new folder, while runs go on.
+///
+/// The copy is a store itself: `--store DIR` works with it, and a copy of it in place of a store that is lost brings all
+/// runs back, which can be resumed there.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  spellflow store backup /backups/monday\n  \
+    spellflow runs list --store /backups/monday\n  cp -R /backups/monday .spellflow   # the way back")]
+struct Backup {
+    /// The folder, which is made.
+    dir: PathBuf,
+}
+
+impl Store {
+    pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
+        match self.what {
+            What::Stats(Stats {}) => stats(app),
+            What::Verify(Verify {}) => verify(app),
+            What::Compact(Compact {}) => compact(app),
+            What::Backup(backup) => backup.execute(app),
+        }
+    }
+}
+
+fn stats(app: &App) -> Result<Exit, Failure> {
+    let home = app.home();
+    let stats = home.stats().map_err(durable_failure)?;
+    let output = app.output();
+    if output.is_text() {
+        output.text(&text(&home.path().display().to_string(), home.journal().as_str(), &stats));
+        return Ok(Exit::Ok);
+    }
+    let HomeStats { runs, journals, definition_bytes, definitions, store, bytes } = &stats;
+    let runs: Map<String, Value> = runs.iter().map(|(status, count)| (status.to_string(), json!(count))).collect();
+    let journal = |one: &JournalStats| {
+        let JournalStats { folder, holder, live, ended, bytes } = one;
+        json!({
+            "folder": folder.display().to_string(), "holder": holder.as_ref().map(|holder| &holder.0), "live": live,
+            "ended": ended, "bytes": bytes,
+        })
+    };
+    output.payload(&json!({
+        "path": home.path().display().to_string(), "journal": home.journal().as_str(), "store": store, "bytes": bytes,
+        "runs": runs, "definitions": definitions, "definition_bytes": definition_bytes,
+        "journals": journals.iter().map(journal).collect::<Vec<_>>(),
+    }));
+    Ok(Exit::Ok)
+}
+
+fn text(path: &str, kind: &str, stats: &HomeStats) -> String {
+    let mut rows = vec![
+        ["store".to_owned(), path.to_owned()],
+        ["journal".to_owned(), kind.to_owned()],
+        ["takes".to_owned(), size(stats.bytes)],
+    ];
+    rows.extend(stats.runs.iter().map(|(status, count)| [status.to_string(), format!("{count} runs")]));
+    rows.push(["definitions".to_owned(), format!("{}, {}", stats.definitions, size(stats.definition_bytes))]);
+    for one in &stats.journals {
+        let holder = one.holder.as_ref().map_or("nobody has it", |holder| &holder.0);
+        let words = format!("{} to go on, {} ended, {}; {holder}", one.live, one.ended, size(one.bytes));
+        rows.push([one.folder.display().to_string(), words]);
+    }
+    table(rows)
+}
+
+/// Bytes as people read them.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+fn verify(app: &App) -> Result<Exit, Failure> {
+    let check = app.home().verify().map_err(durable_failure)?;
+    let output = app.output();
+    let is_whole = check.damage.is_empty();
+    if output.is_text() {
+        check.damage.iter().for_each(|damage| output.text(&format!("{damage}\n")));
+        let verdict = match check.damage.len() {
+            0 => output.on_err(Paint::Good, "all is as it was written"),
+            1 => output.on_err(Paint::Bad, "1 thing is damaged"),
+            count => output.on_err(Paint::Bad, &format!("{count} things are damaged")),
+        };
+        let (live, archived, definitions) = (check.live, check.archived, check.definitions);
+        output
+            .note(&format!("{verdict}: {live} runs in journals, {archived} in the archive, {definitions} definitions"));
+    } else {
+        output.payload(&json!({
+            "ok": is_whole, "live": check.live, "archived": check.archived, "definitions": check.definitions,
+            "damage": check.damage,
+        }));
+    }
+    Ok(if is_whole { Exit::Ok } else { Exit::Failed })
+}
+
+fn compact(app: &App) -> Result<Exit, Failure> {
+    let home = app.home();
+    let before = home.stats().map_err(durable_failure)?.bytes;
+    let done = host::runtime()?.block_on(home.compact()).map_err(durable_failure)?;
+    let after = home.stats().map_err(durable_failure)?.bytes;
+    let output = app.output();
+    if !output.is_text() {
+        output.payload(&json!({
+            "archived": done.archived, "journals_removed": done.journals_removed,
+            "journals_held": done.journals_held, "bytes_before": before, "bytes_after": after,
+        }));
+    }
+    output.note(&format!(
+        "{} runs moved to the archive, {} journals removed, {} left to their processes; {} before, {} now",
+        done.archived,
+        done.journals_removed,
+        done.journals_held,
+        size(before),
+        size(after)
+    ));
+    Ok(Exit::Ok)
+}
+
+impl Backup {
+    fn execute(self, app: &App) -> Result<Exit, Failure> {
+        let dir = self.dir;
+        if dir.exists() {
+            let message = format!("there is something at `{}`", dir.display());
+            return Err(Failure::new(Exit::Usage, "file_exists", message).with_help("name a folder that is not there"));
+        }
+        let done = host::runtime()?.block_on(app.home().back_up(&dir)).map_err(durable_failure)?;
+        let output = app.output();
+        if !output.is_text() {
+            let dir = dir.display().to_string();
+            output.payload(&json!({"dir": dir, "live": done.live, "definitions": done.definitions}));
+        }
+        output
+            .note(&format!("the store is in `{0}`; look at it with `spellflow runs list --store {0}`", dir.display()));
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,287 @@
+//! What is kept of runs: looked at, taken elsewhere, deleted.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, Terminal, until};
+
+const COUNTS: &str = "
+name: counts
+steps:
+  - {id: begin, type: set, params: {count: 0, by: {left: none}}}
+  - id: each
+    type: loop
+    range: {start: 0, end: 3}
+    steps:
+      - {id: count, type: set, params: {count: '{{ loop.index }}'}}
+  - id: both
+    type: parallel
+    steps:
+      - {id: left, type: sequence, steps: [{id: one, type: set, params: {left: 1}}, {id: two, type: set, params: {left: 2}}]}
+      - {id: right, type: sequence, steps: [{id: one, type: set, params: {right: 1}}]}
+  - {id: end, type: set, params: {end: true}}
+";
+
+fn json_of(place: &Place, arguments: &[&str]) -> Value {
+    let ended = place.run(&[arguments, &["-o", "json"]].concat());
+    assert_eq!(ended.code, 0, "{arguments:?}: {}{}", ended.stdout, ended.stderr);
+    ended.json()
+}
+
+fn error_of(place: &Place, arguments: &[&str]) -> (i32, String) {
+    let ended = place.run(&[arguments, &["-o", "json"]].concat());
+    (ended.code, ended.json()["error"]["code"].as_str().unwrap().to_owned())
+}
+
+fn newest(place: &Place) -> String {
+    json_of(place, &["runs", "show", "@last"])["run_id"].as_str().unwrap().to_owned()
+}
+
+/// A place in which the definition has run.
+fn ran(flow: &str) -> (Place, String) {
+    let place = Place::with_flow(flow);
+    place.run(&["run", "flow.yaml"]);
+    let run = newest(&place);
+    (place, run)
+}
+
+#[test]
+fn the_state_is_shown_as_it_was_after_every_step() {
+    let (place, run) = ran(COUNTS);
+    let by = json!({"left": "none"});
+    for (at, expected) in [
+        ("begin", json!({"count": 0, "by": by})),
+        ("each[0]/count", json!({"count": 0, "by": by})),
+        ("each[1]/count", json!({"count": 1, "by": by})),
+        ("each", json!({"count": 2, "by": by})),
+        // A branch sees its own changes; those of the other come with the join.
+        ("left/one", json!({"count": 2, "by": by, "left": 1})),
+        ("right/one", json!({"count": 2, "by": by, "right": 1})),
+        ("both", json!({"count": 2, "by": by, "left": 2, "right": 1})),
+        ("end", json!({"count": 2, "by": by, "left": 2, "right": 1, "end": true})),
+    ] {
+        assert_eq!(json_of(&place, &["runs", "state", &run, "--at", at]), expected, "{at}");
+    }
+    let whole = json!({"count": 2, "by": by, "left": 2, "right": 1, "end": true});
+    assert_eq!(json_of(&place, &["runs", "state", &run]), whole);
+    assert_eq!(error_of(&place, &["runs", "state", &run, "--at", "nowhere"]), (4, "step_not_found".to_owned()));
+    assert_eq!(error_of(&place, &["runs", "state", &run, "--at", "count"]), (2, "ambiguous_step".to_owned()));
+}
+
+#[test]
+fn the_state_of_a_run_that_has_not_ended_is_what_it_has_come_to() {
+    let flow = COUNTS.replace("  - {id: end,", "  - {id: gate, event: go}\n  - {id: end,");
+    let (place, run) = ran(&flow);
+    let expected = json!({"count": 2, "by": {"left": "none"}, "left": 2, "right": 1});
+    assert_eq!(json_of(&place, &["runs", "state", &run]), expected);
+}
+
+#[test]
+fn what_differs_between_two_runs_and_two_points_is_shown() {
+    let (place, run) = ran(
+        "name: greets\nsteps:\n  - {id: a, type: set, params: {who: '{{ who }}'}}\n  - {id: b, type: set, params: {done: true}}\n",
+    );
+    assert_eq!(place.run(&["run", "flow.yaml", "--input", "who=Ada"]).code, 0);
+    let ada = newest(&place);
+    assert_eq!(place.run(&["rerun", &ada, "--input", "who=Bob"]).code, 0);
+    let bob = newest(&place);
+    assert_ne!(run, bob);
+    let same = place.run(&["runs", "diff", &ada, &ada]);
+    assert_eq!((same.code, same.stdout.as_str(), same.stderr.as_str()), (0, "", "nothing differs\n"));
+    let found = json_of(&place, &["runs", "diff", &ada, &bob]);
+    let change = |at: &str| json!({"at": at, "from": "Ada", "to": "Bob"});
+    let expected = [change("/input/who"), change("/state/who"), change("/steps/~1main~1a/output/who")];
+    assert_eq!(found["differences"], json!(expected));
+    let text = place.run(&["runs", "diff", &ada, &bob]).stdout;
+    assert!(text.contains("-  who: Ada\n+  who: Bob\n"), "{text}");
+    let points = json_of(&place, &["runs", "diff", &ada, "--from", "a", "--to", "b"]);
+    let expected = json!([
+        {"at": "/output/who", "from": "Ada"}, {"at": "/output/done", "to": true}, {"at": "/state/done", "to": true},
+    ]);
+    assert_eq!(points["differences"], expected);
+    assert_eq!(place.run(&["runs", "diff", &ada]).code, 2);
+}
+
+#[test]
+fn events_are_in_order_and_have_their_times() {
+    let (place, run) = ran(
+        "name: tries\nsteps:\n  - {id: a, type: shell, command: 'test -e ok || { touch ok; exit 1; }', retries: {max_retries: 1, initial_delay: 1ms}}\n  - {id: b, type: set, params: {x: 1}, condition: 'false'}\n",
+    );
+    let events = json_of(&place, &["runs", "events", &run]);
+    let events = events.as_array().unwrap();
+    let names: Vec<_> = events.iter().map(|one| (one["event"].as_str().unwrap(), one["path"].as_str())).collect();
+    let a = Some("/main/a");
+    assert_eq!(names[..4], [("run_started", None), ("step_began", a), ("attempt_failed", a), ("step_completed", a)]);
+    assert_eq!(names.last(), Some(&("run_completed", None)));
+    let times: Vec<jiff::Timestamp> = events.iter().filter_map(|one| one["at"].as_str()?.parse().ok()).collect();
+    assert!(times.len() >= 4 && times.is_sorted(), "{times:?}");
+    let text = place.run(&["runs", "events", &run]).stdout;
+    assert!(text.starts_with("+0µs") && text.contains("attempt_failed"), "{text}");
+}
+
+#[test]
+fn logs_are_what_processes_wrote_by_path_and_attempt() {
+    let (place, run) = ran(
+        "name: writes\nsteps:\n  - {id: a, type: shell, command: 'echo out; echo err >&2; test -e ok || { touch ok; exit 3; }', retries: {max_retries: 1, initial_delay: 1ms}}\n  - {id: b, type: shell, command: 'seq 5'}\n",
+    );
+    let entry = |path: &str, attempt, code, stdout: &str, stderr: &str| json!({"path": path, "attempt": attempt, "exit_code": code, "stdout": stdout, "stderr": stderr, "lines_left_out": 0});
+    let expected = [
+        entry("/main/a", 1, 3, "out\n", "err\n"),
+        entry("/main/a", 2, 0, "out\n", "err\n"),
+        entry("/main/b", 1, 0, "1\n2\n3\n4\n5\n", ""),
+    ];
+    assert_eq!(json_of(&place, &["runs", "logs", &run]), json!(expected));
+    let bounded = place.run(&["runs", "logs", &run, "--step", "b", "--lines", "2"]).stdout;
+    let left_out = "  (3 lines before are not shown; `--lines` shows more)\n";
+    assert_eq!(bounded, format!("/main/b, attempt 1: exit code 0\n{left_out}  4\n  5\n"));
+}
+
+const WAITS: &str = "name: waits\nsteps: [{id: a, event: go}, {id: b, event: go}, {id: c, type: shell, command: 'echo c >> effects'}]\n";
+
+#[test]
+fn a_run_goes_on_where_it_is_imported() {
+    let (place, run) = ran(WAITS);
+    assert_eq!(place.run(&["signal", &run, "go", "--data", "1"]).code, 0);
+    assert_eq!(place.run(&["resume", &run]).code, 5);
+    let exported = place.run(&["runs", "export", &run, "--file", "run.json"]);
+    assert_eq!(exported.code, 0, "{}", exported.stderr);
+    assert_eq!(error_of(&place, &["runs", "import", "run.json"]), (1, "run_exists".to_owned()));
+    let before = json_of(&place, &["runs", "show", &run]);
+
+    let elsewhere = Place::new().file("run.json", &fs::read_to_string(place.path("run.json")).unwrap());
+    assert_eq!(json_of(&elsewhere, &["runs", "import", "run.json"]), json!({"run_id": run, "status": "waiting"}));
+    assert_eq!(json_of(&elsewhere, &["runs", "show", &run])["steps"], before["steps"]);
+    assert_eq!(elsewhere.run(&["signal", &run, "go", "--data", "2"]).code, 0);
+    let resumed = elsewhere.run(&["resume", &run]);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    let after = json_of(&elsewhere, &["runs", "show", &run]);
+    assert_eq!((&after["steps"][0]["output"]["data"], &after["steps"][1]["output"]["data"]), (&json!(1), &json!(2)));
+    assert_eq!(fs::read_to_string(elsewhere.path("effects")).unwrap(), "c\n");
+    // One that has ended goes the same way, through a pipe.
+    let document = elsewhere.run(&["runs", "export", &run]).stdout;
+    let third = Place::new();
+    assert_eq!(third.run_with_stdin(&["runs", "import", "-"], &document).code, 0);
+    assert_eq!(json_of(&third, &["runs", "show", &run]), after);
+    assert_eq!(json_of(&third, &["store", "verify"])["archived"], 1);
+}
+
+#[test]
+fn a_document_that_is_none_or_was_changed_or_is_newer_is_refused() {
+    let (place, run) = ran(COUNTS);
+    let document = json_of(&place, &["runs", "export", &run]);
+    let hash = document["definitions"].as_object().unwrap().keys().next().unwrap().clone();
+    type Change = Box<dyn Fn(&mut Value)>;
+    let changes: [(Change, i32, &str, &str); 6] = [
+        (Box::new(|it| it["spellflow_export"] = json!(2)), 2, "newer_export", "format 2"),
+        (Box::new(|it| *it = json!([1])), 2, "invalid_export", "spellflow_export"),
+        (Box::new(|it| it["records"] = json!([])), 2, "invalid_export", "no start"),
+        (Box::new(|it| it["definitions"] = json!({})), 2, "invalid_export", "is missing"),
+        (Box::new(move |it| it["definitions"][&hash]["name"] = json!("other")), 2, "invalid_export", "another hash"),
+        (Box::new(|it| it["records"][1] = json!({"nothing": 1})), 2, "invalid_export", "`records`"),
+    ];
+    for (change, code, error, part) in changes {
+        let mut changed = document.clone();
+        change(&mut changed);
+        let elsewhere = Place::new().file("run.json", &changed.to_string());
+        let refused = elsewhere.run(&["runs", "import", "run.json", "-o", "json"]);
+        let found = &refused.json()["error"];
+        assert_eq!((refused.code, &found["code"]), (code, &json!(error)), "{found}");
+        assert!(found["message"].as_str().unwrap().contains(part), "{found}");
+        assert_eq!(json_of(&elsewhere, &["runs", "list"]), json!([]));
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_export() {
+    let flow = "name: hides\nsecrets: [TOKEN]\nsteps: [{id: a, type: shell, command: 'echo $TOKEN; test -n \"$TOKEN\"', env: {TOKEN: '{{ secrets.TOKEN }}'}}]\n";
+    let place = Place::with_flow(flow).file("spellflow.toml", "secrets.TOKEN.env = 'PLANTED'\n");
+    let mut run = place.command(&["run", "flow.yaml"]);
+    assert!(run.env("PLANTED", "planted-5ecret").output().unwrap().status.success());
+    let mut export = place.command(&["runs", "export", "@last"]);
+    let text = String::from_utf8(export.env("PLANTED", "planted-5ecret").output().unwrap().stdout).unwrap();
+    assert!(text.contains("***") && !text.contains("planted-5ecret"), "{text}");
+}
+
+#[test]
+fn runs_that_have_ended_are_deleted_with_all_that_is_kept_of_them() {
+    let (place, first) = ran(COUNTS);
+    place.run(&["run", "flow.yaml"]);
+    let second = newest(&place);
+    let deleted = json_of(&place, &["runs", "delete", &first]);
+    assert_eq!(deleted, json!({"deleted": [first], "held": []}));
+    assert_eq!(error_of(&place, &["runs", "show", &first]), (4, "run_not_found".to_owned()));
+    // Out of the archive as well.
+    assert_eq!(json_of(&place, &["store", "compact"])["archived"], 1);
+    assert_eq!(place.run(&["runs", "delete", &second]).code, 0);
+    assert_eq!(json_of(&place, &["runs", "list"]), json!([]));
+    assert_eq!(json_of(&place, &["store", "verify"])["archived"], 0);
+
+    let (place, run) = ran(WAITS);
+    assert_eq!(error_of(&place, &["runs", "delete", &run]), (1, "run_not_ended".to_owned()));
+}
+
+#[test]
+fn what_a_living_process_has_in_its_journal_stays() {
+    let place = Place::with_flow(WAITS);
+    let first = Terminal::open(&place, &["run", "flow.yaml", "--wait"]);
+    let run = until(|| {
+        let runs = json_of(&place, &["runs", "list", "--status", "waiting"]);
+        runs[0]["run_id"].as_str().map(str::to_owned)
+    });
+    assert_eq!(error_of(&place, &["runs", "delete", &run]), (1, "run_not_ended".to_owned()));
+    let pruned = json_of(&place, &["runs", "prune", "--older-than", "1ms"]);
+    assert_eq!(pruned, json!({"deleted": [], "held": []}));
+    let compacted = json_of(&place, &["store", "compact"]);
+    assert_eq!((&compacted["journals_held"], &compacted["journals_removed"]), (&json!(1), &json!(0)));
+    assert_eq!(place.run(&["cancel", &run]).code, 0);
+    assert_eq!(first.end().0, Some(130));
+    assert_eq!(place.run(&["runs", "delete", &run]).code, 0);
+}
+
+#[test]
+fn pruning_takes_what_is_old_and_keeps_what_it_should() {
+    let place =
+        Place::with_flow(COUNTS).file("fails.yaml", "name: fails\nsteps: [{id: a, type: shell, command: exit 1}]");
+    for _ in 0..3 {
+        place.run(&["run", "flow.yaml"]);
+    }
+    place.run(&["run", "fails.yaml"]);
+    let place = place.file("waits.yaml", WAITS);
+    place.run(&["run", "waits.yaml"]);
+    let deleted = |arguments: &[&str]| {
+        json_of(&place, &[&["runs", "prune"], arguments].concat())["deleted"].as_array().unwrap().len()
+    };
+    // By default runs stay for 30 days.
+    assert_eq!(deleted(&[]), 0);
+    let old = ["--older-than", "1ms"];
+    assert_eq!(deleted(&[&old[..], &["--dry-run"]].concat()), 4);
+    assert_eq!(deleted(&[&old[..], &["--status", "cancelled"]].concat()), 0);
+    assert_eq!(deleted(&[&old[..], &["--workflow", "counts", "--keep", "2"]].concat()), 1);
+    assert_eq!(deleted(&[&old[..], &["--status", "failed"]].concat()), 1);
+    fs::write(place.path("spellflow.toml"), "store.retention = '1ms'\n").unwrap();
+    assert_eq!(deleted(&[]), 2);
+    let left = json_of(&place, &["runs", "list"]);
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["status"]), (1, &json!("waiting")));
+    assert_eq!(place.run(&["runs", "prune", "--status", "waiting"]).code, 2);
+}
+
+#[test]
+fn all_failed_runs_of_a_workflow_are_retried() {
+    let fails = |name: &str| {
+        format!("name: {name}\nsteps: [{{id: a, type: shell, command: 'test -e ok && echo {name} >> effects'}}]\n")
+    };
+    let place = Place::new().file("one.yaml", &fails("one")).file("two.yaml", &fails("two"));
+    for file in ["one.yaml", "two.yaml", "one.yaml"] {
+        assert_eq!(place.run(&["run", file]).code, 1);
+    }
+    let still = place.run(&["retry", "--failed", "-o", "json"]);
+    assert_eq!((still.code, still.json().as_array().unwrap().len()), (1, 3));
+    let place = place.file("ok", "");
+    let retried = json_of(&place, &["retry", "--failed", "--workflow", "one"]);
+    assert!(retried.as_array().unwrap().iter().all(|one| one["status"] == "completed"), "{retried}");
+    assert_eq!(fs::read_to_string(place.path("effects")).unwrap(), "one\none\n");
+    assert_eq!(json_of(&place, &["retry", "--failed"]).as_array().unwrap().len(), 1);
+    assert_eq!(json_of(&place, &["retry", "--failed"]), json!([]));
+    assert_eq!(place.run(&["retry"]).code, 2);
+}
