@@ -1,0 +1,220 @@
+//! Tests of your own workflows: scripted activities, time that passes at once, and assertions that show the whole run.
+//!
+//! A workflow whose payment service is down for a while:
+//!
+//! ```
+//! use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
+//!
+//! let order = Definition::sequence("order", [
+//!     Step::tool("charge", "payments", json!({"amount": "{{ amount }}"}))
+//!         .with_retry(Retry::attempts(3).with_initial_delay(Duration::from_secs(10))),
+//!     Step::tool("ship", "warehouse", json!({"receipt": "{{ charge.receipt }}"})),
+//! ]);
+//! let ended = WorkflowTest::new(order)
+//!     .input(json!({"amount": 12}))
+//!     .tool("payments", Script::fails(2, "unavailable").then(json!({"receipt": "r-7"})))
+//!     .tool("warehouse", Script::answers(json!("on its way")))
+//!     .run();
+//!
+//! ended.completed_with(&json!("on its way"));
+//! ended.ran(&["charge", "ship"]);
+//! assert_eq!(ended.calls("warehouse"), [json!({"receipt": "r-7"})]);
+//! // Ten seconds, then twenty: none of them in the test.
+//! assert_eq!(ended.took(), Duration::from_secs(30));
+//! ```
+//!
+//! One that waits for a person, and does not wait for ever:
+//!
+//! ```
+//! use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
+//!
+//! let wait = WaitForEvent { event: "approved".into(), on_timeout: OnTimeout::Continue, ..WaitForEvent::default() };
+//! let review = Definition::sequence("review", [
+//!     Step::new("approval", StepKind::WaitForEvent(wait)).with_timeout(Duration::from_secs(3 * 24 * 3600)),
+//!     Step::function("publish", "publish", json!("{{ approval.data.by }}")).when("!approval.timed_out"),
+//! ]);
+//! let test = WorkflowTest::new(review).function("publish", Script::answers(json!("published")));
+//!
+//! let approved = test.clone().signal("approved", json!({"by": "Ada"})).run();
+//! approved.completed_with(&json!("published"));
+//! assert_eq!(approved.calls("publish"), [json!("Ada")]);
+//!
+//! let ignored = test.run();
+//! ignored.skipped("publish", "condition_false");
+//! assert_eq!(ignored.took(), Duration::from_secs(3 * 24 * 3600));
+//! ```
+//!
+//! One that is undone when it fails, wherever its process crashes:
+//!
+//! ```
+//! use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
+//!
+//! let trip = Definition::sequence("trip", [
+//!     Step::tool("flight", "book", json!({"what": "flight"}))
+//!         .with_compensation(Step::tool("undo", "cancel", json!({"booking": "{{ output.booking }}"}))),
+//!     Step::tool("hotel", "book_hotel", json!({})),
+//! ]);
+//! let test = WorkflowTest::new(trip)
+//!     .tool("book", Script::answers(json!({"booking": "f-1"})))
+//!     .tool("book_hotel", Script::fails_for_good("sold_out"))
+//!     .tool("cancel", Script::answers(json!(null)));
+//!
+//! let ended = test.clone().run();
+//! ended.failed_with("sold_out");
+//! assert_eq!(ended.status(), RunStatus::Compensated);
+//! assert_eq!(ended.calls("cancel"), [json!({"booking": "f-1"})]);
+//!
+//! // Every boundary at which a process can die, with the journal in memory, after a kill and after a power loss.
+//! assert!(test.crash_everywhere().crashes > 50);
+//! ```
+
+mod ended;
+mod script;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::{
+    Driven, Engine, RunOptions, WorkflowInput,
+    activity::{Activities, ActivityContext, function},
+    engine::Signal,
+    model::{ActivityName, Definition},
+};
+use serde_json::Value;
+
+pub use ended::Ended;
+pub use script::Script;
+
+use crate::crash::{CrashReport, CrashTest, SimClock, lock};
+
+/// What most tests of workflows use.
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use llmspell_workflows_basic::{RunStatus, model::*};
+    pub use serde_json::{Value, json};
+}
+
+/// A workflow, its input, and what its activities answer.
+#[derive(Clone)]
+pub struct WorkflowTest {
+    definition: Definition,
+    input: Value,
+    scripts: BTreeMap<ActivityName, Script>,
+    signals: Vec<(String, Value)>,
+}
+
+/// What an activity was called with: its name, and the input.
+type Calls = Arc<Mutex<Vec<(ActivityName, Value)>>>;
+
+impl WorkflowTest {
+    /// A test of `definition`.
+    #[must_use]
+    pub fn new(definition: Definition) -> Self {
+        Self { definition, input: Value::Null, scripts: BTreeMap::new(), signals: Vec::new() }
+    }
+
+    /// Starts it with `input`.
+    #[must_use]
+    pub fn input(mut self, input: Value) -> Self {
+        self.input = input;
+        self
+    }
+
+    /// The tool `name` does what `script` says.
+    #[must_use]
+    pub fn tool(self, name: &str, script: Script) -> Self {
+        self.activity("tool", name, script)
+    }
+
+    /// The function `name` does what `script` says.
+    #[must_use]
+    pub fn function(self, name: &str, script: Script) -> Self {
+        self.activity("function", name, script)
+    }
+
+    /// The activity `name` of `kind` does what `script` says.
+    #[must_use]
+    pub fn activity(mut self, kind: &str, name: &str, script: Script) -> Self {
+        self.scripts.insert(ActivityName::new(kind, name), script);
+        self
+    }
+
+    /// Sends the run the event `name` with `data`, for the first step that waits for it.
+    #[must_use]
+    pub fn signal(mut self, name: &str, data: Value) -> Self {
+        self.signals.push((name.to_owned(), data));
+        self
+    }
+
+    /// Runs it to its end. Time passes at once wherever all of it waits.
+    ///
+    /// # Panics
+    /// The definition or its input is wrong, or it waits for an event that nobody sends; the message says so.
+    #[must_use]
+    #[track_caller]
+    pub fn run(&self) -> Ended {
+        let (clock, calls) = (SimClock::new(Timestamp::UNIX_EPOCH), Calls::default());
+        let mut activities = Activities::new();
+        for (name, script) in &self.scripts {
+            let (script, calls, called) = (script.clone(), calls.clone(), name.clone());
+            let perform = function(move |context: ActivityContext| {
+                lock(&calls).push((called.clone(), context.input().clone()));
+                let answer = script.answer(&context);
+                async move { answer }
+            });
+            activities.register(&*name.kind, &*name.name, perform);
+        }
+        let engine = Engine::builder().activities(activities).clock(clock.clone()).build();
+        let plan = engine.prepare(self.definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
+        let input = WorkflowInput::new(self.input.clone());
+        let run = engine.start(&plan, input, &RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+        for (number, (name, data)) in (1..).zip(&self.signals) {
+            run.deliver(Signal { number, name: name.clone(), data: data.clone() });
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let driven = runtime.block_on(async {
+            let mut driven = std::pin::pin!(engine.drive(&run));
+            loop {
+                tokio::select! {
+                    biased;
+                    driven = &mut driven => break driven,
+                    () = run.all_wait() => match run.next_wake() {
+                        Some(wake) => {
+                            clock.set(wake.max(run.now()));
+                            run.goes_on().await;
+                        }
+                        None => run.hold(),
+                    },
+                }
+            }
+        });
+        let calls = lock(&calls).clone();
+        match driven {
+            Driven::Done(finished) => Ended::new(*finished, calls),
+            Driven::Parked(_) => {
+                panic!("the run waits for an event that nobody sends:\n{}", ended::story(&run.steps()))
+            }
+        }
+    }
+
+    /// Crashes it at every boundary and goes on, and compares with a run that nothing disturbs.
+    ///
+    /// # Panics
+    /// A crash made a difference; the message says which.
+    #[track_caller]
+    pub fn crash_everywhere(&self) -> CrashReport {
+        let test = CrashTest::new(self.definition.clone(), self.input.clone());
+        let test = self.scripts.iter().fold(test, |test, (name, script)| {
+            let script = script.clone();
+            test.activity(&name.kind, &name.name, move |context| {
+                let answer = script.answer(&context);
+                async move { answer.map(Into::into) }
+            })
+        });
+        test.crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"))
+    }
+}
