@@ -46,9 +46,9 @@ impl Home {
         }
     }
 
-    /// Who says that it has the journal in `folder`.
-    pub(super) fn holder(&self, folder: &Path) -> Holder {
-        claim::holder(folder)
+    /// Who has the journal in `folder`.
+    pub(super) fn holder(&self, folder: &Path) -> Result<Option<Holder>, ExecutorError> {
+        claim::holder(folder, || self.is_held(folder))
     }
 
     /// Where whoever has the journal in `folder` can be reached.

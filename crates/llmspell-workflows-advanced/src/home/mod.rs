@@ -216,7 +216,7 @@ impl Home {
     fn live(&self) -> Result<Vec<KnownRun>, ExecutorError> {
         let mut runs = Vec::new();
         for (_, folder) in self.logs()? {
-            let holder = self.is_held(&folder)?.then(|| self.holder(&folder));
+            let holder = self.holder(&folder)?;
             for (run, records) in self.peek(&folder)? {
                 let owner = holder.as_ref().map(|holder| holder.0.as_str());
                 // One without a start was never acknowledged to anybody.
