@@ -7,7 +7,9 @@ use std::{
 };
 
 use llmspell_workflows_state::{
-    Journal, JournalError, Receipt, Record, WalJournal, disk::living_holder, store::RunSummary,
+    Journal, JournalError, Receipt, Record, WalJournal,
+    disk::{Taken, take_or_tell},
+    store::RunSummary,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -119,11 +121,15 @@ impl Home {
     }
 }
 
-fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
-    WalJournal::open_dir(folder).map_err(|error| match error {
-        JournalError::Held { path, .. } => JournalError::Held { path, holder: holder(folder).0 },
-        error => error,
-    })
+pub(super) fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
+    let take = || match WalJournal::open_dir(folder) {
+        Err(JournalError::Held { .. }) => Ok(None),
+        opened => opened.map(Some),
+    };
+    match take_or_tell(take, || told(folder))? {
+        Taken::Ours(log) => Ok(log),
+        Taken::By(holder) => Err(JournalError::Held { path: folder.display().to_string(), holder: named(holder).0 }),
+    }
 }
 
 /// Says who has the journal in `folder`, and where it answers.
@@ -134,14 +140,26 @@ fn tell(folder: &Path, port: u16) -> Result<(), ExecutorError> {
     fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))
 }
 
-/// Who says that it has the journal in `folder`.
-pub(super) fn holder(folder: &Path) -> Holder {
-    let read = || {
-        let says = says(folder)?;
-        let pid = u32::try_from(says["pid"].as_u64()?).ok()?;
-        Some((pid, format!("process {pid} ({})", says["command"].as_str().unwrap_or_default())))
-    };
-    Holder(living_holder(read).unwrap_or_else(|| "which does not say who it is".to_owned()))
+/// Who has the journal in `folder`, which `is_held` says of it.
+pub(super) fn holder(
+    folder: &Path,
+    is_held: impl Fn() -> Result<bool, ExecutorError>,
+) -> Result<Option<Holder>, ExecutorError> {
+    let free = || Ok::<_, ExecutorError>((!is_held()?).then_some(()));
+    Ok(match take_or_tell(free, || told(folder))? {
+        Taken::Ours(()) => None,
+        Taken::By(holder) => Some(named(holder)),
+    })
+}
+
+fn told(folder: &Path) -> Option<(u32, String)> {
+    let says = says(folder)?;
+    let pid = u32::try_from(says["pid"].as_u64()?).ok()?;
+    Some((pid, format!("process {pid} ({})", says["command"].as_str().unwrap_or_default())))
+}
+
+fn named(holder: Option<String>) -> Holder {
+    Holder(holder.unwrap_or_else(|| "a process that does not say who it is".to_owned()))
 }
 
 /// Where whoever has the journal in `folder` can be reached.

@@ -50,9 +50,12 @@ impl Home {
         }
     }
 
-    /// Who says that it has the journal in `folder`.
-    pub(super) fn holder(&self, folder: &Path) -> Holder {
-        if self.memory.is_some() { Memory::holder() } else { claim::holder(folder) }
+    /// Who has the journal in `folder`.
+    pub(super) fn holder(&self, folder: &Path) -> Result<Option<Holder>, ExecutorError> {
+        if self.memory.is_some() {
+            return Ok(self.is_held(folder)?.then(Memory::holder));
+        }
+        claim::holder(folder, || self.is_held(folder))
     }
 
     /// Where whoever has the journal in `folder` can be reached.

@@ -223,18 +223,16 @@ impl Home {
         self.stores()?.inbox.post(run.id(), &Uuid::now_v7().to_string(), message)?;
         // Looked at only now: whoever has taken the run over meanwhile reads the message by itself.
         let Place::Log(folder) = &run.place else { return Ok(Delivery::Kept) };
-        if !self.is_held(folder)? {
-            return Ok(Delivery::Kept);
-        }
+        let Some(holder) = self.holder(folder)? else { return Ok(Delivery::Kept) };
         let told = self.reach(folder).is_some_and(|port| bell::ring(port, run.id()));
-        Ok(if told { Delivery::Told } else { Delivery::Unanswered(self.holder(folder)) })
+        Ok(if told { Delivery::Told } else { Delivery::Unanswered(holder) })
     }
 
     /// All runs that are in a journal.
     fn live(&self) -> Result<Vec<KnownRun>, ExecutorError> {
         let mut runs = Vec::new();
         for (_, folder) in self.logs()? {
-            let holder = self.is_held(&folder)?.then(|| self.holder(&folder));
+            let holder = self.holder(&folder)?;
             for (run, records) in self.peek(&folder)? {
                 let owner = holder.as_ref().map(|holder| holder.0.as_str());
                 // One without a start was never acknowledged to anybody.

@@ -81,7 +81,7 @@ impl Home {
         let live = self.live()?;
         let journal = |(_, folder): (u32, PathBuf)| -> Result<JournalStats, ExecutorError> {
             let inside = || live.iter().filter(|run| run.is_in(&folder));
-            let holder = self.is_held(&folder)?.then(|| self.holder(&folder));
+            let holder = self.holder(&folder)?;
             let ended = inside().filter(|run| run.status().has_ended()).count();
             let bytes = bytes_in(&folder).map_err(|error| ExecutorError::file(&folder, &error))?;
             Ok(JournalStats { holder, live: inside().count() - ended, ended, bytes, folder })

@@ -11,7 +11,7 @@ use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{Journal, JournalError, Record, WalJournal, store::RunSummary};
 use uuid::Uuid;
 
-use super::{Claim, Home, JournalKind, forget::NOWHERE};
+use super::{Claim, Home, JournalKind, claim::open_log, forget::NOWHERE};
 use crate::ExecutorError;
 
 /// What was done to keep a home small.
@@ -76,7 +76,7 @@ impl Home {
         let runs = self.peek(folder)?;
         let summaries = runs.iter().filter_map(|(run, records)| RunSummary::of(*run, records, None));
         let ended = summaries.filter(|run| run.status.has_ended()).map(|run| run.id).collect();
-        let log = Arc::new(WalJournal::open_dir(folder)?);
+        let log = Arc::new(open_log(folder)?);
         Ok((Claim { folder: folder.to_owned(), reads: log.clone(), journal: log.clone(), ended }, Some(log)))
     }
 

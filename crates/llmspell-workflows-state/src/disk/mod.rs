@@ -5,7 +5,7 @@ mod system;
 
 use std::{fmt, io, path::Path};
 
-pub use process::living_holder;
+pub use process::{Taken, take_or_tell};
 pub use system::SystemDisk;
 
 /// Where files are.

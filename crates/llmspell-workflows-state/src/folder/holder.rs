@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{disk::living_holder, store::StoreError};
+use crate::{
+    disk::{Taken, take_or_tell},
+    store::StoreError,
+};
 
 /// The lock on a folder, until it is dropped or the process dies.
 #[derive(Debug)]
@@ -19,18 +22,19 @@ impl Holder {
         let (path, told_in) = (folder.join("lock"), folder.join("holder"));
         let told = |error: std::io::Error| StoreError::io(&path, &error);
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(told)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let read = || {
-                    let text = fs::read_to_string(&told_in).ok()?;
-                    let pid = text.strip_prefix("process ")?.split(' ').next()?.parse().ok()?;
-                    Some((pid, text))
-                };
-                let holder = living_holder(read).unwrap_or_else(|| "a process that has not told its name".to_owned());
-                return Err(StoreError::Held { path: folder.to_owned(), holder });
-            }
-            Err(TryLockError::Error(error)) => return Err(told(error)),
+        let take = || match lock.try_lock() {
+            Ok(()) => Ok(Some(())),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(told(error)),
+        };
+        let says = || {
+            let text = fs::read_to_string(&told_in).ok()?;
+            let pid = text.strip_prefix("process ")?.split(' ').next()?.parse().ok()?;
+            Some((pid, text))
+        };
+        if let Taken::By(holder) = take_or_tell(take, says)? {
+            let holder = holder.unwrap_or_else(|| "a process that has not told its name".to_owned());
+            return Err(StoreError::Held { path: folder.to_owned(), holder });
         }
         fs::write(&told_in, this_process()).map_err(|error| StoreError::io(&told_in, &error))?;
         Ok(Self { told_in, _lock: lock })
