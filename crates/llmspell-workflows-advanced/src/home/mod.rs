@@ -163,9 +163,11 @@ impl Home {
         if !is_last && (given.is_empty() || !given.chars().all(|c| c.is_ascii_hexdigit() || c == '-')) {
             return Err(unknown());
         }
-        let id_prefix = (!is_last).then(|| given.to_owned());
-        let mut runs =
-            self.runs(&RunQuery { id_prefix, limit: if is_last { 1 } else { 12 }, ..RunQuery::default() })?;
+        if is_last {
+            return self.last()?.ok_or_else(unknown);
+        }
+        let query = RunQuery { id_prefix: Some(given.to_owned()), limit: 12, ..RunQuery::default() };
+        let mut runs = self.runs(&query)?;
         match runs.len() {
             0 => Err(unknown()),
             1 => Ok(runs.swap_remove(0)),
@@ -173,6 +175,22 @@ impl Home {
                 let candidates = runs.iter().map(|run| run.id().to_string()).collect();
                 Err(ExecutorError::AmbiguousRun { given: given.to_owned(), candidates })
             }
+        }
+    }
+
+    /// The newest run that is no step of another.
+    fn last(&self) -> Result<Option<KnownRun>, ExecutorError> {
+        let mut query = RunQuery { limit: 100, ..RunQuery::default() };
+        loop {
+            let runs = self.runs(&query)?;
+            let after = runs.last().map(|run| run.summary.cursor());
+            if let Some(found) = runs.into_iter().find(|run| run.summary.parent.is_none()) {
+                return Ok(Some(found));
+            }
+            if after.is_none() {
+                return Ok(None);
+            }
+            query.after = after;
         }
     }
 

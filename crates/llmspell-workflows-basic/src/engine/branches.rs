@@ -104,14 +104,12 @@ impl Run {
         }
     }
 
-    /// Ends as soon as one of its branches is at work again.
+    /// Ends as soon as one of its branches is at work again, or has been since this was called.
     pub async fn goes_on(&self) {
-        loop {
-            let mut notified = std::pin::pin!(self.branches.one_works.notified());
-            notified.as_mut().enable();
-            if self.branches.at_work.load(Ordering::SeqCst) > 0 {
-                return;
-            }
+        let mut notified = std::pin::pin!(self.branches.one_works.notified());
+        notified.as_mut().enable();
+        // It may wait again before anyone looks, so this is asked once.
+        if self.branches.at_work.load(Ordering::SeqCst) == 0 {
             notified.await;
         }
     }

@@ -35,10 +35,20 @@ steps:
             steps:
               - {id: work, type: shell, command: 'echo \"/main/both/left/again[{{ loop.index }}]/work\" >> effects'}
       - {id: right, type: shell, command: 'echo /main/both/right >> effects'}
+  - {id: sub, type: workflow, workflow: child, input: {n: 3}}
   - {id: last, type: shell, command: 'echo /main/last >> effects; cat effects | wc -l'}
+workflows:
+  child:
+    name: child
+    steps:
+      - id: each
+        type: loop
+        range: {start: 0, end: '{{ n }}'}
+        steps:
+          - {id: work, type: shell, command: 'echo \"/main/sub/main/each[{{ loop.index }}]/work\" >> effects'}
 ";
 
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 14] = [
     "/main/first",
     "/main/each[0]/work",
     "/main/each[1]/work",
@@ -49,6 +59,9 @@ const STEPS: [&str; 11] = [
     "/main/both/left/again[1]/work",
     "/main/both/left/again[2]/work",
     "/main/both/right",
+    "/main/sub/main/each[0]/work",
+    "/main/sub/main/each[1]/work",
+    "/main/sub/main/each[2]/work",
     "/main/last",
 ];
 

@@ -7,7 +7,7 @@
 //!
 //! let order = Definition::sequence("order", [
 //!     Step::tool("charge", "payments", json!({"amount": "{{ amount }}"}))
-//!         .with_retry(Retry::attempts(3).with_initial_delay(Duration::from_secs(10))),
+//!         .with_retry(Retry { jitter: 0.0, ..Retry::attempts(3).with_initial_delay(Duration::from_secs(10)) }),
 //!     Step::tool("ship", "warehouse", json!({"receipt": "{{ charge.receipt }}"})),
 //! ]);
 //! let ended = WorkflowTest::new(order)
@@ -184,8 +184,9 @@ impl WorkflowTest {
                     driven = &mut driven => break driven,
                     () = run.all_wait() => match run.next_wake() {
                         Some(wake) => {
+                            let goes_on = run.goes_on();
                             clock.set(wake.max(run.now()));
-                            run.goes_on().await;
+                            goes_on.await;
                         }
                         None => run.hold(),
                     },

@@ -11,11 +11,14 @@ pub struct Script {
     does: Does,
 }
 
+/// Makes an answer of an input.
+type Compute = dyn Fn(&Value) -> Result<Value, StepError> + Send + Sync;
+
 #[derive(Clone)]
 enum Does {
     Answers(Value),
     Fails(String),
-    Computes(Arc<dyn Fn(&Value) -> Result<Value, StepError> + Send + Sync>),
+    Computes(Arc<Compute>),
 }
 
 impl Script {
