@@ -9,6 +9,7 @@ mod crashes;
 mod damage;
 mod full;
 mod kills;
+mod looking;
 mod support;
 mod syncs;
 mod system_calls;

@@ -8,4 +8,5 @@ mod figures;
 mod golden;
 mod processes;
 mod support;
+mod upkeep;
 mod versions;
