@@ -131,7 +131,8 @@ fn killed_again_and_again(place: &Place, seed: u64) -> Vec<Kill> {
     panic!("it does not come to its end: {}", place.run(&["runs", "show", "@last"]).stdout);
 }
 
-/// Kills processes over `journal` until there were `KILLS`, or 20; the seeds are the numbers from 1 on.
+/// Kills processes over `journal` until there were `KILLS`, or 20; the seeds are the numbers from 1 on. For all of them:
+/// `KILLS=200 cargo test -p llmspell-workflows-cli --test cli journal_ -- --nocapture`.
 fn survives_kills(journal: &str) {
     let wanted = std::env::var("KILLS").map_or(20, |text| text.parse().expect("a number"));
     let began = Instant::now();
@@ -166,17 +167,17 @@ fn survives_kills(journal: &str) {
 }
 
 #[test]
-fn a_run_that_is_killed_at_any_moment_goes_on_where_it_was() {
+fn journal_log_survives_kills_at_any_moment() {
     survives_kills("log");
 }
 
 #[test]
-fn so_does_one_with_its_journal_on_fjall() {
+fn journal_fjall_survives_kills_at_any_moment() {
     survives_kills("fjall");
 }
 
 #[test]
-fn so_does_one_with_its_journal_on_sled() {
+fn journal_sled_survives_kills_at_any_moment() {
     survives_kills("sled");
 }
 

@@ -175,3 +175,85 @@ fn note(marks: &mut BTreeMap<u64, u64>, body: &[u8]) {
     let known = marks.entry(segment).or_insert(0);
     *known = synced.max(*known);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+    use crate::{
+        disk::{DiskFile, SystemDisk},
+        log::{Log, LogOptions},
+    };
+
+    /// A disk on which something happens before the second file is opened.
+    struct Between<F>(AtomicUsize, F);
+
+    impl<F> std::fmt::Debug for Between<F> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("between")
+        }
+    }
+
+    impl<F: Fn() + Send + Sync + 'static> Disk for Between<F> {
+        fn create_dir(&self, path: &Path) -> io::Result<()> {
+            SystemDisk.create_dir(path)
+        }
+
+        fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+            SystemDisk.list(path)
+        }
+
+        fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
+            SystemDisk.create(path, length)
+        }
+
+        fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            if self.0.fetch_add(1, Ordering::SeqCst) == 1 {
+                (self.1)();
+            }
+            SystemDisk.open(path)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            SystemDisk.remove(path)
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+            SystemDisk.lock(path)
+        }
+    }
+
+    #[test]
+    fn a_look_while_a_segment_fills_up_sees_no_gap() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = LogOptions { segment_min: 1_024, segment_max: 1_024, prepare_ahead: true };
+        let (log, _) = Log::open(Arc::new(SystemDisk), folder.path(), options).unwrap();
+        let mut last = None;
+        for number in 1..=5 {
+            last = Some(log.append(1, number, &[7; 100]).unwrap().0);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(log.sync(last.unwrap())).unwrap();
+        // The next segment is made ahead: it is there before anything is in it.
+        let late = Instant::now() + Duration::from_secs(30);
+        while segment::path(folder.path(), 2).metadata().map_or(0, |file| file.len()) < 1_024 {
+            assert!(Instant::now() < late, "the next segment is made where this one is half full");
+            std::thread::yield_now();
+        }
+        let disk = Between(AtomicUsize::new(0), move || {
+            for number in 6..15 {
+                log.append(1, number, &[7; 100]).unwrap();
+            }
+            log.write().unwrap();
+        });
+        let numbers: Vec<u32> = peek(&disk, folder.path()).unwrap().frames.iter().map(|frame| frame.run).collect();
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u32) && numbers.len() > 1, "{numbers:?}");
+    }
+}
