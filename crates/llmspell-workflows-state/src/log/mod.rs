@@ -238,13 +238,7 @@ impl Log {
 
     /// Closes it; nothing of this process touches its folder any more when this returns.
     pub(crate) fn close(self) {
-        let shared = self.shared.clone();
         drop(self);
-        let prepared = lock(&shared.files).prepared.take();
-        if let Some((_, making)) = prepared {
-            // It was made ahead, and is not needed.
-            drop(making.join());
-        }
     }
 
     /// Removes a segment that nobody needs any more; `false`: it stays for now, since it is still written to.
@@ -267,6 +261,11 @@ impl Drop for Log {
         self.shared.bell.notify_one();
         if let Some(committer) = self.committer.take() {
             let _ = committer.join();
+        }
+        let prepared = lock(&self.shared.files).prepared.take();
+        if let Some((_, making)) = prepared {
+            // It was made ahead, and is not needed; who opens the folder next must not meet it half made.
+            drop(making.join());
         }
     }
 }
