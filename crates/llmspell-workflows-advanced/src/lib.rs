@@ -39,7 +39,7 @@ pub use error::ExecutorError;
 pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, Resolution, StartOptions, Written};
 pub use home::{
     BackedUp, Compacted, Delivery, EXPORT_VERSION, Holder, Home, HomeCheck, HomeStats, JournalKind, JournalStats,
-    KnownRun, Moment, Prune,
+    KnownRun, Prune, WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,
@@ -50,6 +50,5 @@ pub use sessions::{SessionManager, SessionStorage};
 pub use state::{StateManager, StateStorage};
 pub use vectors::{EmbeddingService, VectorStorage};
 pub use workflow::{
-    AdvancedError, AdvancedWorkflow, AdvancedWorkflowOutput, EnhancedWorkflow, StepResult, WorkflowEvent,
-    WorkflowExecution,
+    AdvancedError, AdvancedWorkflow, AdvancedWorkflowOutput, EnhancedWorkflow, StepResult, WorkflowExecution,
 };

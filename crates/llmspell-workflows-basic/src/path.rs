@@ -150,6 +150,24 @@ impl StepPath {
         self.0.last().map(|segment| &segment.id)
     }
 
+    /// The same step entered as `generation`.
+    #[must_use]
+    pub fn with_generation(&self, generation: u32) -> Self {
+        let mut path = self.clone();
+        if let Some(last) = path.0.last_mut() {
+            last.generation = generation;
+        }
+        path
+    }
+
+    /// The same place, whichever generation of each step it is.
+    #[must_use]
+    pub fn without_generations(&self) -> Self {
+        let mut path = self.clone();
+        path.0.iter_mut().for_each(|segment| segment.generation = 1);
+        path
+    }
+
     /// Whether `self` is `other` or encloses it.
     #[must_use]
     pub fn contains(&self, other: &StepPath) -> bool {
@@ -297,11 +315,7 @@ impl PathLink {
 
     /// The path of this step's first entry, which names it whatever the entry.
     pub(crate) fn first_entry(&self) -> String {
-        let mut path = self.to_path();
-        if let Some(last) = path.0.last_mut() {
-            last.generation = 1;
-        }
-        path.to_string()
+        self.to_path().with_generation(1).to_string()
     }
 
     /// The id of the step.

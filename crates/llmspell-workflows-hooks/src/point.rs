@@ -153,9 +153,9 @@ points! {
     SignalWait = 64 "signal_wait" -> Observe;
     /// A signal has come that a step waits for; refused, it is as one that never came.
     SignalReceived = 65 "signal_received" -> Permit;
-    /// Before a compensation; fired by what compensates.
+    /// Before a step is undone; forbidden, the run is stuck until somebody says what becomes of it.
     CompensationStart = 66 "compensation_start" -> Permit;
-    /// A compensation has ended; fired by what compensates.
+    /// A step was undone, or could not be.
     CompensationEnd = 67 "compensation_end" -> Observe;
 }
 

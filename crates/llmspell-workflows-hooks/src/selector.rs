@@ -105,7 +105,8 @@ pub(crate) fn comes_to(point: HookPoint, step: &Step) -> bool {
         P::BeforeWorkflowStage | P::AfterWorkflowStage | P::BeforeStep | P::AfterStep | P::StepError | P::StepSkip => {
             true
         }
-        P::BranchStart | P::BranchEnd => true,
+        // What undoes a step may be a step of any kind.
+        P::BranchStart | P::BranchEnd | P::CompensationStart | P::CompensationEnd => true,
         P::SignalWait | P::SignalReceived => matches!(step.kind, StepKind::WaitForEvent(_)),
         _ => false,
     }

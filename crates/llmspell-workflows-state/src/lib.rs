@@ -21,7 +21,7 @@ pub mod store;
 pub use journal::FjallJournal;
 #[cfg(feature = "sled")]
 pub use journal::SledJournal;
-pub use journal::{Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
+pub use journal::{Around, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};
 pub use record::{End, Origin, Parent, Record, Rewound, Started};
 pub use run::{History, Journaling, PastStep, RewindError, Rewinding, RunJournal};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{Plan, RunStatus, StepPath, WorkflowInput, engine::Child, model::Definition};
-use llmspell_workflows_hooks::event::Entry;
+use llmspell_workflows_hooks::event::{Entry, EventData, EventKind};
 use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, RunJournal, Started};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{DurableRun, Executor, StartOptions, lock, start::check_own};
@@ -212,13 +212,7 @@ impl Executor {
 
     /// What a run executes, as its records say last.
     fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
-        let mut definition = started(run, records)?.definition;
-        for record in records {
-            if let Record::Redefined { definition: later, .. } = record {
-                definition.clone_from(later);
-            }
-        }
-        Ok(self.inner.engine.prepare(self.inner.home.definition(&definition)?)?)
+        Ok(self.inner.recalled(&started(run, records)?.definition)?.1)
     }
 
     /// Goes on with a run under another definition than it was started with, where every recorded step still exists.
@@ -244,8 +238,11 @@ impl Executor {
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: known.id() });
         }
-        journal.redefine(self.inner.engine.clock().now(), hash, definition.version.clone()).await?;
+        let now = self.inner.engine.clock().now();
+        journal.redefine(now, hash.clone(), definition.version.clone()).await?;
         drop(journal);
+        let data = || EventData::Custom(json!({"definition": hash, "version": definition.version}));
+        self.inner.services.tell(EventKind::RunRedefined, known.id(), now, data);
         self.resume(known).await
     }
 
@@ -312,9 +309,5 @@ impl std::fmt::Display for Difference {
 }
 
 fn started(run: Uuid, records: &[Record]) -> Result<Started, ExecutorError> {
-    let found = records.iter().find_map(|record| match record {
-        Record::Started(started) => Some((**started).clone()),
-        _ => None,
-    });
-    found.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
+    Started::of(records).ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
 }

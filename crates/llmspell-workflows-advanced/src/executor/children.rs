@@ -34,8 +34,7 @@ impl Inner {
         }
         let (engine, plan, started, is_new) = match journal.started() {
             Some(started) => {
-                let definition = self.home.definition(&started.definition).map_err(not_there)?;
-                let (engine, plan) = self.ready(Arc::new(definition)).map_err(not_there)?;
+                let (engine, plan) = self.recalled(&started.definition).map_err(not_there)?;
                 (engine, plan, started, false)
             }
             None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child)?, true),

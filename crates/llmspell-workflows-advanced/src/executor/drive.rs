@@ -24,6 +24,9 @@ impl Executor {
     /// The journal could not be written or read, so the run was shut down; it can be resumed.
     pub async fn drive(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
         let end = self.drive_on(run).await;
+        if let Ok(DurableEnd::Stuck(steps)) = &end {
+            self.inner.services.tell_stuck(run.id(), self.inner.engine.clock().now(), steps);
+        }
         if !matches!(end, Ok(DurableEnd::Waiting(_))) {
             lock(&self.inner.live).remove(&run.id());
         }

@@ -1,5 +1,7 @@
 //! What can be told of runs with the help of their plans.
 
+use std::collections::HashMap;
+
 use llmspell_workflows_basic::{
     StepError, StepPath,
     engine::{Attempt, Decision, Outcome},
@@ -34,7 +36,7 @@ impl Executor {
     /// The step is not there, the definition does not run here, or the journal cannot be read.
     pub fn state(&self, known: &KnownRun, at: Option<&str>) -> Result<Value, ExecutorError> {
         let records = self.inner.home.records(known)?;
-        let plan = self.inner.engine.prepare(self.inner.home.definition(&known.summary.definition)?)?;
+        let (_, plan) = self.inner.recalled(&known.summary.definition)?;
         let rewinding = Rewinding::new(&plan, &records);
         let at = at.map(|given| rewinding.find(given)).transpose()?;
         Ok(rewinding.state(at.as_ref())?)
@@ -46,7 +48,7 @@ impl Executor {
     /// None is meant, or more than one; or as [`Self::state`].
     pub fn find_step(&self, known: &KnownRun, given: &str) -> Result<String, ExecutorError> {
         let records = self.inner.home.records(known)?;
-        let plan = self.inner.engine.prepare(self.inner.home.definition(&known.summary.definition)?)?;
+        let (_, plan) = self.inner.recalled(&known.summary.definition)?;
         Ok(Rewinding::new(&plan, &records).find(given)?.to_string())
     }
 
@@ -56,9 +58,11 @@ impl Executor {
     /// The definition does not run here, or the journal cannot be read.
     pub fn written(&self, known: &KnownRun) -> Result<Vec<Written>, ExecutorError> {
         let records = self.inner.home.records(known)?;
-        let plan = self.inner.engine.prepare(self.inner.home.definition(&known.summary.definition)?)?;
+        let (_, plan) = self.inner.recalled(&known.summary.definition)?;
         let history = History::read(&records).map_err(llmspell_workflows_state::RewindError::Damaged)?;
         let steps = history.map(|history| history.steps).unwrap_or_default();
+        let steps: HashMap<&str, _> = steps.iter().map(|step| (&*step.path, step.outcome.as_ref())).collect();
+        let mut attempts: HashMap<&str, u32> = HashMap::new();
         let is_activity = |path: &str| {
             let path = path.parse::<StepPath>().ok();
             path.and_then(|path| plan.step(&path)).is_some_and(|step| matches!(step.kind, StepKind::Activity(_)))
@@ -66,30 +70,32 @@ impl Executor {
         let mut written = Vec::new();
         for record in &records {
             let Some(path) = record.path().filter(|path| is_activity(path)) else { continue };
-            let step = || steps.iter().find(|step| step.path == path);
-            let attempt = |of| written.iter().filter(|one: &&Written| one.path == of).count() as u32 + 1;
-            match record {
-                Record::Decided { decision: Decision::Attempt(Attempt::Failed { error, .. }), .. } => {
-                    written.extend(of_error(path, attempt(path), error));
-                }
-                Record::Ended { .. } => match step().and_then(|step| step.outcome.as_ref()) {
-                    Some(Outcome::Completed(output)) => written.extend(of_value(path, attempt(path), &output.value)),
-                    Some(Outcome::Failed(failure)) => written.extend(of_error(path, attempt(path), &failure.error)),
-                    _ => {}
+            let one = match record {
+                Record::Decided { decision: Decision::Attempt(Attempt::Failed { error, .. }), .. } => of_error(error),
+                Record::Ended { .. } => match steps.get(path).copied().flatten() {
+                    Some(Outcome::Completed(output)) => of_value(&output.value),
+                    Some(Outcome::Failed(failure)) => of_error(&failure.error),
+                    _ => None,
                 },
-                _ => {}
+                _ => None,
+            };
+            if let Some(one) = one {
+                let attempt = attempts.entry(path).or_default();
+                *attempt += 1;
+                written.push(Written { path: path.to_owned(), attempt: *attempt, ..one });
             }
         }
         Ok(written)
     }
 }
 
-fn of_error(path: &str, attempt: u32, error: &StepError) -> Option<Written> {
-    of_value(path, attempt, error.details.as_ref()?)
+/// What is known of a process from how its step failed; which step, its caller knows.
+fn of_error(error: &StepError) -> Option<Written> {
+    of_value(error.details.as_ref()?)
 }
 
-fn of_value(path: &str, attempt: u32, value: &Value) -> Option<Written> {
+fn of_value(value: &Value) -> Option<Written> {
     let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
     let (stdout, stderr) = (text("stdout")?, text("stderr")?);
-    Some(Written { path: path.to_owned(), attempt, exit_code: value["exit_code"].as_i64(), stdout, stderr })
+    Some(Written { path: String::new(), attempt: 0, exit_code: value["exit_code"].as_i64(), stdout, stderr })
 }

@@ -36,6 +36,11 @@ impl fmt::Debug for Recipe {
 }
 
 impl Inner {
+    /// The engine and the plan for a run of the definition that is kept under `hash`.
+    pub(super) fn recalled(&self, hash: &str) -> Result<(Engine, Arc<Plan>), ExecutorError> {
+        self.ready(Arc::new(self.home.definition(hash)?))
+    }
+
     /// The engine that runs `definition`, and the definition made ready for it.
     pub(super) fn ready(&self, definition: Arc<Definition>) -> Result<(Engine, Arc<Plan>), ExecutorError> {
         let recipe = {

@@ -70,7 +70,7 @@ impl Executor {
             }
             Resolution::RunAgain => {
                 let records = self.inner.home.records(known)?;
-                let plan = self.inner.engine.prepare(self.inner.home.definition(&started.definition)?)?;
+                let (_, plan) = self.inner.recalled(&started.definition)?;
                 let mut rewinding = Rewinding::new(&plan, &records);
                 let target: StepPath = path.parse().map_err(|_| not_stuck())?;
                 rewinding.run_again(&target);

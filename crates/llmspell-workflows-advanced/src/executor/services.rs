@@ -1,9 +1,12 @@
 //! Who is asked about runs as a whole, and told of them.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::engine::Extensions;
+use llmspell_workflows_basic::{StepError, engine::Extensions};
 use llmspell_workflows_hooks::{
     Course, EventBus, HookDispatcher, HostPoint, Point,
     event::{Entry, EventData, EventKind, Hosted},
@@ -40,6 +43,16 @@ impl Services {
     pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if let Some(events) = &self.events {
             events.tell_of(kind, run, at, data);
+        }
+    }
+}
+
+impl Services {
+    /// Tells that somebody has to say what became of `steps`.
+    pub(super) fn tell_stuck(&self, run: Uuid, at: Timestamp, steps: &[(String, StepError)]) {
+        for (_, error) in steps {
+            let data = || EventData::Failed { error: Box::new(error.clone()), duration: Duration::ZERO };
+            self.tell(EventKind::RunStuck, run, at, data);
         }
     }
 }

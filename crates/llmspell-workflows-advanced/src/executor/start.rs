@@ -136,7 +136,7 @@ impl Executor {
         }
         let unknown = || ExecutorError::UnknownRun(run.to_string());
         let started = journal.started().ok_or_else(unknown)?;
-        let (engine, plan) = self.inner.ready(Arc::new(self.inner.home.definition(&started.definition)?))?;
+        let (engine, plan) = self.inner.recalled(&started.definition)?;
         let mut input = WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;

@@ -5,8 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use async_trait::async_trait;
-use llmspell_workflows_state::{Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, Record};
+use llmspell_workflows_state::{Around, Journal, JournalError, MemoryJournal, Record};
 use uuid::Uuid;
 
 use super::{Holder, claim::Reads};
@@ -93,29 +92,8 @@ impl Reads for HeldJournal {
     }
 }
 
-#[async_trait]
-impl Journal for HeldJournal {
-    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        self.0.open(run).await
-    }
-
-    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        self.0.append(run, epoch, record)
-    }
-
-    fn write(&self) -> Result<(), JournalError> {
-        self.0.write()
-    }
-
-    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-        self.0.sync(receipt).await
-    }
-
-    fn runs(&self) -> Vec<Uuid> {
-        self.0.runs()
-    }
-
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        self.0.forget(run, epoch)
+impl Around for HeldJournal {
+    fn inner(&self) -> &dyn Journal {
+        &*self.0
     }
 }

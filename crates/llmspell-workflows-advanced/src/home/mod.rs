@@ -12,13 +12,13 @@ mod archive;
 mod bell;
 mod claim;
 mod definitions;
+mod events;
 mod forget;
 mod known;
 mod logs;
 mod memory;
 mod single;
 mod stats;
-mod timeline;
 mod transfer;
 mod upkeep;
 
@@ -36,11 +36,12 @@ use uuid::Uuid;
 
 pub(crate) use bell::{Bell, Ringer};
 pub(crate) use claim::Claim;
+pub use events::WorkflowEvent;
+pub(crate) use events::events;
 pub use forget::Prune;
 pub use known::{Holder, KnownRun};
 pub use single::JournalKind;
 pub use stats::{HomeCheck, HomeStats, JournalStats};
-pub use timeline::Moment;
 pub use transfer::EXPORT_VERSION;
 pub use upkeep::{BackedUp, Compacted};
 

@@ -66,19 +66,11 @@ fn counting(records: &[Record]) -> impl Fn(&str) -> bool + use<> {
         let Ok(path) = path.parse::<StepPath>() else { return false };
         current.iter().all(|(entry, now)| {
             let Ok(entry) = entry.parse::<StepPath>() else { return true };
-            let is_same = first(&entry) == first(&path) && generation(&path) >= generation(&entry);
+            let is_same =
+                entry.with_generation(1) == path.with_generation(1) && generation(&path) >= generation(&entry);
             !is_same || generation(&path) >= *now
         })
     }
-}
-
-/// The path as that of the step's first entry.
-fn first(path: &StepPath) -> StepPath {
-    let mut segments = path.segments().to_vec();
-    if let Some(last) = segments.last_mut() {
-        last.generation = 1;
-    }
-    StepPath::new(segments)
 }
 
 /// A state with these keys, on the input of `before`.

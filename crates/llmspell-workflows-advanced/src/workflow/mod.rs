@@ -6,7 +6,6 @@
 mod advanced;
 mod enhanced;
 mod error;
-mod events;
 mod execute;
 mod lifecycle;
 mod output;
@@ -15,6 +14,5 @@ mod similar;
 pub use advanced::{AdvancedWorkflow, StepResult};
 pub use enhanced::EnhancedWorkflow;
 pub use error::AdvancedError;
-pub use events::WorkflowEvent;
 pub use output::AdvancedWorkflowOutput;
 pub use similar::WorkflowExecution;

@@ -4,8 +4,8 @@ use llmspell_workflows_basic::{Finished, Plan, WorkflowOutput, WorkflowState};
 use llmspell_workflows_state::{History, JournalError, Record};
 use uuid::Uuid;
 
-use super::{AdvancedError, WorkflowEvent, WorkflowExecution, events::events};
-use crate::{AdvancedMetrics, ExecutorError};
+use super::{AdvancedError, WorkflowExecution};
+use crate::{AdvancedMetrics, ExecutorError, WorkflowEvent, home::events};
 
 /// What a completed run gives, with what happened on the way.
 #[derive(Debug, Clone)]

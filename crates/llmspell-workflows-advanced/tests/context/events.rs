@@ -123,6 +123,42 @@ async fn a_run_whose_trigger_is_false_is_skipped() {
 }
 
 #[tokio::test]
+async fn what_is_undone_and_what_cannot_be_is_told() {
+    for (undo, expected) in [
+        ("echo", ["run.started", "run.compensated"].as_slice()),
+        // The engine says that it has failed, and the executor that this is not the end.
+        ("fail", &["run.started", "run.failed", "run.stuck"]),
+    ] {
+        let context = context();
+        let mut events = subscribed(&context, &["run.*"]);
+        let paid = echo("a", json!(1)).with_compensation(Step::function("undo", undo, json!(1)));
+        let executor = context.executor();
+        let run = start(&executor, sequence([paid, Step::function("b", "fail", json!(1))])).await;
+        soon(executor.drive(&run)).await.unwrap();
+        assert_eq!(told(&mut events), expected);
+        let kept = context.state_manager.home().events(&the_run(&context)).unwrap();
+        assert_eq!(kept.last().unwrap().kind.as_str(), *expected.last().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn another_definition_is_told() {
+    let context = context();
+    let executor = context.executor();
+    let run = start(&executor, sequence([echo("a", json!(1))])).await;
+    run.pause();
+    soon(executor.drive(&run)).await.unwrap();
+    drop(run);
+    let mut events = subscribed(&context, &["run.*"]);
+    let other = std::sync::Arc::new(sequence([echo("a", json!(2))]));
+    let run = executor.resume_with(&the_run(&context), other).await.unwrap();
+    finished(&executor, run).await;
+    assert_eq!(told(&mut events), ["run.redefined", "run.resumed", "run.completed"]);
+    let kept = context.state_manager.home().events(&the_run(&context)).unwrap();
+    assert!(kept.iter().any(|event| event.kind == EventKind::RunRedefined));
+}
+
+#[tokio::test]
 async fn checkpoints_and_the_way_back_are_told() {
     let context = context();
     let mut events = subscribed(&context, &["run.*"]);
@@ -185,6 +221,9 @@ async fn each_kind_of_event_of_steps_is_told() {
     let elsewhere = [
         "run.failed",
         "run.cancelled",
+        "run.compensated",
+        "run.stuck",
+        "run.redefined",
         "run.skipped",
         "run.waiting",
         "run.resumed",

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use llmspell_workflows_advanced::EnhancedExecutionContext;
 use llmspell_workflows_basic::{
     Driven, Engine, Finished, RunOptions, WorkflowInput,
-    engine::{Decision, Extensions},
+    engine::{Call, Decision, Extensions, Timers, Wake},
     model::{ActivityName, Conditional, Definition, Loop, OnConflict, Over, Parallel, Retry, Route, Step, StepKind},
     state::Change,
 };
-use llmspell_workflows_hooks::{HookContext, HookError, Point, Registration, answer::*, hook_fn, point::*};
+use llmspell_workflows_hooks::{Hook, HookContext, HookError, Point, Registration, answer::*, hook_fn, point::*};
 use llmspell_workflows_state::{Journal, MemoryJournal, Record, RunJournal, Started};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -19,20 +19,27 @@ use crate::support::{Log, builder, clock, echo, put, sequence, soon, wait_for};
 /// Where hooks were asked.
 type Asked = Arc<Mutex<Vec<String>>>;
 
+/// A hook that gives one answer after the other, then lets things go on.
+fn hook<P: Point>(asked: &Asked, answers: Vec<P::Answer>) -> impl Hook<P> + use<P>
+where
+    P::Answer: Clone + Sync,
+{
+    let (asked, answers) = (asked.clone(), Arc::new(answers));
+    hook_fn(move |context: HookContext| {
+        let mut asked = asked.lock().unwrap();
+        let answer = answers.get(asked.len()).cloned().unwrap_or(P::Answer::CONTINUE);
+        asked.push(context.path());
+        async move { Ok::<_, HookError>(answer) }
+    })
+}
+
 /// A context whose hook gives one answer after the other, then lets things go on.
 fn context<P: Point>(point: P, asked: &Asked, answers: Vec<P::Answer>) -> EnhancedExecutionContext
 where
     P::Answer: Clone + Sync,
 {
-    let (asked, answers) = (asked.clone(), Arc::new(answers));
-    let hook = hook_fn(move |context: HookContext| {
-        let mut asked = asked.lock().unwrap();
-        let answer = answers.get(asked.len()).cloned().unwrap_or(P::Answer::CONTINUE);
-        asked.push(context.path());
-        async move { Ok::<_, HookError>(answer) }
-    });
     let engine = builder(&Log::default(), &clock()).build();
-    let registration = Registration::new("answers").at(point, hook);
+    let registration = Registration::new("answers").at(point, hook::<P>(asked, answers));
     EnhancedExecutionContext::in_memory().with_engine(engine).with_hooks(|hooks| hooks.register(registration))
 }
 
@@ -217,32 +224,109 @@ async fn at_choices() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
     survives(BranchDecision, OnBranch::Redirect(1), choice()).await;
     survives(BranchDecision, OnBranch::Skip, choice()).await;
+    survives(BranchDecision, OnBranch::Cancel("no".into()), choice()).await;
     let each = || [Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("each")];
     survives(LoopItems, OnItems::Modify(vec![json!(7)]), each()).await;
+    survives(LoopItems, OnItems::Cancel("no".into()), each()).await;
     let turn = || {
         let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
         [Step::new("while", StepKind::Loop(Loop::new(Over::While("(state.k || 0) < 2".into()), body)))]
     };
     survives(LoopCondition, OnCondition::End, turn()).await;
     survives(LoopCondition, OnCondition::Cancel("no".into()), turn()).await;
+    let never = || {
+        let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
+        [Step::new("while", StepKind::Loop(Loop::new(Over::While("false".into()), body)))]
+    };
+    survives(LoopCondition, OnCondition::GoOn, never()).await;
     let route = || {
         let steps = [echo("one", json!(1)).then("two"), echo("two", json!(2)), echo("three", json!(3))];
         [Route::new("one", steps).into_step("route")]
     };
     survives(WorkflowStageTransition, OnTransition::Redirect("three".into()), route()).await;
     survives(WorkflowStageTransition, OnTransition::Skip, route()).await;
+    survives(WorkflowStageTransition, OnTransition::Cancel("no".into()), route()).await;
     let skipped = || [echo("a", json!(1)).when("false"), echo("b", json!(2))];
     survives(StepSkip, OnSkip::Enter, skipped()).await;
+    survives(StepSkip, OnSkip::Cancel("no".into()), skipped()).await;
     let retried = || [Step::function("a", "flaky", json!(1)).with_retry(Retry::attempts(2))];
     survives(StepRetry, OnRetry::GiveUp, retried()).await;
+    survives(StepRetry, OnRetry::Cancel("no".into()), retried()).await;
     let conflict = || {
         let block = Parallel::new([Step::sequence("x", [put("p", 1)]), Step::sequence("y", [put("p", 2)])]);
         [block.with_on_conflict(OnConflict::Last).into_step("both")]
     };
     survives(StateConflict, OnConflictAnswer::Modify(json!(9)), conflict()).await;
+    survives(StateConflict, OnConflictAnswer::Cancel("no".into()), conflict()).await;
+    survives(BeforeStateWrite, OnWrite::Cancel("no".into()), [put("a", 1)]).await;
     survives(BeforeStateWrite, OnWrite::Skip, [put("a", 1)]).await;
     survives(BeforeStateWrite, OnWrite::Modify(vec![Change::key("k", json!(3))]), [put("a", 1)]).await;
     survives(SignalReceived, Permit::Cancel("not this one".into()), [wait_for("wait", "go")]).await;
+    let undone = || {
+        let paid = echo("a", json!(1)).with_compensation(Step::function("undo", "echo", json!("{{ output }}")));
+        [paid, Step::function("b", "fail", json!(1))]
+    };
+    survives(CompensationStart, Permit::Cancel("not by itself".into()), undone()).await;
+}
+
+/// Notes until when runs wait, and lets them go on at once.
+#[derive(Clone, Default)]
+struct Waits(Arc<Mutex<Vec<jiff::Timestamp>>>);
+
+#[async_trait::async_trait]
+impl Timers for Waits {
+    async fn until(&self, _: &Call, wake_at: jiff::Timestamp) -> Wake {
+        self.0.lock().unwrap().push(wake_at);
+        Wake::Due
+    }
+}
+
+#[tokio::test]
+async fn a_delay_lasts_until_the_same_time_wherever_the_run_is_cut() {
+    async fn lasts<P: Point + Copy>(point: P, answer: P::Answer, steps: Vec<Step>)
+    where
+        P::Answer: Clone + Sync,
+    {
+        let engine = |asked: &Asked, answers: Vec<P::Answer>| {
+            let waits = Waits::default();
+            let engine = builder(&Log::default(), &clock()).timers(waits.clone()).build();
+            let hook = hook::<P>(asked, answers);
+            let registration = Registration::new("answers").at(point, hook);
+            let context = EnhancedExecutionContext::in_memory().with_engine(engine);
+            (context.with_hooks(|hooks| hooks.register(registration)).executor().engine().clone(), waits)
+        };
+        let (asked, definition) = (Asked::default(), sequence(steps));
+        let (first, waits) = engine(&asked, vec![answer]);
+        let (_, records) = goes_on(&first, &definition, &[]).await;
+        let until = waits.0.lock().unwrap().clone();
+        assert_eq!(until, [first.clock().now() + std::time::Duration::from_secs(5)], "{}", P::POINT);
+        let answered = records.iter().position(is_answer).unwrap();
+        let again = Asked::default();
+        let (second, waits) = engine(&again, Vec::new());
+        goes_on(&second, &definition, &records[..=answered]).await;
+        assert_eq!(*waits.0.lock().unwrap(), until, "{}", P::POINT);
+        let place = &asked.lock().unwrap()[0];
+        assert!(!again.lock().unwrap().contains(place), "{}: asked again", P::POINT);
+    }
+    let delay = std::time::Duration::from_secs(5);
+    for kind in ["function", "tool", "agent"] {
+        let steps = || two(kind).to_vec();
+        lasts(BeforeStep, Before::Delay(delay), steps()).await;
+        match kind {
+            "tool" => lasts(BeforeToolExecution, Before::Delay(delay), steps()).await,
+            "agent" => lasts(BeforeAgentExecution, Before::Delay(delay), steps()).await,
+            _ => lasts(BeforeWorkflowStage, Before::Delay(delay), steps()).await,
+        }
+    }
+    let each = || vec![Loop::items(json!([1]), [put("i", 1)]).into_step("each")];
+    lasts(BeforeWorkflowStart, BeforeBlock::Delay(delay), each()).await;
+    lasts(LoopStart, BeforeBlock::Delay(delay), each()).await;
+    lasts(IterationStart, BeforeBlock::Delay(delay), each()).await;
+    let both = || vec![Parallel::new([echo("x", json!(1))]).into_step("both")];
+    lasts(ParallelFork, BeforeBlock::Delay(delay), both()).await;
+    lasts(BranchStart, BeforeBlock::Delay(delay), both()).await;
+    let retried = vec![Step::function("a", "flaky", json!(1)).with_retry(Retry::attempts(2))];
+    lasts(StepRetry, OnRetry::Retry(delay), retried).await;
 }
 
 use llmspell_workflows_hooks::answer::OnConflict as OnConflictAnswer;
@@ -263,9 +347,13 @@ async fn a_cached_output_is_recorded_with_its_answer() {
 
 #[tokio::test]
 async fn those_that_only_look_are_asked_once_each() {
-    for point in ["signal_wait", "workflow_cancelled"] {
+    for point in ["signal_wait", "compensation_end", "workflow_cancelled"] {
         let asked = Asked::default();
         let (context, steps) = match point {
+            "compensation_end" => {
+                let paid = echo("a", json!(1)).with_compensation(Step::function("undo", "echo", json!(1)));
+                (context(CompensationEnd, &asked, Vec::new()), vec![paid, Step::function("b", "fail", json!(1))])
+            }
             "signal_wait" => (context(SignalWait, &asked, Vec::new()), vec![wait_for("wait", "go")]),
             _ => {
                 let cancel = hook_fn(|_| async { Ok(Before::Cancel("no".into())) });

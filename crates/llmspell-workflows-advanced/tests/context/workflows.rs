@@ -7,11 +7,12 @@ use std::sync::{
 
 use async_trait::async_trait;
 use llmspell_workflows_advanced::{
-    AdvancedError, AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow, ExecutorError, Parking,
+    AdvancedError, AdvancedWorkflow, Again, DurableEnd, EnhancedExecutionContext, EnhancedWorkflow, ExecutorError,
+    Parking,
 };
 use llmspell_workflows_basic::{
-    AggregationStrategy, BasicWorkflow, ExecutionContext, ParallelWorkflow, SequentialWorkflow, WorkflowError,
-    WorkflowInput, WorkflowOutput, WorkflowRegistry, activity::function,
+    AggregationStrategy, BasicWorkflow, BranchResult, ExecutionContext, ParallelWorkflow, SequentialWorkflow,
+    WorkflowError, WorkflowInput, WorkflowOutput, WorkflowRegistry, activity::function,
 };
 use serde_json::json;
 
@@ -100,6 +101,37 @@ async fn those_of_a_registry_keep_their_closures() {
         assert_eq!((&durable.basic_output.final_result, &in_memory.final_result), (&expected, &expected), "{name}");
         assert_eq!(durable.basic_output.execution_path, in_memory.execution_path, "{name}");
     }
+}
+
+#[tokio::test]
+async fn closures_serve_a_retry_a_rerun_and_a_fork_too() {
+    let one = |id: &str, does: &str| SequentialWorkflow::builder(id).add_step(id, does, json!(3)).build().unwrap();
+    let all = |results: Vec<BranchResult>| match results.iter().find_map(|branch| branch.error.clone()) {
+        Some(error) => Err(error),
+        None => Ok(json!(results.len())),
+    };
+    let parallel = ParallelWorkflow::builder("many")
+        .add_branch("x", Box::new(one("x", "flaky")))
+        .add_branch("y", Box::new(one("y", "echo")))
+        .with_aggregation(AggregationStrategy::Custom(Box::new(all)))
+        .build()
+        .unwrap();
+    let (workflow, context) = (Arc::new(EnhancedWorkflow::new(parallel)), context());
+    workflow.execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap_err();
+    let (executor, failed) = (context.executor(), the_run(&context));
+    let from_x = Again { from: Some("x/x".to_owned()), ..Again::default() };
+    assert!(executor.state(&failed, Some("x/x")).is_ok() && executor.find_step(&failed, "x/x").is_ok());
+    // A new run begins with the first generation, which fails again.
+    for again in [executor.rerun(&failed, None, None).await, executor.fork(&failed, &Again::default()).await] {
+        let DurableEnd::Finished(finished) = executor.finish(again.unwrap()).await.unwrap() else { panic!() };
+        assert_eq!(finished.error.unwrap().code, "boom");
+    }
+    let retried = executor.retry(&failed, &Again::default()).await.unwrap();
+    let DurableEnd::Finished(finished) = executor.finish(retried).await.unwrap() else { panic!() };
+    assert_eq!(*finished.output, json!(2), "{:?}", finished.error);
+    let completed = executor.home().find(&failed.id().to_string()).unwrap();
+    let forked = executor.fork(&completed, &from_x).await.unwrap();
+    assert!(matches!(executor.finish(forked).await.unwrap(), DurableEnd::Finished(_)));
 }
 
 #[tokio::test]

@@ -84,9 +84,8 @@ impl Resume {
         for path in paths {
             for (position, segment) in path.segments().iter().enumerate().filter(|(_, segment)| segment.generation > 1)
             {
-                let mut step = path.segments()[..=position].to_vec();
-                step[position].generation = 1;
-                let last = self.generations.entry(StepPath::new(step).to_string()).or_insert(1);
+                let step = StepPath::new(path.segments()[..=position].to_vec()).with_generation(1);
+                let last = self.generations.entry(step.to_string()).or_insert(1);
                 *last = segment.generation.max(*last);
             }
         }

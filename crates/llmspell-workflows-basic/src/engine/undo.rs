@@ -80,6 +80,12 @@ impl Run {
         self.cancel();
     }
 
+    /// Whether it has failed or was stopped, and has undone all that it did.
+    #[must_use]
+    pub fn is_compensated(&self) -> bool {
+        lock(&self.undos).end == UndoEnd::Compensated
+    }
+
     /// Notes how a step ended that can be undone.
     pub(super) fn note_undo(&self, path: StepPath, input: Arc<Value>, outcome: &Outcome) {
         let mut undos = lock(&self.undos);

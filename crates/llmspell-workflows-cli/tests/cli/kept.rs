@@ -110,14 +110,15 @@ fn events_are_in_order_and_have_their_times() {
     );
     let events = json_of(&place, &["runs", "events", &run]);
     let events = events.as_array().unwrap();
-    let names: Vec<_> = events.iter().map(|one| (one["event"].as_str().unwrap(), one["path"].as_str())).collect();
-    let a = Some("/main/a");
-    assert_eq!(names[..4], [("run_started", None), ("step_began", a), ("attempt_failed", a), ("step_completed", a)]);
-    assert_eq!(names.last(), Some(&("run_completed", None)));
-    let times: Vec<jiff::Timestamp> = events.iter().filter_map(|one| one["at"].as_str()?.parse().ok()).collect();
+    let names: Vec<_> =
+        events.iter().map(|one| (one["type"].as_str().unwrap(), one["path"].as_str().unwrap())).collect();
+    let a = "/main/a";
+    assert_eq!(names[..4], [("run.started", ""), ("step.started", a), ("step.retrying", a), ("step.completed", a)]);
+    assert_eq!(names.last(), Some(&("run.completed", "")));
+    let times: Vec<jiff::Timestamp> = events.iter().filter_map(|one| one["timestamp"].as_str()?.parse().ok()).collect();
     assert!(times.len() >= 4 && times.is_sorted(), "{times:?}");
     let text = place.run(&["runs", "events", &run]).stdout;
-    assert!(text.starts_with("+0µs") && text.contains("attempt_failed"), "{text}");
+    assert!(text.starts_with("+0µs") && text.contains("step.retrying"), "{text}");
 }
 
 #[test]

@@ -93,6 +93,10 @@ kinds! {
     RunFailed = "run.failed";
     /// A run was stopped.
     RunCancelled = "run.cancelled";
+    /// A run failed or was stopped, and has undone what it did.
+    RunCompensated = "run.compensated";
+    /// Somebody has to say what became of a step of a run, as its executor says.
+    RunStuck = "run.stuck";
     /// A run's trigger was false.
     RunSkipped = "run.skipped";
     /// All live branches of a run wait.
@@ -105,6 +109,8 @@ kinds! {
     RunWoken = "run.woken";
     /// A run that had failed goes on from an earlier point, as its executor says.
     RunRetried = "run.retried";
+    /// A run goes on under another definition, as its executor says.
+    RunRedefined = "run.redefined";
     /// A run was paused, or its process goes down, as its executor says.
     RunPaused = "run.paused";
     /// A checkpoint of a run was made.

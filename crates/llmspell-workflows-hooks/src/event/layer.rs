@@ -80,6 +80,7 @@ impl Interceptor for EventLayer {
                     Outcome::Completed(_) => EventKind::RunCompleted,
                     Outcome::Skipped(_) => EventKind::RunSkipped,
                     _ if is_paused(run, outcome) => EventKind::RunPaused,
+                    _ if run.is_compensated() => EventKind::RunCompensated,
                     Outcome::Failed(_) => EventKind::RunFailed,
                     Outcome::Cancelled(_) => EventKind::RunCancelled,
                     Outcome::Parked(_) => EventKind::RunWaiting,

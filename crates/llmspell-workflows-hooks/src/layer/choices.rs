@@ -3,7 +3,7 @@ use llmspell_workflows_basic::{
     engine::{Attempt, Call, Decision, DecisionPoint, Received},
 };
 
-use super::{HookLayer, ask::cancelled, ask::cancelling};
+use super::{HookLayer, ask::cancelling};
 use crate::{Course, HookPoint, Verdict, cache::later, context::About};
 
 impl HookLayer {
@@ -37,11 +37,6 @@ impl HookLayer {
             return Ok(decision);
         };
         Ok(match (course, decision) {
-            (Course::Cancel(reason), Decision::Enter(skip)) => {
-                // The step is skipped in any case, and what follows is stopped.
-                let _ = cancelled(at.call, point, &reason);
-                Decision::Enter(skip)
-            }
             (Course::Cancel(reason), Decision::Received(Received::Signal(signal))) => {
                 let message = format!("a hook at {point} refused the signal `{}`: {reason}", signal.name);
                 warn(at.call, "signal_refused", message);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use llmspell_workflows_basic::{
-    StepError,
+    ErrorClass, StepError,
     engine::{Call, Outcome, Output, SkipReason},
     state::Change,
 };
@@ -48,6 +48,12 @@ impl Entered {
             self.call = call.map_err(|error| ended(&self.call, error))?;
         }
         match course {
+            // What is to be undone is still there, so the run is stuck, and not cancelled.
+            Course::Cancel(reason) if point == HookPoint::CompensationStart => {
+                let message = format!("a hook at {point} forbids to undo the step: {reason}");
+                let error = StepError::new(ErrorClass::Poison, "compensation_forbidden", message).retryable(false);
+                return Err(ended(&self.call, error));
+            }
             Course::Cancel(reason) => return Err(Box::new(cancelled(&self.call, point, &reason))),
             Course::Skip(reason) => return Err(Box::new(skipped(reason))),
             Course::Replace(value) => {

@@ -29,6 +29,11 @@ const STEP: Passage =
     Passage { before: HookPoint::BeforeStep, after: HookPoint::AfterStep, error: Some(HookPoint::StepError) };
 const LOOP: Passage = Passage { before: HookPoint::LoopStart, after: HookPoint::LoopEnd, error: None };
 const PARALLEL: Passage = Passage { before: HookPoint::ParallelFork, after: HookPoint::ParallelJoin, error: None };
+const UNDO: Passage = Passage {
+    before: HookPoint::CompensationStart,
+    after: HookPoint::CompensationEnd,
+    error: Some(HookPoint::CompensationEnd),
+};
 const TOOL: Passage = Passage {
     before: HookPoint::BeforeToolExecution,
     after: HookPoint::AfterToolExecution,
@@ -59,6 +64,7 @@ pub(super) fn through(dispatcher: &HookDispatcher, call: &Call) -> Vec<Passage> 
         (is_step, STEP),
         (matches!(step.kind, StepKind::Loop(_)), LOOP),
         (matches!(step.kind, StepKind::Parallel(_)), PARALLEL),
+        (call.path().id().as_str() == "$undo", UNDO),
         (is_tool(step), TOOL),
         (is_agent(step), AGENT),
     ];

@@ -1,9 +1,8 @@
 use std::path::Path;
 
-use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Epoch, Journal, JournalError, Opened, Receipt, keyed::Keyed};
+use super::{Around, Journal, JournalError, keyed::Keyed};
 use crate::{
     folder::{Fjall, Folder},
     record::Record,
@@ -34,29 +33,8 @@ impl FjallJournal {
     }
 }
 
-#[async_trait]
-impl Journal for FjallJournal {
-    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        self.0.take_over(run)
-    }
-
-    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        self.0.append(run, epoch, record)
-    }
-
-    fn write(&self) -> Result<(), JournalError> {
-        self.0.write()
-    }
-
-    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-        self.0.sync(receipt).await
-    }
-
-    fn runs(&self) -> Vec<Uuid> {
-        self.0.runs()
-    }
-
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        self.0.forget(run, epoch)
+impl Around for FjallJournal {
+    fn inner(&self) -> &dyn Journal {
+        &self.0
     }
 }

@@ -74,6 +74,39 @@ pub trait Journal: Send + Sync + fmt::Debug {
     fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError>;
 }
 
+/// A journal that is another one with something around it: all it is asked, the other one does.
+pub trait Around: Send + Sync + fmt::Debug {
+    /// The other one.
+    fn inner(&self) -> &dyn Journal;
+}
+
+#[async_trait]
+impl<J: Around> Journal for J {
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
+        self.inner().open(run).await
+    }
+
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
+        self.inner().append(run, epoch, record)
+    }
+
+    fn write(&self) -> Result<(), JournalError> {
+        self.inner().write()
+    }
+
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.inner().sync(receipt).await
+    }
+
+    fn runs(&self) -> Vec<Uuid> {
+        self.inner().runs()
+    }
+
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+        self.inner().forget(run, epoch)
+    }
+}
+
 /// How often a run has been taken over; the last to do so alone may append to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);

@@ -1,9 +1,8 @@
 use std::path::Path;
 
-use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{Epoch, Journal, JournalError, Opened, Receipt, keyed::Keyed};
+use super::{Around, Journal, JournalError, keyed::Keyed};
 use crate::{
     folder::{Folder, Sled},
     record::Record,
@@ -35,29 +34,8 @@ impl SledJournal {
     }
 }
 
-#[async_trait]
-impl Journal for SledJournal {
-    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        self.0.take_over(run)
-    }
-
-    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        self.0.append(run, epoch, record)
-    }
-
-    fn write(&self) -> Result<(), JournalError> {
-        self.0.write()
-    }
-
-    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-        self.0.sync(receipt).await
-    }
-
-    fn runs(&self) -> Vec<Uuid> {
-        self.0.runs()
-    }
-
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        self.0.forget(run, epoch)
+impl Around for SledJournal {
+    fn inner(&self) -> &dyn Journal {
+        &self.0
     }
 }

@@ -107,7 +107,8 @@ impl WalJournal {
     /// The system's.
     pub fn remove(self) -> Result<(), JournalError> {
         let Self { dir, log, _lock, .. } = self;
-        log.close();
+        // Nothing of this process touches the folder any more then.
+        drop(log);
         // While it is still locked, so that nobody has begun to use it.
         std::fs::remove_dir_all(&dir)
             .map_err(|error| JournalError::Log(crate::log::LogError::Io { path: dir, message: error.to_string() }))

@@ -236,11 +236,6 @@ impl Log {
         }
     }
 
-    /// Closes it; nothing of this process touches its folder any more when this returns.
-    pub(crate) fn close(self) {
-        drop(self);
-    }
-
     /// Removes a segment that nobody needs any more; `false`: it stays for now, since it is still written to.
     pub(crate) fn remove(&self, number: u64) -> Result<bool, LogError> {
         // What is pending may belong to any segment from the one that was written to last.

@@ -126,6 +126,29 @@ pub struct Started {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Started {
+    /// What the run of `records` was started with, and which definition it has by now; `None`: it never was.
+    #[must_use]
+    pub fn of(records: &[Record]) -> Option<Self> {
+        let mut found: Option<Self> = None;
+        for record in records {
+            match (record, &mut found) {
+                (Record::Started(started), None) => found = Some((**started).clone()),
+                (Record::Redefined { definition, version, .. }, Some(started)) => {
+                    started.redefine(definition.clone(), version.clone());
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Another definition, and its version.
+    pub(crate) fn redefine(&mut self, definition: String, version: String) {
+        (self.definition, self.version) = (definition, version);
+    }
+}
+
 /// The step of another run that a run is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {

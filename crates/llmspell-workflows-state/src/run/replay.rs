@@ -99,7 +99,7 @@ impl Replay {
 
     pub(super) fn redefine(&mut self, definition: String, version: String) {
         if let Some(started) = &mut self.started {
-            (started.definition, started.version) = (definition, version);
+            started.redefine(definition, version);
         }
     }
 
@@ -189,10 +189,5 @@ impl Replay {
 
 /// Where the step is that is entered at `entry` as this generation.
 fn entered(entry: &str, generation: u32) -> String {
-    let Ok(path) = entry.parse::<StepPath>() else { return entry.to_owned() };
-    let mut segments = path.segments().to_vec();
-    if let Some(last) = segments.last_mut() {
-        last.generation = generation;
-    }
-    StepPath::new(segments).to_string()
+    entry.parse().map_or_else(|_| entry.to_owned(), |path: StepPath| path.with_generation(generation).to_string())
 }

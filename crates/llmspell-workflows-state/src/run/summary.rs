@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
 use uuid::Uuid;
 
 use crate::{
-    End, Record,
+    End, Record, Started,
     store::{RunError, RunSummary},
 };
 
@@ -18,30 +18,22 @@ impl RunSummary {
     /// A run that has not ended and waits for nothing is running where a process, `owner`, has it, else paused.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
-        let started = records.iter().find_map(|record| match record {
-            Record::Started(started) => Some(started),
-            _ => None,
-        })?;
+        let started = Started::of(records)?;
         let mut summary = Self {
             id: run,
-            workflow: started.workflow.clone(),
-            version: started.version.clone(),
-            definition: started.definition.clone(),
+            workflow: started.workflow,
+            version: started.version,
+            definition: started.definition,
             status: if owner.is_some() { RunStatus::Running } else { RunStatus::Paused },
             started_at: started.at,
             updated_at: started.at,
             ended_at: None,
             wake_at: None,
             error: None,
-            parent: started.parent.as_ref().map(|parent| parent.run),
-            labels: started.labels.clone(),
+            parent: started.parent.map(|parent| parent.run),
+            labels: started.labels,
             owner: owner.map(str::to_owned),
         };
-        for record in records {
-            if let Record::Redefined { definition, version, .. } = record {
-                (summary.definition, summary.version) = (definition.clone(), version.clone());
-            }
-        }
         match end(records) {
             Some((end, at, compensated)) => {
                 (summary.status, summary.error) = ended(end);

@@ -1,6 +1,6 @@
 use clap::Args;
 use jiff::Timestamp;
-use llmspell_workflows_advanced::{Moment, Written};
+use llmspell_workflows_advanced::{WorkflowEvent, Written};
 use serde_json::{Value, json};
 
 use super::state::executor;
@@ -34,33 +34,29 @@ impl Events {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let home = app.home();
         let known = home.find(&self.run).map_err(durable_failure)?;
-        let moments = home.timeline(&known).map_err(durable_failure)?;
+        let events = home.events(&known).map_err(durable_failure)?;
         let output = app.output();
         if output.is_text() {
             let start = known.summary.started_at;
-            output.text(&table(moments.iter().map(|moment| row(start, moment))));
+            output.text(&table(events.iter().map(|event| row(start, event))));
         } else {
-            let line = |moment: &Moment| {
-                let Moment { at, event, path, details } = moment;
-                json!({"at": at.map(|at| at.to_string()), "event": event, "path": path, "details": details})
-            };
-            output.payload(&moments.iter().map(line).collect::<Vec<_>>());
+            output.payload(&events);
         }
         Ok(Exit::Ok)
     }
 }
 
-fn row(start: Timestamp, moment: &Moment) -> [String; 4] {
+fn row(start: Timestamp, event: &WorkflowEvent) -> [String; 4] {
     let after = |at: Timestamp| elapsed(at.duration_since(start).try_into().unwrap_or_default());
-    let at = moment.at.map(|at| format!("+{}", after(at))).unwrap_or_default();
-    let details = match &moment.details {
+    let at = event.timestamp.map(|at| format!("+{}", after(at))).unwrap_or_default();
+    let details = match &event.data {
         Value::Null => String::new(),
         Value::Object(fields) if fields.contains_key("message") => {
             fields["message"].as_str().unwrap_or_default().to_owned()
         }
         other => other.to_string(),
     };
-    [at, moment.event.clone(), moment.path.clone().unwrap_or_default(), short(&details)]
+    [at, event.kind.to_string(), event.path.clone(), short(&details)]
 }
 
 /// The beginning of a text, where it is long.

@@ -23,11 +23,12 @@ use std::{
     thread::JoinHandle,
 };
 
+use async_trait::async_trait;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::runs::{Runs, record_key};
-use super::{Epoch, JournalError, Opened, Receipt};
+use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     folder::Lasting,
     record::Record,
@@ -82,7 +83,17 @@ impl Keyed {
         Ok(Self { shared, committer: Some(committer) })
     }
 
-    pub(super) fn take_over(&self, run: Uuid) -> Result<Opened, JournalError> {
+    /// The records of `run` as they stand now; none where there is no such run.
+    pub(super) fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        let count = self.shared.state().runs.count(run);
+        self.shared.write()?;
+        runs::read_records(&*self.shared.below, run, count)
+    }
+}
+
+#[async_trait]
+impl Journal for Keyed {
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
         let (epoch, count) = {
             let mut state = self.shared.state();
             state.check()?;
@@ -96,14 +107,7 @@ impl Keyed {
         Ok(Opened { epoch, records })
     }
 
-    /// The records of `run` as they stand now; none where there is no such run.
-    pub(super) fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        let count = self.shared.state().runs.count(run);
-        self.shared.write()?;
-        runs::read_records(&*self.shared.below, run, count)
-    }
-
-    pub(super) fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         let body = serde_json::to_vec(record)
             .map_err(|error| JournalError::Damaged { run, message: format!("a record is no JSON: {error}") })?;
         let mut state = self.shared.state();
@@ -114,11 +118,11 @@ impl Keyed {
         Ok(Receipt(state.appended))
     }
 
-    pub(super) fn write(&self) -> Result<(), JournalError> {
+    fn write(&self) -> Result<(), JournalError> {
         self.shared.write()
     }
 
-    pub(super) async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
         let (says, synced) = oneshot::channel();
         {
             let mut state = self.shared.state();
@@ -132,11 +136,11 @@ impl Keyed {
         synced.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    pub(super) fn runs(&self) -> Vec<Uuid> {
+    fn runs(&self) -> Vec<Uuid> {
         self.shared.state().runs.ids()
     }
 
-    pub(super) fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
         let mut state = self.shared.state();
         state.check()?;
         let changes = state.runs.forget(run, epoch)?;

@@ -2,7 +2,7 @@
 
 use llmspell_workflows_basic::{Order, StepPath, model::StepKind};
 
-use super::{Rewinding, encloses, first_entry, with_generation};
+use super::{Rewinding, encloses};
 use crate::record::End;
 
 impl Rewinding<'_> {
@@ -78,7 +78,7 @@ impl Rewinding<'_> {
         }
         let known = self.reentered.iter().find(|(entry, _)| self.entered(entry) == text);
         let entry = known.map_or_else(|| text.clone(), |(entry, _)| entry.clone());
-        let last = self.generations.entry(first_entry(leaf)).or_insert(1);
+        let last = self.generations.entry(leaf.with_generation(1).to_string()).or_insert(1);
         *last += 1;
         self.again.leaves.insert(text, (entry, *last));
     }
@@ -128,7 +128,7 @@ impl Rewinding<'_> {
                 && other != path
                 && other.segments().last().is_some_and(|entry| entry.iteration == last.iteration)
         };
-        let first = with_generation(path, 1);
+        let first = path.with_generation(1);
         let entries = self.near(&first).map(|(other, _)| other);
         let entries: Vec<StepPath> = entries.filter(|other| is_entry(other)).cloned().collect();
         for entry in entries {

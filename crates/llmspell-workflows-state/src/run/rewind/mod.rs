@@ -120,7 +120,7 @@ impl<'a> Rewinding<'a> {
         for length in 1..=path.segments().len() {
             let prefix = StepPath::new(path.segments()[..length].to_vec());
             let generation = prefix.segments()[length - 1].generation;
-            let last = self.generations.entry(first_entry(&prefix)).or_insert(1);
+            let last = self.generations.entry(prefix.with_generation(1).to_string()).or_insert(1);
             *last = generation.max(*last);
             self.first.entry(prefix).or_insert(number);
         }
@@ -146,12 +146,12 @@ impl<'a> Rewinding<'a> {
     /// Where the step is that is entered at `entry`.
     fn entered(&self, entry: &str) -> String {
         match (self.reentered.get(entry), entry.parse::<StepPath>()) {
-            (Some(generation), Ok(path)) => with_generation(&path, *generation).to_string(),
+            (Some(generation), Ok(path)) => path.with_generation(*generation).to_string(),
             _ => entry.to_owned(),
         }
     }
 
-    /// The step that `given` means: its path, or the end of it.
+    /// The step that `given` means: its path, or the end of it, with or without generations.
     ///
     /// # Errors
     /// None is meant, or more than one.
@@ -161,7 +161,11 @@ impl<'a> Rewinding<'a> {
         if let Some(exact) = all().find(|path| path.to_string() == given) {
             return Ok(exact.clone());
         }
-        let candidates: Vec<_> = all().filter(|path| path.to_string().ends_with(&suffix)).collect();
+        let mut candidates: Vec<_> = all().filter(|path| path.to_string().ends_with(&suffix)).collect();
+        if candidates.is_empty() {
+            // A step that was retried is known by its name to whoever does not count.
+            candidates = all().filter(|path| path.without_generations().to_string().ends_with(&suffix)).collect();
+        }
         match candidates.as_slice() {
             [one] => Ok((*one).clone()),
             [] => {
@@ -265,7 +269,7 @@ impl<'a> Rewinding<'a> {
     #[must_use]
     pub fn new_place(&self, target: &StepPath) -> String {
         match self.again.leaves.get(&target.to_string()) {
-            Some((_, generation)) => with_generation(target, *generation).to_string(),
+            Some((_, generation)) => target.with_generation(*generation).to_string(),
             None => target.to_string(),
         }
     }
@@ -295,16 +299,4 @@ fn encloses(outer: &StepPath, inner: &StepPath) -> bool {
         && segment.iteration.is_some()
         && (&segment.id, segment.generation) == (&last.id, last.generation)
         && inner.segments()[..before.len()] == *before
-}
-
-fn with_generation(path: &StepPath, generation: u32) -> StepPath {
-    let mut segments = path.segments().to_vec();
-    if let Some(last) = segments.last_mut() {
-        last.generation = generation;
-    }
-    StepPath::new(segments)
-}
-
-fn first_entry(path: &StepPath) -> String {
-    with_generation(path, 1).to_string()
 }

@@ -9,6 +9,9 @@ use llmspell_workflows_state::{End, Record};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::{Home, KnownRun};
+use crate::ExecutorError;
+
 /// Something that has happened to a run, as its journal has it: nothing is missing, whoever listened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorkflowEvent {
@@ -30,6 +33,16 @@ fn as_text<S: Serializer>(kind: &EventKind, serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_str(kind.as_str())
 }
 
+impl Home {
+    /// What has happened to a run, in order, out of its journal.
+    ///
+    /// # Errors
+    /// It cannot be read, or the run is gone.
+    pub fn events(&self, run: &KnownRun) -> Result<Vec<WorkflowEvent>, ExecutorError> {
+        Ok(events(&self.records(run)?))
+    }
+}
+
 /// The events of the run of `records`, in order.
 pub(crate) fn events(records: &[Record]) -> Vec<WorkflowEvent> {
     let mut started_at = None;
@@ -49,9 +62,11 @@ pub(crate) fn events(records: &[Record]) -> Vec<WorkflowEvent> {
 fn event(record: &Record, started_at: Option<Timestamp>) -> Option<(EventKind, Option<Timestamp>, Value)> {
     let after = |time_us: u64| started_at?.checked_add(Duration::from_micros(time_us)).ok();
     Some(match record {
-        Record::Started(started) => {
-            (EventKind::RunStarted, Some(started.at), json!({"name": started.workflow, "version": started.version}))
-        }
+        Record::Started(started) => (
+            EventKind::RunStarted,
+            Some(started.at),
+            json!({"name": started.workflow, "version": started.version, "input": started.input}),
+        ),
         Record::Began { time_us, .. } => (EventKind::StepStarted, after(*time_us), Value::Null),
         // How the run as a whole ended is told when that is closed.
         Record::Ended { path, .. } if !path[1..].contains('/') && !path.ends_with(']') => return None,
@@ -63,11 +78,12 @@ fn event(record: &Record, started_at: Option<Timestamp>) -> Option<(EventKind, O
         Record::Decided { decision, .. } => decided(decision)?,
         Record::Rewound(rewound) => (EventKind::RunRetried, Some(rewound.at), Value::Null),
         Record::Redefined { at, definition, version } => {
-            (EventKind::Custom, Some(*at), json!({"definition": definition, "version": version}))
+            (EventKind::RunRedefined, Some(*at), json!({"definition": definition, "version": version}))
         }
-        Record::Stuck { error, .. } => (EventKind::Custom, None, json!({"stuck": error})),
-        Record::Closed { end, at, .. } => {
+        Record::Stuck { error, .. } => (EventKind::RunStuck, None, json!(error)),
+        Record::Closed { end, at, compensated } => {
             let kind = match end {
+                _ if *compensated => EventKind::RunCompensated,
                 End::Completed { .. } => EventKind::RunCompleted,
                 End::Skipped(_) => EventKind::RunSkipped,
                 End::Failed(_) => EventKind::RunFailed,
