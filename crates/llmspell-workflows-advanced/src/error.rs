@@ -13,7 +13,7 @@ pub enum ExecutorError {
     /// The definition cannot run.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The input does not fit.
+    /// The input does not fit, or the state cannot be migrated.
     #[error(transparent)]
     Refused(#[from] StepError),
     /// The journal cannot be read or written; nothing that was acknowledged is lost, and the run can be resumed.

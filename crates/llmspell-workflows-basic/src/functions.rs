@@ -12,6 +12,9 @@ pub type Aggregate = Arc<dyn Fn(Vec<BranchResult>) -> Result<Value, StepError> +
 /// Says what a part of the state is that branches set to different values.
 pub type Resolve = Arc<dyn Fn(&Conflict) -> Result<Value, StepError> + Send + Sync>;
 
+/// Makes the state of a later version of a definition of that of an earlier one: an object, without `$input`.
+pub type Migrate = Arc<dyn Fn(Value) -> Result<Value, StepError> + Send + Sync>;
+
 /// What a definition cannot hold as data and names instead.
 ///
 /// Closures given to builders are registered here as `WORKFLOW#STEP`.
@@ -19,6 +22,7 @@ pub type Resolve = Arc<dyn Fn(&Conflict) -> Result<Value, StepError> + Send + Sy
 pub struct Functions {
     aggregations: BTreeMap<String, Aggregate>,
     resolvers: BTreeMap<String, Resolve>,
+    migrations: BTreeMap<String, Migrate>,
 }
 
 impl Functions {
@@ -40,10 +44,20 @@ impl Functions {
         self
     }
 
+    /// Registers what makes the state of a later version of a definition of that of an earlier one.
+    pub fn register_migration<F>(&mut self, name: impl Into<String>, function: F) -> &mut Self
+    where
+        F: Fn(Value) -> Result<Value, StepError> + Send + Sync + 'static,
+    {
+        self.migrations.insert(name.into(), Arc::new(function));
+        self
+    }
+
     /// Takes over everything of `other`.
     pub fn extend(&mut self, other: Self) -> &mut Self {
         self.aggregations.extend(other.aggregations);
         self.resolvers.extend(other.resolvers);
+        self.migrations.extend(other.migrations);
         self
     }
 
@@ -65,6 +79,14 @@ impl Functions {
         self.aggregations.get(name)
     }
 
+    pub(crate) fn migration(&self, name: &str) -> Option<&Migrate> {
+        self.migrations.get(name)
+    }
+
+    pub(crate) fn migration_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.migrations.keys().map(String::as_str)
+    }
+
     pub(crate) fn resolver(&self, name: &str) -> Option<&Resolve> {
         self.resolvers.get(name)
     }
@@ -75,6 +97,7 @@ impl fmt::Debug for Functions {
         f.debug_struct("Functions")
             .field("aggregations", &self.aggregations.keys().collect::<Vec<_>>())
             .field("resolvers", &self.resolvers.keys().collect::<Vec<_>>())
+            .field("migrations", &self.migrations.keys().collect::<Vec<_>>())
             .finish()
     }
 }

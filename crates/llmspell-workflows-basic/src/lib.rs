@@ -51,7 +51,7 @@ mod workflow;
 pub use clock::{Clock, SystemClock};
 pub use engine::{Driven, Engine, EngineBuilder, Run, RunOptions};
 pub use error::{ErrorClass, StepError};
-pub use functions::{Aggregate, Functions, Resolve};
+pub use functions::{Aggregate, Functions, Migrate, Resolve};
 pub use limits::Limits;
 pub use nearest::nearest;
 pub use path::{PathError, PathLink, Segment, StepId, StepPath};

@@ -126,3 +126,45 @@ fn several_mistakes_of_a_step_are_told_at_once() {
         assert_eq!(codes, expected, "{text}\n{diagnostics}");
     }
 }
+
+#[test]
+fn what_is_wrong_with_migrations_is_told_where_it_stands() {
+    let text = r#"name: shop
+version: 2.0.0
+migrations:
+  "1.7":
+    rename: {$input: data}
+    set:
+      total: "{{ state.sum + price }}"
+      broken: "{{ state. }}"
+    function: nobody
+  2.0.0: {remove: x}
+  "1.8": {to: "1.9"}
+  "1.9": {to: 1.8}
+steps: [{id: a, type: set, params: {x: "{{ state.total }}"}}]
+"#;
+    let validate = |definition: &Definition| engine(definition).validate(definition.clone());
+    let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("it is wrong");
+    let found: Vec<_> = diagnostics.list().iter().map(|one| (one.line, one.code, &*one.message)).collect();
+    let expected = [
+        (4, "invalid_key", "`$input` is no key of the state that a migration can change"),
+        (7, "unknown_reference", "`price` is nothing that a migration knows"),
+        (8, "expression_syntax", "the expression ends before a name"),
+        (9, "unknown_function", "no migration is called `nobody`"),
+        (10, "migration_without_end", "`2.0.0` is the version of the definition itself"),
+        (
+            11,
+            "migration_without_end",
+            "the way from version `1.8` leads in a circle over `1.8` and does not come to `2.0.0`",
+        ),
+        (
+            12,
+            "migration_without_end",
+            "the way from version `1.9` leads in a circle over `1.9` and does not come to `2.0.0`",
+        ),
+    ];
+    assert_eq!(found, expected, "{diagnostics}");
+    let unversioned = text.replace("version: 2.0.0\n", "");
+    let diagnostics = check(&unversioned, "shop.yml", &StepTypes::new(), validate).expect_err("it is wrong");
+    assert_eq!(diagnostics.list().iter().filter(|one| one.code == "migration_without_version").count(), 4);
+}

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{definition, step};
-use llmspell_workflows_basic::model::{Backoff, Delay, OnError, Retry, Step, StepKind, TriggerRule};
+use llmspell_workflows_basic::model::{Backoff, Delay, Migration, OnError, Retry, Step, StepKind, TriggerRule};
 use llmspell_workflows_definition::{StepTypes, read};
 use serde_json::json;
 
@@ -29,6 +29,32 @@ fn lengths_of_time() {
     ] {
         assert_eq!(step(&format!("{{id: a, tool: t, {text}}}")).timeout, expected, "{text}");
     }
+}
+
+#[test]
+fn migrations_by_the_version_that_they_begin_with() {
+    let text = "
+name: shop
+version: 2.0
+migrations:
+  1.0: {to: 1.5, rename: {cart: basket}}
+  '1.5':
+    set: {sum: {eur: '{{ state.total }}'}, seen: true}
+    remove: total
+    function: tidy
+steps: [{id: a, type: set, params: {x: 1}}]
+";
+    let found = definition(text);
+    let first = Migration {
+        to: Some("1.5".into()),
+        rename: [("cart".to_owned(), "basket".to_owned())].into(),
+        ..Migration::default()
+    };
+    let set = [("sum".to_owned(), json!({"eur": "{{ state.total }}"})), ("seen".to_owned(), json!(true))];
+    let (remove, function) = (vec!["total".to_owned()], Some("tidy".to_owned()));
+    let second = Migration { set: set.into(), remove, function, ..Migration::default() };
+    assert_eq!(found.migrations, [("1.0".to_owned(), first), ("1.5".to_owned(), second)].into());
+    assert_eq!(definition(&llmspell_workflows_definition::to_yaml(&found)), found);
 }
 
 #[test]

@@ -149,6 +149,8 @@ points! {
     WorkflowPause = 62 "workflow_pause" -> Permit;
     /// Before a paused or interrupted run goes on; fired by the executor.
     WorkflowResume = 63 "workflow_resume" -> Permit;
+    /// Before the state of a run is migrated to another version of its definition; fired by the executor.
+    StateMigration = 68 "state_migration" -> Permit;
     /// A step begins to wait for a signal.
     SignalWait = 64 "signal_wait" -> Observe;
     /// A signal has come that a step waits for; refused, it is as one that never came.

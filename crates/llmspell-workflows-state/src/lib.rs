@@ -23,5 +23,5 @@ pub use journal::FjallJournal;
 pub use journal::SledJournal;
 pub use journal::{Around, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};
-pub use record::{End, Origin, Parent, Record, Rewound, Started};
+pub use record::{End, Migrated, Origin, Parent, Record, Rewound, Started};
 pub use run::{History, Journaling, PastStep, RewindError, Rewinding, RunJournal};

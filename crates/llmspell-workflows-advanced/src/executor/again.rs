@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::{Plan, RunStatus, StepPath, WorkflowInput, engine::Child, model::Definition};
-use llmspell_workflows_hooks::event::{Entry, EventData, EventKind};
+use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, RunJournal, Started};
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{DurableRun, Executor, StartOptions, lock, start::check_own};
@@ -215,49 +215,6 @@ impl Executor {
         Ok(self.inner.recalled(&started(run, records)?.definition)?.1)
     }
 
-    /// Goes on with a run under another definition than it was started with, where every recorded step still exists.
-    ///
-    /// # Errors
-    /// As [`Self::resume`]; or a recorded step is not in `definition`.
-    pub async fn resume_with(
-        &self,
-        known: &KnownRun,
-        definition: Arc<Definition>,
-    ) -> Result<DurableRun, ExecutorError> {
-        let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
-        check_own(known)?;
-        let (_, plan) = self.inner.ready(definition.clone())?;
-        let claim = self.claim_of(known.id(), folder)?;
-        let records = self.inner.home.records(known)?;
-        let missing = Rewinding::new(&plan, &records).missing();
-        if !missing.is_empty() {
-            return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
-        }
-        let hash = self.inner.home.keep(&definition)?;
-        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
-        if journal.has_ended() {
-            return Err(ExecutorError::Ended { run: known.id() });
-        }
-        let now = self.inner.engine.clock().now();
-        journal.redefine(now, hash.clone(), definition.version.clone()).await?;
-        drop(journal);
-        let data = || EventData::Custom(json!({"definition": hash, "version": definition.version}));
-        self.inner.services.tell(EventKind::RunRedefined, known.id(), now, data);
-        self.resume(known).await
-    }
-
-    /// That `known` was started with `definition`.
-    ///
-    /// # Errors
-    /// It was not; the error shows the difference.
-    pub fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
-        if known.summary.definition == definition.hash() {
-            return Ok(());
-        }
-        let old = Arc::new(self.inner.home.definition(&known.summary.definition)?);
-        Err(ExecutorError::Changed { run: known.id(), difference: Difference { old, new: definition.clone() } })
-    }
-
     fn started(&self, known: &KnownRun) -> Result<Started, ExecutorError> {
         started(known.id(), &self.inner.home.records(known)?)
     }
@@ -288,23 +245,6 @@ impl Executor {
         let claim = around.cloned().map_or_else(|| self.inner.own_claim(), Ok)?;
         claim.take_in(known.id(), &records).await?;
         Ok(claim)
-    }
-}
-
-/// What differs between the definition of a run and another one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
-    /// What the run was started with.
-    pub old: Arc<Definition>,
-    /// The other one.
-    pub new: Arc<Definition>,
-}
-
-impl std::fmt::Display for Difference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = |definition: &Definition| serde_json::to_string_pretty(definition).unwrap_or_default() + "\n";
-        let (old, new) = (text(&self.old), text(&self.new));
-        write!(f, "{}", similar::TextDiff::from_lines(&old, &new).unified_diff().context_radius(2))
     }
 }
 

@@ -86,6 +86,7 @@ impl Executor {
             parent: None,
             origin,
             inputs: BTreeMap::new(),
+            state: serde_json::Map::new(),
             labels,
         };
         let claim = self.inner.own_claim()?;
@@ -105,6 +106,12 @@ impl Executor {
     /// It has ended, a hook forbids it, another process has it, its definition is not there or does not run here, or the
     /// journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
+        let claim = self.claim_to_resume(known).await?;
+        self.resume_in(known, &claim).await
+    }
+
+    /// The journal of a run that may go on.
+    pub(super) async fn claim_to_resume(&self, known: &KnownRun) -> Result<Claim, ExecutorError> {
         let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
         check_own(known)?;
         // Asked first, so that a run that does not go on stays free for others.
@@ -113,7 +120,11 @@ impl Executor {
         if lock(&self.inner.live).contains_key(&known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });
         }
-        let run = self.open(known.id(), &claim, Entry::Resumed).await?;
+        Ok(claim)
+    }
+
+    pub(super) async fn resume_in(&self, known: &KnownRun, claim: &Claim) -> Result<DurableRun, ExecutorError> {
+        let run = self.open(known.id(), claim, Entry::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }

@@ -77,8 +77,9 @@ fn event(record: &Record, started_at: Option<Timestamp>) -> Option<(EventKind, O
         Record::Stopped { .. } => (EventKind::StepWaiting, None, Value::Null),
         Record::Decided { decision, .. } => decided(decision)?,
         Record::Rewound(rewound) => (EventKind::RunRetried, Some(rewound.at), Value::Null),
-        Record::Redefined { at, definition, version } => {
-            (EventKind::RunRedefined, Some(*at), json!({"definition": definition, "version": version}))
+        Record::Redefined { at, definition, version, migrated } => {
+            let data = json!({"definition": definition, "version": version, "migrated": migrated.is_some()});
+            (EventKind::RunRedefined, Some(*at), data)
         }
         Record::Stuck { error, .. } => (EventKind::RunStuck, None, json!(error)),
         Record::Closed { end, at, compensated } => {

@@ -18,7 +18,8 @@ use serde_json::Value;
 /// What is recorded makes no sense; the text says why.
 pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     let Some(history) = History::read(records)? else { return Ok(WorkflowState::default()) };
-    let mut state = WorkflowState::new(history.started.input.clone());
+    let first = Value::Object(history.started.state.clone());
+    let mut state = restored(history.started.input.clone(), &first);
     let mut apply = |changes: &[Change], at| {
         // What could be applied when it was made can be applied again.
         changes.iter().try_for_each(|change| state.apply(change.clone(), at)).map_err(|error| error.to_string())

@@ -1,8 +1,11 @@
-use llmspell_workflows_basic::WorkflowState;
+use llmspell_workflows_basic::{
+    WorkflowState,
+    state::{Difference, differences},
+};
 use llmspell_workflows_state::{JournalError, Record, store::Snapshot};
 use uuid::Uuid;
 
-use super::{StateDifference, difference, state_of};
+use super::state_of;
 use crate::{ExecutorError, Home, KnownRun};
 
 /// Reads the states of runs, as they are and as they were.
@@ -70,9 +73,9 @@ impl StateManager {
     ///
     /// # Errors
     /// There is no such checkpoint, or its journal or the store cannot be read.
-    pub fn changed_since(&self, run: &KnownRun, name: &str) -> Result<Vec<StateDifference>, ExecutorError> {
+    pub fn changed_since(&self, run: &KnownRun, name: &str) -> Result<Vec<Difference>, ExecutorError> {
         let before = self.find_checkpoint(run.id(), name)?.state;
-        Ok(difference(&before, &self.state(run)?.to_value()))
+        Ok(differences(&before, &self.state(run)?.to_value()))
     }
 }
 

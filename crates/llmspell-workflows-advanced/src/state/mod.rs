@@ -2,12 +2,10 @@
 //!
 //! Nothing here is needed for a run to survive: its changes are in its journal, and every state is a fold over that.
 
-mod difference;
 mod fold;
 mod manager;
 mod storage;
 
-pub use difference::{StateDifference, difference};
 pub(crate) use fold::{restored, state_of};
 pub use manager::StateManager;
 pub(crate) use manager::folded;

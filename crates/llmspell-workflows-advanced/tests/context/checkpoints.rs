@@ -55,7 +55,7 @@ async fn a_run_goes_back_to_a_checkpoint_and_its_state_is_what_it_was() {
     run.run().signal("go", json!("first"));
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
     let changed = context.state_manager.changed_since(&the_run(&context), "waits").unwrap();
-    assert_eq!((changed.len(), &*changed[0].path, &changed[0].after), (1, "/k", &Some(json!(3))));
+    assert_eq!((changed.len(), &*changed[0].pointer(), &changed[0].after), (1, "/k", &Some(json!(3))));
 
     let run = executor.rollback(&the_run(&context), "waits").await.unwrap();
     assert_eq!(context.state_manager.state(&the_run(&context)).unwrap().to_value(), json!({"k": 2}));

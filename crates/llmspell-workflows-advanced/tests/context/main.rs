@@ -11,6 +11,7 @@ mod hosted;
 mod lifecycle;
 mod migration;
 mod outputs;
+mod redefining;
 mod sessions;
 mod support;
 mod vectors;

@@ -20,6 +20,7 @@ use crate::{
     functions::Functions,
     model::Definition,
     plan::{Body, Builder, Invalid, Plan},
+    state::Change,
     workflow::{Finished, WorkflowInput},
 };
 
@@ -199,6 +200,7 @@ impl Engine {
             depth: options.depth,
             reentered: resume.reentered,
             inputs: resume.inputs,
+            first_state: resume.state.into_iter().map(|(key, value)| Change::key(key, value)).collect(),
         };
         for (path, input, outcome) in resume.undoable {
             run.note_undo(path, input, &outcome);

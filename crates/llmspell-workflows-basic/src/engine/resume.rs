@@ -4,7 +4,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Outcome;
@@ -25,6 +25,8 @@ pub struct Resume {
     pub(super) undoable: Vec<(StepPath, Arc<Value>, Outcome)>,
     /// Those that have been undone, or given up.
     pub(super) undone: Vec<(StepPath, bool)>,
+    /// What is in the state before any step, beside the input.
+    pub(super) state: Map<String, Value>,
 }
 
 impl Resume {
@@ -40,6 +42,7 @@ impl Resume {
             inputs: HashMap::new(),
             undoable: Vec::new(),
             undone: Vec::new(),
+            state: Map::new(),
         }
     }
 
@@ -75,6 +78,13 @@ impl Resume {
     #[must_use]
     pub fn with_undone(mut self, steps: impl IntoIterator<Item = (StepPath, bool)>) -> Self {
         self.undone.extend(steps);
+        self
+    }
+
+    /// The state begins with these keys.
+    #[must_use]
+    pub fn with_state(mut self, state: Map<String, Value>) -> Self {
+        self.state = state;
         self
     }
 

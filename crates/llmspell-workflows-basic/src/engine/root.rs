@@ -51,7 +51,10 @@ impl Run {
         }
         let path = call.path().clone();
         // In a task of its own, so that a step that blocks its thread can still be given up on.
-        let outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
+        let mut outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
+        if let Outcome::Completed(output) = &mut outcome {
+            output.state_changes.splice(0..0, self.first_state.iter().cloned());
+        }
         let outcome = self.compensated(outcome).await;
         match &self.plan.finally {
             Some(finally) if outcome.is_final() => self.finally(finally, &path, outcome).await,
@@ -109,7 +112,12 @@ impl Run {
 
     /// A call at the root, or directly below it.
     pub(super) fn root_call(self: &Arc<Self>, node: &Arc<Node>, parent: Option<PathLink>, cancel: Cancel) -> Call {
-        let state = Arc::new(WorkflowState::new(self.input().clone()));
+        let mut state = WorkflowState::new(self.input().clone());
+        for change in &self.first_state {
+            // A whole key can always be set.
+            let _ = state.apply(change.clone(), self.clock().now());
+        }
+        let state = Arc::new(state);
         let scope = parent.as_ref().and_then(|_| self.root_scope());
         Call::new(Arc::new(Around::new(self.clone(), parent, scope, state, cancel)), node)
     }

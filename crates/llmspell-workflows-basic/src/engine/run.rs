@@ -16,7 +16,10 @@ use super::{
     Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord, branches::Branches, mailbox::Mailbox,
     record::Records, scope::object, undo::Undos,
 };
-use crate::{Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, workflow::WorkflowInput};
+use crate::{
+    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, state::Change,
+    workflow::WorkflowInput,
+};
 
 /// One execution of a definition: what all its steps share.
 pub struct Run {
@@ -47,6 +50,8 @@ pub struct Run {
     /// Steps that are entered as another generation, and activities with another input, by path.
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
+    /// What is in the state before any step, beside the input.
+    pub(super) first_state: Vec<Change>,
 }
 
 /// Something odd that did not keep a run from going on.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Delay, Step, StepKind, Steps, step::shared};
+use super::{Delay, Migration, Step, StepKind, Steps, step::shared};
 
 /// A workflow as data, named, versioned, hashed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub struct Definition {
     /// How much of a run survives a crash, where it is recorded at all.
     #[serde(default, skip_serializing_if = "super::step::is_default")]
     pub durability: Durability,
+    /// How the state of a run of an earlier version becomes one of this version, by the earlier version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub migrations: BTreeMap<String, Migration>,
     /// The definitions that its steps run, by the names that they have there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Arc<Definition>>,
@@ -102,6 +105,7 @@ impl Definition {
             total_timeout: None,
             body,
             durability: Durability::default(),
+            migrations: BTreeMap::new(),
             workflows: BTreeMap::new(),
             outputs: None,
             on_error: Vec::new(),

@@ -8,6 +8,7 @@ mod composite;
 mod definition;
 mod delay;
 mod leaves;
+mod migration;
 mod policy;
 mod step;
 
@@ -18,5 +19,6 @@ pub use composite::{
 pub use definition::{Definition, Durability, InputSpec, InputType};
 pub use delay::{Delay, DelayError};
 pub use leaves::{OnTimeout, SubWorkflow, Validate, ValidateMode, WaitForEvent};
+pub use migration::Migration;
 pub use policy::{Backoff, OnError, Retry, TriggerRule};
 pub use step::{ActivityCall, ActivityName, Step, StepKind, Steps};

@@ -68,7 +68,10 @@ impl<'e> Builder<'e> {
     fn run_in(engine: &'e Engine, definition: Arc<Definition>, chain: Vec<String>) -> (Plan, Vec<Problem>) {
         let main = Arc::new(super::root::main(&definition));
         let finally = Step::new("finally", StepKind::Sequence(definition.finally.clone()));
-        let (all_ids, state_keys, sets_any_state) = survey(&[&main, &finally]);
+        let (all_ids, mut state_keys, mut sets_any_state) = survey(&[&main, &finally]);
+        let migrated = definition.migrations.values().flat_map(|one| one.set.keys().chain(one.rename.values()));
+        state_keys.extend(migrated.cloned());
+        sets_any_state |= definition.migrations.values().any(|one| one.function.is_some());
         let mut builder = Self {
             engine,
             definition,

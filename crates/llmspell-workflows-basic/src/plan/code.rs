@@ -41,6 +41,7 @@ impl Plan {
             trigger: None,
             variables: indexmap::IndexMap::new(),
             environments: std::collections::HashMap::new(),
+            migrations: std::collections::BTreeMap::new(),
             conditions: std::collections::HashMap::new(),
             fields_read: std::collections::BTreeMap::new(),
             warnings: Vec::new(),

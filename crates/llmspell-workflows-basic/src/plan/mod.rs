@@ -10,6 +10,7 @@ mod composites;
 pub(crate) mod graph;
 mod leaves;
 mod list;
+mod migrations;
 mod names;
 mod node;
 mod order;
@@ -49,6 +50,7 @@ pub struct Plan {
     pub(crate) variables: IndexMap<String, Template>,
     pub(crate) environments: HashMap<String, IndexMap<String, Template>>,
     pub(crate) conditions: HashMap<String, Expr>,
+    pub(crate) migrations: migrations::Migrations,
     pub(crate) fields_read: BTreeMap<String, bool>,
     pub(crate) warnings: Vec<Problem>,
 }

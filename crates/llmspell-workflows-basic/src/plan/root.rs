@@ -37,6 +37,7 @@ impl Builder<'_> {
         }
         let trigger = definition.trigger.as_ref().map(|text| self.expression(text, &Place::new("", "trigger")));
         self.root_settings(&definition);
+        let migrations = self.migrations(&definition);
         let root = self.root_node(&main);
         let finally = (!definition.finally.is_empty()).then(|| {
             self.with_binding("error", |builder| {
@@ -45,7 +46,19 @@ impl Builder<'_> {
         });
         let fields_read = std::mem::take(&mut self.fields_read);
         let (nodes, warnings) = (std::mem::take(&mut self.nodes), Vec::new());
-        Plan { definition, nodes, root, finally, trigger, variables, environments, conditions, fields_read, warnings }
+        Plan {
+            definition,
+            nodes,
+            root,
+            finally,
+            trigger,
+            variables,
+            environments,
+            conditions,
+            migrations,
+            fields_read,
+            warnings,
+        }
     }
 
     fn conditions(&mut self) -> HashMap<String, crate::expr::Expr> {

@@ -4,9 +4,11 @@
 //! on its own. A step changes it only through its outcome, as a list of [`Change`]s.
 
 mod change;
+mod difference;
 mod join;
 mod store;
 
 pub use change::{Change, Key, StatePath, StatePathError};
+pub use difference::{Difference, changes_between, differences};
 pub use join::{Conflict, Joined, Side, join};
 pub use store::{StateChange, StateError, WorkflowState};

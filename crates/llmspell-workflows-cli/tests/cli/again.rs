@@ -209,3 +209,29 @@ fn another_definition_is_refused_with_what_differs_unless_it_is_asked_for() {
     assert_eq!(accepted.code, 0, "{}", accepted.stderr);
     assert_eq!(performed(&place), ["changed", "three"]);
 }
+
+#[test]
+fn a_run_goes_on_in_a_later_version_with_its_state_migrated() {
+    let flow = |version: &str, list: &str, more: &str| {
+        let steps = format!(
+            "steps:\n  - id: each\n    type: loop\n    items: [1, 2]\n    steps:\n      - {{id: add, type: set, params: {{{list}: '{{{{ concat(state.{list} || [], [loop.item]) }}}}'}}}}\n  - {{id: gate, event: go}}\n  - {{id: last, type: set, params: {{all: '{{{{ state.{list} }}}}'}}}}\n"
+        );
+        format!("name: shop\nversion: {version}\n{more}{steps}")
+    };
+    let migration = "migrations:\n  1.0.0:\n    rename: {cart: basket}\n    set: {count: '{{ len(state.cart) }}'}\n";
+    let place = Place::with_flow(&flow("1.0.0", "cart", ""))
+        .file("later.yaml", &flow("2.0.0", "basket", migration))
+        .file("other.yaml", &flow("3.0.0", "basket", &migration.replace("1.0.0", "2.0.0")));
+    assert_eq!(place.run(&["run", "flow.yaml"]).code, 5);
+    let run = newest(&place);
+    assert_eq!(place.run(&["signal", &run, "go"]).code, 0);
+    let refused = place.run(&["resume", &run, "--definition", "other.yaml", "--accept-changes", "-o", "json"]);
+    expect(&refused, 2, &json!("no_migration"));
+    let accepted = place.run(&["resume", &run, "--definition", "later.yaml", "--accept-changes"]);
+    assert_eq!(accepted.code, 0, "{}", accepted.stderr);
+    let state: serde_json::Value =
+        serde_json::from_str(&place.run(&["runs", "state", &run, "-o", "json"]).stdout).unwrap();
+    assert_eq!(state, json!({"basket": [1, 2], "count": 2, "all": [1, 2]}));
+    let events = place.run(&["runs", "events", &run]).stdout;
+    assert!(events.contains("run.redefined"), "{events}");
+}

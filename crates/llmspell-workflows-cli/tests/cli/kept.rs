@@ -90,14 +90,14 @@ fn what_differs_between_two_runs_and_two_points_is_shown() {
     let same = place.run(&["runs", "diff", &ada, &ada]);
     assert_eq!((same.code, same.stdout.as_str(), same.stderr.as_str()), (0, "", "nothing differs\n"));
     let found = json_of(&place, &["runs", "diff", &ada, &bob]);
-    let change = |at: &str| json!({"at": at, "from": "Ada", "to": "Bob"});
+    let change = |at: &str| json!({"path": at, "before": "Ada", "after": "Bob"});
     let expected = [change("/input/who"), change("/state/who"), change("/steps/~1main~1a/output/who")];
     assert_eq!(found["differences"], json!(expected));
     let text = place.run(&["runs", "diff", &ada, &bob]).stdout;
     assert!(text.contains("-  who: Ada\n+  who: Bob\n"), "{text}");
     let points = json_of(&place, &["runs", "diff", &ada, "--from", "a", "--to", "b"]);
     let expected = json!([
-        {"at": "/output/who", "from": "Ada"}, {"at": "/output/done", "to": true}, {"at": "/state/done", "to": true},
+        {"path": "/output/done", "after": true}, {"path": "/output/who", "before": "Ada"}, {"path": "/state/done", "after": true},
     ]);
     assert_eq!(points["differences"], expected);
     assert_eq!(place.run(&["runs", "diff", &ada]).code, 2);

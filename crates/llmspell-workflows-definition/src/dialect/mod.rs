@@ -6,7 +6,9 @@ mod root;
 mod step;
 
 pub(crate) use kinds::{Build, KINDS, Kind, kind};
-pub(crate) use parts::{CASE, CUSTOM_NAME, INPUT, RANGE, RETRY, STEPS, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR};
+pub(crate) use parts::{
+    CASE, CUSTOM_NAME, INPUT, MIGRATION, RANGE, RETRY, STEPS, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR,
+};
 pub(crate) use root::{COMMANDS, ROOT};
 pub(crate) use step::{BODY, COMMON, DEFAULTS, MEMBER};
 
@@ -76,6 +78,10 @@ pub(crate) enum Shape {
     Undo,
     /// A mapping of names to definitions.
     Workflows,
+    /// A mapping of versions to migrations.
+    Migrations,
+    /// A mapping of names to names.
+    Names,
     Retry,
     Jitter,
     StatusCodes,

@@ -52,6 +52,19 @@ pub(crate) const TRIGGER: &[Field] =
 /// How long a run may take.
 pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "How long the whole run may take.")];
 
+/// From the state of one version to that of another.
+pub(crate) const MIGRATION: &[Field] = &[
+    field("to", Shape::Version, "The version that the state has then; that of the definition where it is not given."),
+    field("rename", Shape::Names, "Keys of the state, and how they are called from then on."),
+    field(
+        "set",
+        Shape::Object,
+        "Keys of the state and their values, which may refer to `state`, as it was, and to `input`.",
+    ),
+    field("remove", Shape::Texts, "Keys of the state that are no more."),
+    field("function", Shape::Text, "The name of a registered function that does the rest."),
+];
+
 /// Steps in a mapping of their own.
 pub(crate) const STEPS: &[Field] = &[field("steps", Shape::Steps, "What runs.").required()];
 

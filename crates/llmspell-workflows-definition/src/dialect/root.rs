@@ -40,6 +40,11 @@ pub(crate) const ROOT: &[Field] = &[
         "What it does: steps in order, a graph if any of them has dependencies, a route if any of them names the next.",
     ),
     field("body", Shape::Body, "What it does where that is one block, such as a parallel one, in place of steps."),
+    field(
+        "migrations",
+        Shape::Migrations,
+        "How the state of a run of an earlier version becomes one of this version, by the earlier version.",
+    ),
     field("workflows", Shape::Workflows, "Definitions that its steps run, by name."),
     field("outputs", Shape::Given, "What its output is made of; the last step's output where it is not given."),
     field("on_error", Shape::RootOnError, "Steps that run where the workflow failed."),

@@ -1,4 +1,4 @@
-use llmspell_workflows_basic::model::{Definition, Durability, InputSpec, IterationErrors, StepKind};
+use llmspell_workflows_basic::model::{Definition, Durability, InputSpec, IterationErrors, Migration, StepKind};
 
 use super::{Fields, Yaml, kinds, step};
 
@@ -26,6 +26,7 @@ pub(super) fn definition(definition: &Definition) -> Fields {
         Durability::Async => out.put("durability", "async"),
         Durability::None => out.put("durability", "none"),
     }
+    mapping(&mut out, "migrations", definition.migrations.iter().map(|(from, one)| (from, migration(one))));
     mapping(
         &mut out,
         "workflows",
@@ -99,6 +100,16 @@ fn mapping<'n>(out: &mut Fields, name: &str, entries: impl Iterator<Item = (&'n 
     if !fields.0.is_empty() {
         out.put(name, fields);
     }
+}
+
+fn migration(migration: &Migration) -> Yaml {
+    let mut out = Fields::default();
+    out.put_some("to", migration.to.as_ref());
+    mapping(&mut out, "rename", migration.rename.iter().map(|(old, new)| (old, new.into())));
+    mapping(&mut out, "set", migration.set.iter().map(|(key, value)| (key, value.into())));
+    out.put_texts("remove", &migration.remove);
+    out.put_some("function", migration.function.as_ref());
+    out.into()
 }
 
 fn input(spec: &InputSpec) -> Yaml {

@@ -7,6 +7,7 @@ mod kinds;
 mod leaves;
 mod lists;
 mod loops;
+mod migrations;
 mod retry;
 mod root;
 mod settings;

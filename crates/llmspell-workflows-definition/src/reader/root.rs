@@ -49,9 +49,13 @@ impl Reader<'_> {
     fn version(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
         let entry = fields.get("version")?;
         self.mark(At::ROOT, "version", entry.value.span);
-        match &entry.value.data {
-            Data::Number(_) => Some(entry.value.span.slice(self.source.text()).to_owned()),
-            _ => self.text_of(At::ROOT, &entry.key, &entry.value),
+        self.version_of(&entry.key, &entry.value)
+    }
+
+    pub(super) fn version_of(&mut self, name: &str, node: &Node<'_>) -> Option<String> {
+        match &node.data {
+            Data::Number(_) => Some(node.span.slice(self.source.text()).to_owned()),
+            _ => self.text_of(At::ROOT, name, node),
         }
     }
 
@@ -168,6 +172,7 @@ impl Reader<'_> {
         }
         definition.context =
             self.object(fields, "context", "context".to_owned()).into_iter().collect::<BTreeMap<_, _>>();
+        self.migrations(definition, fields);
         for entry in self.mapping(fields, "workflows") {
             self.mark(At::ROOT, format!("workflows/{}", entry.key), entry.key_span);
             if let Some(inner) = self.inner_definition(&entry.value) {
@@ -194,7 +199,7 @@ impl Reader<'_> {
         definition
     }
 
-    fn mapping<'n, 's>(&mut self, fields: &Fields<'n, 's>, name: &'static str) -> &'n [Entry<'s>] {
+    pub(super) fn mapping<'n, 's>(&mut self, fields: &Fields<'n, 's>, name: &'static str) -> &'n [Entry<'s>] {
         let Some(entry) = fields.get(name) else { return &[] };
         self.mark(At::ROOT, name, entry.value.span);
         if !matches!(entry.value.data, Data::Map(_)) {

@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 
 use super::closed;
 use crate::dialect::{
-    CASE, COUNT_MAX, CUSTOM_NAME, INPUT, RANGE, RETRY, STEPS, Shape, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR,
+    CASE, COUNT_MAX, CUSTOM_NAME, INPUT, MIGRATION, RANGE, RETRY, STEPS, Shape, TIMEOUTS, TRANSITION, TRIGGER,
+    VALIDATOR,
 };
 
 /// What a value may be, for the field that is written as `name`.
@@ -44,6 +45,8 @@ pub(super) fn shape(shape: Shape, name: &str) -> Value {
         }
         Shape::Environments => mapping(&json!({ "type": "object" })),
         Shape::Conditions => mapping(&expression()),
+        Shape::Names => mapping(&text()),
+        Shape::Migrations => mapping(&closed(&[MIGRATION])),
         Shape::Counts => mapping(&json!({ "type": "integer", "minimum": 1, "maximum": COUNT_MAX })),
         Shape::Personas => {
             json!({ "anyOf": [one_or_more(&text()), mapping(&json!({ "type": ["null", "string"] }))] })

@@ -1,6 +1,7 @@
 //! What a journal holds of a run, record by record.
 
 mod kept;
+mod migrated;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,11 +11,12 @@ use llmspell_workflows_basic::{
     engine::{Cancelled, Decision, Failure, SkipReason},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub(crate) use kept::Known;
 pub use kept::{Kept, KeptChange};
+pub use migrated::Migrated;
 
 /// One record of a run.
 ///
@@ -74,6 +76,9 @@ pub enum Record {
         /// Its version.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         version: String,
+        /// Its state from here on, where the definition says how to migrate it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migrated: Option<Box<Migrated>>,
     },
     /// The run ended; nothing but [`Self::Rewound`] comes after.
     Closed {
@@ -121,6 +126,9 @@ pub struct Started {
     /// The inputs of activities that get another one than their parameters make.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
+    /// What is in its state before any step, beside the input.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub state: Map<String, Value>,
     /// What its users call it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -134,8 +142,8 @@ impl Started {
         for record in records {
             match (record, &mut found) {
                 (Record::Started(started), None) => found = Some((**started).clone()),
-                (Record::Redefined { definition, version, .. }, Some(started)) => {
-                    started.redefine(definition.clone(), version.clone());
+                (Record::Redefined { definition, version, migrated, .. }, Some(started)) => {
+                    started.redefine(definition, version, migrated.as_deref());
                 }
                 _ => {}
             }
@@ -143,9 +151,12 @@ impl Started {
         found
     }
 
-    /// Another definition, and its version.
-    pub(crate) fn redefine(&mut self, definition: String, version: String) {
-        (self.definition, self.version) = (definition, version);
+    /// It has another definition from now on.
+    pub(crate) fn redefine(&mut self, definition: &str, version: &str, migrated: Option<&Migrated>) {
+        (self.definition, self.version) = (definition.to_owned(), version.to_owned());
+        if let Some(migrated) = migrated {
+            self.state.clone_from(&migrated.state);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
 use uuid::Uuid;
 
 use super::replay::Replay;
-use crate::record::{Record, Started};
+use crate::record::{Migrated, Record, Started};
 
 /// What a journal tells of a run, whether it has ended or not.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +98,7 @@ impl History {
                     end = None;
                     rewound.reopened.iter().for_each(|path| past.reopen(path));
                 }
+                Record::Redefined { migrated: Some(migrated), .. } => past.migrate(migrated, &replay)?,
                 _ => past.take_in(record, &replay)?,
             }
         }
@@ -125,6 +126,17 @@ impl Past {
             self.steps[*number].outcome = None;
             self.steps[*number].stuck = None;
         }
+    }
+
+    /// The steps change the state in another way since.
+    fn migrate(&mut self, migrated: &Migrated, replay: &Replay) -> Result<(), String> {
+        for (path, changes) in &migrated.changes {
+            let step = self.numbers.get(path).map(|number| &mut self.steps[*number]);
+            if let Some(Outcome::Completed(output)) = step.and_then(|step| step.outcome.as_mut()) {
+                output.state_changes = replay.known.changes(changes)?;
+            }
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, record: &Record, replay: &Replay) -> Result<(), String> {

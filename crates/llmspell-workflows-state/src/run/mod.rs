@@ -23,7 +23,7 @@ pub use rewind::{RewindError, Rewinding};
 
 use crate::{
     journal::{Epoch, Journal, JournalError, Receipt},
-    record::{End, Kept, KeptChange, Record, Rewound, Started},
+    record::{End, Kept, KeptChange, Migrated, Record, Rewound, Started},
 };
 
 /// The journal of one run, in the hands of whoever drives it: the interceptor [`Journaling`] finds it on the run, where
@@ -159,15 +159,23 @@ impl RunJournal {
         Ok(Some((outcome, *at)))
     }
 
-    /// Notes that the run is one of another definition from now on.
+    /// Notes that the run is one of another definition from now on, with its state as that has it.
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn redefine(&self, at: Timestamp, definition: String, version: String) -> Result<(), JournalError> {
-        let record = Record::Redefined { at, definition: definition.clone(), version: version.clone() };
+    pub async fn redefine(
+        &self,
+        at: Timestamp,
+        definition: String,
+        version: String,
+        migrated: Option<Migrated>,
+    ) -> Result<(), JournalError> {
+        let boxed = migrated.clone().map(Box::new);
+        let record =
+            Record::Redefined { at, definition: definition.clone(), version: version.clone(), migrated: boxed };
         let receipt = self.append(&record)?;
         self.sync(receipt).await?;
-        self.replay().redefine(definition, version);
+        self.replay().redefine(&definition, &version, migrated);
         Ok(())
     }
 

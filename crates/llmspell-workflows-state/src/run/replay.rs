@@ -11,7 +11,7 @@ use llmspell_workflows_basic::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::record::{End, Known, Record, Rewound, Started};
+use crate::record::{End, Known, Migrated, Record, Rewound, Started};
 
 /// A step that has ended and can be undone: where it stands, what it was called with, how it ended.
 type Undoable = (StepPath, Arc<Value>, Outcome);
@@ -91,16 +91,30 @@ impl Replay {
                 self.ends.insert(path, end);
             }
             Record::Rewound(rewound) => self.rewind(*rewound),
-            Record::Redefined { definition, version, .. } => self.redefine(definition, version),
+            Record::Redefined { definition, version, migrated, .. } => {
+                self.redefine(&definition, &version, migrated.map(|migrated| *migrated));
+            }
             Record::Closed { end, at, .. } => self.closed = Some((end, at)),
         }
         Ok(())
     }
 
-    pub(super) fn redefine(&mut self, definition: String, version: String) {
+    pub(super) fn redefine(&mut self, definition: &str, version: &str, migrated: Option<Migrated>) {
         if let Some(started) = &mut self.started {
-            started.redefine(definition, version);
+            started.redefine(definition, version, migrated.as_ref());
         }
+        let Some(migrated) = migrated else { return };
+        for (path, new) in migrated.changes {
+            if let Some(End::Completed { changes, .. }) = self.ends.get_mut(&path) {
+                *changes = new;
+            }
+        }
+        self.undecide(&migrated.undecided);
+    }
+
+    fn undecide(&mut self, undecided: &[(String, String, u64)]) {
+        let undecided: HashSet<_> = undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
+        self.decisions.retain(|(path, kind, index), _| !undecided.contains(&(&**path, *kind, *index)));
     }
 
     pub(super) fn rewind(&mut self, rewound: Rewound) {
@@ -115,8 +129,7 @@ impl Replay {
             let before = self.reentered.get(entry).map_or_else(|| entry.clone(), |before| entered(entry, *before));
             self.stuck.remove(&before);
         }
-        let undecided: HashSet<_> = undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
-        self.decisions.retain(|(path, kind, index), _| !undecided.contains(&(&**path, *kind, *index)));
+        self.undecide(&undecided);
         self.reentered.extend(reentered);
         self.inputs.extend(inputs);
     }
@@ -125,7 +138,8 @@ impl Replay {
     pub(super) fn resume(&self, run: Uuid) -> Option<Resume> {
         let started = self.started.as_ref()?;
         let paths: Vec<StepPath> = self.paths().filter_map(|path| path.parse().ok()).collect();
-        let resume = Resume::new(run, started.at).with_recorded(&paths).with_received(self.received.iter().copied());
+        let resume = Resume::new(run, started.at).with_state(started.state.clone());
+        let resume = resume.with_recorded(&paths).with_received(self.received.iter().copied());
         let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
         let mut undoable: Vec<_> =
             self.undoable.iter().filter_map(|(path, input)| self.undoable(path, input)).collect();

@@ -2,6 +2,7 @@
 
 mod faults;
 mod forgetting;
+mod migrating;
 mod random;
 mod undoing;
 

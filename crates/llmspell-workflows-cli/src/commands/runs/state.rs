@@ -1,5 +1,6 @@
 use clap::Args;
 use llmspell_workflows_advanced::Executor;
+use llmspell_workflows_basic::state::differences;
 use serde_json::{Value, json};
 
 use crate::{App, Exit, Failure, commands::run::durable_failure, difference, host, report::past_steps, show};
@@ -60,7 +61,7 @@ impl Diff {
         };
         let output = app.output();
         if !output.is_text() {
-            output.payload(&json!({"differences": difference::of_values(&old, &new)}));
+            output.payload(&json!({"differences": differences(&old, &new)}));
         } else if old == new {
             output.note("nothing differs");
         } else {

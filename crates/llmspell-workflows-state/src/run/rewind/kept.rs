@@ -35,6 +35,8 @@ impl Rewinding<'_> {
                 Record::Ended { path, end, time_us } if self.stays(path) => {
                     let counts = self.ends.get(&**path).is_some_and(|counted| std::ptr::eq(*counted, end));
                     if counts && !self.again.reopened.contains(path) {
+                        // What it changed in the state may have been migrated since.
+                        let end = old.end(path).unwrap_or(end);
                         let end = copied(&old, &mut known, path, end)?;
                         kept.push(Record::Ended { path: path.clone(), end, time_us: *time_us });
                     }

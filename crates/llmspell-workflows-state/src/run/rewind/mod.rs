@@ -2,6 +2,7 @@
 
 mod again;
 mod kept;
+mod migrate;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -101,8 +102,10 @@ impl<'a> Rewinding<'a> {
     }
 
     fn take_in(&mut self, number: usize, record: &'a Record) {
-        if let Record::Rewound(rewound) = record {
-            self.rewind(rewound);
+        match record {
+            Record::Rewound(rewound) => self.rewind(rewound),
+            Record::Redefined { migrated: Some(migrated), .. } => self.undecided(&migrated.undecided),
+            _ => {}
         }
         let Some(path) = record.path() else { return };
         if let Ok(path) = path.parse::<StepPath>() {
@@ -131,9 +134,7 @@ impl<'a> Rewinding<'a> {
         for path in &rewound.reopened {
             self.ends.remove(&**path);
         }
-        let undecided: HashSet<_> =
-            rewound.undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
-        self.decisions.retain(|(path, kind, index, _)| !undecided.contains(&(*path, *kind, *index)));
+        self.undecided(&rewound.undecided);
         for (entry, generation) in &rewound.reentered {
             let former = self.entered(entry);
             if let Ok(former) = former.parse::<StepPath>() {
@@ -141,6 +142,11 @@ impl<'a> Rewinding<'a> {
             }
             self.reentered.insert(entry.clone(), *generation);
         }
+    }
+
+    fn undecided(&mut self, undecided: &[(String, String, u64)]) {
+        let undecided: HashSet<_> = undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
+        self.decisions.retain(|(path, kind, index, _)| !undecided.contains(&(*path, *kind, *index)));
     }
 
     /// Where the step is that is entered at `entry`.

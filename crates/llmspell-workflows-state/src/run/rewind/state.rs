@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::{
     Order, StepPath, WorkflowState,
     model::{Step, StepKind},
+    state::Change,
 };
 use serde_json::Value;
 
@@ -20,12 +21,37 @@ impl Rewinding<'_> {
     /// The records make no sense.
     pub fn state(&self, at: Option<&StepPath>) -> Result<Value, RewindError> {
         let replay = Replay::read(self.records.to_vec()).map_err(RewindError::Damaged)?;
-        let mut fold = Fold { rewinding: self, replay, state: WorkflowState::new(Value::Null) };
+        let state = replay.first_state();
+        let mut fold = Fold { rewinding: self, replay, state };
         let roots: Vec<StepPath> = self.first.keys().filter(|path| path.segments().len() == 1).cloned().collect();
         for root in roots.iter().filter(|root| self.around(root).is_none()) {
             fold.take_in(root, at)?;
         }
         Ok(fold.state.to_value())
+    }
+}
+
+impl Replay {
+    /// The state before any step.
+    pub(super) fn first_state(&self) -> WorkflowState {
+        let mut state = WorkflowState::new(Value::Null);
+        for (key, value) in self.started.iter().flat_map(|started| &started.state) {
+            // A whole key can always be set.
+            let _ = state.apply(Change::key(key, value.clone()), Timestamp::UNIX_EPOCH);
+        }
+        state
+    }
+
+    /// Makes the changes of the step at `path`, which has ended.
+    pub(super) fn apply(&self, path: &StepPath, state: &mut WorkflowState) -> Result<(), RewindError> {
+        let Some(End::Completed { changes, .. }) = self.end(&path.to_string()) else { return Ok(()) };
+        let changes = self.known.changes(changes);
+        let changes = changes.map_err(|missing| RewindError::Damaged(format!("{path} refers to {missing}")))?;
+        for change in changes {
+            let applied = state.apply(change, Timestamp::UNIX_EPOCH);
+            applied.map_err(|error| RewindError::Damaged(format!("a change of {path} cannot be made: {error}")))?;
+        }
+        Ok(())
     }
 }
 
@@ -48,14 +74,7 @@ impl Fold<'_, '_> {
 
     /// What the step at `path`, which has ended, changed as a whole.
     fn apply(&mut self, path: &StepPath) -> Result<(), RewindError> {
-        let Some(End::Completed { changes, .. }) = self.rewinding.ends.get(&*path.to_string()) else { return Ok(()) };
-        let changes = self.replay.known.changes(changes);
-        let changes = changes.map_err(|missing| RewindError::Damaged(format!("{path} refers to {missing}")))?;
-        for change in changes {
-            let applied = self.state.apply(change, Timestamp::UNIX_EPOCH);
-            applied.map_err(|error| RewindError::Damaged(format!("a change of {path} cannot be made: {error}")))?;
-        }
-        Ok(())
+        self.replay.apply(path, &mut self.state)
     }
 
     /// What the block at `path` changed before and at the step `at`, which is inside.

@@ -1,0 +1,117 @@
+//! Runs that go on under another definition.
+
+use std::{fmt, sync::Arc};
+
+use llmspell_workflows_basic::{Plan, StepError, engine::Decision, model::Definition};
+use llmspell_workflows_hooks::{
+    Verdict,
+    event::{EventData, EventKind},
+    point::StateMigration,
+};
+use llmspell_workflows_state::{Migrated, Record, Rewinding, RunJournal, Started};
+use serde_json::{Value, json};
+
+use super::{DurableRun, Executor};
+use crate::{ExecutorError, KnownRun};
+
+impl Executor {
+    /// Goes on with a run under another definition than it was started with, where every recorded step still exists.
+    ///
+    /// Where that has migrations and another version, the state of the run is migrated first: all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::resume`]; or a recorded step is not in `definition`, or it does not say how the state is migrated, or
+    /// a hook forbids that.
+    pub async fn resume_with(
+        &self,
+        known: &KnownRun,
+        definition: Arc<Definition>,
+    ) -> Result<DurableRun, ExecutorError> {
+        let (_, plan) = self.inner.ready(definition.clone())?;
+        let claim = self.claim_to_resume(known).await?;
+        let records = self.inner.home.records(known)?;
+        let missing = Rewinding::new(&plan, &records).missing();
+        if !missing.is_empty() {
+            return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
+        }
+        let migrated = self.migrated(known, &plan, &records).await?;
+        let hash = self.inner.home.keep(&definition)?;
+        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
+        if journal.has_ended() {
+            return Err(ExecutorError::Ended { run: known.id() });
+        }
+        let now = self.inner.engine.clock().now();
+        let is_migrated = migrated.is_some();
+        journal.redefine(now, hash.clone(), definition.version.clone(), migrated).await?;
+        drop(journal);
+        let data =
+            || EventData::Custom(json!({"definition": hash, "version": definition.version, "migrated": is_migrated}));
+        self.inner.services.tell(EventKind::RunRedefined, known.id(), now, data);
+        self.resume_in(known, &claim).await
+    }
+
+    /// The state of a run as `plan` has it, where that says how to migrate it.
+    async fn migrated(
+        &self,
+        known: &KnownRun,
+        plan: &Plan,
+        records: &[Record],
+    ) -> Result<Option<Migrated>, ExecutorError> {
+        let started = Started::of(records).ok_or_else(|| ExecutorError::UnknownRun(known.id().to_string()))?;
+        let (from, to) = (&started.version, &plan.definition().version);
+        if from == to || plan.migrates_from().next().is_none() {
+            return Ok(None);
+        }
+        self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
+        check_answers(records)?;
+        let (_, old) = self.inner.recalled(&started.definition)?;
+        let migrate = |state: Value| plan.migrate(from, state, &started.input).map_err(ExecutorError::Refused);
+        Rewinding::new(&old, records).migrated(migrate).map(Some)
+    }
+
+    /// That `known` was started with `definition`.
+    ///
+    /// # Errors
+    /// It was not; the error shows the difference.
+    pub fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
+        if known.summary.definition == definition.hash() {
+            return Ok(());
+        }
+        let old = Arc::new(self.inner.home.definition(&known.summary.definition)?);
+        Err(ExecutorError::Changed { run: known.id(), difference: Difference { old, new: definition.clone() } })
+    }
+}
+
+/// That no hook has changed the state of a step which has not ended: its answer holds a part of the state that nothing
+/// knows how to migrate.
+fn check_answers(records: &[Record]) -> Result<(), ExecutorError> {
+    let has_ended =
+        |path: &str| records.iter().any(|record| matches!(record, Record::Ended { path: other, .. } if other == path));
+    for record in records {
+        let Record::Decided { path, decision: Decision::Answer(Some(answer)), .. } = record else { continue };
+        let verdict = serde_json::from_value::<Verdict>(Value::clone(answer));
+        if verdict.is_ok_and(|verdict| !verdict.state.is_empty()) && !has_ended(path) {
+            let message = "a hook has changed the state before this step, and it has not ended: that is not migrated";
+            let error = StepError::configuration("migration_failed", message).at(path.clone());
+            return Err(ExecutorError::Refused(error));
+        }
+    }
+    Ok(())
+}
+
+/// What differs between the definition of a run and another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// What the run was started with.
+    pub old: Arc<Definition>,
+    /// The other one.
+    pub new: Arc<Definition>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |definition: &Definition| serde_json::to_string_pretty(definition).unwrap_or_default() + "\n";
+        let (old, new) = (text(&self.old), text(&self.new));
+        write!(f, "{}", similar::TextDiff::from_lines(&old, &new).unified_diff().context_radius(2))
+    }
+}

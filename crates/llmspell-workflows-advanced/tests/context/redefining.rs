@@ -1,0 +1,101 @@
+//! Runs that go on in a later version of their definition.
+
+use std::sync::Arc;
+
+use llmspell_workflows_advanced::{EnhancedExecutionContext, ExecutorError};
+use llmspell_workflows_basic::{
+    RunStatus,
+    model::{Definition, Migration},
+    state::Change,
+};
+use llmspell_workflows_hooks::{
+    Registration,
+    answer::{BeforeBlock, Permit},
+    hook_fn,
+    point::{BeforeWorkflowStart, StateMigration},
+};
+use serde_json::json;
+
+use crate::support::{context, echo, elsewhere, finished, put, sequence, soon, start, the_run, wait_for};
+
+fn version(version: &str, migration: Option<Migration>) -> Definition {
+    let mut definition = sequence([put("a", 7), wait_for("gate", "go"), echo("b", json!("{{ state }}"))]);
+    definition.version = version.to_owned();
+    definition.migrations = migration.map(|migration| ("1".to_owned(), migration)).into_iter().collect();
+    definition
+}
+
+fn rename() -> Migration {
+    Migration { rename: [("k".to_owned(), "key".to_owned())].into(), ..Migration::default() }
+}
+
+/// Where a run of version 1 waits whose process is gone.
+async fn waiting(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
+    let executor = context.executor();
+    let run = start(&executor, version("1", None)).await;
+    soon(executor.drive(&run)).await.unwrap();
+    drop((run, executor));
+    elsewhere(context)
+}
+
+#[tokio::test]
+async fn a_function_of_the_host_can_migrate_what_an_expression_cannot() {
+    let context = waiting(context()).await;
+    let engine = {
+        let mut functions = llmspell_workflows_basic::Functions::default();
+        functions.register_migration("twice", |state| Ok(json!({"twice": state["key"].as_i64().map(|key| key * 2)})));
+        context.basic_context.engine().with_functions(functions)
+    };
+    let context = context.with_engine(engine);
+    let migration = Migration { function: Some("twice".to_owned()), ..rename() };
+    let executor = context.executor();
+    let run = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(migration)))).await.unwrap();
+    run.run().signal("go", json!(1));
+    assert_eq!(*finished(&executor, run).await.output, json!({"twice": 14}));
+    let state = context.state_manager.state(&the_run(&context)).unwrap().to_value();
+    assert_eq!(state, json!({"twice": 14}));
+}
+
+#[tokio::test]
+async fn a_hook_can_forbid_it_and_the_run_stays_as_it_was() {
+    let forbid = hook_fn(|context: llmspell_workflows_hooks::HookContext| {
+        let said = context.input().unwrap().unwrap();
+        let (from, to) = (said["from"].clone(), said["to"].clone());
+        async move { Ok(Permit::Cancel(format!("not from {from} to {to}"))) }
+    });
+    let context = waiting(context()).await;
+    let context = context.with_hooks(|hooks| hooks.register(Registration::new("no").at(StateMigration, forbid)));
+    let executor = context.executor();
+    let error = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(rename())))).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Forbidden { .. }), "{error}");
+    assert!(error.to_string().contains("not from \"1\" to \"2\""), "{error}");
+    let run = executor.resume(&the_run(&context)).await.unwrap();
+    run.run().signal("go", json!(1));
+    assert_eq!(*finished(&executor, run).await.output, json!({"k": 7}));
+}
+
+#[tokio::test]
+async fn what_a_hook_put_into_the_state_of_a_step_that_goes_on_is_not_migrated_silently() {
+    let set = hook_fn(|_| async { Ok(BeforeBlock::ModifyState(vec![Change::key("from_hook", json!(1))])) });
+    let context = context().with_hooks(|hooks| hooks.register(Registration::new("sets").at(BeforeWorkflowStart, set)));
+    let context = waiting(context).await;
+    let executor = context.executor();
+    let error = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(rename())))).await.unwrap_err();
+    let ExecutorError::Refused(error) = error else { panic!("{error}") };
+    assert_eq!((&*error.code, error.path.as_deref()), ("migration_failed", Some("/main")));
+    // The same version number, or no migrations: nothing is migrated, so nothing is in the way.
+    let run = executor.resume_with(&the_run(&context), Arc::new(version("2", None))).await.unwrap();
+    run.run().signal("go", json!(1));
+    assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_run_at_work_here_keeps_its_definition() {
+    let context = context();
+    let executor = context.executor();
+    let run = start(&executor, version("1", None)).await;
+    soon(executor.drive(&run)).await.unwrap();
+    let error = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(rename())))).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
+    assert_eq!(the_run(&context).summary.version, "1");
+}

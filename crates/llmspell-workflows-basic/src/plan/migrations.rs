@@ -1,0 +1,178 @@
+//! From the state of an earlier version of a definition to that of this one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde_json::{Map, Value};
+
+use super::{Builder, Plan, build::suggest};
+use crate::{
+    Place, Problem, StepError,
+    expr::{EvalError, Template},
+    functions::Migrate,
+    model::{Definition, Migration},
+};
+
+/// Migrations made ready, by the versions that they begin with.
+pub(crate) type Migrations = BTreeMap<String, MigrationPlan>;
+
+/// One migration made ready.
+pub(crate) struct MigrationPlan {
+    to: String,
+    rename: BTreeMap<String, String>,
+    set: BTreeMap<String, Template>,
+    remove: Vec<String>,
+    function: Option<Migrate>,
+}
+
+/// What the values of a migration may refer to.
+const NAMES: [&str; 2] = ["state", "input"];
+
+impl Builder<'_> {
+    pub(super) fn migrations(&mut self, definition: &Definition) -> Migrations {
+        let mut migrations = Migrations::new();
+        for (from, migration) in &definition.migrations {
+            let field = format!("migrations/{from}");
+            self.check_way(definition, from, &field);
+            let keys = migration.set.keys().chain(migration.rename.values());
+            for key in keys.chain(migration.rename.keys()).chain(&migration.remove) {
+                if key.is_empty() || key.starts_with('$') {
+                    let message = format!("`{key}` is no key of the state that a migration can change");
+                    self.error("invalid_key", Place::new("", &*field), message);
+                }
+            }
+            let set = migration.set.iter();
+            let set = set.map(|(key, value)| (key.clone(), self.of_state(value, &format!("{field}/set/{key}"))));
+            let (set, function) = (set.collect(), self.migration_function(migration, &field));
+            let to = migration.to.clone().unwrap_or_else(|| definition.version.clone());
+            let (rename, remove) = (migration.rename.clone(), migration.remove.clone());
+            migrations.insert(from.clone(), MigrationPlan { to, rename, set, remove, function });
+        }
+        migrations
+    }
+
+    /// That the way that begins at version `from` comes to the version of the definition.
+    fn check_way(&mut self, definition: &Definition, from: &str, field: &str) {
+        let place = || Place::new("", field);
+        if definition.version.is_empty() {
+            let message = "a migration comes to the version of the definition, which has none";
+            return self.error("migration_without_version", place(), message);
+        }
+        let (mut at, mut seen) = (from, BTreeSet::new());
+        while at != definition.version || seen.is_empty() {
+            let ends = if seen.insert(at) { "ends at" } else { "leads in a circle over" };
+            let next = definition.migrations.get(at).filter(|_| ends == "ends at");
+            let Some(next) = next else {
+                let version = &definition.version;
+                let message = format!("the way from version `{from}` {ends} `{at}` and does not come to `{version}`");
+                return self.error("migration_without_end", place(), message);
+            };
+            at = next.to.as_deref().unwrap_or(&definition.version);
+        }
+        if from == definition.version {
+            let message = format!("`{from}` is the version of the definition itself");
+            self.error("migration_without_end", place(), message);
+        }
+    }
+
+    /// A value that is made of the state and the input, and nothing else.
+    fn of_state(&mut self, value: &Value, field: &str) -> Template {
+        let unknown = |template: &Template| {
+            let references = template.references().into_iter().map(|found| found.reference.name.clone());
+            references.filter(|name| !NAMES.contains(&name.as_str())).collect::<Vec<_>>()
+        };
+        match Template::parse(value) {
+            Ok(template) => {
+                for name in unknown(&template) {
+                    let message = format!("`{name}` is nothing that a migration knows");
+                    let problem = Problem::error("unknown_reference", Place::new("", field), message);
+                    self.problems.push(problem.with_help("refer to `state` as it was, or to `input`"));
+                }
+                template
+            }
+            // It reports what is wrong with the text itself.
+            Err(_) => self.template(value, "", field),
+        }
+    }
+
+    fn migration_function(&mut self, migration: &Migration, field: &str) -> Option<Migrate> {
+        let name = migration.function.as_ref()?;
+        let found = self.engine.functions().migration(name).cloned();
+        if found.is_none() {
+            let place = Place::new("", format!("{field}/function"));
+            let problem = Problem::error("unknown_function", place, format!("no migration is called `{name}`"));
+            self.problems.push(suggest(problem, name, self.engine.functions().migration_names()));
+        }
+        found
+    }
+}
+
+impl Plan {
+    /// The versions whose runs it can take over, as the definition says.
+    pub fn migrates_from(&self) -> impl Iterator<Item = &str> {
+        self.migrations.keys().map(String::as_str)
+    }
+
+    /// Makes a state of this version of one of version `from`; both are objects without `$input`.
+    ///
+    /// # Errors
+    /// There is no way from that version, or the state is not one that can be migrated.
+    pub fn migrate(&self, from: &str, state: Value, input: &Value) -> Result<Value, StepError> {
+        let (mut at, mut state) = (from, state);
+        while at != self.definition.version {
+            let migration = self.migrations.get(at).ok_or_else(|| self.no_migration(at))?;
+            state = migration.apply(at, state, input)?;
+            at = &migration.to;
+        }
+        Ok(state)
+    }
+
+    fn no_migration(&self, from: &str) -> StepError {
+        let known: Vec<_> = self.migrates_from().collect();
+        let known = if known.is_empty() { "it has none".to_owned() } else { format!("from {}", known.join(", ")) };
+        let Definition { name, version, .. } = &*self.definition;
+        let message =
+            format!("`{name}` {version} says nothing of how to migrate a state of version `{from}` ({known})");
+        StepError::configuration("no_migration", message)
+    }
+}
+
+impl MigrationPlan {
+    fn apply(&self, from: &str, state: Value, input: &Value) -> Result<Value, StepError> {
+        let scope = Map::from_iter([("state".to_owned(), state), ("input".to_owned(), input.clone())]);
+        let mut set = Vec::new();
+        for (key, template) in &self.set {
+            match template.render(&scope) {
+                Ok(value) => set.push((key, Arc::unwrap_or_clone(value))),
+                // A run may not have come so far that its state has it.
+                Err(EvalError::Unresolved { .. }) => {}
+                Err(error) => {
+                    let error = StepError::from(error);
+                    let message = format!("migrations/{from}/set/{key}: {}", error.message);
+                    return Err(StepError { message, ..error });
+                }
+            }
+        }
+        let Some(Value::Object(mut state)) = Map::from_iter(scope).remove("state") else {
+            return Err(not_an_object(from));
+        };
+        let moved: Vec<_> = self.rename.iter().filter_map(|(old, new)| Some((new, state.remove(old)?))).collect();
+        for (key, value) in moved.into_iter().chain(set) {
+            state.insert(key.clone(), value);
+        }
+        self.remove.iter().for_each(|key| drop(state.remove(key)));
+        match &self.function {
+            Some(function) => match function(Value::Object(state))? {
+                state @ Value::Object(_) => Ok(state),
+                _ => Err(not_an_object(from)),
+            },
+            None => Ok(Value::Object(state)),
+        }
+    }
+}
+
+fn not_an_object(from: &str) -> StepError {
+    StepError::configuration("migration_failed", format!("the migration from version `{from}` gave no object"))
+}

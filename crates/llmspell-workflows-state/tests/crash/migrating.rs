@@ -1,0 +1,206 @@
+//! Runs whose state is migrated wherever they were cut come to what the later version alone comes to.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::{
+    Driven, Engine, Finished, RunOptions, StepError, WorkflowInput,
+    activity::{Activities, ActivityContext, ActivityOutput, function},
+    engine::{Extensions, Position},
+    model::*,
+    state::Change,
+};
+use llmspell_workflows_state::{
+    Journal, Journaling, MemoryJournal, Migrated, Record, RewindError, Rewinding, RunJournal, Started,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What was performed, by path.
+type Performed = Arc<Mutex<BTreeMap<String, u32>>>;
+
+fn engine(performed: &Performed) -> Engine {
+    let mut activities = Activities::new();
+    let perform = |name: &'static str| {
+        let performed = performed.clone();
+        move |context: ActivityContext| {
+            *performed.lock().expect("data of this test").entry(context.path().to_string()).or_default() += 1;
+            async move { act(name, &context) }
+        }
+    };
+    for name in ["put", "flaky", "echo"] {
+        activities.register("function", name, function(perform(name)));
+    }
+    Engine::builder().activities(activities).interceptor(Position::Journal, Journaling).build()
+}
+
+/// Sets the parts of the state that its input names; or gives its input.
+fn act(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
+    let input = context.input().clone();
+    let is_first = context.path().to_path().segments().iter().all(|segment| segment.generation == 1);
+    match name {
+        "flaky" if is_first => Err(StepError::transient("boom", "it fails at first")),
+        "put" => {
+            let mut output = ActivityOutput::from(json!(null));
+            for (path, value) in input.as_object().expect("data of this test") {
+                output
+                    .state_changes
+                    .push(Change { path: path.parse().expect("data of this test"), value: value.clone() });
+            }
+            Ok(output)
+        }
+        _ => Ok(input.into()),
+    }
+}
+
+fn put(id: &str, parts: Value) -> Step {
+    Step::function(id, "put", parts)
+}
+
+/// Version 1 has `cart`, `prices` and a number `total`; version 2 calls them otherwise, and has an object `sum`.
+fn shop(version: u32) -> Definition {
+    let (cart, prices, sum) = if version == 1 { ("cart", "prices", "total") } else { ("basket", "costs", "sum.eur") };
+    let add = |item: &str| json!({cart: format!("{{{{ concat(state.{cart} || [], [{item}]) }}}}")});
+    let price = |id: &str, n: i64| Step::sequence(id, [put("set", json!({format!("{prices}.{id}"): n}))]);
+    let block = Step::sequence("block", [put("more", json!({sum: 7})), Step::function("then", "flaky", json!(1))]);
+    let depends = Step::sequence(
+        "graph",
+        [
+            put("left", json!({format!("{prices}.left"): 3})),
+            put("right", json!({format!("{prices}.right"): 4})),
+            put(
+                "both",
+                json!({format!("{prices}.both"): format!("{{{{ state.{prices}.left + state.{prices}.right }}}}")}),
+            )
+            .after(["left", "right"]),
+        ],
+    );
+    let steps = [
+        put("first", json!({cart: [1], sum: 5, "kept": {"a": 1}})),
+        Loop::items(json!([2, 3]), [put("add", add("loop.item")), put("keep", json!({"kept.b": "{{ loop.item }}"}))])
+            .into_step("each"),
+        Parallel::new([price("x", 1), price("y", 2)]).into_step("both"),
+        block.with_retry(Retry::attempts(2).with_backoff(Backoff::Immediate)),
+        depends,
+        Step::function("last", "echo", json!("{{ state }}")),
+    ];
+    let mut definition = Definition::sequence("shop", steps);
+    definition.version = version.to_string();
+    if version == 2 {
+        let migration = Migration {
+            rename: [("cart", "basket"), ("prices", "costs")].map(|(a, b)| (a.to_owned(), b.to_owned())).into(),
+            set: [("sum".to_owned(), json!({"eur": "{{ state.total }}"}))].into(),
+            remove: vec!["total".to_owned()],
+            ..Migration::default()
+        };
+        definition.migrations.insert("1".to_owned(), migration);
+    }
+    definition
+}
+
+/// How a run that has come as far as `records` say goes on under `definition`, and all its records then.
+async fn goes_on(performed: &Performed, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
+    let (journal, engine) = (Arc::new(MemoryJournal::new()), engine(performed));
+    let epoch = journal.open(Uuid::nil()).await.expect("data of this test").epoch;
+    for record in records {
+        journal.append(Uuid::nil(), epoch, record).expect("data of this test");
+    }
+    let of_run = Arc::new(RunJournal::open(journal.clone(), Uuid::nil()).await.expect("data of this test"));
+    if records.is_empty() {
+        of_run
+            .start(Started { version: definition.version.clone(), ..Started::default() })
+            .await
+            .expect("data of this test");
+    }
+    let plan = engine.prepare(definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let extensions = Extensions::new().with_shared(of_run.clone());
+    let options = RunOptions { resume: of_run.resume(), extensions, ..RunOptions::default() };
+    let run = engine.start(&plan, WorkflowInput::new(json!(null)), &options).expect("data of this test");
+    match engine.drive(&run).await {
+        Driven::Done(finished) => (*finished, journal.records(Uuid::nil())),
+        Driven::Parked(wait) => panic!("it waits: {wait:?}"),
+    }
+}
+
+/// The records of a run of version 1 as one of version 2.
+fn migrated(records: &[Record]) -> Vec<Record> {
+    let engine = engine(&Performed::default());
+    let (old, new) =
+        (engine.prepare(shop(1)).expect("data of this test"), engine.prepare(shop(2)).expect("data of this test"));
+    let migrate = |state| new.migrate("1", state, &Value::Null).map_err(|e| RewindError::Damaged(e.to_string()));
+    let migrated: Migrated = Rewinding::new(&old, records).migrated(migrate).expect("data of this test");
+    let (at, definition) = (Timestamp::UNIX_EPOCH, shop(2).hash());
+    let redefined = Record::Redefined { at, definition, version: "2".to_owned(), migrated: Some(Box::new(migrated)) };
+    // As it comes back from a disk.
+    let text = serde_json::to_string(&redefined).expect("data of this test");
+    records.iter().cloned().chain([serde_json::from_str(&text).expect("data of this test")]).collect()
+}
+
+#[tokio::test]
+async fn wherever_a_run_was_cut_it_goes_on_in_the_later_version() {
+    let (alone, expected) = (
+        Performed::default(),
+        json!({
+            "basket": [1, 2, 3], "kept": {"a": 1, "b": 3}, "sum": {"eur": 7},
+            "costs": {"x": 1, "y": 2, "left": 3, "right": 4, "both": 7},
+        }),
+    );
+    let (finished, _) = goes_on(&alone, &shop(2), &[]).await;
+    assert_eq!(*finished.output, expected, "{:?}", finished.error);
+    let first = Performed::default();
+    let (finished, records) = goes_on(&first, &shop(1), &[]).await;
+    assert_eq!(finished.output["total"], 7, "{:?}", finished.error);
+    let last = records.iter().position(|record| record.path() == Some("/main/last")).expect("data of this test");
+    assert!(last >= 40, "{last}");
+    for cut in 1..last {
+        let again = Performed::default();
+        let records = migrated(&records[..cut]);
+        let (finished, all) = goes_on(&again, &shop(2), &records).await;
+        assert_eq!(*finished.output, expected, "cut after {cut} records: {:?}", finished.error);
+        // What had ended is not performed again.
+        for path in records.iter().filter(|record| matches!(record, Record::Ended { .. })).filter_map(Record::path) {
+            assert!(
+                !again.lock().expect("data of this test").contains_key(path),
+                "{path} is performed again, cut after {cut} records"
+            );
+        }
+        // What can be told of the run later is told in the later version, too.
+        let engine = engine(&again);
+        let plan = engine.prepare(shop(2)).expect("data of this test");
+        assert_eq!(
+            Rewinding::new(&plan, &all).state(None).expect("data of this test"),
+            expected,
+            "cut after {cut} records"
+        );
+        // And a fork of it has what it had.
+        let mut fork = Rewinding::new(&plan, &all);
+        let target = fork.find("graph/both").expect("data of this test");
+        fork.from(&target);
+        let started = Started::of(&all).expect("data of this test");
+        assert_eq!(started.version, "2");
+        let kept = fork.kept(Timestamp::UNIX_EPOCH).expect("data of this test");
+        let forked: Vec<_> = [Record::Started(Box::new(started))].into_iter().chain(kept).collect();
+        let performed = Performed::default();
+        let (finished, _) = goes_on(&performed, &shop(2), &forked).await;
+        assert_eq!(*finished.output, expected, "forked, cut after {cut} records: {:?}", finished.error);
+        let paths: Vec<_> = performed.lock().expect("data of this test").keys().cloned().collect();
+        assert_eq!(paths, ["/main/graph/both", "/main/last"], "forked, cut after {cut} records");
+    }
+}
+
+#[test]
+fn a_migration_that_fails_says_where_and_changes_nothing() {
+    let engine = engine(&Performed::default());
+    let mut definition = shop(2);
+    let migration = definition.migrations.get_mut("1").expect("data of this test");
+    migration.set.insert("n".to_owned(), json!("{{ state.total * 2 }}"));
+    let plan = engine.prepare(definition).expect("data of this test");
+    let error = plan.migrate("1", json!({"total": "many"}), &Value::Null).unwrap_err();
+    assert!(error.message.starts_with("migrations/1/set/n: "), "{error}");
+    let error = plan.migrate("0.9", json!({}), &Value::Null).unwrap_err();
+    assert_eq!(error.code, "no_migration");
+    assert!(error.message.contains("from 1"), "{error}");
+}
