@@ -10,6 +10,7 @@ mod resolve;
 mod rollback;
 mod services;
 mod start;
+mod target;
 
 use std::{
     collections::{BTreeMap, HashMap},

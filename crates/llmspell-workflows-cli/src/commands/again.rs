@@ -90,6 +90,8 @@ impl Retry {
             ..RunQuery::default()
         };
         let mut runs = app.home().runs(&query).map_err(durable_failure)?;
+        // Those that are steps of others go on with them.
+        runs.retain(|known| known.summary.parent.is_none());
         runs.reverse();
         let session = Session::new(app, &settings, &self.stay)?;
         Ok(session.go_each(&runs, |executor, known| {

@@ -179,16 +179,16 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Everything that failed for good happens again.
+    /// Everything that failed for good happens again; in a run that was cancelled, what that stopped.
     ///
     /// # Errors
-    /// Nothing failed.
+    /// Nothing failed, nor was the run cancelled.
     pub fn retry(&mut self) -> Result<(), RewindError> {
         let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
         let has_failed_inside = |path: &StepPath| failed.iter().any(|other| other != path && encloses(path, other));
         let targets: Vec<StepPath> = failed.iter().filter(|path| !has_failed_inside(path)).cloned().collect();
         if targets.is_empty() {
-            return Err(RewindError::NothingFailed);
+            return self.retry_cancelled();
         }
         for target in targets {
             match self.order(&target, None) {
@@ -197,6 +197,14 @@ impl<'a> Rewinding<'a> {
             }
             self.reopen_around(&target);
         }
+        Ok(())
+    }
+
+    fn retry_cancelled(&mut self) -> Result<(), RewindError> {
+        let is_cancelled = |path: &StepPath| matches!(self.ends.get(&*path.to_string()), Some(End::Cancelled(_)));
+        let mut roots = self.first.keys().filter(|path| path.segments().len() == 1);
+        let root = roots.find(|path| is_cancelled(path)).cloned().ok_or(RewindError::NothingFailed)?;
+        self.reopen_failed(&root);
         Ok(())
     }
 
