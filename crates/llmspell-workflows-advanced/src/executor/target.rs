@@ -149,6 +149,8 @@ mod tests {
         ] {
             assert_eq!(ends_inside(step, given), expected, "{given}");
         }
-        assert!(is_around(step, "/main/both/each[1]/sub/main/work") && !is_around(step, "/main/both/each[1]/submain/x"));
+        assert!(
+            is_around(step, "/main/both/each[1]/sub/main/work") && !is_around(step, "/main/both/each[1]/submain/x")
+        );
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod again;
+mod again_inside;
 mod configuration;
 mod durable;
 mod examples;
