@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     second_terminal::tell,
-    support::{PATIENCE, Place, Terminal, expect, newest, performed, show},
+    support::{PATIENCE, Place, Terminal, expect, newest, performed, show, until},
 };
 
 const OUTER: &str = "
@@ -252,12 +252,21 @@ fn a_rerun_reuses_nothing_and_leaves_the_old_runs_as_they_are() {
     assert!(told(&place, &old) == before);
 }
 
-/// Kills what `arguments` start while work 1.1 is at work, and lets the shell that it leaves behind come to its end.
+/// Kills what `arguments` start while work 1.1 alone is at work, and lets the shell that it leaves behind end.
 fn killed_in_the_middle(place: &Place, arguments: &[&str]) {
     fs::write(place.path("hold"), "").unwrap();
     let alive = place.again("alive");
     let terminal = Terminal::open(place, arguments);
     assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
+    let is_done = |run: &str, path: &str| {
+        let steps = show(place, run)["steps"].take();
+        steps.as_array().unwrap().iter().any(|step| step["path"] == path && step["status"] == "completed")
+    };
+    until(|| {
+        let run = newest(place);
+        let child = runs(place, Some(&run)).pop()?;
+        (is_done(&run, "/main/both/right") && is_done(&child, "/main/forked/two")).then_some(())
+    });
     terminal.kill();
     fs::remove_file(place.path("hold")).unwrap();
     tell(place);
