@@ -65,7 +65,9 @@ impl Executor {
                 inputs.extend(input.map(|input| (rewinding.new_place(step), Arc::new(input.clone()))));
             }
             None => {
-                for (path, child) in rewinding.failed_children() {
+                // Of a step that was tried more than once, the last run goes on.
+                let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
+                for (path, child) in children {
                     let Some(child) = self.inner.home.get(child)? else { continue };
                     if self.retry_child(&child, &claim).await? {
                         rewinding.go_on(&path);

@@ -32,11 +32,17 @@ const FOLDER: &str = "HOME_OF_A_CHILD";
 
 const NAME: &str = "killed::parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_their_time";
 
+/// The workflow that waits for a signal.
+const SIGNALLED: &str = "signalled";
+
 /// What the process says once all of its runs are parked.
 const PARKED: &str = "all are parked";
 
 /// How long the test waits for something that is about to happen, with many runs, too.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// As many as one query gives.
+const RUNS_MAX: usize = 10_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -57,24 +63,20 @@ fn executor(folder: &Path) -> (Executor, SimClock) {
 }
 
 /// A wait between two effects.
-fn definition(wait: StepKind) -> Arc<Definition> {
+fn definition(name: &str, wait: StepKind) -> Arc<Definition> {
     let note = |id: &str| Step::function(id, "note", json!({"n": "{{ n }}"}));
-    Arc::new(Definition::sequence("waits", [note("before"), Step::new("wait", wait), note("after")]))
-}
-
-fn waits_for_signal(number: usize) -> bool {
-    number % 2 == 0
+    Arc::new(Definition::sequence(name, [note("before"), Step::new("wait", wait), note("after")]))
 }
 
 /// What the process does that is killed.
 async fn park(folder: &Path, runs: usize) {
     let (executor, _) = executor(folder);
-    let signal = definition(StepKind::WaitForEvent(WaitForEvent { event: "open".into(), ..Default::default() }));
-    let time = definition(StepKind::Sleep(HOUR.into()));
+    let open = WaitForEvent { event: "open".into(), ..Default::default() };
+    let definitions =
+        [definition(SIGNALLED, StepKind::WaitForEvent(open)), definition("timed", StepKind::Sleep(HOUR.into()))];
     for number in 0..runs {
-        let definition = if waits_for_signal(number) { &signal } else { &time };
         let input = WorkflowInput::new(json!({"n": number}));
-        let run = executor.start(definition.clone(), input, StartOptions::default()).await.unwrap();
+        let run = executor.start(definitions[number % 2].clone(), input, StartOptions::default()).await.unwrap();
         drop(parked(&executor, run));
     }
     until_all_are_parked(&executor).await;
@@ -109,7 +111,7 @@ fn effects(folder: &Path) -> BTreeMap<String, usize> {
     effects
 }
 
-/// `RUNS=10000` for as many as a process should hold.
+/// `RUNS` says how many, up to 10,000.
 #[tokio::test(flavor = "multi_thread")]
 async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_their_time() {
     let runs: usize = env::var("RUNS").map_or(100, |text| text.parse().unwrap());
@@ -123,11 +125,10 @@ async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_thei
     assert_eq!(effects(folder), once("before"));
 
     let home = Home::new(folder.join("home"));
-    let known = home.runs(&RunQuery { limit: runs + 1, ..RunQuery::default() }).unwrap();
+    let known = home.runs(&RunQuery { limit: RUNS_MAX, ..RunQuery::default() }).unwrap();
     assert_eq!(known.len(), runs);
     assert!(known.iter().all(|run| run.status() == RunStatus::Waiting && run.holder.is_none()));
-    let number = |run: &KnownRun| home.history(run).unwrap().started.input["n"].as_u64().unwrap() as usize;
-    let (signalled, timed): (Vec<_>, Vec<_>) = known.iter().partition(|run| waits_for_signal(number(run)));
+    let (signalled, timed): (Vec<_>, Vec<_>) = known.iter().partition(|run| run.summary.workflow == SIGNALLED);
     assert_eq!(signalled.len(), runs.div_ceil(2));
 
     let (executor, clock) = executor(folder);
@@ -152,6 +153,6 @@ async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_thei
         assert_finishes(driven).await;
     }
     assert_eq!(effects(folder), once("before").into_iter().chain(once("after")).collect());
-    let query = RunQuery { statuses: vec![RunStatus::Completed], limit: runs + 1, ..RunQuery::default() };
+    let query = RunQuery { statuses: vec![RunStatus::Completed], limit: RUNS_MAX, ..RunQuery::default() };
     assert_eq!(home.runs(&query).unwrap().len(), runs);
 }

@@ -68,7 +68,7 @@ const REST: &str = "before 2, begin 2, work 2.0, note 2.0, work 2.1, note 2.1, t
 const INSTEAD: &str = r#"{"command": "echo instead >> effects"}"#;
 
 /// Effects in words, sorted.
-fn effects(parts: &[&str]) -> Vec<String> {
+pub(crate) fn effects(parts: &[&str]) -> Vec<String> {
     let mut all: Vec<_> = parts.iter().flat_map(|part| part.split(", ")).map(str::to_owned).collect();
     all.sort_unstable();
     all
@@ -103,7 +103,7 @@ fn failed() -> (Place, String) {
 }
 
 /// The ids of the runs, the oldest first; those that are steps of `parent` where there is one.
-fn runs(place: &Place, parent: Option<&str>) -> Vec<String> {
+pub(crate) fn runs(place: &Place, parent: Option<&str>) -> Vec<String> {
     let listed = place.run(&["runs", "list", "-o", "json"]).json();
     let of_parent = |run: &&Value| parent.is_none_or(|parent| run["parent_run_id"] == parent);
     let id = |run: &Value| run["run_id"].as_str().unwrap().to_owned();
@@ -142,10 +142,15 @@ fn points() -> Vec<(String, Option<&'static str>, Vec<String>)> {
         // The end of a path is enough, also where it begins around the sub-workflow.
         ("each[1]/sub/main/forked/two".to_owned(), None, rest("two 1, end 1, after 1")),
         ("each[2]/sub/main/end".to_owned(), Some(INSTEAD), effects(&["instead, after 2, last"])),
-        // Iterations, blocks and the sub-workflow as a whole; only activities take an input.
+        // Iterations, blocks, and the sub-workflow as a whole, which takes an input, too.
         (format!("{SUB}/main/forked/one/turn[1]"), None, rest("work 1.1, note 1.1, end 1, after 1")),
         (format!("{SUB}/main/forked"), None, rest("work 1.0, note 1.0, work 1.1, note 1.1, two 1, end 1, after 1")),
         (SUB.to_owned(), None, rest("begin 1, work 1.0, note 1.0, work 1.1, note 1.1, two 1, end 1, after 1")),
+        (
+            SUB.to_owned(),
+            Some(r#"{"n": 7}"#),
+            rest("begin 7, work 7.0, note 7.0, work 7.1, note 7.1, two 7, end 7, after 1"),
+        ),
         ("each[1]/after".to_owned(), Some(INSTEAD), rest("instead")),
         ("right".to_owned(), None, effects(&["right, last"])),
     ]
@@ -273,7 +278,7 @@ fn killed_in_the_middle(place: &Place, arguments: &[&str]) {
 }
 
 /// `place` with the pipes that [`killed_in_the_middle`] uses.
-fn with_pipes(place: &Place) {
+pub(crate) fn with_pipes(place: &Place) {
     ["alive", "tell"].iter().for_each(|name| place.make_pipe(name));
 }
 
@@ -333,12 +338,10 @@ fn what_is_wrong_with_a_step_inside_names_its_whole_path() {
     let all = [0, 1, 2].map(|n| format!("/main/both/left/each[{n}]/sub/main/forked/one/turn[0]/note")).join(", ");
     assert_eq!(ambiguous.json()["error"]["message"], json!(format!("`turn[0]/note` could be any of {all}")));
     expect(&fork("each[1]/sub/main/nowhere", &[]), 4, "step_not_found");
-    for (from, path) in [(format!("{SUB}/main/forked"), "/main/forked"), (SUB.to_owned(), "")] {
-        let no_input = fork(&from, &["--step-input", "{}"]);
-        expect(&no_input, 2, "no_step_input");
-        let message = no_input.json()["error"]["message"].as_str().unwrap().to_owned();
-        assert!(message.contains(&format!("{SUB}{path} takes no input")), "{message}");
-    }
+    let no_input = fork(&format!("{SUB}/main/forked"), &["--step-input", "{}"]);
+    expect(&no_input, 2, "no_step_input");
+    let message = no_input.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains(&format!("{SUB}/main/forked takes no input")), "{message}");
 }
 
 #[test]
@@ -353,35 +356,4 @@ fn the_run_of_a_sub_workflow_is_retried_with_the_one_around_it() {
     let all = place.run(&["retry", "--failed", "-o", "json"]);
     assert_eq!((all.code, all.json()), (0, json!([{"run_id": run, "status": "completed", "error": null}])));
     assert_eq!(performed(&place), effects(&["work 1.1, note 1.1, end 1, after 1", REST]));
-}
-
-#[test]
-fn a_sub_workflow_that_a_failure_beside_it_cancelled_goes_on_when_that_is_retried() {
-    let outer = "
-name: outer
-steps:
-  - id: both
-    type: parallel
-    error_mode: fail_fast
-    steps:
-      - {id: sub, type: workflow, workflow: inner}
-      - {id: right, type: shell, command: 'read up < alive; echo right >> effects; test -e ok'}
-";
-    let inner = "
-name: inner
-steps:
-  - {id: begin, type: shell, command: 'echo begin >> effects'}
-  - {id: long, type: shell, command: 'echo up > alive; echo long >> effects; test -e ok || read told < tell'}
-  - {id: end, type: shell, command: 'echo end >> effects'}
-";
-    let place = Place::with_flow(outer).file("inner.yaml", inner);
-    with_pipes(&place);
-    assert_eq!(place.run(&["run", "flow.yaml"]).code, 1);
-    let run = newest(&place);
-    assert_eq!(show(&place, &runs(&place, Some(&run))[0])["status"], "cancelled");
-    assert_eq!(performed(&place).iter().filter(|line| *line == "begin").count(), 1);
-    fs::write(place.path("ok"), "").unwrap();
-    let retried = place.run(&["retry", &run]);
-    assert_eq!((retried.code, performed(&place)), (0, effects(&["long, right, end"])), "{}", retried.stderr);
-    assert_eq!(runs(&place, Some(&run)).len(), 1);
 }

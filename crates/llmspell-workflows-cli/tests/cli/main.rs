@@ -12,4 +12,5 @@ mod run;
 mod second_terminal;
 mod secrets;
 mod store;
+mod sub_workflows;
 mod support;

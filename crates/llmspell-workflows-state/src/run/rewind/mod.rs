@@ -35,7 +35,7 @@ pub enum RewindError {
     #[error("no step of the run has failed, so there is nothing to retry")]
     NothingFailed,
     /// The step takes no input.
-    #[error("the step at {path} takes no input, since it calls no activity")]
+    #[error("the step at {path} takes no input, since it calls neither an activity nor a workflow")]
     NoInput {
         /// Which step.
         path: String,
@@ -214,14 +214,14 @@ impl<'a> Rewinding<'a> {
         self.reopen_around(target);
     }
 
-    /// The activity at `target`, which happens again, gets `input` then. Returns where.
+    /// That the step at `target` takes an input when it happens again.
     ///
     /// # Errors
-    /// It calls no activity.
+    /// It calls neither an activity nor a workflow.
     pub fn check_input(&self, target: &StepPath) -> Result<(), RewindError> {
-        let step = self.plan.step(target);
-        let is_activity = step.is_none_or(|s| matches!(s.kind, StepKind::Activity(_)));
-        if is_activity { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
+        let takes_one = |kind: &StepKind| matches!(kind, StepKind::Activity(_) | StepKind::Workflow(_));
+        let is_right = self.plan.step(target).is_none_or(|step| takes_one(&step.kind));
+        if is_right { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
     }
 
     /// The recorded steps that the plan has not, or has as another kind of thing.
