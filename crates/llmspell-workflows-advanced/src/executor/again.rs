@@ -1,14 +1,14 @@
 //! Runs that go on from an earlier point, as themselves or as new runs.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use llmspell_workflows_basic::{Plan, RunStatus, StepPath, WorkflowInput, engine::Child, model::Definition};
+use llmspell_workflows_basic::{Plan, RunStatus, WorkflowInput, engine::Child, model::Definition};
 use llmspell_workflows_hooks::event::Entry;
-use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, RunJournal, Started};
+use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, Rewound, RunJournal, Started};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, StartOptions, lock, start::check_own};
+use super::{DurableRun, Executor, StartOptions, lock, start::check_own, target::Target};
 use crate::{
     ExecutorError, KnownRun,
     home::{Claim, Place},
@@ -23,9 +23,6 @@ pub struct Again {
     pub step_input: Option<Value>,
 }
 
-/// The step from which on a run happens again; and where that is a run itself, which, and from where in it.
-type Target = (Option<StepPath>, Option<(KnownRun, Again)>);
-
 impl Executor {
     /// A failed run goes on: what failed runs again, as its next generation, and everything else stays. A failed step
     /// that is a run goes on in the same way.
@@ -38,48 +35,59 @@ impl Executor {
         if known.status() != RunStatus::Failed {
             return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
         }
-        let claim = self.retry_in(known, again, None).await?;
+        let target = self.target_of(known, again)?;
+        let claim = self.retry_in(known, target.as_ref(), again.step_input.as_ref(), None).await?;
         let run = self.open(known.id(), &claim, Entry::Retried).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
 
-    async fn retry_in(&self, known: &KnownRun, again: &Again, around: Option<&Claim>) -> Result<Claim, ExecutorError> {
+    async fn retry_in(
+        &self,
+        known: &KnownRun,
+        target: Option<&Target>,
+        input: Option<&Value>,
+        around: Option<&Claim>,
+    ) -> Result<Claim, ExecutorError> {
         let claim = self.ended_claim(known, around).await?;
         let here = KnownRun { place: Place::Log(claim.folder.clone()), ..known.clone() };
         let records = self.inner.home.records(&here)?;
         let plan = self.plan_of(known.id(), &records)?;
         let mut rewinding = Rewinding::new(&plan, &records);
-        let (target, inner) = self.rewind(&mut rewinding, again)?;
+        rewind(&mut rewinding, target)?;
+        let mut inputs = BTreeMap::new();
         // Children first: a run whose failed child goes on has not ended itself.
-        match inner {
-            Some((child, again)) => drop(Box::pin(self.retry_child(&child, &again, &claim)).await?),
-            None if again.from.is_none() => {
-                for (path, child) in rewinding.failed_children() {
+        match target {
+            Some(Target { inside: Some((child, inside)), .. }) => {
+                Box::pin(self.retry_in(child, Some(inside), input, Some(&claim))).await?;
+            }
+            Some(Target { step, inside: None }) => {
+                inputs.extend(input.map(|input| (rewinding.new_place(step), Arc::new(input.clone()))));
+            }
+            None => {
+                // Of a step that was tried more than once, the last run goes on.
+                let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
+                for (path, child) in children {
                     let Some(child) = self.inner.home.get(child)? else { continue };
-                    if self.retry_child(&child, &Again::default(), &claim).await? {
+                    if self.retry_child(&child, &claim).await? {
                         rewinding.go_on(&path);
                     }
                 }
             }
-            None => {}
         }
-        let mut rewound = rewinding.rewound(self.inner.engine.clock().now());
-        if let (Some(input), Some(target)) = (&again.step_input, target) {
-            rewound.inputs.insert(rewinding.new_place(&target), Arc::new(input.clone()));
-        }
+        let rewound = Rewound { inputs, ..rewinding.rewound(self.inner.engine.clock().now()) };
         let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
         journal.rewind(rewound).await?;
         Ok(claim)
     }
 
-    /// Lets a child go on that has failed, or that was about to; whether it can.
-    async fn retry_child(&self, child: &KnownRun, again: &Again, claim: &Claim) -> Result<bool, ExecutorError> {
+    /// Lets a child go on that has failed or was cancelled, or that was about to; whether it can.
+    async fn retry_child(&self, child: &KnownRun, claim: &Claim) -> Result<bool, ExecutorError> {
         match child.status() {
-            RunStatus::Failed => Box::pin(self.retry_in(child, again, Some(claim))).await.map(|_| true),
-            status if !status.has_ended() => Ok(true),
-            _ if again.from.is_some() => Box::pin(self.retry_in(child, again, Some(claim))).await.map(|_| true),
-            _ => Ok(false),
+            RunStatus::Failed | RunStatus::Cancelled => {
+                Box::pin(self.retry_in(child, None, None, Some(claim))).await.map(|_| true)
+            }
+            status => Ok(!status.has_ended()),
         }
     }
 
@@ -113,105 +121,61 @@ impl Executor {
     pub async fn fork(&self, known: &KnownRun, again: &Again) -> Result<DurableRun, ExecutorError> {
         let claim = self.inner.own_claim()?;
         let id = Uuid::now_v7();
-        self.fork_in(known, again, &claim, id, None).await?;
+        let target = self.target_of(known, again)?;
+        self.fork_in(known, target.as_ref(), again.step_input.as_ref(), &claim, Fork { id, parent: None }).await?;
         self.open(id, &claim, Entry::Started).await
     }
 
-    /// Makes `id` a fork of `known`; where the step is in a child, that is forked as a child of the new run.
+    /// Makes a fork of `known`; where the step is in a child, that is forked as a child of the new run.
     async fn fork_in(
         &self,
         known: &KnownRun,
-        again: &Again,
+        target: Option<&Target>,
+        input: Option<&Value>,
         claim: &Claim,
-        id: Uuid,
-        parent: Option<Parent>,
+        fork: Fork,
     ) -> Result<(), ExecutorError> {
+        let Fork { id, parent } = fork;
         let records = self.inner.home.records(known)?;
         let started = started(known.id(), &records)?;
         let plan = self.plan_of(known.id(), &records)?;
         let mut rewinding = Rewinding::new(&plan, &records);
-        let (target, inner) = self.rewind(&mut rewinding, again)?;
         let mut inputs = started.inputs.clone();
-        if let (Some(input), Some(target), None) = (&again.step_input, &target, &inner) {
-            inputs.insert(target.to_string(), Arc::new(input.clone()));
+        rewind(&mut rewinding, target)?;
+        match target {
+            Some(Target { step, inside: Some((child, inside)) }) => {
+                let path = step.to_string();
+                let fork = Fork { id: Child::id(id, &path), parent: Some(Parent { run: id, path }) };
+                Box::pin(self.fork_in(child, Some(inside), input, claim, fork)).await?;
+            }
+            Some(Target { step, inside: None }) => {
+                inputs.extend(input.map(|input| (step.to_string(), Arc::new(input.clone()))));
+            }
+            None => {}
         }
-        if let (Some((child, again)), Some(target)) = (&inner, &target) {
-            let path = target.to_string();
-            let parent = Some(Parent { run: id, path: path.clone() });
-            Box::pin(self.fork_in(child, again, claim, Child::id(id, &path), parent)).await?;
-        }
-        let path = again.from.as_ref().and(target.as_ref()).map(StepPath::to_string);
-        let origin = Some(Origin { run: known.id(), path });
+        let origin = Some(Origin { run: known.id(), path: target.map(Target::to_string) });
         let mut all = vec![Record::Started(Box::new(Started { origin, inputs, parent, ..started }))];
         all.extend(rewinding.kept(self.inner.engine.clock().now())?);
         Ok(claim.take_in(id, &all).await?)
     }
 
-    /// Finds from where `again` lets a run happen again; where that is in a child, which one, and from where there.
-    fn rewind(&self, rewinding: &mut Rewinding<'_>, again: &Again) -> Result<Target, ExecutorError> {
-        let Some(given) = &again.from else {
-            if again.step_input.is_some() {
-                return Err(RewindError::InputForNoStep.into());
-            }
-            rewinding.retry()?;
-            return Ok((None, None));
-        };
-        let unknown = match rewinding.find(given) {
-            Ok(target) => {
-                if again.step_input.is_some() {
-                    rewinding.check_input(&target)?;
+    /// The step from which on `again` lets a run happen again, which takes the input that it gives.
+    fn target_of(&self, known: &KnownRun, again: &Again) -> Result<Option<Target>, ExecutorError> {
+        match (&again.from, &again.step_input) {
+            (None, Some(_)) => Err(RewindError::InputForNoStep.into()),
+            (None, None) => Ok(None),
+            (Some(given), input) => {
+                let target = self.target(known, given)?;
+                if input.is_some() {
+                    self.check_input(known, &target)?;
                 }
-                rewinding.from(&target);
-                return Ok((Some(target), None));
-            }
-            Err(error @ RewindError::UnknownStep { .. }) => error,
-            Err(error) => return Err(error.into()),
-        };
-        let mut found = Vec::new();
-        for (path, child) in rewinding.children() {
-            let Some(child) = self.inner.home.get(child)? else { continue };
-            // `PATH` of the child behind the path of its step, or the end of it alone.
-            let inside = given.strip_prefix(&path.to_string()).unwrap_or(given).to_owned();
-            if self.has_step(&child, &inside)? {
-                found.push((path, child, Again { from: Some(inside), step_input: again.step_input.clone() }));
+                Ok(Some(target))
             }
         }
-        match found.len() {
-            1 => {
-                let (path, child, again) = found.swap_remove(0);
-                rewinding.reopen(&path);
-                Ok((Some(path), Some((child, again))))
-            }
-            0 => Err(unknown.into()),
-            _ => {
-                let candidates = found.iter().map(|(path, _, again)| {
-                    format!("{path}/{}", again.from.as_deref().unwrap_or_default().trim_start_matches('/'))
-                });
-                Err(RewindError::AmbiguousStep { given: given.clone(), candidates: candidates.collect() }.into())
-            }
-        }
-    }
-
-    /// Whether `given` is a step of `run`, or of a run that is a step of it.
-    fn has_step(&self, run: &KnownRun, given: &str) -> Result<bool, ExecutorError> {
-        let records = self.inner.home.records(run)?;
-        let plan = self.plan_of(run.id(), &records)?;
-        let rewinding = Rewinding::new(&plan, &records);
-        if !matches!(rewinding.find(given), Err(RewindError::UnknownStep { .. })) {
-            return Ok(true);
-        }
-        for (path, child) in rewinding.children() {
-            let Some(child) = self.inner.home.get(child)? else { continue };
-            let inside = given.strip_prefix(&path.to_string()).unwrap_or(given);
-            if self.has_step(&child, inside)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// What a run executes, as its records say last.
-    fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
+    pub(super) fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
         Ok(self.inner.recalled(&started(run, records)?.definition)?.1)
     }
 
@@ -246,6 +210,22 @@ impl Executor {
         claim.take_in(known.id(), &records).await?;
         Ok(claim)
     }
+}
+
+/// Notes what happens again: from `target` on, or what failed.
+fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), RewindError> {
+    match target {
+        None => rewinding.retry()?,
+        Some(Target { step, inside: Some(_) }) => rewinding.reopen(step),
+        Some(Target { step, inside: None }) => rewinding.from(step),
+    }
+    Ok(())
+}
+
+/// A new run that is made of an old one.
+struct Fork {
+    id: Uuid,
+    parent: Option<Parent>,
 }
 
 fn started(run: Uuid, records: &[Record]) -> Result<Started, ExecutorError> {

@@ -11,6 +11,7 @@ mod resolve;
 mod rollback;
 mod services;
 mod start;
+mod target;
 
 use std::{
     collections::{BTreeMap, HashMap},

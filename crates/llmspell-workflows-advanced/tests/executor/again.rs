@@ -183,7 +183,7 @@ async fn what_cannot_be_retried_or_forked_says_why() {
     let ambiguous = error(fork("sum", None)).await;
     assert!(ambiguous.contains("/main/both/left/each[0]/sum, /main/both/left/each[1]/sum"), "{ambiguous}");
     let no_input = error(fork("/main/both", Some(json!(1)))).await;
-    assert_eq!(no_input, "the step at /main/both takes no input, since it calls no activity");
+    assert_eq!(no_input, "the step at /main/both takes no input, since it calls neither an activity nor a workflow");
     assert!(matches!(executor.resume(&known).await, Err(ExecutorError::Ended { .. })));
 }
 

@@ -1,6 +1,6 @@
 //! Runs that are steps of others: recorded, found, retried and forked with what is around them.
 
-use llmspell_workflows_advanced::{Again, DurableEnd, ExecutorError, Message, RunQuery};
+use llmspell_workflows_advanced::{Again, DurableEnd, ExecutorError, KnownRun, Message, RunQuery};
 use llmspell_workflows_basic::{RunStatus, model::*};
 use serde_json::json;
 
@@ -122,6 +122,44 @@ async fn a_child_that_waits_parks_with_its_parent_and_hears_its_own_signals() {
     let run = executor.resume(&known).await.unwrap();
     assert_eq!(*finished(&executor, &run).await.output, json!("heard"));
     assert_eq!(lab.performed.all(), ["/main/before#1", "/main/after#1"]);
+}
+
+#[tokio::test]
+async fn a_child_that_a_failure_beside_it_cancelled_goes_on_when_the_run_is_retried() {
+    let lab = Lab::new();
+    let child = Definition::sequence("child", [echo("before", json!(1)), wait("go"), echo("after", json!(2))]);
+    let beside = Step::sequence("beside", [wait("fail"), echo("fails", json!(3))]);
+    let both = Parallel {
+        error_mode: ErrorMode::FailFast,
+        ..Parallel::new([Step::workflow("sub", "child", json!(null)), beside])
+    };
+    let parent = Definition::sequence("parent", [both.into_step("both")]).with_workflow(child);
+    let executor = lab.executor();
+    let run = start(&executor, parent).await;
+    assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Waiting(_)));
+    let (id, known) = (run.id(), lab.known(&run));
+    let child = || lab.home().runs(&RunQuery { parent: Some(id), ..RunQuery::default() }).unwrap().swap_remove(0);
+    let post = |to: &KnownRun, name: &str| {
+        lab.home().post(to, &Message::Signal { name: name.into(), payload: json!(null) }).unwrap();
+    };
+    drop((run, executor));
+    post(&known, "fail");
+    lab.performed.begin(Some(0));
+    let executor = lab.executor();
+    let failed = executor.resume(&known).await.unwrap();
+    assert_eq!(finished(&executor, &failed).await.status, RunStatus::Failed);
+    assert_eq!(child().status(), RunStatus::Cancelled);
+    let cancelled = child().id();
+    lab.performed.begin(None);
+    let run = executor.retry(&lab.known(&failed), &Again::default()).await.unwrap();
+    assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Waiting(_)));
+    assert_eq!(child().id(), cancelled);
+    drop((failed, run, executor));
+    post(&child(), "go");
+    let executor = lab.executor();
+    let run = executor.resume(&known).await.unwrap();
+    assert_eq!(finished(&executor, &run).await.status, RunStatus::Completed);
+    assert_eq!(lab.performed.all(), ["/main/both/beside/fails~2#1", "/main/after#1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

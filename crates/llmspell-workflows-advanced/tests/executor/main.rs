@@ -5,6 +5,7 @@
 mod again;
 mod children;
 mod journals;
+mod killed;
 mod lab;
 mod messages;
 mod parked;

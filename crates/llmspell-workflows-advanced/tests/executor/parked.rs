@@ -51,12 +51,12 @@ fn resident() -> u64 {
 }
 
 /// Runs it in the background, parked while it waits.
-fn parked(executor: &Executor, run: DurableRun) -> JoinHandle<Result<DurableEnd, ExecutorError>> {
+pub(crate) fn parked(executor: &Executor, run: DurableRun) -> JoinHandle<Result<DurableEnd, ExecutorError>> {
     let executor = executor.clone();
     tokio::spawn(async move { executor.finish(run).await })
 }
 
-async fn until_all_are_parked(executor: &Executor) {
+pub(crate) async fn until_all_are_parked(executor: &Executor) {
     while executor.in_memory() > 0 {
         tokio::task::yield_now().await;
     }

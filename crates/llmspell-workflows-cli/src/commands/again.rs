@@ -1,14 +1,17 @@
 //! Runs that go on from an earlier point, as themselves or as new runs.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
-use llmspell_workflows_advanced::{Again, KnownRun, RunQuery};
+use llmspell_workflows_advanced::{Again, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
-use super::run::{Session, Stay, durable_failure, input};
-use crate::{App, Exit, Failure, config::Settings, host, source::Source};
+use super::run::{Session, Stay, check_secrets, durable_failure, input, prepare};
+use crate::{App, Exit, Failure, host, source::Source};
 
 /// How many failed runs are retried at most by one command.
 const ALL_MAX: usize = 10_000;
@@ -31,7 +34,7 @@ pub(crate) struct Retry {
     #[arg(long, value_name = "PATH")]
     from: Option<String>,
     /// What that step gets instead of what its parameters make, in JSON.
-    #[arg(long, value_name = "JSON", requires = "from", value_parser = json)]
+    #[arg(long, value_name = "JSON", requires = "from", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
     stay: Stay,
@@ -65,7 +68,7 @@ pub(crate) struct Fork {
     #[arg(long, value_name = "PATH")]
     from: String,
     /// What that step gets instead of what its parameters make, in JSON.
-    #[arg(long, value_name = "JSON", value_parser = json)]
+    #[arg(long, value_name = "JSON", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
     stay: Stay,
@@ -90,6 +93,8 @@ impl Retry {
             ..RunQuery::default()
         };
         let mut runs = app.home().runs(&query).map_err(durable_failure)?;
+        // Those that are steps of others go on with them.
+        runs.retain(|known| known.summary.parent.is_none());
         runs.reverse();
         let session = Session::new(app, &settings, &self.stay)?;
         Ok(session.go_each(&runs, |executor, known| {
@@ -110,12 +115,9 @@ impl Rerun {
             Some(definition) => host::check_secrets(&settings, definition)?,
             None => check_secrets(app, &settings, &known)?,
         }
-        let input = if self.inputs.is_empty() {
-            None
-        } else {
-            let given = input::read(&self.inputs, &PathBuf::new())?.initial_data;
-            let before = app.home().history(&known).map_err(durable_failure)?.started.input;
-            Some(merged(before, given))
+        let input = match input::read(&self.inputs, Path::new(""))? {
+            Value::Null => None,
+            given => Some(merged(app.home().history(&known).map_err(durable_failure)?.started.input, given)),
         };
         let run = session.wait(session.executor().rerun(&known, definition, input))?;
         Ok(session.go(&run, self.definition.as_deref()))
@@ -132,18 +134,6 @@ impl Fork {
     }
 }
 
-fn prepare(app: &App, run: &str, stay: &Stay) -> Result<(KnownRun, Settings, Session), Failure> {
-    let settings = app.config()?.settings().clone();
-    let known = app.home().find(run).map_err(durable_failure)?;
-    let session = Session::new(app, &settings, stay)?;
-    Ok((known, settings, session))
-}
-
-fn check_secrets(app: &App, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
-    let definition = app.home().definition(&known.summary.definition).map_err(durable_failure)?;
-    host::check_secrets(settings, &definition)
-}
-
 /// The fields of `before`, those of `given` instead where both have them.
 fn merged(before: Value, given: Value) -> Value {
     match (before, given) {
@@ -153,8 +143,4 @@ fn merged(before: Value, given: Value) -> Value {
         }
         (_, given) => given,
     }
-}
-
-fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }

@@ -16,6 +16,6 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// What they say together, null where none is given; `file` is another argument that may be standard input.
     pub(super) fn read(&self, file: &Path) -> Result<Value, Failure> {
-        Ok(super::run::input::read(&self.inputs, file)?.initial_data)
+        super::run::input::read(&self.inputs, file)
     }
 }

@@ -3,9 +3,9 @@
 use clap::Args;
 use llmspell_workflows_advanced::{Delivery, KnownRun, Message};
 use llmspell_workflows_basic::RunStatus;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::run::{Session, Stay, durable_failure};
+use super::run::{Session, Stay, durable_failure, input};
 use crate::{App, Exit, Failure, host};
 
 /// Lets no further step of a run begin; what is at work ends, and the run can be resumed.
@@ -73,8 +73,8 @@ impl Cancel {
 
 impl Signal {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let payload: Value = serde_json::from_str(&self.data).map_err(|error| {
-            Failure::usage(format!("the data is not JSON: {error}")).with_help("a text is written as '\"text\"'")
+        let payload = input::json(&self.data).map_err(|error| {
+            Failure::usage(format!("the data is {error}")).with_help("a text is written as '\"text\"'")
         })?;
         let settings = app.config()?.settings();
         let values = settings.secrets.keys().filter_map(|name| Some((name, host::secret(settings, name)?)));

@@ -2,8 +2,8 @@ use clap::Args;
 use llmspell_workflows_advanced::Resolution;
 use serde_json::Value;
 
-use super::run::{Session, Stay, durable_failure};
-use crate::{App, Exit, Failure, host};
+use super::run::{Stay, check_secrets, input, prepare};
+use crate::{App, Exit, Failure};
 
 /// Says what became of a step that is stuck, and goes on with its run.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub(crate) struct Resolve {
     /// The step, as its path or the end of it.
     path: String,
     /// It has done what it does, and gave this, in JSON.
-    #[arg(long, value_name = "JSON", group = "what", required_unless_present_any = ["failed", "run_again"], value_parser = json)]
+    #[arg(long, value_name = "JSON", group = "what", required_unless_present_any = ["failed", "run_again"], value_parser = input::json)]
     completed: Option<Value>,
     /// It has not done what it does, and is not to; a step that undoes another is given up.
     #[arg(long, group = "what")]
@@ -29,21 +29,14 @@ pub(crate) struct Resolve {
 
 impl Resolve {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let settings = app.config()?.settings().clone();
-        let known = app.home().find(&self.run).map_err(durable_failure)?;
-        let definition = app.home().definition(&known.summary.definition).map_err(durable_failure)?;
-        host::check_secrets(&settings, &definition)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        check_secrets(app, &settings, &known)?;
         let resolution = match self.completed {
             Some(output) => Resolution::Completed(output),
             None if self.failed => Resolution::Failed,
             None => Resolution::RunAgain,
         };
-        let session = Session::new(app, &settings, &self.stay)?;
         let run = session.wait(session.executor().resolve(&known, &self.path, resolution))?;
         Ok(session.go(&run, None))
     }
-}
-
-fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }

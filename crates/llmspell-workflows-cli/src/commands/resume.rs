@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::run::{Session, Stay, durable_failure};
+use super::run::{Stay, check_secrets, durable_failure, prepare};
 use crate::{App, Exit, Failure, host, source::Source};
 
 /// Goes on with a run that was interrupted or paused, exactly where it was.
@@ -24,10 +24,7 @@ pub(crate) struct Resume {
 
 impl Resume {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let settings = app.config()?.settings().clone();
-        let home = app.home();
-        let known = home.find(&self.run).map_err(durable_failure)?;
-        let session = Session::new(app, &settings, &self.stay)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
         let executor = session.executor();
         let changed = match &self.definition {
             Some(file) => {
@@ -46,8 +43,7 @@ impl Resume {
                 session.wait(executor.resume_with(&known, definition))?
             }
             None => {
-                let definition = home.definition(&known.summary.definition).map_err(durable_failure)?;
-                host::check_secrets(&settings, &definition)?;
+                check_secrets(app, &settings, &known)?;
                 session.wait(executor.resume(&known))?
             }
         };

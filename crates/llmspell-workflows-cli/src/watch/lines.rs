@@ -1,6 +1,6 @@
-use llmspell_workflows_basic::{StepPath, engine::StepStatus};
+use llmspell_workflows_basic::engine::StepStatus;
 
-use super::{Event, View, elapsed, sign};
+use super::{Event, Place, View, elapsed, sign};
 use crate::output::{Output, Paint};
 
 /// One event a line on standard error, where that is no terminal.
@@ -11,7 +11,7 @@ impl Lines {
         Self(output)
     }
 
-    fn line(&self, sign: &str, word: &str, paint: Paint, path: &StepPath, rest: &str) {
+    fn line(&self, sign: &str, word: &str, paint: Paint, path: &Place, rest: &str) {
         // Only what stands before the path has a fixed width.
         let head = self.0.on_err(paint, &format!("{sign} {word:<9}"));
         self.0.note(format!("{head} {path}  {rest}").trim_end());

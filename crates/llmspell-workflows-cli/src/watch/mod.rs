@@ -8,7 +8,12 @@ mod lines;
 mod live;
 mod tree;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -17,8 +22,10 @@ use llmspell_workflows_basic::{
     engine::{
         Attempt, Call, Decision, DecisionPoint, Interceptor, Next, NextDecision, Outcome, SkipReason, StepStatus,
     },
+    model::StepKind,
 };
 use tokio::time::Instant;
+use uuid::Uuid;
 
 pub(crate) use {jsonl::Jsonl, lines::Lines, live::Live};
 
@@ -26,15 +33,32 @@ pub(crate) use {jsonl::Jsonl, lines::Lines, live::Live};
 #[derive(Debug)]
 pub(crate) enum Event<'e> {
     /// A step begins.
-    Began { path: &'e StepPath, kind: &'e str },
+    Began { path: &'e Place, kind: &'e str },
     /// A step has ended.
-    Ended { path: &'e StepPath, status: StepStatus, elapsed: Duration, error: Option<&'e StepError> },
+    Ended { path: &'e Place, status: StepStatus, elapsed: Duration, error: Option<&'e StepError> },
     /// A step does not run.
-    Skipped { path: &'e StepPath, reason: &'e SkipReason },
+    Skipped { path: &'e Place, reason: &'e SkipReason },
     /// An attempt failed, and another one follows.
-    Retried { path: &'e StepPath, attempt: u64, error: &'e StepError, delay: Duration },
+    Retried { path: &'e Place, attempt: u64, error: &'e StepError, delay: Duration },
     /// A loop knows how many iterations it makes.
-    Counted { path: &'e StepPath, total: usize },
+    Counted { path: &'e Place, total: usize },
+}
+
+/// Where a step is: its path, behind those of the steps that are the runs around its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place(Vec<StepPath>);
+
+impl Place {
+    /// The path in each of the runs, the outermost first.
+    pub(crate) fn paths(&self) -> &[StepPath] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|path| path.fmt(f))
+    }
 }
 
 /// Shows what happens.
@@ -50,35 +74,58 @@ pub(crate) trait View: Send + Sync {
 }
 
 /// Tells a view of everything below the root step, which is the run itself.
-pub(crate) struct Watch(Arc<dyn View>);
+pub(crate) struct Watch {
+    view: Arc<dyn View>,
+    /// The steps that are runs at work, by the ids of these.
+    around: Mutex<HashMap<Uuid, Place>>,
+}
 
 impl Watch {
     pub(crate) fn new(view: Arc<dyn View>) -> Self {
-        Self(view)
+        Self { view, around: Mutex::default() }
+    }
+
+    fn around(&self) -> MutexGuard<'_, HashMap<Uuid, Place>> {
+        self.around.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, call: &Call) -> Place {
+        let around = self.around().get(&call.run().id()).cloned();
+        let paths = around.into_iter().flat_map(|place| place.0).chain([call.path().to_path()]);
+        Place(paths.collect())
+    }
+
+    /// The steps of the run that `place` is are no longer to be placed.
+    fn leave(&self, place: &Place) {
+        self.around().retain(|_, around| around != place);
     }
 }
 
 #[async_trait]
 impl Interceptor for Watch {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        let path = call.path().to_path();
-        if path.segments().len() < 2 {
+        if call.path().to_path().segments().len() < 2 {
             return next.run(call).await;
         }
-        self.0.event(&Event::Began { path: &path, kind: call.step().kind.as_str() });
+        let path = self.place(&call);
+        let is_run = matches!(call.step().kind, StepKind::Workflow(_));
+        self.view.event(&Event::Began { path: &path, kind: call.step().kind.as_str() });
         let began = Instant::now();
         let outcome = next.run(call).await;
+        if is_run {
+            self.leave(&path);
+        }
         let (status, error) = match &outcome {
             Outcome::Completed(_) => (StepStatus::Completed, None),
             Outcome::Failed(failure) => (StepStatus::Failed, Some(&*failure.error)),
             Outcome::Cancelled(_) => (StepStatus::Cancelled, None),
             Outcome::Parked(_) => (StepStatus::Waiting, None),
             Outcome::Skipped(reason) => {
-                self.0.event(&Event::Skipped { path: &path, reason });
+                self.view.event(&Event::Skipped { path: &path, reason });
                 return outcome;
             }
         };
-        self.0.event(&Event::Ended { path: &path, status, elapsed: began.elapsed(), error });
+        self.view.event(&Event::Ended { path: &path, status, elapsed: began.elapsed(), error });
         outcome
     }
 
@@ -89,13 +136,17 @@ impl Interceptor for Watch {
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
         let answer = next.run(point, decision).await?;
-        let path = || point.call.path().to_path();
+        let path = || self.place(point.call);
         match &answer {
-            Decision::Enter(Some(reason)) => self.0.event(&Event::Skipped { path: &path(), reason }),
-            Decision::Items(items) => self.0.event(&Event::Counted { path: &path(), total: items.len() }),
+            Decision::Enter(Some(reason)) => self.view.event(&Event::Skipped { path: &path(), reason }),
+            Decision::Items(items) => self.view.event(&Event::Counted { path: &path(), total: items.len() }),
             Decision::Attempt(Attempt::Failed { error, wake_at }) => {
                 let delay = Duration::try_from(wake_at.duration_since(Timestamp::now())).unwrap_or_default();
-                self.0.event(&Event::Retried { path: &path(), attempt: point.index, error, delay });
+                self.view.event(&Event::Retried { path: &path(), attempt: point.index, error, delay });
+            }
+            Decision::Child(child) => {
+                let place = path();
+                self.around().insert(child.run, place);
             }
             _ => {}
         }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use llmspell_workflows_basic::{StepPath, engine::StepStatus};
+use llmspell_workflows_basic::engine::StepStatus;
 use tokio::time::Instant;
 
-use super::{Event, elapsed, lines::paint, sign};
+use super::{Event, Place, elapsed, lines::paint, sign};
 use crate::output::Output;
 
 /// Steps in the order in which they began, each under the one it belongs to.
@@ -59,7 +59,7 @@ impl Tree {
         }
     }
 
-    fn end(&mut self, path: &StepPath, status: StepStatus, took: Option<Duration>, note: String) {
+    fn end(&mut self, path: &Place, status: StepStatus, took: Option<Duration>, note: String) {
         let step = self.at(path);
         (step.status, step.took, step.note) = (status, took, note);
         let keys = keys(path);
@@ -73,7 +73,7 @@ impl Tree {
     }
 
     /// The step at `path`, which is made where there is none.
-    fn at(&mut self, path: &StepPath) -> &mut Step {
+    fn at(&mut self, path: &Place) -> &mut Step {
         self.find(&keys(path)).expect("steps below the root have a path")
     }
 
@@ -91,10 +91,10 @@ impl Tree {
     }
 }
 
-/// `/main/each[3]/check~2` as `each`, `[3]`, `check~2`.
-fn keys(path: &StepPath) -> Vec<String> {
+/// `/main/each[3]/check~2` as `each`, `[3]`, `check~2`; a step of a run that is a step stands under that.
+fn keys(path: &Place) -> Vec<String> {
     let mut keys = Vec::new();
-    for segment in &path.segments()[1..] {
+    for segment in path.paths().iter().flat_map(|path| &path.segments()[1..]) {
         let generation = if segment.generation > 1 { format!("~{}", segment.generation) } else { String::new() };
         keys.push(format!("{}{generation}", segment.id));
         keys.extend(segment.iteration.map(|iteration| format!("[{iteration}]")));
@@ -162,8 +162,8 @@ mod tests {
     use super::*;
     use crate::output::Format;
 
-    fn path(text: &str) -> StepPath {
-        text.parse().unwrap()
+    fn path(text: &str) -> Place {
+        Place(vec![text.parse().unwrap()])
     }
 
     fn ended(tree: &mut Tree, text: &str) {
@@ -183,6 +183,19 @@ mod tests {
         ended(&mut tree, "/main/each");
         let lines = tree.render(&Output::plain(Format::Text), Detail::Full, None);
         assert_eq!(lines, ["✓ completed each  1/2  5ms"]);
+    }
+
+    #[test]
+    fn steps_of_a_sub_workflow_stand_under_the_step_that_it_is() {
+        let mut tree = Tree::default();
+        let [sub, inner]: [llmspell_workflows_basic::StepPath; 2] =
+            ["/main/each[1]/sub", "/main/work"].map(|text| text.parse().unwrap());
+        for path in [Place(vec![sub.clone()]), Place(vec![sub, inner])] {
+            tree.take(&Event::Began { path: &path, kind: "workflow" });
+            tree.end(&path, StepStatus::Completed, None, String::new());
+        }
+        let lines = tree.render(&Output::plain(Format::Text), Detail::Full, None);
+        assert_eq!(lines[2..], ["✓ completed     sub", "✓ completed       work"]);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Ended, Place};
+use crate::support::{Place, expect, newest, performed, show};
 
 /// A loop in a branch; the second iteration fails until there is a file `ok`.
 const NESTED: &str = "
@@ -28,23 +28,6 @@ steps:
   - {id: last, type: shell, command: 'echo last >> effects'}
 ";
 
-/// What has been performed since the last time, sorted.
-fn performed(place: &Place) -> Vec<String> {
-    let text = fs::read_to_string(place.path("effects")).unwrap_or_default();
-    fs::write(place.path("effects"), "").unwrap();
-    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
-    lines.sort_unstable();
-    lines
-}
-
-fn show(place: &Place, run: &str) -> Value {
-    place.run(&["runs", "show", run, "-o", "json"]).json()
-}
-
-fn newest(place: &Place) -> String {
-    show(place, "@last")["run_id"].as_str().unwrap().to_owned()
-}
-
 /// A place with a run that failed in the loop, and the run.
 fn failed() -> (Place, String) {
     let place = Place::with_flow(NESTED);
@@ -64,10 +47,6 @@ fn completed() -> (Place, String) {
     (place, run)
 }
 
-fn expect(ended: &Ended, code: i32, error: &Value) {
-    assert_eq!((ended.code, &ended.json()["error"]["code"]), (code, error), "{}{}", ended.stdout, ended.stderr);
-}
-
 #[test]
 fn a_retry_performs_what_failed_and_what_follows() {
     let (place, run) = failed();
@@ -77,7 +56,7 @@ fn a_retry_performs_what_failed_and_what_follows() {
     let retried = place.run(&["retry", &run, "-o", "json"]);
     assert_eq!((retried.code, &retried.json()["run_id"]), (0, &json!(run)), "{}", retried.stderr);
     assert_eq!(performed(&place), ["last", "note 1", "note 2", "work 1", "work 2"]);
-    expect(&place.run(&["retry", &run, "-o", "json"]), 1, &json!("run_not_failed"));
+    expect(&place.run(&["retry", &run, "-o", "json"]), 1, "run_not_failed");
 }
 
 #[test]
@@ -112,10 +91,10 @@ fn a_fork_from_a_step_in_the_loop_leaves_the_old_run_as_it_is() {
     for (from, code, error) in
         [("nowhere", 4, "step_not_found"), ("work", 2, "ambiguous_step"), ("each[1]/wrk", 4, "step_not_found")]
     {
-        expect(&place.run(&["fork", &run, "--from", from, "-o", "json"]), code, &json!(error));
+        expect(&place.run(&["fork", &run, "--from", from, "-o", "json"]), code, error);
     }
     let block = place.run(&["fork", &run, "--from", "left", "--step-input", "1", "-o", "json"]);
-    expect(&block, 2, &json!("no_step_input"));
+    expect(&block, 2, "no_step_input");
 }
 
 /// Leaves of different iterations have one end of a path in common.
@@ -202,7 +181,7 @@ fn another_definition_is_refused_with_what_differs_unless_it_is_asked_for() {
       help: `--accept-changes` goes on with the new definition where every recorded step still exists
     ");
     let refused = place.run(&["resume", &run, "--definition", "without.yaml", "--accept-changes", "-o", "json"]);
-    expect(&refused, 1, &json!("definition_changed"));
+    expect(&refused, 1, "definition_changed");
     assert!(refused.stdout.contains("no step at /main/one"), "{}", refused.stdout);
     assert_eq!(performed(&place), ["one"]);
     let accepted = place.run(&["resume", &run, "--definition", "changed.yaml", "--accept-changes"]);
@@ -226,7 +205,7 @@ fn a_run_goes_on_in_a_later_version_with_its_state_migrated() {
     let run = newest(&place);
     assert_eq!(place.run(&["signal", &run, "go"]).code, 0);
     let refused = place.run(&["resume", &run, "--definition", "other.yaml", "--accept-changes", "-o", "json"]);
-    expect(&refused, 2, &json!("no_migration"));
+    expect(&refused, 2, "no_migration");
     let accepted = place.run(&["resume", &run, "--definition", "later.yaml", "--accept-changes"]);
     assert_eq!(accepted.code, 0, "{}", accepted.stderr);
     let state: serde_json::Value =

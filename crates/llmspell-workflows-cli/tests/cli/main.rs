@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod again;
+mod again_inside;
 mod configuration;
 mod durable;
 mod examples;
@@ -11,4 +12,5 @@ mod run;
 mod second_terminal;
 mod secrets;
 mod store;
+mod sub_workflows;
 mod support;

@@ -31,7 +31,7 @@ fn at_work(place: &Place) -> Terminal {
     terminal
 }
 
-fn tell(place: &Place) {
+pub(crate) fn tell(place: &Place) {
     fs::OpenOptions::new().write(true).open(place.path("tell")).unwrap().write_all(b"on\n").unwrap();
 }
 

@@ -185,3 +185,26 @@ impl Terminal {
         self.child.try_wait().unwrap().is_some()
     }
 }
+
+/// What has been performed since the last time: the lines of `effects`, sorted.
+pub(crate) fn performed(place: &Place) -> Vec<String> {
+    let text = fs::read_to_string(place.path("effects")).unwrap_or_default();
+    fs::write(place.path("effects"), "").unwrap();
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
+}
+
+pub(crate) fn show(place: &Place, run: &str) -> Value {
+    place.run(&["runs", "show", run, "-o", "json"]).json()
+}
+
+/// The id of the newest run that is no step of another.
+pub(crate) fn newest(place: &Place) -> String {
+    show(place, "@last")["run_id"].as_str().unwrap().to_owned()
+}
+
+/// That `ended` with `code`, and the error `error` as JSON.
+pub(crate) fn expect(ended: &Ended, code: i32, error: &str) {
+    assert_eq!((ended.code, &ended.json()["error"]["code"]), (code, &error.into()), "{}{}", ended.stdout, ended.stderr);
+}

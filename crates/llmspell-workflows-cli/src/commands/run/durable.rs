@@ -198,9 +198,8 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         ExecutorError::Ended { run } => {
             failed("run_ended").with_help(format!("`spellflow runs show {run}` shows what it came to"))
         }
-        ExecutorError::IsChild { parent, .. } => {
-            failed("run_is_child").with_help(format!("`spellflow resume {parent}` goes on with both"))
-        }
+        ExecutorError::IsChild { parent, .. } => failed("run_is_child")
+            .with_help(format!("`spellflow resume {parent}`, or `retry` where it has failed, goes on with both")),
         ExecutorError::NotStuck { run, .. } => Failure::new(Exit::NotFound, "not_stuck", message)
             .with_help(format!("`spellflow runs show {run}` shows which steps are stuck")),
         ExecutorError::NotEnded { run, .. } => {
@@ -226,7 +225,8 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
 fn rewind(error: &llmspell_workflows_advanced::RewindError, message: String) -> Failure {
     use llmspell_workflows_advanced::RewindError;
     match error {
-        RewindError::UnknownStep { .. } => Failure::new(Exit::NotFound, "step_not_found", message),
+        RewindError::UnknownStep { .. } => Failure::new(Exit::NotFound, "step_not_found", message)
+            .with_help("`spellflow runs show RUN` lists them all; for one of a sub-workflow, show the run of that"),
         RewindError::AmbiguousStep { .. } => Failure::new(Exit::Usage, "ambiguous_step", message),
         RewindError::NoInput { .. } | RewindError::InputForNoStep => {
             Failure::new(Exit::Usage, "no_step_input", message)

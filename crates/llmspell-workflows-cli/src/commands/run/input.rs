@@ -2,13 +2,13 @@
 
 use std::{fs, path::Path};
 
-use llmspell_workflows_basic::{StepError, WorkflowInput};
+use llmspell_workflows_basic::StepError;
 use serde_json::{Map, Value};
 
 use crate::{Exit, Failure};
 
-/// What `arguments` say together; a later one overrides fields of an earlier one.
-pub(crate) fn read(arguments: &[String], definition: &Path) -> Result<WorkflowInput, Failure> {
+/// What `arguments` say together, null where there is none; a later one overrides fields of an earlier one.
+pub(crate) fn read(arguments: &[String], definition: &Path) -> Result<Value, Failure> {
     let mut fields = Map::new();
     for argument in arguments {
         match argument.strip_prefix('@') {
@@ -19,7 +19,7 @@ pub(crate) fn read(arguments: &[String], definition: &Path) -> Result<WorkflowIn
             }
         }
     }
-    Ok(WorkflowInput::new(if arguments.is_empty() { Value::Null } else { Value::Object(fields) }))
+    Ok(if arguments.is_empty() { Value::Null } else { Value::Object(fields) })
 }
 
 fn field(argument: &str) -> Result<(&str, Value), Failure> {
@@ -28,8 +28,7 @@ fn field(argument: &str) -> Result<(&str, Value), Failure> {
     let (key, value) = match key.strip_suffix(':') {
         None => (key, value.into()),
         Some(key) => {
-            let value = serde_json::from_str(value)
-                .map_err(|error| wrong(format!("the input `{key}` is not JSON: {error}")))?;
+            let value = json(value).map_err(|error| wrong(format!("the input `{key}` is {error}")))?;
             (key, value)
         }
     };
@@ -51,6 +50,11 @@ fn object(file: &Path, definition: &Path) -> Result<Map<String, Value>, Failure>
         Ok(other) => Err(wrong(format!("it holds {other}"))),
         Err(error) => Err(wrong(error.to_string())),
     }
+}
+
+/// A value of the command line that is JSON.
+pub(crate) fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
 }
 
 /// A run that could not be started.

@@ -3,6 +3,7 @@
 mod drive;
 mod durable;
 pub(super) mod input;
+mod known;
 mod summary;
 
 use std::{
@@ -15,10 +16,11 @@ use std::{
 use clap::Args;
 use llmspell_workflows_advanced::StartOptions;
 use llmspell_workflows_basic::{
-    Driven as EngineDriven, EngineBuilder, Finished, RunOptions, engine::Position, model::Definition,
+    Driven as EngineDriven, EngineBuilder, Finished, RunOptions, WorkflowInput, engine::Position, model::Definition,
 };
 use tokio::runtime::Runtime;
 
+use super::inputs::Inputs;
 use crate::{
     App, Exit, Failure,
     config::Settings,
@@ -30,6 +32,7 @@ use crate::{
 };
 pub(crate) use drive::{Driven, Ended, drive};
 pub(crate) use durable::{Session, Stay, failure as durable_failure};
+pub(crate) use known::{check_secrets, prepare};
 
 /// Runs a workflow.
 #[derive(Debug, Args)]
@@ -40,9 +43,8 @@ pub(crate) use durable::{Session, Stay, failure as durable_failure};
 pub(crate) struct Run {
     /// The definition, YAML or JSON; `-` is standard input.
     file: PathBuf,
-    /// A field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
-    #[arg(short, long = "input", value_name = "INPUT")]
-    inputs: Vec<String>,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Which of the workflow's environments overrides variables.
     #[arg(short, long = "env", value_name = "NAME")]
     environment: Option<String>,
@@ -75,7 +77,7 @@ impl Run {
         }
         host::check_secrets(&settings, &document.definition)?;
         let environment = self.environment(&settings, &document.definition);
-        let mut input = input::read(&self.inputs, &self.file)?;
+        let mut input = WorkflowInput::new(self.inputs.read(&self.file)?);
         input.starting_step = self.start_step.clone();
 
         if self.in_memory {

@@ -36,7 +36,7 @@ pub enum RewindError {
     #[error("no step of the run has failed, so there is nothing to retry")]
     NothingFailed,
     /// The step takes no input.
-    #[error("the step at {path} takes no input, since it calls no activity")]
+    #[error("the step at {path} takes no input, since it calls neither an activity nor a workflow")]
     NoInput {
         /// Which step.
         path: String,
@@ -185,16 +185,16 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Everything that failed for good happens again.
+    /// Everything that failed for good happens again; in a run that was cancelled, what that stopped.
     ///
     /// # Errors
-    /// Nothing failed.
+    /// Nothing failed, nor was the run cancelled.
     pub fn retry(&mut self) -> Result<(), RewindError> {
         let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
         let has_failed_inside = |path: &StepPath| failed.iter().any(|other| other != path && encloses(path, other));
         let targets: Vec<StepPath> = failed.iter().filter(|path| !has_failed_inside(path)).cloned().collect();
         if targets.is_empty() {
-            return Err(RewindError::NothingFailed);
+            return self.retry_cancelled();
         }
         for target in targets {
             match self.order(&target, None) {
@@ -206,20 +206,28 @@ impl<'a> Rewinding<'a> {
         Ok(())
     }
 
+    fn retry_cancelled(&mut self) -> Result<(), RewindError> {
+        let is_cancelled = |path: &StepPath| matches!(self.ends.get(&*path.to_string()), Some(End::Cancelled(_)));
+        let mut roots = self.first.keys().filter(|path| path.segments().len() == 1);
+        let root = roots.find(|path| is_cancelled(path)).cloned().ok_or(RewindError::NothingFailed)?;
+        self.reopen_failed(&root);
+        Ok(())
+    }
+
     /// The step at `target`, which [`Self::find`] gave, happens again, and what follows it.
     pub fn from(&mut self, target: &StepPath) {
         self.redo(target);
         self.reopen_around(target);
     }
 
-    /// The activity at `target`, which happens again, gets `input` then. Returns where.
+    /// That the step at `target` takes an input when it happens again.
     ///
     /// # Errors
-    /// It calls no activity.
+    /// It calls neither an activity nor a workflow.
     pub fn check_input(&self, target: &StepPath) -> Result<(), RewindError> {
-        let step = self.plan.step(target);
-        let is_activity = step.is_none_or(|s| matches!(s.kind, StepKind::Activity(_)));
-        if is_activity { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
+        let takes_one = |kind: &StepKind| matches!(kind, StepKind::Activity(_) | StepKind::Workflow(_));
+        let is_right = self.plan.step(target).is_none_or(|step| takes_one(&step.kind));
+        if is_right { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
     }
 
     /// The recorded steps that the plan has not, or has as another kind of thing.

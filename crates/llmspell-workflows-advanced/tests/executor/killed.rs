@@ -1,0 +1,158 @@
+//! Parked runs whose process is killed.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::{self, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, mpsc::channel},
+    thread,
+    time::Duration,
+};
+
+use llmspell_workflows_advanced::{
+    DurableEnd, Executor, ExecutorError, Home, KnownRun, Message, Parking, RunQuery, StartOptions,
+};
+use llmspell_workflows_basic::{
+    Engine, RunStatus, WorkflowInput,
+    activity::{Activities, ActivityContext, function},
+    model::*,
+};
+use llmspell_workflows_testing::crash::SimClock;
+use serde_json::json;
+use tokio::{task::JoinHandle, time::timeout};
+
+use crate::parked::{parked, until_all_are_parked};
+
+/// Where the process that is killed keeps its runs; it is this test in another process.
+const FOLDER: &str = "HOME_OF_A_CHILD";
+
+const NAME: &str = "killed::parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_their_time";
+
+/// The workflow that waits for a signal.
+const SIGNALLED: &str = "signalled";
+
+/// What the process says once all of its runs are parked.
+const PARKED: &str = "all are parked";
+
+/// How long the test waits for something that is about to happen, with many runs, too.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// As many as one query gives.
+const RUNS_MAX: usize = 10_000;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An executor whose steps leave a line each, and the time that it goes by.
+fn executor(folder: &Path) -> (Executor, SimClock) {
+    let effects = folder.join("effects");
+    let note = function(move |context: ActivityContext| {
+        let line = format!("{} {}\n", context.path(), context.input()["n"]);
+        let mut file = OpenOptions::new().create(true).append(true).open(&effects).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+        async move { Ok(json!(null)) }
+    });
+    let mut activities = Activities::new();
+    activities.register("function", "note", note);
+    let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    let engine = Engine::builder().activities(activities).clock(clock.clone());
+    (Executor::new(Home::new(folder.join("home")), engine).parking(Parking::After(Duration::ZERO)), clock)
+}
+
+/// A wait between two effects.
+fn definition(name: &str, wait: StepKind) -> Arc<Definition> {
+    let note = |id: &str| Step::function(id, "note", json!({"n": "{{ n }}"}));
+    Arc::new(Definition::sequence(name, [note("before"), Step::new("wait", wait), note("after")]))
+}
+
+/// What the process does that is killed.
+async fn park(folder: &Path, runs: usize) {
+    let (executor, _) = executor(folder);
+    let open = WaitForEvent { event: "open".into(), ..Default::default() };
+    let definitions =
+        [definition(SIGNALLED, StepKind::WaitForEvent(open)), definition("timed", StepKind::Sleep(HOUR.into()))];
+    for number in 0..runs {
+        let input = WorkflowInput::new(json!({"n": number}));
+        let run = executor.start(definitions[number % 2].clone(), input, StartOptions::default()).await.unwrap();
+        drop(parked(&executor, run));
+    }
+    until_all_are_parked(&executor).await;
+    println!("\n{PARKED}");
+    std::future::pending().await
+}
+
+/// Starts that process, and kills it once all of its runs are parked.
+fn parked_and_killed(folder: &Path) {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([NAME, "--exact", "--nocapture"]).env(FOLDER, folder);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (sender, is_parked) = channel();
+    thread::spawn(move || sender.send(lines.map_while(Result::ok).any(|line| line == PARKED)));
+    let is_parked = is_parked.recv_timeout(PATIENCE);
+    child.kill().unwrap();
+    assert_eq!((is_parked, child.wait().unwrap().signal()), (Ok(true), Some(9)));
+}
+
+async fn assert_finishes(driven: JoinHandle<Result<DurableEnd, ExecutorError>>) {
+    let end = timeout(PATIENCE, driven).await.expect("it should have ended by now").unwrap().unwrap();
+    let DurableEnd::Finished(finished) = end else { panic!("it has not ended: {end:?}") };
+    assert_eq!(finished.status, RunStatus::Completed);
+}
+
+fn effects(folder: &Path) -> BTreeMap<String, usize> {
+    let mut effects = BTreeMap::new();
+    for line in fs::read_to_string(folder.join("effects")).unwrap().lines() {
+        *effects.entry(line.to_owned()).or_default() += 1;
+    }
+    effects
+}
+
+/// `RUNS` says how many, up to 10,000.
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_their_time() {
+    let runs: usize = env::var("RUNS").map_or(100, |text| text.parse().unwrap());
+    if let Some(folder) = env::var_os(FOLDER) {
+        return park(&PathBuf::from(folder), runs).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    parked_and_killed(folder);
+    let once = |step: &str| (0..runs).map(move |n| (format!("/main/{step} {n}"), 1)).collect::<BTreeMap<_, _>>();
+    assert_eq!(effects(folder), once("before"));
+
+    let home = Home::new(folder.join("home"));
+    let known = home.runs(&RunQuery { limit: RUNS_MAX, ..RunQuery::default() }).unwrap();
+    assert_eq!(known.len(), runs);
+    assert!(known.iter().all(|run| run.status() == RunStatus::Waiting && run.holder.is_none()));
+    let (signalled, timed): (Vec<_>, Vec<_>) = known.iter().partition(|run| run.summary.workflow == SIGNALLED);
+    assert_eq!(signalled.len(), runs.div_ceil(2));
+
+    let (executor, clock) = executor(folder);
+    let take_over = async |runs: &[&KnownRun]| {
+        let mut driven = Vec::new();
+        for run in runs {
+            driven.push(parked(&executor, executor.resume(run).await.unwrap()));
+        }
+        driven
+    };
+    let (by_signal, by_time) = (take_over(&signalled).await, take_over(&timed).await);
+    until_all_are_parked(&executor).await;
+    assert_eq!(effects(folder), once("before"), "none went on by itself");
+    for (run, driven) in signalled.iter().zip(by_signal) {
+        home.post(run, &Message::Signal { name: "open".into(), payload: json!(null) }).unwrap();
+        assert_finishes(driven).await;
+    }
+    let after_signals = effects(folder);
+    assert_eq!(after_signals.len(), runs + signalled.len(), "the others have not woken yet");
+    clock.advance(HOUR);
+    for driven in by_time {
+        assert_finishes(driven).await;
+    }
+    assert_eq!(effects(folder), once("before").into_iter().chain(once("after")).collect());
+    let query = RunQuery { statuses: vec![RunStatus::Completed], limit: RUNS_MAX, ..RunQuery::default() };
+    assert_eq!(home.runs(&query).unwrap().len(), runs);
+}
