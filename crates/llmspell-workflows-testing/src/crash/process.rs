@@ -1,71 +1,14 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Clock, Driven, Engine, Finished, RunOptions, WorkflowInput,
-    engine::{Call, Extensions, Timers, Wake},
-    model::Definition,
+    Clock, Driven, Engine, Finished, RunOptions, WorkflowInput, engine::Extensions, model::Definition,
 };
 use llmspell_workflows_state::{Journal, JournalError, RunJournal, Started};
 use serde_json::Value;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::CrashPoint;
-
-/// Time that moves only when it is told to: whoever waits for it goes on then.
-#[derive(Debug, Clone)]
-pub struct SimClock(Arc<watch::Sender<Timestamp>>);
-
-impl SimClock {
-    /// A clock that shows `now`.
-    #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        Self(Arc::new(watch::Sender::new(now)))
-    }
-
-    /// Shows `time` from now on.
-    pub fn set(&self, time: Timestamp) {
-        self.0.send_replace(time);
-    }
-
-    /// Shows a later time from now on.
-    pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|time| *time += by);
-    }
-}
-
-impl Default for SimClock {
-    /// A clock that shows the beginning of 2026.
-    fn default() -> Self {
-        Self::new("2026-01-01T00:00:00Z".parse().expect("a timestamp"))
-    }
-}
-
-impl Clock for SimClock {
-    fn now(&self) -> Timestamp {
-        *self.0.borrow()
-    }
-
-    fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
-        let mut shown = self.0.subscribe();
-        Box::pin(async move {
-            if shown.wait_for(|now| *now >= time).await.is_err() {
-                // Nobody can move it any more.
-                std::future::pending::<()>().await;
-            }
-        })
-    }
-}
-
-#[async_trait]
-impl Timers for SimClock {
-    async fn until(&self, _call: &Call, wake_at: Timestamp) -> Wake {
-        if wake_at <= self.now() { Wake::Due } else { Wake::Park }
-    }
-}
+use super::{CrashPoint, SimClock};
 
 /// How a process ended.
 #[derive(Debug)]

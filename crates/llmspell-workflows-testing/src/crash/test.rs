@@ -16,14 +16,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal, lock,
+    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal,
     process::{Ended, Process},
 };
+use crate::{Build, lock};
 
 /// How often a process may be started again until the run must have ended.
 const PROCESSES_MAX: usize = 1_000;
-
-type Build = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
 
 /// A workflow that is crashed at every boundary; see [the module](super).
 #[derive(Clone)]
@@ -149,15 +148,30 @@ impl CrashTest {
     /// # Errors
     /// The journal cannot be read or written.
     pub fn run_at(&self, journal: &Arc<dyn Journal>, clock: &SimClock) -> Result<Finished, JournalError> {
+        let finished = self.run_until(journal, clock, &CrashPoint::never())?;
+        Ok(finished.expect("it never crashes"))
+    }
+
+    /// As [`Self::run_at`], in a process that crashes at `point`; `None`: it has. The journal should be a
+    /// [`WatchedJournal`] of that point, whose boundaries it then crashes at.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub fn run_until(
+        &self,
+        journal: &Arc<dyn Journal>,
+        clock: &SimClock,
+        point: &CrashPoint,
+    ) -> Result<Option<Finished>, JournalError> {
         lock(&self.effects).clear();
         let engine = self.engine_with(clock);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         loop {
-            match runtime.block_on(self.process(&engine, clock).go(journal.clone(), &CrashPoint::never())) {
-                Ended::Done(finished) => return Ok(*finished),
+            match runtime.block_on(self.process(&engine, clock).go(journal.clone(), point)) {
+                Ended::Done(finished) => return Ok(Some(*finished)),
                 Ended::Parked(wake_at) => clock.set(wake_at.expect("these workflows wait for times alone")),
                 Ended::Fault(fault) => return Err(fault),
-                Ended::Crashed => unreachable!("it never crashes"),
+                Ended::Crashed => return Ok(None),
             }
         }
     }

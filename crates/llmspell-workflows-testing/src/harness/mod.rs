@@ -78,7 +78,7 @@ use std::{
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Engine, RunOptions, WorkflowInput,
+    Driven, Engine, EngineBuilder, RunOptions, WorkflowInput,
     activity::{Activities, ActivityContext, function},
     engine::Signal,
     model::{ActivityName, Definition},
@@ -88,13 +88,18 @@ use serde_json::Value;
 pub use ended::Ended;
 pub use script::Script;
 
-use crate::crash::{CrashReport, CrashTest, SimClock, lock};
+use crate::{
+    Build,
+    clock::SimClock,
+    crash::{CrashReport, CrashTest},
+    lock,
+};
 
 /// What most tests of workflows use.
 pub mod prelude {
     pub use std::time::Duration;
 
-    pub use llmspell_workflows_basic::{RunStatus, model::*};
+    pub use llmspell_workflows_basic::{RunStatus, engine::Position, model::*};
     pub use serde_json::{Value, json};
 }
 
@@ -105,6 +110,7 @@ pub struct WorkflowTest {
     input: Value,
     scripts: BTreeMap<ActivityName, Script>,
     signals: Vec<(String, Value)>,
+    build: Build,
 }
 
 /// What an activity was called with: its name, and the input.
@@ -114,7 +120,13 @@ impl WorkflowTest {
     /// A test of `definition`.
     #[must_use]
     pub fn new(definition: Definition) -> Self {
-        Self { definition, input: Value::Null, scripts: BTreeMap::new(), signals: Vec::new() }
+        Self {
+            definition,
+            input: Value::Null,
+            scripts: BTreeMap::new(),
+            signals: Vec::new(),
+            build: Arc::new(|engine| engine),
+        }
     }
 
     /// Starts it with `input`.
@@ -143,6 +155,13 @@ impl WorkflowTest {
         self
     }
 
+    /// Builds the engine with what `build` adds: hooks, events, limits, secrets.
+    #[must_use]
+    pub fn engine(mut self, build: impl Fn(EngineBuilder) -> EngineBuilder + Send + Sync + 'static) -> Self {
+        self.build = Arc::new(build);
+        self
+    }
+
     /// Sends the run the event `name` with `data`, for the first step that waits for it.
     #[must_use]
     pub fn signal(mut self, name: &str, data: Value) -> Self {
@@ -168,7 +187,7 @@ impl WorkflowTest {
             });
             activities.register(&*name.kind, &*name.name, perform);
         }
-        let engine = Engine::builder().activities(activities).clock(clock.clone()).build();
+        let engine = (self.build)(Engine::builder().activities(activities).clock(clock.clone())).build();
         let plan = engine.prepare(self.definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
         let input = WorkflowInput::new(self.input.clone());
         let run = engine.start(&plan, input, &RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));
@@ -208,7 +227,8 @@ impl WorkflowTest {
     /// A crash made a difference; the message says which.
     #[track_caller]
     pub fn crash_everywhere(&self) -> CrashReport {
-        let test = CrashTest::new(self.definition.clone(), self.input.clone());
+        let build = self.build.clone();
+        let test = CrashTest::new(self.definition.clone(), self.input.clone()).engine(move |engine| build(engine));
         let test = self.scripts.iter().fold(test, |test, (name, script)| {
             let script = script.clone();
             test.activity(&name.kind, &name.name, move |context| {
