@@ -9,6 +9,8 @@
 //! | see that a crash anywhere makes no difference | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
 //! | see what hooks were asked and answered, and what was told of a run | `recorder` (feature `hooks`) |
 //! | have a journal, a store or another service fail at a certain call | [`double`] |
+//! | bound what it costs to make a run durable | [`harness::WorkflowTest::overhead`] |
+//! | plug in a service of your own, and see that it is one | `conformance` (feature `advanced`) |
 //! | lose the power, tear a write, fail a sync below the log | [`crash::SimDisk`] |
 //! | move time by hand, or wait in a paused runtime | [`clock`] |
 //! | try every pattern, or definitions that nobody thought of | [`patterns`], [`generate`] |
@@ -18,9 +20,12 @@
 //! # Features
 //!
 //! - `hooks`: `recorder`, for workflows with hooks or subscribers.
-//! - `advanced`: doubles of the services of durable runs: states, sessions, vectors, embeddings; and `hooks`.
+//! - `advanced`: doubles and `conformance` of the services of durable runs: states, sessions, vectors, embeddings; and
+//!   `hooks`.
 
 pub mod clock;
+#[cfg(feature = "advanced")]
+pub mod conformance;
 pub mod crash;
 pub mod double;
 pub mod generate;

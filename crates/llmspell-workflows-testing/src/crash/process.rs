@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Clock, Driven, Engine, Finished, RunOptions, WorkflowInput, engine::Extensions, model::Definition,
+    Clock, Driven, Engine, Finished, RunOptions, WorkflowInput,
+    engine::{Extensions, Signal},
+    model::Definition,
 };
 use llmspell_workflows_state::{Journal, JournalError, RunJournal, Started};
 use serde_json::Value;
@@ -25,6 +27,7 @@ pub(super) struct Process<'a> {
     pub(super) engine: &'a Engine,
     pub(super) definition: &'a Definition,
     pub(super) input: &'a Value,
+    pub(super) signals: &'a [Signal],
     pub(super) run: Uuid,
     pub(super) clock: &'a SimClock,
 }
@@ -62,7 +65,20 @@ impl Process<'_> {
         };
         let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
         let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
-        match self.engine.drive(&run).await {
+        // Those that a step has taken before are known from the journal, and count once.
+        self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
+        // A run that waits for an event alone would wait for ever.
+        let hold = async {
+            run.all_wait().await;
+            run.hold();
+            std::future::pending().await
+        };
+        let driven = tokio::select! {
+            biased;
+            driven = self.engine.drive(&run) => driven,
+            driven = hold => driven,
+        };
+        match driven {
             Driven::Parked(wait) => Ok(Ended::Parked(wait.wake_at)),
             Driven::Done(finished) => match journal.fault() {
                 Some(fault) => Err(fault.clone()),

@@ -83,7 +83,7 @@ use llmspell_workflows_basic::{
     engine::Signal,
     model::{ActivityName, Definition},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use ended::Ended;
 pub use script::Script;
@@ -91,7 +91,8 @@ pub use script::Script;
 use crate::{
     Build,
     clock::SimClock,
-    crash::{CrashReport, CrashTest},
+    crash::{CrashReport, CrashTest, Journal, MemoryJournal},
+    double::Double,
     lock,
 };
 
@@ -207,7 +208,11 @@ impl WorkflowTest {
                             clock.set(wake.max(run.now()));
                             goes_on.await;
                         }
-                        None => run.hold(),
+                        // Nothing of it begins again, so it parks.
+                        None => {
+                            run.hold();
+                            break driven.await;
+                        }
                     },
                 }
             }
@@ -227,15 +232,62 @@ impl WorkflowTest {
     /// A crash made a difference; the message says which.
     #[track_caller]
     pub fn crash_everywhere(&self) -> CrashReport {
+        self.crash_test().crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"))
+    }
+
+    /// What it costs to make a run of it durable. Nothing is measured, all is counted, so a bound holds on any machine.
+    ///
+    /// ```
+    /// use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
+    ///
+    /// let each = Loop::items(json!("{{ items }}"), [Step::function("one", "check", json!("{{ loop.item }}"))]);
+    /// let test = WorkflowTest::new(Definition::sequence("check", [each.into_step("each")]))
+    ///     .input(json!({"items": [1, 2, 3]}))
+    ///     .function("check", Script::answers(json!(true)));
+    ///
+    /// let overhead = test.overhead();
+    /// // The start, and each completion of the leaf; the loop and its choices are written along with these.
+    /// assert_eq!(overhead.syncs, 4);
+    /// assert!(overhead.bytes < 3 * 500, "{overhead:?}");
+    /// ```
+    ///
+    /// # Panics
+    /// The definition or its input is wrong, or it waits for an event that nobody sends.
+    #[must_use]
+    #[track_caller]
+    pub fn overhead(&self) -> Overhead {
+        let kept = Arc::new(MemoryJournal::new());
+        let double = Double::journal(kept.clone());
+        let journal: Arc<dyn Journal> = Arc::new(double.clone());
+        self.crash_test().run_on(&journal).unwrap_or_else(|error| panic!("{error}"));
+        let records: Vec<_> = journal.runs().into_iter().flat_map(|run| kept.records(run)).collect();
+        let bytes = records.iter().map(|record| json!(record).to_string().len()).sum();
+        Overhead { records: records.len(), bytes, writes: double.count("write"), syncs: double.count("sync") }
+    }
+
+    fn crash_test(&self) -> CrashTest {
         let build = self.build.clone();
         let test = CrashTest::new(self.definition.clone(), self.input.clone()).engine(move |engine| build(engine));
-        let test = self.scripts.iter().fold(test, |test, (name, script)| {
+        let test = self.signals.iter().fold(test, |test, (name, data)| test.signal(name, data.clone()));
+        self.scripts.iter().fold(test, |test, (name, script)| {
             let script = script.clone();
             test.activity(&name.kind, &name.name, move |context| {
                 let answer = script.answer(&context);
                 async move { answer.map(Into::into) }
             })
-        });
-        test.crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"))
+        })
     }
+}
+
+/// What it costs to make a run durable, beside what its activities do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overhead {
+    /// How many records the journal keeps of it.
+    pub records: usize,
+    /// How long they are together, as JSON.
+    pub bytes: usize,
+    /// How often the journal was written without a sync.
+    pub writes: u64,
+    /// How often the run waited for a sync; several runs at once share some of them.
+    pub syncs: u64,
 }
