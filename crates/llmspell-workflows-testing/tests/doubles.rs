@@ -20,13 +20,9 @@ fn full() -> SessionError {
 
 /// A double of a storage that has one session, which is made without the double.
 async fn with_session() -> (Double<dyn SessionStorage>, Session) {
-    let storage = MemorySessions::default();
-    let (storage, inner) = {
-        let inner = Arc::new(storage);
-        (Double::around(inner.clone() as Arc<dyn SessionStorage>), inner)
-    };
-    let session = SessionManager::new(inner).create(NewSession::named("one")).await.unwrap();
-    (storage, session)
+    let inner: Arc<dyn SessionStorage> = Arc::new(MemorySessions::default());
+    let session = SessionManager::new(inner.clone()).create(NewSession::named("one")).await;
+    (Double::around(inner), session.expect("a session is made"))
 }
 
 /// Which of five reads fail.

@@ -3,7 +3,10 @@
 use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
 
 fn panic_of(test: impl FnOnce()) -> String {
-    *std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).expect_err("it panics").downcast::<String>().unwrap()
+    *std::panic::catch_unwind(std::panic::AssertUnwindSafe(test))
+        .expect_err("it panics")
+        .downcast::<String>()
+        .expect("a panic with a text")
 }
 
 /// Two waits for the same event, each of which takes one.

@@ -86,7 +86,7 @@ fn both_are_bounded_and_say_what_they_lost() {
 fn panics(assert: impl Fn(&Story) + std::panic::UnwindSafe, story: Story) -> String {
     let story = std::panic::AssertUnwindSafe(story);
     let panic = std::panic::catch_unwind(move || assert(&story)).expect_err("it is another story");
-    *panic.downcast::<String>().unwrap()
+    *panic.downcast::<String>().expect("a panic with a text")
 }
 
 #[test]

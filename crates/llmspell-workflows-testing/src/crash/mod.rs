@@ -33,15 +33,15 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-pub use llmspell_workflows_state::{End, Journal, JournalError, LogError, MemoryJournal, Record};
-
 use tokio::sync::Notify;
 
-pub use crate::clock::SimClock;
 use chance::Chance;
 pub use disk::{DiskFault, SimDisk};
 pub use journal::WatchedJournal;
+pub use llmspell_workflows_state::{End, Journal, JournalError, LogError, MemoryJournal, Record};
 pub use test::{CrashReport, CrashTest, Difference};
+
+pub use crate::clock::SimClock;
 
 /// Counts the boundaries of a process, and crashes it at one of them.
 #[derive(Debug, Clone, Default)]
