@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("state", &["basic"]),
     ("hooks", &["basic"]),
     ("advanced", &["basic", "hooks", "state"]),
-    ("testing", &["basic", "state"]),
+    ("testing", &["advanced", "basic", "hooks", "state"]),
     ("", &["advanced", "basic", "definition", "hooks", "tools"]),
     ("cli", &["advanced", "basic", "definition", "tools"]),
     ("benches", &["advanced", "basic", "definition", "hooks", "state", "tools", "testing"]),

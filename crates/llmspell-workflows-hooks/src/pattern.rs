@@ -1,6 +1,19 @@
-//! Patterns in which `*` stands for any text.
+//! What was said of steps and events to pick some of them, and patterns in which `*` stands for any text.
 
-use llmspell_workflows_basic::StepPath;
+use llmspell_workflows_basic::{PathLink, StepPath};
+
+/// Whether one of what was `said` fits; where nothing was, everything does.
+pub(crate) fn any(said: &[String], fits: impl Fn(&str) -> bool) -> bool {
+    said.is_empty() || said.iter().any(|one| fits(one))
+}
+
+/// The same of patterns of paths.
+pub(crate) fn any_path(said: &[String], link: &PathLink) -> bool {
+    said.is_empty() || {
+        let whole = link.to_path();
+        said.iter().any(|pattern| path(pattern, &whole))
+    }
+}
 
 /// Whether `text` fits `pattern`.
 pub(crate) fn text(pattern: &str, text: &str) -> bool {
@@ -18,7 +31,7 @@ pub(crate) fn text(pattern: &str, text: &str) -> bool {
 }
 
 /// Whether `path` fits `pattern`: `**` stands for any number of segments, `*` for any part of one.
-pub(crate) fn path(pattern: &str, path: &StepPath) -> bool {
+fn path(pattern: &str, path: &StepPath) -> bool {
     let wanted: Vec<_> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let segments: Vec<_> =
         path.segments().iter().map(|segment| (segment.id.to_string(), segment.to_string())).collect();

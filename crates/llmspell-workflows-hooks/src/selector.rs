@@ -59,7 +59,7 @@ impl Selector {
     pub(crate) fn may_concern(&self, point: HookPoint, step: &Step) -> bool {
         let is_iteration = matches!(point, HookPoint::IterationStart | HookPoint::IterationEnd);
         let kind = if is_iteration { "loop" } else { step.kind.as_str() };
-        fits(&self.kinds, |wanted| wanted == kind) && fits(&self.ids, |wanted| *wanted == step.id)
+        pattern::any(&self.kinds, |wanted| wanted == kind) && pattern::any(&self.ids, |wanted| step.id == *wanted)
     }
 
     /// Whether it concerns the step of `call`.
@@ -68,22 +68,15 @@ impl Selector {
             return true;
         }
         let kind = if call.role() == Role::Iteration { "loop" } else { call.step().kind.as_str() };
-        fits(&self.kinds, |wanted| wanted == kind)
-            && fits(&self.ids, |wanted| *wanted == call.step().id)
-            && fits(&self.workflows, |wanted| pattern::text(wanted, &call.run().definition().name))
-            && (self.paths.is_empty() || {
-                let path = call.path().to_path();
-                self.paths.iter().any(|wanted| pattern::path(wanted, &path))
-            })
+        pattern::any(&self.kinds, |wanted| wanted == kind)
+            && pattern::any(&self.ids, |wanted| call.step().id == *wanted)
+            && pattern::any(&self.workflows, |wanted| pattern::text(wanted, &call.run().definition().name))
+            && pattern::any_path(&self.paths, call.path())
     }
 
     pub(crate) fn is_all(&self) -> bool {
         *self == Self::default()
     }
-}
-
-fn fits(wanted: &[String], test: impl Fn(&String) -> bool) -> bool {
-    wanted.is_empty() || wanted.iter().any(test)
 }
 
 /// Whether a step of this kind can come to `point` at all.

@@ -1,4 +1,3 @@
-use llmspell_workflows_basic::PathLink;
 use uuid::Uuid;
 
 use super::{Event, EventKind};
@@ -50,9 +49,7 @@ impl Filter {
 
     /// The set of kinds that it lets through.
     pub(crate) fn mask(&self) -> u64 {
-        let fits = |kind: &&EventKind| {
-            self.kinds.is_empty() || self.kinds.iter().any(|wanted| pattern::text(wanted, kind.as_str()))
-        };
+        let fits = |kind: &&EventKind| pattern::any(&self.kinds, |wanted| pattern::text(wanted, kind.as_str()));
         EventKind::ALL.iter().filter(fits).fold(0, |mask, kind| mask | kind.bit())
     }
 
@@ -63,11 +60,7 @@ impl Filter {
                 Some(correlation_id) => **correlation_id == **wanted,
                 None => event.run_id.to_string() == *wanted,
             })
-            && (self.paths.is_empty() || event.path.as_ref().is_some_and(|path| self.fits(path)))
-    }
-
-    fn fits(&self, path: &PathLink) -> bool {
-        let path = path.to_path();
-        self.paths.iter().any(|wanted| pattern::path(wanted, &path))
+            // What happens to a run as a whole happens at no path.
+            && (self.paths.is_empty() || event.path.as_ref().is_some_and(|path| pattern::any_path(&self.paths, path)))
     }
 }

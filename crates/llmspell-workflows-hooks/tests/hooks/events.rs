@@ -2,11 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llmspell_workflows_basic::{
-    RunOptions, WorkflowInput,
-    engine::{Position, Resume},
-    model::*,
-};
+use llmspell_workflows_basic::{RunOptions, WorkflowInput, engine::Position, model::*};
 use llmspell_workflows_hooks::{
     Correlations, EventBus, HookContext, HookDispatcher, HookError, HookLayer, Registration,
     answer::Before,
@@ -14,9 +10,10 @@ use llmspell_workflows_hooks::{
     hook_fn,
     point::BeforeStep,
 };
+use llmspell_workflows_testing::crash::CrashTest;
 use serde_json::json;
 
-use crate::support::{Journal, Lab, Records, echo, fail, fixed, put, slow};
+use crate::support::{Lab, Recorded, echo, fail, fixed, put, slow};
 
 /// What a subscriber has got, lost events as an error.
 fn taken(subscription: &mut Subscription) -> Vec<Arc<Event>> {
@@ -214,38 +211,28 @@ async fn hooks_that_answer_and_hooks_in_trouble() {
     assert_eq!(all[1].data, hook);
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_was_before_a_crash_is_not_told_again() {
-    let records = Arc::<std::sync::Mutex<Records>>::default();
-    let block = || Parallel::new([echo("x", json!(1)), echo("y", json!(1))]);
-    let steps = || [echo("a", json!(1)), Parallel { max_parallelism: Some(1), ..block() }.into_step("both")];
-    let drive = |crash_at: Option<u64>| {
-        let records = records.clone();
-        async move {
-            let bus = EventBus::new();
-            let mut subscription = bus.subscribe(Filter::all());
-            let journal = Journal::new(&records, crash_at);
-            let engine = Lab::new()
-                .engine()
-                .interceptor(Position::Journal, journal.clone())
-                .interceptor(Position::Hooks, EventLayer::new(bus))
-                .build();
-            let plan = engine.prepare(Definition::sequence("test", steps())).unwrap();
-            let resume = Some(Resume::new(uuid::Uuid::nil(), jiff::Timestamp::UNIX_EPOCH));
-            let options = RunOptions { resume, ..RunOptions::default() };
-            let run = engine.start(&plan, WorkflowInput::default(), &options).unwrap();
-            tokio::select! {
-                biased;
-                _ = engine.drive(&run) => {}
-                () = journal.crashed() => {}
-            }
-            taken(&mut subscription)
-        }
+#[test]
+fn what_was_before_a_crash_is_not_told_again() {
+    let block = Parallel { max_parallelism: Some(1), ..Parallel::new([echo("x", json!(1)), echo("y", json!(1))]) };
+    let definition = Definition::sequence("test", [echo("a", json!(1)), block.into_step("both")]);
+    let drive = |recorded: &Recorded, crash_at: Option<u64>| {
+        let bus = EventBus::new();
+        let mut subscription = bus.subscribe(Filter::all());
+        let test = CrashTest::new(definition.clone(), json!({}))
+            .activity("function", "echo", |context| async move { Ok(context.input().clone().into()) })
+            .engine(move |engine| engine.interceptor(Position::Hooks, EventLayer::new(bus.clone())));
+        recorded.process(&test, crash_at);
+        taken(&mut subscription)
     };
-    // Each step is two boundaries, so this is after the record of the first branch.
-    let before = drive(Some(3)).await;
-    assert_eq!(told(&before).last().unwrap(), "step.completed /main/both/x");
-    let after = drive(None).await;
+    // The first crash after which the first branch is on record.
+    let crashed = (0..100).find_map(|crash_at| {
+        let recorded = Recorded::default();
+        let before = drive(&recorded, Some(crash_at));
+        recorded.ended().contains(&"/main/both/x".to_owned()).then_some((recorded, before))
+    });
+    let (recorded, before) = crashed.unwrap();
+    assert!(told(&before).contains(&"step.completed /main/both/x".to_owned()));
+    let after = drive(&recorded, None);
     let expected = [
         "run.started",
         "step.started /main/both",

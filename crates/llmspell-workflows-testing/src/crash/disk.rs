@@ -7,7 +7,8 @@ use std::{
 
 use llmspell_workflows_state::disk::{Disk, DiskFile};
 
-use super::{Chance, CrashPoint, lock};
+use super::{Chance, CrashPoint};
+use crate::lock;
 
 /// How much of a write a disk keeps or loses as a whole.
 const SECTOR: usize = 512;

@@ -29,7 +29,7 @@ mod process;
 mod test;
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -38,8 +38,10 @@ use tokio::sync::Notify;
 use chance::Chance;
 pub use disk::{DiskFault, SimDisk};
 pub use journal::WatchedJournal;
-pub use process::SimClock;
+pub use llmspell_workflows_state::{End, Journal, JournalError, LogError, MemoryJournal, Record};
 pub use test::{CrashReport, CrashTest, Difference};
+
+pub use crate::clock::SimClock;
 
 /// Counts the boundaries of a process, and crashes it at one of them.
 #[derive(Debug, Clone, Default)]
@@ -99,9 +101,4 @@ impl CrashPoint {
     pub async fn crashed(&self) {
         self.0.bell.notified().await;
     }
-}
-
-/// Locks what stays whole whatever panics.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,71 +1,16 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     Clock, Driven, Engine, Finished, RunOptions, WorkflowInput,
-    engine::{Call, Extensions, Timers, Wake},
+    engine::{Extensions, Signal},
     model::Definition,
 };
 use llmspell_workflows_state::{Journal, JournalError, RunJournal, Started};
 use serde_json::Value;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::CrashPoint;
-
-/// Time that moves only when it is told to: whoever waits for it goes on then.
-#[derive(Debug, Clone)]
-pub struct SimClock(Arc<watch::Sender<Timestamp>>);
-
-impl SimClock {
-    /// A clock that shows `now`.
-    #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        Self(Arc::new(watch::Sender::new(now)))
-    }
-
-    /// Shows `time` from now on.
-    pub fn set(&self, time: Timestamp) {
-        self.0.send_replace(time);
-    }
-
-    /// Shows a later time from now on.
-    pub fn advance(&self, by: Duration) {
-        self.0.send_modify(|time| *time += by);
-    }
-}
-
-impl Default for SimClock {
-    /// A clock that shows the beginning of 2026.
-    fn default() -> Self {
-        Self::new("2026-01-01T00:00:00Z".parse().expect("a timestamp"))
-    }
-}
-
-impl Clock for SimClock {
-    fn now(&self) -> Timestamp {
-        *self.0.borrow()
-    }
-
-    fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
-        let mut shown = self.0.subscribe();
-        Box::pin(async move {
-            if shown.wait_for(|now| *now >= time).await.is_err() {
-                // Nobody can move it any more.
-                std::future::pending::<()>().await;
-            }
-        })
-    }
-}
-
-#[async_trait]
-impl Timers for SimClock {
-    async fn until(&self, _call: &Call, wake_at: Timestamp) -> Wake {
-        if wake_at <= self.now() { Wake::Due } else { Wake::Park }
-    }
-}
+use super::{CrashPoint, SimClock};
 
 /// How a process ended.
 #[derive(Debug)]
@@ -82,6 +27,7 @@ pub(super) struct Process<'a> {
     pub(super) engine: &'a Engine,
     pub(super) definition: &'a Definition,
     pub(super) input: &'a Value,
+    pub(super) signals: &'a [Signal],
     pub(super) run: Uuid,
     pub(super) clock: &'a SimClock,
 }
@@ -119,7 +65,20 @@ impl Process<'_> {
         };
         let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
         let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
-        match self.engine.drive(&run).await {
+        // Those that a step has taken before are known from the journal, and count once.
+        self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
+        // A run that waits for an event alone would wait for ever.
+        let hold = async {
+            run.all_wait().await;
+            run.hold();
+            std::future::pending().await
+        };
+        let driven = tokio::select! {
+            biased;
+            driven = self.engine.drive(&run) => driven,
+            driven = hold => driven,
+        };
+        match driven {
             Driven::Parked(wait) => Ok(Ended::Parked(wait.wake_at)),
             Driven::Done(finished) => match journal.fault() {
                 Some(fault) => Err(fault.clone()),

@@ -8,7 +8,7 @@ use std::{
 use llmspell_workflows_basic::{
     Engine, EngineBuilder, Finished, StepError,
     activity::{Activities, ActivityContext, ActivityOutput, function},
-    engine::{Position, StepStatus},
+    engine::{Position, Signal, StepStatus},
     model::Definition,
 };
 use llmspell_workflows_state::{Journal, JournalError, Journaling, LogOptions, MemoryJournal, WalJournal};
@@ -16,14 +16,16 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal, lock,
+    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal,
     process::{Ended, Process},
 };
+use crate::{Build, lock};
 
 /// How often a process may be started again until the run must have ended.
 const PROCESSES_MAX: usize = 1_000;
 
-type Build = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
+/// That all of a run waits, and not for a time.
+const NOBODY_SENDS: &str = "the run waits for an event that nobody sends";
 
 /// A workflow that is crashed at every boundary; see [the module](super).
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub struct CrashTest {
     definition: Definition,
     input: Value,
     activities: Activities,
+    signals: Vec<Signal>,
     build: Build,
     effects: Arc<Mutex<BTreeMap<String, u32>>>,
 }
@@ -80,7 +83,7 @@ impl CrashTest {
     #[must_use]
     pub fn new(definition: Definition, input: Value) -> Self {
         let build = Arc::new(|builder: EngineBuilder| builder);
-        Self { definition, input, activities: Activities::new(), build, effects: Arc::default() }
+        Self { definition, input, activities: Activities::new(), signals: Vec::new(), build, effects: Arc::default() }
     }
 
     /// Answers for the activity `name` of `kind`, and counts how often each step performs it.
@@ -97,6 +100,14 @@ impl CrashTest {
             perform(context)
         });
         self.activities.register(kind, name, counted);
+        self
+    }
+
+    /// Sends the run the event `name` with `data`, for the first step that waits for it; each process finds it again.
+    #[must_use]
+    pub fn signal(mut self, name: &str, data: Value) -> Self {
+        let number = self.signals.len() as u64 + 1;
+        self.signals.push(Signal { number, name: name.to_owned(), data });
         self
     }
 
@@ -149,15 +160,30 @@ impl CrashTest {
     /// # Errors
     /// The journal cannot be read or written.
     pub fn run_at(&self, journal: &Arc<dyn Journal>, clock: &SimClock) -> Result<Finished, JournalError> {
+        let finished = self.run_until(journal, clock, &CrashPoint::never())?;
+        Ok(finished.expect("it never crashes"))
+    }
+
+    /// As [`Self::run_at`], in a process that crashes at `point`; `None`: it has. The journal should be a
+    /// [`WatchedJournal`] of that point, whose boundaries it then crashes at.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub fn run_until(
+        &self,
+        journal: &Arc<dyn Journal>,
+        clock: &SimClock,
+        point: &CrashPoint,
+    ) -> Result<Option<Finished>, JournalError> {
         lock(&self.effects).clear();
         let engine = self.engine_with(clock);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         loop {
-            match runtime.block_on(self.process(&engine, clock).go(journal.clone(), &CrashPoint::never())) {
-                Ended::Done(finished) => return Ok(*finished),
-                Ended::Parked(wake_at) => clock.set(wake_at.expect("these workflows wait for times alone")),
+            match runtime.block_on(self.process(&engine, clock).go(journal.clone(), point)) {
+                Ended::Done(finished) => return Ok(Some(*finished)),
+                Ended::Parked(wake_at) => clock.set(wake_at.unwrap_or_else(|| panic!("{NOBODY_SENDS}"))),
                 Ended::Fault(fault) => return Err(fault),
-                Ended::Crashed => unreachable!("it never crashes"),
+                Ended::Crashed => return Ok(None),
             }
         }
     }
@@ -174,7 +200,8 @@ impl CrashTest {
     }
 
     fn process<'a>(&'a self, engine: &'a Engine, clock: &'a SimClock) -> Process<'a> {
-        Process { engine, definition: &self.definition, input: &self.input, run: Uuid::nil(), clock }
+        let Self { definition, input, signals, .. } = self;
+        Process { engine, definition, input, signals, run: Uuid::nil(), clock }
     }
 
     fn crash_with(&self, loss: Loss, report: &mut CrashReport) -> Result<(), Difference> {
@@ -248,7 +275,7 @@ impl CrashTest {
                     return Ok(Run { finished, effects: self.effects().clone(), has_crashed, boundaries });
                 }
                 Ended::Parked(wake_at) => {
-                    let wake_at = wake_at.ok_or_else(|| Difference("it waits for no time".to_owned()))?;
+                    let wake_at = wake_at.ok_or_else(|| Difference(NOBODY_SENDS.to_owned()))?;
                     clock.set(wake_at);
                 }
                 Ended::Crashed => {

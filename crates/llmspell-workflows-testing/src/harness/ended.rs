@@ -7,6 +7,8 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
+use crate::Story;
+
 /// A run that has ended. What it is asserted to be and is not shows the whole of it.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -46,12 +48,40 @@ impl Ended {
     /// The state that it left under `key`.
     #[must_use]
     pub fn state(&self, key: &str) -> Option<Value> {
-        let mut state = WorkflowState::new(Value::Null);
+        self.whole_state().key(key).cloned()
+    }
+
+    fn whole_state(&self) -> WorkflowState {
+        let mut state = WorkflowState::default();
         for change in &self.finished.state_changes {
             // The run has applied it before.
             let _ = state.apply(change.clone(), self.finished.ended_at);
         }
-        state.key(key).cloned()
+        state
+    }
+
+    /// It left this state, and nothing more in it.
+    ///
+    /// ```
+    /// use llmspell_workflows_testing::harness::{WorkflowTest, prelude::*};
+    ///
+    /// let total = json!({"total": "{{ items.length }}", "checked": true}).as_object().unwrap().clone();
+    /// let count = Definition::sequence("count", [Step::set("count", total)]);
+    /// let ended = WorkflowTest::new(count).input(json!({"items": ["a", "b"]})).run();
+    /// ended.left(&json!({"total": 2, "checked": true}));
+    /// ```
+    ///
+    /// # Panics
+    /// It did not; the message shows the difference.
+    #[track_caller]
+    pub fn left(&self, state: &Value) {
+        let left = self.whole_state().to_value();
+        if left == *state {
+            return;
+        }
+        let (expected, left) = (format!("{state:#}"), format!("{left:#}"));
+        let difference = Story::of(left.lines()).difference(&expected.lines().collect::<Vec<_>>()).unwrap_or_default();
+        panic!("the run should have left another state (- is missing, + is too much):\n{difference}{self}");
     }
 
     /// It completed, and gave `output`.

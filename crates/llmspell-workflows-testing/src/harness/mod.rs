@@ -78,23 +78,29 @@ use std::{
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Engine, RunOptions, WorkflowInput,
+    Driven, Engine, EngineBuilder, RunOptions, WorkflowInput,
     activity::{Activities, ActivityContext, function},
     engine::Signal,
     model::{ActivityName, Definition},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use ended::Ended;
 pub use script::Script;
 
-use crate::crash::{CrashReport, CrashTest, SimClock, lock};
+use crate::{
+    Build,
+    clock::SimClock,
+    crash::{CrashReport, CrashTest, Journal, MemoryJournal},
+    double::Double,
+    lock,
+};
 
 /// What most tests of workflows use.
 pub mod prelude {
     pub use std::time::Duration;
 
-    pub use llmspell_workflows_basic::{RunStatus, model::*};
+    pub use llmspell_workflows_basic::{RunStatus, engine::Position, model::*};
     pub use serde_json::{Value, json};
 }
 
@@ -105,6 +111,7 @@ pub struct WorkflowTest {
     input: Value,
     scripts: BTreeMap<ActivityName, Script>,
     signals: Vec<(String, Value)>,
+    build: Build,
 }
 
 /// What an activity was called with: its name, and the input.
@@ -114,7 +121,13 @@ impl WorkflowTest {
     /// A test of `definition`.
     #[must_use]
     pub fn new(definition: Definition) -> Self {
-        Self { definition, input: Value::Null, scripts: BTreeMap::new(), signals: Vec::new() }
+        Self {
+            definition,
+            input: Value::Null,
+            scripts: BTreeMap::new(),
+            signals: Vec::new(),
+            build: Arc::new(|engine| engine),
+        }
     }
 
     /// Starts it with `input`.
@@ -143,6 +156,13 @@ impl WorkflowTest {
         self
     }
 
+    /// Builds the engine with what `build` adds: hooks, events, limits, secrets.
+    #[must_use]
+    pub fn engine(mut self, build: impl Fn(EngineBuilder) -> EngineBuilder + Send + Sync + 'static) -> Self {
+        self.build = Arc::new(build);
+        self
+    }
+
     /// Sends the run the event `name` with `data`, for the first step that waits for it.
     #[must_use]
     pub fn signal(mut self, name: &str, data: Value) -> Self {
@@ -168,7 +188,7 @@ impl WorkflowTest {
             });
             activities.register(&*name.kind, &*name.name, perform);
         }
-        let engine = Engine::builder().activities(activities).clock(clock.clone()).build();
+        let engine = (self.build)(Engine::builder().activities(activities).clock(clock.clone())).build();
         let plan = engine.prepare(self.definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
         let input = WorkflowInput::new(self.input.clone());
         let run = engine.start(&plan, input, &RunOptions::default()).unwrap_or_else(|error| panic!("{error}"));
@@ -188,7 +208,11 @@ impl WorkflowTest {
                             clock.set(wake.max(run.now()));
                             goes_on.await;
                         }
-                        None => run.hold(),
+                        // Nothing of it begins again, so it parks.
+                        None => {
+                            run.hold();
+                            break driven.await;
+                        }
                     },
                 }
             }
@@ -208,14 +232,62 @@ impl WorkflowTest {
     /// A crash made a difference; the message says which.
     #[track_caller]
     pub fn crash_everywhere(&self) -> CrashReport {
-        let test = CrashTest::new(self.definition.clone(), self.input.clone());
-        let test = self.scripts.iter().fold(test, |test, (name, script)| {
+        self.crash_test().crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"))
+    }
+
+    /// What it costs to make a run of it durable. Nothing is measured, all is counted, so a bound holds on any machine.
+    ///
+    /// ```
+    /// use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
+    ///
+    /// let each = Loop::items(json!("{{ items }}"), [Step::function("one", "check", json!("{{ loop.item }}"))]);
+    /// let test = WorkflowTest::new(Definition::sequence("check", [each.into_step("each")]))
+    ///     .input(json!({"items": [1, 2, 3]}))
+    ///     .function("check", Script::answers(json!(true)));
+    ///
+    /// let overhead = test.overhead();
+    /// // The start, and each completion of the leaf; the loop and its choices are written along with these.
+    /// assert_eq!(overhead.syncs, 4);
+    /// assert!(overhead.bytes < 3 * 500, "{overhead:?}");
+    /// ```
+    ///
+    /// # Panics
+    /// The definition or its input is wrong, or it waits for an event that nobody sends.
+    #[must_use]
+    #[track_caller]
+    pub fn overhead(&self) -> Overhead {
+        let kept = Arc::new(MemoryJournal::new());
+        let double = Double::journal(kept.clone());
+        let journal: Arc<dyn Journal> = Arc::new(double.clone());
+        self.crash_test().run_on(&journal).unwrap_or_else(|error| panic!("{error}"));
+        let records: Vec<_> = journal.runs().into_iter().flat_map(|run| kept.records(run)).collect();
+        let bytes = records.iter().map(|record| json!(record).to_string().len()).sum();
+        Overhead { records: records.len(), bytes, writes: double.count("write"), syncs: double.count("sync") }
+    }
+
+    fn crash_test(&self) -> CrashTest {
+        let build = self.build.clone();
+        let test = CrashTest::new(self.definition.clone(), self.input.clone()).engine(move |engine| build(engine));
+        let test = self.signals.iter().fold(test, |test, (name, data)| test.signal(name, data.clone()));
+        self.scripts.iter().fold(test, |test, (name, script)| {
             let script = script.clone();
             test.activity(&name.kind, &name.name, move |context| {
                 let answer = script.answer(&context);
                 async move { answer.map(Into::into) }
             })
-        });
-        test.crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"))
+        })
     }
+}
+
+/// What it costs to make a run durable, beside what its activities do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overhead {
+    /// How many records the journal keeps of it.
+    pub records: usize,
+    /// How long they are together, as JSON.
+    pub bytes: usize,
+    /// How often the journal was written without a sync.
+    pub writes: u64,
+    /// How often the run waited for a sync; several runs at once share some of them.
+    pub syncs: u64,
 }

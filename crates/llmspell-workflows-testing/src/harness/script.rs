@@ -53,6 +53,44 @@ impl Script {
         Self { fails: None, does: Does::Computes(Arc::new(compute)) }
     }
 
+    /// It is a language model that answers by what it is asked: with the first answer whose text is found in its input.
+    ///
+    /// A request in which none is found fails with `unscripted`, and says what was asked; the text `""` fits all. The
+    /// same request has the same answer always, so workflows with it can be crashed.
+    ///
+    /// ```
+    /// use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
+    ///
+    /// let writer = Script::model([
+    ///     ("Translate", json!("Ein Satz.")),
+    ///     ("Summarise", json!("A sentence.")),
+    /// ]);
+    /// let brief = Definition::sequence("brief", [
+    ///     Step::activity("short", "agent", "writer", json!({"prompt": "Summarise: {{ text }}"})),
+    ///     Step::activity("german", "agent", "writer", json!({"prompt": "Translate: {{ short }}"})),
+    /// ]);
+    /// let test = WorkflowTest::new(brief).input(json!({"text": "A long story."})).activity("agent", "writer", writer);
+    ///
+    /// let ended = test.run();
+    /// ended.completed_with(&json!("Ein Satz."));
+    /// assert_eq!(ended.calls("writer")[1], json!({"prompt": "Translate: A sentence."}));
+    /// test.crash_everywhere();
+    /// ```
+    #[must_use]
+    pub fn model<T: Into<String>>(answers: impl IntoIterator<Item = (T, Value)>) -> Self {
+        let answers: Vec<(String, Value)> = answers.into_iter().map(|(text, answer)| (text.into(), answer)).collect();
+        Self::computes(move |input| {
+            let found = answers.iter().find(|(text, _)| says(input, text));
+            let unscripted = || {
+                let texts: Vec<_> = answers.iter().map(|(text, _)| format!("`{text}`")).collect();
+                let message =
+                    format!("the script answers what holds {}, and this does not: {input}", texts.join(" or "));
+                StepError::configuration("unscripted", message)
+            };
+            found.map(|(_, answer)| answer.clone()).ok_or_else(unscripted)
+        })
+    }
+
     pub(super) fn answer(&self, context: &ActivityContext) -> Result<Value, StepError> {
         if let Some((attempts, code)) = &self.fails
             && context.attempt() <= *attempts
@@ -66,4 +104,15 @@ impl Script {
             Does::Computes(compute) => compute(context.input()),
         }
     }
+}
+
+/// Whether `text` is found in one of the texts of `value`.
+fn says(value: &Value, text: &str) -> bool {
+    text.is_empty()
+        || match value {
+            Value::String(whole) => whole.contains(text),
+            Value::Array(items) => items.iter().any(|item| says(item, text)),
+            Value::Object(fields) => fields.values().any(|field| says(field, text)),
+            _ => false,
+        }
 }

@@ -12,9 +12,8 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_hooks::{
     HookContext, HookDispatcher, HookDispatcherBuilder, HookLayer, Point, Registration, hook_fn,
 };
+use llmspell_workflows_testing::clock::PausedClock;
 use serde_json::{Value, json};
-
-use super::Paused;
 
 /// Activities that behave in every way, and a note of which were begun.
 #[derive(Clone)]
@@ -82,7 +81,7 @@ impl Lab {
 
     /// An engine with these activities, on the runtime's time.
     pub(crate) fn engine(&self) -> EngineBuilder {
-        Engine::builder().activities(self.activities.clone()).clock(Paused::new())
+        Engine::builder().activities(self.activities.clone()).clock(PausedClock::new())
     }
 
     /// Runs `definition` with these hooks.

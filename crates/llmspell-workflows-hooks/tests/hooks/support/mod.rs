@@ -1,9 +1,7 @@
-//! What the tests share: activities that misbehave, a clock, a journal.
+//! What the tests share: activities that misbehave, and runs whose processes crash.
 
-mod clock;
-mod journal;
 mod lab;
+mod recorded;
 
-pub(crate) use clock::Paused;
-pub(crate) use journal::{Journal, Records};
 pub(crate) use lab::{Lab, Ran, code, echo, fail, fixed, output, put, seconds, slow, with};
+pub(crate) use recorded::Recorded;

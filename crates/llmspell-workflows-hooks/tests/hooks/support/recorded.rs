@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use llmspell_workflows_basic::{Finished, engine::Decision};
+use llmspell_workflows_testing::{
+    clock::SimClock,
+    crash::{CrashPoint, CrashTest, Journal, MemoryJournal, Record, WatchedJournal},
+};
+
+/// What is on record of one run, whichever process goes on with it.
+#[derive(Default)]
+pub(crate) struct Recorded(Arc<MemoryJournal>);
+
+impl Recorded {
+    /// Goes on with the run in a process that crashes at boundary `crash_at`; the run, if it came to an end.
+    pub(crate) fn process(&self, test: &CrashTest, crash_at: Option<u64>) -> Option<Finished> {
+        let point = crash_at.map_or_else(CrashPoint::never, CrashPoint::at);
+        let journal: Arc<dyn Journal> = Arc::new(WatchedJournal::new(self.0.clone(), point.clone()));
+        test.run_until(&journal, &SimClock::default(), &point).unwrap()
+    }
+
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.0.runs().into_iter().flat_map(|run| self.0.records(run)).collect()
+    }
+
+    /// The paths of the steps that have ended.
+    pub(crate) fn ended(&self) -> Vec<String> {
+        let path = |record| if let Record::Ended { path, .. } = record { Some(path) } else { None };
+        self.records().into_iter().filter_map(path).collect()
+    }
+
+    /// Each choice, and where it was made.
+    pub(crate) fn decided(&self) -> Vec<(String, Decision)> {
+        let choice = |record| match record {
+            Record::Decided { path, decision, .. } => Some((path, decision)),
+            _ => None,
+        };
+        self.records().into_iter().filter_map(choice).collect()
+    }
+
+    /// How many answers of hooks there are.
+    pub(crate) fn answers(&self) -> usize {
+        self.decided().iter().filter(|(_, decision)| matches!(decision, Decision::Answer(Some(_)))).count()
+    }
+}

@@ -1,0 +1,125 @@
+//! Time in tests: none of it passes by itself.
+//!
+//! - [`SimClock`] moves only when a test says so.
+//! - [`PausedClock`] is the time of a paused runtime of tokio, for activities and hooks that wait by themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use llmspell_workflows_basic::{
+    Clock,
+    engine::{Call, Timers, Wake},
+};
+use tokio::{sync::watch, time::Instant};
+
+/// Where both begin: with the year 2026.
+fn origin() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a timestamp")
+}
+
+/// Time that moves only when it is told to: whoever waits for it goes on then.
+#[derive(Debug, Clone)]
+pub struct SimClock(Arc<watch::Sender<Timestamp>>);
+
+impl SimClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self(Arc::new(watch::Sender::new(now)))
+    }
+
+    /// Shows `time` from now on.
+    pub fn set(&self, time: Timestamp) {
+        self.0.send_replace(time);
+    }
+
+    /// Shows a later time from now on.
+    pub fn advance(&self, by: Duration) {
+        self.0.send_modify(|time| *time += by);
+    }
+}
+
+impl Default for SimClock {
+    /// A clock that shows the beginning of 2026.
+    fn default() -> Self {
+        Self::new(origin())
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        *self.0.borrow()
+    }
+
+    fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
+        let mut shown = self.0.subscribe();
+        Box::pin(async move {
+            if shown.wait_for(|now| *now >= time).await.is_err() {
+                // Nobody can move it any more.
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Timers for SimClock {
+    async fn until(&self, _call: &Call, wake_at: Timestamp) -> Wake {
+        if wake_at <= self.now() { Wake::Due } else { Wake::Park }
+    }
+}
+
+/// The runtime's own time, from the beginning of 2026 on: a paused runtime moves it on as soon as everything waits.
+///
+/// ```
+/// use std::time::Duration;
+/// use llmspell_workflows_basic::{Engine, StepError, WorkflowInput, activity::{Activities, function}};
+/// use llmspell_workflows_testing::{clock::PausedClock, harness::prelude::*};
+///
+/// // `#[tokio::test(start_paused = true)]` makes such a runtime.
+/// # let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+/// # paused.block_on(async {
+/// let mut activities = Activities::new();
+/// activities.register("tool", "slow", function(|_| async {
+///     tokio::time::sleep(Duration::from_secs(3600)).await;
+///     Ok(json!("late"))
+/// }));
+/// let engine = Engine::builder().activities(activities).clock(PausedClock::new()).build();
+/// let step = Step::tool("ask", "slow", json!({})).with_timeout(Duration::from_secs(60));
+/// let finished = engine.run(Definition::sequence("patient", [step]), WorkflowInput::default()).await.unwrap();
+///
+/// assert_eq!(finished.error.unwrap().code, "timeout");
+/// // A minute, and the grace that a step has to stop.
+/// assert_eq!(finished.ended_at.duration_since(finished.started_at).as_secs(), 65);
+/// # });
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct PausedClock(Instant);
+
+impl PausedClock {
+    /// A clock that shows the beginning of 2026 now; to be made in the runtime.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a default would hide that it begins now")]
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        origin() + self.0.elapsed()
+    }
+
+    fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
+        let length = time.duration_since(origin()).try_into().unwrap_or_default();
+        let until = self.0.checked_add(length);
+        Box::pin(async move {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        })
+    }
+}

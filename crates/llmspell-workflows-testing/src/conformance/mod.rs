@@ -1,0 +1,25 @@
+//! What every implementation of a service does alike: give each function a fresh, empty one of yours.
+//!
+//! Each panics at the first difference, and says what was expected. Journals and stores have theirs in the state crate,
+//! behind its feature `conformance`.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! use llmspell_workflows_advanced::{Home, sessions::MemorySessions, state::StoredStates};
+//! use llmspell_workflows_advanced::vectors::{HashedEmbeddings, MemoryVectors};
+//! use llmspell_workflows_testing::conformance;
+//!
+//! conformance::states(&StoredStates::new(Home::in_memory())).await;
+//! conformance::sessions(&MemorySessions::default()).await;
+//! conformance::vectors(&MemoryVectors::default()).await;
+//! conformance::embeddings(&HashedEmbeddings::default()).await;
+//! # });
+//! ```
+
+mod sessions;
+mod states;
+mod vectors;
+
+pub use sessions::sessions;
+pub use states::states;
+pub use vectors::{embeddings, vectors};

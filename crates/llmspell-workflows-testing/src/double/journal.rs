@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use llmspell_workflows_state::{Epoch, Journal, JournalError, Opened, Receipt, Record};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Double, Service};
+
+impl Service for dyn Journal + '_ {
+    type Error = JournalError;
+    const CALLS: &'static [&'static str] = &["open", "append", "write", "sync", "forget"];
+}
+
+impl Double<dyn Journal> {
+    /// A double of a journal, which others may have too: `append` is told with the kind of record and its path.
+    #[must_use]
+    pub fn journal(inner: Arc<impl Journal + 'static>) -> Self {
+        Self::around(inner)
+    }
+}
+
+#[async_trait]
+impl Journal for Double<dyn Journal> {
+    async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
+        self.ask("open", "", json!(run)).wait(self.inner.open(run)).await
+    }
+
+    fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
+        let with = json!(record);
+        self.ask("append", name(&with), with).with(|| self.inner.append(run, epoch, record))
+    }
+
+    fn write(&self) -> Result<(), JournalError> {
+        self.ask("write", "", Value::Null).with(|| self.inner.write())
+    }
+
+    async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.ask("sync", "", json!(receipt.number())).wait(self.inner.sync(receipt)).await
+    }
+
+    fn runs(&self) -> Vec<Uuid> {
+        self.inner.runs()
+    }
+
+    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+        self.ask("forget", "", json!(run)).with(|| self.inner.forget(run, epoch))
+    }
+}
+
+/// The kind of a record and its path, as in `ended /main/charge`; as JSON it is an object with its kind alone.
+fn name(record: &Value) -> String {
+    let Some((kind, fields)) = record.as_object().and_then(|record| record.iter().next()) else {
+        return record.as_str().unwrap_or_default().to_owned();
+    };
+    let path = fields["path"].as_str().unwrap_or_default();
+    format!("{kind} {path}").trim_end().to_owned()
+}
