@@ -1,7 +1,10 @@
-//! A thousand steps or branches, again and again, for a profiler:
+//! A thousand steps, branches or durable runs of 100 steps, again and again, for a profiler:
 //! `cargo run --release -p llmspell-workflows-benches --example profile -- branches 100`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use llmspell_workflows_advanced::{Executor, Home, StartOptions};
 use llmspell_workflows_basic::{
     Engine, StepError, WorkflowInput,
     activity::{Activities, Activity, ActivityContext, ActivityOutput},
@@ -26,13 +29,16 @@ fn main() {
     activities.register("function", "noop", NoOp);
     let engine = Engine::builder().activities(activities).build();
     let steps = || (0..1_000).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
+    if shape == "durable" {
+        return durable(times);
+    }
     let (definition, mut runtime) = match shape.as_str() {
         "steps" => (Definition::sequence("steps", steps()), tokio::runtime::Builder::new_current_thread()),
         "branches" => {
             let block = Parallel { max_parallelism: Some(1_000), ..Parallel::new(steps()) };
             (Definition::sequence("branches", [block.into_step("block")]), tokio::runtime::Builder::new_multi_thread())
         }
-        other => panic!("there is `steps` and `branches`, and no `{other}`"),
+        other => panic!("there is `steps`, `branches` and `durable`, and no `{other}`"),
     };
     let plan = engine.prepare(definition).expect("it is valid");
     let runtime = runtime.enable_all().build().expect("a runtime");
@@ -42,4 +48,28 @@ fn main() {
         }
     };
     runtime.block_on(async { tokio::spawn(run).await.expect("no panic") });
+}
+
+/// A thousand durable runs at once, each of 100 steps.
+fn durable(times: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut activities = Activities::new();
+    activities.register("function", "noop", NoOp);
+    let executor = Executor::new(Home::new(folder.path()), Engine::builder().activities(activities));
+    let steps = (0..100).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
+    let definition = Arc::new(Definition::sequence("steps", steps));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        for _ in 0..times {
+            let mut runs = tokio::task::JoinSet::new();
+            for _ in 0..1_000 {
+                let (executor, definition) = (executor.clone(), definition.clone());
+                runs.spawn(async move {
+                    let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await;
+                    executor.drive(&run.expect("it is valid")).await.expect("the journal can be written");
+                });
+            }
+            while runs.join_next().await.is_some() {}
+        }
+    });
 }

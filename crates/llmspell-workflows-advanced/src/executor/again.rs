@@ -176,7 +176,7 @@ impl Executor {
 
     /// What a run executes, as its records say last.
     pub(super) fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
-        Ok(self.inner.recalled(&started(run, records)?.definition)?.1)
+        Ok(self.inner.recalled(&started(run, records)?.definition)?.plan)
     }
 
     fn started(&self, known: &KnownRun) -> Result<Started, ExecutorError> {

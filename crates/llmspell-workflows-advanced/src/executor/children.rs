@@ -34,8 +34,8 @@ impl Inner {
         }
         let (engine, plan, started, is_new) = match journal.started() {
             Some(started) => {
-                let (engine, plan) = self.recalled(&started.definition).map_err(not_there)?;
-                (engine, plan, started, false)
+                let ready = self.recalled(&started.definition).map_err(not_there)?;
+                (ready.engine, ready.plan, started, false)
             }
             None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child)?, true),
         };

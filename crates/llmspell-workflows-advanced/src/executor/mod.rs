@@ -5,6 +5,7 @@ mod children;
 mod drive;
 mod inbox;
 mod past;
+mod prepared;
 mod recipe;
 mod redefine;
 mod resolve;
@@ -40,6 +41,7 @@ pub(crate) use start::Begun;
 pub use start::StartOptions;
 
 use children::DurableChildren;
+use prepared::Prepared;
 
 use crate::{
     ExecutorError, Home,
@@ -62,6 +64,7 @@ struct Inner {
     services: Services,
     /// What is known of definitions beyond themselves, by their hashes.
     recipes: Mutex<HashMap<String, Recipe>>,
+    prepared: Mutex<Prepared>,
     parking: Mutex<Parking>,
     /// The journals that this process has, by their folders.
     claims: Mutex<Claims>,
@@ -226,6 +229,7 @@ impl Executor {
                 plain,
                 services,
                 recipes: Mutex::default(),
+                prepared: Mutex::default(),
                 parking: Mutex::default(),
                 claims: Mutex::default(),
                 archiving: Arc::default(),

@@ -36,18 +36,10 @@ impl fmt::Debug for Recipe {
 }
 
 impl Inner {
-    /// The engine and the plan for a run of the definition that is kept under `hash`.
-    pub(super) fn recalled(&self, hash: &str) -> Result<(Engine, Arc<Plan>), ExecutorError> {
-        self.ready(Arc::new(self.home.definition(hash)?))
-    }
-
-    /// The engine that runs `definition`, and the definition made ready for it.
-    pub(super) fn ready(&self, definition: Arc<Definition>) -> Result<(Engine, Arc<Plan>), ExecutorError> {
-        let recipe = {
-            let recipes = lock(&self.recipes);
-            if recipes.is_empty() { None } else { recipes.get(&definition.hash()).cloned() }
-        };
-        recipe.unwrap_or_else(|| Recipe { engine: self.engine.clone(), body: None }).ready(definition)
+    /// How the definition of this hash is made ready.
+    pub(super) fn recipe(&self, hash: &str) -> Recipe {
+        let known = lock(&self.recipes).get(hash).cloned();
+        known.unwrap_or_else(|| Recipe { engine: self.engine.clone(), body: None })
     }
 }
 
@@ -66,7 +58,9 @@ impl Executor {
                 (stand_in(&*workflow), Recipe { engine, body: Some(workflow) })
             }
         };
-        lock(&self.inner.recipes).insert(definition.hash(), recipe.clone());
+        let hash = definition.hash();
+        lock(&self.inner.prepared).forget(&hash);
+        lock(&self.inner.recipes).insert(hash, recipe.clone());
         (Arc::new(definition), recipe)
     }
 }

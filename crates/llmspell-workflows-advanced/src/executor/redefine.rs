@@ -11,7 +11,7 @@ use llmspell_workflows_hooks::{
 use llmspell_workflows_state::{Migrated, Record, Rewinding, RunJournal, Started};
 use serde_json::{Value, json};
 
-use super::{DurableRun, Executor};
+use super::{DurableRun, Executor, prepared::Ready};
 use crate::{ExecutorError, KnownRun};
 
 impl Executor {
@@ -27,7 +27,7 @@ impl Executor {
         known: &KnownRun,
         definition: Arc<Definition>,
     ) -> Result<DurableRun, ExecutorError> {
-        let (_, plan) = self.inner.ready(definition.clone())?;
+        let Ready { hash, plan, .. } = self.inner.ready_to_start(&definition)?;
         let claim = self.claim_to_resume(known).await?;
         let records = self.inner.home.records(known)?;
         let missing = Rewinding::new(&plan, &records).missing();
@@ -35,17 +35,16 @@ impl Executor {
             return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
         }
         let migrated = self.migrated(known, &plan, &records).await?;
-        let hash = self.inner.home.keep(&definition)?;
         let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: known.id() });
         }
         let now = self.inner.engine.clock().now();
         let is_migrated = migrated.is_some();
-        journal.redefine(now, hash.clone(), definition.version.clone(), migrated).await?;
+        journal.redefine(now, hash.to_string(), definition.version.clone(), migrated).await?;
         drop(journal);
         let data =
-            || EventData::Custom(json!({"definition": hash, "version": definition.version, "migrated": is_migrated}));
+            || EventData::Custom(json!({"definition": *hash, "version": definition.version, "migrated": is_migrated}));
         self.inner.services.tell(EventKind::RunRedefined, known.id(), now, data);
         self.resume_in(known, &claim).await
     }
@@ -64,7 +63,7 @@ impl Executor {
         }
         self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
         check_answers(records)?;
-        let (_, old) = self.inner.recalled(&started.definition)?;
+        let old = self.inner.recalled(&started.definition)?.plan;
         let migrate = |state: Value| plan.migrate(from, state, &started.input).map_err(ExecutorError::Refused);
         Rewinding::new(&old, records).migrated(migrate).map(Some)
     }

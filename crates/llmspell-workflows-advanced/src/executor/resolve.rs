@@ -70,7 +70,7 @@ impl Executor {
             }
             Resolution::RunAgain => {
                 let records = self.inner.home.records(known)?;
-                let (_, plan) = self.inner.recalled(&started.definition)?;
+                let plan = self.inner.recalled(&started.definition)?.plan;
                 let mut rewinding = Rewinding::new(&plan, &records);
                 let target: StepPath = path.parse().map_err(|_| not_stuck())?;
                 rewinding.run_again(&target);

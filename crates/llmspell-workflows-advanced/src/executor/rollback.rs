@@ -55,7 +55,7 @@ impl Executor {
         let claim = self.ended_claim(known, None).await?;
         let journal = RunJournal::open(claim.journal.clone(), run).await?;
         let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
-        let (_, plan) = self.inner.ready(self.inner.home.definition(&started.definition)?.into())?;
+        let plan = self.inner.recalled(&started.definition)?.plan;
         let records = claim.reads.records(run)?;
         let mut rewinding = Rewinding::new(&plan, &records);
         let targets = since(&records, usize::try_from(checkpoint.position).unwrap_or(usize::MAX));

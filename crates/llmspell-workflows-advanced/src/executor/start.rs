@@ -12,7 +12,7 @@ use llmspell_workflows_state::{Origin, RunJournal, Started};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Live, Recipe, lock};
+use super::{DurableRun, Executor, Live, Recipe, lock, prepared::Ready};
 use crate::{
     ExecutorError, KnownRun,
     home::{Claim, Place},
@@ -50,9 +50,8 @@ impl Executor {
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let definition = definition.into();
-        let (engine, plan) = self.inner.ready(definition.clone())?;
-        self.start_ready((&engine, plan), &definition, input, options).await
+        let ready = self.inner.ready_to_start(&definition.into())?;
+        self.start_ready(ready, input, options).await
     }
 
     /// The same with the engine and the plan that are given.
@@ -63,23 +62,24 @@ impl Executor {
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let (engine, plan) = recipe.ready(definition.clone())?;
-        self.start_ready((&engine, plan), definition, input, options).await
+        let ready = self.inner.ready_by(recipe, definition, definition.hash())?;
+        self.inner.home.keep_as(&ready.hash, definition)?;
+        self.start_ready(ready, input, options).await
     }
 
     async fn start_ready(
         &self,
-        (engine, plan): (&Engine, Arc<Plan>),
-        definition: &Arc<Definition>,
+        ready: Ready,
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
         let StartOptions { environment, labels, origin } = options;
+        let Ready { definition, hash, engine, plan, .. } = ready;
         let started = Started {
             at: self.inner.engine.clock().now(),
             workflow: definition.name.clone(),
             version: definition.version.clone(),
-            definition: self.inner.home.keep(definition)?,
+            definition: hash.to_string(),
             input: input.initial_data.clone(),
             starting_step: input.starting_step.clone(),
             environment,
@@ -93,7 +93,7 @@ impl Executor {
         let journal = RunJournal::open(claim.journal.clone(), Uuid::now_v7()).await?;
         let resume = Resume::new(journal.run(), started.at);
         let journal = Arc::new(journal);
-        let run = self.run((engine, &plan), input, &started, (resume, Entry::Started), &journal)?;
+        let run = self.run((&engine, &plan), input, &started, (resume, Entry::Started), &journal)?;
         run.check_recorded("the input", &started.input)?;
         journal.start(started).await?;
         self.archive_ended(&claim);
@@ -147,7 +147,7 @@ impl Executor {
         }
         let unknown = || ExecutorError::UnknownRun(run.to_string());
         let started = journal.started().ok_or_else(unknown)?;
-        let (engine, plan) = self.inner.recalled(&started.definition)?;
+        let Ready { engine, plan, .. } = self.inner.recalled(&started.definition)?;
         let mut input = WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;

@@ -31,15 +31,20 @@ impl Home {
     /// # Errors
     /// It cannot be written.
     pub fn keep(&self, definition: &Definition) -> Result<String, ExecutorError> {
-        let hash = definition.hash().to_string();
-        let path = self.definition_path(&hash);
+        let hash = definition.hash();
+        self.keep_as(&hash, definition)?;
+        Ok(hash)
+    }
+
+    /// The same for one whose hash is known.
+    pub(crate) fn keep_as(&self, hash: &str, definition: &Definition) -> Result<(), ExecutorError> {
+        let path = self.definition_path(hash);
         if self.memory.is_some() {
             let value = serde_json::to_value(definition).map_err(|error| ExecutorError::file(&path, &error.into()))?;
-            self.stores()?.definitions.put(&hash, &value)?;
-            return Ok(hash);
+            return Ok(self.stores()?.definitions.put(hash, &value)?);
         }
         if path.exists() {
-            return Ok(hash);
+            return Ok(());
         }
         let kept = || {
             let folder = path.parent().expect("it is in the home");
@@ -52,8 +57,7 @@ impl Home {
             fs::rename(&draft, &path)?;
             fs::File::open(folder)?.sync_all()
         };
-        kept().map_err(|error| ExecutorError::file(&path, &error))?;
-        Ok(hash)
+        kept().map_err(|error| ExecutorError::file(&path, &error))
     }
 
     fn definition_path(&self, hash: &str) -> PathBuf {

@@ -219,7 +219,8 @@ async fn a_run_that_was_archived_is_retried_and_forked_too() {
         run
     };
     // It is moved in the background.
-    while lab.home().stores().unwrap().archive.get(first.id()).unwrap().is_none() {
+    let is_moved = || lab.home().stores().unwrap().archive.get(first.id()).unwrap().is_some();
+    while !is_moved() || lab.known(&first).holder.is_some() {
         tokio::task::yield_now().await;
     }
     let executor = lab.executor();

@@ -152,7 +152,12 @@ impl WalJournal {
     fn read(&self, run: Uuid, places: Vec<Place>) -> Result<Vec<Record>, JournalError> {
         // What was appended last may still be here alone.
         self.log.write()?;
-        places.into_iter().map(|place| record(run, &self.log.read(place)?)).collect()
+        let mut records = Vec::with_capacity(places.len());
+        self.log.read(&places, |body| {
+            records.push(record(run, body)?);
+            Ok::<_, JournalError>(())
+        })?;
+        Ok(records)
     }
 
     fn lock(&self) -> MutexGuard<'_, Runs> {

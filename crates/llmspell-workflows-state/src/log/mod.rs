@@ -7,6 +7,7 @@
 
 mod committer;
 pub(crate) mod frame;
+mod read;
 pub(crate) mod recover;
 pub(crate) mod segment;
 
@@ -158,6 +159,8 @@ struct Files {
     current: Option<(u64, Arc<dyn DiskFile>)>,
     /// The next segment, made before it is needed.
     prepared: Option<(u64, Making)>,
+    /// The one that was read last.
+    read: Option<(u64, Arc<dyn DiskFile>)>,
 }
 
 impl Log {
@@ -221,21 +224,6 @@ impl Log {
         synced.await.unwrap_or(Err(LogError::Closed))
     }
 
-    /// The body of the frame at `place`, which has been written.
-    pub(crate) fn read(&self, place: Place) -> Result<Vec<u8>, LogError> {
-        let path = segment::path(&self.shared.dir, place.segment);
-        let current = lock(&self.shared.files).current.clone().filter(|(number, _)| *number == place.segment);
-        let bytes = match current {
-            Some((_, file)) => file.read_at(place.offset, place.length as usize),
-            None => self.shared.disk.open(&path).and_then(|file| file.read_at(place.offset, place.length as usize)),
-        };
-        let bytes = bytes.map_err(|error| LogError::io(&path, &error))?;
-        match frame::read(&bytes) {
-            frame::Found::Frame(frame, _) => Ok(frame.body.to_vec()),
-            _ => Err(LogError::damaged(&path, format!("the frame at {} is not whole any more", place.offset))),
-        }
-    }
-
     /// Removes a segment that nobody needs any more; `false`: it stays for now, since it is still written to.
     pub(crate) fn remove(&self, number: u64) -> Result<bool, LogError> {
         // What is pending may belong to any segment from the one that was written to last.
@@ -244,6 +232,7 @@ impl Log {
             return Ok(false);
         }
         let path = segment::path(&self.shared.dir, number);
+        lock(&self.shared.files).read.take_if(|(read, _)| *read == number);
         self.shared.disk.remove(&path).map_err(|error| LogError::io(&path, &error))?;
         Ok(true)
     }
@@ -278,7 +267,7 @@ impl Tail {
     fn begin_segment(&mut self, ended: &[(u64, u64)]) {
         self.offset = 0;
         let header = segment::header(self.segment, self.length);
-        self.push_bytes(&header);
+        self.extend(|bytes| bytes.extend_from_slice(&header));
         for (number, end) in ended {
             self.mark(*number, *end);
         }
@@ -291,25 +280,24 @@ impl Tail {
     }
 
     fn push(&mut self, kind: u8, run: u32, body: &[u8]) -> Place {
-        let mut bytes = Vec::with_capacity(frame::HEAD + body.len());
-        frame::write(&mut bytes, kind, run, body);
         let offset = self.offset;
-        self.push_bytes(&bytes);
-        Place { segment: self.segment, offset, length: u32::try_from(bytes.len()).unwrap_or(u32::MAX) }
+        let length = self.extend(|bytes| frame::write(bytes, kind, run, body));
+        Place { segment: self.segment, offset, length: u32::try_from(length).unwrap_or(u32::MAX) }
     }
 
-    fn push_bytes(&mut self, bytes: &[u8]) {
-        match self.pending.last_mut() {
-            Some(chunk) if chunk.segment == self.segment => chunk.bytes.extend_from_slice(bytes),
-            _ => self.pending.push(Chunk {
-                segment: self.segment,
-                length: self.length,
-                offset: self.offset,
-                bytes: bytes.to_vec(),
-            }),
+    /// Appends what `write` writes; returns how many bytes that is.
+    fn extend(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        if self.pending.last().is_none_or(|chunk| chunk.segment != self.segment) {
+            let (segment, length, offset) = (self.segment, self.length, self.offset);
+            self.pending.push(Chunk { segment, length, offset, bytes: Vec::new() });
         }
-        self.offset += bytes.len() as u64;
-        self.appended += bytes.len() as u64;
+        let Some(chunk) = self.pending.last_mut() else { unreachable!("it was pushed above") };
+        let before = chunk.bytes.len();
+        write(&mut chunk.bytes);
+        let added = (chunk.bytes.len() - before) as u64;
+        self.offset += added;
+        self.appended += added;
+        added
     }
 }
 

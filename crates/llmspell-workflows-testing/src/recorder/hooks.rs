@@ -183,7 +183,7 @@ everywhere! {
     ParallelFork BranchStart BranchEnd ParallelJoin StateConflict BeforeStateWrite
     BeforeToolExecution AfterToolExecution ToolError
     BeforeAgentExecution AfterAgentExecution AgentError
-    WorkflowCheckpoint WorkflowRollback WorkflowPause WorkflowResume
+    WorkflowCheckpoint WorkflowRollback WorkflowPause WorkflowResume StateMigration
     SignalWait SignalReceived CompensationStart CompensationEnd
 }
 

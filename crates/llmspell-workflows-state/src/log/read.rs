@@ -1,0 +1,65 @@
+//! Frames that have been written, read again.
+
+use std::sync::Arc;
+
+use super::{Log, LogError, Place, frame, lock, segment};
+use crate::disk::DiskFile;
+
+/// How many bytes between two frames are read for nothing rather than asking twice.
+const GAP_MAX: u64 = 4 << 10;
+
+/// How many bytes are read at once, unless one frame alone is longer.
+const SPAN_MAX: u64 = 1 << 20;
+
+impl Log {
+    /// Hands the bodies of the frames at `places`, which have been written, to `take`, in that order.
+    pub(crate) fn read<E: From<LogError>>(
+        &self,
+        places: &[Place],
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rest = places;
+        while let [first, ..] = rest {
+            let count = 1 + rest.windows(2).take_while(|pair| is_near(first, &pair[0], &pair[1])).count();
+            let (span, others) = rest.split_at(count);
+            let last = span[count - 1];
+            let length = last.offset + u64::from(last.length) - first.offset;
+            let bytes = self.read_at(*first, usize::try_from(length).unwrap_or(usize::MAX))?;
+            for place in span {
+                let start = usize::try_from(place.offset - first.offset).unwrap_or(usize::MAX);
+                match frame::read(bytes.get(start..).unwrap_or_default()) {
+                    frame::Found::Frame(frame, _) => take(frame.body)?,
+                    _ => {
+                        let message = format!("the frame at {} is not whole any more", place.offset);
+                        return Err(LogError::damaged(&segment::path(&self.shared.dir, place.segment), message).into());
+                    }
+                }
+            }
+            rest = others;
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, place: Place, length: usize) -> Result<Vec<u8>, LogError> {
+        let told = |error| LogError::io(&segment::path(&self.shared.dir, place.segment), &error);
+        self.segment(place.segment).and_then(|file| file.read_at(place.offset, length)).map_err(told)
+    }
+
+    fn segment(&self, number: u64) -> std::io::Result<Arc<dyn DiskFile>> {
+        let mut files = lock(&self.shared.files);
+        let open = [&files.current, &files.read].into_iter().flatten().find(|(open, _)| *open == number);
+        if let Some((_, file)) = open {
+            return Ok(file.clone());
+        }
+        let file: Arc<dyn DiskFile> = self.shared.disk.open(&segment::path(&self.shared.dir, number))?.into();
+        files.read = Some((number, file.clone()));
+        Ok(file)
+    }
+}
+
+/// Whether `next` is read with `first` and those up to `last`.
+fn is_near(first: &Place, last: &Place, next: &Place) -> bool {
+    let end = last.offset + u64::from(last.length);
+    let in_order = next.segment == first.segment && next.offset >= end;
+    in_order && next.offset - end <= GAP_MAX && next.offset + u64::from(next.length) - first.offset <= SPAN_MAX
+}
