@@ -1,7 +1,8 @@
 //! Figures of the engine, each as a ratio to what this machine can do, measured in the same run.
 //!
 //! `cargo run --release -p llmspell-workflows-benches` prints the table of the README, with `memory`, `around` or
-//! `durable` that part of it; with `journals` it compares the adapters of the journal instead. Each figure is the median
+//! `durable` that part of it; with `journals` it compares the adapters of the journal instead, with `processes` it
+//! measures whole processes of `spellflow`, which `cargo build --release` makes. Each figure is the median
 //! of several rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
 
 mod around;
@@ -10,6 +11,7 @@ mod engine;
 mod figures;
 mod journals;
 mod limits;
+mod processes;
 mod text;
 
 use figures::Report;
@@ -24,6 +26,9 @@ fn main() {
     let only = std::env::args().nth(1);
     if only.as_deref() == Some("journals") {
         return journals::measure();
+    }
+    if only.as_deref() == Some("processes") {
+        return processes::measure();
     }
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     if wanted("memory") {

@@ -28,6 +28,7 @@ mod error;
 mod executor;
 mod home;
 mod metrics;
+mod recorded;
 pub mod sessions;
 mod stack;
 pub mod state;
@@ -46,6 +47,7 @@ pub use llmspell_workflows_state::{
     store::{Message, RunQuery, RunSummary},
 };
 pub use metrics::{AdvancedMetrics, ErrorRate, ResourceUtilization};
+pub use recorded::{is_choice_recorded, is_recorded};
 pub use sessions::{SessionManager, SessionStorage};
 pub use state::{StateManager, StateStorage};
 pub use vectors::{EmbeddingService, VectorStorage};

@@ -1,20 +1,37 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use llmspell_workflows_basic::engine::StepStatus;
 
 use super::{Event, Place, View, elapsed, sign};
 use crate::output::{Output, Paint};
 
 /// One event a line on standard error, where that is no terminal.
-pub(crate) struct Lines(Output);
+pub(crate) struct Lines {
+    output: Output,
+    /// How many steps had ended before, and nothing was said of yet.
+    recorded: AtomicUsize,
+}
 
 impl Lines {
     pub(crate) fn new(output: Output) -> Self {
-        Self(output)
+        Self { output, recorded: AtomicUsize::new(0) }
+    }
+
+    /// Says once what was there before, when something new happens.
+    fn say_recorded(&self) {
+        let count = self.recorded.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let steps = if count == 1 { "step" } else { "steps" };
+            let head = self.output.on_err(Paint::Dim, "· recorded ");
+            self.output.note(&format!("{head} {count} {steps} that had ended before"));
+        }
     }
 
     fn line(&self, sign: &str, word: &str, paint: Paint, path: &Place, rest: &str) {
         // Only what stands before the path has a fixed width.
-        let head = self.0.on_err(paint, &format!("{sign} {word:<9}"));
-        self.0.note(format!("{head} {path}  {rest}").trim_end());
+        self.say_recorded();
+        let head = self.output.on_err(paint, &format!("{sign} {word:<9}"));
+        self.output.note(format!("{head} {path}  {rest}").trim_end());
     }
 }
 
@@ -42,6 +59,12 @@ impl View for Lines {
                 self.line("↻", "retrying", Paint::Warn, path, &rest);
             }
             Event::Counted { .. } => {}
+        }
+    }
+
+    fn recorded(&self, event: &Event<'_>) {
+        if matches!(event, Event::Ended { .. } | Event::Skipped { .. }) {
+            self.recorded.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

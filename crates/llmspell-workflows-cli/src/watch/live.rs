@@ -68,6 +68,11 @@ impl View for Live {
         self.state().tree.take(event);
     }
 
+    // The tree shows the whole run, and how much of each loop is done.
+    fn recorded(&self, event: &Event<'_>) {
+        self.event(event);
+    }
+
     fn tick(&self) {
         let mut state = self.state();
         let (rows, columns) = self.term.size();

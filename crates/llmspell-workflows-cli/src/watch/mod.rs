@@ -17,6 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use llmspell_workflows_advanced::{is_choice_recorded, is_recorded};
 use llmspell_workflows_basic::{
     StepError, StepPath,
     engine::{
@@ -66,6 +67,11 @@ pub(crate) trait View: Send + Sync {
     /// Takes in one event; called from many tasks, so it must be quick.
     fn event(&self, event: &Event<'_>);
 
+    /// Takes in one that had happened before this process went on with the run.
+    fn recorded(&self, event: &Event<'_>) {
+        let _ = event;
+    }
+
     /// Some time has passed.
     fn tick(&self) {}
 
@@ -95,6 +101,11 @@ impl Watch {
         Place(paths.collect())
     }
 
+    /// Tells the view of something that happens now, or that is on record.
+    fn tell(&self, event: &Event<'_>, is_recorded: bool) {
+        if is_recorded { self.view.recorded(event) } else { self.view.event(event) }
+    }
+
     /// The steps of the run that `place` is are no longer to be placed.
     fn leave(&self, place: &Place) {
         self.around().retain(|_, around| around != place);
@@ -109,7 +120,8 @@ impl Interceptor for Watch {
         }
         let path = self.place(&call);
         let is_run = matches!(call.step().kind, StepKind::Workflow(_));
-        self.view.event(&Event::Began { path: &path, kind: call.step().kind.as_str() });
+        let is_recorded = is_recorded(&call);
+        self.tell(&Event::Began { path: &path, kind: call.step().kind.as_str() }, is_recorded);
         let began = Instant::now();
         let outcome = next.run(call).await;
         if is_run {
@@ -121,11 +133,11 @@ impl Interceptor for Watch {
             Outcome::Cancelled(_) => (StepStatus::Cancelled, None),
             Outcome::Parked(_) => (StepStatus::Waiting, None),
             Outcome::Skipped(reason) => {
-                self.view.event(&Event::Skipped { path: &path, reason });
+                self.tell(&Event::Skipped { path: &path, reason }, is_recorded);
                 return outcome;
             }
         };
-        self.view.event(&Event::Ended { path: &path, status, elapsed: began.elapsed(), error });
+        self.tell(&Event::Ended { path: &path, status, elapsed: began.elapsed(), error }, is_recorded);
         outcome
     }
 
@@ -135,14 +147,16 @@ impl Interceptor for Watch {
         decision: Decision,
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
-        let answer = next.run(point, decision).await?;
         let path = || self.place(point.call);
+        let is_recorded = is_choice_recorded(&point, &decision);
+        let answer = next.run(point, decision).await?;
         match &answer {
-            Decision::Enter(Some(reason)) => self.view.event(&Event::Skipped { path: &path(), reason }),
-            Decision::Items(items) => self.view.event(&Event::Counted { path: &path(), total: items.len() }),
+            Decision::Enter(Some(reason)) => self.tell(&Event::Skipped { path: &path(), reason }, is_recorded),
+            Decision::Items(items) => self.tell(&Event::Counted { path: &path(), total: items.len() }, is_recorded),
             Decision::Attempt(Attempt::Failed { error, wake_at }) => {
                 let delay = Duration::try_from(wake_at.duration_since(Timestamp::now())).unwrap_or_default();
-                self.view.event(&Event::Retried { path: &path(), attempt: point.index, error, delay });
+                let (path, attempt) = (path(), point.index);
+                self.tell(&Event::Retried { path: &path, attempt, error, delay }, is_recorded);
             }
             Decision::Child(child) => {
                 let place = path();

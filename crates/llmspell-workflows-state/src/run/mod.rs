@@ -252,6 +252,18 @@ impl RunJournal {
         Ok(Some(outcome))
     }
 
+    /// Whether it is on record how the step at `path` ended.
+    #[must_use]
+    pub fn knows_end(&self, path: &str) -> bool {
+        self.replay().end(path).is_some()
+    }
+
+    /// Whether the choice of this kind and number of the step at `path` is on record.
+    #[must_use]
+    pub fn knows_choice(&self, path: &str, index: u64, kind: &'static str) -> bool {
+        self.decided(path, index, kind).is_some()
+    }
+
     fn decided(&self, path: &str, index: u64, kind: &'static str) -> Option<Decision> {
         self.replay().decided(path, index, kind)
     }
