@@ -22,15 +22,18 @@ impl Executor {
     /// A hook forbids it, the run is not known, or something cannot be read or written.
     pub async fn checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         self.inner.services.permit(WorkflowCheckpoint, run, json!({"name": name})).await?;
-        let records = self.records(run).await?;
-        let at = self.inner.engine.clock().now();
-        let state = folded(run, &records)?.to_value();
-        let position = records.len() as u64;
-        let snapshot = Snapshot { run, name: name.to_owned(), position, at, state };
-        let (home, kept) = (self.inner.home.clone(), snapshot.clone());
-        let put = move || Ok(home.stores()?.snapshots.put(&kept)?);
-        let put = tokio::task::spawn_blocking(put).await;
-        put.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())).map_err(|e: ExecutorError| e)?;
+        let (inner, name) = (self.inner.clone(), name.to_owned());
+        let make = move || {
+            let records = inner.records(run)?;
+            let (at, position) = (inner.engine.clock().now(), records.len() as u64);
+            let state = folded(run, &records)?.to_value();
+            let snapshot = Snapshot { run, name, position, at, state };
+            inner.home.stores()?.snapshots.put(&snapshot)?;
+            Ok::<_, ExecutorError>(snapshot)
+        };
+        let made = tokio::task::spawn_blocking(make).await;
+        let snapshot = made.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let (at, name) = (snapshot.at, &snapshot.name);
         self.inner.services.tell(EventKind::RunCheckpointed, run, at, || EventData::Custom(json!({"name": name})));
         Ok(snapshot)
     }
