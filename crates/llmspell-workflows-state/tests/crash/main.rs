@@ -2,6 +2,7 @@
 
 mod faults;
 mod forgetting;
+mod layers;
 mod migrating;
 mod random;
 mod undoing;
