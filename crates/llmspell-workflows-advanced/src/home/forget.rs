@@ -50,8 +50,8 @@ impl Home {
             stores.runs.remove(run.id())?;
             stores.snapshots.remove_all(run.id())?;
             stores.inbox.remove(run.id())?;
-            stores.blobs.release(run.id())?;
             stores.archive.remove(run.id())?;
+            stores.blobs.release(run.id())?;
         }
         Ok(())
     }

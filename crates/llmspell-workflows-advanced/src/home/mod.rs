@@ -215,7 +215,7 @@ impl Home {
             return Ok(records);
         }
         let kept = match self.known_stores()? {
-            Some(stores) => stores.archive.get(run.id())?,
+            Some(stores) => archive::get(stores, run.id())?,
             None => None,
         };
         kept.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))

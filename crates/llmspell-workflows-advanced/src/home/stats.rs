@@ -13,7 +13,7 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-use super::{Holder, Home, JournalKind};
+use super::{Holder, Home, JournalKind, archive};
 use crate::ExecutorError;
 
 /// How often a journal that somebody writes is read again where it seems damaged.
@@ -125,8 +125,11 @@ impl Home {
         if let Some(stores) = self.known_stores()? {
             let verified = stores.adapter.verify()?;
             for run in &verified.archived {
-                let records = stores.archive.get(*run)?.unwrap_or_default();
-                check.records(*run, &records, &hashes);
+                match archive::get(stores, *run) {
+                    Ok(records) => check.records(*run, &records.unwrap_or_default(), &hashes),
+                    Err(error @ ExecutorError::Journal(_)) => check.damage.push(error.to_string()),
+                    Err(error) => return Err(error),
+                }
             }
             check.take_in(&verified);
         }

@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
     History, Record,
-    store::{Message, RunSummary, Snapshot, blob_hash},
+    store::{Message, RunSummary, Snapshot},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Home, KnownRun, forget::NOWHERE};
+use super::{Home, KnownRun, archive, forget::NOWHERE};
 use crate::ExecutorError;
 
 /// The version of the document that [`Home::export`] writes; [`Home::import`] reads all up to it.
@@ -30,7 +29,7 @@ impl Home {
         for hash in hashes(&records) {
             definitions.insert(hash.to_owned(), self.definition(hash)?);
         }
-        let (mut messages, mut snapshots, mut blobs) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut messages, mut snapshots) = (Vec::new(), Vec::new());
         if let Some(stores) = self.known_stores()? {
             let mut after = 0;
             loop {
@@ -40,16 +39,11 @@ impl Home {
                 messages.extend(page.into_iter().map(|(_, message)| message));
             }
             snapshots = stores.snapshots.list(id)?;
-            for hash in stores.blobs.owned(id)? {
-                let bytes = stores.blobs.get(&hash)?.unwrap_or_default();
-                blobs.insert(hash, BASE64_STANDARD.encode(bytes));
-            }
         }
         Ok(json!({
             "spellflow_export": EXPORT_VERSION, "run_id": id, "workflow": run.summary.workflow,
             "status": run.status().as_str(), "exported_at": Timestamp::now().to_string(),
             "definitions": definitions, "records": records, "messages": messages, "snapshots": snapshots,
-            "blobs": blobs,
         }))
     }
 
@@ -58,7 +52,7 @@ impl Home {
     /// # Errors
     /// The document is none, is damaged, or is of a later version; the run is here already; or it cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
-        let Import { run, summary, definitions, records, messages, snapshots, blobs } = Import::read(document)?;
+        let Import { run, summary, definitions, records, messages, snapshots } = Import::read(document)?;
         if self.get(run)?.is_some() {
             return Err(ExecutorError::Exists { run });
         }
@@ -66,9 +60,6 @@ impl Home {
             self.keep(definition)?;
         }
         let stores = self.stores()?;
-        for bytes in &blobs {
-            stores.blobs.put(run, bytes)?;
-        }
         for snapshot in &snapshots {
             stores.snapshots.put(snapshot)?;
         }
@@ -79,7 +70,7 @@ impl Home {
         }
         if summary.status.has_ended() {
             stores.runs.put(&summary)?;
-            stores.archive.put(run, &records)?;
+            archive::put_all(stores, &mut [(run, records)])?;
         } else {
             self.claim(NOWHERE)?.take_in(run, &records).await?;
         }
@@ -107,7 +98,6 @@ struct Import {
     records: Vec<Record>,
     messages: Vec<Message>,
     snapshots: Vec<Snapshot>,
-    blobs: Vec<Vec<u8>>,
 }
 
 impl Import {
@@ -128,11 +118,6 @@ impl Import {
         }
         History::read(&records).map_err(|message| wrong(format!("its records make no sense: {message}")))?;
         let summary = RunSummary::of(run, &records, None).ok_or_else(|| wrong("its records have no start"))?;
-        let blobs: BTreeMap<String, String> = part(document, "blobs")?;
-        let blobs = blobs.iter().map(|(hash, text)| match BASE64_STANDARD.decode(text) {
-            Ok(bytes) if blob_hash(&bytes) == *hash => Ok(bytes),
-            _ => Err(wrong(format!("the value {hash} is not as it was exported"))),
-        });
         Ok(Self {
             run,
             summary,
@@ -140,7 +125,6 @@ impl Import {
             records,
             messages: part(document, "messages")?,
             snapshots: part(document, "snapshots")?,
-            blobs: blobs.collect::<Result<_, _>>()?,
         })
     }
 }

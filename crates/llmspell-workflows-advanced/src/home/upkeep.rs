@@ -11,7 +11,7 @@ use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{Journal, JournalError, Record, WalJournal, store::RunSummary};
 use uuid::Uuid;
 
-use super::{Claim, Home, JournalKind, claim::open_log, forget::NOWHERE};
+use super::{Claim, Home, JournalKind, archive, claim::open_log, forget::NOWHERE};
 use crate::ExecutorError;
 
 /// What was done to keep a home small.
@@ -122,7 +122,7 @@ impl Home {
             let mut left = Vec::new();
             for (run, records) in &live {
                 // One that has ended, or was deleted in the archive, since its journal was read.
-                let archived = kept.archive.get(*run)?;
+                let archived = archive::get(kept, *run)?;
                 left.extend(archived.filter(|all| all.len() > records.len() && all.starts_with(records)).map(|_| *run));
             }
             left.iter().for_each(|run| drop(live.remove(run)));

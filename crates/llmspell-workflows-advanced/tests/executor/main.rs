@@ -7,6 +7,7 @@ mod children;
 mod journals;
 mod killed;
 mod lab;
+mod large;
 mod messages;
 mod parked;
 mod stuck;

@@ -25,6 +25,9 @@ pub enum Kept {
     /// A list some of whose items are outputs of steps.
     #[serde(rename = "a")]
     List(Vec<Kept>),
+    /// A large value that is kept apart, by its hash; only in records of runs that have ended.
+    #[serde(rename = "b")]
+    Apart(String),
 }
 
 /// A change of the state in a record.
@@ -103,6 +106,7 @@ impl Known {
     pub(crate) fn value(&self, kept: &Kept) -> Result<Arc<Value>, String> {
         match kept {
             Kept::Value(value) => Ok(value.clone()),
+            Kept::Apart(hash) => Err(format!("the large value {hash}")),
             Kept::OutputOf(path) => self.by_path.get(path).cloned().ok_or_else(|| path.clone()),
             Kept::Object(fields) => {
                 let fields = fields.iter().map(|(key, kept)| Ok((key.clone(), unshared(self.value(kept)?))));
@@ -136,6 +140,11 @@ fn unshared(value: Arc<Value>) -> Value {
 
 /// Whether a value takes [`LINKED_FROM`] bytes or more as JSON, near enough.
 fn is_large(value: &Value) -> bool {
+    takes_at_least(value, LINKED_FROM)
+}
+
+/// Whether a value takes so many bytes as JSON, near enough.
+pub(super) fn takes_at_least(value: &Value, bytes: usize) -> bool {
     fn takes(value: &Value, left: &mut usize) -> bool {
         let own = match value {
             Value::String(text) => text.len() + 2,
@@ -151,7 +160,7 @@ fn is_large(value: &Value) -> bool {
                 _ => false,
             }
     }
-    takes(value, &mut { LINKED_FROM })
+    takes(value, &mut { bytes })
 }
 
 fn hash(value: &Value) -> u64 {

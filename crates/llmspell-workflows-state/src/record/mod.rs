@@ -1,6 +1,7 @@
 //! What a journal holds of a run, record by record.
 
 mod kept;
+mod large;
 mod migrated;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use kept::Known;
 pub use kept::{Kept, KeptChange};
+pub use large::{INLINE_MAX, NotThere};
 pub use migrated::Migrated;
 
 /// One record of a run.
