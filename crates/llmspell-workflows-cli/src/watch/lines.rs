@@ -1,4 +1,10 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use llmspell_workflows_basic::engine::StepStatus;
 
@@ -10,11 +16,19 @@ pub(crate) struct Lines {
     output: Output,
     /// How many steps had ended before, and nothing was said of yet.
     recorded: AtomicUsize,
+    /// The steps whose end was shown or counted: a run that wakes goes over them again.
+    known: Mutex<HashSet<String>>,
 }
 
 impl Lines {
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, recorded: AtomicUsize::new(0) }
+        Self { output, recorded: AtomicUsize::new(0), known: Mutex::default() }
+    }
+
+    /// Whether nothing was said of the end of this step yet.
+    fn is_new(&self, event: &Event<'_>) -> bool {
+        let (Event::Ended { path, .. } | Event::Skipped { path, .. }) = event else { return false };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_string())
     }
 
     /// Says once what was there before, when something new happens.
@@ -37,6 +51,7 @@ impl Lines {
 
 impl View for Lines {
     fn event(&self, event: &Event<'_>) {
+        self.is_new(event);
         match event {
             Event::Began { path, kind } => {
                 self.line(sign(StepStatus::Running), "started", Paint::Dim, path, &format!("({kind})"));
@@ -63,7 +78,7 @@ impl View for Lines {
     }
 
     fn recorded(&self, event: &Event<'_>) {
-        if matches!(event, Event::Ended { .. } | Event::Skipped { .. }) {
+        if self.is_new(event) {
             self.recorded.fetch_add(1, Ordering::Relaxed);
         }
     }
