@@ -9,4 +9,5 @@ mod killed;
 mod lab;
 mod messages;
 mod parked;
+mod prepared;
 mod stuck;
