@@ -31,6 +31,10 @@ impl Executor {
     ) -> Result<DurableRun, ExecutorError> {
         let Ready { hash, plan, engine, .. } = self.inner.ready_to_start(&definition)?;
         let claim = self.claim_to_resume(known).await?;
+        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
+        if journal.has_ended() {
+            return Err(ExecutorError::Ended { run: known.id() });
+        }
         let records = self.inner.home.records(known)?;
         let missing = Rewinding::new(&plan, &records).missing();
         if !missing.is_empty() {
@@ -39,10 +43,6 @@ impl Executor {
         let started = Started::of(&records).ok_or_else(|| ExecutorError::UnknownRun(known.id().to_string()))?;
         let input = fitting(&engine, &plan, &started)?;
         let migrated = self.migrated(known, &plan, &records, (&started, &input)).await?;
-        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
-        if journal.has_ended() {
-            return Err(ExecutorError::Ended { run: known.id() });
-        }
         let now = self.inner.engine.clock().now();
         let is_migrated = migrated.is_some();
         journal.redefine(now, hash.to_string(), definition.version.clone(), migrated).await?;
