@@ -94,7 +94,7 @@ impl Builder<'_> {
         match Template::parse(value) {
             Ok(template) => {
                 let references = template.references();
-                let unknown = references.iter().filter_map(|found| self.unknown_to_migrations(&found.reference));
+                let unknown = references.iter().filter_map(|found| self.unknown_to_migrations(found.reference));
                 let unknown: Vec<_> = unknown.collect();
                 for message in unknown {
                     let problem = Problem::error("unknown_reference", Place::new("", field), message);

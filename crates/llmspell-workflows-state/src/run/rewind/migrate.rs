@@ -82,8 +82,16 @@ where
         inside.sort_by_key(|(_, first)| *first);
         match self.rewinding.order(path, None) {
             Some(Order::InTurn) => self.in_turn(&inside, before),
-            _ => inside.iter().try_for_each(|(child, _)| self.apart(path, child, &inside, before)),
+            _ if self.is_graph(path, &inside) => {
+                inside.iter().try_for_each(|(child, _)| self.apart(path, child, &inside, before))
+            }
+            _ => inside.iter().try_for_each(|(child, _)| self.step(child, before)),
         }
+    }
+
+    fn is_graph(&self, path: &StepPath, inside: &[(StepPath, usize)]) -> bool {
+        let order = |child: &StepPath| self.rewinding.order(path, Some(child));
+        inside.iter().any(|(child, _)| matches!(order(child), Some(Order::Graph(_))))
     }
 
     /// One after the other: each sees what had ended when it began.
