@@ -168,3 +168,22 @@ steps: [{id: a, type: set, params: {x: "{{ state.total }}"}}]
     let diagnostics = check(&unversioned, "shop.yml", &StepTypes::new(), validate).expect_err("it is wrong");
     assert_eq!(diagnostics.list().iter().filter(|one| one.code == "migration_without_version").count(), 4);
 }
+
+#[test]
+fn a_migration_loses_no_value_and_knows_the_inputs() {
+    let text = r#"name: shop
+version: 2.0.0
+inputs: {eur: {type: integer, default: 1}}
+migrations:
+  "1.7":
+    rename: {cart: basket, list: basket}
+    set: {total: "{{ state.sum * input.eur + input.usd }}"}
+steps: [{id: a, type: set, params: {x: 1}}]
+"#;
+    let validate = |definition: &Definition| engine(definition).validate(definition.clone());
+    let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("it is wrong");
+    let found: Vec<_> = diagnostics.list().iter().map(|one| (one.code, &*one.message)).collect();
+    let expected =
+        [("invalid_key", "both `cart` and `list` become `basket`"), ("unknown_reference", "no input is called `usd`")];
+    assert_eq!(found, expected, "{diagnostics}");
+}

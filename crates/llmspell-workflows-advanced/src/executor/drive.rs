@@ -11,7 +11,7 @@ use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{JournalError, RunJournal};
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor, Inner, Live, Parking, lock};
+use super::{DurableEnd, DurableRun, Executor, Inner, Live, Parking, lock, resolve::StuckStep};
 use crate::{ExecutorError, home::Claim};
 
 /// How many runs that have ended stay in a journal before they are moved to the store.
@@ -119,7 +119,7 @@ impl Executor {
             Driven::Parked(wait) if wait == Wait::default() && !run.journal.stuck().is_empty() => {
                 return Ok(DurableEnd::Stuck(run.journal.stuck()));
             }
-            Driven::Parked(wait) if wait == Wait::default() => return Ok(self.stuck_inside(run)),
+            Driven::Parked(wait) if wait == Wait::default() => return self.stuck_inside(run),
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),
             Driven::Done(finished) => finished,
         };
@@ -141,15 +141,18 @@ impl Executor {
     }
 
     /// A run that waits for nothing but a child of which somebody has to say something.
-    fn stuck_inside(&self, run: &DurableRun) -> DurableEnd {
+    fn stuck_inside(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
+        let known = self.inner.home.get(run.id())?.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))?;
+        let stuck = self.inner.stuck_steps(&known)?;
+        if !stuck.is_empty() {
+            let told = |step: StuckStep| (step.to_string(), step.error.clone().at(step.to_string()));
+            return Ok(DurableEnd::Stuck(stuck.into_iter().map(told).collect()));
+        }
         let steps = run.run.steps();
         let child = steps.iter().find(|step| step.is_leaf && step.status == StepStatus::Waiting);
         let path = child.map(|step| step.path.to_string()).unwrap_or_default();
-        let error = StepError::configuration(
-            "child_stuck",
-            "its run is stuck: somebody has to say what became of a step of it",
-        );
-        DurableEnd::Stuck(vec![(path.clone(), error.at(path))])
+        let error = StepError::configuration("child_stuck", "its run is stuck, and nothing says at which step of it");
+        Ok(DurableEnd::Stuck(vec![(path.clone(), error.at(path))]))
     }
 
     /// Ends when `run` waits so long that it need not be in memory.

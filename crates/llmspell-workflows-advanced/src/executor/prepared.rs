@@ -12,7 +12,11 @@ const READY_MAX: usize = 32;
 
 /// Those that were used last, the newest first.
 #[derive(Debug, Default)]
-pub(super) struct Prepared(VecDeque<Ready>);
+pub(super) struct Prepared {
+    ready: VecDeque<Ready>,
+    /// How often something was forgotten: what was begun before that is not kept.
+    forgotten: u64,
+}
 
 /// A definition, and what it takes to run it.
 #[derive(Debug, Clone)]
@@ -25,22 +29,31 @@ pub(super) struct Ready {
     is_told: bool,
 }
 
+/// One that is new, and what had been forgotten when its making began.
+struct Made {
+    ready: Ready,
+    forgotten: u64,
+}
+
 impl Prepared {
     fn find(&mut self, is_told: bool, is_it: impl Fn(&Ready) -> bool) -> Option<Ready> {
-        let position = self.0.iter().position(|ready| ready.is_told == is_told && is_it(ready))?;
-        let found = self.0.remove(position)?;
-        self.0.push_front(found.clone());
+        let position = self.ready.iter().position(|ready| ready.is_told == is_told && is_it(ready))?;
+        let found = self.ready.remove(position)?;
+        self.ready.push_front(found.clone());
         Some(found)
     }
 
-    fn put(&mut self, ready: Ready) {
-        self.0.truncate(READY_MAX - 1);
-        self.0.push_front(ready);
+    fn put(&mut self, Made { ready, forgotten }: Made) {
+        if self.forgotten == forgotten {
+            self.ready.truncate(READY_MAX - 1);
+            self.ready.push_front(ready);
+        }
     }
 
     /// Something else is known of the definition of this hash by now.
     pub(super) fn forget(&mut self, hash: &str) {
-        self.0.retain(|ready| *ready.hash != *hash);
+        self.ready.retain(|ready| *ready.hash != *hash);
+        self.forgotten += 1;
     }
 }
 
@@ -53,9 +66,10 @@ impl Inner {
         if let Some(known) = known {
             return Ok(known);
         }
-        let ready = self.make_ready(definition, definition.hash())?;
-        self.home.keep_as(&ready.hash, definition)?;
-        Ok(ready)
+        let made = self.make_ready(definition, definition.hash())?;
+        // Kept in the home first: no run of it may begin that could not go on later.
+        self.home.keep_as(&made.ready.hash, definition)?;
+        Ok(self.keep_ready(made))
     }
 
     /// What it takes to run the definition that is kept under `hash`.
@@ -65,13 +79,20 @@ impl Inner {
         if let Some(known) = known {
             return Ok(known);
         }
-        self.make_ready(&Arc::new(self.home.definition(hash)?), hash.to_owned())
+        let made = self.make_ready(&Arc::new(self.home.definition(hash)?), hash.to_owned())?;
+        Ok(self.keep_ready(made))
     }
 
-    fn make_ready(&self, definition: &Arc<Definition>, hash: String) -> Result<Ready, ExecutorError> {
+    fn make_ready(&self, definition: &Arc<Definition>, hash: String) -> Result<Made, ExecutorError> {
+        let forgotten = lock(&self.prepared).forgotten;
         let ready = self.ready_by(&self.recipe(&hash), definition, hash)?;
-        lock(&self.prepared).put(ready.clone());
-        Ok(ready)
+        Ok(Made { ready, forgotten })
+    }
+
+    fn keep_ready(&self, made: Made) -> Ready {
+        let ready = made.ready.clone();
+        lock(&self.prepared).put(made);
+        ready
     }
 
     pub(super) fn ready_by(

@@ -59,8 +59,8 @@ impl Executor {
             }
         };
         let hash = definition.hash();
+        lock(&self.inner.recipes).insert(hash.clone(), recipe.clone());
         lock(&self.inner.prepared).forget(&hash);
-        lock(&self.inner.recipes).insert(hash, recipe.clone());
         (Arc::new(definition), recipe)
     }
 }

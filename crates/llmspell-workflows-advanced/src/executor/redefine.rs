@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use llmspell_workflows_basic::{Plan, StepError, engine::Decision, model::Definition};
+use llmspell_workflows_basic::{
+    Engine, Plan, RunOptions, StepError, WorkflowInput, engine::Decision, model::Definition,
+};
 use llmspell_workflows_hooks::{
     Verdict,
     event::{EventData, EventKind},
@@ -27,18 +29,20 @@ impl Executor {
         known: &KnownRun,
         definition: Arc<Definition>,
     ) -> Result<DurableRun, ExecutorError> {
-        let Ready { hash, plan, .. } = self.inner.ready_to_start(&definition)?;
+        let Ready { hash, plan, engine, .. } = self.inner.ready_to_start(&definition)?;
         let claim = self.claim_to_resume(known).await?;
+        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
+        if journal.has_ended() {
+            return Err(ExecutorError::Ended { run: known.id() });
+        }
         let records = self.inner.home.records(known)?;
         let missing = Rewinding::new(&plan, &records).missing();
         if !missing.is_empty() {
             return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
         }
-        let migrated = self.migrated(known, &plan, &records).await?;
-        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
-        if journal.has_ended() {
-            return Err(ExecutorError::Ended { run: known.id() });
-        }
+        let started = Started::of(&records).ok_or_else(|| ExecutorError::UnknownRun(known.id().to_string()))?;
+        let input = fitting(&engine, &plan, &started)?;
+        let migrated = self.migrated(known, &plan, &records, (&started, &input)).await?;
         let now = self.inner.engine.clock().now();
         let is_migrated = migrated.is_some();
         journal.redefine(now, hash.to_string(), definition.version.clone(), migrated).await?;
@@ -55,8 +59,8 @@ impl Executor {
         known: &KnownRun,
         plan: &Plan,
         records: &[Record],
+        (started, input): (&Started, &Value),
     ) -> Result<Option<Migrated>, ExecutorError> {
-        let started = Started::of(records).ok_or_else(|| ExecutorError::UnknownRun(known.id().to_string()))?;
         let (from, to) = (&started.version, &plan.definition().version);
         if from == to || plan.migrates_from().next().is_none() {
             return Ok(None);
@@ -64,8 +68,8 @@ impl Executor {
         self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
         check_answers(records)?;
         let old = self.inner.recalled(&started.definition)?.plan;
-        let migrate = |state: Value| plan.migrate(from, state, &started.input).map_err(ExecutorError::Refused);
-        Rewinding::new(&old, records).migrated(migrate).map(Some)
+        let migrate = |state: Value| plan.migrate(from, state, input).map_err(ExecutorError::Refused);
+        Rewinding::new(&old, records).migrated(migrate, |key| plan.carried(from, key)).map(Some)
     }
 
     /// That `known` was started with `definition`.
@@ -79,6 +83,14 @@ impl Executor {
         let old = Arc::new(self.inner.home.definition(&known.summary.definition)?);
         Err(ExecutorError::Changed { run: known.id(), difference: Difference { old, new: definition.clone() } })
     }
+}
+
+/// The input of a run as `plan` takes it: a run that could not go on under it is not redefined.
+fn fitting(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<Value, ExecutorError> {
+    let mut input = WorkflowInput::new(started.input.clone());
+    input.starting_step.clone_from(&started.starting_step);
+    let options = RunOptions { environment: started.environment.clone(), ..RunOptions::default() };
+    Ok(engine.start(plan, input, &options)?.input().clone())
 }
 
 /// That no hook has changed the state of a step which has not ended: its answer holds a part of the state that nothing

@@ -1,13 +1,15 @@
 //! Steps of which somebody has to say what they did.
 
+use std::fmt;
+
 use llmspell_workflows_basic::{
     ErrorClass, StepError, StepPath,
     engine::{Failure, Outcome, SkipReason},
 };
-use llmspell_workflows_state::{Rewinding, Rewound, RunJournal};
+use llmspell_workflows_state::{PastStep, RewindError, Rewinding, Rewound, RunJournal};
 use serde_json::Value;
 
-use super::{DurableRun, Executor, start::check_own};
+use super::{DurableRun, Executor, Inner, start::check_own};
 use crate::{ExecutorError, KnownRun, home::Place};
 
 /// What somebody knows of a step that is stuck.
@@ -33,23 +35,37 @@ impl Executor {
         resolution: Resolution,
     ) -> Result<DurableRun, ExecutorError> {
         check_own(known)?;
-        self.resolve_in(known, path, resolution).await?;
+        let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.to_owned() };
+        if !matches!(known.place, Place::Log(_)) {
+            return Err(not_stuck());
+        }
+        let mut meant = self.inner.stuck_steps(known)?;
+        meant.retain(|step| step.is_meant(path));
+        if let Some(exact) = meant.iter().position(|step| step.to_string() == path) {
+            meant = vec![meant.swap_remove(exact)];
+        }
+        match meant.as_slice() {
+            [step] => self.resolve_step(step, resolution).await?,
+            [] => return Err(not_stuck()),
+            several => {
+                let candidates = several.iter().map(ToString::to_string).collect();
+                return Err(RewindError::AmbiguousStep { given: path.to_owned(), candidates }.into());
+            }
+        }
         self.resume(known).await
     }
 
-    async fn resolve_in(&self, known: &KnownRun, path: &str, resolution: Resolution) -> Result<(), ExecutorError> {
-        let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.to_owned() };
+    async fn resolve_step(&self, step: &StuckStep, resolution: Resolution) -> Result<(), ExecutorError> {
+        let StuckStep { run: known, path, .. } = step;
+        let path = path.clone();
+        let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.clone() };
         let Place::Log(folder) = &known.place else { return Err(not_stuck()) };
         let claim = self.claim_of(known.id(), folder)?;
         let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
-        let suffix = format!("/{}", path.trim_start_matches('/'));
-        let mut stuck: Vec<String> = journal.stuck().into_iter().map(|(path, _)| path).collect();
-        stuck.retain(|stuck| stuck == path || stuck.ends_with(&suffix));
-        let path = match stuck.len() {
-            1 => stuck.swap_remove(0),
-            0 => return self.resolve_child(known, path, resolution).await,
-            _ => return Err(not_stuck()),
-        };
+        // It may have gone on since it was looked up.
+        if !journal.stuck().iter().any(|(stuck, _)| *stuck == path) {
+            return Err(not_stuck());
+        }
         let now = self.inner.engine.clock().now();
         let started = journal.started().ok_or_else(not_stuck)?;
         let time_us = u64::try_from(now.duration_since(started.at).as_micros()).unwrap_or(0);
@@ -81,17 +97,62 @@ impl Executor {
         journal.resolve(path, &outcome, time_us).await?;
         Ok(())
     }
+}
 
-    /// The step may be one of a run that is a step of this one.
-    async fn resolve_child(&self, known: &KnownRun, path: &str, resolution: Resolution) -> Result<(), ExecutorError> {
-        let history = self.inner.home.history(known)?;
-        for child in history.steps.iter().filter_map(|step| step.child) {
-            let Some(child) = self.inner.home.get(child)? else { continue };
-            match Box::pin(self.resolve_in(&child, path, resolution.clone())).await {
-                Err(ExecutorError::NotStuck { .. }) => {}
-                resolved => return resolved,
+/// A step of which somebody has to say what it did; shown as its path, behind those of the steps that are the runs
+/// around it.
+pub(super) struct StuckStep {
+    run: KnownRun,
+    around: Vec<String>,
+    path: String,
+    pub(super) error: StepError,
+}
+
+impl StuckStep {
+    /// Whether `given` is its path or the end of it, with or without the names of the roots inside.
+    fn is_meant(&self, given: &str) -> bool {
+        let suffix = format!("/{}", given.trim_start_matches('/'));
+        let all: Vec<&str> = self.around.iter().map(String::as_str).chain([self.path.as_str()]).collect();
+        let without_root = |path: &&str| path.strip_prefix("/main").map_or_else(|| (*path).to_owned(), str::to_owned);
+        let short: String = all.iter().map(without_root).collect();
+        self.to_string() == given || self.to_string().ends_with(&suffix) || short.ends_with(&suffix)
+    }
+}
+
+impl fmt::Display for StuckStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.around.iter().try_for_each(|path| f.write_str(path))?;
+        f.write_str(&self.path)
+    }
+}
+
+impl Inner {
+    /// The steps that are stuck in `run`, and in the runs that are steps of it.
+    pub(super) fn stuck_steps(&self, run: &KnownRun) -> Result<Vec<StuckStep>, ExecutorError> {
+        let mut found = Vec::new();
+        self.note_stuck_steps(run, &[], &mut found)?;
+        Ok(found)
+    }
+
+    fn note_stuck_steps(
+        &self,
+        run: &KnownRun,
+        around: &[String],
+        found: &mut Vec<StuckStep>,
+    ) -> Result<(), ExecutorError> {
+        let history = self.home.history(run)?;
+        if history.end.is_some() {
+            return Ok(());
+        }
+        for PastStep { path, stuck, child, .. } in history.steps {
+            if let Some(error) = stuck {
+                let (run, around) = (run.clone(), around.to_vec());
+                found.push(StuckStep { run, around, path: path.clone(), error });
+            }
+            if let Some(child) = child.map(|child| self.home.get(child)).transpose()?.flatten() {
+                self.note_stuck_steps(&child, &[around, &[path]].concat(), found)?;
             }
         }
-        Err(ExecutorError::NotStuck { run: known.id(), path: path.to_owned() })
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llmspell_workflows_state::{Record, WalJournal};
+use llmspell_workflows_state::{JournalError, LogError, Record, WalJournal};
 use uuid::Uuid;
 
 use super::{Holder, Home, claim, memory::Memory};
@@ -71,7 +71,20 @@ impl Home {
         match (&self.memory, &self.single) {
             (Some(memory), _) => Ok(memory.peek(folder)),
             (None, Some(single)) => single.peek(),
-            (None, None) => Ok(WalJournal::peek(folder)?),
+            (None, None) => peek(folder),
         }
+    }
+}
+
+/// What is half written seems damaged for a moment. Where nobody writes it is, and less than what was synced would be a
+/// wrong answer.
+fn peek(folder: &Path) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+    match WalJournal::check(folder) {
+        Err(JournalError::Log(LogError::Damaged { .. })) if WalJournal::is_held(folder)? => {
+            Ok(WalJournal::peek(folder)?)
+        }
+        // Whoever had it may have gone meanwhile.
+        Err(JournalError::Log(LogError::Damaged { .. })) => Ok(WalJournal::check(folder)?),
+        read => Ok(read?),
     }
 }

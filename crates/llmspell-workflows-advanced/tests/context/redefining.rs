@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llmspell_workflows_advanced::{EnhancedExecutionContext, ExecutorError};
 use llmspell_workflows_basic::{
     RunStatus,
-    model::{Definition, Migration},
+    model::{Definition, InputSpec, Migration, OnConflict, Parallel, Step},
     state::Change,
 };
 use llmspell_workflows_hooks::{
@@ -98,4 +98,59 @@ async fn a_run_at_work_here_keeps_its_definition() {
     let error = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(rename())))).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
     assert_eq!(the_run(&context).summary.version, "1");
+}
+
+/// Branches come together by what they did, also by what made no difference.
+#[tokio::test]
+async fn branches_whose_keys_were_renamed_come_together_as_they_would_have() {
+    let definition = |version: &str| {
+        let branch = |id: &str, step| Step::sequence(id, [step]);
+        let both = Parallel {
+            on_conflict: OnConflict::Last,
+            ..Parallel::new([branch("l", put("two", 2)), branch("r", put("one", 1)), wait_for("gate", "go")])
+        };
+        let mut definition = sequence([put("first", 1), both.into_step("both"), echo("b", json!("{{ state }}"))]);
+        definition.version = version.to_owned();
+        definition
+    };
+    for (migrations, expected) in [(None, json!({"k": 1})), (Some(rename()), json!({"key": 1}))] {
+        let context = context();
+        let executor = context.executor();
+        let run = start(&executor, definition("1")).await;
+        soon(executor.drive(&run)).await.unwrap();
+        drop((run, executor));
+        let context = elsewhere(context);
+        let mut later = definition("2");
+        later.migrations = migrations.map(|migration| ("1".to_owned(), migration)).into_iter().collect();
+        let executor = context.executor();
+        let run = executor.resume_with(&the_run(&context), Arc::new(later)).await.unwrap();
+        run.run().signal("go", json!(1));
+        assert_eq!(*finished(&executor, run).await.output, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_the_input_does_not_fit_is_refused_before_anything_is_recorded() {
+    let context = waiting(context()).await;
+    let mut later = version("2", Some(rename()));
+    later.inputs.insert("who".to_owned(), InputSpec { required: true, ..InputSpec::default() });
+    let executor = context.executor();
+    let error = executor.resume_with(&the_run(&context), Arc::new(later)).await.unwrap_err();
+    let ExecutorError::Refused(error) = error else { panic!("{error}") };
+    assert_eq!(error.code, "invalid_input");
+    let run = executor.resume(&the_run(&context)).await.unwrap();
+    run.run().signal("go", json!(1));
+    assert_eq!(*finished(&executor, run).await.output, json!({"k": 7}));
+}
+
+#[tokio::test]
+async fn a_migration_sees_the_input_with_its_defaults() {
+    let context = waiting(context()).await;
+    let sum = [("sum".to_owned(), json!("{{ state.k + input.more }}"))].into();
+    let mut later = version("2", Some(Migration { set: sum, ..Migration::default() }));
+    later.inputs.insert("more".to_owned(), InputSpec { default: Some(json!(3)), ..InputSpec::default() });
+    let executor = context.executor();
+    let run = executor.resume_with(&the_run(&context), Arc::new(later)).await.unwrap();
+    run.run().signal("go", json!(1));
+    assert_eq!(*finished(&executor, run).await.output, json!({"k": 7, "sum": 10}));
 }

@@ -10,4 +10,5 @@ mod lab;
 mod large;
 mod messages;
 mod parked;
+mod prepared;
 mod stuck;

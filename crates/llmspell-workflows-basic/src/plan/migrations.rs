@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Builder, Plan, build::suggest};
 use crate::{
     Place, Problem, StepError,
-    expr::{EvalError, Template},
+    expr::{EvalError, Key, Reference, Template},
     functions::Migrate,
     model::{Definition, Migration},
 };
@@ -43,6 +43,7 @@ impl Builder<'_> {
                     self.error("invalid_key", Place::new("", &*field), message);
                 }
             }
+            self.check_renames(migration, &field);
             let set = migration.set.iter();
             let set = set.map(|(key, value)| (key.clone(), self.of_state(value, &format!("{field}/set/{key}"))));
             let (set, function) = (set.collect(), self.migration_function(migration, &field));
@@ -77,16 +78,25 @@ impl Builder<'_> {
         }
     }
 
+    /// That no two keys become the same one: one of the values would be lost.
+    fn check_renames(&mut self, migration: &Migration, field: &str) {
+        let mut olds = BTreeMap::new();
+        for (old, new) in &migration.rename {
+            if let Some(other) = olds.insert(new, old) {
+                let message = format!("both `{other}` and `{old}` become `{new}`");
+                self.error("invalid_key", Place::new("", field), message);
+            }
+        }
+    }
+
     /// A value that is made of the state and the input, and nothing else.
     fn of_state(&mut self, value: &Value, field: &str) -> Template {
-        let unknown = |template: &Template| {
-            let references = template.references().into_iter().map(|found| found.reference.name.clone());
-            references.filter(|name| !NAMES.contains(&name.as_str())).collect::<Vec<_>>()
-        };
         match Template::parse(value) {
             Ok(template) => {
-                for name in unknown(&template) {
-                    let message = format!("`{name}` is nothing that a migration knows");
+                let references = template.references();
+                let unknown = references.iter().filter_map(|found| self.unknown_to_migrations(found.reference));
+                let unknown: Vec<_> = unknown.collect();
+                for message in unknown {
                     let problem = Problem::error("unknown_reference", Place::new("", field), message);
                     self.problems.push(problem.with_help("refer to `state` as it was, or to `input`"));
                 }
@@ -94,6 +104,19 @@ impl Builder<'_> {
             }
             // It reports what is wrong with the text itself.
             Err(_) => self.template(value, "", field),
+        }
+    }
+
+    fn unknown_to_migrations(&self, reference: &Reference) -> Option<String> {
+        let name = &reference.name;
+        if !NAMES.contains(&name.as_str()) {
+            return Some(format!("`{name}` is nothing that a migration knows"));
+        }
+        match reference.keys.first() {
+            Some(Key::Name(field)) if name == "input" && self.undeclared(field) => {
+                Some(format!("no input is called `{field}`"))
+            }
+            _ => None,
         }
     }
 
@@ -129,6 +152,19 @@ impl Plan {
         Ok(state)
     }
 
+    /// What the key `key` of a state of version `from` is called in this version, where its value stays what it is as
+    /// far as the definition says.
+    #[must_use]
+    pub fn carried(&self, from: &str, key: &str) -> Option<String> {
+        let (mut at, mut key) = (from, key);
+        while at != self.definition.version {
+            let migration = self.migrations.get(at)?;
+            key = migration.carried(key)?;
+            at = &migration.to;
+        }
+        Some(key.to_owned())
+    }
+
     fn no_migration(&self, from: &str) -> StepError {
         let known: Vec<_> = self.migrates_from().collect();
         let known = if known.is_empty() { "it has none".to_owned() } else { format!("from {}", known.join(", ")) };
@@ -140,6 +176,17 @@ impl Plan {
 }
 
 impl MigrationPlan {
+    fn carried<'k>(&'k self, key: &'k str) -> Option<&'k str> {
+        let new = match self.rename.get(key) {
+            Some(new) => new,
+            // Another key takes its place.
+            None if self.rename.values().any(|new| new == key) => return None,
+            None => key,
+        };
+        let is_carried = !self.set.contains_key(new) && !self.remove.iter().any(|removed| removed == new);
+        is_carried.then_some(new)
+    }
+
     fn apply(&self, from: &str, state: Value, input: &Value) -> Result<Value, StepError> {
         let scope = Map::from_iter([("state".to_owned(), state), ("input".to_owned(), input.clone())]);
         let mut set = Vec::new();

@@ -188,7 +188,7 @@ impl Builder<'_> {
         }
     }
 
-    fn undeclared(&self, name: &str) -> bool {
+    pub(super) fn undeclared(&self, name: &str) -> bool {
         !self.definition.inputs.is_empty() && !self.definition.inputs.contains_key(name)
     }
 

@@ -49,6 +49,13 @@ impl StatePath {
         &self.0
     }
 
+    /// The same part of the top-level key `name`.
+    #[must_use]
+    pub fn with_root(&self, name: impl Into<String>) -> Self {
+        let inside = self.0.iter().skip(1).cloned();
+        Self([Key::Name(name.into())].into_iter().chain(inside).collect())
+    }
+
     /// Whether `self` is `other` or encloses it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {

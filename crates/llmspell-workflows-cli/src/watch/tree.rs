@@ -45,6 +45,8 @@ impl Tree {
             Event::Began { path, .. } => {
                 let step = self.at(path);
                 (step.status, step.began, step.took) = (StepStatus::Running, Instant::now(), None);
+                // One that goes on after it waited tells of all its iterations again.
+                step.iterations = None;
             }
             Event::Ended { path, status, elapsed, error } => {
                 let note = error.map(|error| format!("{} [{}]", error.message, error.code)).unwrap_or_default();
@@ -62,6 +64,9 @@ impl Tree {
     fn end(&mut self, path: &Place, status: StepStatus, took: Option<Duration>, note: String) {
         let step = self.at(path);
         (step.status, step.took, step.note) = (status, took, note);
+        if status == StepStatus::Waiting {
+            return;
+        }
         let keys = keys(path);
         let Some((last, above)) = keys.split_last().filter(|(last, _)| last.starts_with('[')) else { return };
         let Some(parent) = self.find(above) else { return };
@@ -183,6 +188,22 @@ mod tests {
         ended(&mut tree, "/main/each");
         let lines = tree.render(&Output::plain(Format::Text), Detail::Full, None);
         assert_eq!(lines, ["✓ completed each  1/2  5ms"]);
+    }
+
+    #[test]
+    fn an_iteration_that_waits_has_not_ended_and_counts_once_when_it_goes_on() {
+        let mut tree = Tree::default();
+        let mut go = |last: StepStatus| {
+            for text in ["/main/each", "/main/each[0]", "/main/each[1]"] {
+                tree.take(&Event::Began { path: &path(text), kind: "loop" });
+            }
+            tree.end(&path("/main/each[0]"), StepStatus::Completed, None, String::new());
+            tree.end(&path("/main/each[1]"), last, None, String::new());
+            tree.end(&path("/main/each"), last, None, String::new());
+            tree.render(&Output::plain(Format::Text), Detail::Full, None)
+        };
+        assert_eq!(go(StepStatus::Waiting), ["… waiting   each  1", "… waiting     [1]"]);
+        assert_eq!(go(StepStatus::Completed), ["✓ completed each  2"]);
     }
 
     #[test]

@@ -209,7 +209,7 @@ fn a_run_goes_on_in_a_later_version_with_its_state_migrated() {
     let accepted = place.run(&["resume", &run, "--definition", "later.yaml", "--accept-changes"]);
     assert_eq!(accepted.code, 0, "{}", accepted.stderr);
     // What is on record is counted, and not shown as if it happened again.
-    assert!(accepted.stderr.contains(" that had ended before"), "{}", accepted.stderr);
+    assert!(accepted.stderr.contains("that had ended before"), "{}", accepted.stderr);
     assert!(!accepted.stderr.contains("each[0]"), "{}", accepted.stderr);
     let state: serde_json::Value =
         serde_json::from_str(&place.run(&["runs", "state", &run, "-o", "json"]).stdout).unwrap();

@@ -198,3 +198,14 @@ fn whatever_is_damaged_is_named() {
         assert!(text.code == 1 && (text.stdout + &text.stderr).contains(part), "{what}");
     }
 }
+
+/// A run whose journal has lost what was synced is not shown as if it had done less than it did, nor made again.
+#[test]
+fn no_run_is_read_out_of_a_damaged_journal() {
+    let place = mixed();
+    flip(&file_of(&place, ".spellflow/log/000001", ".log"), |bytes| find(bytes, b"waits"));
+    for arguments in [&["runs", "list"][..], &["runs", "show", "@last"], &["fork", "@last", "--from", "a"]] {
+        let ended = place.run(arguments);
+        assert!(ended.code == 1 && ended.stderr.contains("were synced"), "{arguments:?}: {}", ended.stderr);
+    }
+}

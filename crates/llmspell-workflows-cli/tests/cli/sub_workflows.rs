@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     again_inside::{effects, runs, with_pipes},
-    support::{Place, newest, performed, show},
+    support::{Place, expect, newest, performed, show},
 };
 
 #[test]
@@ -89,4 +89,40 @@ steps:
     assert!(jsonl.lines().any(|line| line == started), "{jsonl}");
     // They can be named so.
     assert_eq!(place.run(&["fork", "@last", "--from", "/main/both/b/main/work"]).code, 0);
+}
+
+/// What became of one of two equal steps says nothing of the other.
+#[test]
+fn a_stuck_step_of_a_sub_workflow_is_resolved_by_its_whole_path_and_never_by_half_of_it() {
+    let outer = "
+name: outer
+steps:
+  - id: each
+    type: loop
+    range: {start: 0, end: 2}
+    mode: parallel
+    steps: [{id: sub, type: workflow, workflow: inner}]
+";
+    let inner = "
+name: inner
+steps:
+  - {id: pay, type: shell, at_most_once: true, timeout: 100ms, command: 'read told < tell'}
+";
+    let place = Place::with_flow(outer).file("inner.yaml", inner);
+    with_pipes(&place);
+    let stuck = place.run(&["run", "flow.yaml"]);
+    assert_eq!(stuck.code, 8, "{}", stuck.stderr);
+    let run = newest(&place);
+    let paths = [0, 1].map(|index| format!("/main/each[{index}]/sub/main/pay"));
+    assert!(paths.iter().all(|path| stuck.stderr.contains(path)), "{}", stuck.stderr);
+    for half in ["pay", "sub/pay", "/main/pay"] {
+        let refused = place.run(&["resolve", &run, half, "--completed", "1", "-o", "json"]);
+        expect(&refused, 2, "ambiguous_step");
+        assert!(paths.iter().all(|path| refused.stdout.contains(path)), "{}", refused.stdout);
+    }
+    let nowhere = place.run(&["resolve", &run, "each[2]/sub/pay", "--completed", "1", "-o", "json"]);
+    expect(&nowhere, 4, "not_stuck");
+    assert_eq!(place.run(&["resolve", &run, &paths[1], "--completed", "\"right\""]).code, 8);
+    let resolved = place.run(&["resolve", &run, "each[0]/sub/pay", "--completed", "\"left\"", "-o", "json"]);
+    assert_eq!((resolved.code, &resolved.json()["output"]["results"]), (0, &json!(["left", "right"])));
 }

@@ -2,7 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    StepError,
+    StepError, StepPath,
     engine::{Attempt, Awaited, Decision, Outcome, SkipReason, StepStatus},
 };
 use uuid::Uuid;
@@ -97,6 +97,7 @@ impl History {
                 Record::Rewound(rewound) => {
                     end = None;
                     rewound.reopened.iter().for_each(|path| past.reopen(path));
+                    rewound.reentered.iter().for_each(|(entry, generation)| past.reenter(entry, *generation));
                 }
                 Record::Redefined { migrated: Some(migrated), .. } => past.migrate(migrated, &replay)?,
                 _ => past.take_in(record, &replay)?,
@@ -125,6 +126,16 @@ impl Past {
         if let Some(number) = self.numbers.get(path) {
             self.steps[*number].outcome = None;
             self.steps[*number].stuck = None;
+        }
+    }
+
+    /// Nobody has to say any more what the former generations of a step did.
+    fn reenter(&mut self, entry: &str, generation: u32) {
+        let Ok(entry) = entry.parse::<StepPath>() else { return };
+        for former in 1..generation {
+            if let Some(number) = self.numbers.get(&entry.with_generation(former).to_string()) {
+                self.steps[*number].stuck = None;
+            }
         }
     }
 

@@ -131,7 +131,8 @@ fn migrated(records: &[Record]) -> Vec<Record> {
     let (old, new) =
         (engine.prepare(shop(1)).expect("data of this test"), engine.prepare(shop(2)).expect("data of this test"));
     let migrate = |state| new.migrate("1", state, &Value::Null).map_err(|e| RewindError::Damaged(e.to_string()));
-    let migrated: Migrated = Rewinding::new(&old, records).migrated(migrate).expect("data of this test");
+    let migrated: Migrated =
+        Rewinding::new(&old, records).migrated(migrate, |key| new.carried("1", key)).expect("data of this test");
     let (at, definition) = (Timestamp::UNIX_EPOCH, shop(2).hash());
     let redefined = Record::Redefined { at, definition, version: "2".to_owned(), migrated: Some(Box::new(migrated)) };
     // As it comes back from a disk.

@@ -38,8 +38,15 @@ impl Rewinding<'_> {
 
     /// The steps directly inside the one at `path` that count, each with its first record.
     pub(super) fn inside(&self, path: &StepPath) -> Vec<(StepPath, usize)> {
-        let children = self.near(path).filter(|(child, _)| self.around(child).as_ref() == Some(path));
+        let children = self.within(path).filter(|(child, _)| self.around(child).as_ref() == Some(path));
         children.map(|(child, first)| (child.clone(), *first)).collect()
+    }
+
+    /// Everything at and under `path`, and for a loop what is under its iterations.
+    fn within<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s usize)> {
+        // What is in an iteration stands right behind it, and all other iterations behind that.
+        let is_iteration = path.segments().last().is_some_and(|segment| segment.iteration.is_some());
+        self.near(path).take_while(move |(other, _)| !is_iteration || path.contains(other))
     }
 
     /// Everything at and under `path`, and a little more: all that stands in that order from it on.
@@ -55,7 +62,7 @@ impl Rewinding<'_> {
     /// All of the step at `path` happens again.
     pub(super) fn redo(&mut self, path: &StepPath) {
         let all: Vec<StepPath> =
-            self.near(path).filter(|(inner, _)| encloses(path, inner)).map(|(inner, _)| inner.clone()).collect();
+            self.within(path).filter(|(inner, _)| encloses(path, inner)).map(|(inner, _)| inner.clone()).collect();
         for inner in all {
             let text = inner.to_string();
             let is_leaf = matches!(self.order(&inner, None), Some(Order::Leaf) | None);

@@ -16,13 +16,15 @@ use crate::{
 
 impl Rewinding<'_> {
     /// What the records come to where `migrate` makes a state of another version of each state that a step has seen or
-    /// left; the plan is that of the version so far.
+    /// left; the plan is that of the version so far. `carried` says what a top-level key is called where its value stays
+    /// what it is: what steps did to it stays as it is recorded.
     ///
     /// # Errors
     /// Those of `migrate`; or the records make no sense.
     pub fn migrated<E: From<RewindError>>(
         &self,
         migrate: impl FnMut(Value) -> Result<Value, E>,
+        carried: impl Fn(&str) -> Option<String>,
     ) -> Result<Migrated, E> {
         let replay = Replay::read(self.records.to_vec()).map_err(RewindError::Damaged)?;
         let mut ended = HashMap::new();
@@ -32,7 +34,7 @@ impl Rewinding<'_> {
             }
         }
         let first = replay.first_state();
-        let mut walk = Walk { rewinding: self, replay, ended, migrate, migrated: Migrated::default() };
+        let mut walk = Walk { rewinding: self, replay, ended, migrate, carried, migrated: Migrated::default() };
         walk.begin(&first)?;
         let mut migrated = walk.migrated;
         migrated.undecided = self.open_conflicts();
@@ -48,16 +50,22 @@ impl Rewinding<'_> {
 }
 
 /// On the way through the steps, each with the state that it saw.
-struct Walk<'r, 'a, F> {
+struct Walk<'r, 'a, F, C> {
     rewinding: &'r Rewinding<'a>,
     replay: Replay,
     /// With which record each step ended.
     ended: HashMap<&'a str, usize>,
     migrate: F,
+    carried: C,
     migrated: Migrated,
 }
 
-impl<E: From<RewindError>, F: FnMut(Value) -> Result<Value, E>> Walk<'_, '_, F> {
+impl<E, F, C> Walk<'_, '_, F, C>
+where
+    E: From<RewindError>,
+    F: FnMut(Value) -> Result<Value, E>,
+    C: Fn(&str) -> Option<String>,
+{
     fn begin(&mut self, first: &WorkflowState) -> Result<(), E> {
         if let Value::Object(state) = (self.migrate)(first.to_value())? {
             self.migrated.state = state;
@@ -74,8 +82,16 @@ impl<E: From<RewindError>, F: FnMut(Value) -> Result<Value, E>> Walk<'_, '_, F> 
         inside.sort_by_key(|(_, first)| *first);
         match self.rewinding.order(path, None) {
             Some(Order::InTurn) => self.in_turn(&inside, before),
-            _ => inside.iter().try_for_each(|(child, _)| self.apart(path, child, &inside, before)),
+            _ if self.is_graph(path, &inside) => {
+                inside.iter().try_for_each(|(child, _)| self.apart(path, child, &inside, before))
+            }
+            _ => inside.iter().try_for_each(|(child, _)| self.step(child, before)),
         }
+    }
+
+    fn is_graph(&self, path: &StepPath, inside: &[(StepPath, usize)]) -> bool {
+        let order = |child: &StepPath| self.rewinding.order(path, Some(child));
+        inside.iter().any(|(child, _)| matches!(order(child), Some(Order::Graph(_))))
     }
 
     /// One after the other: each sees what had ended when it began.
@@ -132,9 +148,14 @@ impl<E: From<RewindError>, F: FnMut(Value) -> Result<Value, E>> Walk<'_, '_, F> 
         self.replay.apply(path, &mut after)?;
         let (before, after) = (before.to_value(), after.to_value());
         let (new_before, new_after) = ((self.migrate)(before.clone())?, (self.migrate)(after.clone())?);
-        let is_same = |key: &str| new_before.get(key) == before.get(key) && new_after.get(key) == after.get(key);
-        // What the migration has nothing to do with stays as it is recorded.
-        let kept: Vec<KeptChange> = changes.iter().filter(|change| is_same(root(change))).cloned().collect();
+        let is_same =
+            |old: &str, new: &str| new_before.get(new) == before.get(old) && new_after.get(new) == after.get(old);
+        let kept = |change: &KeptChange| {
+            let new = (self.carried)(root(change)).filter(|new| is_same(root(change), new))?;
+            Some(KeptChange { path: change.path.with_root(new), value: change.value.clone() })
+        };
+        // What the migration does not compute stays as it is recorded: branches come together by what they did.
+        let kept: Vec<KeptChange> = changes.iter().filter_map(kept).collect();
         let roots: HashSet<&str> = kept.iter().map(root).collect();
         let others = changes_between(&new_before, &new_after);
         let others = others.iter().map(KeptChange::whole).filter(|change| !roots.contains(root(change)));
