@@ -272,6 +272,8 @@ impl Inner {
         if let Some(claim) = claims.own.as_ref().and_then(|own| claims.by_folder.get(own)) {
             return Ok(claim.clone());
         }
+        // A store that this program does not understand is told before anything is written beside it.
+        self.home.known_stores()?;
         let port = self.bell(&mut claims)?;
         let claim = self.home.claim(port)?;
         claims.own = Some(claim.folder.clone());

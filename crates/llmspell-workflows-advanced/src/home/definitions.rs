@@ -1,6 +1,10 @@
 //! What runs are pinned to.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::disk::{Disk, SystemDisk};
@@ -43,7 +47,9 @@ impl Home {
             let value = serde_json::to_value(definition).map_err(|error| ExecutorError::file(&path, &error.into()))?;
             return Ok(self.stores()?.definitions.put(hash, &value)?);
         }
-        if path.exists() {
+        let text = serde_json::to_vec(definition).map_err(|error| ExecutorError::file(&path, &error.into()))?;
+        // One that is not whole is written again.
+        if fs::read(&path).is_ok_and(|kept| kept == text) {
             return Ok(());
         }
         let kept = || {
@@ -51,8 +57,8 @@ impl Home {
             SystemDisk.create_dir(folder)?;
             // Under a name of its own first, so that half of it is never found under its hash.
             let draft = folder.join(format!(".{hash}.{}", Uuid::now_v7()));
-            let file = fs::File::create_new(&draft)?;
-            serde_json::to_writer(&file, definition)?;
+            let mut file = fs::File::create_new(&draft)?;
+            file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&draft, &path)?;
             fs::File::open(folder)?.sync_all()

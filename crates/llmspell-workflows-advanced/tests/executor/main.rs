@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod again;
+mod broken;
 mod children;
 mod journals;
 mod killed;
