@@ -34,6 +34,8 @@ impl Home {
             for (run, epoch) in epochs {
                 claim.journal.forget(run, epoch)?;
             }
+            // Others look for them in the store from now on.
+            claim.journal.write()?;
         }
         Ok(())
     }
