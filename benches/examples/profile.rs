@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use llmspell_workflows_advanced::{Executor, Home, StartOptions};
+use llmspell_workflows_advanced::{Executor, FolderHome, StartOptions};
 use llmspell_workflows_basic::{
     Engine, StepError, WorkflowInput,
     activity::{Activities, Activity, ActivityContext, ActivityOutput},
@@ -55,7 +55,7 @@ fn durable(times: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut activities = Activities::new();
     activities.register("function", "noop", NoOp);
-    let executor = Executor::new(Home::new(folder.path()), Engine::builder().activities(activities));
+    let executor = Executor::new(FolderHome::new(folder.path()), Engine::builder().activities(activities));
     let steps = (0..100).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
     let definition = Arc::new(Definition::sequence("steps", steps));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -66,7 +66,7 @@ fn durable(times: usize) {
                 let (executor, definition) = (executor.clone(), definition.clone());
                 runs.spawn(async move {
                     let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await;
-                    executor.drive(&run.expect("it is valid")).await.expect("the journal can be written");
+                    executor.drive(run.expect("it is valid")).await.expect("the journal can be written");
                 });
             }
             while runs.join_next().await.is_some() {}

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use llmspell_workflows_advanced::{DurableEnd, Executor, Home, StartOptions};
+use llmspell_workflows_advanced::{DurableEnd, Executor, FolderHome, StartOptions};
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
     activity::{Activities, function},
@@ -24,7 +24,7 @@ const RECORD: usize = 300;
 fn executor(folder: &Path) -> Executor {
     let mut activities = Activities::new();
     activities.register("function", "noop", function(|_| async { Ok(json!({"ok": true, "n": 1})) }));
-    Executor::new(Home::new(folder), Engine::builder().activities(activities))
+    Executor::new(FolderHome::new(folder), Engine::builder().activities(activities))
 }
 
 fn steps(count: usize) -> Definition {
@@ -51,7 +51,7 @@ fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: us
                     .start(definition, WorkflowInput::default(), StartOptions::default())
                     .await
                     .expect("it is valid");
-                let end = executor.drive(&run).await.expect("the journal can be written");
+                let end = executor.drive(run).await.expect("the journal can be written");
                 assert!(matches!(end, DurableEnd::Finished(finished) if finished.error.is_none()));
             });
         }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use llmspell_workflows_advanced::{Executor, Home, StartOptions};
+use llmspell_workflows_advanced::{Executor, FolderHome, StartOptions};
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
     activity::{Activities, function},
@@ -100,7 +100,7 @@ fn fill(path: &Path) {
     let steps = (0..10).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
     let definition = std::sync::Arc::new(Definition::sequence("finished", steps));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let executor = Executor::new(Home::new(path), Engine::builder().activities(activities));
+    let executor = Executor::new(FolderHome::new(path), Engine::builder().activities(activities));
     runtime.expect("two threads").block_on(async {
         for _ in 0..FINISHED / 1_000 {
             let mut runs = JoinSet::new();
@@ -108,7 +108,7 @@ fn fill(path: &Path) {
                 let (executor, definition) = (executor.clone(), definition.clone());
                 runs.spawn(async move {
                     let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await;
-                    executor.drive(&run.expect("it is valid")).await.expect("the journal can be written");
+                    executor.drive(run.expect("it is valid")).await.expect("the journal can be written");
                 });
             }
             while runs.join_next().await.is_some() {}

@@ -7,7 +7,7 @@ use llmspell_workflows_basic::{Engine, ExecutionContext};
 use llmspell_workflows_hooks::{Correlations, EventBus, HookDispatcher, HookDispatcherBuilder};
 
 use crate::{
-    Executor, Home, Parking,
+    Executor, Home, MemoryHome, Parking,
     executor::Services,
     sessions::{MemorySessions, SessionManager, SessionStorage},
     stack::around,
@@ -71,19 +71,20 @@ impl EnhancedExecutionContext {
     /// Everything in memory, no disk is touched: for tests, and for runs that need not outlive their process.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::new(Home::in_memory())
+        Self::new(MemoryHome::new())
     }
 
     /// Runs and their states in the folder `path`, for one process at a time; sessions and vectors in memory.
     #[cfg(feature = "sled")]
     #[must_use]
     pub fn embedded(path: impl Into<std::path::PathBuf>) -> Self {
-        Self::new(Home::embedded(path))
+        Self::new(crate::FolderHome::embedded(path))
     }
 
     /// Runs and their states in `home`; sessions and vectors in memory, an engine without activities, no hooks.
     #[must_use]
-    pub fn new(home: Home) -> Self {
+    pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
+        let home = home.into();
         let correlations = Correlations::default();
         let sessions: Arc<dyn SessionStorage> = Arc::new(MemorySessions::default());
         Self {

@@ -5,7 +5,7 @@ use llmspell_workflows_hooks::HookPoint;
 use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
 
-use crate::{Difference, JournalKind};
+use crate::{Difference, JournalId, JournalKind};
 
 /// Why a durable run could not be started, resumed or brought to its end.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,20 @@ pub enum ExecutorError {
         path: PathBuf,
         /// The system's words.
         message: String,
+    },
+    /// A definition cannot be read or written.
+    #[error("the definition {hash}: {message}")]
+    Definition {
+        /// Its hash.
+        hash: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The home has no such journal.
+    #[error("there is no journal {journal}")]
+    UnknownJournal {
+        /// Which one.
+        journal: JournalId,
     },
     /// No run has this id.
     #[error("no run is called `{0}`")]

@@ -1,24 +1,23 @@
 //! Durable runs.
 //!
-//! - [`Home`]: a folder with the journals of all processes that use it, and the definitions of their runs.
-//! - [`Executor`]: starts runs, goes on with them, and notes how they end.
+//! - [`Home`]: where runs live. [`FolderHome`] is a folder that several processes share, [`MemoryHome`] is for tests.
+//! - [`Executor`]: starts runs, drives them, resumes them after a crash, and records how they end.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path();
-//! use llmspell_workflows_advanced::{Executor, Home, StartOptions};
+//! use llmspell_workflows_advanced::{Executor, FolderHome, StartOptions};
 //! use llmspell_workflows_basic::{Engine, WorkflowInput, activity::{Activities, function}, model::{Definition, Step}};
 //! use serde_json::json;
 //!
 //! let mut activities = Activities::new();
 //! activities.register("function", "charge", function(|context| async move { Ok(context.input().clone()) }));
 //!
-//! let home = Home::new(folder);
-//! let executor = Executor::new(home, Engine::builder().activities(activities));
+//! let executor = Executor::new(FolderHome::new(folder), Engine::builder().activities(activities));
 //! let order = Definition::sequence("order", [Step::function("charge", "charge", json!({"amount": 12}))]);
 //! let run = executor.start(order, WorkflowInput::default(), StartOptions::default()).await?;
-//! let finished = executor.drive(&run).await?;
+//! let finished = executor.drive(run).await?;
 //! # let _ = finished;
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
@@ -37,10 +36,14 @@ mod workflow;
 
 pub use context::EnhancedExecutionContext;
 pub use error::ExecutorError;
-pub use executor::{Again, Difference, DurableEnd, DurableRun, Executor, Parking, Resolution, StartOptions, Written};
+pub use executor::{
+    Again, Difference, DurableEnd, DurableRun, Executor, Parking, Recovered, Resolution, RunControl, RunHandle,
+    StartOptions, Written,
+};
 pub use home::{
-    BackedUp, Compacted, Delivery, EXPORT_VERSION, Holder, Home, HomeCheck, HomeStats, JournalKind, JournalStats,
-    KnownRun, Prune, WorkflowEvent,
+    BackedUp, Compacted, Contact, Delivery, EXPORT_VERSION, FolderHome, Holder, Home, HomeCheck, HomeStats, HomeUsage,
+    JournalId, JournalKind, JournalStats, JournalUsage, KnownRun, Lease, MemoryHome, Prune, RunPlace, Upkeep,
+    WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,

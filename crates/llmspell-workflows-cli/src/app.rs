@@ -1,10 +1,12 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use llmspell_workflows_advanced::Home;
+use llmspell_workflows_advanced::{ExecutorError, FolderHome, Home};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     Failure,
     cli::Global,
+    commands::run::durable_failure,
     config::Config,
     output::{Color, Format, Output},
 };
@@ -12,7 +14,9 @@ use crate::{
 /// What the commands share: where results go, and the configuration.
 pub(crate) struct App {
     output: Output,
-    home: Home,
+    home: Arc<dyn Home>,
+    /// What commands wait on that drive no run.
+    runtime: std::cell::OnceCell<Runtime>,
     config: Result<Config, Failure>,
 }
 
@@ -21,14 +25,14 @@ impl App {
     pub(crate) fn new(global: Global) -> Self {
         let config = Config::load(&global);
         let home = match &config {
-            Ok(config) => Home::new(&config.settings().store).with_journal(config.settings().journal),
-            Err(_) => Home::new(global.store.clone().unwrap_or_else(|| PathBuf::from(".spellflow"))),
+            Ok(config) => FolderHome::new(&config.settings().store).with_journal(config.settings().journal),
+            Err(_) => FolderHome::new(global.store.clone().unwrap_or_else(|| PathBuf::from(".spellflow"))),
         };
         let (format, color) = match &config {
             Ok(config) => (config.settings().output, config.settings().color),
             Err(_) => (global.output.unwrap_or(Format::Text), global.color.unwrap_or(Color::Auto)),
         };
-        Self { output: Output::new(format, color), home, config }
+        Self { output: Output::new(format, color), home: home.into(), runtime: std::cell::OnceCell::new(), config }
     }
 
     pub(crate) fn output(&self) -> &Output {
@@ -36,8 +40,24 @@ impl App {
     }
 
     /// Where runs are kept; the same one each time, since some journals are opened once.
-    pub(crate) fn home(&self) -> Home {
+    pub(crate) fn home(&self) -> Arc<dyn Home> {
         self.home.clone()
+    }
+
+    /// The result of an operation on runs that drives none.
+    ///
+    /// # Errors
+    /// It failed, or the system provides no runtime.
+    pub(crate) fn wait<T>(&self, done: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
+        let runtime = match self.runtime.get() {
+            Some(runtime) => runtime,
+            None => {
+                let runtime = Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|error| crate::host::no_runtime(&error))?;
+                self.runtime.get_or_init(|| runtime)
+            }
+        };
+        runtime.block_on(done).map_err(durable_failure)
     }
 
     /// The configuration.

@@ -49,10 +49,11 @@ pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failur
 /// The system gives no threads.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failed, "no_runtime", format!("could not start the runtime: {error}")))
+    builder.enable_all().build().map_err(|error| no_runtime(&error))
+}
+
+pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, "no_runtime", format!("could not start the runtime: {error}"))
 }
 
 /// That every secret that `definition` names has a value.

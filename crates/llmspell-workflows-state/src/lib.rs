@@ -8,6 +8,7 @@
 //! The promise: no completion is recorded twice, and a step whose completion was acknowledged is never executed again.
 //! One that was in flight when the process ended may be, under the same idempotency key.
 
+mod commit;
 pub mod disk;
 #[cfg(any(feature = "fjall", feature = "sled"))]
 mod folder;

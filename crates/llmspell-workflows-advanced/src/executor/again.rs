@@ -8,10 +8,10 @@ use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, R
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, StartOptions, lock, start::check_own, target::Target};
+use super::{DurableRun, Executor, StartOptions, start::check_own, target::Target};
 use crate::{
     ExecutorError, KnownRun,
-    home::{Claim, Place},
+    home::{Lease, RunPlace},
 };
 
 /// From where a run happens again.
@@ -35,11 +35,9 @@ impl Executor {
         if known.status() != RunStatus::Failed {
             return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
         }
-        let target = self.target_of(known, again)?;
-        let claim = self.retry_in(known, target.as_ref(), again.step_input.as_ref(), None).await?;
-        let run = self.open(known.id(), &claim, Entry::Retried).await?;
-        self.read_inbox(&run, true).await?;
-        Ok(run)
+        let target = self.target_of(known, again).await?;
+        let lease = self.retry_in(known, target.as_ref(), again.step_input.as_ref(), None).await?;
+        self.take_up(known.id(), &lease, Entry::Retried).await
     }
 
     async fn retry_in(
@@ -47,19 +45,19 @@ impl Executor {
         known: &KnownRun,
         target: Option<&Target>,
         input: Option<&Value>,
-        around: Option<&Claim>,
-    ) -> Result<Claim, ExecutorError> {
-        let claim = self.ended_claim(known, around).await?;
-        let here = KnownRun { place: Place::Log(claim.folder.clone()), ..known.clone() };
-        let records = self.inner.home.records(&here)?;
-        let plan = self.plan_of(known.id(), &records)?;
+        around: Option<&Lease>,
+    ) -> Result<Lease, ExecutorError> {
+        let lease = self.ended_lease(known, around).await?;
+        let here = KnownRun { place: RunPlace::Journal(lease.id.clone()), ..known.clone() };
+        let records = self.inner.home.records(&here).await?;
+        let plan = self.plan_of(known.id(), &records).await?;
         let mut rewinding = Rewinding::new(&plan, &records);
         rewind(&mut rewinding, target)?;
         let mut inputs = BTreeMap::new();
         // Children first: a run whose failed child goes on has not ended itself.
         match target {
             Some(Target { inside: Some((child, inside)), .. }) => {
-                Box::pin(self.retry_in(child, Some(inside), input, Some(&claim))).await?;
+                Box::pin(self.retry_in(child, Some(inside), input, Some(&lease))).await?;
             }
             Some(Target { step, inside: None }) => {
                 inputs.extend(input.map(|input| (rewinding.new_place(step), Arc::new(input.clone()))));
@@ -68,24 +66,24 @@ impl Executor {
                 // Of a step that was tried more than once, the last run goes on.
                 let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
                 for (path, child) in children {
-                    let Some(child) = self.inner.home.get(child)? else { continue };
-                    if self.retry_child(&child, &claim).await? {
+                    let Some(child) = self.inner.home.get(child).await? else { continue };
+                    if self.retry_child(&child, &lease).await? {
                         rewinding.go_on(&path);
                     }
                 }
             }
         }
         let rewound = Rewound { inputs, ..rewinding.rewound(self.inner.engine.clock().now()) };
-        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
+        let journal = RunJournal::open(lease.journal.clone(), known.id()).await?;
         journal.rewind(rewound).await?;
-        Ok(claim)
+        Ok(lease)
     }
 
     /// Lets a child go on that has failed or was cancelled, or that was about to; whether it can.
-    async fn retry_child(&self, child: &KnownRun, claim: &Claim) -> Result<bool, ExecutorError> {
+    async fn retry_child(&self, child: &KnownRun, lease: &Lease) -> Result<bool, ExecutorError> {
         match child.status() {
             RunStatus::Failed | RunStatus::Cancelled => {
-                Box::pin(self.retry_in(child, None, None, Some(claim))).await.map(|_| true)
+                Box::pin(self.retry_in(child, None, None, Some(lease))).await.map(|_| true)
             }
             status => Ok(!status.has_ended()),
         }
@@ -101,10 +99,10 @@ impl Executor {
         definition: Option<Arc<Definition>>,
         input: Option<Value>,
     ) -> Result<DurableRun, ExecutorError> {
-        let started = self.started(known)?;
+        let started = self.started(known).await?;
         let definition = match definition {
             Some(latest) => latest,
-            None => Arc::new(self.inner.home.definition(&started.definition)?),
+            None => Arc::new(self.inner.home.definition(&started.definition).await?),
         };
         let mut new = WorkflowInput::new(input.unwrap_or(started.input));
         new.starting_step = started.starting_step;
@@ -119,11 +117,11 @@ impl Executor {
     /// # Errors
     /// The step is not there or takes no input, or a journal cannot be read or written.
     pub async fn fork(&self, known: &KnownRun, again: &Again) -> Result<DurableRun, ExecutorError> {
-        let claim = self.inner.own_claim()?;
+        let lease = self.inner.own_lease().await?;
         let id = Uuid::now_v7();
-        let target = self.target_of(known, again)?;
-        self.fork_in(known, target.as_ref(), again.step_input.as_ref(), &claim, Fork { id, parent: None }).await?;
-        self.open(id, &claim, Entry::Started).await
+        let target = self.target_of(known, again).await?;
+        self.fork_in(known, target.as_ref(), again.step_input.as_ref(), &lease, Fork { id, parent: None }).await?;
+        self.take_up(id, &lease, Entry::Started).await
     }
 
     /// Makes a fork of `known`; where the step is in a child, that is forked as a child of the new run.
@@ -132,13 +130,13 @@ impl Executor {
         known: &KnownRun,
         target: Option<&Target>,
         input: Option<&Value>,
-        claim: &Claim,
+        lease: &Lease,
         fork: Fork,
     ) -> Result<(), ExecutorError> {
         let Fork { id, parent } = fork;
-        let records = self.inner.home.records(known)?;
+        let records = self.inner.home.records(known).await?;
         let started = started(known.id(), &records)?;
-        let plan = self.plan_of(known.id(), &records)?;
+        let plan = self.plan_of(known.id(), &records).await?;
         let mut rewinding = Rewinding::new(&plan, &records);
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, target)?;
@@ -146,7 +144,7 @@ impl Executor {
             Some(Target { step, inside: Some((child, inside)) }) => {
                 let path = step.to_string();
                 let fork = Fork { id: Child::id(id, &path), parent: Some(Parent { run: id, path }) };
-                Box::pin(self.fork_in(child, Some(inside), input, claim, fork)).await?;
+                Box::pin(self.fork_in(child, Some(inside), input, lease, fork)).await?;
             }
             Some(Target { step, inside: None }) => {
                 inputs.extend(input.map(|input| (step.to_string(), Arc::new(input.clone()))));
@@ -156,18 +154,18 @@ impl Executor {
         let origin = Some(Origin { run: known.id(), path: target.map(Target::to_string) });
         let mut all = vec![Record::Started(Box::new(Started { origin, inputs, parent, ..started }))];
         all.extend(rewinding.kept(self.inner.engine.clock().now())?);
-        Ok(claim.take_in(id, &all).await?)
+        Ok(lease.take_in(id, &all).await?)
     }
 
     /// The step from which on `again` lets a run happen again, which takes the input that it gives.
-    fn target_of(&self, known: &KnownRun, again: &Again) -> Result<Option<Target>, ExecutorError> {
+    async fn target_of(&self, known: &KnownRun, again: &Again) -> Result<Option<Target>, ExecutorError> {
         match (&again.from, &again.step_input) {
             (None, Some(_)) => Err(RewindError::InputForNoStep.into()),
             (None, None) => Ok(None),
             (Some(given), input) => {
-                let target = self.target(known, given)?;
+                let target = self.target(known, given).await?;
                 if input.is_some() {
-                    self.check_input(known, &target)?;
+                    self.check_input(known, &target).await?;
                 }
                 Ok(Some(target))
             }
@@ -175,40 +173,43 @@ impl Executor {
     }
 
     /// What a run executes, as its records say last.
-    pub(super) fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
-        Ok(self.inner.recalled(&started(run, records)?.definition)?.plan)
+    pub(super) async fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
+        Ok(self.inner.recalled(&started(run, records)?.definition).await?.plan)
     }
 
-    fn started(&self, known: &KnownRun) -> Result<Started, ExecutorError> {
-        started(known.id(), &self.inner.home.records(known)?)
+    async fn started(&self, known: &KnownRun) -> Result<Started, ExecutorError> {
+        started(known.id(), &self.inner.home.records(known).await?)
     }
 
     /// The journal that a run which has ended is in, brought back from the store where that has it.
     ///
     /// A child goes where the run `around` it is.
-    pub(super) async fn ended_claim(&self, known: &KnownRun, around: Option<&Claim>) -> Result<Claim, ExecutorError> {
-        let Place::Log(folder) = &known.place else { return self.brought_back(known, around).await };
-        let claim = self.claim_of(known.id(), folder)?;
-        // It is not moved to the store while it goes on.
+    pub(super) async fn ended_lease(&self, known: &KnownRun, around: Option<&Lease>) -> Result<Lease, ExecutorError> {
+        let RunPlace::Journal(journal) = &known.place else { return self.brought_back(known, around).await };
+        let lease = self.inner.lease_of(known.id(), journal).await?;
+        // It is not moved to the store while it is retried.
         let _archiving = self.inner.archiving.lock().await;
-        if let Some(claim) = lock(&self.inner.claims).by_folder.get_mut(folder) {
-            claim.ended.retain(|run| *run != known.id());
+        if let Some(ended) = self.inner.registry.runs().ended.get_mut(journal) {
+            ended.runs.retain(|run| *run != known.id());
         }
-        if !claim.journal.runs().contains(&known.id()) {
+        if !lease.journal.runs().contains(&known.id()) {
             return self.brought_back(known, around).await;
         }
-        let Some(around) = around.filter(|around| around.folder != claim.folder) else { return Ok(claim) };
-        let opened = claim.journal.open(known.id()).await?;
+        let Some(around) = around.filter(|around| around.id != lease.id) else { return Ok(lease) };
+        let opened = lease.journal.open(known.id()).await?;
         around.take_in(known.id(), &opened.records).await?;
-        claim.journal.forget(known.id(), opened.epoch)?;
+        lease.journal.forget(&[(known.id(), opened.epoch)]).await?;
         Ok(around.clone())
     }
 
-    async fn brought_back(&self, known: &KnownRun, around: Option<&Claim>) -> Result<Claim, ExecutorError> {
-        let records = self.inner.home.records(&KnownRun { place: Place::Archive, ..known.clone() })?;
-        let claim = around.cloned().map_or_else(|| self.inner.own_claim(), Ok)?;
-        claim.take_in(known.id(), &records).await?;
-        Ok(claim)
+    async fn brought_back(&self, known: &KnownRun, around: Option<&Lease>) -> Result<Lease, ExecutorError> {
+        let records = self.inner.home.records(&KnownRun { place: RunPlace::Archive, ..known.clone() }).await?;
+        let lease = match around {
+            Some(around) => around.clone(),
+            None => self.inner.own_lease().await?,
+        };
+        lease.take_in(known.id(), &records).await?;
+        Ok(lease)
     }
 }
 

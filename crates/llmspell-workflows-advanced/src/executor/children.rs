@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{JournalError, Parent, RunJournal, Started};
 
-use super::{Inner, Live, drive::outcome, lock};
+use super::{Inner, drive::outcome};
 use crate::ExecutorError;
 
 /// Runs children as durable runs, in the journal of the run around them.
@@ -34,10 +34,10 @@ impl Inner {
         }
         let (engine, plan, started, is_new) = match journal.started() {
             Some(started) => {
-                let ready = self.recalled(&started.definition).map_err(not_there)?;
+                let ready = self.recalled(&started.definition).await.map_err(not_there)?;
                 (ready.engine, ready.plan, started, false)
             }
-            None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child)?, true),
+            None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child).await?, true),
         };
         let input = WorkflowInput::new(started.input.clone());
         let resume = journal.resume().unwrap_or_else(|| Resume::new(child.id, started.at));
@@ -48,12 +48,14 @@ impl Inner {
         if is_new {
             journal.start(started).await.map_err(failed)?;
         }
-        let live = lock(&self.live).entry(child.id).or_insert_with(|| Live::new(child.id)).clone();
-        *lock(&live.run) = Some(run.clone());
-        self.read(&live).map_err(not_there)?;
+        let id = parent.run();
+        let around = self.registry.find(id).ok_or_else(|| not_there(ExecutorError::UnknownRun(id.to_string())))?;
+        let owned = self.own(child.id, &around.journal).map_err(not_there)?;
+        owned.live.enters_memory(&run);
+        self.read(&owned.live).await.map_err(not_there)?;
         let driven = drive_child(call, &run, engine.drive(&run)).await;
-        lock(&live.run).take();
-        lock(&self.live).remove(&child.id);
+        owned.live.leaves_memory();
+        drop(owned);
         let finished = match driven {
             Driven::Parked(wait) => return Ok(ChildEnd::Parked(wait)),
             Driven::Done(finished) => finished,
@@ -72,30 +74,23 @@ impl Inner {
             .close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated)
             .await
             .map_err(failed)?;
-        self.has_ended(child.id, parent);
+        // It is moved to the store with the run around it.
+        self.registry.have_ended(&around.journal, &[child.id]);
         Ok(ChildEnd::from(*finished))
     }
 
-    fn started(&self, call: &Call, child: &Child) -> Result<Started, StepError> {
+    async fn started(&self, call: &Call, child: &Child) -> Result<Started, StepError> {
         call.run().check_recorded("the input of a workflow", &child.input)?;
         let definition = child.plan.definition();
         Ok(Started {
             at: call.run().now(),
             workflow: definition.name.clone(),
             version: definition.version.clone(),
-            definition: self.home.keep(definition).map_err(not_there)?,
+            definition: self.home.keep(definition).await.map_err(not_there)?,
             input: child.input.clone(),
             parent: Some(Parent { run: call.run().id(), path: call.path().to_string() }),
             ..Started::default()
         })
-    }
-
-    /// Counts a child among the runs that have ended, which are moved to the store with those around it.
-    fn has_ended(&self, child: uuid::Uuid, parent: &RunJournal) {
-        let folder = lock(&self.live).get(&parent.run()).and_then(|live| lock(&live.folder).clone());
-        if let Some(claim) = folder.and_then(|folder| lock(&self.claims).by_folder.get(&folder).cloned()) {
-            lock(&self.claims).by_folder.entry(claim.folder).and_modify(|claim| claim.ended.push(child));
-        }
     }
 }
 

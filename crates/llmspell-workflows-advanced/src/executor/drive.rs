@@ -1,108 +1,66 @@
-//! Runs at work, parked, and at their end.
-
-use std::future::pending;
+//! Runs at work, and at their end.
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     Driven, Finished, Run, RunStatus, StepError,
-    engine::{CancelReason, Cancelled, Failure, Outcome, Output, StepStatus, Wait},
+    engine::{CancelReason, Cancelled, Failure, Outcome, Output, StepStatus},
 };
 use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{JournalError, RunJournal};
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor, Inner, Live, Parking, lock, resolve::StuckStep};
-use crate::{ExecutorError, home::Claim};
-
-/// How many runs that have ended stay in a journal before they are moved to the store.
-const ENDED_MAX: usize = 32;
+use super::{DurableEnd, DurableRun, Executor, Inner, Parking, lock, owned::Owned, resolve::StuckStep};
+use crate::{ExecutorError, home::Lease};
 
 impl Executor {
-    /// Drives `run` until it ends, waits, or is paused or shut down.
+    /// Drives `run` until it ends, waits, or is paused or shut down. Then nobody owns it any more, so that it can be
+    /// resumed if it has not ended.
+    ///
+    /// If the future is dropped, what runs of it is stopped and the run is released, as after a crash.
     ///
     /// # Errors
     /// The journal could not be written or read, so the run was shut down; it can be resumed.
-    pub async fn drive(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let end = self.drive_on(run).await;
-        if let Ok(DurableEnd::Stuck(steps)) = &end {
-            self.inner.services.tell_stuck(run.id(), self.inner.engine.clock().now(), steps);
-        }
-        if !matches!(end, Ok(DurableEnd::Waiting(_))) {
-            lock(&self.inner.live).remove(&run.id());
-        }
-        lock(&run.live.run).take();
-        end
+    pub async fn drive(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
+        self.drive_to_rest(run).await.map(|(end, _owned)| end)
     }
 
-    /// Where a message comes while it leaves memory it goes on at once.
-    async fn drive_on(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let mut end = self.drive_once(run).await?;
+    /// The same, with the ownership of the run; one whose time has come while it left memory continues at once.
+    pub(super) async fn drive_to_rest(&self, run: DurableRun) -> Result<(DurableEnd, Owned), ExecutorError> {
+        let id = run.id();
+        let (mut end, mut owned) = self.drive_once(run).await?;
         loop {
             let is_due = |wake_at: Timestamp| wake_at <= self.inner.engine.clock().now();
             match &end {
-                DurableEnd::Waiting(wait) if wait.wake_at.is_some_and(is_due) && !run.live.is_paused() => {
-                    let claim = self.claim_of(run.id(), &run.folder)?;
-                    let next = Box::pin(self.reopen(run.id(), &claim)).await?;
-                    end = self.drive_once(&next).await?;
+                DurableEnd::Waiting(wait) if wait.wake_at.is_some_and(is_due) && !owned.live.is_paused() => {
+                    let next = Box::pin(self.reopen(owned, Entry::Woken)).await?;
+                    (end, owned) = self.drive_once(next).await?;
                 }
-                _ => return Ok(end),
+                _ => break,
             }
         }
-    }
-
-    /// Drives `run` until it ends, or is paused or shut down: while it waits it is parked, and woken when it goes on.
-    ///
-    /// # Errors
-    /// The journal could not be written or read; the run can be resumed.
-    pub async fn finish(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let (live, folder) = (run.live.clone(), run.folder.clone());
-        let mut run = Some(run);
-        loop {
-            let next = match run.take() {
-                Some(run) => run,
-                None => {
-                    let claim = self.claim_of(live.id, &folder)?;
-                    Box::pin(self.reopen(live.id, &claim)).await?
-                }
-            };
-            // Boxed, and gone before it waits: a parked run holds little.
-            let end = Box::pin(self.drive(&next)).await?;
-            drop(next);
-            let DurableEnd::Waiting(wait) = end else { return Ok(end) };
-            self.parked(&live, wait).await;
-            if live.is_paused() {
-                lock(&self.inner.live).remove(&live.id);
-                return Ok(DurableEnd::Paused);
-            }
+        if let DurableEnd::Stuck(steps) = &end {
+            self.inner.services.tell_stuck(id, self.inner.engine.clock().now(), steps);
         }
+        Ok((end, owned))
     }
 
-    async fn reopen(&self, run: Uuid, claim: &Claim) -> Result<DurableRun, ExecutorError> {
-        let run = self.open(run, claim, Entry::Woken).await?;
+    /// Brings a run that is owned already back into memory, with the messages that have come.
+    pub(super) async fn reopen(&self, owned: Owned, entry: Entry) -> Result<DurableRun, ExecutorError> {
+        let lease = self.inner.lease_of(owned.live.id, &owned.live.journal).await?;
+        let run = self.open(owned, &lease, entry).await?;
         self.read_inbox(&run, false).await?;
         Ok(run)
     }
 
-    /// Ends when a parked run may go on.
-    async fn parked(&self, live: &Live, wait: Wait) {
-        let time = async {
-            match wait.wake_at {
-                Some(wake_at) => self.inner.engine.clock().sleep_until(wake_at).await,
-                None => pending().await,
-            }
-        };
-        // One that came while it parked was for nobody.
-        if wait.inbox_after.is_some_and(|after| lock(&live.seen).last_signal > after) {
-            return;
-        }
-        tokio::select! {
-            biased;
-            () = live.arrival.notified() => {}
-            () = time => {}
-        }
+    async fn drive_once(&self, run: DurableRun) -> Result<(DurableEnd, Owned), ExecutorError> {
+        let end = self.drive_in_memory(&run).await;
+        let DurableRun { owned, .. } = run;
+        owned.live.leaves_memory();
+        end.map(|end| (end, owned))
     }
 
-    async fn drive_once(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
+    async fn drive_in_memory(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
+        let live = &run.owned.live;
         let mut driven = std::pin::pin!(run.run.engine().drive(&run.run));
         let driven = tokio::select! {
             biased;
@@ -114,12 +72,12 @@ impl Executor {
             }
         };
         let finished = match driven {
-            Driven::Parked(_) if run.live.is_paused() => return Ok(DurableEnd::Paused),
-            // What else there is may still go on by itself.
-            Driven::Parked(wait) if wait == Wait::default() && !run.journal.stuck().is_empty() => {
+            Driven::Parked(_) if live.is_paused() => return Ok(DurableEnd::Paused),
+            // Whatever else there is may still go on by itself.
+            Driven::Parked(wait) if wait == Default::default() && !run.journal.stuck().is_empty() => {
                 return Ok(DurableEnd::Stuck(run.journal.stuck()));
             }
-            Driven::Parked(wait) if wait == Wait::default() => return self.stuck_inside(run),
+            Driven::Parked(wait) if wait == Default::default() => return self.stuck_inside(run).await,
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),
             Driven::Done(finished) => finished,
         };
@@ -134,16 +92,16 @@ impl Executor {
             return Ok(DurableEnd::Stuck(run.journal.stuck()));
         }
         run.journal.close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated).await?;
-        let claim = self.claim_of(run.id(), &run.folder)?;
-        lock(&self.inner.claims).by_folder.entry(claim.folder.clone()).or_insert(claim.clone()).ended.push(run.id());
-        self.archive_ended(&claim);
+        self.inner.registry.have_ended(&live.journal, &[run.id()]);
+        self.inner.archive_ended(&live.journal);
         Ok(DurableEnd::Finished(finished))
     }
 
-    /// A run that waits for nothing but a child of which somebody has to say something.
-    fn stuck_inside(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let known = self.inner.home.get(run.id())?.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))?;
-        let stuck = self.inner.stuck_steps(&known)?;
+    /// A run that waits for nothing but a stuck sub-workflow.
+    async fn stuck_inside(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
+        let known = self.inner.home.get(run.id()).await?;
+        let known = known.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))?;
+        let stuck = self.inner.stuck_steps(&known).await?;
         if !stuck.is_empty() {
             let told = |step: StuckStep| (step.to_string(), step.error.clone().at(step.to_string()));
             return Ok(DurableEnd::Stuck(stuck.into_iter().map(told).collect()));
@@ -151,7 +109,7 @@ impl Executor {
         let steps = run.run.steps();
         let child = steps.iter().find(|step| step.is_leaf && step.status == StepStatus::Waiting);
         let path = child.map(|step| step.path.to_string()).unwrap_or_default();
-        let error = StepError::configuration("child_stuck", "its run is stuck, and nothing says at which step of it");
+        let error = StepError::configuration("child_stuck", "the step's sub-workflow is stuck at an unknown step");
         Ok(DurableEnd::Stuck(vec![(path.clone(), error.at(path))]))
     }
 
@@ -174,25 +132,23 @@ impl Executor {
         }
     }
 
-    /// Moves runs that have ended from the journal to the store, in the background, once there are many.
-    pub(super) fn archive_ended(&self, claim: &Claim) {
-        let ended = {
-            let mut claims = lock(&self.inner.claims);
-            let Some(claim) = claims.by_folder.get_mut(&claim.folder) else { return };
-            if claim.ended.len() < ENDED_MAX {
-                return;
-            }
-            std::mem::take(&mut claim.ended)
-        };
-        let (home, claim, archiving) = (self.inner.home.clone(), claim.clone(), self.inner.archiving.clone());
-        tokio::task::spawn_blocking(move || {
-            let _archiving = archiving.blocking_lock();
-            let moved = tokio::runtime::Handle::current().block_on(home.archive(&claim, &ended));
-            // They stay where they are, and are moved by whoever has the journal next.
-            if let Err(error) = moved {
-                tracing::warn!(target: "spellflow", %error, "runs that have ended stay in the journal");
-            }
-        });
+    /// Reads the journal of a run that this executor owns.
+    pub(super) async fn open(&self, owned: Owned, lease: &Lease, entry: Entry) -> Result<DurableRun, ExecutorError> {
+        let id = owned.live.id;
+        let journal = std::sync::Arc::new(RunJournal::open(lease.journal.clone(), id).await?);
+        // Its process may have brought it to its end since it was looked up.
+        if journal.has_ended() {
+            return Err(ExecutorError::Ended { run: id });
+        }
+        let unknown = || ExecutorError::UnknownRun(id.to_string());
+        let started = journal.started().ok_or_else(unknown)?;
+        let ready = self.inner.recalled(&started.definition).await?;
+        let mut input = llmspell_workflows_basic::WorkflowInput::new(started.input.clone());
+        input.starting_step.clone_from(&started.starting_step);
+        let resume = journal.resume().ok_or_else(unknown)?;
+        let run = self.run((&ready.engine, &ready.plan), input, &started, (resume, entry), &journal)?;
+        owned.live.enters_memory(&run);
+        Ok(DurableRun { run, plan: ready.plan, journal, owned })
     }
 }
 
@@ -202,18 +158,30 @@ impl Inner {
         match &finished.error {
             Some(error) if finished.status == RunStatus::Stuck => {
                 let path = error.path.clone().unwrap_or_default();
-                // Somebody says what became of the undoing as a whole, wherever in it the error is.
+                // The undoing as a whole is to be resolved, wherever in it the error is.
                 let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
                 journal.note_stuck(undo, error.clone()).await
             }
             _ => Ok(()),
         }
     }
+
+    /// The records of a run as they are now, those that only this process has so far among them.
+    pub(super) async fn records(&self, run: Uuid) -> Result<Vec<llmspell_workflows_state::Record>, ExecutorError> {
+        for lease in self.leased().await {
+            let records = lease.journal.records(run).await?;
+            if !records.is_empty() {
+                return Ok(records);
+            }
+        }
+        let known = self.home.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
+        self.home.records(&known).await
+    }
 }
 
 /// How the root step ended, as far as anyone asks later.
 pub(super) fn outcome(finished: &Finished) -> Outcome {
-    let error = || finished.error.clone().unwrap_or_else(|| unreachable!("what did not complete says why"));
+    let error = || finished.error.clone().unwrap_or_else(|| unreachable!("a run that did not complete has an error"));
     match finished.status {
         RunStatus::Completed => {
             let state_changes = finished.state_changes.clone();

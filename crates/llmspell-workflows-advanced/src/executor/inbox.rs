@@ -6,71 +6,131 @@ use llmspell_workflows_basic::engine::Signal;
 use llmspell_workflows_state::store::Message;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Inner, Live, Seen, lock};
+use super::{DurableRun, Executor, Inner, lock, owned::Live};
 use crate::ExecutorError;
 
-impl Executor {
-    /// Gives a run that goes on the messages that came before.
-    ///
-    /// Whoever resumes it, `anew`, has decided that it goes on: an older request to pause has been obeyed.
-    pub(super) async fn read_inbox(&self, run: &DurableRun, anew: bool) -> Result<(), ExecutorError> {
-        let (inner, live) = (self.inner.clone(), run.live.clone());
-        {
-            let mut seen = lock(&live.seen);
-            seen.last = 0;
-            seen.overruled = if anew { u64::MAX } else { seen.overruled };
+/// Which messages of a run were read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// The number of the last one.
+    last: u64,
+    /// The number of the last signal.
+    pub(super) last_signal: u64,
+    /// Requests to pause up to this number were known to whoever resumed the run.
+    overruled: Overruled,
+}
+
+/// Up to which message requests to pause no longer count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Overruled {
+    #[default]
+    None,
+    UpTo(u64),
+    /// All that are read now: whoever resumes the run knows of them.
+    AllSoFar,
+}
+
+impl Overruled {
+    fn includes(self, number: u64) -> bool {
+        match self {
+            Self::None => false,
+            Self::UpTo(last) => number <= last,
+            Self::AllSoFar => true,
         }
-        let read = tokio::task::spawn_blocking(move || inner.read(&live)).await;
-        read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let mut seen = lock(&run.live.seen);
-        seen.overruled = seen.overruled.min(seen.last);
+    }
+}
+
+impl Seen {
+    /// Requests to pause up to `number` no longer count.
+    pub(super) fn overrule(&mut self, number: u64) {
+        if !self.overruled.includes(number) {
+            self.overruled = Overruled::UpTo(number);
+        }
+    }
+}
+
+impl Executor {
+    /// Gives a run that is opened the messages that came before.
+    ///
+    /// Whoever resumes it, `anew`, has decided that it continues: an older request to pause has been obeyed.
+    pub(super) async fn read_inbox(&self, run: &DurableRun, anew: bool) -> Result<(), ExecutorError> {
+        let live = &run.owned.live;
+        {
+            let mut seen = live.seen.lock().await;
+            seen.last = 0;
+            if anew {
+                seen.overruled = Overruled::AllSoFar;
+            }
+        }
+        self.inner.read(live).await?;
+        let mut seen = live.seen.lock().await;
+        if seen.overruled == Overruled::AllSoFar {
+            seen.overruled = Overruled::UpTo(seen.last);
+        }
         Ok(())
     }
 }
 
 impl Inner {
-    /// `run` has a message.
-    pub(super) fn rung(self: &Arc<Self>, run: Uuid) {
-        let Some(live) = lock(&self.live).get(&run).cloned() else { return };
-        if let Err(error) = self.read(&live) {
-            tracing::warn!(target: "spellflow", %run, %error, "its messages cannot be read");
+    /// `run` has a message: it is obeyed if the run is in memory, and wakes the run if it is parked.
+    pub(super) async fn rung(self: Arc<Self>, run: Uuid) {
+        let mut run = run;
+        loop {
+            if let Some(live) = self.registry.find(run)
+                && let Err(error) = self.read(&live).await
+            {
+                tracing::warn!(target: "spellflow", %run, %error, "its messages cannot be read");
+            }
+            // It was parked before, or left memory while its messages were read.
+            self.wake(run);
+            if self.registry.is_taken(run) {
+                return;
+            }
+            // A sub-workflow whose parent is parked is brought back with it.
+            match self.home.get(run).await {
+                Ok(Some(known)) if !known.status().has_ended() => match known.summary.parent {
+                    Some(parent) => run = parent,
+                    None => return,
+                },
+                _ => return,
+            }
         }
     }
 
-    pub(super) fn read(&self, live: &Arc<Live>) -> Result<(), ExecutorError> {
-        let Some(stores) = self.home.known_stores()? else { return Ok(()) };
-        // One at a time, so that none is looked at twice.
-        let mut seen = lock(&live.seen);
+    pub(super) async fn read(self: &Arc<Self>, live: &Arc<Live>) -> Result<(), ExecutorError> {
+        let Some(stores) = self.home.existing_stores().await? else { return Ok(()) };
+        // One reader at a time, so that no message is obeyed twice.
+        let mut seen = live.seen.lock().await;
         loop {
-            let messages = stores.inbox.next(live.id, seen.last)?;
+            let messages = stores.inbox.next(live.id, seen.last).await?;
             if messages.is_empty() {
                 return Ok(());
             }
             for (number, message) in messages {
                 seen.last = number;
-                self.obey(live, number, message, &mut seen);
+                match message {
+                    Message::Pause if seen.overruled.includes(number) => {}
+                    Message::Signal { .. } => {
+                        seen.last_signal = number;
+                        self.obey(live, number, message);
+                    }
+                    message => self.obey(live, number, message),
+                }
             }
         }
     }
-}
 
-impl Inner {
-    fn obey(&self, live: &Arc<Live>, number: u64, message: Message, seen: &mut Seen) {
+    fn obey(self: &Arc<Self>, live: &Arc<Live>, number: u64, message: Message) {
         let run = lock(&live.run).clone();
         match message {
-            Message::Pause if number > seen.overruled => self.asked_to_pause(live, number),
-            // Whoever resumes a run that a process has finds it at work.
-            Message::Pause | Message::Resume => {}
+            Message::Pause => self.asked_to_pause(live, number),
+            // A run that is resumed while a process has it is at work already.
+            Message::Resume => {}
             Message::Cancel => run.iter().for_each(|run| run.cancel()),
             Message::CancelAndCompensate => run.iter().for_each(|run| run.cancel_and_compensate()),
             Message::Signal { name, payload } => {
-                seen.last_signal = number;
                 run.iter().for_each(|run| run.deliver(Signal { number, name: name.clone(), data: payload.clone() }));
             }
-        }
-        if run.is_none() {
-            // It is parked, is opened again, and reads the message then.
-            live.arrival.notify_one();
         }
     }
 }

@@ -1,55 +1,58 @@
-//! Durable runs: started, driven, and gone on with.
+//! Durable runs: started, driven, parked, and taken up again.
 
 mod again;
+mod archiving;
 mod children;
 mod drive;
+mod handle;
 mod inbox;
+mod leases;
+mod owned;
+mod parked;
 mod past;
 mod prepared;
 mod recipe;
+mod recover;
 mod redefine;
 mod resolve;
 mod rollback;
+mod run;
 mod services;
 mod start;
 mod target;
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use llmspell_workflows_basic::{Engine, EngineBuilder, Finished, Plan, Run, StepError, engine::Wait};
+use llmspell_workflows_basic::{Engine, EngineBuilder};
 use llmspell_workflows_hooks::{EventBus, HookDispatcher, event::Entry};
-use llmspell_workflows_state::RunJournal;
-use tokio::sync::Notify;
-use uuid::Uuid;
 
 pub use again::Again;
+pub use handle::RunHandle;
 pub use past::Written;
 pub(crate) use recipe::Recipe;
+pub use recover::Recovered;
 pub use redefine::Difference;
 pub use resolve::Resolution;
+pub use run::{DurableEnd, DurableRun, RunControl};
 pub(crate) use services::{Services, WeakExecutor};
 pub(crate) use start::Begun;
 pub use start::StartOptions;
 
 use children::DurableChildren;
+use leases::Leases;
+use owned::Registry;
 use prepared::Prepared;
 
-use crate::{
-    ExecutorError, Home,
-    home::{Bell, Claim, Ringer},
-    stack::stack,
-};
+use crate::{Home, stack::stack};
 
 /// Runs definitions durably: a step whose completion was acknowledged is never executed again. Cheap to clone.
+///
+/// Each run is owned by one [`DurableRun`], [`RunHandle`] or call of [`Self::drive`] at a time, or by nobody: then whoever
+/// holds the home can resume it, in this process or another one. Ownership is a guard, so dropping it releases the run.
 #[derive(Debug, Clone)]
 pub struct Executor {
     inner: Arc<Inner>,
@@ -57,7 +60,7 @@ pub struct Executor {
 
 #[derive(Debug)]
 struct Inner {
-    home: Home,
+    home: Arc<dyn Home>,
     engine: Engine,
     /// The same without what surrounds its steps for durability, hooks and events.
     plain: Engine,
@@ -66,24 +69,13 @@ struct Inner {
     recipes: Mutex<HashMap<String, Recipe>>,
     prepared: Mutex<Prepared>,
     parking: Mutex<Parking>,
-    /// The journals that this process has, by their folders.
-    claims: Mutex<Claims>,
+    leases: tokio::sync::Mutex<Leases>,
     /// Held while runs that have ended are moved to the store.
-    archiving: Arc<tokio::sync::Mutex<()>>,
-    /// The runs that this process has, whether they are in memory or parked.
-    live: Mutex<HashMap<Uuid, Arc<Live>>>,
+    archiving: tokio::sync::Mutex<()>,
+    registry: Registry,
 }
 
-#[derive(Debug, Default)]
-struct Claims {
-    by_folder: BTreeMap<PathBuf, Claim>,
-    /// The one that new runs go to.
-    own: Option<PathBuf>,
-    /// Hears of messages; there as soon as there is a claim.
-    bell: Option<(u16, Ringer)>,
-}
-
-/// When a run that waits leaves memory.
+/// When a waiting run leaves memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Parking {
     /// Never.
@@ -100,127 +92,29 @@ impl Default for Parking {
     }
 }
 
-/// A run that this process has.
-struct Live {
-    id: Uuid,
-    /// Where its journal is.
-    folder: Mutex<Option<PathBuf>>,
-    /// In memory; none while it is parked.
-    run: Mutex<Option<Arc<Run>>>,
-    seen: Mutex<Seen>,
-    /// Somebody asked it to pause.
-    is_paused: AtomicBool,
-    /// A message has come.
-    arrival: Notify,
-}
-
-/// Which messages were looked at.
-#[derive(Debug, Default)]
-struct Seen {
-    /// The number of the last one.
-    last: u64,
-    /// The number of the last signal.
-    last_signal: u64,
-    /// Whoever resumed the run knew of the requests to pause up to this one.
-    overruled: u64,
-}
-
-/// A durable run in this process.
-#[derive(Clone)]
-pub struct DurableRun {
-    run: Arc<Run>,
-    plan: Arc<Plan>,
-    journal: Arc<RunJournal>,
-    live: Arc<Live>,
-    folder: PathBuf,
-}
-
-/// How far [`Executor::drive`] came.
-#[derive(Debug)]
-pub enum DurableEnd {
-    /// It has ended, and that is recorded.
-    Finished(Box<Finished>),
-    /// All of its live branches wait; it goes on when it is resumed.
-    Waiting(Wait),
-    /// Somebody has to say what became of these steps, and why: see [`Executor::resolve`].
-    Stuck(Vec<(String, StepError)>),
-    /// It was paused, or its process goes down; it goes on when it is resumed.
-    Paused,
-}
-
-impl DurableRun {
-    /// Its id.
-    #[must_use]
-    pub fn id(&self) -> Uuid {
-        self.run.id()
-    }
-
-    /// The run itself, to cancel it or to shut it down.
-    #[must_use]
-    pub fn run(&self) -> &Arc<Run> {
-        &self.run
-    }
-
-    /// What it executes.
-    #[must_use]
-    pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
-    }
-
-    /// Stops it for good, wherever it is by now.
-    pub fn cancel(&self) {
-        lock(&self.live.run).iter().for_each(|run| run.cancel());
-    }
-
-    /// Stops it so that it can be resumed, wherever it is by now.
-    pub fn shut_down(&self) {
-        self.live.pause();
-        lock(&self.live.run).iter().for_each(|run| run.shut_down());
-    }
-
-    /// Lets no further leaf begin; [`Executor::drive`] ends with [`DurableEnd::Paused`] once those at work have ended.
-    ///
-    /// No hook is asked; [`Executor::pause`] asks them.
-    pub fn pause(&self) {
-        self.live.pause();
-    }
-}
-
-impl Live {
-    fn new(id: Uuid) -> Arc<Self> {
-        let (folder, run, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { id, folder, run, seen, is_paused: AtomicBool::new(false), arrival: Notify::new() })
-    }
-
-    fn pause(&self) {
-        self.is_paused.store(true, Ordering::SeqCst);
-        if let Some(run) = &*lock(&self.run) {
-            run.hold();
-        }
-        self.arrival.notify_one();
-    }
-
-    fn is_paused(&self) -> bool {
-        self.is_paused.load(Ordering::SeqCst)
-    }
-}
-
 impl Executor {
-    /// One that keeps its runs in `home`, with the engine that `builder` makes.
+    /// Returns an executor that keeps its runs in `home`, with the engine that `builder` makes.
     #[must_use]
-    pub fn new(home: Home, builder: EngineBuilder) -> Self {
-        Self::with_services(home, &builder.build(), Services::default())
+    pub fn new(home: impl Into<Arc<dyn Home>>, builder: EngineBuilder) -> Self {
+        Self::with_services(home.into(), &builder.build(), Services::default())
     }
 
-    /// The same, which asks the hooks of `hooks` and tells `events` what happens.
+    /// The same, with the hooks of `hooks`; what happens is published on `events`.
     ///
-    /// Steps are told of only if somebody is subscribed when their run begins or goes on; others cost nothing.
+    /// Events of steps are published only if somebody is subscribed when the run is started or resumed; otherwise they
+    /// cost nothing.
     #[must_use]
-    pub fn with_hooks(home: Home, builder: EngineBuilder, hooks: Arc<HookDispatcher>, events: EventBus) -> Self {
-        Self::with_services(home, &builder.build(), Services { hooks: Some(hooks), events: Some(events) })
+    pub fn with_hooks(
+        home: impl Into<Arc<dyn Home>>,
+        builder: EngineBuilder,
+        hooks: Arc<HookDispatcher>,
+        events: EventBus,
+    ) -> Self {
+        let services = Services { hooks: Some(hooks), events: Some(events) };
+        Self::with_services(home.into(), &builder.build(), services)
     }
 
-    pub(crate) fn with_services(home: Home, plain: &Engine, services: Services) -> Self {
+    pub(crate) fn with_services(home: Arc<dyn Home>, plain: &Engine, services: Services) -> Self {
         let inner = Arc::new_cyclic(|inner| {
             let plain = plain.with_children(DurableChildren(inner.clone()));
             Inner {
@@ -231,30 +125,36 @@ impl Executor {
                 recipes: Mutex::default(),
                 prepared: Mutex::default(),
                 parking: Mutex::default(),
-                claims: Mutex::default(),
-                archiving: Arc::default(),
-                live: Mutex::default(),
+                leases: tokio::sync::Mutex::default(),
+                archiving: tokio::sync::Mutex::default(),
+                registry: Registry::default(),
             }
         });
         Self { inner }
     }
 
-    /// The same, which lets waiting runs leave memory as `parking` says.
+    /// The same executor, whose waiting runs leave memory as `parking` says.
     #[must_use]
     pub fn parking(self, parking: Parking) -> Self {
         *lock(&self.inner.parking) = parking;
         self
     }
 
-    /// How many of its runs are in memory, rather than parked.
+    /// How many of its runs are in memory.
     #[must_use]
     pub fn in_memory(&self) -> usize {
-        lock(&self.inner.live).values().filter(|live| lock(&live.run).is_some()).count()
+        self.inner.registry.in_memory()
+    }
+
+    /// How many of its runs are parked: they wait, and take up next to no memory.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.inner.registry.parked()
     }
 
     /// Where its runs are kept.
     #[must_use]
-    pub fn home(&self) -> &Home {
+    pub fn home(&self) -> &Arc<dyn Home> {
         &self.inner.home
     }
 
@@ -265,67 +165,6 @@ impl Executor {
     }
 }
 
-impl Inner {
-    /// The journal that new runs go to.
-    fn own_claim(self: &Arc<Self>) -> Result<Claim, ExecutorError> {
-        let mut claims = lock(&self.claims);
-        if let Some(claim) = claims.own.as_ref().and_then(|own| claims.by_folder.get(own)) {
-            return Ok(claim.clone());
-        }
-        // A store that this program does not understand is told before anything is written beside it.
-        self.home.known_stores()?;
-        let port = self.bell(&mut claims)?;
-        let claim = self.home.claim(port)?;
-        claims.own = Some(claim.folder.clone());
-        claims.by_folder.insert(claim.folder.clone(), claim.clone());
-        Ok(claim)
-    }
-
-    /// The journal in `folder`, which a run is in.
-    fn claim(self: &Arc<Self>, folder: &PathBuf) -> Result<Claim, ExecutorError> {
-        let mut claims = lock(&self.claims);
-        if let Some(claim) = claims.by_folder.get(folder) {
-            return Ok(claim.clone());
-        }
-        let port = self.bell(&mut claims)?;
-        let claim = self.home.claim_folder(folder, port)?;
-        claims.by_folder.insert(folder.clone(), claim.clone());
-        Ok(claim)
-    }
-
-    fn bell(self: &Arc<Self>, claims: &mut Claims) -> Result<u16, ExecutorError> {
-        if let Some((port, _)) = &claims.bell {
-            return Ok(*port);
-        }
-        let no_bell = |error: std::io::Error| ExecutorError::NoBell(error.to_string());
-        let bell = Bell::new().map_err(no_bell)?;
-        let port = bell.port().map_err(no_bell)?;
-        let inner = Arc::downgrade(self);
-        // Its thread is none of the runtime's, where hooks are called.
-        let runtime = tokio::runtime::Handle::current();
-        let ringer = bell.hear(move |run| {
-            let _entered = runtime.enter();
-            if let Some(inner) = inner.upgrade() {
-                inner.rung(run);
-            }
-        });
-        claims.bell = Some((port, ringer.map_err(no_bell)?));
-        Ok(port)
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl fmt::Debug for DurableRun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "durable run {}", self.id())
-    }
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "live run {}", self.id)
-    }
 }

@@ -34,9 +34,9 @@ impl Executor {
     ///
     /// # Errors
     /// The step is not there, the definition does not run here, or the journal cannot be read.
-    pub fn state(&self, known: &KnownRun, at: Option<&str>) -> Result<Value, ExecutorError> {
-        let records = self.inner.home.records(known)?;
-        let plan = self.inner.recalled(&known.summary.definition)?.plan;
+    pub async fn state(&self, known: &KnownRun, at: Option<&str>) -> Result<Value, ExecutorError> {
+        let records = self.inner.home.records(known).await?;
+        let plan = self.inner.recalled(&known.summary.definition).await?.plan;
         let rewinding = Rewinding::new(&plan, &records);
         let at = at.map(|given| rewinding.find(given)).transpose()?;
         Ok(rewinding.state(at.as_ref())?)
@@ -46,9 +46,9 @@ impl Executor {
     ///
     /// # Errors
     /// None is meant, or more than one; or as [`Self::state`].
-    pub fn find_step(&self, known: &KnownRun, given: &str) -> Result<String, ExecutorError> {
-        let records = self.inner.home.records(known)?;
-        let plan = self.inner.recalled(&known.summary.definition)?.plan;
+    pub async fn find_step(&self, known: &KnownRun, given: &str) -> Result<String, ExecutorError> {
+        let records = self.inner.home.records(known).await?;
+        let plan = self.inner.recalled(&known.summary.definition).await?.plan;
         Ok(Rewinding::new(&plan, &records).find(given)?.to_string())
     }
 
@@ -56,9 +56,9 @@ impl Executor {
     ///
     /// # Errors
     /// The definition does not run here, or the journal cannot be read.
-    pub fn written(&self, known: &KnownRun) -> Result<Vec<Written>, ExecutorError> {
-        let records = self.inner.home.records(known)?;
-        let plan = self.inner.recalled(&known.summary.definition)?.plan;
+    pub async fn written(&self, known: &KnownRun) -> Result<Vec<Written>, ExecutorError> {
+        let records = self.inner.home.records(known).await?;
+        let plan = self.inner.recalled(&known.summary.definition).await?.plan;
         let history = History::read(&records).map_err(llmspell_workflows_state::RewindError::Damaged)?;
         let steps = history.map(|history| history.steps).unwrap_or_default();
         let steps: HashMap<&str, _> = steps.iter().map(|step| (&*step.path, step.outcome.as_ref())).collect();

@@ -59,7 +59,7 @@ impl Prepared {
 
 impl Inner {
     /// What it takes to run `definition`, which is kept for its runs.
-    pub(super) fn ready_to_start(&self, definition: &Arc<Definition>) -> Result<Ready, ExecutorError> {
+    pub(super) async fn ready_to_start(&self, definition: &Arc<Definition>) -> Result<Ready, ExecutorError> {
         let is_told = self.is_told();
         // Nobody can have changed it while it is held here.
         let known = lock(&self.prepared).find(is_told, |ready| Arc::ptr_eq(&ready.definition, definition));
@@ -68,18 +68,18 @@ impl Inner {
         }
         let made = self.make_ready(definition, definition.hash())?;
         // Kept in the home first: no run of it may begin that could not go on later.
-        self.home.keep_as(&made.ready.hash, definition)?;
+        self.home.keep_as(&made.ready.hash, definition).await?;
         Ok(self.keep_ready(made))
     }
 
     /// What it takes to run the definition that is kept under `hash`.
-    pub(super) fn recalled(&self, hash: &str) -> Result<Ready, ExecutorError> {
+    pub(super) async fn recalled(&self, hash: &str) -> Result<Ready, ExecutorError> {
         let is_told = self.is_told();
         let known = lock(&self.prepared).find(is_told, |ready| *ready.hash == *hash);
         if let Some(known) = known {
             return Ok(known);
         }
-        let made = self.make_ready(&Arc::new(self.home.definition(hash)?), hash.to_owned())?;
+        let made = self.make_ready(&Arc::new(self.home.definition(hash).await?), hash.to_owned())?;
         Ok(self.keep_ready(made))
     }
 

@@ -29,13 +29,13 @@ impl Executor {
         known: &KnownRun,
         definition: Arc<Definition>,
     ) -> Result<DurableRun, ExecutorError> {
-        let Ready { hash, plan, engine, .. } = self.inner.ready_to_start(&definition)?;
-        let claim = self.claim_to_resume(known).await?;
-        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
+        let Ready { hash, plan, engine, .. } = self.inner.ready_to_start(&definition).await?;
+        let lease = self.lease_to_resume(known).await?;
+        let journal = RunJournal::open(lease.journal.clone(), known.id()).await?;
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: known.id() });
         }
-        let records = self.inner.home.records(known)?;
+        let records = self.inner.home.records(known).await?;
         let missing = Rewinding::new(&plan, &records).missing();
         if !missing.is_empty() {
             return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
@@ -50,7 +50,7 @@ impl Executor {
         let data =
             || EventData::Custom(json!({"definition": *hash, "version": definition.version, "migrated": is_migrated}));
         self.inner.services.tell(EventKind::RunRedefined, known.id(), now, data);
-        self.resume_in(known, &claim).await
+        self.resume_in(known, &lease).await
     }
 
     /// The state of a run as `plan` has it, where that says how to migrate it.
@@ -67,7 +67,7 @@ impl Executor {
         }
         self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
         check_answers(records)?;
-        let old = self.inner.recalled(&started.definition)?.plan;
+        let old = self.inner.recalled(&started.definition).await?.plan;
         let migrate = |state: Value| plan.migrate(from, state, input).map_err(ExecutorError::Refused);
         Rewinding::new(&old, records).migrated(migrate, |key| plan.carried(from, key)).map(Some)
     }
@@ -76,11 +76,11 @@ impl Executor {
     ///
     /// # Errors
     /// It was not; the error shows the difference.
-    pub fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
+    pub async fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
         if known.summary.definition == definition.hash() {
             return Ok(());
         }
-        let old = Arc::new(self.inner.home.definition(&known.summary.definition)?);
+        let old = Arc::new(self.inner.home.definition(&known.summary.definition).await?);
         Err(ExecutorError::Changed { run: known.id(), difference: Difference { old, new: definition.clone() } })
     }
 }

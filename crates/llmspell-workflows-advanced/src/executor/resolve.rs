@@ -10,7 +10,7 @@ use llmspell_workflows_state::{PastStep, RewindError, Rewinding, Rewound, RunJou
 use serde_json::Value;
 
 use super::{DurableRun, Executor, Inner, start::check_own};
-use crate::{ExecutorError, KnownRun, home::Place};
+use crate::{ExecutorError, KnownRun};
 
 /// What somebody knows of a step that is stuck.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +36,10 @@ impl Executor {
     ) -> Result<DurableRun, ExecutorError> {
         check_own(known)?;
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.to_owned() };
-        if !matches!(known.place, Place::Log(_)) {
+        if known.journal().is_none() {
             return Err(not_stuck());
         }
-        let mut meant = self.inner.stuck_steps(known)?;
+        let mut meant = self.inner.stuck_steps(known).await?;
         meant.retain(|step| step.is_meant(path));
         if let Some(exact) = meant.iter().position(|step| step.to_string() == path) {
             meant = vec![meant.swap_remove(exact)];
@@ -59,10 +59,13 @@ impl Executor {
         let StuckStep { run: known, path, .. } = step;
         let path = path.clone();
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.clone() };
-        let Place::Log(folder) = &known.place else { return Err(not_stuck()) };
-        let claim = self.claim_of(known.id(), folder)?;
-        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
-        // It may have gone on since it was looked up.
+        let place = known.journal().ok_or_else(not_stuck)?;
+        let lease = self.inner.lease_of(known.id(), place).await?;
+        if self.inner.registry.is_owned(known.id()) {
+            return Err(ExecutorError::Driven { run: known.id() });
+        }
+        let journal = RunJournal::open(lease.journal.clone(), known.id()).await?;
+        // It may have been resolved since it was looked up.
         if !journal.stuck().iter().any(|(stuck, _)| *stuck == path) {
             return Err(not_stuck());
         }
@@ -85,8 +88,8 @@ impl Executor {
                 Outcome::Failed(Failure { error: Box::new(error.at(&path)), handled: false })
             }
             Resolution::RunAgain => {
-                let records = self.inner.home.records(known)?;
-                let plan = self.inner.recalled(&started.definition)?.plan;
+                let records = self.inner.home.records(known).await?;
+                let plan = self.inner.recalled(&started.definition).await?.plan;
                 let mut rewinding = Rewinding::new(&plan, &records);
                 let target: StepPath = path.parse().map_err(|_| not_stuck())?;
                 rewinding.run_again(&target);
@@ -128,19 +131,19 @@ impl fmt::Display for StuckStep {
 
 impl Inner {
     /// The steps that are stuck in `run`, and in the runs that are steps of it.
-    pub(super) fn stuck_steps(&self, run: &KnownRun) -> Result<Vec<StuckStep>, ExecutorError> {
+    pub(super) async fn stuck_steps(&self, run: &KnownRun) -> Result<Vec<StuckStep>, ExecutorError> {
         let mut found = Vec::new();
-        self.note_stuck_steps(run, &[], &mut found)?;
+        self.note_stuck_steps(run, &[], &mut found).await?;
         Ok(found)
     }
 
-    fn note_stuck_steps(
+    async fn note_stuck_steps(
         &self,
         run: &KnownRun,
         around: &[String],
         found: &mut Vec<StuckStep>,
     ) -> Result<(), ExecutorError> {
-        let history = self.home.history(run)?;
+        let history = self.home.history(run).await?;
         if history.end.is_some() {
             return Ok(());
         }
@@ -149,8 +152,9 @@ impl Inner {
                 let (run, around) = (run.clone(), around.to_vec());
                 found.push(StuckStep { run, around, path: path.clone(), error });
             }
-            if let Some(child) = child.map(|child| self.home.get(child)).transpose()?.flatten() {
-                self.note_stuck_steps(&child, &[around, &[path]].concat(), found)?;
+            let Some(child) = child else { continue };
+            if let Some(child) = self.home.get(child).await? {
+                Box::pin(self.note_stuck_steps(&child, &[around, &[path]].concat(), found)).await?;
             }
         }
         Ok(())

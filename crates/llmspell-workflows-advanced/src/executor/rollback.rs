@@ -11,8 +11,8 @@ use llmspell_workflows_state::{Record, Rewinding, RunJournal, store::Snapshot};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{DurableRun, Entry, Executor, Inner, lock};
-use crate::{ExecutorError, KnownRun, StateManager, home::Place, state::folded};
+use super::{DurableRun, Entry, Executor};
+use crate::{ExecutorError, KnownRun, StateManager, state::folded};
 
 impl Executor {
     /// Makes the checkpoint `name` of a run, in place of its former one of that name: where its journal stands now, and
@@ -22,17 +22,15 @@ impl Executor {
     /// A hook forbids it, the run is not known, or something cannot be read or written.
     pub async fn checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         self.inner.services.permit(WorkflowCheckpoint, run, json!({"name": name})).await?;
-        let (inner, name) = (self.inner.clone(), name.to_owned());
-        let make = move || {
-            let records = inner.records(run)?;
-            let (at, position) = (inner.engine.clock().now(), records.len() as u64);
-            let state = folded(run, &records)?.to_value();
-            let snapshot = Snapshot { run, name, position, at, state };
-            inner.home.stores()?.snapshots.put(&snapshot)?;
-            Ok::<_, ExecutorError>(snapshot)
+        let records = self.inner.records(run).await?;
+        let snapshot = Snapshot {
+            run,
+            name: name.to_owned(),
+            position: records.len() as u64,
+            at: self.inner.engine.clock().now(),
+            state: folded(run, &records)?.to_value(),
         };
-        let made = tokio::task::spawn_blocking(make).await;
-        let snapshot = made.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        self.inner.home.stores().await?.snapshots.put(&snapshot).await?;
         let (at, name) = (snapshot.at, &snapshot.name);
         self.inner.services.tell(EventKind::RunCheckpointed, run, at, || EventData::Custom(json!({"name": name})));
         Ok(snapshot)
@@ -50,16 +48,17 @@ impl Executor {
         if matches!(known.status(), RunStatus::Completed | RunStatus::Cancelled | RunStatus::Compensated) {
             return Err(ExecutorError::Ended { run });
         }
-        if lock(&self.inner.live).contains_key(&run) {
+        if self.inner.registry.is_owned(run) {
             return Err(ExecutorError::Driven { run });
         }
-        let checkpoint = StateManager::new(self.inner.home.clone()).find_checkpoint(run, name)?;
+        let checkpoint = StateManager::new(self.inner.home.clone()).find_checkpoint(run, name).await?;
         self.inner.services.permit(WorkflowRollback, run, json!({"name": name})).await?;
-        let claim = self.ended_claim(known, None).await?;
-        let journal = RunJournal::open(claim.journal.clone(), run).await?;
+        let lease = self.ended_lease(known, None).await?;
+        let owned = self.inner.own(run, &lease.id)?;
+        let journal = RunJournal::open(lease.journal.clone(), run).await?;
         let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
-        let plan = self.inner.recalled(&started.definition)?.plan;
-        let records = claim.reads.records(run)?;
+        let plan = self.inner.recalled(&started.definition).await?.plan;
+        let records = lease.journal.records(run).await?;
         let mut rewinding = Rewinding::new(&plan, &records);
         let targets = since(&records, usize::try_from(checkpoint.position).unwrap_or(usize::MAX));
         let counts = |path: &StepPath| rewinding.find(&path.to_string()).is_ok_and(|found| found == *path);
@@ -72,24 +71,9 @@ impl Executor {
         journal.rewind(rewinding.rewound(now)).await?;
         drop(journal);
         self.inner.services.tell(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
-        let run = self.open(run, &claim, Entry::Resumed).await?;
+        let run = self.open(owned, &lease, Entry::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
-    }
-}
-
-impl Inner {
-    /// The records of a run as they stand now, what only this process has among them.
-    pub(super) fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
-        let claims: Vec<_> = lock(&self.claims).by_folder.values().cloned().collect();
-        for claim in claims {
-            let records = claim.reads.records(run)?;
-            if !records.is_empty() {
-                return Ok(records);
-            }
-        }
-        let known = self.home.get(run)?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
-        self.home.records(&KnownRun { place: Place::Archive, ..known.clone() }).or_else(|_| self.home.records(&known))
     }
 }
 

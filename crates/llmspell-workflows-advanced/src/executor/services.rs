@@ -16,7 +16,7 @@ use llmspell_workflows_state::Record;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Inner, Live, lock};
+use super::{Executor, Inner, RunControl, owned::Live};
 use crate::ExecutorError;
 
 /// The hooks and the events of an executor.
@@ -58,11 +58,11 @@ impl Services {
 }
 
 impl Executor {
-    /// Asks the hooks, and then lets no further leaf of `run` begin; see [`DurableRun::pause`], which asks nobody.
+    /// Asks the hooks, and then lets no further leaf of `run` begin; [`RunControl::pause`] asks nobody.
     ///
     /// # Errors
     /// A hook forbids it, or one without which it does not happen has failed.
-    pub async fn pause(&self, run: &DurableRun) -> Result<(), ExecutorError> {
+    pub async fn pause(&self, run: &RunControl) -> Result<(), ExecutorError> {
         self.inner.services.permit(WorkflowPause, run.id(), Value::Null).await?;
         run.pause();
         Ok(())
@@ -86,9 +86,7 @@ impl Executor {
 
     /// The records of a run as they stand now, what only this process has among them.
     pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
-        let inner = self.inner.clone();
-        let read = tokio::task::spawn_blocking(move || inner.records(run)).await;
-        read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        self.inner.records(run).await
     }
 }
 
@@ -100,7 +98,7 @@ impl Inner {
         }
         let inner = Arc::downgrade(self);
         extensions.with(Hosted::new(entry, move || {
-            let live = inner.upgrade().and_then(|inner| lock(&inner.live).get(&run).cloned());
+            let live = inner.upgrade().and_then(|inner| inner.registry.find(run));
             live.is_some_and(|live| live.is_paused())
         }))
     }
@@ -117,8 +115,7 @@ impl Inner {
             match services.permit(WorkflowPause, live.id, Value::Null).await {
                 Ok(()) => live.pause(),
                 Err(error) => {
-                    let mut seen = lock(&live.seen);
-                    seen.overruled = seen.overruled.max(number);
+                    live.seen.lock().await.overrule(number);
                     tracing::info!(target: "spellflow", run = %live.id, %error, "it is not paused");
                 }
             }

@@ -12,10 +12,10 @@ use llmspell_workflows_state::{Origin, RunJournal, Started};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Live, Recipe, lock, prepared::Ready};
+use super::{DurableRun, Executor, Recipe, prepared::Ready};
 use crate::{
     ExecutorError, KnownRun,
-    home::{Claim, Place},
+    home::{JournalId, Lease, RunPlace},
     metrics::cpu_time,
 };
 
@@ -50,7 +50,7 @@ impl Executor {
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let ready = self.inner.ready_to_start(&definition.into())?;
+        let ready = self.inner.ready_to_start(&definition.into()).await?;
         self.start_ready(ready, input, options).await
     }
 
@@ -63,7 +63,7 @@ impl Executor {
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
         let ready = self.inner.ready_by(recipe, definition, definition.hash())?;
-        self.inner.home.keep_as(&ready.hash, definition)?;
+        self.inner.home.keep_as(&ready.hash, definition).await?;
         self.start_ready(ready, input, options).await
     }
 
@@ -89,84 +89,62 @@ impl Executor {
             state: serde_json::Map::new(),
             labels,
         };
-        let claim = self.inner.own_claim()?;
-        let journal = RunJournal::open(claim.journal.clone(), Uuid::now_v7()).await?;
+        let lease = self.inner.own_lease().await?;
+        let journal = Arc::new(RunJournal::open(lease.journal.clone(), Uuid::now_v7()).await?);
+        let owned = self.inner.own(journal.run(), &lease.id)?;
         let resume = Resume::new(journal.run(), started.at);
-        let journal = Arc::new(journal);
         let run = self.run((&engine, &plan), input, &started, (resume, Entry::Started), &journal)?;
         run.check_recorded("the input", &started.input)?;
         journal.start(started).await?;
-        self.archive_ended(&claim);
-        Ok(self.admit(run, plan, journal, &claim))
+        self.inner.archive_ended(&lease.id);
+        owned.live.enters_memory(&run);
+        Ok(DurableRun { run, plan, journal, owned })
     }
 
-    /// Goes on with a run that no other process has.
+    /// Resumes a run that nobody drives: one whose process died, one that was paused, or one that waits, also if it is
+    /// parked in this process.
     ///
     /// # Errors
-    /// It has ended, a hook forbids it, another process has it, its definition is not there or does not run here, or the
-    /// journal cannot be read.
+    /// It has ended, a hook forbids it, somebody drives it here, another process has it, its definition is not there or
+    /// does not run here, or the journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
-        let claim = self.claim_to_resume(known).await?;
-        self.resume_in(known, &claim).await
+        let lease = self.lease_to_resume(known).await?;
+        self.resume_in(known, &lease).await
     }
 
-    /// The journal of a run that may go on.
-    pub(super) async fn claim_to_resume(&self, known: &KnownRun) -> Result<Claim, ExecutorError> {
-        let Place::Log(folder) = &known.place else { return Err(ExecutorError::Ended { run: known.id() }) };
+    /// The journal of a run that may be resumed.
+    pub(super) async fn lease_to_resume(&self, known: &KnownRun) -> Result<Lease, ExecutorError> {
+        let journal = self.journal_of(known)?;
         check_own(known)?;
-        // Asked first, so that a run that does not go on stays free for others.
+        // Asked first, so that a run that is not resumed stays free for others.
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
-        let claim = self.claim_of(known.id(), folder)?;
-        if lock(&self.inner.live).contains_key(&known.id()) {
-            return Err(ExecutorError::Driven { run: known.id() });
+        let lease = self.inner.lease_of(known.id(), journal).await?;
+        match self.inner.registry.is_owned(known.id()) {
+            true => Err(ExecutorError::Driven { run: known.id() }),
+            false => Ok(lease),
         }
-        Ok(claim)
     }
 
-    pub(super) async fn resume_in(&self, known: &KnownRun, claim: &Claim) -> Result<DurableRun, ExecutorError> {
-        let run = self.open(known.id(), claim, Entry::Resumed).await?;
+    pub(super) fn journal_of<'k>(&self, known: &'k KnownRun) -> Result<&'k JournalId, ExecutorError> {
+        match &known.place {
+            RunPlace::Journal(journal) => Ok(journal),
+            RunPlace::Archive => Err(ExecutorError::Ended { run: known.id() }),
+        }
+    }
+
+    pub(super) async fn resume_in(&self, known: &KnownRun, lease: &Lease) -> Result<DurableRun, ExecutorError> {
+        self.take_up(known.id(), lease, Entry::Resumed).await
+    }
+
+    /// Owns a run, opens it, and reads its messages; older requests to pause no longer count.
+    pub(super) async fn take_up(&self, run: Uuid, lease: &Lease, entry: Entry) -> Result<DurableRun, ExecutorError> {
+        let owned = self.inner.own(run, &lease.id)?;
+        let run = self.open(owned, lease, entry).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
 
-    /// The journal of `folder`, where `run` is.
-    pub(super) fn claim_of(&self, run: Uuid, folder: &std::path::PathBuf) -> Result<Claim, ExecutorError> {
-        use llmspell_workflows_state::JournalError;
-        self.inner.claim(folder).map_err(|error| match error {
-            ExecutorError::Journal(JournalError::Held { holder, .. }) => ExecutorError::Held { run, holder },
-            error => error,
-        })
-    }
-
-    /// A run as its journal knows it.
-    pub(super) async fn open(&self, run: Uuid, claim: &Claim, entry: Entry) -> Result<DurableRun, ExecutorError> {
-        let journal = Arc::new(RunJournal::open(claim.journal.clone(), run).await?);
-        // Its process may have brought it to its end since it was looked up.
-        if journal.has_ended() {
-            return Err(ExecutorError::Ended { run });
-        }
-        let unknown = || ExecutorError::UnknownRun(run.to_string());
-        let started = journal.started().ok_or_else(unknown)?;
-        let Ready { engine, plan, .. } = self.inner.recalled(&started.definition)?;
-        let mut input = WorkflowInput::new(started.input.clone());
-        input.starting_step.clone_from(&started.starting_step);
-        let resume = journal.resume().ok_or_else(unknown)?;
-        let run = self.run((&engine, &plan), input, &started, (resume, entry), &journal)?;
-        Ok(self.admit(run, plan, journal, claim))
-    }
-
-    /// Counts a run among those of this process.
-    fn admit(&self, run: Arc<Run>, plan: Arc<Plan>, journal: Arc<RunJournal>, claim: &Claim) -> DurableRun {
-        let live = lock(&self.inner.live).entry(run.id()).or_insert_with(|| Live::new(run.id())).clone();
-        *lock(&live.run) = Some(run.clone());
-        *lock(&live.folder) = Some(claim.folder.clone());
-        if live.is_paused() {
-            run.hold();
-        }
-        DurableRun { run, plan, journal, live, folder: claim.folder.clone() }
-    }
-
-    fn run(
+    pub(super) fn run(
         &self,
         (engine, plan): (&Engine, &Arc<Plan>),
         input: WorkflowInput,

@@ -38,11 +38,11 @@ impl Executor {
     ///
     /// # Errors
     /// None is meant, or more than one; or a journal cannot be read.
-    pub(super) fn target(&self, run: &KnownRun, given: &str) -> Result<Target, ExecutorError> {
-        let records = self.inner.home.records(run)?;
-        let plan = self.plan_of(run.id(), &records)?;
+    pub(super) async fn target(&self, run: &KnownRun, given: &str) -> Result<Target, ExecutorError> {
+        let records = self.inner.home.records(run).await?;
+        let plan = self.plan_of(run.id(), &records).await?;
         let rewinding = Rewinding::new(&plan, &records);
-        let mut found = self.targets(&rewinding, given)?;
+        let mut found = self.targets(&rewinding, given).await?;
         if let Some(exact) = found.iter().position(|target| target.to_string() == given) {
             return Ok(found.swap_remove(exact));
         }
@@ -61,13 +61,13 @@ impl Executor {
     ///
     /// # Errors
     /// It calls no activity, or a journal cannot be read.
-    pub(super) fn check_input(&self, run: &KnownRun, target: &Target) -> Result<(), ExecutorError> {
+    pub(super) async fn check_input(&self, run: &KnownRun, target: &Target) -> Result<(), ExecutorError> {
         let (mut run, mut innermost) = (run, target);
         while let Some((child, inside)) = &innermost.inside {
             (run, innermost) = (child, inside);
         }
-        let records = self.inner.home.records(run)?;
-        let plan = self.plan_of(run.id(), &records)?;
+        let records = self.inner.home.records(run).await?;
+        let plan = self.plan_of(run.id(), &records).await?;
         let checked = Rewinding::new(&plan, &records).check_input(&innermost.step);
         checked.map_err(|error| match error {
             RewindError::NoInput { .. } => RewindError::NoInput { path: target.to_string() }.into(),
@@ -76,7 +76,7 @@ impl Executor {
     }
 
     /// All steps that `given` could mean.
-    fn targets(&self, rewinding: &Rewinding<'_>, given: &str) -> Result<Vec<Target>, ExecutorError> {
+    async fn targets(&self, rewinding: &Rewinding<'_>, given: &str) -> Result<Vec<Target>, ExecutorError> {
         let mut found = match rewinding.find(given) {
             Ok(step) if step.to_string() == given => return Ok(vec![Target::own(step)]),
             Ok(step) => vec![Target::own(step)],
@@ -93,7 +93,7 @@ impl Executor {
         }
         for (step, child) in children {
             let ends = ends_inside(&step.to_string(), given);
-            for (child, inside) in self.targets_in(child, &ends)? {
+            for (child, inside) in Box::pin(self.targets_in(child, &ends)).await? {
                 let target = Target { step: step.clone(), inside: Some((child, Box::new(inside))) };
                 if !found.iter().any(|known| known.to_string() == target.to_string()) {
                     found.push(target);
@@ -103,14 +103,14 @@ impl Executor {
         Ok(found)
     }
 
-    fn targets_in(&self, child: Uuid, given: &[&str]) -> Result<Vec<(KnownRun, Target)>, ExecutorError> {
-        let Some(child) = self.inner.home.get(child)? else { return Ok(Vec::new()) };
-        let records = self.inner.home.records(&child)?;
-        let plan = self.plan_of(child.id(), &records)?;
+    async fn targets_in(&self, child: Uuid, given: &[&str]) -> Result<Vec<(KnownRun, Target)>, ExecutorError> {
+        let Some(child) = self.inner.home.get(child).await? else { return Ok(Vec::new()) };
+        let records = self.inner.home.records(&child).await?;
+        let plan = self.plan_of(child.id(), &records).await?;
         let rewinding = Rewinding::new(&plan, &records);
         let mut found = Vec::new();
         for given in given {
-            found.extend(self.targets(&rewinding, given)?.into_iter().map(|target| (child.clone(), target)));
+            found.extend(self.targets(&rewinding, given).await?.into_iter().map(|target| (child.clone(), target)));
         }
         Ok(found)
     }

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use llmspell_workflows_state::disk::blocking;
 use uuid::Uuid;
 
 /// How often one rings, and how long one waits for the answer each time.
@@ -80,23 +81,24 @@ impl Drop for Ringer {
 }
 
 /// Tells the process that answers at `port` that `run` has a message; whether it answers.
-pub(super) fn ring(port: u16, run: Uuid) -> bool {
-    let rung = || -> io::Result<bool> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.set_read_timeout(Some(ANSWER))?;
-        socket.connect((Ipv4Addr::LOCALHOST, port))?;
-        let mut answer = [0; 16];
-        for _ in 0..RINGS {
-            socket.send(run.as_bytes())?;
-            match socket.recv(&mut answer) {
-                Ok(16) if answer == *run.as_bytes() => return Ok(true),
-                Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Err(error);
-                }
-                _ => {}
+pub(super) async fn ring(port: u16, run: Uuid) -> bool {
+    blocking(move || ring_now(port, run).unwrap_or(false)).await
+}
+
+fn ring_now(port: u16, run: Uuid) -> io::Result<bool> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_read_timeout(Some(ANSWER))?;
+    socket.connect((Ipv4Addr::LOCALHOST, port))?;
+    let mut answer = [0; 16];
+    for _ in 0..RINGS {
+        socket.send(run.as_bytes())?;
+        match socket.recv(&mut answer) {
+            Ok(16) if answer == *run.as_bytes() => return Ok(true),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(error);
             }
+            _ => {}
         }
-        Ok(false)
-    };
-    rung().unwrap_or(false)
+    }
+    Ok(false)
 }

@@ -33,13 +33,13 @@ fn as_text<S: Serializer>(kind: &EventKind, serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_str(kind.as_str())
 }
 
-impl Home {
+impl dyn Home {
     /// What has happened to a run, in order, out of its journal.
     ///
     /// # Errors
     /// It cannot be read, or the run is gone.
-    pub fn events(&self, run: &KnownRun) -> Result<Vec<WorkflowEvent>, ExecutorError> {
-        Ok(events(&self.records(run)?))
+    pub async fn events(&self, run: &KnownRun) -> Result<Vec<WorkflowEvent>, ExecutorError> {
+        Ok(events(&self.records(run).await?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs that are not wanted any more.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::RunStatus;
@@ -9,7 +9,7 @@ use llmspell_workflows_state::{
     store::{RUNS_PAGE_MAX, RunQuery},
 };
 
-use super::{Claim, Home, KnownRun, Place};
+use super::{Contact, Home, JournalId, KnownRun, Lease, RunPlace};
 use crate::ExecutorError;
 
 /// Which of the runs that have ended are not wanted any more. Everything that is set must hold.
@@ -25,56 +25,44 @@ pub struct Prune {
     pub keep: usize,
 }
 
-impl Home {
+impl dyn Home {
     /// Deletes runs that have ended, with all that is kept of them.
     ///
     /// # Errors
     /// One has not ended, or is in the journal of a process that is alive; then none is deleted. Or a journal or the
     /// store cannot be written.
     pub async fn delete(&self, runs: &[KnownRun]) -> Result<(), ExecutorError> {
-        runs.iter().try_for_each(Self::check_deletable)?;
-        let mut claims = BTreeMap::<PathBuf, Claim>::new();
+        runs.iter().try_for_each(KnownRun::check_deletable)?;
+        let mut leases = BTreeMap::<JournalId, (Lease, Vec<_>)>::new();
         for run in runs {
-            let Place::Log(folder) = &run.place else { continue };
-            let claim = match claims.get(folder) {
-                Some(claim) => claim,
-                None => claims.entry(folder.clone()).or_insert(self.claim_for(run, folder)?),
-            };
-            let opened = claim.journal.open(run.id()).await?;
-            claim.journal.forget(run.id(), opened.epoch)?;
+            let RunPlace::Journal(journal) = &run.place else { continue };
+            if !leases.contains_key(journal) {
+                leases.insert(journal.clone(), (self.lease_of(run, journal).await?, Vec::new()));
+            }
+            if let Some((lease, gone)) = leases.get_mut(journal) {
+                gone.push((run.id(), lease.journal.open(run.id()).await?.epoch));
+            }
         }
-        claims.values().try_for_each(|claim| claim.journal.write())?;
-        let Some(stores) = self.known_stores()? else { return Ok(()) };
+        for (lease, gone) in leases.values() {
+            lease.journal.forget(gone).await?;
+        }
+        let Some(stores) = self.existing_stores().await? else { return Ok(()) };
         for run in runs {
             // The summary first: records that nobody finds do no harm, a run without records would.
-            stores.runs.remove(run.id())?;
-            stores.snapshots.remove_all(run.id())?;
-            stores.inbox.remove(run.id())?;
-            stores.archive.remove(run.id())?;
-            stores.blobs.release(run.id())?;
+            stores.runs.remove(run.id()).await?;
+            stores.snapshots.remove_all(run.id()).await?;
+            stores.inbox.remove(run.id()).await?;
+            stores.archive.remove(run.id()).await?;
+            stores.blobs.release(run.id()).await?;
         }
         Ok(())
-    }
-
-    /// That [`Self::delete`] may delete a run.
-    ///
-    /// # Errors
-    /// It has not ended, or is in the journal of a process that is alive.
-    pub fn check_deletable(run: &KnownRun) -> Result<(), ExecutorError> {
-        if !run.status().has_ended() {
-            return Err(ExecutorError::NotEnded { run: run.id(), status: run.status() });
-        }
-        match &run.holder {
-            Some(holder) => Err(ExecutorError::Held { run: run.id(), holder: holder.0.clone() }),
-            None => Ok(()),
-        }
     }
 
     /// The runs that `prune` means, the newest first.
     ///
     /// # Errors
     /// A journal or the store cannot be read.
-    pub fn prunable(&self, prune: &Prune) -> Result<Vec<KnownRun>, ExecutorError> {
+    pub async fn prunable(&self, prune: &Prune) -> Result<Vec<KnownRun>, ExecutorError> {
         let ended = |status: &RunStatus| status.has_ended();
         let any = || RunStatus::ALL.into_iter().filter(ended).collect();
         let statuses = if prune.statuses.is_empty() { any() } else { prune.statuses.clone() };
@@ -82,7 +70,7 @@ impl Home {
             RunQuery { statuses, workflow: prune.workflow.clone(), limit: RUNS_PAGE_MAX, ..RunQuery::default() };
         let (mut seen, mut found) = (0, Vec::new());
         loop {
-            let page = self.runs(&query)?;
+            let page = self.runs(&query).await?;
             let Some(last) = page.last() else { return Ok(found) };
             query.after = Some(last.summary.cursor());
             for run in page.into_iter().filter(|run| run.status().has_ended()) {
@@ -95,14 +83,27 @@ impl Home {
         }
     }
 
-    /// The journal in `folder`, which `run` is in, for a moment.
-    fn claim_for(&self, run: &KnownRun, folder: &std::path::Path) -> Result<Claim, ExecutorError> {
-        self.claim_folder(folder, NOWHERE).map_err(|error| match error {
+    /// The journal that `run` is in, for a moment.
+    async fn lease_of(&self, run: &KnownRun, journal: &JournalId) -> Result<Lease, ExecutorError> {
+        self.lease(journal, Contact::None).await.map_err(|error| match error {
             ExecutorError::Journal(JournalError::Held { holder, .. }) => ExecutorError::Held { run: run.id(), holder },
             error => error,
         })
     }
 }
 
-/// The port of who cannot be reached, since it is gone in a moment.
-pub(super) const NOWHERE: u16 = 0;
+impl KnownRun {
+    /// Checks that the run may be deleted.
+    ///
+    /// # Errors
+    /// It has not ended, or is in the journal of a running process.
+    pub fn check_deletable(&self) -> Result<(), ExecutorError> {
+        if !self.status().has_ended() {
+            return Err(ExecutorError::NotEnded { run: self.id(), status: self.status() });
+        }
+        match &self.holder {
+            Some(holder) => Err(ExecutorError::Held { run: self.id(), holder: holder.0.clone() }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,94 +1,183 @@
-//! Journals of a home that has no folder.
+//! A home that touches no disk.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use llmspell_workflows_state::{Around, Journal, JournalError, MemoryJournal, Record};
+use async_trait::async_trait;
+use llmspell_workflows_state::{
+    Around, Journal, JournalError, MemoryJournal, Record,
+    store::{DefinitionStore, RunSummary, StoreError, Stores},
+};
 use uuid::Uuid;
 
-use super::{Holder, claim::Reads};
+use super::{
+    BackedUp, Contact, Holder, Home, HomeUsage, JournalId, JournalUsage, Lease, Upkeep, bell::ring, lease::ended_of,
+};
+use crate::ExecutorError;
 
-/// The journals of all executors that share a home in memory, under names as if they were folders.
-#[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Vec<MemoryLog>>);
+/// A home that lasts as long as it and its clones are there, and touches no disk.
+///
+/// Several executors can use it at once, and take over the runs of those that were dropped.
+#[derive(Debug, Clone)]
+pub struct MemoryHome {
+    journals: Arc<Mutex<Vec<MemoryLog>>>,
+    stores: Stores,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct MemoryLog {
     journal: Arc<MemoryJournal>,
     held: Weak<HeldJournal>,
-    /// Where whoever has it hears of messages.
-    port: u16,
+    contact: Contact,
 }
 
-/// A journal in memory in the hands of an executor; dropped, another executor can take over its runs.
+/// A journal in the hands of an executor; once it is dropped another executor can take over its runs.
 #[derive(Debug)]
-pub(super) struct HeldJournal(Arc<MemoryJournal>);
+struct HeldJournal(Arc<MemoryJournal>);
 
-impl Memory {
-    pub(super) fn logs(&self) -> Vec<(u32, PathBuf)> {
-        (1..).zip(&*self.all()).map(|(number, _)| (number, name(number))).collect()
+impl MemoryHome {
+    /// A home without runs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { journals: Arc::default(), stores: Stores::memory() }
     }
 
-    pub(super) fn is_held(&self, folder: &Path) -> bool {
-        self.with(folder, |log| log.held.strong_count() > 0).unwrap_or(false)
+    fn logs(&self) -> MutexGuard<'_, Vec<MemoryLog>> {
+        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn holder() -> Holder {
-        Holder("another executor of this process".to_owned())
+    /// What `act` makes of the journal `id`.
+    fn with<T>(&self, id: &JournalId, act: impl FnOnce(&mut MemoryLog) -> T) -> Result<T, ExecutorError> {
+        let number = id.as_str().parse::<usize>().ok();
+        let mut journals = self.logs();
+        let found = number.and_then(|number| journals.get_mut(number.checked_sub(1)?));
+        found.map(act).ok_or_else(|| ExecutorError::UnknownJournal { journal: id.clone() })
     }
 
-    pub(super) fn reach(&self, folder: &Path) -> Option<u16> {
-        self.with(folder, |log| log.port)
+    fn holder_of(log: &MemoryLog) -> Option<Holder> {
+        (log.held.strong_count() > 0).then(|| Holder("another executor of this process".to_owned()))
     }
 
-    pub(super) fn peek(&self, folder: &Path) -> Vec<(Uuid, Vec<Record>)> {
-        let runs = |log: &mut MemoryLog| {
-            let journal = &log.journal;
-            let runs = journal.runs().into_iter().map(|run| (run, journal.records(run)));
-            // One may be forgotten just then, and is kept elsewhere.
-            runs.filter(|(_, records)| !records.is_empty()).collect()
-        };
-        self.with(folder, runs).unwrap_or_default()
-    }
-
-    /// The journal `folder`, made where there is none, for one who hears of messages at `port`.
-    pub(super) fn open(&self, folder: &Path, port: u16) -> Result<Arc<HeldJournal>, JournalError> {
-        let opened = self.with(folder, |log| {
-            if log.held.strong_count() > 0 {
-                return Err(JournalError::Held { path: folder.display().to_string(), holder: Self::holder().0 });
+    fn lease_now(&self, id: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
+        self.with(id, |log| {
+            if let Some(holder) = Self::holder_of(log) {
+                return Err(JournalError::Held { path: id.to_string(), holder: holder.0 }.into());
             }
             let held = Arc::new(HeldJournal(log.journal.clone()));
-            (log.held, log.port) = (Arc::downgrade(&held), port);
-            Ok(held)
-        });
-        match opened {
-            Some(opened) => opened,
-            None => {
-                self.all().push(MemoryLog::default());
-                self.open(folder, port)
+            (log.held, log.contact) = (Arc::downgrade(&held), contact);
+            let ended = ended_of(&summaries_of(&log.journal, None));
+            Ok(Lease { id: id.clone(), journal: held, ended })
+        })?
+    }
+}
+
+impl Default for MemoryHome {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<MemoryHome> for Arc<dyn Home> {
+    fn from(home: MemoryHome) -> Self {
+        Arc::new(home)
+    }
+}
+
+fn summaries_of(journal: &MemoryJournal, holder: Option<&Holder>) -> Vec<RunSummary> {
+    let owner = holder.map(|holder| holder.0.as_str());
+    journal.runs().into_iter().filter_map(|run| RunSummary::of(run, &journal.kept(run), owner)).collect()
+}
+
+#[async_trait]
+impl Home for MemoryHome {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn definitions(&self) -> &dyn DefinitionStore {
+        &*self.stores.definitions
+    }
+
+    async fn stores(&self) -> Result<&Stores, ExecutorError> {
+        Ok(&self.stores)
+    }
+
+    async fn existing_stores(&self) -> Result<Option<&Stores>, ExecutorError> {
+        Ok(Some(&self.stores))
+    }
+
+    async fn journals(&self) -> Result<Vec<JournalId>, ExecutorError> {
+        Ok((1..=self.logs().len()).map(|number| JournalId::new(&number.to_string())).collect())
+    }
+
+    async fn holder(&self, journal: &JournalId) -> Result<Option<Holder>, ExecutorError> {
+        self.with(journal, |log| Self::holder_of(log))
+    }
+
+    async fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
+        self.with(journal, |log| summaries_of(&log.journal, Self::holder_of(log).as_ref()))
+    }
+
+    async fn records_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
+        let records = self.with(journal, |log| log.journal.kept(run))?;
+        Ok((!records.is_empty()).then_some(records))
+    }
+
+    async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
+        self.lease_now(journal, contact)
+    }
+
+    async fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {
+        loop {
+            let number = {
+                let mut logs = self.logs();
+                let has_live =
+                    |log: &MemoryLog| summaries_of(&log.journal, None).iter().any(|run| !run.status.has_ended());
+                let free = logs.iter().position(|log| Self::holder_of(log).is_none() && !has_live(log));
+                free.unwrap_or_else(|| {
+                    logs.push(MemoryLog { journal: Arc::default(), held: Weak::new(), contact: Contact::None });
+                    logs.len() - 1
+                }) + 1
+            };
+            match self.lease_now(&JournalId::new(&number.to_string()), contact) {
+                // Another executor was faster.
+                Err(ExecutorError::Journal(JournalError::Held { .. })) => {}
+                leased => return leased,
             }
         }
     }
 
-    fn with<T>(&self, folder: &Path, act: impl FnOnce(&mut MemoryLog) -> T) -> Option<T> {
-        let mut all = self.all();
-        (1..).zip(&mut *all).find(|(number, _)| name(*number) == folder).map(|(_, log)| act(log))
-    }
-
-    fn all(&self) -> MutexGuard<'_, Vec<MemoryLog>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn ring(&self, journal: &JournalId, run: Uuid) -> bool {
+        match self.with(journal, |log| log.contact) {
+            Ok(Contact::Port(port)) => ring(port, run).await,
+            Ok(Contact::None) | Err(_) => false,
+        }
     }
 }
 
-fn name(number: u32) -> PathBuf {
-    PathBuf::from(format!("memory/log/{number:06}"))
-}
+#[async_trait]
+impl Upkeep for MemoryHome {
+    async fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+        self.with(journal, |log| log.journal.runs().into_iter().map(|run| (run, log.journal.kept(run))).collect())
+    }
 
-impl Reads for HeldJournal {
-    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        Ok(self.0.records(run))
+    async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
+        // Its number stays, so that the numbers of others do not change; it takes no room.
+        drop(lease);
+        Ok(false)
+    }
+
+    async fn usage(&self) -> Result<HomeUsage, ExecutorError> {
+        let journal = |id| JournalUsage { id, bytes: 0 };
+        let journals = Home::journals(self).await?.into_iter().map(journal).collect();
+        Ok(HomeUsage { bytes: 0, definition_bytes: 0, journals })
+    }
+
+    async fn back_up(&self, to: &Path) -> Result<BackedUp, ExecutorError> {
+        let message = "the runs are in memory; there is nothing on disk to copy".to_owned();
+        Err(StoreError::Io { path: to.to_owned(), message }.into())
     }
 }
 

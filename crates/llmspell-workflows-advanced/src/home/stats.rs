@@ -1,23 +1,16 @@
 //! What a home holds, and whether it is as it was written.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::{
-    History, JournalError, Record, WalJournal,
+    History, JournalError, Record,
     store::{RUNS_PAGE_MAX, RunQuery, Verified},
 };
 use uuid::Uuid;
 
-use super::{Holder, Home, JournalKind, archive};
+use super::{Holder, Home, JournalId, RunPlace, archive};
 use crate::ExecutorError;
-
-/// How often a journal that somebody writes is read again where it seems damaged.
-const LOOKS: usize = 5;
 
 /// What a home holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,32 +19,50 @@ pub struct HomeStats {
     pub runs: BTreeMap<RunStatus, usize>,
     /// Its journals.
     pub journals: Vec<JournalStats>,
-    /// How many bytes its definitions take.
-    pub definition_bytes: u64,
     /// How many definitions there are.
     pub definitions: usize,
-    /// The adapter of its stores; none where nothing has been kept there yet.
+    /// The adapter of its stores; none if nothing has been kept there yet.
     pub store: Option<&'static str>,
-    /// How many bytes all of its files take.
-    pub bytes: u64,
+    /// How much room everything takes.
+    pub usage: HomeUsage,
 }
 
 /// What a journal holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalStats {
-    /// Where it is.
-    pub folder: PathBuf,
-    /// Who has it.
+    /// Which journal.
+    pub id: JournalId,
+    /// Who holds it.
     pub holder: Option<Holder>,
-    /// How many runs are in it that can go on.
+    /// How many runs are in it that have not ended.
     pub live: usize,
-    /// How many have ended, and are not in the archive yet.
+    /// How many runs in it have ended and are not in the archive yet.
     pub ended: usize,
-    /// How many bytes its files take.
+    /// How many bytes it takes.
     pub bytes: u64,
 }
 
-/// What was found where a home was read through.
+/// How much room a home takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HomeUsage {
+    /// In bytes, everything.
+    pub bytes: u64,
+    /// In bytes, its definitions.
+    pub definition_bytes: u64,
+    /// Each journal.
+    pub journals: Vec<JournalUsage>,
+}
+
+/// How much room a journal takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalUsage {
+    /// Which journal.
+    pub id: JournalId,
+    /// In bytes.
+    pub bytes: u64,
+}
+
+/// The result of reading a home through.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HomeCheck {
     /// How many runs are in journals.
@@ -64,56 +75,49 @@ pub struct HomeCheck {
     pub damage: Vec<String>,
 }
 
-impl Home {
+impl dyn Home {
     /// What it holds.
     ///
     /// # Errors
     /// A journal or the store cannot be read.
-    pub fn stats(&self) -> Result<HomeStats, ExecutorError> {
+    pub async fn stats(&self) -> Result<HomeStats, ExecutorError> {
         let mut runs = BTreeMap::new();
         let mut query = RunQuery { limit: RUNS_PAGE_MAX, ..RunQuery::default() };
         loop {
-            let page = self.runs(&query)?;
+            let page = self.runs(&query).await?;
             let Some(last) = page.last() else { break };
             query.after = Some(last.summary.cursor());
             page.iter().for_each(|run| *runs.entry(run.status()).or_insert(0) += 1);
         }
-        let live = self.live()?;
-        let journal = |(_, folder): (u32, PathBuf)| -> Result<JournalStats, ExecutorError> {
-            let inside = || live.iter().filter(|run| run.is_in(&folder));
-            let holder = self.holder(&folder)?;
+        let (live, usage) = (self.live().await?, self.usage().await?);
+        let mut journals = Vec::new();
+        for JournalUsage { id, bytes } in &usage.journals {
+            let inside = || live.iter().filter(|run| run.place == RunPlace::Journal(id.clone()));
             let ended = inside().filter(|run| run.status().has_ended()).count();
-            let bytes = bytes_in(&folder).map_err(|error| ExecutorError::file(&folder, &error))?;
-            Ok(JournalStats { holder, live: inside().count() - ended, ended, bytes, folder })
-        };
-        let definitions = self.path.join("definitions");
-        let size = |path: &Path| bytes_in(path).map_err(|error| ExecutorError::file(path, &error));
-        Ok(HomeStats {
-            runs,
-            journals: self.logs()?.into_iter().map(journal).collect::<Result<_, _>>()?,
-            definition_bytes: size(&definitions)?,
-            definitions: self.definition_hashes()?.len(),
-            store: self.known_stores()?.map(|stores| stores.adapter.name()),
-            bytes: size(&self.path)?,
-        })
+            let (holder, live) = (self.holder(id).await?, inside().count() - ended);
+            journals.push(JournalStats { id: id.clone(), holder, live, ended, bytes: *bytes });
+        }
+        let definitions = self.definitions().hashes().await?.len();
+        let store = self.existing_stores().await?.map(|stores| stores.adapter.name());
+        Ok(HomeStats { runs, journals, definitions, store, usage })
     }
 
     /// Reads every journal, every record, every definition and every large value.
     ///
     /// # Errors
-    /// It cannot be read at all; what of it is damaged is part of the answer.
-    pub fn verify(&self) -> Result<HomeCheck, ExecutorError> {
+    /// It cannot be read at all; damaged parts are in the result.
+    pub async fn verify(&self) -> Result<HomeCheck, ExecutorError> {
         let mut check = HomeCheck::default();
-        let hashes = self.definition_hashes()?;
+        let hashes: BTreeSet<String> = self.definitions().hashes().await?.into_iter().collect();
         for hash in &hashes {
-            match self.definition(hash) {
+            match self.definition(hash).await {
                 Ok(definition) if definition.hash() == **hash => check.definitions += 1,
                 Ok(_) => check.damage.push(format!("the definition {hash} has another hash")),
-                Err(error) => check.damage.push(format!("the definition {hash}: {error}")),
+                Err(error) => check.damage.push(error.to_string()),
             }
         }
-        for (_, folder) in self.logs()? {
-            match self.read_all(&folder) {
+        for journal in self.journals().await? {
+            match self.check(&journal).await {
                 Ok(runs) => {
                     check.live += runs.len();
                     runs.iter().for_each(|(run, records)| check.records(*run, records, &hashes));
@@ -122,10 +126,10 @@ impl Home {
                 Err(error) => check.damage.push(error.to_string()),
             }
         }
-        if let Some(stores) = self.known_stores()? {
-            let verified = stores.adapter.verify()?;
+        if let Some(stores) = self.existing_stores().await? {
+            let verified = stores.adapter.verify().await?;
             for run in &verified.archived {
-                match archive::get(stores, *run) {
+                match archive::get(stores, *run).await {
                     Ok(records) => check.records(*run, &records.unwrap_or_default(), &hashes),
                     Err(error @ ExecutorError::Journal(_)) => check.damage.push(error.to_string()),
                     Err(error) => return Err(error),
@@ -134,41 +138,6 @@ impl Home {
             check.take_in(&verified);
         }
         Ok(check)
-    }
-
-    /// What the journal in `folder` holds, where nothing may be missing that was synced.
-    fn read_all(&self, folder: &Path) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
-        if self.journal() != JournalKind::Log {
-            // Opening it has looked for what is missing.
-            return self.peek(folder);
-        }
-        let mut read = WalJournal::check(folder);
-        for _ in 1..LOOKS {
-            // What is half written seems damaged for a moment.
-            if read.is_ok() || !WalJournal::is_held(folder)? {
-                break;
-            }
-            read = WalJournal::check(folder);
-        }
-        Ok(read?)
-    }
-
-    /// The hashes of all definitions.
-    pub(super) fn definition_hashes(&self) -> Result<BTreeSet<String>, ExecutorError> {
-        let folder = self.path.join("definitions");
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-            entries => entries.map_err(|error| ExecutorError::file(&folder, &error))?,
-        };
-        let mut hashes = BTreeSet::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| ExecutorError::file(&folder, &error))?;
-            let name = entry.file_name();
-            // What begins with a dot is being written.
-            let hash = name.to_str().and_then(|name| name.strip_suffix(".json")).filter(|name| !name.starts_with('.'));
-            hashes.extend(hash.map(str::to_owned));
-        }
-        Ok(hashes)
     }
 }
 
@@ -187,21 +156,4 @@ impl HomeCheck {
         self.damage.extend(lost.map(|run| format!("the records of the run {run} are missing from the archive")));
         self.damage.extend(verified.damage.iter().map(ToString::to_string));
     }
-}
-
-/// How many bytes the files under `path` take; what goes meanwhile takes none.
-fn bytes_in(path: &Path) -> io::Result<u64> {
-    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    let metadata = match fs::symlink_metadata(path) {
-        Err(error) if gone(&error) => return Ok(0),
-        metadata => metadata?,
-    };
-    if !metadata.is_dir() {
-        return Ok(metadata.len());
-    }
-    let entries = match fs::read_dir(path) {
-        Err(error) if gone(&error) => return Ok(0),
-        entries => entries?,
-    };
-    entries.map(|entry| bytes_in(&entry?.path())).sum()
 }

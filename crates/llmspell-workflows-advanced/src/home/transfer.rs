@@ -11,34 +11,34 @@ use llmspell_workflows_state::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Home, KnownRun, archive, forget::NOWHERE};
+use super::{Contact, Home, KnownRun, archive};
 use crate::ExecutorError;
 
-/// The version of the document that [`Home::export`] writes; [`Home::import`] reads all up to it.
+/// The version of the document that `export` writes; `import` reads all up to it.
 pub const EXPORT_VERSION: u64 = 1;
 
-impl Home {
+impl dyn Home {
     /// A run as one JSON document: its records, the definitions that it was started and gone on with, its messages,
     /// checkpoints and large values. Secrets are masked in it, as they are in the records.
     ///
     /// # Errors
     /// A part of it cannot be read.
-    pub fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
-        let (id, records) = (run.id(), self.records(run)?);
+    pub async fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
+        let (id, records) = (run.id(), self.records(run).await?);
         let mut definitions = BTreeMap::new();
         for hash in hashes(&records) {
-            definitions.insert(hash.to_owned(), self.definition(hash)?);
+            definitions.insert(hash.to_owned(), self.definition(hash).await?);
         }
         let (mut messages, mut snapshots) = (Vec::new(), Vec::new());
-        if let Some(stores) = self.known_stores()? {
+        if let Some(stores) = self.existing_stores().await? {
             let mut after = 0;
             loop {
-                let page = stores.inbox.next(id, after)?;
+                let page = stores.inbox.next(id, after).await?;
                 let Some((last, _)) = page.last() else { break };
                 after = *last;
                 messages.extend(page.into_iter().map(|(_, message)| message));
             }
-            snapshots = stores.snapshots.list(id)?;
+            snapshots = stores.snapshots.list(id).await?;
         }
         Ok(json!({
             "spellflow_export": EXPORT_VERSION, "run_id": id, "workflow": run.summary.workflow,
@@ -53,28 +53,28 @@ impl Home {
     /// The document is none, is damaged, or is of a later version; the run is here already; or it cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
         let Import { run, summary, definitions, records, messages, snapshots } = Import::read(document)?;
-        if self.get(run)?.is_some() {
+        if self.get(run).await?.is_some() {
             return Err(ExecutorError::Exists { run });
         }
         for definition in &definitions {
-            self.keep(definition)?;
+            self.keep(definition).await?;
         }
-        let stores = self.stores()?;
+        let stores = self.stores().await?;
         for snapshot in &snapshots {
-            stores.snapshots.put(snapshot)?;
+            stores.snapshots.put(snapshot).await?;
         }
         // Records refer to messages by number, so all of them come again in their order.
-        stores.inbox.remove(run)?;
+        stores.inbox.remove(run).await?;
         for message in &messages {
-            stores.inbox.post(run, &Uuid::now_v7().to_string(), message)?;
+            stores.inbox.post(run, &Uuid::now_v7().to_string(), message).await?;
         }
         if summary.status.has_ended() {
-            stores.runs.put(&summary)?;
-            archive::put_all(stores, &mut [(run, records)])?;
+            stores.runs.put(&summary).await?;
+            archive::put_all(stores, vec![(run, records)]).await?;
         } else {
-            self.claim(NOWHERE)?.take_in(run, &records).await?;
+            self.lease_for_new_runs(Contact::None).await?.take_in(run, &records).await?;
         }
-        self.get(run)?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
+        self.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
     }
 }
 

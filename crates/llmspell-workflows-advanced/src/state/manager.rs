@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use llmspell_workflows_basic::{
     WorkflowState,
     state::{Difference, differences},
@@ -14,19 +16,19 @@ use crate::{ExecutorError, Home, KnownRun};
 /// [`Executor::rollback`](crate::Executor::rollback).
 #[derive(Debug, Clone)]
 pub struct StateManager {
-    home: Home,
+    home: Arc<dyn Home>,
 }
 
 impl StateManager {
     /// The states of the runs in `home`.
     #[must_use]
-    pub fn new(home: Home) -> Self {
-        Self { home }
+    pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
+        Self { home: home.into() }
     }
 
     /// Where the runs are.
     #[must_use]
-    pub fn home(&self) -> &Home {
+    pub fn home(&self) -> &Arc<dyn Home> {
         &self.home
     }
 
@@ -35,16 +37,16 @@ impl StateManager {
     ///
     /// # Errors
     /// Its journal cannot be read.
-    pub fn state(&self, run: &KnownRun) -> Result<WorkflowState, ExecutorError> {
-        folded(run.id(), &self.home.records(run)?)
+    pub async fn state(&self, run: &KnownRun) -> Result<WorkflowState, ExecutorError> {
+        folded(run.id(), &self.home.records(run).await?)
     }
 
     /// The state of `run` after its first `position` records.
     ///
     /// # Errors
     /// Its journal cannot be read.
-    pub fn state_at(&self, run: &KnownRun, position: u64) -> Result<WorkflowState, ExecutorError> {
-        let records = self.home.records(run)?;
+    pub async fn state_at(&self, run: &KnownRun, position: u64) -> Result<WorkflowState, ExecutorError> {
+        let records = self.home.records(run).await?;
         folded(run.id(), &records[..records.len().min(usize::try_from(position).unwrap_or(usize::MAX))])
     }
 
@@ -52,20 +54,20 @@ impl StateManager {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn checkpoints(&self, run: Uuid) -> Result<Vec<Snapshot>, ExecutorError> {
-        Ok(self.home.stores()?.snapshots.list(run)?)
+    pub async fn checkpoints(&self, run: Uuid) -> Result<Vec<Snapshot>, ExecutorError> {
+        Ok(self.home.stores().await?.snapshots.list(run).await?)
     }
 
     /// The checkpoint `name` of `run`.
     ///
     /// # Errors
     /// There is none, or the store cannot be read.
-    pub fn find_checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
-        let found = self.home.stores()?.snapshots.get(run, name)?;
+    pub async fn find_checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
+        let found = self.home.stores().await?.snapshots.get(run, name).await?;
         if let Some(found) = found {
             return Ok(found);
         }
-        let known = self.checkpoints(run)?.into_iter().map(|snapshot| snapshot.name).collect();
+        let known = self.checkpoints(run).await?.into_iter().map(|snapshot| snapshot.name).collect();
         Err(ExecutorError::UnknownCheckpoint { run, name: name.to_owned(), known })
     }
 
@@ -73,9 +75,9 @@ impl StateManager {
     ///
     /// # Errors
     /// There is no such checkpoint, or its journal or the store cannot be read.
-    pub fn changed_since(&self, run: &KnownRun, name: &str) -> Result<Vec<Difference>, ExecutorError> {
-        let before = self.find_checkpoint(run.id(), name)?.state;
-        Ok(differences(&before, &self.state(run)?.to_value()))
+    pub async fn changed_since(&self, run: &KnownRun, name: &str) -> Result<Vec<Difference>, ExecutorError> {
+        let before = self.find_checkpoint(run.id(), name).await?.state;
+        Ok(differences(&before, &self.state(run).await?.to_value()))
     }
 }
 

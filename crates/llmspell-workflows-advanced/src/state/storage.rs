@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -34,22 +34,13 @@ pub trait StateStorage: Send + Sync + fmt::Debug {
 
 /// States beside the runs of a home, in its store of snapshots; what was saved outlives a power loss.
 #[derive(Debug, Clone)]
-pub struct StoredStates(Home);
+pub struct StoredStates(Arc<dyn Home>);
 
 impl StoredStates {
     /// States in the stores of `home`.
     #[must_use]
-    pub fn new(home: Home) -> Self {
-        Self(home)
-    }
-
-    async fn on_store<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&Home) -> Result<T, ExecutorError> + Send + 'static,
-    ) -> Result<T, ExecutorError> {
-        let home = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || act(&home)).await;
-        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
+        Self(home.into())
     }
 }
 
@@ -62,12 +53,11 @@ impl StateStorage for StoredStates {
         let input = state.key("$input").cloned().unwrap_or_default();
         let state = json!({"input": input, "state": state.to_value()});
         let snapshot = Snapshot { run: NOBODY, name: workflow_id.to_owned(), position: 0, at: Timestamp::now(), state };
-        self.on_store(move |home| Ok(home.stores()?.snapshots.put(&snapshot)?)).await
+        Ok(self.0.stores().await?.snapshots.put(&snapshot).await?)
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError> {
-        let name = workflow_id.to_owned();
-        let found = self.on_store(move |home| Ok(home.stores()?.snapshots.get(NOBODY, &name)?)).await?;
+        let found = self.0.stores().await?.snapshots.get(NOBODY, workflow_id).await?;
         Ok(found.map(|mut found| {
             let input = found.state.get_mut("input").map(Value::take).unwrap_or_default();
             restored(input, &found.state["state"])
@@ -75,7 +65,6 @@ impl StateStorage for StoredStates {
     }
 
     async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError> {
-        let name = workflow_id.to_owned();
-        self.on_store(move |home| Ok(home.stores()?.snapshots.remove(NOBODY, &name)?)).await
+        Ok(self.0.stores().await?.snapshots.remove(NOBODY, workflow_id).await?)
     }
 }

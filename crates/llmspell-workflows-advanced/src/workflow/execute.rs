@@ -103,7 +103,7 @@ impl EnhancedExecutionContext {
         let finished = match end? {
             DurableEnd::Finished(finished) => finished,
             DurableEnd::Stuck(steps) => return Err(AdvancedError::Stuck { run: id, steps }),
-            DurableEnd::Paused => return Err(AdvancedError::Paused { run: id }),
+            DurableEnd::Paused | DurableEnd::Released => return Err(AdvancedError::Paused { run: id }),
             DurableEnd::Waiting(wait) => return Err(AdvancedError::Waiting { run: id, wait }),
         };
         let status = finished.status;

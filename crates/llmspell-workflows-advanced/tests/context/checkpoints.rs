@@ -43,22 +43,21 @@ async fn a_run_goes_back_to_a_checkpoint_and_its_state_is_what_it_was() {
     let executor = context.executor();
     let run = start(&executor, definition()).await;
     let id = run.id();
-    soon(executor.drive(&run)).await.unwrap();
-    drop(run);
+    soon(executor.drive(run)).await.unwrap();
     let checkpoint = executor.checkpoint(id, "waits").await.unwrap();
     assert_eq!(checkpoint.state, json!({"k": 2}));
 
     drop(executor);
     let context = elsewhere(context);
     let executor = context.executor();
-    let run = executor.resume(&the_run(&context)).await.unwrap();
+    let run = executor.resume(&the_run(&context).await).await.unwrap();
     run.run().signal("go", json!("first"));
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
-    let changed = context.state_manager.changed_since(&the_run(&context), "waits").unwrap();
+    let changed = context.state_manager.changed_since(&the_run(&context).await, "waits").await.unwrap();
     assert_eq!((changed.len(), &*changed[0].pointer(), &changed[0].after), (1, "/k", &Some(json!(3))));
 
-    let run = executor.rollback(&the_run(&context), "waits").await.unwrap();
-    assert_eq!(context.state_manager.state(&the_run(&context)).unwrap().to_value(), json!({"k": 2}));
+    let run = executor.rollback(&the_run(&context).await, "waits").await.unwrap();
+    assert_eq!(context.state_manager.state(&the_run(&context).await).await.unwrap().to_value(), json!({"k": 2}));
     run.run().signal("go", json!("second"));
     let finished = finished(&executor, run).await;
     assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!(3)));
@@ -74,14 +73,17 @@ async fn every_record_is_a_point_to_look_at() {
     let run = start(&executor, sequence([put("one", 1), put("two", 2)])).await;
     let id = run.id();
     finished(&executor, run).await;
-    let known = the_run(&context);
-    let records = context.state_manager.home().records(&known).unwrap().len() as u64;
-    let states: Vec<_> =
-        (0..=records).map(|n| context.state_manager.state_at(&known, n).unwrap().to_value()["k"].clone()).collect();
+    let known = the_run(&context).await;
+    let records = context.state_manager.home().records(&known).await.unwrap().len() as u64;
+    let mut states = Vec::new();
+    for position in 0..=records {
+        let state = context.state_manager.state_at(&known, position).await.unwrap();
+        states.push(state.to_value()["k"].clone());
+    }
     let mut seen = states.clone();
     seen.dedup();
     assert_eq!(json!(seen), json!([null, 1, 2]), "{states:?}");
-    let error = context.state_manager.find_checkpoint(id, "none").unwrap_err();
+    let error = context.state_manager.find_checkpoint(id, "none").await.unwrap_err();
     assert!(matches!(error, ExecutorError::UnknownCheckpoint { .. }), "{error}");
 }
 
@@ -93,21 +95,20 @@ async fn what_cannot_go_back_says_why() {
     let id = run.id();
     executor.checkpoint(id, "start").await.unwrap();
     finished(&executor, run).await;
-    let error = executor.rollback(&the_run(&context), "start").await.unwrap_err();
+    let error = executor.rollback(&the_run(&context).await, "start").await.unwrap_err();
     assert!(matches!(error, ExecutorError::Ended { .. }), "{error}");
 
     let (context, _) = mendable();
     let executor = context.executor();
     let run = start(&executor, definition()).await;
     let id = run.id();
-    soon(executor.drive(&run)).await.unwrap();
-    drop(run);
+    soon(executor.drive(run)).await.unwrap();
     executor.checkpoint(id, "now").await.unwrap();
-    // Here it is parked; it can only go back where it is not.
-    let error = executor.rollback(&the_run(&context), "now").await.unwrap_err();
-    assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
-    drop(executor);
-    let other = elsewhere(context);
-    let error = other.executor().rollback(&the_run(&other), "now").await.unwrap_err();
+    let error = executor.rollback(&the_run(&context).await, "now").await.unwrap_err();
     assert!(matches!(error, ExecutorError::NothingSince { .. }), "{error}");
+    // Whoever owns it is not overruled.
+    let run = executor.resume(&the_run(&context).await).await.unwrap();
+    let error = executor.rollback(&the_run(&context).await, "now").await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
+    drop(run);
 }

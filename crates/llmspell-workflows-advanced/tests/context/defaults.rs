@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_advanced::{AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow, Home, RunQuery};
+use llmspell_workflows_advanced::{AdvancedWorkflow, EnhancedExecutionContext, EnhancedWorkflow, MemoryHome, RunQuery};
 use llmspell_workflows_basic::{RunStatus, WorkflowInput, WorkflowState};
 use llmspell_workflows_hooks::{HookDispatcher, Registration, answer::Before, hook_fn, point::BeforeStep};
 use serde_json::json;
@@ -19,25 +19,25 @@ async fn goes_on_elsewhere(
     let id = run.id();
     drop((run, executor));
     let context = again(context);
-    let known = the_run(&context);
+    let known = the_run(&context).await;
     assert_eq!((known.id(), known.status(), known.holder.clone()), (id, RunStatus::Paused, None));
     let run = context.executor().resume(&known).await.unwrap();
-    assert!(the_run(&context).holder.is_some());
+    assert!(the_run(&context).await.holder.is_some());
     let finished = finished(&context.executor(), run).await;
     assert_eq!((finished.run_id, &*finished.output), (id, &json!(1)));
     let home = context.state_manager.home();
-    let history = home.history(&the_run(&context)).unwrap();
+    let history = home.history(&the_run(&context).await).await.unwrap();
     assert_eq!(
         history.steps.iter().map(|step| step.path.as_str()).collect::<Vec<_>>(),
         ["/main", "/main/a", "/main/b"]
     );
-    assert_eq!(home.definition(&known.summary.definition).unwrap().name, "test");
+    assert_eq!(home.definition(&known.summary.definition).await.unwrap().name, "test");
 }
 
 #[tokio::test]
 async fn in_memory() {
     goes_on_elsewhere(context(), elsewhere).await;
-    assert_eq!(EnhancedExecutionContext::in_memory().state_manager.home().path().as_os_str(), "");
+    assert_eq!(EnhancedExecutionContext::in_memory().state_manager.home().location(), "memory");
 }
 
 #[cfg(feature = "sled")]
@@ -58,13 +58,13 @@ async fn a_run_that_another_executor_has_is_named_as_such() {
     let context = context();
     let run = start(&context.executor(), sequence([put("a", 1)])).await;
     let other = EnhancedExecutionContext::new(context.state_manager.home().clone()).with_engine(engine());
-    let error = other.executor().resume(&the_run(&context)).await.unwrap_err();
+    let error = other.executor().resume(&the_run(&context).await).await.unwrap_err();
     assert!(error.to_string().contains("another executor of this process"), "{error}");
     // New runs go to a journal of its own.
     let own = start(&other.executor(), sequence([put("a", 1)])).await;
     finished(&other.executor(), own).await;
     finished(&context.executor(), run).await;
-    assert_eq!(other.state_manager.home().runs(&RunQuery::default()).unwrap().len(), 2);
+    assert_eq!(other.state_manager.home().runs(&RunQuery::default()).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -75,9 +75,11 @@ async fn many_runs_leave_the_journal_and_are_still_there() {
         finished(&context.executor(), run).await;
     }
     let home = context.state_manager.home();
-    let runs = home.runs(&RunQuery { limit: 100, ..RunQuery::default() }).unwrap();
+    let runs = home.runs(&RunQuery { limit: 100, ..RunQuery::default() }).await.unwrap();
     assert_eq!(runs.len(), 70);
-    assert!(runs.iter().all(|run| home.history(run).unwrap().end.is_some()));
+    for run in &runs {
+        assert!(home.history(run).await.unwrap().end.is_some());
+    }
 }
 
 #[tokio::test]
@@ -109,7 +111,7 @@ async fn states_are_kept_under_names() {
 
 #[tokio::test]
 async fn a_homes_own_context_runs_workflows() {
-    let context = EnhancedExecutionContext::new(Home::in_memory()).with_engine(engine());
+    let context = EnhancedExecutionContext::new(MemoryHome::new()).with_engine(engine());
     let workflow = Arc::new(EnhancedWorkflow::define(sequence([echo("a", json!("{{ n }}"))])));
     let output = workflow.execute_with_infrastructure(WorkflowInput::new(json!({"n": 4})), context).await.unwrap();
     assert_eq!(output.basic_output.final_result, json!(4));

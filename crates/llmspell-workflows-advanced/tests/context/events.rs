@@ -47,7 +47,7 @@ async fn a_run_fails_and_is_retried() {
     let executor = context.executor();
     let run = start(&executor, sequence([Step::function("a", "flaky", json!(1))])).await;
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
-    let run = executor.retry(&the_run(&context), &Default::default()).await.unwrap();
+    let run = executor.retry(&the_run(&context).await, &Default::default()).await.unwrap();
     assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
     assert_eq!(told(&mut events), ["run.started", "run.failed", "run.retried", "run.completed"]);
 }
@@ -58,10 +58,9 @@ async fn a_run_is_paused_and_resumed() {
     let mut events = subscribed(&context, &["run.*"]);
     let executor = context.executor();
     let run = start(&executor, sequence([echo("a", json!(1))])).await;
-    run.pause();
-    soon(executor.drive(&run)).await.unwrap();
-    drop(run);
-    let run = executor.resume(&the_run(&context)).await.unwrap();
+    run.control().pause();
+    soon(executor.drive(run)).await.unwrap();
+    let run = executor.resume(&the_run(&context).await).await.unwrap();
     finished(&executor, run).await;
     assert_eq!(told(&mut events), ["run.started", "run.paused", "run.resumed", "run.completed"]);
 }
@@ -73,7 +72,7 @@ async fn a_run_that_is_shut_down_is_paused() {
     let executor = context.executor();
     let run = start(&executor, sequence([echo("a", json!(1))])).await;
     run.run().shut_down();
-    soon(executor.drive(&run)).await.unwrap();
+    soon(executor.drive(run)).await.unwrap();
     assert_eq!(told(&mut events), ["run.started", "run.paused"]);
 }
 
@@ -134,9 +133,9 @@ async fn what_is_undone_and_what_cannot_be_is_told() {
         let paid = echo("a", json!(1)).with_compensation(Step::function("undo", undo, json!(1)));
         let executor = context.executor();
         let run = start(&executor, sequence([paid, Step::function("b", "fail", json!(1))])).await;
-        soon(executor.drive(&run)).await.unwrap();
+        soon(executor.drive(run)).await.unwrap();
         assert_eq!(told(&mut events), expected);
-        let kept = context.state_manager.home().events(&the_run(&context)).unwrap();
+        let kept = context.state_manager.home().events(&the_run(&context).await).await.unwrap();
         assert_eq!(kept.last().unwrap().kind.as_str(), *expected.last().unwrap());
     }
 }
@@ -146,15 +145,14 @@ async fn another_definition_is_told() {
     let context = context();
     let executor = context.executor();
     let run = start(&executor, sequence([echo("a", json!(1))])).await;
-    run.pause();
-    soon(executor.drive(&run)).await.unwrap();
-    drop(run);
+    run.control().pause();
+    soon(executor.drive(run)).await.unwrap();
     let mut events = subscribed(&context, &["run.*"]);
     let other = std::sync::Arc::new(sequence([echo("a", json!(2))]));
-    let run = executor.resume_with(&the_run(&context), other).await.unwrap();
+    let run = executor.resume_with(&the_run(&context).await, other).await.unwrap();
     finished(&executor, run).await;
     assert_eq!(told(&mut events), ["run.redefined", "run.resumed", "run.completed"]);
-    let kept = context.state_manager.home().events(&the_run(&context)).unwrap();
+    let kept = context.state_manager.home().events(&the_run(&context).await).await.unwrap();
     assert!(kept.iter().any(|event| event.kind == EventKind::RunRedefined));
 }
 
@@ -166,7 +164,7 @@ async fn checkpoints_and_the_way_back_are_told() {
     let run = start(&executor, sequence([Step::function("a", "flaky", json!(1))])).await;
     executor.checkpoint(run.id(), "start").await.unwrap();
     finished(&executor, run).await;
-    let run = executor.rollback(&the_run(&context), "start").await.unwrap();
+    let run = executor.rollback(&the_run(&context).await, "start").await.unwrap();
     finished(&executor, run).await;
     let expected = ["run.checkpointed", "run.started", "run.failed", "run.rolled_back", "run.resumed", "run.completed"];
     assert_eq!(told(&mut events), expected);
@@ -177,12 +175,12 @@ async fn what_is_known_from_before_is_not_told_again() {
     let context = context().with_parking(Parking::ForSignals);
     let executor = context.executor();
     let run = start(&executor, sequence([put("a", 1), wait_for("wait", "go"), echo("b", json!(1))])).await;
-    soon(executor.drive(&run)).await.unwrap();
-    drop((run, executor));
+    soon(executor.drive(run)).await.unwrap();
+    drop(executor);
     let context = elsewhere(context);
     let mut events = subscribed(&context, &["*"]);
     let executor = context.executor();
-    let run = executor.resume(&the_run(&context)).await.unwrap();
+    let run = executor.resume(&the_run(&context).await).await.unwrap();
     run.run().signal("go", json!(1));
     finished(&executor, run).await;
     let told = told(&mut events);

@@ -62,7 +62,7 @@ async fn goes_on(engine: &Engine, definition: &Definition, records: &[Record]) -
     run.signal("go", json!(1));
     run.signal("go", json!(2));
     match soon(engine.drive(&run)).await {
-        Driven::Done(finished) => (*finished, journal.records(Uuid::nil())),
+        Driven::Done(finished) => (*finished, journal.kept(Uuid::nil())),
         Driven::Parked(wait) => panic!("it waits: {wait:?}"),
     }
 }

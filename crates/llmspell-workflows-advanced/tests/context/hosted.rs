@@ -31,10 +31,10 @@ async fn pausing_can_be_forbidden() {
     let context = with_hook(WorkflowPause, &forbids, &told);
     let executor = context.executor();
     let run = start(&executor, sequence([echo("a", json!(1))])).await;
-    assert!(is_forbidden(&executor.pause(&run).await));
+    assert!(is_forbidden(&executor.pause(&run.control()).await));
     *forbids.lock().unwrap() = false;
-    executor.pause(&run).await.unwrap();
-    assert!(matches!(soon(executor.drive(&run)).await.unwrap(), DurableEnd::Paused));
+    executor.pause(&run.control()).await.unwrap();
+    assert!(matches!(soon(executor.drive(run)).await.unwrap(), DurableEnd::Paused));
     assert_eq!(told.lock().unwrap().len(), 2);
 }
 
@@ -66,10 +66,9 @@ async fn going_on_can_be_forbidden() {
     let context = with_hook(WorkflowResume, &forbids, &told);
     let executor = context.executor();
     let run = start(&executor, sequence([put("a", 1), echo("b", json!("{{ state.k }}"))])).await;
-    run.pause();
-    assert!(matches!(soon(executor.drive(&run)).await.unwrap(), DurableEnd::Paused));
-    drop(run);
-    let known = the_run(&context);
+    run.control().pause();
+    assert!(matches!(soon(executor.drive(run)).await.unwrap(), DurableEnd::Paused));
+    let known = the_run(&context).await;
     assert!(is_forbidden(&executor.resume(&known).await));
     let other = EnhancedExecutionContext::new(context.state_manager.home().clone())
         .with_engine(engine())
@@ -92,10 +91,10 @@ async fn checkpoints_can_be_forbidden() {
     let executor = context.executor();
     let run = start(&executor, sequence([put("a", 1)])).await;
     assert!(is_forbidden(&executor.checkpoint(run.id(), "first").await));
-    assert_eq!(context.state_manager.checkpoints(run.id()).unwrap(), []);
+    assert_eq!(context.state_manager.checkpoints(run.id()).await.unwrap(), []);
     *forbids.lock().unwrap() = false;
     executor.checkpoint(run.id(), "first").await.unwrap();
-    assert_eq!(context.state_manager.checkpoints(run.id()).unwrap().len(), 1);
+    assert_eq!(context.state_manager.checkpoints(run.id()).await.unwrap().len(), 1);
     assert!(told.lock().unwrap()[0].contains("first"));
 }
 
@@ -107,10 +106,10 @@ async fn going_back_can_be_forbidden() {
     let run = start(&executor, sequence([put("a", 1), echo("b", json!("{{ nothing.there }}"))])).await;
     executor.checkpoint(run.id(), "start").await.unwrap();
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
-    assert!(is_forbidden(&executor.rollback(&the_run(&context), "start").await));
-    assert_eq!(the_run(&context).status(), RunStatus::Failed);
+    assert!(is_forbidden(&executor.rollback(&the_run(&context).await, "start").await));
+    assert_eq!(the_run(&context).await.status(), RunStatus::Failed);
     *forbids.lock().unwrap() = false;
-    let run = executor.rollback(&the_run(&context), "start").await.unwrap();
+    let run = executor.rollback(&the_run(&context).await, "start").await.unwrap();
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
 }
 

@@ -125,7 +125,7 @@ async fn an_error_of_any_of_them_ends_the_run() {
         assert!(error.to_string().contains("this is refused"), "{method}: {error}");
         let log = workflow.log();
         assert_eq!(log.iter().filter(|line| !line.starts_with("on_error")).count(), called, "{log:?}");
-        assert_eq!(the_run(&context).status().to_string(), "failed");
+        assert_eq!(the_run(&context).await.status().to_string(), "failed");
     }
 }
 
@@ -162,7 +162,7 @@ async fn a_run_that_goes_on_elsewhere_calls_them_for_what_had_not_ended() {
     // Whoever resumes it: the executor knows the workflow.
     let known: Arc<dyn AdvancedWorkflow> = workflow.clone();
     context.register(&known);
-    let run = context.executor().resume(&the_run(&context)).await.unwrap();
+    let run = context.executor().resume(&the_run(&context).await).await.unwrap();
     let executor = context.executor();
     let running = tokio::spawn(async move { crate::support::finished(&executor, run).await });
     post(&context, llmspell_workflows_advanced::Message::Signal { name: "go".into(), payload: json!(0) }).await;

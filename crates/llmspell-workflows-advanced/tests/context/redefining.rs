@@ -33,8 +33,8 @@ fn rename() -> Migration {
 async fn waiting(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
     let executor = context.executor();
     let run = start(&executor, version("1", None)).await;
-    soon(executor.drive(&run)).await.unwrap();
-    drop((run, executor));
+    soon(executor.drive(run)).await.unwrap();
+    drop(executor);
     elsewhere(context)
 }
 
@@ -49,10 +49,10 @@ async fn a_function_of_the_host_can_migrate_what_an_expression_cannot() {
     let context = context.with_engine(engine);
     let migration = Migration { function: Some("twice".to_owned()), ..rename() };
     let executor = context.executor();
-    let run = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(migration)))).await.unwrap();
+    let run = executor.resume_with(&the_run(&context).await, Arc::new(version("2", Some(migration)))).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"twice": 14}));
-    let state = context.state_manager.state(&the_run(&context)).unwrap().to_value();
+    let state = context.state_manager.state(&the_run(&context).await).await.unwrap().to_value();
     assert_eq!(state, json!({"twice": 14}));
 }
 
@@ -66,10 +66,11 @@ async fn a_hook_can_forbid_it_and_the_run_stays_as_it_was() {
     let context = waiting(context()).await;
     let context = context.with_hooks(|hooks| hooks.register(Registration::new("no").at(StateMigration, forbid)));
     let executor = context.executor();
-    let error = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(rename())))).await.unwrap_err();
+    let error =
+        executor.resume_with(&the_run(&context).await, Arc::new(version("2", Some(rename())))).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Forbidden { .. }), "{error}");
     assert!(error.to_string().contains("not from \"1\" to \"2\""), "{error}");
-    let run = executor.resume(&the_run(&context)).await.unwrap();
+    let run = executor.resume(&the_run(&context).await).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"k": 7}));
 }
@@ -80,24 +81,29 @@ async fn what_a_hook_put_into_the_state_of_a_step_that_goes_on_is_not_migrated_s
     let context = context().with_hooks(|hooks| hooks.register(Registration::new("sets").at(BeforeWorkflowStart, set)));
     let context = waiting(context).await;
     let executor = context.executor();
-    let error = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(rename())))).await.unwrap_err();
+    let error =
+        executor.resume_with(&the_run(&context).await, Arc::new(version("2", Some(rename())))).await.unwrap_err();
     let ExecutorError::Refused(error) = error else { panic!("{error}") };
     assert_eq!((&*error.code, error.path.as_deref()), ("migration_failed", Some("/main")));
     // The same version number, or no migrations: nothing is migrated, so nothing is in the way.
-    let run = executor.resume_with(&the_run(&context), Arc::new(version("2", None))).await.unwrap();
+    let run = executor.resume_with(&the_run(&context).await, Arc::new(version("2", None))).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
 }
 
 #[tokio::test]
-async fn a_run_at_work_here_keeps_its_definition() {
+async fn only_a_run_that_nobody_drives_gets_another_definition() {
     let context = context();
     let executor = context.executor();
     let run = start(&executor, version("1", None)).await;
-    soon(executor.drive(&run)).await.unwrap();
-    let error = executor.resume_with(&the_run(&context), Arc::new(version("2", Some(rename())))).await.unwrap_err();
+    let next = Arc::new(version("2", Some(rename())));
+    let error = executor.resume_with(&the_run(&context).await, next.clone()).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
-    assert_eq!(the_run(&context).summary.version, "1");
+    assert_eq!(the_run(&context).await.summary.version, "1");
+    // Parked, it is driven by nobody.
+    soon(executor.drive(run)).await.unwrap();
+    drop(executor.resume_with(&the_run(&context).await, next).await.unwrap());
+    assert_eq!(the_run(&context).await.summary.version, "2");
 }
 
 /// Branches come together by what they did, also by what made no difference.
@@ -117,13 +123,13 @@ async fn branches_whose_keys_were_renamed_come_together_as_they_would_have() {
         let context = context();
         let executor = context.executor();
         let run = start(&executor, definition("1")).await;
-        soon(executor.drive(&run)).await.unwrap();
-        drop((run, executor));
+        soon(executor.drive(run)).await.unwrap();
+        drop(executor);
         let context = elsewhere(context);
         let mut later = definition("2");
         later.migrations = migrations.map(|migration| ("1".to_owned(), migration)).into_iter().collect();
         let executor = context.executor();
-        let run = executor.resume_with(&the_run(&context), Arc::new(later)).await.unwrap();
+        let run = executor.resume_with(&the_run(&context).await, Arc::new(later)).await.unwrap();
         run.run().signal("go", json!(1));
         assert_eq!(*finished(&executor, run).await.output, expected);
     }
@@ -135,10 +141,10 @@ async fn a_version_that_the_input_does_not_fit_is_refused_before_anything_is_rec
     let mut later = version("2", Some(rename()));
     later.inputs.insert("who".to_owned(), InputSpec { required: true, ..InputSpec::default() });
     let executor = context.executor();
-    let error = executor.resume_with(&the_run(&context), Arc::new(later)).await.unwrap_err();
+    let error = executor.resume_with(&the_run(&context).await, Arc::new(later)).await.unwrap_err();
     let ExecutorError::Refused(error) = error else { panic!("{error}") };
     assert_eq!(error.code, "invalid_input");
-    let run = executor.resume(&the_run(&context)).await.unwrap();
+    let run = executor.resume(&the_run(&context).await).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"k": 7}));
 }
@@ -150,7 +156,7 @@ async fn a_migration_sees_the_input_with_its_defaults() {
     let mut later = version("2", Some(Migration { set: sum, ..Migration::default() }));
     later.inputs.insert("more".to_owned(), InputSpec { default: Some(json!(3)), ..InputSpec::default() });
     let executor = context.executor();
-    let run = executor.resume_with(&the_run(&context), Arc::new(later)).await.unwrap();
+    let run = executor.resume_with(&the_run(&context).await, Arc::new(later)).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"k": 7, "sum": 10}));
 }

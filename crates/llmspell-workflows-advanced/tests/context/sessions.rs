@@ -64,7 +64,7 @@ async fn the_state_that_a_run_began_with_is_on_record() {
     is_free(&context).await;
     context.session_manager.set_state(&session.id, "test", json!({"k": 100})).await.unwrap();
     post(&context, Message::Signal { name: "go".into(), payload: json!(0) }).await;
-    let output = soon(context.resume(workflow, &the_run(&context))).await.unwrap();
+    let output = soon(context.resume(workflow, &the_run(&context).await)).await.unwrap();
     assert_eq!(output.basic_output.final_result, json!(2), "it began with 1, whatever the session says now");
     assert_eq!(output.session_id.as_ref(), Some(&session.id));
     assert_eq!(context.session_manager.get(&session.id).await.unwrap().states["test"], json!({"k": 2}));
@@ -97,7 +97,7 @@ async fn runs_are_started_in_active_sessions_alone() {
     assert!(matches!(error, AdvancedError::Session(SessionError::NotActive { .. })), "{error}");
     let error = run("none").await.unwrap_err();
     assert!(matches!(error, AdvancedError::Session(SessionError::Unknown(_))), "{error}");
-    assert_eq!(context.state_manager.home().runs(&Default::default()).unwrap(), []);
+    assert_eq!(context.state_manager.home().runs(&Default::default()).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -104,14 +104,14 @@ pub(crate) fn elsewhere(context: EnhancedExecutionContext) -> EnhancedExecutionC
     EnhancedExecutionContext::new(home).with_engine(engine).with_parking(Parking::ForSignals)
 }
 
-pub(crate) fn the_run(context: &EnhancedExecutionContext) -> KnownRun {
-    context.state_manager.home().runs(&RunQuery::default()).unwrap().remove(0)
+pub(crate) async fn the_run(context: &EnhancedExecutionContext) -> KnownRun {
+    context.state_manager.home().runs(&RunQuery::default()).await.unwrap().remove(0)
 }
 
 /// Ends when nobody has the newest run any more.
 pub(crate) async fn is_free(context: &EnhancedExecutionContext) {
     soon(async {
-        while the_run(context).holder.is_some() {
+        while the_run(context).await.holder.is_some() {
             tokio::task::yield_now().await;
         }
     })
@@ -120,8 +120,7 @@ pub(crate) async fn is_free(context: &EnhancedExecutionContext) {
 
 /// Sends the newest run a message, as another terminal would.
 pub(crate) async fn post(context: &EnhancedExecutionContext, message: Message) {
-    let (home, known) = (context.state_manager.home().clone(), the_run(context));
-    tokio::task::spawn_blocking(move || home.post(&known, &message).unwrap()).await.unwrap();
+    context.state_manager.home().post(&the_run(context).await, &message).await.unwrap();
 }
 
 /// Ends when it does, and fails where that takes longer than it ever should.

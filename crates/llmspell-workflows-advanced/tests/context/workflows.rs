@@ -61,16 +61,18 @@ async fn code_goes_on_where_it_was() {
         }
     })
     .await;
+    // The future that is dropped does not stop the run; the end of the executor does.
     running.abort();
     running.await.unwrap_err();
+    soon(context.executor().shut_down()).await;
     let context = elsewhere(context);
     is_free(&context).await;
-    let error = context.executor().resume(&the_run(&context)).await.unwrap_err();
+    let error = context.executor().resume(&the_run(&context).await).await.unwrap_err();
     assert!(
         matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("no code is called `code`"),
         "{error}"
     );
-    let output = context.resume(workflow, &the_run(&context)).await.unwrap();
+    let output = context.resume(workflow, &the_run(&context).await).await.unwrap();
     assert_eq!(output.basic_output.final_result, json!(41));
     assert_eq!(code.performed.load(Ordering::SeqCst), 2, "the code ran twice");
     let kinds: Vec<_> = output.execution_events.iter().map(|event| format!("{} {}", event.kind, event.path)).collect();
@@ -118,9 +120,9 @@ async fn closures_serve_a_retry_a_rerun_and_a_fork_too() {
         .unwrap();
     let (workflow, context) = (Arc::new(EnhancedWorkflow::new(parallel)), context());
     workflow.execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap_err();
-    let (executor, failed) = (context.executor(), the_run(&context));
+    let (executor, failed) = (context.executor(), the_run(&context).await);
     let from_x = Again { from: Some("x/x".to_owned()), ..Again::default() };
-    assert!(executor.state(&failed, Some("x/x")).is_ok() && executor.find_step(&failed, "x/x").is_ok());
+    assert!(executor.state(&failed, Some("x/x")).await.is_ok() && executor.find_step(&failed, "x/x").await.is_ok());
     // A new run begins with the first generation, which fails again.
     for again in [executor.rerun(&failed, None, None).await, executor.fork(&failed, &Again::default()).await] {
         let DurableEnd::Finished(finished) = executor.finish(again.unwrap()).await.unwrap() else { panic!() };
@@ -129,7 +131,7 @@ async fn closures_serve_a_retry_a_rerun_and_a_fork_too() {
     let retried = executor.retry(&failed, &Again::default()).await.unwrap();
     let DurableEnd::Finished(finished) = executor.finish(retried).await.unwrap() else { panic!() };
     assert_eq!(*finished.output, json!(2), "{:?}", finished.error);
-    let completed = executor.home().find(&failed.id().to_string()).unwrap();
+    let completed = executor.home().find(&failed.id().to_string()).await.unwrap();
     let forked = executor.fork(&completed, &from_x).await.unwrap();
     assert!(matches!(executor.finish(forked).await.unwrap(), DurableEnd::Finished(_)));
 }
@@ -168,5 +170,5 @@ async fn a_run_that_is_paused_or_fails_is_named_in_the_error() {
     let workflow = Arc::new(EnhancedWorkflow::new(fails));
     let error = workflow.execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap_err();
     let AdvancedError::Ended { run, error } = error else { panic!("{error}") };
-    assert_eq!((run, &*error.step_error().unwrap().code), (the_run(&context).id(), "boom"));
+    assert_eq!((run, &*error.step_error().unwrap().code), (the_run(&context).await.id(), "boom"));
 }

@@ -16,7 +16,7 @@ fn echo() -> Definition {
 #[tokio::test]
 async fn no_run_begins_beside_a_store_that_is_not_understood() {
     let lab = Lab::new();
-    lab.home().stores().unwrap();
+    lab.home().stores().await.unwrap();
     let store = std::fs::read_dir(lab.folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let store = store.into_iter().find(|path| path.is_file()).unwrap();
     std::fs::write(&store, "no store at all, and long enough to be looked at".repeat(100)).unwrap();
@@ -31,14 +31,14 @@ async fn a_definition_that_is_not_whole_is_kept_again_by_the_next_run_of_it() {
     {
         let executor = lab.executor();
         let run = start(&executor, echo()).await;
-        finished(&executor, &run).await;
+        finished(&executor, run).await;
     }
     let hash = echo().hash();
     let path = lab.folder.path().join("definitions").join(format!("{hash}.json"));
     std::fs::write(&path, "{\"name\": ").unwrap();
-    assert!(lab.home().definition(&hash).is_err());
+    assert!(lab.home().definition(&hash).await.is_err());
     let executor = lab.executor();
     let run = start(&executor, echo()).await;
-    assert_eq!(lab.home().definition(&hash).unwrap(), echo());
-    finished(&executor, &run).await;
+    assert_eq!(lab.home().definition(&hash).await.unwrap(), echo());
+    finished(&executor, run).await;
 }

@@ -1,6 +1,8 @@
 //! Homes whose journal is for one process at a time.
 
-use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, Home, JournalKind, Message};
+use std::sync::Arc;
+
+use llmspell_workflows_advanced::{DurableEnd, Executor, ExecutorError, FolderHome, Home, JournalKind, Message};
 use llmspell_workflows_basic::{RunStatus, model::*};
 use serde_json::json;
 
@@ -15,32 +17,31 @@ fn kinds() -> impl Iterator<Item = JournalKind> {
 async fn a_run_parks_and_goes_on_in_every_kind_of_journal() {
     for kind in kinds() {
         let lab = Lab::new();
-        let home = lab.home().with_journal(kind);
-        assert_eq!(home.journal(), kind);
+        let home: Arc<dyn Home> = lab.folder_home().with_journal(kind).into();
         let executor = Executor::new(home.clone(), lab.engine());
         let wait = WaitForEvent { event: "go".into(), ..WaitForEvent::default() };
         let steps = [Step::new("a", StepKind::WaitForEvent(wait)), Step::function("b", "echo", json!("done"))];
         let run = start(&executor, Definition::sequence("waits", steps)).await;
         let id = run.id().to_string();
-        assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Waiting(_)));
+        assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
         // Whoever shares the home sees it, and that this process has it.
-        let known = home.find(&id).unwrap();
+        let known = home.find(&id).await.unwrap();
         assert!(known.status() == RunStatus::Waiting && known.holder.is_some(), "{known:?}");
         let other = Executor::new(home.clone(), lab.engine());
         assert!(matches!(other.resume(&known).await, Err(ExecutorError::Held { .. })), "{kind}");
-        home.post(&known, &Message::Signal { name: "go".into(), payload: json!(1) }).unwrap();
-        drop((run, executor));
-        let known = home.find(&id).unwrap();
+        home.post(&known, &Message::Signal { name: "go".into(), payload: json!(1) }).await.unwrap();
+        drop(executor);
+        let known = home.find(&id).await.unwrap();
         assert_eq!(known.holder, None, "{kind}");
         let run = other.resume(&known).await.unwrap();
-        assert_eq!(*finished(&other, &run).await.output, json!("done"), "{kind}");
+        assert_eq!(*finished(&other, run).await.output, json!("done"), "{kind}");
         assert_eq!(lab.performed.all(), ["/main/b#1"], "{kind}");
-        assert_eq!(home.find(&id).unwrap().status(), RunStatus::Completed);
+        assert_eq!(home.find(&id).await.unwrap().status(), RunStatus::Completed);
         assert_eq!(home.compact().await.unwrap().journals_held, 1, "{kind}");
-        drop((run, other));
+        drop(other);
         let done = home.compact().await.unwrap();
         assert_eq!((done.archived, done.journals_held), (1, 0), "{kind}");
-        assert_eq!(home.find(&id).unwrap().status(), RunStatus::Completed);
+        assert_eq!(home.find(&id).await.unwrap().status(), RunStatus::Completed);
     }
 }
 
@@ -48,24 +49,27 @@ async fn a_run_parks_and_goes_on_in_every_kind_of_journal() {
 async fn another_home_is_told_who_has_the_journal() {
     for kind in kinds().filter(|kind| *kind != JournalKind::Log) {
         let lab = Lab::new();
-        let executor = Executor::new(lab.home().with_journal(kind), lab.engine());
+        let executor = Executor::new(lab.folder_home().with_journal(kind), lab.engine());
         let run = start(&executor, Definition::sequence("one", [Step::function("a", "echo", json!(1))])).await;
-        finished(&executor, &run).await;
-        let error = lab.home().with_journal(kind).find(&run.id().to_string()).unwrap_err();
+        let id = run.id();
+        finished(&executor, run).await;
+        let other: Arc<dyn Home> = lab.folder_home().with_journal(kind).into();
+        let error = other.find(&id.to_string()).await.unwrap_err();
         assert!(matches!(&error, ExecutorError::InUse { kind: found, .. } if *found == kind), "{error}");
         assert!(error.to_string().contains(&format!("process {} ", std::process::id())), "{error}");
         // Its runs are looked for where they are, and nowhere else.
-        let error = lab.home().find("@last").unwrap_err();
+        let error = lab.home().find("@last").await.unwrap_err();
         assert!(matches!(&error, ExecutorError::OtherJournal { found, .. } if *found == kind), "{error}");
     }
 }
 
-#[test]
-fn a_journal_that_was_not_built_in_is_an_error() {
+#[tokio::test]
+async fn a_journal_that_was_not_built_in_is_an_error() {
     for kind in JournalKind::ALL.into_iter().filter(|kind| !kind.is_there()) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join(kind.as_str())).unwrap();
-        let error = Home::new(folder.path()).with_journal(kind).find("@last").unwrap_err();
+        let home: Arc<dyn Home> = FolderHome::new(folder.path()).with_journal(kind).into();
+        let error = home.find("@last").await.unwrap_err();
         assert!(matches!(error, ExecutorError::JournalNotBuilt { .. }), "{error}");
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use llmspell_workflows_advanced::{
-    DurableEnd, Executor, ExecutorError, Home, KnownRun, Message, Parking, RunQuery, StartOptions,
+    DurableEnd, Executor, FolderHome, Home, KnownRun, Message, Parking, RunHandle, RunQuery, StartOptions,
 };
 use llmspell_workflows_basic::{
     Engine, RunStatus, WorkflowInput,
@@ -23,9 +23,9 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_testing::crash::SimClock;
 use serde_json::json;
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::time::timeout;
 
-use crate::parked::{parked, until_all_are_parked};
+use crate::parked::until_parked;
 
 /// Where the process that is killed keeps its runs; it is this test in another process.
 const FOLDER: &str = "HOME_OF_A_CHILD";
@@ -59,7 +59,7 @@ fn executor(folder: &Path) -> (Executor, SimClock) {
     activities.register("function", "note", note);
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
     let engine = Engine::builder().activities(activities).clock(clock.clone());
-    (Executor::new(Home::new(folder.join("home")), engine).parking(Parking::After(Duration::ZERO)), clock)
+    (Executor::new(FolderHome::new(folder.join("home")), engine).parking(Parking::After(Duration::ZERO)), clock)
 }
 
 /// A wait between two effects.
@@ -77,9 +77,9 @@ async fn park(folder: &Path, runs: usize) {
     for number in 0..runs {
         let input = WorkflowInput::new(json!({"n": number}));
         let run = executor.start(definitions[number % 2].clone(), input, StartOptions::default()).await.unwrap();
-        drop(parked(&executor, run));
+        drop(executor.spawn(run));
     }
-    until_all_are_parked(&executor).await;
+    until_parked(&executor, runs).await;
     println!("\n{PARKED}");
     std::future::pending().await
 }
@@ -97,8 +97,8 @@ fn parked_and_killed(folder: &Path) {
     assert_eq!((is_parked, child.wait().unwrap().signal()), (Ok(true), Some(9)));
 }
 
-async fn assert_finishes(driven: JoinHandle<Result<DurableEnd, ExecutorError>>) {
-    let end = timeout(PATIENCE, driven).await.expect("it should have ended by now").unwrap().unwrap();
+async fn assert_finishes(handle: RunHandle) {
+    let end = timeout(PATIENCE, handle.wait()).await.expect("it should have ended by now").unwrap();
     let DurableEnd::Finished(finished) = end else { panic!("it has not ended: {end:?}") };
     assert_eq!(finished.status, RunStatus::Completed);
 }
@@ -124,8 +124,8 @@ async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_thei
     let once = |step: &str| (0..runs).map(move |n| (format!("/main/{step} {n}"), 1)).collect::<BTreeMap<_, _>>();
     assert_eq!(effects(folder), once("before"));
 
-    let home = Home::new(folder.join("home"));
-    let known = home.runs(&RunQuery { limit: RUNS_MAX, ..RunQuery::default() }).unwrap();
+    let home: Arc<dyn Home> = FolderHome::new(folder.join("home")).into();
+    let known = home.runs(&RunQuery { limit: RUNS_MAX, ..RunQuery::default() }).await.unwrap();
     assert_eq!(known.len(), runs);
     assert!(known.iter().all(|run| run.status() == RunStatus::Waiting && run.holder.is_none()));
     let (signalled, timed): (Vec<_>, Vec<_>) = known.iter().partition(|run| run.summary.workflow == SIGNALLED);
@@ -135,15 +135,15 @@ async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_thei
     let take_over = async |runs: &[&KnownRun]| {
         let mut driven = Vec::new();
         for run in runs {
-            driven.push(parked(&executor, executor.resume(run).await.unwrap()));
+            driven.push(executor.spawn(executor.resume(run).await.unwrap()));
         }
         driven
     };
     let (by_signal, by_time) = (take_over(&signalled).await, take_over(&timed).await);
-    until_all_are_parked(&executor).await;
+    until_parked(&executor, runs).await;
     assert_eq!(effects(folder), once("before"), "none went on by itself");
     for (run, driven) in signalled.iter().zip(by_signal) {
-        home.post(run, &Message::Signal { name: "open".into(), payload: json!(null) }).unwrap();
+        home.post(run, &Message::Signal { name: "open".into(), payload: json!(null) }).await.unwrap();
         assert_finishes(driven).await;
     }
     let after_signals = effects(folder);
@@ -154,5 +154,5 @@ async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_thei
     }
     assert_eq!(effects(folder), once("before").into_iter().chain(once("after")).collect());
     let query = RunQuery { statuses: vec![RunStatus::Completed], limit: RUNS_MAX, ..RunQuery::default() };
-    assert_eq!(home.runs(&query).unwrap().len(), runs);
+    assert_eq!(home.runs(&query).await.unwrap().len(), runs);
 }

@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, Home, KnownRun, StartOptions};
+use llmspell_workflows_advanced::{DurableEnd, DurableRun, Executor, FolderHome, Home, KnownRun, StartOptions};
 use llmspell_workflows_basic::{
     Engine, EngineBuilder, Finished, StepError, WorkflowInput,
     activity::{Activities, ActivityContext, function},
@@ -11,6 +11,7 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_testing::patterns;
 use tempfile::TempDir;
+use uuid::Uuid;
 
 /// A home in a folder of its own, and a note of what is performed.
 pub(crate) struct Lab {
@@ -61,8 +62,12 @@ impl Lab {
         Self { folder: tempfile::tempdir().unwrap(), performed: Arc::default() }
     }
 
-    pub(crate) fn home(&self) -> Home {
-        Home::new(self.folder.path())
+    pub(crate) fn home(&self) -> Arc<dyn Home> {
+        self.folder_home().into()
+    }
+
+    pub(crate) fn folder_home(&self) -> FolderHome {
+        FolderHome::new(self.folder.path())
     }
 
     /// An engine with the functions of the patterns.
@@ -87,8 +92,8 @@ impl Lab {
         Executor::new(self.home(), self.engine())
     }
 
-    pub(crate) fn known(&self, run: &DurableRun) -> KnownRun {
-        self.home().find(&run.id().to_string()).unwrap()
+    pub(crate) async fn known(&self, run: Uuid) -> KnownRun {
+        self.home().find(&run.to_string()).await.unwrap()
     }
 }
 
@@ -96,7 +101,7 @@ pub(crate) async fn start(executor: &Executor, definition: Definition) -> Durabl
     executor.start(definition, WorkflowInput::new(patterns::input()), StartOptions::default()).await.unwrap()
 }
 
-pub(crate) async fn finished(executor: &Executor, run: &DurableRun) -> Finished {
+pub(crate) async fn finished(executor: &Executor, run: DurableRun) -> Finished {
     match executor.drive(run).await.unwrap() {
         DurableEnd::Finished(finished) => *finished,
         other => panic!("it has not ended: {other:?}"),

@@ -20,38 +20,40 @@ async fn large_values_are_kept_once_and_come_back_wherever_a_run_is_read() {
     let (first, second) = {
         let executor = lab.executor();
         let first = start(&executor, long()).await;
-        finished(&executor, &first).await;
+        let first_id = first.id();
+        finished(&executor, first).await;
         let second = start(&executor, long()).await;
-        finished(&executor, &second).await;
-        (first.id(), second.id())
+        let second_id = second.id();
+        finished(&executor, second).await;
+        (first_id, second_id)
     };
-    let known = |run: uuid::Uuid| lab.home().find(&run.to_string()).unwrap();
-    let before = lab.home().records(&known(first)).unwrap();
+    let before = lab.home().records(&lab.known(first).await).await.unwrap();
     assert_eq!(lab.home().compact().await.unwrap().archived, 2);
     let home = lab.home();
-    let stores = home.stores().unwrap();
-    let kept = serde_json::to_string(&stores.archive.get(first).unwrap().unwrap()).unwrap();
+    let stores = home.stores().await.unwrap();
+    let kept = serde_json::to_string(&stores.archive.get(first).await.unwrap().unwrap()).unwrap();
     assert!(kept.len() < 10_000, "{} bytes of records", kept.len());
-    let owned = stores.blobs.owned(first).unwrap();
-    assert!(!owned.is_empty() && owned == stores.blobs.owned(second).unwrap(), "{owned:?}");
-    assert_eq!(stores.blobs.owners(&owned[0]).unwrap(), 2);
+    let owned = stores.blobs.owned(first).await.unwrap();
+    assert!(!owned.is_empty() && owned == stores.blobs.owned(second).await.unwrap(), "{owned:?}");
+    assert_eq!(stores.blobs.owners(&owned[0]).await.unwrap(), 2);
     // Read back it is what it was, also by a fork and in another home.
-    assert_eq!(home.records(&known(first)).unwrap(), before);
-    assert!(home.verify().unwrap().damage.is_empty());
+    assert_eq!(home.records(&lab.known(first).await).await.unwrap(), before);
+    assert!(home.verify().await.unwrap().damage.is_empty());
     let executor = lab.executor();
     let again = Again { from: Some("c".to_owned()), step_input: None };
-    let fork = executor.fork(&known(first), &again).await.unwrap();
-    finished(&executor, &fork).await;
-    assert_eq!(executor.state(&known(fork.id()), None).unwrap()["n"].as_str().unwrap().len(), 200_000);
+    let fork = executor.fork(&lab.known(first).await, &again).await.unwrap();
+    let forked = fork.id();
+    finished(&executor, fork).await;
+    assert_eq!(executor.state(&lab.known(forked).await, None).await.unwrap()["n"].as_str().unwrap().len(), 200_000);
     drop(executor);
     let other = Lab::new();
-    let imported = other.home().import(&home.export(&known(first)).unwrap()).await.unwrap();
-    assert_eq!(other.home().records(&imported).unwrap(), before);
+    let imported = other.home().import(&home.export(&lab.known(first).await).await.unwrap()).await.unwrap();
+    assert_eq!(other.home().records(&imported).await.unwrap(), before);
     // The last run that needs them takes them along.
-    home.delete(&[known(first)]).await.unwrap();
-    assert!(home.records(&known(second)).is_ok());
-    home.delete(&[known(second)]).await.unwrap();
-    assert_eq!(home.stores().unwrap().blobs.get(&owned[0]).unwrap(), None);
+    home.delete(&[lab.known(first).await]).await.unwrap();
+    assert!(home.records(&lab.known(second).await).await.is_ok());
+    home.delete(&[lab.known(second).await]).await.unwrap();
+    assert_eq!(home.stores().await.unwrap().blobs.get(&owned[0]).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -60,15 +62,16 @@ async fn a_large_value_that_is_gone_is_told_and_not_made_up() {
     let run = {
         let executor = lab.executor();
         let run = start(&executor, long()).await;
-        finished(&executor, &run).await;
-        run.id()
+        let id = run.id();
+        finished(&executor, run).await;
+        id
     };
     lab.home().compact().await.unwrap();
     let home = lab.home();
-    home.stores().unwrap().blobs.release(run).unwrap();
-    let error = home.records(&home.find(&run.to_string()).unwrap()).unwrap_err();
+    home.stores().await.unwrap().blobs.release(run).await.unwrap();
+    let error = home.records(&home.find(&run.to_string()).await.unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("the large value"), "{error}");
-    let damage = home.verify().unwrap().damage;
+    let damage = home.verify().await.unwrap().damage;
     assert!(damage.iter().any(|line| line.contains("the large value")), "{damage:?}");
 }
 
@@ -81,15 +84,13 @@ fn a_record_is_the_same_after_it_was_set_apart_and_put_back() {
         "y".repeat(70_000)
     );
     let record: Record = serde_json::from_str(&text).unwrap();
-    let (mut apart, mut kept) = (record.clone(), std::collections::HashMap::new());
-    apart
-        .set_apart(|bytes| {
-            kept.insert(blob_hash(bytes), bytes.to_vec());
-            Ok::<_, llmspell_workflows_state::record::NotThere>(blob_hash(bytes))
-        })
-        .unwrap();
-    assert_eq!(kept.len(), 1, "both are the same value");
+    let mut apart = record.clone();
+    let taken = apart.set_apart();
+    assert_eq!(taken.len(), 2);
+    assert_eq!(taken[0], taken[1], "both are the same value");
+    assert_eq!(taken[0].0, blob_hash(&taken[0].1));
     assert!(serde_json::to_string(&apart).unwrap().len() < 500);
-    apart.put_back(|hash| Ok::<_, llmspell_workflows_state::record::NotThere>(kept.get(hash).cloned())).unwrap();
+    assert_eq!(apart.apart(), [taken[0].0.clone(), taken[0].0.clone()]);
+    apart.put_back(&taken[0].0, &taken[0].1).unwrap();
     assert_eq!(apart, record);
 }

@@ -10,6 +10,8 @@ mod killed;
 mod lab;
 mod large;
 mod messages;
+mod owned;
 mod parked;
 mod prepared;
+mod slow_disk;
 mod stuck;

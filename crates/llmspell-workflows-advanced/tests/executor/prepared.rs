@@ -23,6 +23,6 @@ async fn a_definition_that_could_not_be_kept_is_kept_before_its_first_run() {
     start().await.unwrap_err();
     fs::remove_file(&definitions).unwrap();
     let run = start().await.unwrap();
-    assert_eq!(*finished(&executor, &run).await.output, json!(1));
+    assert_eq!(*finished(&executor, run).await.output, json!(1));
     assert!(definitions.join(format!("{}.json", definition.hash())).exists());
 }

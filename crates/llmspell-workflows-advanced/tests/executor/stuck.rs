@@ -9,6 +9,7 @@ use llmspell_workflows_basic::{
     model::*,
 };
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::lab::{Lab, finished, start};
 
@@ -21,13 +22,11 @@ fn once(id: &str) -> Step {
     Step::function(id, "forever", json!(null)).at_most_once().with_timeout(Duration::from_millis(300))
 }
 
-async fn stuck(
-    executor: &Executor,
-    definition: Definition,
-) -> (llmspell_workflows_advanced::DurableRun, Vec<(String, StepError)>) {
+async fn stuck(executor: &Executor, definition: Definition) -> (Uuid, Vec<(String, StepError)>) {
     let run = start(executor, definition).await;
-    match executor.drive(&run).await.unwrap() {
-        DurableEnd::Stuck(steps) => (run, steps),
+    let id = run.id();
+    match executor.drive(run).await.unwrap() {
+        DurableEnd::Stuck(steps) => (id, steps),
         other => panic!("it is not stuck: {other:?}"),
     }
 }
@@ -41,22 +40,21 @@ async fn a_step_that_runs_at_most_once_and_is_cut_leaves_its_run_stuck_until_som
         let lab = Lab::new();
         let executor = lab.executor();
         let steps = [echo("before", json!(1)), once("pay"), echo("after", json!("{{ pay }}!"))];
-        let (run, why) = stuck(&executor, Definition::sequence("pays", steps)).await;
+        let (id, why) = stuck(&executor, Definition::sequence("pays", steps)).await;
         assert_eq!((&*why[0].0, &*why[0].1.code), ("/main/pay", "unknown_effect"));
-        let known = lab.known(&run);
+        let known = lab.known(id).await;
         assert_eq!(known.status(), RunStatus::Stuck);
-        drop((run, executor));
+        drop(executor);
         // Another process does not guess either.
         let executor = lab.executor();
         let run = executor.resume(&known).await.unwrap();
-        assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Stuck(_)));
-        drop(run);
+        assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Stuck(_)));
         assert!(matches!(
             executor.resolve(&known, "before", resolution.clone()).await,
             Err(ExecutorError::NotStuck { .. })
         ));
         let run = executor.resolve(&known, "pay", resolution).await.unwrap();
-        let end = finished(&executor, &run).await;
+        let end = finished(&executor, run).await;
         assert_eq!((end.status, (*end.output).clone()), (status, output));
         assert_eq!(lab.performed.counts()["/main/pay#1"], 1);
     }
@@ -80,11 +78,10 @@ async fn a_stuck_step_runs_again_where_somebody_says_so_under_a_key_of_its_own()
     );
     let executor = Executor::new(lab.home(), lab.engine().activities(activities));
     let pay = Step::function("pay", "pay", json!(null)).at_most_once().with_timeout(Duration::from_millis(300));
-    let (run, _) = stuck(&executor, Definition::sequence("pays", [pay])).await;
-    let known = lab.known(&run);
-    drop(run);
+    let (id, _) = stuck(&executor, Definition::sequence("pays", [pay])).await;
+    let known = lab.known(id).await;
     let run = executor.resolve(&known, "/main/pay", Resolution::RunAgain).await.unwrap();
-    let end = finished(&executor, &run).await;
+    let end = finished(&executor, run).await;
     assert!(end.output.as_str().unwrap().ends_with("/main/pay~2"), "{}", end.output);
 }
 
@@ -93,8 +90,8 @@ async fn a_branch_that_is_stuck_lets_the_others_end() {
     let lab = Lab::new();
     let executor = lab.executor();
     let both = Parallel::new([once("pay"), echo("works", json!(1))]).into_step("both");
-    let (run, _) = stuck(&executor, Definition::sequence("pays", [both])).await;
-    let history = lab.home().history(&lab.known(&run)).unwrap();
+    let (id, _) = stuck(&executor, Definition::sequence("pays", [both])).await;
+    let history = lab.home().history(&lab.known(id).await).await.unwrap();
     let status = |path: &str| history.steps.iter().find(|step| step.path == path).unwrap().status().as_str();
     assert_eq!((status("/main/both/pay"), status("/main/both/works")), ("stuck", "completed"));
 }
@@ -132,14 +129,14 @@ async fn undoing_that_fails_is_resolved_and_goes_on() {
     ] {
         let lab = Lab::new();
         let executor = with_failures(&lab);
-        let (run, why) = stuck(&executor, half_undone()).await;
+        let (id, why) = stuck(&executor, half_undone()).await;
         assert_eq!((&*why[0].0, &*why[0].1.code), ("/main/b/$undo", "cannot"));
-        let known = lab.known(&run);
+        let known = lab.known(id).await;
         assert_eq!(known.status(), RunStatus::Stuck);
-        drop((run, executor));
+        drop(executor);
         let executor = with_failures(&lab);
         let run = executor.resolve(&known, "b/$undo", resolution.clone()).await.unwrap();
-        let end = finished(&executor, &run).await;
+        let end = finished(&executor, run).await;
         assert_eq!(
             (end.status, &*end.error.as_ref().unwrap().code),
             (status, "fail"),
@@ -148,7 +145,7 @@ async fn undoing_that_fails_is_resolved_and_goes_on() {
         );
         let counts = lab.performed.counts();
         assert_eq!((counts["/main/c/$undo#1"], counts["/main/a/$undo#1"]), (1, 1), "{resolution:?}");
-        assert_eq!(lab.home().find(&known.id().to_string()).unwrap().status(), status);
+        assert_eq!(lab.home().find(&known.id().to_string()).await.unwrap().status(), status);
     }
 }
 
@@ -163,13 +160,14 @@ async fn a_cancelled_run_is_undone_where_that_is_asked_for() {
             Step::new("wait", StepKind::WaitForEvent(WaitForEvent { event: "never".into(), ..Default::default() }));
         let undoable = echo("a", json!(1)).with_compensation(echo("undo", json!(2)));
         let run = start(&executor, Definition::sequence("waits", [undoable, wait])).await;
-        assert!(matches!(executor.drive(&run).await.unwrap(), DurableEnd::Waiting(_)));
-        let known = lab.known(&run);
-        drop((run, executor));
-        lab.home().post(&known, &message).unwrap();
+        let id = run.id();
+        assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
+        let known = lab.known(id).await;
+        drop(executor);
+        lab.home().post(&known, &message).await.unwrap();
         let executor = lab.executor();
         let run = executor.resume(&known).await.unwrap();
-        assert_eq!(finished(&executor, &run).await.status, status);
+        assert_eq!(finished(&executor, run).await.status, status);
         assert_eq!(lab.performed.counts().get("/main/a/$undo#1").copied().unwrap_or_default(), undone);
     }
 }
@@ -180,10 +178,11 @@ async fn a_fork_does_not_undo_what_the_earlier_run_did() {
     let executor = lab.executor();
     let undoable = echo("a", json!(1)).with_compensation(echo("undo", json!(2)));
     let run = start(&executor, Definition::sequence("forks", [undoable, echo("b", json!(1))])).await;
-    finished(&executor, &run).await;
+    let id = run.id();
+    finished(&executor, run).await;
     lab.performed.begin(Some(0));
     let again = llmspell_workflows_advanced::Again { from: Some("b".to_owned()), step_input: None };
-    let fork = executor.fork(&lab.known(&run), &again).await.unwrap();
-    let end = finished(&executor, &fork).await;
+    let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
+    let end = finished(&executor, fork).await;
     assert_eq!((end.status, lab.performed.all()), (RunStatus::Failed, vec!["/main/b#1".to_owned()]));
 }

@@ -14,6 +14,8 @@ pub enum RunStatus {
     Waiting,
     /// Stopped on request until someone lets it go on.
     Paused,
+    /// Its process ended without a word; it continues when someone resumes it.
+    Interrupted,
     /// Did what it should.
     Completed,
     /// A step failed for good.
@@ -30,11 +32,12 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pending,
         Self::Running,
         Self::Waiting,
         Self::Paused,
+        Self::Interrupted,
         Self::Completed,
         Self::Failed,
         Self::Cancelled,
@@ -50,9 +53,13 @@ impl RunStatus {
     pub fn may_become(self, next: Self) -> bool {
         use RunStatus::*;
         match self {
-            Pending => matches!(next, Running | Paused | Failed | Cancelled),
-            Running => matches!(next, Waiting | Paused | Completed | Failed | Cancelled | Compensating | Stuck),
-            Waiting | Paused => matches!(next, Running | Waiting | Paused | Cancelled | Compensating) && next != self,
+            Pending => matches!(next, Running | Paused | Interrupted | Failed | Cancelled),
+            Running => {
+                matches!(next, Waiting | Paused | Interrupted | Completed | Failed | Cancelled | Compensating | Stuck)
+            }
+            Waiting | Paused | Interrupted => {
+                matches!(next, Running | Waiting | Paused | Cancelled | Compensating) && next != self
+            }
             Failed => matches!(next, Running),
             Compensating => matches!(next, Compensated | Stuck),
             Stuck => matches!(next, Running | Failed | Cancelled | Compensating),
@@ -74,6 +81,7 @@ impl RunStatus {
             Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Paused => "paused",
+            Self::Interrupted => "interrupted",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -108,10 +116,11 @@ mod tests {
     #[test]
     fn the_table_of_changes() {
         let table = [
-            ("pending", "running paused failed cancelled"),
-            ("running", "waiting paused completed failed cancelled compensating stuck"),
+            ("pending", "running paused interrupted failed cancelled"),
+            ("running", "waiting paused interrupted completed failed cancelled compensating stuck"),
             ("waiting", "running paused cancelled compensating"),
             ("paused", "running waiting cancelled compensating"),
+            ("interrupted", "running waiting paused cancelled compensating"),
             ("completed", ""),
             ("failed", "running"),
             ("cancelled", ""),

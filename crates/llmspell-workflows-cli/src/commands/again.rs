@@ -10,7 +10,7 @@ use llmspell_workflows_advanced::{Again, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
-use super::run::{Session, Stay, check_secrets, durable_failure, input, prepare};
+use super::run::{Session, Stay, check_secrets, input, prepare};
 use crate::{App, Exit, Failure, host, source::Source};
 
 /// How many failed runs are retried at most by one command.
@@ -81,7 +81,7 @@ impl Retry {
         check_secrets(app, &settings, &known)?;
         let again = Again { from: self.from, step_input: self.step_input };
         let run = session.wait(session.executor().retry(&known, &again))?;
-        Ok(session.go(&run, None))
+        Ok(session.go(run, None))
     }
 
     fn all(self, app: &App) -> Result<Exit, Failure> {
@@ -92,7 +92,7 @@ impl Retry {
             limit: ALL_MAX,
             ..RunQuery::default()
         };
-        let mut runs = app.home().runs(&query).map_err(durable_failure)?;
+        let mut runs = app.wait(app.home().runs(&query))?;
         // Those that are steps of others go on with them.
         runs.retain(|known| known.summary.parent.is_none());
         runs.reverse();
@@ -117,10 +117,10 @@ impl Rerun {
         }
         let input = match input::read(&self.inputs, Path::new(""))? {
             Value::Null => None,
-            given => Some(merged(app.home().history(&known).map_err(durable_failure)?.started.input, given)),
+            given => Some(merged(app.wait(app.home().history(&known))?.started.input, given)),
         };
         let run = session.wait(session.executor().rerun(&known, definition, input))?;
-        Ok(session.go(&run, self.definition.as_deref()))
+        Ok(session.go(run, self.definition.as_deref()))
     }
 }
 
@@ -130,7 +130,7 @@ impl Fork {
         check_secrets(app, &settings, &known)?;
         let again = Again { from: Some(self.from), step_input: self.step_input };
         let run = session.wait(session.executor().fork(&known, &again))?;
-        Ok(session.go(&run, None))
+        Ok(session.go(run, None))
     }
 }
 

@@ -5,7 +5,7 @@ use llmspell_workflows_advanced::{Delivery, KnownRun, Message};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::json;
 
-use super::run::{Session, Stay, durable_failure, input};
+use super::run::{Session, Stay, input};
 use crate::{App, Exit, Failure, host};
 
 /// Lets no further step of a run begin; what is at work ends, and the run can be resumed.
@@ -43,20 +43,20 @@ pub(crate) struct Signal {
 
 impl Pause {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        let known = app.wait(app.home().find(&self.run))?;
         if known.holder.is_none() && !known.status().has_ended() {
             return Ok(said(app, &known, &Delivery::Kept, "it is not at work"));
         }
-        let delivery = app.home().post(&known, &Message::Pause).map_err(durable_failure)?;
+        let delivery = app.wait(app.home().post(&known, &Message::Pause))?;
         Ok(said(app, &known, &delivery, "it pauses as soon as what is at work has ended"))
     }
 }
 
 impl Cancel {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        let known = app.wait(app.home().find(&self.run))?;
         let message = if self.compensate { Message::CancelAndCompensate } else { Message::Cancel };
-        let delivery = app.home().post(&known, &message).map_err(durable_failure)?;
+        let delivery = app.wait(app.home().post(&known, &message))?;
         if delivery != Delivery::Kept {
             return Ok(said(app, &known, &delivery, "it is being cancelled"));
         }
@@ -64,7 +64,7 @@ impl Cancel {
         let settings = app.config()?.settings().clone();
         let session = Session::new(app, &settings, &Stay { wait: true, timeout: None })?;
         let run = session.wait(session.executor().resume(&known))?;
-        Ok(match session.go(&run, None) {
+        Ok(match session.go(run, None) {
             Exit::Interrupted => Exit::Ok,
             exit => exit,
         })
@@ -82,9 +82,9 @@ impl Signal {
             let message = format!("the data would be kept, and holds the secret `{name}`");
             return Err(Failure::new(Exit::Usage, "secret_would_be_recorded", message));
         }
-        let known = app.home().find(&self.run).map_err(durable_failure)?;
+        let known = app.wait(app.home().find(&self.run))?;
         let message = Message::Signal { name: self.name, payload };
-        let delivery = app.home().post(&known, &message).map_err(durable_failure)?;
+        let delivery = app.wait(app.home().post(&known, &message))?;
         Ok(said(app, &known, &delivery, "it has the event"))
     }
 }

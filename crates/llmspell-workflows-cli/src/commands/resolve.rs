@@ -37,6 +37,6 @@ impl Resolve {
             None => Resolution::RunAgain,
         };
         let run = session.wait(session.executor().resolve(&known, &self.path, resolution))?;
-        Ok(session.go(&run, None))
+        Ok(session.go(run, None))
     }
 }

@@ -29,7 +29,7 @@ impl Resume {
         let changed = match &self.definition {
             Some(file) => {
                 let new = Arc::new(Source::read(file)?.check(executor.engine())?.definition);
-                match executor.check_definition(&known, &new) {
+                match session.runtime().block_on(executor.check_definition(&known, &new)) {
                     Ok(()) => None,
                     Err(error) if !self.accept_changes => return Err(durable_failure(error)),
                     Err(_) => Some(new),
@@ -47,6 +47,6 @@ impl Resume {
                 session.wait(executor.resume(&known))?
             }
         };
-        Ok(session.go(&run, None))
+        Ok(session.go(run, None))
     }
 }

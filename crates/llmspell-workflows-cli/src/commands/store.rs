@@ -6,8 +6,7 @@ use clap::{Args, Subcommand};
 use llmspell_workflows_advanced::{HomeStats, JournalStats};
 use serde_json::{Map, Value, json};
 
-use super::run::durable_failure;
-use crate::{App, Exit, Failure, host, output::Paint, table::table};
+use crate::{App, Exit, Failure, output::Paint, table::table};
 
 /// Looks after the folder in which runs are kept.
 #[derive(Debug, Args)]
@@ -70,24 +69,24 @@ impl Store {
 
 fn stats(app: &App) -> Result<Exit, Failure> {
     let home = app.home();
-    let stats = home.stats().map_err(durable_failure)?;
+    let stats = app.wait(home.stats())?;
     let output = app.output();
     if output.is_text() {
-        output.text(&text(&home.path().display().to_string(), home.journal().as_str(), &stats));
+        output.text(&text(&home.location(), app.config()?.settings().journal.as_str(), &stats));
         return Ok(Exit::Ok);
     }
-    let HomeStats { runs, journals, definition_bytes, definitions, store, bytes } = &stats;
+    let HomeStats { runs, journals, definitions, store, usage } = &stats;
     let runs: Map<String, Value> = runs.iter().map(|(status, count)| (status.to_string(), json!(count))).collect();
     let journal = |one: &JournalStats| {
-        let JournalStats { folder, holder, live, ended, bytes } = one;
+        let JournalStats { id, holder, live, ended, bytes } = one;
         json!({
-            "folder": folder.display().to_string(), "holder": holder.as_ref().map(|holder| &holder.0), "live": live,
+            "journal": id.to_string(), "holder": holder.as_ref().map(|holder| &holder.0), "live": live,
             "ended": ended, "bytes": bytes,
         })
     };
     output.payload(&json!({
-        "path": home.path().display().to_string(), "journal": home.journal().as_str(), "store": store, "bytes": bytes,
-        "runs": runs, "definitions": definitions, "definition_bytes": definition_bytes,
+        "path": home.location(), "journal": app.config()?.settings().journal.as_str(), "store": store,
+        "bytes": usage.bytes, "runs": runs, "definitions": definitions, "definition_bytes": usage.definition_bytes,
         "journals": journals.iter().map(journal).collect::<Vec<_>>(),
     }));
     Ok(Exit::Ok)
@@ -97,14 +96,14 @@ fn text(path: &str, kind: &str, stats: &HomeStats) -> String {
     let mut rows = vec![
         ["store".to_owned(), path.to_owned()],
         ["journal".to_owned(), kind.to_owned()],
-        ["takes".to_owned(), size(stats.bytes)],
+        ["takes".to_owned(), size(stats.usage.bytes)],
     ];
     rows.extend(stats.runs.iter().map(|(status, count)| [status.to_string(), format!("{count} runs")]));
-    rows.push(["definitions".to_owned(), format!("{}, {}", stats.definitions, size(stats.definition_bytes))]);
+    rows.push(["definitions".to_owned(), format!("{}, {}", stats.definitions, size(stats.usage.definition_bytes))]);
     for one in &stats.journals {
         let holder = one.holder.as_ref().map_or("nobody has it", |holder| &holder.0);
         let words = format!("{} to go on, {} ended, {}; {holder}", one.live, one.ended, size(one.bytes));
-        rows.push([one.folder.display().to_string(), words]);
+        rows.push([format!("journal {}", one.id), words]);
     }
     table(rows)
 }
@@ -119,7 +118,7 @@ fn size(bytes: u64) -> String {
 }
 
 fn verify(app: &App) -> Result<Exit, Failure> {
-    let check = app.home().verify().map_err(durable_failure)?;
+    let check = app.wait(app.home().verify())?;
     let output = app.output();
     let is_whole = check.damage.is_empty();
     if output.is_text() {
@@ -143,9 +142,9 @@ fn verify(app: &App) -> Result<Exit, Failure> {
 
 fn compact(app: &App) -> Result<Exit, Failure> {
     let home = app.home();
-    let before = home.stats().map_err(durable_failure)?.bytes;
-    let done = host::runtime()?.block_on(home.compact()).map_err(durable_failure)?;
-    let after = home.stats().map_err(durable_failure)?.bytes;
+    let before = app.wait(home.stats())?.usage.bytes;
+    let done = app.wait(home.compact())?;
+    let after = app.wait(home.stats())?.usage.bytes;
     let output = app.output();
     if !output.is_text() {
         output.payload(&json!({
@@ -171,7 +170,7 @@ impl Backup {
             let message = format!("there is something at `{}`", dir.display());
             return Err(Failure::new(Exit::Usage, "file_exists", message).with_help("name a folder that is not there"));
         }
-        let done = host::runtime()?.block_on(app.home().back_up(&dir)).map_err(durable_failure)?;
+        let done = app.wait(app.home().back_up(&dir))?;
         let output = app.output();
         if !output.is_text() {
             let dir = dir.display().to_string();

@@ -8,6 +8,15 @@ use std::{fmt, io, path::Path};
 pub use process::{Taken, take_or_tell};
 pub use system::SystemDisk;
 
+/// Runs `work`, which may wait for a disk, on a thread of the runtime that may block.
+///
+/// # Panics
+/// `work` panics, or there is no tokio runtime.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 /// Where files are.
 pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Makes sure that the folder is there, also after a power loss.

@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -51,7 +52,12 @@ impl Engine for Fjall {
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
         let told = |error: Error| fjall_error(folder, &error);
-        let database = Database::builder(folder).cache_size(CACHE).worker_threads(1).open().map_err(told)?;
+        // Some damage to its journal is an assertion of fjall's rather than an error.
+        let open = || Database::builder(folder).cache_size(CACHE).worker_threads(1).open();
+        let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| {
+            StoreError::damaged(folder.display().to_string(), "fjall stopped at what it found in its journal")
+        })?;
+        let database = opened.map_err(told)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
         let keys = database.keyspace(KEYSPACE, options).map_err(told)?;
         database.persist(PersistMode::SyncAll).map_err(told)?;

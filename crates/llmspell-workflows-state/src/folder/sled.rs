@@ -93,7 +93,8 @@ impl Engine for Sled {
     const INLINE_MAX: usize = 16 << 10;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
-        let config = Config::new().path(folder).cache_capacity(CACHE).mode(Mode::HighThroughput);
+        // Its own periodic sync is off: everything that has to be synced is synced here.
+        let config = Config::new().path(folder).cache_capacity(CACHE).mode(Mode::HighThroughput).flush_every_ms(None);
         let db = opened(&config).map_err(|error| sled_error(folder, &error))?;
         let sync = |db| {
             for entry in fs::read_dir(folder)? {

@@ -51,8 +51,7 @@ pub fn lasts(reopen: impl Fn() -> Arc<dyn Journal>) {
             let receipt = journal.append(synced, epochs[0], &record(number)).expect("it is ours");
             runtime.block_on(journal.sync(receipt)).expect("it is synced");
         }
-        journal.forget(gone, left.epoch).expect("it is ours");
-        journal.write().expect("it is written");
+        runtime.block_on(journal.forget(&[(gone, left.epoch)])).expect("it is ours");
     }
 }
 
@@ -65,16 +64,16 @@ pub fn held(open: impl Fn() -> Result<Arc<dyn Journal>, JournalError>) {
     let error = open().expect_err("the first still has it");
     let own = format!("process {} (", std::process::id());
     assert!(matches!(&error, JournalError::Held { holder, .. } if holder.starts_with(&own)), "{error}");
-    first.write().expect("it is still open");
+    assert!(first.runs().is_empty(), "it is still open");
     drop(first);
     drop(open().expect("nobody has it any more"));
 }
 
 fn unknown_runs(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     assert!(journal.runs().is_empty(), "{:?}", journal.runs());
-    journal.write().expect("there is nothing to write");
     assert_eq!(journal.append(run(1), Epoch(1), &record(0)), Err(JournalError::Fenced { run: run(1) }));
-    assert_eq!(journal.forget(run(1), Epoch(1)), Ok(()), "there is nothing to forget");
+    assert_eq!(runtime.block_on(journal.forget(&[(run(1), Epoch(1))])), Ok(()), "there is nothing to forget");
+    assert_eq!(runtime.block_on(journal.records(run(1))), Ok(Vec::new()));
     assert_eq!(open(runtime, journal, run(1)), Opened { epoch: Epoch(1), records: Vec::new() });
 }
 
@@ -110,9 +109,11 @@ fn epochs(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     assert_eq!(second.records, records(0..2), "also what nobody has written or synced");
     let fenced = Err(JournalError::Fenced { run });
     assert_eq!(journal.append(run, first, &record(9)), fenced);
-    assert_eq!(journal.forget(run, first), Err(JournalError::Fenced { run }));
+    assert_eq!(runtime.block_on(journal.forget(&[(run, first)])), Err(JournalError::Fenced { run }));
     append(journal, run, second.epoch, 2..4);
-    assert_eq!(open(runtime, journal, run).records, records(0..4));
+    assert_eq!(runtime.block_on(journal.records(run)), Ok(records(0..4)), "a look takes nothing over");
+    append(journal, run, second.epoch, 4..5);
+    assert_eq!(open(runtime, journal, run).records, records(0..5));
 }
 
 fn receipts(runtime: &Runtime, journal: &Arc<dyn Journal>) {
@@ -128,6 +129,7 @@ fn receipts(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     // In any order, and more than once.
     let last = last.expect("there were some").number();
     for receipt in [last, 1, last] {
+        runtime.block_on(journal.write(super::Receipt(receipt))).expect("it is written");
         runtime.block_on(journal.sync(super::Receipt(receipt))).expect("it is synced");
     }
 }
@@ -138,12 +140,14 @@ fn forgotten_runs(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     for (run, epoch) in [(kept, kept_epoch), (gone, gone_epoch)] {
         append(journal, run, epoch, 0..30);
     }
-    journal.write().expect("it is written");
     append(journal, gone, gone_epoch, 30..40);
-    journal.forget(gone, gone_epoch).expect("it is ours");
+    let fenced = runtime.block_on(journal.forget(&[(gone, gone_epoch), (kept, Epoch(99))]));
+    assert_eq!(fenced, Err(JournalError::Fenced { run: kept }));
+    assert_eq!(runtime.block_on(journal.records(gone)), Ok(records(0..40)), "all of them are forgotten, or none");
+    runtime.block_on(journal.forget(&[(gone, gone_epoch)])).expect("it is ours");
     assert_eq!(journal.runs(), [kept]);
     assert_eq!(journal.append(gone, gone_epoch, &record(0)), Err(JournalError::Fenced { run: gone }));
-    journal.forget(gone, gone_epoch).expect("it is forgotten already");
+    runtime.block_on(journal.forget(&[(gone, gone_epoch)])).expect("it is forgotten already");
     assert_eq!(open(runtime, journal, kept).records, records(0..30));
     let again = open(runtime, journal, gone);
     assert_eq!(again.records, []);
@@ -164,7 +168,7 @@ fn runs_at_once(_: &Runtime, journal: &Arc<dyn Journal>) {
                     let receipt = journal.append(run, epoch, &record(number)).expect("it is ours");
                     match number % 3 {
                         0 => journal.sync(receipt).await.expect("it is synced"),
-                        1 => journal.write().expect("it is written"),
+                        1 => journal.write(receipt).await.expect("it is written"),
                         _ => {}
                     }
                 }

@@ -28,11 +28,11 @@ impl MemoryJournal {
 
     /// What is kept of `run` now, without taking it over.
     #[must_use]
-    pub fn records(&self, run: Uuid) -> Vec<Record> {
-        self.runs().get(&run).map(|(_, records)| records.clone()).unwrap_or_default()
+    pub fn kept(&self, run: Uuid) -> Vec<Record> {
+        self.all().get(&run).map(|(_, records)| records.clone()).unwrap_or_default()
     }
 
-    fn runs(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Epoch, Vec<Record>)>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Epoch, Vec<Record>)>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -40,21 +40,21 @@ impl MemoryJournal {
 #[async_trait]
 impl Journal for MemoryJournal {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        let mut runs = self.runs();
+        let mut runs = self.all();
         let (epoch, records) = runs.entry(run).or_insert((Epoch(0), Vec::new()));
         *epoch = Epoch(epoch.0 + 1);
         Ok(Opened { epoch: *epoch, records: records.clone() })
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        match self.runs().get_mut(&run) {
+        match self.all().get_mut(&run) {
             Some((current, records)) if *current == epoch => records.push(record.clone()),
             _ => return Err(JournalError::Fenced { run }),
         }
         Ok(Receipt(self.appended.fetch_add(1, Ordering::Relaxed)))
     }
 
-    fn write(&self) -> Result<(), JournalError> {
+    async fn write(&self, _receipt: Receipt) -> Result<(), JournalError> {
         Ok(())
     }
 
@@ -62,16 +62,22 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    fn runs(&self) -> Vec<Uuid> {
-        self.runs().keys().copied().collect()
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        Ok(self.kept(run))
     }
 
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        let mut runs = self.runs();
-        match runs.get(&run) {
-            Some((current, _)) if *current == epoch => drop(runs.remove(&run)),
-            Some(_) => return Err(JournalError::Fenced { run }),
-            None => {}
+    fn runs(&self) -> Vec<Uuid> {
+        self.all().keys().copied().collect()
+    }
+
+    async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+        let mut all = self.all();
+        let is_fenced = |(run, epoch): &&(Uuid, Epoch)| all.get(run).is_some_and(|(current, _)| current != epoch);
+        if let Some((run, _)) = runs.iter().find(is_fenced) {
+            return Err(JournalError::Fenced { run: *run });
+        }
+        for (run, _) in runs {
+            all.remove(run);
         }
         Ok(())
     }

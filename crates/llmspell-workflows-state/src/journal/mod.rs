@@ -46,32 +46,40 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// What is kept of it cannot be read.
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
 
-    /// Appends a record. It is kept once [`Self::write`] or [`Self::sync`] says so, and may be before.
+    /// Appends a record in memory, without waiting for a disk or a network. It is kept once [`Self::write`] or
+    /// [`Self::sync`] has ended, and may be before.
     ///
     /// # Errors
     /// Someone else has taken over the run, or the journal cannot be written any more.
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError>;
 
-    /// Returns once all that was appended outlives this process.
+    /// Ends once everything up to the receipt outlives this process.
     ///
     /// # Errors
     /// The journal cannot be written any more.
-    fn write(&self) -> Result<(), JournalError>;
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError>;
 
-    /// Ends once all up to the receipt outlives a power loss.
+    /// Ends once everything up to the receipt outlives a power loss.
     ///
     /// # Errors
-    /// The journal cannot be written any more; what of it is kept, nobody knows.
+    /// The journal cannot be written any more; nobody knows how much of it is kept.
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
+
+    /// The records of `run` so far, in order, without taking it over; none if there is no such run here.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError>;
 
     /// All runs that have records here and have not been [forgotten](Self::forget).
     fn runs(&self) -> Vec<Uuid>;
 
-    /// Lets go of all records of a run, which are kept elsewhere by now.
+    /// Drops all records of the given runs, which are kept elsewhere by now; that outlives this process once it ends.
     ///
     /// # Errors
-    /// Someone else has taken over the run, or the journal cannot be written any more.
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError>;
+    /// Someone else has taken over one of the runs, and then none is forgotten; or the journal cannot be written any
+    /// more.
+    async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError>;
 }
 
 /// A journal that is another one with something around it: all it is asked, the other one does.
@@ -90,20 +98,24 @@ impl<J: Around> Journal for J {
         self.inner().append(run, epoch, record)
     }
 
-    fn write(&self) -> Result<(), JournalError> {
-        self.inner().write()
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.inner().write(receipt).await
     }
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
         self.inner().sync(receipt).await
     }
 
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        self.inner().records(run).await
+    }
+
     fn runs(&self) -> Vec<Uuid> {
         self.inner().runs()
     }
 
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        self.inner().forget(run, epoch)
+    async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+        self.inner().forget(runs).await
     }
 }
 

@@ -1,12 +1,7 @@
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::{Around, Journal, JournalError, keyed::Keyed};
-use crate::{
-    folder::{Folder, Sled},
-    record::Record,
-};
+use crate::folder::{Folder, Sled};
 
 /// A journal on sled 0.34, in a folder that one process has open at a time.
 ///
@@ -23,14 +18,6 @@ impl SledJournal {
     /// Another process has it, it cannot be read, or it has lost what was acknowledged.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Sled>::open(dir.as_ref())?)?))
-    }
-
-    /// The records of `run` as they stand now, without taking it over; none where there is no such run.
-    ///
-    /// # Errors
-    /// They cannot be read.
-    pub fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        self.0.records(run)
     }
 }
 

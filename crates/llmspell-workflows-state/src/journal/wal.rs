@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
-    disk::{Disk, SystemDisk},
+    disk::{Disk, SystemDisk, blocking},
     log::{
         Log, LogOptions, Place, Position,
         recover::{Recovered, Recovery},
@@ -37,16 +37,20 @@ const LOCK: &str = "lock";
 /// when the run is taken over. A segment is removed when no run needs it any more.
 pub struct WalJournal {
     dir: PathBuf,
-    log: Log,
-    runs: Mutex<Runs>,
+    open: Arc<OpenLog>,
     /// Held as long as the journal is open.
     _lock: Box<dyn Send + Sync>,
+}
+
+/// The log and what is known of its runs, shared with threads that may block.
+struct OpenLog {
+    log: Log,
+    runs: Mutex<Runs>,
 }
 
 #[derive(Default)]
 struct Runs {
     by_id: HashMap<Uuid, Live>,
-    by_number: HashMap<u32, Uuid>,
     last_number: u32,
     /// How many frames of live runs each segment holds, and how many tombs.
     needed: BTreeMap<u64, u64>,
@@ -62,11 +66,39 @@ struct Tomb {
     covers: Vec<u64>,
 }
 
+/// What is in memory of a run, of which there may be a hundred thousand.
 struct Live {
     number: u32,
     epoch: Epoch,
     /// All of its frames, those that only open it among them.
-    places: Vec<(u8, Place)>,
+    frames: Vec<FrameAt>,
+}
+
+/// The kind of a frame and where it is, in 16 bytes.
+#[derive(Clone, Copy)]
+struct FrameAt {
+    segment: u32,
+    offset: u32,
+    length: u32,
+    kind: u8,
+}
+
+impl FrameAt {
+    fn new(kind: u8, place: Place) -> Self {
+        let small = |number: u64| u32::try_from(number).expect("a log has fewer than 2^32 segments of less than 4 GiB");
+        Self { segment: small(place.segment), offset: small(place.offset), length: place.length, kind }
+    }
+
+    fn place(self) -> Place {
+        Place { segment: self.segment.into(), offset: self.offset.into(), length: self.length }
+    }
+}
+
+/// The runs of a log that is read, with the numbers that stand for them in its frames.
+#[derive(Default)]
+struct Reading {
+    runs: Runs,
+    by_number: HashMap<u32, Uuid>,
 }
 
 impl WalJournal {
@@ -92,13 +124,13 @@ impl WalJournal {
             return Err(JournalError::Held { path, holder: "which is still alive".to_owned() });
         };
         let (log, recovery) = Log::open(disk, &dir, options)?;
-        let mut runs = Runs::default();
+        let mut reading = Reading::default();
         for frame in recovery.frames {
-            runs.take_in(frame)?;
+            reading.take_in(frame)?;
         }
-        let journal = Self { dir, log, runs: Mutex::new(runs), _lock: lock };
-        journal.remove_unneeded(recovery.ends.into_keys())?;
-        Ok(journal)
+        let open = Arc::new(OpenLog { log, runs: Mutex::new(reading.runs) });
+        open.remove_unneeded(recovery.ends.into_keys())?;
+        Ok(Self { dir, open, _lock: lock })
     }
 
     /// Closes it and removes its folder from this machine, with whatever is in it.
@@ -106,9 +138,9 @@ impl WalJournal {
     /// # Errors
     /// The system's.
     pub fn remove(self) -> Result<(), JournalError> {
-        let Self { dir, log, _lock, .. } = self;
+        let Self { dir, open, _lock } = self;
         // Nothing of this process touches the folder any more then.
-        drop(log);
+        drop(open);
         // While it is still locked, so that nobody has begun to use it.
         std::fs::remove_dir_all(&dir)
             .map_err(|error| JournalError::Log(crate::log::LogError::Io { path: dir, message: error.to_string() }))
@@ -130,6 +162,23 @@ impl WalJournal {
         by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
 
+    /// The records of `run` in the log in `dir` of this machine, as [`Self::peek`] sees them; `None` if it has none.
+    /// Records of other runs are not decoded.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn peek_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
+        of_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?, run)
+    }
+
+    /// The same, as [`Self::check`] sees them.
+    ///
+    /// # Errors
+    /// The log cannot be read, or is not as it was synced. While somebody writes it may seem so for a moment.
+    pub fn check_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
+        of_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?, run)
+    }
+
     /// Whether a process that is alive has the log in `dir` of this machine.
     ///
     /// # Errors
@@ -139,40 +188,35 @@ impl WalJournal {
         let is_locked = SystemDisk::is_locked(&path);
         Ok(is_locked.map_err(|error| crate::log::LogError::Io { path, message: error.to_string() })?)
     }
+}
 
-    /// What is kept of `run` now, without taking it over.
-    ///
-    /// # Errors
-    /// The log cannot be written or read.
-    pub fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        let places = self.lock().records(run);
-        self.read(run, places)
-    }
-
-    fn read(&self, run: Uuid, places: Vec<Place>) -> Result<Vec<Record>, JournalError> {
-        // What was appended last may still be here alone.
-        self.log.write()?;
+impl OpenLog {
+    fn read(&self, run: Uuid, places: &[Place]) -> Result<Vec<Record>, JournalError> {
+        // What was appended last may still be in memory alone.
+        self.log.write_all()?;
         let mut records = Vec::with_capacity(places.len());
-        self.log.read(&places, |body| {
+        self.log.read(places, |body| {
             records.push(record(run, body)?);
             Ok::<_, JournalError>(())
         })?;
         Ok(records)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Runs> {
+    fn runs(&self) -> MutexGuard<'_, Runs> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes those of `segments`, and of those that were still in use the last time, that nobody needs.
     fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
-        let mut runs = self.lock();
-        let mut unneeded = std::mem::take(&mut runs.unneeded);
-        unneeded.extend(segments);
-        unneeded.retain(|segment| !runs.needed.contains_key(segment));
+        let unneeded: Vec<u64> = {
+            let mut runs = self.runs();
+            let mut unneeded = std::mem::take(&mut runs.unneeded);
+            unneeded.extend(segments);
+            unneeded.into_iter().filter(|segment| !runs.needed.contains_key(segment)).collect()
+        };
         for segment in unneeded {
             if !self.log.remove(segment)? {
-                runs.unneeded.insert(segment);
+                self.runs().unneeded.insert(segment);
             }
         }
         Ok(())
@@ -181,98 +225,153 @@ impl WalJournal {
 
 /// The records that a log holds, run by run.
 fn by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-    let (mut runs, mut records) = (Runs::default(), BTreeMap::<Uuid, Vec<Record>>::new());
-    for frame in recovery.frames {
-        let read = (frame.kind == kind::RECORD).then(|| runs.by_number.get(&frame.run).copied()).flatten();
-        if let Some(run) = read {
-            records.entry(run).or_default().push(record(run, &frame.body)?);
-        }
-        runs.take_in(frame)?;
-    }
+    let mut records = BTreeMap::<Uuid, Vec<Record>>::new();
+    let runs = each_record(recovery, |run, body| {
+        records.entry(run).or_default().push(record(run, body)?);
+        Ok(())
+    })?;
     records.retain(|run, _| runs.by_id.contains_key(run));
     Ok(records.into_iter().collect())
+}
+
+/// The records that a log holds of one run.
+fn of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
+    let mut records = Vec::new();
+    let runs = each_record(recovery, |run, body| {
+        if run == wanted {
+            records.push(record(run, body)?);
+        }
+        Ok(())
+    })?;
+    Ok((runs.by_id.contains_key(&wanted) && !records.is_empty()).then_some(records))
+}
+
+/// Visits the records of all runs in order; returns the runs that are still there.
+fn each_record(
+    recovery: Recovery,
+    mut visit: impl FnMut(Uuid, &[u8]) -> Result<(), JournalError>,
+) -> Result<Runs, JournalError> {
+    let mut reading = Reading::default();
+    for frame in recovery.frames {
+        let run = (frame.kind == kind::RECORD).then(|| reading.by_number.get(&frame.run).copied()).flatten();
+        if let Some(run) = run {
+            visit(run, &frame.body)?;
+        }
+        reading.take_in(frame)?;
+    }
+    Ok(reading.runs)
 }
 
 #[async_trait]
 impl Journal for WalJournal {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
         let (epoch, places) = {
-            let mut runs = self.lock();
+            let mut runs = self.open.runs();
             let (number, epoch) = match runs.by_id.get(&run) {
                 Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
                 None => (runs.last_number + 1, Epoch(1)),
             };
             let body = opened(run, epoch);
-            let (_, place) = self.log.append(kind::OPENED, number, &body)?;
+            let (_, place) = self.open.log.append(kind::OPENED, number, &body)?;
             runs.open(run, number, epoch, place);
             (epoch, runs.records(run))
         };
-        Ok(Opened { epoch, records: self.read(run, places)? })
+        Ok(Opened { epoch, records: self.read(run, places).await? })
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         let body = serde_json::to_vec(record)
-            .map_err(|error| JournalError::Damaged { run, message: format!("a record is no JSON: {error}") })?;
-        let mut runs = self.lock();
+            .map_err(|error| JournalError::Damaged { run, message: format!("a record is not JSON: {error}") })?;
+        let mut runs = self.open.runs();
         let number = runs.number(run, epoch)?;
-        let (position, place) = self.log.append(kind::RECORD, number, &body)?;
+        let (position, place) = self.open.log.append(kind::RECORD, number, &body)?;
         runs.need(run, kind::RECORD, place);
         Ok(Receipt(position.number()))
     }
 
-    fn write(&self) -> Result<(), JournalError> {
-        Ok(self.log.write()?)
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
+        Ok(self.open.log.write(Position::from(receipt.0)).await?)
     }
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-        Ok(self.log.sync(Position::from(receipt.0)).await?)
+        Ok(self.open.log.sync(Position::from(receipt.0)).await?)
+    }
+
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        let places = self.open.runs().records(run);
+        self.read(run, places).await
     }
 
     fn runs(&self) -> Vec<Uuid> {
-        self.lock().by_id.keys().copied().collect()
+        self.open.runs().by_id.keys().copied().collect()
     }
 
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        let freed = {
-            let mut runs = self.lock();
-            if !runs.by_id.contains_key(&run) {
-                return Ok(());
+    async fn forget(&self, gone: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+        let (mut freed, mut last) = (Vec::new(), None);
+        {
+            let mut runs = self.open.runs();
+            let known: Vec<_> = gone.iter().filter(|(run, _)| runs.by_id.contains_key(run)).collect();
+            for (run, epoch) in &known {
+                runs.number(*run, *epoch)?;
             }
-            let number = runs.number(run, epoch)?;
-            let (_, place) = self.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
-            runs.forget(run, place.segment)
-        };
-        self.remove_unneeded(freed)
+            for (run, epoch) in known {
+                let number = runs.number(*run, *epoch)?;
+                let (position, place) = self.open.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
+                freed.extend(runs.forget(*run, place.segment));
+                last = Some(position);
+            }
+        }
+        let Some(last) = last else { return Ok(()) };
+        self.open.log.write(last).await?;
+        if freed.is_empty() && self.open.runs().unneeded.is_empty() {
+            return Ok(());
+        }
+        let open = self.open.clone();
+        blocking(move || open.remove_unneeded(freed)).await
     }
 }
 
-impl Runs {
-    /// Takes in a frame that was found when the log was opened.
+impl WalJournal {
+    async fn read(&self, run: Uuid, places: Vec<Place>) -> Result<Vec<Record>, JournalError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let open = self.open.clone();
+        blocking(move || open.read(run, &places)).await
+    }
+}
+
+impl Reading {
+    /// Takes in the next frame that was found in the log.
     fn take_in(&mut self, frame: Recovered) -> Result<(), JournalError> {
         let Recovered { place, kind, run: number, body } = frame;
         match kind {
             kind::OPENED => {
                 let (run, epoch) = read_opened(&body).ok_or_else(|| unreadable(place))?;
-                self.open(run, number, epoch, place);
+                self.by_number.insert(number, run);
+                self.runs.open(run, number, epoch, place);
             }
             kind::FORGOTTEN => {
                 let run = Uuid::from_slice(&body).map_err(|_| unreadable(place))?;
-                self.forget(run, place.segment);
+                self.by_number.remove(&number);
+                self.runs.forget(run, place.segment);
             }
             // One that nobody opened is left of a run that has been forgotten.
             _ => {
                 if let Some(run) = self.by_number.get(&number).copied() {
-                    self.need(run, kind, place);
+                    self.runs.need(run, kind, place);
                 }
             }
         }
         Ok(())
     }
+}
 
+impl Runs {
     /// Where the records of `run` are.
     fn records(&self, run: Uuid) -> Vec<Place> {
         let Some(live) = self.by_id.get(&run) else { return Vec::new() };
-        live.places.iter().filter(|(kind, _)| *kind == kind::RECORD).map(|(_, place)| *place).collect()
+        live.frames.iter().filter(|frame| frame.kind == kind::RECORD).map(|frame| frame.place()).collect()
     }
 
     fn number(&self, run: Uuid, epoch: Epoch) -> Result<u32, JournalError> {
@@ -284,15 +383,14 @@ impl Runs {
 
     fn open(&mut self, run: Uuid, number: u32, epoch: Epoch, place: Place) {
         self.last_number = self.last_number.max(number);
-        self.by_number.insert(number, run);
-        let live = self.by_id.entry(run).or_insert_with(|| Live { number, epoch, places: Vec::new() });
+        let live = self.by_id.entry(run).or_insert_with(|| Live { number, epoch, frames: Vec::new() });
         live.epoch = epoch;
         self.need(run, kind::OPENED, place);
     }
 
     fn need(&mut self, run: Uuid, kind: u8, place: Place) {
         if let Some(live) = self.by_id.get_mut(&run) {
-            live.places.push((kind, place));
+            live.frames.push(FrameAt::new(kind, place));
             *self.needed.entry(place.segment).or_default() += 1;
         }
     }
@@ -300,8 +398,7 @@ impl Runs {
     /// Lets go of a run, whose tomb is in `segment`; returns the segments that nobody needs any more.
     fn forget(&mut self, run: Uuid, segment: u64) -> Vec<u64> {
         let Some(live) = self.by_id.remove(&run) else { return Vec::new() };
-        self.by_number.remove(&live.number);
-        let mut covers: Vec<u64> = live.places.iter().map(|(_, place)| place.segment).collect();
+        let mut covers: Vec<u64> = live.frames.iter().map(|frame| frame.segment.into()).collect();
         covers.dedup();
         // What stands beside its tomb goes with it.
         covers.retain(|covered| *covered != segment);
@@ -310,8 +407,8 @@ impl Runs {
             self.tombs.push(Tomb { segment, covers });
         }
         let mut freed = Vec::new();
-        for (_, place) in live.places {
-            self.release(place.segment, &mut freed);
+        for frame in live.frames {
+            self.release(frame.segment.into(), &mut freed);
         }
         freed
     }

@@ -1,62 +1,40 @@
-//! The one thread that syncs, and the writing that anyone may do.
+//! Writing and syncing what was appended.
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc};
 
 use super::{Chunk, Files, LogError, Position, Shared, lock, segment};
-use crate::disk::DiskFile;
+use crate::{commit::Commit, disk::DiskFile};
 
-/// Starts the thread; it ends when the log is closing and all that was appended is written.
-pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("spellflow-log".to_owned()).spawn(move || {
-        while shared.wait_for_work() {
-            shared.commit();
-        }
-        // A fault has been told to everyone who waited.
-        let _ = shared.write();
-    })
-}
+impl Commit for Shared {
+    type Error = LogError;
 
-impl Shared {
-    /// Waits until someone waits for a sync; `false`: the log is closing.
-    fn wait_for_work(&self) -> bool {
-        let mut tail = lock(&self.tail);
-        while tail.waiting.is_empty() {
-            if tail.is_closing {
-                return false;
-            }
-            tail = self.bell.wait(tail).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
-        true
+    fn write(&self) -> Result<u64, LogError> {
+        Ok(self.write_all()?.position.0)
     }
 
-    /// One sync for all who wait now.
-    fn commit(&self) {
-        let result = self.write().and_then(|written| self.sync().map(|()| written));
+    fn sync(&self) -> Result<u64, LogError> {
+        let synced = self.write_all().and_then(|written| self.sync_current().map(|()| written));
         let mut tail = lock(&self.tail);
-        let done: Vec<_> = match &result {
-            Ok(written) => tail.waiting.extract_if(.., |(position, _)| *position <= written.position).collect(),
-            Err(fault) => {
-                tail.fault.get_or_insert_with(|| fault.clone());
-                tail.waiting.drain(..).collect()
-            }
-        };
-        let result = result.and_then(|written| {
-            // Before anyone hears of it, so that damage to what was acknowledged is told from a torn write.
-            tail.mark(written.segment, written.offset);
-            drop(tail);
-            self.write()?;
-            lock(&self.tail).synced = written.position.0;
-            Ok(())
-        });
-        for (_, says) in done {
-            // Whoever does not wait any more does not need to know.
-            let _ = says.send(result.clone());
-        }
+        let written = synced.map_err(|fault| tail.fault.get_or_insert(fault).clone())?;
+        // Written before anyone hears of the sync, so that damage to acknowledged records differs from a torn write.
+        tail.mark(written.segment, written.offset);
+        drop(tail);
+        self.write_all()?;
+        Ok(written.position.0)
+    }
+
+    fn after_sync(&self) {
         self.prepare_next();
     }
 
-    /// Hands all that was appended to the system; returns how far that is.
-    pub(super) fn write(&self) -> Result<Written, LogError> {
+    fn closed() -> LogError {
+        LogError::Closed
+    }
+}
+
+impl Shared {
+    /// Hands everything that was appended to the system; returns how far that is.
+    fn write_all(&self) -> Result<Written, LogError> {
         let mut files = lock(&self.files);
         let (chunks, written) = {
             let mut tail = lock(&self.tail);
@@ -102,7 +80,7 @@ impl Shared {
         self.disk.create(&path, chunk.length).map(Into::into)
     }
 
-    fn sync(&self) -> Result<(), LogError> {
+    fn sync_current(&self) -> Result<(), LogError> {
         // Outside of the lock: others go on writing meanwhile.
         let current = lock(&self.files).current.clone();
         if let Some((number, file)) = current {

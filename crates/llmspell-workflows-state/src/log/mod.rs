@@ -1,9 +1,9 @@
 //! The write-ahead log: frames in segments, appended by many, synced by one.
 //!
-//! [`Log::append`] only takes a place. [`Log::write`] hands all that was appended to the system, so that it outlives the
-//! process; [`Log::sync`] returns once it outlives a power loss. One thread syncs for all that wait: what came while the
-//! disk was busy goes in one go. A write or a sync that fails is the end: nobody knows what of it is on the disk, so
-//! everything after it is refused.
+//! [`Log::append`] reserves a place in memory and never touches the disk. [`Log::write`] ends once a frame was handed to
+//! the system, so that it outlives the process; [`Log::sync`] ends once it outlives a power loss. Two threads do the work
+//! for everyone who waits: frames that arrive while the disk is busy share the next write or sync. A write or a sync that
+//! fails closes the log: nobody knows what of it is on the disk, so everything after it is refused.
 
 mod committer;
 pub(crate) mod frame;
@@ -14,15 +14,16 @@ pub(crate) mod segment;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
 
-use tokio::sync::oneshot;
-
 pub(crate) use recover::Recovery;
 
-use crate::disk::{Disk, DiskFile};
+use crate::{
+    commit::{Commit, Committer},
+    disk::{Disk, DiskFile},
+};
 
 /// The kind of frame that says up to where a segment has been synced; all others are their users'.
 pub(crate) const MARK: u8 = 0;
@@ -113,7 +114,8 @@ impl LogError {
 /// A log that is open for appending.
 pub(crate) struct Log {
     shared: Arc<Shared>,
-    committer: Option<JoinHandle<()>>,
+    /// Taken where the log is closed, before anything else of it goes.
+    committer: Option<Committer<Shared>>,
 }
 
 struct Shared {
@@ -121,8 +123,6 @@ struct Shared {
     dir: PathBuf,
     options: LogOptions,
     tail: Mutex<Tail>,
-    /// Whoever waits for a sync rings; the committer hears.
-    bell: Condvar,
     files: Mutex<Files>,
     /// The first segment that this process writes.
     first: u64,
@@ -136,9 +136,6 @@ struct Tail {
     /// The length of the segment.
     length: u64,
     appended: u64,
-    /// How much of that outlives a power loss, and is marked so.
-    synced: u64,
-    waiting: Vec<(Position, oneshot::Sender<Result<(), LogError>>)>,
     fault: Option<LogError>,
     is_closing: bool,
 }
@@ -176,16 +173,19 @@ impl Log {
             offset: 0,
             length: options.segment_min,
             appended: 0,
-            synced: 0,
-            waiting: Vec::new(),
             fault: None,
             is_closing: false,
         };
         tail.begin_segment(&recovery.ends.iter().map(|(segment, end)| (*segment, *end)).collect::<Vec<_>>());
-        let (tail, files) = (Mutex::new(tail), Mutex::default());
-        let shared =
-            Arc::new(Shared { disk, dir: dir.to_owned(), options, tail, bell: Condvar::new(), files, first: segment });
-        let committer = committer::start(shared.clone()).map_err(|error| LogError::io(dir, &error))?;
+        let shared = Arc::new(Shared {
+            disk,
+            dir: dir.to_owned(),
+            options,
+            tail: Mutex::new(tail),
+            files: Mutex::default(),
+            first: segment,
+        });
+        let committer = Committer::start(shared.clone()).map_err(|error| LogError::io(dir, &error))?;
         Ok((Self { shared, committer: Some(committer) }, recovery))
     }
 
@@ -204,27 +204,28 @@ impl Log {
         Ok((Position(tail.appended), place))
     }
 
-    /// Hands all that was appended to the system.
-    pub(crate) fn write(&self) -> Result<(), LogError> {
+    /// Ends once everything up to `position` outlives this process.
+    pub(crate) async fn write(&self, position: Position) -> Result<(), LogError> {
+        self.committer()?.written(position.0).await
+    }
+
+    /// Ends once everything up to `position` outlives a power loss.
+    pub(crate) async fn sync(&self, position: Position) -> Result<(), LogError> {
+        self.committer()?.synced(position.0).await
+    }
+
+    /// Hands everything that was appended to the system; blocks for the disk.
+    pub(crate) fn write_all(&self) -> Result<(), LogError> {
         self.shared.write().map(drop)
     }
 
-    /// Ends once all up to `position` outlives a power loss.
-    pub(crate) async fn sync(&self, position: Position) -> Result<(), LogError> {
-        let (says, synced) = oneshot::channel();
-        {
-            let mut tail = lock(&self.shared.tail);
-            tail.check()?;
-            if position.0 <= tail.synced {
-                return Ok(());
-            }
-            tail.waiting.push((position, says));
-        }
-        self.shared.bell.notify_one();
-        synced.await.unwrap_or(Err(LogError::Closed))
+    fn committer(&self) -> Result<&Committer<Shared>, LogError> {
+        lock(&self.shared.tail).check()?;
+        self.committer.as_ref().ok_or(LogError::Closed)
     }
 
-    /// Removes a segment that nobody needs any more; `false`: it stays for now, since it is still written to.
+    /// Removes a segment that nobody needs any more; `false`: it stays for now, since it is still written to. Blocks for the
+    /// disk.
     pub(crate) fn remove(&self, number: u64) -> Result<bool, LogError> {
         // What is pending may belong to any segment from the one that was written to last.
         let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);
@@ -239,13 +240,10 @@ impl Log {
 }
 
 impl Drop for Log {
-    /// Writes what was appended; what nobody waited for need not be synced.
+    /// Writes what was appended, which blocks for the disk; what nobody waited for need not be synced.
     fn drop(&mut self) {
         lock(&self.shared.tail).is_closing = true;
-        self.shared.bell.notify_one();
-        if let Some(committer) = self.committer.take() {
-            let _ = committer.join();
-        }
+        drop(self.committer.take());
         let prepared = lock(&self.shared.files).prepared.take();
         if let Some((_, making)) = prepared {
             // It was made ahead, and is not needed; who opens the folder next must not meet it half made.

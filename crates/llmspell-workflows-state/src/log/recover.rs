@@ -251,7 +251,7 @@ mod tests {
             for number in 6..15 {
                 log.append(1, number, &[7; 100]).unwrap();
             }
-            log.write().unwrap();
+            log.write_all().unwrap();
         });
         let numbers: Vec<u32> = peek(&disk, folder.path()).unwrap().frames.iter().map(|frame| frame.run).collect();
         assert!(numbers.iter().copied().eq(1..=numbers.len() as u32) && numbers.len() > 1, "{numbers:?}");

@@ -5,70 +5,72 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{End, Kept, Record, kept::takes_at_least};
+use crate::store::blob_hash;
 
 /// How many bytes of JSON or so a value takes at least that is kept apart from the records of a run that has ended.
 pub const INLINE_MAX: usize = 64 << 10;
 
 impl Record {
-    /// Takes large outputs and changes of the state out of it; `keep` keeps each and says by which hash.
-    ///
-    /// # Errors
-    /// Those of `keep`.
-    pub fn set_apart<E>(&mut self, mut keep: impl FnMut(&[u8]) -> Result<String, E>) -> Result<(), E> {
+    /// Takes large outputs and changes of the state out of the record: each with the hash that stands for it now.
+    pub fn set_apart(&mut self) -> Vec<(String, Vec<u8>)> {
+        let mut apart = Vec::new();
         self.each_kept(&mut |kept| {
             if let Kept::Value(value) = kept
                 && takes_at_least(value, INLINE_MAX)
             {
-                *kept = Kept::Apart(keep(value.to_string().as_bytes())?);
+                let bytes = value.to_string().into_bytes();
+                let hash = blob_hash(&bytes);
+                *kept = Kept::Apart(hash.clone());
+                apart.push((hash, bytes));
             }
-            Ok(())
-        })
+        });
+        apart
     }
 
-    /// Puts back what [`Self::set_apart`] took out; `get` gives what was kept, or none where it is not there.
-    ///
-    /// # Errors
-    /// Those of `get`; what it gives is no JSON, or it gives nothing.
-    pub fn put_back<E: From<NotThere>>(
-        &mut self,
-        mut get: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
-    ) -> Result<(), E> {
+    /// The hashes of the values that were taken out of it.
+    pub fn apart(&mut self) -> Vec<String> {
+        let mut hashes = Vec::new();
         self.each_kept(&mut |kept| {
             if let Kept::Apart(hash) = kept {
-                let bytes = get(hash)?;
-                let value = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-                let value = value.ok_or_else(|| NotThere(hash.clone()))?;
-                *kept = Kept::Value(Arc::new(value));
+                hashes.push(hash.clone());
             }
-            Ok(())
-        })
+        });
+        hashes
     }
 
-    fn each_kept<E>(&mut self, visit: &mut impl FnMut(&mut Kept) -> Result<(), E>) -> Result<(), E> {
+    /// Puts back the value with this hash.
+    ///
+    /// # Errors
+    /// `bytes` is not JSON.
+    pub fn put_back(&mut self, hash: &str, bytes: &[u8]) -> Result<(), serde_json::Error> {
+        let value = Arc::new(serde_json::from_slice::<Value>(bytes)?);
+        self.each_kept(&mut |kept| {
+            if matches!(kept, Kept::Apart(apart) if apart == hash) {
+                *kept = Kept::Value(value.clone());
+            }
+        });
+        Ok(())
+    }
+
+    fn each_kept(&mut self, visit: &mut impl FnMut(&mut Kept)) {
         match self {
             Self::Ended { end: End::Completed { output, changes }, .. }
             | Self::Closed { end: End::Completed { output, changes }, .. } => {
-                each(output, visit)?;
-                changes.iter_mut().try_for_each(|change| each(&mut change.value, visit))
+                each(output, visit);
+                changes.iter_mut().for_each(|change| each(&mut change.value, visit));
             }
             Self::Redefined { migrated: Some(migrated), .. } => {
-                let mut changes = migrated.changes.values_mut().flatten();
-                changes.try_for_each(|change| each(&mut change.value, visit))
+                migrated.changes.values_mut().flatten().for_each(|change| each(&mut change.value, visit));
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 }
 
-/// A value that a record refers to is not kept.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the large value {0} is not there")]
-pub struct NotThere(pub String);
-
-fn each<E>(kept: &mut Kept, visit: &mut impl FnMut(&mut Kept) -> Result<(), E>) -> Result<(), E> {
+fn each(kept: &mut Kept, visit: &mut impl FnMut(&mut Kept)) {
     match kept {
-        Kept::Object(fields) => fields.iter_mut().try_for_each(|(_, kept)| each(kept, visit)),
-        Kept::List(items) => items.iter_mut().try_for_each(|kept| each(kept, visit)),
+        Kept::Object(fields) => fields.iter_mut().for_each(|(_, kept)| each(kept, visit)),
+        Kept::List(items) => items.iter_mut().for_each(|kept| each(kept, visit)),
         kept => visit(kept),
     }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use kept::Known;
 pub use kept::{Kept, KeptChange};
-pub use large::{INLINE_MAX, NotThere};
+pub use large::INLINE_MAX;
 pub use migrated::Migrated;
 
 /// One record of a run.

@@ -101,7 +101,7 @@ impl RunJournal {
                 match run.definition().durability {
                     _ if runs_once => self.sync(receipt).await?,
                     Durability::None => {}
-                    _ => self.write()?,
+                    _ => self.write(receipt).await?,
                 }
             }
             next.run(call).await

@@ -53,7 +53,7 @@ impl RunJournal {
         match durability {
             Durability::Sync => self.sync(receipt).await,
             Durability::Async => {
-                self.write()?;
+                self.write(receipt).await?;
                 // Whoever syncs next syncs this too; without anyone, it happens a moment later.
                 let journal = self.journal.clone();
                 tokio::spawn(async move {
@@ -211,8 +211,8 @@ impl RunJournal {
         self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.note(error))
     }
 
-    fn write(&self) -> Result<(), JournalError> {
-        self.journal.write().inspect_err(|error| self.note(error))
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.journal.write(receipt).await.inspect_err(|error| self.note(error))
     }
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{StoreError, seal};
@@ -8,32 +9,33 @@ use crate::Record;
 /// The records of runs that have ended.
 ///
 /// What is put outlives a power loss when the call returns, so that the journal may forget the run.
+#[async_trait]
 pub trait ArchiveStore: Send + Sync + fmt::Debug {
     /// Keeps the records of some runs, each instead of what was kept of it; all or none of them, with one sync.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn put_all(&self, runs: &[(Uuid, &[Record])]) -> Result<(), StoreError>;
+    async fn put_all(&self, runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError>;
 
     /// Keeps the records of a run instead of what was kept of it.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn put(&self, run: Uuid, records: &[Record]) -> Result<(), StoreError> {
-        self.put_all(&[(run, records)])
+    async fn put(&self, run: Uuid, records: Vec<Record>) -> Result<(), StoreError> {
+        self.put_all(vec![(run, records)]).await
     }
 
     /// The records of a run, in order.
     ///
     /// # Errors
     /// The store cannot be read, or what is kept is not what was put.
-    fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError>;
+    async fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError>;
 
     /// Forgets the records of a run; whether there were any.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
+    async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
 }
 
 /// The records of `run` as they are kept: sealed, a line of JSON each.

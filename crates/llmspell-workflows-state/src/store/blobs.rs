@@ -1,5 +1,6 @@
 use std::fmt::{self, Write};
 
+use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -9,42 +10,43 @@ use super::StoreError;
 ///
 /// References are counted by owner, a run as a rule: one that puts a value twice, before a crash and after it, owns it
 /// once, so that the count cannot drift.
+#[async_trait]
 pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Keeps bytes for `owner`; their hash. They outlive a power loss when the call returns.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn put(&self, owner: Uuid, bytes: &[u8]) -> Result<String, StoreError>;
+    async fn put(&self, owner: Uuid, bytes: Vec<u8>) -> Result<String, StoreError>;
 
     /// The bytes of this hash.
     ///
     /// # Errors
     /// The store cannot be read, or they are not those that were put.
-    fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    async fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Makes `owner` one more owner of bytes that are kept.
     ///
     /// # Errors
     /// There are none of this hash, or the store cannot be written.
-    fn share(&self, owner: Uuid, hash: &str) -> Result<(), StoreError>;
+    async fn share(&self, owner: Uuid, hash: &str) -> Result<(), StoreError>;
 
     /// How many own the bytes of this hash.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn owners(&self, hash: &str) -> Result<usize, StoreError>;
+    async fn owners(&self, hash: &str) -> Result<usize, StoreError>;
 
     /// The hashes of all that `owner` owns, sorted.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError>;
+    async fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError>;
 
     /// Takes from `owner` all that it owns, and forgets what nobody owns any more; how many values were forgotten.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn release(&self, owner: Uuid) -> Result<usize, StoreError>;
+    async fn release(&self, owner: Uuid) -> Result<usize, StoreError>;
 }
 
 /// The hash by which bytes are kept: SHA-256, 64 hexadecimal digits.

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use super::StoreError;
 pub const INBOX_PAGE: usize = 200;
 
 /// Messages to runs, from any process that has the store.
+#[async_trait]
 pub trait InboxStore: Send + Sync + fmt::Debug {
     /// Puts a message behind the others of its run; its number, which counts from 1 in each run.
     ///
@@ -18,19 +20,19 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The store cannot be written, or another message has this id.
-    fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError>;
+    async fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError>;
 
     /// The first [`INBOX_PAGE`] messages of a run whose number is above `after`, in order.
     ///
     /// # Errors
     /// The store cannot be read, or a message is missing: none behind it is given then.
-    fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError>;
+    async fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError>;
 
     /// Forgets all messages of a run; how many there were. Its numbers begin anew.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn remove(&self, run: Uuid) -> Result<usize, StoreError>;
+    async fn remove(&self, run: Uuid) -> Result<usize, StoreError>;
 }
 
 /// What a run is told.

@@ -13,22 +13,24 @@
 //! covers all that was written before it to the same [`Stores`]. So a run ends in this order: its last summary is put,
 //! its records are archived, and then the journal forgets it.
 //!
-//! **All methods block**, for a disk or for another process. Call them on a thread that may block, such as tokio's
-//! `spawn_blocking`.
+//! All methods are async and none blocks its thread: the adapters here run on a thread of their own. An adapter of your
+//! own on a client that blocks implements the traits in [`blocking`], and [`Stores::blocking`] does the rest.
 //!
 //! Whatever is read is checked: bytes that were changed, cut or lost are [`StoreError::Damaged`], never another value.
 //!
 //! ```
 //! # use llmspell_workflows_state::store::{Message, Stores};
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let stores = Stores::memory();
 //! let run = uuid::Uuid::now_v7();
-//! stores.inbox.post(run, "one", &Message::Pause)?;
-//! assert_eq!(stores.inbox.next(run, 0)?, [(1, Message::Pause)]);
-//! # Ok::<(), llmspell_workflows_state::store::StoreError>(())
+//! stores.inbox.post(run, "one", &Message::Pause).await?;
+//! assert_eq!(stores.inbox.next(run, 0).await?, [(1, Message::Pause)]);
+//! # Ok::<(), llmspell_workflows_state::store::StoreError>(()) }).unwrap();
 //! ```
 
 mod archive;
 mod blobs;
+pub mod blocking;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod definitions;
@@ -42,8 +44,11 @@ mod snapshots;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod verified;
+mod worker;
 
 use std::{fmt, path::Path, sync::Arc};
+
+use async_trait::async_trait;
 
 pub use archive::ArchiveStore;
 pub use blobs::{BlobStore, blob_hash};
@@ -75,6 +80,7 @@ pub struct Stores {
 }
 
 /// What holds the stores.
+#[async_trait]
 pub trait Adapter: Send + Sync + fmt::Debug {
     /// Its name, such as `sqlite`.
     fn name(&self) -> &'static str;
@@ -87,26 +93,26 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// It cannot be read or written, or lasts no longer than this process.
-    fn back_up(&self, to: &Path) -> Result<(), StoreError>;
+    async fn back_up(&self, to: &Path) -> Result<(), StoreError>;
 
     /// Gives room that nothing takes any more back to the system, as far as the adapter can.
     ///
     /// # Errors
     /// It cannot be written.
-    fn compact(&self) -> Result<(), StoreError>;
+    async fn compact(&self) -> Result<(), StoreError>;
 
     /// Reads all that is kept.
     ///
     /// # Errors
     /// It cannot be read at all; what of it is damaged is part of the answer.
-    fn verify(&self) -> Result<Verified, StoreError>;
+    async fn verify(&self) -> Result<Verified, StoreError>;
 }
 
 impl Stores {
     /// Stores that last as long as they are there.
     #[must_use]
     pub fn memory() -> Self {
-        Self::key_value(memory::Memory::default())
+        Self::all(Arc::new(worker::Worker::in_memory(kv::KeyValueStores::new(memory::Memory::default()))))
     }
 
     /// Stores in the SQLite database at `path`, which is made where there is none. Several processes can have it open.
@@ -118,8 +124,7 @@ impl Stores {
     /// The file cannot be opened, is no store, is damaged, or was written by a later version of this program.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let database = Arc::new(sqlite::Sqlite::open(path.as_ref())?);
-        Ok(Self::all(database))
+        Self::blocking(sqlite::Sqlite::open(path.as_ref())?)
     }
 
     /// Stores in the folder `path`, with sled, which is made where there is none. One process at a time has it open.
@@ -131,11 +136,16 @@ impl Stores {
     /// written by a later version of this program.
     #[cfg(feature = "sled")]
     pub fn sled(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Ok(Self::key_value(crate::folder::Folder::<crate::folder::Sled>::open(path.as_ref())?))
+        Self::blocking(kv::KeyValueStores::new(crate::folder::Folder::<crate::folder::Sled>::open(path.as_ref())?))
     }
 
-    fn key_value(below: impl kv::KeyValue) -> Self {
-        Self::all(Arc::new(kv::KeyValueStores::new(below)))
+    /// Stores that block, on a thread of their own.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn blocking(stores: impl blocking::AllStores) -> Result<Self, StoreError> {
+        let worker = worker::Worker::start(stores).map_err(|error| StoreError::io(Path::new(""), &error))?;
+        Ok(Self::all(Arc::new(worker)))
     }
 
     /// Stores that are all kept by `one`.

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,38 +16,39 @@ pub const RUNS_PAGE_MAX: usize = 10_000;
 ///
 /// It follows the journal and is made again from it, so **nothing here is synced**: a power loss may bring back an
 /// earlier summary, or none. A write of another store of the same [`Stores`](super::Stores) syncs what came before.
+#[async_trait]
 pub trait RunStore: Send + Sync + fmt::Debug {
     /// Keeps the summaries, each instead of what was kept of its run; all or none of them.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn put_all(&self, runs: &[RunSummary]) -> Result<(), StoreError>;
+    async fn put_all(&self, runs: &[RunSummary]) -> Result<(), StoreError>;
 
     /// Keeps the summary instead of what was kept of its run.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn put(&self, run: &RunSummary) -> Result<(), StoreError> {
-        self.put_all(std::slice::from_ref(run))
+    async fn put(&self, run: &RunSummary) -> Result<(), StoreError> {
+        self.put_all(std::slice::from_ref(run)).await
     }
 
     /// What is kept of a run.
     ///
     /// # Errors
     /// The store cannot be read.
-    fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError>;
+    async fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError>;
 
     /// The runs that the query asks for, newest first.
     ///
     /// # Errors
     /// The query makes no sense, or the store cannot be read.
-    fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
+    async fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError>;
 
     /// Forgets a run; whether there was one.
     ///
     /// # Errors
     /// The store cannot be written.
-    fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
+    async fn remove(&self, run: Uuid) -> Result<bool, StoreError>;
 }
 
 /// What a list says of a run.

@@ -14,11 +14,12 @@ fn open(disk: &SimDisk) -> WalJournal {
 /// Some twenty records make a segment.
 async fn fill(journal: &WalJournal, run: Uuid, epoch: Epoch, count: usize) {
     for number in 0..count {
-        journal
-            .append(run, epoch, &Record::Began { path: format!("/main/s{number}"), time_us: 0 })
-            .expect("the disk works");
+        let record = Record::Began { path: format!("/main/s{number}"), time_us: 0 };
+        let receipt = journal.append(run, epoch, &record).expect("the disk works");
+        if number + 1 == count {
+            journal.write(receipt).await.expect("the disk works");
+        }
     }
-    journal.write().expect("the disk works");
 }
 
 fn segments(disk: &SimDisk) -> usize {
@@ -36,7 +37,7 @@ async fn a_forgotten_run_stays_forgotten_whichever_segments_are_left() {
         let gone = journal.open(short).await.unwrap().epoch;
         fill(&journal, short, gone, 30).await;
         fill(&journal, long, kept, between).await;
-        journal.forget(short, gone).unwrap();
+        journal.forget(&[(short, gone)]).await.unwrap();
         fill(&journal, long, kept, 60).await;
         drop(journal);
         // Also after it has been opened, and its segments looked through, more than once.
@@ -56,7 +57,7 @@ async fn segments_go_when_no_run_needs_them() {
         let run = Uuid::from_u128(number);
         let epoch = journal.open(run).await.unwrap().epoch;
         fill(&journal, run, epoch, 40).await;
-        journal.forget(run, epoch).unwrap();
+        journal.forget(&[(run, epoch)]).await.unwrap();
     }
     assert!(segments(&disk) <= 3, "{} segments are left", segments(&disk));
     drop(journal);
@@ -71,7 +72,7 @@ async fn who_was_taken_over_from_can_neither_append_nor_forget() {
     let second = journal.open(run).await.unwrap().epoch;
     let record = Record::Began { path: "/main/a".to_owned(), time_us: 0 };
     assert_eq!(journal.append(run, first, &record), Err(JournalError::Fenced { run }));
-    assert_eq!(journal.forget(run, first), Err(JournalError::Fenced { run }));
+    assert_eq!(journal.forget(&[(run, first)]).await, Err(JournalError::Fenced { run }));
     journal.append(run, second, &record).unwrap();
     assert_eq!(journal.open(run).await.unwrap().records, [record]);
 }

@@ -120,7 +120,7 @@ async fn goes_on(performed: &Performed, definition: &Definition, records: &[Reco
     let options = RunOptions { resume: of_run.resume(), extensions, ..RunOptions::default() };
     let run = engine.start(&plan, WorkflowInput::new(json!(null)), &options).expect("data of this test");
     match engine.drive(&run).await {
-        Driven::Done(finished) => (*finished, journal.records(Uuid::nil())),
+        Driven::Done(finished) => (*finished, journal.kept(Uuid::nil())),
         Driven::Parked(wait) => panic!("it waits: {wait:?}"),
     }
 }

@@ -55,11 +55,11 @@ fn more_comes_back_than_an_engine_holds_in_memory() {
             for run in runs {
                 let epoch = journal.open(run).await.unwrap().epoch;
                 for number in 0..40 {
-                    journal.append(run, epoch, &large(number)).unwrap();
-                    journal.write().unwrap();
+                    let receipt = journal.append(run, epoch, &large(number)).unwrap();
+                    journal.write(receipt).await.unwrap();
                 }
                 if run == runs[1] {
-                    journal.forget(run, epoch).unwrap();
+                    journal.forget(&[(run, epoch)]).await.unwrap();
                 }
             }
         });

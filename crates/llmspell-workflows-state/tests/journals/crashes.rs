@@ -209,9 +209,9 @@ impl Journal for Watched {
         Ok(receipt)
     }
 
-    fn write(&self) -> Result<(), JournalError> {
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
         self.pass();
-        self.below.write()?;
+        self.below.write(receipt).await?;
         self.pass();
         Ok(())
     }
@@ -232,7 +232,11 @@ impl Journal for Watched {
         self.below.runs()
     }
 
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        self.below.forget(run, epoch)
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        self.below.records(run).await
+    }
+
+    async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+        self.below.forget(runs).await
     }
 }

@@ -31,7 +31,7 @@ fn fill(adapter: &OnDisk, folder: &Path) {
                 }
             }
             if number == 3 {
-                journal.forget(run(3), epoch).unwrap();
+                journal.forget(&[(run(3), epoch)]).await.unwrap();
                 continue;
             }
             let last = journal.append(run(number), epoch, &record(151)).unwrap();
@@ -150,7 +150,7 @@ fn what_an_engine_lost_is_missed() {
 fn what_is_no_journal_is_refused() {
     let folder = folder();
     let stores = llmspell_workflows_state::store::Stores::sled(folder.path().join("journal")).unwrap();
-    stores.definitions.put("abc", &serde_json::json!({})).unwrap();
+    runtime().block_on(stores.definitions.put("abc", &serde_json::json!({}))).unwrap();
     drop(stores);
     let error = SLED.open_in(folder.path()).unwrap_err();
     assert!(matches!(&error, JournalError::Store(StoreError::Foreign { .. })), "{error}");
@@ -169,8 +169,8 @@ fn torn(adapter: &OnDisk) -> tempfile::TempDir {
     let journal = adapter.open_in(folder.path()).unwrap();
     let epoch = runtime().block_on(journal.open(run(9))).unwrap().epoch;
     for number in 0..5 {
-        journal.append(run(9), epoch, &long(number)).unwrap();
-        journal.write().unwrap();
+        let receipt = journal.append(run(9), epoch, &long(number)).unwrap();
+        runtime().block_on(journal.write(receipt)).unwrap();
     }
     let left = crate::support::folder();
     copy_all(folder.path(), left.path());

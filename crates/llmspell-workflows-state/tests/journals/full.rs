@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use llmspell_workflows_state::Record;
+use llmspell_workflows_state::{Receipt, Record};
 
 use crate::{
     child::{arguments, command, say, told},
@@ -87,9 +87,9 @@ fn fill(adapter: &OnDisk, folder: &std::path::Path) {
         }
         // The first failure is the last word.
         let error = journal.append(run(1), epoch, &record(0)).unwrap_err();
-        assert_eq!(journal.write().unwrap_err(), error);
+        assert_eq!(journal.write(Receipt::new(u64::MAX)).await.unwrap_err(), error);
         assert_eq!(journal.open(run(2)).await.unwrap_err(), error);
-        assert_eq!(journal.forget(run(1), epoch).unwrap_err(), error);
+        assert_eq!(journal.forget(&[(run(1), epoch)]).await.unwrap_err(), error);
     });
     drop(journal);
 }

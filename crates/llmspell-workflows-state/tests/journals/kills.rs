@@ -17,14 +17,16 @@ fn append_and_die(adapter: &OnDisk, folder: &std::path::Path, by_sync: bool) {
     let journal = adapter.open_in(folder).unwrap();
     runtime().block_on(async {
         let opened = journal.open(run(1)).await.unwrap();
+        let mut last = None;
         for number in 0..100 {
             let receipt = journal.append(run(1), opened.epoch, &record(opened.records.len() + number)).unwrap();
             if by_sync && number % 10 == 9 {
                 journal.sync(receipt).await.unwrap();
             }
+            last = Some(receipt);
         }
-        if !by_sync {
-            journal.write().unwrap();
+        if let Some(last) = last.filter(|_| !by_sync) {
+            journal.write(last).await.unwrap();
         }
     });
     die()

@@ -45,10 +45,10 @@ fn nothing_is_seen_without_what_came_before_it_while_segments_come_and_go() {
         let run = run(block as u128 + 1);
         let opened = runtime.block_on(journal.open(run)).unwrap();
         for number in 0..OF_ONE {
-            journal.append(run, opened.epoch, &record(block * OF_ONE + number)).unwrap();
-            journal.write().unwrap();
+            let receipt = journal.append(run, opened.epoch, &record(block * OF_ONE + number)).unwrap();
+            runtime.block_on(journal.write(receipt)).unwrap();
         }
-        journal.forget(run, opened.epoch).unwrap();
+        runtime.block_on(journal.forget(&[(run, opened.epoch)])).unwrap();
     }
     is_done.store(true, Ordering::SeqCst);
     let (looks, seen) = looks.join().unwrap();

@@ -131,7 +131,7 @@ fn each_acknowledgement_waits_for_a_sync_of_its_own_where_nobody_shares_it() {
         for number in 0..50 {
             let before = disk.syncs();
             let receipt = journal.append(run(1), epoch, &record(number)).unwrap();
-            journal.write().unwrap();
+            journal.write(receipt).await.unwrap();
             assert_eq!(disk.syncs(), before, "writing syncs nothing");
             journal.sync(receipt).await.unwrap();
             assert_eq!(disk.syncs(), before + 1);

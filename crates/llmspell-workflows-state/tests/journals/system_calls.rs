@@ -65,8 +65,8 @@ fn work(adapter: &OnDisk, folder: &Path) {
         }
         say("write");
         for number in 0..100 {
-            journal.append(run(0), epoch, &record(number)).unwrap();
-            journal.write().unwrap();
+            let receipt = journal.append(run(0), epoch, &record(number)).unwrap();
+            journal.write(receipt).await.unwrap();
         }
         say("written");
         let mut opened = Vec::new();

@@ -7,7 +7,10 @@ use std::{
 
 use llmspell_workflows_state::{
     Record,
-    store::{Message, RunQuery, StoreError, Stores, conformance::summary},
+    store::{
+        Message, RunQuery, StoreError, Stores,
+        conformance::{summary, wait},
+    },
 };
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -23,23 +26,23 @@ fn records() -> Vec<Record> {
 }
 
 fn fill(stores: &Stores) {
-    stores.runs.put_all(&(1..=20).map(|number| summary(number, 1)).collect::<Vec<_>>()).unwrap();
-    stores.archive.put(run(), &records()).unwrap();
+    wait(stores.runs.put_all(&(1..=20).map(|number| summary(number, 1)).collect::<Vec<_>>())).unwrap();
+    wait(stores.archive.put(run(), records().to_vec())).unwrap();
     for number in 1..=5_u64 {
-        stores.inbox.post(run(), &number.to_string(), &Message::Pause).unwrap();
+        wait(stores.inbox.post(run(), &number.to_string(), &Message::Pause)).unwrap();
     }
-    stores.blobs.put(run(), &vec![3; 100_000]).unwrap();
+    wait(stores.blobs.put(run(), vec![3; 100_000])).unwrap();
 }
 
 /// All that [`fill`] put; an error, or the very same.
 fn read(stores: &Stores) -> Result<(), StoreError> {
-    let runs = stores.runs.list(&RunQuery::default())?.runs;
+    let runs = wait(stores.runs.list(&RunQuery::default()))?.runs;
     assert_eq!(runs.len(), 20);
     runs.iter().for_each(|run| assert!((1..=20).any(|number| summary(number, 1) == *run)));
-    assert_eq!(stores.archive.get(run())?.unwrap(), records());
-    assert_eq!(stores.inbox.next(run(), 0)?.len(), 5);
+    assert_eq!(wait(stores.archive.get(run()))?.unwrap(), records());
+    assert_eq!(wait(stores.inbox.next(run(), 0))?.len(), 5);
     let hash = llmspell_workflows_state::store::blob_hash(&vec![3; 100_000]);
-    assert_eq!(stores.blobs.get(&hash)?.unwrap(), vec![3; 100_000]);
+    assert_eq!(wait(stores.blobs.get(&hash))?.unwrap(), vec![3; 100_000]);
     Ok(())
 }
 
@@ -173,10 +176,10 @@ fn a_large_value_that_was_cut_or_lost_is_named() {
     ] {
         let folder = folder();
         let stores = SLED.open_in(folder.path()).unwrap();
-        let hash = stores.blobs.put(run(), &vec![3; 100_000]).unwrap();
+        let hash = wait(stores.blobs.put(run(), vec![3; 100_000])).unwrap();
         let file = fs::read_dir(SLED.path(folder.path()).join("values")).unwrap().next().unwrap().unwrap().path();
         damage(&file);
-        let error = stores.blobs.get(&hash).unwrap_err();
+        let error = wait(stores.blobs.get(&hash)).unwrap_err();
         assert!(matches!(&error, StoreError::Damaged { .. }), "{error}");
         assert!(error.to_string().contains(expected) && error.to_string().contains("values"), "{error}");
     }
@@ -190,9 +193,9 @@ fn files_of_large_values_go_when_nobody_needs_them() {
     let large: Vec<_> =
         (0..5_000).map(|step| Record::Began { path: format!("/main/step{step}"), time_us: 0 }).collect();
     for _ in 0..3 {
-        stores.archive.put(run(), &large).unwrap();
+        wait(stores.archive.put(run(), large.to_vec())).unwrap();
         assert_eq!(count(), 1);
     }
-    stores.archive.put(run(), &[]).unwrap();
+    wait(stores.archive.put(run(), Vec::new())).unwrap();
     assert_eq!(count(), 0);
 }

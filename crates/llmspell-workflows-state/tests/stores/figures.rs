@@ -8,7 +8,10 @@ use std::{
 use llmspell_workflows_state::{
     End, Record,
     record::Kept,
-    store::{RunQuery, RunStatus, RunSummary, Stores, conformance::summary},
+    store::{
+        RunQuery, RunStatus, RunSummary, Stores,
+        conformance::{summary, wait},
+    },
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -31,7 +34,7 @@ fn records() -> Vec<Record> {
 
 fn fill(stores: &Stores) {
     let all: Vec<_> = (0..RUNS).map(finished).collect();
-    all.chunks(1_000).for_each(|part| stores.runs.put_all(part).unwrap());
+    all.chunks(1_000).for_each(|part| wait(stores.runs.put_all(part)).unwrap());
 }
 
 /// The median of the times that `work` takes.
@@ -64,13 +67,13 @@ fn figures() {
         let stores = adapter.open_in(folder.path()).unwrap();
         print(adapter.name, "opening nothing", began.elapsed());
         fill(&stores);
-        stores.definitions.put("synced", &json!(null)).unwrap();
+        wait(stores.definitions.put("synced", &json!(null))).unwrap();
         drop(stores);
         for round in ["first", "then"] {
             let began = Instant::now();
             let stores = adapter.open_in(folder.path()).unwrap();
             print(adapter.name, &format!("opening {RUNS} runs, {round}"), began.elapsed());
-            assert_eq!(stores.runs.list(&RunQuery::default()).unwrap().runs.len(), 50);
+            assert_eq!(wait(stores.runs.list(&RunQuery::default())).unwrap().runs.len(), 50);
             print(adapter.name, &format!("  and listing 50 of them, {round}"), began.elapsed());
             let began = Instant::now();
             drop(stores);
@@ -83,25 +86,29 @@ fn figures() {
 }
 
 fn measure(name: &str, stores: &Stores) {
-    let list = |query: RunQuery| assert_eq!(stores.runs.list(&query).unwrap().runs.len(), 50);
+    let list = |query: RunQuery| assert_eq!(wait(stores.runs.list(&query)).unwrap().runs.len(), 50);
     print(name, "list of 50", median(51, |_| list(RunQuery::default())));
     let failed = || RunQuery { statuses: vec![RunStatus::Failed], ..RunQuery::default() };
     print(name, "list of 50 that failed, of 100", median(51, |_| list(failed())));
     let label = || RunQuery { labels: [("label-1".to_owned(), "3".to_owned())].into(), ..failed() };
-    print(name, "list by label and status", median(5, |_| drop(stores.runs.list(&label()).unwrap())));
+    print(name, "list by label and status", median(5, |_| drop(wait(stores.runs.list(&label())).unwrap())));
     let id = finished(RUNS / 2).id.to_string();
     let by_id = || RunQuery { id_prefix: Some(id[..8].to_owned()), ..RunQuery::default() };
-    print(name, "list by 8 digits of an id", median(5, |_| drop(stores.runs.list(&by_id()).unwrap())));
-    print(name, "put of a summary", median(1_001, |number| stores.runs.put(&finished(RUNS + number)).unwrap()));
+    print(name, "list by 8 digits of an id", median(5, |_| drop(wait(stores.runs.list(&by_id())).unwrap())));
+    print(name, "put of a summary", median(1_001, |number| wait(stores.runs.put(&finished(RUNS + number))).unwrap()));
     let records = records();
-    let put = |number: u64| stores.archive.put(Uuid::from_u128(number.into()), &records).unwrap();
+    let put = |number: u64| wait(stores.archive.put(Uuid::from_u128(number.into()), records.clone())).unwrap();
     print(name, "archive put of 100 records", median(101, put));
-    let ended: Vec<_> = (1_000..1_100_u128).map(|run| (Uuid::from_u128(run), &records[..])).collect();
-    print(name, "archive put of 100 records, 100 runs at once", median(5, |_| stores.archive.put_all(&ended).unwrap()));
-    let get = |number: u64| assert!(stores.archive.get(Uuid::from_u128(number.into())).unwrap().is_some());
+    let ended: Vec<_> = (1_000..1_100_u128).map(|run| (Uuid::from_u128(run), records.clone())).collect();
+    print(
+        name,
+        "archive put of 100 records, 100 runs at once",
+        median(5, |_| wait(stores.archive.put_all(ended.clone())).unwrap()),
+    );
+    let get = |number: u64| assert!(wait(stores.archive.get(Uuid::from_u128(number.into()))).unwrap().is_some());
     print(name, "archive get", median(101, get));
     let message = llmspell_workflows_state::store::Message::Pause;
-    let post = |number: u64| assert!(stores.inbox.post(Uuid::nil(), &number.to_string(), &message).unwrap() > 0);
+    let post = |number: u64| assert!(wait(stores.inbox.post(Uuid::nil(), &number.to_string(), &message)).unwrap() > 0);
     print(name, "inbox post", median(101, post));
 }
 

@@ -1,6 +1,7 @@
 //! What was written once stays readable. The files in `golden` never change; a new format gets new ones.
 
 use jiff::Timestamp;
+use llmspell_workflows_state::store::conformance::wait;
 use llmspell_workflows_state::{
     End, Record, Started,
     record::Kept,
@@ -47,17 +48,18 @@ fn a_database_of_version_1_is_migrated_with_all_that_it_has() {
 
     let run = Uuid::from_u128(7);
     let stores = Stores::sqlite(&path).unwrap();
-    let found = stores.runs.list(&RunQuery { parent: Some(Uuid::from_u128(3)), ..RunQuery::default() }).unwrap().runs;
+    let found =
+        wait(stores.runs.list(&RunQuery { parent: Some(Uuid::from_u128(3)), ..RunQuery::default() })).unwrap().runs;
     assert_eq!(found.iter().map(|found| (found.id, found.status)).collect::<Vec<_>>(), [(run, RunStatus::Completed)]);
     assert_eq!(found[0].labels["team"], "blue");
-    assert_eq!(stores.archive.get(run), Ok(Some(records())));
-    assert_eq!(stores.definitions.get("abc"), Ok(Some(json!({"name": "w"}))));
-    let snapshot = stores.snapshots.get(run, "here").unwrap().unwrap();
+    assert_eq!(wait(stores.archive.get(run)), Ok(Some(records())));
+    assert_eq!(wait(stores.definitions.get("abc")), Ok(Some(json!({"name": "w"}))));
+    let snapshot = wait(stores.snapshots.get(run, "here")).unwrap().unwrap();
     assert_eq!((snapshot.position, snapshot.state), (2, json!({"a": 1})));
     let signal = Message::Signal { name: "go".to_owned(), payload: json!(1) };
-    assert_eq!(stores.inbox.next(run, 0), Ok(vec![(1, signal)]));
-    assert_eq!(stores.blobs.get(&blob_hash(b"large")), Ok(Some(b"large".to_vec())));
-    assert_eq!(stores.blobs.owners(&blob_hash(b"large")), Ok(1));
+    assert_eq!(wait(stores.inbox.next(run, 0)), Ok(vec![(1, signal)]));
+    assert_eq!(wait(stores.blobs.get(&blob_hash(b"large"))), Ok(Some(b"large".to_vec())));
+    assert_eq!(wait(stores.blobs.owners(&blob_hash(b"large"))), Ok(1));
     drop(stores);
 
     let new = Connection::open(&path).unwrap();
@@ -71,7 +73,7 @@ fn a_database_of_version_1_is_migrated_with_all_that_it_has() {
 fn what_is_written_now_is_what_was_written_then() {
     let folder = folder();
     let stores = SQLITE.open_in(folder.path()).unwrap();
-    stores.archive.put(Uuid::from_u128(7), &records()).unwrap();
+    wait(stores.archive.put(Uuid::from_u128(7), records().to_vec())).unwrap();
     drop(stores);
     let database = Connection::open(SQLITE.path(folder.path())).unwrap();
     let body: String = database.query_row("SELECT lower(hex(body)) FROM archive", [], |row| row.get(0)).unwrap();

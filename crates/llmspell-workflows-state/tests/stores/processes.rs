@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use llmspell_workflows_state::store::{Message, RunQuery, StoreError, Stores, conformance::summary};
+use llmspell_workflows_state::store::{
+    Message, RunQuery, StoreError, Stores,
+    conformance::{summary, wait},
+};
 use uuid::Uuid;
 
 use crate::support::{SLED, SQLITE, folder};
@@ -37,9 +40,9 @@ fn told() -> Option<std::path::PathBuf> {
 
 fn work(stores: &Stores, worker: u64) {
     for number in 0..EACH {
-        stores.inbox.post(run(), &format!("{worker}-{number}"), &Message::Pause).unwrap();
-        stores.inbox.post(run(), &format!("all-{number}"), &Message::Resume).unwrap();
-        stores.runs.put(&summary(worker * EACH + number, 1)).unwrap();
+        wait(stores.inbox.post(run(), &format!("{worker}-{number}"), &Message::Pause)).unwrap();
+        wait(stores.inbox.post(run(), &format!("all-{number}"), &Message::Resume)).unwrap();
+        wait(stores.runs.put(&summary(worker * EACH + number, 1))).unwrap();
     }
 }
 
@@ -60,10 +63,10 @@ fn processes_and_handles_share_a_database() {
     assert!(other.wait().unwrap().success());
 
     let stores = SQLITE.open_in(folder.path()).unwrap();
-    let messages = stores.inbox.next(run(), 0).unwrap();
+    let messages = wait(stores.inbox.next(run(), 0)).unwrap();
     let numbers: Vec<_> = messages.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (1..=4 * EACH).collect::<Vec<_>>(), "three workers, and what all of them post");
-    let page = stores.runs.list(&RunQuery { limit: 1_000, ..RunQuery::default() }).unwrap();
+    let page = wait(stores.runs.list(&RunQuery { limit: 1_000, ..RunQuery::default() })).unwrap();
     assert_eq!(page.runs.len() as u64, 3 * EACH);
 }
 
@@ -73,9 +76,13 @@ fn two_handles_see_what_the_other_wrote() {
     let (one, other) = (SQLITE.open_in(folder.path()).unwrap(), SQLITE.open_in(folder.path()).unwrap());
     for number in 1..=5 {
         let (writer, reader) = if number % 2 == 0 { (&one, &other) } else { (&other, &one) };
-        assert_eq!(writer.inbox.post(run(), &number.to_string(), &Message::Cancel), Ok(number));
-        assert_eq!(reader.inbox.next(run(), number - 1), Ok(vec![(number, Message::Cancel)]));
-        assert_eq!(reader.inbox.post(run(), &number.to_string(), &Message::Cancel), Ok(number), "posted there already");
+        assert_eq!(wait(writer.inbox.post(run(), &number.to_string(), &Message::Cancel)), Ok(number));
+        assert_eq!(wait(reader.inbox.next(run(), number - 1)), Ok(vec![(number, Message::Cancel)]));
+        assert_eq!(
+            wait(reader.inbox.post(run(), &number.to_string(), &Message::Cancel)),
+            Ok(number),
+            "posted there already"
+        );
     }
 }
 
@@ -117,10 +124,10 @@ fn sled_admits_one_handle() {
     let error = SLED.open_in(folder.path()).unwrap_err();
     let own = format!("process {} (", std::process::id());
     assert!(matches!(&error, StoreError::Held { holder, .. } if holder.starts_with(&own)), "{error}");
-    first.runs.put(&summary(1, 1)).unwrap();
+    wait(first.runs.put(&summary(1, 1))).unwrap();
     drop(first);
     for _ in 0..5 {
         let again = SLED.open_in(folder.path()).unwrap();
-        assert!(again.runs.get(summary(1, 1).id).unwrap().is_some());
+        assert!(wait(again.runs.get(summary(1, 1).id)).unwrap().is_some());
     }
 }

@@ -1,6 +1,9 @@
 //! Stores as a whole: copied, compacted, read through.
 
-use llmspell_workflows_state::store::{Message, Stores, conformance::summary};
+use llmspell_workflows_state::store::{
+    Message, Stores,
+    conformance::{summary, wait},
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -11,11 +14,11 @@ fn run() -> Uuid {
 }
 
 fn fill(stores: &Stores) {
-    stores.runs.put(&summary(1, 1)).unwrap();
-    stores.archive.put(run(), &[]).unwrap();
-    stores.definitions.put("hash", &json!({"name": "x"})).unwrap();
-    stores.inbox.post(run(), "one", &Message::Pause).unwrap();
-    stores.blobs.put(run(), &vec![3; 100_000]).unwrap();
+    wait(stores.runs.put(&summary(1, 1))).unwrap();
+    wait(stores.archive.put(run(), Vec::new())).unwrap();
+    wait(stores.definitions.put("hash", &json!({"name": "x"}))).unwrap();
+    wait(stores.inbox.post(run(), "one", &Message::Pause)).unwrap();
+    wait(stores.blobs.put(run(), vec![3; 100_000])).unwrap();
 }
 
 #[test]
@@ -25,19 +28,19 @@ fn a_copy_holds_what_there_was_and_is_a_store_itself() {
         let open = |folder: &tempfile::TempDir| adapter.open_in(folder.path()).unwrap();
         let stores = open(&first);
         fill(&stores);
-        let all = stores.adapter.verify().unwrap();
+        let all = wait(stores.adapter.verify()).unwrap();
         assert!(all.summaries.contains(&run()) && all.archived.contains(&run()), "{name}: {all:?}");
         assert_eq!((all.others, &all.damage[..]), (3, &[][..]), "{name}");
         std::fs::create_dir(second.path().join("store")).unwrap();
-        stores.adapter.back_up(&adapter.path(second.path())).unwrap();
+        wait(stores.adapter.back_up(&adapter.path(second.path()))).unwrap();
         // What comes later is not in the copy.
-        stores.inbox.post(run(), "two", &Message::Pause).unwrap();
-        stores.adapter.compact().unwrap();
+        wait(stores.inbox.post(run(), "two", &Message::Pause)).unwrap();
+        wait(stores.adapter.compact()).unwrap();
         let copy = open(&second);
-        assert_eq!(copy.adapter.verify().unwrap(), all, "{name}");
-        assert_eq!(copy.inbox.next(run(), 0).unwrap(), [(1, Message::Pause)], "{name}");
-        assert_eq!(copy.inbox.post(run(), "two", &Message::Cancel), Ok(2), "{name}");
-        assert_eq!(stores.inbox.next(run(), 0).unwrap().len(), 2, "{name}");
+        assert_eq!(wait(copy.adapter.verify()).unwrap(), all, "{name}");
+        assert_eq!(wait(copy.inbox.next(run(), 0)).unwrap(), [(1, Message::Pause)], "{name}");
+        assert_eq!(wait(copy.inbox.post(run(), "two", &Message::Cancel)), Ok(2), "{name}");
+        assert_eq!(wait(stores.inbox.next(run(), 0)).unwrap().len(), 2, "{name}");
     }
 }
 
@@ -45,7 +48,7 @@ fn a_copy_holds_what_there_was_and_is_a_store_itself() {
 fn what_is_in_memory_alone_is_not_copied() {
     let stores = Stores::memory();
     fill(&stores);
-    assert_eq!(stores.adapter.verify().unwrap().others, 3);
-    let error = stores.adapter.back_up("anywhere".as_ref()).unwrap_err();
+    assert_eq!(wait(stores.adapter.verify()).unwrap().others, 3);
+    let error = wait(stores.adapter.back_up("anywhere".as_ref())).unwrap_err();
     assert!(error.to_string().contains("in memory"), "{error}");
 }

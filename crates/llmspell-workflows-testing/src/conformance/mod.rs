@@ -5,11 +5,11 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! use llmspell_workflows_advanced::{Home, sessions::MemorySessions, state::StoredStates};
+//! use llmspell_workflows_advanced::{MemoryHome, sessions::MemorySessions, state::StoredStates};
 //! use llmspell_workflows_advanced::vectors::{HashedEmbeddings, MemoryVectors};
 //! use llmspell_workflows_testing::conformance;
 //!
-//! conformance::states(&StoredStates::new(Home::in_memory())).await;
+//! conformance::states(&StoredStates::new(MemoryHome::new())).await;
 //! conformance::sessions(&MemorySessions::default()).await;
 //! conformance::vectors(&MemoryVectors::default()).await;
 //! conformance::embeddings(&HashedEmbeddings::default()).await;

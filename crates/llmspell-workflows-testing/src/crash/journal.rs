@@ -53,8 +53,8 @@ impl Journal for WatchedJournal {
         Ok(receipt)
     }
 
-    fn write(&self) -> Result<(), JournalError> {
-        self.journal.write()?;
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.journal.write(receipt).await?;
         self.pass()
     }
 
@@ -71,7 +71,11 @@ impl Journal for WatchedJournal {
         self.journal.runs()
     }
 
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        self.journal.forget(run, epoch)
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        self.journal.records(run).await
+    }
+
+    async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+        self.journal.forget(runs).await
     }
 }

@@ -21,11 +21,11 @@ impl Double<dyn StateStorage> {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use llmspell_workflows_advanced::{ExecutorError, Home, StateStorage, state::StoredStates};
+    /// use llmspell_workflows_advanced::{ExecutorError, MemoryHome, StateStorage, state::StoredStates};
     /// use llmspell_workflows_basic::WorkflowState;
     /// use llmspell_workflows_testing::double::Double;
     ///
-    /// let states = Double::states(StoredStates::new(Home::in_memory()));
+    /// let states = Double::states(StoredStates::new(MemoryHome::new()));
     /// states.fails_at("save", 1, || ExecutorError::NoBell("there is none".into()));
     ///
     /// assert!(states.save("orders", &WorkflowState::default()).await.is_err());

@@ -9,7 +9,7 @@ use super::{Double, Service};
 
 impl Service for dyn Journal + '_ {
     type Error = JournalError;
-    const CALLS: &'static [&'static str] = &["open", "append", "write", "sync", "forget"];
+    const CALLS: &'static [&'static str] = &["open", "append", "write", "sync", "records", "forget"];
 }
 
 impl Double<dyn Journal> {
@@ -31,8 +31,8 @@ impl Journal for Double<dyn Journal> {
         self.ask("append", name(&with), with).with(|| self.inner.append(run, epoch, record))
     }
 
-    fn write(&self) -> Result<(), JournalError> {
-        self.ask("write", "", Value::Null).with(|| self.inner.write())
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.ask("write", "", json!(receipt.number())).wait(self.inner.write(receipt)).await
     }
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
@@ -43,8 +43,13 @@ impl Journal for Double<dyn Journal> {
         self.inner.runs()
     }
 
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        self.ask("forget", "", json!(run)).with(|| self.inner.forget(run, epoch))
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        self.ask("records", "", json!(run)).wait(self.inner.records(run)).await
+    }
+
+    async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+        let gone: Vec<Uuid> = runs.iter().map(|(run, _)| *run).collect();
+        self.ask("forget", "", json!(gone)).wait(self.inner.forget(runs)).await
     }
 }
 

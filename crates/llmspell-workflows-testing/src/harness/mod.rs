@@ -260,7 +260,7 @@ impl WorkflowTest {
         let double = Double::journal(kept.clone());
         let journal: Arc<dyn Journal> = Arc::new(double.clone());
         self.crash_test().run_on(&journal).unwrap_or_else(|error| panic!("{error}"));
-        let records: Vec<_> = journal.runs().into_iter().flat_map(|run| kept.records(run)).collect();
+        let records: Vec<_> = journal.runs().into_iter().flat_map(|run| kept.kept(run)).collect();
         let bytes = records.iter().map(|record| json!(record).to_string().len()).sum();
         Overhead { records: records.len(), bytes, writes: double.count("write"), syncs: double.count("sync") }
     }

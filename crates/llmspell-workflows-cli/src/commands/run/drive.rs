@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc, time::Duration};
 
-use llmspell_workflows_advanced::DurableRun;
+use llmspell_workflows_advanced::{DurableRun, RunControl};
 use llmspell_workflows_basic::{ErrorClass, Finished, Run, RunStatus, StepError, engine::Wait};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -34,41 +34,47 @@ pub(crate) enum Ended {
 }
 
 /// A run that this process drives.
-pub(crate) enum Driven<'r> {
-    InMemory(&'r Arc<Run>),
-    Durable(&'r DurableRun),
+pub(crate) struct Driven {
+    run: Arc<Run>,
+    /// What pauses the run; none for a run in memory.
+    durable: Option<RunControl>,
 }
 
-impl Driven<'_> {
+impl Driven {
+    pub(crate) fn in_memory(run: &Arc<Run>) -> Self {
+        Self { run: run.clone(), durable: None }
+    }
+
+    pub(crate) fn durable(run: &DurableRun) -> Self {
+        Self { run: run.run().clone(), durable: Some(run.control()) }
+    }
+
     pub(crate) fn run(&self) -> &Arc<Run> {
-        match self {
-            Self::InMemory(run) => run,
-            Self::Durable(run) => run.run(),
-        }
+        &self.run
     }
 
     fn cancel(&self) {
-        match self {
-            Self::InMemory(run) => run.cancel(),
-            Self::Durable(run) => run.cancel(),
+        match &self.durable {
+            None => self.run.cancel(),
+            Some(control) => control.cancel(),
         }
     }
 
     fn shut_down(&self) {
-        match self {
-            Self::InMemory(run) => run.shut_down(),
-            Self::Durable(run) => run.shut_down(),
+        match &self.durable {
+            None => self.run.shut_down(),
+            Some(control) => control.shut_down(),
         }
     }
 
     pub(crate) fn is_durable(&self) -> bool {
-        matches!(self, Self::Durable(_))
+        self.durable.is_some()
     }
 }
 
 /// Waits for the end of `run`, which `driven` drives; a first signal asks it to pause or to stop, a second one does not
 /// ask.
-pub(crate) async fn drive(driven: impl Future<Output = Ended>, run: &Driven<'_>, shown: &Shown<'_>) -> Ended {
+pub(crate) async fn drive(driven: impl Future<Output = Ended>, run: &Driven, shown: &Shown<'_>) -> Ended {
     let output = shown.output;
     let mut signals = Signals::new();
     let mut ticks = interval(TICK);
@@ -85,10 +91,10 @@ pub(crate) async fn drive(driven: impl Future<Output = Ended>, run: &Driven<'_>,
                 if stop_at.is_some() || give_up.is_some() {
                     break Ended::Killed;
                 }
-                if let Driven::Durable(run) = run {
+                if let Some(control) = &run.durable {
                     let grace = crate::watch::elapsed(shown.pause_grace);
                     output.note(&format!("pausing the run; steps at work have {grace} to end, Ctrl-C again stops them at once"));
-                    run.pause();
+                    control.pause();
                     stop_at = Some(Instant::now() + shown.pause_grace);
                 } else {
                     output.note(

@@ -72,6 +72,10 @@ impl Session {
         &self.executor
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// Waits for what an executor does.
     ///
     /// # Errors
@@ -95,8 +99,9 @@ impl Session {
             let shown = Shown { output, view, timeout: self.timeout, pause_grace: self.pause_grace, file: None };
             let ended = match begin(&self.executor, known) {
                 Ok(run) => {
-                    let driven = async { ended(self.executor.drive(&run).await) };
-                    self.runtime.block_on(drive(driven, &Driven::Durable(&run), &shown))
+                    let shown_run = Driven::durable(&run);
+                    let driven = async { ended(self.executor.drive(run).await) };
+                    self.runtime.block_on(drive(driven, &shown_run, &shown))
                 }
                 Err(failure) => Ended::Broken(Box::new(failure)),
             };
@@ -128,11 +133,12 @@ impl Session {
     }
 
     /// Drives `run` to its end, and shows it.
-    pub(crate) fn go(self, run: &DurableRun, file: Option<&Path>) -> Exit {
+    pub(crate) fn go(self, run: DurableRun, file: Option<&Path>) -> Exit {
         let Self { output, view, pause_grace, timeout, runtime, executor } = self;
         let shown = Shown { output, view, timeout, pause_grace, file };
+        let shown_run = Driven::durable(&run);
         let driven = async { ended(executor.drive(run).await) };
-        shown.go(runtime, driven, &Driven::Durable(run))
+        shown.go(runtime, driven, &shown_run)
     }
 }
 
@@ -141,7 +147,7 @@ fn ended(end: Result<DurableEnd, ExecutorError>) -> Ended {
         Ok(DurableEnd::Finished(finished)) => Ended::Finished(finished),
         Ok(DurableEnd::Waiting(wait)) => Ended::Waiting(wait),
         Ok(DurableEnd::Stuck(steps)) => Ended::Stuck(steps),
-        Ok(DurableEnd::Paused) => Ended::Stopped,
+        Ok(DurableEnd::Paused | DurableEnd::Released) => Ended::Stopped,
         Err(error) => Ended::Broken(Box::new(failure(error))),
     }
 }
@@ -173,6 +179,7 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
         ExecutorError::Journal(_) => failed("journal_failed"),
         ExecutorError::Store(_) => failed("store_failed"),
         ExecutorError::File { .. } => failed("file_failed"),
+        ExecutorError::Definition { .. } | ExecutorError::UnknownJournal { .. } => failed("store_failed"),
         ExecutorError::NoBell(_) => failed("no_loopback"),
         ExecutorError::Rewind(error) => rewind(&error, message),
         ExecutorError::UnknownRun(_) => {

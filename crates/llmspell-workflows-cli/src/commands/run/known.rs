@@ -2,7 +2,7 @@
 
 use llmspell_workflows_advanced::KnownRun;
 
-use super::{Session, Stay, durable_failure};
+use super::{Session, Stay};
 use crate::{App, Failure, config::Settings, host};
 
 /// The run that `run` names, and what drives it for one command.
@@ -11,7 +11,7 @@ use crate::{App, Failure, config::Settings, host};
 /// There is no such run, the configuration is wrong, or as [`Session::new`].
 pub(crate) fn prepare(app: &App, run: &str, stay: &Stay) -> Result<(KnownRun, Settings, Session), Failure> {
     let settings = app.config()?.settings().clone();
-    let known = app.home().find(run).map_err(durable_failure)?;
+    let known = app.wait(app.home().find(run))?;
     let session = Session::new(app, &settings, stay)?;
     Ok((known, settings, session))
 }
@@ -21,6 +21,6 @@ pub(crate) fn prepare(app: &App, run: &str, stay: &Stay) -> Result<(KnownRun, Se
 /// # Errors
 /// One has none, or the definition is not there.
 pub(crate) fn check_secrets(app: &App, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
-    let definition = app.home().definition(&known.summary.definition).map_err(durable_failure)?;
+    let definition = app.wait(app.home().definition(&known.summary.definition))?;
     host::check_secrets(settings, &definition)
 }

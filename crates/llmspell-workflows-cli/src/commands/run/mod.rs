@@ -94,12 +94,12 @@ impl Run {
                     EngineDriven::Parked(wait) => Ended::Waiting(wait),
                 }
             };
-            return Ok(shown.go(runtime, driven, &Driven::InMemory(&run)));
+            return Ok(shown.go(runtime, driven, &Driven::in_memory(&run)));
         }
         let session = Session::with(app, &settings, &self.stay, builder, view)?;
         let options = StartOptions { environment, ..StartOptions::default() };
         let run = session.wait(session.executor().start(document.definition, input, options))?;
-        Ok(session.go(&run, Some(&self.file)))
+        Ok(session.go(run, Some(&self.file)))
     }
 
     fn settings(&self, configured: &Settings) -> Settings {
@@ -133,7 +133,7 @@ pub(crate) struct Shown<'f> {
 
 impl Shown<'_> {
     /// Waits for the end of `run`, and shows it.
-    pub(crate) fn go(self, runtime: Runtime, driven: impl Future<Output = Ended>, run: &Driven<'_>) -> Exit {
+    pub(crate) fn go(self, runtime: Runtime, driven: impl Future<Output = Ended>, run: &Driven) -> Exit {
         let output = self.output;
         let definition = run.run().definition();
         if output.format() == Format::Jsonl {
@@ -153,7 +153,7 @@ impl Shown<'_> {
         self.show(run, definition, ended)
     }
 
-    fn show(&self, run: &Driven<'_>, definition: &Definition, ended: Ended) -> Exit {
+    fn show(&self, run: &Driven, definition: &Definition, ended: Ended) -> Exit {
         let (output, id) = (self.output, run.run().id());
         let finished = match ended {
             Ended::Finished(finished) => finished,

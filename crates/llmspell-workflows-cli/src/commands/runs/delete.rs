@@ -2,7 +2,7 @@ use clap::Args;
 use llmspell_workflows_advanced::KnownRun;
 use serde_json::json;
 
-use crate::{App, Exit, Failure, commands::run::durable_failure, host};
+use crate::{App, Exit, Failure};
 
 /// Deletes runs that have ended, with all that is kept of them.
 #[derive(Debug, Args)]
@@ -16,9 +16,8 @@ pub(super) struct Delete {
 impl Delete {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let home = app.home();
-        let runs: Vec<KnownRun> =
-            self.runs.iter().map(|run| home.find(run)).collect::<Result<_, _>>().map_err(durable_failure)?;
-        host::runtime()?.block_on(home.delete(&runs)).map_err(durable_failure)?;
+        let runs: Vec<KnownRun> = self.runs.iter().map(|run| app.wait(home.find(run))).collect::<Result<_, _>>()?;
+        app.wait(home.delete(&runs))?;
         said(app, &runs, &[]);
         Ok(Exit::Ok)
     }

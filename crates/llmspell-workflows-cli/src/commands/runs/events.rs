@@ -4,7 +4,7 @@ use llmspell_workflows_advanced::{WorkflowEvent, Written};
 use serde_json::{Value, json};
 
 use super::state::executor;
-use crate::{App, Exit, Failure, commands::run::durable_failure, table::table, watch::elapsed};
+use crate::{App, Exit, Failure, table::table, watch::elapsed};
 
 /// Shows what happened in a run, in order, out of its journal.
 #[derive(Debug, Args)]
@@ -33,8 +33,8 @@ pub(super) struct Logs {
 impl Events {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let home = app.home();
-        let known = home.find(&self.run).map_err(durable_failure)?;
-        let events = home.events(&known).map_err(durable_failure)?;
+        let known = app.wait(home.find(&self.run))?;
+        let events = app.wait(home.events(&known))?;
         let output = app.output();
         if output.is_text() {
             let start = known.summary.started_at;
@@ -71,8 +71,8 @@ fn short(text: &str) -> String {
 
 impl Logs {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let known = app.home().find(&self.run).map_err(durable_failure)?;
-        let mut written = executor(app)?.written(&known).map_err(durable_failure)?;
+        let known = app.wait(app.home().find(&self.run))?;
+        let mut written = app.wait(executor(app)?.written(&known))?;
         if let Some(step) = &self.step {
             let suffix = format!("/{}", step.trim_start_matches('/'));
             written.retain(|one| one.path.ends_with(&suffix));

@@ -5,8 +5,6 @@ use serde_json::Value;
 
 use crate::{
     App, Exit, Failure,
-    commands::run::durable_failure,
-    host,
     output::{Format, Output},
     source::Source,
 };
@@ -37,8 +35,8 @@ pub(super) struct Import {
 impl Export {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let home = app.home();
-        let known = home.find(&self.run).map_err(durable_failure)?;
-        let document = home.export(&known).map_err(durable_failure)?;
+        let known = app.wait(home.find(&self.run))?;
+        let document = app.wait(home.export(&known))?;
         let text = serde_json::to_string_pretty(&document).expect("a document has text keys") + "\n";
         match &self.file {
             Some(file) => {
@@ -59,7 +57,7 @@ impl Import {
         let document: Value = serde_json::from_str(&source.text).map_err(|error| {
             Failure::new(Exit::Usage, "invalid_export", format!("`{}` is not JSON: {error}", source.name))
         })?;
-        let known = host::runtime()?.block_on(app.home().import(&document)).map_err(durable_failure)?;
+        let known = app.wait(app.home().import(&document))?;
         let output: &Output = app.output();
         if !output.is_text() {
             output.payload(&serde_json::json!({"run_id": known.id(), "status": known.status().as_str()}));

@@ -3,7 +3,7 @@ use llmspell_workflows_advanced::{KnownRun, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde::Serialize;
 
-use crate::{App, Exit, Failure, commands::run::durable_failure, table::table};
+use crate::{App, Exit, Failure, table::table};
 
 /// Lists runs, the newest first.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ impl List {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let Self { status: statuses, workflow, limit } = self;
         let query = RunQuery { statuses, workflow, limit, ..RunQuery::default() };
-        let runs = app.home().runs(&query).map_err(durable_failure)?;
+        let runs = app.wait(app.home().runs(&query))?;
         let output = app.output();
         if output.is_text() {
             let head = ["run", "workflow", "status", "started", ""].map(str::to_owned);

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use llmspell_workflows_advanced::{Home, KnownRun, Prune as Which};
+use llmspell_workflows_advanced::{KnownRun, Prune as Which};
 use llmspell_workflows_basic::RunStatus;
 
 use super::delete::said;
-use crate::{App, Exit, Failure, commands::run::durable_failure, config::parse_duration, host};
+use crate::{App, Exit, Failure, config::parse_duration};
 
 /// Deletes the runs that ended long ago.
 ///
@@ -38,13 +38,13 @@ impl Prune {
         let ended_before = Timestamp::now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
         let Self { status: statuses, workflow, keep, .. } = self;
         let home = app.home();
-        let found = home.prunable(&Which { ended_before, statuses, workflow, keep }).map_err(durable_failure)?;
+        let found = app.wait(home.prunable(&Which { ended_before, statuses, workflow, keep }))?;
         let (deleted, held): (Vec<KnownRun>, Vec<KnownRun>) =
-            found.into_iter().partition(|run| Home::check_deletable(run).is_ok());
+            found.into_iter().partition(|run| run.check_deletable().is_ok());
         if self.dry_run {
             app.output().note("nothing is deleted; without `--dry-run` it would be:");
         } else {
-            host::runtime()?.block_on(home.delete(&deleted)).map_err(durable_failure)?;
+            app.wait(home.delete(&deleted))?;
         }
         said(app, &deleted, &held);
         Ok(Exit::Ok)

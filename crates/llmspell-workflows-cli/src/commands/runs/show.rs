@@ -4,7 +4,6 @@ use llmspell_workflows_basic::engine::{Awaited, Outcome};
 
 use crate::{
     App, Exit, Failure,
-    commands::run::durable_failure,
     report::{Report, past_steps},
     show,
     table::table,
@@ -21,8 +20,8 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (home, output) = (app.home(), app.output());
-        let known = home.find(&self.run).map_err(durable_failure)?;
-        let history = home.history(&known).map_err(durable_failure)?;
+        let known = app.wait(home.find(&self.run))?;
+        let history = app.wait(home.history(&known))?;
         if output.is_text() {
             output.text(&text(&known, &history));
         } else {

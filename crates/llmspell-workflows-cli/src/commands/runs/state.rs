@@ -3,7 +3,7 @@ use llmspell_workflows_advanced::Executor;
 use llmspell_workflows_basic::state::differences;
 use serde_json::{Value, json};
 
-use crate::{App, Exit, Failure, commands::run::durable_failure, difference, host, report::past_steps, show};
+use crate::{App, Exit, Failure, difference, host, report::past_steps, show};
 use llmspell_workflows_definition::value_to_yaml;
 
 /// Shows the state of a run, as it is or as it was after a step.
@@ -37,8 +37,8 @@ pub(super) struct Diff {
 
 impl State {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let known = app.home().find(&self.run).map_err(durable_failure)?;
-        let state = executor(app)?.state(&known, self.at.as_deref()).map_err(durable_failure)?;
+        let known = app.wait(app.home().find(&self.run))?;
+        let state = app.wait(executor(app)?.state(&known, self.at.as_deref()))?;
         let output = app.output();
         if output.is_text() {
             output.text(&show::value(&state));
@@ -74,9 +74,9 @@ impl Diff {
 /// All of a run that can differ in meaning; no times and no ids.
 fn whole(app: &App, executor: &Executor, run: &str) -> Result<Value, Failure> {
     let home = app.home();
-    let known = home.find(run).map_err(durable_failure)?;
-    let history = home.history(&known).map_err(durable_failure)?;
-    let state = executor.state(&known, None).map_err(durable_failure)?;
+    let known = app.wait(home.find(run))?;
+    let history = app.wait(home.history(&known))?;
+    let state = app.wait(executor.state(&known, None))?;
     let steps = past_steps(&known, &history).map(|step| {
         let mut shown = json!({"status": step.status});
         if let Some(output) = step.output {
@@ -97,11 +97,11 @@ fn whole(app: &App, executor: &Executor, run: &str) -> Result<Value, Failure> {
 /// A step's output and the state after it.
 fn point(app: &App, executor: &Executor, run: &str, path: &str) -> Result<Value, Failure> {
     let home = app.home();
-    let known = home.find(run).map_err(durable_failure)?;
-    let path = executor.find_step(&known, path).map_err(durable_failure)?;
-    let history = home.history(&known).map_err(durable_failure)?;
+    let known = app.wait(home.find(run))?;
+    let path = app.wait(executor.find_step(&known, path))?;
+    let history = app.wait(home.history(&known))?;
     let output = past_steps(&known, &history).find(|step| step.path == path).and_then(|step| step.output.cloned());
-    let state = executor.state(&known, Some(&path)).map_err(durable_failure)?;
+    let state = app.wait(executor.state(&known, Some(&path)))?;
     Ok(json!({"output": output, "state": state}))
 }
 

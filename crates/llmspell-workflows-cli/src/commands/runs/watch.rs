@@ -1,15 +1,13 @@
 use std::{collections::HashMap, thread, time::Duration};
 
 use clap::Args;
-use llmspell_workflows_advanced::{Home, KnownRun};
+use llmspell_workflows_advanced::KnownRun;
 use llmspell_workflows_basic::RunStatus;
 use serde::Serialize;
 
 use super::show::waits;
 use crate::{
     App, Exit, Failure,
-    commands::run::durable_failure,
-    output::Output,
     report::{Error, Report, Step, past_steps},
 };
 
@@ -36,17 +34,17 @@ struct Line<'s> {
 impl Watch {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (home, output) = (app.home(), *app.output());
-        let mut known = home.find(&self.run).map_err(durable_failure)?;
+        let mut known = app.wait(home.find(&self.run))?;
         let mut told = HashMap::new();
         loop {
-            news(&home, &known, &mut told, output)?;
+            news(app, &known, &mut told)?;
             if known.holder.is_none() || known.status().has_ended() {
                 break;
             }
             thread::sleep(LOOK);
-            known = home.find(&known.id().to_string()).map_err(durable_failure)?;
+            known = app.wait(home.find(&known.id().to_string()))?;
         }
-        let history = home.history(&known).map_err(durable_failure)?;
+        let history = app.wait(home.history(&known))?;
         if output.is_text() {
             output.note(&format!("{} {}", known.status(), known.id()));
         } else {
@@ -62,13 +60,9 @@ impl Watch {
 }
 
 /// Tells what has changed since the last look.
-fn news(
-    home: &Home,
-    known: &KnownRun,
-    told: &mut HashMap<String, &'static str>,
-    output: Output,
-) -> Result<(), Failure> {
-    let history = home.history(known).map_err(durable_failure)?;
+fn news(app: &App, known: &KnownRun, told: &mut HashMap<String, &'static str>) -> Result<(), Failure> {
+    let (home, output) = (app.home(), *app.output());
+    let history = app.wait(home.history(known))?;
     for step in past_steps(known, &history) {
         if told.insert(step.path.clone(), step.status) == Some(step.status) {
             continue;

@@ -19,7 +19,7 @@ impl Recorded {
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {
-        self.0.runs().into_iter().flat_map(|run| self.0.records(run)).collect()
+        self.0.runs().into_iter().flat_map(|run| self.0.kept(run)).collect()
     }
 
     /// The paths of the steps that have ended.

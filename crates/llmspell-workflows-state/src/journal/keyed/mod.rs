@@ -13,23 +13,22 @@
 //! The indexes of a run have no gap, and the number of all records is kept with them. So what was lost is missed, in the
 //! middle of a run and at its end.
 
-mod committer;
 mod runs;
 
 use std::{
     fmt, io,
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::runs::{Runs, record_key};
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
+    commit::{Commit, Committer},
+    disk::blocking,
     folder::Lasting,
     record::Record,
     store::{StoreError, kv::Change},
@@ -38,14 +37,13 @@ use crate::{
 /// A journal on what is below it.
 pub(super) struct Keyed {
     shared: Arc<Shared>,
-    committer: Option<JoinHandle<()>>,
+    /// Dropped first: it writes what is queued.
+    committer: Option<Committer<Shared>>,
 }
 
 struct Shared {
     below: Box<dyn Lasting>,
     state: Mutex<State>,
-    /// Whoever waits for a sync rings; the committer hears.
-    bell: Condvar,
     /// Held by whoever hands on what is queued, so that it goes in order.
     handing: Mutex<Handed>,
 }
@@ -56,9 +54,6 @@ struct State {
     queue: Vec<Change>,
     /// How many records were appended since the journal was opened.
     appended: u64,
-    /// How many of them outlive a power loss.
-    synced: u64,
-    waiting: Vec<(u64, oneshot::Sender<Result<(), JournalError>>)>,
     fault: Option<JournalError>,
     is_closing: bool,
 }
@@ -77,17 +72,27 @@ impl Keyed {
     pub(super) fn open(below: impl Lasting) -> Result<Self, JournalError> {
         let runs = Runs::read(&below)?;
         let state = Mutex::new(State { runs, ..State::default() });
-        let (bell, handing) = (Condvar::new(), Mutex::default());
-        let shared = Arc::new(Shared { below: Box::new(below), state, bell, handing });
-        let committer = committer::start(shared.clone()).map_err(|error| no_thread(&*shared.below, &error))?;
+        let shared = Arc::new(Shared { below: Box::new(below), state, handing: Mutex::default() });
+        let committer = Committer::start(shared.clone()).map_err(|error| no_thread(&*shared.below, &error))?;
         Ok(Self { shared, committer: Some(committer) })
     }
 
-    /// The records of `run` as they stand now; none where there is no such run.
-    pub(super) fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        let count = self.shared.state().runs.count(run);
-        self.shared.write()?;
-        runs::read_records(&*self.shared.below, run, count)
+    async fn read(&self, run: Uuid, count: u64) -> Result<Vec<Record>, JournalError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let shared = self.shared.clone();
+        blocking(move || {
+            // What was appended last may still be in memory alone.
+            shared.hand_over()?;
+            runs::read_records(&*shared.below, run, count)
+        })
+        .await
+    }
+
+    fn committer(&self) -> Result<&Committer<Shared>, JournalError> {
+        self.shared.state().check()?;
+        self.committer.as_ref().ok_or_else(closed)
     }
 }
 
@@ -101,10 +106,7 @@ impl Journal for Keyed {
             state.queue.push(change);
             (epoch, count)
         };
-        // What was appended last may still be here alone.
-        self.shared.write()?;
-        let records = runs::read_records(&*self.shared.below, run, count)?;
-        Ok(Opened { epoch, records })
+        Ok(Opened { epoch, records: self.read(run, count).await? })
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
@@ -118,45 +120,46 @@ impl Journal for Keyed {
         Ok(Receipt(state.appended))
     }
 
-    fn write(&self) -> Result<(), JournalError> {
-        self.shared.write()
+    async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
+        self.committer()?.written(receipt.0).await
     }
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-        let (says, synced) = oneshot::channel();
-        {
-            let mut state = self.shared.state();
-            state.check()?;
-            if receipt.0 <= state.synced {
-                return Ok(());
-            }
-            state.waiting.push((receipt.0, says));
-        }
-        self.shared.bell.notify_one();
-        synced.await.unwrap_or_else(|_| Err(closed()))
+        self.committer()?.synced(receipt.0).await
+    }
+
+    async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
+        let count = self.shared.state().runs.count(run);
+        self.read(run, count).await
     }
 
     fn runs(&self) -> Vec<Uuid> {
         self.shared.state().runs.ids()
     }
 
-    fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
-        let mut state = self.shared.state();
-        state.check()?;
-        let changes = state.runs.forget(run, epoch)?;
-        state.queue.extend(changes);
-        Ok(())
+    async fn forget(&self, gone: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+        let position = {
+            let mut state = self.shared.state();
+            state.check()?;
+            for (run, epoch) in gone {
+                state.runs.check_epoch(*run, *epoch)?;
+            }
+            for (run, epoch) in gone {
+                let changes = state.runs.forget(*run, *epoch)?;
+                state.queue.extend(changes);
+            }
+            // Counted as one more, so that those who wait for it wait for a write that includes it.
+            state.appended += 1;
+            state.appended
+        };
+        self.committer()?.written(position).await
     }
 }
 
 impl Drop for Keyed {
     fn drop(&mut self) {
         self.shared.state().is_closing = true;
-        self.shared.bell.notify_one();
-        if let Some(committer) = self.committer.take() {
-            // It has told its faults to all who waited.
-            drop(committer.join());
-        }
+        drop(self.committer.take());
     }
 }
 
@@ -171,15 +174,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands all that is queued to the system.
-    fn write(&self) -> Result<(), JournalError> {
+    /// Hands everything that is queued to the system; returns how many records were appended so far.
+    fn hand_over(&self) -> Result<u64, JournalError> {
         let mut handed = self.handing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.give(&mut handed)?;
+        let appended = self.give(&mut handed)?;
         if handed.lasting < handed.given {
             self.below.hand_over().map_err(|error| self.fail(error))?;
             handed.lasting = handed.given;
         }
-        Ok(())
+        Ok(appended)
     }
 
     /// Gives all that is queued to what is below; returns how many records that is, of all since the journal was opened.
@@ -201,6 +204,29 @@ impl Shared {
     /// Notes what ended the journal; the first is the cause of all others.
     fn fail(&self, error: StoreError) -> JournalError {
         self.state().fault.get_or_insert(JournalError::Store(error)).clone()
+    }
+}
+
+impl Commit for Shared {
+    type Error = JournalError;
+
+    fn write(&self) -> Result<u64, JournalError> {
+        self.hand_over()
+    }
+
+    fn sync(&self) -> Result<u64, JournalError> {
+        let (appended, given) = {
+            let mut handed = self.handing.lock().unwrap_or_else(PoisonError::into_inner);
+            (self.give(&mut handed)?, handed.given)
+        };
+        // Outside of the lock: others go on writing meanwhile.
+        self.below.sync(given).map_err(|error| self.fail(error))?;
+        // A write that failed for someone else meanwhile is not made good by a sync that succeeds.
+        self.state().fault.clone().map_or(Ok(appended), Err)
+    }
+
+    fn closed() -> JournalError {
+        closed()
     }
 }
 

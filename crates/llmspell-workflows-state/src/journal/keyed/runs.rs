@@ -88,12 +88,18 @@ impl Runs {
         Ok(live.records - 1)
     }
 
+    /// That nobody has taken over `run` since `epoch`; a run that is not here was taken over by nobody.
+    pub(super) fn check_epoch(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
+        match self.by_id.get(&run) {
+            Some(live) if live.epoch != Some(epoch) => Err(JournalError::Fenced { run }),
+            _ => Ok(()),
+        }
+    }
+
     /// Lets go of a run; returns what to write.
     pub(super) fn forget(&mut self, run: Uuid, epoch: Epoch) -> Result<Vec<Change>, JournalError> {
         let Some(live) = self.by_id.get(&run).copied() else { return Ok(Vec::new()) };
-        if live.epoch != Some(epoch) {
-            return Err(JournalError::Fenced { run });
-        }
+        self.check_epoch(run, epoch)?;
         self.by_id.remove(&run);
         self.count -= live.records;
         let records = (0..live.records).map(|index| record_key(run, index));

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::{INBOX_PAGE, Message, Snapshot, StoreError, Stores, blob_hash};
+use super::{
+    super::{INBOX_PAGE, Message, Snapshot, StoreError, Stores, blob_hash},
+    wait,
+};
 use crate::{End, Record, Started, record::Kept};
 
 fn run(number: u128) -> Uuid {
@@ -41,19 +44,19 @@ pub(super) fn records(steps: usize) -> Vec<Record> {
 /// An adapter does something else.
 pub fn archives(stores: &Stores) {
     let archive = &stores.archive;
-    assert_eq!(archive.get(run(1)), Ok(None));
-    assert_eq!(archive.remove(run(1)), Ok(false));
+    assert_eq!(wait(archive.get(run(1))), Ok(None));
+    assert_eq!(wait(archive.remove(run(1))), Ok(false));
     for steps in [0, 3, 5_000, 1] {
-        archive.put(run(1), &records(steps)).expect("records are put");
-        assert_eq!(archive.get(run(1)), Ok(Some(records(steps))), "{steps} steps");
+        wait(archive.put(run(1), records(steps))).expect("records are put");
+        assert_eq!(wait(archive.get(run(1))), Ok(Some(records(steps))), "{steps} steps");
     }
-    archive.put(run(2), &[]).expect("no records are put");
-    assert_eq!(archive.get(run(2)), Ok(Some(Vec::new())), "a run without records is not one that nobody knows");
+    wait(archive.put(run(2), Vec::new())).expect("no records are put");
+    assert_eq!(wait(archive.get(run(2))), Ok(Some(Vec::new())), "a run without records is not one that nobody knows");
     let (a, b) = (records(1), records(2));
-    archive.put_all(&[(run(3), &a), (run(4), &b)]).expect("records are put");
-    assert_eq!((archive.get(run(3)), archive.get(run(4))), (Ok(Some(a)), Ok(Some(b.clone()))));
-    assert_eq!(archive.remove(run(3)), Ok(true));
-    assert_eq!((archive.get(run(3)), archive.get(run(4))), (Ok(None), Ok(Some(b))));
+    wait(archive.put_all(vec![(run(3), a.clone()), (run(4), b.clone())])).expect("records are put");
+    assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(Some(a)), Ok(Some(b.clone()))));
+    assert_eq!(wait(archive.remove(run(3))), Ok(true));
+    assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(None), Ok(Some(b))));
 }
 
 /// Definitions come back by hash and stay as they are.
@@ -62,14 +65,18 @@ pub fn archives(stores: &Stores) {
 /// An adapter does something else.
 pub fn definitions(stores: &Stores) {
     let definitions = &stores.definitions;
-    assert_eq!(definitions.get("a"), Ok(None));
+    assert_eq!(wait(definitions.get("a")), Ok(None));
     let large = json!({"name": "w", "text": "x".repeat(100_000)});
-    definitions.put("a", &large).expect("a definition is put");
-    definitions.put("a", &json!({"name": "another"})).expect("a definition is put again");
-    definitions.put("aa", &json!({"name": "other"})).expect("a definition is put");
-    assert_eq!(definitions.get("a"), Ok(Some(large)));
-    assert_eq!((definitions.remove("a"), definitions.remove("a")), (Ok(true), Ok(false)));
-    assert_eq!((definitions.get("a"), definitions.get("aa")), (Ok(None), Ok(Some(json!({"name": "other"})))));
+    wait(definitions.put("a", &large)).expect("a definition is put");
+    wait(definitions.put("a", &json!({"name": "another"}))).expect("a definition is put again");
+    wait(definitions.put("aa", &json!({"name": "other"}))).expect("a definition is put");
+    assert_eq!(wait(definitions.get("a")), Ok(Some(large)));
+    assert_eq!(wait(definitions.hashes()), Ok(vec!["a".to_owned(), "aa".to_owned()]));
+    assert_eq!((wait(definitions.remove("a")), wait(definitions.remove("a"))), (Ok(true), Ok(false)));
+    assert_eq!(
+        (wait(definitions.get("a")), wait(definitions.get("aa"))),
+        (Ok(None), Ok(Some(json!({"name": "other"}))))
+    );
 }
 
 /// Snapshots are kept by run and name and listed by position.
@@ -85,16 +92,16 @@ pub fn snapshots(stores: &Stores) {
         state: json!({"position": position}),
     };
     let snapshots = &stores.snapshots;
-    assert_eq!(snapshots.list(run(1)), Ok(Vec::new()));
+    assert_eq!(wait(snapshots.list(run(1))), Ok(Vec::new()));
     for (owner, name, position) in [(1, "b", 5), (1, "a", 9), (1, "", 5), (2, "a", 1), (1, "a", 7)] {
-        snapshots.put(&snapshot(owner, name, position)).expect("a snapshot is put");
+        wait(snapshots.put(&snapshot(owner, name, position))).expect("a snapshot is put");
     }
-    assert_eq!(snapshots.get(run(1), "a"), Ok(Some(snapshot(1, "a", 7))), "the last of a name counts");
-    assert_eq!(snapshots.get(run(2), "b"), Ok(None));
-    assert_eq!(snapshots.list(run(1)), Ok(vec![snapshot(1, "", 5), snapshot(1, "b", 5), snapshot(1, "a", 7)]));
-    assert_eq!((snapshots.remove(run(1), "b"), snapshots.remove(run(1), "b")), (Ok(true), Ok(false)));
-    assert_eq!((snapshots.remove_all(run(1)), snapshots.list(run(1))), (Ok(2), Ok(Vec::new())));
-    assert_eq!(snapshots.list(run(2)), Ok(vec![snapshot(2, "a", 1)]));
+    assert_eq!(wait(snapshots.get(run(1), "a")), Ok(Some(snapshot(1, "a", 7))), "the last of a name counts");
+    assert_eq!(wait(snapshots.get(run(2), "b")), Ok(None));
+    assert_eq!(wait(snapshots.list(run(1))), Ok(vec![snapshot(1, "", 5), snapshot(1, "b", 5), snapshot(1, "a", 7)]));
+    assert_eq!((wait(snapshots.remove(run(1), "b")), wait(snapshots.remove(run(1), "b"))), (Ok(true), Ok(false)));
+    assert_eq!((wait(snapshots.remove_all(run(1))), wait(snapshots.list(run(1)))), (Ok(2), Ok(Vec::new())));
+    assert_eq!(wait(snapshots.list(run(2))), Ok(vec![snapshot(2, "a", 1)]));
 }
 
 /// Messages are numbered by run, read in order and in pages, and posted once for each id.
@@ -104,32 +111,36 @@ pub fn snapshots(stores: &Stores) {
 pub fn inboxes(stores: &Stores) {
     let inbox = &stores.inbox;
     let signal = |number: usize| Message::Signal { name: "s".to_owned(), payload: json!({ "number": number }) };
-    assert_eq!(inbox.next(run(1), 0), Ok(Vec::new()));
+    assert_eq!(wait(inbox.next(run(1), 0)), Ok(Vec::new()));
     let posts = [("a", Message::Pause), ("b", Message::Resume), ("c", Message::Cancel), ("d", signal(1))];
     for (number, (id, message)) in (1..).zip(&posts) {
-        assert_eq!(inbox.post(run(1), id, message), Ok(number), "{id}");
+        assert_eq!(wait(inbox.post(run(1), id, message)), Ok(number), "{id}");
     }
-    assert_eq!(inbox.post(run(2), "a", &signal(2)), Ok(1), "each run has its own numbers and ids");
-    assert_eq!(inbox.post(run(1), "b", &Message::Resume), Ok(2), "posted again");
+    assert_eq!(wait(inbox.post(run(2), "a", &signal(2))), Ok(1), "each run has its own numbers and ids");
+    assert_eq!(wait(inbox.post(run(1), "b", &Message::Resume)), Ok(2), "posted again");
     let taken = StoreError::MessageIdTaken { run: run(1), message_id: "b".to_owned() };
-    assert_eq!(inbox.post(run(1), "b", &Message::Cancel), Err(taken));
+    assert_eq!(wait(inbox.post(run(1), "b", &Message::Cancel)), Err(taken));
     let all: Vec<_> = (1..).zip(posts.map(|(_, message)| message)).collect();
     for after in 0..=4 {
-        assert_eq!(inbox.next(run(1), after), Ok(all[usize::try_from(after).expect("small")..].to_vec()), "{after}");
+        assert_eq!(
+            wait(inbox.next(run(1), after)),
+            Ok(all[usize::try_from(after).expect("small")..].to_vec()),
+            "{after}"
+        );
     }
-    assert_eq!(inbox.next(run(1), u64::MAX), Ok(Vec::new()));
-    assert_eq!((inbox.remove(run(1)), inbox.remove(run(1))), (Ok(4), Ok(0)));
-    assert_eq!(inbox.next(run(1), 0), Ok(Vec::new()));
-    assert_eq!(inbox.post(run(1), "b", &Message::Cancel), Ok(1));
-    assert_eq!(inbox.next(run(2), 0), Ok(vec![(1, signal(2))]));
+    assert_eq!(wait(inbox.next(run(1), u64::MAX)), Ok(Vec::new()));
+    assert_eq!((wait(inbox.remove(run(1))), wait(inbox.remove(run(1)))), (Ok(4), Ok(0)));
+    assert_eq!(wait(inbox.next(run(1), 0)), Ok(Vec::new()));
+    assert_eq!(wait(inbox.post(run(1), "b", &Message::Cancel)), Ok(1));
+    assert_eq!(wait(inbox.next(run(2), 0)), Ok(vec![(1, signal(2))]));
 
     let many = INBOX_PAGE + 5;
     for number in 1..=many {
-        inbox.post(run(3), &number.to_string(), &signal(number)).expect("a message is posted");
+        wait(inbox.post(run(3), &number.to_string(), &signal(number))).expect("a message is posted");
     }
-    let first = inbox.next(run(3), 0).expect("messages are read");
+    let first = wait(inbox.next(run(3), 0)).expect("messages are read");
     assert_eq!(first.len(), INBOX_PAGE);
-    let rest = inbox.next(run(3), INBOX_PAGE as u64).expect("messages are read");
+    let rest = wait(inbox.next(run(3), INBOX_PAGE as u64)).expect("messages are read");
     let messages: Vec<_> = first.into_iter().chain(rest).collect();
     let expected: Vec<_> = (1..=many).map(|number| (number as u64, signal(number))).collect();
     assert_eq!(messages, expected);
@@ -145,7 +156,7 @@ pub fn inboxes_of_several_threads(stores: &Stores) {
     let start = Barrier::new(usize::try_from(THREADS).expect("small"));
     let post = |thread: u64| {
         start.wait();
-        let post = |id: String| stores.inbox.post(run(1), &id, &Message::Pause).expect("a message is posted");
+        let post = |id: String| wait(stores.inbox.post(run(1), &id, &Message::Pause)).expect("a message is posted");
         (0..EACH).map(|number| (post(format!("{thread}-{number}")), post(format!("all-{number}")))).collect::<Vec<_>>()
     };
     let numbers: Vec<Vec<(u64, u64)>> = std::thread::scope(|scope| {
@@ -157,7 +168,7 @@ pub fn inboxes_of_several_threads(stores: &Stores) {
     let mut all: Vec<_> = numbers.iter().flatten().map(|(own, _)| *own).chain(shared(&numbers[0])).collect();
     all.sort_unstable();
     assert_eq!(all, (1..=(THREADS + 1) * EACH).collect::<Vec<_>>());
-    let read = stores.inbox.next(run(1), 0).expect("messages are read");
+    let read = wait(stores.inbox.next(run(1), 0)).expect("messages are read");
     assert_eq!(read.into_iter().map(|(number, _)| number).collect::<Vec<_>>(), all);
 }
 
@@ -168,28 +179,34 @@ pub fn inboxes_of_several_threads(stores: &Stores) {
 pub fn blobs(stores: &Stores) {
     let blobs = &stores.blobs;
     let (large, small) = (vec![1; 300_000], b"small".to_vec());
-    assert_eq!(blobs.get(&blob_hash(&large)), Ok(None));
-    assert_eq!(blobs.owners(&blob_hash(&large)), Ok(0));
-    assert_eq!(blobs.release(run(1)), Ok(0));
+    assert_eq!(wait(blobs.get(&blob_hash(&large))), Ok(None));
+    assert_eq!(wait(blobs.owners(&blob_hash(&large))), Ok(0));
+    assert_eq!(wait(blobs.release(run(1))), Ok(0));
     for owner in [1, 1, 2] {
-        assert_eq!(blobs.put(run(owner), &large), Ok(blob_hash(&large)));
+        assert_eq!(wait(blobs.put(run(owner), large.clone())), Ok(blob_hash(&large)));
     }
-    let hash = blobs.put(run(1), &small).expect("a value is put");
+    let hash = wait(blobs.put(run(1), small.clone())).expect("a value is put");
     assert_eq!(hash, blob_hash(b"small"));
-    assert_eq!(blobs.owners(&blob_hash(&large)), Ok(2), "who puts it twice owns it once");
+    assert_eq!(wait(blobs.owners(&blob_hash(&large))), Ok(2), "who puts it twice owns it once");
     for owner in [run(1), run(2)] {
-        assert!(blobs.owned(owner).expect("it is read").contains(&blob_hash(&large)), "it is among those of {owner}");
+        assert!(
+            wait(blobs.owned(owner)).expect("it is read").contains(&blob_hash(&large)),
+            "it is among those of {owner}"
+        );
     }
-    assert_eq!(blobs.share(run(3), &hash), Ok(()));
+    assert_eq!(wait(blobs.share(run(3), &hash)), Ok(()));
     let missing = blob_hash(b"missing");
-    assert_eq!(blobs.share(run(3), &missing), Err(StoreError::NoBlob { hash: missing.clone() }));
+    assert_eq!(wait(blobs.share(run(3), &missing)), Err(StoreError::NoBlob { hash: missing.clone() }));
 
-    assert_eq!(blobs.release(run(1)), Ok(0), "others own them");
-    assert_eq!((blobs.get(&blob_hash(&large)), blobs.get(&hash)), (Ok(Some(large.clone())), Ok(Some(small))));
-    assert_eq!(blobs.release(run(2)), Ok(1));
-    assert_eq!((blobs.get(&blob_hash(&large)), blobs.owners(&blob_hash(&large))), (Ok(None), Ok(0)));
-    assert_eq!(blobs.release(run(3)), Ok(1));
-    assert_eq!(blobs.get(&hash), Ok(None));
-    blobs.put(run(4), &large).expect("a value is put again");
-    assert_eq!(blobs.get(&blob_hash(&large)), Ok(Some(large)));
+    assert_eq!(wait(blobs.release(run(1))), Ok(0), "others own them");
+    assert_eq!(
+        (wait(blobs.get(&blob_hash(&large))), wait(blobs.get(&hash))),
+        (Ok(Some(large.clone())), Ok(Some(small)))
+    );
+    assert_eq!(wait(blobs.release(run(2))), Ok(1));
+    assert_eq!((wait(blobs.get(&blob_hash(&large))), wait(blobs.owners(&blob_hash(&large)))), (Ok(None), Ok(0)));
+    assert_eq!(wait(blobs.release(run(3))), Ok(1));
+    assert_eq!(wait(blobs.get(&hash)), Ok(None));
+    wait(blobs.put(run(4), large.clone())).expect("a value is put again");
+    assert_eq!(wait(blobs.get(&blob_hash(&large))), Ok(Some(large)));
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     super::{RUNS_PAGE_MAX, RunPage, RunQuery, RunStatus, RunSummary, StoreError, Stores},
-    summary,
+    summary, wait,
 };
 
 /// A run is kept, changed and forgotten, and found by what it is and no more by what it was.
@@ -15,11 +15,11 @@ use super::{
 pub fn summaries(stores: &Stores) {
     let runs = &stores.runs;
     let mut run = summary(5, 0);
-    assert_eq!(runs.get(run.id), Ok(None));
-    assert_eq!(runs.remove(run.id), Ok(false));
-    assert_eq!(runs.list(&RunQuery::default()), Ok(RunPage::default()));
-    runs.put(&run).expect("a run is put");
-    assert_eq!(runs.get(run.id), Ok(Some(run.clone())));
+    assert_eq!(wait(runs.get(run.id)), Ok(None));
+    assert_eq!(wait(runs.remove(run.id)), Ok(false));
+    assert_eq!(wait(runs.list(&RunQuery::default())), Ok(RunPage::default()));
+    wait(runs.put(&run)).expect("a run is put");
+    assert_eq!(wait(runs.get(run.id)), Ok(Some(run.clone())));
 
     let before = run.clone();
     run.status = RunStatus::Stuck;
@@ -27,22 +27,22 @@ pub fn summaries(stores: &Stores) {
     run.parent = Some(Uuid::from_u128(77));
     run.labels = BTreeMap::from([("new".to_owned(), String::new())]);
     run.started_at = Timestamp::from_second(1_800_000_000).expect("a second of our time");
-    runs.put(&run).expect("a run is put again");
-    assert_eq!(runs.get(run.id), Ok(Some(run.clone())));
+    wait(runs.put(&run)).expect("a run is put again");
+    assert_eq!(wait(runs.get(run.id)), Ok(Some(run.clone())));
     for query in queries_for(&before) {
-        assert_eq!(runs.list(&query), Ok(RunPage::default()), "{query:?}");
+        assert_eq!(wait(runs.list(&query)), Ok(RunPage::default()), "{query:?}");
     }
     for query in queries_for(&run) {
-        assert_eq!(runs.list(&query), Ok(RunPage { runs: vec![run.clone()], next: None }), "{query:?}");
+        assert_eq!(wait(runs.list(&query)), Ok(RunPage { runs: vec![run.clone()], next: None }), "{query:?}");
     }
 
     // The last of several for one run counts.
-    runs.put_all(&[run.clone(), before.clone()]).expect("runs are put");
-    assert_eq!(runs.list(&RunQuery::default()).map(|page| page.runs), Ok(vec![before.clone()]));
-    assert_eq!(runs.remove(run.id), Ok(true));
-    assert_eq!(runs.get(run.id), Ok(None));
+    wait(runs.put_all(&[run.clone(), before.clone()])).expect("runs are put");
+    assert_eq!(wait(runs.list(&RunQuery::default())).map(|page| page.runs), Ok(vec![before.clone()]));
+    assert_eq!(wait(runs.remove(run.id)), Ok(true));
+    assert_eq!(wait(runs.get(run.id)), Ok(None));
     for query in queries_for(&before) {
-        assert_eq!(runs.list(&query), Ok(RunPage::default()), "{query:?}");
+        assert_eq!(wait(runs.list(&query)), Ok(RunPage::default()), "{query:?}");
     }
 }
 
@@ -73,7 +73,7 @@ fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
 pub fn lists(stores: &Stores) {
     // Three runs begin at a time, so that ids decide their order.
     let all: Vec<_> = (1..=120).map(|number| summary(number, number.cast_signed() / 3)).collect();
-    stores.runs.put_all(&all).expect("runs are put");
+    wait(stores.runs.put_all(&all)).expect("runs are put");
     let filters = filters();
     for (number, filter) in filters.iter().enumerate() {
         for other in &filters[number..] {
@@ -121,7 +121,7 @@ fn compare(stores: &Stores, all: &[RunSummary], mut query: RunQuery) {
     expected.sort_by_key(|run| Reverse((run.started_at, run.id)));
     let mut found = Vec::new();
     loop {
-        let page = stores.runs.list(&query).expect("runs are listed");
+        let page = wait(stores.runs.list(&query)).expect("runs are listed");
         assert!(page.runs.len() <= query.limit, "{query:?} gave {} runs", page.runs.len());
         found.extend(page.runs);
         let Some(next) = page.next else { break };
@@ -152,14 +152,14 @@ fn admits(query: &RunQuery, run: &RunSummary) -> bool {
 /// An adapter does something else.
 pub fn pages(stores: &Stores) {
     let all: Vec<_> = (1..=4).map(|number| summary(number, number.cast_signed())).collect();
-    stores.runs.put_all(&all).expect("runs are put");
-    let list = |query: &RunQuery| stores.runs.list(query);
+    wait(stores.runs.put_all(&all)).expect("runs are put");
+    let list = |query: &RunQuery| wait(stores.runs.list(query));
     let whole = list(&RunQuery { limit: 4, ..RunQuery::default() }).expect("runs are listed");
     assert_eq!((whole.runs.len(), whole.next), (4, None), "a page that takes all is the last");
 
     let first = list(&RunQuery { limit: 2, ..RunQuery::default() }).expect("runs are listed");
     assert_eq!(first.runs, [all[3].clone(), all[2].clone()]);
-    stores.runs.put(&summary(9, 9)).expect("a run is put");
+    wait(stores.runs.put(&summary(9, 9))).expect("a run is put");
     let second = list(&RunQuery { limit: 2, after: first.next, ..RunQuery::default() }).expect("runs are listed");
     assert_eq!((second.runs, second.next), (vec![all[1].clone(), all[0].clone()], None));
 

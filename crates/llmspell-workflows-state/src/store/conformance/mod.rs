@@ -37,22 +37,30 @@ pub fn lasts(reopen: impl Fn() -> Stores) {
     let large = vec![7; 200_000];
     let hash = {
         let stores = reopen();
-        stores.runs.put(&run).expect("a run is put");
-        stores.archive.put(run.id, &records).expect("records are put");
-        stores.definitions.put("abc", &serde_json::json!({"name": "w"})).expect("a definition is put");
-        stores.snapshots.put(&snapshot).expect("a snapshot is put");
-        stores.inbox.post(run.id, "one", &super::Message::Cancel).expect("a message is posted");
-        stores.blobs.put(run.id, &large).expect("a value is put")
+        wait(stores.runs.put(&run)).expect("a run is put");
+        wait(stores.archive.put(run.id, records.clone())).expect("records are put");
+        wait(stores.definitions.put("abc", &serde_json::json!({"name": "w"}))).expect("a definition is put");
+        wait(stores.snapshots.put(&snapshot)).expect("a snapshot is put");
+        wait(stores.inbox.post(run.id, "one", &super::Message::Cancel)).expect("a message is posted");
+        wait(stores.blobs.put(run.id, large.clone())).expect("a value is put")
     };
     let stores = reopen();
-    assert_eq!(stores.runs.get(run.id), Ok(Some(run.clone())));
-    assert_eq!(stores.runs.list(&super::RunQuery::default()).map(|page| page.runs), Ok(vec![run.clone()]));
-    assert_eq!(stores.archive.get(run.id), Ok(Some(records)));
-    assert_eq!(stores.definitions.get("abc"), Ok(Some(serde_json::json!({"name": "w"}))));
-    assert_eq!(stores.snapshots.list(run.id), Ok(vec![snapshot]));
-    assert_eq!(stores.inbox.next(run.id, 0), Ok(vec![(1, super::Message::Cancel)]));
-    assert_eq!(stores.blobs.get(&hash), Ok(Some(large)));
-    assert_eq!(stores.blobs.owners(&hash), Ok(1));
+    assert_eq!(wait(stores.runs.get(run.id)), Ok(Some(run.clone())));
+    assert_eq!(wait(stores.runs.list(&super::RunQuery::default())).map(|page| page.runs), Ok(vec![run.clone()]));
+    assert_eq!(wait(stores.archive.get(run.id)), Ok(Some(records)));
+    assert_eq!(wait(stores.definitions.get("abc")), Ok(Some(serde_json::json!({"name": "w"}))));
+    assert_eq!(wait(stores.snapshots.list(run.id)), Ok(vec![snapshot]));
+    assert_eq!(wait(stores.inbox.next(run.id, 0)), Ok(vec![(1, super::Message::Cancel)]));
+    assert_eq!(wait(stores.blobs.get(&hash)), Ok(Some(large)));
+    assert_eq!(wait(stores.blobs.owners(&hash)), Ok(1));
+}
+
+/// The output of `future`, for tests that are not async.
+///
+/// # Panics
+/// There is no thread to wait on, or it is called from a runtime.
+pub fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
 /// A run that was started `second` seconds after the others began, different from others by `number`.

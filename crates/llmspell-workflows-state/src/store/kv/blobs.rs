@@ -1,9 +1,10 @@
 use uuid::Uuid;
 
 use super::{
-    super::{BlobStore, StoreError, blob_hash, blobs},
+    super::{StoreError, blob_hash, blobs},
     Change, KeyValue, KeyValueStores, keys,
 };
+use crate::store::blocking::BlobStore;
 
 fn references(hash: &str, owner: Uuid) -> [Vec<u8>; 2] {
     [keys::owner(hash, owner), keys::named(b'w', owner, hash.as_bytes())]

@@ -4,16 +4,17 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    super::{ArchiveStore, DefinitionStore, Snapshot, SnapshotStore, StoreError, archive, seal, snapshots},
+    super::{Snapshot, StoreError, archive, seal, snapshots},
     KeyValue, KeyValueStores, keys,
 };
 use crate::Record;
+use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
 
 impl<K: KeyValue> ArchiveStore for KeyValueStores<K> {
-    fn put_all(&self, runs: &[(Uuid, &[Record])]) -> Result<(), StoreError> {
+    fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
         self.change(|changes| {
             let kept =
-                |(run, records): &(Uuid, &[Record])| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
+                |(run, records): &(Uuid, Vec<Record>)| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
             changes.extend(runs.iter().map(kept));
             Ok(())
         })
@@ -45,6 +46,11 @@ impl<K: KeyValue> DefinitionStore for KeyValueStores<K> {
         let key = keys::hashed(b'd', hash);
         let place = || format!("the definition {hash} in {}", self.below.place());
         self.below.get(&key)?.map(|bytes| seal::open_json(&place(), &key, &bytes)).transpose()
+    }
+
+    fn hashes(&self) -> Result<Vec<String>, StoreError> {
+        let hash = |key: &[u8]| String::from_utf8_lossy(&key[1..]).into_owned();
+        Ok(self.all(vec![b'd'])?.iter().map(|(key, _)| hash(key)).collect())
     }
 
     fn remove(&self, hash: &str) -> Result<bool, StoreError> {

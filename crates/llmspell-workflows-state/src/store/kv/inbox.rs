@@ -4,12 +4,13 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        INBOX_PAGE, InboxStore, Message, StoreError,
+        INBOX_PAGE, Message, StoreError,
         inbox::{Posted, expect_number},
         seal,
     },
     KeyValue, KeyValueStores, Range, keys,
 };
+use crate::store::blocking::InboxStore;
 
 fn key(run: Uuid, number: u64) -> Vec<u8> {
     keys::named(b'm', run, &number.to_be_bytes())

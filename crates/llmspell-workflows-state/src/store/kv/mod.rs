@@ -14,7 +14,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Adapter, StoreError, Verified};
+use super::{StoreError, Verified};
+use crate::store::blocking::Adapter;
 
 /// Ordered keys with values, in one process.
 pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {

@@ -3,10 +3,11 @@ use std::{collections::HashSet, ops::ControlFlow};
 use uuid::Uuid;
 
 use super::{
-    super::{RunPage, RunQuery, RunStore, RunSummary, StoreError, seal},
+    super::{RunPage, RunQuery, RunSummary, StoreError, seal},
     Change, KeyValue, KeyValueStores, Range,
     keys::{self, field},
 };
+use crate::store::blocking::RunStore;
 
 /// From how many digits of an id on all runs that have them are looked at; fewer fit too many runs.
 const ID_DIGITS_MIN: usize = 6;

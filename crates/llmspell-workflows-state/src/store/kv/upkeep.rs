@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use uuid::Uuid;
 
 use super::{
-    super::{ArchiveStore, BlobStore, DefinitionStore, InboxStore, RunStore, SnapshotStore, StoreError, Verified},
+    super::{StoreError, Verified},
     KeyValue, KeyValueStores, Range,
 };
+use crate::store::blocking::{ArchiveStore, BlobStore, DefinitionStore, InboxStore, RunStore, SnapshotStore};
 
 impl<K: KeyValue> KeyValueStores<K> {
     pub(super) fn read_through(&self) -> Result<Verified, StoreError> {

@@ -2,9 +2,10 @@ use rusqlite::{Transaction, params};
 use uuid::Uuid;
 
 use super::{
-    super::{BlobStore, StoreError, blob_hash, blobs},
+    super::{StoreError, blob_hash, blobs},
     Sqlite, Synced, execute,
 };
+use crate::store::blocking::BlobStore;
 
 impl Sqlite {
     fn own(&self, transaction: &Transaction<'_>, owner: Uuid, hash: &str) -> Result<(), StoreError> {

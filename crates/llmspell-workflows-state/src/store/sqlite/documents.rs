@@ -5,13 +5,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    super::{ArchiveStore, DefinitionStore, Snapshot, SnapshotStore, StoreError, archive, seal, snapshots},
+    super::{Snapshot, StoreError, archive, seal, snapshots},
     Sqlite, Synced, execute,
 };
 use crate::Record;
+use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
 
 impl ArchiveStore for Sqlite {
-    fn put_all(&self, runs: &[(Uuid, &[Record])]) -> Result<(), StoreError> {
+    fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
         let sealed: Vec<_> = runs.iter().map(|(run, records)| (run, archive::encode(*run, records))).collect();
         self.write(Synced::Yes, |transaction| {
             sealed.iter().try_for_each(|(run, body)| {
@@ -41,6 +42,10 @@ impl DefinitionStore for Sqlite {
         let body = self.row("SELECT body FROM definitions WHERE hash = ?", [hash], |row| row.get(0))?;
         let place = || format!("the definition {hash} in {}", self.place());
         body.map(|body: Vec<u8>| seal::open_json(&place(), hash.as_bytes(), &body)).transpose()
+    }
+
+    fn hashes(&self) -> Result<Vec<String>, StoreError> {
+        self.rows("SELECT hash FROM definitions ORDER BY hash", [], |row| row.get(0))
     }
 
     fn remove(&self, hash: &str) -> Result<bool, StoreError> {

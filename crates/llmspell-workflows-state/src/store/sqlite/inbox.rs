@@ -3,12 +3,13 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        INBOX_PAGE, InboxStore, Message, StoreError,
+        INBOX_PAGE, Message, StoreError,
         inbox::{Posted, expect_number},
         seal,
     },
     Sqlite, Synced, execute, rows,
 };
+use crate::store::blocking::InboxStore;
 
 impl Sqlite {
     fn posted(&self, run: Uuid, number: u64, body: &[u8]) -> Result<Posted, StoreError> {

@@ -21,7 +21,8 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, Transaction, TransactionBehavior};
 
-use super::{Adapter, StoreError, Verified};
+use super::{StoreError, Verified};
+use crate::store::blocking::Adapter;
 
 /// How long other processes are waited for, in milliseconds.
 const BUSY_MS: u64 = 5_000;

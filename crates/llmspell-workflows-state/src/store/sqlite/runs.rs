@@ -5,9 +5,10 @@ use rusqlite::{
 use uuid::Uuid;
 
 use super::{
-    super::{RunPage, RunQuery, RunStatus, RunStore, RunSummary, StoreError, seal},
+    super::{RunPage, RunQuery, RunStatus, RunSummary, StoreError, seal},
     Sqlite, Synced, execute, rows,
 };
+use crate::store::blocking::RunStore;
 
 const PUT: &str = "INSERT INTO runs (id, started_us, status, workflow, parent, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (id) DO UPDATE SET started_us = ?2, status = ?3, workflow = ?4, parent = ?5, body = ?6";

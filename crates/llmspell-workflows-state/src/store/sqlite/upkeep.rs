@@ -6,9 +6,10 @@ use rusqlite::params;
 use uuid::Uuid;
 
 use super::{
-    super::{ArchiveStore, BlobStore, DefinitionStore, InboxStore, RunStore, SnapshotStore, StoreError, Verified},
+    super::{StoreError, Verified},
     Sqlite, sync_dir,
 };
+use crate::store::blocking::{ArchiveStore, BlobStore, DefinitionStore, InboxStore, RunStore, SnapshotStore};
 
 impl Sqlite {
     pub(super) fn copy_to(&self, to: &Path) -> Result<(), StoreError> {

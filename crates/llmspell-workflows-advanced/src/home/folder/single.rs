@@ -8,9 +8,10 @@ use std::{
 };
 
 use llmspell_workflows_state::{Around, Journal, JournalError, Record};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::{Home, claim::Reads};
+use super::Folder;
 use crate::ExecutorError;
 
 /// What the journal of a home is.
@@ -49,7 +50,7 @@ impl JournalKind {
         }
     }
 
-    fn open(self, folder: &Path) -> Result<Arc<dyn Readable>, ExecutorError> {
+    fn open(self, folder: &Path) -> Result<Arc<dyn Journal>, ExecutorError> {
         match self {
             #[cfg(feature = "fjall")]
             Self::Fjall => Ok(Arc::new(llmspell_workflows_state::FjallJournal::open_dir(folder)?)),
@@ -78,32 +79,7 @@ impl fmt::Display for JournalKind {
     }
 }
 
-/// A journal that can be read without taking over its runs.
-trait Readable: Journal + Reads {}
-
-impl<J: Journal + Reads> Readable for J {}
-
-impl Reads for Claimed {
-    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        self.0.records(run)
-    }
-}
-
-#[cfg(feature = "fjall")]
-impl Reads for llmspell_workflows_state::FjallJournal {
-    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        Self::records(self, run)
-    }
-}
-
-#[cfg(feature = "sled")]
-impl Reads for llmspell_workflows_state::SledJournal {
-    fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        Self::records(self, run)
-    }
-}
-
-/// The journal of a home that one process has open from when it is first read on, as long as the home is there.
+/// The journal of a home that one process has open from when it is first read, as long as the home is there.
 #[derive(Debug)]
 pub(super) struct Single {
     kind: JournalKind,
@@ -113,15 +89,28 @@ pub(super) struct Single {
 
 #[derive(Debug, Default)]
 struct State {
-    opened: Option<Arc<dyn Readable>>,
-    claimed: Weak<Claimed>,
+    opened: Option<Arc<dyn Journal>>,
+    leased: Weak<Leased>,
 }
 
-/// The journal in the hands of an executor; dropped, another one of this process can take over its runs.
+/// The journal in the hands of an executor; once it is dropped another one of this process can take over its runs.
 #[derive(Debug)]
-pub(super) struct Claimed(Arc<dyn Readable>);
+struct Leased(Arc<dyn Journal>);
+
+/// The output of `future`, on a thread that may block.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    Handle::current().block_on(future)
+}
 
 impl Single {
+    pub(super) fn new(kind: JournalKind, folder: PathBuf) -> Self {
+        Self { kind, folder, state: Mutex::default() }
+    }
+
+    pub(super) fn kind(&self) -> JournalKind {
+        self.kind
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -130,30 +119,38 @@ impl Single {
         self.folder.exists()
     }
 
-    pub(super) fn is_claimed(&self) -> bool {
-        self.state().claimed.strong_count() > 0
+    pub(super) fn is_leased(&self) -> bool {
+        self.state().leased.strong_count() > 0
     }
 
+    /// The records of all runs.
     pub(super) fn peek(&self) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
         let journal = self.opened(&mut self.state())?;
-        let read = |run| Ok((run, journal.records(run)?));
+        let read = |run| Ok((run, wait(journal.records(run))?));
         journal.runs().into_iter().map(read).collect()
     }
 
-    /// The journal, for an executor, unless another one has it.
-    pub(super) fn claim(&self) -> Result<Arc<Claimed>, ExecutorError> {
+    /// The records of one run.
+    pub(super) fn records(&self, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
+        let journal = self.opened(&mut self.state())?;
+        let records = wait(journal.records(run))?;
+        Ok((!records.is_empty()).then_some(records))
+    }
+
+    /// The journal, for an executor, unless another one has leased it.
+    pub(super) fn lease(&self) -> Result<Arc<dyn Journal>, ExecutorError> {
         let mut state = self.state();
-        if state.claimed.strong_count() > 0 {
+        if state.leased.strong_count() > 0 {
             let path = self.folder.display().to_string();
             let holder = "another executor of this process".to_owned();
             return Err(JournalError::Held { path, holder }.into());
         }
-        let claimed = Arc::new(Claimed(self.opened(&mut state)?));
-        state.claimed = Arc::downgrade(&claimed);
-        Ok(claimed)
+        let leased = Arc::new(Leased(self.opened(&mut state)?));
+        state.leased = Arc::downgrade(&leased);
+        Ok(leased)
     }
 
-    fn opened(&self, state: &mut State) -> Result<Arc<dyn Readable>, ExecutorError> {
+    fn opened(&self, state: &mut State) -> Result<Arc<dyn Journal>, ExecutorError> {
         if let Some(journal) = &state.opened {
             return Ok(journal.clone());
         }
@@ -171,27 +168,12 @@ impl Single {
     }
 }
 
-impl Home {
-    /// The same home with its runs in a journal of another kind; one that has runs in a journal keeps to its kind.
-    #[must_use]
-    pub fn with_journal(mut self, kind: JournalKind) -> Self {
-        let folder = self.path.join(kind.as_str());
-        let single = || Arc::new(Single { kind, folder, state: Mutex::default() });
-        self.single = (kind != JournalKind::Log).then(single);
-        self
-    }
-
-    /// What its journal is.
-    #[must_use]
-    pub fn journal(&self) -> JournalKind {
-        self.single.as_ref().map_or(JournalKind::Log, |single| single.kind)
-    }
-
+impl Folder {
     /// That no runs are in a journal of another kind, where nobody would look for them.
     pub(super) fn check_kind(&self) -> Result<(), ExecutorError> {
-        let is_other = |kind: &JournalKind| *kind != self.journal() && has_files(&self.path.join(kind.as_str()));
+        let is_other = |kind: &JournalKind| *kind != self.kind() && has_files(&self.path.join(kind.as_str()));
         match JournalKind::ALL.into_iter().find(is_other) {
-            Some(found) => Err(ExecutorError::OtherJournal { path: self.path.clone(), found, asked: self.journal() }),
+            Some(found) => Err(ExecutorError::OtherJournal { path: self.path.clone(), found, asked: self.kind() }),
             None => Ok(()),
         }
     }
@@ -201,7 +183,7 @@ fn has_files(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-impl Around for Claimed {
+impl Around for Leased {
     fn inner(&self) -> &dyn Journal {
         &*self.0
     }

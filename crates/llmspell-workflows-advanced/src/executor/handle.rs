@@ -1,0 +1,133 @@
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+};
+
+use llmspell_workflows_basic::RunStatus;
+use llmspell_workflows_state::store::Message;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{DurableEnd, DurableRun, Executor};
+use crate::{Delivery, ExecutorError, Home};
+
+/// A run that is driven in the background until it ends; while it waits it is parked.
+///
+/// Dropping the handle changes nothing for the run. Awaiting it gives how the run ended.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use llmspell_workflows_advanced::{DurableEnd, Executor, MemoryHome, StartOptions};
+/// use llmspell_workflows_basic::{Engine, WorkflowInput, model::{Definition, Step, StepKind, WaitForEvent}};
+/// use serde_json::json;
+///
+/// let executor = Executor::new(MemoryHome::new(), Engine::builder());
+/// let wait = StepKind::WaitForEvent(WaitForEvent { event: "approved".into(), ..WaitForEvent::default() });
+/// let review = Definition::sequence("review", [Step::new("approval", wait)]);
+///
+/// let run = executor.start(review, WorkflowInput::default(), StartOptions::default()).await?;
+/// let handle = executor.spawn(run);
+/// handle.signal("approved", json!({"by": "Ada"})).await?;
+/// let DurableEnd::Finished(finished) = handle.await? else { panic!("it has ended") };
+/// assert_eq!(finished.output["data"]["by"], "Ada");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+pub struct RunHandle {
+    id: Uuid,
+    home: Arc<dyn Home>,
+    end: oneshot::Receiver<Result<DurableEnd, ExecutorError>>,
+}
+
+impl Executor {
+    /// Drives `run` in a task of its own until it ends, or is paused or shut down; while it waits it is parked.
+    #[must_use = "the run goes on without its handle, and nobody hears how it ended"]
+    pub fn spawn(&self, run: DurableRun) -> RunHandle {
+        let (reply, end) = oneshot::channel();
+        let handle = RunHandle { id: run.id(), home: self.inner.home.clone(), end };
+        tokio::spawn(self.inner.clone().carry(run, reply));
+        handle
+    }
+
+    /// Drives `run` until it ends, or is paused or shut down; while it waits it is parked.
+    ///
+    /// The run goes on if the future is dropped, as with [`Self::spawn`].
+    ///
+    /// # Errors
+    /// The journal could not be written or read; the run can be resumed.
+    pub async fn finish(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
+        self.spawn(run).wait().await
+    }
+}
+
+impl RunHandle {
+    /// The id of the run.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// How far the run has come.
+    ///
+    /// # Errors
+    /// Its journal cannot be read.
+    pub async fn status(&self) -> Result<RunStatus, ExecutorError> {
+        let known = self.home.get(self.id).await?;
+        known.map(|known| known.status()).ok_or_else(|| ExecutorError::UnknownRun(self.id.to_string()))
+    }
+
+    /// Lets no further step of the run begin; it ends as [`DurableEnd::Paused`] once those at work have ended.
+    ///
+    /// # Errors
+    /// The run has ended, or the message cannot be stored.
+    pub async fn pause(&self) -> Result<Delivery, ExecutorError> {
+        self.post(Message::Pause).await
+    }
+
+    /// Cancels the run for good; its `finally` steps still run.
+    ///
+    /// # Errors
+    /// The run has ended, or the message cannot be stored.
+    pub async fn cancel(&self) -> Result<Delivery, ExecutorError> {
+        self.post(Message::Cancel).await
+    }
+
+    /// Sends the run the signal `name`; the first step that waits for it takes it.
+    ///
+    /// # Errors
+    /// The run has ended, or the message cannot be stored.
+    pub async fn signal(&self, name: impl Into<String>, data: Value) -> Result<Delivery, ExecutorError> {
+        self.post(Message::Signal { name: name.into(), payload: data }).await
+    }
+
+    /// How the run ended; [`DurableEnd::Released`] if nobody here drives it any more.
+    ///
+    /// # Errors
+    /// The journal could not be written or read; the run can be resumed.
+    pub async fn wait(self) -> Result<DurableEnd, ExecutorError> {
+        self.end.await.unwrap_or(Ok(DurableEnd::Released))
+    }
+
+    async fn post(&self, message: Message) -> Result<Delivery, ExecutorError> {
+        let known = self.home.get(self.id).await?;
+        let known = known.ok_or_else(|| ExecutorError::UnknownRun(self.id.to_string()))?;
+        self.home.post(&known, &message).await
+    }
+}
+
+impl IntoFuture for RunHandle {
+    type Output = Result<DurableEnd, ExecutorError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.wait())
+    }
+}
+
+impl fmt::Debug for RunHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "handle of run {}", self.id)
+    }
+}

@@ -1,0 +1,182 @@
+//! Runs that wait: one entry each, and one task that wakes them.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::pending,
+    sync::{Arc, Weak},
+};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::engine::Wait;
+use llmspell_workflows_hooks::event::Entry;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{
+    DurableEnd, DurableRun, Executor, Inner,
+    inbox::Seen,
+    owned::{Owned, Runs},
+};
+use crate::{ExecutorError, home::JournalId};
+
+/// How many parked runs are brought back into memory at once.
+const WAKING_MAX: usize = 64;
+
+/// Hears how a run ended that is driven in the background.
+pub(super) type Reply = oneshot::Sender<Result<DurableEnd, ExecutorError>>;
+
+/// The parked runs of an executor.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    by_run: HashMap<Uuid, ParkedRun>,
+    by_time: BTreeSet<(Timestamp, Uuid)>,
+    /// Whether the task that wakes them is there.
+    is_watched: bool,
+}
+
+/// A run of which nothing else is in memory.
+#[derive(Debug)]
+pub(super) struct ParkedRun {
+    journal: JournalId,
+    wake_at: Option<Timestamp>,
+    pub(super) seen: Seen,
+    reply: Reply,
+}
+
+impl Parked {
+    pub(super) fn len(&self) -> usize {
+        self.by_run.len()
+    }
+
+    pub(super) fn contains(&self, run: Uuid) -> bool {
+        self.by_run.contains_key(&run)
+    }
+
+    fn insert(&mut self, run: Uuid, parked: ParkedRun) {
+        self.by_time.extend(parked.wake_at.map(|wake_at| (wake_at, run)));
+        self.by_run.insert(run, parked);
+    }
+
+    fn take(&mut self, run: Uuid) -> Option<ParkedRun> {
+        let parked = self.by_run.remove(&run)?;
+        if let Some(wake_at) = parked.wake_at {
+            self.by_time.remove(&(wake_at, run));
+        }
+        Some(parked)
+    }
+
+    /// Takes a run from the task that waits for it; whoever waits for its end learns that someone else owns it.
+    pub(super) fn take_over(&mut self, run: Uuid) -> Option<Seen> {
+        let ParkedRun { seen, reply, .. } = self.take(run)?;
+        // Nobody may be waiting any more.
+        let _ = reply.send(Ok(DurableEnd::Released));
+        Some(seen)
+    }
+
+    fn due(&self, now: Timestamp) -> Vec<Uuid> {
+        self.by_time.iter().take_while(|(wake_at, _)| *wake_at <= now).map(|(_, run)| *run).collect()
+    }
+}
+
+impl Inner {
+    /// Drives `run` until it ends; while it waits it is parked, and another call of this continues it.
+    pub(super) async fn carry(self: Arc<Self>, run: DurableRun, reply: Reply) {
+        let executor = Executor { inner: self };
+        // Boxed, and gone before the run is parked: a parked run holds little.
+        let end = match Box::pin(executor.drive_to_rest(run)).await {
+            Ok((DurableEnd::Waiting(wait), owned)) => return executor.inner.park(owned, &wait, reply).await,
+            Ok((end, owned)) => {
+                drop(owned);
+                Ok(end)
+            }
+            Err(error) => Err(error),
+        };
+        // Nobody may be waiting any more.
+        let _ = reply.send(end);
+    }
+
+    async fn park(self: Arc<Self>, owned: Owned, wait: &Wait, reply: Reply) {
+        let (run, journal) = (owned.live.id, owned.live.journal.clone());
+        let seen = *owned.live.seen.lock().await;
+        // A signal that came while it was leaving memory was delivered to nobody.
+        let has_news = wait.inbox_after.is_some_and(|after| seen.last_signal > after);
+        let parked = ParkedRun { journal, wake_at: wait.wake_at, seen, reply };
+        let starts = owned.release_and(|runs| {
+            runs.parked.insert(run, parked);
+            !std::mem::replace(&mut runs.parked.is_watched, true)
+        });
+        if starts == Some(true) {
+            tokio::spawn(watch(Arc::downgrade(&self)));
+        }
+        self.registry.parked_changed.notify_one();
+        if has_news {
+            self.wake(run);
+        }
+    }
+
+    /// Brings a parked run back into memory and drives it; does nothing if it is not parked.
+    pub(super) fn wake(self: &Arc<Self>, run: Uuid) {
+        let woken = {
+            let mut runs = self.registry.runs();
+            runs.parked.take(run).map(|parked| self.reclaim(&mut runs, run, parked))
+        };
+        if let Some((owned, reply)) = woken {
+            tokio::spawn(self.clone().bring_back(owned, reply));
+        }
+    }
+
+    fn reclaim(self: &Arc<Self>, runs: &mut Runs, run: Uuid, parked: ParkedRun) -> (Owned, Reply) {
+        let ParkedRun { journal, seen, reply, .. } = parked;
+        (self.admit(runs, run, &journal, seen), reply)
+    }
+
+    async fn bring_back(self: Arc<Self>, owned: Owned, reply: Reply) {
+        let executor = Executor { inner: self.clone() };
+        let opened = {
+            let _turn = self.registry.waking.acquire().await;
+            Box::pin(executor.reopen(owned, Entry::Woken)).await
+        };
+        match opened {
+            Ok(run) => Box::pin(self.carry(run, reply)).await,
+            // Nobody may be waiting any more.
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// Wakes parked runs when their time has come, until none is left or the executor is dropped.
+async fn watch(inner: Weak<Inner>) {
+    let Some((engine, changed)) =
+        inner.upgrade().map(|inner| (inner.plain.clone(), inner.registry.parked_changed.clone()))
+    else {
+        return;
+    };
+    loop {
+        let next = {
+            let Some(inner) = inner.upgrade() else { return };
+            let due = inner.registry.runs().parked.due(engine.clock().now());
+            due.into_iter().for_each(|run| inner.wake(run));
+            let mut runs = inner.registry.runs();
+            if runs.parked.len() == 0 {
+                runs.parked.is_watched = false;
+                return;
+            }
+            runs.parked.by_time.first().map(|(wake_at, _)| *wake_at)
+        };
+        let time = async {
+            match next {
+                Some(wake_at) => engine.clock().sleep_until(wake_at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed.notified() => {}
+            () = time => {}
+        }
+    }
+}
+
+/// How many runs may be brought back at once.
+pub(super) fn waking() -> tokio::sync::Semaphore {
+    tokio::sync::Semaphore::new(WAKING_MAX)
+}

@@ -1,0 +1,102 @@
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use async_trait::async_trait;
+use llmspell_workflows_state::{
+    disk::{Disk, SystemDisk, blocking},
+    store::{DefinitionStore, StoreError},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Definitions as files, which people can read: `HASH.json` in one folder.
+#[derive(Debug, Clone)]
+pub(super) struct Definitions {
+    folder: PathBuf,
+}
+
+impl Definitions {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    pub(super) fn folder(&self) -> &PathBuf {
+        &self.folder
+    }
+
+    fn path(&self, hash: &str) -> PathBuf {
+        self.folder.join(format!("{hash}.json"))
+    }
+
+    fn put_now(&self, hash: &str, definition: &Value) -> io::Result<()> {
+        let (path, text) = (self.path(hash), serde_json::to_vec(definition)?);
+        // One that is not whole is written again.
+        if fs::read(&path).is_ok_and(|kept| kept == text) {
+            return Ok(());
+        }
+        SystemDisk.create_dir(&self.folder)?;
+        // Under a name of its own first, so that half of it is never found under its hash.
+        let draft = self.folder.join(format!(".{hash}.{}", Uuid::now_v7()));
+        let mut file = fs::File::create_new(&draft)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)?;
+        fs::File::open(&self.folder)?.sync_all()
+    }
+
+    fn get_now(&self, hash: &str) -> io::Result<Option<Value>> {
+        match fs::read(self.path(hash)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            text => Ok(Some(serde_json::from_slice(&text?)?)),
+        }
+    }
+
+    pub(super) fn hashes_now(&self) -> io::Result<Vec<String>> {
+        let names = SystemDisk.list(&self.folder)?;
+        // A name that begins with a dot is being written.
+        let hash = |name: &String| Some(name.strip_suffix(".json")?.to_owned()).filter(|hash| !hash.starts_with('.'));
+        Ok(names.iter().filter_map(hash).collect())
+    }
+
+    fn remove_now(&self, hash: &str) -> io::Result<bool> {
+        match fs::remove_file(self.path(hash)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            removed => removed.map(|()| true),
+        }
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        path: PathBuf,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let own = self.clone();
+        let done = blocking(move || work(&own)).await;
+        done.map_err(|error| StoreError::Io { path, message: error.to_string() })
+    }
+}
+
+#[async_trait]
+impl DefinitionStore for Definitions {
+    async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
+        let (path, hash, definition) = (self.path(hash), hash.to_owned(), definition.clone());
+        self.ask(path, move |own| own.put_now(&hash, &definition)).await
+    }
+
+    async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
+        let (path, hash) = (self.path(hash), hash.to_owned());
+        self.ask(path, move |own| own.get_now(&hash)).await
+    }
+
+    async fn hashes(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(self.folder.clone(), Self::hashes_now).await
+    }
+
+    async fn remove(&self, hash: &str) -> Result<bool, StoreError> {
+        let (path, hash) = (self.path(hash), hash.to_owned());
+        self.ask(path, move |own| own.remove_now(&hash)).await
+    }
+}

@@ -1,0 +1,83 @@
+//! Leasing the journal of a process.
+
+use std::{path::Path, sync::Arc};
+
+use llmspell_workflows_state::{
+    JournalError, WalJournal,
+    disk::{Taken, take_or_tell},
+};
+
+use super::{
+    super::{Contact, JournalId, Lease, lease::ended_of},
+    Folder, holder,
+};
+use crate::ExecutorError;
+
+impl Folder {
+    /// Leases `journal`, for a process that answers at `contact`.
+    pub(super) fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
+        let ended = ended_of(&self.summaries(journal)?);
+        Ok(Lease { ended, ..self.open(journal, contact)? })
+    }
+
+    /// Leases a journal whose process has died and left no run that could be resumed, or a new one.
+    pub(super) fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {
+        if let Some(single) = &self.single {
+            self.check_kind()?;
+            return self.lease(&JournalId::new(single.kind().as_str()), contact);
+        }
+        let mut number = 1;
+        for (known, journal) in self.logs()? {
+            number = known + 1;
+            if self.is_held(&journal)? {
+                continue;
+            }
+            if let Some(lease) = self.lease_if_ended(&journal, contact)? {
+                return Ok(lease);
+            }
+        }
+        // Two processes may come to the same number; one of them takes the next.
+        loop {
+            match self.open(&JournalId::new(&format!("{number:06}")), contact) {
+                Err(ExecutorError::Journal(JournalError::Held { .. })) => number += 1,
+                leased => return leased,
+            }
+        }
+    }
+
+    /// Leases `journal`, unless a run in it could be resumed or another process holds it.
+    fn lease_if_ended(&self, journal: &JournalId, contact: Contact) -> Result<Option<Lease>, ExecutorError> {
+        let runs = self.summaries(journal)?;
+        if runs.iter().any(|run| !run.status.has_ended()) {
+            return Ok(None);
+        }
+        match self.open(journal, contact) {
+            Err(ExecutorError::Journal(JournalError::Held { .. })) => Ok(None),
+            leased => leased.map(|lease| Some(Lease { ended: ended_of(&runs), ..lease })),
+        }
+    }
+
+    fn open(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
+        let dir = self.dir(journal);
+        let lease = match &self.single {
+            Some(single) => Lease { id: journal.clone(), journal: single.lease()?, ended: Vec::new() },
+            None => Lease { id: journal.clone(), journal: Arc::new(open_log(&dir)?), ended: Vec::new() },
+        };
+        holder::announce(&dir, contact)?;
+        Ok(lease)
+    }
+}
+
+/// The log in `folder`, unless a process that is alive holds it.
+pub(super) fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
+    let take = || match WalJournal::open_dir(folder) {
+        Err(JournalError::Held { .. }) => Ok(None),
+        opened => opened.map(Some),
+    };
+    match take_or_tell(take, || holder::announced(folder))? {
+        Taken::Ours(log) => Ok(log),
+        Taken::By(name) => {
+            Err(JournalError::Held { path: folder.display().to_string(), holder: holder::named(name).0 })
+        }
+    }
+}

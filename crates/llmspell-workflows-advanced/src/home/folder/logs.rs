@@ -1,0 +1,126 @@
+//! The journals of a folder, read while others may write them.
+
+use std::path::{Path, PathBuf};
+
+use llmspell_workflows_state::{
+    JournalError, LogError, Record, WalJournal,
+    disk::{Disk, SystemDisk},
+    store::RunSummary,
+};
+use uuid::Uuid;
+
+use super::{
+    super::{Holder, JournalId},
+    Folder, JournalKind, holder,
+};
+use crate::ExecutorError;
+
+/// How often a journal that is being written is read again if it seems damaged.
+const LOOKS: usize = 5;
+
+impl Folder {
+    pub(super) fn kind(&self) -> JournalKind {
+        self.single.as_ref().map_or(JournalKind::Log, |single| single.kind())
+    }
+
+    /// Where a journal is.
+    pub(super) fn dir(&self, journal: &JournalId) -> PathBuf {
+        match &self.single {
+            Some(single) => single.folder().to_owned(),
+            None => self.path.join(JournalKind::Log.as_str()).join(journal.as_str()),
+        }
+    }
+
+    /// All journals.
+    pub(super) fn journals(&self) -> Result<Vec<JournalId>, ExecutorError> {
+        self.check_kind()?;
+        if let Some(single) = &self.single {
+            let id = JournalId::new(single.kind().as_str());
+            return Ok(single.exists().then_some(id).into_iter().collect());
+        }
+        Ok(self.logs()?.into_iter().map(|(_, journal)| journal).collect())
+    }
+
+    /// The logs, by their numbers.
+    pub(super) fn logs(&self) -> Result<Vec<(u32, JournalId)>, ExecutorError> {
+        self.check_kind()?;
+        let folder = self.path.join(JournalKind::Log.as_str());
+        let names = SystemDisk.list(&folder).map_err(|error| ExecutorError::file(&folder, &error))?;
+        let mut logs: Vec<_> =
+            names.iter().filter_map(|name| Some((name.parse().ok()?, JournalId::new(name)))).collect();
+        logs.sort_unstable();
+        Ok(logs)
+    }
+
+    /// Whether a journal is leased.
+    pub(super) fn is_held(&self, journal: &JournalId) -> Result<bool, ExecutorError> {
+        match &self.single {
+            Some(single) => Ok(single.is_leased()),
+            None => Ok(WalJournal::is_held(self.dir(journal))?),
+        }
+    }
+
+    pub(super) fn holder(&self, journal: &JournalId) -> Result<Option<Holder>, ExecutorError> {
+        holder::holder(&self.dir(journal), || self.is_held(journal))
+    }
+
+    /// What is said of each run in a journal.
+    pub(super) fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
+        let holder = self.holder(journal)?;
+        let owner = holder.as_ref().map(|holder| holder.0.as_str());
+        // A run without a start was never acknowledged to anybody.
+        let summary = |(run, records): &(Uuid, Vec<Record>)| RunSummary::of(*run, records, owner);
+        Ok(self.peek(journal)?.iter().filter_map(summary).collect())
+    }
+
+    /// The records of one run.
+    pub(super) fn records(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
+        if let Some(single) = &self.single {
+            return single.records(run);
+        }
+        let dir = self.dir(journal);
+        tolerant(&dir, || WalJournal::peek_run(&dir, run), || WalJournal::check_run(&dir, run))
+    }
+
+    pub(super) fn peek(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+        if let Some(single) = &self.single {
+            return single.peek();
+        }
+        let dir = self.dir(journal);
+        tolerant(&dir, || WalJournal::peek(&dir), || WalJournal::check(&dir))
+    }
+
+    /// What a journal holds, where nothing may be missing that was synced.
+    pub(super) fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+        if let Some(single) = &self.single {
+            // Opening it has looked for what is missing.
+            return single.peek();
+        }
+        let dir = self.dir(journal);
+        let mut read = WalJournal::check(&dir);
+        for _ in 1..LOOKS {
+            // A frame that is being written seems damaged for a moment.
+            if read.is_ok() || !WalJournal::is_held(&dir)? {
+                break;
+            }
+            read = WalJournal::check(&dir);
+        }
+        Ok(read?)
+    }
+}
+
+/// Reads a log by `check`; where a frame of it is being written, which seems damaged for a moment, by `peek`.
+///
+/// If nobody writes it, it is damaged: less than what was synced would be a wrong answer.
+fn tolerant<T>(
+    dir: &Path,
+    peek: impl Fn() -> Result<T, JournalError>,
+    check: impl Fn() -> Result<T, JournalError>,
+) -> Result<T, ExecutorError> {
+    match check() {
+        Err(JournalError::Log(LogError::Damaged { .. })) if WalJournal::is_held(dir)? => Ok(peek()?),
+        // Its holder may have gone meanwhile.
+        Err(JournalError::Log(LogError::Damaged { .. })) => Ok(check()?),
+        read => Ok(read?),
+    }
+}

@@ -1,0 +1,141 @@
+//! Looking after a folder.
+
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+
+use llmspell_workflows_state::{Journal, Record, store::RunSummary};
+use uuid::Uuid;
+
+use super::{
+    super::{BackedUp, Contact, Home, HomeUsage, JournalUsage, Lease, archive},
+    Folder, FolderHome,
+    lease::open_log,
+};
+use crate::ExecutorError;
+
+impl Folder {
+    /// Removes the journal of `lease` if it is empty; a journal on another engine stays all the same.
+    pub(super) fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
+        let Lease { id, journal, .. } = lease;
+        if self.single.is_some() || !journal.runs().is_empty() {
+            return Ok(false);
+        }
+        let dir = self.dir(&id);
+        // The only holder lets go of it; whoever takes it in between keeps it.
+        drop(journal);
+        match open_log(&dir) {
+            Ok(log) if Journal::runs(&log).is_empty() => {
+                log.remove()?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    pub(super) fn usage(&self) -> Result<HomeUsage, ExecutorError> {
+        let size = |path: &Path| bytes_in(path).map_err(|error| ExecutorError::file(path, &error));
+        let journals = self.journals()?.into_iter();
+        let journals = journals.map(|id| Ok(JournalUsage { bytes: size(&self.dir(&id))?, id }));
+        Ok(HomeUsage {
+            bytes: size(&self.path)?,
+            definition_bytes: size(self.definitions.folder())?,
+            journals: journals.collect::<Result<_, ExecutorError>>()?,
+        })
+    }
+}
+
+pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackedUp, ExecutorError> {
+    let told = |error: io::Error| ExecutorError::file(to, &error);
+    if to.exists() {
+        return Err(told(io::ErrorKind::AlreadyExists.into()));
+    }
+    // Under another name first, so that half of it is never taken for a backup.
+    let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let draft = to.with_file_name(format!(".{name}.{}", Uuid::now_v7()));
+    let copied = copy_to(home, &draft).await;
+    let (from, target) = (draft.clone(), to.to_owned());
+    home.ask(move |_| {
+        let placed = copied.and_then(|copied| {
+            let told = |error: io::Error| ExecutorError::file(&target, &error);
+            fs::rename(&from, &target).map_err(told)?;
+            let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(told)?;
+            Ok(copied)
+        });
+        if placed.is_err() {
+            // The first error is the one to report.
+            let _ = fs::remove_dir_all(&from);
+        }
+        placed
+    })
+    .await
+}
+
+/// The journals first: what leaves them meanwhile is in the store by then. The definitions last: all that runs name are
+/// there by then.
+async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackedUp, ExecutorError> {
+    let mut live = BTreeMap::<Uuid, Vec<Record>>::new();
+    for journal in home.journals().await? {
+        live.extend(home.check_while_written(&journal).await?);
+    }
+    let copy = home.elsewhere(to);
+    if let Some(stores) = home.existing_stores().await? {
+        let store_path = copy.0.store_path();
+        let folder = to.to_owned();
+        home.ask(move |_| fs::create_dir_all(&folder).map_err(|error| ExecutorError::file(&folder, &error))).await?;
+        stores.adapter.back_up(&store_path).await?;
+        let kept = copy.stores().await?;
+        let mut left = Vec::new();
+        for (run, records) in &live {
+            // A run that has ended, or was deleted in the archive, since its journal was read.
+            let archived = archive::get(kept, *run).await?;
+            left.extend(archived.filter(|all| all.len() > records.len() && all.starts_with(records)).map(|_| *run));
+        }
+        left.iter().for_each(|run| drop(live.remove(run)));
+    }
+    live.retain(|run, records| RunSummary::of(*run, records, None).is_some());
+    if !live.is_empty() {
+        let lease = copy.lease_for_new_runs(Contact::None).await?;
+        for (run, records) in &live {
+            lease.take_in(*run, records).await?;
+        }
+    }
+    let hashes = home.definitions().hashes().await?;
+    let all: Arc<dyn Home> = copy.clone().into();
+    let own: Arc<dyn Home> = home.clone().into();
+    for hash in &hashes {
+        let definition = own.definition(hash).await?;
+        all.keep(&definition).await?;
+    }
+    Ok(BackedUp { live: live.len(), definitions: hashes.len() })
+}
+
+impl FolderHome {
+    /// The records of a journal that others may be writing.
+    async fn check_while_written(&self, journal: &super::JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
+        let journal = journal.clone();
+        self.ask(move |folder| folder.peek(&journal)).await
+    }
+
+    /// A home like this one in another folder.
+    fn elsewhere(&self, path: &Path) -> Self {
+        let kind = self.journal();
+        Self::with(path.to_owned(), self.0.store, self.0.open).with_journal(kind)
+    }
+}
+
+/// How many bytes the files under `path` take; a file that goes meanwhile takes none.
+fn bytes_in(path: &Path) -> io::Result<u64> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if gone(&error) => return Ok(0),
+        metadata => metadata?,
+    };
+    if !metadata.is_dir() {
+        return Ok(metadata.len());
+    }
+    let entries = match fs::read_dir(path) {
+        Err(error) if gone(&error) => return Ok(0),
+        entries => entries?,
+    };
+    entries.map(|entry| bytes_in(&entry?.path())).sum()
+}

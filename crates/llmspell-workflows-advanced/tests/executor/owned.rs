@@ -1,0 +1,257 @@
+//! Who owns a run, and how it becomes free again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use llmspell_workflows_advanced::{
+    Again, DurableEnd, Executor, ExecutorError, MemoryHome, Message, Parking, RunHandle, StartOptions,
+};
+use llmspell_workflows_basic::{
+    Engine, RunStatus, StepError, WorkflowInput,
+    activity::{Activities, ActivityContext, function},
+    model::*,
+};
+use llmspell_workflows_testing::crash::SimClock;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::lab::{Lab, finished, start};
+
+fn wait(id: &str, event: &str) -> Step {
+    Step::new(id, StepKind::WaitForEvent(WaitForEvent { event: event.into(), ..Default::default() }))
+}
+
+fn waits() -> Definition {
+    let after = Step::function("after", "echo", json!("{{ gate.data }}"));
+    Definition::sequence("waits", [Step::function("before", "echo", json!(1)), wait("gate", "open"), after])
+}
+
+/// What a test waits for at most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.expect("it should have ended by now")
+}
+
+async fn until_parked(executor: &Executor, count: usize) {
+    soon(async {
+        while executor.parked() != count {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn ends_with(handle: RunHandle, expected: serde_json::Value) {
+    match soon(handle.wait()).await.unwrap() {
+        DurableEnd::Finished(end) => assert_eq!((end.error, &*end.output), (None, &expected)),
+        other => panic!("it has not ended: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_is_resumed_where_it_lives() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    for round in 0..3 {
+        let run = start(&executor, waits()).await;
+        let id = run.id();
+        assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)), "round {round}");
+        let open = Message::Signal { name: "open".into(), payload: json!(round) };
+        lab.home().post(&lab.known(id).await, &open).await.unwrap();
+        let run = executor.resume(&lab.known(id).await).await.unwrap();
+        assert_eq!(*finished(&executor, run).await.output, json!(round));
+    }
+    assert_eq!(lab.performed.counts()["/main/before#1"], 3, "no finished step runs again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_run_is_signalled_cancelled_paused_and_taken_over_in_its_own_process() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let mut handles = Vec::new();
+    for _ in 0..5 {
+        handles.push(executor.spawn(start(&executor, waits()).await));
+    }
+    until_parked(&executor, 5).await;
+    assert_eq!(executor.in_memory(), 0);
+    let mut handles = handles.into_iter();
+
+    let signalled = handles.next().unwrap();
+    signalled.signal("open", json!("yes")).await.unwrap();
+    ends_with(signalled, json!("yes")).await;
+
+    let cancelled = handles.next().unwrap();
+    assert_eq!(cancelled.status().await.unwrap(), RunStatus::Waiting);
+    cancelled.cancel().await.unwrap();
+    let DurableEnd::Finished(end) = soon(cancelled.wait()).await.unwrap() else { panic!("it has ended") };
+    assert_eq!(end.status, RunStatus::Cancelled);
+
+    let paused = handles.next().unwrap();
+    paused.pause().await.unwrap();
+    assert!(matches!(soon(paused.wait()).await.unwrap(), DurableEnd::Paused));
+
+    let taken = handles.next().unwrap();
+    let run = executor.resume(&lab.known(taken.id()).await).await.unwrap();
+    assert!(matches!(soon(taken.wait()).await.unwrap(), DurableEnd::Released));
+    let error = executor.resume(&lab.known(run.id()).await).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
+    drop(run);
+
+    // A dropped handle leaves its run to the executor.
+    let dropped = handles.next().unwrap();
+    let id = dropped.id();
+    drop(dropped);
+    let open = Message::Signal { name: "open".into(), payload: json!(1) };
+    lab.home().post(&lab.known(id).await, &open).await.unwrap();
+    soon(async {
+        while lab.known(id).await.status() != RunStatus::Completed {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_driver_frees_the_run() {
+    let lab = Lab::new();
+    let begun = Arc::new(AtomicUsize::new(0));
+    let mut activities = Activities::new();
+    let count = begun.clone();
+    activities.register(
+        "function",
+        "hangs_once",
+        function(move |context: ActivityContext| {
+            let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if is_first {
+                    context.cancelled().await;
+                    return Err(StepError::transient("stopped", "it was stopped"));
+                }
+                Ok(json!("done"))
+            }
+        }),
+    );
+    let executor = Executor::new(lab.home(), Engine::builder().activities(activities));
+    let hangs = Definition::sequence("hangs", [Step::function("a", "hangs_once", json!(null))]);
+    let run = start(&executor, hangs).await;
+    let id = run.id();
+    {
+        let mut driven = std::pin::pin!(executor.drive(run));
+        soon(async {
+            while begun.load(Ordering::SeqCst) == 0 {
+                tokio::select! {
+                    biased;
+                    _ = &mut driven => panic!("it hangs"),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        })
+        .await;
+        let error = executor.resume(&lab.known(id).await).await.unwrap_err();
+        assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
+    }
+    let run = executor.resume(&lab.known(id).await).await.unwrap();
+    assert_eq!(*finished(&executor, run).await.output, json!("done"));
+    assert_eq!(begun.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_never_driven_is_free_once_it_is_dropped() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let run = start(&executor, waits()).await;
+    let id = run.id();
+    let error = executor.resume(&lab.known(id).await).await.unwrap_err();
+    assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
+    drop(run);
+    drop(executor.resume(&lab.known(id).await).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_run_goes_back_and_is_retried_and_redefined() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let handle = executor.spawn(start(&executor, waits()).await);
+    until_parked(&executor, 1).await;
+    let id = handle.id();
+    executor.checkpoint(id, "at the gate").await.unwrap();
+    handle.signal("open", json!("first")).await.unwrap();
+    ends_with(handle, json!("first")).await;
+
+    let handle = executor.spawn(start(&executor, waits()).await);
+    until_parked(&executor, 1).await;
+    let known = lab.known(handle.id()).await;
+    let run = executor.resume_with(&known, Arc::new(waits())).await.unwrap();
+    assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Released));
+    drop(run);
+    let fork = Again { from: Some("before".to_owned()), step_input: None };
+    let handle = executor.spawn(executor.fork(&known, &fork).await.unwrap());
+    handle.signal("open", json!("forked")).await.unwrap();
+    ends_with(handle, json!("forked")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_task_wakes_parked_runs_in_the_order_of_their_times() {
+    let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+    let executor = Executor::new(MemoryHome::new(), Engine::builder().clock(clock.clone()))
+        .parking(Parking::After(Duration::ZERO));
+    let mut handles = Vec::new();
+    for hours in [3, 1, 2] {
+        let nap = Step::new("nap", StepKind::Sleep(Duration::from_secs(hours * 3600).into()));
+        let run = executor
+            .start(Definition::sequence("naps", [nap]), WorkflowInput::default(), StartOptions::default())
+            .await
+            .unwrap();
+        handles.push((hours, executor.spawn(run)));
+    }
+    until_parked(&executor, 3).await;
+    handles.sort_by_key(|(hours, _)| *hours);
+    for (left, (_, handle)) in (0..3).rev().zip(handles) {
+        clock.advance(Duration::from_secs(3600));
+        assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Finished(_)));
+        assert_eq!(executor.parked(), left);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_runs_are_released_with_their_executor() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let handle = executor.spawn(start(&executor, waits()).await);
+    until_parked(&executor, 1).await;
+    let known = lab.known(handle.id()).await;
+    drop(executor);
+    assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Released));
+    let other = lab.executor();
+    let run = other.resume(&known).await.unwrap();
+    let open = Message::Signal { name: "open".into(), payload: json!(2) };
+    lab.home().post(&lab.known(run.id()).await, &open).await.unwrap();
+    assert_eq!(*finished(&other, run).await.output, json!(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shut_down_executor_leaves_runs_that_can_be_resumed() {
+    let lab = Lab::new();
+    let mut activities = Activities::new();
+    activities.register(
+        "function",
+        "hangs",
+        function(|context: ActivityContext| async move {
+            context.cancelled().await;
+            Err::<serde_json::Value, _>(StepError::transient("stopped", "it was stopped"))
+        }),
+    );
+    let executor = Executor::new(lab.home(), lab.engine().activities(activities));
+    let hangs = Definition::sequence("hangs", [Step::function("a", "hangs", json!(null))]);
+    let handle = executor.spawn(start(&executor, hangs).await);
+    let id = handle.id();
+    soon(executor.shut_down()).await;
+    assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Paused));
+    drop(executor.resume(&lab.known(id).await).await.unwrap());
+}

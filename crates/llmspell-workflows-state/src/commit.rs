@@ -1,0 +1,188 @@
+//! Group commit: two threads that write and sync for everyone who waits.
+//!
+//! Whatever is appended while the disk is busy shares the next write or sync. Writing has a thread of its own, so that
+//! those who wait for a write alone do not wait behind a sync.
+
+use std::{
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{Builder, JoinHandle},
+};
+
+use tokio::sync::oneshot;
+
+/// What a committer writes and syncs. Both calls block; after one has failed all later ones must fail as well.
+pub(crate) trait Commit: Send + Sync + 'static {
+    type Error: Clone + Send;
+
+    /// Hands everything that was appended to the system; returns how much has been appended so far.
+    fn write(&self) -> Result<u64, Self::Error>;
+
+    /// Makes everything that was appended outlive a power loss; returns how much has been appended so far.
+    fn sync(&self) -> Result<u64, Self::Error>;
+
+    /// Called after each sync, once everyone has been answered.
+    fn after_sync(&self) {}
+
+    /// The error of those who still wait when the committer ends.
+    fn closed() -> Self::Error;
+}
+
+/// The threads, and the queues of those who wait.
+pub(crate) struct Committer<C: Commit> {
+    shared: Arc<Shared<C>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared<C: Commit> {
+    below: Arc<C>,
+    queues: Mutex<Queues<C::Error>>,
+    write_wanted: Condvar,
+    sync_wanted: Condvar,
+    written: AtomicU64,
+    synced: AtomicU64,
+}
+
+struct Queues<E> {
+    write: Vec<Waiter<E>>,
+    sync: Vec<Waiter<E>>,
+    is_closing: bool,
+}
+
+type Waiter<E> = oneshot::Sender<Result<(), E>>;
+
+/// Which of the two is waited for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Write,
+    Sync,
+}
+
+impl<C: Commit> Committer<C> {
+    /// Starts the threads.
+    pub(crate) fn start(below: Arc<C>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            below,
+            queues: Mutex::new(Queues { write: Vec::new(), sync: Vec::new(), is_closing: false }),
+            write_wanted: Condvar::new(),
+            sync_wanted: Condvar::new(),
+            written: AtomicU64::new(0),
+            synced: AtomicU64::new(0),
+        });
+        // Dropped on an error, it ends the thread that has started.
+        let mut committer = Self { shared, threads: Vec::new() };
+        for (name, wanted) in [("spellflow-write", Wanted::Write), ("spellflow-sync", Wanted::Sync)] {
+            let shared = committer.shared.clone();
+            let thread = Builder::new().name(name.to_owned()).spawn(move || {
+                while let Some(waiters) = shared.take(wanted) {
+                    shared.serve(wanted, waiters);
+                }
+            })?;
+            committer.threads.push(thread);
+        }
+        Ok(committer)
+    }
+
+    /// Ends once the first `position` bytes or records outlive this process.
+    pub(crate) async fn written(&self, position: u64) -> Result<(), C::Error> {
+        if position <= self.shared.written.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.shared.wait(Wanted::Write).await
+    }
+
+    /// Ends once the first `position` bytes or records outlive a power loss.
+    pub(crate) async fn synced(&self, position: u64) -> Result<(), C::Error> {
+        if position <= self.shared.synced.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.shared.wait(Wanted::Sync).await
+    }
+}
+
+impl<C: Commit> Shared<C> {
+    fn queues(&self) -> MutexGuard<'_, Queues<C::Error>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn condition(&self, wanted: Wanted) -> &Condvar {
+        match wanted {
+            Wanted::Write => &self.write_wanted,
+            Wanted::Sync => &self.sync_wanted,
+        }
+    }
+
+    async fn wait(&self, wanted: Wanted) -> Result<(), C::Error> {
+        let (answer, answered) = oneshot::channel();
+        let is_first = {
+            let mut queues = self.queues();
+            if queues.is_closing {
+                return Err(C::closed());
+            }
+            let queue = queues.of(wanted);
+            queue.push(answer);
+            queue.len() == 1
+        };
+        if is_first {
+            self.condition(wanted).notify_one();
+        }
+        answered.await.unwrap_or_else(|_| Err(C::closed()))
+    }
+
+    /// Blocks until someone waits; `None`: the committer ends.
+    fn take(&self, wanted: Wanted) -> Option<Vec<Waiter<C::Error>>> {
+        let is_idle = |queues: &mut Queues<C::Error>| queues.of(wanted).is_empty() && !queues.is_closing;
+        let mut queues =
+            self.condition(wanted).wait_while(self.queues(), is_idle).unwrap_or_else(PoisonError::into_inner);
+        let waiters = std::mem::take(queues.of(wanted));
+        (!waiters.is_empty()).then_some(waiters)
+    }
+
+    /// Writes or syncs, and answers `waiters`: what they wait for was appended before this begins.
+    fn serve(&self, wanted: Wanted, waiters: Vec<Waiter<C::Error>>) {
+        let done = match wanted {
+            Wanted::Write => self.below.write(),
+            Wanted::Sync => self.below.sync(),
+        };
+        let result = done.map(|position| {
+            self.written.fetch_max(position, Ordering::Release);
+            if matches!(wanted, Wanted::Sync) {
+                self.synced.fetch_max(position, Ordering::Release);
+            }
+        });
+        for waiter in waiters {
+            // Someone who stopped waiting does not need the answer.
+            let _ = waiter.send(result.clone());
+        }
+        if matches!(wanted, Wanted::Sync) {
+            self.below.after_sync();
+        }
+    }
+}
+
+impl<E> Queues<E> {
+    fn of(&mut self, wanted: Wanted) -> &mut Vec<Waiter<E>> {
+        match wanted {
+            Wanted::Write => &mut self.write,
+            Wanted::Sync => &mut self.sync,
+        }
+    }
+}
+
+impl<C: Commit> Drop for Committer<C> {
+    /// Serves those who still wait, ends the threads, and writes what nobody waited for; blocks for the disk.
+    fn drop(&mut self) {
+        self.shared.queues().is_closing = true;
+        self.shared.write_wanted.notify_one();
+        self.shared.sync_wanted.notify_one();
+        for thread in self.threads.drain(..) {
+            // Everyone who waited was answered by the thread itself.
+            let _ = thread.join();
+        }
+        // A fault was reported to everyone who waited; nobody is left to hear of another one.
+        let _ = self.shared.below.write();
+    }
+}
