@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor};
+use super::{DurableEnd, DurableRun, Executor, parked::End};
 use crate::{Delivery, ExecutorError, Home};
 
 /// A run that is driven in the background until it ends; while it waits it is parked.
@@ -38,7 +38,7 @@ use crate::{Delivery, ExecutorError, Home};
 pub struct RunHandle {
     id: Uuid,
     home: Arc<dyn Home>,
-    end: oneshot::Receiver<Result<DurableEnd, ExecutorError>>,
+    end: oneshot::Receiver<End>,
 }
 
 impl Executor {
@@ -107,7 +107,7 @@ impl RunHandle {
     /// # Errors
     /// The journal could not be written or read; the run can be resumed.
     pub async fn wait(self) -> Result<DurableEnd, ExecutorError> {
-        self.end.await.unwrap_or(Ok(DurableEnd::Released))
+        self.end.await.map_or(Ok(DurableEnd::Released), |end| *end)
     }
 
     async fn post(&self, message: Message) -> Result<Delivery, ExecutorError> {

@@ -16,36 +16,14 @@ pub(super) struct Seen {
     last: u64,
     /// The number of the last signal.
     pub(super) last_signal: u64,
-    /// Requests to pause up to this number were known to whoever resumed the run.
-    overruled: Overruled,
-}
-
-/// Up to which message requests to pause no longer count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Overruled {
-    #[default]
-    None,
-    UpTo(u64),
-    /// All that are read now: whoever resumes the run knows of them.
-    AllSoFar,
-}
-
-impl Overruled {
-    fn includes(self, number: u64) -> bool {
-        match self {
-            Self::None => false,
-            Self::UpTo(last) => number <= last,
-            Self::AllSoFar => true,
-        }
-    }
+    /// Requests to pause up to this number no longer count: whoever resumed the run knew of them, or a hook forbade it.
+    overruled: u64,
 }
 
 impl Seen {
     /// Requests to pause up to `number` no longer count.
     pub(super) fn overrule(&mut self, number: u64) {
-        if !self.overruled.includes(number) {
-            self.overruled = Overruled::UpTo(number);
-        }
+        self.overruled = self.overruled.max(number);
     }
 }
 
@@ -55,19 +33,8 @@ impl Executor {
     /// Whoever resumes it, `anew`, has decided that it continues: an older request to pause has been obeyed.
     pub(super) async fn read_inbox(&self, run: &DurableRun, anew: bool) -> Result<(), ExecutorError> {
         let live = &run.owned.live;
-        {
-            let mut seen = live.seen.lock().await;
-            seen.last = 0;
-            if anew {
-                seen.overruled = Overruled::AllSoFar;
-            }
-        }
-        self.inner.read(live).await?;
-        let mut seen = live.seen.lock().await;
-        if seen.overruled == Overruled::AllSoFar {
-            seen.overruled = Overruled::UpTo(seen.last);
-        }
-        Ok(())
+        live.seen.lock().await.last = 0;
+        self.inner.read_all(live, anew).await
     }
 }
 
@@ -98,6 +65,11 @@ impl Inner {
     }
 
     pub(super) async fn read(self: &Arc<Self>, live: &Arc<Live>) -> Result<(), ExecutorError> {
+        self.read_all(live, false).await
+    }
+
+    /// Obeys the messages that were not read yet, except for requests to pause if these are `overruled`.
+    async fn read_all(self: &Arc<Self>, live: &Arc<Live>, overruled: bool) -> Result<(), ExecutorError> {
         let Some(stores) = self.home.existing_stores().await? else { return Ok(()) };
         // One reader at a time, so that no message is obeyed twice.
         let mut seen = live.seen.lock().await;
@@ -108,8 +80,11 @@ impl Inner {
             }
             for (number, message) in messages {
                 seen.last = number;
+                if overruled {
+                    seen.overrule(number);
+                }
                 match message {
-                    Message::Pause if seen.overruled.includes(number) => {}
+                    Message::Pause if number <= seen.overruled => {}
                     Message::Signal { .. } => {
                         seen.last_signal = number;
                         self.obey(live, number, message);

@@ -22,8 +22,11 @@ use crate::{ExecutorError, home::JournalId};
 /// How many parked runs are brought back into memory at once.
 const WAKING_MAX: usize = 64;
 
+/// How a run ended that was driven in the background; boxed, since a parked run has room for it all the time.
+pub(super) type End = Box<Result<DurableEnd, ExecutorError>>;
+
 /// Hears how a run ended that is driven in the background.
-pub(super) type Reply = oneshot::Sender<Result<DurableEnd, ExecutorError>>;
+pub(super) type Reply = oneshot::Sender<End>;
 
 /// The parked runs of an executor.
 #[derive(Debug, Default)]
@@ -69,7 +72,7 @@ impl Parked {
     pub(super) fn take_over(&mut self, run: Uuid) -> Option<Seen> {
         let ParkedRun { seen, reply, .. } = self.take(run)?;
         // Nobody may be waiting any more.
-        let _ = reply.send(Ok(DurableEnd::Released));
+        let _ = reply.send(Box::new(Ok(DurableEnd::Released)));
         Some(seen)
     }
 
@@ -92,7 +95,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         // Nobody may be waiting any more.
-        let _ = reply.send(end);
+        let _ = reply.send(Box::new(end));
     }
 
     async fn park(self: Arc<Self>, owned: Owned, wait: &Wait, reply: Reply) {
@@ -139,7 +142,7 @@ impl Inner {
         match opened {
             Ok(run) => Box::pin(self.carry(run, reply)).await,
             // Nobody may be waiting any more.
-            Err(error) => drop(reply.send(Err(error))),
+            Err(error) => drop(reply.send(Box::new(Err(error)))),
         }
     }
 }
