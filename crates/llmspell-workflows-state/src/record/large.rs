@@ -65,6 +65,14 @@ impl Record {
 #[error("the large value {0} is not there")]
 pub struct NotThere(pub String);
 
+impl NotThere {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "journal_failed"
+    }
+}
+
 fn each<E>(kept: &mut Kept, visit: &mut impl FnMut(&mut Kept) -> Result<(), E>) -> Result<(), E> {
     match kept {
         Kept::Object(fields) => fields.iter_mut().try_for_each(|(_, kept)| each(kept, visit)),

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use llmspell_workflows_advanced::ExecutorError;
 use serde_json::Value;
 
 use crate::{
@@ -57,7 +58,7 @@ impl Import {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let source = Source::read(&self.file)?;
         let document: Value = serde_json::from_str(&source.text).map_err(|error| {
-            Failure::new(Exit::Usage, "invalid_export", format!("`{}` is not JSON: {error}", source.name))
+            durable_failure(ExecutorError::Import { message: format!("`{}` is not JSON: {error}", source.name) })
         })?;
         let known = host::runtime()?.block_on(app.home().import(&document)).map_err(durable_failure)?;
         let output: &Output = app.output();
