@@ -1,5 +1,5 @@
 //! A thousand steps, branches or durable runs of 100 steps, again and again, for a profiler:
-//! `cargo run --release -p llmspell-workflows-benches --example profile -- branches 100`.
+//! `cargo run --profile dist -p llmspell-workflows-benches --example profile -- branches 100`.
 
 use std::sync::Arc;
 

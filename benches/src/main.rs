@@ -1,8 +1,8 @@
 //! Figures of the engine, each as a ratio to what this machine can do, measured in the same run.
 //!
-//! `cargo run --release -p llmspell-workflows-benches` prints the table of the README, with `memory`, `around` or
+//! `cargo run --profile dist -p llmspell-workflows-benches` prints the table of the README, with `memory`, `around` or
 //! `durable` that part of it; with `journals` it compares the adapters of the journal instead, with `processes` it
-//! measures whole processes of `spellflow`, which `cargo build --release` makes. Each figure is the median
+//! measures whole processes of `spellflow`, which `cargo build --profile dist` makes. Each figure is the median
 //! of several rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
 
 mod around;

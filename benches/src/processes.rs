@@ -29,7 +29,7 @@ const TIME: &str = "/usr/bin/time";
 pub(crate) fn measure() {
     let program = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("spellflow")));
     let Some(program) = program.filter(|program| program.is_file()) else {
-        eprintln!("skipped: build `spellflow` first, with `cargo build --release`");
+        eprintln!("skipped: build `spellflow` first, with `cargo build --profile dist`");
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

@@ -25,18 +25,22 @@ const OTHER_MEANINGS: [(&str, &str); 4] = [
 #[derive(Default)]
 pub(crate) struct Codes {
     pub(crate) places: BTreeMap<String, BTreeSet<String>>,
+    /// Those that a method called `code` returns, with the files of the methods.
+    pub(crate) returned: BTreeMap<String, BTreeSet<String>>,
     pub(crate) unreadable: Vec<String>,
+}
+
+/// The source of all crates but that of the tests, parsed, with its paths.
+pub(crate) fn sources() -> Vec<(syn::File, String)> {
+    let paths = files("crates", ".rs").into_iter().filter(|path| {
+        path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/llmspell-workflows-testing/")
+    });
+    paths.map(|path| (syn::parse_file(&text(&path)).unwrap(), path)).collect()
 }
 
 /// Reads the source of all crates.
 pub(crate) fn codes() -> Codes {
-    let sources: Vec<_> = files("crates", ".rs")
-        .into_iter()
-        .filter(|path| {
-            path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/llmspell-workflows-testing/")
-        })
-        .map(|path| (syn::parse_file(&text(&path)).unwrap(), path))
-        .collect();
+    let sources = sources();
     let mut takers = Takers::default();
     for (file, path) in &sources {
         (takers.krate, takers.path) = (krate(path), path.clone());
@@ -44,12 +48,13 @@ pub(crate) fn codes() -> Codes {
     }
     let mut codes = Codes::default();
     for (file, path) in &sources {
-        Givers { takers: &takers, path, krate: krate(path), owner: String::new(), codes: &mut codes }.visit_file(file);
+        let (krate, owner) = (krate(path), String::new());
+        Givers { takers: &takers, path, krate, owner, is_returned: false, codes: &mut codes }.visit_file(file);
     }
     codes
 }
 
-fn krate(path: &str) -> String {
+pub(crate) fn krate(path: &str) -> String {
     path.split('/').nth(1).unwrap().to_owned()
 }
 
@@ -132,6 +137,8 @@ struct Givers<'a> {
     path: &'a str,
     krate: String,
     owner: String,
+    /// Whether what is given is returned by a method called `code`.
+    is_returned: bool,
     codes: &'a mut Codes,
 }
 
@@ -204,6 +211,9 @@ impl Givers<'_> {
 
     fn note(&mut self, code: String) {
         if looks_like_code(&code) {
+            if self.is_returned {
+                self.codes.returned.entry(code.clone()).or_default().insert(self.path.to_owned());
+            }
             self.codes.places.entry(code).or_default().insert(self.path.to_owned());
         } else {
             self.unreadable(&code);
@@ -254,7 +264,9 @@ impl Visit<'_> for Givers<'_> {
     fn visit_impl_item_fn(&mut self, item: &ImplItemFn) {
         let returns_text = matches!(&item.sig.output, ReturnType::Type(_, ty) if is_text(ty));
         if item.sig.ident == "code" && returns_text {
+            self.is_returned = true;
             self.give_block(&item.block.stmts);
+            self.is_returned = false;
         }
         visit::visit_impl_item_fn(self, item);
     }
@@ -330,7 +342,7 @@ fn is_for_tests(attribute: &Attribute) -> bool {
     attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|what| what == "test")
 }
 
-fn type_name(ty: &Type) -> String {
+pub(crate) fn type_name(ty: &Type) -> String {
     match ty {
         Type::Path(path) => path.path.segments.last().unwrap().ident.to_string(),
         _ => String::new(),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
+    coded::errors_without_code,
     codes::codes,
     support::{files, generated, none, text},
 };
@@ -29,6 +30,33 @@ fn every_code_has_a_page_and_every_page_a_code() {
         .collect();
     wrong.extend(pages.iter().filter(|page| !codes.contains_key(*page)).map(|page| format!("{page}.md is of no code")));
     none(&wrong, "error pages");
+}
+
+/// Codes of library errors that the command line also gives by itself, each for a reason.
+const ALSO_OF_THE_COMMAND_LINE: [(&str, &str); 4] = [
+    ("file_failed", "it reads and writes files of its own"),
+    ("paused", "a paused run is a result of the executor, not an error"),
+    ("stuck", "a stuck run is a result of the executor, not an error"),
+    ("waiting", "a waiting run is a result of the executor, not an error"),
+];
+
+#[test]
+fn the_command_line_takes_the_codes_of_library_errors_from_the_libraries() {
+    let codes = codes();
+    let mut wrong = Vec::new();
+    for (code, _) in
+        codes.returned.iter().filter(|(code, _)| !ALSO_OF_THE_COMMAND_LINE.iter().any(|(name, _)| name == code))
+    {
+        let in_cli = codes.places[code].iter().filter(|path| path.contains("/llmspell-workflows-cli/"));
+        wrong.extend(in_cli.map(|path| format!("{path} gives `{code}`, which the error itself returns")));
+    }
+    assert!(codes.returned.len() > 30, "only {} codes were found in methods called `code`", codes.returned.len());
+    none(&wrong, "codes of library errors in the command line");
+}
+
+#[test]
+fn every_public_error_has_a_code() {
+    none(&errors_without_code(), "public errors without a code");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! links, examples, manifests. `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks` writes the generated pages anew.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
+mod coded;
 mod codes;
 mod errors;
 mod examples;

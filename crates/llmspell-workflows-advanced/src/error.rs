@@ -5,7 +5,7 @@ use llmspell_workflows_hooks::HookPoint;
 use llmspell_workflows_state::{JournalError, RewindError, store::StoreError};
 use uuid::Uuid;
 
-use crate::{Difference, JournalId, JournalKind};
+use crate::{AdvancedError, Difference, JournalId, JournalKind, sessions::SessionError, vectors::VectorError};
 
 /// Why a durable run could not be started, resumed or brought to its end.
 #[derive(Debug, thiserror::Error)]
@@ -209,7 +209,95 @@ pub enum ExecutorError {
 }
 
 impl ExecutorError {
+    /// The stable code, which has a page unless it is that of a step's own error.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Invalid(error) => error.code(),
+            Self::Refused(error) => &error.code,
+            Self::Journal(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Rewind(error) => error.code(),
+            Self::NoBell(_) => "no_loopback",
+            Self::File { .. } => "file_failed",
+            Self::Definition { .. } | Self::UnknownJournal { .. } => "store_failed",
+            Self::UnknownRun(_) => "run_not_found",
+            Self::AmbiguousRun { .. } => "ambiguous_run",
+            Self::Held { .. } | Self::Driven { .. } => "run_held",
+            Self::IsChild { .. } => "run_is_child",
+            Self::NotStuck { .. } => "not_stuck",
+            Self::NotEnded { .. } => "run_not_ended",
+            Self::NotFailed { .. } => "run_not_failed",
+            Self::Changed { .. } | Self::MissingSteps { .. } => "definition_changed",
+            Self::Forbidden { .. } => "forbidden_by_hook",
+            Self::UnknownCheckpoint { .. } => "checkpoint_not_found",
+            Self::NothingSince { .. } => "nothing_since_checkpoint",
+            Self::InUse { .. } => "store_in_use",
+            Self::OtherJournal { .. } => "other_journal",
+            Self::JournalNotBuilt { .. } => "journal_not_built",
+            Self::Import { .. } => "invalid_export",
+            Self::NewerExport { .. } => "newer_export",
+            Self::Exists { .. } => "run_exists",
+            Self::Ended { .. } => "run_ended",
+        }
+    }
+
+    /// Whether the same call may succeed later without a change: another owner may let go.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Held { .. } | Self::Driven { .. } | Self::InUse { .. } => true,
+            Self::Refused(error) => error.retryable,
+            Self::Journal(error) => error.is_retryable(),
+            Self::Store(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn file(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
         Self::File { path: path.into(), message: error.to_string() }
+    }
+}
+
+impl AdvancedError {
+    /// The stable code, which has a page unless it is that of a step's own error.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Executor(error) => error.code(),
+            Self::Ended { error, .. } => error.code(),
+            Self::Paused { .. } => "paused",
+            Self::Stuck { .. } => "stuck",
+            Self::Waiting { .. } => "waiting",
+            Self::Workflow(error) => error.code(),
+            Self::Session(error) => error.code(),
+            Self::Vector(error) => error.code(),
+        }
+    }
+}
+
+impl SessionError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "session_not_found",
+            Self::Status { .. } => "session_status",
+            Self::NotActive { .. } => "session_not_active",
+            Self::Storage(_) => "store_failed",
+        }
+    }
+}
+
+impl VectorError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Length { .. } => "vector_length",
+            Self::NoDirection => "vector_without_direction",
+            Self::Unknown { .. } => "vector_not_found",
+            Self::Service(_) => "vectors_failed",
+        }
     }
 }

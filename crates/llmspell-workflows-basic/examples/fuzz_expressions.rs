@@ -1,7 +1,7 @@
 //! Looks for an expression that makes the parser or the evaluation panic or hang.
 //!
 //! ```sh
-//! cargo run --release --example fuzz_expressions -- SECONDS [SEED]
+//! cargo run --profile dist --example fuzz_expressions -- SECONDS [SEED]
 //! ```
 //!
 //! It mutates a corpus for so many seconds, parses what comes out as an expression and as a template,

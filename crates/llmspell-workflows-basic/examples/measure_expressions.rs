@@ -1,7 +1,7 @@
 //! Prints how long typical conditions and templates take on a context of 5 kB.
 //!
 //! ```sh
-//! cargo run --release --example measure_expressions
+//! cargo run --profile dist --example measure_expressions
 //! ```
 
 use std::hint::black_box;

@@ -246,6 +246,17 @@ pub enum PathError {
     Path(String),
 }
 
+impl PathError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Id(_) => "invalid_id",
+            Self::Path(_) => "invalid_step_path",
+        }
+    }
+}
+
 /// A path while a run goes on: linked, so that a step costs one allocation, and rendered only when someone reads it.
 #[derive(Debug, Clone)]
 pub struct PathLink(Arc<Link>);

@@ -1,5 +1,5 @@
 //! What hooks and events add to a step:
-//! `cargo run --release -p llmspell-workflows-hooks --example measure_hooks`, with `-- 1` on one thread.
+//! `cargo run --profile dist -p llmspell-workflows-hooks --example measure_hooks`, with `-- 1` on one thread.
 
 use std::{
     sync::Arc,

@@ -68,6 +68,12 @@ impl HookError {
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
+
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "hook_failed"
+    }
 }
 
 impl fmt::Display for HookError {

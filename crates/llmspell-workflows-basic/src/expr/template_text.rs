@@ -18,6 +18,11 @@ pub struct TemplateError {
 }
 
 impl TemplateError {
+    /// The stable code, which has a page.
+    pub fn code(&self) -> &'static str {
+        self.error.code()
+    }
+
     /// Where the error is, in bytes of the text.
     pub fn span(&self) -> Range<usize> {
         self.offset + self.error.span.start..self.offset + self.error.span.end
@@ -43,6 +48,13 @@ impl std::error::Error for TemplateError {
 /// Everything that is wrong with a template; at least one error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateErrors(pub Vec<TemplateError>);
+
+impl TemplateErrors {
+    /// The stable code, which has a page.
+    pub fn code(&self) -> &'static str {
+        "expression_syntax"
+    }
+}
 
 impl fmt::Display for TemplateErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

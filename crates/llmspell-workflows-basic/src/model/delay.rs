@@ -41,6 +41,14 @@ impl From<Duration> for Delay {
 #[error("`{0}` is not a length of time: write seconds as a number, or a text such as `30s`, `500ms`, `1h30m`, `PT5M`")]
 pub struct DelayError(String);
 
+impl DelayError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "invalid_duration"
+    }
+}
+
 impl FromStr for Delay {
     type Err = DelayError;
 

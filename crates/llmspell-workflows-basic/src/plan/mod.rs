@@ -107,6 +107,14 @@ impl fmt::Debug for Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid(pub Vec<Problem>);
 
+impl Invalid {
+    /// The stable code of the definition as a whole, which has a page; each problem has one of its own.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "invalid_definition"
+    }
+}
+
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let errors = self.0.iter().filter(|problem| problem.severity == Severity::Error);

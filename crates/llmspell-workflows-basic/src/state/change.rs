@@ -76,6 +76,14 @@ impl StatePath {
 #[error("`{0}` is not a path of one part of the state: write `key`, `key.name[0]` or `$.key['name'][0]`")]
 pub struct StatePathError(String);
 
+impl StatePathError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "invalid_state_path"
+    }
+}
+
 impl FromStr for StatePath {
     type Err = StatePathError;
 

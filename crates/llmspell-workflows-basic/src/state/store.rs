@@ -71,6 +71,19 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "state_not_found",
+            Self::Path(error) => error.code(),
+            Self::Query { .. } => "invalid_query",
+            Self::Blocked { .. } => "state_blocked",
+        }
+    }
+}
+
 impl WorkflowState {
     /// A state that holds the run's input as `$input`.
     #[must_use]

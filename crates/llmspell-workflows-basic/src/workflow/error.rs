@@ -19,6 +19,23 @@ pub enum WorkflowError {
 }
 
 impl WorkflowError {
+    /// The stable code, which has a page unless it is that of a step's own error.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Invalid(error) => error.code(),
+            Self::Failed(error) => &error.code,
+            Self::Cancelled(_) => "cancelled",
+            Self::Parked(_) => "waiting",
+        }
+    }
+
+    /// Whether running the workflow again may help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.step_error().is_some_and(|error| error.retryable)
+    }
+
     /// The error of the step, if a step failed.
     #[must_use]
     pub fn step_error(&self) -> Option<&StepError> {

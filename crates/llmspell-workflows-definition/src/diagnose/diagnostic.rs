@@ -56,6 +56,12 @@ impl Diagnostics {
         Self { source, list, omitted }
     }
 
+    /// The stable code of the file as a whole, which has a page; each diagnostic has one of its own.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "invalid_definition"
+    }
+
     /// The name of the file.
     #[must_use]
     pub fn file(&self) -> &str {

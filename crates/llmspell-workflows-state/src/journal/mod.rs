@@ -183,6 +183,24 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "journal_failed"
+    }
+
+    /// Whether trying again may help: another process may let go of the journal.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Held { .. } => true,
+            Self::Store(error) => error.is_retryable(),
+            Self::Log(_) | Self::Fenced { .. } | Self::Damaged { .. } => false,
+        }
+    }
+}
+
 impl From<StoreError> for JournalError {
     fn from(error: StoreError) -> Self {
         match error {

@@ -102,6 +102,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "journal_failed"
+    }
+
     fn io(path: &Path, error: &io::Error) -> Self {
         Self::Io { path: path.to_owned(), message: error.to_string() }
     }

@@ -93,6 +93,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "store_failed"
+    }
+
+    /// Whether trying again may help: another process may let go of the store.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Held { .. } | Self::Busy { .. })
+    }
+
     /// What is read at `place` is not what was written.
     pub(crate) fn damaged(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Damaged { place: place.into(), message: message.into() }

@@ -54,7 +54,7 @@ fn print(name: &str, what: &str, took: Duration) {
     println!("{name:8} {what:44} {:>9.3} ms", took.as_secs_f64() * 1e3);
 }
 
-/// `cargo test --release -p llmspell-workflows-state --test stores -- figures --ignored --nocapture`
+/// `cargo test --profile dist -p llmspell-workflows-state --test stores -- figures --ignored --nocapture`
 #[test]
 #[ignore = "prints figures, which decide nothing"]
 fn figures() {

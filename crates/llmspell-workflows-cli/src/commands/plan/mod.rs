@@ -48,9 +48,7 @@ impl Plan {
         if !warnings.is_empty() {
             app.output().note(warnings.render(app.output().style()).trim_end());
         }
-        let plan = engine
-            .prepare(document.definition)
-            .map_err(|error| Failure::new(Exit::Invalid, "invalid_definition", error.to_string()))?;
+        let plan = engine.prepare(document.definition)?;
         let definition = plan.definition();
         let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
         let environment = self.environment.clone().or(configured);

@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{EngineBuilder, RunStatus, StepError, engine::Wait
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::{Driven, Ended, Shown, drive, input, view, watched};
+use super::{Driven, Ended, Shown, drive, durable_failure, view, watched};
 use crate::{
     App, Exit, Failure,
     config::{Settings, parse_duration},
@@ -81,7 +81,7 @@ impl Session {
     /// # Errors
     /// It could not be done.
     pub(crate) fn wait<T>(&self, does: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
-        self.runtime.block_on(does).map_err(failure)
+        self.runtime.block_on(does).map_err(durable_failure)
     }
 
     /// Lets each of `runs` go on as `begin` says, one after the other, and shows what became of them; whoever interrupts
@@ -148,7 +148,7 @@ fn ended(end: Result<DurableEnd, ExecutorError>) -> Ended {
         Ok(DurableEnd::Waiting(wait)) => Ended::Waiting(wait),
         Ok(DurableEnd::Stuck(steps)) => Ended::Stuck(steps),
         Ok(DurableEnd::Paused | DurableEnd::Released) => Ended::Stopped,
-        Err(error) => Ended::Broken(Box::new(failure(error))),
+        Err(error) => Ended::Broken(Box::new(durable_failure(error))),
     }
 }
 
@@ -166,79 +166,5 @@ pub(super) fn waits_for(wait: &Wait) -> String {
     match wait.wake_at {
         Some(at) => format!("for an event, or until {at}"),
         None => "for an event".to_owned(),
-    }
-}
-
-/// What a user is told of it.
-pub(crate) fn failure(error: ExecutorError) -> Failure {
-    let message = error.to_string();
-    let failed = |code: &str| Failure::new(Exit::Failed, code, message.clone());
-    match error {
-        ExecutorError::Refused(error) => input::refused(error),
-        ExecutorError::Invalid(_) => Failure::new(Exit::Invalid, "invalid_definition", message),
-        ExecutorError::Journal(_) => failed("journal_failed"),
-        ExecutorError::Store(_) => failed("store_failed"),
-        ExecutorError::File { .. } => failed("file_failed"),
-        ExecutorError::Definition { .. } | ExecutorError::UnknownJournal { .. } => failed("store_failed"),
-        ExecutorError::NoBell(_) => failed("no_loopback"),
-        ExecutorError::Rewind(error) => rewind(&error, message),
-        ExecutorError::UnknownRun(_) => {
-            Failure::new(Exit::NotFound, "run_not_found", message).with_help("`spellflow runs list` shows all runs")
-        }
-        ExecutorError::AmbiguousRun { .. } => Failure::new(Exit::Usage, "ambiguous_run", message),
-        ExecutorError::Held { run, .. } => failed("run_held")
-            .with_help(format!("`spellflow runs watch {run}` shows it, `spellflow pause {run}` lets go of it")),
-        ExecutorError::Import { .. } => Failure::new(Exit::Usage, "invalid_export", message)
-            .with_help("`spellflow runs export` writes what can be imported"),
-        ExecutorError::NewerExport { .. } => Failure::new(Exit::Usage, "newer_export", message)
-            .with_help("import it with a later version of this program"),
-        ExecutorError::Exists { run } => failed("run_exists")
-            .with_help(format!("delete it first with `spellflow runs delete {run}`, or import into another store")),
-        ExecutorError::InUse { .. } => failed("store_in_use").with_help(
-            "wait until that process ends; with the journal `log`, which is the default, several can work at once",
-        ),
-        ExecutorError::OtherJournal { found, .. } => Failure::new(Exit::Usage, "other_journal", message)
-            .with_help(format!("set `store.journal = \"{found}\"`, or name another folder with `--store`")),
-        ExecutorError::JournalNotBuilt { kind } => Failure::new(Exit::Usage, "journal_not_built", message)
-            .with_help(format!("build it with `--features {kind}`, or set `store.journal = \"log\"`")),
-        ExecutorError::Driven { .. } => failed("run_held"),
-        ExecutorError::Ended { run } => {
-            failed("run_ended").with_help(format!("`spellflow runs show {run}` shows what it came to"))
-        }
-        ExecutorError::IsChild { parent, .. } => failed("run_is_child")
-            .with_help(format!("`spellflow resume {parent}`, or `retry` where it has failed, goes on with both")),
-        ExecutorError::NotStuck { run, .. } => Failure::new(Exit::NotFound, "not_stuck", message)
-            .with_help(format!("`spellflow runs show {run}` shows which steps are stuck")),
-        ExecutorError::NotEnded { run, .. } => {
-            failed("run_not_ended").with_help(format!("end it with `spellflow cancel {run}`"))
-        }
-        ExecutorError::NotFailed { run, .. } => failed("run_not_failed").with_help(format!(
-            "`spellflow fork {run} --from PATH` runs a part of it again, `spellflow rerun {run}` all of it"
-        )),
-        ExecutorError::Changed { run, difference } => {
-            let lines = crate::difference::of_definitions(&difference.old, &difference.new);
-            let message = format!("the run {run} was started with another definition:\n{}", lines.trim_end());
-            Failure::new(Exit::Failed, "definition_changed", message)
-                .with_help("`--accept-changes` goes on with the new definition where every recorded step still exists")
-        }
-        ExecutorError::MissingSteps { run, .. } => failed("definition_changed")
-            .with_help(format!("`spellflow resume {run}` goes on with the definition that it was started with")),
-        ExecutorError::Forbidden { .. } => failed("forbidden_by_hook"),
-        ExecutorError::UnknownCheckpoint { .. } => Failure::new(Exit::NotFound, "checkpoint_not_found", message),
-        ExecutorError::NothingSince { .. } => failed("nothing_since_checkpoint"),
-    }
-}
-
-fn rewind(error: &llmspell_workflows_advanced::RewindError, message: String) -> Failure {
-    use llmspell_workflows_advanced::RewindError;
-    match error {
-        RewindError::UnknownStep { .. } => Failure::new(Exit::NotFound, "step_not_found", message)
-            .with_help("`spellflow runs show RUN` lists them all; for one of a sub-workflow, show the run of that"),
-        RewindError::AmbiguousStep { .. } => Failure::new(Exit::Usage, "ambiguous_step", message),
-        RewindError::NoInput { .. } | RewindError::InputForNoStep => {
-            Failure::new(Exit::Usage, "no_step_input", message)
-        }
-        RewindError::NothingFailed => Failure::new(Exit::Failed, "nothing_failed", message),
-        RewindError::Damaged(_) => Failure::new(Exit::Failed, "journal_failed", message),
     }
 }

@@ -2,7 +2,7 @@
 
 mod drive;
 mod durable;
-pub(super) mod input;
+pub(crate) mod input;
 mod known;
 mod summary;
 
@@ -21,6 +21,7 @@ use llmspell_workflows_basic::{
 use tokio::runtime::Runtime;
 
 use super::inputs::Inputs;
+pub(crate) use crate::failure::durable_failure;
 use crate::{
     App, Exit, Failure,
     config::Settings,
@@ -31,7 +32,7 @@ use crate::{
     watch::{Jsonl, Lines, Live, View, Watch},
 };
 pub(crate) use drive::{Driven, Ended, drive};
-pub(crate) use durable::{Session, Stay, failure as durable_failure};
+pub(crate) use durable::{Session, Stay};
 pub(crate) use known::{check_secrets, prepare};
 
 /// Runs a workflow.
@@ -85,7 +86,7 @@ impl Run {
             let (timeout, pause_grace) = (settings.timeout, settings.pause_grace);
             let shown = Shown { output, view, timeout, pause_grace, file: Some(&self.file) };
             let engine = builder.build();
-            let plan = engine.prepare(document.definition).map_err(invalid)?;
+            let plan = engine.prepare(document.definition)?;
             let options = RunOptions { environment, ..RunOptions::default() };
             let run = engine.start(&plan, input, &options).map_err(input::refused)?;
             let driven = async {
@@ -210,10 +211,6 @@ struct Last<'f> {
     event: &'static str,
     #[serde(flatten)]
     report: Report<'f>,
-}
-
-fn invalid(error: llmspell_workflows_basic::Invalid) -> Failure {
-    Failure::new(Exit::Invalid, "invalid_definition", error.to_string())
 }
 
 /// The engine with `view` watching its steps.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use llmspell_workflows_advanced::ExecutorError;
 use serde_json::Value;
 
 use crate::{
@@ -55,7 +56,7 @@ impl Import {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let source = Source::read(&self.file)?;
         let document: Value = serde_json::from_str(&source.text).map_err(|error| {
-            Failure::new(Exit::Usage, "invalid_export", format!("`{}` is not JSON: {error}", source.name))
+            durable_failure(ExecutorError::Import { message: format!("`{}` is not JSON: {error}", source.name) })
         })?;
         let known = app.wait(app.home().import(&document))?;
         let output: &Output = app.output();

@@ -49,6 +49,20 @@ pub enum RewindError {
     Damaged(String),
 }
 
+impl RewindError {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownStep { .. } => "step_not_found",
+            Self::AmbiguousStep { .. } => "ambiguous_step",
+            Self::NoInput { .. } | Self::InputForNoStep => "no_step_input",
+            Self::NothingFailed => "nothing_failed",
+            Self::Damaged(_) => "journal_failed",
+        }
+    }
+}
+
 /// The records of a run as they count now, to find out what happens again when it goes on from an earlier point.
 ///
 /// What happens again: the steps that were asked for; what follows them in each list, route and loop around them; their

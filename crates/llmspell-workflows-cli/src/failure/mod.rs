@@ -1,9 +1,13 @@
+mod executor;
+
 use std::{fmt, io, path::Path};
 
-use llmspell_workflows_basic::StepError;
+use llmspell_workflows_basic::{Invalid, StepError};
 use llmspell_workflows_definition::Diagnostics;
 use llmspell_workflows_tools::ToolError;
 use serde_json::{Value, json};
+
+pub(crate) use executor::durable_failure;
 
 use crate::Exit;
 
@@ -47,7 +51,8 @@ impl Failure {
         let errors = diagnostics.list().len() + diagnostics.omitted();
         let things = if errors == 1 { "problem" } else { "problems" };
         let message = format!("`{}` is not a valid workflow: {errors} {things}", diagnostics.file());
-        Self { diagnostics: Some(Box::new(diagnostics)), ..Self::new(Exit::Invalid, "invalid_definition", message) }
+        let code = diagnostics.code();
+        Self { diagnostics: Some(Box::new(diagnostics)), ..Self::new(Exit::Invalid, code, message) }
     }
 
     #[must_use]
@@ -71,6 +76,13 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+impl From<Invalid> for Failure {
+    /// A definition that cannot run, found after its file was read.
+    fn from(error: Invalid) -> Self {
+        Self::new(Exit::Invalid, error.code(), error.to_string())
     }
 }
 
