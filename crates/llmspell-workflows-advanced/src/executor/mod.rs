@@ -19,13 +19,13 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use llmspell_workflows_basic::{Engine, EngineBuilder, Finished, Plan, Run, StepError, engine::Wait};
+use llmspell_workflows_basic::{Engine, EngineBuilder, Finished, Plan, Run, StepError, engine::Wait, sync::lock};
 use llmspell_workflows_hooks::{EventBus, HookDispatcher, event::Entry};
 use llmspell_workflows_state::RunJournal;
 use tokio::sync::Notify;
@@ -36,7 +36,7 @@ pub use past::Written;
 pub(crate) use recipe::Recipe;
 pub use redefine::Difference;
 pub use resolve::Resolution;
-pub(crate) use services::{Services, WeakExecutor};
+pub(crate) use services::WeakExecutor;
 pub(crate) use start::Begun;
 pub use start::StartOptions;
 
@@ -46,6 +46,7 @@ use prepared::Prepared;
 use crate::{
     ExecutorError, Home,
     home::{Bell, Claim, Ringer},
+    services::Services,
     stack::stack,
 };
 
@@ -312,10 +313,6 @@ impl Inner {
         claims.bell = Some((port, ringer.map_err(no_bell)?));
         Ok(port)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for DurableRun {
