@@ -1,14 +1,14 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
-use llmspell_workflows_basic::{Engine, ExecutionContext};
+use llmspell_workflows_basic::{Engine, ExecutionContext, sync::lock};
 use llmspell_workflows_hooks::{Correlations, EventBus, HookDispatcher, HookDispatcherBuilder};
 
 use crate::{
     Executor, Home, MemoryHome, Parking,
-    executor::Services,
+    services::Services,
     sessions::{MemorySessions, SessionManager, SessionStorage},
     stack::around,
     state::{StateManager, StateStorage, StoredStates},
@@ -150,7 +150,7 @@ impl EnhancedExecutionContext {
     /// What runs definitions durably with these services; made anew where one of them is another one by now.
     #[must_use]
     pub fn executor(&self) -> Executor {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = lock(&self.made);
         if let Some(made) = made.as_ref().filter(|made| self.is_of(made)) {
             return made.executor.clone();
         }

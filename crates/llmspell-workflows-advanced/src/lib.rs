@@ -28,6 +28,7 @@ mod executor;
 mod home;
 mod metrics;
 mod recorded;
+mod services;
 pub mod sessions;
 mod stack;
 pub mod state;

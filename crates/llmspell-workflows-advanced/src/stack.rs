@@ -4,7 +4,7 @@ use llmspell_workflows_basic::{Engine, engine::Position};
 use llmspell_workflows_hooks::{HookLayer, event::EventLayer};
 use llmspell_workflows_state::Journaling;
 
-use crate::executor::Services;
+use crate::services::Services;
 
 /// `engine` with everything around its steps, outermost first; there is no other place where this is decided.
 ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Every limit of the engine, with its default.
 ///
-/// Reaching one is an error that names it. The table in `docs/limits.md` is made from [`Limits::table`].
+/// Reaching one is an error that names it; reaching `warnings_max` is counted in [`crate::Finished`] instead. The table in `docs/limits.md` is made from [`Limits::table`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// How many steps a definition may have.
@@ -25,6 +25,8 @@ pub struct Limits {
     pub crash_cuts_max: u32,
     /// How large a step's output may be, in bytes of JSON.
     pub output_bytes_max: usize,
+    /// How many warnings a run keeps; further ones are counted.
+    pub warnings_max: usize,
     /// How long an activity has to stop once it is asked to.
     pub cancel_grace: Duration,
 }
@@ -41,6 +43,7 @@ impl Default for Limits {
             sub_workflow_depth_max: 5,
             crash_cuts_max: 3,
             output_bytes_max: 64 << 20,
+            warnings_max: 1_000,
             cancel_grace: Duration::from_secs(5),
         }
     }
@@ -64,6 +67,7 @@ impl Limits {
             ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "runs nested in each other"),
             ("crash_cuts_max", self.crash_cuts_max.to_string(), "crashes of the process while one step runs"),
             ("output_bytes_max", self.output_bytes_max.to_string(), "bytes of JSON of a step's output"),
+            ("warnings_max", self.warnings_max.to_string(), "warnings that a run keeps; further ones are counted"),
             ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time to stop once asked to"),
         ]
     }

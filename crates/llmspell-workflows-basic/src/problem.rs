@@ -4,6 +4,8 @@ use std::{fmt, ops::Range};
 
 use serde::Serialize;
 
+use crate::nearest;
+
 /// Something wrong with a definition, found before anything runs.
 ///
 /// All problems of a definition are found at once. A reader of a text format turns the [`Place`] into a line and a
@@ -22,6 +24,9 @@ pub struct Problem {
     /// Where.
     pub place: Place,
 }
+
+/// How many known names are listed where none is near.
+const KNOWN_SHOWN: usize = 12;
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -77,6 +82,17 @@ impl Problem {
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Adds which of the `known` names `name` was most likely meant to be, or some of them where none is near.
+    #[must_use]
+    pub fn with_known<'k>(self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
+        let known: Vec<_> = known.into_iter().collect();
+        match nearest(name, known.iter().copied()) {
+            Some(near) => self.with_help(format!("did you mean `{near}`?")),
+            None if known.is_empty() => self,
+            None => self.with_help(format!("known are: {}", known[..known.len().min(KNOWN_SHOWN)].join(", "))),
+        }
     }
 }
 

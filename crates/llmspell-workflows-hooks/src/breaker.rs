@@ -1,11 +1,12 @@
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
+use llmspell_workflows_basic::sync::lock;
 use tokio::time::Instant;
 
 /// When a hook that keeps failing is cut off, and for how long.
@@ -42,7 +43,7 @@ impl Breaker {
         if self.failures.load(Ordering::Relaxed) < self.settings.threshold {
             return true;
         }
-        let mut tries_at = self.tries_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tries_at = lock(&self.tries_at);
         let now = Instant::now();
         if tries_at.is_some_and(|at| now < at) {
             return false;
@@ -63,8 +64,7 @@ impl Breaker {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let cuts_off = failures >= self.settings.threshold;
         if cuts_off {
-            *self.tries_at.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(Instant::now() + self.settings.recovery);
+            *lock(&self.tries_at) = Some(Instant::now() + self.settings.recovery);
         }
         cuts_off
     }

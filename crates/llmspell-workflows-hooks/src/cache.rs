@@ -1,11 +1,11 @@
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::engine::Output;
+use llmspell_workflows_basic::{engine::Output, sync::lock};
 
 /// How many outputs the cache of a dispatcher holds; the one that would go first makes room.
 pub const CACHE_ENTRIES_MAX: usize = 10_000;
@@ -39,7 +39,7 @@ impl Cache {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

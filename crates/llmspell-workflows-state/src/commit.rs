@@ -12,6 +12,7 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
+use llmspell_workflows_basic::sync::lock;
 use tokio::sync::oneshot;
 
 /// What a committer writes and syncs. Both calls block; after one has failed all later ones must fail as well.
@@ -105,7 +106,7 @@ impl<C: Commit> Committer<C> {
 
 impl<C: Commit> Shared<C> {
     fn queues(&self) -> MutexGuard<'_, Queues<C::Error>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queues)
     }
 
     fn condition(&self, wanted: Wanted) -> &Condvar {

@@ -36,7 +36,7 @@ pub mod patterns;
 pub mod recorder;
 mod story;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use llmspell_workflows_basic::EngineBuilder;
 
@@ -44,8 +44,3 @@ pub use story::Story;
 
 /// Adds something to an engine.
 type Build = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
-
-/// Locks what stays whole whatever panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -23,11 +23,11 @@ mod target;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use llmspell_workflows_basic::{Engine, EngineBuilder};
+use llmspell_workflows_basic::{Engine, EngineBuilder, sync::lock};
 use llmspell_workflows_hooks::{EventBus, HookDispatcher, event::Entry};
 
 pub use again::Again;
@@ -38,7 +38,7 @@ pub use recover::Recovered;
 pub use redefine::Difference;
 pub use resolve::Resolution;
 pub use run::{DurableEnd, DurableRun, RunControl};
-pub(crate) use services::{Services, WeakExecutor};
+pub(crate) use services::WeakExecutor;
 pub(crate) use start::Begun;
 pub use start::StartOptions;
 
@@ -47,7 +47,7 @@ use leases::Leases;
 use owned::Registry;
 use prepared::Prepared;
 
-use crate::{Home, stack::stack};
+use crate::{Home, services::Services, stack::stack};
 
 /// Runs definitions durably: a step whose completion was acknowledged is never executed again. Cheap to clone.
 ///
@@ -163,8 +163,4 @@ impl Executor {
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

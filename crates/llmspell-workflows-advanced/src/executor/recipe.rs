@@ -7,8 +7,8 @@ use llmspell_workflows_basic::{
     model::{Definition, Step},
 };
 
-use super::{Executor, Inner, Services, lock};
-use crate::{ExecutorError, stack::stack};
+use super::{Executor, Inner, lock};
+use crate::{ExecutorError, services::Services, stack::stack};
 
 /// How a definition is made ready where it does not say everything itself.
 #[derive(Clone)]

@@ -1,15 +1,11 @@
-//! Who is asked about runs as a whole, and told of them.
+//! What an executor asks its hooks about runs as a whole, and what it knows of runs that events tell of.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
-use jiff::Timestamp;
-use llmspell_workflows_basic::{StepError, engine::Extensions};
+use llmspell_workflows_basic::engine::Extensions;
 use llmspell_workflows_hooks::{
-    Course, EventBus, HookDispatcher, HostPoint, Point,
-    event::{Entry, EventData, EventKind, Hosted},
+    Point,
+    event::{Entry, Hosted},
     point::WorkflowPause,
 };
 use llmspell_workflows_state::Record;
@@ -18,44 +14,6 @@ use uuid::Uuid;
 
 use super::{Executor, Inner, RunControl, owned::Live};
 use crate::ExecutorError;
-
-/// The hooks and the events of an executor.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Services {
-    pub(crate) hooks: Option<Arc<HookDispatcher>>,
-    pub(crate) events: Option<EventBus>,
-}
-
-impl Services {
-    /// Asks the hooks at `point` whether that may happen to `run`.
-    pub(crate) async fn permit<P: Point>(&self, point: P, run: Uuid, data: Value) -> Result<(), ExecutorError> {
-        let Some(hooks) = self.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(P::POINT)) else { return Ok(()) };
-        let host = HostPoint { run_id: Some(run), path: String::new(), data };
-        let reason = match hooks.fire(point, host).await.map(|verdict| verdict.course) {
-            Ok(Course::Cancel(reason)) => reason,
-            Ok(_) => return Ok(()),
-            // One without which it does not happen has failed.
-            Err(error) => error.message,
-        };
-        Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
-    }
-
-    pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
-        if let Some(events) = &self.events {
-            events.tell_of(kind, run, at, data);
-        }
-    }
-}
-
-impl Services {
-    /// Tells that somebody has to say what became of `steps`.
-    pub(super) fn tell_stuck(&self, run: Uuid, at: Timestamp, steps: &[(String, StepError)]) {
-        for (_, error) in steps {
-            let data = || EventData::Failed { error: Box::new(error.clone()), duration: Duration::ZERO };
-            self.tell(EventKind::RunStuck, run, at, data);
-        }
-    }
-}
 
 impl Executor {
     /// Asks the hooks, and then lets no further leaf of `run` begin; [`RunControl::pause`] asks nobody.

@@ -2,10 +2,11 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{
     Around, Journal, JournalError, MemoryJournal, Record,
     store::{DefinitionStore, RunSummary, StoreError, Stores},
@@ -45,7 +46,7 @@ impl MemoryHome {
     }
 
     fn logs(&self) -> MutexGuard<'_, Vec<MemoryLog>> {
-        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.journals)
     }
 
     /// What `act` makes of the journal `id`.

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     DurableEnd, DurableRun, EnhancedExecutionContext, Executor, KnownRun, StartOptions,
-    executor::{Begun, Recipe, Services},
+    executor::{Begun, Recipe},
+    services::Services,
 };
 
 /// What is known of a run's past before it begins.

@@ -9,25 +9,9 @@ use super::{Call, Decision, Outcome, StepRecord};
 use crate::{
     StepError,
     model::ActivityName,
-    plan::{ActivityPlan, Body},
+    plan::{ActivityPlan, Body, Role},
     state::WorkflowState,
 };
-
-/// What a step is to the one around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Role {
-    /// The run as a whole.
-    Root,
-    /// A step of a list, a graph or a route, or one that code calls.
-    Member,
-    /// A branch of a parallel block.
-    Branch,
-    /// One iteration of a loop.
-    Iteration,
-    /// A list that nobody wrote as a step: what a condition chose, or what handles an error.
-    Block,
-}
 
 impl Call {
     /// What its step is to the one around it.

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Run, run::lock};
+use super::Run;
+use crate::sync::lock;
 
 /// How many branches of a run are at work rather than wait, and whether it is held.
 ///

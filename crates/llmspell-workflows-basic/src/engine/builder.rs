@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Children, Dispatch, Engine, EngineBuilder, Interceptor, Position, SchemaCheck, Timers};
+use super::{Children, Dispatch, Engine, EngineBuilder, Interceptor, Position, SchemaCheck, Timers, permits::Permits};
 use crate::{Clock, Limits, activity::Activities, functions::Functions, layers, model::Definition};
 
 impl EngineBuilder {
@@ -75,7 +75,11 @@ impl EngineBuilder {
         self
     }
 
-    /// How many holders the concurrency limit `name` has, whatever a definition says.
+    /// Declares the concurrency limit `name`: at most `holders` steps of all runs of the engine hold it at once, at
+    /// least 1.
+    ///
+    /// In every definition the name then means this limit. A definition that gives it another number can run, with a
+    /// warning `limit_differs`.
     #[must_use]
     pub fn concurrency(mut self, name: impl Into<String>, holders: u32) -> Self {
         self.0.concurrency.insert(name.into(), holders.max(1));
@@ -100,6 +104,7 @@ impl EngineBuilder {
     #[must_use]
     pub fn build(mut self) -> Engine {
         self.0.stack = layers::standard(self.0.stack);
+        self.0.permits = Arc::new(Permits::new(&self.0.concurrency));
         Engine(Arc::new(self.0))
     }
 }

@@ -7,12 +7,11 @@ use std::{
     },
 };
 
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
     Cancel, Children, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run,
-    SchemaCheck, Stack, Timers, Wait, branches::Branches, mailbox::Mailbox, record::Records, run::lock,
+    SchemaCheck, Stack, Timers, Wait, branches::Branches, mailbox::Mailbox, permits::Permits, record::Records,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -64,7 +63,8 @@ pub(super) struct Inner {
     pub(super) env: HashMap<String, String>,
     pub(super) secrets: HashMap<String, String>,
     pub(super) concurrency: BTreeMap<String, u32>,
-    pub(super) permits: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+    /// Made of `concurrency` when the engine is built.
+    pub(super) permits: Arc<Permits>,
 }
 
 /// Puts an [`Engine`] together; everything has a default.
@@ -189,10 +189,11 @@ impl Engine {
             cleanup: Cancel::root(),
             cleans_up: AtomicBool::new(false),
             records: Mutex::new(Records::new(plan.clone())),
-            warnings: Mutex::new(Vec::new()),
+            warnings: Mutex::default(),
             retries_left: definition.retry_budget.map(|budget| AtomicI64::new(budget.into())),
             generations: Mutex::new(resume.generations),
             root_scope: Mutex::new(None),
+            shares: self.0.permits.shares(&plan.definition),
             extensions: options.extensions.clone(),
             branches: Branches::new(),
             mailbox: Mailbox::after(resume.received),
@@ -215,6 +216,7 @@ impl Engine {
     /// call [`Run::cancel`] or [`Run::shut_down`] and wait.
     pub async fn drive(&self, run: &Arc<Run>) -> Driven {
         self.stack().observe(run, Happening::Begins);
+        run.warn_of_differing_limits();
         let outcome = run.execute_root().await;
         self.stack().observe(run, Happening::Ends(&outcome));
         match outcome {
@@ -302,15 +304,9 @@ impl Engine {
         self.0.schemas.as_deref()
     }
 
-    pub(crate) fn knows_limit(&self, name: &str) -> bool {
-        self.0.concurrency.contains_key(name)
-    }
-
-    /// The permits of the limit `name`, shared by all runs of this engine; `holders` is what a definition says of it.
-    pub(crate) fn permits(&self, name: &str, holders: Option<u32>) -> Arc<Semaphore> {
-        let holders = self.0.concurrency.get(name).copied().or(holders).unwrap_or(1);
-        let mut permits = lock(&self.0.permits);
-        permits.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(holders as usize))).clone()
+    /// Its named concurrency limits.
+    pub(crate) fn permits(&self) -> &Permits {
+        &self.0.permits
     }
 }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{Run, run::lock};
+use super::Run;
+use crate::sync::lock;
 
 /// What a run is sent from outside, for a step that waits for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,17 +58,30 @@ impl Mailbox {
         loop {
             let mut arrival = std::pin::pin!(self.arrival.notified());
             arrival.as_mut().enable();
-            {
-                let mut letters = lock(&self.letters);
-                let found = letters.waiting.range(seen + 1..).find(|(_, signal)| fits(signal));
-                if let Some(number) = found.map(|(number, _)| *number) {
-                    letters.taken.insert(number);
-                    return letters.waiting.remove(&number).expect("it was found");
+            while let Some(signal) = self.first_after(seen) {
+                seen = signal.number;
+                // Nothing is locked while a filter runs: it may warn, and whoever observes that may send a signal.
+                if fits(&signal) && self.claim(seen) {
+                    return signal;
                 }
-                seen = letters.last;
             }
             arrival.await;
         }
+    }
+
+    /// The first signal after number `seen` that nobody has taken.
+    fn first_after(&self, seen: u64) -> Option<Arc<Signal>> {
+        lock(&self.letters).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
+    }
+
+    /// Takes signal `number`; `false`: another step was faster.
+    fn claim(&self, number: u64) -> bool {
+        let mut letters = lock(&self.letters);
+        let is_mine = letters.waiting.remove(&number).is_some();
+        if is_mine {
+            letters.taken.insert(number);
+        }
+        is_mine
     }
 
     /// The number of the last signal that came.

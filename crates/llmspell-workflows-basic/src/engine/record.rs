@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Call, Outcome, Role, SkipReason};
+use super::{Call, Outcome, SkipReason};
 use crate::{
     PathLink, StepError, StepPath,
-    plan::{Node, NodeRef, Plan},
+    plan::{Node, NodeRef, Plan, Role},
 };
 
 /// How far a step has come.

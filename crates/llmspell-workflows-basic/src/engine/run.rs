@@ -13,11 +13,16 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord, branches::Branches, mailbox::Mailbox,
-    record::Records, scope::object, undo::Undos,
+    Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord,
+    branches::Branches,
+    mailbox::Mailbox,
+    permits::{Permit, Share},
+    record::Records,
+    scope::object,
+    undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, state::Change,
+    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, state::Change, sync::lock,
     workflow::WorkflowInput,
 };
 
@@ -36,11 +41,13 @@ pub struct Run {
     pub(crate) cleanup: Cancel,
     pub(crate) cleans_up: AtomicBool,
     pub(crate) records: Mutex<Records>,
-    pub(crate) warnings: Mutex<Vec<Warning>>,
+    pub(crate) warnings: Mutex<Warnings>,
     pub(crate) retries_left: Option<AtomicI64>,
     pub(crate) generations: Mutex<HashMap<String, u32>>,
     /// The root list as it stands, for what runs when it has failed or ended.
     pub(crate) root_scope: Mutex<Option<Arc<Scope>>>,
+    /// What it has of the named limits of its definition.
+    pub(super) shares: Vec<Share>,
     pub(crate) extensions: Extensions,
     pub(super) branches: Branches,
     pub(super) mailbox: Mailbox,
@@ -52,6 +59,13 @@ pub struct Run {
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// What is in the state before any step, beside the input.
     pub(super) first_state: Vec<Change>,
+}
+
+/// The first warnings of a run, and how many came after them.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings {
+    kept: Vec<Warning>,
+    dropped: u64,
 }
 
 /// Something odd that did not keep a run from going on.
@@ -130,10 +144,16 @@ impl Run {
         self.records().to_vec()
     }
 
-    /// All warnings so far.
+    /// The warnings so far, at most [`Limits::warnings_max`] of them: the first ones.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        lock(&self.warnings).clone()
+        lock(&self.warnings).kept.clone()
+    }
+
+    /// How many warnings came after those that are kept.
+    #[must_use]
+    pub fn warnings_dropped(&self) -> u64 {
+        lock(&self.warnings).dropped
     }
 
     /// Notes something odd at `path` that does not keep the run from going on.
@@ -142,7 +162,38 @@ impl Run {
         tracing::warn!(target: "spellflow", code, path = %path, "{message}");
         let warning = Warning { code: code.to_owned(), path: path.to_string(), message };
         self.engine.stack().observe(self, Happening::Warns(&warning));
-        lock(&self.warnings).push(warning);
+        let mut warnings = lock(&self.warnings);
+        if warnings.kept.len() < self.limits().warnings_max {
+            warnings.kept.push(warning);
+        } else {
+            warnings.dropped += 1;
+        }
+    }
+
+    /// Warns of named limits to which runs of other versions of its definition give another number.
+    pub(super) fn warn_of_differing_limits(&self) {
+        for share in &self.shares {
+            let Some(other) = share.other_number() else { continue };
+            let (name, holders) = (share.name(), share.holders());
+            let message = format!(
+                "this version of `{}` lets {holders} steps hold the limit `{name}` at once, and another version that is \
+                 running lets {other}; each step waits until fewer hold it than its own version allows",
+                self.definition().name
+            );
+            self.warn("limit_differs", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
+        }
+    }
+
+    /// Waits for a permit of the limit that `name` means to its definition.
+    ///
+    /// # Errors
+    /// Neither the definition nor the engine declares it.
+    pub(crate) async fn permit(&self, name: &str) -> Result<Permit, StepError> {
+        let Some(share) = self.engine.permits().find(name, &self.shares) else {
+            let message = format!("neither the workflow nor the engine declares the concurrency limit `{name}`");
+            return Err(StepError::configuration("unknown_limit", message));
+        };
+        Ok(share.acquire().await)
     }
 
     /// The time as it sees it.
@@ -240,9 +291,4 @@ impl Run {
         let last = generations.entry(path.first_entry()).or_insert(1);
         *last = path.generation().max(*last);
     }
-}
-
-/// Locks what no code of a user runs under, so it is never poisoned by a panic that matters.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -20,11 +20,6 @@ pub trait Dispatch: Send + Sync {
     ///
     /// The call is told to stop through [`ActivityContext::cancelled`].
     fn perform(&self, call: LeafCall) -> BoxFuture<'static, Result<ActivityOutput, StepError>>;
-
-    /// Whether an outcome that was returned once is returned again for the same idempotency key, also after a crash.
-    fn outcomes_are_durable(&self) -> bool {
-        false
-    }
 }
 
 /// One attempt of a leaf.

@@ -4,6 +4,12 @@ use super::{Happening, Interceptor, Run, Slice};
 use crate::model::Step;
 
 /// Where in the stack an interceptor stands, outermost first, each with its reason.
+///
+/// An engine fills [`Trace`](Self::Trace), [`TotalTimeout`](Self::TotalTimeout), [`Retry`](Self::Retry),
+/// [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout) itself; a host may add to these too. The others
+/// are a host's to fill. Two things are not interceptors and surround the whole stack: `on_error`, which handles what
+/// comes out of it, and around that the note of what a step with `compensate` was called with and how it ended, from
+/// which the run undoes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
     /// Sees everything, also what the others answer by themselves.
@@ -12,17 +18,17 @@ pub enum Position {
     Journal,
     /// Once per entry into a step, not per attempt; what they answer is recorded.
     Hooks,
-    /// A hit spares all that follows.
+    /// For an interceptor that answers with an earlier output and does not call `next`: a hit spares all that follows,
+    /// while hooks and the journal see it like any other output.
     Cache,
-    /// Notes what completed, whichever attempt it was.
-    Compensation,
-    /// Files what all attempts together could not do.
+    /// For an interceptor that files what failed for good: it sees a failure only after the last attempt.
     DeadLetter,
     /// Bounds all attempts and the delays between them.
     TotalTimeout,
     /// Tries again what lies within.
     Retry,
-    /// Refuses an attempt before it takes a permit.
+    /// For an interceptor that refuses attempts while what they need is down: each refusal counts as a failed attempt to
+    /// the retry around it, and takes no permit.
     Breaker,
     /// Waiting for a permit does not count against the attempt's time.
     Limits,

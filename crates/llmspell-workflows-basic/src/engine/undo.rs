@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, Tasks, call::decide, execute, execute::enclosed,
-    run::lock,
 };
-use crate::{ErrorClass, PathLink, StepError, StepPath, plan::Body};
+use crate::{ErrorClass, PathLink, StepError, StepPath, plan::Body, sync::lock};
 
 /// A step that has ended and can be undone.
 #[derive(Debug, Clone)]

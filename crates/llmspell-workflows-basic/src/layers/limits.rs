@@ -21,12 +21,13 @@ impl Interceptor for Limit {
         names.dedup();
         let mut permits = Vec::with_capacity(names.len());
         for name in names {
-            let holders = call.run().definition().concurrency.get(&name).copied();
-            let permit = call.run().engine().permits(&name, holders).acquire_owned();
             tokio::select! {
                 biased;
                 () = call.cancel().cancelled() => return call.cancelled(),
-                permit = permit => permits.push(permit),
+                permit = call.run().permit(&name) => match permit {
+                    Ok(permit) => permits.push(permit),
+                    Err(error) => return call.failed(error),
+                },
             }
         }
         next.run(call).await

@@ -51,7 +51,10 @@ pub struct Definition {
     /// An expression on the input; where it is false the run ends at once, all steps skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
-    /// How many holders each named concurrency limit has.
+    /// How many steps may hold each named concurrency limit at once, over all runs of the definition in one engine.
+    ///
+    /// Other definitions do not share these limits, and neither do the definition's sub-workflows. Where the engine
+    /// declares a limit of the same name, the name means that one, with the engine's number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub concurrency: BTreeMap<String, u32>,
     /// How many retries all steps together may use.
@@ -145,7 +148,8 @@ pub enum Durability {
     /// Each completion, before anyone acts on it: also of the machine.
     #[default]
     Sync,
-    /// Each completion, when the process is killed; when the machine loses power, all but those of the last moments.
+    /// Each completion, when the process is killed; when the machine loses power, all but those since the sync before
+    /// last, since one sync follows another while completions come.
     Async,
     /// What has left the process by the way; a killed process may lose what it did last.
     None,

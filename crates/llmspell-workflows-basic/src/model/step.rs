@@ -40,7 +40,7 @@ pub struct Step {
     /// What its failure does to the steps around it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_error: OnError,
-    /// Named concurrency limits it takes a permit of; leaves only.
+    /// Named concurrency limits it takes a permit of: the engine's, else those of its own definition; leaves only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
     /// What undoes it when the run fails for good.

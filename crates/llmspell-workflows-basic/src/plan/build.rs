@@ -4,15 +4,14 @@ use std::{
 };
 
 use super::{
-    Body, Length, List, Node, Plan, Recovery,
+    Body, Length, List, Node, Plan, Recovery, Role,
     graph::Graph,
     names::{Names, Use, survey},
 };
 use crate::{
     Place, Problem, Severity, StepId,
-    engine::{Engine, Role},
+    engine::Engine,
     model::{Definition, Delay, OnError, Retry, Step, StepKind, Steps, TriggerRule},
-    nearest,
     plan::Invalid,
 };
 
@@ -130,6 +129,9 @@ impl<'e> Builder<'e> {
         let total_timeout = self.length(step.total_timeout.as_ref(), path, "total_timeout");
         self.settings(step, path);
         let body = self.body(step, path, depth);
+        if let Body::SubWorkflow(sub) = &body {
+            self.limits_held_around(step, sub, path);
+        }
         let recovery = match &step.on_error {
             OnError::Fail => Recovery::Fail,
             OnError::Continue => Recovery::Continue,
@@ -191,12 +193,12 @@ impl<'e> Builder<'e> {
             self.error("limit_on_block", Place::new(path, "limits/0"), message);
         }
         for (position, limit) in step.limits.iter().enumerate() {
-            if !self.definition.concurrency.contains_key(limit) && !self.engine.knows_limit(limit) {
+            if !self.definition.concurrency.contains_key(limit) && self.engine.permits().declared(limit).is_none() {
                 let place = Place::new(path, format!("limits/{position}"));
                 let problem =
                     Problem::error("unknown_limit", place, format!("no concurrency limit is called `{limit}`"));
                 let definition = self.definition.clone();
-                self.problems.push(suggest(problem, limit, definition.concurrency.keys().map(String::as_str)));
+                self.problems.push(problem.with_known(limit, definition.concurrency.keys().map(String::as_str)));
             }
         }
         if let Some(retry) = &step.retry {
@@ -331,7 +333,7 @@ impl<'e> Builder<'e> {
         };
         let problem = Problem::error("unknown_dependency", place, message);
         let siblings = steps.iter().map(|other| other.id.as_str()).filter(|other| *other != step.id);
-        self.problems.push(suggest(problem, id, siblings));
+        self.problems.push(problem.with_known(id, siblings));
     }
 
     fn body(&mut self, step: &Step, path: &str, depth: usize) -> Body {
@@ -352,17 +354,6 @@ impl<'e> Builder<'e> {
             StepKind::Route(route) => self.route(route, path, depth),
             StepKind::Loop(settings) => self.loop_over(step, settings, path, depth),
             StepKind::Parallel(parallel) => self.parallel(parallel, path, depth),
-        }
-    }
-}
-
-/// Adds the nearest of `known` to a problem about `name`, or all of them.
-pub(super) fn suggest<'k>(problem: Problem, name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Problem {
-    match nearest(name, known.clone()) {
-        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
-        None => {
-            let known: Vec<_> = known.take(12).collect();
-            if known.is_empty() { problem } else { problem.with_help(format!("known are: {}", known.join(", "))) }
         }
     }
 }

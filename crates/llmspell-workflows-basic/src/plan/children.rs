@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Body, Builder, Node, SubPlan, build::suggest};
+use super::{Body, Builder, Node, Role, SubPlan};
 use crate::{
     Place, Problem, Severity, StepId,
-    engine::Role,
     model::{Definition, Step, StepKind, SubWorkflow},
 };
 
@@ -32,13 +31,36 @@ impl Builder<'_> {
             return nothing;
         }
         match Builder::plan_in(self.engine, definition, chain) {
-            Ok(plan) => Body::SubWorkflow(SubPlan { name: sub.workflow.clone(), plan: Arc::new(plan), input }),
+            Ok(plan) => {
+                let place = Place::new(path, "workflow");
+                let inner = |warning: &Problem| Problem {
+                    message: format!("in the workflow `{}`, {}: {}", sub.workflow, warning.place, warning.message),
+                    place: place.clone(),
+                    ..warning.clone()
+                };
+                self.problems.extend(plan.warnings.iter().map(inner));
+                Body::SubWorkflow(SubPlan { name: sub.workflow.clone(), plan: Arc::new(plan), input })
+            }
             Err(invalid) => {
                 let first = invalid.0.iter().find(|problem| problem.severity == Severity::Error);
                 let first = first.map(ToString::to_string).unwrap_or_default();
                 let message = format!("the workflow `{}` is not valid: {first}", sub.workflow);
                 self.error("invalid_sub_workflow", Place::new(path, "workflow"), message);
                 nothing
+            }
+        }
+    }
+
+    /// A step that holds a limit of the engine while steps of its sub-workflow wait for the same one would never end.
+    pub(super) fn limits_held_around(&mut self, step: &Step, sub: &SubPlan, path: &str) {
+        for (position, limit) in step.limits.iter().enumerate() {
+            if self.engine.permits().declared(limit).is_some() && sub.plan.takes_permit(limit) {
+                let message = format!(
+                    "the steps of `{}` take permits of the engine's limit `{limit}` too: a step that holds one while it \
+                     waits for them would never end",
+                    sub.name
+                );
+                self.error("limit_on_block", Place::new(path, format!("limits/{position}")), message);
             }
         }
     }
@@ -52,7 +74,7 @@ impl Builder<'_> {
             let problem = Problem::error("unknown_workflow", Place::new(path, "workflow"), message);
             let known: Vec<_> =
                 own.workflows.keys().chain(self.engine.workflows().keys()).map(String::as_str).collect();
-            self.problems.push(suggest(problem, &sub.workflow, known.iter().copied()));
+            self.problems.push(problem.with_known(&sub.workflow, known.iter().copied()));
             return None;
         };
         if let Some(version) = sub.version.as_ref().filter(|version| **version != found.version) {

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{ActivityPlan, Body, Node, Plan, Recovery};
+use super::{ActivityPlan, Body, Node, Plan, Recovery, Role};
 use crate::{
     Engine, StepId,
     activity::Activity,
-    engine::{Role, Run},
+    engine::Run,
     expr::Template,
     model::{ActivityName, Definition, Delay, OnError, Step, StepKind},
     plan::Length,

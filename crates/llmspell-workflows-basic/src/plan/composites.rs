@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use super::{Body, Builder, ChoicePlan, Iterations, List, LoopPlan, Node, ParallelPlan, RoutePlan, build::suggest};
+use super::{Body, Builder, ChoicePlan, Iterations, List, LoopPlan, Node, ParallelPlan, Role, RoutePlan};
 use crate::{
     Place, Problem, StepId,
-    engine::Role,
     model::{
         Aggregation, Branch, Conditional, IterationMode, Loop, OnConflict, Over, Parallel, Route, Step, StepKind,
         Switch, Transition,
@@ -74,7 +73,7 @@ impl Builder<'_> {
         if found.is_none() {
             let problem =
                 Problem::error("unknown_step", place.clone(), format!("no step of this route is called `{id}`"));
-            self.problems.push(suggest(problem, id, steps.iter().map(|step| step.id.as_str())));
+            self.problems.push(problem.with_known(id, steps.iter().map(|step| step.id.as_str())));
         }
         found
     }
@@ -189,7 +188,7 @@ impl Builder<'_> {
                 );
                 let known = self.engine.functions().aggregations();
                 let known = known.iter().map(String::as_str).chain(["all", "first", "majority", "partial:N"]);
-                self.problems.push(suggest(problem, name, known));
+                self.problems.push(problem.with_known(name, known));
             }
             _ => {}
         }
@@ -201,7 +200,7 @@ impl Builder<'_> {
                 Place::new(path, "on_conflict"),
                 format!("nothing that resolves conflicts is called `{name}`"),
             );
-            self.problems.push(suggest(problem, name, ["error", "first", "last", "merge"].into_iter()));
+            self.problems.push(problem.with_known(name, ["error", "first", "last", "merge"]));
         }
     }
 }

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::{ActivityPlan, Body, Builder, Length, ValidatePlan, WaitPlan, build::suggest, names::join};
+use super::{ActivityPlan, Body, Builder, Length, ValidatePlan, WaitPlan, names::join};
 use crate::{
     Place, Problem,
     model::{ActivityCall, ActivityName, Delay, Validate, WaitForEvent},
@@ -46,7 +46,7 @@ impl Builder<'_> {
                 Problem::error(code, place.clone(), message)
             };
             let known = activities.names(&name.kind);
-            self.problems.push(suggest(problem, &name.name, known.iter().map(String::as_str)));
+            self.problems.push(problem.with_known(&name.name, known.iter().map(String::as_str)));
         }
         found
     }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Builder, Plan, build::suggest};
+use super::{Builder, Plan};
 use crate::{
     Place, Problem, StepError,
     expr::{EvalError, Key, Reference, Template},
@@ -126,7 +126,7 @@ impl Builder<'_> {
         if found.is_none() {
             let place = Place::new("", format!("{field}/function"));
             let problem = Problem::error("unknown_function", place, format!("no migration is called `{name}`"));
-            self.problems.push(suggest(problem, name, self.engine.functions().migration_names()));
+            self.problems.push(problem.with_known(name, self.engine.functions().migration_names()));
         }
         found
     }

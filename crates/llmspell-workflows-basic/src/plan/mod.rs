@@ -27,6 +27,7 @@ use indexmap::IndexMap;
 
 pub(crate) use build::Builder;
 pub(crate) use list::List;
+pub use node::Role;
 pub(crate) use node::{
     ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, NodeRef, ParallelPlan, Recovery, RoutePlan,
     SubPlan, ValidatePlan, WaitPlan,
@@ -86,6 +87,14 @@ impl Plan {
     #[must_use]
     pub fn input_fields(&self) -> &BTreeMap<String, bool> {
         &self.fields_read
+    }
+
+    /// Whether a step of it, or of a sub-workflow of it, takes a permit of the limit `name`.
+    pub(crate) fn takes_permit(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| match &node.body {
+            Body::SubWorkflow(sub) => node.step.limits.iter().any(|limit| limit == name) || sub.plan.takes_permit(name),
+            _ => node.step.limits.iter().any(|limit| limit == name),
+        })
     }
 
     pub(crate) fn condition(&self, name: &str) -> Option<&Expr> {

@@ -6,7 +6,7 @@ use super::{List, Plan};
 use crate::{
     StepError, StepId,
     activity::Activity,
-    engine::{Role, Slice, View},
+    engine::{Slice, View},
     expr::{Expr, Template},
     model::{ActivityName, Delay, Loop, OnTimeout, Parallel, Step, ValidateMode},
     workflow::BasicWorkflow,
@@ -38,6 +38,22 @@ pub(crate) struct Node {
     pub(crate) is_plain: bool,
     /// Whether it lies so deep that it runs in a task of its own, since all others share a thread's stack.
     pub(crate) in_task: bool,
+}
+
+/// What a step is to the one around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// The run as a whole.
+    Root,
+    /// A step of a list, a graph or a route, or one that code calls.
+    Member,
+    /// A branch of a parallel block.
+    Branch,
+    /// One iteration of a loop.
+    Iteration,
+    /// A list that nobody wrote as a step: what a condition chose, or what handles an error.
+    Block,
 }
 
 /// A node as calls and records name it: those of the plan by their number, which costs nothing to copy.

@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Builder, Node, Plan, build::suggest};
+use super::{Builder, Node, Plan, Role};
 use crate::{
     Place, Problem,
-    engine::Role,
     model::{Definition, OnError, Step, StepKind},
 };
 
@@ -29,7 +28,7 @@ impl Builder<'_> {
                         Place::new("", &*field),
                         format!("no variable is called `{name}`, so there is nothing to override"),
                     );
-                    self.problems.push(suggest(problem, name, known));
+                    self.problems.push(problem.with_known(name, known));
                 }
                 (name.clone(), self.template(value, "", &field))
             });
@@ -81,6 +80,14 @@ impl Builder<'_> {
             if *holders == 0 {
                 let place = Place::new("", format!("concurrency/{name}"));
                 self.error("invalid_number", place, format!("the limit `{name}` must admit at least 1 step at once"));
+            }
+            if let Some(engine) = self.engine.permits().declared(name).filter(|engine| engine != holders) {
+                let place = Place::new("", format!("concurrency/{name}"));
+                let message = format!(
+                    "the limit `{name}` admits {holders} steps here and {engine} in the engine; the engine's number holds"
+                );
+                let problem = Problem::warning("limit_differs", place, message);
+                self.problems.push(problem.with_help("give both the same number, or rename the workflow's own limit"));
             }
         }
         for (name, spec) in &definition.inputs {

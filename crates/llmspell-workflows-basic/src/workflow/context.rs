@@ -16,10 +16,11 @@ use super::WorkflowError;
 use crate::{
     Engine, StepError, StepId,
     activity::Activity,
-    engine::{Call, Cancelled, Decision, Outcome, Wait, execute, lock},
+    engine::{Call, Cancelled, Decision, Outcome, Wait, execute},
     model::{Delay, OnError, Step},
     plan::Node,
     state::{Change, WorkflowState},
+    sync::lock,
 };
 
 /// What a workflow is run with: the engine and, inside a run, the run.

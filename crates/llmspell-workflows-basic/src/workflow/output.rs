@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::WorkflowError;
 use crate::{
     RunStatus, StepError, clock,
-    engine::{Outcome, Run, StepRecord, StepStatus, UndoEnd, Warning, lock},
+    engine::{Outcome, Run, StepRecord, StepStatus, UndoEnd, Warning},
     state::Change,
+    sync::lock,
 };
 
 /// A run that has ended, in whatever way.
@@ -32,8 +33,10 @@ pub struct Finished {
     pub state_changes: Vec<Change>,
     /// All executed steps in the order in which they began.
     pub steps: Steps,
-    /// What was odd on the way.
+    /// What was odd on the way: the first warnings, at most [`crate::Limits::warnings_max`].
     pub warnings: Vec<Warning>,
+    /// How many warnings came after those.
+    pub warnings_dropped: u64,
     /// When it was started.
     pub started_at: Timestamp,
     /// When it ended.
@@ -83,6 +86,7 @@ impl Finished {
             state_changes,
             steps: Steps(Arc::new(StepsOf { run: run.clone(), records: OnceLock::new() })),
             warnings: run.warnings(),
+            warnings_dropped: run.warnings_dropped(),
             started_at: run.started_at(),
             ended_at: run.clock().now(),
         }

@@ -4,7 +4,6 @@ use llmspell_workflows_basic::{
     Driven, Engine, EngineBuilder, Place, Problem, RunOptions, StepError, WorkflowInput,
     activity::{Activities, function},
     model::{ActivityName, Definition},
-    nearest,
 };
 use llmspell_workflows_tools::Registry;
 use serde::Serialize;
@@ -52,9 +51,9 @@ pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -
             continue;
         }
         let message = format!("no step that calls an activity is meant by `{}`", mocked.key);
-        let names = leaves.iter().flat_map(|leaf| [leaf.id.clone(), leaf.name.to_string()]).collect::<Vec<_>>();
+        let names: Vec<_> = leaves.iter().flat_map(|leaf| [leaf.id.clone(), leaf.name.to_string()]).collect();
         let problem = Problem::error("unknown_step", Place::new("", &*mocked.at), message);
-        problems.push(suggest(problem, &mocked.key, &names));
+        problems.push(problem.with_known(&mocked.key, names.iter().map(String::as_str)));
     }
     paths.extend(all.iter().map(|entry| entry.path.as_str()));
     for case in &file.cases {
@@ -64,19 +63,11 @@ pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -
             if !paths.iter().any(|path| pattern.may_mean(path)) {
                 let place = Place::new("", format!("{}/expect/{at}", case.at));
                 let problem = Problem::error("unknown_step", place, format!("no step is called `{pattern}`"));
-                let ids: Vec<_> = all.iter().map(|entry| entry.id.clone()).collect();
-                problems.push(suggest(problem, &pattern.to_string(), &ids));
+                problems.push(problem.with_known(&pattern.to_string(), all.iter().map(|entry| entry.id.as_str())));
             }
         }
     }
     problems
-}
-
-fn suggest(problem: Problem, name: &str, known: &[String]) -> Problem {
-    match nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => problem.with_help(format!("did you mean `{near}`?")),
-        None => problem,
-    }
 }
 
 /// A step that calls an activity.

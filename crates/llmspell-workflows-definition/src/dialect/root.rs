@@ -26,7 +26,11 @@ pub(crate) const ROOT: &[Field] = &[
     field("defaults", Shape::Defaults, "Settings by step type, for steps that do not say otherwise."),
     field("personas", Shape::Personas, "The personas there are; a step that names another one gets a warning."),
     field("trigger", Shape::Trigger, "A condition on the input; where it is false the run ends at once."),
-    field("concurrency", Shape::Counts, "How many holders each named limit has."),
+    field(
+        "concurrency",
+        Shape::Counts,
+        "How many steps of all runs of this workflow may hold each named limit at once.",
+    ),
     field("max_retry_budget", Shape::Count(0, COUNT_MAX), "How many retries all steps together may use.")
         .or(&["retry_budget"]),
     field("timeouts", Shape::Timeouts, "How long the whole run may take."),

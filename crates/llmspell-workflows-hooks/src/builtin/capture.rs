@@ -1,10 +1,10 @@
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
-use llmspell_workflows_basic::StepError as Error;
+use llmspell_workflows_basic::{StepError as Error, sync::lock};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -57,7 +57,7 @@ impl Capture {
     /// What was captured, oldest first.
     #[must_use]
     pub fn captured(&self) -> Vec<Captured> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.kept).iter().cloned().collect()
     }
 
     fn keep(&self, context: &HookContext) -> Result<(), HookError> {
@@ -70,7 +70,7 @@ impl Capture {
             error: context.error().cloned(),
             state: context.state().to_value(),
         };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.kept);
         if kept.len() >= self.captures_max {
             kept.pop_front();
         }

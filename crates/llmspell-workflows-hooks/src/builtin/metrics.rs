@@ -1,11 +1,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use llmspell_workflows_basic::sync::lock;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -88,7 +89,7 @@ impl Metrics {
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn ended(&self, context: &HookContext, count: impl FnOnce(&mut StepMetrics)) {

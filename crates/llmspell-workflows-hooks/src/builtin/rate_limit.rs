@@ -1,10 +1,11 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use llmspell_workflows_basic::sync::lock;
 
 use crate::{Hook, HookContext, HookError, Registration, answer::Before, cache::later, point::BeforeStep};
 
@@ -44,7 +45,7 @@ impl RateLimit {
 
     /// Reserves a turn; how long it is until then.
     fn reserve(&self, now: Timestamp) -> Duration {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = lock(&self.next);
         let turn = (*next).max(now);
         *next = later(turn, self.interval);
         // As the generic cell rate algorithm has it: a turn may be taken as much earlier as the burst allows.

@@ -3,12 +3,13 @@ use std::{
     future::poll_fn,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use futures_util::FutureExt;
+use llmspell_workflows_basic::sync::lock;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use super::{Fired, Members, watch::Watch};
@@ -192,7 +193,6 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code of a user runs under it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

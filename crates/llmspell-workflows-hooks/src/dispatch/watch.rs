@@ -1,8 +1,9 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
+use llmspell_workflows_basic::sync::lock;
 use tokio::{sync::Notify, time::Instant};
 
 use super::turns::Turns;
@@ -61,7 +62,7 @@ impl Watch {
     }
 
     fn lock(&self) -> MutexGuard<'_, AtWork> {
-        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.at_work)
     }
 }
 

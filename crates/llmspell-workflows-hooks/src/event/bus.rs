@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use llmspell_workflows_basic::{PathLink, Run, engine::Call};
+use llmspell_workflows_basic::{PathLink, Run, engine::Call, sync::lock};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -164,14 +164,14 @@ impl EventBus {
     #[must_use]
     pub fn timeline(&self, run_id: Uuid) -> Option<Timeline> {
         let timelines = self.0.timelines.as_ref()?;
-        timelines.lock().unwrap_or_else(PoisonError::into_inner).of(run_id)
+        lock(timelines).of(run_id)
     }
 
     /// What has happened to all runs that belong to `correlation_id`, as far as it is kept.
     #[must_use]
     pub fn correlated(&self, correlation_id: &str) -> Timeline {
         let Some(timelines) = &self.0.timelines else { return Timeline::default() };
-        timelines.lock().unwrap_or_else(PoisonError::into_inner).correlated(correlation_id)
+        lock(timelines).correlated(correlation_id)
     }
 
     /// Tells what happened to the step of `call`; `data` is made only if anybody wants it.
@@ -202,7 +202,7 @@ impl EventBus {
         let sequence = self.0.sequence.fetch_add(1, Ordering::Relaxed);
         let event = Arc::new(Event { sequence, kind, run_id, correlation_id, path, timestamp, data });
         if let Some(timelines) = &self.0.timelines {
-            timelines.lock().unwrap_or_else(PoisonError::into_inner).push(&event);
+            lock(timelines).push(&event);
         }
         let subscribers = self.0.subscribers.read().unwrap_or_else(PoisonError::into_inner);
         subscribers.iter().for_each(|queue| queue.push(&event));

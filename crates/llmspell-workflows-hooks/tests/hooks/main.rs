@@ -10,6 +10,7 @@ mod combine;
 mod events;
 mod recorded;
 mod selecting;
+mod signalling;
 mod subscribers;
 mod support;
 mod trouble;

@@ -26,8 +26,10 @@ use std::{
     io,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock},
 };
+
+use llmspell_workflows_basic::sync::lock;
 
 #[cfg(feature = "fjall")]
 pub(crate) use self::fjall::Fjall;
@@ -270,10 +272,6 @@ impl<E: Engine> KeyValue for Folder<E> {
     fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
         crate::store::kv::copy(self, &Self::open(to)?)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The names in a folder are there also after a power loss.

@@ -1,12 +1,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::sync::lock;
 use uuid::Uuid;
 
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
@@ -33,7 +34,7 @@ impl MemoryJournal {
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Uuid, (Epoch, Vec<Record>)>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.runs)
     }
 }
 

@@ -2,10 +2,11 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::sync::lock;
 use uuid::Uuid;
 
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
@@ -203,7 +204,7 @@ impl OpenLog {
     }
 
     fn runs(&self) -> MutexGuard<'_, Runs> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.runs)
     }
 
     /// Removes those of `segments`, and of those that were still in use the last time, that nobody needs.

@@ -14,9 +14,11 @@ pub(crate) mod segment;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     thread::JoinHandle,
 };
+
+use llmspell_workflows_basic::sync::lock;
 
 pub(crate) use recover::Recovery;
 
@@ -309,9 +311,4 @@ impl Tail {
 fn mark_of(body: &[u8]) -> Option<(u64, u64)> {
     let number = |range: std::ops::Range<usize>| Some(u64::from_le_bytes(body.get(range)?.try_into().ok()?));
     Some((number(0..8)?, number(8..16)?))
-}
-
-/// Locks what no code of a user runs under.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,6 @@
 //! A run and its journal: what is known of it, and what is noted while it goes on.
 
+mod flush;
 mod history;
 mod interceptor;
 mod replay;
@@ -16,6 +17,7 @@ use llmspell_workflows_basic::{
 };
 use uuid::Uuid;
 
+use flush::Flusher;
 pub use history::{History, PastStep};
 pub use interceptor::Journaling;
 use replay::Replay;
@@ -34,6 +36,7 @@ pub struct RunJournal {
     run: Uuid,
     epoch: Epoch,
     replay: Mutex<Replay>,
+    flusher: Arc<Flusher>,
     fault: OnceLock<JournalError>,
 }
 
@@ -45,7 +48,8 @@ impl RunJournal {
     pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
         let opened = journal.open(run).await?;
         let replay = Replay::read(opened.records).map_err(|message| JournalError::Damaged { run, message })?;
-        Ok(Self { journal, run, epoch: opened.epoch, replay: Mutex::new(replay), fault: OnceLock::new() })
+        let (replay, flusher, fault) = (Mutex::new(replay), Arc::default(), OnceLock::new());
+        Ok(Self { journal, run, epoch: opened.epoch, replay, flusher, fault })
     }
 
     /// As [`Self::sync`], as far as the run asks for it.
@@ -54,12 +58,7 @@ impl RunJournal {
             Durability::Sync => self.sync(receipt).await,
             Durability::Async => {
                 self.write(receipt).await?;
-                // Whoever syncs next syncs this too; without anyone, it happens a moment later.
-                let journal = self.journal.clone();
-                tokio::spawn(async move {
-                    // A failed sync is fatal to the journal, so the next append tells of it.
-                    let _ = journal.sync(receipt).await;
-                });
+                self.flusher.ask(&self.journal, receipt);
                 Ok(())
             }
             Durability::None => Ok(()),

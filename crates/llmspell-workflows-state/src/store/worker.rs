@@ -5,11 +5,12 @@ use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread::{Builder, JoinHandle},
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::sync::lock;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -64,7 +65,7 @@ impl<S: AllStores> Worker<S> {
             // Someone who stopped waiting does not need the answer.
             let _ = answer.send(catch_unwind(AssertUnwindSafe(|| work(store))));
         });
-        let sent = thread.jobs.lock().unwrap_or_else(PoisonError::into_inner).send(job);
+        let sent = lock(&thread.jobs).send(job);
         assert!(sent.is_ok(), "the thread runs as long as the worker is there");
         match answered.await.expect("the thread answers every job") {
             Ok(value) => value,

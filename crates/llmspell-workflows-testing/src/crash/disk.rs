@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::disk::{Disk, DiskFile};
 
 use super::{Chance, CrashPoint};
-use crate::lock;
 
 /// How much of a write a disk keeps or loses as a whole.
 const SECTOR: usize = 512;

@@ -4,11 +4,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{End, Epoch, Journal, JournalError, LogError, Opened, Receipt, Record};
 use uuid::Uuid;
 
 use super::CrashPoint;
-use crate::lock;
 
 /// Any journal, in a process that crashes at a boundary; it knows which completions were acknowledged.
 #[derive(Debug)]

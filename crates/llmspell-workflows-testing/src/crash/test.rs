@@ -10,6 +10,7 @@ use llmspell_workflows_basic::{
     activity::{Activities, ActivityContext, ActivityOutput, function},
     engine::{Position, Signal, StepStatus},
     model::Definition,
+    sync::lock,
 };
 use llmspell_workflows_state::{Journal, JournalError, Journaling, LogOptions, MemoryJournal, WalJournal};
 use serde_json::Value;
@@ -19,7 +20,7 @@ use super::{
     Chance, CrashPoint, SimClock, SimDisk, WatchedJournal,
     process::{Ended, Process},
 };
-use crate::{Build, lock};
+use crate::Build;
 
 /// How often a process may be started again until the run must have ended.
 const PROCESSES_MAX: usize = 1_000;

@@ -52,10 +52,6 @@ impl Dispatch for Double<dyn Dispatch> {
         let inner = self.inner.clone();
         Box::pin(async move { turn.wait(async { inner.perform(call).await }).await })
     }
-
-    fn outcomes_are_durable(&self) -> bool {
-        self.inner.outcomes_are_durable()
-    }
 }
 
 impl Service for dyn Children + '_ {

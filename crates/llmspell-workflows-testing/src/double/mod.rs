@@ -52,9 +52,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use llmspell_workflows_basic::sync::lock;
 use serde_json::Value;
 
-use crate::{Story, kept::Kept, lock};
+use crate::{Story, kept::Kept};
 
 /// How many calls a double keeps; the oldest makes room.
 pub const CALLS_MAX: usize = 10_000;

@@ -82,6 +82,7 @@ use llmspell_workflows_basic::{
     activity::{Activities, ActivityContext, function},
     engine::Signal,
     model::{ActivityName, Definition},
+    sync::lock,
 };
 use serde_json::{Value, json};
 
@@ -93,7 +94,6 @@ use crate::{
     clock::SimClock,
     crash::{CrashReport, CrashTest, Journal, MemoryJournal},
     double::Double,
-    lock,
 };
 
 /// What most tests of workflows use.

@@ -1,12 +1,13 @@
 use std::sync::{Arc, Mutex};
 
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_hooks::{
     EventBus,
     event::{Event, Filter, Received, Subscription},
 };
 
 use super::RECORDED_MAX;
-use crate::{Story, kept::Kept, lock};
+use crate::{Story, kept::Kept};
 
 /// Keeps the last events that get through a filter; cheap to clone. See [the module](super) for an example.
 #[derive(Debug, Clone)]

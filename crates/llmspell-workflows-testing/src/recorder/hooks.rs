@@ -4,13 +4,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_hooks::{
     Answer, Course, Hook, HookContext, HookError, HookPoint, Point, Priority, Registration, Verdict, point,
 };
 use serde_json::{Value, json};
 
 use super::RECORDED_MAX;
-use crate::{Story, kept::Kept, lock};
+use crate::{Story, kept::Kept};
 
 /// Keeps at which points hooks were asked, where, and what they answered; cheap to clone.
 ///

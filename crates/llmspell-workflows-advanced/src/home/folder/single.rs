@@ -4,9 +4,10 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
 };
 
+use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{Around, Journal, JournalError, Record};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -164,7 +165,7 @@ impl Single {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

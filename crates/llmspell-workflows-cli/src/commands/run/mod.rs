@@ -185,11 +185,11 @@ impl Shown<'_> {
         match output.format() {
             Format::Text => summary::show(output, definition, &finished, self.file, run.is_durable()),
             Format::Jsonl => {
-                warn(output, &finished);
+                summary::warnings(output, &finished);
                 output.payload(&Last { event: "run_ended", report: Report::new(definition, &finished) });
             }
             Format::Json | Format::Yaml => {
-                warn(output, &finished);
+                summary::warnings(output, &finished);
                 output.payload(&Report::new(definition, &finished));
             }
         }
@@ -228,12 +228,6 @@ pub(crate) fn view(output: Output) -> Option<Arc<dyn View>> {
         (_, true) => Some(Arc::new(Live::new(output))),
         (Format::Text, false) => Some(Arc::new(Lines::new(output))),
         (Format::Json | Format::Yaml, false) => None,
-    }
-}
-
-fn warn(output: Output, finished: &Finished) {
-    for warning in &finished.warnings {
-        summary::warning(output, warning);
     }
 }
 

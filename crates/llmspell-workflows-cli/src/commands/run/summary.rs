@@ -25,9 +25,7 @@ pub(super) fn show(
     file: Option<&Path>,
     is_durable: bool,
 ) {
-    for one in &finished.warnings {
-        warning(output, one);
-    }
+    warnings(output, finished);
     output.note(&headline(output, definition, finished));
     if let Some(error) = &finished.error {
         let retry = || (finished.status == RunStatus::Failed).then(|| format!("spellflow retry {}", finished.run_id));
@@ -38,8 +36,20 @@ pub(super) fn show(
     output.text(&show::value(&finished.output));
 }
 
-/// One warning, on a line of its own.
-pub(super) fn warning(output: Output, warning: &Warning) {
+/// Each warning on a line of its own, and how many were not kept.
+pub(super) fn warnings(output: Output, finished: &Finished) {
+    finished.warnings.iter().for_each(|one| warning(output, one));
+    if finished.warnings_dropped > 0 {
+        let more = counted(finished.warnings_dropped, "further warning", "further warnings");
+        let head = output.on_err(Paint::Warn, "! warning  ");
+        output.note(&format!(
+            "{head} {more} not kept: a run keeps {}, the limit `warnings_max`",
+            finished.warnings.len()
+        ));
+    }
+}
+
+fn warning(output: Output, warning: &Warning) {
     let head = output.on_err(Paint::Warn, "! warning  ");
     output.note(&format!("{head} {}  {} [{}]", warning.path, warning.message, warning.code));
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     App, Exit, Failure,
+    commands::run::durable_failure,
     output::{Format, Output},
     source::Source,
 };

@@ -18,10 +18,11 @@ mod runs;
 use std::{
     fmt, io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::sync::lock;
 use uuid::Uuid;
 
 use self::runs::{Runs, record_key};
@@ -171,12 +172,12 @@ impl fmt::Debug for Keyed {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Hands everything that is queued to the system; returns how many records were appended so far.
     fn hand_over(&self) -> Result<u64, JournalError> {
-        let mut handed = self.handing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handed = lock(&self.handing);
         let appended = self.give(&mut handed)?;
         if handed.lasting < handed.given {
             self.below.hand_over().map_err(|error| self.fail(error))?;
@@ -216,7 +217,7 @@ impl Commit for Shared {
 
     fn sync(&self) -> Result<u64, JournalError> {
         let (appended, given) = {
-            let mut handed = self.handing.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut handed = lock(&self.handing);
             (self.give(&mut handed)?, handed.given)
         };
         // Outside of the lock: others go on writing meanwhile.

@@ -1,0 +1,50 @@
+//! Who is asked about runs, and told of them.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use llmspell_workflows_basic::StepError;
+use llmspell_workflows_hooks::{
+    Course, EventBus, HookDispatcher, HostPoint, Point,
+    event::{EventData, EventKind},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::ExecutorError;
+
+/// The hooks and the events of an executor.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Services {
+    pub(crate) hooks: Option<Arc<HookDispatcher>>,
+    pub(crate) events: Option<EventBus>,
+}
+
+impl Services {
+    /// Asks the hooks at `point` whether that may happen to `run`.
+    pub(crate) async fn permit<P: Point>(&self, point: P, run: Uuid, data: Value) -> Result<(), ExecutorError> {
+        let Some(hooks) = self.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(P::POINT)) else { return Ok(()) };
+        let host = HostPoint { run_id: Some(run), path: String::new(), data };
+        let reason = match hooks.fire(point, host).await.map(|verdict| verdict.course) {
+            Ok(Course::Cancel(reason)) => reason,
+            Ok(_) => return Ok(()),
+            // One without which it does not happen has failed.
+            Err(error) => error.message,
+        };
+        Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
+    }
+
+    pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
+        if let Some(events) = &self.events {
+            events.tell_of(kind, run, at, data);
+        }
+    }
+
+    /// Tells that somebody has to say what became of `steps`.
+    pub(crate) fn tell_stuck(&self, run: Uuid, at: Timestamp, steps: &[(String, StepError)]) {
+        for (_, error) in steps {
+            let data = || EventData::Failed { error: Box::new(error.clone()), duration: Duration::ZERO };
+            self.tell(EventKind::RunStuck, run, at, data);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Named concurrency limits: which one a name means, and who holds its permits.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, Weak},
+};
+
+use tokio::sync::{Mutex as Turn, Notify};
+
+use crate::{model::Definition, sync::lock};
+
+/// The named limits of an engine, which all of its runs share.
+///
+/// A name that the engine declares means the engine's limit, in every definition. Any other belongs to the definition
+/// that declares it: definitions of different names never share a limit, and a sub-workflow does not see those of the
+/// workflow around it.
+#[derive(Debug, Default)]
+pub(crate) struct Permits {
+    declared: BTreeMap<String, Share>,
+    /// The limits of definitions that have runs now, by the definition's name and the limit's.
+    definitions: Mutex<HashMap<(String, String), Weak<Limit>>>,
+}
+
+impl Permits {
+    /// With the limits that the engine declares itself.
+    pub(super) fn new(declared: &BTreeMap<String, u32>) -> Self {
+        let share = |(name, holders): (&String, &u32)| (name.clone(), Share::new(name, *holders, Arc::default()));
+        Self { declared: declared.iter().map(share).collect(), definitions: Mutex::default() }
+    }
+
+    /// How many steps may hold the limit `name` of the engine; `None`: it declares none of that name.
+    pub(crate) fn declared(&self, name: &str) -> Option<u32> {
+        self.declared.get(name).map(|share| share.holders)
+    }
+
+    /// What a run of `definition` has of the limits that are the definition's own.
+    pub(super) fn shares(&self, definition: &Definition) -> Vec<Share> {
+        let own = definition.concurrency.iter().filter(|(name, _)| self.declared(name).is_none());
+        own.map(|(name, holders)| Share::new(name, *holders, self.own(&definition.name, name))).collect()
+    }
+
+    fn own(&self, definition: &str, name: &str) -> Arc<Limit> {
+        let key = (definition.to_owned(), name.to_owned());
+        let mut definitions = lock(&self.definitions);
+        if let Some(limit) = definitions.get(&key).and_then(Weak::upgrade) {
+            return limit;
+        }
+        // Those whose runs have all ended make room, so there are never more than live runs declare.
+        definitions.retain(|_, limit| limit.strong_count() > 0);
+        let limit = Arc::default();
+        definitions.insert(key, Arc::downgrade(&limit));
+        limit
+    }
+
+    /// The limit that `name` means to a run with these shares of its definition's own.
+    pub(super) fn find<'s>(&'s self, name: &str, own: &'s [Share]) -> Option<&'s Share> {
+        self.declared.get(name).or_else(|| own.iter().find(|share| share.name == name))
+    }
+}
+
+/// A named limit, as all runs have it that mean the same one.
+#[derive(Debug, Default)]
+struct Limit {
+    /// Whose turn it is to wait for a permit; in the order of arrival.
+    turn: Turn<()>,
+    held: Mutex<u32>,
+    released: Notify,
+    /// How many runs there are that let so many steps hold it.
+    declared: Mutex<BTreeMap<u32, usize>>,
+}
+
+/// What a run has of a named limit, with the number that its definition gives it.
+///
+/// Versions of a definition that give different numbers share the limit. Each step waits, in the order of arrival,
+/// until fewer steps hold the limit than its own version admits: so a lower number holds from the first step of its
+/// version on, and a higher one is never exceeded.
+#[derive(Debug)]
+pub(super) struct Share {
+    name: String,
+    holders: u32,
+    limit: Arc<Limit>,
+}
+
+impl Share {
+    fn new(name: &str, holders: u32, limit: Arc<Limit>) -> Self {
+        *lock(&limit.declared).entry(holders).or_default() += 1;
+        Self { name: name.to_owned(), holders, limit }
+    }
+
+    /// What the limit is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many steps may hold it as this run sees it.
+    pub(super) fn holders(&self) -> u32 {
+        self.holders
+    }
+
+    /// Another number that runs in progress give it, if there is one.
+    pub(super) fn other_number(&self) -> Option<u32> {
+        lock(&self.limit.declared).keys().copied().find(|number| *number != self.holders)
+    }
+
+    /// Waits for a permit.
+    pub(super) async fn acquire(&self) -> Permit {
+        let _turn = self.limit.turn.lock().await;
+        loop {
+            {
+                let mut held = lock(&self.limit.held);
+                if *held < self.holders {
+                    *held += 1;
+                    return Permit(self.limit.clone());
+                }
+            }
+            // Only whoever has the turn waits here, and a release that came before is remembered.
+            self.limit.released.notified().await;
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut declared = lock(&self.limit.declared);
+        if let Some(runs) = declared.get_mut(&self.holders) {
+            *runs -= 1;
+            if *runs == 0 {
+                declared.remove(&self.holders);
+            }
+        }
+    }
+}
+
+/// That a step holds a named limit, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<Limit>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        *lock(&self.0.held) -= 1;
+        self.0.released.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, poll};
+
+    use super::*;
+    use crate::model::StepKind;
+
+    fn definition(name: &str, holders: u32) -> Definition {
+        let mut definition = Definition::new(name, StepKind::Sequence(Vec::new()));
+        definition.concurrency.insert("api".to_owned(), holders);
+        definition
+    }
+
+    fn share(permits: &Permits, name: &str, holders: u32) -> Share {
+        permits.shares(&definition(name, holders)).pop().expect("the engine does not declare it")
+    }
+
+    #[test]
+    fn versions_of_a_definition_share_a_limit_and_none_exceeds_its_own_number() {
+        let permits = Permits::default();
+        let (old, new) = (share(&permits, "nightly", 1), share(&permits, "nightly", 3));
+        assert_eq!((old.other_number(), new.other_number()), (Some(3), Some(1)));
+        let first = old.acquire().now_or_never().unwrap();
+        let second = new.acquire().now_or_never().unwrap();
+        assert!(old.acquire().now_or_never().is_none(), "two steps hold it");
+        let third = new.acquire().now_or_never().unwrap();
+        assert!(new.acquire().now_or_never().is_none(), "three steps hold it");
+        drop((first, second));
+        assert!(old.acquire().now_or_never().is_none(), "one step holds it");
+        drop(third);
+        assert!(old.acquire().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn permits_are_given_in_the_order_of_arrival() {
+        let permits = Permits::default();
+        let (low, high) = (share(&permits, "nightly", 1), share(&permits, "nightly", 2));
+        let held = high.acquire().await;
+        let mut first = std::pin::pin!(low.acquire());
+        let mut second = std::pin::pin!(high.acquire());
+        assert!(poll!(&mut first).is_pending());
+        assert!(poll!(&mut second).is_pending(), "it may not overtake a step that admits fewer");
+        drop(held);
+        let first = first.await;
+        let _second = second.await;
+        assert_eq!(*lock(&low.limit.held), 2);
+        drop(first);
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_gives_up_leaves_its_turn_to_the_next() {
+        let permits = Permits::default();
+        let share = share(&permits, "nightly", 1);
+        let held = share.acquire().await;
+        {
+            let mut given_up = std::pin::pin!(share.acquire());
+            assert!(poll!(&mut given_up).is_pending());
+        }
+        let mut next = std::pin::pin!(share.acquire());
+        assert!(poll!(&mut next).is_pending());
+        drop(held);
+        assert!(poll!(&mut next).is_ready());
+    }
+
+    #[test]
+    fn definitions_of_different_names_do_not_share_a_limit() {
+        let permits = Permits::default();
+        let (one, two) = (share(&permits, "one", 1), share(&permits, "two", 1));
+        let _held = one.acquire().now_or_never().unwrap();
+        assert!(two.acquire().now_or_never().is_some());
+        assert_eq!(one.other_number(), None);
+    }
+
+    #[test]
+    fn a_limit_is_forgotten_with_the_last_run_that_declares_it() {
+        let permits = Permits::default();
+        for number in 0..10 {
+            drop(share(&permits, &format!("workflow-{number}"), 1));
+        }
+        assert_eq!(lock(&permits.definitions).len(), 1);
+    }
+}

@@ -1,0 +1,126 @@
+//! Observers and filters run under no lock: they may send signals, and look at the run.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    Driven, Engine, Finished, Limits, Run, RunOptions, WorkflowInput,
+    engine::{Happening, Interceptor, Position},
+    model::{Definition, Loop, Over, Step, StepKind, WaitForEvent},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Lab, echo};
+
+/// Sends a signal from within an observer, and looks at the run there.
+struct Signals(fn(&Run, Happening<'_>));
+
+#[async_trait]
+impl Interceptor for Signals {
+    fn applies(&self, _: &Step) -> bool {
+        false
+    }
+
+    fn observe(&self, run: &Run, happening: Happening<'_>) {
+        (self.0)(run, happening);
+        let _ = (run.warnings(), run.steps(), run.next_wake());
+    }
+}
+
+/// Runs `steps` on a thread of its own, so that a deadlock fails the test instead of blocking it.
+fn run(steps: Vec<Step>, signals: Signals, before: fn(&Run)) -> Finished {
+    let (says, hears) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let finished = runtime.block_on(async {
+            let engine: Engine = Lab::new().engine().interceptor(Position::Trace, signals).build();
+            let plan = engine.prepare(Definition::sequence("observed", steps)).unwrap();
+            let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
+            before(&run);
+            match engine.drive(&run).await {
+                Driven::Done(finished) => *finished,
+                Driven::Parked(wait) => panic!("it parks: {wait:?}"),
+            }
+        });
+        says.send(finished)
+    });
+    hears.recv_timeout(Duration::from_secs(30)).expect("the run is not blocked by what its observer does")
+}
+
+fn wait(filter: Option<&str>) -> Step {
+    let filter = filter.map(str::to_owned);
+    Step::new("wait", StepKind::WaitForEvent(WaitForEvent { event: "go".into(), filter, ..WaitForEvent::default() }))
+}
+
+fn data(finished: &Finished) -> Value {
+    assert_eq!(finished.error, None);
+    finished.step("wait").unwrap().output.as_ref().unwrap()["data"].clone()
+}
+
+#[test]
+fn an_observer_of_a_filters_warning_may_signal_the_run() {
+    let signals = Signals(|run, happening| {
+        if matches!(happening, Happening::Warns(_)) && run.warnings().is_empty() {
+            run.signal("go", json!({"n": 2}));
+        }
+    });
+    let finished =
+        run(vec![wait(Some("event.data.n > 1"))], signals, |run| run.signal("go", json!({"n": ["no number"]})));
+    assert_eq!(data(&finished), json!({"n": 2}));
+    let warnings: Vec<_> = finished.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(warnings, ["condition_unevaluable"]);
+}
+
+#[test]
+fn an_observer_of_a_runs_beginning_may_signal_it() {
+    let signals = Signals(|run, happening| {
+        if matches!(happening, Happening::Begins) {
+            run.signal("go", 1);
+        }
+    });
+    assert_eq!(data(&run(vec![wait(None)], signals, |_| {})), json!(1));
+}
+
+#[test]
+fn an_observer_of_a_conditions_warning_may_signal_the_run() {
+    let signals = Signals(|run, happening| {
+        if let Happening::Warns(warning) = happening {
+            run.signal("go", warning.path.as_str());
+        }
+    });
+    let unevaluable = echo("odd", json!(1)).when("[1].length > [1]");
+    assert_eq!(data(&run(vec![unevaluable, wait(None)], signals, |_| {})), json!("/main/odd"));
+}
+
+/// Counts warnings.
+struct Counts(Arc<AtomicU64>);
+
+#[async_trait]
+impl Interceptor for Counts {
+    fn observe(&self, _: &Run, happening: Happening<'_>) {
+        if matches!(happening, Happening::Warns(_)) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_keeps_so_many_warnings_and_counts_the_others_and_observers_see_all() {
+    let seen = Arc::default();
+    let limits = Limits { warnings_max: 2, ..Limits::default() };
+    let engine = Lab::new().engine().limits(limits).interceptor(Position::Trace, Counts(Arc::clone(&seen))).build();
+    let unevaluable = echo("odd", json!(1)).when("[1].length > [1]");
+    let each = Loop::new(Over::Items(json!([1, 2, 3, 4, 5])), [unevaluable]).into_step("each");
+    let finished = engine.run(Definition::sequence("odd", [each]), WorkflowInput::default()).await.unwrap();
+    let paths: Vec<_> = finished.warnings.iter().map(|warning| warning.path.as_str()).collect();
+    assert_eq!(paths, ["/main/each[0]/odd", "/main/each[1]/odd"]);
+    assert_eq!((finished.warnings_dropped, seen.load(Ordering::Relaxed)), (3, 5));
+}

@@ -1,0 +1,98 @@
+//! Where interceptors stand: each position can be filled, and surrounds what its description says.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use llmspell_workflows_basic::{
+    Finished, RunStatus, WorkflowInput,
+    engine::{Call, Interceptor, Next, Outcome, Position},
+    model::{Backoff, Definition, Retry, Step},
+};
+use serde_json::json;
+
+use crate::support::Lab;
+
+const POSITIONS: [Position; 10] = [
+    Position::Trace,
+    Position::Journal,
+    Position::Hooks,
+    Position::Cache,
+    Position::DeadLetter,
+    Position::TotalTimeout,
+    Position::Retry,
+    Position::Breaker,
+    Position::Limits,
+    Position::AttemptTimeout,
+];
+
+type Seen = Arc<Mutex<Vec<String>>>;
+
+/// Notes how steps come out of what it surrounds.
+struct Note(Position, Seen);
+
+#[async_trait]
+impl Interceptor for Note {
+    fn applies(&self, step: &Step) -> bool {
+        step.kind.is_leaf()
+    }
+
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        self.1.lock().unwrap().push(format!("{:?}", self.0));
+        let outcome = next.run(call).await;
+        let end = if outcome.error().is_some() { "failed" } else { "ended" };
+        self.1.lock().unwrap().push(format!("{:?} {end}", self.0));
+        outcome
+    }
+}
+
+/// Answers without the step.
+struct Answer;
+
+#[async_trait]
+impl Interceptor for Answer {
+    async fn intercept(&self, call: Call, next: Next) -> Outcome {
+        if call.step().kind.is_leaf() { Outcome::completed(json!("kept")) } else { next.run(call).await }
+    }
+}
+
+/// Runs `step` with a note at each position, those that are added first last in the order.
+async fn run(step: Step, cached: bool) -> (Finished, Vec<String>) {
+    let seen = Seen::default();
+    let mut builder = Lab::new().engine();
+    for position in POSITIONS.into_iter().rev() {
+        builder = builder.interceptor(position, Note(position, seen.clone()));
+    }
+    if cached {
+        builder = builder.interceptor(Position::Cache, Answer);
+    }
+    let finished = builder.build().run(Definition::sequence("positions", [step]), WorkflowInput::default()).await;
+    let seen = seen.lock().unwrap().clone();
+    (finished.unwrap(), seen)
+}
+
+fn entered(seen: &[String]) -> Vec<&str> {
+    seen.iter().map(String::as_str).filter(|entry| !entry.contains(' ')).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn positions_are_entered_in_their_order_whatever_the_order_in_which_they_are_filled() {
+    let (_, seen) = run(Step::function("a", "echo", json!(1)), false).await;
+    assert_eq!(entered(&seen), POSITIONS.map(|position| format!("{position:?}")));
+    assert!(POSITIONS.is_sorted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_answers_before_anything_inside_of_it_begins() {
+    let (finished, seen) = run(Step::function("a", "fail", json!({})), true).await;
+    assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!("kept")));
+    assert_eq!(entered(&seen), ["Trace", "Journal", "Hooks", "Cache"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_sees_the_last_failure_and_a_breaker_every_attempt() {
+    let retry = Retry::attempts(3).with_backoff(Backoff::Immediate);
+    let (finished, seen) = run(Step::function("a", "fail", json!({})).with_retry(retry), false).await;
+    assert_eq!(finished.status, RunStatus::Failed);
+    let failed = |position: &str| seen.iter().filter(|entry| **entry == format!("{position} failed")).count();
+    assert_eq!(["Hooks", "DeadLetter", "Breaker", "Limits"].map(failed), [1, 1, 3, 3]);
+}
