@@ -1,4 +1,4 @@
-//! `docs/limits.md` is made from the code.
+//! `docs/limits.md` is generated from the code.
 
 use std::fmt::Write as _;
 

@@ -69,7 +69,7 @@ fn limits() -> String {
 
 /// The page with a generated part replaced.
 fn with_part(page: &str, name: &str, table: &str) -> String {
-    let open = format!("<!-- {name}, made from the code -->\n");
+    let open = format!("<!-- {name}, generated from the code -->\n");
     let (before, rest) = page.split_once(&open).expect("the page has the part");
     let (_, after) = rest.split_once("<!-- end -->").expect("the part has an end");
     format!("{before}{open}{table}<!-- end -->{after}")

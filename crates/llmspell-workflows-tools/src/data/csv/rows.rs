@@ -160,7 +160,7 @@ fn delimited(rows: &mut Rows<'_>, columns: &[String], delimiter: u8) -> Result<S
     Ok(String::from_utf8(bytes).expect("the rows are UTF-8"))
 }
 
-/// The bytes of a result counted so far.
+/// Counts the bytes of a result against the size limit.
 #[derive(Default)]
 struct Budget(usize);
 
