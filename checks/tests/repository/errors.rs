@@ -76,7 +76,7 @@ fn every_page_says_what_it_is_and_what_to_do() {
 
 #[test]
 fn the_index_is_made_from_the_pages() {
-    let mut index = "# Error codes\n\nMade from the pages beside it. A code never changes its meaning.\n\n| code | meaning |\n|---|---|\n".to_owned();
+    let mut index = "# Error codes\n\nGenerated from the pages in this directory. The meaning of a code never changes.\n\n| code | meaning |\n|---|---|\n".to_owned();
     for code in pages() {
         let text = text(&format!("{FOLDER}{code}.md"));
         let meaning = text.split("\n\n").nth(1).unwrap_or_default().replace('\n', " ");

@@ -1,4 +1,4 @@
-//! `docs/limits.md` is made from the code.
+//! `docs/limits.md` is generated from the code.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::support::{files, generated, text};
 
 const HEAD: &str = "# Limits
 
-Made from the code. Reaching one is an error that names it, never a silent cut, unless the line says so.
+Generated from the code. Exceeding a limit is an error that names it, never a silent truncation, unless stated otherwise.
 ";
 
 #[test]
@@ -32,15 +32,15 @@ fn the_table_of_limits_is_up_to_date() {
     section(&mut page, "Policy of tools", "Set by `[tools]` in `spellflow.toml`, or in `Policy`.", policy());
     let tools = files("crates/llmspell-workflows-tools/src", ".rs");
     let tools: Vec<_> = tools.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
-    section(&mut page, "Inside of tools", "Fixed.", tools);
+    section(&mut page, "Tools", "Fixed.", tools);
     let hooks = files("crates/llmspell-workflows-hooks/src", ".rs");
     let hooks: Vec<_> = hooks.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
-    section(&mut page, "Hooks and events", "Fixed; a subscriber may choose its own buffer.", hooks);
+    section(&mut page, "Hooks and events", "Fixed, except that a subscriber may choose its own buffer size.", hooks);
     generated("docs/limits.md", &page);
 }
 
 fn section(page: &mut String, title: &str, how: &str, rows: impl IntoIterator<Item = [String; 3]>) {
-    write!(page, "\n## {title}\n\n{how}\n\n| limit | default | what it bounds |\n|---|--:|---|\n").unwrap();
+    write!(page, "\n## {title}\n\n{how}\n\n| limit | default | meaning |\n|---|--:|---|\n").unwrap();
     for [name, value, what] in rows {
         writeln!(page, "| `{name}` | {value} | {what} |").unwrap();
     }

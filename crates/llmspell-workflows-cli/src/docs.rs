@@ -1,4 +1,4 @@
-//! Parts of pages that are made from the code.
+//! Parts of pages that are generated from the code.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 pub(crate) fn keep(page: &str, name: &str, part: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
     let text = fs::read_to_string(&path).unwrap();
-    let begin = format!("<!-- {name}, made from the code -->\n");
+    let begin = format!("<!-- {name}, generated from the code -->\n");
     let start = text.find(&begin).expect("the page has the mark") + begin.len();
     let end = start + text[start..].find("<!-- end -->").expect("the part has an end");
     let made = format!("{}{part}{}", &text[..start], &text[end..]);

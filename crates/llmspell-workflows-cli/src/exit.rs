@@ -36,15 +36,15 @@ mod tests {
     #[test]
     fn the_page_lists_every_code() {
         let meaning = |exit| match exit {
-            Exit::Ok => "all went well",
-            Exit::Failed => "the run failed, or the machine could not do what was asked",
-            Exit::Usage => "the arguments, the input or the configuration are wrong",
+            Exit::Ok => "success",
+            Exit::Failed => "the run failed, or the operating system refused an operation",
+            Exit::Usage => "the arguments, the input or the configuration are invalid",
             Exit::Invalid => "the definition is invalid",
             Exit::NotFound => "a file or a name was not found",
-            Exit::Waiting => "the run waits for something",
-            Exit::TimedOut => "the run took longer than `--timeout`, or than its own limit",
-            Exit::Stuck => "the run is stuck: somebody has to say what became of a step",
-            Exit::Interrupted => "Ctrl-C, or a request of the system to end",
+            Exit::Waiting => "the run is waiting",
+            Exit::TimedOut => "the run exceeded `--timeout` or its own time limit",
+            Exit::Stuck => "the run is stuck: the outcome of a step is unknown and must be resolved manually",
+            Exit::Interrupted => "interrupted by Ctrl-C or a termination signal",
         };
         let all = [
             Exit::Ok,

@@ -37,7 +37,7 @@ pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failur
     HostRules::parse(&policy.hosts)?;
     let tools = {
         let policy = policy.clone();
-        Tools::when_needed(move || registry(policy).map(Arc::new))
+        Tools::lazy(move || registry(policy).map(Arc::new))
     };
     let activities = activities(tools, policy)?;
     Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()))

@@ -7,7 +7,7 @@ use std::{
 use jiff::Timestamp;
 use llmspell_workflows_basic::{engine::Output, sync::lock};
 
-/// How many outputs the cache of a dispatcher holds; the one that would go first makes room.
+/// How many outputs the cache of a dispatcher holds; when it is full, the one that expires first is dropped.
 pub const CACHE_ENTRIES_MAX: usize = 10_000;
 
 /// Outputs that hooks asked to keep, in memory, by key.

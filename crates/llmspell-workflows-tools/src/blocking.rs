@@ -1,9 +1,9 @@
 use crate::{ToolError, ToolErrorClass};
 
-/// Does work that blocks its thread (files, long computations) on the runtime's threads for that.
+/// Runs blocking work, such as file access or a long computation, on the runtime's blocking threads.
 ///
-/// A panic in `work` is an error of the tool. It cannot be interrupted: work that may take long gets the call's token
-/// and looks at it.
+/// A panic in `work` becomes an error of the tool. The work cannot be interrupted from outside: anything that may take
+/// long has to check the call's cancellation token.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
@@ -15,7 +15,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
             let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             Err(ToolError::new(ToolErrorClass::Validation, "tool_panicked", format!("the tool panicked: {message}")))
         }
-        // The runtime shuts down.
+        // The runtime is shutting down.
         Err(_) => Err(ToolError::cancelled()),
     }
 }
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_an_error() {
+    async fn a_panic_becomes_a_tool_error() {
         let error = blocking::<()>(|| panic!("index {} out of range", 7)).await.unwrap_err();
         assert_eq!(error.code, "tool_panicked");
         assert!(error.message.contains("index 7 out of range"), "{error}");

@@ -2,21 +2,21 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// What kind of failure a tool had, which decides whether trying again can help.
+/// The kind of a tool's failure, which decides whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ToolErrorClass {
-    /// The parameters or the data are wrong; trying again gives the same answer.
+    /// The parameters or the data are wrong; a retry gives the same result.
     Validation,
-    /// The tool is not set up: a provider without an endpoint, a path outside the allowed roots.
+    /// The tool is not configured for the call: a provider has no endpoint, or a path is outside the allowed roots.
     Configuration,
-    /// Something outside failed for now: a connection, a server's 5xx, a busy file.
+    /// Something outside failed temporarily: a connection, a server (5xx), or a busy file.
     Transient,
-    /// A quota is used up, or there is no room, for now.
+    /// A quota or the available space is exhausted for now.
     Resource,
-    /// A limit of size or of work was reached; trying again gives the same answer.
+    /// A limit on size or work was reached; a retry gives the same result.
     Limit,
-    /// The call took longer than it may.
+    /// The call exceeded its time limit.
     Timeout,
     /// The call was cancelled.
     Cancelled,
@@ -24,35 +24,35 @@ pub enum ToolErrorClass {
 
 /// Why a tool call failed.
 ///
-/// `message` is a fragment that fits after "failed to call the tool: ", `help` says what would be right, `details` is
-/// for programs (a status code, a list of violations).
+/// `message` is a fragment that fits after "failed to call the tool: ". `help` suggests a fix, and `details` holds
+/// facts for programs, such as a status code or a list of violations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolError {
     /// The kind of failure.
     pub class: ToolErrorClass,
     /// A stable snake_case code such as `path_outside_roots`.
     pub code: &'static str,
-    /// What went wrong, with the value that was refused.
+    /// What went wrong, including the rejected value.
     pub message: String,
-    /// What would be right, where that can be said.
+    /// How to fix it, if that is known.
     pub help: Option<String>,
     /// Facts for programs, for example `{"status": 503}`.
     pub details: Option<Value>,
 }
 
 impl ToolError {
-    /// An error of `class` with a stable `code`.
+    /// Creates an error of `class` with a stable `code`.
     pub fn new(class: ToolErrorClass, code: &'static str, message: impl Into<String>) -> Self {
         Self { class, code, message: message.into(), help: None, details: None }
     }
 
-    /// The call was cancelled.
+    /// Creates the error for a cancelled call.
     #[must_use]
     pub fn cancelled() -> Self {
         Self::new(ToolErrorClass::Cancelled, "cancelled", "the call was cancelled")
     }
 
-    /// Adds what would be right.
+    /// Adds a suggested fix.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

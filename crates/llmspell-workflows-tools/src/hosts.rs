@@ -4,15 +4,16 @@ use ipnet::IpNet;
 
 use crate::{ToolError, ToolErrorClass, wildcard};
 
-/// Which hosts may be reached, by name before a request and by address once the name is resolved.
+/// Rules for which hosts tools may connect to, checked by name before a request and by address once the name is
+/// resolved.
 ///
-/// A rule is `HOST[:PORT]`, where HOST is a name (`*` stands for any number of characters), an address
-/// (`127.0.0.1`, `[::1]`) or a block of addresses (`10.0.0.0/8`). The most specific kind of rule decides: where rules
-/// name a host exactly, wildcards say nothing about it.
+/// A rule is `HOST[:PORT]`, where HOST is a name (`*` matches any number of characters), an address (`127.0.0.1`,
+/// `[::1]`) or a block of addresses (`10.0.0.0/8`). The most specific kind of rule wins: if any rule names a host
+/// exactly, wildcard rules are ignored for that host.
 ///
-/// An address that is not public (loopback, private, link-local with the metadata services of clouds, and so on) is
-/// refused unless a rule names the host exactly or lists the address. So a public name that resolves to a private
-/// address, and a redirect to one, are refused under `*`.
+/// Non-public addresses (loopback, private, link-local including cloud metadata services, and so on) are refused unless
+/// a rule names the host exactly or lists the address. Under `*`, this refuses a public name that resolves to a private
+/// address, and a redirect to one.
 ///
 /// ```
 /// use llmspell_workflows_tools::HostRules;
@@ -43,13 +44,13 @@ enum Host {
 }
 
 impl HostRules {
-    /// Reads rules; the error names the one that is malformed.
+    /// Parses rules; the error names the malformed rule.
     pub fn parse(rules: &[String]) -> Result<Self, ToolError> {
         let rules = rules.iter().map(|text| Rule::parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
-    /// Whether a connection to `host` (a name or an address, as a URL spells it) at `port` may be tried.
+    /// Checks that `host` (a name or an address as it appears in a URL) may be contacted on `port`.
     pub fn check_host(&self, host: &str, port: u16) -> Result<(), ToolError> {
         let name = normal(host);
         let address = name.parse::<IpAddr>().ok();
@@ -62,27 +63,28 @@ impl HostRules {
         if allowed { Ok(()) } else { Err(refused(&format!("{host}:{port}"), host)) }
     }
 
-    /// Whether `host`, which [`check_host`](Self::check_host) let through, may be reached at `address`.
+    /// Checks that `host`, already accepted by [`check_host`](Self::check_host), may be reached at `address`.
     pub fn check_address(&self, host: &str, address: IpAddr) -> Result<(), ToolError> {
         let name = normal(host);
         let listed = |rule: &Rule| match &rule.host {
             Host::Exact(exact) => *exact == name,
-            // The port of a block was not asked for a host that came by name.
+            // A host given by name has not been checked against the port of a block, so blocks with a port do not
+            // count.
             Host::Block(block) => rule.port.is_none() && block.contains(&unmapped(address)),
             Host::Pattern(_) => false,
         };
         if is_public(address) || self.rules.iter().any(listed) {
             return Ok(());
         }
-        Err(refused(&format!("{host}, which is at the non-public address {address}"), host))
+        Err(refused(&format!("{host}: it resolves to the non-public address {address}"), host))
     }
 }
 
 impl Rule {
     fn parse(text: &str) -> Result<Self, ToolError> {
         let malformed = || {
-            ToolError::new(ToolErrorClass::Configuration, "invalid_host_rule", format!("`{text}` is not a rule for hosts"))
-                .with_help("write HOST or HOST:PORT, where HOST is a name, with `*` for any text, an address, in [] if it is IPv6 and has a port, or a block such as 10.0.0.0/8")
+            ToolError::new(ToolErrorClass::Configuration, "invalid_host_rule", format!("`{text}` is not a valid host rule"))
+                .with_help("expected HOST or HOST:PORT; HOST is a name (`*` matches any text), an address (an IPv6 address with a port goes in []) or a block such as 10.0.0.0/8")
         };
         let text = text.trim();
         if let Some(block) = block(text) {
@@ -121,12 +123,12 @@ impl Rule {
     }
 }
 
-fn refused(what: &str, host: &str) -> ToolError {
-    ToolError::new(ToolErrorClass::Configuration, "host_refused", format!("may not connect to {what}"))
-        .with_help(format!("list `{host}` in the policy's `hosts`"))
+fn refused(target: &str, host: &str) -> ToolError {
+    ToolError::new(ToolErrorClass::Configuration, "host_refused", format!("not allowed to connect to {target}"))
+        .with_help(format!("to allow it, add `{host}` to `hosts` in the policy"))
 }
 
-/// The address or block that `text` is, without the brackets of a URL.
+/// Parses an address or a block of addresses; URL brackets are removed first.
 fn block(text: &str) -> Option<IpNet> {
     let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
@@ -136,12 +138,12 @@ fn normal(host: &str) -> String {
     host.trim_end_matches('.').trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
-/// An IPv4 address that is spelled as IPv6 (`::ffff:10.0.0.1`) as what it is.
+/// Converts an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) to IPv4.
 fn unmapped(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// Whether `address` is one that the public internet routes, by IANA's registries of special-purpose addresses.
+/// Returns whether the public internet routes `address`, according to IANA's registries of special-purpose addresses.
 fn is_public(address: IpAddr) -> bool {
     match unmapped(address) {
         IpAddr::V4(address) => is_public_v4(address),
@@ -158,7 +160,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation()
         || a == 0
         || a >= 240
-        || (a == 100 && (64..128).contains(&b)) // shared by carriers, and a cloud's metadata service
+        || (a == 100 && (64..128).contains(&b)) // carrier-grade NAT; a cloud provider's metadata service
         || (a == 192 && b == 0 && c == 0) // protocol assignments
         || (a == 192 && b == 88 && c == 99) // 6to4 relays
         || (a == 198 && (b == 18 || b == 19))) // benchmarks
@@ -176,7 +178,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2001, second, ..] if second < 0x200 => false,                      // protocol assignments, Teredo
         [0x2001, 0xdb8, ..] => false,                                         // documentation
         [0x3fff, second, ..] if second < 0x1000 => false,                     // documentation
-        // Only 2000::/3 is given out; the rest is loopback, local, multicast or unassigned.
+        // Only 2000::/3 is allocated; the rest is loopback, local, multicast or unassigned.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_allowed_by_the_most_specific_rule() {
+    fn the_most_specific_rule_decides_about_a_host() {
         for (list, host, port, expected) in [
             (vec!["*"], "example.com", 443, true),
             (vec!["*"], "127.0.0.1", 80, false),
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_rule_is_named() {
+    fn the_error_names_a_malformed_rule() {
         for rule in ["", "host:", "host:http", "http://example.com", "a b", "10.0.0.0/99"] {
             let error = HostRules::parse(&[rule.to_owned()]).unwrap_err();
             assert_eq!(error.code, "invalid_host_rule", "{rule}");

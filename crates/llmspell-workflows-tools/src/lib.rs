@@ -1,13 +1,13 @@
-//! The tools that workflows call, each the real thing on a well-kept library.
+//! The tools that workflows call, built on well-maintained libraries.
 //!
-//! A [`Tool`] says what it is ([`ToolSpec`]: name, JSON Schemas, category, security level, the permissions it needs)
-//! and does its work in [`Tool::call`] under a [`Policy`], which says what files, hosts and programs it may reach.
-//! The [`Registry`] finds tools by name or alias, checks parameters against their schema before a call and bounds the
-//! result after it.
+//! A [`Tool`] describes itself with a [`ToolSpec`] (name, JSON Schemas, category, security level, required permissions)
+//! and does its work in [`Tool::call`]. A [`Policy`] says which files, hosts and programs tools may use. The
+//! [`Registry`] finds tools by name or alias, checks parameters against the tool's schema before a call, and limits the
+//! size of the result after it.
 //!
-//! Files are reached through a [`Sandbox`] of open directory handles, hosts under [`HostRules`] that look at the
-//! resolved address too. Every failure is a [`ToolError`] with a class, which says whether trying again can help, and a
-//! stable code.
+//! Tools reach files through a [`Sandbox`] of open directory handles. [`HostRules`] decide which hosts they may connect
+//! to, both by name and by resolved address. Every failure is a [`ToolError`] with a stable code and a class that says
+//! whether a retry can help.
 //!
 //! ```
 //! use llmspell_workflows_tools::{Policy, ToolContext, standard};
@@ -22,10 +22,10 @@
 //! # }).unwrap();
 //! ```
 //!
-//! A workflow reaches all of it through [`activities`]: steps of type `tool` and `shell`, checked before a run.
-//! [`JsonSchemas`] checks the data of `validate` steps.
+//! Workflows use the tools through [`activities`], which provides the step types `tool` and `shell` and checks their
+//! parameters before a run. [`JsonSchemas`] checks data for `validate` steps.
 //!
-//! The feature `web` (on by default) has the tools that use HTTP, and the libraries for it.
+//! The `web` feature (on by default) adds the tools that use HTTP, and the libraries they need.
 
 mod adapters;
 mod blocking;
@@ -33,6 +33,7 @@ mod data;
 mod error;
 mod files;
 mod hosts;
+mod integers;
 mod parameters;
 mod policy;
 mod registry;
@@ -44,7 +45,6 @@ mod tool;
 mod violation;
 #[cfg(feature = "web")]
 mod web;
-mod whole;
 mod wildcard;
 
 use standard::Services;
@@ -55,7 +55,7 @@ pub use error::{ToolError, ToolErrorClass};
 pub use hosts::HostRules;
 pub use policy::{Policy, SearchPolicy, SearchProvider, Secret};
 pub use registry::Registry;
-pub use sandbox::{Access, Located, Sandbox};
+pub use sandbox::{Access, Sandbox, SandboxPath};
 pub use spec::{Category, Permission, SecurityLevel, ToolSpec};
 pub use standard::{Extensions, register_all, register_all_with, standard};
 pub use tool::{Tool, ToolContext};

@@ -3,14 +3,15 @@ use serde_json::Value;
 
 use crate::{ToolError, ToolErrorClass};
 
-/// The parameters of a call as a type.
+/// Deserializes the parameters of a call.
 ///
-/// The schema has been checked before, so an error here is a value that the schema should have refused.
+/// The parameters have already been checked against the schema, so an error here means that the schema is too
+/// permissive.
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
-    serde_json::from_value(parameters).map_err(|error| invalid(format!("the parameters do not fit: {error}")))
+    serde_json::from_value(parameters).map_err(|error| invalid(format!("invalid parameters: {error}")))
 }
 
-/// Parameters that fit the schema and still are not right.
+/// Creates an error for parameters that match the schema but are still invalid.
 pub(crate) fn invalid(message: impl Into<String>) -> ToolError {
     ToolError::new(ToolErrorClass::Validation, "invalid_parameters", message)
 }

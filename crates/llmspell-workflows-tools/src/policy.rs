@@ -6,11 +6,10 @@ use serde::Deserialize;
 
 use crate::{ToolError, ToolErrorClass, wildcard};
 
-/// What the tools of one registry may reach, and how much of it.
+/// What the tools of a registry may use, and within which limits.
 ///
-/// Everything has a default that is safe on a developer's machine: files in the working directory, public hosts, no
-/// programs. It is plain data, read from a configuration file as it stands; an unknown field
-/// is an error there.
+/// The defaults are safe on a developer's machine: files in the working directory, public hosts, no programs. A policy
+/// is plain data that is read directly from a configuration file; unknown fields are errors.
 ///
 /// ```
 /// use llmspell_workflows_tools::Policy;
@@ -30,31 +29,32 @@ use crate::{ToolError, ToolErrorClass, wildcard};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Policy {
-    /// What relative paths and relative roots start from; the process's working directory by default.
+    /// The base of relative paths and relative roots; the process's working directory by default.
     pub working_directory: Option<PathBuf>,
-    /// Folders whose files may be read; the working directory by default.
+    /// Directories whose files may be read; the working directory by default.
     pub read_roots: Vec<PathBuf>,
-    /// Folders whose files may be created, changed and deleted; the working directory by default.
+    /// Directories whose files may be created, changed and deleted; the working directory by default.
     pub write_roots: Vec<PathBuf>,
     /// The largest file read or written, in bytes; 64 MiB by default.
     pub file_bytes_max: u64,
-    /// The hosts that may be reached, as [`HostRules`](crate::HostRules) reads them; `*` by default, which means every
-    /// host with a public address.
+    /// The hosts that may be contacted, as rules for [`HostRules`](crate::HostRules); `*` by default, which allows
+    /// every host with a public address.
     pub hosts: Vec<String>,
-    /// The largest response body, in bytes after decoding the transfer; 10 MiB by default.
+    /// The largest response body, in bytes after transfer decoding; 10 MiB by default.
     pub response_bytes_max: usize,
-    /// How long one request may take with all its redirects, in milliseconds; 30,000 by default. A tool's own timeout
+    /// The time limit of one request including its redirects, in milliseconds; 30,000 by default. A tool's own timeout
     /// parameter can only shorten it.
     pub request_timeout_ms: u64,
     /// How many redirects a request follows; 10 by default.
     pub redirects_max: usize,
-    /// The `User-Agent` of requests that set none of their own.
+    /// The `User-Agent` of requests that do not set their own.
     pub user_agent: String,
-    /// The programs that may be started, by name or absolute path, `*` for any number of characters; none by default.
+    /// The programs that may be started, by name or absolute path; `*` matches any number of characters; none by
+    /// default.
     pub programs: Vec<String>,
     /// The search engines.
     pub search: SearchPolicy,
-    /// The largest result of a call, in bytes of its JSON text; 64 MiB by default.
+    /// The largest result of a call, in bytes of JSON; 64 MiB by default.
     pub output_bytes_max: usize,
 }
 
@@ -78,19 +78,20 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether `program`, a name or an absolute path, may be started.
+    /// Returns whether `program`, a name or an absolute path, may be started.
     #[must_use]
     pub fn allows_program(&self, program: &str) -> bool {
         self.programs.iter().any(|pattern| wildcard::matches(pattern, program))
     }
 }
 
-/// Which search engine answers when a call names none, and how each is reached.
+/// Which search engine is used by default, and how each one is reached.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SearchPolicy {
-    /// The provider of calls that name none; by default the only one configured, else `duckduckgo`, which needs no key.
+    /// The provider for calls that do not name one; defaults to the only configured provider, otherwise to
+    /// `duckduckgo`, which needs no key.
     pub default_provider: Option<String>,
     /// Settings by provider: `tavily, bing, google, brave, duckduckgo, serpapi, serperdev`.
     pub providers: BTreeMap<String, SearchProvider>,
@@ -101,9 +102,9 @@ pub struct SearchPolicy {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SearchProvider {
-    /// The service's base URL; the public one by default. Tests put a server of their own here.
+    /// The service's base URL; the public one by default. Tests use it to point to their own server.
     pub endpoint: Option<String>,
-    /// The key itself; `api_key_env` keeps it out of files.
+    /// The key itself; prefer `api_key_env`, which keeps the key out of files.
     pub api_key: Option<Secret>,
     /// The environment variable that holds the key.
     pub api_key_env: Option<String>,
@@ -112,39 +113,41 @@ pub struct SearchProvider {
 }
 
 impl SearchProvider {
-    /// The key, from the configuration or the environment; an error that names the setting of `provider` where there
-    /// is none.
+    /// Returns the key from the configuration or the environment; if there is none, the error names the setting of
+    /// `provider`.
     pub fn key(&self, provider: &str) -> Result<Secret, ToolError> {
         if let Some(key) = &self.api_key {
             return Ok(key.clone());
         }
         let missing = |message: String| {
             ToolError::new(ToolErrorClass::Configuration, "missing_api_key", message).with_help(format!(
-                "set `search.providers.{provider}.api_key_env` in the policy to the name of an environment variable that holds the key"
+                "in the policy, set `search.providers.{provider}.api_key_env` to the name of an environment variable that holds the key"
             ))
         };
         let name =
-            self.api_key_env.as_deref().ok_or_else(|| missing(format!("the provider `{provider}` has no key")))?;
+            self.api_key_env.as_deref().ok_or_else(|| missing(format!("no API key is configured for `{provider}`")))?;
         match std::env::var(name) {
             Ok(key) if !key.is_empty() => Ok(Secret::new(key)),
-            _ => Err(missing(format!("the environment variable `{name}` with the key of `{provider}` is not set"))),
+            _ => Err(missing(format!(
+                "the environment variable `{name}`, which should hold the key for `{provider}`, is not set"
+            ))),
         }
     }
 }
 
-/// A text that is never printed.
+/// A string that is never printed.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
+    /// Wraps `text`.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that sends it.
+    /// Returns the string, for the one place that sends it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -162,13 +165,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_started_by_default() {
+    fn no_program_is_allowed_by_default() {
         let policy = Policy::default();
         assert!(!policy.allows_program("sh"));
     }
 
     #[test]
-    fn names_may_have_wildcards() {
+    fn program_names_may_contain_wildcards() {
         let policy = Policy { programs: vec!["git*".into()], ..Policy::default() };
         assert!(policy.allows_program("git-lfs"));
         assert!(!policy.allows_program("legit"));
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_names_its_setting() {
+    fn the_error_for_a_missing_key_names_its_setting() {
         let error = SearchProvider::default().key("brave").unwrap_err();
         assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "missing_api_key"));
         assert!(error.to_string().contains("search.providers.brave.api_key_env"), "{error}");

@@ -6,15 +6,15 @@ use llmspell_workflows_basic::nearest;
 use serde_json::Value;
 
 use crate::violation::{self, Schema};
-use crate::{Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, Violation, whole};
+use crate::{Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, Violation, integers};
 
-/// The largest result of a call unless [`Registry::with_output_bytes_max`] says otherwise, in bytes.
+/// The largest result of a call in bytes, unless [`Registry::with_output_bytes_max`] sets another limit.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The tools that can be called, by name or alias.
 ///
-/// A name is looked up as it is and with `-` for `_`, so `web-searcher` is `web_searcher`. A call checks the
-/// parameters, then calls, then bounds the result; a schema is compiled when it is first needed.
+/// A lookup tries the name as given, then with `-` replaced by `_`, so `web-searcher` finds `web_searcher`. A call
+/// checks the parameters, calls the tool and limits the size of the result. Schemas are compiled on first use.
 #[derive(Default)]
 pub struct Registry {
     tools: BTreeMap<&'static str, Entry>,
@@ -29,20 +29,20 @@ struct Entry {
 }
 
 impl Registry {
-    /// A registry without tools.
+    /// Creates an empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bounds the JSON text of results, in bytes.
+    /// Limits the JSON size of results, in bytes.
     #[must_use]
     pub fn with_output_bytes_max(mut self, output_bytes_max: usize) -> Self {
         self.output_bytes_max = Some(output_bytes_max);
         self
     }
 
-    /// Adds a tool; a name or alias that another tool has is an error.
+    /// Adds a tool; fails if another tool already uses its name or one of its aliases.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -90,7 +90,10 @@ impl Registry {
                 return Err(ToolError::new(
                     ToolErrorClass::Configuration,
                     "tool_name_taken",
-                    format!("`{new}` of the tool `{name}` already names the tool `{}`", other.spec().name),
+                    format!(
+                        "cannot register the tool `{name}`: the name `{new}` already belongs to the tool `{}`",
+                        other.spec().name
+                    ),
                 ));
             }
         }
@@ -99,34 +102,34 @@ impl Registry {
         Ok(())
     }
 
-    /// The tool of that name or alias.
+    /// Returns the tool with this name or alias.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Tool>> {
         self.entry(name).map(|entry| &entry.tool)
     }
 
-    /// The tool of that name or alias; the error says which name is nearest.
+    /// Returns the tool with this name or alias; the error suggests the nearest name.
     pub fn find(&self, name: &str) -> Result<&Arc<dyn Tool>, ToolError> {
         self.require(name).map(|entry| &entry.tool)
     }
 
-    /// The known name or alias that is most like `name`, where one is near.
+    /// Returns the known name or alias that is closest to `name`, if one is similar.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&'static str> {
         let names = self.tools.keys().chain(self.aliases.keys()).copied();
         nearest(&name.replace('-', "_"), names)
     }
 
-    /// What each tool is, sorted by name.
+    /// Returns the specs of all tools, sorted by name.
     pub fn specs(&self) -> impl Iterator<Item = &ToolSpec> {
         self.tools.values().map(|entry| entry.tool.spec())
     }
 
-    /// Everything wrong with `parameters`, for checks before a run.
+    /// Returns all violations in `parameters`, for validation before a run.
     ///
-    /// `is_dynamic` is asked with JSON Pointers (`""` is the parameters as a whole) and says which places have a
-    /// template whose value is not known yet; what depends on them is left to the check at the call. The error is an
-    /// unknown tool.
+    /// `is_dynamic` is called with JSON Pointers (`""` is the whole value) and says which positions hold a template
+    /// whose value is not known yet; whatever depends on them is checked at the call instead. Fails if the tool is
+    /// unknown.
     ///
     /// ```
     /// use llmspell_workflows_tools::{Policy, standard};
@@ -148,12 +151,12 @@ impl Registry {
         self.require(name)?.check_parameters(parameters, is_dynamic)
     }
 
-    /// Everything in which `result` does not fit the schema of results that the tool promises, for tests of tools.
+    /// Returns all violations of the tool's result schema in `result`, for tests of tools.
     pub fn check_result(&self, name: &str, result: &Value) -> Result<Vec<Violation>, ToolError> {
         self.require(name)?.check_result(result)
     }
 
-    /// Checks `parameters`, calls the tool and bounds its result.
+    /// Checks `parameters`, calls the tool and limits the size of its result.
     pub async fn call(&self, name: &str, mut parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let entry = self.require(name)?;
         let spec = entry.tool.spec();
@@ -164,9 +167,9 @@ impl Registry {
         if context.cancellation.is_cancelled() {
             return Err(ToolError::cancelled());
         }
-        whole::normalize(&spec.parameters, &mut parameters);
+        integers::normalize(&spec.parameters, &mut parameters);
         let result = entry.tool.call(parameters, context).await?;
-        bound(spec.name, &result, self.output_bytes_max.unwrap_or(OUTPUT_BYTES_MAX))?;
+        check_size(spec.name, &result, self.output_bytes_max.unwrap_or(OUTPUT_BYTES_MAX))?;
         Ok(result)
     }
 
@@ -177,8 +180,7 @@ impl Registry {
 
     fn require(&self, name: &str) -> Result<&Entry, ToolError> {
         self.entry(name).ok_or_else(|| {
-            let error =
-                ToolError::new(ToolErrorClass::Configuration, "unknown_tool", format!("there is no tool `{name}`"));
+            let error = ToolError::new(ToolErrorClass::Configuration, "unknown_tool", format!("unknown tool `{name}`"));
             match self.nearest(name) {
                 Some(nearest) => error.with_help(format!("did you mean `{nearest}`?")),
                 None => error,
@@ -213,8 +215,8 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Refuses a result whose JSON text is longer than `bytes_max`, without writing that text.
-fn bound(tool: &str, result: &Value, bytes_max: usize) -> Result<(), ToolError> {
+/// Fails if the JSON text of `result` is longer than `bytes_max`, without building that text.
+fn check_size(tool: &str, result: &Value, bytes_max: usize) -> Result<(), ToolError> {
     struct Budget(usize);
     impl io::Write for Budget {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -230,8 +232,8 @@ fn bound(tool: &str, result: &Value, bytes_max: usize) -> Result<(), ToolError> 
         ToolError::new(
             ToolErrorClass::Limit,
             "output_too_large",
-            format!("the result of `{tool}` has more than {bytes_max} bytes"),
+            format!("the result of `{tool}` is larger than {bytes_max} bytes"),
         )
-        .with_help("ask for less, or raise `output_bytes_max` in the policy")
+        .with_help("request less data, or raise `output_bytes_max` in the policy")
     })
 }

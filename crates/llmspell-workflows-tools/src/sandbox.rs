@@ -8,10 +8,10 @@ use rustix::fs::OFlags;
 
 use crate::{Policy, ToolError, ToolErrorClass};
 
-/// How many dangling links are followed before a path counts as a loop, as the kernel does.
+/// How many dangling links are followed before a path counts as a loop; the kernel uses the same number.
 const LINKS_MAX: usize = 40;
 
-/// What a tool wants to do with a path.
+/// The kind of access to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Read or list.
@@ -20,14 +20,14 @@ pub enum Access {
     Write,
 }
 
-/// The folders that file tools may touch, held open.
+/// The directories that file tools may access, held open.
 ///
-/// Each root is a directory handle, and every later operation goes through it with a path relative to it; the kernel
-/// resolves that path beneath the handle. So `..`, absolute paths and symbolic links cannot lead out, not even when
-/// somebody swaps a folder for a link between the check and the use.
+/// Each root is a directory handle. Every operation goes through that handle with a relative path, which the kernel
+/// resolves beneath it. So `..`, absolute paths and symbolic links cannot escape, even if a directory is replaced by a
+/// link between the check and the use.
 ///
-/// Links are followed as long as they stay beneath the same root. An absolute link, or one from one root into another,
-/// is followed where it exists and leads into some root.
+/// Links are followed as long as they stay beneath the same root. An absolute link, or a link from one root into
+/// another, is followed if its target exists and lies in one of the roots.
 #[derive(Debug)]
 pub struct Sandbox {
     working_directory: PathBuf,
@@ -37,15 +37,15 @@ pub struct Sandbox {
 
 #[derive(Debug)]
 struct Root {
-    /// Absolute, as the policy spells it.
-    written: PathBuf,
-    /// The same without links.
+    /// Absolute, without resolving links.
+    configured: PathBuf,
+    /// The canonical form of the same path.
     real: PathBuf,
     dir: Arc<Dir>,
 }
 
 impl Sandbox {
-    /// Opens the roots of `policy`; the error names the one that cannot be opened.
+    /// Opens the roots of `policy`; the error names a root that cannot be opened.
     pub fn open(policy: &Policy) -> Result<Self, ToolError> {
         let current = std::env::current_dir().map_err(|error| root_error(Path::new("."), &error))?;
         let working_directory = match &policy.working_directory {
@@ -59,15 +59,15 @@ impl Sandbox {
         Ok(Self { working_directory, read, write })
     }
 
-    /// Where `path` is within the roots for `access`; it need not exist.
+    /// Resolves `path` within the roots for `access`; the path does not have to exist.
     ///
-    /// A relative path starts at the policy's working directory.
-    pub fn locate(&self, path: &str, access: Access) -> Result<Located, ToolError> {
+    /// Relative paths start at the policy's working directory.
+    pub fn locate(&self, path: &str, access: Access) -> Result<SandboxPath, ToolError> {
         if path.is_empty() || path.contains('\0') {
             return Err(ToolError::new(
                 ToolErrorClass::Validation,
                 "invalid_path",
-                format!("`{}` is not a path", path.escape_debug()),
+                format!("`{}` is not a valid path", path.escape_debug()),
             ));
         }
         let absolute = &self.working_directory.join(path);
@@ -76,17 +76,17 @@ impl Sandbox {
             Access::Write => &self.write,
         };
         let by_name = roots.iter().flat_map(|root| {
-            let bases = [&root.written, &root.real];
+            let bases = [&root.configured, &root.real];
             bases.into_iter().filter_map(move |base| Some((root, absolute.strip_prefix(base).ok()?.to_owned())))
         });
-        // Only a hint where to look: what is found is opened beneath the root's handle all the same.
-        let by_place = real_place(absolute).into_iter().flat_map(|place| {
-            roots.iter().filter_map(move |root| Some((root, place.strip_prefix(&root.real).ok()?.to_owned())))
+        // Only a hint about where to look: whatever is found is still opened beneath the root's handle.
+        let by_real_path = real_path(absolute).into_iter().flat_map(|path| {
+            roots.iter().filter_map(move |root| Some((root, path.strip_prefix(&root.real).ok()?.to_owned())))
         });
-        for (root, relative) in by_name.chain(by_place) {
+        for (root, relative) in by_name.chain(by_real_path) {
             let relative = if relative.as_os_str().is_empty() { PathBuf::from(".") } else { relative };
             if stays_beneath(&root.dir, &relative) {
-                return Ok(Located {
+                return Ok(SandboxPath {
                     dir: Arc::clone(&root.dir),
                     root: root.real.clone(),
                     relative,
@@ -98,59 +98,59 @@ impl Sandbox {
     }
 
     fn help(&self, access: Access) -> String {
-        let (what, setting, roots) = match access {
-            Access::Read => ("read", "read_roots", &self.read),
-            Access::Write => ("write", "write_roots", &self.write),
+        let (setting, roots) = match access {
+            Access::Read => ("read_roots", &self.read),
+            Access::Write => ("write_roots", &self.write),
         };
-        let roots: Vec<String> = roots.iter().map(|root| format!("`{}`", root.written.display())).collect();
+        let roots: Vec<String> = roots.iter().map(|root| format!("`{}`", root.configured.display())).collect();
         match roots.as_slice() {
-            [] => format!("the policy's `{setting}` allow no folder"),
-            roots => format!("tools {what} within {}, which the policy's `{setting}` set", roots.join(", ")),
+            [] => format!("`{setting}` in the policy is empty"),
+            roots => format!("`{setting}` in the policy allows only {}", roots.join(", ")),
         }
     }
 }
 
 impl Root {
     fn open(working_directory: &Path, root: &Path) -> Result<Self, ToolError> {
-        let written: PathBuf = working_directory.join(root).components().collect();
-        let real = written.canonicalize().map_err(|error| root_error(&written, &error))?;
-        let dir = Dir::open_ambient_dir(&real, ambient_authority()).map_err(|error| root_error(&written, &error))?;
-        Ok(Self { written, real, dir: Arc::new(dir) })
+        let configured: PathBuf = working_directory.join(root).components().collect();
+        let real = configured.canonicalize().map_err(|error| root_error(&configured, &error))?;
+        let dir = Dir::open_ambient_dir(&real, ambient_authority()).map_err(|error| root_error(&configured, &error))?;
+        Ok(Self { configured, real, dir: Arc::new(dir) })
     }
 }
 
-/// A path within a root: a directory handle and the rest of the way.
+/// A path within a root of a [`Sandbox`]: the root's directory handle and a path relative to it.
 ///
-/// Do everything through [`dir`](Self::dir) with [`relative`](Self::relative), on a blocking thread; turn what fails
-/// into a tool's error with [`error`](Self::error).
+/// Do all file access through [`dir`](Self::dir) with [`relative`](Self::relative), on a blocking thread, and convert
+/// I/O errors with [`error`](Self::error).
 #[derive(Debug, Clone)]
-pub struct Located {
+pub struct SandboxPath {
     dir: Arc<Dir>,
     root: PathBuf,
     relative: PathBuf,
     path: String,
 }
 
-impl Located {
-    /// The root's handle.
+impl SandboxPath {
+    /// Returns the root's handle.
     #[must_use]
     pub fn dir(&self) -> &Dir {
         &self.dir
     }
 
-    /// The path beneath [`dir`](Self::dir), `.` for the root itself.
+    /// Returns the path beneath [`dir`](Self::dir); `.` for the root itself.
     #[must_use]
     pub fn relative(&self) -> &Path {
         &self.relative
     }
 
-    /// The path as the caller spelled it, for results and errors.
+    /// Returns the path as the caller wrote it, for results and errors.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Something beneath this path, for walks; it must be relative and without `..`.
+    /// Appends `name`, which must be relative and free of `..`, for directory walks.
     #[must_use]
     pub fn join(&self, name: &Path) -> Self {
         debug_assert!(name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)));
@@ -162,10 +162,10 @@ impl Located {
         }
     }
 
-    /// Opens the file for reading; anything else, such as a folder or a pipe, which would block, is refused.
+    /// Opens the file for reading; fails if it is a directory or a special file such as a pipe.
     pub fn open(&self) -> Result<File, ToolError> {
-        // Opening a pipe would wait for its other end, so this does not wait, and looks at what it has opened: what was
-        // there before may have been swapped.
+        // Opening a pipe would block until the other end opens, so the open does not block. The type is checked on the
+        // opened handle, because the path may have been replaced before.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let failed = |error: io::Error| self.error("open", &error);
@@ -177,7 +177,7 @@ impl Located {
         Ok(file)
     }
 
-    /// The whole file, refused where it has more than `bytes_max` bytes.
+    /// Reads the whole file; fails if it is larger than `bytes_max`.
     pub fn read(&self, bytes_max: u64) -> Result<Vec<u8>, ToolError> {
         let mut content = Vec::new();
         let mut file = self.open()?.take(bytes_max.saturating_add(1));
@@ -186,17 +186,17 @@ impl Located {
             return Err(ToolError::new(
                 ToolErrorClass::Limit,
                 "file_too_large",
-                format!("`{}` has more than {bytes_max} bytes", self.path),
+                format!("`{}` is larger than {bytes_max} bytes", self.path),
             )
             .with_help("raise `file_bytes_max` in the policy"));
         }
         Ok(content)
     }
 
-    /// The place in the file system, for a library that takes nothing but a path.
+    /// Returns the path in the file system, for libraries that accept only a path.
     ///
-    /// What happens there later is not under the handle's protection: prefer [`dir`](Self::dir). A file that does not
-    /// exist yet is placed in its real folder.
+    /// Access through this path is not protected by the handle, so prefer [`dir`](Self::dir). The last component does
+    /// not have to exist.
     pub fn real_path(&self) -> Result<PathBuf, ToolError> {
         let real = |relative: &Path| self.dir.canonicalize(relative);
         let relative = match real(&self.relative) {
@@ -216,7 +216,7 @@ impl Located {
         Ok(self.root.join(relative).components().collect())
     }
 
-    /// What `error` means to the caller of a tool that wanted to `action` (a verb such as "read") this path.
+    /// Converts an I/O error into a tool error; `action` is what the tool tried, a verb such as "read".
     #[must_use]
     pub fn error(&self, action: &str, error: &io::Error) -> ToolError {
         use io::ErrorKind as Kind;
@@ -233,11 +233,11 @@ impl Located {
             }
             _ => (ToolErrorClass::Validation, "file_failed"),
         };
-        ToolError::new(class, code, format!("could not {action} `{}`: {error}", self.path))
+        ToolError::new(class, code, format!("cannot {action} `{}`: {error}", self.path))
     }
 }
 
-/// Whether `relative`, with all its links, ends beneath `dir`, as far as it exists.
+/// Returns whether `relative` ends beneath `dir` once its links are resolved, as far as it exists.
 fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
     let mut path = relative.to_owned();
     for _ in 0..LINKS_MAX {
@@ -258,7 +258,7 @@ fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
         } else if path.file_name().is_some() {
             parent
         } else {
-            // Up from a folder that does not exist: where that leads cannot be known.
+            // `..` after a directory that does not exist: its target cannot be known.
             return false;
         };
         if path.as_os_str().is_empty() {
@@ -268,13 +268,13 @@ fn stays_beneath(dir: &Dir, relative: &Path) -> bool {
     false
 }
 
-/// The place of `path` without links; where it does not exist yet, that of its folder and its name.
-fn real_place(path: &Path) -> Option<PathBuf> {
+/// Returns `path` without links; components that do not exist yet are appended as they are.
+fn real_path(path: &Path) -> Option<PathBuf> {
     let mut missing = Vec::new();
     let mut at = path;
     loop {
         if let Ok(real) = at.canonicalize() {
-            return Some(missing.iter().rev().fold(real, |place, name| place.join(name)));
+            return Some(missing.iter().rev().fold(real, |path, name| path.join(name)));
         }
         if at.is_symlink() {
             return None;
@@ -285,7 +285,7 @@ fn real_place(path: &Path) -> Option<PathBuf> {
 }
 
 fn is_escape(error: &io::Error) -> bool {
-    // cap-std's own refusal has no code of the system behind it.
+    // A refusal by cap-std itself carries no error code of the operating system.
     error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none()
 }
 
@@ -293,7 +293,7 @@ fn outside(path: &str) -> ToolError {
     ToolError::new(
         ToolErrorClass::Configuration,
         "path_outside_roots",
-        format!("`{path}` is outside the allowed folders"),
+        format!("`{path}` is outside the allowed directories"),
     )
 }
 
@@ -301,7 +301,7 @@ fn root_error(root: &Path, error: &io::Error) -> ToolError {
     ToolError::new(
         ToolErrorClass::Configuration,
         "root_unavailable",
-        format!("could not open the allowed folder `{}`: {error}", root.display()),
+        format!("cannot open the allowed directory `{}`: {error}", root.display()),
     )
     .with_help("create it, or change `read_roots` and `write_roots` in the policy")
 }

@@ -1,21 +1,21 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// What a tool works on.
+/// What a tool works with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
-    /// Files and folders.
+    /// Files and directories.
     Filesystem,
-    /// Pages and search engines.
+    /// Web pages and search engines.
     Web,
-    /// HTTP interfaces.
+    /// HTTP APIs.
     Api,
-    /// Text and meaning.
+    /// Text analysis.
     Analysis,
     /// Structured data.
     Data,
-    /// Processes and the machine.
+    /// Processes and the operating system.
     System,
     /// Images, audio, video.
     Media,
@@ -23,19 +23,19 @@ pub enum Category {
     Utility,
 }
 
-/// How much harm a tool can do.
+/// How much damage a tool can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecurityLevel {
-    /// Computes only.
+    /// Only computes.
     Safe,
-    /// Reads or writes within what the policy allows.
+    /// Reads or writes only what the policy allows.
     Restricted,
-    /// Runs programs or changes the machine.
+    /// Runs programs or changes the system.
     Privileged,
 }
 
-/// What a tool needs to reach.
+/// A resource that a tool needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
@@ -51,23 +51,23 @@ pub enum Permission {
     Processes,
 }
 
-/// What a tool is, for people, editors and validation.
+/// The description of a tool, for people, editors and validation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolSpec {
     /// The canonical snake_case name.
     pub name: &'static str,
-    /// Other names that mean the same tool; the kebab-case form of each name is always one.
+    /// Other names for the tool; the kebab-case form of each name always works too.
     pub aliases: &'static [&'static str],
-    /// One sentence: what it does.
+    /// What it does, in one sentence.
     pub description: &'static str,
-    /// What it works on.
+    /// What it works with.
     pub category: Category,
-    /// How much harm it can do.
+    /// How much damage it can do.
     pub security_level: SecurityLevel,
-    /// What it needs to reach.
+    /// The resources it needs.
     pub permissions: &'static [Permission],
-    /// JSON Schema (draft 7) of its parameters; objects are closed (`additionalProperties: false`).
+    /// The JSON Schema (draft 7) of the parameters; objects are closed (`additionalProperties: false`).
     pub parameters: Value,
-    /// JSON Schema (draft 7) of its result.
+    /// The JSON Schema (draft 7) of the result.
     pub result: Value,
 }

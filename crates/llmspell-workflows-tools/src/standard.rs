@@ -2,22 +2,22 @@ use std::sync::Arc;
 
 use crate::{ExpressionEvaluator, Policy, Registry, Sandbox, ToolError, data, files, text};
 
-/// What tools use that lives outside this crate, each optional.
+/// Optional services from outside this crate that tools use.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Extensions {
-    /// Evaluates the expressions of `rule_engine`; without it rules of that kind are refused.
+    /// Evaluates the expressions of `rule_engine`; without it, expression rules are refused.
     pub expressions: Option<Arc<dyn ExpressionEvaluator>>,
 }
 
 impl Extensions {
-    /// Nothing.
+    /// Creates an empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With an evaluator of expressions.
+    /// Sets the expression evaluator.
     #[must_use]
     pub fn with_expressions(mut self, expressions: Arc<dyn ExpressionEvaluator>) -> Self {
         self.expressions = Some(expressions);
@@ -25,21 +25,21 @@ impl Extensions {
     }
 }
 
-/// A registry with every tool of this crate, under `policy`.
+/// Creates a registry with every tool of this crate, under `policy`.
 ///
-/// Opens the policy's roots; nothing else is opened or connected before a tool is called.
+/// This opens the policy's roots. Everything else is opened or connected when a tool is called.
 pub fn standard(policy: Arc<Policy>) -> Result<Registry, ToolError> {
     let mut registry = Registry::new().with_output_bytes_max(policy.output_bytes_max);
     register_all(&mut registry, policy)?;
     Ok(registry)
 }
 
-/// Adds every tool of this crate, under `policy`, to a registry that may have others.
+/// Adds every tool of this crate, under `policy`, to a registry that may contain others.
 pub fn register_all(registry: &mut Registry, policy: Arc<Policy>) -> Result<(), ToolError> {
     register_all_with(registry, policy, Extensions::new())
 }
 
-/// The same with what the tools use from outside this crate.
+/// Does the same as [`register_all`], and gives the tools services from outside this crate.
 pub fn register_all_with(
     registry: &mut Registry,
     policy: Arc<Policy>,
@@ -54,7 +54,7 @@ pub fn register_all_with(
     Ok(())
 }
 
-/// What the tools of one registry share.
+/// What the tools of a registry share.
 #[derive(Clone)]
 pub(crate) struct Services {
     pub(crate) policy: Arc<Policy>,
@@ -68,9 +68,9 @@ impl Services {
         Ok(Self { policy, sandbox, extensions })
     }
 
-    /// The same for the unit tests of tools.
+    /// Creates services for unit tests of tools.
     #[cfg(test)]
     pub(crate) fn for_tests(policy: Policy) -> Self {
-        Self::open(Arc::new(policy), Extensions::new()).expect("the test's folders exist")
+        Self::open(Arc::new(policy), Extensions::new()).expect("the test's directories exist")
     }
 }

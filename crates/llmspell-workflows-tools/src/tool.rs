@@ -4,25 +4,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{ToolError, ToolSpec};
 
-/// What a call knows beside its parameters.
+/// What a call receives besides its parameters.
 ///
-/// Tools get their policy (roots, hosts, limits) when they are made; a call only brings what differs from call to call.
+/// A tool gets its policy (roots, hosts, limits) when it is created; the context holds what differs between calls.
 #[derive(Debug, Clone, Default)]
 pub struct ToolContext {
-    /// Triggered when the call should stop; a tool that waits must watch it.
+    /// Triggered when the call has to stop; a tool that waits must watch it.
     pub cancellation: CancellationToken,
-    /// The same for every attempt of one step, for services that accept an idempotency key.
+    /// The same for every attempt of a step, for services that accept an idempotency key.
     pub idempotency_key: Option<String>,
 }
 
-/// Something a workflow can call by name.
+/// Something that a workflow can call by name.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// What it is; the same at every call.
+    /// Returns the tool's spec, which never changes.
     fn spec(&self) -> &ToolSpec;
 
     /// Does the work.
     ///
-    /// `parameters` have been checked against [`ToolSpec::parameters`]; the value returned fits [`ToolSpec::result`].
+    /// `parameters` have been checked against [`ToolSpec::parameters`]; the returned value matches
+    /// [`ToolSpec::result`].
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError>;
 }

@@ -1,6 +1,7 @@
-/// Whether all of `text` fits `pattern`, in which `*` stands for any number of characters and all else for itself.
+/// Returns whether `pattern` matches all of `text`; `*` matches any number of characters, everything else matches
+/// itself.
 ///
-/// It backs up to the last `*` only, so the work is at most the product of the two lengths.
+/// Matching backtracks only to the last `*`, so the work is at most the product of the two lengths.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at_pattern, mut at_text) = (0, 0);
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, text, expected) in [
             ("", "", true),
             ("", "a", false),

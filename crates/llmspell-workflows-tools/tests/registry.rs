@@ -1,5 +1,5 @@
-//! Tools are found by any of their names, and their parameters and results are bounded by their schemas.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+//! Tools are found by any of their names; their parameters are checked and the size of their results is limited.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use llmspell_workflows_tools::{
 };
 use serde_json::{Value, json};
 
-/// Answers with the parameters it got.
+/// A tool that returns its parameters.
 struct Echo(ToolSpec);
 
 #[async_trait]
@@ -27,7 +27,7 @@ fn echo(name: &'static str, aliases: &'static [&'static str]) -> Arc<Echo> {
     Arc::new(Echo(ToolSpec {
         name,
         aliases,
-        description: "Answers with its parameters.",
+        description: "Returns its parameters.",
         category: Category::Utility,
         security_level: SecurityLevel::Safe,
         permissions: &[],
@@ -64,7 +64,7 @@ fn check(parameters: &Value, dynamic: &[&str]) -> Vec<Violation> {
 }
 
 #[test]
-fn any_name_finds_the_tool() {
+fn a_tool_is_found_by_every_name_and_alias() {
     let registry = registry();
     for name in ["web_searcher", "web-searcher", "web_search", "web-search"] {
         assert_eq!(registry.find(name).unwrap().spec().name, "web_searcher", "{name}");
@@ -73,24 +73,24 @@ fn any_name_finds_the_tool() {
 }
 
 #[test]
-fn an_unknown_name_suggests_the_nearest() {
+fn the_error_for_an_unknown_name_suggests_the_nearest() {
     let registry = registry();
     for (name, expected) in [("web_serch", Some("web_search")), ("api-testr", Some("api_tester")), ("xyz", None)] {
         assert_eq!(registry.nearest(name), expected, "{name}");
     }
     let error = registry.find("web_serch").err().unwrap();
-    assert_eq!(error.to_string(), "there is no tool `web_serch` (did you mean `web_search`?)");
+    assert_eq!(error.to_string(), "unknown tool `web_serch` (did you mean `web_search`?)");
 }
 
 #[test]
-fn a_name_is_given_once() {
+fn a_name_cannot_be_registered_twice() {
     for tool in [echo("web_search", &[]), echo("other", &["api_tester"]), echo("another", &["web-searcher"])] {
         assert_eq!(registry().register(tool).unwrap_err().code, "tool_name_taken");
     }
 }
 
 #[test]
-fn all_violations_are_reported_with_their_places() {
+fn all_violations_are_reported_with_their_positions() {
     let parameters = json!({"metod": "GET", "method": "POTS", "count": 0, "auth": {"pasword": "x"}});
     let violations = check(&parameters, &[]);
     let found: Vec<_> = violations.iter().map(|v| (v.pointer.as_str(), v.help.as_deref())).collect();
@@ -105,11 +105,11 @@ fn all_violations_are_reported_with_their_places() {
             ("/metod", Some("did you mean `method`?")),
         ]
     );
-    assert_eq!(violations[4].message, r#"`/method` is "POTS", not one of "GET", "POST""#);
+    assert_eq!(violations[4].message, r#"`/method` must be one of "GET", "POST", got "POTS""#);
 }
 
 #[test]
-fn what_depends_on_a_template_is_left_for_later() {
+fn violations_that_depend_on_a_template_are_not_reported() {
     for (parameters, dynamic, expected) in [
         (json!({"input": "{{x}}", "count": "{{n}}"}), vec!["/input", "/count"], vec![]),
         (json!({"input": "a", "count": "{{n}}"}), vec![], vec!["/count"]),
@@ -127,22 +127,22 @@ fn what_depends_on_a_template_is_left_for_later() {
 }
 
 #[tokio::test]
-async fn a_call_checks_first() {
+async fn a_call_checks_parameters_first() {
     let context = ToolContext::default();
     let error = registry().call("api_tester", json!({"inputs": 1}), &context).await.unwrap_err();
     assert_eq!((error.class, error.code), (ToolErrorClass::Validation, "invalid_parameters"));
     assert_eq!(
         error.message,
-        "the parameters of `api_tester` do not fit: `/input` is missing; `/inputs` is unknown (did you mean `input`?)"
+        "invalid parameters for `api_tester`: `/input` is missing; unknown property `/inputs` (did you mean `input`?)"
     );
     assert_eq!(error.details.unwrap()["violations"][1]["pointer"], "/inputs");
 }
 
 #[tokio::test]
-async fn a_result_is_bounded() {
+async fn the_size_of_a_result_is_limited() {
     let registry = registry().with_output_bytes_max(20);
     let context = ToolContext::default();
-    // {"input":"12345678"} has 20 bytes.
+    // {"input":"12345678"} is 20 bytes long.
     assert!(registry.call("api_tester", json!({"input": "12345678"}), &context).await.is_ok());
     let error = registry.call("api_tester", json!({"input": "123456789"}), &context).await.unwrap_err();
     assert_eq!((error.class, error.code), (ToolErrorClass::Limit, "output_too_large"));

@@ -1,6 +1,6 @@
-//! No path leaves the roots, however it is spelled and whatever links lie in its way.
+//! No path escapes the roots, however it is written and whatever links it contains.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use llmspell_workflows_tools::{Access, Policy, Sandbox, ToolErrorClass};
 use tempfile::TempDir;
 
-/// `work` is the root for both kinds of access; `shared` is a second root for reading; `outside` is no root.
+/// `work` is the root for reading and writing, `shared` another root for reading; `outside` is not a root.
 struct Fixture {
     temporary: TempDir,
     sandbox: Sandbox,
@@ -54,21 +54,21 @@ impl Fixture {
     }
 
     fn read(&self, path: &str) -> Result<String, &'static str> {
-        let located = self.sandbox.locate(path, Access::Read).map_err(|error| error.code)?;
-        let content = located.read(1_000).map_err(|error| error.code)?;
+        let target = self.sandbox.locate(path, Access::Read).map_err(|error| error.code)?;
+        let content = target.read(1_000).map_err(|error| error.code)?;
         Ok(String::from_utf8(content).unwrap())
     }
 
     fn write(&self, path: &str) -> Result<PathBuf, &'static str> {
-        let located = self.sandbox.locate(path, Access::Write).map_err(|error| error.code)?;
-        let written = located.dir().write(located.relative(), "new");
-        written.map_err(|error| located.error("write", &error).code)?;
-        Ok(located.real_path().unwrap())
+        let target = self.sandbox.locate(path, Access::Write).map_err(|error| error.code)?;
+        let result = target.dir().write(target.relative(), "new");
+        result.map_err(|error| target.error("write", &error).code)?;
+        Ok(target.real_path().unwrap())
     }
 }
 
 #[test]
-fn paths_inside_are_read() {
+fn paths_inside_the_roots_can_be_read() {
     let fixture = fixture();
     for (path, expected) in [
         ("a.txt", "work/a.txt"),
@@ -88,7 +88,7 @@ fn paths_inside_are_read() {
 }
 
 #[test]
-fn paths_outside_are_refused() {
+fn paths_outside_the_roots_are_refused() {
     let fixture = fixture();
     let relative = [
         "../outside/secret.txt",
@@ -116,7 +116,7 @@ fn paths_outside_are_refused() {
 }
 
 #[test]
-fn new_files_stay_inside() {
+fn new_files_are_created_inside_the_roots_only() {
     let fixture = fixture();
     for (path, expected) in [
         ("new.txt", "work/new.txt"),
@@ -141,25 +141,25 @@ fn new_files_stay_inside() {
         assert_eq!(fixture.write(path), Err("path_outside_roots"), "{path}");
     }
     let outside: Vec<_> = fs::read_dir(fixture.temporary.path().join("outside")).unwrap().collect();
-    assert_eq!(outside.len(), 1, "nothing was made outside");
+    assert_eq!(outside.len(), 1, "nothing was created outside");
     assert_eq!(fs::read_to_string(fixture.absolute("outside/secret.txt")).unwrap(), "outside/secret.txt");
 }
 
 #[test]
-fn a_folder_swapped_for_a_link_after_the_check_does_not_lead_out() {
+fn replacing_a_directory_by_a_link_after_the_check_does_not_escape() {
     let fixture = fixture();
-    let located = fixture.sandbox.locate("sub/secret.txt", Access::Write).unwrap();
+    let target = fixture.sandbox.locate("sub/secret.txt", Access::Write).unwrap();
     let work = fixture.temporary.path().join("work");
     fs::rename(work.join("sub"), work.join("sub-before")).unwrap();
     symlink("../outside", work.join("sub")).unwrap();
-    let error = located.dir().write(located.relative(), "overwritten").unwrap_err();
-    assert_eq!(located.error("write", &error).code, "path_outside_roots");
-    assert_eq!(located.open().unwrap_err().code, "path_outside_roots");
+    let error = target.dir().write(target.relative(), "overwritten").unwrap_err();
+    assert_eq!(target.error("write", &error).code, "path_outside_roots");
+    assert_eq!(target.open().unwrap_err().code, "path_outside_roots");
     assert_eq!(fs::read_to_string(fixture.absolute("outside/secret.txt")).unwrap(), "outside/secret.txt");
 }
 
 #[test]
-fn errors_say_what_is_allowed() {
+fn errors_name_the_allowed_directories() {
     let fixture = fixture();
     let error = fixture.sandbox.locate("/etc/passwd", Access::Write).unwrap_err();
     assert_eq!(error.class, ToolErrorClass::Configuration);
@@ -173,10 +173,10 @@ fn errors_say_what_is_allowed() {
 #[test]
 fn a_file_larger_than_the_limit_is_refused() {
     let fixture = fixture();
-    let located = fixture.sandbox.locate("a.txt", Access::Read).unwrap();
-    assert_eq!(located.read(10).unwrap(), b"work/a.txt");
-    assert_eq!(located.read(9).unwrap_err().code, "file_too_large");
-    assert_eq!(located.join(Path::new("x")).open().unwrap_err().code, "file_failed");
+    let target = fixture.sandbox.locate("a.txt", Access::Read).unwrap();
+    assert_eq!(target.read(10).unwrap(), b"work/a.txt");
+    assert_eq!(target.read(9).unwrap_err().code, "file_too_large");
+    assert_eq!(target.join(Path::new("x")).open().unwrap_err().code, "file_failed");
     let folder = fixture.sandbox.locate("sub", Access::Read).unwrap();
     assert_eq!(folder.read(9).unwrap_err().code, "not_a_file");
     let missing = fixture.sandbox.locate("nothing.txt", Access::Read).unwrap();
@@ -184,7 +184,7 @@ fn a_file_larger_than_the_limit_is_refused() {
 }
 
 #[test]
-fn a_root_that_does_not_exist_is_named() {
+fn the_error_names_a_root_that_does_not_exist() {
     let mut policy = Policy::default();
     policy.read_roots = vec![PathBuf::from("/no/such/folder")];
     let error = Sandbox::open(&policy).unwrap_err();

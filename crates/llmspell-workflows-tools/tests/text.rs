@@ -1,5 +1,5 @@
-//! The text tools, as workflows call them.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+//! The text tools as workflows call them.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use llmspell_workflows_tools::{Policy, Registry, ToolContext, standard};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn call(tool: &str, parameters: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_summary_is_the_result_itself() {
+async fn text_summarizer_returns_the_summary_and_its_lengths() {
     let summary = call("text_summarizer", json!({"input": NEWS, "max_length": 130})).await;
     let text = summary["result"].as_str().unwrap();
     assert!(text.starts_with("Solar power had a wonderful year."), "{text}");
@@ -32,7 +32,7 @@ async fn a_summary_is_the_result_itself() {
 }
 
 #[tokio::test]
-async fn a_summary_feeds_the_analyzer() {
+async fn a_summary_can_be_passed_to_the_analyzer() {
     let summary = call("text-summarizer", json!({"input": NEWS})).await;
     let operations = json!(["sentiment", "entities", "keywords"]);
     let analysis = call("sentiment_analyzer", json!({"input": summary["result"], "operations": operations})).await;
@@ -46,7 +46,7 @@ async fn a_summary_feeds_the_analyzer() {
 }
 
 #[tokio::test]
-async fn only_what_was_asked_for_is_answered() {
+async fn only_the_requested_analyses_are_returned() {
     for (operations, expected) in [(json!(["keywords"]), vec!["keywords"]), (Value::Null, vec!["sentiment"])] {
         let mut parameters = json!({"input": NEWS});
         if operations != Value::Null {
@@ -61,7 +61,7 @@ async fn only_what_was_asked_for_is_answered() {
 }
 
 #[tokio::test]
-async fn an_empty_text_is_no_error() {
+async fn an_empty_text_is_not_an_error() {
     assert_eq!(call("text_summarizer", json!({"input": ""})).await["result"], "");
     let all = json!({"input": "", "operations": ["sentiment", "entities", "keywords"]});
     assert_eq!(call("sentiment_analyzer", all).await["sentiment"]["label"], "neutral");

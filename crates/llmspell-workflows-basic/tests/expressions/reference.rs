@@ -1,7 +1,7 @@
-//! `docs/expressions.md` says what the code does.
+//! `docs/expressions.md` matches the code.
 //!
-//! Its tables of functions and limits are made from the code (`UPDATE_DOCS=1 cargo test` writes them),
-//! and every example in a table is evaluated.
+//! Its tables of functions and limits are generated from the code (`UPDATE_DOCS=1 cargo test` writes them), and every
+//! example in a table is evaluated.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ fn cell(text: &str) -> String {
 }
 
 fn functions() -> String {
-    let mut table = "| function | gives | example | gives |\n|---|---|---|---|\n".to_owned();
+    let mut table = "| function | result | example | gives |\n|---|---|---|---|\n".to_owned();
     for function in function_docs() {
         let names = function.names.join("`, `");
         let parameters = function.parameters.join(", ");
@@ -35,32 +35,32 @@ fn functions() -> String {
 
 fn limits() -> String {
     let rows = [
-        ("SOURCE_BYTES_MAX", limits::SOURCE_BYTES_MAX as u64, "bytes of one expression"),
-        ("NESTING_MAX", limits::NESTING_MAX as u64, "levels of parentheses, lists, arguments, signs and branches"),
-        ("OPERATIONS_MAX", limits::OPERATIONS_MAX, "operations of one evaluation"),
+        ("SOURCE_BYTES_MAX", limits::SOURCE_BYTES_MAX as u64, "bytes of an expression"),
         (
-            "ITEMS_PER_OPERATION",
-            limits::ITEMS_PER_OPERATION,
-            "elements or fields looked at for the price of one operation",
+            "NESTING_MAX",
+            limits::NESTING_MAX as u64,
+            "nesting levels of parentheses, lists, arguments, signs and branches",
         ),
+        ("OPERATIONS_MAX", limits::OPERATIONS_MAX, "operations per evaluation"),
+        ("ITEMS_PER_OPERATION", limits::ITEMS_PER_OPERATION, "elements or fields that may be visited per operation"),
         (
             "TEXT_BYTES_PER_OPERATION",
             limits::TEXT_BYTES_PER_OPERATION,
-            "bytes of text looked at for the price of one operation",
+            "bytes of text that may be visited per operation",
         ),
         (
             "PRODUCED_BYTES_MAX",
             limits::PRODUCED_BYTES_MAX as u64,
-            "bytes of text, lists and objects that one evaluation makes",
+            "bytes of text, lists and objects that an evaluation creates",
         ),
-        ("RENDERED_BYTES_MAX", limits::RENDERED_BYTES_MAX as u64, "bytes of the value that a template makes"),
+        ("RENDERED_BYTES_MAX", limits::RENDERED_BYTES_MAX as u64, "bytes of the value that a template produces"),
         (
             "VALUE_DEPTH_MAX",
             limits::VALUE_DEPTH_MAX as u64,
-            "levels of a value that is compared, copied or written as text",
+            "nesting levels of a value that is compared, copied or converted to text",
         ),
     ];
-    let mut table = "| limit | value | of |\n|---|---|---|\n".to_owned();
+    let mut table = "| limit | value | unit |\n|---|---|---|\n".to_owned();
     for (name, value, meaning) in rows {
         table.push_str(&format!("| `{name}` | {value} | {meaning} |\n"));
     }
@@ -69,7 +69,7 @@ fn limits() -> String {
 
 /// The page with a generated part replaced.
 fn with_part(page: &str, name: &str, table: &str) -> String {
-    let open = format!("<!-- {name}, made from the code -->\n");
+    let open = format!("<!-- {name}, generated from the code -->\n");
     let (before, rest) = page.split_once(&open).expect("the page has the part");
     let (_, after) = rest.split_once("<!-- end -->").expect("the part has an end");
     format!("{before}{open}{table}<!-- end -->{after}")
@@ -88,7 +88,7 @@ fn the_generated_parts_are_up_to_date() {
 }
 
 #[test]
-fn every_example_gives_what_the_page_says() {
+fn every_example_evaluates_to_the_documented_result() {
     let page = fs::read_to_string(path()).unwrap();
     let (_, rest) = page.split_once("```json\n").expect("the page shows its scope");
     let (scope, _) = rest.split_once("```").expect("the scope has an end");

@@ -26,7 +26,7 @@ pub(super) struct Setting {
     pub(super) key: &'static str,
     pub(super) kind: Kind,
     default: Option<&'static str>,
-    /// What it is for, for `docs/configuration.md`.
+    /// Its meaning, for `docs/configuration.md`.
     #[cfg_attr(not(test), expect(dead_code, reason = "the page is made by a test"))]
     doc: &'static str,
 }
@@ -65,38 +65,38 @@ impl Setting {
 
 /// Those of the tools are the fields of their policy, which has its own defaults.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"]), "How results are written").or("text"),
-    setting("color", Kind::Word(&["auto", "always", "never"]), "When colours are used").or("auto"),
-    setting("environment", Kind::Text, "The environment of workflows that have some"),
-    setting("timeout", Kind::Duration, "How long a run may take, such as `90s` or `5m`"),
-    setting("pause_grace", Kind::Duration, "How long steps at work have to end when a run is paused with Ctrl-C")
+    setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"]), "The output format").or("text"),
+    setting("color", Kind::Word(&["auto", "always", "never"]), "When to use colors").or("auto"),
+    setting("environment", Kind::Text, "The environment to use, for workflows that define environments"),
+    setting("timeout", Kind::Duration, "The time limit of a run, such as `90s` or `5m`"),
+    setting("pause_grace", Kind::Duration, "How long running steps have to finish when a run is paused with Ctrl-C")
         .or("10s"),
-    setting("store.path", Kind::Path, "The folder in which runs are kept").or(".spellflow"),
+    setting("store.path", Kind::Path, "The directory that contains the store").or(".spellflow"),
     setting(
         "store.journal",
         Kind::Word(&["log", "fjall", "sled"]),
-        "What live runs are recorded in; all but `log` are for one process at a time, and for programs built with them",
+        "The kind of journal for unfinished runs; all but `log` allow only one process at a time and are optional features",
     )
     .or("log"),
-    setting("store.retention", Kind::Duration, "How old runs are that `runs prune` deletes, since they ended")
+    setting("store.retention", Kind::Duration, "The time after its end when `runs prune` deletes a run")
         .or("30d"),
-    setting("secrets.*.env", Kind::Text, "The environment variable that holds the secret of that name"),
+    setting("secrets.*.env", Kind::Text, "The environment variable that holds the secret with this name"),
     setting(
         "tools.working_directory",
         Kind::Path,
-        "Where relative paths of tools and processes start; the working directory by default",
+        "The base of relative paths for tools and processes; the working directory by default",
     ),
-    setting("tools.read_roots", Kind::Paths, "Folders that tools may read").or(r#"["."]"#),
-    setting("tools.write_roots", Kind::Paths, "Folders that tools may change").or(r#"["."]"#),
-    setting("tools.file_bytes_max", Kind::Number, "The largest file that is read or written, in bytes").or("67108864"),
-    setting("tools.hosts", Kind::List, "Hosts that tools may reach; `*` is every host with a public address")
+    setting("tools.read_roots", Kind::Paths, "Directories that tools may read").or(r#"["."]"#),
+    setting("tools.write_roots", Kind::Paths, "Directories that tools may change").or(r#"["."]"#),
+    setting("tools.file_bytes_max", Kind::Number, "The largest file that tools read or write, in bytes").or("67108864"),
+    setting("tools.hosts", Kind::List, "Hosts that tools may connect to; `*` allows every host with a public address")
         .or(r#"["*"]"#),
     setting("tools.response_bytes_max", Kind::Number, "The largest response body, in bytes").or("10485760"),
-    setting("tools.request_timeout_ms", Kind::Number, "How long a request may take, in milliseconds").or("30000"),
+    setting("tools.request_timeout_ms", Kind::Number, "The time limit of a request, in milliseconds").or("30000"),
     setting("tools.redirects_max", Kind::Number, "How many redirects a request follows").or("10"),
     setting("tools.user_agent", Kind::Text, "The `User-Agent` of requests")
         .or(concat!("spellflow/", env!("CARGO_PKG_VERSION"))),
-    // Whoever starts a file runs its shell steps, as with a Makefile; a configuration can narrow that.
+    // Running a workflow runs its shell steps, as with a Makefile; a configuration can restrict them.
     setting(
         "tools.programs",
         Kind::List,
@@ -105,11 +105,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     .or(r#"["*"]"#),
     setting("tools.output_bytes_max", Kind::Number, "The largest output of a tool or a process, in bytes")
         .or("67108864"),
-    setting("tools.search.default_provider", Kind::Text, "The search engine of calls that name none"),
-    setting("tools.search.providers.*.endpoint", Kind::Text, "The address of that search engine"),
-    setting("tools.search.providers.*.api_key", Kind::Text, "Its key"),
-    setting("tools.search.providers.*.api_key_env", Kind::Text, "The environment variable that holds its key"),
-    setting("tools.search.providers.*.engine_id", Kind::Text, "Google's programmable search engine"),
+    setting("tools.search.default_provider", Kind::Text, "The search provider for calls that do not name one"),
+    setting("tools.search.providers.*.endpoint", Kind::Text, "The endpoint of this search provider"),
+    setting("tools.search.providers.*.api_key", Kind::Text, "Its API key"),
+    setting("tools.search.providers.*.api_key_env", Kind::Text, "The environment variable that holds its API key"),
+    setting("tools.search.providers.*.engine_id", Kind::Text, "The id of a Google programmable search engine"),
 ];
 
 /// The setting that `key` names.
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_page_lists_every_setting() {
-        let mut table = "| key | variable | default | what it is |\n|---|---|---|---|\n".to_owned();
+        let mut table = "| key | variable | default | meaning |\n|---|---|---|---|\n".to_owned();
         for setting in SETTINGS {
             let code = |text: String| format!("`{text}`");
             let key = setting.key.replace('*', "NAME");

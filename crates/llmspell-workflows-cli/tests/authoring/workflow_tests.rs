@@ -179,7 +179,7 @@ fn the_examples_of_the_guide_pass() {
         "research.test.yaml",
         &place.read("research.test.yaml").replacen("output: They hold hands.", "output: They float.", 1),
     );
-    let shown = place.run(&["test", "research.test.yaml", "--case", "sums up"]).out;
+    let shown = place.run(&["test", "research.test.yaml", "--case", "summarizes"]).out;
     assert!(guide.contains(&shown), "{shown}");
 }
 

@@ -14,54 +14,53 @@ use crate::{
     point::{AfterStep, BeforeStep, StepError},
 };
 
-/// Keeps what steps were given and gave, to look at; the oldest makes room.
+/// Records the inputs and outputs of steps for inspection. When it is full, the oldest record is dropped.
 #[derive(Debug, Clone)]
 pub struct Capture {
-    kept: Arc<Mutex<VecDeque<Captured>>>,
+    captures: Arc<Mutex<VecDeque<CapturedStep>>>,
     captures_max: usize,
 }
 
-/// What was seen of a step at one point.
+/// The data of a step at a point.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Captured {
+pub struct CapturedStep {
     /// The point.
     pub point: HookPoint,
     /// The run.
     pub run_id: Option<Uuid>,
-    /// Where the step stands.
+    /// The path of the step.
     pub path: String,
-    /// What its activity was given, with secrets masked.
+    /// The input of its activity, with secrets masked.
     pub input: Option<Arc<Value>>,
-    /// What it gave.
+    /// Its output.
     pub output: Option<Value>,
     /// Why it failed.
     pub error: Option<Error>,
-    /// The state as it saw it, with its changes.
+    /// The state visible to the step, including its own changes.
     pub state: Value,
 }
 
 impl Capture {
-    /// Keeps the last `captures_max`.
+    /// Records the last `captures_max` calls.
     #[must_use]
     pub fn new(captures_max: usize) -> Self {
-        Self { kept: Arc::default(), captures_max: captures_max.max(1) }
+        Self { captures: Arc::default(), captures_max: captures_max.max(1) }
     }
 
-    /// Around steps; say which by `select`.
+    /// Registers the hook around steps; restrict it to certain steps with `select`.
     #[must_use]
     pub fn registration(&self) -> Registration {
         let registration = Registration::new("capture");
         registration.at(BeforeStep, self.clone()).at(AfterStep, self.clone()).at(StepError, self.clone())
     }
 
-    /// What was captured, oldest first.
-    #[must_use]
-    pub fn captured(&self) -> Vec<Captured> {
-        lock(&self.kept).iter().cloned().collect()
+    /// Returns the captured steps, oldest first.
+    pub fn captured(&self) -> Vec<CapturedStep> {
+        lock(&self.captures).iter().cloned().collect()
     }
 
-    fn keep(&self, context: &HookContext) -> Result<(), HookError> {
-        let captured = Captured {
+    fn record(&self, context: &HookContext) -> Result<(), HookError> {
+        let captured = CapturedStep {
             point: context.point(),
             run_id: context.run_id(),
             path: context.path(),
@@ -70,11 +69,11 @@ impl Capture {
             error: context.error().cloned(),
             state: context.state().to_value(),
         };
-        let mut kept = lock(&self.kept);
-        if kept.len() >= self.captures_max {
-            kept.pop_front();
+        let mut captures = lock(&self.captures);
+        if captures.len() >= self.captures_max {
+            captures.pop_front();
         }
-        kept.push_back(captured);
+        captures.push_back(captured);
         Ok(())
     }
 }
@@ -82,7 +81,7 @@ impl Capture {
 #[async_trait]
 impl Hook<BeforeStep> for Capture {
     async fn call(&self, context: &HookContext) -> Result<Before, HookError> {
-        self.keep(context)?;
+        self.record(context)?;
         Ok(Before::Continue)
     }
 }
@@ -90,7 +89,7 @@ impl Hook<BeforeStep> for Capture {
 #[async_trait]
 impl Hook<AfterStep> for Capture {
     async fn call(&self, context: &HookContext) -> Result<After, HookError> {
-        self.keep(context)?;
+        self.record(context)?;
         Ok(After::Continue)
     }
 }
@@ -98,7 +97,7 @@ impl Hook<AfterStep> for Capture {
 #[async_trait]
 impl Hook<StepError> for Capture {
     async fn call(&self, context: &HookContext) -> Result<OnError, HookError> {
-        self.keep(context)?;
+        self.record(context)?;
         Ok(OnError::Continue)
     }
 }

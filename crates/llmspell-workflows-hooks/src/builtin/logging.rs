@@ -7,12 +7,12 @@ use crate::{
     point::{AfterStep, BeforeStep, StepError, StepRetry},
 };
 
-/// Writes a line to `tracing` where a step begins, is tried again, ends or fails; target `spellflow::hook`.
+/// Logs when a step starts, is retried, completes or fails, to `tracing` with the target `spellflow::hook`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Logging;
 
 impl Logging {
-    /// At its points, before all others.
+    /// Registers the hook at its points, before all others.
     #[must_use]
     pub fn registration() -> Registration {
         let registration = Registration::new("logging").priority(Priority::HIGHEST);
@@ -37,7 +37,7 @@ macro_rules! line {
 #[async_trait]
 impl Hook<BeforeStep> for Logging {
     async fn call(&self, context: &HookContext) -> Result<Before, HookError> {
-        line!(Level::INFO, context, "begins");
+        line!(Level::INFO, context, "started");
         Ok(Before::Continue)
     }
 }
@@ -53,7 +53,7 @@ impl Hook<AfterStep> for Logging {
 #[async_trait]
 impl Hook<StepRetry> for Logging {
     async fn call(&self, context: &HookContext) -> Result<OnRetry, HookError> {
-        line!(Level::WARN, context, "is tried again", error = context.error().map(tracing::field::display));
+        line!(Level::WARN, context, "retrying", error = context.error().map(tracing::field::display));
         Ok(OnRetry::Continue)
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::{Event, Filter};
 
-/// How many events are buffered for a subscriber unless it says otherwise.
+/// How many events are buffered for a subscriber by default.
 pub const EVENTS_BUFFERED_MAX: usize = 10_000;
 
 /// What a subscriber has not taken yet.

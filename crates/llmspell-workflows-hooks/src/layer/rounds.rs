@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{Course, HookPoint, Verdict, context::About};
 
-/// How often a step is entered again over the answers of hooks, at most.
+/// How often the answers of hooks may make a step run again.
 pub const HOOK_ROUNDS_MAX: u64 = 100;
 
 /// What the hooks after a round come to.

@@ -1,4 +1,4 @@
-//! The hooks that come along.
+//! The built-in hooks.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::{Lab, echo, fail, put, seconds, slow};
 
 #[tokio::test(start_paused = true)]
-async fn metrics_count_and_measure_by_kind() {
+async fn metrics_count_and_time_steps_by_kind() {
     let metrics = Metrics::default();
     let retry = Retry { initial_delay: Duration::from_secs(1), jitter: 0.0, ..Retry::attempts(3) };
     let steps = [
@@ -22,16 +22,16 @@ async fn metrics_count_and_measure_by_kind() {
     ];
     let hooks = HookDispatcher::builder().register(metrics.registration());
     Lab::new().run(Definition::sequence("test", steps), hooks).await;
-    let figures = metrics.snapshot();
-    let (slow, tool) = (figures["test/function"], figures["test/tool"]);
-    assert_eq!((slow.begun, slow.completed, slow.failed, slow.retried), (2, 2, 0, 0));
-    assert_eq!((slow.duration.classes[1], slow.duration.classes[4], slow.duration.count()), (1, 1, 2));
+    let metrics = metrics.snapshot();
+    let (slow, tool) = (metrics["test/function"], metrics["test/tool"]);
+    assert_eq!((slow.started, slow.completed, slow.failed, slow.retried), (2, 2, 0, 0));
+    assert_eq!((slow.duration.buckets[1], slow.duration.buckets[4], slow.duration.count()), (1, 1, 2));
     assert_eq!(slow.duration.sum, Duration::from_millis(73));
-    assert_eq!((tool.begun, tool.completed, tool.failed, tool.retried, tool.duration.count()), (1, 0, 1, 2, 1));
+    assert_eq!((tool.started, tool.completed, tool.failed, tool.retried, tool.duration.count()), (1, 0, 1, 2, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_makes_steps_wait_for_their_turn() {
+async fn a_rate_limit_delays_steps_until_their_turn() {
     let limit = RateLimit::new(1, Duration::from_secs(10));
     let steps = ["a", "b", "c"].map(|id| echo(id, json!(1)));
     let hooks = HookDispatcher::builder().register(limit.registration().select(Selector::all().id("a").id("c")));
@@ -40,22 +40,22 @@ async fn a_rate_limit_makes_steps_wait_for_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_capture_keeps_what_steps_were_given_and_gave() {
+async fn a_capture_records_inputs_outputs_and_errors_of_steps() {
     let capture = Capture::new(4);
     let hooks = HookDispatcher::builder().register(capture.registration());
     let steps = [echo("first", json!(1)), put("a", "k", json!("{{ first + 1 }}")), fail("b")];
     Lab::new().run(Definition::sequence("test", steps), hooks).await;
-    let kept = capture.captured();
-    let seen: Vec<_> = kept.iter().map(|each| (each.point.as_str(), &*each.path)).collect();
+    let captured = capture.captured();
+    let seen: Vec<_> = captured.iter().map(|each| (each.point.as_str(), &*each.path)).collect();
     let expected =
         [("before_step", "/main/a"), ("after_step", "/main/a"), ("before_step", "/main/b"), ("step_error", "/main/b")];
-    assert_eq!(seen, expected, "the oldest have made room");
-    assert_eq!(kept[1].input.as_deref(), Some(&json!({"k": 2})));
-    assert_eq!((kept[1].output.clone(), &kept[1].state), (Some(json!({"k": 2})), &json!({"k": 2})));
-    assert_eq!((kept[3].point, &*kept[3].error.as_ref().unwrap().code), (HookPoint::StepError, "boom"));
+    assert_eq!(seen, expected, "the oldest captures are dropped");
+    assert_eq!(captured[1].input.as_deref(), Some(&json!({"k": 2})));
+    assert_eq!((captured[1].output.clone(), &captured[1].state), (Some(json!({"k": 2})), &json!({"k": 2})));
+    assert_eq!((captured[3].point, &*captured[3].error.as_ref().unwrap().code), (HookPoint::StepError, "boom"));
 }
 
-/// Keeps the messages of `tracing`.
+/// A `tracing` subscriber that records messages.
 #[derive(Clone, Default)]
 struct Lines(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 
@@ -94,15 +94,15 @@ impl tracing::Subscriber for Lines {
 }
 
 #[tokio::test(start_paused = true)]
-async fn logging_writes_a_line_where_something_happens() {
+async fn logging_writes_a_line_for_each_event_of_a_step() {
     let lines = Lines::default();
-    // The default of this thread, on which a paused runtime runs everything.
+    // The default subscriber of this thread, on which a paused runtime runs everything.
     let _guard = tracing::subscriber::set_default(lines.clone());
     let hooks = HookDispatcher::builder().register(Logging::registration());
     let steps = [echo("a", json!(1)), fail("b").with_retry(Retry::attempts(2))];
     Lab::new().run(Definition::sequence("test", steps), hooks).await;
     let mut seen = lines.0.lock().unwrap().clone();
     seen.iter_mut().for_each(|line| *line = line.replace("/main/a", "a").replace("/main/b", "b"));
-    let expected = ["INFO begins a", "INFO completed a", "INFO begins b", "WARN is tried again b", "ERROR failed b"];
+    let expected = ["INFO started a", "INFO completed a", "INFO started b", "WARN retrying b", "ERROR failed b"];
     assert_eq!(seen, expected);
 }

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::ExpressionEvaluator;
 
-/// The project's own expressions as the expressions of `rule_engine`.
+/// Evaluates the project's own expression language for `rule_engine`.
 ///
-/// A name is a field of the item; `item` is the item itself, unless it has a field of that name.
+/// Names refer to fields of the item; `item` refers to the item itself, unless it has a field with that name.
 ///
 /// ```
 /// use llmspell_workflows_tools::{ExpressionEvaluator, Expressions};

@@ -1,4 +1,4 @@
-//! What connects this crate to the engine: steps that call tools and start processes, schemas, expressions.
+//! Connects this crate to the engine: steps that call tools and start processes, schemas, expressions.
 
 mod expressions;
 mod schemas;
@@ -16,19 +16,20 @@ pub use schemas::JsonSchemas;
 pub use shell::Shell;
 pub use tools::Tools;
 
-/// A registry with every tool of this crate, in which `rule_engine` evaluates the project's own expressions.
+/// Creates a registry with every tool of this crate, in which `rule_engine` evaluates the project's own expressions.
 ///
 /// # Errors
-/// A root of `policy` cannot be opened.
+/// Fails if a root of `policy` cannot be opened.
 pub fn registry(policy: Arc<Policy>) -> Result<Registry, ToolError> {
     let mut registry = Registry::new().with_output_bytes_max(policy.output_bytes_max);
     register_all_with(&mut registry, policy, Extensions::new().with_expressions(Arc::new(Expressions)))?;
     Ok(registry)
 }
 
-/// The activities of this crate: `tool` steps call `tools`, `shell` steps start processes.
+/// Returns the activities of this crate: `tool` steps call `tools`, and `shell` steps start processes.
 ///
-/// Both are checked before a run: unknown tools with the nearest name, parameters against the tool's schema.
+/// Both are checked before a run. An unknown tool is reported with the nearest name, and parameters are checked against
+/// the tool's schema.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -51,7 +52,7 @@ pub fn registry(policy: Arc<Policy>) -> Result<Registry, ToolError> {
 /// ```
 ///
 /// # Errors
-/// A root of `policy` cannot be opened.
+/// Fails if a root of `policy` cannot be opened.
 pub fn activities(tools: Tools, policy: Arc<Policy>) -> Result<Activities, ToolError> {
     let mut activities = Activities::new();
     activities.provide("tool", tools);

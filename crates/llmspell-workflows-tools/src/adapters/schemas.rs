@@ -7,14 +7,14 @@ use std::{
 use llmspell_workflows_basic::engine::{SchemaCheck, Violation};
 use serde_json::Value;
 
-use crate::data::GivenSchema;
+use crate::data::CompiledSchema;
 
-/// How many compiled schemas are kept; with one more, all are dropped.
-const KEPT_MAX: usize = 256;
+/// The maximum number of cached schemas; the cache is cleared when it is full.
+const CACHED_MAX: usize = 256;
 
-/// JSON Schemas for `validate` steps, each compiled once.
+/// Checks data against JSON Schemas for `validate` steps, and caches the compiled schemas.
 ///
-/// Without `$schema` they are draft 7. A schema is complete in itself: a reference to another document is refused.
+/// Schemas without `$schema` use draft 7. References to other documents are refused.
 ///
 /// ```
 /// use llmspell_workflows_basic::engine::SchemaCheck;
@@ -28,40 +28,40 @@ const KEPT_MAX: usize = 256;
 /// # Ok::<(), String>(())
 /// ```
 #[derive(Default)]
-pub struct JsonSchemas(Mutex<HashMap<String, Arc<GivenSchema>>>);
+pub struct JsonSchemas(Mutex<HashMap<String, Arc<CompiledSchema>>>);
 
 impl JsonSchemas {
-    /// With none compiled yet.
+    /// Creates an empty cache.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn compiled(&self, schema: &Value) -> Result<Arc<GivenSchema>, String> {
+    fn compiled(&self, schema: &Value) -> Result<Arc<CompiledSchema>, String> {
         let key = schema.to_string();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compiled) = kept.get(&key) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = cache.get(&key) {
             return Ok(compiled.clone());
         }
-        let compiled = Arc::new(GivenSchema::compile(schema).map_err(|error| error.to_string())?);
-        if kept.len() >= KEPT_MAX {
-            kept.clear();
+        let compiled = Arc::new(CompiledSchema::compile(schema).map_err(|error| error.to_string())?);
+        if cache.len() >= CACHED_MAX {
+            cache.clear();
         }
-        kept.insert(key, compiled.clone());
+        cache.insert(key, compiled.clone());
         Ok(compiled)
     }
 }
 
 impl SchemaCheck for JsonSchemas {
     fn check(&self, schema: &Value, data: &Value) -> Result<Vec<Violation>, String> {
-        let found = self.compiled(schema)?.check(data);
+        let result = self.compiled(schema)?.check(data);
         let text = |violation: &Value, key: &str| violation[key].as_str().unwrap_or_default().to_owned();
-        let listed = found.listed.iter();
+        let listed = result.listed.iter();
         let mut violations: Vec<_> = listed
             .map(|violation| Violation { path: text(violation, "path"), message: text(violation, "message") })
             .collect();
-        if found.truncated {
-            violations.push(Violation { path: String::new(), message: "and more".to_owned() });
+        if result.truncated {
+            violations.push(Violation { path: String::new(), message: "further violations are not listed".to_owned() });
         }
         Ok(violations)
     }

@@ -12,29 +12,29 @@ use serde_json::Value;
 
 use crate::{Registry, ToolContext, ToolError, ToolErrorClass, Violation};
 
-/// The tools of a registry as activities, for steps of type `tool`.
+/// Provides the tools of a registry as activities, for steps of type `tool`.
 ///
-/// The call's cancellation and idempotency key reach the tool; its failure becomes the step's, with class, code,
-/// details and whether another attempt may help.
+/// The call's cancellation and idempotency key are passed to the tool. A tool's failure becomes the step's failure,
+/// with its class, code and details, and whether a retry can help.
 #[derive(Clone)]
-pub struct Tools(Arc<LazyLock<Result<Arc<Registry>, ToolError>, Make>>);
+pub struct Tools(Arc<LazyLock<Result<Arc<Registry>, ToolError>, CreateRegistry>>);
 
-/// Makes the registry where it is needed for the first time.
-type Make = Box<dyn FnOnce() -> Result<Arc<Registry>, ToolError> + Send>;
+/// Creates the registry on first use.
+type CreateRegistry = Box<dyn FnOnce() -> Result<Arc<Registry>, ToolError> + Send>;
 
 impl Tools {
-    /// Those of `registry`.
+    /// Provides the tools of `registry`.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self::when_needed(move || Ok(registry))
+        Self::lazy(move || Ok(registry))
     }
 
-    /// Those of the registry that `make` gives, which is called when a definition has a step of this type.
+    /// Provides the tools of a registry that `create` returns when a definition first has a step of this type.
     ///
-    /// Where it gives none, each of these steps has that error.
+    /// If `create` fails, each of these steps fails with its error.
     #[must_use]
-    pub fn when_needed(make: impl FnOnce() -> Result<Arc<Registry>, ToolError> + Send + 'static) -> Self {
-        Self(Arc::new(LazyLock::new(Box::new(make))))
+    pub fn lazy(create: impl FnOnce() -> Result<Arc<Registry>, ToolError> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(create))))
     }
 }
 
@@ -51,7 +51,7 @@ impl Provider for Tools {
                 let name = registry.get(name)?.spec().name;
                 Some(Arc::new(ToolActivity { registry: registry.clone(), name }))
             }
-            Err(error) => Some(Arc::new(Unavailable(error.clone()))),
+            Err(error) => Some(Arc::new(UnavailableTool(error.clone()))),
         }
     }
 
@@ -61,11 +61,11 @@ impl Provider for Tools {
     }
 }
 
-/// Any tool of a registry that could not be made.
-struct Unavailable(ToolError);
+/// Stands for any tool of a registry that could not be created.
+struct UnavailableTool(ToolError);
 
 #[async_trait]
-impl Activity for Unavailable {
+impl Activity for UnavailableTool {
     async fn perform(&self, _: ActivityContext) -> Result<ActivityOutput, StepError> {
         Err(self.0.clone().into())
     }
@@ -97,9 +97,9 @@ impl Activity for ToolActivity {
     }
 }
 
-/// A step without parameters gives the tool an object without fields.
-fn parameters(given: &Value) -> Value {
-    if given.is_null() { Value::Object(serde_json::Map::new()) } else { given.clone() }
+/// Returns the parameters of a tool; a step without parameters passes an empty object.
+fn parameters(params: &Value) -> Value {
+    if params.is_null() { Value::Object(serde_json::Map::new()) } else { params.clone() }
 }
 
 impl From<Violation> for ParamProblem {
@@ -128,7 +128,7 @@ impl From<ToolErrorClass> for ErrorClass {
 }
 
 impl From<ToolError> for StepError {
-    /// What would be right becomes a part of the message.
+    /// The suggested fix becomes part of the message.
     fn from(error: ToolError) -> Self {
         let step = Self::new(error.class.into(), error.code, error.to_string());
         let step = if error.class == ToolErrorClass::Limit { step.retryable(false) } else { step };

@@ -6,33 +6,33 @@ use serde_json::{Value, json};
 
 use super::order::compare;
 
-/// How a value is tested against the one of a condition.
+/// The operator that compares a value with the value of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Op {
+pub(crate) enum Operator {
     /// Equal.
     Eq,
     /// Not equal.
     Ne,
-    /// Less; of numbers or of texts.
+    /// Less, for numbers and strings.
     Lt,
-    /// Less or equal.
+    /// Less than or equal.
     Le,
     /// Greater.
     Gt,
-    /// Greater or equal.
+    /// Greater than or equal.
     Ge,
-    /// A text or an array contains the value.
+    /// A string or an array contains the value.
     Contains,
-    /// A text starts with the value.
+    /// A string starts with the value.
     StartsWith,
-    /// A text ends with the value.
+    /// A string ends with the value.
     EndsWith,
-    /// A text matches the regular expression.
+    /// A string matches the regular expression.
     Matches,
-    /// One of the values of an array.
+    /// Equal to an element of an array.
     In,
-    /// None of the values of an array.
+    /// Not equal to any element of an array.
     NotIn,
     /// Null or missing.
     IsNull,
@@ -40,83 +40,83 @@ pub(crate) enum Op {
     NotNull,
 }
 
-/// Whether all conditions must hold or any.
+/// Whether all conditions must be met, or any one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Match {
-    /// Every condition holds.
+    /// Every condition must be met.
     #[default]
     All,
-    /// At least one holds.
+    /// At least one condition must be met.
     Any,
 }
 
 impl Match {
-    /// Joins the answers.
-    pub(crate) fn join(self, mut answers: impl Iterator<Item = bool>) -> bool {
+    /// Combines the results of the conditions.
+    pub(crate) fn combine(self, mut results: impl Iterator<Item = bool>) -> bool {
         match self {
-            Self::All => answers.all(|answer| answer),
-            Self::Any => answers.any(|answer| answer),
+            Self::All => results.all(|result| result),
+            Self::Any => results.any(|result| result),
         }
     }
 }
 
-/// A test of one value, ready to be used on many.
+/// A test that can be applied to many values.
 #[derive(Debug, Clone)]
 pub(crate) struct Test {
-    op: Op,
+    op: Operator,
     value: Value,
     pattern: Option<Regex>,
 }
 
 impl Test {
-    /// Checks that the value fits the operator and compiles a pattern.
-    pub(crate) fn new(op: Op, value: Option<Value>) -> Result<Self, String> {
-        let needs_none = matches!(op, Op::IsNull | Op::NotNull);
-        let value = match (value, needs_none) {
+    /// Checks that the value suits the operator, and compiles the pattern of `matches`.
+    pub(crate) fn new(op: Operator, value: Option<Value>) -> Result<Self, String> {
+        let takes_none = matches!(op, Operator::IsNull | Operator::NotNull);
+        let value = match (value, takes_none) {
             (None, true) => Value::Null,
-            (Some(_), true) => return Err("`is_null` and `not_null` take no `value`".to_owned()),
-            (None, false) => return Err("a condition needs a `value`".to_owned()),
+            (Some(_), true) => return Err("`is_null` and `not_null` do not take a `value`".to_owned()),
+            (None, false) => return Err("`value` is required".to_owned()),
             (Some(value), false) => value,
         };
         let pattern = match op {
-            Op::Matches => Some(pattern_of(&value)?),
-            Op::In | Op::NotIn if !value.is_array() => {
-                return Err("`in` and `not_in` need an array as `value`".to_owned());
+            Operator::Matches => Some(pattern_of(&value)?),
+            Operator::In | Operator::NotIn if !value.is_array() => {
+                return Err("`value` must be an array for `in` and `not_in`".to_owned());
             }
-            Op::StartsWith | Op::EndsWith if !value.is_string() => {
-                return Err("`starts_with` and `ends_with` need a string as `value`".to_owned());
+            Operator::StartsWith | Operator::EndsWith if !value.is_string() => {
+                return Err("`value` must be a string for `starts_with` and `ends_with`".to_owned());
             }
             _ => None,
         };
         Ok(Self { op, value, pattern })
     }
 
-    /// Whether `actual` passes; what is missing counts as null, and kinds that cannot be compared do not pass.
+    /// Returns whether `actual` passes. A missing value counts as null, and values that cannot be compared do not pass.
     pub(crate) fn passes(&self, actual: Option<&Value>) -> bool {
         let actual = actual.unwrap_or(&Value::Null);
         match self.op {
-            Op::Eq => equal(actual, &self.value),
-            Op::Ne => !equal(actual, &self.value),
-            Op::Lt => self.order(actual) == Some(Ordering::Less),
-            Op::Le => matches!(self.order(actual), Some(Ordering::Less | Ordering::Equal)),
-            Op::Gt => self.order(actual) == Some(Ordering::Greater),
-            Op::Ge => matches!(self.order(actual), Some(Ordering::Greater | Ordering::Equal)),
-            Op::Contains => contains(actual, &self.value),
-            Op::StartsWith => self.texts(actual).is_some_and(|(text, part)| text.starts_with(part)),
-            Op::EndsWith => self.texts(actual).is_some_and(|(text, part)| text.ends_with(part)),
-            Op::Matches => match (&self.pattern, actual) {
+            Operator::Eq => equal(actual, &self.value),
+            Operator::Ne => !equal(actual, &self.value),
+            Operator::Lt => self.order(actual) == Some(Ordering::Less),
+            Operator::Le => matches!(self.order(actual), Some(Ordering::Less | Ordering::Equal)),
+            Operator::Gt => self.order(actual) == Some(Ordering::Greater),
+            Operator::Ge => matches!(self.order(actual), Some(Ordering::Greater | Ordering::Equal)),
+            Operator::Contains => contains(actual, &self.value),
+            Operator::StartsWith => self.strings(actual).is_some_and(|(text, part)| text.starts_with(part)),
+            Operator::EndsWith => self.strings(actual).is_some_and(|(text, part)| text.ends_with(part)),
+            Operator::Matches => match (&self.pattern, actual) {
                 (Some(pattern), Value::String(text)) => pattern.is_match(text),
                 _ => false,
             },
-            Op::In => self.list().iter().any(|value| equal(actual, value)),
-            Op::NotIn => !self.list().iter().any(|value| equal(actual, value)),
-            Op::IsNull => actual.is_null(),
-            Op::NotNull => !actual.is_null(),
+            Operator::In => self.list().iter().any(|value| equal(actual, value)),
+            Operator::NotIn => !self.list().iter().any(|value| equal(actual, value)),
+            Operator::IsNull => actual.is_null(),
+            Operator::NotNull => !actual.is_null(),
         }
     }
 
-    /// The value that it compares with.
+    /// Returns the value to compare with.
     pub(crate) fn value(&self) -> &Value {
         &self.value
     }
@@ -127,7 +127,7 @@ impl Test {
         comparable.then(|| compare(actual, &self.value))
     }
 
-    fn texts<'v>(&'v self, actual: &'v Value) -> Option<(&'v str, &'v str)> {
+    fn strings<'v>(&'v self, actual: &'v Value) -> Option<(&'v str, &'v str)> {
         Some((actual.as_str()?, self.value.as_str()?))
     }
 
@@ -136,15 +136,15 @@ impl Test {
     }
 }
 
-/// A regular expression, in linear time and bounded in size.
+/// Compiles a regular expression with a size limit; matching takes linear time.
 pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
     regex::RegexBuilder::new(text)
         .size_limit(1 << 20)
         .build()
-        .map_err(|error| format!("`{text}` is no regular expression: {error}"))
+        .map_err(|error| format!("`{text}` is not a valid regular expression: {error}"))
 }
 
-/// The schema of one condition, whose subject is called `subject`.
+/// Returns the schema of a condition whose subject is in the field `subject`.
 pub(crate) fn condition_schema(subject: &str) -> Value {
     json!({
         "type": "object",
@@ -155,7 +155,7 @@ pub(crate) fn condition_schema(subject: &str) -> Value {
                 "eq", "ne", "lt", "le", "gt", "ge", "contains", "starts_with", "ends_with", "matches", "in", "not_in",
                 "is_null", "not_null",
             ] },
-            "value": { "description": "What to compare with; an array for `in` and `not_in`, nothing for `is_null`" },
+            "value": { "description": "The value to compare with; an array for `in` and `not_in`, omitted for `is_null` and `not_null`" },
         },
         "additionalProperties": false,
     })
@@ -164,11 +164,11 @@ pub(crate) fn condition_schema(subject: &str) -> Value {
 fn pattern_of(value: &Value) -> Result<Regex, String> {
     match value {
         Value::String(text) => pattern(text),
-        _ => Err("`matches` needs a string as `value`".to_owned()),
+        _ => Err("`value` must be a string for `matches`".to_owned()),
     }
 }
 
-/// Equal by value, where 1 and 1.0 are the same number.
+/// Compares by value, so 1 equals 1.0.
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     compare(left, right) == Ordering::Equal
 }
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operators() {
+    fn operators_compare_as_documented() {
         let table = [
             ("eq", json!(1), json!(1.0), true),
             ("eq", json!("1"), json!(1), false),
@@ -209,23 +209,23 @@ mod tests {
             ("not_in", json!("a"), json!(["a", "b"]), false),
         ];
         for (op, actual, value, expected) in table {
-            let operator: Op = serde_json::from_value(json!(op)).unwrap();
+            let operator: Operator = serde_json::from_value(json!(op)).unwrap();
             let test = Test::new(operator, Some(value.clone())).unwrap();
             assert_eq!(test.passes(Some(&actual)), expected, "{actual} {op} {value}");
         }
-        assert!(Test::new(Op::IsNull, None).unwrap().passes(None));
-        assert!(!Test::new(Op::NotNull, None).unwrap().passes(Some(&json!(null))));
+        assert!(Test::new(Operator::IsNull, None).unwrap().passes(None));
+        assert!(!Test::new(Operator::NotNull, None).unwrap().passes(Some(&json!(null))));
     }
 
     #[test]
-    fn a_value_that_does_not_fit_its_operator_is_refused() {
+    fn a_value_unsuitable_for_its_operator_is_refused() {
         let table = [
-            (Op::In, Some(json!(1)), "need an array"),
-            (Op::StartsWith, Some(json!(1)), "need a string"),
-            (Op::Matches, Some(json!("(")), "no regular expression"),
-            (Op::Matches, Some(json!("(\\w{900}){900}")), "size limit"),
-            (Op::Eq, None, "needs a `value`"),
-            (Op::IsNull, Some(json!(1)), "take no `value`"),
+            (Operator::In, Some(json!(1)), "must be an array"),
+            (Operator::StartsWith, Some(json!(1)), "must be a string"),
+            (Operator::Matches, Some(json!("(")), "not a valid regular expression"),
+            (Operator::Matches, Some(json!("(\\w{900}){900}")), "size limit"),
+            (Operator::Eq, None, "`value` is required"),
+            (Operator::IsNull, Some(json!(1)), "do not take a `value`"),
         ];
         for (op, value, expected) in table {
             let error = Test::new(op, value).unwrap_err();

@@ -3,28 +3,28 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::jq;
-use super::schema_check::{GivenSchema, Violations, violation_schema};
+use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{
-    Takes, blocking, check_operation, check_text, data_spec, invalid, json_or_text, needed, object_schema,
-    per_operation, read,
+    OperationParameters, blocking, check_operation, check_text_size, data_spec, invalid, json_or_text, object_schema,
+    per_operation, read, require,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 
-/// Queries JSON with jq, validates it against a JSON Schema, and works through newline-delimited JSON.
+/// Queries JSON with jq, validates it against a JSON Schema, and processes newline-delimited JSON.
 ///
-/// - `query` gives `{result, results}`: `results` has every output of the query in order; `result` is the output itself
-///   where there is exactly one, null where there is none, and the same array where there are many.
-/// - `validate` gives `{valid, errors, truncated}` with all violations at once.
-/// - `stream` takes newline-delimited JSON (or an array), runs the query on each item by itself, and gives
+/// - `query` returns `{result, results}`. `results` has all outputs of the query in order; `result` is the output
+///   itself if there is exactly one, null if there is none, and the same array if there are several.
+/// - `validate` returns `{valid, errors, truncated}` with all violations.
+/// - `stream` takes newline-delimited JSON (or an array), runs the query on each item separately, and returns
 ///   `{results, items}` with the outputs of all items in order.
 ///
-/// `input` is a JSON value, or a text that is parsed as JSON.
+/// `input` is a JSON value, or a string that is parsed as JSON.
 pub(crate) struct JsonProcessor {
     spec: ToolSpec,
     limits: jq::Limits,
 }
 
-const OPERATIONS: [Takes; 3] =
+const OPERATIONS: [OperationParameters; 3] =
     [("query", &["input", "query"], &[]), ("validate", &["input", "schema"], &[]), ("stream", &["input"], &["query"])];
 
 #[derive(Deserialize)]
@@ -47,26 +47,26 @@ enum Operation {
 impl JsonProcessor {
     pub(crate) fn new() -> Self {
         let parameters = json!({
-            "operation": { "enum": ["query", "validate", "stream"], "description": "What to do with the input" },
-            "input": { "description": "A JSON value or its text; for `stream` one JSON value a line, or an array" },
+            "operation": { "enum": ["query", "validate", "stream"], "description": "The operation" },
+            "input": { "description": "A JSON value or JSON text; for `stream`, one JSON value per line, or an array" },
             "query": { "type": "string", "description": "A jq filter; `.` by default for `stream`" },
-            "schema": { "type": ["object", "boolean"], "description": "A JSON Schema, draft 7 unless it says" },
+            "schema": { "type": ["object", "boolean"], "description": "A JSON Schema; draft 7 unless `$schema` names another draft" },
         });
         let result = json!({
-            "result": { "description": "The output, or the array of them where there are many" },
-            "results": { "type": "array", "description": "Every output in order" },
+            "result": { "description": "The output, or an array of all outputs if there are several" },
+            "results": { "type": "array", "description": "All outputs in order" },
             "items": { "type": "integer", "minimum": 0, "description": "Items read from the stream" },
             "valid": { "type": "boolean" },
             "errors": {
                 "type": "array",
                 "items": violation_schema(&json!({ "schema_path": { "type": "string" } })),
             },
-            "truncated": { "type": "boolean", "description": "Whether there were more errors than are listed" },
+            "truncated": { "type": "boolean", "description": "Whether there are more errors than listed" },
         });
         Self {
             spec: data_spec(
                 "json_processor",
-                "Queries JSON with jq, validates it against a JSON Schema, works through newline-delimited JSON.",
+                "Queries JSON with jq, validates it against a JSON Schema, or processes newline-delimited JSON.",
                 per_operation(object_schema(&["operation", "input"], parameters), &OPERATIONS),
                 object_schema(&[], result),
             ),
@@ -75,7 +75,7 @@ impl JsonProcessor {
     }
 
     async fn query(&self, parameters: Parameters, context: &ToolContext) -> Result<Value, ToolError> {
-        let query = needed(parameters.query, "query", "query")?;
+        let query = require(parameters.query, "query", "query")?;
         let input = json_or_text(parameters.input)?;
         let mut outputs = jq::run(query, vec![input], self.limits.clone(), &context.cancellation).await?;
         let results = outputs.pop().unwrap_or_default();
@@ -115,25 +115,25 @@ impl Tool for JsonProcessor {
 }
 
 fn validate(parameters: Parameters) -> Result<Value, ToolError> {
-    let schema = GivenSchema::compile(&needed(parameters.schema, "schema", "validate")?)?;
+    let schema = CompiledSchema::compile(&require(parameters.schema, "schema", "validate")?)?;
     let Violations { listed, truncated } = schema.check(&json_or_text(parameters.input)?);
     Ok(json!({ "valid": listed.is_empty(), "errors": listed, "truncated": truncated }))
 }
 
-/// The items of a stream: the lines of a text, an array's items, or the one value.
+/// Returns the items of a stream: the lines of a text, the elements of an array, or a single value.
 fn items(input: Value) -> Result<Vec<Value>, ToolError> {
     let text = match input {
         Value::String(text) => text,
         Value::Array(items) => return Ok(items),
         one => return Ok(vec![one]),
     };
-    check_text(text.len())?;
+    check_text_size(text.len())?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
             serde_json::from_str(line).map_err(|error| {
-                invalid("invalid_json", format!("line {} of `input` is no JSON: {error}", index + 1))
-                    .with_help("write one JSON value a line")
+                invalid("invalid_json", format!("line {} of `input` is not valid JSON: {error}", index + 1))
+                    .with_help("write one JSON value per line")
                     .with_details(json!({ "line": index + 1 }))
             })
         })
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn operations_give_their_results() {
+    async fn operations_return_their_results() {
         let table = [
             (
                 json!({"operation": "query", "input": {"a": [1, 2]}, "query": ".a[0]"}),
@@ -196,17 +196,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_is_said() {
+    async fn errors_name_the_invalid_parameter_or_line() {
         let table = [
-            (json!({"operation": "query", "input": 1}), "`query` needs the parameter `query`"),
-            (json!({"operation": "validate", "input": 1}), "`validate` needs the parameter `schema`"),
+            (json!({"operation": "query", "input": 1}), "`query` requires the parameter `query`"),
+            (json!({"operation": "validate", "input": 1}), "`validate` requires the parameter `schema`"),
             (
                 json!({"operation": "query", "input": "{", "query": "."}),
-                "the text is no JSON: EOF while parsing an object at line 1 column 1",
+                "the text is not valid JSON: EOF while parsing an object at line 1 column 1",
             ),
             (
                 json!({"operation": "stream", "input": "1\n{]"}),
-                "line 2 of `input` is no JSON: key must be a string at line 1 column 2 (write one JSON value a line)",
+                "line 2 of `input` is not valid JSON: key must be a string at line 1 column 2 (write one JSON value per line)",
             ),
         ];
         for (parameters, expected) in table {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_says_which_item_of_a_stream_it_is_about() {
+    async fn an_error_names_the_failing_item_of_a_stream() {
         let parameters = json!({"operation": "stream", "input": "[1]\n2", "query": ".[0]"});
         let error = JsonProcessor::new().call(parameters, &ToolContext::default()).await.unwrap_err();
         assert_eq!(error.details, Some(json!({"item": 1})));

@@ -1,4 +1,4 @@
-//! Tools that compute on data.
+//! Tools that process data.
 
 mod condition;
 mod csv;
@@ -16,7 +16,7 @@ mod validator;
 use std::sync::Arc;
 
 pub use rules::ExpressionEvaluator;
-pub(crate) use schema_check::GivenSchema;
+pub(crate) use schema_check::CompiledSchema;
 
 use crate::{Registry, Services, ToolError};
 

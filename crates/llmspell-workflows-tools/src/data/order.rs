@@ -2,10 +2,10 @@ use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-/// A total order of JSON values: null, false, true, numbers, texts, arrays, objects.
+/// Compares JSON values in a total order: null, false, true, numbers, strings, arrays, objects.
 ///
-/// Numbers compare by value, so 1 equals 1.0, and integers keep every digit; texts by code point; arrays item by item;
-/// objects by their sorted keys, then by their values.
+/// Numbers compare by value, so 1 equals 1.0, and integers keep full precision. Strings compare by code point, arrays
+/// element by element, and objects by their sorted keys and then by their values.
 pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => left.cmp(right),
@@ -27,7 +27,7 @@ pub(crate) fn compare(left: &Value, right: &Value) -> Ordering {
     }
 }
 
-/// A text that is the same for two values exactly when [`compare`] says that they are equal; a key for maps.
+/// Returns a string that is the same for two values exactly if [`compare`] considers them equal; used as a map key.
 pub(crate) fn identity(value: &Value) -> String {
     let mut text = String::new();
     write_identity(value, &mut text);
@@ -38,13 +38,13 @@ fn compare_numbers(left: &Number, right: &Number) -> Ordering {
     match (integer(left), integer(right)) {
         (Some(left), Some(right)) => left.cmp(&right),
         (None, None) => float(left).total_cmp(&float(right)),
-        // A float that is no integer cannot equal one, so rounding the integer decides nothing but ties.
+        // A float with a fraction never equals an integer, so rounding the integer can only produce ties.
         (Some(_), None) => float(left).total_cmp(&float(right)).then(Ordering::Less),
         (None, Some(_)) => float(left).total_cmp(&float(right)).then(Ordering::Greater),
     }
 }
 
-/// The number as an integer, if it is one; a float with a fraction or beyond 127 bits is none.
+/// Returns the number as an integer, unless it has a fraction or is a float beyond the range of `i128`.
 fn integer(number: &Number) -> Option<i128> {
     if let Some(integer) = number.as_i64() {
         return Some(i128::from(integer));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_have_one_identity() {
+    fn equal_values_have_the_same_identity() {
         let table = [(json!(1), json!(1.0)), (json!([2.0]), json!([2])), (json!({"a": 0.0}), json!({"a": -0.0}))];
         for (left, right) in table {
             assert_eq!(compare(&left, &right), Ordering::Equal, "{left} {right}");

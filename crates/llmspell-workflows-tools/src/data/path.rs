@@ -2,10 +2,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// The address of a value inside a JSON value: `customer.addresses[0].city`, `["a key.with dots"]`.
+/// The path of a value inside a JSON value: `customer.addresses[0].city`, `["a key.with dots"]`.
 ///
-/// A path that starts with `[` or a name applies to the value at hand; the empty path is refused, so that a forgotten
-/// field name cannot mean "everything".
+/// The empty path is refused, so that a missing field name cannot select the whole value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldPath {
     text: String,
@@ -19,30 +18,32 @@ enum Segment {
 }
 
 impl FieldPath {
-    /// Reads a path; the error says at which character it stops making sense.
+    /// Parses a path; the error names the first invalid character.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
             let (segment, tail) = match rest.strip_prefix('[') {
-                Some(inner) => bracket(inner),
-                None => name(rest, segments.is_empty()),
+                Some(inner) => bracket_segment(inner),
+                None => key_segment(rest, segments.is_empty()),
             }
             .ok_or_else(|| {
                 let at = text[..text.len() - rest.len()].chars().count() + 1;
-                format!("the path `{text}` breaks at character {at}; write it like `a.b[0]` or `[\"a b\"]`")
+                format!(
+                    "the path `{text}` is invalid at character {at}; expected a path such as `a.b[0]` or `[\"a b\"]`"
+                )
             })?;
             segments.push(segment);
             rest = tail;
         }
         if segments.is_empty() {
-            return Err("a path cannot be empty; write it like `a.b[0]`".to_owned());
+            return Err("a path must not be empty; expected a path such as `a.b[0]`".to_owned());
         }
         let text = text.to_owned();
         Ok(Self { text, segments })
     }
 
-    /// The path of one name, whatever characters it has.
+    /// Creates the path of a single key, which may contain any characters.
     pub(crate) fn key(name: &str) -> Self {
         let segments = vec![Segment::Key(name.to_owned())];
         match Self::parse(name) {
@@ -51,31 +52,30 @@ impl FieldPath {
         }
     }
 
-    /// The value at this path.
+    /// Returns the value at this path.
     pub(crate) fn get<'v>(&self, value: &'v Value) -> Option<&'v Value> {
-        step(value, &self.segments)
+        descend(value, &self.segments)
     }
 
-    /// The value at this path of an object.
+    /// Returns the value at this path of an object.
     pub(crate) fn get_in<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.segments.split_first()?;
         match first {
-            Segment::Key(key) => step(object.get(key)?, rest),
+            Segment::Key(key) => descend(object.get(key)?, rest),
             Segment::Index(_) => None,
         }
     }
 
-    /// Puts a value at this path of an object and makes the objects on the way.
+    /// Sets the value at this path of an object, creating intermediate objects.
     ///
-    /// Refused where the way leads through something that is no object, and for paths with an index.
+    /// Fails if an intermediate value exists and is not an object, or if the path contains an index.
     pub(crate) fn set(&self, object: &mut Map<String, Value>, value: Value) -> Result<(), String> {
         let mut object = object;
-        let (last, way) = self.segments.split_last().expect("a parsed path has a segment");
-        for segment in way {
+        let (last, parents) = self.segments.split_last().expect("a parsed path has a segment");
+        for segment in parents {
             let next = object.entry(self.target_key(segment)?).or_insert_with(|| Value::Object(Map::new()));
-            object = next
-                .as_object_mut()
-                .ok_or_else(|| format!("`{self}` cannot be written, since a part of it is already a plain value"))?;
+            object =
+                next.as_object_mut().ok_or_else(|| format!("cannot set `{self}`: a parent of it is not an object"))?;
         }
         object.insert(self.target_key(last)?.clone(), value);
         Ok(())
@@ -84,7 +84,7 @@ impl FieldPath {
     fn target_key<'s>(&self, segment: &'s Segment) -> Result<&'s String, String> {
         match segment {
             Segment::Key(key) => Ok(key),
-            Segment::Index(_) => Err(format!("`{self}` cannot be written; a target path has names only")),
+            Segment::Index(_) => Err(format!("cannot set `{self}`: a target path must not contain an index")),
         }
     }
 }
@@ -95,7 +95,7 @@ impl fmt::Display for FieldPath {
     }
 }
 
-fn step<'v>(mut value: &'v Value, segments: &[Segment]) -> Option<&'v Value> {
+fn descend<'v>(mut value: &'v Value, segments: &[Segment]) -> Option<&'v Value> {
     for segment in segments {
         value = match segment {
             Segment::Key(key) => value.as_object()?.get(key)?,
@@ -105,16 +105,16 @@ fn step<'v>(mut value: &'v Value, segments: &[Segment]) -> Option<&'v Value> {
     Some(value)
 }
 
-/// `name` or, after the first segment, `.name`.
-fn name(rest: &str, first: bool) -> Option<(Segment, &str)> {
+/// Splits off `key` or, after the first segment, `.key`.
+fn key_segment(rest: &str, first: bool) -> Option<(Segment, &str)> {
     let rest = if first { rest } else { rest.strip_prefix('.')? };
     let end = rest.find(['.', '[']).unwrap_or(rest.len());
     let (name, tail) = rest.split_at(end);
     (!name.is_empty()).then(|| (Segment::Key(name.to_owned()), tail))
 }
 
-/// `0]` or `"key"]`, after the opening bracket.
-fn bracket(inner: &str) -> Option<(Segment, &str)> {
+/// Splits off `0]` or `"key"]`, after the opening bracket.
+fn bracket_segment(inner: &str) -> Option<(Segment, &str)> {
     if !inner.starts_with('"') {
         let (index, tail) = inner.split_once(']')?;
         return Some((Segment::Index(index.parse().ok()?), tail));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_path() {
+    fn any_key_can_be_written_as_a_path() {
         for (name, text) in [("a", "a"), ("a.b", r#"["a.b"]"#), ("", r#"[""]"#)] {
             let path = FieldPath::key(name);
             assert_eq!(path.to_string(), text);
@@ -159,23 +159,23 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_path_is_refused_where_it_breaks() {
+    fn the_error_for_an_invalid_path_names_the_character() {
         let table = [("a..b", 2), ("a[x]", 2), ("a[0", 2), (".a", 1), ("a[0]b", 5), ("a.", 2), ("[\"a\"", 1)];
         for (path, at) in table {
             let error = FieldPath::parse(path).unwrap_err();
             assert!(error.contains(&format!("at character {at};")), "{path}: {error}");
         }
-        assert!(FieldPath::parse("").unwrap_err().contains("be empty"));
+        assert!(FieldPath::parse("").unwrap_err().contains("not be empty"));
     }
 
     #[test]
-    fn setting_makes_the_way_and_refuses_what_is_in_it() {
+    fn set_creates_parent_objects_and_refuses_other_parents() {
         let mut object = Map::new();
         let set = |object: &mut Map<String, Value>, path: &str| FieldPath::parse(path).unwrap().set(object, json!(1));
         set(&mut object, "a.b").unwrap();
         set(&mut object, "a.c").unwrap();
         assert_eq!(Value::Object(object.clone()), json!({"a": {"b": 1, "c": 1}}));
-        assert!(set(&mut object, "a.b.d").unwrap_err().contains("already a plain value"));
-        assert!(set(&mut object, "a[0]").unwrap_err().contains("names only"));
+        assert!(set(&mut object, "a.b.d").unwrap_err().contains("is not an object"));
+        assert!(set(&mut object, "a[0]").unwrap_err().contains("must not contain an index"));
     }
 }

@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 use super::support::invalid;
 use crate::ToolError;
 
-/// How many violations one answer lists.
+/// The maximum number of violations in a result.
 pub(crate) const VIOLATIONS_MAX: usize = 1000;
 
-/// The longest JSON text of a value that a violation shows.
+/// The maximum JSON size of a value that is shown in a violation.
 const SHOWN_BYTES_MAX: usize = 1024;
 
-/// The drafts that `$schema` may name.
+/// The drafts that `$schema` may select.
 const DRAFTS: [(&str, Draft); 5] = [
     ("draft-04", Draft::Draft4),
     ("draft-06", Draft::Draft6),
@@ -19,17 +19,17 @@ const DRAFTS: [(&str, Draft); 5] = [
     ("2020-12", Draft::Draft202012),
 ];
 
-/// What does not fit, as far as it is listed.
+/// The violations found in a value.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Violations {
-    /// At most [`VIOLATIONS_MAX`] of them, each an object.
+    /// At most [`VIOLATIONS_MAX`] violations, each an object.
     pub(crate) listed: Vec<Value>,
-    /// Whether there were more.
+    /// Whether there are more.
     pub(crate) truncated: bool,
 }
 
 impl Violations {
-    /// Adds one; `value` is shown where it is short.
+    /// Adds a violation, with its value if that is short.
     pub(crate) fn push(&mut self, mut violation: Map<String, Value>, value: Option<&Value>) {
         if self.listed.len() == VIOLATIONS_MAX {
             self.truncated = true;
@@ -42,16 +42,16 @@ impl Violations {
     }
 }
 
-/// A JSON Schema that a call brought, compiled.
+/// A compiled JSON Schema from the parameters of a call.
 ///
-/// Without `$schema` it is draft 7. It is complete in itself: a reference to another document is refused. Patterns run
-/// in linear time, so lookaround and back references are refused too.
-pub(crate) struct GivenSchema {
+/// Without `$schema` it uses draft 7. References to other documents are refused. Patterns run in linear time, so
+/// lookaround and backreferences are refused too.
+pub(crate) struct CompiledSchema {
     validator: Validator,
 }
 
-impl GivenSchema {
-    /// Compiles; the error says what is wrong with the schema.
+impl CompiledSchema {
+    /// Compiles `schema`; the error explains what is invalid.
     pub(crate) fn compile(schema: &Value) -> Result<Self, ToolError> {
         let validator = jsonschema::options()
             .with_draft(draft_of(schema)?)
@@ -59,14 +59,15 @@ impl GivenSchema {
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
             .build(schema)
             .map_err(|error| {
-                let place = error.instance_path().as_str().to_owned();
-                let at = if place.is_empty() { String::new() } else { format!(" at `{place}`") };
-                invalid("invalid_schema", format!("`schema` is no valid JSON Schema{at}: {error}"))
+                let position = error.instance_path().as_str().to_owned();
+                let at = if position.is_empty() { String::new() } else { format!(" at `{position}`") };
+                invalid("invalid_schema", format!("`schema` is not a valid JSON Schema{at}: {error}"))
             })?;
         Ok(Self { validator })
     }
 
-    /// All violations, sorted by place; `path` is a JSON Pointer, `rule` the keyword, `schema_path` where that stands.
+    /// Returns all violations, sorted by position: `path` is a JSON Pointer, `rule` the keyword, `schema_path` its
+    /// position.
     pub(crate) fn check(&self, value: &Value) -> Violations {
         let mut violations = Violations::default();
         if self.validator.is_valid(value) {
@@ -76,10 +77,10 @@ impl GivenSchema {
             let entry = json!({
                 "path": error.instance_path().as_str(),
                 "rule": error.kind().keyword(),
-                "message": shortened(&error.masked_with("the value").to_string()),
+                "message": truncate(&error.masked_with("the value").to_string()),
                 "schema_path": error.schema_path().as_str(),
             });
-            let Value::Object(entry) = entry else { unreachable!("the literal above is an object") };
+            let Value::Object(entry) = entry else { unreachable!("the value above is an object") };
             violations.push(entry, Some(error.instance().as_ref()));
         }
         let key = |violation: &Value| (violation["path"].to_string(), violation["schema_path"].to_string());
@@ -88,13 +89,13 @@ impl GivenSchema {
     }
 }
 
-/// The schema of one violation.
+/// Returns the schema of a violation, extended by the properties `more`.
 pub(crate) fn violation_schema(more: &Value) -> Value {
     let mut properties = json!({
         "path": { "type": "string" },
         "rule": { "type": "string" },
         "message": { "type": "string" },
-        "value": { "description": "The value, where its JSON text is short" },
+        "value": { "description": "The value, if its JSON text is short" },
     });
     if let (Some(properties), Some(more)) = (properties.as_object_mut(), more.as_object()) {
         properties.extend(more.clone());
@@ -119,8 +120,8 @@ fn draft_of(schema: &Value) -> Result<Draft, ToolError> {
     });
     named.ok_or_else(|| {
         let names: Vec<&str> = DRAFTS.iter().map(|(name, _)| *name).collect();
-        invalid("invalid_schema", format!("`$schema` of `schema` is {uri}, which is not known"))
-            .with_help(format!("known are {}", names.join(", ")))
+        invalid("invalid_schema", format!("unsupported `$schema` in `schema`: {uri}"))
+            .with_help(format!("supported: {}", names.join(", ")))
     })
 }
 
@@ -132,7 +133,7 @@ fn is_short(value: &Value) -> bool {
     }
 }
 
-fn shortened(message: &str) -> String {
+fn truncate(message: &str) -> String {
     match message.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message.to_owned(),
@@ -151,7 +152,7 @@ mod tests {
             "properties": { "age": { "type": "integer", "minimum": 0 }, "mail": { "format": "email" } },
             "additionalProperties": false,
         });
-        let violations = GivenSchema::compile(&schema).unwrap().check(&json!({"age": -1.5, "mail": "x", "more": 1}));
+        let violations = CompiledSchema::compile(&schema).unwrap().check(&json!({"age": -1.5, "mail": "x", "more": 1}));
         let found: Vec<_> = violations
             .listed
             .iter()
@@ -170,36 +171,36 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_bounded_and_long_values_are_left_out() {
-        let schema = GivenSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
+    fn the_number_of_violations_is_limited_and_long_values_are_omitted() {
+        let schema = CompiledSchema::compile(&json!({"items": {"type": "null"}})).unwrap();
         let violations = schema.check(&json!(vec!["x".repeat(2000); VIOLATIONS_MAX + 1]));
         assert_eq!((violations.listed.len(), violations.truncated), (VIOLATIONS_MAX, true));
         assert_eq!(violations.listed[0].get("value"), None);
     }
 
     #[test]
-    fn a_schema_that_cannot_be_used_is_refused() {
+    fn an_invalid_or_external_schema_is_refused() {
         let table = [
-            (json!({"type": "nothing"}), "no valid JSON Schema at `/type`"),
+            (json!({"type": "nothing"}), "not a valid JSON Schema at `/type`"),
             (json!({"$ref": "https://example.com/schema.json"}), "example.com"),
             (json!({"$ref": "file:///etc/passwd"}), "file:///etc/passwd"),
-            (json!({"pattern": "(?=x)"}), "no valid JSON Schema"),
-            (json!({"$schema": "https://example.com/own"}), "not known (known are draft-04"),
-            (json!(7), "no valid JSON Schema"),
+            (json!({"pattern": "(?=x)"}), "not a valid JSON Schema"),
+            (json!({"$schema": "https://example.com/own"}), "https://example.com/own\" (supported: draft-04"),
+            (json!(7), "not a valid JSON Schema"),
         ];
         for (schema, expected) in table {
-            let error = GivenSchema::compile(&schema).err().map(|error| error.to_string());
+            let error = CompiledSchema::compile(&schema).err().map(|error| error.to_string());
             assert!(error.as_ref().is_some_and(|error| error.contains(expected)), "{schema}: {error:?}");
         }
     }
 
     #[test]
-    fn the_draft_is_the_one_that_the_schema_names() {
+    fn dollar_schema_selects_the_draft() {
         let tuple = |draft: &str| json!({"$schema": draft, "prefixItems": [{"type": "null"}]});
         for (draft, fits) in
             [("https://json-schema.org/draft/2020-12/schema", false), ("http://json-schema.org/draft-07/schema#", true)]
         {
-            let schema = GivenSchema::compile(&tuple(draft)).unwrap();
+            let schema = CompiledSchema::compile(&tuple(draft)).unwrap();
             assert_eq!(schema.check(&json!([1])).listed.is_empty(), fits, "{draft}");
         }
     }

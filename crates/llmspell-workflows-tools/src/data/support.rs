@@ -4,13 +4,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Category, Permission, SecurityLevel, ToolContext, ToolError, ToolErrorClass, ToolSpec};
 
-/// The longest text that a data tool takes or gives: what a step may put out.
+/// The maximum size of a text that a data tool reads or returns; the same as the limit on a step's output.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How many items go by between two looks at the cancellation token.
+/// The number of items processed between two checks of the cancellation token.
 pub(crate) const CANCEL_EVERY: usize = 256;
 
-/// The specification of a tool that only computes on data.
+/// Creates the spec of a tool that only processes data.
 pub(crate) fn data_spec(name: &'static str, description: &'static str, parameters: Value, result: Value) -> ToolSpec {
     ToolSpec {
         name,
@@ -24,8 +24,8 @@ pub(crate) fn data_spec(name: &'static str, description: &'static str, parameter
     }
 }
 
-/// The same for one that may also read a file.
-pub(crate) fn reading_spec(
+/// Creates the spec of a tool that may also read files.
+pub(crate) fn file_reader_spec(
     name: &'static str,
     description: &'static str,
     parameters: Value,
@@ -38,7 +38,7 @@ pub(crate) fn reading_spec(
     }
 }
 
-/// A closed draft 7 schema of an object.
+/// Creates a draft 7 schema of an object without additional properties.
 pub(crate) fn object_schema(required: &[&str], properties: Value) -> Value {
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -49,71 +49,71 @@ pub(crate) fn object_schema(required: &[&str], properties: Value) -> Value {
     })
 }
 
-/// What one operation takes beside `operation`: its name, what it needs, what it may have.
-pub(crate) type Takes = (&'static str, &'static [&'static str], &'static [&'static str]);
+/// The parameters of an operation besides `operation`: its name, the required parameters, the optional ones.
+pub(crate) type OperationParameters = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// Adds to a schema what each operation needs, and that it may have nothing that means nothing to it.
-pub(crate) fn per_operation(mut schema: Value, operations: &[Takes]) -> Value {
+/// Extends a schema so that each operation requires its parameters and rejects those of other operations.
+pub(crate) fn per_operation(mut schema: Value, operations: &[OperationParameters]) -> Value {
     let names: Vec<String> = match schema["properties"].as_object() {
         Some(properties) => properties.keys().cloned().collect(),
         None => Vec::new(),
     };
-    let branches = operations.iter().map(|(operation, needed, optional)| {
-        let foreign = names.iter().map(String::as_str).filter(|name| !takes(name, needed, optional));
+    let branches = operations.iter().map(|(operation, required, optional)| {
+        let foreign = names.iter().map(String::as_str).filter(|name| !accepts(name, required, optional));
         let foreign: Map<String, Value> = foreign.map(|name| (name.to_owned(), Value::Bool(false))).collect();
         json!({
             "if": { "properties": { "operation": { "const": operation } }, "required": ["operation"] },
-            "then": { "required": needed, "properties": foreign },
+            "then": { "required": required, "properties": foreign },
         })
     });
     schema["allOf"] = branches.collect();
     schema
 }
 
-/// The same check for a call that does not come through the registry.
-pub(crate) fn check_operation(parameters: &Value, operations: &[Takes]) -> Result<(), ToolError> {
+/// Performs the check of [`per_operation`] for calls that bypass the registry.
+pub(crate) fn check_operation(parameters: &Value, operations: &[OperationParameters]) -> Result<(), ToolError> {
     let found = operations.iter().find(|(name, ..)| parameters["operation"] == **name);
-    let (Some((operation, needed, optional)), Some(given)) = (found, parameters.as_object()) else {
+    let (Some((operation, required, optional)), Some(given)) = (found, parameters.as_object()) else {
         return Ok(());
     };
-    match given.keys().find(|name| !takes(name, needed, optional)) {
+    match given.keys().find(|name| !accepts(name, required, optional)) {
         None => Ok(()),
         Some(name) => {
-            let all: Vec<&str> = needed.iter().chain(*optional).copied().collect();
-            Err(invalid("unused_parameter", format!("`{name}` means nothing to `{operation}`"))
-                .with_help(format!("it takes `{}`", all.join("`, `"))))
+            let all: Vec<&str> = required.iter().chain(*optional).copied().collect();
+            Err(invalid("unused_parameter", format!("`{operation}` does not accept the parameter `{name}`"))
+                .with_help(format!("it accepts `{}`", all.join("`, `"))))
         }
     }
 }
 
-fn takes(name: &str, needed: &[&str], optional: &[&str]) -> bool {
-    name == "operation" || needed.contains(&name) || optional.contains(&name)
+fn accepts(name: &str, required: &[&str], optional: &[&str]) -> bool {
+    name == "operation" || required.contains(&name) || optional.contains(&name)
 }
 
-/// Reads parameters into their typed form.
+/// Deserializes the parameters of a call.
 ///
-/// A call through the registry was checked against the schema before; this covers a direct one.
+/// The registry has already checked them against the schema; this covers calls that bypass it.
 pub(crate) fn read<T: DeserializeOwned>(parameters: Value) -> Result<T, ToolError> {
     serde_json::from_value(parameters)
-        .map_err(|error| invalid("invalid_parameters", format!("the parameters do not fit: {error}")))
+        .map_err(|error| invalid("invalid_parameters", format!("invalid parameters: {error}")))
 }
 
-/// An error of class validation.
+/// Creates a validation error.
 pub(crate) fn invalid(code: &'static str, message: impl Into<String>) -> ToolError {
     ToolError::new(ToolErrorClass::Validation, code, message)
 }
 
-/// A limit that was reached.
+/// Creates an error for an exceeded limit.
 pub(crate) fn too_large(code: &'static str, message: impl Into<String>) -> ToolError {
     ToolError::new(ToolErrorClass::Limit, code, message)
 }
 
-/// The value of a parameter that this operation cannot do without.
-pub(crate) fn needed<T>(value: Option<T>, parameter: &str, operation: &str) -> Result<T, ToolError> {
-    value.ok_or_else(|| invalid("missing_parameter", format!("`{operation}` needs the parameter `{parameter}`")))
+/// Returns the value of a parameter that `operation` requires.
+pub(crate) fn require<T>(value: Option<T>, parameter: &str, operation: &str) -> Result<T, ToolError> {
+    value.ok_or_else(|| invalid("missing_parameter", format!("`{operation}` requires the parameter `{parameter}`")))
 }
 
-/// A JSON value as it is, or the one that a text holds.
+/// Parses a string as JSON, and returns any other value as it is.
 pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
     match input {
         Value::String(text) => parse_json(&text),
@@ -121,29 +121,29 @@ pub(crate) fn json_or_text(input: Value) -> Result<Value, ToolError> {
     }
 }
 
-/// Parses one JSON text.
+/// Parses a JSON text.
 pub(crate) fn parse_json(text: &str) -> Result<Value, ToolError> {
-    check_text(text.len())?;
-    serde_json::from_str(without_mark(text))
-        .map_err(|error| invalid("invalid_json", format!("the text is no JSON: {error}")))
+    check_text_size(text.len())?;
+    serde_json::from_str(strip_byte_order_mark(text))
+        .map_err(|error| invalid("invalid_json", format!("the text is not valid JSON: {error}")))
 }
 
-/// A text without the byte order mark that editors on Windows put before it.
-pub(crate) fn without_mark(text: &str) -> &str {
+/// Removes the byte order mark that editors on Windows put at the start of a text.
+pub(crate) fn strip_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Refuses a text that is longer than [`TEXT_BYTES_MAX`].
-pub(crate) fn check_text(bytes: usize) -> Result<(), ToolError> {
+/// Fails if a text is longer than [`TEXT_BYTES_MAX`].
+pub(crate) fn check_text_size(bytes: usize) -> Result<(), ToolError> {
     if bytes <= TEXT_BYTES_MAX {
         return Ok(());
     }
-    Err(too_large("input_too_large", format!("the text has {bytes} bytes; at most {TEXT_BYTES_MAX} are allowed")))
+    Err(too_large("input_too_large", format!("the text is {bytes} bytes long; the limit is {TEXT_BYTES_MAX}")))
 }
 
-/// The items of an array of objects, or of a single object.
+/// Returns the items of an array of objects, or a single object as one item.
 ///
-/// The flag says whether it was an array, so that the answer can have the form of the question.
+/// The flag says whether the input was an array, so that the result can have the same form.
 pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), ToolError> {
     match json_or_text(input)? {
         Value::Object(object) => Ok((vec![object], false)),
@@ -156,7 +156,7 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
                         let kind = kind_of(&other);
                         return Err(invalid(
                             "invalid_input",
-                            format!("item {index} of `input` is {kind}; items are objects"),
+                            format!("item {index} of `input` must be an object, got {kind}"),
                         ));
                     }
                 }
@@ -165,12 +165,12 @@ pub(crate) fn objects(input: Value) -> Result<(Vec<Map<String, Value>>, bool), T
         }
         other => Err(invalid(
             "invalid_input",
-            format!("`input` is {}; it should be an object or an array of objects", kind_of(&other)),
+            format!("`input` must be an object or an array of objects, got {}", kind_of(&other)),
         )),
     }
 }
 
-/// What kind of JSON value it is, with its article.
+/// Returns the JSON type of a value, with its article.
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -183,7 +183,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// Runs `work` where it may block, and hands it the call's cancellation token.
+/// Runs `work` on a thread that may block, with the call's cancellation token.
 pub(crate) async fn blocking<T: Send + 'static>(
     context: &ToolContext,
     work: impl FnOnce(&CancellationToken) -> Result<T, ToolError> + Send + 'static,
@@ -196,7 +196,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     .await
 }
 
-/// Stops work whose call was cancelled.
+/// Fails if the call was cancelled.
 pub(crate) fn check_cancelled(token: &CancellationToken) -> Result<(), ToolError> {
     if token.is_cancelled() { Err(ToolError::cancelled()) } else { Ok(()) }
 }

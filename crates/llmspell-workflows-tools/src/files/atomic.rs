@@ -5,79 +5,81 @@ use cap_std::fs::{Dir, File, OpenOptions};
 use uuid::Uuid;
 
 use super::entry::{exists, not_a_file};
-use crate::{Located, ToolError};
+use crate::{SandboxPath, ToolError};
 
-/// Writes a file as a whole or not at all, and says whether it is new.
+/// Writes a file atomically and returns whether the file is new.
 ///
-/// The content goes to a new file beside it, is synced to disk and takes the old one's place by a rename, so a reader
-/// sees the old content or the new one, also after a crash. The old one's permissions are kept; a link is followed.
+/// The content goes to a temporary file in the same directory, which is synced and then renamed over the old file. A
+/// reader sees either the old or the new content, even after a crash. The old file's permissions are kept, and links
+/// are followed.
 pub(super) fn replace(
-    located: &Located,
+    target: &SandboxPath,
     write: impl FnOnce(&mut File) -> Result<(), ToolError>,
 ) -> Result<bool, ToolError> {
-    let dir = located.dir();
-    let failed = |error: io::Error| located.error("write", &error);
-    let place = match dir.canonicalize(located.relative()) {
-        Ok(place) => place,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => normal(located.relative()),
+    let dir = target.dir();
+    let failed = |error: io::Error| target.error("write", &error);
+    let real = match dir.canonicalize(target.relative()) {
+        Ok(real) => real,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => normal(target.relative()),
         Err(error) => return Err(failed(error)),
     };
-    let old = match dir.metadata(&place) {
-        Ok(metadata) if !metadata.is_file() => return Err(not_a_file(located)),
+    let old = match dir.metadata(&real) {
+        Ok(metadata) if !metadata.is_file() => return Err(not_a_file(target)),
         Ok(metadata) => Some(metadata),
         Err(_) => None,
     };
-    let Some(name) = place.file_name() else {
-        return Err(not_a_file(located));
+    let Some(name) = real.file_name() else {
+        return Err(not_a_file(target));
     };
-    let temporary = place.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), Uuid::now_v7().simple()));
-    let guard = Temporary { dir, path: &temporary };
+    let temporary = real.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), Uuid::now_v7().simple()));
+    let guard = TemporaryFile { dir, path: &temporary };
     let mut file = dir.open_with(&temporary, OpenOptions::new().write(true).create_new(true)).map_err(failed)?;
     write(&mut file)?;
     if let Some(old) = &old {
         file.set_permissions(old.permissions()).map_err(failed)?;
     }
     file.sync_all().map_err(failed)?;
-    dir.rename(&temporary, dir, &place).map_err(failed)?;
+    dir.rename(&temporary, dir, &real).map_err(failed)?;
     std::mem::forget(guard);
     Ok(old.is_none())
 }
 
-/// Makes the folders above a path.
-pub(super) fn create_parents(located: &Located) -> Result<(), ToolError> {
-    match located.relative().parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !located.dir().is_dir(parent) => {
-            located.dir().create_dir_all(parent).map_err(|error| located.error("create the folders of", &error))
-        }
+/// Creates the parent directories of a path.
+pub(super) fn create_parents(target: &SandboxPath) -> Result<(), ToolError> {
+    match target.relative().parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !target.dir().is_dir(parent) => target
+            .dir()
+            .create_dir_all(parent)
+            .map_err(|error| target.error("create the parent directories of", &error)),
         _ => Ok(()),
     }
 }
 
-/// Refuses a path whose folder does not exist, with a hint that fits better than that of the system.
-pub(super) fn check_parent(located: &Located) -> Result<(), ToolError> {
-    match located.relative().parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !located.dir().is_dir(parent) && !exists(located) => {
+/// Fails if the parent directory does not exist, with a more helpful hint than the system's error.
+pub(super) fn check_parent(target: &SandboxPath) -> Result<(), ToolError> {
+    match target.relative().parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !target.dir().is_dir(parent) && !exists(target) => {
             let error = io::Error::from(io::ErrorKind::NotFound);
-            Err(located.error("write", &error).with_help("its folder does not exist; `recursive: true` makes it"))
+            Err(target.error("write", &error).with_help("its directory does not exist; `recursive: true` creates it"))
         }
         _ => Ok(()),
     }
 }
 
-/// The path without `.` in it.
+/// Returns the path without `.` components.
 pub(super) fn normal(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// A file that goes away unless it took its place.
-struct Temporary<'d> {
+/// A file that is deleted on drop unless it was renamed to its final name.
+struct TemporaryFile<'d> {
     dir: &'d Dir,
     path: &'d Path,
 }
 
-impl Drop for Temporary<'_> {
+impl Drop for TemporaryFile<'_> {
     fn drop(&mut self) {
-        // It may not have been made yet; what cannot be removed is left with a name that says what it is.
+        // The file may not exist yet. If it cannot be removed, its name shows that it is temporary.
         let _ = self.dir.remove_file(self.path);
     }
 }

@@ -5,12 +5,12 @@ use cap_std::fs::{FileType, Metadata};
 use serde_json::{Value, json};
 
 use crate::data::support::{invalid, too_large};
-use crate::{Located, ToolError};
+use crate::{SandboxPath, ToolError};
 
-/// How deep a tool goes into folders.
+/// The maximum depth to which a tool descends into directories.
 pub(super) const DEPTH_MAX: usize = 64;
 
-/// What something in a folder is; links are not followed.
+/// The kind of a directory entry; links are not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
@@ -20,7 +20,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// All names, for schemas.
+    /// The names of all kinds, for schemas.
     pub(super) const NAMES: [&str; 4] = ["file", "directory", "link", "other"];
 
     pub(super) fn of(r#type: FileType) -> Self {
@@ -42,23 +42,23 @@ impl Kind {
     }
 }
 
-/// The metadata of the thing itself, not of what a link leads to.
-pub(super) fn metadata(located: &Located) -> Result<Metadata, ToolError> {
-    located.dir().symlink_metadata(located.relative()).map_err(|error| located.error("find", &error))
+/// Returns the metadata of the entry itself, without following a link.
+pub(super) fn metadata(target: &SandboxPath) -> Result<Metadata, ToolError> {
+    target.dir().symlink_metadata(target.relative()).map_err(|error| target.error("find", &error))
 }
 
-/// The same of what a link leads to.
-pub(super) fn metadata_followed(located: &Located) -> Result<Metadata, ToolError> {
-    located.dir().metadata(located.relative()).map_err(|error| located.error("find", &error))
+/// Returns the metadata of the entry, following a link.
+pub(super) fn metadata_followed(target: &SandboxPath) -> Result<Metadata, ToolError> {
+    target.dir().metadata(target.relative()).map_err(|error| target.error("find", &error))
 }
 
-/// Whether something is there.
-pub(super) fn exists(located: &Located) -> bool {
-    located.dir().symlink_metadata(located.relative()).is_ok()
+/// Returns whether an entry exists at this path.
+pub(super) fn exists(target: &SandboxPath) -> bool {
+    target.dir().symlink_metadata(target.relative()).is_ok()
 }
 
-/// What is in a folder, sorted by name.
-pub(super) fn children(folder: &Located) -> Result<Vec<(OsString, Kind)>, ToolError> {
+/// Returns the entries of a directory, sorted by name.
+pub(super) fn children(folder: &SandboxPath) -> Result<Vec<(OsString, Kind)>, ToolError> {
     let failed = |error: std::io::Error| folder.error("list", &error);
     let mut children = Vec::new();
     for entry in folder.dir().read_dir(folder.relative()).map_err(failed)? {
@@ -69,27 +69,27 @@ pub(super) fn children(folder: &Located) -> Result<Vec<(OsString, Kind)>, ToolEr
     Ok(children)
 }
 
-/// Refuses to go deeper than [`DEPTH_MAX`].
-pub(super) fn check_depth(folder: &Located, depth: usize) -> Result<(), ToolError> {
+/// Fails if `depth` exceeds [`DEPTH_MAX`].
+pub(super) fn check_depth(folder: &SandboxPath, depth: usize) -> Result<(), ToolError> {
     if depth <= DEPTH_MAX {
         return Ok(());
     }
-    Err(too_large("too_deep", format!("`{}` is more than {DEPTH_MAX} folders deep", folder.path())))
+    Err(too_large("too_deep", format!("`{}` is nested more than {DEPTH_MAX} directories deep", folder.path())))
 }
 
-/// Refuses a folder where a file is wanted.
-pub(super) fn not_a_file(located: &Located) -> ToolError {
-    invalid("not_a_file", format!("`{}` is no file", located.path()))
+/// Creates the error for a path that is not a regular file.
+pub(super) fn not_a_file(target: &SandboxPath) -> ToolError {
+    invalid("not_a_file", format!("`{}` is not a file", target.path()))
 }
 
-/// When it was last changed, as RFC 3339; null where the file system does not say.
+/// Returns the time of the last change as RFC 3339, or null if the file system does not record it.
 pub(super) fn modified(metadata: &Metadata) -> Value {
     let time = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
     let time = time.and_then(|time| jiff::Timestamp::try_from(time).ok());
     time.map_or(Value::Null, |time| json!(time.to_string()))
 }
 
-/// A path relative to the folder that was asked for, with `/` between its parts.
+/// Renders a relative path with `/` between its components.
 pub(super) fn shown(path: &Path) -> String {
     let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.join("/")

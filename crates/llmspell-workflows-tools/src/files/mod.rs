@@ -1,4 +1,4 @@
-//! Tools that work on files, within the policy's roots.
+//! Tools that work with files within the policy's roots.
 
 mod atomic;
 mod entry;
@@ -21,7 +21,7 @@ pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(
     registry.register(Arc::new(writer::FileWriter::new(services.clone())))
 }
 
-/// The specification of a tool that reads and writes files.
+/// Creates the spec of a tool that reads and writes files.
 fn file_spec(name: &'static str, description: &'static str, parameters: Value, result: Value) -> ToolSpec {
     ToolSpec {
         category: Category::Filesystem,

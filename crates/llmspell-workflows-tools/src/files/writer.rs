@@ -11,15 +11,15 @@ use super::file_spec;
 use crate::data::support::{CANCEL_EVERY, blocking, check_cancelled, invalid, kind_of, object_schema, read, too_large};
 use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
 
-/// Writes data to a file as a whole or not at all, and makes the folders above it.
+/// Writes data to a file atomically and creates its parent directories.
 ///
-/// - `jsonl`: an array as one JSON value a line; any other value as one line.
+/// - `jsonl`: each element of an array as a line of JSON; any other value as a single line.
 /// - `json`: the value, indented.
-/// - `csv`: an array of objects (or one), whose fields are the columns in order of first appearance, or an array of
-///   arrays, without a header; what is nested is written as JSON, null as an empty cell.
-/// - `text`: a string as it is, a number or boolean as its text.
+/// - `csv`: an array of objects (or a single object), with their fields as columns in order of first appearance; or an
+///   array of arrays, without a header. Nested values are written as JSON, null as an empty cell.
+/// - `text`: a string as it is, a number or boolean as text.
 ///
-/// Without `format` the path's ending decides. The result is `{path, format, bytes, items, created}`.
+/// Without `format`, the file extension decides. The result is `{path, format, bytes, items, created}`.
 pub(crate) struct FileWriter {
     spec: ToolSpec,
     services: Services,
@@ -45,22 +45,22 @@ enum Format {
 impl FileWriter {
     pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
-            "path": { "type": "string", "minLength": 1, "description": "The file; the folders above it are made" },
-            "format": { "enum": ["jsonl", "json", "csv", "text"], "description": "By the path's ending by default" },
-            "input": { "description": "What is written" },
+            "path": { "type": "string", "minLength": 1, "description": "The file; missing parent directories are created" },
+            "format": { "enum": ["jsonl", "json", "csv", "text"], "description": "Chosen by the file extension by default" },
+            "input": { "description": "The data to write" },
         });
         let count = json!({ "type": "integer", "minimum": 0 });
         let result = json!({
             "path": { "type": "string" },
             "format": { "enum": ["jsonl", "json", "csv", "text"] },
             "bytes": count,
-            "items": { "type": "integer", "minimum": 0, "description": "Lines of jsonl, rows of csv, else 1" },
-            "created": { "type": "boolean", "description": "Whether there was no such file before" },
+            "items": { "type": "integer", "minimum": 0, "description": "The number of jsonl lines or csv rows; otherwise 1" },
+            "created": { "type": "boolean", "description": "Whether the file is new" },
         });
         Self {
             spec: file_spec(
                 "file_writer",
-                "Writes data to a file as JSON Lines, JSON, CSV or text, as a whole or not at all.",
+                "Writes data to a file as JSON Lines, JSON, CSV or text, atomically.",
                 object_schema(&["path", "input"], parameters),
                 object_schema(&["path", "format", "bytes", "items", "created"], result),
             ),
@@ -92,7 +92,7 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let (content, items) = format.write(input, token)?;
     let bytes_max = services.policy.file_bytes_max;
     if content.len() as u64 > bytes_max {
-        let message = format!("`{path}` would have {} bytes; at most {bytes_max} are allowed", content.len());
+        let message = format!("`{path}` would be {} bytes long; the limit is {bytes_max}", content.len());
         return Err(too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy"));
     }
     create_parents(&file)?;
@@ -102,14 +102,16 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
 
 impl Format {
     fn of_path(path: &str) -> Result<Self, ToolError> {
-        let ending = Path::new(path).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-        match ending.as_deref() {
+        let extension = Path::new(path).extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        match extension.as_deref() {
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
             Some("json") => Ok(Self::Json),
             Some("csv") => Ok(Self::Csv),
             Some("txt" | "md" | "log") => Ok(Self::Text),
-            _ => Err(invalid("missing_parameter", format!("`format` is needed, since `{path}` does not tell it"))
-                .with_help("give jsonl, json, csv or text")),
+            _ => {
+                Err(invalid("missing_parameter", format!("`format` is required: the name `{path}` does not imply one"))
+                    .with_help("use jsonl, json, csv or text"))
+            }
         }
     }
 
@@ -122,7 +124,7 @@ impl Format {
         }
     }
 
-    /// The bytes of the file and how many items they have.
+    /// Returns the content of the file and the number of items in it.
     fn write(self, input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), ToolError> {
         match self {
             Self::Jsonl => {
@@ -135,13 +137,13 @@ impl Format {
                     if index.is_multiple_of(CANCEL_EVERY) {
                         check_cancelled(token)?;
                     }
-                    serde_json::to_writer(&mut content, item).expect("a JSON value can be written to memory");
+                    serde_json::to_writer(&mut content, item).expect("writing JSON to memory cannot fail");
                     content.push(b'\n');
                 }
                 Ok((content, items.len()))
             }
             Self::Json => {
-                let mut content = serde_json::to_vec_pretty(&input).expect("a JSON value can be written to memory");
+                let mut content = serde_json::to_vec_pretty(&input).expect("writing JSON to memory cannot fail");
                 content.push(b'\n');
                 Ok((content, 1))
             }
@@ -151,7 +153,7 @@ impl Format {
                 plain @ (Value::Number(_) | Value::Bool(_)) => Ok((plain.to_string().into_bytes(), 1)),
                 other => Err(invalid(
                     "invalid_input",
-                    format!("`input` is {}; as text it should be a string", kind_of(&other)),
+                    format!("`input` must be a string for format `text`, got {}", kind_of(&other)),
                 )
                 .with_help("`format: json` writes any value")),
             },
@@ -165,13 +167,13 @@ fn csv(input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), Tool
         object @ Value::Object(_) => vec![object],
         other => {
             let message =
-                format!("`input` is {}; as csv it should be an array of objects or of arrays", kind_of(&other));
+                format!("`input` must be an array of objects or of arrays for format `csv`, got {}", kind_of(&other));
             return Err(invalid("invalid_input", message));
         }
     };
     let columns = columns(&items);
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
-    let failed = |error: csv::Error| invalid("invalid_input", format!("a row cannot be written: {error}"));
+    let failed = |error: csv::Error| invalid("invalid_input", format!("cannot write a row: {error}"));
     if !columns.is_empty() {
         writer.write_record(&columns).map_err(failed)?;
     }
@@ -183,9 +185,9 @@ fn csv(input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), Tool
             Value::Object(object) => columns.iter().map(|column| cell(object.get(column))).collect(),
             Value::Array(cells) if columns.is_empty() => cells.iter().map(|value| cell(Some(value))).collect(),
             other => {
-                let wanted = if columns.is_empty() { "an array" } else { "an object" };
+                let expected = if columns.is_empty() { "an array" } else { "an object" };
                 let message =
-                    format!("item {index} of `input` is {}; it should be {wanted} like the others", kind_of(other));
+                    format!("item {index} of `input` must be {expected} like the others, got {}", kind_of(other));
                 return Err(invalid("invalid_input", message));
             }
         };
@@ -195,7 +197,7 @@ fn csv(input: Value, token: &CancellationToken) -> Result<(Vec<u8>, usize), Tool
     Ok((content, items.len()))
 }
 
-/// The names of all fields, in order of first appearance.
+/// Returns the names of all fields in order of first appearance.
 fn columns(items: &[Value]) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     let mut seen = std::collections::HashSet::new();

@@ -6,7 +6,7 @@ use super::{entities, keywords, sentiment};
 use crate::blocking::blocking;
 use crate::{Category, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters};
 
-/// Says how a text feels, what it names and what it is about.
+/// Determines the sentiment, the named entities and the keywords of a text.
 pub(super) struct SentimentAnalyzer {
     spec: ToolSpec,
 }
@@ -41,7 +41,7 @@ impl SentimentAnalyzer {
         let spec = ToolSpec {
             name: "sentiment_analyzer",
             aliases: &["sentiment_analyser"],
-            description: "Says how an English text feels (VADER lexicon), what it names and what it is about, by rules and word lists.",
+            description: "Determines the sentiment (VADER lexicon), the named entities and the keywords of an English text, using rules and word lists.",
             category: Category::Analysis,
             security_level: SecurityLevel::Safe,
             permissions: &[],
@@ -50,15 +50,15 @@ impl SentimentAnalyzer {
                 "additionalProperties": false,
                 "required": ["input"],
                 "properties": {
-                    "input": {"type": "string", "description": "The text."},
+                    "input": {"type": "string", "description": "The text to analyze."},
                     "operations": {
                         "type": "array", "minItems": 1, "uniqueItems": true, "default": ["sentiment"],
                         "items": {"enum": ["sentiment", "entities", "keywords"]},
-                        "description": "What to say about it.",
+                        "description": "The analyses to run.",
                     },
                     "max_keywords": {
                         "type": "integer", "minimum": 1, "maximum": 1_000, "default": default_max_keywords(),
-                        "description": "The most keywords to give.",
+                        "description": "The maximum number of keywords.",
                     },
                 },
             }),
@@ -74,7 +74,7 @@ fn result_schema() -> Value {
         "type": "object",
         "additionalProperties": false,
         "minProperties": 1,
-        "description": "One property for each operation that was asked for.",
+        "description": "One property for each requested operation.",
         "properties": {
             "sentiment": {
                 "type": "object",
@@ -95,7 +95,7 @@ fn result_schema() -> Value {
                     "type": {"enum": ["url", "email", "date", "money", "name"]},
                     "text": {"type": "string"},
                     "count": {"type": "integer", "minimum": 1},
-                    "offset": {"type": "integer", "minimum": 0, "description": "In characters."},
+                    "offset": {"type": "integer", "minimum": 0, "description": "The offset in characters."},
                 },
             }},
             "keywords": {"type": "array", "items": {

@@ -5,17 +5,17 @@ use serde::Serialize;
 
 use super::words;
 
-/// Something that a text names.
+/// A named entity in a text.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Entity {
     /// `url`, `email`, `date`, `money` or `name`.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// The text as it stands there first.
+    /// The text of the first occurrence.
     text: String,
-    /// How often it occurs.
+    /// The number of occurrences.
     count: usize,
-    /// Where it occurs first, in characters from the start.
+    /// The offset of the first occurrence, in characters.
     offset: usize,
 }
 
@@ -23,7 +23,7 @@ const MONTHS: &str = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|J
 const AMOUNT: &str = r"\d{1,3}(?:[,.\u{a0}]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?";
 const SCALE: &str = r"(?:\s?(?:thousand|million|billion|trillion|[kmb]n?)\b)?";
 
-/// Patterns by kind, in the order of precedence: what an earlier one took is no longer there for a later one.
+/// Patterns by kind, in order of precedence: text that an earlier pattern matched is not available to later ones.
 static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
     let money = format!(
         r"(?i)(?:[$€£¥₹]|\b(?:USD|EUR|GBP|JPY|CHF)\s?)\s?(?:{AMOUNT}){SCALE}|\b(?:{AMOUNT}){SCALE}\s?(?:[€£¥₹]|(?:USD|EUR|GBP|JPY|CHF|dollars?|euros?|pounds?|yen|francs?)\b)"
@@ -41,21 +41,21 @@ static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
             r"\b\p{Lu}[\p{L}\p{N}'’-]*\.?(?: (?:(?:of|the|de|van|von|der|la|du|and|&) ){0,2}\p{Lu}[\p{L}\p{N}'’-]*)+",
         ),
     ];
-    let compile = |pattern: &str| Regex::new(pattern).expect("a pattern of the program, compiled in a test");
+    let compile = |pattern: &str| Regex::new(pattern).expect("the patterns are constants, and a test compiles them");
     patterns.map(|(kind, pattern)| (kind, compile(pattern))).into()
 });
 
-/// What `text` names, in the order of first occurrence: addresses, dates, amounts of money, and names, which are two or
-/// more capitalised words in a row.
+/// Finds the named entities in `text`, in order of first occurrence: addresses, dates, amounts of money, and names,
+/// which are sequences of two or more capitalized words.
 ///
-/// By rules: a name of one word is not found, and a title in capitals is taken for one.
+/// This is based on rules: it misses single-word names, and takes a capitalized title for a name.
 pub(super) fn entities(text: &str) -> Vec<Entity> {
     let mut taken: Vec<(usize, usize)> = Vec::new();
     let mut found: Vec<(usize, &'static str, &str)> = Vec::new();
     for (kind, pattern) in PATTERNS.iter() {
         let before = taken.len();
         for hit in pattern.find_iter(text) {
-            let (start, end) = if *kind == "name" { trimmed_name(text, hit.range()) } else { (hit.start(), hit.end()) };
+            let (start, end) = if *kind == "name" { trim_name(text, hit.range()) } else { (hit.start(), hit.end()) };
             if start < end && !overlaps(&taken[..before], start, end) {
                 taken.push((start, end));
                 found.push((start, kind, &text[start..end]));
@@ -64,15 +64,15 @@ pub(super) fn entities(text: &str) -> Vec<Entity> {
         taken.sort_unstable();
     }
     found.sort_unstable();
-    collected(text, &found)
+    count_occurrences(text, &found)
 }
 
-/// The name in `range` without function words in front, which are capitalised where a sentence begins; empty where
-/// fewer than two words remain.
-fn trimmed_name(text: &str, range: std::ops::Range<usize>) -> (usize, usize) {
+/// Removes function words, which are capitalized at the start of a sentence, from the front of the name in `range`. The
+/// result is empty if fewer than two words remain.
+fn trim_name(text: &str, range: std::ops::Range<usize>) -> (usize, usize) {
     let (mut start, end) = (range.start, range.end);
     while let Some((first, _)) = text[start..end].split_once(' ') {
-        if !words::is_stop_word(&words::normal(first)) {
+        if !words::is_stop_word(&words::normalize(first)) {
             return (start, end);
         }
         start += first.len() + 1;
@@ -80,13 +80,13 @@ fn trimmed_name(text: &str, range: std::ops::Range<usize>) -> (usize, usize) {
     (end, end)
 }
 
-/// Whether a range of `taken`, which is sorted and does not overlap itself, overlaps this one.
+/// Returns whether the given range overlaps a range of `taken`, which is sorted and free of overlaps.
 fn overlaps(taken: &[(usize, usize)], start: usize, end: usize) -> bool {
     let after = taken.partition_point(|(_, taken_end)| *taken_end <= start);
     taken.get(after).is_some_and(|(taken_start, _)| *taken_start < end)
 }
 
-fn collected(text: &str, found: &[(usize, &'static str, &str)]) -> Vec<Entity> {
+fn count_occurrences(text: &str, found: &[(usize, &'static str, &str)]) -> Vec<Entity> {
     let mut entities: Vec<Entity> = Vec::new();
     let mut known = std::collections::HashMap::new();
     let (mut bytes, mut chars) = (0, 0);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_belongs_to_one_entity() {
+    fn entities_do_not_overlap() {
         assert_eq!(
             found("Write to a@example.com about https://a@example.com/2025-01-01"),
             [("email", "a@example.com".to_owned()), ("url", "https://a@example.com/2025-01-01".to_owned())]
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn occurrences_are_counted_from_the_first() {
+    fn repeated_entities_are_counted_at_the_first_offset() {
         let entities = entities("Ärger for Alan Turing. And Alan Turing again.");
         assert_eq!(entities, [Entity { kind: "name", text: "Alan Turing".into(), count: 2, offset: 10 }]);
     }

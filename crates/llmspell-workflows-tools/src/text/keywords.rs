@@ -5,25 +5,25 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::words;
 
-/// Longer runs of meaningful words are hardly ever a term, and score too high.
+/// The maximum number of words in a keyword; longer runs are rarely terms, and would score too high.
 const PHRASE_WORDS_MAX: usize = 4;
 
-/// A phrase that says what a text is about.
+/// A phrase that characterizes a text.
 #[derive(Debug, Serialize)]
 pub(super) struct Keyword {
-    /// The words in lower case.
+    /// The words of the phrase in lower case.
     pub(super) text: String,
-    /// The sum of its words' degree by frequency, times how often the phrase occurs.
+    /// The sum of degree divided by frequency over its words, multiplied by the number of occurrences.
     score: f64,
-    /// How often it occurs.
+    /// The number of occurrences.
     count: usize,
 }
 
-/// The `count_max` phrases of `text` that tell most, best first.
+/// Returns the `count_max` most characteristic phrases of `text`, best first.
 ///
-/// RAKE (Rose and others, 2010): candidates are the runs of meaningful words between function words and punctuation; a
-/// word is worth its degree (the words it occurs with) by its frequency. Unlike there, a phrase that occurs more often
-/// counts more, which serves texts of more than an abstract's length.
+/// This is RAKE (Rose and others, 2010). Candidates are the runs of meaningful words between function words and
+/// punctuation. The score of a word is its degree (the number of words it occurs with) divided by its frequency. Unlike
+/// in the original, frequent phrases score higher, which works better for texts that are longer than an abstract.
 pub(super) fn keywords(text: &str, count_max: usize) -> Vec<Keyword> {
     let mut counts: HashMap<Vec<String>, usize> = HashMap::new();
     for phrase in phrases(text) {
@@ -36,11 +36,11 @@ pub(super) fn keywords(text: &str, count_max: usize) -> Vec<Keyword> {
             *degree.entry(word).or_default() += (count * phrase.len()) as f64;
         }
     }
-    let worth = |word: &String| degree[word.as_str()] / frequency[word.as_str()];
+    let word_score = |word: &String| degree[word.as_str()] / frequency[word.as_str()];
     let mut keywords: Vec<Keyword> = counts
         .iter()
         .map(|(phrase, count)| {
-            let score = phrase.iter().map(worth).sum::<f64>() * *count as f64;
+            let score = phrase.iter().map(word_score).sum::<f64>() * *count as f64;
             Keyword { text: phrase.join(" "), score: (score * 1e4).round() / 1e4, count: *count }
         })
         .collect();
@@ -56,7 +56,7 @@ fn phrases(text: &str) -> Vec<Vec<String>> {
         if piece.chars().all(char::is_whitespace) && !piece.contains('\n') || piece == "-" {
             continue;
         }
-        let word = words::normal(piece);
+        let word = words::normalize(piece);
         if words::is_meaningful(&word) {
             current.push(word);
         } else {
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_text_is_about_comes_first() {
+    fn the_most_characteristic_phrases_come_first() {
         let text = "Durable workflows survive a crash. With durable workflows, the machine learning model is trained \
             once, and the machine learning model is kept. Coffee helps.";
         let found: Vec<_> = keywords(text, 3).into_iter().map(|keyword| keyword.text).collect();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn long_runs_and_empty_texts_give_nothing() {
+    fn long_runs_and_texts_without_content_have_no_keywords() {
         assert!(keywords("", 5).is_empty());
         assert!(keywords("the of and, it is", 5).is_empty());
         assert!(keywords("red green blue white black yellow", 5).is_empty());

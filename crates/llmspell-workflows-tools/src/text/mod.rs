@@ -1,8 +1,8 @@
-//! Tools that read text, by rules and word lists: the same text always gives the same answer, and nothing leaves the
-//! process.
+//! Tools that analyze text with rules and word lists. The same text always produces the same result, and no data leaves
+//! the process.
 //!
-//! [`split`](sentences::split) cuts a text into sentences, [`words`] knows which words carry meaning; the rest builds
-//! on the two.
+//! [`split`](sentences::split) splits a text into sentences, and [`words`] knows which words carry meaning; everything
+//! else builds on these two.
 
 mod analyzer;
 mod entities;

@@ -1,23 +1,24 @@
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Words that end in a full stop inside a sentence; lower case, without the stop.
+/// Words that end with a full stop within a sentence; in lower case, without the stop.
 const ABBREVIATIONS: &[&str] = &[
     "al", "approx", "ca", "capt", "cf", "co", "col", "dept", "dr", "e.g", "ed", "eds", "eq", "est", "fig", "gen",
     "gov", "hon", "i.e", "inc", "jr", "lt", "ltd", "mr", "mrs", "ms", "mt", "no", "op", "p", "pp", "prof", "rep",
     "rev", "sec", "sen", "sgt", "sr", "st", "u.k", "u.s", "vol", "vs",
 ];
 
-/// The sentences of `text` in order, without the space around them.
+/// Splits `text` into sentences, without surrounding whitespace.
 ///
-/// Unicode's rules (UAX #29) with two corrections: a full stop after a known abbreviation or a single initial does not
-/// end a sentence, and a line break ends one only where the line ends like a sentence or is followed by an empty one.
+/// This follows Unicode's rules (UAX #29) with two corrections. A full stop after a known abbreviation or a single
+/// initial does not end a sentence. A line break ends a sentence only if the line itself ends like one or an empty line
+/// follows.
 pub(super) fn split(text: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
     for paragraph in paragraphs(text) {
         let mut start = 0;
         for (offset, piece) in paragraph.split_sentence_bound_indices() {
             let end = offset + piece.len();
-            if end < paragraph.len() && goes_on(&paragraph[start..end]) {
+            if end < paragraph.len() && continues(&paragraph[start..end]) {
                 continue;
             }
             let sentence = paragraph[start..end].trim();
@@ -30,7 +31,7 @@ pub(super) fn split(text: &str) -> Vec<&str> {
     sentences
 }
 
-/// The parts of `text` between empty lines.
+/// Returns the parts of `text` between empty lines.
 fn paragraphs(text: &str) -> Vec<&str> {
     let mut paragraphs = Vec::new();
     let (mut start, mut offset) = (0, 0);
@@ -45,12 +46,12 @@ fn paragraphs(text: &str) -> Vec<&str> {
     paragraphs
 }
 
-/// Whether the sentence that `piece` begins is not over at its end.
-fn goes_on(piece: &str) -> bool {
+/// Returns whether the sentence in `piece` continues after it.
+fn continues(piece: &str) -> bool {
     let is_line = piece.ends_with('\n');
     let piece = piece.trim_end();
     let Some(before_stop) = piece.strip_suffix('.') else {
-        // Wrapped text breaks lines anywhere.
+        // Wrapped text can break lines anywhere.
         return is_line && !piece.ends_with(['!', '?', '…', ':', '。', '"', '”', ')']);
     };
     let word =
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_end_where_readers_see_their_end() {
+    fn sentences_are_split_as_a_reader_would() {
         for (text, expected) in [
             ("", vec![]),
             ("  \n\n ", vec![]),

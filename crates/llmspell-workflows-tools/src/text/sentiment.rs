@@ -2,16 +2,16 @@ use serde::Serialize;
 
 use super::{sentences, vader};
 
-/// From this compound score on a text counts as positive, and from its negative on as negative; the bounds that
-/// VADER's authors give.
-const DECIDED: f64 = 0.05;
+/// A text counts as positive from this compound score on, and as negative from its negation on. VADER's authors
+/// recommend this threshold.
+const THRESHOLD: f64 = 0.05;
 
-/// How a text feels.
+/// The sentiment of a text.
 #[derive(Debug, Serialize)]
 pub(super) struct Sentiment {
     /// `positive`, `negative` or `neutral`.
     pub(super) label: &'static str,
-    /// From -1, most negative, to 1, most positive.
+    /// From -1 (most negative) to 1 (most positive).
     pub(super) score: f64,
     /// The share of positive words.
     positive: f64,
@@ -19,13 +19,14 @@ pub(super) struct Sentiment {
     neutral: f64,
     /// The share of negative words.
     negative: f64,
-    /// How many sentences were scored.
+    /// The number of sentences scored.
     sentences: usize,
 }
 
-/// The mean sentiment of the sentences of `text`.
+/// Returns the mean sentiment of the sentences of `text`.
 ///
-/// Sentences, since the scale of [`vader`] is made for them, and saturates on longer texts.
+/// The text is scored by sentence because the scale of [`vader`] is designed for sentences and saturates on longer
+/// texts.
 pub(super) fn sentiment(text: &str) -> Sentiment {
     let scores: Vec<_> = sentences::split(text).into_iter().map(vader::score).collect();
     let count = scores.len();
@@ -34,8 +35,8 @@ pub(super) fn sentiment(text: &str) -> Sentiment {
     };
     let score = mean(scores.iter().map(|score| score.compound).sum());
     let label = match score {
-        score if score >= DECIDED => "positive",
-        score if score <= -DECIDED => "negative",
+        score if score >= THRESHOLD => "positive",
+        score if score <= -THRESHOLD => "negative",
         _ => "neutral",
     };
     Sentiment {
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn feelings_are_told_apart() {
+    fn positive_negative_and_neutral_texts_are_distinguished() {
         for (text, expected) in [
             ("I love this wonderful library!", "positive"),
             ("This is a terrible, awful failure.", "negative"),
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn intensifiers_strengthen() {
+    fn intensifiers_increase_the_score() {
         let score = |text| sentiment(text).score;
         assert!(score("It is extremely good.") > score("It is good."));
         assert!(score("It is good!!!") > score("It is good."));
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_the_mean_of_its_sentences() {
+    fn the_score_of_a_text_is_the_mean_of_its_sentences() {
         let mixed = sentiment("I love it. I hate it.");
         assert!(mixed.score.abs() < 0.1, "{mixed:?}");
         assert_eq!(mixed.sentences, 2);

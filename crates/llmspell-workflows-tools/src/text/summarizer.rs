@@ -6,7 +6,7 @@ use super::summary;
 use crate::blocking::blocking;
 use crate::{Category, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters};
 
-/// Shortens a text to its most telling sentences.
+/// Shortens a text to its most informative sentences.
 pub(super) struct TextSummarizer {
     spec: ToolSpec,
 }
@@ -27,7 +27,7 @@ impl TextSummarizer {
         let spec = ToolSpec {
             name: "text_summarizer",
             aliases: &["text_summariser"],
-            description: "Shortens a text to its most telling whole sentences, in their order (extractive; word lists are English).",
+            description: "Shortens a text to its most informative sentences, in their original order (extractive; the word lists are English).",
             category: Category::Analysis,
             security_level: SecurityLevel::Safe,
             permissions: &[],
@@ -36,10 +36,10 @@ impl TextSummarizer {
                 "additionalProperties": false,
                 "required": ["input"],
                 "properties": {
-                    "input": {"type": "string", "description": "The text."},
+                    "input": {"type": "string", "description": "The text to summarize."},
                     "max_length": {
                         "type": "integer", "minimum": 1, "maximum": 1_000_000, "default": default_max_length(),
-                        "description": "The most characters the summary may have.",
+                        "description": "The maximum length of the summary in characters.",
                     },
                 },
             }),
@@ -51,14 +51,14 @@ impl TextSummarizer {
                     "result": {"type": "string", "description": "The summary."},
                     "sentences": {
                         "type": "array", "items": {"type": "integer", "minimum": 0},
-                        "description": "The numbers, from 0, of the sentences that were kept.",
+                        "description": "The indices, from 0, of the sentences in the summary.",
                     },
                     "sentences_total": {"type": "integer", "minimum": 0},
-                    "length": {"type": "integer", "minimum": 0, "description": "Characters of the summary."},
-                    "original_length": {"type": "integer", "minimum": 0, "description": "Characters of the input."},
+                    "length": {"type": "integer", "minimum": 0, "description": "The length of the summary in characters."},
+                    "original_length": {"type": "integer", "minimum": 0, "description": "The length of the input in characters."},
                     "truncated": {
                         "type": "boolean",
-                        "description": "Whether no whole sentence fitted, so that one was cut.",
+                        "description": "Whether a sentence was truncated because none fits whole.",
                     },
                 },
             }),

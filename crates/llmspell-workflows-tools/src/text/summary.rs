@@ -3,32 +3,33 @@ use std::collections::{BinaryHeap, HashMap};
 
 use super::{sentences, words};
 
-/// How much more the first sentence of a text counts; the bonus falls with the sentence's number, since writers put
-/// what matters first.
+/// The weight added to the first sentence of a text. It decreases with the index of the sentence, since writers tend to
+/// put what matters first.
 const LEAD_BONUS: f64 = 0.5;
 
-/// What is left of a word's probability once a sentence with it is taken. SumBasic squares it, which in a text of a few
-/// sentences leaves so little that filler wins.
-const TOLD_FACTOR: f64 = 0.4;
+/// The factor by which a word's probability drops once a sentence with it is chosen. SumBasic squares the probability
+/// instead, which in a text of a few sentences reduces it so much that filler wins.
+const REPETITION_FACTOR: f64 = 0.4;
 
-/// A text's most telling sentences.
+/// The most informative sentences of a text.
 #[derive(Debug, PartialEq)]
 pub(super) struct Summary {
-    /// The sentences in the text's order, with single spaces between them.
+    /// The sentences in their original order, separated by single spaces.
     pub(super) text: String,
-    /// The numbers, from 0, of the sentences taken.
+    /// The indices, from 0, of the chosen sentences.
     pub(super) chosen: Vec<usize>,
-    /// How many sentences the text has.
+    /// The number of sentences in the text.
     pub(super) total: usize,
-    /// Whether even the best sentence had to be cut.
+    /// Whether even the best sentence had to be truncated.
     pub(super) truncated: bool,
 }
 
-/// The most telling whole sentences of `text` that fit into `chars_max` characters together.
+/// Chooses the most informative sentences of `text` that together fit into `chars_max` characters.
 ///
-/// SumBasic (Nenkova and Vanderwende, 2005): a sentence is worth the mean probability in the text of its meaningful
-/// words; when one is taken, the probabilities of its words fall, so that the next says something else. Values
-/// only fall, so a heap whose top is valued anew until it stays on top finds the same order in far less work.
+/// This is SumBasic (Nenkova and Vanderwende, 2005). The weight of a sentence is the mean probability of its meaningful
+/// words in the text. Choosing a sentence lowers the probabilities of its words, so the next one adds something new.
+/// Because weights only decrease, a heap that reweighs its top until it stays on top finds the same order with far less
+/// work.
 pub(super) fn summarize(text: &str, chars_max: usize) -> Summary {
     let sentences: Vec<String> = sentences::split(text).into_iter().map(single_spaced).collect();
     let total = sentences.len();
@@ -47,21 +48,21 @@ pub(super) fn summarize(text: &str, chars_max: usize) -> Summary {
     let chosen: Vec<usize> = (0..total).filter(|index| taken[*index]).collect();
     if chosen.is_empty() && total > 0 {
         let first = Weights::new(&sentences).best().unwrap_or(0);
-        return Summary { text: cut(&sentences[first], chars_max), chosen: vec![first], total, truncated: true };
+        return Summary { text: truncate(&sentences[first], chars_max), chosen: vec![first], total, truncated: true };
     }
     let text = chosen.iter().map(|index| sentences[*index].as_str()).collect::<Vec<_>>().join(" ");
     Summary { text, chosen, total, truncated: false }
 }
 
-/// The value of each sentence not looked at yet.
+/// The weights of the sentences that have not been considered yet.
 struct Weights {
     words: Vec<Vec<usize>>,
     probabilities: Vec<f64>,
-    heap: BinaryHeap<Weighted>,
+    heap: BinaryHeap<SentenceWeight>,
 }
 
 #[derive(PartialEq)]
-struct Weighted {
+struct SentenceWeight {
     value: f64,
     index: usize,
 }
@@ -104,27 +105,27 @@ impl Weights {
 
     fn take(&mut self, index: usize) {
         for word in &self.words[index] {
-            self.probabilities[*word] *= TOLD_FACTOR;
+            self.probabilities[*word] *= REPETITION_FACTOR;
         }
     }
 
-    fn weigh(&self, index: usize) -> Weighted {
+    fn weigh(&self, index: usize) -> SentenceWeight {
         let words = &self.words[index];
         let sum: f64 = words.iter().map(|word| self.probabilities[*word]).sum();
         let mean = if words.is_empty() { 0.0 } else { sum / words.len() as f64 };
-        Weighted { value: mean * (1.0 + LEAD_BONUS / (1.0 + index as f64)), index }
+        SentenceWeight { value: mean * (1.0 + LEAD_BONUS / (1.0 + index as f64)), index }
     }
 }
 
-impl Eq for Weighted {}
+impl Eq for SentenceWeight {}
 
-impl PartialOrd for Weighted {
+impl PartialOrd for SentenceWeight {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Weighted {
+impl Ord for SentenceWeight {
     fn cmp(&self, other: &Self) -> Ordering {
         self.value.total_cmp(&other.value).then_with(|| other.index.cmp(&self.index))
     }
@@ -134,8 +135,8 @@ fn single_spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The beginning of `sentence`, up to a word's end, with an ellipsis, in `chars_max` characters.
-fn cut(sentence: &str, chars_max: usize) -> String {
+/// Truncates `sentence` to `chars_max` characters at the end of a word, including the ellipsis.
+fn truncate(sentence: &str, chars_max: usize) -> String {
     let Some((end, _)) = sentence.char_indices().nth(chars_max.saturating_sub(1)) else {
         return sentence.to_owned();
     };
@@ -153,7 +154,7 @@ mod tests {
         for the night, which makes panels useful around the clock.";
 
     #[test]
-    fn the_most_telling_sentences_are_kept_in_order() {
+    fn the_most_informative_sentences_are_kept_in_order() {
         let summary = summarize(ARTICLE, 120);
         assert_eq!(
             summary.text,
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_never_longer_than_asked() {
+    fn a_summary_never_exceeds_its_maximum_length() {
         for chars_max in 1..300 {
             let summary = summarize(ARTICLE, chars_max);
             assert!(summary.text.chars().count() <= chars_max, "{chars_max}: {}", summary.text);
@@ -172,19 +173,19 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_sentence_is_told_once() {
+    fn a_repeated_sentence_appears_only_once() {
         let text = "Cats sleep. Cats sleep. Dogs bark at night.";
         assert_eq!(summarize(text, 35).text, "Cats sleep. Dogs bark at night.");
     }
 
     #[test]
-    fn a_long_sentence_is_cut_at_a_word() {
+    fn a_long_sentence_is_truncated_at_a_word() {
         let summary = summarize("Extraordinarily long sentences cannot be kept whole", 24);
         assert_eq!((summary.text.as_str(), summary.truncated), ("Extraordinarily long…", true));
     }
 
     #[test]
-    fn an_empty_text_has_an_empty_summary() {
+    fn the_summary_of_an_empty_text_is_empty() {
         assert_eq!(summarize(" \n", 10), Summary { text: String::new(), chosen: vec![], total: 0, truncated: false });
     }
 }

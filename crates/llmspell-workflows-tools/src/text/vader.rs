@@ -1,17 +1,17 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// What an intensifier adds to a feeling, and a weakener takes.
+/// What an intensifier adds to a word's valence, and what a weakener subtracts.
 const BOOST: f64 = 0.293;
-/// What capitals add in a text that is not all in capitals.
+/// What capitals add to a word's valence in a text that is not written entirely in capitals.
 const CAPITALS: f64 = 0.733;
-/// What a negation in front leaves of a feeling.
+/// The factor of a preceding negation.
 const NEGATION: f64 = -0.74;
-/// What `never so` and `never this` make of it.
+/// The factor of a preceding `never so` or `never this`.
 const NEVER_SO: f64 = 1.25;
-/// How far back a word's context reaches, with the weight of each place.
+/// The weights of the preceding words that affect a word, nearest first.
 const CONTEXT: [f64; 3] = [1.0, 0.95, 0.9];
-/// The sum of feelings at which a text's score is about 0.7.
+/// The square of the sum of valences at which the score is about 0.7.
 const NORMAL_SQUARED: f64 = 15.0;
 
 const INTENSIFIERS: &str = "absolutely amazingly awfully completely considerable considerably decidedly deeply
@@ -33,14 +33,14 @@ static BOOSTERS: LazyLock<HashMap<&'static str, f64>> = LazyLock::new(|| {
     with(INTENSIFIERS, BOOST).chain(with(WEAKENERS, -BOOST)).collect()
 });
 
-/// How one sentence feels.
+/// The sentiment of a sentence.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Score {
-    /// From -1, most negative, to 1, most positive.
+    /// From -1 (most negative) to 1 (most positive).
     pub(super) compound: f64,
     /// The share of positive words.
     pub(super) positive: f64,
-    /// The share of words without feeling.
+    /// The share of neutral words.
     pub(super) neutral: f64,
     /// The share of negative words.
     pub(super) negative: f64,
@@ -51,11 +51,11 @@ struct Token<'a> {
     lower: String,
 }
 
-/// Scores a sentence as VADER does (Hutto and Gilbert, ICWSM 2014), with the lexicon of its authors.
+/// Scores a sentence like VADER (Hutto and Gilbert, ICWSM 2014), with the lexicon of its authors.
 ///
-/// The rules are written anew from the paper, since both ports of them to Rust count an intensifier twice, and the
-/// wrong way round before a negative word; the numbers are the authors'. Left out are their seven idioms and the
-/// descriptions of emoji.
+/// The rules are implemented from the paper, because both existing Rust ports count an intensifier twice, and with the
+/// wrong sign before a negative word. The numbers are those of the authors. Their seven idioms and the descriptions of
+/// emoji are not included.
 pub(super) fn score(sentence: &str) -> Score {
     let tokens: Vec<Token<'_>> = sentence.split_whitespace().map(Token::new).collect();
     if tokens.is_empty() {
@@ -75,7 +75,7 @@ pub(super) fn score(sentence: &str) -> Score {
 impl<'a> Token<'a> {
     fn new(word: &'a str) -> Self {
         let bare = word.trim_matches(|c: char| c.is_ascii_punctuation() || "“”‘’…—–".contains(c));
-        // What is left of an emoticon is too short to be a word.
+        // A trimmed emoticon is too short to be a word.
         let text = if bare.chars().count() <= 2 { word } else { bare };
         Self { text, lower: text.to_lowercase().replace('’', "'") }
     }
@@ -90,7 +90,7 @@ impl<'a> Token<'a> {
     }
 }
 
-/// What the word at `index` feels like in its context.
+/// Returns the valence of the word at `index` in its context.
 fn valence(tokens: &[Token<'_>], index: usize, capitals_matter: bool) -> f64 {
     let word = &tokens[index];
     let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.lower == text);
@@ -129,7 +129,7 @@ fn valence(tokens: &[Token<'_>], index: usize, capitals_matter: bool) -> f64 {
     valence
 }
 
-/// What `token`, in front of a word of `valence`, adds to it.
+/// Returns what `token` adds to the valence of a word that follows it.
 fn boost(token: &Token<'_>, valence: f64, capitals_matter: bool) -> f64 {
     let Some(boost) = BOOSTERS.get(token.lower.as_str()) else {
         return 0.0;
@@ -138,7 +138,7 @@ fn boost(token: &Token<'_>, valence: f64, capitals_matter: bool) -> f64 {
     if capitals_matter && token.is_capitals() { boost + CAPITALS.copysign(valence) } else { boost }
 }
 
-/// What exclamation and question marks add to the feeling, whichever it is.
+/// Returns what exclamation and question marks add to the magnitude of the score.
 fn emphasis(sentence: &str) -> f64 {
     let count = |mark: char| sentence.matches(mark).count();
     let exclamations = count('!').min(4) as f64 * 0.292;
@@ -151,12 +151,12 @@ fn emphasis(sentence: &str) -> f64 {
 }
 
 fn total(valences: &[f64], emphasis: f64) -> Score {
-    let emphasised = |sum: f64| {
+    let emphasized = |sum: f64| {
         if sum == 0.0 { 0.0 } else { sum + emphasis.copysign(sum) }
     };
-    let sum = emphasised(valences.iter().sum());
+    let sum = emphasized(valences.iter().sum());
     let compound = sum / (sum * sum + NORMAL_SQUARED).sqrt();
-    // Each word counts one beside its feeling, so that words without any weigh something.
+    // Each word adds one to its valence, so that neutral words have weight too.
     let mut positive: f64 = valences.iter().filter(|valence| **valence > 0.0).map(|valence| valence + 1.0).sum();
     let mut negative: f64 = valences.iter().filter(|valence| **valence < 0.0).map(|valence| 1.0 - valence).sum();
     let neutral = valences.iter().filter(|valence| **valence == 0.0).count() as f64;
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_are_those_of_the_authors() {
+    fn scores_match_those_of_the_vader_authors() {
         // From the examples in the README of cjhutto/vaderSentiment.
         for (sentence, compound) in [
             ("VADER is smart, handsome, and funny.", 0.8316),

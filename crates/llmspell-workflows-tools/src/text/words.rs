@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// English words that say nothing about what a text is about.
+/// English words that do not indicate the topic of a text.
 const STOP_WORDS: &str = "
 a about above after again against all almost also although always am among an and any anybody anyone anything are as at
 back be became because been before being below between both but by came can cannot come could did do does doing done
@@ -22,23 +22,23 @@ weren't what's who's won't wouldn't you'd you'll you're you've";
 
 static STOP_SET: LazyLock<HashSet<&'static str>> = LazyLock::new(|| STOP_WORDS.split_whitespace().collect());
 
-/// Whether `word`, in lower case, is an English function word.
+/// Returns whether `word`, in lower case, is an English function word.
 pub(super) fn is_stop_word(word: &str) -> bool {
     STOP_SET.contains(word)
 }
 
-/// The words of `text` that carry meaning, in lower case and in order: no function words, no bare numbers, no single
+/// Returns the meaningful words of `text`, in lower case and in order: no function words, no bare numbers, no single
 /// letters.
 pub(super) fn meaningful(text: &str) -> impl Iterator<Item = String> {
-    text.unicode_words().map(normal).filter(|word| is_meaningful(word))
+    text.unicode_words().map(normalize).filter(|word| is_meaningful(word))
 }
 
-/// `word` in lower case with a straight apostrophe.
-pub(super) fn normal(word: &str) -> String {
+/// Converts `word` to lower case, with a straight apostrophe.
+pub(super) fn normalize(word: &str) -> String {
     word.to_lowercase().replace('’', "'")
 }
 
-/// Whether `word`, in lower case, says something about what a text is about.
+/// Returns whether `word`, in lower case, indicates the topic of a text.
 pub(super) fn is_meaningful(word: &str) -> bool {
     let is_single_letter = word.is_ascii() && word.len() < 2;
     !is_single_letter && word.chars().any(char::is_alphabetic) && !is_stop_word(word)
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn function_words_and_numbers_are_left_out() {
+    fn function_words_and_numbers_are_omitted() {
         let words: Vec<_> = meaningful("The cat didn’t see 42 Mice, x y; it's a Straße").collect();
         assert_eq!(words, ["cat", "mice", "straße"]);
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::charset;
 use crate::{ToolError, ToolErrorClass};
 
-/// The whole body, refused as soon as it is longer than `bytes_max`.
+/// Reads the whole body; fails as soon as it exceeds `bytes_max`.
 pub(super) async fn read(
     response: &mut reqwest::Response,
     bytes_max: usize,
@@ -16,7 +16,7 @@ pub(super) async fn read(
         ToolError::new(
             ToolErrorClass::Limit,
             "response_too_large",
-            format!("the response has more than {bytes_max} bytes"),
+            format!("the response is larger than {bytes_max} bytes"),
         )
         .with_help("raise `response_bytes_max` in the policy")
     };
@@ -34,19 +34,19 @@ pub(super) async fn read(
     Ok(body)
 }
 
-/// The `Content-Type`, empty where there is none.
+/// Returns the `Content-Type`, or an empty string.
 pub(super) fn content_type(headers: &HeaderMap) -> &str {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// `content_type` without its parameters, in lower case.
+/// Returns `content_type` without its parameters, in lower case.
 pub(super) fn media_type(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// A body as a value, and what form it has: `json` parsed, `text`, or `base64` of anything else.
+/// Converts a body to a value, and returns its form: parsed `json`, `text`, or `base64` for anything else.
 ///
-/// JSON that does not parse is text; text in bytes that no declared character set explains is base64.
+/// Invalid JSON becomes text. A body without a content type that is not UTF-8 becomes base64.
 pub(super) fn to_value(body: &[u8], content_type: &str) -> (Value, &'static str) {
     let media_type = media_type(content_type);
     if is_json(&media_type)
@@ -60,12 +60,13 @@ pub(super) fn to_value(body: &[u8], content_type: &str) -> (Value, &'static str)
     (Value::String(STANDARD.encode(body)), "base64")
 }
 
-/// A body parsed as JSON, with or without a byte order mark.
+/// Parses a body as JSON, with or without a byte order mark.
 pub(super) fn to_json(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
 }
 
-/// Headers as an object, lower-case names; several of one name are joined with commas, bytes that are no text replaced.
+/// Converts headers to an object with lower-case names. Repeated headers are joined with commas; invalid bytes are
+/// replaced.
 pub(super) fn headers_to_value(headers: &HeaderMap) -> Value {
     let mut object = Map::new();
     for (name, value) in headers {
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_follows_the_content_type() {
+    fn the_content_type_determines_the_form_of_the_body() {
         for (body, content_type, expected) in [
             (&b"{\"a\": 1}"[..], "application/json", (json!({"a": 1}), "json")),
             (b"[]", "application/problem+json; charset=utf-8", (json!([]), "json")),

@@ -1,16 +1,16 @@
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-/// How far into a page its declaration of a character set may stand, in bytes, by the HTML standard.
+/// How many bytes at the start of a page are searched for a character set declaration, according to the HTML standard.
 const DECLARATION_BYTES_MAX: usize = 1024;
 
-/// The text of `body`: by its byte order mark, else by the `charset` of `content_type`, else UTF-8 where it is that,
-/// else Windows-1252, which is what browsers take. Malformed bytes become U+FFFD.
+/// Decodes `body` by its byte order mark, or else the `charset` of `content_type`, or else as UTF-8 if it is valid, or
+/// else as Windows-1252, as browsers do. Malformed bytes become U+FFFD.
 pub(super) fn decode(body: &[u8], content_type: &str) -> String {
     let encoding = declared(content_type).unwrap_or_else(|| guess(body));
     encoding.decode(body).0.into_owned()
 }
 
-/// Like [`decode`], and a page may declare the character set itself.
+/// Like [`decode`], but also considers a declaration in the page itself.
 pub(super) fn decode_html(body: &[u8], content_type: &str) -> String {
     let encoding = declared(content_type).or_else(|| declared_in_page(body)).unwrap_or_else(|| guess(body));
     encoding.decode(body).0.into_owned()
@@ -20,7 +20,7 @@ fn guess(body: &[u8]) -> &'static Encoding {
     if std::str::from_utf8(body).is_ok() { UTF_8 } else { WINDOWS_1252 }
 }
 
-/// The character set that follows `charset=`, in a content type or in a `meta` element.
+/// Returns the character set after `charset=` in a content type or in a `meta` element.
 fn declared(text: &str) -> Option<&'static Encoding> {
     let lower = text.to_ascii_lowercase();
     let (_, label) = lower.split_once("charset")?;
@@ -35,7 +35,7 @@ fn declared_in_page(body: &[u8]) -> Option<&'static Encoding> {
         let element = &head[start..];
         declared(&element[..element.find('>').unwrap_or(element.len())])
     })?;
-    // A declaration that could be read byte by byte is not in UTF-16, whatever it says.
+    // A declaration that can be read byte by byte is never UTF-16, whatever it claims.
     Some(encoding.output_encoding())
 }
 
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_decoded_as_declared() {
+    fn text_is_decoded_with_its_declared_character_set() {
         for (body, content_type, expected) in [
             (&b"caf\xc3\xa9"[..], "", "café"),
             (b"caf\xe9", "", "café"),
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_declare_it() {
+    fn a_page_may_declare_its_character_set() {
         for (page, expected) in [
             (&b"<meta charset=\"shift_jis\"><p>\x83\x65"[..], "テ"),
             (b"<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>\xe4", "д"),

@@ -7,44 +7,44 @@ use reqwest::{Method, StatusCode, Url, redirect};
 use super::{body, failure, resolver, tls};
 use crate::{HostRules, Policy, ToolContext, ToolError, ToolErrorClass, parameters};
 
-/// Sends requests under the policy; made when the first one is sent, and shared by all tools of a registry.
+/// Sends requests under the policy. It is created on first use and shared by all tools of a registry.
 pub(super) struct Client {
     policy: Arc<Policy>,
     rules: Arc<HostRules>,
-    following: OnceLock<Result<reqwest::Client, ToolError>>,
-    staying: OnceLock<Result<reqwest::Client, ToolError>>,
+    following_redirects: OnceLock<Result<reqwest::Client, ToolError>>,
+    ignoring_redirects: OnceLock<Result<reqwest::Client, ToolError>>,
 }
 
-/// What is sent.
+/// An HTTP request.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Vec<u8>>,
-    /// For everything, from the connection to the last byte; the policy's at most.
+    /// The time limit from the connection to the last byte; the policy's limit still applies.
     pub(super) timeout: Option<Duration>,
-    /// Whether redirects are followed. Those with a key in a header of its own are not: it would go along.
+    /// Whether to follow redirects. They must not be followed with a key in a custom header, which would be forwarded.
     pub(super) redirects: Redirects,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Redirects {
     Follow,
-    Stay,
+    Ignore,
 }
 
-/// What came back, with its whole body.
+/// An HTTP response with its whole body.
 #[derive(Debug)]
 pub(super) struct Response {
-    /// Where it came from in the end, without user name and password.
+    /// The final URL, without user name and password.
     pub(super) url: Url,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// Until the headers were there.
+    /// The time until the headers arrived.
     pub(super) first_byte: Duration,
-    /// Until the body was.
+    /// The time until the body was complete.
     pub(super) total: Duration,
 }
 
@@ -64,19 +64,19 @@ impl Request {
 impl Client {
     pub(super) fn new(policy: Arc<Policy>) -> Result<Self, ToolError> {
         let rules = Arc::new(HostRules::parse(&policy.hosts)?);
-        Ok(Self { policy, rules, following: OnceLock::new(), staying: OnceLock::new() })
+        Ok(Self { policy, rules, following_redirects: OnceLock::new(), ignoring_redirects: OnceLock::new() })
     }
 
     pub(super) fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Sends `request` and reads the answer, whatever its status; stops when the call is cancelled.
+    /// Sends `request` and reads the response, whatever its status; stops if the call is cancelled.
     pub(super) async fn send(&self, request: &Request, context: &ToolContext) -> Result<Response, ToolError> {
         check_url(&self.rules, &request.url)?;
         let cell = match request.redirects {
-            Redirects::Follow => &self.following,
-            Redirects::Stay => &self.staying,
+            Redirects::Follow => &self.following_redirects,
+            Redirects::Ignore => &self.ignoring_redirects,
         };
         let client = cell.get_or_init(|| self.build(request.redirects)).as_ref().map_err(Clone::clone)?;
         tokio::select! {
@@ -99,11 +99,11 @@ impl Client {
             builder = builder.body(body.clone());
         }
         let started = Instant::now();
-        let failed = |error: reqwest::Error| failure::of_transport(error, &request.url, timeout);
+        let failed = |error: reqwest::Error| failure::transport_error(error, &request.url, timeout);
         let mut response = builder.send().await.map_err(failed)?;
         let first_byte = started.elapsed();
         let mut url = response.url().clone();
-        // Neither fails for a URL that has just been requested.
+        // Neither call can fail for a URL that has just been requested.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
         let body = body::read(&mut response, self.policy.response_bytes_max, failed).await?;
         Ok(Response {
@@ -118,7 +118,7 @@ impl Client {
 
     fn build(&self, redirects: Redirects) -> Result<reqwest::Client, ToolError> {
         let policy = match redirects {
-            Redirects::Stay => redirect::Policy::none(),
+            Redirects::Ignore => redirect::Policy::none(),
             Redirects::Follow => {
                 let (rules, redirects_max) = (Arc::clone(&self.rules), self.policy.redirects_max);
                 redirect::Policy::custom(move |attempt| {
@@ -132,12 +132,12 @@ impl Client {
                 })
             }
         };
-        // A proxy would resolve names itself, out of sight of the rules; so none is taken from the environment.
+        // A proxy from the environment would resolve names itself, bypassing the host rules, so proxies are not used.
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls::config()?)
             .dns_resolver(Arc::new(resolver::Resolver { rules: Arc::clone(&self.rules) }))
             .redirect(policy)
-            // The URL that redirects may have a key in it.
+            // The redirecting URL may contain a key.
             .referer(false)
             .no_proxy()
             .build()
@@ -145,16 +145,16 @@ impl Client {
                 ToolError::new(
                     ToolErrorClass::Configuration,
                     "http_unavailable",
-                    format!("could not set up the HTTP client: {error}"),
+                    format!("cannot set up the HTTP client: {error}"),
                 )
             })
     }
 }
 
-/// Reads a URL of the schemes that the tools speak.
+/// Parses a URL whose scheme the tools support.
 pub(super) fn parse_url(text: &str) -> Result<Url, ToolError> {
-    let url =
-        Url::parse(text.trim()).map_err(|error| parameters::invalid(format!("`{text}` is not a URL: {error}")))?;
+    let url = Url::parse(text.trim())
+        .map_err(|error| parameters::invalid(format!("`{text}` is not a valid URL: {error}")))?;
     check_scheme(&url)?;
     Ok(url)
 }
@@ -163,8 +163,8 @@ fn check_scheme(url: &Url) -> Result<(), ToolError> {
     if matches!(url.scheme(), "http" | "https") {
         return Ok(());
     }
-    Err(parameters::invalid(format!("the scheme of `{}` is not supported", failure::shown(url)))
-        .with_help("give a URL that begins with http:// or https://"))
+    Err(parameters::invalid(format!("unsupported URL scheme in `{}`", failure::redacted(url)))
+        .with_help("use a URL that begins with http:// or https://"))
 }
 
 fn check_url(rules: &HostRules, url: &Url) -> Result<(), ToolError> {

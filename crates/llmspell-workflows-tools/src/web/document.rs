@@ -7,28 +7,28 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{ToolError, ToolErrorClass};
 
-/// How much is parsed between two looks at the clock, in bytes.
+/// The number of bytes parsed between two checks of the limits.
 const CHUNK_BYTES: usize = 4 * 1024;
-/// How long work on one page may take.
+/// The time limit for processing a page.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-/// When work on a page ends early.
+/// Limits the time spent on a page.
 ///
-/// The parser's work for a tag grows with the depth at which it stands, and selectors match within matches; so a page of
-/// a few megabytes of start tags would keep a thread busy for hours.
+/// The parser's work for a tag grows with its nesting depth, and selectors match inside other matches, so a few
+/// megabytes of start tags could keep a thread busy for hours.
 #[derive(Debug, Clone)]
-pub(super) struct Stop {
+pub(super) struct WorkLimit {
     deadline: Instant,
     cancellation: CancellationToken,
 }
 
-impl Stop {
-    /// Stops when the call is cancelled, and at the latest when a page may take no longer.
+impl WorkLimit {
+    /// Creates a limit that ends the work when the call is cancelled or a page's time is up.
     pub(super) fn new(cancellation: CancellationToken) -> Self {
         Self { deadline: Instant::now() + TIME_MAX, cancellation }
     }
 
-    /// Whether work may go on.
+    /// Fails if the work has to stop.
     pub(super) fn check(&self) -> Result<(), ToolError> {
         if self.cancellation.is_cancelled() {
             return Err(ToolError::cancelled());
@@ -36,17 +36,18 @@ impl Stop {
         if Instant::now() < self.deadline {
             return Ok(());
         }
-        let message = format!("the page takes more than {} s to read; its elements nest too deep", TIME_MAX.as_secs());
+        let message =
+            format!("the page takes more than {} s to process; its elements are nested too deeply", TIME_MAX.as_secs());
         Err(ToolError::new(ToolErrorClass::Limit, "page_too_complex", message))
     }
 }
 
-/// Parses a page; malformed ones are read as browsers read them.
-pub(super) fn parse(text: &str, stop: &Stop) -> Result<Html, ToolError> {
+/// Parses a page; malformed pages are read as browsers do.
+pub(super) fn parse(text: &str, limit: &WorkLimit) -> Result<Html, ToolError> {
     let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
     let mut rest = text;
     while !rest.is_empty() {
-        stop.check()?;
+        limit.check()?;
         let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
         parser.process(StrTendril::from(chunk));
         rest = after;
@@ -59,23 +60,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_make_the_same_page() {
+    fn parsing_in_chunks_produces_the_same_page() {
         let text = "<p title=\"é\">Grüße &amp; <b>mehr</b></p>".repeat(1_000);
-        let page = parse(&text, &Stop::new(CancellationToken::new())).unwrap();
+        let page = parse(&text, &WorkLimit::new(CancellationToken::new())).unwrap();
         assert_eq!(page.html(), Html::parse_document(&text).html());
     }
 
     #[test]
-    fn a_page_nested_without_end_is_given_up() {
-        let stop = Stop { deadline: Instant::now() + Duration::from_millis(20), ..Stop::new(CancellationToken::new()) };
-        let error = parse(&"<div>".repeat(2_000_000), &stop).unwrap_err();
+    fn a_page_nested_too_deeply_is_refused() {
+        let deadline = Instant::now() + Duration::from_millis(20);
+        let limit = WorkLimit { deadline, ..WorkLimit::new(CancellationToken::new()) };
+        let error = parse(&"<div>".repeat(2_000_000), &limit).unwrap_err();
         assert_eq!((error.class, error.code), (ToolErrorClass::Limit, "page_too_complex"));
     }
 
     #[test]
-    fn a_cancelled_call_parses_nothing() {
-        let stop = Stop::new(CancellationToken::new());
-        stop.cancellation.cancel();
-        assert_eq!(parse("<p>", &stop).unwrap_err().class, ToolErrorClass::Cancelled);
+    fn a_cancelled_call_does_not_parse() {
+        let limit = WorkLimit::new(CancellationToken::new());
+        limit.cancellation.cancel();
+        assert_eq!(parse("<p>", &limit).unwrap_err().class, ToolErrorClass::Cancelled);
     }
 }

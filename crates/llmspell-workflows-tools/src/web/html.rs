@@ -5,7 +5,7 @@ use reqwest::Url;
 use scraper::{ElementRef, Html, Node, Selector};
 use serde_json::{Map, Value, json};
 
-use super::document::{self, Stop};
+use super::document::{self, WorkLimit};
 use crate::{ToolError, ToolErrorClass, parameters};
 
 /// Elements that start and end a line.
@@ -49,65 +49,65 @@ const BLOCKS: &[&str] = &[
     "tr",
     "ul",
 ];
-/// Elements whose content is not for readers.
+/// Elements whose content is not visible.
 const HIDDEN: &[&str] = &["script", "style", "noscript", "template", "svg", "head"];
 
-/// A page that can be asked for its parts.
+/// A parsed page.
 pub(super) struct Page {
     html: Html,
-    /// What relative addresses are relative to.
+    /// The base of relative URLs.
     base: Url,
-    stop: Stop,
+    limit: WorkLimit,
 }
 
 impl Page {
-    /// Parses `text`, which came from `url`.
-    pub(super) fn parse(text: &str, url: &Url, stop: Stop) -> Result<Self, ToolError> {
-        let html = document::parse(text, &stop)?;
+    /// Parses `text`, which was loaded from `url`.
+    pub(super) fn parse(text: &str, url: &Url, limit: WorkLimit) -> Result<Self, ToolError> {
+        let html = document::parse(text, &limit)?;
         let declared = html.select(&fixed("base[href]")).next().and_then(|base| base.attr("href"));
         let base = declared.and_then(|href| url.join(href).ok()).unwrap_or_else(|| url.clone());
-        Ok(Self { html, base, stop })
+        Ok(Self { html, base, limit })
     }
 
-    /// The page's own title.
+    /// Returns the title of the page.
     pub(super) fn title(&self) -> Option<String> {
         self.html.select(&fixed("head > title")).next().map(text_of)
     }
 
-    /// The texts of what `selector` matches, in the page's order, refused where they have more than `bytes_max` bytes
-    /// together: what one match is within another is told twice.
+    /// Returns the texts of the elements that match `selector`, in document order. Fails if they exceed `bytes_max` in
+    /// total; nested matches repeat the same text.
     pub(super) fn texts(&self, selector: &Selector, bytes_max: usize) -> Result<Vec<String>, ToolError> {
         let mut texts = Vec::new();
         let mut bytes = 0;
         for element in self.html.select(selector) {
-            self.stop.check()?;
+            self.limit.check()?;
             let text = text_of(element);
             bytes += text.len();
             if bytes > bytes_max {
-                let message = format!("what the selector matches has more than {bytes_max} bytes");
+                let message = format!("the text matched by the selector is larger than {bytes_max} bytes");
                 return Err(ToolError::new(ToolErrorClass::Limit, "output_too_large", message)
-                    .with_help("select less of the page"));
+                    .with_help("use a more specific selector"));
             }
             texts.push(text);
         }
         Ok(texts)
     }
 
-    /// Each address that the page links to once, with the first text of the link.
+    /// Returns the links of the page without duplicates, each with the text of its first occurrence.
     pub(super) fn links(&self) -> Result<Vec<Value>, ToolError> {
         let links =
             self.html.select(&fixed("a[href]")).map(|link| (link, link.attr("href").unwrap_or_default())).collect();
         self.unique(links, |link, url| json!({"url": url, "text": text_of(link)}))
     }
 
-    /// Each image once, with its description.
+    /// Returns the images of the page without duplicates, each with its description.
     pub(super) fn images(&self) -> Result<Vec<Value>, ToolError> {
         let images =
             self.html.select(&fixed("img[src]")).map(|image| (image, image.attr("src").unwrap_or_default())).collect();
         self.unique(images, |image, url| json!({"url": url, "alt": image.attr("alt").unwrap_or_default()}))
     }
 
-    /// What the page says about itself: `meta` elements by name or property, its canonical address and its language.
+    /// Returns the page's metadata: `meta` elements by name or property, the canonical URL and the language.
     pub(super) fn meta(&self) -> Map<String, Value> {
         let mut meta = Map::new();
         for element in self.html.select(&fixed("meta[content]")) {
@@ -134,7 +134,7 @@ impl Page {
         let mut seen = HashSet::new();
         let mut unique = Vec::new();
         for (element, address) in found {
-            self.stop.check()?;
+            self.limit.check()?;
             let Ok(url) = self.base.join(address.trim()) else {
                 continue;
             };
@@ -147,21 +147,20 @@ impl Page {
     }
 }
 
-/// Reads a CSS selector of the caller's.
+/// Parses a CSS selector from the parameters.
 pub(super) fn selector(name: &str, css: &str) -> Result<Selector, ToolError> {
-    Selector::parse(css)
-        .map_err(|error| parameters::invalid(format!("the selector `{css}` of `{name}` is not valid: {error}")))
+    Selector::parse(css).map_err(|error| parameters::invalid(format!("invalid selector `{css}` for `{name}`: {error}")))
 }
 
 fn fixed(css: &str) -> Selector {
-    Selector::parse(css).expect("a selector of the program, used in a test")
+    Selector::parse(css).expect("the selector is a constant that the tests use")
 }
 
-/// What a reader sees of `element`: a line for each block, single spaces within.
+/// Returns the visible text of `element`: a line for each block, with single spaces inside.
 pub(super) fn text_of(element: ElementRef<'_>) -> String {
     let mut lines = vec![String::new()];
     let mut hidden = 0_usize;
-    // A walk without recursion: how deep a page nests is up to its author.
+    // Not recursive, because the page determines the nesting depth.
     for edge in element.traverse() {
         let (node, opens) = match edge {
             Edge::Open(node) => (node, true),
@@ -197,13 +196,13 @@ mod tests {
         Page::parse(
             html,
             &Url::parse("https://example.com/news/today.html").unwrap(),
-            Stop::new(CancellationToken::new()),
+            WorkLimit::new(CancellationToken::new()),
         )
         .unwrap()
     }
 
     #[test]
-    fn a_text_reads_as_in_a_browser() {
+    fn text_is_extracted_as_a_browser_shows_it() {
         for (html, expected) in [
             ("<body>a <b>b</b>\n  c</body>", "a b c"),
             ("<body><p>one</p><p>two<br>three</p></body>", "one\ntwo\nthree"),
@@ -218,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn texts_within_texts_are_bounded_together() {
+    fn nested_matches_count_towards_one_size_limit() {
         let html = format!("{}deep{}", "<div>".repeat(10), "</div>".repeat(10));
         assert_eq!(page(&html).texts(&fixed("div"), 40).unwrap().len(), 10);
         assert_eq!(page(&html).texts(&fixed("div"), 39).unwrap_err().code, "output_too_large");
     }
 
     #[test]
-    fn addresses_are_made_absolute_and_unique() {
+    fn urls_are_absolute_and_unique() {
         let html = r##"<a href="a.html">A</a><a href="/b">B</a><a href="a.html">again</a><a href="javascript:x()">no</a>
             <a href="#top">top</a><a href="http://[bad">no</a><img src="//cdn.example.com/i.png" alt="I"><img src="i.png">"##;
         assert_eq!(
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_tells_about_itself() {
+    fn the_title_and_metadata_of_a_page_are_extracted() {
         let html = r#"<html lang="en"><head><title> The
             title </title><meta name="Description" content="D"><meta property="og:title" content="O"><meta charset="utf-8">
             <link rel="canonical" href="/c"></head><body><svg><title>no</title></svg></body></html>"#;

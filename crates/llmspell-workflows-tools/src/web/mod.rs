@@ -1,5 +1,5 @@
-//! Tools that reach servers, all through one [`Client`](client::Client): the only place that opens connections, and
-//! that checks hosts, addresses, sizes and times.
+//! Tools that contact servers, all through [`Client`](client::Client): the only place that opens connections and checks
+//! hosts, addresses, sizes and time limits.
 
 mod body;
 mod charset;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::{Policy, Registry, ToolError};
 
-/// Adds the web tools; they share one pool of connections.
+/// Adds the web tools, which share a connection pool.
 pub(crate) fn register(registry: &mut Registry, policy: &Arc<Policy>) -> Result<(), ToolError> {
     search::check(&policy.search)?;
     let client = Arc::new(client::Client::new(Arc::clone(policy))?);

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Redirects, Request, parse_url};
 use crate::{ToolContext, ToolError, parameters};
 
-/// The parameters that all tools share which send a request of the caller's own.
+/// The parameters shared by the tools that send a request on behalf of the caller.
 #[derive(Deserialize)]
 pub(super) struct RequestParameters {
     pub(super) input: String,
@@ -42,23 +42,23 @@ enum Auth {
     },
 }
 
-/// The schemas of [`RequestParameters`]'s properties.
+/// Returns the schemas of the properties of [`RequestParameters`].
 pub(super) fn schema() -> Map<String, Value> {
     let properties = json!({
         "input": {"type": "string", "minLength": 1, "description": "The URL."},
         "method": {
             "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], "default": "GET",
-            "description": "The method.",
+            "description": "The HTTP method.",
         },
         "headers": {
             "type": "object",
             "additionalProperties": {"type": ["string", "number", "boolean"]},
             "description": "Headers by name.",
         },
-        "body": {"description": "What is sent: a text as it is, anything else as JSON."},
+        "body": {"description": "The body: a string is sent as it is, anything else as JSON."},
         "auth": {
             "type": "object",
-            "description": "Who asks: {type: basic, username, password} or {type: bearer, token}.",
+            "description": "Credentials: {type: basic, username, password} or {type: bearer, token}.",
             "required": ["type"],
             "properties": {
                 "type": {"enum": ["basic", "bearer"]},
@@ -75,40 +75,40 @@ pub(super) fn schema() -> Map<String, Value> {
     });
     match properties {
         Value::Object(properties) => properties,
-        _ => unreachable!("the literal above is an object"),
+        _ => unreachable!("the value above is an object"),
     }
 }
 
-/// The schema of a `timeout` in seconds.
+/// Returns the schema of a `timeout` in seconds.
 pub(super) fn timeout_schema() -> Value {
     json!({
         "type": "number", "exclusiveMinimum": 0, "maximum": 86_400,
-        "description": "Seconds that one request may take; the policy's limit at most.",
+        "description": "The time limit of a request in seconds; it cannot exceed the policy's limit.",
     })
 }
 
-/// The duration of a `timeout` that fits [`timeout_schema`].
+/// Converts a `timeout` that matches [`timeout_schema`] to a duration.
 pub(super) fn timeout(seconds: Option<f64>) -> Option<Duration> {
     seconds.map(Duration::from_secs_f64)
 }
 
 impl RequestParameters {
-    /// The request they describe.
+    /// Builds the described request.
     ///
-    /// POST and PATCH carry the step's idempotency key, so that a server that knows the header answers a repeated
+    /// POST and PATCH carry the step's idempotency key, so that a server that supports this header answers a repeated
     /// attempt without doing the work twice.
     pub(super) fn into_request(self, context: &ToolContext) -> Result<Request, ToolError> {
         let method = self.method.as_deref().unwrap_or("GET");
         let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| parameters::invalid(format!("`{method}` is not a method")))?;
+            .map_err(|_| parameters::invalid(format!("`{method}` is not a valid HTTP method")))?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(header_name(name)?, header_value(name, &text_of(value))?);
         }
         if let Some(auth) = &self.auth {
             if headers.contains_key(AUTHORIZATION) {
-                return Err(parameters::invalid("`auth` and the header `Authorization` both say who asks")
-                    .with_help("keep one of the two"));
+                return Err(parameters::invalid("`auth` and the header `Authorization` cannot be used together")
+                    .with_help("remove one of them"));
             }
             let mut value = header_value("Authorization", &auth.header())?;
             value.set_sensitive(true);
@@ -143,7 +143,7 @@ impl Auth {
     }
 }
 
-/// The bytes of a body, with the content type that goes with it where the caller gave none.
+/// Converts a body to bytes, and sets the matching content type unless the caller set one.
 fn body_bytes(body: Value, headers: &mut HeaderMap) -> Vec<u8> {
     let (bytes, content_type) = match body {
         Value::String(text) => (text.into_bytes(), "text/plain; charset=utf-8"),
@@ -161,18 +161,17 @@ fn text_of(value: &Value) -> String {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, ToolError> {
-    let header = name.parse().map_err(|_| parameters::invalid(format!("`{name}` is not the name of a header")))?;
-    // One that does not fit the body makes the server wait for more, or read the rest as a request of its own.
+    let header = name.parse().map_err(|_| parameters::invalid(format!("`{name}` is not a valid header name")))?;
+    // A value that does not match the body would make the server wait for more, or read the rest as a separate request.
     if matches!(header, CONTENT_LENGTH | TRANSFER_ENCODING) {
-        let message = format!("the header `{name}` says how long the body is, which the body itself does");
-        return Err(parameters::invalid(message).with_help("leave it out"));
+        let message = format!("the header `{name}` cannot be set: it is derived from the body");
+        return Err(parameters::invalid(message).with_help("remove it"));
     }
     Ok(header)
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, ToolError> {
-    // The value is not repeated: it may be a secret.
-    HeaderValue::from_str(value).map_err(|_| {
-        parameters::invalid(format!("the value of the header `{name}` has characters that headers may not have"))
-    })
+    // The message does not show the value, which may be a secret.
+    HeaderValue::from_str(value)
+        .map_err(|_| parameters::invalid(format!("the value of the header `{name}` contains invalid characters")))
 }

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::parameters::{self as request, RequestParameters};
-use super::retry::{self, Attempted, Retry};
+use super::retry::{self, Retry, RetryOutcome};
 use super::{body, failure};
 use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters};
 
-/// Sends an HTTP request and gives the answer.
+/// Sends an HTTP request and returns the response.
 pub(super) struct HttpRequester {
     spec: ToolSpec,
     client: Arc<Client>,
@@ -34,13 +34,13 @@ impl HttpRequester {
             "allow_error_status".into(),
             json!({
                 "type": "boolean", "default": false,
-                "description": "Whether an answer of status 4xx or 5xx is a result and not an error.",
+                "description": "Return a response with status 4xx or 5xx as a result instead of failing.",
             }),
         );
         let spec = ToolSpec {
             name: "http_requester",
             aliases: &["http_request"],
-            description: "Sends an HTTP request and gives the answer, with JSON parsed.",
+            description: "Sends an HTTP request and returns the response, with JSON parsed.",
             category: Category::Api,
             security_level: SecurityLevel::Restricted,
             permissions: &[Permission::Network],
@@ -55,10 +55,10 @@ impl HttpRequester {
                 "additionalProperties": false,
                 "required": ["url", "status", "headers", "body", "body_type", "attempts"],
                 "properties": {
-                    "url": {"type": "string", "description": "Where the answer came from after redirects."},
+                    "url": {"type": "string", "description": "The final URL after redirects."},
                     "status": {"type": "integer"},
                     "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "body": {"description": "JSON as it is, a text decoded, anything else as base64 text."},
+                    "body": {"description": "Parsed JSON, decoded text, or anything else as base64."},
                     "body_type": {"enum": ["json", "text", "base64"]},
                     "attempts": {"type": "integer", "minimum": 1},
                 },
@@ -77,10 +77,10 @@ impl Tool for HttpRequester {
     async fn call(&self, parameters: Value, context: &ToolContext) -> Result<Value, ToolError> {
         let Parameters { request, retry, allow_error_status } = parameters::read(parameters)?;
         let request = request.into_request(context)?;
-        let Attempted { response, attempts } = retry::send(&self.client, &request, &retry, context).await?;
+        let RetryOutcome { response, attempts } = retry::send(&self.client, &request, &retry, context).await?;
         let is_error = response.status.is_client_error() || response.status.is_server_error();
         if is_error && !allow_error_status {
-            return Err(failure::of_status(&response));
+            return Err(failure::status_error(&response));
         }
         let (body, body_type) = body::to_value(&response.body, body::content_type(&response.headers));
         Ok(json!({

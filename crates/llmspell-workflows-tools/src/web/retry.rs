@@ -8,9 +8,9 @@ use super::client::{Client, Request, Response};
 use super::failure;
 use crate::{ToolContext, ToolError, ToolErrorClass};
 
-/// How often and when a request is sent again; by default it is not.
+/// How often and when a request is retried; not at all by default.
 #[derive(Deserialize, Default)]
-#[serde(from = "Form")]
+#[serde(from = "RetryParameter")]
 pub(super) struct Retry {
     attempts_max: u32,
     delay: Duration,
@@ -18,12 +18,12 @@ pub(super) struct Retry {
     multiplier: f64,
 }
 
-/// A number of further attempts, or everything.
+/// Either the number of retries, or all settings.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Form {
+enum RetryParameter {
     Retries(u32),
-    Full {
+    Settings {
         #[serde(default = "default_max_attempts")]
         max_attempts: u32,
         #[serde(default = "default_initial_delay_ms")]
@@ -51,13 +51,13 @@ fn default_multiplier() -> f64 {
     2.0
 }
 
-impl From<Form> for Retry {
-    fn from(form: Form) -> Self {
-        let (attempts_max, delay_ms, delay_max_ms, multiplier) = match form {
-            Form::Retries(retries) => {
+impl From<RetryParameter> for Retry {
+    fn from(parameter: RetryParameter) -> Self {
+        let (attempts_max, delay_ms, delay_max_ms, multiplier) = match parameter {
+            RetryParameter::Retries(retries) => {
                 (retries + 1, default_initial_delay_ms(), default_max_delay_ms(), default_multiplier())
             }
-            Form::Full { max_attempts, initial_delay_ms, max_delay_ms, multiplier } => {
+            RetryParameter::Settings { max_attempts, initial_delay_ms, max_delay_ms, multiplier } => {
                 (max_attempts, initial_delay_ms, max_delay_ms, multiplier)
             }
         };
@@ -70,69 +70,69 @@ impl From<Form> for Retry {
     }
 }
 
-/// The schema of a `retry` parameter.
+/// Returns the schema of a `retry` parameter.
 pub(super) fn schema() -> Value {
     json!({
-        "description": "Sends again after a failed connection, a timeout or a status of 408, 429 or 5xx: the number of \
-            further attempts, or the details. It asks for effects twice where the server acted before it failed.",
+        "description": "Retries after a failed connection, a timeout, or a status of 408, 429 or 5xx: the number of \
+            retries, or an object with all settings. If the server acted before it failed, effects may happen twice.",
         "type": ["integer", "object"],
         "minimum": 0, "maximum": 20,
         "additionalProperties": false,
         "properties": {
             "max_attempts": {
                 "type": "integer", "minimum": 1, "maximum": 21, "default": default_max_attempts(),
-                "description": "Attempts with the first.",
+                "description": "The maximum number of attempts, including the first.",
             },
             "initial_delay_ms": {
                 "type": "integer", "minimum": 0, "maximum": 3_600_000, "default": default_initial_delay_ms(),
-                "description": "The wait before the second attempt, in milliseconds.",
+                "description": "The delay before the second attempt, in milliseconds.",
             },
             "max_delay_ms": {
                 "type": "integer", "minimum": 0, "maximum": 3_600_000, "default": default_max_delay_ms(),
-                "description": "The longest wait, in milliseconds; it also bounds what a server asks for in Retry-After.",
+                "description": "The maximum delay, in milliseconds; it also limits a delay requested by the server in Retry-After.",
             },
             "multiplier": {
                 "type": "number", "minimum": 1, "maximum": 10, "default": default_multiplier(),
-                "description": "By what the wait grows each time.",
+                "description": "The factor by which the delay grows after each attempt.",
             },
         },
     })
 }
 
-/// An answer and the attempts it took.
-pub(super) struct Attempted {
+/// A response and the number of attempts it took.
+pub(super) struct RetryOutcome {
     pub(super) response: Response,
     pub(super) attempts: u32,
 }
 
-/// Sends `request` until there is an answer that another attempt would not better, or no attempt is left.
+/// Sends `request` until it gets a response that is not worth retrying, or no attempts are left.
 pub(super) async fn send(
     client: &Client,
     request: &Request,
     retry: &Retry,
     context: &ToolContext,
-) -> Result<Attempted, ToolError> {
+) -> Result<RetryOutcome, ToolError> {
     let mut attempts = 1;
     let mut delay = retry.delay;
     loop {
         let outcome = client.send(request, context).await;
-        let asked = match &outcome {
-            Ok(response) if is_passing(response.status) => failure::retry_after(response),
+        let requested_delay = match &outcome {
+            Ok(response) if is_retryable(response.status) => failure::retry_after(response),
             Err(error) if matches!(error.class, ToolErrorClass::Transient | ToolErrorClass::Timeout) => None,
-            _ => return outcome.map(|response| Attempted { response, attempts }),
+            _ => return outcome.map(|response| RetryOutcome { response, attempts }),
         };
         if attempts >= retry.attempts_max {
-            return outcome.map(|response| Attempted { response, attempts });
+            return outcome.map(|response| RetryOutcome { response, attempts });
         }
         tokio::select! {
             () = context.cancellation.cancelled() => return Err(ToolError::cancelled()),
-            () = tokio::time::sleep(asked.unwrap_or(delay).min(retry.delay_max)) => {}
+            () = tokio::time::sleep(requested_delay.unwrap_or(delay).min(retry.delay_max)) => {}
         }
         delay = delay.mul_f64(retry.multiplier).min(retry.delay_max);
         attempts += 1;
     }
 }
 
-fn is_passing(status: StatusCode) -> bool {
+fn is_retryable(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }

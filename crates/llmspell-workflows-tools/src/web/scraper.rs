@@ -8,18 +8,19 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Request, parse_url};
-use super::document::Stop;
+use super::document::WorkLimit;
 use super::html::{self, Page};
 use super::{body, charset, failure, parameters as request};
 use crate::blocking::blocking;
 use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolErrorClass, ToolSpec, parameters};
 
-/// Names that a selector may not have: the result's own properties, and what references take for the whole output.
+/// Names that a selector must not have: properties of the result, and names by which references address the whole
+/// output.
 const RESERVED: &[&str] = &["url", "links", "images", "meta", "missing", "result", "results", "output"];
-/// Where the text of `selector` goes.
+/// The property that holds the text of `selector`.
 const CONTENT: &str = "content";
 
-/// Reads the parts of a web page.
+/// Extracts parts of a web page.
 pub(super) struct WebScraper {
     spec: ToolSpec,
     client: Arc<Client>,
@@ -40,8 +41,8 @@ struct Parameters {
     timeout: Option<f64>,
 }
 
-/// What is taken from the page.
-struct Wanted {
+/// The parts to extract from a page.
+struct Extraction {
     fields: Vec<(String, Selector)>,
     links: bool,
     images: bool,
@@ -53,7 +54,7 @@ impl WebScraper {
         let spec = ToolSpec {
             name: "web_scraper",
             aliases: &["web_scrape"],
-            description: "Reads the parts of a web page that CSS selectors name, as the server sends it.",
+            description: "Extracts the parts of a web page that match CSS selectors, without running its scripts.",
             category: Category::Web,
             security_level: SecurityLevel::Restricted,
             permissions: &[Permission::Network],
@@ -76,19 +77,19 @@ fn parameter_schema() -> Value {
                 "type": "object",
                 "propertyNames": {"not": {"enum": RESERVED}},
                 "additionalProperties": {"type": "string", "minLength": 1},
-                "description": "CSS selectors by the name of the result's property that gets the text they match.",
+                "description": "CSS selectors by name; each name becomes a property of the result with the matched text.",
             },
             "selector": {
                 "type": "string", "minLength": 1,
-                "description": "A CSS selector whose text becomes `content`; without any selector that is the page's body.",
+                "description": "A CSS selector whose text becomes `content`; without any selector, the body of the page.",
             },
             "wait_for_js": {
                 "const": false, "default": false,
-                "description": "pages are read as the server sends them, without running their scripts",
+                "description": "scripts of a page are never run",
             },
-            "extract_links": flag("Whether the result has `links`: [{url, text}]."),
-            "extract_images": flag("Whether the result has `images`: [{url, alt}]."),
-            "extract_meta": flag("Whether the result has `meta`: what the page says about itself, by name."),
+            "extract_links": flag("Add `links` to the result: [{url, text}]."),
+            "extract_images": flag("Add `images` to the result: [{url, alt}]."),
+            "extract_meta": flag("Add `meta` to the result: the page's metadata by name."),
             "timeout": request::timeout_schema(),
         },
     })
@@ -105,15 +106,15 @@ fn result_schema() -> Value {
         "type": "object",
         "required": ["url", "title", "missing"],
         "properties": {
-            "url": {"type": "string", "description": "Where the page came from after redirects."},
+            "url": {"type": "string", "description": "The final URL after redirects."},
             "title": {
                 "type": ["string", "null"],
-                "description": "The page's title, unless a selector of that name was given.",
+                "description": "The page's title, unless a selector has this name.",
             },
-            "content": {"type": ["string", "null"], "description": "What `selector` matched."},
+            "content": {"type": ["string", "null"], "description": "The text that `selector` matched."},
             "missing": {
                 "type": "array", "items": {"type": "string"},
-                "description": "The names of the selectors that matched nothing.",
+                "description": "The names of the selectors without a match.",
             },
             "links": pair("text"),
             "images": pair("alt"),
@@ -121,7 +122,7 @@ fn result_schema() -> Value {
         },
         "additionalProperties": {
             "type": ["string", "null"],
-            "description": "What the selector of that name matched, a line for each match; null where nothing did.",
+            "description": "The text that the selector with this name matched, a line for each match; null without a match.",
         },
     })
 }
@@ -136,32 +137,32 @@ impl Tool for WebScraper {
         let parameters: Parameters = parameters::read(parameters)?;
         let mut request = Request::get(parse_url(&parameters.input)?);
         request.timeout = request::timeout(parameters.timeout);
-        let wanted = Wanted::read(parameters)?;
+        let extraction = Extraction::new(parameters)?;
         let response = self.client.send(&request, context).await?;
         if !response.status.is_success() {
-            return Err(failure::of_status(&response));
+            return Err(failure::status_error(&response));
         }
         let content_type = body::content_type(&response.headers).to_owned();
         check_page(&content_type, &response.url)?;
         let bytes_max = self.client.policy().output_bytes_max;
-        let stop = Stop::new(context.cancellation.clone());
+        let limit = WorkLimit::new(context.cancellation.clone());
         blocking(move || {
             let text = charset::decode_html(&response.body, &content_type);
-            wanted.take(&Page::parse(&text, &response.url, stop)?, &response.url, bytes_max)
+            extraction.apply(&Page::parse(&text, &response.url, limit)?, &response.url, bytes_max)
         })
         .await
     }
 }
 
-impl Wanted {
-    fn read(parameters: Parameters) -> Result<Self, ToolError> {
+impl Extraction {
+    fn new(parameters: Parameters) -> Result<Self, ToolError> {
         let mut named = parameters.selectors;
         let content = parameters.selector.or_else(|| named.is_empty().then(|| "body".to_owned()));
         if let Some(content) = content
             && named.insert(CONTENT.to_owned(), content).is_some()
         {
-            return Err(parameters::invalid("`selector` and `selectors.content` both give `content`")
-                .with_help("give one of them another name within `selectors`"));
+            return Err(parameters::invalid("`selector` and `selectors.content` both define `content`")
+                .with_help("rename one of them in `selectors`"));
         }
         let fields = named.into_iter().map(|(name, css)| {
             let selector = html::selector(&name, &css)?;
@@ -175,7 +176,7 @@ impl Wanted {
         })
     }
 
-    fn take(&self, page: &Page, url: &Url, bytes_max: usize) -> Result<Value, ToolError> {
+    fn apply(&self, page: &Page, url: &Url, bytes_max: usize) -> Result<Value, ToolError> {
         let mut result = Map::new();
         result.insert("url".into(), url.as_str().into());
         result.insert("title".into(), page.title().into());
@@ -202,7 +203,7 @@ impl Wanted {
     }
 }
 
-/// Refuses what is no page, such as a PDF or an image.
+/// Fails if the response is not a page, but for example a PDF or an image.
 fn check_page(content_type: &str, url: &Url) -> Result<(), ToolError> {
     let media_type = body::media_type(content_type);
     if media_type.is_empty() || media_type.starts_with("text/") || media_type.ends_with("xml") {
@@ -211,7 +212,7 @@ fn check_page(content_type: &str, url: &Url) -> Result<(), ToolError> {
     Err(ToolError::new(
         ToolErrorClass::Validation,
         "not_a_page",
-        format!("`{}` is `{media_type}`, not a web page", failure::shown(url)),
+        format!("expected a web page, got `{media_type}` from `{}`", failure::redacted(url)),
     )
-    .with_help("read it with `http_requester`"))
+    .with_help("use `http_requester` instead"))
 }

@@ -9,7 +9,7 @@ use super::parameters::{self as request, RequestParameters};
 use super::{body, charset};
 use crate::{Category, Permission, SecurityLevel, Tool, ToolContext, ToolError, ToolSpec, parameters};
 
-/// Says how an HTTP interface answers.
+/// Reports how an HTTP API responds.
 pub(super) struct ApiTester {
     spec: ToolSpec,
     client: Arc<Client>,
@@ -20,7 +20,7 @@ impl ApiTester {
         let spec = ToolSpec {
             name: "api_tester",
             aliases: &["api_test"],
-            description: "Sends one request to an HTTP interface and says how it answered and how fast, whatever the status.",
+            description: "Sends a request to an HTTP API and reports the response and its timing, whatever the status.",
             category: Category::Api,
             security_level: SecurityLevel::Restricted,
             permissions: &[Permission::Network],
@@ -36,7 +36,7 @@ impl ApiTester {
                 "required": ["success", "url", "status", "status_text", "headers", "timing", "size", "body", "json"],
                 "properties": {
                     "success": {"type": "boolean", "description": "Whether the status is 2xx."},
-                    "url": {"type": "string", "description": "Where the answer came from after redirects."},
+                    "url": {"type": "string", "description": "The final URL after redirects."},
                     "status": {"type": "integer"},
                     "status_text": {"type": "string"},
                     "headers": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -45,13 +45,13 @@ impl ApiTester {
                         "additionalProperties": false,
                         "required": ["first_byte_ms", "total_ms"],
                         "properties": {
-                            "first_byte_ms": {"type": "number", "description": "Until the headers were there."},
-                            "total_ms": {"type": "number", "description": "Until the body was."},
+                            "first_byte_ms": {"type": "number", "description": "The time until the headers arrived."},
+                            "total_ms": {"type": "number", "description": "The time until the body was complete."},
                         },
                     },
-                    "size": {"type": "integer", "minimum": 0, "description": "Bytes of the body."},
+                    "size": {"type": "integer", "minimum": 0, "description": "The size of the body in bytes."},
                     "body": {"type": "string", "description": "The body as text."},
-                    "json": {"description": "The body parsed, null where it is not JSON."},
+                    "json": {"description": "The parsed body, or null if it is not JSON."},
                 },
             }),
         };
@@ -82,7 +82,7 @@ impl Tool for ApiTester {
     }
 }
 
-/// Milliseconds to the microsecond.
+/// Returns the duration in milliseconds, to the microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1_000.0
 }

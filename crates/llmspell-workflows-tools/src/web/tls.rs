@@ -6,15 +6,15 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use crate::{ToolError, ToolErrorClass};
 
-/// TLS with the certificates that the operating system trusts.
+/// Returns a TLS configuration that trusts the certificates of the operating system.
 ///
-/// The cryptography is the one that the program installed for its process, else ring, which needs nothing but a C
-/// compiler to build. Nothing is installed for the process from here.
+/// It uses the cryptography provider that the program installed for its process, or else ring, which needs only a C
+/// compiler to build. Nothing is installed for the process.
 pub(super) fn config() -> Result<ClientConfig, ToolError> {
     let provider = CryptoProvider::get_default().map_or_else(|| Arc::new(ring::default_provider()), Arc::clone);
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = builder.and_then(BuilderVerifierExt::with_platform_verifier).map_err(|error| {
-        ToolError::new(ToolErrorClass::Configuration, "tls_unavailable", format!("could not set up TLS: {error}"))
+        ToolError::new(ToolErrorClass::Configuration, "tls_unavailable", format!("cannot set up TLS: {error}"))
             .with_help("install the system's CA certificates, or point SSL_CERT_FILE to a bundle of them")
     })?;
     Ok(config.with_no_client_auth())

@@ -1,5 +1,5 @@
 //! The activities of this crate in a running engine.
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod shell;
 mod tools;
@@ -13,7 +13,7 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry};
 use serde_json::{Value, json};
 
-/// A policy for `folder` that lets any program start.
+/// Returns a policy for `folder` that allows every program.
 fn policy(folder: &tempfile::TempDir) -> Policy {
     let roots = json!([folder.path()]);
     let fields =
@@ -25,12 +25,12 @@ fn engine(policy: Policy) -> Engine {
     let policy = Arc::new(policy);
     let registry = {
         let policy = policy.clone();
-        Tools::when_needed(move || registry(policy).map(Arc::new))
+        Tools::lazy(move || registry(policy).map(Arc::new))
     };
     Engine::builder().activities(activities(registry, policy).unwrap()).schemas(JsonSchemas::new()).build()
 }
 
-/// Runs one step in an empty folder.
+/// Runs a step in an empty directory.
 async fn run(step: Step) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     run_in(policy(&folder), step).await
@@ -41,10 +41,10 @@ async fn run_in(policy: Policy, step: Step) -> Finished {
 }
 
 fn error(finished: &Finished) -> &StepError {
-    finished.error.as_ref().unwrap_or_else(|| panic!("it completed with {}", finished.output))
+    finished.error.as_ref().unwrap_or_else(|| panic!("the run completed with {}", finished.output))
 }
 
-/// What is wrong with a definition of one step, under the policy of an empty folder.
+/// Validates a definition with this single step, under the policy of an empty directory.
 fn problems(step: Step) -> Vec<Problem> {
     let folder = tempfile::tempdir().unwrap();
     engine(policy(&folder)).validate(Definition::sequence("test", [step]))

@@ -13,7 +13,7 @@ fn shell(params: Value) -> Step {
 }
 
 #[tokio::test]
-async fn output_and_exit_code_are_given() {
+async fn output_and_exit_code_are_returned() {
     for (params, stdout, exit_code) in [
         (json!({"command": "echo out; echo err >&2"}), "out\n", 0),
         (json!({"argv": ["printf", "%s-%s", "a b", 3]}), "a b-3", 0),
@@ -31,7 +31,7 @@ async fn output_and_exit_code_are_given() {
 }
 
 #[tokio::test]
-async fn the_process_knows_its_step() {
+async fn the_process_receives_the_identity_of_its_step() {
     let command = "echo $SPELLFLOW_RUN_ID $SPELLFLOW_STEP_PATH $SPELLFLOW_ATTEMPT $SPELLFLOW_IDEMPOTENCY_KEY";
     let finished = run(shell(json!({"command": command}))).await;
     let id = finished.run_id;
@@ -39,7 +39,7 @@ async fn the_process_knows_its_step() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_has_a_class_and_a_code() {
+async fn failures_have_a_class_and_a_code() {
     for (params, class, code, message) in [
         (json!({"command": "echo why >&2; exit 3"}), ErrorClass::Transient, "process_failed", "exit code 3: why"),
         (json!({"command": "kill -TERM $$"}), ErrorClass::Transient, "process_failed", "by signal 15"),
@@ -56,7 +56,7 @@ async fn what_goes_wrong_has_a_class_and_a_code() {
 }
 
 #[tokio::test]
-async fn only_programs_of_the_policy_start() {
+async fn only_programs_allowed_by_the_policy_are_started() {
     let folder = tempfile::tempdir().unwrap();
     let some = || {
         let mut policy = policy(&folder);
@@ -70,9 +70,9 @@ async fn only_programs_of_the_policy_start() {
     {
         let found = engine(some()).validate(Definition::sequence("test", [shell(params)]));
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].place.field.as_str(), found[0].message.contains("may not be started")), (field, true));
+        assert_eq!((found[0].place.field.as_str(), found[0].message.contains("does not allow")), (field, true));
     }
-    // A name that is known only at run time is refused then.
+    // A name that is only known at run time is refused at run time.
     let dynamic = Definition::sequence("test", [shell(json!({"argv": ["{{ program }}"]}))]);
     let input = WorkflowInput::new(json!({"program": "cat"}));
     let finished = engine(some()).run(dynamic, input).await.unwrap();
@@ -96,7 +96,7 @@ fn parameters_are_checked_before_a_run() {
 }
 
 #[tokio::test]
-async fn output_without_an_end_is_cut_and_its_process_ends() {
+async fn endless_output_is_refused_and_the_process_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let mut small = policy(&folder);
     small.output_bytes_max = 10_000;
@@ -105,7 +105,7 @@ async fn output_without_an_end_is_cut_and_its_process_ends() {
 }
 
 #[tokio::test]
-async fn retries_tell_the_process_their_number_and_keep_its_key() {
+async fn retries_pass_their_attempt_number_and_keep_the_idempotency_key() {
     let command = "echo $SPELLFLOW_ATTEMPT $SPELLFLOW_IDEMPOTENCY_KEY >> log; [ $SPELLFLOW_ATTEMPT = 3 ]";
     let retry = Retry::attempts(3).with_initial_delay(Duration::from_millis(1));
     let folder = tempfile::tempdir().unwrap();
@@ -116,11 +116,11 @@ async fn retries_tell_the_process_their_number_and_keep_its_key() {
     assert_eq!(log, format!("1 {id}/main/go\n2 {id}/main/go\n3 {id}/main/go\n"));
 }
 
-/// A process in the background holds a pipe open; its other end is read to the end only once all of them are gone.
+/// A background process holds a pipe open; reading its other end finishes only when all these processes are gone.
 #[tokio::test]
 async fn no_process_outlives_its_step() {
     for (end, params) in [
-        ("it ends", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & exec 1>&- 2>&-"})),
+        ("it exits", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & exec 1>&- 2>&-"})),
         ("it times out", json!({"command": "exec 3>held; echo up >&3; sleep 1000 & wait"})),
         (
             "it ignores the request",
@@ -131,10 +131,10 @@ async fn no_process_outlives_its_step() {
         let pipe = folder.path().join("held");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         let (sender, held) = tokio::sync::oneshot::channel();
-        // A thread that nobody waits for: where a process is left, it reads for ever.
+        // Not joined: if a process is left behind, this thread reads forever.
         std::thread::spawn(move || sender.send(fs::read_to_string(pipe).unwrap()));
         run_in(policy(&folder), shell(params).with_timeout(Duration::from_millis(300))).await;
         let read = tokio::time::timeout(Duration::from_secs(20), held).await;
-        assert_eq!(read.unwrap_or_else(|_| panic!("a process is left where {end}")).unwrap(), "up\n");
+        assert_eq!(read.unwrap_or_else(|_| panic!("a process is left behind if {end}")).unwrap(), "up\n");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{engine, error, policy, problems, run};
 
 #[tokio::test]
-async fn a_tool_is_called_by_its_name_or_an_alias() {
+async fn a_tool_can_be_called_by_its_name_or_an_alias() {
     for name in ["hash_calculator", "hash-calculator"] {
         let params = json!({"operation": "hash", "input": "abc", "input_type": "text", "algorithm": "sha256"});
         let finished = run(Step::tool("hash", name, params)).await;
@@ -20,7 +20,7 @@ async fn a_tool_is_called_by_its_name_or_an_alias() {
 }
 
 #[tokio::test]
-async fn a_whole_number_that_was_computed_is_an_integer() {
+async fn a_float_without_a_fraction_is_accepted_as_an_integer() {
     for (tool, params) in [
         ("text_summarizer", json!({"input": "One. Two.", "max_length": 500.0})),
         ("csv_analyzer", json!({"operation": "sample", "input": "a\n1\n", "options": {"n": 2.0}})),
@@ -32,7 +32,7 @@ async fn a_whole_number_that_was_computed_is_an_integer() {
 }
 
 #[tokio::test]
-async fn a_limit_is_not_tried_again() {
+async fn an_exceeded_limit_is_not_retried() {
     let params = json!({"operation": "query", "input": 1, "query": "[range(1e9)]"});
     let retry = Retry::attempts(3).with_initial_delay(Duration::from_millis(1));
     let finished = run(Step::tool("go", "json_processor", params).with_retry(retry)).await;
@@ -72,7 +72,7 @@ fn names_and_parameters_are_checked_before_a_run() {
 }
 
 #[tokio::test]
-async fn a_failure_keeps_class_code_and_help() {
+async fn a_failure_keeps_its_class_code_and_help() {
     let finished =
         run(Step::tool("read", "file_operations", json!({"operation": "read", "path": "/etc/passwd"}))).await;
     let error = error(&finished);
@@ -82,8 +82,8 @@ async fn a_failure_keeps_class_code_and_help() {
 }
 
 #[tokio::test]
-async fn a_tool_stops_when_its_step_does() {
-    // A query without an end; it watches the cancellation that the step passes on.
+async fn a_tool_stops_when_its_step_times_out() {
+    // An endless query, which watches the cancellation token passed by the step.
     let params = json!({"operation": "query", "input": null, "query": "last(repeat(1))"});
     let step = Step::tool("query", "json_processor", params).with_timeout(Duration::from_millis(50));
     let finished = run(step).await;
@@ -92,7 +92,7 @@ async fn a_tool_stops_when_its_step_does() {
 }
 
 #[tokio::test]
-async fn schemas_and_expressions_are_the_projects_own() {
+async fn validate_steps_and_rule_engine_use_the_engines_schemas_and_expressions() {
     let schema = json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
     let validate = Validate { data: json!({"n": "one"}), schema: Some(schema), ..Validate::default() };
     let finished = run(Step::new("check", StepKind::Validate(validate))).await;
@@ -105,7 +105,7 @@ async fn schemas_and_expressions_are_the_projects_own() {
 }
 
 #[tokio::test]
-async fn tools_work_in_the_folder_of_the_policy() {
+async fn tools_use_the_working_directory_of_the_policy() {
     let folder = tempfile::tempdir().unwrap();
     let read = Step::tool("read", "file_operations", json!({"operation": "read", "path": "there.txt"}));
     let write = Step::tool("write", "file_writer", json!({"path": "there.txt", "input": "x"}));

@@ -1,10 +1,10 @@
-//! What holds for every data and file tool: valid closed schemas, helpful refusals, results as promised.
+//! Requirements on every data and file tool: valid closed schemas, helpful errors, results that match their schema.
 
-use crate::place::Place;
+use crate::directory::TestDirectory;
 use llmspell_workflows_tools::{Category, ToolSpec};
 use serde_json::{Value, json};
 
-/// Each tool with calls that it answers, and a parameter with a slip in its name.
+/// Each tool with calls that succeed, and a misspelled parameter with its correct name.
 fn table() -> Vec<(&'static str, Vec<Value>, &'static str, &'static str)> {
     vec![
         (
@@ -79,38 +79,44 @@ fn table() -> Vec<(&'static str, Vec<Value>, &'static str, &'static str)> {
     ]
 }
 
-fn place() -> Place {
-    let place = Place::new(|_| ());
-    place.file("a.csv", "a,b\n1,x\n");
-    place
+fn directory() -> TestDirectory {
+    let directory = TestDirectory::new(|_| ());
+    directory.file("a.csv", "a,b\n1,x\n");
+    directory
 }
 
 #[tokio::test]
-async fn results_fit_their_schemas() {
-    let place = place();
+async fn results_match_their_schemas() {
+    let directory = directory();
     for (tool, calls, ..) in table() {
         for parameters in calls {
-            // `Place::call` checks the result.
-            place.call(tool, parameters.clone()).await.unwrap_or_else(|error| panic!("{tool} {parameters}: {error}"));
+            // `TestDirectory::call` checks the result.
+            directory
+                .call(tool, parameters.clone())
+                .await
+                .unwrap_or_else(|error| panic!("{tool} {parameters}: {error}"));
         }
     }
 }
 
 #[tokio::test]
 async fn an_unknown_parameter_is_refused_with_the_nearest_name() {
-    let place = place();
+    let directory = directory();
     for (tool, calls, wrong, right) in table() {
         let mut parameters = calls[0].clone();
         parameters[wrong] = json!(1);
-        let error = place.call(tool, parameters).await.unwrap_err();
+        let error = directory.call(tool, parameters).await.unwrap_err();
         assert_eq!(error.code, "invalid_parameters", "{tool}");
-        assert!(error.message.contains(&format!("`/{wrong}` is unknown (did you mean `{right}`?)")), "{tool}: {error}");
+        assert!(
+            error.message.contains(&format!("unknown property `/{wrong}` (did you mean `{right}`?)")),
+            "{tool}: {error}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_unknown_operation_is_refused_with_the_nearest_name() {
-    let place = place();
+    let directory = directory();
     for (tool, wrong, right) in [
         ("json_processor", "qury", "query"),
         ("csv_analyzer", "analyse", "analyze"),
@@ -118,14 +124,14 @@ async fn an_unknown_operation_is_refused_with_the_nearest_name() {
         ("hash_calculator", "verfy", "verify"),
         ("file_operations", "list_dirs", "list_dir"),
     ] {
-        let error = place.call(tool, json!({"operation": wrong, "input": ""})).await.unwrap_err();
+        let error = directory.call(tool, json!({"operation": wrong, "input": ""})).await.unwrap_err();
         assert!(error.message.contains(&format!("did you mean `{right}`?")), "{tool}: {error}");
     }
 }
 
 #[tokio::test]
-async fn what_an_operation_needs_is_known_before_the_call() {
-    let place = place();
+async fn the_parameters_of_an_operation_are_checked_before_the_call() {
+    let directory = directory();
     for (tool, parameters, missing) in [
         ("json_processor", json!({"operation": "query", "input": 1}), "`/query` is missing"),
         ("json_processor", json!({"operation": "validate", "input": 1}), "`/schema` is missing"),
@@ -133,28 +139,24 @@ async fn what_an_operation_needs_is_known_before_the_call() {
         ("csv_analyzer", json!({"operation": "convert", "input": "", "options": {}}), "`/options/format` is missing"),
         ("data_transformer", json!({"operation": "join", "input": [], "with": []}), "`/on` is missing"),
         ("hash_calculator", json!({"operation": "hash"}), "`/input` is missing"),
-        ("hash_calculator", json!({"operation": "hash", "input": "", "file": "a"}), "`/file` may not be given here"),
+        ("hash_calculator", json!({"operation": "hash", "input": "", "file": "a"}), "`/file` is not allowed here"),
         (
             "file_operations",
             json!({"operation": "read", "path": "a", "recursive": true}),
-            "`/recursive` may not be given here",
+            "`/recursive` is not allowed here",
         ),
         (
             "data_transformer",
             json!({"operation": "map", "input": {}, "mapping": {}, "on": {}}),
-            "`/on` may not be given here",
+            "`/on` is not allowed here",
         ),
-        (
-            "json_processor",
-            json!({"operation": "stream", "input": [], "schema": {}}),
-            "`/schema` may not be given here",
-        ),
+        ("json_processor", json!({"operation": "stream", "input": [], "schema": {}}), "`/schema` is not allowed here"),
         ("file_operations", json!({"operation": "copy", "path": "a"}), "`/target_path` is missing"),
         ("file_writer", json!({"path": "a"}), "`/input` is missing"),
         ("rule_engine", json!({"input": [], "rules": ["uniquness"]}), "did you mean `uniqueness`?"),
         ("rule_engine", json!({"input": [], "rules": [{"rule": "uniqueness", "min": 1}]}), "min"),
     ] {
-        let violations = place.tools.check_parameters(tool, &parameters, &|_| false).unwrap();
+        let violations = directory.tools.check_parameters(tool, &parameters, &|_| false).unwrap();
         let all: Vec<String> = violations
             .iter()
             .map(|one| format!("{} {}", one.message, one.help.as_deref().unwrap_or_default()))
@@ -165,9 +167,9 @@ async fn what_an_operation_needs_is_known_before_the_call() {
 
 #[test]
 fn every_schema_is_draft_7_and_closed() {
-    let place = place();
+    let directory = directory();
     let names: Vec<&str> = table().iter().map(|row| row.0).collect();
-    let specs: Vec<&ToolSpec> = place.tools.specs().filter(|spec| names.contains(&spec.name)).collect();
+    let specs: Vec<&ToolSpec> = directory.tools.specs().filter(|spec| names.contains(&spec.name)).collect();
     assert_eq!(specs.len(), names.len());
     for spec in specs {
         for schema in [&spec.parameters, &spec.result] {
@@ -179,18 +181,18 @@ fn every_schema_is_draft_7_and_closed() {
     }
 }
 
-/// The places of object schemas with properties that let others in.
-fn open_objects(schema: &Value, place: &str) -> Vec<String> {
+/// Returns the pointers of object schemas with properties that accept additional ones.
+fn open_objects(schema: &Value, pointer: &str) -> Vec<String> {
     match schema {
         Value::Object(object) => {
             let is_object = object.get("type") == Some(&json!("object")) && object.contains_key("properties");
             let own =
-                (is_object && object.get("additionalProperties") != Some(&json!(false))).then(|| place.to_owned());
-            let below = object.iter().flat_map(|(name, value)| open_objects(value, &format!("{place}/{name}")));
+                (is_object && object.get("additionalProperties") != Some(&json!(false))).then(|| pointer.to_owned());
+            let below = object.iter().flat_map(|(name, value)| open_objects(value, &format!("{pointer}/{name}")));
             own.into_iter().chain(below).collect()
         }
         Value::Array(items) => {
-            items.iter().enumerate().flat_map(|(at, item)| open_objects(item, &format!("{place}/{at}"))).collect()
+            items.iter().enumerate().flat_map(|(at, item)| open_objects(item, &format!("{pointer}/{at}"))).collect()
         }
         _ => Vec::new(),
     }

@@ -1,8 +1,8 @@
-//! The data and file tools as callers see them: through a registry, under a policy.
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+//! The data and file tools as callers use them: through a registry, under a policy.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod directory;
 mod every_tool;
 mod operations;
-mod place;
 mod search;
 mod writer;

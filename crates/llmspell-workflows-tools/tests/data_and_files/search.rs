@@ -1,35 +1,35 @@
-//! `file_search` finds lines in a fixed order and says what it left out.
+//! `file_search` finds lines in a fixed order and reports what it skipped.
 
 use std::os::unix::fs::symlink;
 
-use crate::place::Place;
+use crate::directory::TestDirectory;
 use serde_json::{Value, json};
 
 const TOOL: &str = "file_search";
 
-fn place() -> Place {
-    let place = Place::new(|_| ());
-    place.file("b.rs", "fn hit() {}\n// Hit\nhit\n");
-    place.file("a.txt", "one\ntwo hit\nthree\n");
-    place.file("sub/c.RS", "hit");
-    place.file("sub/deep/d", "a.b hit\naxb\n");
-    place.file("target/e.rs", "hit");
-    place.file("binary", b"hit\0");
-    place.file("latin1.txt", b"hit \xe9");
-    symlink("a.txt", place.root().join("link.txt")).unwrap();
-    symlink("..", place.root().join("sub/loop")).unwrap();
-    place
+fn directory() -> TestDirectory {
+    let directory = TestDirectory::new(|_| ());
+    directory.file("b.rs", "fn hit() {}\n// Hit\nhit\n");
+    directory.file("a.txt", "one\ntwo hit\nthree\n");
+    directory.file("sub/c.RS", "hit");
+    directory.file("sub/deep/d", "a.b hit\naxb\n");
+    directory.file("target/e.rs", "hit");
+    directory.file("binary", b"hit\0");
+    directory.file("latin1.txt", b"hit \xe9");
+    symlink("a.txt", directory.root().join("link.txt")).unwrap();
+    symlink("..", directory.root().join("sub/loop")).unwrap();
+    directory
 }
 
-/// `path:line:column` of each match.
-fn places(result: &Value) -> Vec<String> {
+/// Returns `path:line:column` of each match.
+fn positions(result: &Value) -> Vec<String> {
     let matches = result["matches"].as_array().unwrap().iter();
     matches.map(|one| format!("{}:{}:{}", one["path"].as_str().unwrap(), one["line"], one["column"])).collect()
 }
 
 #[tokio::test]
-async fn options_say_what_is_searched() {
-    let place = place();
+async fn options_select_what_is_searched() {
+    let directory = directory();
     let table = [
         (
             json!({}),
@@ -67,34 +67,34 @@ async fn options_say_what_is_searched() {
         for (name, value) in options.as_object().unwrap() {
             parameters[name] = value.clone();
         }
-        let result = place.call(TOOL, parameters.clone()).await.unwrap();
-        assert_eq!(places(&result), expected, "{parameters}");
+        let result = directory.call(TOOL, parameters.clone()).await.unwrap();
+        assert_eq!(positions(&result), expected, "{parameters}");
         assert_eq!(result["total_matches"], expected.len(), "{parameters}");
     }
 }
 
 #[tokio::test]
-async fn what_is_left_out_is_counted() {
-    let place = place();
-    let whole = place.call(TOOL, json!({"pattern": "hit", "path": "."})).await.unwrap();
+async fn skipped_files_and_unlisted_matches_are_counted() {
+    let directory = directory();
+    let whole = directory.call(TOOL, json!({"pattern": "hit", "path": "."})).await.unwrap();
     let counts = |result: &Value| -> Vec<Value> {
         ["files_searched", "files_skipped", "total_matches", "truncated"].map(|name| result[name].clone()).to_vec()
     };
     assert_eq!(counts(&whole), [json!(6), json!(1), json!(7), json!(false)]);
-    let small = place.call(TOOL, json!({"pattern": "hit", "path": ".", "max_file_size": 6})).await.unwrap();
+    let small = directory.call(TOOL, json!({"pattern": "hit", "path": ".", "max_file_size": 6})).await.unwrap();
     assert_eq!(counts(&small), [json!(3), json!(4), json!(3), json!(false)]);
-    let few = place.call(TOOL, json!({"pattern": "hit", "path": "b.rs", "max_matches_per_file": 1})).await.unwrap();
+    let few = directory.call(TOOL, json!({"pattern": "hit", "path": "b.rs", "max_matches_per_file": 1})).await.unwrap();
     assert_eq!(
-        (places(&few), counts(&few)),
+        (positions(&few), counts(&few)),
         (vec!["b.rs:1:4".to_owned()], vec![json!(1), json!(0), json!(2), json!(true)])
     );
-    let shallow = place.call(TOOL, json!({"pattern": "hit", "path": ".", "max_depth": 0})).await.unwrap();
+    let shallow = directory.call(TOOL, json!({"pattern": "hit", "path": ".", "max_depth": 0})).await.unwrap();
     assert_eq!(shallow["truncated"], true);
 }
 
 #[tokio::test]
-async fn a_match_shows_the_lines_around_it() {
-    let result = place().call(TOOL, json!({"pattern": "two", "path": "a.txt", "context_lines": 9})).await.unwrap();
+async fn a_match_includes_the_surrounding_lines() {
+    let result = directory().call(TOOL, json!({"pattern": "two", "path": "a.txt", "context_lines": 9})).await.unwrap();
     let expected = json!([{
         "path": "a.txt", "line": 2, "column": 1, "text": "two hit", "before": ["one"], "after": ["three"],
     }]);
@@ -102,21 +102,21 @@ async fn a_match_shows_the_lines_around_it() {
 }
 
 #[tokio::test]
-async fn all_matches_together_are_bounded() {
-    let place = Place::new(|_| ());
+async fn the_total_number_of_matches_is_limited() {
+    let directory = TestDirectory::new(|_| ());
     for name in ["a", "b", "c"] {
-        place.file(name, "x\n".repeat(6000));
+        directory.file(name, "x\n".repeat(6000));
     }
     let parameters = json!({"pattern": "x", "path": ".", "max_matches_per_file": 1_000_000});
-    let result = place.call(TOOL, parameters).await.unwrap();
+    let result = directory.call(TOOL, parameters).await.unwrap();
     assert_eq!(result["matches"].as_array().unwrap().len(), 10_000);
     assert_eq!((&result["total_matches"], &result["files_searched"]), (&json!(12_000), &json!(2)));
     assert_eq!(result["truncated"], true);
 }
 
 #[tokio::test]
-async fn what_cannot_be_searched_is_refused() {
-    let place = place();
+async fn invalid_patterns_and_paths_are_refused() {
+    let directory = directory();
     let table = [
         (json!({"pattern": "(", "path": ".", "use_regex": true}), "invalid_pattern"),
         (json!({"pattern": "\\w{500}{500}", "path": ".", "use_regex": true}), "invalid_pattern"),
@@ -126,6 +126,6 @@ async fn what_cannot_be_searched_is_refused() {
         (json!({"pattern": "x", "path": ".."}), "path_outside_roots"),
     ];
     for (parameters, code) in table {
-        assert_eq!(place.refused(TOOL, parameters.clone()).await, code, "{parameters}");
+        assert_eq!(directory.error_code(TOOL, parameters.clone()).await, code, "{parameters}");
     }
 }

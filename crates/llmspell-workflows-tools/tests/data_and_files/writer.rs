@@ -1,13 +1,13 @@
-//! `file_writer` writes data whole or not at all.
+//! `file_writer` writes files atomically.
 
-use crate::place::Place;
+use crate::directory::TestDirectory;
 use serde_json::json;
 
 const TOOL: &str = "file_writer";
 
 #[tokio::test]
-async fn formats_write_what_they_say() {
-    let place = Place::new(|_| ());
+async fn each_format_writes_the_documented_content() {
+    let directory = TestDirectory::new(|_| ());
     let table = [
         (json!({"path": "a", "format": "jsonl", "input": [{"a": 1}, "b\n"]}), "{\"a\":1}\n\"b\\n\"\n", 2),
         (json!({"path": "a.jsonl", "input": {"a": 1}}), "{\"a\":1}\n", 1),
@@ -24,29 +24,29 @@ async fn formats_write_what_they_say() {
         (json!({"path": "a", "format": "text", "input": 7}), "7", 1),
     ];
     for (parameters, expected, items) in table {
-        let result = place.call(TOOL, parameters.clone()).await.unwrap();
+        let result = directory.call(TOOL, parameters.clone()).await.unwrap();
         let path = parameters["path"].as_str().unwrap();
-        assert_eq!(place.text(path), expected, "{parameters}");
+        assert_eq!(directory.text(path), expected, "{parameters}");
         assert_eq!((&result["bytes"], &result["items"]), (&json!(expected.len()), &json!(items)), "{parameters}");
     }
 }
 
 #[tokio::test]
-async fn folders_are_made_and_files_replaced() {
-    let place = Place::new(|_| ());
+async fn parent_directories_are_created_and_files_replaced() {
+    let directory = TestDirectory::new(|_| ());
     let write = |input: &str| json!({"path": "x/y/a.txt", "input": input});
     assert_eq!(
-        place.call(TOOL, write("1")).await.unwrap(),
+        directory.call(TOOL, write("1")).await.unwrap(),
         json!({"path": "x/y/a.txt", "format": "text", "bytes": 1, "items": 1, "created": true})
     );
-    assert_eq!(place.call(TOOL, write("2")).await.unwrap()["created"], false);
-    assert_eq!((place.text("x/y/a.txt"), place.names("x/y")), ("2".to_owned(), vec!["a.txt".to_owned()]));
+    assert_eq!(directory.call(TOOL, write("2")).await.unwrap()["created"], false);
+    assert_eq!((directory.text("x/y/a.txt"), directory.names("x/y")), ("2".to_owned(), vec!["a.txt".to_owned()]));
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_is_refused_and_leaves_nothing() {
-    let place = Place::new(|policy| policy.file_bytes_max = 8);
-    place.file("d/x", "");
+async fn a_refused_write_leaves_no_file_behind() {
+    let directory = TestDirectory::new(|policy| policy.file_bytes_max = 8);
+    directory.file("d/x", "");
     let table = [
         (json!({"path": "a", "input": 1}), "missing_parameter"),
         (json!({"path": "a.txt", "input": {}}), "invalid_input"),
@@ -60,7 +60,7 @@ async fn what_cannot_be_written_is_refused_and_leaves_nothing() {
         (json!({"path": "d/x/a.txt", "input": ""}), "file_exists"),
     ];
     for (parameters, code) in table {
-        assert_eq!(place.refused(TOOL, parameters.clone()).await, code, "{parameters}");
+        assert_eq!(directory.error_code(TOOL, parameters.clone()).await, code, "{parameters}");
     }
-    assert_eq!((place.names("."), place.names("d")), (vec!["d".to_owned()], vec!["x".to_owned()]));
+    assert_eq!((directory.names("."), directory.names("d")), (vec!["d".to_owned()], vec!["x".to_owned()]));
 }

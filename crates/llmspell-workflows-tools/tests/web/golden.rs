@@ -1,19 +1,19 @@
-//! What each search provider documents: requests, and answers cut to what matters.
+//! Requests and responses of each search provider as documented, with the responses reduced to the relevant fields.
 
 use serde_json::{Value, json};
 
-/// Everything a provider's request and answer look like for one kind of search.
+/// The request and the response of a provider for one kind of search.
 pub(crate) struct Golden {
     pub(crate) provider: &'static str,
     pub(crate) parameters: Value,
     pub(crate) request: (&'static str, &'static str),
     pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) body: Value,
-    pub(crate) answer: Value,
+    pub(crate) response: Value,
     pub(crate) results: Value,
 }
 
-/// Every provider with every kind of search that it supports, but for `duckduckgo`, which has no JSON.
+/// Returns all providers with all kinds of search that they support, except `duckduckgo`, which has no JSON API.
 pub(crate) fn all() -> impl Iterator<Item = Golden> {
     web().into_iter().chain(news()).chain(images())
 }
@@ -28,7 +28,7 @@ fn web() -> Vec<Golden> {
             request: ("POST", "/search"),
             headers: &[("authorization", "Bearer k3y"), ("content-type", "application/json")],
             body: json!({"query": "rust & \"tokio\"", "topic": "general", "max_results": 3}),
-            answer: json!({"query": "rust", "results": [
+            response: json!({"query": "rust", "results": [
                 {"title": "T", "url": "https://t.example/", "content": "S", "score": 0.81, "raw_content": null},
             ], "response_time": "1.2"}),
             results: plain(json!(0.81)),
@@ -42,7 +42,7 @@ fn web() -> Vec<Golden> {
             ),
             headers: &[("ocp-apim-subscription-key", "k3y")],
             body: Value::Null,
-            answer: json!({"_type": "SearchResponse", "webPages": {"value": [
+            response: json!({"_type": "SearchResponse", "webPages": {"value": [
                 {"id": "x", "name": "T", "url": "https://t.example/", "snippet": "S"},
             ]}}),
             results: plain(Value::Null),
@@ -56,7 +56,7 @@ fn web() -> Vec<Golden> {
             ),
             headers: &[],
             body: Value::Null,
-            answer: json!({"kind": "customsearch#search", "items": [
+            response: json!({"kind": "customsearch#search", "items": [
                 {"title": "T", "link": "https://t.example/", "snippet": "S", "displayLink": "t.example"},
             ]}),
             results: plain(Value::Null),
@@ -70,7 +70,7 @@ fn web() -> Vec<Golden> {
             ),
             headers: &[("x-subscription-token", "k3y"), ("accept", "application/json")],
             body: Value::Null,
-            answer: json!({"type": "search", "web": {"type": "search", "results": [
+            response: json!({"type": "search", "web": {"type": "search", "results": [
                 {"title": "T", "url": "https://t.example/", "description": "S", "language": "en"},
             ]}}),
             results: plain(Value::Null),
@@ -84,7 +84,7 @@ fn web() -> Vec<Golden> {
             ),
             headers: &[],
             body: Value::Null,
-            answer: json!({"search_metadata": {"status": "Success"}, "organic_results": [
+            response: json!({"search_metadata": {"status": "Success"}, "organic_results": [
                 {"position": 1, "title": "T", "link": "https://t.example/", "snippet": "S"},
             ]}),
             results: plain(Value::Null),
@@ -95,7 +95,7 @@ fn web() -> Vec<Golden> {
             request: ("POST", "/search"),
             headers: &[("x-api-key", "k3y"), ("content-type", "application/json")],
             body: json!({"q": "rust & \"tokio\"", "num": 10, "hl": "en", "gl": "us"}),
-            answer: json!({"searchParameters": {"q": "rust"}, "organic": [
+            response: json!({"searchParameters": {"q": "rust"}, "organic": [
                 {"title": "T", "link": "https://t.example/", "snippet": "S", "position": 1},
                 {"title": "no address"},
             ]}),
@@ -154,7 +154,7 @@ fn news() -> Vec<Golden> {
             "serperdev" => json!({"q": "rust & \"tokio\"", "num": 10}),
             _ => Value::Null,
         },
-        answer: json!({&list[1..]: [item]}),
+        response: json!({&list[1..]: [item]}),
         results: json!([{
             "rank": 1, "title": "T", "url": "https://t.example/", "snippet": "S", "score": null, "published": "D",
         }]),
@@ -206,7 +206,7 @@ fn images() -> Vec<Golden> {
         request: (method, target),
         headers: &[],
         body: if provider == "serperdev" { json!({"q": "rust & \"tokio\"", "num": 10}) } else { Value::Null },
-        answer: json!({list: [item]}),
+        response: json!({list: [item]}),
         results: json!([{
             "rank": 1, "title": "T", "url": "https://t.example/", "snippet": "", "score": null,
             "image_url": "https://i.example/",

@@ -1,4 +1,4 @@
-//! What the web tools refuse: hosts, addresses, sizes, times; and that they stop when told to.
+//! The web tools refuse disallowed hosts and addresses, enforce limits on size and time, and stop when cancelled.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ async fn private_hosts_are_refused_unless_listed() {
 }
 
 #[tokio::test]
-async fn a_name_is_allowed_with_its_port() {
+async fn a_host_rule_with_a_port_allows_only_that_port() {
     let server = Server::start(|_| Reply::status(200)).await;
     let port = server.address.port();
     let mut policy = Policy::default();
@@ -45,7 +45,7 @@ async fn a_name_is_allowed_with_its_port() {
 }
 
 #[tokio::test]
-async fn redirects_are_checked_too() {
+async fn redirects_are_checked_against_the_host_rules() {
     let server = Server::start(|request| match request.target.as_str() {
         "/metadata" => Reply::redirect("http://169.254.169.254/latest"),
         "/loopback" => Reply::redirect("http://127.0.0.2:1/"),
@@ -67,13 +67,13 @@ async fn redirects_are_checked_too() {
         assert_eq!(error.code, code, "{path}: {error}");
     }
     let result = get(&tools, &server.url("/file")).await.unwrap();
-    assert_eq!(result["status"], 302, "a redirect to another scheme is an answer, not a way");
+    assert_eq!(result["status"], 302, "a redirect to another scheme is returned, not followed");
     let result = get(&tools, &server.url("/fine")).await.unwrap();
     assert_eq!((&result["body"], &result["url"]), (&json!("end"), &json!(server.url("/end"))));
 }
 
 #[tokio::test]
-async fn a_body_is_bounded_while_it_streams() {
+async fn the_size_limit_applies_while_a_body_streams() {
     let server = Server::start(|request| match request.target.as_str() {
         "/endless" => Reply::Endless,
         path => Reply::ok("text/plain", "x".repeat(path[1..].parse().unwrap())),
@@ -90,7 +90,7 @@ async fn a_body_is_bounded_while_it_streams() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_times_out() {
+async fn a_request_to_a_hanging_server_times_out() {
     let server = Server::start(|request| if request.target == "/body" { Reply::HangInBody } else { Reply::Hang }).await;
     let mut policy = server.policy();
     policy.request_timeout_ms = 50;
@@ -101,7 +101,7 @@ async fn a_server_that_hangs_times_out() {
             assert_eq!((error.class, error.code), (ToolErrorClass::Timeout, "request_timed_out"), "{tool} {path}");
         }
     }
-    // The parameter only shortens what the policy gives.
+    // The parameter can only shorten the policy's limit.
     let tools = server.tools();
     let started = Instant::now();
     let error = call(&tools, "api_tester", json!({"input": server.url("/"), "timeout": 0.05})).await.unwrap_err();
@@ -110,7 +110,7 @@ async fn a_server_that_hangs_times_out() {
 }
 
 #[tokio::test]
-async fn a_cancelled_call_ends_at_once() {
+async fn a_cancelled_call_ends_immediately() {
     let server = Server::start(|_| Reply::Hang).await;
     let tools = server.tools();
     let context = ToolContext::default();
@@ -126,7 +126,7 @@ async fn a_cancelled_call_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_closed_port_is_transient_and_secrets_stay_out_of_errors() {
+async fn connection_errors_are_transient_and_errors_do_not_reveal_secrets() {
     let server = Server::start(|_| Reply::status(500)).await;
     let closed = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

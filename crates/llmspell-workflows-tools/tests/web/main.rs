@@ -1,6 +1,6 @@
 //! The web tools against a server on loopback.
 #![cfg(feature = "web")]
-#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod golden;
 mod limits;

@@ -1,4 +1,4 @@
-//! `http_requester`: what it sends, what it gives back, when it tries again.
+//! `http_requester`: what it sends, what it returns, and when it retries.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -58,7 +58,7 @@ async fn requests_are_sent_as_described() {
 }
 
 #[tokio::test]
-async fn answers_are_decoded_by_their_type() {
+async fn responses_are_decoded_by_their_content_type() {
     let server = Server::start(|request| match request.target.as_str() {
         "/json" => Reply::ok("application/json", r#"{"n": 1.5}"#),
         "/latin" => Reply::ok("text/plain; charset=iso-8859-1", b"caf\xe9"),
@@ -83,7 +83,7 @@ async fn answers_are_decoded_by_their_type() {
 }
 
 #[tokio::test]
-async fn an_error_status_is_an_error_unless_allowed() {
+async fn an_error_status_fails_the_call_unless_allowed() {
     let server = Server::start(|request| Reply::status(request.target[1..].parse().unwrap())).await;
     let tools = server.tools();
     for (status, class) in [
@@ -102,11 +102,11 @@ async fn an_error_status_is_an_error_unless_allowed() {
         let allowed = json!({"input": url, "allow_error_status": true});
         assert_eq!(call(&tools, "http_requester", allowed).await.unwrap()["status"], status);
     }
-    assert_eq!(server.requests().len(), 12, "nothing is sent again unless asked for");
+    assert_eq!(server.requests().len(), 12, "requests are not retried by default");
 }
 
 #[tokio::test]
-async fn retry_sends_again_what_may_pass() {
+async fn transient_statuses_are_retried() {
     let count = AtomicU32::new(0);
     let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
         0 => Reply::status(503),
@@ -121,7 +121,7 @@ async fn retry_sends_again_what_may_pass() {
 }
 
 #[tokio::test]
-async fn retry_gives_up_after_its_attempts_and_never_repeats_what_is_final() {
+async fn retries_stop_after_max_attempts_or_at_a_final_status() {
     let server = Server::start(|request| Reply::status(request.target[1..].parse().unwrap())).await;
     let tools = server.tools();
     let retry = json!({"max_attempts": 3, "initial_delay_ms": 0});
@@ -134,7 +134,7 @@ async fn retry_gives_up_after_its_attempts_and_never_repeats_what_is_final() {
 }
 
 #[tokio::test]
-async fn a_wait_between_attempts_ends_with_the_call() {
+async fn cancelling_the_call_ends_the_delay_between_attempts() {
     let server = Server::start(|_| Reply::status(503)).await;
     let tools = server.tools();
     let context = ToolContext::default();
@@ -151,7 +151,7 @@ async fn a_wait_between_attempts_ends_with_the_call() {
 }
 
 #[tokio::test]
-async fn calls_of_one_registry_share_a_connection() {
+async fn tools_of_a_registry_share_a_connection() {
     let server = Server::start(|_| Reply::ok("text/html", "<p>x</p>")).await;
     let tools = server.tools();
     for tool in ["http_requester", "api_tester", "web_scraper", "http_requester"] {
@@ -161,7 +161,7 @@ async fn calls_of_one_registry_share_a_connection() {
 }
 
 #[tokio::test]
-async fn a_redirect_does_not_tell_where_it_came_from() {
+async fn a_redirected_request_sends_no_referer() {
     let server = Server::start(|request| match request.target.as_str() {
         "/old?key=secret" => Reply::redirect("/new"),
         _ => Reply::status(200),
@@ -173,7 +173,7 @@ async fn a_redirect_does_not_tell_where_it_came_from() {
 }
 
 #[tokio::test]
-async fn effects_carry_the_idempotency_key() {
+async fn post_requests_carry_the_idempotency_key() {
     let server = Server::start(|_| Reply::status(200)).await;
     let tools = server.tools();
     let context = ToolContext { idempotency_key: Some("run/step".to_owned()), ..ToolContext::default() };
@@ -190,27 +190,27 @@ async fn effects_carry_the_idempotency_key() {
 }
 
 #[tokio::test]
-async fn wrong_parameters_are_found_before_anything_is_sent() {
+async fn invalid_parameters_are_refused_before_anything_is_sent() {
     let server = Server::start(|_| Reply::status(200)).await;
     let tools = server.tools();
     for (parameters, expected) in [
-        (json!({"input": "ftp://example.com"}), "the scheme of `ftp://example.com"),
-        (json!({"input": "not a url"}), "`not a url` is not a URL"),
+        (json!({"input": "ftp://example.com"}), "unsupported URL scheme in `ftp://example.com"),
+        (json!({"input": "not a url"}), "`not a url` is not a valid URL"),
         (json!({"input": server.url("/"), "metod": "GET"}), "did you mean `method`?"),
-        (json!({"input": server.url("/"), "headers": {"a b": "c"}}), "`a b` is not the name of a header"),
+        (json!({"input": server.url("/"), "headers": {"a b": "c"}}), "`a b` is not a valid header name"),
         (json!({"input": server.url("/"), "headers": {"x": "a\nb"}}), "the value of the header `x`"),
         (json!({"input": server.url("/"), "auth": {"type": "bearer", "username": "x"}}), "`/auth/token` is missing"),
         (json!({"input": server.url("/"), "retry": -1}), "/retry"),
         (
             json!({"input": server.url("/"), "headers": {"Content-Length": 9}}),
-            "the header `Content-Length` says how long",
+            "the header `Content-Length` cannot be set",
         ),
         (
             json!({
                 "input": server.url("/"), "headers": {"authorization": "x"},
                 "auth": {"type": "bearer", "token": "t"},
             }),
-            "`auth` and the header `Authorization` both say who asks",
+            "`auth` and the header `Authorization` cannot be used together",
         ),
     ] {
         let error = call(&tools, "http_requester", parameters).await.unwrap_err();
@@ -221,7 +221,7 @@ async fn wrong_parameters_are_found_before_anything_is_sent() {
 }
 
 #[test]
-fn what_hangs_on_a_template_within_auth_is_left_for_later() {
+fn violations_in_auth_that_depend_on_a_template_are_not_reported() {
     let tools = standard(Policy::default().into()).unwrap();
     for (auth, expected) in [
         (json!({"type": "{{kind}}", "token": "{{token}}"}), vec![]),
@@ -235,7 +235,7 @@ fn what_hangs_on_a_template_within_auth_is_left_for_later() {
         let text_at = |pointer: &str| parameters.pointer(pointer).and_then(Value::as_str);
         let is_dynamic = |pointer: &str| text_at(pointer).is_some_and(|text| text.contains("{{"));
         let violations = tools.check_parameters("http_requester", &parameters, &is_dynamic).unwrap();
-        let places: Vec<_> = violations.iter().map(|violation| violation.pointer.as_str()).collect();
-        assert_eq!(places, expected, "{parameters}");
+        let pointers: Vec<_> = violations.iter().map(|violation| violation.pointer.as_str()).collect();
+        assert_eq!(pointers, expected, "{parameters}");
     }
 }

@@ -1,4 +1,4 @@
-//! Search, scrape, summarize, analyze: each result feeds the next tool as workflows refer to it.
+//! Search, scrape, summarize, analyze: each tool accepts the result of the previous one, as workflows reference it.
 
 use llmspell_workflows_tools::standard;
 use serde_json::json;
@@ -10,7 +10,7 @@ const ARTICLE: &str = r#"<html><body><h1>Solar power</h1><nav>Menu</nav><div cla
     <p>The weather was mild on Tuesday.</p></div></body></html>"#;
 
 #[tokio::test]
-async fn each_tool_takes_what_the_one_before_gives() {
+async fn results_can_be_passed_from_tool_to_tool() {
     let server = Server::start(|request| {
         if !request.target.starts_with("/res/v1/web/search") {
             return Reply::ok("text/html; charset=utf-8", ARTICLE);

@@ -1,4 +1,4 @@
-//! `web_scraper`: the parts of a page by name.
+//! `web_scraper` extracts the parts of a page by name.
 
 use crate::support::{Reply, Server, call};
 use llmspell_workflows_tools::{Policy, ToolErrorClass, standard};
@@ -26,7 +26,7 @@ async fn scrape(parameters: Value) -> Value {
 }
 
 #[tokio::test]
-async fn selectors_name_the_properties() {
+async fn selector_names_become_properties() {
     let selectors = json!({"title": "h1", "content": ".article-body", "items": "li", "price": ".price"});
     assert_eq!(
         scrape(json!({"selectors": selectors})).await,
@@ -41,7 +41,7 @@ async fn selectors_name_the_properties() {
 }
 
 #[tokio::test]
-async fn one_selector_gives_the_content() {
+async fn a_single_selector_returns_the_content() {
     assert_eq!(
         scrape(json!({"selector": "h1, li"})).await,
         json!({"title": "Site | News", "content": "Solar power\none\ntwo", "missing": []})
@@ -51,7 +51,7 @@ async fn one_selector_gives_the_content() {
 }
 
 #[tokio::test]
-async fn links_images_and_meta_are_given_on_request() {
+async fn links_images_and_metadata_are_returned_on_request() {
     let parameters = json!({"selector": "h1", "extract_links": true, "extract_images": true, "extract_meta": true});
     let result = scrape(parameters).await;
     assert_eq!(result["links"], json!([{"url": "SERVER/more", "text": "More"}]));
@@ -60,7 +60,7 @@ async fn links_images_and_meta_are_given_on_request() {
 }
 
 #[tokio::test]
-async fn a_page_is_read_in_its_character_set() {
+async fn a_page_is_decoded_with_its_character_set() {
     let server = Server::start(|request| match request.target.as_str() {
         "/header" => Reply::ok("text/html; charset=windows-1251", b"<p>\xe4\xe0</p>"),
         "/meta" => Reply::ok("text/html", b"<meta charset=windows-1251><p>\xe4\xe0</p>"),
@@ -74,7 +74,7 @@ async fn a_page_is_read_in_its_character_set() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused() {
+async fn unreadable_pages_and_invalid_selectors_are_refused() {
     let server = Server::start(|request| match request.target.as_str() {
         "/pdf" => Reply::ok("application/pdf", "%PDF"),
         "/gone" => Reply::status(410),
@@ -83,12 +83,12 @@ async fn what_cannot_be_read_is_refused() {
     .await;
     let tools = server.tools();
     for (path, parameters, code, message) in [
-        ("/pdf", json!({}), "not_a_page", "is `application/pdf`, not a web page"),
+        ("/pdf", json!({}), "not_a_page", "expected a web page, got `application/pdf`"),
         ("/gone", json!({}), "http_status", "410 Gone"),
-        ("/", json!({"selector": "p >"}), "invalid_parameters", "the selector `p >` of `content` is not valid"),
-        ("/", json!({"selector": "p", "selectors": {"content": "h1"}}), "invalid_parameters", "both give `content`"),
+        ("/", json!({"selector": "p >"}), "invalid_parameters", "invalid selector `p >` for `content`"),
+        ("/", json!({"selector": "p", "selectors": {"content": "h1"}}), "invalid_parameters", "both define `content`"),
         ("/", json!({"selectors": {"url": "h1"}}), "invalid_parameters", "/selectors"),
-        ("/", json!({"wait_for_js": true}), "invalid_parameters", "without running their scripts"),
+        ("/", json!({"wait_for_js": true}), "invalid_parameters", "scripts of a page are never run"),
     ] {
         let mut parameters = parameters;
         parameters["input"] = server.url(path).into();
@@ -99,11 +99,11 @@ async fn what_cannot_be_read_is_refused() {
 }
 
 #[test]
-fn a_page_that_needs_scripts_is_found_before_the_run() {
+fn wait_for_js_is_refused_before_the_run() {
     let tools = standard(Policy::default().into()).unwrap();
     let parameters = json!({"input": "{{url}}", "wait_for_js": true});
     let violations = tools.check_parameters("web_scraper", &parameters, &|pointer| pointer == "/input").unwrap();
     assert_eq!(violations.len(), 1);
     assert_eq!(violations[0].pointer, "/wait_for_js");
-    assert_eq!(violations[0].message, "`/wait_for_js` is true, not false");
+    assert_eq!(violations[0].message, "`/wait_for_js` must be false, got true");
 }

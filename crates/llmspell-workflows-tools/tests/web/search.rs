@@ -1,12 +1,12 @@
-//! `web_searcher`: each provider's request as it arrives, and its answer as it is read.
+//! `web_searcher` sends each provider's request as documented and reads its response.
 
 use llmspell_workflows_tools::{Policy, Registry, ToolErrorClass, standard};
 use serde_json::{Value, json};
 
 use crate::golden::{self, Golden};
-use crate::support::{Recorded, Reply, Server, call};
+use crate::support::{RecordedRequest, Reply, Server, call};
 
-/// A registry whose provider is at `server`, with a key where it needs one.
+/// Returns a registry whose provider is at `server`, with a key if it needs one.
 fn tools(server: &Server, provider: &str) -> Registry {
     let mut settings = json!({"endpoint": server.url("")});
     if provider != "duckduckgo" {
@@ -20,9 +20,9 @@ fn tools(server: &Server, provider: &str) -> Registry {
     standard(policy.into()).unwrap()
 }
 
-/// Searches `provider`, which answers with `answer`; gives the request and the results.
-async fn search(provider: &str, parameters: Value, answer: Reply) -> (Recorded, Value) {
-    let server = Server::start(move |_| answer.clone()).await;
+/// Searches with `provider`, which responds with `reply`; returns the request and the results.
+async fn search(provider: &str, parameters: Value, reply: Reply) -> (RecordedRequest, Value) {
+    let server = Server::start(move |_| reply.clone()).await;
     let mut parameters = parameters;
     parameters["input"] = "rust & \"tokio\"".into();
     let result = call(&tools(&server, provider), "web_search", parameters).await.unwrap();
@@ -33,10 +33,10 @@ async fn search(provider: &str, parameters: Value, answer: Reply) -> (Recorded, 
 }
 
 #[tokio::test]
-async fn providers_are_asked_and_read_as_they_document() {
+async fn requests_and_responses_match_each_providers_documentation() {
     for golden in golden::all() {
-        let Golden { provider, parameters, request, headers, body, answer, results } = golden;
-        let (got, found) = search(provider, parameters.clone(), Reply::json(&answer)).await;
+        let Golden { provider, parameters, request, headers, body, response, results } = golden;
+        let (got, found) = search(provider, parameters.clone(), Reply::json(&response)).await;
         assert_eq!((got.method.as_str(), got.target.as_str()), request, "{provider} {parameters}");
         for (name, value) in headers {
             assert_eq!(got.header(name), *value, "{name} of {provider}");
@@ -57,7 +57,7 @@ const DUCKDUCKGO: &str = r#"<html><body>
 </body></html>"#;
 
 #[tokio::test]
-async fn duckduckgo_is_read_from_its_page() {
+async fn duckduckgo_results_are_read_from_its_page() {
     let parameters = json!({"safe_search": true, "language": "en-US"});
     let (request, results) = search("duckduckgo", parameters, Reply::ok("text/html; charset=UTF-8", DUCKDUCKGO)).await;
     assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", "/html/"));
@@ -75,22 +75,22 @@ async fn duckduckgo_is_read_from_its_page() {
 }
 
 #[tokio::test]
-async fn nothing_found_is_an_empty_list() {
-    for (provider, answer) in [
+async fn a_search_without_results_returns_an_empty_list() {
+    for (provider, reply) in [
         ("bing", Reply::json(&json!({"_type": "SearchResponse"}))),
         ("brave", Reply::json(&json!({"type": "search"}))),
         ("google", Reply::json(&json!({"searchInformation": {"totalResults": "0"}}))),
         ("serpapi", Reply::json(&json!({"error": "Google hasn't returned any results for this query."}))),
         ("duckduckgo", Reply::ok("text/html", r#"<div class="no-results">No results.</div>"#)),
     ] {
-        assert_eq!(search(provider, json!({}), answer).await.1, json!([]), "{provider}");
+        assert_eq!(search(provider, json!({}), reply).await.1, json!([]), "{provider}");
     }
 }
 
 #[tokio::test]
-async fn refusals_of_a_service_are_told_apart() {
+async fn each_kind_of_refusal_has_its_own_error() {
     let challenge = r#"<form id="challenge-form"></form>"#;
-    for (provider, answer, class, code) in [
+    for (provider, reply, class, code) in [
         ("brave", Reply::status(401), ToolErrorClass::Configuration, "search_key_refused"),
         ("brave", Reply::status(429), ToolErrorClass::Resource, "search_quota"),
         ("brave", Reply::status(500), ToolErrorClass::Transient, "http_status"),
@@ -101,7 +101,7 @@ async fn refusals_of_a_service_are_told_apart() {
         ("duckduckgo", Reply::ok("text/html", challenge), ToolErrorClass::Resource, "search_challenged"),
         ("duckduckgo", Reply::ok("text/html", "<p>?"), ToolErrorClass::Configuration, "search_answer_not_understood"),
     ] {
-        let server = Server::start(move |_| answer.clone()).await;
+        let server = Server::start(move |_| reply.clone()).await;
         let error = call(&tools(&server, provider), "web_searcher", json!({"input": "x"})).await.unwrap_err();
         assert_eq!((error.class, error.code), (class, code), "{provider}: {error}");
         assert!(!format!("{error:?}").contains("k3y"), "{error:?}");
@@ -109,7 +109,7 @@ async fn refusals_of_a_service_are_told_apart() {
 }
 
 #[tokio::test]
-async fn what_a_provider_cannot_do_is_refused() {
+async fn unsupported_options_of_a_provider_are_refused() {
     let server = Server::start(|_| Reply::status(500)).await;
     for (provider, parameters, expected) in [
         ("tavily", json!({"search_type": "images"}), "`search_type: images`"),
@@ -132,7 +132,7 @@ async fn what_a_provider_cannot_do_is_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_setting_is_named() {
+async fn the_error_names_a_missing_setting() {
     for (provider, expected) in [
         ("brave", "search.providers.brave.api_key_env"),
         ("tavily", "search.providers.tavily.api_key_env"),
@@ -157,13 +157,13 @@ async fn an_unknown_provider_is_refused() {
 }
 
 #[test]
-fn an_unknown_provider_of_the_policy_is_refused_at_once() {
+fn an_unknown_provider_in_the_policy_is_refused_when_tools_are_created() {
     for (search, expected) in [
-        (json!({"default_provider": "altavista"}), "there is no search provider `altavista` (known are bing, brave, "),
         (
-            json!({"providers": {"brav": {"api_key": "k"}}}),
-            "there is no search provider `brav` (did you mean `brave`?)",
+            json!({"default_provider": "altavista"}),
+            "unknown search provider `altavista` (the providers are bing, brave, ",
         ),
+        (json!({"providers": {"brav": {"api_key": "k"}}}), "unknown search provider `brav` (did you mean `brave`?)"),
     ] {
         let mut policy = Policy::default();
         policy.search = serde_json::from_value(search).unwrap();

@@ -1,4 +1,4 @@
-//! A server on loopback that records requests and answers as a test says.
+//! A loopback server that records requests and responds as a test specifies.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ use llmspell_workflows_tools::{Policy, Registry, ToolContext, ToolError, standar
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// A request as it arrived.
+/// A request received by the server.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedRequest {
     pub(crate) method: String,
     /// Path and query.
     pub(crate) target: String,
@@ -26,28 +26,28 @@ pub(crate) struct Recorded {
     pub(crate) body: String,
 }
 
-impl Recorded {
-    /// A header's value, empty where it was not sent.
+impl RecordedRequest {
+    /// Returns a header's value, or an empty string if it was not sent.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-/// What the server does with a request.
+/// The server's response to a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     /// Status, headers, body.
     Full(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Status 200 and a body that never ends.
     Endless,
-    /// Nothing, for ever.
+    /// Nothing, forever.
     Hang,
-    /// Headers, and then nothing.
+    /// Headers, then nothing.
     HangInBody,
 }
 
 impl Reply {
-    /// Status 200 with a body of that type.
+    /// Status 200 with a body of this content type.
     pub(crate) fn ok(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         Self::Full(200, vec![("content-type", content_type.to_owned())], body.into())
     }
@@ -65,15 +65,15 @@ impl Reply {
     }
 }
 
-/// The server; it ends with the test's runtime.
+/// The server, which runs until the test's runtime ends.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    requests: Arc<Mutex<Vec<Recorded>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Server {
-    pub(crate) async fn start(reply: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(reply: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -85,8 +85,8 @@ impl Server {
                 let (stream, _) = listener.accept().await.unwrap();
                 accepted.fetch_add(1, Ordering::SeqCst);
                 let (reply, recorded) = (Arc::clone(&reply), Arc::clone(&recorded));
-                let service = service_fn(move |request| answer(request, Arc::clone(&reply), Arc::clone(&recorded)));
-                // A client that goes away is part of some tests.
+                let service = service_fn(move |request| respond(request, Arc::clone(&reply), Arc::clone(&recorded)));
+                // Some tests have clients that disconnect.
                 tokio::spawn(async move {
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -101,44 +101,44 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// What arrived so far.
-    pub(crate) fn requests(&self) -> Vec<Recorded> {
+    /// Returns the requests received so far.
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How many connections were opened so far.
+    /// Returns the number of connections opened so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// A policy that allows this server and nothing else on this machine.
+    /// Returns a policy that allows this server, but nothing else on this machine.
     pub(crate) fn policy(&self) -> Policy {
         let mut policy = Policy::default();
         policy.hosts = vec!["*".to_owned(), self.address.to_string()];
         policy
     }
 
-    /// A registry under [`policy`](Self::policy).
+    /// Returns a registry under [`policy`](Self::policy).
     pub(crate) fn tools(&self) -> Registry {
         standard(self.policy().into()).unwrap()
     }
 }
 
-/// Calls a tool and checks that the result fits its schema.
+/// Calls a tool and checks that the result matches its schema.
 pub(crate) async fn call(tools: &Registry, tool: &str, parameters: Value) -> Result<Value, ToolError> {
     let result = tools.call(tool, parameters, &ToolContext::default()).await?;
     assert_eq!(tools.check_result(tool, &result).unwrap(), [], "{result}");
     Ok(result)
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
-    reply: Arc<impl Fn(&Recorded) -> Reply>,
-    recorded: Arc<Mutex<Vec<Recorded>>>,
+    reply: Arc<impl Fn(&RecordedRequest) -> Reply>,
+    recorded: Arc<Mutex<Vec<RecordedRequest>>>,
 ) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let request = Recorded {
+    let request = RecordedRequest {
         method: head.method.to_string(),
         target: head.uri.to_string(),
         headers: head.headers,

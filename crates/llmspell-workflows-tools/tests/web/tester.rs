@@ -1,4 +1,4 @@
-//! `api_tester`: whatever the status, it is the result.
+//! `api_tester` returns every status as a result.
 
 use crate::support::{Reply, Server, call};
 use serde_json::{Value, json};

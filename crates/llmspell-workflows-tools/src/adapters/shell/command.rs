@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 
 use crate::{Access, Policy, Sandbox, ToolError, ToolErrorClass};
 
-/// What is started, and how.
+/// A process to start.
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) program: String,
     pub(super) arguments: Vec<String>,
-    pub(super) folder: PathBuf,
+    pub(super) directory: PathBuf,
     pub(super) stdin: Option<String>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) allow_failure: bool,
 }
 
-/// What the parameters must look like.
+/// Returns the schema of the parameters.
 pub(super) fn schema() -> Value {
     let scalar = json!(["string", "number", "boolean"]);
     json!({
@@ -38,49 +38,49 @@ pub(super) fn schema() -> Value {
     })
 }
 
-/// A program that the policy does not allow, if its name is known before the run.
+/// Reports a program that the policy does not allow, if its name is known before the run.
 pub(super) fn program_problem(params: &Value, policy: &Policy, dynamic: &dyn Fn(&str) -> bool) -> Option<ParamProblem> {
     let (pointer, program) = match params.get("argv") {
         Some(argv) => ("/argv/0", argv.get(0)?.as_str()?),
         None => ("/command", params.get("command").map(|_| "sh")?),
     };
-    let is_open = params.get("argv").is_some() && ["", "/argv", "/argv/0"].into_iter().any(dynamic);
-    if is_open || policy.allows_program(program) {
+    let is_dynamic = params.get("argv").is_some() && ["", "/argv", "/argv/0"].into_iter().any(dynamic);
+    if is_dynamic || policy.allows_program(program) {
         return None;
     }
-    let error = refused(program);
+    let error = not_allowed(program);
     Some(ParamProblem { pointer: pointer.to_owned(), message: error.message, help: error.help })
 }
 
-fn refused(program: &str) -> ToolError {
-    let message = format!("the program `{program}` may not be started");
+fn not_allowed(program: &str) -> ToolError {
+    let message = format!("the policy does not allow the program `{program}`");
     ToolError::new(ToolErrorClass::Configuration, "program_not_allowed", message)
-        .with_help("add it to `programs` of the policy")
+        .with_help("to allow it, add it to `programs` in the policy")
 }
 
 impl Command {
-    /// What `parameters`, which fit [`schema`], ask for.
+    /// Reads `parameters`, which match [`schema`].
     pub(super) fn new(parameters: &Value, policy: &Policy, sandbox: &Sandbox) -> Result<Self, ToolError> {
         let (program, arguments) = match parameters.get("argv").and_then(Value::as_array).map(Vec::as_slice) {
             Some([program, arguments @ ..]) => (text(program), arguments.iter().map(text).collect()),
             _ => ("sh".to_owned(), vec!["-c".to_owned(), text(&parameters["command"])]),
         };
         if !policy.allows_program(&program) {
-            return Err(refused(&program));
+            return Err(not_allowed(&program));
         }
-        let folder = parameters.get("cwd").and_then(Value::as_str).unwrap_or(".");
-        let located = sandbox.locate(folder, Access::Read)?;
-        let folder = located.real_path()?;
-        let is_folder = located.dir().metadata(located.relative()).is_ok_and(|metadata| metadata.is_dir());
-        if !is_folder {
-            let message = format!("`{}` is not a folder to start a process in", located.path());
+        let directory = parameters.get("cwd").and_then(Value::as_str).unwrap_or(".");
+        let target = sandbox.locate(directory, Access::Read)?;
+        let directory = target.real_path()?;
+        let is_directory = target.dir().metadata(target.relative()).is_ok_and(|metadata| metadata.is_dir());
+        if !is_directory {
+            let message = format!("cannot start a process in `{}`: it is not a directory", target.path());
             return Err(ToolError::new(ToolErrorClass::Validation, "not_a_folder", message));
         }
         let environment = parameters.get("env").and_then(Value::as_object).into_iter().flatten();
         Ok(Self {
             program,
             arguments,
-            folder,
+            directory,
             stdin: parameters.get("stdin").filter(|value| !value.is_null()).map(text),
             environment: environment.map(|(name, value)| (name.clone(), text(value))).collect(),
             allow_failure: parameters.get("allow_failure").and_then(Value::as_bool).unwrap_or(false),
@@ -88,7 +88,7 @@ impl Command {
     }
 }
 
-/// A text as it is, anything else as JSON.
+/// Returns a string as it is, and anything else as JSON.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -3,39 +3,40 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::time::{Instant, sleep};
 
-/// How long what a process left behind has to stop once it is asked to, before it is killed.
-const LEFT_WAIT: Duration = Duration::from_millis(500);
+/// How long processes left behind have to stop after they are asked to, before they are killed.
+const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
 
-/// How often a group is looked at while it stops.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// How often a stopping group is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A process group that is killed where it is dropped.
-pub(super) struct Group(Option<Pid>);
+/// A process group that is killed on drop.
+pub(super) struct ProcessGroup(Option<Pid>);
 
-impl Group {
-    /// The group that the process `leader` leads.
+impl ProcessGroup {
+    /// Returns the group led by the process `leader`.
     pub(super) fn of(leader: Option<u32>) -> Self {
         Self(leader.and_then(|id| Pid::from_raw(id.cast_signed())))
     }
 
-    /// Asks every process of it to stop.
+    /// Asks every process in the group to stop.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Ends every process of it at once.
+    /// Kills every process in the group.
     pub(super) fn kill(&self) {
         self.signal(Signal::KILL);
     }
 
-    /// Ends when no process of it is left, once its leader has ended: those that do not stop in time are killed.
+    /// Stops the remaining processes of the group after its leader has exited, and waits until none is left; processes
+    /// that do not stop in time are killed.
     ///
-    /// One that has ended and is not waited for by the system's first process counts as left until then.
+    /// A process that has exited but has not been reaped by the init process still counts.
     pub(super) async fn end(mut self) {
         self.terminate();
-        let deadline = Instant::now() + LEFT_WAIT;
+        let deadline = Instant::now() + LEFTOVER_GRACE;
         while self.is_alive() && Instant::now() < deadline {
-            sleep(LOOK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
         if !self.is_alive() {
             self.0 = None;
@@ -48,13 +49,13 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.0 {
-            // One that is gone already needs no signal.
+            // A group that is already gone needs no signal.
             let _ = kill_process_group(group, signal);
         }
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.kill();
     }

@@ -21,26 +21,27 @@ use command::Command;
 
 /// Runs a command line or a program, for steps of type `shell`.
 ///
-/// Parameters: `command`, a line for `sh -c`, or `argv`, a program and its arguments; `cwd`, within the policy's roots;
-/// `stdin`, a text, or any other value as JSON; `env`, added to the environment of this process; `allow_failure`.
-/// The output is `{stdout, stderr, exit_code}`, with 128 and the signal's number for a process that a signal ended.
-/// Another exit code than 0 fails the step with the end of what it wrote, unless `allow_failure` is set.
+/// The parameters are `command`, a command line for `sh -c`, or `argv`, a program with its arguments; `cwd`, a
+/// directory within the policy's roots; `stdin`, a string, or any other value as JSON; `env`, added to the environment
+/// of this process; and `allow_failure`. The output is `{stdout, stderr, exit_code}`. If a signal terminated the
+/// process, the exit code is 128 plus the signal's number. A non-zero exit code fails the step with the end of the
+/// process's output, unless `allow_failure` is set.
 ///
-/// The program (`sh` for a command line) must be among the policy's `programs`. The process also gets
-/// `SPELLFLOW_RUN_ID`, `SPELLFLOW_STEP_PATH`, `SPELLFLOW_ATTEMPT` and `SPELLFLOW_IDEMPOTENCY_KEY`. It is the leader of a
-/// process group of its own, which ends with the step: whatever it left behind is asked to stop, then killed.
+/// The program (`sh` for a command line) must be listed in the policy's `programs`. The process also receives
+/// `SPELLFLOW_RUN_ID`, `SPELLFLOW_STEP_PATH`, `SPELLFLOW_ATTEMPT` and `SPELLFLOW_IDEMPOTENCY_KEY`. It leads its own
+/// process group, which ends with the step: processes that it leaves behind are asked to stop, and then killed.
 pub struct Shell {
     policy: Arc<Policy>,
     sandbox: Sandbox,
-    /// What the parameters must look like; compiled when a definition has such a step.
+    /// The schema of the parameters, compiled when a definition has such a step.
     schema: OnceLock<(Value, Result<Schema, ToolError>)>,
 }
 
 impl Shell {
-    /// Under `policy`.
+    /// Creates the activity under `policy`.
     ///
     /// # Errors
-    /// A root of `policy` cannot be opened.
+    /// Fails if a root of `policy` cannot be opened.
     pub fn new(policy: Arc<Policy>) -> Result<Self, ToolError> {
         Ok(Self { sandbox: Sandbox::open(&policy)?, policy, schema: OnceLock::new() })
     }

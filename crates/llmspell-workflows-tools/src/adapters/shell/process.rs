@@ -13,23 +13,24 @@ use tokio::{
     time::timeout,
 };
 
-use super::{command::Command, group::Group};
+use super::{command::Command, group::ProcessGroup};
 
-/// How long a process has to stop once it is asked to, before it is killed: a part of the engine's grace.
+/// How long a process has to stop after it is asked to, before it is killed. It must be shorter than the engine's
+/// grace.
 const TERM_WAIT: Duration = Duration::from_secs(2);
 
-/// How long output is still read when every process of the group has ended; something outside it may hold the pipe.
+/// How long output is still read after every process in the group has ended; a process outside may hold the pipe open.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
-/// How much of what a failed command wrote goes into its error, in bytes from the end.
-const SHOWN_BYTES: usize = 4096;
+/// How many bytes of a failed command's output, from its end, are included in the error.
+const ERROR_OUTPUT_BYTES: usize = 4096;
 
-/// Runs `command` to its end; gives `{stdout, stderr, exit_code}`.
+/// Runs `command` until it exits; returns `{stdout, stderr, exit_code}`.
 pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: usize) -> Result<Value, StepError> {
     let mut child = spawn(&command, context)?;
-    let group = Group::of(child.id());
+    let group = ProcessGroup::of(child.id());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let ended = {
+    let exit = {
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let piped = async {
             let (stdin, out, err) = streams;
@@ -39,7 +40,7 @@ pub(super) async fn run(command: Command, context: &ActivityContext, bytes_max: 
         tokio::pin!(piped);
         follow(&mut child, group, context, piped).await
     };
-    let status = ended?;
+    let status = exit?;
     let result = json!({
         "stdout": String::from_utf8_lossy(&stdout),
         "stderr": String::from_utf8_lossy(&stderr),
@@ -52,7 +53,7 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
     let mut process = Process::new(&command.program);
     process
         .args(&command.arguments)
-        .current_dir(&command.folder)
+        .current_dir(&command.directory)
         .env("SPELLFLOW_RUN_ID", context.run_id().to_string())
         .env("SPELLFLOW_STEP_PATH", context.path().to_string())
         .env("SPELLFLOW_ATTEMPT", context.attempt().to_string())
@@ -69,14 +70,14 @@ fn spawn(command: &Command, context: &ActivityContext) -> Result<Child, StepErro
             io::ErrorKind::ResourceBusy | io::ErrorKind::WouldBlock => (ErrorClass::Resource, "program_not_started"),
             _ => (ErrorClass::Configuration, "program_not_started"),
         };
-        StepError::new(class, code, format!("the program `{}` could not be started: {error}", command.program))
+        StepError::new(class, code, format!("cannot start the program `{}`: {error}", command.program))
     })
 }
 
-/// Waits for the process while its pipes are served; ends its group when it has ended, or should.
+/// Waits for the process while serving its pipes; stops its group after it exits or has to stop.
 async fn follow(
     child: &mut Child,
-    group: Group,
+    group: ProcessGroup,
     context: &ActivityContext,
     mut piped: std::pin::Pin<&mut impl Future<Output = Result<((), ()), StepError>>>,
 ) -> Result<ExitStatus, StepError> {
@@ -103,14 +104,13 @@ async fn follow(
     {
         result?;
     }
-    status
-        .map_err(|error| StepError::transient("process_lost", format!("the process could not be waited for: {error}")))
+    status.map_err(|error| StepError::transient("process_lost", format!("cannot wait for the process: {error}")))
 }
 
-/// Asks the process and all of its group to stop, and kills what does not.
-async fn stop(child: &mut Child, group: Group) {
+/// Asks the process and its group to stop, and kills what does not stop in time.
+async fn stop(child: &mut Child, group: ProcessGroup) {
     group.terminate();
-    // Whether it could be waited for changes nothing; waiting keeps it from staying as a zombie.
+    // The result of waiting does not matter; waiting prevents the process from remaining as a zombie.
     if timeout(TERM_WAIT, child.wait()).await.is_err() {
         group.kill();
         let _ = child.wait().await;
@@ -118,7 +118,7 @@ async fn stop(child: &mut Child, group: Group) {
     group.end().await;
 }
 
-/// Writes `text` and closes the pipe; a process that does not read it to the end is its own matter.
+/// Writes `text` and closes the pipe. A process does not have to read its input to the end.
 async fn write(pipe: Option<impl tokio::io::AsyncWrite + Unpin>, text: &str) {
     if let Some(mut pipe) = pipe {
         let _ = pipe.write_all(text.as_bytes()).await;
@@ -126,11 +126,11 @@ async fn write(pipe: Option<impl tokio::io::AsyncWrite + Unpin>, text: &str) {
     }
 }
 
-/// Reads all there is, up to `bytes_max`.
+/// Reads a pipe to its end, up to `bytes_max`.
 async fn read(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, bytes_max: usize) -> Result<(), StepError> {
     let Some(pipe) = pipe else { return Ok(()) };
     let mut pipe = pipe.take(bytes_max as u64 + 1);
-    // A pipe that breaks has ended.
+    // A broken pipe has ended.
     let _ = pipe.read_to_end(into).await;
     if into.len() > bytes_max {
         let message = format!("the process wrote more than {bytes_max} bytes");
@@ -148,11 +148,11 @@ fn failed(status: ExitStatus, result: &Value) -> StepError {
     let last = [stderr, stdout].into_iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
     let ending = match (status.code(), status.signal()) {
         (Some(code), _) => format!("the process ended with exit code {code}"),
-        (None, Some(signal)) => format!("the process was ended by signal {signal}"),
-        (None, None) => "the process ended in an unknown way".to_owned(),
+        (None, Some(signal)) => format!("the process was terminated by signal {signal}"),
+        (None, None) => "the process ended with an unknown status".to_owned(),
     };
     let message = last.map_or(ending.clone(), |line| format!("{ending}: {}", line.trim()));
-    // What `sh` says of a program that is not there or cannot be run; trying again gives the same.
+    // `sh` reports a missing or non-executable program with these codes; a retry gives the same result.
     let (class, code) = match status.code() {
         Some(126 | 127) => (ErrorClass::Configuration, "command_not_found"),
         _ => (ErrorClass::Transient, "process_failed"),
@@ -161,10 +161,10 @@ fn failed(status: ExitStatus, result: &Value) -> StepError {
     StepError::new(class, code, message).with_details(details)
 }
 
-/// The end of what was written.
+/// Returns the end of a text.
 fn tail(text: &Value) -> &str {
     let text = text.as_str().unwrap_or_default();
-    let from = text.len().saturating_sub(SHOWN_BYTES);
+    let from = text.len().saturating_sub(ERROR_OUTPUT_BYTES);
     let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     &text[from..]
 }

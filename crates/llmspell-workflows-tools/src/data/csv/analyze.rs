@@ -6,31 +6,31 @@ use super::cell;
 use super::source::Rows;
 use crate::ToolError;
 
-/// Different values that are counted, in all columns together.
+/// The maximum number of distinct values that are counted, across all columns.
 const DISTINCT_MAX: usize = 1_000_000;
 
-/// Numbers that are kept for medians, in all columns together.
+/// The maximum number of values that are kept for medians, across all columns.
 const NUMBERS_MAX: usize = 4_000_000;
 
-/// Statistics of each column, computed as the rows go by.
+/// Computes statistics of each column in one pass over the rows.
 ///
-/// A column's type is the narrowest that all of its cells fit: `integer, number, boolean, date, string`, or `empty`.
-/// `min, max, mean, median` and `stddev` (of a sample, so with n − 1) are for columns of numbers. Memory is bounded: past
-/// a million different values `distinct` is a lower bound, which `distinct_is_minimum` says; past four million numbers
-/// there is no median.
+/// A column's type is the narrowest that matches all of its cells: `integer, number, boolean, date, string`, or
+/// `empty`. `min, max, mean, median` and `stddev` (of a sample, with n − 1) are computed for numeric columns. Memory is
+/// bounded: after a million distinct values, `distinct` is a lower bound, as `distinct_is_minimum` says; after four
+/// million numbers, the median is omitted.
 pub(super) fn analyze(rows: &mut Rows<'_>, top: usize) -> Result<Value, ToolError> {
     let mut columns: Vec<Column> = rows.columns().iter().map(|name| Column::new(name)).collect();
-    let mut room = Room { distinct: DISTINCT_MAX, numbers: NUMBERS_MAX };
+    let mut budget = MemoryBudget { distinct: DISTINCT_MAX, numbers: NUMBERS_MAX };
     while let Some(row) = rows.next()? {
         for (column, cell) in columns.iter_mut().zip(row) {
-            column.add(cell, &mut room);
+            column.add(cell, &mut budget);
         }
     }
     let columns: Vec<Value> = columns.into_iter().map(|column| column.result(top)).collect();
     Ok(json!({ "rows": rows.count(), "columns": columns }))
 }
 
-/// The schema of one column's statistics.
+/// Returns the schema of a column's statistics.
 pub(super) fn column_schema() -> Value {
     let count = json!({ "type": "integer", "minimum": 0 });
     let number = json!({ "type": ["number", "null"] });
@@ -60,8 +60,8 @@ pub(super) fn column_schema() -> Value {
     })
 }
 
-/// How much more may be kept.
-struct Room {
+/// How many more values may be kept.
+struct MemoryBudget {
     distinct: usize,
     numbers: usize,
 }
@@ -74,7 +74,7 @@ struct Column {
     booleans: usize,
     dates: usize,
     values: HashMap<String, usize>,
-    values_left_out: bool,
+    values_omitted: bool,
     moments: Moments,
     numbers: Vec<f64>,
 }
@@ -89,13 +89,13 @@ impl Column {
             booleans: 0,
             dates: 0,
             values: HashMap::new(),
-            values_left_out: false,
+            values_omitted: false,
             moments: Moments::default(),
             numbers: Vec::new(),
         }
     }
 
-    fn add(&mut self, cell: &str, room: &mut Room) {
+    fn add(&mut self, cell: &str, budget: &mut MemoryBudget) {
         if cell.trim().is_empty() {
             self.nulls += 1;
             return;
@@ -104,23 +104,23 @@ impl Column {
         self.integers += usize::from(cell::is_integer(cell));
         self.booleans += usize::from(cell::boolean(cell).is_some());
         self.dates += usize::from(cell::is_date(cell));
-        // A column with one cell that is no number has no statistics of numbers.
+        // A single non-numeric cell makes the whole column non-numeric, so counting can stop there.
         if self.moments.count + 1 == self.count
             && let Some(number) = cell::number(cell)
         {
             self.moments.add(number);
-            if room.numbers > 0 {
-                room.numbers -= 1;
+            if budget.numbers > 0 {
+                budget.numbers -= 1;
                 self.numbers.push(number);
             }
         }
         if let Some(count) = self.values.get_mut(cell) {
             *count += 1;
-        } else if room.distinct > 0 {
-            room.distinct -= 1;
+        } else if budget.distinct > 0 {
+            budget.distinct -= 1;
             self.values.insert(cell.to_owned(), 1);
         } else {
-            self.values_left_out = true;
+            self.values_omitted = true;
         }
     }
 
@@ -132,7 +132,7 @@ impl Column {
         let top: Vec<Value> = values.iter().map(|(value, count)| json!({ "value": value, "count": count })).collect();
         let mut result = json!({
             "name": self.name, "type": self.kind(), "count": self.count, "nulls": self.nulls, "distinct": distinct,
-            "distinct_is_minimum": self.values_left_out, "top": top,
+            "distinct_is_minimum": self.values_omitted, "top": top,
         });
         if let (Some(result), true) = (result.as_object_mut(), self.is_numeric()) {
             self.moments.write(result);
@@ -159,7 +159,7 @@ impl Column {
     }
 }
 
-/// Mean and variance in one pass, by Welford's method, which does not lose digits to large means.
+/// Mean and variance in one pass by Welford's method, which stays precise for large means.
 #[derive(Default)]
 struct Moments {
     count: usize,
@@ -172,9 +172,9 @@ struct Moments {
 impl Moments {
     fn add(&mut self, number: f64) {
         self.count += 1;
-        let off = number - self.mean;
-        self.mean += off / as_float(self.count);
-        self.squares += off * (number - self.mean);
+        let delta = number - self.mean;
+        self.mean += delta / as_float(self.count);
+        self.squares += delta * (number - self.mean);
         self.min = Some(self.min.map_or(number, |min| min.min(number)));
         self.max = Some(self.max.map_or(number, |max| max.max(number)));
     }

@@ -2,11 +2,11 @@ use std::str::FromStr;
 
 use serde_json::{Number, Value, json};
 
-use crate::data::condition::{Op, Test};
+use crate::data::condition::{Operator, Test};
 
-/// A cell as JSON: empty is null, and with `infer` numbers and `true` and `false` are themselves.
+/// Converts a cell to JSON: an empty cell becomes null, and with `infer` numbers and booleans are recognized.
 ///
-/// What only looks like a number stays a text: `007`, `+1`, `1e5`, `.5`, and integers of more than 64 bits.
+/// Cells that only resemble numbers remain strings: `007`, `+1`, `1e5`, `.5`, and integers beyond 64 bits.
 pub(super) fn to_value(cell: &str, infer: bool) -> Value {
     if cell.is_empty() {
         return Value::Null;
@@ -15,20 +15,20 @@ pub(super) fn to_value(cell: &str, infer: bool) -> Value {
     inferred.flatten().unwrap_or_else(|| json!(cell))
 }
 
-/// The cell as a number, where all of it is one; also in forms such as `1e5` and `+1`.
+/// Parses the whole cell as a number, including forms such as `1e5` and `+1`.
 pub(super) fn number(cell: &str) -> Option<f64> {
     let cell = cell.trim();
-    let looks = cell.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'));
+    let looks_numeric = cell.starts_with(|char: char| char.is_ascii_digit() || matches!(char, '+' | '-' | '.'));
     let number = cell.parse::<f64>().ok()?;
-    (looks && number.is_finite()).then_some(number)
+    (looks_numeric && number.is_finite()).then_some(number)
 }
 
-/// Whether the cell is an integer of 64 bits.
+/// Returns whether the cell is a 64-bit integer.
 pub(super) fn is_integer(cell: &str) -> bool {
     cell.trim().parse::<i64>().is_ok()
 }
 
-/// The cell as a boolean.
+/// Parses the cell as a boolean.
 pub(super) fn boolean(cell: &str) -> Option<bool> {
     match cell {
         "true" | "TRUE" | "True" => Some(true),
@@ -37,20 +37,20 @@ pub(super) fn boolean(cell: &str) -> Option<bool> {
     }
 }
 
-/// Whether the cell is a date, or a date with time and offset.
+/// Returns whether the cell is a date, or a date with time and offset.
 pub(super) fn is_date(cell: &str) -> bool {
     (cell.len() == 10 && jiff::civil::Date::from_str(cell).is_ok())
         || (cell.len() > 10 && jiff::Timestamp::from_str(cell).is_ok())
 }
 
-/// Whether the cell passes, read as what it is compared with: a number, a boolean or a text.
-pub(super) fn passes(cell: &str, op: Op, test: &Test) -> bool {
+/// Applies the test to a cell, which is read as the type it is compared with: a number, a boolean or a string.
+pub(super) fn passes(cell: &str, op: Operator, test: &Test) -> bool {
     if cell.is_empty() {
         return test.passes(None);
     }
     match (op, test.value()) {
-        (Op::In, Value::Array(_)) => forms(cell).any(|form| test.passes(Some(&form))),
-        (Op::NotIn, Value::Array(_)) => forms(cell).all(|form| test.passes(Some(&form))),
+        (Operator::In, Value::Array(_)) => forms(cell).any(|form| test.passes(Some(&form))),
+        (Operator::NotIn, Value::Array(_)) => forms(cell).all(|form| test.passes(Some(&form))),
         (_, Value::Number(_)) => test.passes(numeric(cell).as_ref()),
         (_, Value::Bool(_)) => test.passes(boolean(cell).map(Value::from).as_ref()),
         _ => test.passes(Some(&json!(cell))),
@@ -61,13 +61,13 @@ fn forms(cell: &str) -> impl Iterator<Item = Value> {
     [Some(json!(cell)), numeric(cell), boolean(cell).map(Value::from)].into_iter().flatten()
 }
 
-/// The cell as a JSON number, exact where it is an integer.
+/// Parses the cell as a JSON number; integers stay exact.
 fn numeric(cell: &str) -> Option<Value> {
     let integer = cell.trim().parse::<i64>().ok().map(Value::from);
     integer.or_else(|| number(cell).and_then(Number::from_f64).map(Value::Number))
 }
 
-/// The cell as a number where it is written as JSON writes numbers, so that nothing is lost.
+/// Parses the cell as a number only if it is written as in JSON, so that no information is lost.
 fn plain_number(cell: &str) -> Option<Value> {
     let digits = cell.strip_prefix('-').unwrap_or(cell);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_become_what_they_are_written_as() {
+    fn cells_are_converted_only_if_no_information_is_lost() {
         let table = [
             ("", json!(null)),
             ("7", json!(7)),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_finite_and_whole_cells() {
+    fn a_number_is_finite_and_fills_the_whole_cell() {
         for (cell, expected) in
             [("1e5", Some(1e5)), (" -1.5 ", Some(-1.5)), ("inf", None), ("NaN", None), ("1e999", None), ("1 kg", None)]
         {

@@ -1,4 +1,4 @@
-//! Analyses, converts, filters and samples CSV.
+//! Analyzes, converts, filters and samples CSV.
 
 mod analyze;
 mod cell;
@@ -14,32 +14,34 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::condition::{Match, condition_schema};
-use super::support::{blocking, invalid, needed, object_schema, read, reading_spec, too_large};
+use super::support::{blocking, file_reader_spec, invalid, object_schema, read, require, too_large};
 use crate::{Services, Tool, ToolContext, ToolError, ToolSpec};
 use rows::{Condition, Format};
 use source::Rows;
 
-/// How many rows `filter` lists and `sample` gives at most.
+/// The maximum number of rows that `filter` and `sample` return.
 const ROWS_MAX: usize = 100_000;
 
-/// How many rows `filter` lists unless `max_rows` says otherwise.
+/// The number of rows that `filter` returns by default.
 const ROWS_DEFAULT: usize = 10_000;
 
-/// How many of a column's most frequent values can be asked for.
+/// The maximum number of frequent values per column.
 const TOP_MAX: usize = 1000;
 
-/// Analyses, converts, filters and samples CSV, row by row.
+/// Analyzes, converts, filters and samples CSV, row by row.
 ///
-/// The table is the text `input`, or the file `options.path` within the policy's `read_roots`. `options` are:
-/// `delimiter` (one ASCII character, `,`), `has_headers` (true; else columns are `column_1` and so on), `infer_types`
-/// (true: numbers, booleans and empty cells become JSON's own), and by operation
+/// The table is the text `input`, or the file `options.path` within the policy's `read_roots`. All operations accept
+/// the options `delimiter` (one ASCII character, `,` by default) and `has_headers` (true by default; otherwise the
+/// columns are named `column_1` and so on). Operations that return rows as JSON also accept `infer_types` (true by
+/// default: numbers, booleans and empty cells become JSON values). The other options depend on the operation:
 ///
-/// - `analyze`: `top` (5), how many frequent values; gives `{rows, columns: [{name, type, count, nulls, distinct, top, min,
-///   max, mean, median, stddev}]}`.
-/// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: a text); gives `{format, rows, output}`.
-/// - `filter`: `conditions` [{column, op, value}], `match` (all or any), `max_rows` (10,000); gives `{rows, matched, items,
-///   truncated}`. A cell is compared as a number with a number, as a text with a text; an empty one is null.
-/// - `sample`: `n`, `seed` (0); gives `{rows, items, seed}`, the same for the same seed.
+/// - `analyze`: `top` (5), the number of frequent values. Returns `{rows, columns: [{name, type, count, nulls,
+///   distinct, top, min, max, mean, median, stddev}]}`.
+/// - `convert`: `format` (`json`: an array of objects; `jsonl`, `tsv`, `csv`: text). Returns `{format, rows, output}`.
+/// - `filter`: `conditions` [{column, op, value}], `match` (all or any), `max_rows` (10,000). Returns `{rows, matched,
+///   items, truncated}`. A cell is compared as a number if the condition's value is a number, and as a string if it is
+///   a string; an empty cell is null.
+/// - `sample`: `n`, `seed` (0). Returns `{rows, items, seed}`, the same for the same seed.
 ///
 /// A row with more or fewer cells than the header is an error that names its line.
 pub(crate) struct CsvAnalyzer {
@@ -70,7 +72,7 @@ enum Operation {
 struct Options {
     path: Option<String>,
     delimiter: Option<String>,
-    #[serde(default = "yes")]
+    #[serde(default = "enabled")]
     has_headers: bool,
     infer_types: Option<bool>,
     top: Option<usize>,
@@ -82,7 +84,7 @@ struct Options {
     seed: Option<u64>,
 }
 
-fn yes() -> bool {
+fn enabled() -> bool {
     true
 }
 
@@ -109,8 +111,8 @@ impl CsvAnalyzer {
         let mut parameters = object_schema(
             &["operation"],
             json!({
-                "operation": { "enum": ["analyze", "convert", "filter", "sample"], "description": "What to do with the table" },
-                "input": { "type": "string", "description": "The CSV text; else give `options.path`" },
+                "operation": { "enum": ["analyze", "convert", "filter", "sample"], "description": "The operation" },
+                "input": { "type": "string", "description": "The CSV text; alternatively set `options.path`" },
                 "options": options_schema(),
             }),
         );
@@ -128,9 +130,9 @@ impl CsvAnalyzer {
             operation("sample", "n"),
         ]);
         Self {
-            spec: reading_spec(
+            spec: file_reader_spec(
                 "csv_analyzer",
-                "Analyses the columns of CSV, converts it, filters its rows or takes a sample.",
+                "Analyzes the columns of CSV, converts it, filters its rows or takes a sample.",
                 parameters,
                 result_schema(),
             ),
@@ -158,38 +160,38 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let mut rows = Rows::open(input, &options, services, token)?;
     let infer = options.infer_types.unwrap_or(true);
     match operation {
-        Operation::Analyze => analyze::analyze(&mut rows, bounded("top", options.top.unwrap_or(5), TOP_MAX)?),
-        Operation::Convert => rows::convert(&mut rows, needed(options.format, "options.format", "convert")?, infer),
+        Operation::Analyze => analyze::analyze(&mut rows, check_limit("top", options.top.unwrap_or(5), TOP_MAX)?),
+        Operation::Convert => rows::convert(&mut rows, require(options.format, "options.format", "convert")?, infer),
         Operation::Filter => {
-            let conditions = needed(options.conditions, "options.conditions", "filter")?;
-            let rows_max = bounded("max_rows", options.max_rows.unwrap_or(ROWS_DEFAULT), ROWS_MAX)?;
+            let conditions = require(options.conditions, "options.conditions", "filter")?;
+            let rows_max = check_limit("max_rows", options.max_rows.unwrap_or(ROWS_DEFAULT), ROWS_MAX)?;
             rows::filter(&mut rows, conditions, options.r#match.unwrap_or_default(), rows_max, infer)
         }
         Operation::Sample => {
-            let n = bounded("n", needed(options.n, "options.n", "sample")?, ROWS_MAX)?;
+            let n = check_limit("n", require(options.n, "options.n", "sample")?, ROWS_MAX)?;
             rows::sample(&mut rows, n, options.seed.unwrap_or_default(), infer)
         }
     }
 }
 
-fn bounded(name: &str, value: usize, max: usize) -> Result<usize, ToolError> {
+fn check_limit(name: &str, value: usize, max: usize) -> Result<usize, ToolError> {
     if value <= max {
         return Ok(value);
     }
-    Err(too_large("option_too_large", format!("`options.{name}` is {value}; at most {max} is allowed")))
+    Err(too_large("option_too_large", format!("`options.{name}` must be at most {max}, got {value}")))
 }
 
 impl Options {
-    /// Refuses options of other operations, which would mean nothing.
+    /// Rejects options that belong to other operations.
     fn check(&self, operation: Operation) -> Result<(), ToolError> {
-        // Statistics and texts are made of the cells as they are written.
-        let gives_values = match operation {
+        // Statistics and text formats use the cells as written.
+        let returns_values = match operation {
             Operation::Analyze => false,
             Operation::Convert => matches!(self.format, Some(Format::Json | Format::Jsonl)),
             Operation::Filter | Operation::Sample => true,
         };
         let given = [
-            ("infer_types", self.infer_types.is_some(), gives_values),
+            ("infer_types", self.infer_types.is_some(), returns_values),
             ("top", self.top.is_some(), matches!(operation, Operation::Analyze)),
             ("format", self.format.is_some(), matches!(operation, Operation::Convert)),
             ("conditions", self.conditions.is_some(), matches!(operation, Operation::Filter)),
@@ -198,11 +200,9 @@ impl Options {
             ("n", self.n.is_some(), matches!(operation, Operation::Sample)),
             ("seed", self.seed.is_some(), matches!(operation, Operation::Sample)),
         ];
-        match given.iter().find(|(_, is_given, means_something)| *is_given && !means_something) {
+        match given.iter().find(|(_, is_given, is_accepted)| *is_given && !is_accepted) {
             None => Ok(()),
-            Some((name, ..)) => {
-                Err(invalid("unused_option", format!("`options.{name}` means nothing to this operation")))
-            }
+            Some((name, ..)) => Err(invalid("unused_option", format!("this operation does not use `options.{name}`"))),
         }
     }
 
@@ -211,7 +211,7 @@ impl Options {
             None => Ok(b','),
             Some([delimiter]) if delimiter.is_ascii() && !matches!(delimiter, b'"' | b'\n' | b'\r') => Ok(*delimiter),
             Some(_) => {
-                Err(invalid("invalid_delimiter", "`options.delimiter` should be one ASCII character, such as `;`"))
+                Err(invalid("invalid_delimiter", "`options.delimiter` must be a single ASCII character such as `;`"))
             }
         }
     }
@@ -220,19 +220,19 @@ impl Options {
 fn options_schema() -> Value {
     json!({
         "type": "object",
-        "description": "How the table is read, and what the operation needs",
+        "description": "How to read the table, and options of the operation",
         "properties": {
-            "path": { "type": "string", "minLength": 1, "description": "A file, instead of `input`" },
-            "delimiter": { "type": "string", "minLength": 1, "maxLength": 1, "description": "`,` by default" },
-            "has_headers": { "type": "boolean", "description": "Whether the first row has the names; it has by default" },
-            "infer_types": { "type": "boolean", "description": "Whether cells become numbers and booleans; they do by default" },
-            "top": { "type": "integer", "minimum": 0, "maximum": TOP_MAX, "description": "analyze: how many frequent values" },
-            "format": { "enum": ["json", "jsonl", "tsv", "csv"], "description": "convert: what to" },
-            "conditions": { "type": "array", "items": condition_schema("column"), "description": "filter: what rows must pass" },
-            "match": { "enum": ["all", "any"], "description": "filter: which conditions must hold; `all` by default" },
-            "max_rows": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "filter: how many rows to list" },
-            "n": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "sample: how many rows" },
-            "seed": { "type": "integer", "minimum": 0, "description": "sample: 0 by default" },
+            "path": { "type": "string", "minLength": 1, "description": "The path of a CSV file, instead of `input`" },
+            "delimiter": { "type": "string", "minLength": 1, "maxLength": 1, "description": "The delimiter; `,` by default" },
+            "has_headers": { "type": "boolean", "description": "Whether the first row contains the column names; true by default" },
+            "infer_types": { "type": "boolean", "description": "Convert cells to numbers and booleans; true by default" },
+            "top": { "type": "integer", "minimum": 0, "maximum": TOP_MAX, "description": "analyze: the number of frequent values per column; 5 by default" },
+            "format": { "enum": ["json", "jsonl", "tsv", "csv"], "description": "convert: the output format" },
+            "conditions": { "type": "array", "items": condition_schema("column"), "description": "filter: the conditions on a row" },
+            "match": { "enum": ["all", "any"], "description": "filter: whether all conditions must be met, or any; `all` by default" },
+            "max_rows": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "filter: the maximum number of rows to return; 10,000 by default" },
+            "n": { "type": "integer", "minimum": 0, "maximum": ROWS_MAX, "description": "sample: the number of rows" },
+            "seed": { "type": "integer", "minimum": 0, "description": "sample: the seed; 0 by default" },
         },
         "additionalProperties": false,
     })

@@ -1,38 +1,38 @@
 use std::io::{self, Read};
 
-/// Hands bytes of CSV on, and fails at their end where a quoted cell is still open.
+/// Passes CSV through, and fails at its end if a quoted cell is still open.
 ///
-/// The CSV reader takes all that follows such a quote as one cell, so rows would be lost without a word.
-pub(super) struct Quotes<R> {
+/// The CSV reader would read everything after such a quote as one cell, silently losing rows.
+pub(super) struct QuoteChecker<R> {
     reader: R,
     delimiter: u8,
-    at: At,
+    position: CellPosition,
     line: u64,
     opened: u64,
-    /// What of a byte order mark may still come.
+    /// The part of a byte order mark that may still follow.
     mark: &'static [u8],
 }
 
-/// Where in a cell the next byte is.
+/// The position of the next byte within a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+enum CellPosition {
     Start,
     Plain,
     Quoted,
-    /// Behind a quote in a quoted cell: the second of two, or the end.
-    Behind,
+    /// After a quote in a quoted cell: either an escaped quote or the end of the cell.
+    AfterQuote,
 }
 
-/// The line where the quote is opened that was never closed.
+/// A quoted cell without a closing quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: a quote is opened and never closed")]
-pub(super) struct Unclosed {
+#[error("line {line}: unclosed quote")]
+pub(super) struct UnclosedQuote {
     pub(super) line: u64,
 }
 
-impl<R> Quotes<R> {
+impl<R> QuoteChecker<R> {
     pub(super) fn new(reader: R, delimiter: u8) -> Self {
-        Self { reader, delimiter, at: At::Start, line: 1, opened: 1, mark: b"\xef\xbb\xbf" }
+        Self { reader, delimiter, position: CellPosition::Start, line: 1, opened: 1, mark: b"\xef\xbb\xbf" }
     }
 
     fn pass(&mut self, byte: u8) {
@@ -42,25 +42,25 @@ impl<R> Quotes<R> {
                 return;
             }
         }
-        self.at = match (self.at, byte) {
-            (At::Start, b'"') => {
+        self.position = match (self.position, byte) {
+            (CellPosition::Start, b'"') => {
                 self.opened = self.line;
-                At::Quoted
+                CellPosition::Quoted
             }
-            (At::Quoted, b'"') => At::Behind,
-            (At::Behind, b'"') | (At::Quoted, _) => At::Quoted,
-            (_, byte) if byte == self.delimiter || matches!(byte, b'\n' | b'\r') => At::Start,
-            _ => At::Plain,
+            (CellPosition::Quoted, b'"') => CellPosition::AfterQuote,
+            (CellPosition::AfterQuote, b'"') | (CellPosition::Quoted, _) => CellPosition::Quoted,
+            (_, byte) if byte == self.delimiter || matches!(byte, b'\n' | b'\r') => CellPosition::Start,
+            _ => CellPosition::Plain,
         };
         self.line += u64::from(byte == b'\n');
     }
 }
 
-impl<R: Read> Read for Quotes<R> {
+impl<R: Read> Read for QuoteChecker<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
-        if count == 0 && !buffer.is_empty() && self.at == At::Quoted {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, Unclosed { line: self.opened }));
+        if count == 0 && !buffer.is_empty() && self.position == CellPosition::Quoted {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, UnclosedQuote { line: self.opened }));
         }
         buffer[..count].iter().for_each(|byte| self.pass(*byte));
         Ok(count)

@@ -6,39 +6,39 @@ use serde_json::{Map, Value, json};
 use super::cell;
 use super::source::Rows;
 use crate::ToolError;
-use crate::data::condition::{Match, Op, Test};
+use crate::data::condition::{Match, Operator, Test};
 use crate::data::support::{TEXT_BYTES_MAX, invalid, too_large};
 
-/// What rows are converted to.
+/// The output format of a conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Format {
     /// An array of objects.
     Json,
-    /// A text with one object a line.
+    /// Text with one object per line.
     Jsonl,
-    /// A text with tabs between the cells.
+    /// Text with tab-separated cells.
     Tsv,
-    /// A text with commas between the cells.
+    /// Text with comma-separated cells.
     Csv,
 }
 
-/// A test of one column, as it is written.
+/// A condition on a column, as given in the parameters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Condition {
     column: String,
-    op: Op,
-    #[serde(default, deserialize_with = "given")]
+    op: Operator,
+    #[serde(default, deserialize_with = "some_value")]
     value: Option<Value>,
 }
 
-/// A null that was written is a value, a field that is missing is none.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+/// Distinguishes an explicit null, which is a value, from a missing field.
+fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// All rows in another format.
+/// Converts all rows to another format.
 pub(super) fn convert(rows: &mut Rows<'_>, format: Format, infer: bool) -> Result<Value, ToolError> {
     let columns = rows.columns().to_vec();
     let output = match format {
@@ -71,11 +71,11 @@ pub(super) fn convert(rows: &mut Rows<'_>, format: Format, infer: bool) -> Resul
     Ok(json!({ "format": name, "rows": rows.count(), "output": output }))
 }
 
-/// The rows that pass, the first `rows_max` of them; all are counted.
+/// Returns the first `rows_max` rows that pass, and counts all that do.
 pub(super) fn filter(
     rows: &mut Rows<'_>,
     conditions: Vec<Condition>,
-    join: Match,
+    matching: Match,
     rows_max: usize,
     infer: bool,
 ) -> Result<Value, ToolError> {
@@ -84,8 +84,8 @@ pub(super) fn filter(
     let (mut items, mut matched) = (Vec::new(), 0);
     let mut budget = Budget::default();
     while let Some(row) = rows.next()? {
-        let passes = |(at, op, test): &(usize, Op, Test)| cell::passes(&row[*at], *op, test);
-        if join.join(tests.iter().map(passes)) {
+        let passes = |(at, op, test): &(usize, Operator, Test)| cell::passes(&row[*at], *op, test);
+        if matching.combine(tests.iter().map(passes)) {
             matched += 1;
             if items.len() < rows_max {
                 budget.spend(row.as_slice().len() + row.len())?;
@@ -97,9 +97,9 @@ pub(super) fn filter(
     Ok(json!({ "rows": rows.count(), "matched": matched, "items": items, "truncated": truncated }))
 }
 
-/// `n` rows at random, in their order; the same for the same rows and seed.
+/// Returns `n` random rows in their original order; the same for the same rows and seed.
 ///
-/// Reservoir sampling: one pass, and each row is as likely as any other.
+/// This is reservoir sampling: a single pass in which every row is equally likely.
 pub(super) fn sample(rows: &mut Rows<'_>, n: usize, seed: u64, infer: bool) -> Result<Value, ToolError> {
     let columns = rows.columns().to_vec();
     let mut random = Random(seed);
@@ -110,9 +110,9 @@ pub(super) fn sample(rows: &mut Rows<'_>, n: usize, seed: u64, infer: bool) -> R
         if kept.len() < n {
             kept.push((count, row.clone()));
         } else {
-            let place = random.below(count);
-            if place < n {
-                kept[place] = (count, row.clone());
+            let slot = random.below(count);
+            if slot < n {
+                kept[slot] = (count, row.clone());
             }
         }
     }
@@ -121,17 +121,17 @@ pub(super) fn sample(rows: &mut Rows<'_>, n: usize, seed: u64, infer: bool) -> R
     Ok(json!({ "rows": count, "items": items, "seed": seed }))
 }
 
-fn test(columns: &[String], condition: Condition) -> Result<(usize, Op, Test), ToolError> {
+fn test(columns: &[String], condition: Condition) -> Result<(usize, Operator, Test), ToolError> {
     let name = condition.column;
     let at = columns.iter().position(|column| *column == name).ok_or_else(|| {
-        let error = invalid("unknown_column", format!("there is no column `{name}`"));
+        let error = invalid("unknown_column", format!("unknown column `{name}`"));
         match nearest(&name, columns.iter().map(String::as_str)) {
             Some(near) => error.with_help(format!("did you mean `{near}`?")),
-            None => error.with_help(format!("there are `{}`", columns.join("`, `"))),
+            None => error.with_help(format!("the columns are `{}`", columns.join("`, `"))),
         }
     })?;
     let test = Test::new(condition.op, condition.value)
-        .map_err(|why| invalid("invalid_condition", format!("the condition on `{name}` cannot be used: {why}")))?;
+        .map_err(|why| invalid("invalid_condition", format!("invalid condition on `{name}`: {why}")))?;
     Ok((at, condition.op, test))
 }
 
@@ -140,7 +140,7 @@ fn object(columns: &[String], row: &StringRecord, infer: bool) -> Value {
     Value::Object(cells.collect::<Map<_, _>>())
 }
 
-/// The row as one line of JSON with its fields in the order of the columns.
+/// Renders a row as a line of JSON with its fields in the order of the columns.
 fn ordered_line(columns: &[String], row: &StringRecord, infer: bool) -> String {
     let cells =
         columns.iter().zip(row).map(|(column, cell)| format!("{}:{}", json!(column), cell::to_value(cell, infer)));
@@ -149,7 +149,7 @@ fn ordered_line(columns: &[String], row: &StringRecord, infer: bool) -> String {
 
 fn delimited(rows: &mut Rows<'_>, columns: &[String], delimiter: u8) -> Result<String, ToolError> {
     let mut writer = WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
-    let failed = |error: csv::Error| invalid("conversion_failed", format!("a row cannot be written: {error}"));
+    let failed = |error: csv::Error| invalid("conversion_failed", format!("cannot write a row: {error}"));
     writer.write_record(columns).map_err(failed)?;
     let mut budget = Budget::default();
     while let Some(row) = rows.next()? {
@@ -160,7 +160,7 @@ fn delimited(rows: &mut Rows<'_>, columns: &[String], delimiter: u8) -> Result<S
     Ok(String::from_utf8(bytes).expect("the rows are UTF-8"))
 }
 
-/// Bytes of an answer.
+/// Counts the bytes of a result against the size limit.
 #[derive(Default)]
 struct Budget(usize);
 
@@ -170,12 +170,12 @@ impl Budget {
         if self.0 <= TEXT_BYTES_MAX {
             return Ok(());
         }
-        Err(too_large("output_too_large", format!("the answer has more than {TEXT_BYTES_MAX} bytes"))
+        Err(too_large("output_too_large", format!("the result is larger than {TEXT_BYTES_MAX} bytes"))
             .with_help("filter the rows first"))
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014): small, fast, and the same everywhere, which is all that a sample needs.
+/// SplitMix64 (Steele, Lea and Flood 2014): small, fast and reproducible everywhere, which is all that sampling needs.
 struct Random(u64);
 
 impl Random {
@@ -187,9 +187,9 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; the bias is below 2^-40 for any table that fits into memory.
+    /// Returns a number below `bound`; the bias is below 2^-40 for any table that fits into memory.
     fn below(&mut self, bound: usize) -> usize {
         let wide = u128::from(self.next()) * bound as u128;
-        usize::try_from(wide >> 64).expect("it is below a usize")
+        usize::try_from(wide >> 64).expect("the result is below `bound`")
     }
 }

@@ -6,16 +6,16 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
-use super::quotes::{Quotes, Unclosed};
-use crate::data::support::{CANCEL_EVERY, check_cancelled, check_text, invalid, too_large};
+use super::quotes::{QuoteChecker, UnclosedQuote};
+use crate::data::support::{CANCEL_EVERY, check_cancelled, check_text_size, invalid, too_large};
 use crate::{Access, Services, ToolError};
 
-/// How many columns a table may have.
+/// The maximum number of columns in a table.
 const COLUMNS_MAX: usize = 1000;
 
-/// The rows of a text or a file, read as they are needed.
+/// The rows of a text or a file, read on demand.
 pub(super) struct Rows<'c> {
-    reader: csv::Reader<Quotes<Box<dyn Read>>>,
+    reader: csv::Reader<QuoteChecker<Box<dyn Read>>>,
     columns: Vec<String>,
     first: Option<StringRecord>,
     record: StringRecord,
@@ -24,7 +24,7 @@ pub(super) struct Rows<'c> {
 }
 
 impl<'c> Rows<'c> {
-    /// Opens `input`, or the file that `options` name, and reads the header.
+    /// Opens `input` or the file named in `options`, and reads the header.
     pub(super) fn open(
         input: Option<String>,
         options: &Options,
@@ -33,36 +33,36 @@ impl<'c> Rows<'c> {
     ) -> Result<Self, ToolError> {
         let source: Box<dyn Read> = match (input, &options.path) {
             (Some(text), None) => {
-                check_text(text.len())?;
+                check_text_size(text.len())?;
                 Box::new(io::Cursor::new(text))
             }
             (None, Some(path)) => {
                 let file = services.sandbox.locate(path, Access::Read)?.open()?;
-                Box::new(Bounded { reader: file, left: services.policy.file_bytes_max })
+                Box::new(LimitedReader { reader: file, left: services.policy.file_bytes_max })
             }
             _ => {
-                return Err(invalid("missing_parameter", "exactly one of `input` and `options.path` is needed"));
+                return Err(invalid("missing_parameter", "exactly one of `input` and `options.path` is required"));
             }
         };
         let delimiter = options.delimiter()?;
-        let source = Quotes::new(source, delimiter);
+        let source = QuoteChecker::new(source, delimiter);
         let reader = ReaderBuilder::new().delimiter(delimiter).has_headers(options.has_headers).from_reader(source);
         let mut rows = Self { reader, columns: Vec::new(), first: None, record: StringRecord::new(), count: 0, token };
         rows.read_header(options.has_headers)?;
         Ok(rows)
     }
 
-    /// The names of the columns; without a header `column_1`, `column_2` and so on.
+    /// Returns the column names; without a header, `column_1`, `column_2` and so on.
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// How many rows have been read.
+    /// Returns the number of rows read so far.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// The next row, with as many cells as there are columns.
+    /// Returns the next row, which has one cell per column.
     pub(super) fn next(&mut self) -> Result<Option<&StringRecord>, ToolError> {
         if self.count.is_multiple_of(CANCEL_EVERY) {
             check_cancelled(self.token)?;
@@ -86,22 +86,22 @@ impl<'c> Rows<'c> {
             (1..=first.len()).map(|number| format!("column_{number}")).collect()
         };
         if header.len() > COLUMNS_MAX {
-            let message = format!("the table has {} columns; at most {COLUMNS_MAX} are allowed", header.len());
+            let message = format!("the table has {} columns; the limit is {COLUMNS_MAX}", header.len());
             return Err(too_large("too_many_columns", message));
         }
         self.columns = header.iter().map(str::to_owned).collect();
         let mut seen = HashSet::new();
         match self.columns.iter().find(|name| !seen.insert(name.as_str())) {
             None => Ok(()),
-            Some(twice) => Err(invalid("duplicate_column", format!("the header has `{twice}` twice"))),
+            Some(twice) => Err(invalid("duplicate_column", format!("the header contains `{twice}` twice"))),
         }
     }
 }
 
-/// What is wrong with the text, with its line.
+/// Converts an error of the CSV reader, adding its line.
 fn read_error(error: &csv::Error) -> ToolError {
     let unclosed = match error.kind() {
-        ErrorKind::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<Unclosed>()).copied(),
+        ErrorKind::Io(error) => error.get_ref().and_then(|error| error.downcast_ref::<UnclosedQuote>()).copied(),
         _ => None,
     };
     if let Some(unclosed) = unclosed {
@@ -112,15 +112,14 @@ fn read_error(error: &csv::Error) -> ToolError {
     let at = line.map_or(String::new(), |line| format!("line {line}: "));
     let failed = match error.kind() {
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            invalid("invalid_csv", format!("{at}the row has {len} fields; the rows before it have {expected_len}"))
+            invalid("invalid_csv", format!("{at}expected {expected_len} fields as in the rows before, got {len}"))
         }
-        ErrorKind::Utf8 { .. } => {
-            invalid("invalid_csv", format!("{at}the row is not UTF-8")).with_help("convert the file to UTF-8 first")
-        }
+        ErrorKind::Utf8 { .. } => invalid("invalid_csv", format!("{at}the row is not valid UTF-8"))
+            .with_help("convert the file to UTF-8 first"),
         ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             too_large("file_too_large", error.to_string()).with_help("raise `file_bytes_max` in the policy")
         }
-        _ => invalid("invalid_csv", format!("the text cannot be read as CSV: {error}")),
+        _ => invalid("invalid_csv", format!("cannot read the text as CSV: {error}")),
     };
     match line {
         Some(line) => failed.with_details(json!({ "line": line })),
@@ -128,13 +127,13 @@ fn read_error(error: &csv::Error) -> ToolError {
     }
 }
 
-/// A reader that fails once it has given as many bytes as it may.
-struct Bounded<R> {
+/// A reader that fails once its byte limit is exceeded.
+struct LimitedReader<R> {
     reader: R,
     left: u64,
 }
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for LimitedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         self.left = self

@@ -15,7 +15,7 @@ async fn call(parameters: &Value) -> Result<Value, String> {
 }
 
 #[tokio::test]
-async fn analyze_gives_statistics_of_each_column() {
+async fn analyze_returns_statistics_of_each_column() {
     let result = call(&json!({"operation": "analyze", "input": PEOPLE, "options": {"top": 1}})).await.unwrap();
     let expected = json!([
         {"name": "name", "type": "string", "count": 3, "nulls": 0, "distinct": 3, "distinct_is_minimum": false, "top": [{"value": "Ada", "count": 1}]},
@@ -31,7 +31,7 @@ async fn analyze_gives_statistics_of_each_column() {
 }
 
 #[tokio::test]
-async fn a_column_has_the_narrowest_type_that_fits() {
+async fn a_column_has_the_narrowest_type_that_matches_all_cells() {
     let table = [
         ("a\n1\n2.5\n", "number", json!(1.75)),
         ("a\n1\nx\n2\n", "string", json!(null)),
@@ -66,7 +66,7 @@ async fn convert_keeps_every_cell() {
 }
 
 #[tokio::test]
-async fn filter_compares_cells_as_what_they_are_compared_with() {
+async fn filter_reads_a_cell_as_the_type_it_is_compared_with() {
     let table = [
         (json!([{"column": "age", "op": "gt", "value": 36}]), "all", vec!["Alan"]),
         (json!([{"column": "age", "op": "gt", "value": "36"}]), "all", vec!["Alan"]),
@@ -117,34 +117,37 @@ async fn a_sample_is_the_same_for_the_same_seed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_with_its_line() {
+async fn invalid_csv_and_options_are_refused() {
     let wide = format!("{}\n", vec!["a"; 1001].join(","));
     let analyze = |input: &str| json!({"operation": "analyze", "input": input});
     let with = |operation: &str, options: Value| json!({"operation": operation, "input": PEOPLE, "options": options});
     let table = [
-        (analyze("a,b\n1,2\n3\n"), "line 3: the row has 1 fields; the rows before it have 2"),
-        (analyze("a,a\n"), "the header has `a` twice"),
-        (analyze(&wide), "the table has 1001 columns; at most 1000 are allowed"),
-        (json!({"operation": "analyze"}), "exactly one of `input` and `options.path` is needed"),
-        (with("analyze", json!({"path": "x.csv"})), "exactly one of `input` and `options.path` is needed"),
-        (with("analyze", json!({"format": "json"})), "`options.format` means nothing to this operation"),
-        (with("analyze", json!({"delimiter": "ab"})), "`options.delimiter` should be one ASCII character, such as `;`"),
-        (with("analyze", json!({"top": 1001})), "`options.top` is 1001; at most 1000 is allowed"),
-        (with("convert", json!({})), "`convert` needs the parameter `options.format`"),
-        (with("filter", json!({})), "`filter` needs the parameter `options.conditions`"),
-        (with("sample", json!({})), "`sample` needs the parameter `options.n`"),
-        (with("sample", json!({"n": 100_001})), "`options.n` is 100001; at most 100000 is allowed"),
+        (analyze("a,b\n1,2\n3\n"), "line 3: expected 2 fields as in the rows before, got 1"),
+        (analyze("a,a\n"), "the header contains `a` twice"),
+        (analyze(&wide), "the table has 1001 columns; the limit is 1000"),
+        (json!({"operation": "analyze"}), "exactly one of `input` and `options.path` is required"),
+        (with("analyze", json!({"path": "x.csv"})), "exactly one of `input` and `options.path` is required"),
+        (with("analyze", json!({"format": "json"})), "this operation does not use `options.format`"),
+        (
+            with("analyze", json!({"delimiter": "ab"})),
+            "`options.delimiter` must be a single ASCII character such as `;`",
+        ),
+        (with("analyze", json!({"top": 1001})), "`options.top` must be at most 1000, got 1001"),
+        (with("convert", json!({})), "`convert` requires the parameter `options.format`"),
+        (with("filter", json!({})), "`filter` requires the parameter `options.conditions`"),
+        (with("sample", json!({})), "`sample` requires the parameter `options.n`"),
+        (with("sample", json!({"n": 100_001})), "`options.n` must be at most 100000, got 100001"),
         (
             with("filter", json!({"conditions": [{"column": "nam", "op": "is_null"}]})),
-            "there is no column `nam` (did you mean `name`?)",
+            "unknown column `nam` (did you mean `name`?)",
         ),
         (
             with("filter", json!({"conditions": [{"column": "zzz", "op": "is_null"}]})),
-            "there is no column `zzz` (there are `name`, `age`, `city`, `since`, `ok`)",
+            "unknown column `zzz` (the columns are `name`, `age`, `city`, `since`, `ok`)",
         ),
         (
             with("filter", json!({"conditions": [{"column": "name", "op": "eq"}]})),
-            "the condition on `name` cannot be used: a condition needs a `value`",
+            "invalid condition on `name`: `value` is required",
         ),
     ];
     for (parameters, expected) in table {
@@ -153,7 +156,7 @@ async fn what_cannot_be_read_is_refused_with_its_line() {
 }
 
 #[tokio::test]
-async fn files_are_read_within_their_bounds() {
+async fn files_are_read_within_the_roots_and_size_limit() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.csv"), "\u{feff}n\n1\n").unwrap();
     std::fs::write(folder.path().join("bad.csv"), b"n\n\xff\n").unwrap();
@@ -177,7 +180,7 @@ async fn files_are_read_within_their_bounds() {
 }
 
 #[tokio::test]
-async fn a_quote_that_is_never_closed_swallows_no_rows() {
+async fn an_unclosed_quote_is_an_error_and_loses_no_rows() {
     for (text, line) in [
         ("a,b\n1,\"x\n2,y\n3,z\n", Some(2)),
         ("\u{feff}\"a,b\n1,2\n", Some(1)),
@@ -191,15 +194,15 @@ async fn a_quote_that_is_never_closed_swallows_no_rows() {
         for operation in ["analyze", "convert"] {
             let options = if operation == "convert" { json!({"format": "json"}) } else { json!({}) };
             let result = call(&json!({"operation": operation, "input": text, "options": options})).await;
-            let expected = line.map(|line| format!("line {line}: a quote is opened and never closed"));
+            let expected = line.map(|line| format!("line {line}: unclosed quote"));
             assert_eq!(result.err(), expected, "{operation} {text:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn inferred_types_mean_nothing_where_cells_stay_texts() {
-    for (operation, format, means_something) in [
+async fn infer_types_is_refused_where_cells_stay_text() {
+    for (operation, format, is_accepted) in [
         ("analyze", None, false),
         ("convert", Some("csv"), false),
         ("convert", Some("jsonl"), true),
@@ -213,7 +216,7 @@ async fn inferred_types_mean_nothing_where_cells_stay_texts() {
             options["conditions"] = json!([]);
         }
         let result = call(&json!({"operation": operation, "input": "a\n1\n", "options": options})).await;
-        let expected = (!means_something).then(|| "`options.infer_types` means nothing to this operation".to_owned());
+        let expected = (!is_accepted).then(|| "this operation does not use `options.infer_types`".to_owned());
         assert_eq!(result.err(), expected, "{operation} {format:?}");
     }
 }

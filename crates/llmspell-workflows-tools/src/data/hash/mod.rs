@@ -1,4 +1,4 @@
-//! Hashes of texts, bytes and files.
+//! Hashes text, bytes and files.
 
 #[cfg(test)]
 mod tests;
@@ -15,27 +15,27 @@ use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 
 use super::support::{
-    Takes, blocking, check_cancelled, check_operation, check_text, invalid, needed, object_schema, per_operation, read,
-    reading_spec, too_large,
+    OperationParameters, blocking, check_cancelled, check_operation, check_text_size, file_reader_spec, invalid,
+    object_schema, per_operation, read, require, too_large,
 };
 use crate::{Access, Services, Tool, ToolContext, ToolError, ToolSpec};
 
-/// How much of a file is read at once.
+/// The chunk size for reading files.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Computes and verifies hashes of texts, bytes and files.
+/// Computes and verifies hashes of text, bytes and files.
 ///
-/// `input` is taken as `input_type` says: as its UTF-8 text, or as bytes in base64 or hex; with `file` the hash is that of
-/// the file `file`, which is read in pieces. `hash` gives `{algorithm, format, hash, bytes}`, `verify` compares with
-/// `expected_hash`, written in `format`, in constant time and gives `{algorithm, valid, bytes}`; it does not tell the
-/// hash. `algorithm` is sha256 and `format` hex unless they say otherwise; hex may have upper case. MD5 and SHA-1 are
-/// here for checksums that others publish; they protect nothing.
+/// `input_type` says how `input` is read: as UTF-8 text, or as bytes encoded in base64 or hex. With `input_type: file`,
+/// the file at the path `file` is hashed in chunks instead. `hash` returns `{algorithm, format, hash, bytes}`. `verify`
+/// compares the hash in constant time with `expected_hash`, which is written in `format`, and returns `{algorithm,
+/// valid, bytes}` without revealing the hash. The default `algorithm` is sha256 and the default `format` is hex; hex
+/// may be upper case. MD5 and SHA-1 exist to check published checksums; they are not secure.
 pub(crate) struct HashCalculator {
     spec: ToolSpec,
     services: Services,
 }
 
-const OPERATIONS: [Takes; 2] = [
+const OPERATIONS: [OperationParameters; 2] = [
     ("hash", &[], &["algorithm", "input_type", "input", "file", "format"]),
     ("verify", &["expected_hash"], &["algorithm", "input_type", "input", "file", "format"]),
 ];
@@ -93,13 +93,13 @@ enum Format {
 impl HashCalculator {
     pub(crate) fn new(services: Services) -> Self {
         let parameters = json!({
-            "operation": { "enum": ["hash", "verify"], "description": "Whether to compute a hash or to compare with one" },
+            "operation": { "enum": ["hash", "verify"], "description": "Compute a hash, or compare with an expected one" },
             "algorithm": { "enum": ["md5", "sha1", "sha256", "sha512"], "description": "`sha256` by default" },
-            "input_type": { "enum": ["text", "base64", "hex", "file"], "description": "What `input` is; `text` by default" },
-            "input": { "type": "string", "description": "What is hashed" },
-            "file": { "type": "string", "minLength": 1, "description": "A path, with `input_type: file`" },
-            "format": { "enum": ["hex", "base64"], "description": "How hashes are written; `hex` by default" },
-            "expected_hash": { "type": "string", "minLength": 1, "description": "What `verify` compares with" },
+            "input_type": { "enum": ["text", "base64", "hex", "file"], "description": "How `input` is read; `text` by default" },
+            "input": { "type": "string", "description": "The data to hash" },
+            "file": { "type": "string", "minLength": 1, "description": "The path of the file to hash, with `input_type: file`" },
+            "format": { "enum": ["hex", "base64"], "description": "The encoding of hashes; `hex` by default" },
+            "expected_hash": { "type": "string", "minLength": 1, "description": "The hash that `verify` compares with" },
         });
         let mut parameters = per_operation(object_schema(&["operation"], parameters), &OPERATIONS);
         let source = json!({
@@ -115,12 +115,12 @@ impl HashCalculator {
             "format": { "enum": ["hex", "base64"] },
             "hash": { "type": "string" },
             "valid": { "type": "boolean" },
-            "bytes": { "type": "integer", "minimum": 0, "description": "How many bytes were hashed" },
+            "bytes": { "type": "integer", "minimum": 0, "description": "The number of bytes hashed" },
         });
         Self {
-            spec: reading_spec(
+            spec: file_reader_spec(
                 "hash_calculator",
-                "Computes and verifies MD5, SHA-1, SHA-256 and SHA-512 hashes of texts, bytes and files.",
+                "Computes and verifies MD5, SHA-1, SHA-256 and SHA-512 hashes of text, bytes and files.",
                 parameters,
                 object_schema(&["algorithm", "bytes"], result),
             ),
@@ -147,7 +147,7 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let Parameters { operation, algorithm, input_type, input, file, format, expected_hash } = parameters;
     let expected = match (operation, expected_hash) {
         (Operation::Verify, expected) => {
-            let expected = needed(expected, "expected_hash", "verify")?;
+            let expected = require(expected, "expected_hash", "verify")?;
             Some(format.decode(&expected, algorithm)?)
         }
         (Operation::Hash, _) => None,
@@ -156,16 +156,19 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let bytes = match (input_type, input, file) {
         (InputType::File, None, Some(path)) => hash_file(&mut *digest, &path, services, token)?,
         (InputType::Text | InputType::Base64 | InputType::Hex, Some(input), None) => {
-            check_text(input.len())?;
+            check_text_size(input.len())?;
             let content = input_type.decode(input)?;
             digest.update(&content);
             content.len() as u64
         }
         (InputType::File, ..) => {
-            return Err(invalid("missing_parameter", "`input_type: file` needs `file` and no `input`"));
+            return Err(invalid("missing_parameter", "`input_type: file` requires `file` and does not accept `input`"));
         }
         _ => {
-            return Err(invalid("missing_parameter", "`input` is needed, and `file` only with `input_type: file`"));
+            return Err(invalid(
+                "missing_parameter",
+                "`input` is required; `file` is only accepted with `input_type: file`",
+            ));
         }
     };
     let hash = digest.finalize();
@@ -187,20 +190,20 @@ fn hash_file(
     services: &Services,
     token: &CancellationToken,
 ) -> Result<u64, ToolError> {
-    let located = services.sandbox.locate(path, Access::Read)?;
-    let mut file = located.open()?;
+    let target = services.sandbox.locate(path, Access::Read)?;
+    let mut file = target.open()?;
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut bytes = 0_u64;
     loop {
         check_cancelled(token)?;
-        let count = file.read(&mut chunk).map_err(|error| located.error("read", &error))?;
+        let count = file.read(&mut chunk).map_err(|error| target.error("read", &error))?;
         if count == 0 {
             return Ok(bytes);
         }
         bytes += count as u64;
         let bytes_max = services.policy.file_bytes_max;
         if bytes > bytes_max {
-            return Err(too_large("file_too_large", format!("`{path}` has more than {bytes_max} bytes"))
+            return Err(too_large("file_too_large", format!("`{path}` is larger than {bytes_max} bytes"))
                 .with_help("raise `file_bytes_max` in the policy"));
         }
         digest.update(&chunk[..count]);
@@ -230,12 +233,11 @@ impl Algorithm {
 impl InputType {
     fn decode(self, input: String) -> Result<Vec<u8>, ToolError> {
         match self {
-            Self::Hex => {
-                hex::decode(&input).map_err(|error| invalid("invalid_input", format!("`input` is no hex: {error}")))
-            }
+            Self::Hex => hex::decode(&input)
+                .map_err(|error| invalid("invalid_input", format!("`input` is not valid hex: {error}"))),
             Self::Base64 => BASE64
                 .decode(&input)
-                .map_err(|error| invalid("invalid_input", format!("`input` is no base64: {error}"))),
+                .map_err(|error| invalid("invalid_input", format!("`input` is not valid base64: {error}"))),
             Self::Text | Self::File => Ok(input.into_bytes()),
         }
     }
@@ -249,17 +251,20 @@ impl Format {
         }
     }
 
-    /// The bytes of a hash of `algorithm` as it is written.
-    fn decode(self, written: &str, algorithm: Algorithm) -> Result<Vec<u8>, ToolError> {
-        let written = written.trim();
+    /// Decodes a hash of `algorithm` in this format.
+    fn decode(self, encoded: &str, algorithm: Algorithm) -> Result<Vec<u8>, ToolError> {
+        let encoded = encoded.trim();
         let bytes = match self {
-            Self::Hex => hex::decode(written).ok(),
-            Self::Base64 => BASE64.decode(written).ok(),
+            Self::Hex => hex::decode(encoded).ok(),
+            Self::Base64 => BASE64.decode(encoded).ok(),
         };
         let size = algorithm.digest().output_size();
         bytes.filter(|bytes| bytes.len() == size).ok_or_else(|| {
             let (name, format) = (algorithm.name(), self.name());
-            invalid("invalid_hash", format!("`expected_hash` is no {name} in {format}, which has {size} bytes"))
+            invalid(
+                "invalid_hash",
+                format!("`expected_hash` is not a valid {name} hash in {format} ({size} bytes expected)"),
+            )
         })
     }
 

@@ -10,7 +10,7 @@ async fn call(parameters: &Value) -> Result<Value, String> {
 }
 
 #[tokio::test]
-async fn known_hashes() {
+async fn hashes_match_published_test_vectors() {
     let table = [
         (json!({"algorithm": "md5", "input": "abc"}), "900150983cd24fb0d6963f7d28e17f72"),
         (json!({"algorithm": "sha1", "input": "abc"}), "a9993e364706816aba3e25717850c26c9cd0d89d"),
@@ -32,7 +32,7 @@ async fn known_hashes() {
 }
 
 #[tokio::test]
-async fn verify_says_whether_it_is_the_same() {
+async fn verify_reports_whether_the_hash_matches() {
     let upper = SHA256_ABC.to_uppercase();
     let table = [("abc", SHA256_ABC, true), ("abc", upper.as_str(), true), ("abd", SHA256_ABC, false)];
     for (input, expected_hash, valid) in table {
@@ -43,7 +43,7 @@ async fn verify_says_whether_it_is_the_same() {
 }
 
 #[tokio::test]
-async fn files_are_hashed_in_pieces_within_their_bounds() {
+async fn files_are_hashed_in_chunks_up_to_the_size_limit() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a"), "abc").unwrap();
     std::fs::write(folder.path().join("large"), vec![0; CHUNK_BYTES * 2 + 1]).unwrap();
@@ -70,33 +70,33 @@ async fn files_are_hashed_in_pieces_within_their_bounds() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_hashed_is_refused() {
+async fn invalid_parameters_are_refused() {
     let table = [
-        (json!({"operation": "hash"}), "`input` is needed, and `file` only with `input_type: file`"),
+        (json!({"operation": "hash"}), "`input` is required; `file` is only accepted with `input_type: file`"),
         (
             json!({"operation": "hash", "input": "a", "file": "b"}),
-            "`input` is needed, and `file` only with `input_type: file`",
+            "`input` is required; `file` is only accepted with `input_type: file`",
         ),
         (
             json!({"operation": "hash", "input_type": "file", "input": "a"}),
-            "`input_type: file` needs `file` and no `input`",
+            "`input_type: file` requires `file` and does not accept `input`",
         ),
         (
             json!({"operation": "hash", "input_type": "hex", "input": "xy"}),
-            "`input` is no hex: Invalid character 'x' at position 0",
+            "`input` is not valid hex: Invalid character 'x' at position 0",
         ),
         (
             json!({"operation": "hash", "input_type": "base64", "input": "?"}),
-            "`input` is no base64: Invalid symbol 63, offset 0.",
+            "`input` is not valid base64: Invalid symbol 63, offset 0.",
         ),
         (
             json!({"operation": "hash", "input": "", "expected_hash": "00"}),
-            "`expected_hash` means nothing to `hash` (it takes `algorithm`, `input_type`, `input`, `file`, `format`)",
+            "`hash` does not accept the parameter `expected_hash` (it accepts `algorithm`, `input_type`, `input`, `file`, `format`)",
         ),
-        (json!({"operation": "verify", "input": ""}), "`verify` needs the parameter `expected_hash`"),
+        (json!({"operation": "verify", "input": ""}), "`verify` requires the parameter `expected_hash`"),
         (
             json!({"operation": "verify", "input": "", "expected_hash": "00"}),
-            "`expected_hash` is no sha256 in hex, which has 32 bytes",
+            "`expected_hash` is not a valid sha256 hash in hex (32 bytes expected)",
         ),
     ];
     for (parameters, expected) in table {

@@ -1,17 +1,17 @@
-//! What a term calls.
+//! Finds calls in a term.
 
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::path::{Part, Path};
 
-/// Whether `term` has a call of `name` with `arity` arguments anywhere in it.
+/// Returns whether `term` contains a call of `name` with `arity` arguments.
 pub(super) fn has_call(term: &Term<&str>, name: &str, arity: usize) -> bool {
-    let mut left = vec![term];
-    while let Some(term) = left.pop() {
+    let mut stack = vec![term];
+    while let Some(term) = stack.pop() {
         if matches!(term, Term::Call(called, arguments) if *called == name && arguments.len() == arity) {
             return true;
         }
-        push_parts(term, &mut left);
+        push_parts(term, &mut stack);
     }
     false
 }

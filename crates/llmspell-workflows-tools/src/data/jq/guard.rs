@@ -1,4 +1,4 @@
-//! Sends what can make a huge value in one operation through the bounded functions of the library.
+//! Rewrites a query so that operations that could create a huge value go through the bounded functions of the library.
 
 use std::sync::LazyLock;
 
@@ -8,158 +8,163 @@ use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 
 use super::calls::has_call;
-use super::library::{FLAT, INDEX, LEVEL, SHALLOW, SIZED, TIMES, WHOLE};
+use super::library::{CHECK_DEPTH, CHECK_INDEX, CHECK_JSON_DEPTH, CHECK_SIZE, CHECK_TOTAL_SIZE, COUNT_CALL, MULTIPLY};
 
 /// The variable that a rewritten `a += b` binds.
 const OPERAND: &str = "$__operand";
 
-/// The variable that takes the answer of a check, which nothing reads.
-const CHECKED: &str = "$__checked";
+/// The variable for the result of a check; it is never read.
+const CHECK_RESULT: &str = "$__check_result";
 
-/// How many numbers [`number`] knows.
+/// The number of literals that [`number`] provides.
 const NUMBERS_COUNT: usize = 1 << 16;
 
-/// A number as a literal that lives as long as any query.
+/// Returns a number as a literal that outlives any query.
 fn number(number: usize) -> &'static str {
     static ALL: LazyLock<String> = LazyLock::new(|| (0..NUMBERS_COUNT).map(|number| format!("{number:05}")).collect());
     &ALL[number * 5..number * 5 + 5]
 }
 
-/// Sends a definition's additions, products and computed indices through the bounded functions, and has what is called
-/// or done again and again look at how deep it nests.
+/// Guards a definition: additions, products and computed indices go through the bounded functions, and anything that is
+/// called or repeated in a loop checks how deeply its values are nested.
 pub(super) fn definition(definition: Def<&str>) -> Def<&str> {
     let Def { name, args, body } = definition;
     if !has_call(&body, name, args.len()) {
-        return Def { name, args, body: guarded(body) };
+        return Def { name, args, body: guard_term(body) };
     }
     let (values, filters): (Vec<_>, Vec<_>) = args.iter().copied().partition(|argument| argument.starts_with('$'));
-    let mut body = after_look(guarded(body), name, values.into_iter().map(Term::Var));
-    // A filter that is an argument holds on to those of the call that it was written in.
+    let mut body = with_depth_check(guard_term(body), name, values.into_iter().map(Term::Var));
+    // A filter argument keeps the filter arguments of the call in which it was written.
     if !filters.is_empty() {
-        body = after_check(body, Term::Id, LEVEL);
+        body = with_check(body, Term::Id, COUNT_CALL);
     }
     Def { name, args, body }
 }
 
-/// A look at the input of `term` and at `values`, then `term`; `site` is a part of the source that no other look has.
+/// Puts a depth check of the input and of `values` before `term`; `site` is a part of the source that identifies this
+/// check.
 ///
-/// Each place counts on its own when it looked last: otherwise one that is passed more often would look in place of
-/// the one where a value grows.
-fn after_look<'s>(term: Term<&'s str>, site: &'s str, values: impl Iterator<Item = Term<&'s str>>) -> Term<&'s str> {
+/// Each site tracks separately when it last ran its check. Otherwise a site that is passed more often would run the
+/// check instead of the site where a value grows.
+fn with_depth_check<'s>(
+    term: Term<&'s str>,
+    site: &'s str,
+    values: impl Iterator<Item = Term<&'s str>>,
+) -> Term<&'s str> {
     let site = Term::Num(number(site.as_ptr().addr() % NUMBERS_COUNT));
     let parts = [site, Term::Id].into_iter().chain(values);
     let all = parts.reduce(|left, right| Term::BinOp(Box::new(left), BinaryOp::Comma, Box::new(right)));
-    after_check(term, Term::Arr(all.map(Box::new)), SHALLOW)
+    with_check(term, Term::Arr(all.map(Box::new)), CHECK_DEPTH)
 }
 
-/// `(of | check) as $__checked | term`, which is in the same place of a path, and a call at its end, as `term` is.
-fn after_check<'s>(term: Term<&'s str>, of: Term<&'s str>, check: &'s str) -> Term<&'s str> {
-    let bind = BinaryOp::Pipe(Some(Pattern::Var(CHECKED)));
+/// Builds `(of | check) as $__check_result | term`; `term` stays in path position and in tail position.
+fn with_check<'s>(term: Term<&'s str>, of: Term<&'s str>, check: &'s str) -> Term<&'s str> {
+    let bind = BinaryOp::Pipe(Some(Pattern::Var(CHECK_RESULT)));
     Term::BinOp(Box::new(piped(of, check)), bind, Box::new(term))
 }
 
-fn guarded(term: Term<&str>) -> Term<&str> {
+fn guard_term(term: Term<&str>) -> Term<&str> {
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) => term,
-        Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(guarded_part).collect()),
-        Term::Arr(items) => Term::Arr(items.map(boxed)),
+        Term::Str(format, parts) => Term::Str(format, parts.into_iter().map(guard_string_part).collect()),
+        Term::Arr(items) => Term::Arr(items.map(guard_boxed)),
         Term::Obj(entries) => {
-            let entry = |(key, value): (_, Option<_>)| (guarded(key), value.map(guarded));
+            let entry = |(key, value): (_, Option<_>)| (guard_term(key), value.map(guard_term));
             Term::Obj(entries.into_iter().map(entry).collect())
         }
-        Term::Neg(term) => Term::Neg(boxed(term)),
-        Term::BinOp(left, op, right) => guarded_operation(boxed(left), op, boxed(right)),
-        Term::Label(name, body) => Term::Label(name, boxed(body)),
+        Term::Neg(term) => Term::Neg(guard_boxed(term)),
+        Term::BinOp(left, op, right) => guard_operation(guard_boxed(left), op, guard_boxed(right)),
+        Term::Label(name, body) => Term::Label(name, guard_boxed(body)),
         Term::Fold(kind, items, pattern, rest) => {
-            let mut rest = guarded_all(rest);
-            // The second makes the next state of what is there.
+            let mut rest = guard_terms(rest);
+            // The second term computes the next state from the current one.
             if let Some(update) = rest.get_mut(1) {
-                *update = after_look(std::mem::take(update), kind, std::iter::empty());
+                *update = with_depth_check(std::mem::take(update), kind, std::iter::empty());
             }
-            Term::Fold(kind, boxed(items), guarded_pattern(pattern), rest)
+            Term::Fold(kind, guard_boxed(items), guard_pattern(pattern), rest)
         }
-        Term::TryCatch(body, caught) => Term::TryCatch(boxed(body), caught.map(boxed)),
+        Term::TryCatch(body, caught) => Term::TryCatch(guard_boxed(body), caught.map(guard_boxed)),
         Term::IfThenElse(branches, otherwise) => {
-            let branch = |(condition, then)| (guarded(condition), guarded(then));
-            Term::IfThenElse(branches.into_iter().map(branch).collect(), otherwise.map(boxed))
+            let branch = |(condition, then)| (guard_term(condition), guard_term(then));
+            Term::IfThenElse(branches.into_iter().map(branch).collect(), otherwise.map(guard_boxed))
         }
-        Term::Def(definitions, body) => Term::Def(definitions.into_iter().map(definition).collect(), boxed(body)),
+        Term::Def(definitions, body) => Term::Def(definitions.into_iter().map(definition).collect(), guard_boxed(body)),
         Term::Call("fromjson", arguments) if arguments.is_empty() => {
-            after_check(Term::Call("fromjson", arguments), Term::Id, FLAT)
+            with_check(Term::Call("fromjson", arguments), Term::Id, CHECK_JSON_DEPTH)
         }
-        Term::Call(name, arguments) => Term::Call(name, guarded_all(arguments)),
+        Term::Call(name, arguments) => Term::Call(name, guard_terms(arguments)),
         Term::Path(of, Path(parts)) => {
-            let part = |(part, optional)| (guarded_step(part), optional);
-            Term::Path(boxed(of), Path(parts.into_iter().map(part).collect()))
+            let part = |(part, optional)| (guard_path_part(part), optional);
+            Term::Path(guard_boxed(of), Path(parts.into_iter().map(part).collect()))
         }
     }
 }
 
-fn guarded_operation<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&'s str>>) -> Term<&'s str> {
+fn guard_operation<'s>(left: Box<Term<&'s str>>, op: BinaryOp<&'s str>, right: Box<Term<&'s str>>) -> Term<&'s str> {
     match op {
-        BinaryOp::Math(math) => calculated(math, *left, *right),
-        // By jq's definition: `r as $x | l |= . + $x`.
+        BinaryOp::Math(math) => guard_math(math, *left, *right),
+        // As jq defines it: `r as $x | l |= . + $x`.
         BinaryOp::UpdateMath(math) => {
-            let result = calculated(math, Term::Id, Term::Var(OPERAND));
+            let result = guard_math(math, Term::Id, Term::Var(OPERAND));
             let update = Term::BinOp(left, BinaryOp::Update, Box::new(result));
             let bind = BinaryOp::Pipe(Some(Pattern::Var(OPERAND)));
             Term::BinOp(right, bind, Box::new(update))
         }
-        BinaryOp::Pipe(Some(pattern)) => Term::BinOp(left, BinaryOp::Pipe(Some(guarded_pattern(pattern))), right),
+        BinaryOp::Pipe(Some(pattern)) => Term::BinOp(left, BinaryOp::Pipe(Some(guard_pattern(pattern))), right),
         _ => Term::BinOp(left, op, right),
     }
 }
 
-/// A product is bounded beforehand; a sum, which can only double, when it is made, so that adding to an array that
-/// nothing else refers to does not copy it.
-fn calculated<'s>(math: Math, left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
+/// Guards an arithmetic operation. A product is checked beforehand. A sum can at most double a value, so it is checked
+/// afterwards; this way, appending to an array that nothing else refers to does not copy it.
+fn guard_math<'s>(math: Math, left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
     if math == Math::Mul {
-        return Term::Call(TIMES, vec![left, right]);
+        return Term::Call(MULTIPLY, vec![left, right]);
     }
     let result = Term::BinOp(Box::new(left), BinaryOp::Math(math), Box::new(right));
     if math != Math::Add {
         return result;
     }
-    piped(result, SIZED)
+    piped(result, CHECK_SIZE)
 }
 
-/// `term | check`.
+/// Builds `term | check`.
 fn piped<'s>(term: Term<&'s str>, check: &'s str) -> Term<&'s str> {
     let check = Term::Call(check, Vec::new());
     Term::BinOp(Box::new(term), BinaryOp::Pipe(None), Box::new(check))
 }
 
-fn guarded_step(part: Part<Term<&str>>) -> Part<Term<&str>> {
+fn guard_path_part(part: Part<Term<&str>>) -> Part<Term<&str>> {
     match part {
-        Part::Index(name @ Term::Str(None, _)) => Part::Index(guarded(name)),
-        Part::Index(index) => Part::Index(Term::Call(INDEX, vec![guarded(index)])),
-        Part::Range(from, to) => Part::Range(from.map(guarded), to.map(guarded)),
+        Part::Index(name @ Term::Str(None, _)) => Part::Index(guard_term(name)),
+        Part::Index(index) => Part::Index(Term::Call(CHECK_INDEX, vec![guard_term(index)])),
+        Part::Range(from, to) => Part::Range(from.map(guard_term), to.map(guard_term)),
     }
 }
 
-fn guarded_part<'s>(part: StrPart<&'s str, Term<&'s str>>) -> StrPart<&'s str, Term<&'s str>> {
+fn guard_string_part<'s>(part: StrPart<&'s str, Term<&'s str>>) -> StrPart<&'s str, Term<&'s str>> {
     match part {
-        StrPart::Term(term) => StrPart::Term(piped(guarded(term), WHOLE)),
+        StrPart::Term(term) => StrPart::Term(piped(guard_term(term), CHECK_TOTAL_SIZE)),
         plain => plain,
     }
 }
 
-fn guarded_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
+fn guard_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
     match pattern {
         Pattern::Var(_) => pattern,
-        Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(guarded_pattern).collect()),
+        Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(guard_pattern).collect()),
         Pattern::Obj(entries) => {
-            let entry = |(key, value)| (guarded(key), guarded_pattern(value));
+            let entry = |(key, value)| (guard_term(key), guard_pattern(value));
             Pattern::Obj(entries.into_iter().map(entry).collect())
         }
     }
 }
 
-fn guarded_all(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
-    terms.into_iter().map(guarded).collect()
+fn guard_terms(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
+    terms.into_iter().map(guard_term).collect()
 }
 
-fn boxed(mut term: Box<Term<&str>>) -> Box<Term<&str>> {
-    *term = guarded(std::mem::take(&mut term));
+fn guard_boxed(mut term: Box<Term<&str>>) -> Box<Term<&str>> {
+    *term = guard_term(std::mem::take(&mut term));
     term
 }

@@ -1,35 +1,37 @@
-//! The library of jq without what reaches outside, and with bounds on what one operation can make.
+//! The library of jq without access to the outside, and with limits on what a single operation can create.
 
 use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, run, v};
 use jaq_core::{Cv, DataT, Error, Exn, RunPtr, ValXs};
 use jaq_json::{Num, Val};
 
-use super::meter::{Meter, Metered, Metering};
+use super::meter::{HasMeter, Meter, MeteredData};
 
-/// Its input, unless it is huge.
-pub(super) const SIZED: &str = "__sized";
+/// Returns its input; stops the query if it is huge.
+pub(super) const CHECK_SIZE: &str = "__check_size";
 
-/// Its input, unless it is huge with all that is in it; for what is about to become a text.
-pub(super) const WHOLE: &str = "__whole";
+/// Returns its input; stops the query if it is huge including everything nested in it. For values about to become text.
+pub(super) const CHECK_TOTAL_SIZE: &str = "__check_total_size";
 
-/// `a * b`, with a bound on the result.
-pub(super) const TIMES: &str = "__times";
+/// Computes `a * b`; stops the query if the result would be huge.
+pub(super) const MULTIPLY: &str = "__multiply";
 
-/// Its argument, unless as an index it would make a huge array.
-pub(super) const INDEX: &str = "__index";
+/// Returns its argument; stops the query if using it as an index would create a huge array.
+pub(super) const CHECK_INDEX: &str = "__check_index";
 
-/// Null, unless its input, `[site, values...]`, has a value that is nested too deeply; looked at from time to time.
-pub(super) const SHALLOW: &str = "__shallow";
+/// Returns null; stops the query if one of the values in its input `[site, values...]` is nested too deeply. The check
+/// runs only from time to time.
+pub(super) const CHECK_DEPTH: &str = "__check_depth";
 
-/// Null, unless its input is JSON that is nested too deeply.
-pub(super) const FLAT: &str = "__flat";
+/// Returns null; stops the query if its input is JSON that is nested too deeply.
+pub(super) const CHECK_JSON_DEPTH: &str = "__check_json_depth";
 
-/// Null, unless it was asked too often; for calls whose arguments hold those of the call before.
-pub(super) const LEVEL: &str = "__level";
+/// Returns null; stops the query if it is called too often. For calls whose arguments contain those of the previous
+/// call.
+pub(super) const COUNT_CALL: &str = "__count_call";
 
-/// What reaches outside or prints; a query that uses one fails and says so.
-const REFUSED: &[(&str, usize)] = &[
+/// Functions that reach outside or print; a query that uses one fails with [`UNAVAILABLE_MESSAGE`].
+const UNAVAILABLE: &[(&str, usize)] = &[
     ("env", 0),
     ("halt", 1),
     ("now", 0),
@@ -39,149 +41,151 @@ const REFUSED: &[(&str, usize)] = &[
     ("stderr_empty", 0),
 ];
 
-const REFUSAL: &str =
+const UNAVAILABLE_MESSAGE: &str =
     "`env`, `now`, `localtime`, `strflocaltime`, `halt`, `debug` and `stderr` are not available in a query";
 
-/// The definitions of jq's library.
+/// Returns the definitions of jq's library.
 pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
     jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs())
 }
 
-/// Its native functions, with those of this module in place of the ones that are refused or unbounded.
-pub(super) fn functions() -> impl Iterator<Item = Fun<Metered>> {
-    let replaced = |fun: &Fun<Metered>| {
+/// Returns the native functions of jq's library, replacing the ones that are unavailable or unbounded.
+pub(super) fn functions() -> impl Iterator<Item = Fun<MeteredData>> {
+    let replaced = |fun: &Fun<MeteredData>| {
         let arity = fun.1.len();
-        [("range", 3), ("tojson", 0)].contains(&(fun.0, arity)) || REFUSED.contains(&(fun.0, arity))
+        [("range", 3), ("tojson", 0)].contains(&(fun.0, arity)) || UNAVAILABLE.contains(&(fun.0, arity))
     };
     let library = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
-    library.filter(move |fun| !replaced(fun)).chain(own::<Metered>())
+    library.filter(move |fun| !replaced(fun)).chain(own_functions::<MeteredData>())
 }
 
-// Generic and by closures, since the compiler cannot see through `Metered`'s associated types in a pointer to a function.
-fn own<D: for<'a> DataT<V<'a> = Val>>() -> impl Iterator<Item = Fun<D>>
+// Generic, and passed as closures, because the compiler cannot resolve `MeteredData`'s associated types in a function
+// pointer.
+fn own_functions<D: for<'a> DataT<V<'a> = Val>>() -> impl Iterator<Item = Fun<D>>
 where
-    for<'a> D::Data<'a>: Metering<'a>,
+    for<'a> D::Data<'a>: HasMeter<'a>,
 {
-    bounded().into_vec().into_iter().chain(refused()).map(run)
+    limited_functions().into_vec().into_iter().chain(unavailable_functions()).map(run)
 }
 
-fn bounded<D: for<'a> DataT<V<'a> = Val>>() -> Box<[Filter<RunPtr<D>>]>
+fn limited_functions<D: for<'a> DataT<V<'a> = Val>>() -> Box<[Filter<RunPtr<D>>]>
 where
-    for<'a> D::Data<'a>: Metering<'a>,
+    for<'a> D::Data<'a>: HasMeter<'a>,
 {
     Box::new([
         ("range", v(3), |cv| range(cv)),
-        (SIZED, v(0), |cv| sized(cv)),
-        (WHOLE, v(0), |cv| whole(cv)),
-        (SHALLOW, v(0), |cv| shallow(cv)),
-        (FLAT, v(0), |cv| flat(cv)),
-        (LEVEL, v(0), |cv| level(cv)),
+        (CHECK_SIZE, v(0), |cv| check_size(cv)),
+        (CHECK_TOTAL_SIZE, v(0), |cv| check_total_size(cv)),
+        (CHECK_DEPTH, v(0), |cv| check_depth(cv)),
+        (CHECK_JSON_DEPTH, v(0), |cv| check_json_depth(cv)),
+        (COUNT_CALL, v(0), |cv| count_call(cv)),
         ("tojson", v(0), |cv| to_json(cv)),
-        (TIMES, v(2), |cv| times(cv)),
-        (INDEX, v(1), |cv| index(cv)),
+        (MULTIPLY, v(2), |cv| multiply(cv)),
+        (CHECK_INDEX, v(1), |cv| check_index(cv)),
     ])
 }
 
-fn refused<D: for<'a> DataT<V<'a> = Val>>() -> impl Iterator<Item = Filter<RunPtr<D>>> {
+fn unavailable_functions<D: for<'a> DataT<V<'a> = Val>>() -> impl Iterator<Item = Filter<RunPtr<D>>> {
     let filter = |(name, arity): &(&'static str, usize)| -> Filter<RunPtr<D>> {
-        (name, v(*arity), |_| bome(Err(Error::str(REFUSAL))))
+        (name, v(*arity), |_| bome(Err(Error::str(UNAVAILABLE_MESSAGE))))
     };
-    REFUSED.iter().map(filter)
+    UNAVAILABLE.iter().map(filter)
 }
 
-/// Passes its input on, unless it is huge.
-fn sized<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+/// Returns the input; stops the query if it is huge.
+fn check_size<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
-    cv.0.data().meter().operation(size(&cv.1));
+    cv.0.data().meter().check_operation_size(size(&cv.1));
     bome(Ok(cv.1))
 }
 
-/// Passes its input on, unless it is huge with all that is in it: a small value can hold another many times over.
-fn whole<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+/// Returns the input; stops the query if it is huge including everything nested in it. A small value can contain
+/// another one many times.
+fn check_total_size<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
     measure(&cv.1, cv.0.data().meter(), &mut 0);
     bome(Ok(cv.1))
 }
 
-/// Stops the query where a value of its input is nested too deeply.
-fn shallow<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+/// Stops the query if a value in the input is nested too deeply.
+fn check_depth<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
     if let Val::Arr(parts) = &cv.1
         && let [Val::Num(site), values @ ..] = parts.as_slice()
     {
-        cv.0.data().meter().nesting(count(site), values);
+        cv.0.data().meter().check_depth(count(site), values);
     }
     bome(Ok(Val::Null))
 }
 
-/// Stops the query where its input is JSON that is nested too deeply.
-fn flat<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+/// Stops the query if the input is JSON that is nested too deeply.
+fn check_json_depth<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
     if let Val::TStr(text) | Val::BStr(text) = &cv.1 {
-        cv.0.data().meter().text(text);
+        cv.0.data().meter().check_json_depth(text);
     }
     bome(Ok(Val::Null))
 }
 
-/// Stops the query where it was asked too often.
-fn level<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
+/// Stops the query if this is called too often.
+fn count_call<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
-    cv.0.data().meter().level();
+    cv.0.data().meter().count_nested_call();
     bome(Ok(Val::Null))
 }
 
-/// jq's `tojson`, bounded.
+/// Implements jq's `tojson` with a size limit.
 fn to_json<'a, D: for<'b> DataT<V<'b> = Val>>(cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
     measure(&cv.1, cv.0.data().meter(), &mut 0);
     bome(Ok(Val::utf8_str(cv.1.to_string())))
 }
 
-/// `$a * $b`, bounded.
-fn times<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
+/// Implements `$a * $b` with a size limit.
+fn multiply<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
     let right = cv.0.pop_var();
     let left = cv.0.pop_var();
     let meter = cv.0.data().meter();
     match (&left, &right) {
         (Val::TStr(text) | Val::BStr(text), Val::Num(times)) | (Val::Num(times), Val::TStr(text) | Val::BStr(text)) => {
-            meter.operation(text.len().saturating_mul(count(times)));
+            meter.check_operation_size(text.len().saturating_mul(count(times)));
         }
-        _ => meter.operation(size(&left).saturating_add(size(&right))),
+        _ => meter.check_operation_size(size(&left).saturating_add(size(&right))),
     }
     bome(left * right)
 }
 
-/// Passes an index on, unless it would make a huge array.
-fn index<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
+/// Returns an index; stops the query if it would create a huge array.
+fn check_index<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
     let index = cv.0.pop_var();
     if let Val::Num(at) = &index {
-        cv.0.data().meter().operation(count(at));
+        cv.0.data().meter().check_operation_size(count(at));
     }
     bome(Ok(index))
 }
 
-/// jq's `range($from; $to; $by)`, where each number counts.
+/// Implements jq's `range($from; $to; $by)`, counting every number.
 fn range<'a, D: for<'b> DataT<V<'b> = Val>>(mut cv: Cv<'a, D>) -> ValXs<'a, Val>
 where
-    for<'b> D::Data<'b>: Metering<'b>,
+    for<'b> D::Data<'b>: HasMeter<'b>,
 {
     let by = cv.0.pop_var();
     let to = cv.0.pop_var();
@@ -209,10 +213,10 @@ where
     }))
 }
 
-/// Adds up what a value holds, and stops the query where that is too much.
+/// Adds up the size of a value and everything in it; stops the query if it is too large.
 fn measure(value: &Val, meter: &Meter<'_>, total: &mut usize) {
     *total = total.saturating_add(1 + size(value));
-    meter.operation(*total);
+    meter.check_operation_size(*total);
     match value {
         Val::Arr(items) => items.iter().for_each(|item| measure(item, meter, total)),
         Val::Obj(object) => object.iter().for_each(|(key, item)| {
@@ -223,7 +227,7 @@ fn measure(value: &Val, meter: &Meter<'_>, total: &mut usize) {
     }
 }
 
-/// Items, bytes or digits that a copy of the value itself has.
+/// Returns the number of items, bytes or digits that a shallow copy of the value has.
 fn size(value: &Val) -> usize {
     match value {
         Val::Null | Val::Bool(_) => 0,
@@ -235,13 +239,13 @@ fn size(value: &Val) -> usize {
     }
 }
 
-/// A number as a count; what is negative counts nothing.
+/// Converts a number to a count; negative numbers become zero.
 fn count(number: &Num) -> usize {
     match number {
         Num::Int(integer) => usize::try_from(*integer).unwrap_or(0),
         Num::BigInt(integer) if integer.to_string().starts_with('-') => 0,
         Num::BigInt(_) => usize::MAX,
-        // A fraction is no count to jq, which refuses it.
+        // jq itself refuses a fraction as a count.
         Num::Float(_) | Num::Dec(_) => 0,
     }
 }

@@ -4,20 +4,20 @@ use super::meter::Stop;
 use crate::data::support::too_large;
 use crate::{ToolError, ToolErrorClass};
 
-/// What one call of a query may use.
+/// The limits of one query call.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// Length of the query's text.
+    /// Length of the query text in bytes.
     pub(crate) query_bytes: usize,
-    /// Terms that it evaluates; a loop evaluates its body's anew each time around.
+    /// Evaluated terms; a loop evaluates the terms of its body in every iteration.
     pub(crate) terms: u64,
-    /// Depth of its recursion, in bytes of stack.
+    /// Recursion depth, in bytes of stack.
     pub(crate) stack_bytes: usize,
-    /// Outputs of all inputs together.
+    /// Outputs for all inputs together.
     pub(crate) outputs: u64,
     /// Values and bytes of text in all outputs together.
     pub(crate) output_size: u64,
-    /// Length of a text or an array that one operation makes.
+    /// Length of a text or an array that a single operation creates.
     pub(crate) operation_size: usize,
     /// Wall-clock time.
     pub(crate) time: Duration,
@@ -38,23 +38,23 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The error for a limit that was reached.
+    /// Creates the error for a reached limit.
     pub(super) fn error(&self, stop: Stop) -> ToolError {
         let limit = match stop {
             Stop::Cancelled => return ToolError::cancelled(),
             Stop::Time => {
-                let message = format!("the query took longer than {} s", self.time.as_secs_f64());
+                let message = format!("the query exceeded its time limit of {} s", self.time.as_secs_f64());
                 return ToolError::new(ToolErrorClass::Timeout, "query_timeout", message)
-                    .with_help("narrow the input before the query, or end its loop");
+                    .with_help("reduce the input before the query, or make sure that its loops end");
             }
             Stop::Terms => format!("evaluated more than {} terms", self.terms),
             Stop::Depth => "recursed too deeply".to_owned(),
-            Stop::Outputs => format!("gave more than {} outputs", self.outputs),
-            Stop::OutputSize => format!("gave outputs of more than {} values and bytes", self.output_size),
-            Stop::OutputDepth => "gave an output that is nested too deeply".to_owned(),
-            Stop::Operation => format!("made a value of more than {} items or bytes", self.operation_size),
+            Stop::Outputs => format!("returned more than {} outputs", self.outputs),
+            Stop::OutputSize => format!("returned outputs of more than {} values and bytes", self.output_size),
+            Stop::OutputDepth => "returned an output that is nested too deeply".to_owned(),
+            Stop::Operation => format!("created a value of more than {} items or bytes", self.operation_size),
         };
         too_large("query_limit", format!("the query {limit}"))
-            .with_help("narrow the input before the query, or end its loop")
+            .with_help("reduce the input before the query, or make sure that its loops end")
     }
 }

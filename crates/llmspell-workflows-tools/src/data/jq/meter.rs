@@ -12,67 +12,67 @@ use tokio_util::sync::CancellationToken;
 use super::program::Program;
 use super::{Limits, stop};
 
-/// Terms between two looks at the clock and the cancellation token.
-const TERMS_PER_LOOK: u64 = 1024;
+/// Terms evaluated between two checks of the clock and the cancellation token.
+const TERMS_PER_CLOCK_CHECK: u64 = 1024;
 
-/// Terms between two looks into a value.
-const TERMS_PER_DEPTH: u64 = 30_000;
+/// Terms evaluated between two checks of how deeply a value is nested.
+const TERMS_PER_DEPTH_CHECK: u64 = 30_000;
 
-/// How deep a value may be nested: its end, and more so its text, take a part of the stack for each level.
+/// The maximum nesting depth of a value: dropping a value, and even more printing it, takes some stack per level.
 const VALUE_DEPTH_MAX: usize = 30_000;
 
-/// How many calls may pass filters on to themselves: their end takes a part of the stack too.
-const LEVELS_MAX: u64 = 200_000;
+/// The maximum number of calls that pass filters on to themselves; dropping these takes stack too.
+const NESTED_CALLS_MAX: u64 = 200_000;
 
 /// Why a query was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// Too many terms.
+    /// Too many terms were evaluated.
     Terms,
-    /// Too deep a recursion.
+    /// The recursion is too deep.
     Depth,
-    /// Too long.
+    /// The query ran for too long.
     Time,
-    /// Too many outputs.
+    /// There are too many outputs.
     Outputs,
-    /// Too much in the outputs.
+    /// The outputs are too large.
     OutputSize,
-    /// Too deep an output.
+    /// An output is nested too deeply.
     OutputDepth,
-    /// Too much made by one operation.
+    /// A single operation would create too large a value.
     Operation,
     /// The call was cancelled.
     Cancelled,
 }
 
-/// The kind of data that metered programs run on.
-pub(super) struct Metered;
+/// The data type of metered programs.
+pub(super) struct MeteredData;
 
-impl DataT for Metered {
+impl DataT for MeteredData {
     type V<'a> = Val;
     type Data<'a> = &'a Meter<'a>;
 }
 
-/// Counts what a query uses and stops it.
+/// Counts what a query uses, and stops it at its limits.
 ///
-/// The interpreter has no hook for that, but it asks its data for the table of terms before it evaluates one, which is
-/// as good: [`HasLut::lut`] counts.
+/// The interpreter has no hook for this, but it asks its data for the table of terms before it evaluates a term, so
+/// [`HasLut::lut`] does the counting.
 pub(super) struct Meter<'a> {
-    lut: &'a Lut<Metered>,
+    lut: &'a Lut<MeteredData>,
     limits: &'a Limits,
     token: &'a CancellationToken,
     deadline: Instant,
     terms: Cell<u64>,
     outputs: Cell<u64>,
     output_size: Cell<u64>,
-    levels: Cell<u64>,
-    /// The terms when each place last looked into its values.
-    looked: RefCell<HashMap<usize, u64>>,
+    nested_calls: Cell<u64>,
+    /// For each site, the number of evaluated terms when it last checked its values.
+    last_checks: RefCell<HashMap<usize, u64>>,
     stack_top: usize,
 }
 
 impl<'a> Meter<'a> {
-    /// Starts the clock; the stack is measured from here.
+    /// Creates a meter and starts its clock; stack use is measured from here.
     pub(super) fn start(program: &'a Program, limits: &'a Limits, token: &'a CancellationToken) -> Self {
         Self {
             lut: program.lut(),
@@ -82,13 +82,13 @@ impl<'a> Meter<'a> {
             terms: Cell::new(0),
             outputs: Cell::new(0),
             output_size: Cell::new(0),
-            levels: Cell::new(0),
-            looked: RefCell::new(HashMap::new()),
+            nested_calls: Cell::new(0),
+            last_checks: RefCell::new(HashMap::new()),
             stack_top: stack_position(),
         }
     }
 
-    /// Counts one step of work.
+    /// Counts an evaluated term.
     pub(super) fn tick(&self) {
         let terms = self.terms.get() + 1;
         self.terms.set(terms);
@@ -98,7 +98,7 @@ impl<'a> Meter<'a> {
         if self.stack_top.abs_diff(stack_position()) > self.limits.stack_bytes {
             stop(Stop::Depth, self.limits);
         }
-        if terms.is_multiple_of(TERMS_PER_LOOK) {
+        if terms.is_multiple_of(TERMS_PER_CLOCK_CHECK) {
             if self.token.is_cancelled() {
                 stop(Stop::Cancelled, self.limits);
             }
@@ -108,33 +108,34 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Looks into `values`, which the loop or recursion at `site` goes on with, if there was time to make one deep.
+    /// Checks how deeply `values`, which the loop or recursion at `site` continues with, are nested, unless the last
+    /// check was recent.
     ///
-    /// A level more takes a term at least, so in between no value becomes deeper than the stack bears.
-    pub(super) fn nesting(&self, site: usize, values: &[Val]) {
+    /// Each further level takes at least one term, so no value can exceed what the stack allows between two checks.
+    pub(super) fn check_depth(&self, site: usize, values: &[Val]) {
         let terms = self.terms.get();
-        let is_soon = match self.looked.borrow_mut().entry(site) {
-            Entry::Occupied(entry) if terms - entry.get() < TERMS_PER_DEPTH => true,
+        let is_recent = match self.last_checks.borrow_mut().entry(site) {
+            Entry::Occupied(entry) if terms - entry.get() < TERMS_PER_DEPTH_CHECK => true,
             entry => {
                 entry.insert_entry(terms);
                 false
             }
         };
-        if !is_soon && values.iter().any(|value| is_deeper(value, VALUE_DEPTH_MAX)) {
+        if !is_recent && values.iter().any(|value| is_deeper(value, VALUE_DEPTH_MAX)) {
             stop(Stop::Depth, self.limits);
         }
     }
 
-    /// Refuses JSON that is nested too deeply, which reading would take a part of the stack for each level.
-    pub(super) fn text(&self, json: &[u8]) {
-        let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    /// Stops the query if JSON is nested too deeply; parsing it would take some stack per level.
+    pub(super) fn check_json_depth(&self, json: &[u8]) {
+        let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
         for byte in json {
             match byte {
                 _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = is_text,
-                b'"' => is_text = !is_text,
-                b'[' | b'{' if !is_text => depth += 1,
-                b']' | b'}' if !is_text => depth = depth.saturating_sub(1),
+                b'\\' => is_escaped = in_string,
+                b'"' => in_string = !in_string,
+                b'[' | b'{' if !in_string => depth += 1,
+                b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
                 _ => {}
             }
             if depth > VALUE_DEPTH_MAX {
@@ -143,15 +144,15 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Counts a call whose arguments hold those of the call before.
-    pub(super) fn level(&self) {
-        self.levels.set(self.levels.get() + 1);
-        if self.levels.get() > LEVELS_MAX {
+    /// Counts a call whose arguments contain those of the previous call.
+    pub(super) fn count_nested_call(&self) {
+        self.nested_calls.set(self.nested_calls.get() + 1);
+        if self.nested_calls.get() > NESTED_CALLS_MAX {
             stop(Stop::Depth, self.limits);
         }
     }
 
-    /// Counts one output.
+    /// Counts an output.
     pub(super) fn output(&self) {
         self.outputs.set(self.outputs.get() + 1);
         if self.outputs.get() > self.limits.outputs {
@@ -159,7 +160,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Counts a part of an output: one value and the bytes of its text, `depth` levels down.
+    /// Counts a part of an output at `depth`: a value and the bytes of its text.
     pub(super) fn output_part(&self, bytes: usize, depth: usize) {
         let size = self.output_size.get() + 1 + bytes as u64;
         self.output_size.set(size);
@@ -171,52 +172,52 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Refuses an operation that would make a text or an array of `size`.
-    pub(super) fn operation(&self, size: usize) {
+    /// Stops the query if an operation would create a text or an array of `size`.
+    pub(super) fn check_operation_size(&self, size: usize) {
         if size > self.limits.operation_size {
             stop(Stop::Operation, self.limits);
         }
     }
 }
 
-impl<'a> HasLut<'a, Metered> for &'a Meter<'a> {
-    fn lut(&self) -> &'a Lut<Metered> {
+impl<'a> HasLut<'a, MeteredData> for &'a Meter<'a> {
+    fn lut(&self) -> &'a Lut<MeteredData> {
         self.tick();
         self.lut
     }
 }
 
-/// Data that a native function finds the meter in.
-pub(super) trait Metering<'a> {
-    /// The meter.
+/// Data through which a native function finds the meter.
+pub(super) trait HasMeter<'a> {
+    /// Returns the meter.
     fn meter(&self) -> &'a Meter<'a>;
 }
 
-impl<'a> Metering<'a> for &'a Meter<'a> {
+impl<'a> HasMeter<'a> for &'a Meter<'a> {
     fn meter(&self) -> &'a Meter<'a> {
         self
     }
 }
 
-/// Whether collections in `value` are nested deeper than `depth_max`; what it holds many times is looked into again only
-/// where it is deeper.
+/// Returns whether collections in `value` are nested deeper than `depth_max`. A shared value is visited again only at a
+/// greater depth.
 fn is_deeper(value: &Val, depth_max: usize) -> bool {
     let mut seen: HashMap<usize, usize> = HashMap::new();
-    let mut is_new = |at: usize, holders: usize, depth: usize| {
-        holders == 1 || seen.insert(at, depth).is_none_or(|before| before < depth)
+    let mut is_new = |at: usize, owners: usize, depth: usize| {
+        owners == 1 || seen.insert(at, depth).is_none_or(|before| before < depth)
     };
-    let mut left = vec![(value, 0)];
-    while let Some((value, depth)) = left.pop() {
+    let mut stack = vec![(value, 0)];
+    while let Some((value, depth)) = stack.pop() {
         if depth > depth_max {
             return true;
         }
         match value {
             Val::Arr(items) if is_new(Rc::as_ptr(items).addr(), Rc::strong_count(items), depth) => {
-                left.extend(items.iter().filter(|item| is_collection(item)).map(|item| (item, depth + 1)));
+                stack.extend(items.iter().filter(|item| is_collection(item)).map(|item| (item, depth + 1)));
             }
             Val::Obj(entries) if is_new(Rc::as_ptr(entries).addr(), Rc::strong_count(entries), depth) => {
                 let parts = entries.iter().flat_map(|(key, item)| [key, item]);
-                left.extend(parts.filter(|part| is_collection(part)).map(|part| (part, depth + 1)));
+                stack.extend(parts.filter(|part| is_collection(part)).map(|part| (part, depth + 1)));
             }
             _ => {}
         }
@@ -228,7 +229,7 @@ fn is_collection(value: &Val) -> bool {
     matches!(value, Val::Arr(_) | Val::Obj(_))
 }
 
-/// Where the stack is now; only differences mean something.
+/// Returns the current position of the stack; only differences are meaningful.
 #[inline(never)]
 fn stack_position() -> usize {
     let here = 0_u8;

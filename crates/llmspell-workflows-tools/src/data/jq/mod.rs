@@ -1,13 +1,14 @@
-//! jq queries in process, on a meter.
+//! Runs jq queries in process, with limits.
 //!
-//! A query is a program that its author may have got wrong, or that was put together from data. So it runs on a thread
-//! of its own with a [`Meter`] that stops it at a number of evaluated terms, at a depth of stack, at a time, and when
-//! the call is cancelled. What makes a lot in one go (`"x" * n`, `a + a`, `.[n] = 1`, `range(n)`, `tojson`) is bounded
-//! by [`guard`] and [`library`]; so is what recursion and loops nest, whose end would overflow the stack: a value in a
-//! value, an argument in an argument. It sees its input and nothing else: no environment, no clock, no files, no modules.
+//! A query is a program that may contain mistakes or may have been assembled from data. It runs on its own thread with
+//! a [`Meter`] that stops it when it exceeds a number of evaluated terms, a stack depth or a time limit, or when the
+//! call is cancelled. [`guard`] and [`library`] limit single operations that can create large values (`"x" * n`, `a +
+//! a`, `.[n] = 1`, `range(n)`, `tojson`). They also limit how deeply recursion and loops nest values and arguments,
+//! because dropping these would overflow the stack. A query sees only its input: no environment, no clock, no files, no
+//! modules.
 //!
-//! One thing is not metered: `..`, `sort` and comparisons of a value that holds itself many times over, which only a
-//! query makes that sets out to. The call ends at its time even then, but the thread works on.
+//! One case is not metered: `..`, `sort` and comparisons of a value that contains itself many times, which only a
+//! deliberately built query produces. Even then the call ends at its time limit, but the thread keeps running.
 
 mod calls;
 mod guard;
@@ -30,18 +31,18 @@ pub(crate) use limits::Limits;
 use meter::{Meter, Stop};
 use program::Program;
 
-/// Stack of the thread that a query runs on: address space, of which only what is used becomes memory.
+/// The stack size of a query's thread. This is address space; only the used part takes memory.
 const STACK_BYTES: usize = 512 * 1024 * 1024;
 
-/// How long beyond its time a query that is stuck inside one operation is waited for.
+/// How long to wait, after the time limit, for a query that is stuck inside a single operation.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a query gave for one input.
+/// The outputs of a query for one input.
 pub(crate) type Outputs = Vec<Value>;
 
-/// Runs `query` on each input and gives each one's outputs.
+/// Runs `query` on each input and returns the outputs for each.
 ///
-/// The time and the number of terms are for all inputs together.
+/// The limits on time and on evaluated terms apply to all inputs together.
 pub(crate) async fn run(
     query: String,
     inputs: Vec<Value>,
@@ -52,23 +53,23 @@ pub(crate) async fn run(
     let work = {
         let (limits, token) = (limits.clone(), token.clone());
         move || {
-            let answer = caught(|| run_here(&query, inputs, &limits, &token));
-            // Nobody listens when the call was given up.
-            let _ = sender.send(answer);
+            let result = catch_stop(|| run_here(&query, inputs, &limits, &token));
+            // The receiver is gone if the call was abandoned.
+            let _ = sender.send(result);
         }
     };
     std::thread::Builder::new().name("jq".to_owned()).stack_size(STACK_BYTES).spawn(work).map_err(|error| {
-        let message = format!("no thread could be started for the query: {error}");
+        let message = format!("cannot start a thread for the query: {error}");
         ToolError::new(ToolErrorClass::Transient, "no_thread", message)
     })?;
     tokio::select! {
-        answer = receiver => answer.unwrap_or_else(|_| Err(internal("it ended without an answer"))),
+        result = receiver => result.unwrap_or_else(|_| Err(internal("its thread ended without a result"))),
         () = token.cancelled() => Err(ToolError::cancelled()),
         () = tokio::time::sleep(limits.time + GRACE) => Err(limits.error(Stop::Time)),
     }
 }
 
-/// Compiles and runs on the thread at hand, which should have a large stack.
+/// Compiles and runs the query on the current thread, which should have a large stack.
 fn run_here(
     query: &str,
     inputs: Vec<Value>,
@@ -76,7 +77,7 @@ fn run_here(
     token: &CancellationToken,
 ) -> Result<Vec<Outputs>, ToolError> {
     if query.len() > limits.query_bytes {
-        let message = format!("the query has {} bytes; at most {} are allowed", query.len(), limits.query_bytes);
+        let message = format!("the query is {} bytes long; the limit is {}", query.len(), limits.query_bytes);
         return Err(invalid("query_too_long", message));
     }
     let program = Program::compile(query)?;
@@ -96,8 +97,8 @@ fn at_input(error: ToolError, index: usize) -> ToolError {
     }
 }
 
-/// Turns the stop of the meter, which unwinds the interpreter, and a panic inside it into errors.
-fn caught<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolError> {
+/// Converts a stop by the meter, which unwinds the interpreter, or a panic inside it into an error.
+fn catch_stop<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolError> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result,
         Err(payload) => match payload.downcast::<(Stop, Limits)>() {
@@ -107,7 +108,7 @@ fn caught<T>(work: impl FnOnce() -> Result<T, ToolError>) -> Result<T, ToolError
     }
 }
 
-/// Leaves the interpreter, which has no other way out; no panic hook runs.
+/// Unwinds the interpreter, which cannot be left in any other way; no panic hook runs.
 fn stop(reason: Stop, limits: &Limits) -> ! {
     resume_unwind(Box::new((reason, limits.clone())))
 }
@@ -118,7 +119,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 fn internal(message: &str) -> ToolError {
-    invalid("query_failed", format!("the query could not be run: {message}"))
+    invalid("query_failed", format!("cannot run the query: {message}"))
 }
 
 #[cfg(test)]

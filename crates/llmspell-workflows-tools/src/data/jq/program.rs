@@ -3,7 +3,7 @@ use jaq_core::load::{Arena, Error as LoadError, File, Loader, parse, span};
 use jaq_core::{Compiler, Ctx, Filter, Lut, Vars, compile, unwrap_valr};
 use serde_json::{Value, json};
 
-use super::meter::{Meter, Metered};
+use super::meter::{Meter, MeteredData};
 use super::value::{from_json, to_json};
 use super::{guard, library};
 use crate::ToolError;
@@ -14,22 +14,23 @@ const MAIN: &str = "__query";
 
 /// A compiled query.
 pub(super) struct Program {
-    filter: Filter<Metered>,
+    filter: Filter<MeteredData>,
 }
 
 impl Program {
-    /// Parses and compiles; errors name the place and what is unknown.
+    /// Parses and compiles a query; errors name the position and what is unknown.
     pub(super) fn compile(query: &str) -> Result<Self, ToolError> {
         let arena = Arena::default();
-        // The loader gives the errors, the parser the tree that can be guarded.
+        // The loader produces good errors; the parser produces a tree that can be guarded.
         Loader::new(std::iter::empty::<Def<&str>>())
             .load(&arena, File { code: query, path: () })
             .map_err(|errors| load_error(query, &errors[0].1))?;
-        let body = parse(query, |parser| parser.term())
-            .ok_or_else(|| invalid("invalid_query", "the query is no single jq filter; it can have no modules"))?;
+        let body = parse(query, |parser| parser.term()).ok_or_else(|| {
+            invalid("invalid_query", "expected a single jq filter; modules are not supported in a query")
+        })?;
         let main = Def { name: MAIN, args: Vec::new(), body };
         let mut definitions = vec![main];
-        // One by one, since the library lives longer than the query.
+        // Pushed one by one because the library's definitions have a longer lifetime than the query.
         for definition in library::definitions() {
             definitions.push(definition);
         }
@@ -45,14 +46,14 @@ impl Program {
         Ok(Self { filter })
     }
 
-    /// The table of terms, for the meter.
-    pub(super) fn lut(&self) -> &Lut<Metered> {
+    /// Returns the table of terms, for the meter.
+    pub(super) fn lut(&self) -> &Lut<MeteredData> {
         &self.filter.lut
     }
 
-    /// All outputs for one input.
+    /// Returns all outputs for one input.
     pub(super) fn run<'a>(&'a self, meter: &'a Meter<'a>, input: Value) -> Result<Vec<Value>, ToolError> {
-        let context = Ctx::<Metered>::new(meter, Vars::new([]));
+        let context = Ctx::<MeteredData>::new(meter, Vars::new([]));
         let outputs = self.filter.id.run((context, from_json(input))).map(unwrap_valr);
         outputs
             .map(|output| {
@@ -68,10 +69,10 @@ impl Program {
 
 fn load_error(query: &str, error: &LoadError<&str>) -> ToolError {
     let (message, found) = match error {
-        LoadError::Io(_) => ("it imports a module; a query can have none".to_owned(), None),
+        LoadError::Io(_) => ("modules are not supported in a query".to_owned(), None),
         LoadError::Lex(errors) => match errors.first() {
             Some((expected, found)) => (format!("expected {}", expected.as_str()), Some(*found)),
-            None => ("it cannot be read".to_owned(), None),
+            None => ("it cannot be tokenized".to_owned(), None),
         },
         LoadError::Parse(errors) => match errors.first() {
             Some((expected, found)) => (format!("expected {}", expected.as_str()), Some(*found)),
@@ -85,17 +86,17 @@ fn compile_error(query: &str, errors: &compile::Errors<&str, ()>) -> ToolError {
     let unknown = errors.iter().flat_map(|(_, errors)| errors).next();
     match unknown {
         Some((name, compile::Undefined::Filter(arity))) => {
-            query_error(query, &format!("there is no filter `{name}/{arity}`"), Some(name))
+            query_error(query, &format!("unknown filter `{name}/{arity}`"), Some(name))
         }
-        Some((name, kind)) => query_error(query, &format!("there is no {} `{name}`", kind.as_str()), Some(name)),
+        Some((name, kind)) => query_error(query, &format!("unknown {} `{name}`", kind.as_str()), Some(name)),
         None => query_error(query, "it cannot be compiled", None),
     }
 }
 
-/// An error at `found`, a part of `query` or not.
+/// Creates an error at `found`, if that is a part of `query`.
 fn query_error(query: &str, message: &str, found: Option<&str>) -> ToolError {
-    let place = found.and_then(|found| place_of(query, found));
-    let at = match (place, found) {
+    let position = found.and_then(|found| position_of(query, found));
+    let at = match (position, found) {
         (Some((line, column)), Some(found)) if !found.is_empty() => {
             let start: String = found.chars().take(20).collect();
             format!(" at line {line}, column {column}, near `{start}`")
@@ -103,15 +104,15 @@ fn query_error(query: &str, message: &str, found: Option<&str>) -> ToolError {
         (_, Some("")) => " at its end".to_owned(),
         _ => String::new(),
     };
-    let error = invalid("invalid_query", format!("the query is not valid{at}: {message}"));
-    match place {
+    let error = invalid("invalid_query", format!("invalid query{at}: {message}"));
+    match position {
         Some((line, column)) => error.with_details(json!({ "line": line, "column": column })),
         None => error,
     }
 }
 
-/// Line and column of `part`, which may not lie in `query`.
-fn place_of(query: &str, part: &str) -> Option<(usize, usize)> {
+/// Returns the line and column of `part` in `query`, if it is a slice of it.
+fn position_of(query: &str, part: &str) -> Option<(usize, usize)> {
     let (start, end) = (query.as_ptr().addr(), query.as_ptr().addr() + query.len());
     if !(start..=end).contains(&part.as_ptr().addr()) {
         return None;

@@ -5,10 +5,10 @@ use super::meter::Meter;
 use crate::ToolError;
 use crate::data::support::invalid;
 
-/// How deep an output may be nested: what `serde_json` reads back.
+/// The maximum nesting depth of an output: the depth that `serde_json` can read back.
 pub(super) const DEPTH_MAX: usize = 126;
 
-/// A value as the interpreter has it.
+/// Converts a JSON value to a value of the interpreter.
 pub(super) fn from_json(value: Value) -> Val {
     match value {
         Value::Null => Val::Null,
@@ -23,7 +23,7 @@ pub(super) fn from_json(value: Value) -> Val {
     }
 }
 
-/// An output as JSON, counted on the meter.
+/// Converts an output to JSON, counting it on the meter.
 pub(super) fn to_json(value: &Val, meter: &Meter<'_>) -> Result<Value, ToolError> {
     convert(value, meter, 0)
 }
@@ -50,9 +50,10 @@ fn to_text(value: &Val, meter: &Meter<'_>, depth: usize) -> Result<String, ToolE
     match value {
         Val::TStr(bytes) | Val::BStr(bytes) => {
             meter.output_part(bytes.len(), depth);
-            String::from_utf8(bytes.to_vec()).map_err(|_| unfit("it has a text that is not UTF-8"))
+            String::from_utf8(bytes.to_vec())
+                .map_err(|_| unrepresentable("it contains a string that is not valid UTF-8"))
         }
-        _ => Err(unfit("it has an object with a key that is no string")),
+        _ => Err(unrepresentable("it contains an object with a key that is not a string")),
     }
 }
 
@@ -70,14 +71,16 @@ fn to_number(number: &Num) -> Result<Value, ToolError> {
         Num::Int(integer) => return Ok(json!(integer)),
         Num::BigInt(_) => match text.parse::<u64>() {
             Ok(integer) => return Ok(json!(integer)),
-            Err(_) => return Err(unfit("it has an integer of more than 64 bits")),
+            Err(_) => return Err(unrepresentable("it contains an integer of more than 64 bits")),
         },
         Num::Float(float) => *float,
         Num::Dec(_) => text.parse().unwrap_or(f64::NAN),
     };
-    Number::from_f64(float).map(Value::Number).ok_or_else(|| unfit("it has a number that is infinite or not a number"))
+    Number::from_f64(float)
+        .map(Value::Number)
+        .ok_or_else(|| unrepresentable("it contains a number that is infinite or not a number"))
 }
 
-fn unfit(why: &str) -> ToolError {
-    invalid("query_output", format!("the query's output is no JSON: {why}"))
+fn unrepresentable(why: &str) -> ToolError {
+    invalid("query_output", format!("the query's output cannot be represented as JSON: {why}"))
 }

@@ -5,23 +5,23 @@ use crate::data::path::FieldPath;
 use crate::data::support::invalid;
 use llmspell_workflows_basic::nearest;
 
-/// How many objects deep collections are looked for.
+/// The maximum object depth at which collections are found.
 const DEPTH_MAX: usize = 8;
 
 /// An array of objects in the input, which rules treat as a table.
 pub(super) struct Collection<'v> {
-    /// Where it is: `users`, `data.users`; empty where the input itself is the array.
+    /// Its path, such as `users` or `data.users`; empty if the input itself is the array.
     pub(super) path: String,
-    /// The last name of its path, in the form that names are compared in; empty for the input itself.
+    /// The last segment of the path in normalized form; empty for the input itself.
     pub(super) name: String,
-    /// Where the object is that has it.
+    /// The path of the object that contains it.
     pub(super) parent: String,
     /// Its items, all objects.
     pub(super) items: &'v [Value],
 }
 
 impl<'v> Collection<'v> {
-    /// All collections, in the order of their paths; arrays inside items are not looked into.
+    /// Returns all collections, sorted by path; arrays inside items are not searched.
     pub(super) fn find_all(input: &'v Value) -> Vec<Self> {
         let mut found = Vec::new();
         find(input, String::new(), String::new(), "", 0, &mut found);
@@ -29,42 +29,42 @@ impl<'v> Collection<'v> {
         found
     }
 
-    /// The one at `path`; the error says which there are.
+    /// Returns the collection at `path`; the error lists the existing ones.
     pub(super) fn at<'c>(all: &'c [Self], path: &str) -> Result<&'c Self, ToolError> {
         let found = all.iter().find(|collection| collection.path == path);
         found.ok_or_else(|| {
             let known = || all.iter().map(|collection| collection.path.as_str()).filter(|path| !path.is_empty());
             let help = match (nearest(path, known()), known().collect::<Vec<_>>()) {
                 (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, known) if known.is_empty() => "no array of objects has a name in the input".to_owned(),
-                (None, known) => format!("there are `{}`", known.join("`, `")),
+                (None, known) if known.is_empty() => "the input has no named array of objects".to_owned(),
+                (None, known) => format!("the collections are `{}`", known.join("`, `")),
             };
             invalid("unknown_collection", format!("`input` has no array of objects at `{path}`")).with_help(help)
         })
     }
 
-    /// The address of an item.
-    pub(super) fn place(&self, index: usize) -> String {
+    /// Returns the path of an item.
+    pub(super) fn item_path(&self, index: usize) -> String {
         format!("{}[{index}]", self.path)
     }
 
-    /// What results call the collection.
+    /// Returns the name of the collection in results.
     pub(super) fn title(&self) -> &str {
         if self.path.is_empty() { "input" } else { &self.path }
     }
 
-    /// Whether some item has something at `path`.
+    /// Returns whether any item has a value at `path`.
     pub(super) fn has(&self, path: &FieldPath) -> bool {
         self.items.iter().any(|item| path.get(item).is_some())
     }
 
-    /// Whether `stem`, such as the `user` of `user_id`, means this collection: `user`, `users`, `Users`.
+    /// Returns whether `stem`, such as the `user` of `user_id`, names this collection: `user`, `users`, `Users`.
     pub(super) fn is_named(&self, stem: &str) -> bool {
         !self.name.is_empty() && (self.name == stem || singular(&self.name) == stem)
     }
 }
 
-/// A name in the form that names are compared in: without case, `_` and `-`.
+/// Normalizes a name for comparison: lower case, without `_` and `-`.
 pub(super) fn normal(name: &str) -> String {
     name.chars().filter(|char| !matches!(char, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
@@ -84,7 +84,7 @@ fn find<'v>(value: &'v Value, path: String, parent: String, name: &str, depth: u
     }
 }
 
-/// The singular of a normal English plural; other words stay as they are.
+/// Returns the singular of a regular English plural; other words are unchanged.
 fn singular(name: &str) -> String {
     if let Some(stem) = name.strip_suffix("ies") {
         return format!("{stem}y");
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn collections_are_found_through_objects() {
+    fn collections_are_found_in_objects_but_not_inside_items() {
         let input = json!({"a": {"users": [{"x": [{}]}], "none": [], "mixed": [1, {}]}, "b": [{}]});
         let paths: Vec<_> = Collection::find_all(&input).iter().map(|one| one.path.clone()).collect();
         assert_eq!(paths, ["a.none", "a.users", "b"]);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stem_means_a_collection_of_that_name() {
+    fn a_stem_matches_the_singular_and_plural_name_of_a_collection() {
         let table = [
             ("users", "user", true),
             ("User", "user", true),

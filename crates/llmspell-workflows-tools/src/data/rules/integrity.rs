@@ -10,9 +10,9 @@ use crate::data::path::FieldPath;
 
 const RULE: &str = "referential_integrity";
 
-/// Checks that each value of `field`, or each item where it is an array, is a `key` in `target`; null and missing refer
-/// to nothing.
-pub(super) fn given(
+/// Checks that each value of `field`, or each element if it is an array, occurs as a `key` in `target`; null and
+/// missing values are ignored.
+pub(super) fn check_reference(
     collections: &[&Collection<'_>],
     field: &FieldPath,
     target: &Collection<'_>,
@@ -25,61 +25,60 @@ pub(super) fn given(
         check(collection, field, target, key, report);
     }
     if checked == 0 {
-        report.not_checkable(RULE, field.to_string(), "no collection that was looked at has this field");
+        report.not_checkable(RULE, field.to_string(), "no checked collection has this field");
     }
 }
 
-/// Checks the fields that are named like references: `user_id` and `user_ids` (also `userId`, `userIds`) must point at
-/// items of `user` or `users`.
+/// Checks the fields whose names look like references: `user_id` and `user_ids` (also `userId`, `userIds`) must refer
+/// to items of `user` or `users`.
 ///
-/// The collection is looked for beside the one that refers, then anywhere; `parent_id` means the same collection where
-/// there are no `parents`. The target's key is its `id`, else `_id`, `uuid`, `guid`, else the reference's own name.
-pub(super) fn by_itself(collections: &[&Collection<'_>], all: &[Collection<'_>], report: &mut Report) {
+/// The target is searched first next to the referring collection, then everywhere; `parent_id` refers to its own
+/// collection unless there are `parents`. The target's key is its `id`, `_id`, `uuid` or `guid`, or else a field with
+/// the reference's own name.
+pub(super) fn check_named_references(collections: &[&Collection<'_>], all: &[Collection<'_>], report: &mut Report) {
     let mut found = false;
     for collection in collections {
         for name in references(collection) {
             found = true;
             let target = format!("{}: {name}", collection.title());
             let stem = stem_of(name).expect("a reference has a stem");
-            match partner(collection, &stem, all) {
+            match target_of(collection, &stem, all) {
                 None => {
-                    let reason = format!("there is no array of objects named like `{stem}` that it could point at");
+                    let reason = format!("no array of objects is named like `{stem}`");
                     report.not_checkable(RULE, target, reason);
                 }
-                Some(partner) => match key_of(partner, &stem) {
+                Some(target_collection) => match key_of(target_collection, &stem) {
                     None => {
-                        let reason = format!("the items of {} have no `id` that it could point at", partner.title());
+                        let reason = format!("the items of {} have no `id` to refer to", target_collection.title());
                         report.not_checkable(RULE, target, reason);
                     }
-                    Some(key) => check(collection, &FieldPath::key(name), partner, &FieldPath::key(key), report),
+                    Some(key) => {
+                        check(collection, &FieldPath::key(name), target_collection, &FieldPath::key(key), report);
+                    }
                 },
             }
         }
     }
     if !found {
-        report.not_checkable(
-            RULE,
-            "input",
-            "no collection has a field that is named like a reference, such as `user_id`",
-        );
+        report.not_checkable(RULE, "input", "no collection has a field named like a reference, such as `user_id`");
     }
 }
 
-/// The names of fields that refer to other items, sorted; a collection's own identifier is none.
+/// Returns the names of the fields that refer to other items, sorted; a collection's own identifier does not count.
 fn references<'v>(collection: &Collection<'v>) -> BTreeSet<&'v str> {
     let own = identifiers(collection);
     let keys = collection.items.iter().filter_map(Value::as_object).flat_map(|item| item.keys());
     keys.map(String::as_str).filter(|name| stem_of(name).is_some() && !own.contains(name)).collect()
 }
 
-/// The `user` of `user_id`, `userId`, `user_ids`, `userIds`, in normal form; none for words such as `paid`.
+/// Returns the `user` of `user_id`, `userId`, `user_ids`, `userIds`, normalized, or `None` for words such as `paid`.
 fn stem_of(name: &str) -> Option<String> {
     let stem = ["_id", "_ids", "Id", "Ids", "-id", "-ids"].into_iter().find_map(|ending| name.strip_suffix(ending))?;
     let stem = normal(stem);
     (!stem.is_empty()).then_some(stem)
 }
 
-fn partner<'a, 'v>(from: &Collection<'_>, stem: &str, all: &'a [Collection<'v>]) -> Option<&'a Collection<'v>> {
+fn target_of<'a, 'v>(from: &Collection<'_>, stem: &str, all: &'a [Collection<'v>]) -> Option<&'a Collection<'v>> {
     let named = || all.iter().filter(|collection| collection.is_named(stem));
     let beside = named().find(|collection| collection.parent == from.parent);
     let own = || all.iter().find(|collection| stem == "parent" && collection.path == from.path);
@@ -88,7 +87,7 @@ fn partner<'a, 'v>(from: &Collection<'_>, stem: &str, all: &'a [Collection<'v>])
 
 fn key_of<'v>(target: &Collection<'v>, stem: &str) -> Option<&'v str> {
     if target.items.is_empty() {
-        // Whatever its key would be called, nothing is there to point at.
+        // The key's name does not matter: there are no items to refer to.
         return Some("id");
     }
     let own = format!("{stem}id");
@@ -114,12 +113,12 @@ fn check(
             Some(one) => std::slice::from_ref(one),
         };
         for value in values {
-            check.looked_at();
+            check.count_value();
             if !keys.contains(&identity(value)) {
-                let message = format!("`{field}` points at nothing in {}", target.title());
-                check.violated(&collection.place(index), &message, Some(value));
+                let message = format!("`{field}` does not match any item in {}", target.title());
+                check.add_violation(&collection.item_path(index), &message, Some(value));
             }
         }
     }
-    check.done();
+    check.finish();
 }

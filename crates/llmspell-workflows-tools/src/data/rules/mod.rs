@@ -1,4 +1,4 @@
-//! Rules over whole data sets: uniqueness, referential integrity, value ranges, expressions.
+//! Checks rules on data sets: uniqueness, referential integrity, value ranges, expressions.
 
 mod collection;
 mod integrity;
@@ -23,7 +23,7 @@ use collection::Collection;
 use report::Report;
 use rule::Rule;
 
-/// Answers the expressions of `rule_engine`, whose language lives outside this crate.
+/// Evaluates the expressions of `rule_engine`, whose language is defined outside this crate.
 ///
 /// ```
 /// use llmspell_workflows_tools::ExpressionEvaluator;
@@ -38,29 +38,32 @@ use rule::Rule;
 /// }
 /// ```
 pub trait ExpressionEvaluator: Send + Sync {
-    /// Whether `expression` holds for `item`; the error says why that cannot be known.
+    /// Evaluates `expression` for `item`; the error says why it cannot be evaluated.
     fn test(&self, expression: &str, item: &Value) -> Result<bool, String>;
 }
 
-/// Checks rules over whole data sets and reports what was and what was not checkable.
+/// Checks rules on data sets, and reports what was checked and what could not be.
 ///
 /// `input` is an object, an array of objects, or the JSON text of either. An array of objects is a *collection*, named
-/// by its path (`users`, `data.users`); collections are found through objects, not inside the items of others.
+/// by its path (`users`, `data.users`). Collections are found inside objects, but not inside the items of other
+/// collections.
 ///
-/// Each rule is a name, or an object with more to it:
+/// Each rule is a name, or an object with further settings:
 ///
-/// - `uniqueness`: by itself, the identifiers of each collection (`id`, `_id`, `uuid`, `guid`, and the `user_id` of
-///   `users`) are unique, each by itself. `{rule, fields, in}`: the values of `fields` together are unique.
-/// - `referential_integrity`: by itself, the fields named `x_id`, `x_ids`, `xId`, `xIds` point at the `id` of items of
-///   the collection `x` or `xs`, beside it or anywhere; `parent_id` at its own collection. `{rule, field, references:
-///   {collection, field}, in}`: the values of `field` are there.
-/// - `value_ranges`: by itself, every field whose name has a known range (`age` 0–150, `percent` 0–100, `latitude` ±90,
-///   `longitude` ±180, `month` 1–12, `probability` 0–1, `quantity` ≥ 0, …) is within it, and fields that hold numbers
-///   hold no `NaN` or `Infinity`. `{rule, field, min, max, in}`: the values of `field` are numbers within bounds.
-/// - `expression`: `{rule, expression, in, message}`: the expression holds for each item of the collection `in`; without
-///   `in` for each item of an input that is an array, else for the input itself. Needs an [`ExpressionEvaluator`].
+/// - `uniqueness`: by name alone, each identifier of a collection (`id`, `_id`, `uuid`, `guid`, and the `user_id` of
+///   `users`) must be unique. With `{rule, fields, in}`, the combined values of `fields` must be unique.
+/// - `referential_integrity`: by name alone, fields named `x_id`, `x_ids`, `xId` or `xIds` must refer to the `id` of an
+///   item of the collection `x` or `xs`, next to it or anywhere; `parent_id` refers to its own collection. With `{rule,
+///   field, references: {collection, field}, in}`, the values of `field` must occur there.
+/// - `value_ranges`: by name alone, every field whose name has a known range (`age` 0–150, `percent` 0–100, `latitude`
+///   ±90, `longitude` ±180, `month` 1–12, `probability` 0–1, `quantity` ≥ 0, …) must be within it, and numeric fields
+///   must not contain `NaN` or `Infinity`. With `{rule, field, min, max, in}`, the values of `field` must be numbers
+///   within the bounds.
+/// - `expression`: with `{rule, expression, in, message}`, the expression must be true for each item of the collection
+///   `in`; without `in`, for each item if the input is an array, otherwise for the input itself. Requires an
+///   [`ExpressionEvaluator`].
 ///
-/// Null and missing values are never violations. `options` adds to the rules that are given by name: `{"options":
+/// Null and missing values are never violations. `options` holds settings for rules given by name: `{"options":
 /// {"uniqueness": {"fields": ["email"]}}}`.
 ///
 /// The result is `{valid, complete, violations: [{path, rule, message, value}], truncated, checked: [{rule, target,
@@ -80,13 +83,13 @@ struct Parameters {
 }
 
 impl RuleEngine {
-    /// With `expressions`, or without, where rules of that kind are refused.
+    /// Creates the tool; without `expressions`, expression rules are refused.
     pub(crate) fn new(expressions: Option<Arc<dyn ExpressionEvaluator>>) -> Self {
         let violation = violation_schema(&Value::Object(Map::new()));
         Self {
             spec: data_spec(
                 "rule_engine",
-                "Checks uniqueness, referential integrity, value ranges and expressions over whole data sets.",
+                "Checks uniqueness, referential integrity, value ranges and expressions on data sets.",
                 object_schema(&["input", "rules"], rule::parameters_schema()),
                 object_schema(
                     &["valid", "complete", "violations", "truncated", "checked"],
@@ -111,7 +114,7 @@ impl Tool for RuleEngine {
         blocking(context, move |token| {
             let input = json_or_text(parameters.input)?;
             if !input.is_object() && !input.is_array() {
-                let message = format!("`input` is {}; it should be an object or an array of objects", kind_of(&input));
+                let message = format!("`input` must be an object or an array of objects, got {}", kind_of(&input));
                 return Err(invalid("invalid_input", message));
             }
             check(&input, rules, expressions.as_deref(), token)
@@ -137,17 +140,19 @@ fn check(
         };
         let whole = within.is_none().then_some(input);
         match &rule {
-            Rule::Uniqueness { fields: Some(fields), .. } => uniqueness::given(&chosen, fields, &mut report),
-            Rule::Uniqueness { fields: None, .. } => uniqueness::by_itself(&chosen, &mut report),
+            Rule::Uniqueness { fields: Some(fields), .. } => uniqueness::check_fields(&chosen, fields, &mut report),
+            Rule::Uniqueness { fields: None, .. } => uniqueness::check_identifiers(&chosen, &mut report),
             Rule::ReferentialIntegrity { reference: Some(reference), .. } => {
                 let target = Collection::at(&all, &reference.collection)?;
-                integrity::given(&chosen, &reference.field, target, &reference.key, &mut report);
+                integrity::check_reference(&chosen, &reference.field, target, &reference.key, &mut report);
             }
-            Rule::ReferentialIntegrity { reference: None, .. } => integrity::by_itself(&chosen, &all, &mut report),
+            Rule::ReferentialIntegrity { reference: None, .. } => {
+                integrity::check_named_references(&chosen, &all, &mut report);
+            }
             Rule::ValueRanges { range: Some((field, bounds)), .. } => {
-                ranges::given(&chosen, whole, field, bounds, &mut report);
+                ranges::check_field(&chosen, whole, field, bounds, &mut report);
             }
-            Rule::ValueRanges { range: None, .. } => ranges::by_itself(input, &mut report),
+            Rule::ValueRanges { range: None, .. } => ranges::check_known_fields(input, &mut report),
             Rule::Expression { expression, message, .. } => {
                 let evaluator = expressions.ok_or_else(no_expressions)?;
                 let items = items_of(input, within.map(|_| chosen[0]));
@@ -161,7 +166,7 @@ fn check(
 fn items_of<'v>(input: &'v Value, within: Option<&Collection<'v>>) -> Vec<(String, &'v Value)> {
     match (within, input) {
         (Some(collection), _) => {
-            collection.items.iter().enumerate().map(|(index, item)| (collection.place(index), item)).collect()
+            collection.items.iter().enumerate().map(|(index, item)| (collection.item_path(index), item)).collect()
         }
         (None, Value::Array(items)) => {
             items.iter().enumerate().map(|(index, item)| (format!("[{index}]"), item)).collect()
@@ -179,19 +184,19 @@ fn test_all(
     report: &mut Report,
 ) -> Result<(), ToolError> {
     let mut check = report.check("expression", expression);
-    for (place, item) in items {
+    for (path, item) in items {
         check_cancelled(token)?;
-        check.looked_at();
+        check.count_value();
         let holds = evaluator.test(expression, item).map_err(|why| {
-            let at = if place.is_empty() { "the input" } else { &place };
-            invalid("expression_failed", format!("`{expression}` cannot be evaluated for {at}: {why}"))
+            let at = if path.is_empty() { "the input" } else { &path };
+            invalid("expression_failed", format!("cannot evaluate `{expression}` for {at}: {why}"))
         })?;
         if !holds {
-            let message = message.map_or_else(|| format!("`{expression}` does not hold"), str::to_owned);
-            check.violated(&place, &message, Some(item));
+            let message = message.map_or_else(|| format!("`{expression}` is false"), str::to_owned);
+            check.add_violation(&path, &message, Some(item));
         }
     }
-    check.done();
+    check.finish();
     Ok(())
 }
 
@@ -199,7 +204,7 @@ fn no_expressions() -> ToolError {
     ToolError::new(
         ToolErrorClass::Configuration,
         "no_expressions",
-        "rules of the kind `expression` cannot be checked, since this registry has no evaluator of expressions",
+        "cannot check `expression` rules: this registry has no expression evaluator",
     )
-    .with_help("give one when the tools are registered")
+    .with_help("pass one when registering the tools")
 }

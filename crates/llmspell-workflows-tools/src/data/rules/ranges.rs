@@ -10,8 +10,8 @@ use crate::data::support::kind_of;
 
 const RULE: &str = "value_ranges";
 
-/// Fields whose values have bounds by their meaning: name in normal form, bounds, and whether a name that ends with it
-/// as a word of its own (`home_latitude`) counts too.
+/// Fields whose names imply a range: the normalized name, the bounds, and whether a name with this as its last word
+/// (`home_latitude`) matches too.
 const KNOWN: [(&str, f64, f64, bool); 22] = [
     ("age", 0.0, 150.0, true),
     ("confidence", 0.0, 1.0, false),
@@ -43,9 +43,9 @@ pub(super) struct Bounds {
     pub(super) max: Option<Number>,
 }
 
-/// Checks `field` in each collection that has it, and in the input itself where that is an object and has it: each value
-/// must be a number within the bounds; null and missing are left out.
-pub(super) fn given(
+/// Checks `field` in each collection that has it, and in the input itself if that is an object with this field: each
+/// value must be a number within the bounds; null and missing values are ignored.
+pub(super) fn check_field(
     collections: &[&Collection<'_>],
     input: Option<&Value>,
     field: &FieldPath,
@@ -53,36 +53,36 @@ pub(super) fn given(
     report: &mut Report,
 ) {
     let mut checked = 0;
-    let mut over = |title: String, items: Vec<(String, &Value)>| {
+    let mut check_items = |title: String, items: Vec<(String, &Value)>| {
         checked += 1;
         let mut check = report.check(RULE, title);
-        for (place, item) in items {
+        for (path, item) in items {
             let Some(value) = field.get(item).filter(|value| !value.is_null()) else {
                 continue;
             };
-            check.looked_at();
+            check.count_value();
             if let Err(message) = within(value, bounds) {
-                let path = if place.is_empty() { field.to_string() } else { format!("{place}.{field}") };
-                check.violated(&path, &message, Some(value));
+                let path = if path.is_empty() { field.to_string() } else { format!("{path}.{field}") };
+                check.add_violation(&path, &message, Some(value));
             }
         }
-        check.done();
+        check.finish();
     };
     for collection in collections.iter().filter(|collection| collection.has(field)) {
-        let items = collection.items.iter().enumerate().map(|(index, item)| (collection.place(index), item));
-        over(format!("{}: {field}", collection.title()), items.collect());
+        let items = collection.items.iter().enumerate().map(|(index, item)| (collection.item_path(index), item));
+        check_items(format!("{}: {field}", collection.title()), items.collect());
     }
     if let Some(input) = input.filter(|input| input.is_object() && field.get(input).is_some()) {
-        over(field.to_string(), vec![(String::new(), input)]);
+        check_items(field.to_string(), vec![(String::new(), input)]);
     }
     if checked == 0 {
-        report.not_checkable(RULE, field.to_string(), "nothing that was looked at has this field");
+        report.not_checkable(RULE, field.to_string(), "neither the input nor a checked collection has this field");
     }
 }
 
-/// Checks every number there is: fields with a known range (see [`KNOWN`]) lie within it, and no field that has numbers
-/// elsewhere in its collection, or a known range, holds a text such as `NaN` or `Infinity`.
-pub(super) fn by_itself(input: &Value, report: &mut Report) {
+/// Checks all numbers: fields with a known range (see [`KNOWN`]) must be within it, and fields that have a known range
+/// or contain numbers elsewhere in the collection must not contain text such as `NaN` or `Infinity`.
+pub(super) fn check_known_fields(input: &Value, report: &mut Report) {
     let mut fields = BTreeMap::new();
     collect(input, String::new(), String::new(), None, &mut fields);
     let mut found = false;
@@ -96,27 +96,27 @@ pub(super) fn by_itself(input: &Value, report: &mut Report) {
         for (path, value) in field.values {
             let Some(message) = problem(value, field.range) else {
                 if value.is_number() {
-                    check.looked_at();
+                    check.count_value();
                 }
                 continue;
             };
-            check.looked_at();
-            check.violated(&path, &message, Some(value));
+            check.count_value();
+            check.add_violation(&path, &message, Some(value));
         }
-        check.done();
+        check.finish();
     }
     if !found {
-        report.not_checkable(RULE, "input", "it has no number and no field with a known range");
+        report.not_checkable(RULE, "input", "the input contains no numbers and no fields with a known range");
     }
 }
 
-/// All values of one field, whatever item it is in.
+/// All values of a field, across all items.
 struct Field<'v> {
     range: Option<(f64, f64)>,
     values: Vec<(String, &'v Value)>,
 }
 
-/// Collects plain values by their path without indices.
+/// Collects numbers and strings by their path without indices.
 fn collect<'v>(
     value: &'v Value,
     path: String,
@@ -153,7 +153,7 @@ fn known_range(name: &str) -> Option<(f64, f64)> {
     Some((known.1, known.2))
 }
 
-/// The last word of `home_latitude` or `homeLatitude`, in lower case.
+/// Returns the last word of `home_latitude` or `homeLatitude` in lower case.
 fn last_word(name: &str) -> String {
     let start = name
         .char_indices()
@@ -165,13 +165,13 @@ fn last_word(name: &str) -> String {
 
 fn problem(value: &Value, range: Option<(f64, f64)>) -> Option<String> {
     match (value, range) {
-        (Value::String(text), _) => is_not_finite(text).then(|| "it is not a finite number".to_owned()),
+        (Value::String(text), _) => is_not_finite(text).then(|| "not a finite number".to_owned()),
         (Value::Number(number), Some((min, max))) => {
             let float = number.as_f64().filter(|float| (min..=max).contains(float));
             match float {
                 Some(_) => None,
-                None if max == f64::MAX => Some(format!("it should be at least {min}")),
-                None => Some(format!("it should be between {min} and {max}")),
+                None if max == f64::MAX => Some(format!("must be at least {min}")),
+                None => Some(format!("must be between {min} and {max}")),
             }
         }
         _ => None,
@@ -185,7 +185,7 @@ fn is_not_finite(text: &str) -> bool {
 
 fn within(value: &Value, bounds: &Bounds) -> Result<(), String> {
     if !value.is_number() {
-        return Err(format!("it is {}; it should be a number", kind_of(value)));
+        return Err(format!("expected a number, got {}", kind_of(value)));
     }
     let above = |min: &Number| compare(value, &json!(min)).is_ge();
     let below = |max: &Number| compare(value, &json!(max)).is_le();
@@ -193,9 +193,9 @@ fn within(value: &Value, bounds: &Bounds) -> Result<(), String> {
         return Ok(());
     }
     Err(match (&bounds.min, &bounds.max) {
-        (Some(min), Some(max)) => format!("it should be between {min} and {max}"),
-        (Some(min), None) => format!("it should be at least {min}"),
-        (None, Some(max)) => format!("it should be at most {max}"),
-        (None, None) => unreachable!("without bounds nothing is outside them"),
+        (Some(min), Some(max)) => format!("must be between {min} and {max}"),
+        (Some(min), None) => format!("must be at least {min}"),
+        (None, Some(max)) => format!("must be at most {max}"),
+        (None, None) => unreachable!("without bounds, no value is out of range"),
     })
 }

@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::schema_check::Violations;
 
-/// What a run of rules found.
+/// The findings of all rules.
 #[derive(Default)]
 pub(super) struct Report {
     violations: Violations,
@@ -10,7 +10,7 @@ pub(super) struct Report {
     checked: Vec<Value>,
 }
 
-/// One thing that a rule checks, counted until it is done.
+/// A running check of one target; counts values and violations until it is finished.
 pub(super) struct Check<'r> {
     report: &'r mut Report,
     rule: &'static str,
@@ -20,12 +20,12 @@ pub(super) struct Check<'r> {
 }
 
 impl Report {
-    /// Starts to check `target` for `rule`.
+    /// Starts a check of `target` for `rule`.
     pub(super) fn check(&mut self, rule: &'static str, target: impl Into<String>) -> Check<'_> {
         Check { report: self, rule, target: target.into(), values: 0, violations: 0 }
     }
 
-    /// Says that `target` could not be checked, and why.
+    /// Records that `target` could not be checked, and why.
     pub(super) fn not_checkable(&mut self, rule: &'static str, target: impl Into<String>, reason: impl Into<String>) {
         let (target, reason) = (target.into(), reason.into());
         self.checked.push(json!({
@@ -33,7 +33,7 @@ impl Report {
         }));
     }
 
-    /// The result of the tool.
+    /// Returns the result of the tool.
     pub(super) fn into_result(self) -> Value {
         let complete = self.checked.iter().all(|check| check["checkable"] == true);
         json!({
@@ -47,13 +47,13 @@ impl Report {
 }
 
 impl Check<'_> {
-    /// Counts one value that was looked at.
-    pub(super) fn looked_at(&mut self) {
+    /// Counts a checked value.
+    pub(super) fn count_value(&mut self) {
         self.values += 1;
     }
 
-    /// Adds what is wrong at `path`.
-    pub(super) fn violated(&mut self, path: &str, message: &str, value: Option<&Value>) {
+    /// Adds a violation at `path`.
+    pub(super) fn add_violation(&mut self, path: &str, message: &str, value: Option<&Value>) {
         self.violations += 1;
         self.report.total += 1;
         let entry: Map<String, Value> = [("path", path), ("rule", self.rule), ("message", message)]
@@ -63,8 +63,8 @@ impl Check<'_> {
         self.report.violations.push(entry, value);
     }
 
-    /// Records what was checked.
-    pub(super) fn done(self) {
+    /// Records the counts of this check.
+    pub(super) fn finish(self) {
         self.report.checked.push(json!({
             "rule": self.rule, "target": self.target, "checkable": true, "values": self.values,
             "violations": self.violations,
@@ -72,14 +72,14 @@ impl Check<'_> {
     }
 }
 
-/// The schema of [`Report::into_result`], without its frame.
+/// Returns the properties of the schema of [`Report::into_result`].
 pub(super) fn result_properties(violation: &Value) -> Value {
     let count = json!({ "type": "integer", "minimum": 0 });
     json!({
-        "valid": { "type": "boolean", "description": "Whether there was no violation" },
+        "valid": { "type": "boolean", "description": "Whether there are no violations" },
         "complete": { "type": "boolean", "description": "Whether everything could be checked" },
         "violations": { "type": "array", "items": violation },
-        "truncated": { "type": "boolean", "description": "Whether there were more violations than are listed" },
+        "truncated": { "type": "boolean", "description": "Whether there are more violations than listed" },
         "checked": { "type": "array", "items": {
             "type": "object",
             "required": ["rule", "target", "checkable", "values", "violations"],

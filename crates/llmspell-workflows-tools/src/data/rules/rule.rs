@@ -7,10 +7,10 @@ use crate::data::order::compare;
 use crate::data::path::FieldPath;
 use crate::data::support::invalid;
 
-/// The rules that mean something by their name alone.
+/// The rules that can be given by name alone.
 const BY_NAME: [&str; 3] = ["uniqueness", "referential_integrity", "value_ranges"];
 
-/// One rule, checked and with its paths read.
+/// A valid rule with parsed paths.
 pub(super) enum Rule {
     Uniqueness { within: Option<String>, fields: Option<Vec<FieldPath>> },
     ReferentialIntegrity { within: Option<String>, reference: Option<Reference> },
@@ -18,7 +18,7 @@ pub(super) enum Rule {
     Expression { within: Option<String>, expression: String, message: Option<String> },
 }
 
-/// What a field points at.
+/// The target of a reference field.
 pub(super) struct Reference {
     pub(super) field: FieldPath,
     pub(super) collection: String,
@@ -27,7 +27,7 @@ pub(super) struct Reference {
 
 #[derive(Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
-enum Written {
+enum RuleParameters {
     Uniqueness { fields: Option<Vec<String>>, r#in: Option<String> },
     ReferentialIntegrity { field: Option<String>, references: Option<References>, r#in: Option<String> },
     ValueRanges { field: Option<String>, min: Option<Number>, max: Option<Number>, r#in: Option<String> },
@@ -41,12 +41,12 @@ struct References {
     field: Option<String>,
 }
 
-/// The schema of the parameters.
+/// Returns the schema of the parameters.
 pub(super) fn parameters_schema() -> Value {
     let rule_names = json!(["uniqueness", "referential_integrity", "value_ranges", "expression"]);
     json!({
         "input": { "type": ["object", "array", "string"], "description": "An object, an array of objects, or their JSON text" },
-        "rules": { "type": "array", "description": "Names of rules, or objects with more to them", "minItems": 1, "items": {
+        "rules": { "type": "array", "description": "Rule names, or objects with further settings", "minItems": 1, "items": {
             "if": { "type": "string" },
             "then": { "enum": BY_NAME },
             "else": {
@@ -64,7 +64,7 @@ pub(super) fn parameters_schema() -> Value {
         } },
         "options": {
             "type": "object",
-            "description": "What the rules that are given by name have beside it, by name",
+            "description": "Settings for rules given by name",
             "properties": {
                 "uniqueness": options(&["fields", "in"]),
                 "referential_integrity": options(&["field", "references", "in"]),
@@ -75,11 +75,11 @@ pub(super) fn parameters_schema() -> Value {
     })
 }
 
-/// Reads all rules; the error names the rule by its number.
-pub(super) fn rules(written: Vec<Value>, mut options: Map<String, Value>) -> Result<Vec<Rule>, ToolError> {
+/// Parses all rules; the error names the index of an invalid rule.
+pub(super) fn rules(parameters: Vec<Value>, mut options: Map<String, Value>) -> Result<Vec<Rule>, ToolError> {
     let mut used = Vec::new();
-    let mut rules = Vec::with_capacity(written.len());
-    for (index, rule) in written.into_iter().enumerate() {
+    let mut rules = Vec::with_capacity(parameters.len());
+    for (index, rule) in parameters.into_iter().enumerate() {
         let rule = match rule {
             Value::String(name) => {
                 let mut rule = match options.get(&name) {
@@ -90,59 +90,62 @@ pub(super) fn rules(written: Vec<Value>, mut options: Map<String, Value>) -> Res
                 used.push(name);
                 Value::Object(rule)
             }
-            detailed => detailed,
+            object => object,
         };
-        let read = serde_json::from_value(rule).map_err(|error| error.to_string()).and_then(Rule::new);
-        rules.push(read.map_err(|why| invalid("invalid_rule", format!("rule {index} cannot be used: {why}")))?);
+        let parsed = serde_json::from_value(rule).map_err(|error| error.to_string()).and_then(Rule::new);
+        rules.push(parsed.map_err(|why| invalid("invalid_rule", format!("rule {index} is invalid: {why}")))?);
     }
     options.retain(|name, _| !used.contains(name));
     match options.keys().next() {
         None => Ok(rules),
-        Some(name) => {
-            Err(invalid("unused_option", format!("`options` has `{name}`, which `rules` do not give by name")))
-        }
+        Some(name) => Err(invalid(
+            "unused_option",
+            format!("`options.{name}` is not used: `rules` does not contain the name `{name}`"),
+        )),
     }
 }
 
 impl Rule {
-    fn new(written: Written) -> Result<Self, String> {
+    fn new(parameters: RuleParameters) -> Result<Self, String> {
         let paths =
             |fields: Vec<String>| fields.iter().map(|field| FieldPath::parse(field)).collect::<Result<Vec<_>, _>>();
-        Ok(match written {
-            Written::Uniqueness { fields: Some(fields), .. } if fields.is_empty() => {
-                return Err("`fields` is empty".to_owned());
+        Ok(match parameters {
+            RuleParameters::Uniqueness { fields: Some(fields), .. } if fields.is_empty() => {
+                return Err("`fields` must not be empty".to_owned());
             }
-            Written::Uniqueness { fields, r#in } => {
+            RuleParameters::Uniqueness { fields, r#in } => {
                 Self::Uniqueness { within: r#in, fields: fields.map(paths).transpose()? }
             }
-            Written::ReferentialIntegrity { field, references, r#in } => {
+            RuleParameters::ReferentialIntegrity { field, references, r#in } => {
                 let reference = match (field, references) {
                     (None, None) => None,
                     (Some(field), Some(references)) => Some(Reference::new(&field, references)?),
-                    _ => return Err("`field` and `references` need each other".to_owned()),
+                    _ => return Err("`field` and `references` must be set together".to_owned()),
                 };
                 Self::ReferentialIntegrity { within: r#in, reference }
             }
-            Written::ValueRanges { field, min, max, r#in } => {
+            RuleParameters::ValueRanges { field, min, max, r#in } => {
                 let range = match (field, min, max) {
                     (None, None, None) if r#in.is_some() => {
-                        return Err("`in` needs a `field` and its bounds".to_owned());
+                        return Err("`in` requires `field` and its bounds".to_owned());
                     }
                     (None, None, None) => None,
-                    (None, _, _) => return Err("`min` and `max` need a `field`".to_owned()),
-                    (Some(_), None, None) => return Err("`field` needs `min` or `max`".to_owned()),
+                    (None, _, _) => return Err("`min` and `max` require `field`".to_owned()),
+                    (Some(_), None, None) => return Err("`field` requires `min` or `max`".to_owned()),
                     (_, Some(min), Some(max)) if compare(&json!(min), &json!(max)).is_gt() => {
-                        return Err(format!("`min` {min} is above `max` {max}"));
+                        return Err(format!("`min` ({min}) is greater than `max` ({max})"));
                     }
                     (Some(field), min, max) => Some((FieldPath::parse(&field)?, Bounds { min, max })),
                 };
                 Self::ValueRanges { within: r#in, range }
             }
-            Written::Expression { expression, message, r#in } => Self::Expression { within: r#in, expression, message },
+            RuleParameters::Expression { expression, message, r#in } => {
+                Self::Expression { within: r#in, expression, message }
+            }
         })
     }
 
-    /// The collection that it is for, if it is for one.
+    /// Returns the collection that the rule is restricted to, if any.
     pub(super) fn within(&self) -> Option<&str> {
         match self {
             Self::Uniqueness { within, .. }
@@ -160,7 +163,7 @@ impl Reference {
     }
 }
 
-/// The properties of all rules, and `more`.
+/// Returns the properties of all rules, extended by `more`.
 fn with(more: &Value) -> Value {
     let path = json!({ "type": "string", "minLength": 1 });
     let mut properties = json!({
@@ -176,7 +179,7 @@ fn with(more: &Value) -> Value {
         "max": { "type": "number" },
         "expression": { "type": "string", "minLength": 1 },
         "message": { "type": "string" },
-        "in": { "type": "string", "description": "The path of the collection; all of them by default" },
+        "in": { "type": "string", "description": "The path of the collection to check; all collections by default" },
     });
     if let (Some(properties), Some(more)) = (properties.as_object_mut(), more.as_object()) {
         properties.extend(more.clone());

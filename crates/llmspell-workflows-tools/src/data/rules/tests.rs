@@ -2,14 +2,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Expressions of the form `field > number`.
+/// Evaluates expressions of the form `field > number`.
 struct Greater;
 
 impl ExpressionEvaluator for Greater {
     fn test(&self, expression: &str, item: &Value) -> Result<bool, String> {
-        let (field, bound) = expression.split_once(" > ").ok_or("no `>` in it")?;
-        let value = item[field].as_f64().ok_or_else(|| format!("`{field}` is no number"))?;
-        Ok(value > bound.parse().map_err(|_| "no number after `>`")?)
+        let (field, bound) = expression.split_once(" > ").ok_or("`>` is missing")?;
+        let value = item[field].as_f64().ok_or_else(|| format!("`{field}` is not a number"))?;
+        Ok(value > bound.parse().map_err(|_| "expected a number after `>`")?)
     }
 }
 
@@ -19,13 +19,13 @@ async fn call(parameters: &Value) -> Result<Value, String> {
     result.map_err(|error| error.to_string())
 }
 
-/// `path: message` of each violation.
+/// Returns `path: message` for each violation.
 fn violations(result: &Value) -> Vec<String> {
     let list = result["violations"].as_array().unwrap().iter();
     list.map(|one| format!("{}: {}", one["path"].as_str().unwrap(), one["message"].as_str().unwrap())).collect()
 }
 
-/// `rule target values/violations` of each check, or the reason why there was none.
+/// Returns `target values/violations` for each check, or the reason why the target was not checked.
 fn checked(result: &Value) -> Vec<String> {
     let list = result["checked"].as_array().unwrap().iter();
     list.map(|one| match one["reason"].as_str() {
@@ -50,20 +50,20 @@ fn shop() -> Value {
 }
 
 #[tokio::test]
-async fn names_alone_do_real_work() {
+async fn rules_given_by_name_find_violations() {
     let rules = ["uniqueness", "referential_integrity", "value_ranges"];
     let result = call(&json!({"input": shop(), "rules": rules})).await.unwrap();
     assert_eq!(
         violations(&result),
         [
-            "orders[2]: `order_id` is the same as in orders[0]",
-            "users[2]: `id` is the same as in users[0]",
-            "categories[1]: `parent_id` points at nothing in categories",
-            "orders[0]: `category_ids` points at nothing in categories",
-            "orders[1]: `user_id` points at nothing in users",
-            "orders[1].total: it is not a finite number",
-            "place.latitude: it should be between -90 and 90",
-            "users[1].age: it should be between 0 and 150",
+            "orders[2]: duplicate `order_id`, already used in orders[0]",
+            "users[2]: duplicate `id`, already used in users[0]",
+            "categories[1]: `parent_id` does not match any item in categories",
+            "orders[0]: `category_ids` does not match any item in categories",
+            "orders[1]: `user_id` does not match any item in users",
+            "orders[1].total: not a finite number",
+            "place.latitude: must be between -90 and 90",
+            "users[1].age: must be between 0 and 150",
         ]
     );
     assert_eq!((&result["valid"], &result["complete"]), (&json!(false), &json!(false)));
@@ -71,12 +71,12 @@ async fn names_alone_do_real_work() {
         checked(&result),
         [
             "categories: uuid 2/0",
-            "notes not checked: its items have no `id`, `_id`, `uuid`, `guid` or own `…_id`",
+            "notes not checked: its items have no `id`, `_id`, `uuid`, `guid` or `…_id` of their own",
             "orders: order_id 3/1",
             "users: id 3/1",
             "categories: parent_id in categories: uuid 1/1",
             "orders: category_ids in categories: uuid 3/1",
-            "orders: coupon_id not checked: there is no array of objects named like `coupon` that it could point at",
+            "orders: coupon_id not checked: no array of objects is named like `coupon`",
             "orders: user_id in users: id 2/1",
             "categories[].parent_id 1/0",
             "categories[].uuid 2/0",
@@ -93,11 +93,11 @@ async fn names_alone_do_real_work() {
 }
 
 #[tokio::test]
-async fn rules_with_more_to_them() {
+async fn rules_with_settings_check_the_given_fields() {
     let table = [
         (
             json!({"rule": "uniqueness", "fields": ["email"]}),
-            vec!["users[1]: `email` is the same as in users[0]"],
+            vec!["users[1]: duplicate `email`, already used in users[0]"],
             vec!["users: email 2/1"],
         ),
         (
@@ -107,42 +107,42 @@ async fn rules_with_more_to_them() {
         ),
         (
             json!({"rule": "uniqueness", "in": "users"}),
-            vec!["users[2]: `id` is the same as in users[0]"],
+            vec!["users[2]: duplicate `id`, already used in users[0]"],
             vec!["users: id 3/1"],
         ),
         (
             json!({"rule": "referential_integrity", "field": "order_id", "references": {"collection": "users", "field": "email"}}),
             vec![
-                "orders[0]: `order_id` points at nothing in users",
-                "orders[1]: `order_id` points at nothing in users",
-                "orders[2]: `order_id` points at nothing in users",
+                "orders[0]: `order_id` does not match any item in users",
+                "orders[1]: `order_id` does not match any item in users",
+                "orders[2]: `order_id` does not match any item in users",
             ],
             vec!["orders: order_id in users: email 3/3"],
         ),
         (
             json!({"rule": "value_ranges", "field": "id", "min": 1, "max": 1.5}),
-            vec!["users[1].id: it should be between 1 and 1.5"],
+            vec!["users[1].id: must be between 1 and 1.5"],
             vec!["users: id 3/1"],
         ),
         (
             json!({"rule": "value_ranges", "field": "place.percent", "max": 99}),
-            vec!["place.percent: it should be at most 99"],
+            vec!["place.percent: must be at most 99"],
             vec!["place.percent 1/1"],
         ),
         (
             json!({"rule": "value_ranges", "field": "text", "min": 0}),
-            vec!["notes[0].text: it is a string; it should be a number"],
+            vec!["notes[0].text: expected a number, got a string"],
             vec!["notes: text 1/1"],
         ),
         (
             json!({"rule": "value_ranges", "field": "none", "min": 0}),
             vec![],
-            vec!["none not checked: nothing that was looked at has this field"],
+            vec!["none not checked: neither the input nor a checked collection has this field"],
         ),
         (
             json!({"rule": "uniqueness", "fields": ["none"]}),
             vec![],
-            vec!["none not checked: no collection that was looked at has these fields"],
+            vec!["none not checked: no checked collection has these fields"],
         ),
         (
             json!({"rule": "expression", "expression": "id > 1", "in": "users", "message": "too small"}),
@@ -158,10 +158,10 @@ async fn rules_with_more_to_them() {
 }
 
 #[tokio::test]
-async fn expressions_are_for_items_or_the_input() {
+async fn expressions_are_evaluated_for_items_or_the_input() {
     for (input, expected) in [
-        (json!([{"n": 1}, {"n": 3}]), vec!["[0]: `n > 2` does not hold"]),
-        (json!({"n": 1}), vec![": `n > 2` does not hold"]),
+        (json!([{"n": 1}, {"n": 3}]), vec!["[0]: `n > 2` is false"]),
+        (json!({"n": 1}), vec![": `n > 2` is false"]),
         (json!("[{\"n\": 3}]"), vec![]),
     ] {
         let result = call(&json!({"input": input, "rules": [{"rule": "expression", "expression": "n > 2"}]})).await;
@@ -170,7 +170,7 @@ async fn expressions_are_for_items_or_the_input() {
 }
 
 #[tokio::test]
-async fn options_add_to_names() {
+async fn options_hold_settings_for_rules_given_by_name() {
     let parameters = json!({
         "input": shop(), "rules": ["uniqueness"], "options": {"uniqueness": {"fields": ["email"]}},
     });
@@ -178,7 +178,7 @@ async fn options_add_to_names() {
 }
 
 #[tokio::test]
-async fn an_input_that_has_nothing_to_check_is_valid_but_not_complete() {
+async fn an_input_without_anything_to_check_is_valid_but_incomplete() {
     let parameters = json!({
         "input": {"a": "b"}, "rules": ["uniqueness", "referential_integrity", "value_ranges"],
     });
@@ -187,15 +187,15 @@ async fn an_input_that_has_nothing_to_check_is_valid_but_not_complete() {
     assert_eq!(
         checked(&result),
         [
-            "input not checked: it has no array of objects",
-            "input not checked: no collection has a field that is named like a reference, such as `user_id`",
-            "input not checked: it has no number and no field with a known range",
+            "input not checked: the input contains no array of objects",
+            "input not checked: no collection has a field named like a reference, such as `user_id`",
+            "input not checked: the input contains no numbers and no fields with a known range",
         ]
     );
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_refused() {
+async fn invalid_rules_and_inputs_are_refused() {
     let rule = |rule: Value| json!({"input": shop(), "rules": [rule]});
     let table = [
         (
@@ -204,34 +204,34 @@ async fn what_cannot_be_used_is_refused() {
         ),
         (
             rule(json!({"rule": "referential_integrity", "field": "a", "references": {"collection": "zzz"}})),
-            "`input` has no array of objects at `zzz` (there are `categories`, `notes`, `orders`, `users`)",
+            "`input` has no array of objects at `zzz` (the collections are `categories`, `notes`, `orders`, `users`)",
         ),
         (
             rule(json!({"rule": "referential_integrity", "field": "a"})),
-            "rule 0 cannot be used: `field` and `references` need each other",
+            "rule 0 is invalid: `field` and `references` must be set together",
         ),
-        (rule(json!({"rule": "value_ranges", "field": "a"})), "rule 0 cannot be used: `field` needs `min` or `max`"),
-        (rule(json!({"rule": "value_ranges", "min": 1})), "rule 0 cannot be used: `min` and `max` need a `field`"),
+        (rule(json!({"rule": "value_ranges", "field": "a"})), "rule 0 is invalid: `field` requires `min` or `max`"),
+        (rule(json!({"rule": "value_ranges", "min": 1})), "rule 0 is invalid: `min` and `max` require `field`"),
         (
             rule(json!({"rule": "value_ranges", "in": "users"})),
-            "rule 0 cannot be used: `in` needs a `field` and its bounds",
+            "rule 0 is invalid: `in` requires `field` and its bounds",
         ),
         (
             rule(json!({"rule": "value_ranges", "field": "a", "min": 2, "max": 1})),
-            "rule 0 cannot be used: `min` 2 is above `max` 1",
+            "rule 0 is invalid: `min` (2) is greater than `max` (1)",
         ),
-        (rule(json!({"rule": "uniqueness", "fields": []})), "rule 0 cannot be used: `fields` is empty"),
+        (rule(json!({"rule": "uniqueness", "fields": []})), "rule 0 is invalid: `fields` must not be empty"),
         (
             rule(json!({"rule": "expression", "expression": "id = 1", "in": "users"})),
-            "`id = 1` cannot be evaluated for users[0]: no `>` in it",
+            "cannot evaluate `id = 1` for users[0]: `>` is missing",
         ),
         (
             json!({"input": 7, "rules": ["uniqueness"]}),
-            "`input` is an integer; it should be an object or an array of objects",
+            "`input` must be an object or an array of objects, got an integer",
         ),
         (
             json!({"input": {}, "rules": [{"rule": "uniqueness"}], "options": {"uniqueness": {}}}),
-            "`options` has `uniqueness`, which `rules` do not give by name",
+            "`options.uniqueness` is not used: `rules` does not contain the name `uniqueness`",
         ),
     ];
     for (parameters, expected) in table {
@@ -240,7 +240,7 @@ async fn what_cannot_be_used_is_refused() {
 }
 
 #[tokio::test]
-async fn without_an_evaluator_expressions_are_refused() {
+async fn expression_rules_are_refused_without_an_evaluator() {
     let parameters = json!({"input": {}, "rules": [{"rule": "expression", "expression": "true"}]});
     let error = RuleEngine::new(None).call(parameters, &ToolContext::default()).await.unwrap_err();
     assert_eq!((error.class, error.code), (ToolErrorClass::Configuration, "no_expressions"));

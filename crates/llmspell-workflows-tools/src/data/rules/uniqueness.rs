@@ -9,11 +9,11 @@ use crate::data::path::FieldPath;
 
 const RULE: &str = "uniqueness";
 
-/// Names that identify an item in any collection, in normal form.
+/// Names that identify an item in any collection, normalized.
 const IDENTIFIERS: [&str; 3] = ["id", "uuid", "guid"];
 
-/// Checks that no two items have the same values in all of `fields`; an item that lacks one is left out.
-pub(super) fn given(collections: &[&Collection<'_>], fields: &[FieldPath], report: &mut Report) {
+/// Checks that no two items have the same values in all of `fields`; items that lack one are ignored.
+pub(super) fn check_fields(collections: &[&Collection<'_>], fields: &[FieldPath], report: &mut Report) {
     let names: Vec<String> = fields.iter().map(ToString::to_string).collect();
     let names = names.join(", ");
     let with_fields = collections.iter().filter(|collection| fields.iter().all(|field| collection.has(field)));
@@ -23,15 +23,15 @@ pub(super) fn given(collections: &[&Collection<'_>], fields: &[FieldPath], repor
         check(collection, fields, &names, report);
     }
     if checked == 0 {
-        report.not_checkable(RULE, names, "no collection that was looked at has these fields");
+        report.not_checkable(RULE, names, "no checked collection has these fields");
     }
 }
 
-/// Checks the identifiers of each collection: `id`, `_id`, `uuid`, `guid`, and its own name with `_id` (the `user_id`
-/// of `users`), each by itself.
-pub(super) fn by_itself(collections: &[&Collection<'_>], report: &mut Report) {
+/// Checks each identifier of each collection separately: `id`, `_id`, `uuid`, `guid`, and its own name with `_id` (the
+/// `user_id` of `users`).
+pub(super) fn check_identifiers(collections: &[&Collection<'_>], report: &mut Report) {
     if collections.is_empty() {
-        report.not_checkable(RULE, "input", "it has no array of objects");
+        report.not_checkable(RULE, "input", "the input contains no array of objects");
     }
     for collection in collections {
         let identifiers = identifiers(collection);
@@ -39,7 +39,7 @@ pub(super) fn by_itself(collections: &[&Collection<'_>], report: &mut Report) {
             report.not_checkable(
                 RULE,
                 collection.title(),
-                "its items have no `id`, `_id`, `uuid`, `guid` or own `…_id`",
+                "its items have no `id`, `_id`, `uuid`, `guid` or `…_id` of their own",
             );
         }
         for name in identifiers {
@@ -48,7 +48,7 @@ pub(super) fn by_itself(collections: &[&Collection<'_>], report: &mut Report) {
     }
 }
 
-/// The fields that identify an item of `collection`, sorted.
+/// Returns the fields that identify an item of `collection`, sorted.
 pub(super) fn identifiers<'v>(collection: &Collection<'v>) -> Vec<&'v str> {
     let is_identifier = |name: &&str| {
         let normal = normal(name);
@@ -69,13 +69,13 @@ fn check(collection: &Collection<'_>, fields: &[FieldPath], names: &str, report:
         let values: Option<Vec<&Value>> =
             fields.iter().map(|field| field.get(item).filter(|value| !value.is_null())).collect();
         let Some(values) = values else { continue };
-        check.looked_at();
+        check.count_value();
         let before = *first.entry(identity(&json!(values))).or_insert(index);
         if before != index {
             let value = if let [one] = values.as_slice() { (*one).clone() } else { json!(values) };
-            let message = format!("`{names}` is the same as in {}", collection.place(before));
-            check.violated(&collection.place(index), &message, Some(&value));
+            let message = format!("duplicate `{names}`, already used in {}", collection.item_path(before));
+            check.add_violation(&collection.item_path(index), &message, Some(&value));
         }
     }
-    check.done();
+    check.finish();
 }

@@ -10,21 +10,21 @@ use crate::data::support::{invalid, kind_of};
 
 type Item = Map<String, Value>;
 
-/// What is computed over the items of a group.
+/// The function that an aggregate computes over the items of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Op {
-    /// How many items; with a field, how many that have it.
+pub(super) enum AggregateFunction {
+    /// The number of items; with a field, the number of items that have it.
     Count,
-    /// How many different values.
+    /// The number of distinct values.
     CountDistinct,
     /// The sum.
     Sum,
     /// The arithmetic mean.
     Mean,
-    /// The least value.
+    /// The smallest value.
     Min,
-    /// The greatest value.
+    /// The largest value.
     Max,
     /// The first value.
     First,
@@ -34,19 +34,19 @@ pub(super) enum Op {
     Collect,
 }
 
-/// One aggregate as it is written.
+/// The parameters of an aggregate.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Written {
-    op: Op,
+pub(super) struct AggregateParameters {
+    op: AggregateFunction,
     field: Option<String>,
 }
 
-/// The schema of `aggregates`.
+/// Returns the schema of `aggregates`.
 pub(super) fn aggregates_schema() -> Value {
     json!({
         "type": "object",
-        "description": "For `group_by`: {target: {op, field}}; values that are missing or null are left out",
+        "description": "For `group_by`: {target: {op, field}}; missing and null values are ignored",
         "additionalProperties": {
             "type": "object",
             "required": ["op"],
@@ -54,16 +54,17 @@ pub(super) fn aggregates_schema() -> Value {
                 "op": { "enum": [
                     "count", "count_distinct", "sum", "mean", "min", "max", "first", "last", "collect",
                 ] },
-                "field": { "type": "string", "minLength": 1, "description": "A path; only `count` can do without" },
+                "field": { "type": "string", "minLength": 1, "description": "A path; required except for `count`" },
             },
             "additionalProperties": false,
         },
     })
 }
 
-/// One object a group, in the order in which groups first appear: the fields it is grouped by, then its aggregates.
+/// Returns an object per group, in the order in which the groups first appear: the grouping fields, then the
+/// aggregates.
 ///
-/// A group whose items lack a field has null there.
+/// A grouping field that is missing becomes null.
 pub(super) fn group_by(
     items: &[Item],
     fields: &[FieldPath],
@@ -71,29 +72,29 @@ pub(super) fn group_by(
 ) -> Result<Vec<Item>, ToolError> {
     let aggregates = aggregates
         .into_iter()
-        .map(|(target, written)| Aggregate::new(target, written))
+        .map(|(target, parameters)| Aggregate::new(target, parameters))
         .collect::<Result<Vec<_>, _>>()?;
     let mut groups: Vec<(Vec<Value>, Vec<&Item>)> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut indices: HashMap<String, usize> = HashMap::new();
     for item in items {
         let key: Vec<Value> = fields.iter().map(|field| field.get_in(item).cloned().unwrap_or(Value::Null)).collect();
-        let place = *places.entry(identity(&json!(key))).or_insert_with(|| {
+        let index = *indices.entry(identity(&json!(key))).or_insert_with(|| {
             groups.push((key, Vec::new()));
             groups.len() - 1
         });
-        groups[place].1.push(item);
+        groups[index].1.push(item);
     }
-    groups.into_iter().map(|(key, items)| one_group(fields, key, &aggregates, &items)).collect()
+    groups.into_iter().map(|(key, items)| aggregate_group(fields, key, &aggregates, &items)).collect()
 }
 
-fn one_group(
+fn aggregate_group(
     fields: &[FieldPath],
     key: Vec<Value>,
     aggregates: &[Aggregate],
     items: &[&Item],
 ) -> Result<Item, ToolError> {
     let mut group = Map::new();
-    let values = aggregates.iter().map(|aggregate| Ok((&aggregate.target, aggregate.over(items)?)));
+    let values = aggregates.iter().map(|aggregate| Ok((&aggregate.target, aggregate.compute(items)?)));
     let values = values.collect::<Result<Vec<_>, ToolError>>()?;
     for (path, value) in fields.iter().zip(key).chain(values) {
         path.set(&mut group, value).map_err(|why| invalid("invalid_fields", why))?;
@@ -103,45 +104,47 @@ fn one_group(
 
 struct Aggregate {
     target: FieldPath,
-    op: Op,
+    function: AggregateFunction,
     field: Option<FieldPath>,
 }
 
 impl Aggregate {
-    fn new(target: String, written: Value) -> Result<Self, ToolError> {
-        let refuse =
-            |why: String| invalid("invalid_aggregate", format!("the aggregate `{target}` cannot be used: {why}"));
-        let written: Written = serde_json::from_value(written).map_err(|error| refuse(error.to_string()))?;
-        let field = written.field.as_deref().map(FieldPath::parse).transpose().map_err(refuse)?;
-        if field.is_none() && written.op != Op::Count {
-            return Err(refuse("it needs a `field`".to_owned()));
+    fn new(target: String, parameters: Value) -> Result<Self, ToolError> {
+        let refuse = |why: String| invalid("invalid_aggregate", format!("invalid aggregate `{target}`: {why}"));
+        let parameters: AggregateParameters =
+            serde_json::from_value(parameters).map_err(|error| refuse(error.to_string()))?;
+        let field = parameters.field.as_deref().map(FieldPath::parse).transpose().map_err(refuse)?;
+        if field.is_none() && parameters.op != AggregateFunction::Count {
+            return Err(refuse("`field` is required".to_owned()));
         }
         let target = FieldPath::parse(&target).map_err(refuse)?;
-        Ok(Self { target, op: written.op, field })
+        Ok(Self { target, function: parameters.op, field })
     }
 
-    fn over(&self, items: &[&Item]) -> Result<Value, ToolError> {
+    fn compute(&self, items: &[&Item]) -> Result<Value, ToolError> {
         let Some(field) = &self.field else {
             return Ok(json!(items.len()));
         };
         let values: Vec<&Value> =
             items.iter().filter_map(|item| field.get_in(item)).filter(|value| !value.is_null()).collect();
         let one = |value: Option<&&Value>| value.map_or(Value::Null, |value| (*value).clone());
-        Ok(match self.op {
-            Op::Count => json!(values.len()),
-            Op::CountDistinct => json!(values.iter().map(|value| identity(value)).collect::<HashSet<_>>().len()),
-            Op::Sum => sum(&values, field)?,
-            Op::Mean => mean(&values, field)?,
-            Op::Min => one(values.iter().min_by(|left, right| compare(left, right))),
-            Op::Max => one(values.iter().max_by(|left, right| compare(left, right))),
-            Op::First => one(values.first()),
-            Op::Last => one(values.last()),
-            Op::Collect => values.into_iter().cloned().collect(),
+        Ok(match self.function {
+            AggregateFunction::Count => json!(values.len()),
+            AggregateFunction::CountDistinct => {
+                json!(values.iter().map(|value| identity(value)).collect::<HashSet<_>>().len())
+            }
+            AggregateFunction::Sum => sum(&values, field)?,
+            AggregateFunction::Mean => mean(&values, field)?,
+            AggregateFunction::Min => one(values.iter().min_by(|left, right| compare(left, right))),
+            AggregateFunction::Max => one(values.iter().max_by(|left, right| compare(left, right))),
+            AggregateFunction::First => one(values.first()),
+            AggregateFunction::Last => one(values.last()),
+            AggregateFunction::Collect => values.into_iter().cloned().collect(),
         })
     }
 }
 
-/// The sum; of integers an integer as long as it fits into 64 bits.
+/// Returns the sum; the sum of integers is an integer as long as it fits into 64 bits.
 fn sum(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
     let integers = values.iter().map(|value| value.as_i64());
     let whole = integers.into_iter().try_fold(0_i64, |sum, value| sum.checked_add(value?));
@@ -158,7 +161,7 @@ fn mean(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of items in memory is far below 2^52")]
     let count = numbers.len() as f64;
-    // The sum of numbers may be beyond their range, their mean never is.
+    // The sum of finite numbers may overflow, but their mean never does.
     let sum: f64 = numbers.iter().sum();
     let mean = if sum.is_finite() { sum / count } else { numbers.iter().map(|number| number / count).sum() };
     to_value(mean, field)
@@ -167,16 +170,16 @@ fn mean(values: &[&Value], field: &FieldPath) -> Result<Value, ToolError> {
 fn numbers(values: &[&Value], field: &FieldPath) -> Result<Vec<f64>, ToolError> {
     let number = |value: &&Value| {
         value.as_f64().ok_or_else(|| {
-            let message = format!("`{field}` cannot be summed up, since it is {} in an item", kind_of(value));
+            let message = format!("cannot aggregate `{field}`: expected numbers, got {}", kind_of(value));
             invalid("not_a_number", message)
         })
     };
     values.iter().map(number).collect()
 }
 
-/// A float as JSON; one that is beyond the range of numbers is refused.
+/// Converts a float to JSON; fails if it is not finite.
 fn to_value(float: f64, field: &FieldPath) -> Result<Value, ToolError> {
     let number = Number::from_f64(float);
-    let too_large = || invalid("not_a_number", format!("the sum of `{field}` is too large for a number"));
+    let too_large = || invalid("not_a_number", format!("the sum of `{field}` is too large to represent"));
     number.map(Value::Number).ok_or_else(too_large)
 }

@@ -5,29 +5,29 @@ use crate::ToolError;
 use crate::data::path::FieldPath;
 use crate::data::support::{invalid, kind_of};
 
-/// How the value of one target field is found.
+/// The source of a target field, as given in the parameters.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Written {
+pub(super) enum SourceParameter {
     /// A path into the item.
     Path(String),
-    /// A path with more to it, or a constant.
-    Detailed(Detailed),
+    /// A path with settings, or a constant.
+    Object(SourceObject),
 }
 
-/// The long form.
+/// The object form of a source.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Detailed {
+pub(super) struct SourceObject {
     path: Option<String>,
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "some_value")]
     default: Option<Value>,
     r#type: Option<Type>,
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "some_value")]
     constant: Option<Value>,
 }
 
-/// What a value is converted to.
+/// The type to which a value is converted.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Type {
@@ -37,7 +37,7 @@ enum Type {
     Boolean,
 }
 
-/// A mapping, ready to be used on many items.
+/// A mapping that can be applied to many items.
 pub(super) struct Mapping {
     fields: Vec<Field>,
 }
@@ -53,12 +53,12 @@ enum Source {
     Constant(Value),
 }
 
-/// A null that was written is a value, a field that is missing is none.
-fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+/// Distinguishes an explicit null, which is a value, from a missing field.
+fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// The schema of a mapping.
+/// Returns the schema of a mapping.
 pub(super) fn mapping_schema() -> Value {
     json!({
         "type": "object",
@@ -70,9 +70,9 @@ pub(super) fn mapping_schema() -> Value {
                     "type": "object",
                     "properties": {
                         "path": { "type": "string", "minLength": 1 },
-                        "default": { "description": "The value where the path leads nowhere or to null" },
+                        "default": { "description": "The value to use if the path is missing or null" },
                         "type": { "enum": ["string", "integer", "number", "boolean"] },
-                        "constant": { "description": "The value itself, instead of a path" },
+                        "constant": { "description": "A fixed value, instead of a path" },
                     },
                     "additionalProperties": false,
                 },
@@ -82,47 +82,49 @@ pub(super) fn mapping_schema() -> Value {
 }
 
 impl Mapping {
-    /// Reads all paths; the error names the target.
-    pub(super) fn new(written: Map<String, Value>) -> Result<Self, ToolError> {
-        let fields = written.into_iter().map(|(target, source)| {
+    /// Parses all paths; the error names the target.
+    pub(super) fn new(parameters: Map<String, Value>) -> Result<Self, ToolError> {
+        let fields = parameters.into_iter().map(|(target, source)| {
             Field::new(&target, source)
-                .map_err(|why| invalid("invalid_mapping", format!("the mapping of `{target}` cannot be used: {why}")))
+                .map_err(|why| invalid("invalid_mapping", format!("invalid mapping of `{target}`: {why}")))
         });
         let fields = fields.collect::<Result<Vec<_>, _>>()?;
         if fields.is_empty() {
-            return Err(invalid("invalid_mapping", "the mapping is empty"));
+            return Err(invalid("invalid_mapping", "the mapping must not be empty"));
         }
         Ok(Self { fields })
     }
 
-    /// The item that this mapping makes of `item`, which is number `index`.
+    /// Applies the mapping to `item`, whose index is used in errors.
     pub(super) fn apply(&self, item: &Map<String, Value>, index: usize) -> Result<Map<String, Value>, ToolError> {
-        let mut made = Map::new();
+        let mut mapped = Map::new();
         for field in &self.fields {
             let value = field.value(item, index)?;
-            field.target.set(&mut made, value).map_err(|why| invalid("invalid_mapping", why))?;
+            field.target.set(&mut mapped, value).map_err(|why| invalid("invalid_mapping", why))?;
         }
-        Ok(made)
+        Ok(mapped)
     }
 }
 
 impl Field {
     fn new(target: &str, source: Value) -> Result<Self, String> {
-        let written = serde_json::from_value(source)
-            .map_err(|_| "it should be a path, or an object of path, default, type, constant".to_owned())?;
-        let detailed = match written {
-            Written::Path(path) => Detailed { path: Some(path), default: None, r#type: None, constant: None },
-            Written::Detailed(detailed) => detailed,
+        let parameter = serde_json::from_value(source)
+            .map_err(|_| "expected a path, or an object with `path`, `default`, `type` or `constant`".to_owned())?;
+        let object = match parameter {
+            SourceParameter::Path(path) => {
+                SourceObject { path: Some(path), default: None, r#type: None, constant: None }
+            }
+            SourceParameter::Object(object) => object,
         };
-        let source = match (detailed.path, detailed.constant) {
-            (Some(path), None) => Source::Path { path: FieldPath::parse(&path)?, default: detailed.default },
-            (None, Some(_)) if detailed.default.is_some() => {
-                return Err("a `constant` needs no `default`".to_owned());
+        let source = match (object.path, object.constant) {
+            (Some(path), None) => Source::Path { path: FieldPath::parse(&path)?, default: object.default },
+            (None, Some(_)) if object.default.is_some() => {
+                return Err("a `constant` does not take a `default`".to_owned());
             }
             (None, Some(constant)) => Source::Constant(constant),
-            _ => return Err("it needs either a `path` or a `constant`".to_owned()),
+            _ => return Err("exactly one of `path` and `constant` is required".to_owned()),
         };
-        Ok(Self { target: FieldPath::parse(target)?, source, r#type: detailed.r#type })
+        Ok(Self { target: FieldPath::parse(target)?, source, r#type: object.r#type })
     }
 
     fn value(&self, item: &Map<String, Value>, index: usize) -> Result<Value, ToolError> {
@@ -137,7 +139,7 @@ impl Field {
         match self.r#type {
             None => Ok(value),
             Some(r#type) => r#type.convert(value).map_err(|why| {
-                let message = format!("`{}` of item {index} cannot be made: {why}", self.target);
+                let message = format!("cannot convert `{}` of item {index}: {why}", self.target);
                 invalid("conversion_failed", message).with_details(json!({ "item": index }))
             }),
         }
@@ -145,7 +147,7 @@ impl Field {
 }
 
 impl Type {
-    /// The value as this type; null stays null.
+    /// Converts a value to this type; null stays null.
     fn convert(self, value: Value) -> Result<Value, String> {
         let converted = match (self, &value) {
             (_, Value::Null) => Some(Value::Null),
@@ -153,7 +155,7 @@ impl Type {
                 Some(value.clone())
             }
             (Self::String, Value::Number(_) | Value::Bool(_)) => Some(json!(value.to_string())),
-            (Self::Integer, Value::Number(number)) => whole(number),
+            (Self::Integer, Value::Number(number)) => to_integer(number),
             (Self::Integer, Value::String(text)) => text.trim().parse::<i64>().ok().map(Value::from),
             (Self::Number, Value::String(text)) => {
                 let number = text.trim().parse::<f64>().ok();
@@ -168,7 +170,7 @@ impl Type {
         };
         converted.ok_or_else(|| {
             let shown: String = value.to_string().chars().take(60).collect();
-            format!("{} {shown} is no {}", kind_of(&value), self.name())
+            format!("{} {shown} is not a valid {}", kind_of(&value), self.name())
         })
     }
 
@@ -182,22 +184,22 @@ impl Type {
     }
 }
 
-/// The number as an integer, where it has no fraction.
-fn whole(number: &serde_json::Number) -> Option<Value> {
+/// Returns the number as an integer if it has no fraction.
+fn to_integer(number: &serde_json::Number) -> Option<Value> {
     if !number.is_f64() {
         return Some(Value::Number(number.clone()));
     }
     let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0)?;
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole and below 2^53")]
+    #[expect(clippy::cast_possible_truncation, reason = "the value is an integer below 2^53")]
     let integer = float as i64;
     Some(json!(integer))
 }
 
 fn missing(path: &FieldPath, item: &Map<String, Value>, index: usize) -> ToolError {
     let names: Vec<String> = item.keys().take(10).map(|name| format!("`{name}`")).collect();
-    let has = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    invalid("missing_value", format!("item {index} has nothing at `{path}`; it has {has}"))
-        .with_help("a mapping is {target: source}; give the source a `default` where it may be missing")
+    let existing = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    invalid("missing_value", format!("item {index} has no value at `{path}`; its fields: {existing}"))
+        .with_help("a mapping is {target: source}; set a `default` for a source that may be missing")
         .with_details(json!({ "item": index }))
 }
 
@@ -208,8 +210,8 @@ mod tests {
     fn map(mapping: Value, item: Value) -> Result<Value, String> {
         let object = |value: Value| value.as_object().unwrap().clone();
         let mapping = Mapping::new(object(mapping)).map_err(|error| error.to_string())?;
-        let made = mapping.apply(&object(item), 3).map_err(|error| error.to_string())?;
-        Ok(Value::Object(made))
+        let mapped = mapping.apply(&object(item), 3).map_err(|error| error.to_string())?;
+        Ok(Value::Object(mapped))
     }
 
     #[test]
@@ -235,27 +237,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn errors_name_the_target_or_the_item() {
         let table = [
-            (json!({}), "the mapping is empty"),
+            (json!({}), "the mapping must not be empty"),
             (
                 json!({"a": 1}),
-                "the mapping of `a` cannot be used: it should be a path, or an object of path, default, type, constant",
+                "invalid mapping of `a`: expected a path, or an object with `path`, `default`, `type` or `constant`",
             ),
-            (json!({"a": {}}), "the mapping of `a` cannot be used: it needs either a `path` or a `constant`"),
+            (json!({"a": {}}), "invalid mapping of `a`: exactly one of `path` and `constant` is required"),
             (
                 json!({"a": {"constant": 1, "default": 2}}),
-                "the mapping of `a` cannot be used: a `constant` needs no `default`",
+                "invalid mapping of `a`: a `constant` does not take a `default`",
             ),
-            (json!({"a[0]": "x"}), "`a[0]` cannot be written; a target path has names only"),
-            (json!({"a": "x", "a.b": "x"}), "`a.b` cannot be written, since a part of it is already a plain value"),
+            (json!({"a[0]": "x"}), "cannot set `a[0]`: a target path must not contain an index"),
+            (json!({"a": "x", "a.b": "x"}), "cannot set `a.b`: a parent of it is not an object"),
             (
                 json!({"a": "y.z"}),
-                "item 3 has nothing at `y.z`; it has `x` (a mapping is {target: source}; give the source a `default` where it may be missing)",
+                "item 3 has no value at `y.z`; its fields: `x` (a mapping is {target: source}; set a `default` for a source that may be missing)",
             ),
             (
                 json!({"a": {"path": "x", "type": "integer"}}),
-                "`a` of item 3 cannot be made: a string \"one\" is no integer",
+                "cannot convert `a` of item 3: a string \"one\" is not a valid integer",
             ),
         ];
         for (mapping, expected) in table {

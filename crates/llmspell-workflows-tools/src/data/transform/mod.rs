@@ -11,38 +11,38 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::condition::{Match, Op, Test, condition_schema};
+use super::condition::{Match, Operator, Test, condition_schema};
 use super::path::FieldPath;
 use super::support::{
-    CANCEL_EVERY, Takes, blocking, check_cancelled, check_operation, data_spec, invalid, needed, object_schema,
-    objects, per_operation, read,
+    CANCEL_EVERY, OperationParameters, blocking, check_cancelled, check_operation, data_spec, invalid, object_schema,
+    objects, per_operation, read, require,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
-use reshape::{On, SortKey};
+use reshape::{JoinOn, SortKey};
 
 type Item = Map<String, Value>;
 
 /// Transforms an object or an array of objects.
 ///
-/// | operation | takes | gives |
+/// | operation | parameters | result |
 /// |---|---|---|
 /// | `map` | `mapping` {target: source path, or {path, default, type, constant}} | a new object for each item |
 /// | `filter` | `conditions` [{field, op, value}], `match` all or any | the items that pass |
-/// | `select` | `fields` | the items with these fields only |
-/// | `rename` | `mapping` {old name: new name} | the items with new names |
-/// | `sort` | `by` [path, or {field, order: asc or desc}] | the items in order |
+/// | `select` | `fields` | the items with only these fields |
+/// | `rename` | `mapping` {old name: new name} | the items with renamed fields |
+/// | `sort` | `by` [path, or {field, order: asc or desc}] | the sorted items |
 /// | `group_by` | `fields`, `aggregates` {target: {op, field}} | an object for each group |
 /// | `flatten` | `separator` | the items without nesting |
-/// | `unique` | `fields`, or none for the whole item | the first of each |
+/// | `unique` | `fields`; all fields by default | the first item of each group of equal items |
 /// | `join` | `with`, `on` {left, right}, `kind` inner or left, `prefix` | an object for each pair |
 ///
-/// An object as `input` counts as one item, and `map`, `select`, `rename` and `flatten` answer with an object then. A
-/// source path that leads nowhere is an error unless it has a `default`. The result is `{result, items_in, items_out}`.
+/// If `input` is an object, it counts as one item, and `map`, `select`, `rename` and `flatten` return an object too. A
+/// missing source is an error unless it has a `default`. The result is `{result, items_in, items_out}`.
 pub(crate) struct DataTransformer {
     spec: ToolSpec,
 }
 
-const OPERATIONS: [Takes; 9] = [
+const OPERATIONS: [OperationParameters; 9] = [
     ("map", &["input", "mapping"], &[]),
     ("filter", &["input", "conditions"], &["match"]),
     ("select", &["input", "fields"], &[]),
@@ -68,7 +68,7 @@ struct Parameters {
     aggregates: Option<Map<String, Value>>,
     separator: Option<String>,
     with: Option<Value>,
-    on: Option<On>,
+    on: Option<JoinOn>,
     #[serde(default)]
     kind: reshape::Kind,
     prefix: Option<String>,
@@ -92,13 +92,13 @@ enum Operation {
 #[serde(deny_unknown_fields)]
 struct Condition {
     field: String,
-    op: Op,
-    #[serde(default, deserialize_with = "given")]
+    op: Operator,
+    #[serde(default, deserialize_with = "some_value")]
     value: Option<Value>,
 }
 
-/// A null that was written is a value, a field that is missing is none.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+/// Distinguishes an explicit null, which is a value, from a missing field.
+fn some_value<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
@@ -143,13 +143,13 @@ fn parameters_schema() -> Value {
     json!({
         "operation": { "enum": [
             "map", "filter", "select", "rename", "sort", "group_by", "flatten", "unique", "join",
-        ], "description": "What to do with the objects" },
+        ], "description": "The operation" },
         "input": objects,
         "mapping": mapping::mapping_schema(),
-        "conditions": { "type": "array", "items": condition_schema("field"), "description": "What items must pass" },
-        "match": { "enum": ["all", "any"], "description": "Which conditions must hold; `all` by default" },
+        "conditions": { "type": "array", "items": condition_schema("field"), "description": "The conditions on an item" },
+        "match": { "enum": ["all", "any"], "description": "Whether all conditions must be met, or any; `all` by default" },
         "fields": { "type": "array", "items": path, "minItems": 1, "description": "Paths of fields" },
-        "by": { "type": "array", "description": "Keys to sort by, the first counts most", "minItems": 1, "items": { "oneOf": [
+        "by": { "type": "array", "description": "The sort keys, most significant first", "minItems": 1, "items": { "oneOf": [
             path,
             {
                 "type": "object",
@@ -159,17 +159,17 @@ fn parameters_schema() -> Value {
             },
         ] } },
         "aggregates": group::aggregates_schema(),
-        "separator": { "type": "string", "minLength": 1, "description": "Between names; `.` by default" },
+        "separator": { "type": "string", "minLength": 1, "description": "The separator between names; `.` by default" },
         "with": objects,
         "on": {
             "type": "object",
-            "description": "The paths whose values must be equal",
+            "description": "The paths of the join keys, whose values must be equal",
             "required": ["left", "right"],
             "properties": { "left": path, "right": path },
             "additionalProperties": false,
         },
-        "kind": { "enum": ["inner", "left"], "description": "Whether items without a partner stay; `inner` by default" },
-        "prefix": { "type": "string", "description": "Before the names of the right side" },
+        "kind": { "enum": ["inner", "left"], "description": "Whether to drop (`inner`) or keep (`left`) items without a match; `inner` by default" },
+        "prefix": { "type": "string", "description": "A prefix for the field names of the right side" },
     })
 }
 
@@ -177,36 +177,36 @@ fn transform(parameters: Parameters, token: &CancellationToken) -> Result<Value,
     let operation = parameters.operation;
     let (items, is_array) = objects(parameters.input.clone())?;
     let items_in = items.len();
-    let made = make(parameters, items, token)?;
-    let items_out = made.len();
+    let output = apply(parameters, items, token)?;
+    let items_out = output.len();
     let one_to_one = matches!(operation, Operation::Map | Operation::Select | Operation::Rename | Operation::Flatten);
-    let mut made = made.into_iter().map(Value::Object);
-    let result = match made.next() {
+    let mut output = output.into_iter().map(Value::Object);
+    let result = match output.next() {
         Some(one) if one_to_one && !is_array => one,
-        first => first.into_iter().chain(made).collect(),
+        first => first.into_iter().chain(output).collect(),
     };
     Ok(json!({ "result": result, "items_in": items_in, "items_out": items_out }))
 }
 
-fn make(parameters: Parameters, mut items: Vec<Item>, token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
-    let fields = |operation: &str| paths(needed(parameters.fields.as_deref(), "fields", operation)?);
+fn apply(parameters: Parameters, mut items: Vec<Item>, token: &CancellationToken) -> Result<Vec<Item>, ToolError> {
+    let fields = |operation: &str| paths(require(parameters.fields.as_deref(), "fields", operation)?);
     match parameters.operation {
-        Operation::Map => map(needed(parameters.mapping, "mapping", "map")?, &items, token),
+        Operation::Map => map(require(parameters.mapping, "mapping", "map")?, &items, token),
         Operation::Filter => {
-            filter(items, needed(parameters.conditions, "conditions", "filter")?, parameters.r#match, token)
+            filter(items, require(parameters.conditions, "conditions", "filter")?, parameters.r#match, token)
         }
         Operation::Select => reshape::select(items, &fields("select")?),
-        Operation::Rename => reshape::rename(items, &needed(parameters.mapping, "mapping", "rename")?),
+        Operation::Rename => reshape::rename(items, &require(parameters.mapping, "mapping", "rename")?),
         Operation::Sort => {
-            reshape::sort(&mut items, needed(parameters.by, "by", "sort")?)?;
+            reshape::sort(&mut items, require(parameters.by, "by", "sort")?)?;
             Ok(items)
         }
         Operation::GroupBy => group::group_by(&items, &fields("group_by")?, parameters.aggregates.unwrap_or_default()),
         Operation::Flatten => reshape::flatten(items, parameters.separator.as_deref().unwrap_or(".")),
         Operation::Unique => Ok(reshape::unique(items, &paths(parameters.fields.as_deref().unwrap_or_default())?)),
         Operation::Join => {
-            let (with, _) = objects(needed(parameters.with, "with", "join")?)?;
-            let on = needed(parameters.on, "on", "join")?;
+            let (with, _) = objects(require(parameters.with, "with", "join")?)?;
+            let on = require(parameters.on, "on", "join")?;
             reshape::join(items, &with, &on, parameters.kind, parameters.prefix.as_deref().unwrap_or_default())
         }
     }
@@ -226,7 +226,7 @@ fn map(mapping: Map<String, Value>, items: &[Item], token: &CancellationToken) -
 fn filter(
     items: Vec<Item>,
     conditions: Vec<Condition>,
-    join: Match,
+    matching: Match,
     token: &CancellationToken,
 ) -> Result<Vec<Item>, ToolError> {
     let tests = conditions
@@ -238,7 +238,7 @@ fn filter(
         if index.is_multiple_of(CANCEL_EVERY) {
             check_cancelled(token)?;
         }
-        if join.join(tests.iter().map(|(path, test)| test.passes(path.get_in(&item)))) {
+        if matching.combine(tests.iter().map(|(path, test)| test.passes(path.get_in(&item)))) {
             kept.push(item);
         }
     }
@@ -246,9 +246,8 @@ fn filter(
 }
 
 fn test(condition: Condition) -> Result<Test, ToolError> {
-    Test::new(condition.op, condition.value).map_err(|why| {
-        invalid("invalid_condition", format!("the condition on `{}` cannot be used: {why}", condition.field))
-    })
+    Test::new(condition.op, condition.value)
+        .map_err(|why| invalid("invalid_condition", format!("invalid condition on `{}`: {why}", condition.field)))
 }
 
 fn paths(fields: &[String]) -> Result<Vec<FieldPath>, ToolError> {

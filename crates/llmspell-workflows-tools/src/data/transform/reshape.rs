@@ -11,23 +11,23 @@ use crate::data::support::{invalid, too_large};
 
 type Item = Map<String, Value>;
 
-/// How many items a join may make.
+/// The maximum number of items that a join may return.
 pub(super) const ITEMS_MAX: usize = 1_000_000;
 
-/// One key of `by`.
+/// A sort key of `by`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum SortKey {
     /// A path, ascending.
     Field(String),
-    /// A path with its order.
-    Ordered(Ordered),
+    /// A path with its direction.
+    Object(SortKeyObject),
 }
 
-/// The long form of a sort key.
+/// The object form of a sort key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Ordered {
+pub(super) struct SortKeyObject {
     field: String,
     #[serde(default)]
     order: Direction,
@@ -41,26 +41,28 @@ enum Direction {
     Desc,
 }
 
-/// Sorts by the keys in turn; equal items keep their order, and what lacks a key comes last either way.
+/// Sorts by the keys in order of significance. The sort is stable, and items that lack a key come last in both
+/// directions.
 pub(super) fn sort(items: &mut [Item], keys: Vec<SortKey>) -> Result<(), ToolError> {
     let keys = keys
         .into_iter()
         .map(|key| {
             let key = match key {
-                SortKey::Field(field) => Ordered { field, order: Direction::Asc },
-                SortKey::Ordered(ordered) => ordered,
+                SortKey::Field(field) => SortKeyObject { field, order: Direction::Asc },
+                SortKey::Object(object) => object,
             };
             Ok((path(&key.field)?, key.order))
         })
         .collect::<Result<Vec<_>, ToolError>>()?;
     items.sort_by(|left, right| {
-        let by_key = |(path, order): &(FieldPath, Direction)| by(path.get_in(left), path.get_in(right), *order);
+        let by_key =
+            |(path, order): &(FieldPath, Direction)| compare_keys(path.get_in(left), path.get_in(right), *order);
         keys.iter().map(by_key).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     });
     Ok(())
 }
 
-fn by(left: Option<&Value>, right: Option<&Value>, order: Direction) -> Ordering {
+fn compare_keys(left: Option<&Value>, right: Option<&Value>, order: Direction) -> Ordering {
     let present = |value: Option<&'_ Value>| value.is_some_and(|value| !value.is_null());
     match (left, right, order) {
         _ if present(left) != present(right) => present(right).cmp(&present(left)),
@@ -70,7 +72,7 @@ fn by(left: Option<&Value>, right: Option<&Value>, order: Direction) -> Ordering
     }
 }
 
-/// Keeps only `fields` of each item, at the same paths; what an item lacks stays away.
+/// Keeps only `fields` of each item, at the same paths; missing fields stay missing.
 pub(super) fn select(items: Vec<Item>, fields: &[FieldPath]) -> Result<Vec<Item>, ToolError> {
     let one = |item: Item| {
         let mut kept = Map::new();
@@ -84,7 +86,7 @@ pub(super) fn select(items: Vec<Item>, fields: &[FieldPath]) -> Result<Vec<Item>
     items.into_iter().map(one).collect()
 }
 
-/// Renames top-level fields; two fields that would get one name are refused.
+/// Renames top-level fields; fails if two fields would get the same name.
 pub(super) fn rename(items: Vec<Item>, names: &Map<String, Value>) -> Result<Vec<Item>, ToolError> {
     let one = |(index, item): (usize, Item)| {
         let mut renamed = Map::new();
@@ -93,11 +95,11 @@ pub(super) fn rename(items: Vec<Item>, names: &Map<String, Value>) -> Result<Vec
                 None => name,
                 Some(Value::String(new)) => new.clone(),
                 Some(_) => {
-                    return Err(invalid("invalid_mapping", format!("the new name of `{name}` is no string")));
+                    return Err(invalid("invalid_mapping", format!("the new name of `{name}` must be a string")));
                 }
             };
             if renamed.insert(new.clone(), value).is_some() {
-                return Err(invalid("name_taken", format!("item {index} would have two fields `{new}`")));
+                return Err(invalid("name_taken", format!("item {index} would have two fields named `{new}`")));
             }
         }
         Ok(renamed)
@@ -105,13 +107,13 @@ pub(super) fn rename(items: Vec<Item>, names: &Map<String, Value>) -> Result<Vec
     items.into_iter().enumerate().map(one).collect()
 }
 
-/// Makes nested objects and arrays flat: `{"a": {"b": [1]}}` is `{"a.b[0]": 1}`; empty ones stay as they are.
+/// Flattens nested objects and arrays: `{"a": {"b": [1]}}` becomes `{"a.b[0]": 1}`; empty ones are kept.
 pub(super) fn flatten(items: Vec<Item>, separator: &str) -> Result<Vec<Item>, ToolError> {
     let one = |(index, item): (usize, Item)| {
         let mut flat = Map::new();
         for (name, value) in item {
             flatten_into(&mut flat, name, value, separator)
-                .map_err(|name| invalid("name_taken", format!("item {index} would have two fields `{name}`")))?;
+                .map_err(|name| invalid("name_taken", format!("item {index} would have two fields named `{name}`")))?;
         }
         Ok(flat)
     };
@@ -134,14 +136,14 @@ fn flatten_into(flat: &mut Item, name: String, value: Value, separator: &str) ->
     }
 }
 
-/// Keeps the first of the items that are equal, or equal in `fields`.
+/// Keeps the first of several items that are equal, or equal in `fields`.
 pub(super) fn unique(items: Vec<Item>, fields: &[FieldPath]) -> Vec<Item> {
     let mut seen = HashSet::new();
     let key = |item: &Item| {
         if fields.is_empty() {
             return identity(&Value::Object(item.clone()));
         }
-        // A field that is missing is not one that is null.
+        // A missing field differs from one that is null.
         let values: Vec<Value> =
             fields.iter().map(|field| json!([field.get_in(item), field.get_in(item).is_some()])).collect();
         identity(&json!(values))
@@ -149,41 +151,47 @@ pub(super) fn unique(items: Vec<Item>, fields: &[FieldPath]) -> Vec<Item> {
     items.into_iter().filter(|item| seen.insert(key(item))).collect()
 }
 
-/// What `on` says: which paths must be equal on both sides.
+/// The paths of the join keys, which must be equal on both sides.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct On {
+pub(super) struct JoinOn {
     left: String,
     right: String,
 }
 
-/// What happens to items without a partner.
+/// What happens to items without a match.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
-    /// They are left out.
+    /// They are dropped.
     #[default]
     Inner,
-    /// They stay as they are.
+    /// They are kept unchanged.
     Left,
 }
 
-/// One item for each pair with equal keys: the left's fields, and the right's with `prefix` before their names.
+/// Returns an item for each pair with equal keys: the left item's fields, and the right item's with `prefix`.
 ///
-/// Keys that are missing or null have no partner. The right's key is left out where it has the left's path; other
-/// fields of one name are refused, and a prefix helps.
-pub(super) fn join(items: Vec<Item>, with: &[Item], on: &On, kind: Kind, prefix: &str) -> Result<Vec<Item>, ToolError> {
+/// Missing and null keys never match. The right key is omitted if it has the same path as the left one; any other field
+/// that occurs on both sides is an error, which a prefix avoids.
+pub(super) fn join(
+    items: Vec<Item>,
+    with: &[Item],
+    on: &JoinOn,
+    kind: Kind,
+    prefix: &str,
+) -> Result<Vec<Item>, ToolError> {
     let (left_key, right_key) = (path(&on.left)?, path(&on.right)?);
     let key = |item: &Item, path: &FieldPath| path.get_in(item).filter(|key| !key.is_null()).map(identity);
-    let mut partners: HashMap<String, Vec<&Item>> = HashMap::new();
+    let mut right_items: HashMap<String, Vec<&Item>> = HashMap::new();
     for right in with {
         if let Some(key) = key(right, &right_key) {
-            partners.entry(key).or_default().push(right);
+            right_items.entry(key).or_default().push(right);
         }
     }
     let mut joined = Vec::new();
     for left in items {
-        let found = key(&left, &left_key).and_then(|key| partners.get(&key));
+        let found = key(&left, &left_key).and_then(|key| right_items.get(&key));
         match found {
             None if kind == Kind::Left => joined.push(left),
             None => {}
@@ -194,13 +202,13 @@ pub(super) fn join(items: Vec<Item>, with: &[Item], on: &On, kind: Kind, prefix:
             }
         }
         if joined.len() > ITEMS_MAX {
-            return Err(too_large("too_many_items", format!("the join makes more than {ITEMS_MAX} items")));
+            return Err(too_large("too_many_items", format!("the join produces more than {ITEMS_MAX} items")));
         }
     }
     Ok(joined)
 }
 
-fn merged(left: &Item, right: &Item, on: &On, prefix: &str) -> Result<Item, ToolError> {
+fn merged(left: &Item, right: &Item, on: &JoinOn, prefix: &str) -> Result<Item, ToolError> {
     let mut merged = left.clone();
     for (name, value) in right {
         if prefix.is_empty() && on.left == on.right && *name == on.right {
@@ -208,15 +216,15 @@ fn merged(left: &Item, right: &Item, on: &On, prefix: &str) -> Result<Item, Tool
         }
         let name = format!("{prefix}{name}");
         if merged.contains_key(&name) {
-            return Err(invalid("name_taken", format!("both sides of the join have a field `{name}`"))
-                .with_help("give a `prefix` for the names of the right side"));
+            return Err(invalid("name_taken", format!("both sides of the join have a field named `{name}`"))
+                .with_help("set a `prefix` for the field names of the right side"));
         }
         merged.insert(name, value.clone());
     }
     Ok(merged)
 }
 
-/// Reads a path that a parameter has.
+/// Parses a path from a parameter.
 pub(super) fn path(text: &str) -> Result<FieldPath, ToolError> {
     FieldPath::parse(text).map_err(|why| invalid("invalid_path", why))
 }

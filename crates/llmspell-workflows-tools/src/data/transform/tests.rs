@@ -17,7 +17,7 @@ fn people() -> Value {
 }
 
 #[tokio::test]
-async fn operations_give_their_results() {
+async fn operations_return_their_results() {
     let table = [
         (
             json!({"operation": "map", "mapping": {"n": "name"}}),
@@ -86,7 +86,7 @@ async fn operations_give_their_results() {
 }
 
 #[tokio::test]
-async fn an_object_gives_an_object_where_items_stay_themselves() {
+async fn one_to_one_operations_return_an_object_for_an_object() {
     let table = [
         (json!({"operation": "map", "input": {"a": 1}, "mapping": {"b": "a"}}), json!({"b": 1})),
         (
@@ -107,52 +107,55 @@ async fn an_object_gives_an_object_where_items_stay_themselves() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said() {
+async fn invalid_parameters_and_items_are_refused() {
     let table = [
-        (json!({"operation": "map", "input": {}}), "`map` needs the parameter `mapping`"),
+        (json!({"operation": "map", "input": {}}), "`map` requires the parameter `mapping`"),
         (
             json!({"operation": "map", "input": {}, "mapping": {}, "prefix": "x"}),
-            "`prefix` means nothing to `map` (it takes `input`, `mapping`)",
+            "`map` does not accept the parameter `prefix` (it accepts `input`, `mapping`)",
         ),
-        (json!({"operation": "sort", "input": {}}), "`sort` needs the parameter `by`"),
-        (json!({"operation": "join", "input": {}, "with": []}), "`join` needs the parameter `on`"),
+        (json!({"operation": "sort", "input": {}}), "`sort` requires the parameter `by`"),
+        (json!({"operation": "join", "input": {}, "with": []}), "`join` requires the parameter `on`"),
         (
             json!({"operation": "unique", "input": 7}),
-            "`input` is an integer; it should be an object or an array of objects",
+            "`input` must be an object or an array of objects, got an integer",
         ),
-        (json!({"operation": "unique", "input": [{}, "x"]}), "item 1 of `input` is a string; items are objects"),
+        (json!({"operation": "unique", "input": [{}, "x"]}), "item 1 of `input` must be an object, got a string"),
         (
             json!({"operation": "unique", "input": "["}),
-            "the text is no JSON: EOF while parsing a list at line 1 column 1",
+            "the text is not valid JSON: EOF while parsing a list at line 1 column 1",
         ),
         (
             json!({"operation": "rename", "input": {"a": 1, "b": 2}, "mapping": {"a": "b"}}),
-            "item 0 would have two fields `b`",
+            "item 0 would have two fields named `b`",
         ),
         (
             json!({"operation": "rename", "input": {"a": 1}, "mapping": {"a": {"path": "b"}}}),
-            "the new name of `a` is no string",
+            "the new name of `a` must be a string",
         ),
-        (json!({"operation": "flatten", "input": {"a": {"b": 1}, "a.b": 2}}), "item 0 would have two fields `a.b`"),
+        (
+            json!({"operation": "flatten", "input": {"a": {"b": 1}, "a.b": 2}}),
+            "item 0 would have two fields named `a.b`",
+        ),
         (
             json!({"operation": "select", "input": {}, "fields": ["a..b"]}),
-            "the path `a..b` breaks at character 2; write it like `a.b[0]` or `[\"a b\"]`",
+            "the path `a..b` is invalid at character 2; expected a path such as `a.b[0]` or `[\"a b\"]`",
         ),
         (
             json!({"operation": "filter", "input": {}, "conditions": [{"field": "a", "op": "in", "value": 1}]}),
-            "the condition on `a` cannot be used: `in` and `not_in` need an array as `value`",
+            "invalid condition on `a`: `value` must be an array for `in` and `not_in`",
         ),
         (
             json!({"operation": "group_by", "input": {}, "fields": ["a"], "aggregates": {"x": {"op": "sum"}}}),
-            "the aggregate `x` cannot be used: it needs a `field`",
+            "invalid aggregate `x`: `field` is required",
         ),
         (
             json!({"operation": "group_by", "input": {"b": "x"}, "fields": ["a"], "aggregates": {"x": {"op": "sum", "field": "b"}}}),
-            "`b` cannot be summed up, since it is a string in an item",
+            "cannot aggregate `b`: expected numbers, got a string",
         ),
         (
             json!({"operation": "join", "input": {"k": 1, "a": 1}, "with": [{"k": 1, "a": 2}], "on": {"left": "k", "right": "k"}}),
-            "both sides of the join have a field `a` (give a `prefix` for the names of the right side)",
+            "both sides of the join have a field named `a` (set a `prefix` for the field names of the right side)",
         ),
     ];
     for (parameters, expected) in table {
@@ -161,12 +164,12 @@ async fn what_is_wrong_is_said() {
 }
 
 #[tokio::test]
-async fn a_join_is_bounded() {
+async fn the_size_of_a_join_is_limited() {
     let same = |count: usize, name: &str| -> Value { (0..count).map(|at| json!({"k": 0, name: at})).collect() };
     let parameters = json!({
         "operation": "join", "input": same(1001, "a"), "with": same(1000, "b"), "on": {"left": "k", "right": "k"},
     });
-    assert_eq!(call(&parameters).await, Err("the join makes more than 1000000 items".to_owned()));
+    assert_eq!(call(&parameters).await, Err("the join produces more than 1000000 items".to_owned()));
 }
 
 #[tokio::test]
@@ -179,13 +182,13 @@ async fn a_cancelled_call_stops() {
 }
 
 #[tokio::test]
-async fn a_sum_beyond_the_numbers_is_refused_and_a_mean_is_not() {
+async fn a_sum_that_overflows_is_refused_but_a_mean_never_overflows() {
     let over = |op: &str| {
         json!({
             "operation": "group_by", "input": [{"k": 1, "v": 1e308}, {"k": 1, "v": 1e308}], "fields": ["k"],
             "aggregates": {"x": {"op": op, "field": "v"}},
         })
     };
-    assert_eq!(call(&over("sum")).await.unwrap_err(), "the sum of `v` is too large for a number");
+    assert_eq!(call(&over("sum")).await.unwrap_err(), "the sum of `v` is too large to represent");
     assert_eq!(call(&over("mean")).await.unwrap()["result"], json!([{"k": 1, "x": 1e308}]));
 }

@@ -3,13 +3,13 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What kind of value a field should have.
+/// The expected type or format of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Type {
-    /// An address by RFC 5321, without a display name.
+    /// An e-mail address according to RFC 5321, without a display name.
     Email,
-    /// A text.
+    /// A string.
     String,
     /// A number without a fraction.
     Integer,
@@ -34,8 +34,8 @@ pub(super) const NAMES: [&str; 10] =
     ["email", "string", "integer", "number", "boolean", "url", "date", "uuid", "array", "object"];
 
 impl Type {
-    /// Whether `value` is one.
-    pub(super) fn fits(self, value: &Value) -> bool {
+    /// Returns whether `value` has this type.
+    pub(super) fn matches(self, value: &Value) -> bool {
         match self {
             Self::String => value.is_string(),
             Self::Number => value.is_number(),
@@ -46,13 +46,13 @@ impl Type {
             Self::Array => value.is_array(),
             Self::Object => value.is_object(),
             Self::Email | Self::Url | Self::Date | Self::Uuid => {
-                value.as_str().is_some_and(|text| self.fits_text(text))
+                value.as_str().is_some_and(|text| self.matches_text(text))
             }
         }
     }
 
-    /// What it should be, with its article.
-    pub(super) fn described(self) -> &'static str {
+    /// Returns the name of the type for messages, with its article.
+    pub(super) fn description(self) -> &'static str {
         match self {
             Self::Email => "an e-mail address",
             Self::String => "a string",
@@ -67,7 +67,7 @@ impl Type {
         }
     }
 
-    fn fits_text(self, text: &str) -> bool {
+    fn matches_text(self, text: &str) -> bool {
         match self {
             Self::Email => is_email(text),
             Self::Url => is_url(text),
@@ -90,9 +90,9 @@ fn is_url(text: &str) -> bool {
 }
 
 fn is_date(text: &str) -> bool {
-    let is_day = text.len() == 10 && jiff::civil::Date::from_str(text).is_ok();
-    let is_moment = text.contains(['T', 't', ' ']) && jiff::Timestamp::from_str(text).is_ok();
-    is_day || is_moment
+    let is_civil_date = text.len() == 10 && jiff::civil::Date::from_str(text).is_ok();
+    let is_timestamp = text.contains(['T', 't', ' ']) && jiff::Timestamp::from_str(text).is_ok();
+    is_civil_date || is_timestamp
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_fit_what_they_say() {
+    fn types_accept_only_matching_values() {
         let table = [
             (
                 Type::Email,
@@ -154,18 +154,18 @@ mod tests {
             (Type::Array, vec![json!([])], vec![json!({})]),
             (Type::Object, vec![json!({})], vec![json!([])]),
         ];
-        for (r#type, good, bad) in table {
-            for value in good {
-                assert!(r#type.fits(&value), "{type:?} {value}");
+        for (r#type, valid, invalid) in table {
+            for value in valid {
+                assert!(r#type.matches(&value), "{type:?} {value}");
             }
-            for value in bad {
-                assert!(!r#type.fits(&value), "{type:?} {value}");
+            for value in invalid {
+                assert!(!r#type.matches(&value), "{type:?} {value}");
             }
         }
     }
 
     #[test]
-    fn every_name_is_a_type() {
+    fn every_name_can_be_parsed_as_a_type() {
         for name in NAMES {
             assert!(serde_json::from_value::<Type>(json!(name)).is_ok(), "{name}");
         }

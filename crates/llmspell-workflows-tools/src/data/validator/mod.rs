@@ -1,4 +1,4 @@
-//! Validates data against rules for its fields or a JSON Schema.
+//! Validates data against rules for its fields or against a JSON Schema.
 
 mod format;
 mod rule;
@@ -10,23 +10,23 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::schema_check::{GivenSchema, Violations, violation_schema};
+use super::schema_check::{CompiledSchema, Violations, violation_schema};
 use super::support::{
     CANCEL_EVERY, blocking, check_cancelled, data_spec, invalid, json_or_text, kind_of, object_schema, read,
 };
 use crate::{Tool, ToolContext, ToolError, ToolSpec};
 
-/// Validates data and lists everything that is wrong at once.
+/// Validates data and reports all errors together.
 ///
-/// `rules` has, for each field path, a type (`email, string, integer, number, boolean, url, date, uuid, array,
-/// object`) or an object of `type, required, min, max, min_length, max_length, pattern, enum, message`. A field may be
-/// missing or null unless it is `required`. `input` is then an object or an array of objects (or the JSON text of
-/// either), where each item is checked. `schema` is a JSON Schema instead, draft 7 unless it says otherwise, for any
-/// value, taken as it is.
+/// `rules` maps each field path to a type (`email, string, integer, number, boolean, url, date, uuid, array, object`)
+/// or to an object with `type, required, min, max, min_length, max_length, pattern, enum, message`. A field may be
+/// missing or null unless it is `required`. With rules, `input` is an object or an array of objects (or the JSON text
+/// of either), and each item is checked. Alternatively, `schema` is a JSON Schema, which uses draft 7 unless `$schema`
+/// names another draft; then `input` may be any value, and a string is not parsed as JSON.
 ///
-/// The result is `{valid, errors: [{path, rule, message, value}], checked, truncated}`. `checked` counts the tests that
-/// were made: 1 for a schema, and for rules each rule of each field that is there. With rules `path` is written like
-/// `[3].address.city`, with a schema it is a JSON Pointer and `schema_path` says which keyword it was.
+/// The result is `{valid, errors: [{path, rule, message, value}], checked, truncated}`. `checked` is the number of
+/// tests: 1 for a schema, and for rules each rule of each existing field. With rules, `path` has the form
+/// `[3].address.city`; with a schema, it is a JSON Pointer, and `schema_path` names the keyword.
 pub(crate) struct DataValidator {
     spec: ToolSpec,
 }
@@ -42,9 +42,9 @@ struct Parameters {
 impl DataValidator {
     pub(crate) fn new() -> Self {
         let parameters = json!({
-            "input": { "description": "What is validated" },
+            "input": { "description": "The data to validate" },
             "rules": rule::rules_schema(),
-            "schema": { "type": ["object", "boolean"], "description": "A JSON Schema, draft 7 unless it says" },
+            "schema": { "type": ["object", "boolean"], "description": "A JSON Schema; draft 7 unless `$schema` names another draft" },
         });
         let mut parameters = object_schema(&["input"], parameters);
         parameters["oneOf"] = json!([{ "required": ["rules"] }, { "required": ["schema"] }]);
@@ -54,13 +54,13 @@ impl DataValidator {
                 "type": "array",
                 "items": violation_schema(&json!({ "schema_path": { "type": "string" } })),
             },
-            "checked": { "type": "integer", "minimum": 0, "description": "How many tests were made" },
-            "truncated": { "type": "boolean", "description": "Whether there were more errors than are listed" },
+            "checked": { "type": "integer", "minimum": 0, "description": "The number of tests made" },
+            "truncated": { "type": "boolean", "description": "Whether there are more errors than listed" },
         });
         Self {
             spec: data_spec(
                 "data_validator",
-                "Validates data against rules for its fields or a JSON Schema, with all errors at once.",
+                "Validates data against rules for its fields or a JSON Schema, and reports all errors together.",
                 parameters,
                 object_schema(&["valid", "errors", "checked", "truncated"], result),
             ),
@@ -78,9 +78,9 @@ impl Tool for DataValidator {
         let parameters: Parameters = read(parameters)?;
         blocking(context, |token| {
             let (violations, checked) = match (parameters.rules, parameters.schema) {
-                (Some(rules), None) => by_rules(rules, parameters.input, token)?,
-                (None, Some(schema)) => (GivenSchema::compile(&schema)?.check(&parameters.input), 1),
-                _ => return Err(invalid("missing_parameter", "exactly one of `rules` and `schema` is needed")),
+                (Some(rules), None) => check_rules(rules, parameters.input, token)?,
+                (None, Some(schema)) => (CompiledSchema::compile(&schema)?.check(&parameters.input), 1),
+                _ => return Err(invalid("missing_parameter", "exactly one of `rules` and `schema` is required")),
             };
             let Violations { listed, truncated } = violations;
             let valid = listed.is_empty();
@@ -90,7 +90,7 @@ impl Tool for DataValidator {
     }
 }
 
-fn by_rules(
+fn check_rules(
     rules: Map<String, Value>,
     input: Value,
     token: &CancellationToken,
@@ -103,7 +103,8 @@ fn by_rules(
         Value::Object(_) => std::slice::from_ref(&input),
         Value::Array(items) => items,
         other => {
-            let message = format!("`input` is {}; rules are for an object or an array of objects", kind_of(other));
+            let message =
+                format!("`input` must be an object or an array of objects for `rules`, got {}", kind_of(other));
             return Err(invalid("invalid_input", message));
         }
     };
@@ -111,13 +112,13 @@ fn by_rules(
         if index.is_multiple_of(CANCEL_EVERY) {
             check_cancelled(token)?;
         }
-        let place = if input.is_array() { format!("[{index}]") } else { String::new() };
+        let path = if input.is_array() { format!("[{index}]") } else { String::new() };
         if item.is_object() {
-            checked += rules.iter().map(|rule| rule.check(item, &place, &mut violations)).sum::<u64>();
+            checked += rules.iter().map(|rule| rule.check(item, &path, &mut violations)).sum::<u64>();
         } else {
             checked += 1;
-            let message = format!("it is {}; rules are for objects", kind_of(item));
-            let entry = [("path", place), ("rule", "object".to_owned()), ("message", message)];
+            let message = format!("expected an object, got {}", kind_of(item));
+            let entry = [("path", path), ("rule", "object".to_owned()), ("message", message)];
             let entry = entry.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text)));
             violations.push(entry.collect(), Some(item));
         }

@@ -10,10 +10,10 @@ use crate::data::path::FieldPath;
 use crate::data::schema_check::Violations;
 use crate::data::support::{invalid, kind_of};
 
-/// What is asked of one field, as it is written; a plain string is its type.
+/// The rule of a field, as given in the parameters; a plain string is a type.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RuleParameters {
     r#type: Option<Type>,
     #[serde(default)]
     required: bool,
@@ -26,7 +26,7 @@ struct Written {
     message: Option<String>,
 }
 
-/// What is asked of one field, ready to be used on many items.
+/// The rule of a field, which can be applied to many items.
 pub(super) struct Rule {
     path: FieldPath,
     required: bool,
@@ -44,27 +44,27 @@ enum Check {
     Enum(Vec<Value>),
 }
 
-/// The schema of `rules`.
+/// Returns the schema of `rules`.
 pub(super) fn rules_schema() -> Value {
     let length = json!({ "type": "integer", "minimum": 0 });
     json!({
         "type": "object",
         "minProperties": 1,
-        "description": "{field path: type, or what is asked of it}",
+        "description": "{field path: type, or an object with further rules}",
         "additionalProperties": { "oneOf": [
             { "enum": NAMES },
             {
                 "type": "object",
                 "properties": {
                     "type": { "enum": NAMES },
-                    "required": { "type": "boolean", "description": "Whether it may be missing or null; it may by default" },
+                    "required": { "type": "boolean", "description": "Whether the field must be present and not null; false by default" },
                     "min": { "type": "number" },
                     "max": { "type": "number" },
                     "min_length": length,
                     "max_length": length,
-                    "pattern": { "type": "string", "description": "A regular expression; anchor it to match all" },
+                    "pattern": { "type": "string", "description": "A regular expression; anchor it to match the whole string" },
                     "enum": { "type": "array", "minItems": 1 },
-                    "message": { "type": "string", "description": "Instead of the messages of this field" },
+                    "message": { "type": "string", "description": "Replaces the messages for this field" },
                 },
                 "additionalProperties": false,
             },
@@ -72,54 +72,53 @@ pub(super) fn rules_schema() -> Value {
     })
 }
 
-/// Reads all rules; the error names the field.
-pub(super) fn rules(written: Map<String, Value>) -> Result<Vec<Rule>, ToolError> {
+/// Parses all rules; the error names the field.
+pub(super) fn rules(parameters: Map<String, Value>) -> Result<Vec<Rule>, ToolError> {
     let rule = |(field, value): (String, Value)| {
-        Rule::new(&field, value)
-            .map_err(|why| invalid("invalid_rule", format!("the rule of `{field}` cannot be used: {why}")))
+        Rule::new(&field, value).map_err(|why| invalid("invalid_rule", format!("invalid rule for `{field}`: {why}")))
     };
-    written.into_iter().map(rule).collect()
+    parameters.into_iter().map(rule).collect()
 }
 
 impl Rule {
-    fn new(field: &str, written: Value) -> Result<Self, String> {
-        let written = match written {
+    fn new(field: &str, value: Value) -> Result<Self, String> {
+        let parameters = match value {
             name @ Value::String(_) => {
                 let r#type = serde_json::from_value(name).map_err(|error| error.to_string())?;
-                Written { r#type: Some(r#type), ..Written::default() }
+                RuleParameters { r#type: Some(r#type), ..RuleParameters::default() }
             }
-            detailed => serde_json::from_value(detailed).map_err(|error| error.to_string())?,
+            object => serde_json::from_value(object).map_err(|error| error.to_string())?,
         };
-        if let (Some(min), Some(max)) = (&written.min, &written.max)
+        if let (Some(min), Some(max)) = (&parameters.min, &parameters.max)
             && compare(&json!(min), &json!(max)).is_gt()
         {
-            return Err(format!("`min` {min} is above `max` {max}"));
+            return Err(format!("`min` ({min}) is greater than `max` ({max})"));
         }
-        let pattern = written.pattern.as_deref().map(pattern).transpose()?;
+        let pattern = parameters.pattern.as_deref().map(pattern).transpose()?;
         let number = Value::Number;
         let checks = [
-            written.r#type.map(Check::Type),
-            written.r#enum.map(Check::Enum),
-            written.min.map(number).map(Check::Min),
-            written.max.map(number).map(Check::Max),
-            written.min_length.map(Check::MinLength),
-            written.max_length.map(Check::MaxLength),
+            parameters.r#type.map(Check::Type),
+            parameters.r#enum.map(Check::Enum),
+            parameters.min.map(number).map(Check::Min),
+            parameters.max.map(number).map(Check::Max),
+            parameters.min_length.map(Check::MinLength),
+            parameters.max_length.map(Check::MaxLength),
             pattern.map(Check::Pattern),
         ];
         Ok(Self {
             path: FieldPath::parse(field)?,
-            required: written.required,
+            required: parameters.required,
             checks: checks.into_iter().flatten().collect(),
-            message: written.message,
+            message: parameters.message,
         })
     }
 
-    /// Checks one item, which stands at `place`, and says how many checks that took.
-    pub(super) fn check(&self, item: &Value, place: &str, violations: &mut Violations) -> u64 {
+    /// Checks the item at `item_path`, and returns the number of checks made.
+    pub(super) fn check(&self, item: &Value, item_path: &str, violations: &mut Violations) -> u64 {
         let value = self.path.get(item).filter(|value| !value.is_null());
         let Some(value) = value else {
             if self.required {
-                self.violated(place, "required", "it is missing".to_owned(), None, violations);
+                self.add_violation(item_path, "required", "required field is missing".to_owned(), None, violations);
             }
             return u64::from(self.required);
         };
@@ -127,8 +126,8 @@ impl Rule {
         for check in &self.checks {
             checked += 1;
             if let Err(why) = check.test(value) {
-                self.violated(place, check.name(), why, Some(value), violations);
-                // The other checks of a value of the wrong type would only repeat that.
+                self.add_violation(item_path, check.name(), why, Some(value), violations);
+                // Further checks of a value of the wrong type would only repeat the error.
                 if matches!(check, Check::Type(_)) {
                     break;
                 }
@@ -137,11 +136,18 @@ impl Rule {
         checked
     }
 
-    fn violated(&self, place: &str, rule: &str, why: String, value: Option<&Value>, violations: &mut Violations) {
-        let path = match (place, self.path.to_string()) {
+    fn add_violation(
+        &self,
+        item_path: &str,
+        rule: &str,
+        why: String,
+        value: Option<&Value>,
+        violations: &mut Violations,
+    ) {
+        let path = match (item_path, self.path.to_string()) {
             ("", path) => path,
-            (place, path) if path.starts_with('[') => format!("{place}{path}"),
-            (place, path) => format!("{place}.{path}"),
+            (item, path) if path.starts_with('[') => format!("{item}{path}"),
+            (item, path) => format!("{item}.{path}"),
         };
         let message = self.message.clone().unwrap_or(why);
         let entry = [("path", path), ("rule", rule.to_owned()), ("message", message)];
@@ -164,8 +170,8 @@ impl Check {
     }
 
     fn test(&self, value: &Value) -> Result<(), String> {
-        let fits = match self {
-            Self::Type(r#type) => r#type.fits(value),
+        let passes = match self {
+            Self::Type(r#type) => r#type.matches(value),
             Self::Min(min) => number(value)? && compare(value, min).is_ge(),
             Self::Max(max) => number(value)? && compare(value, max).is_le(),
             Self::MinLength(min) => length(value)? >= *min,
@@ -173,26 +179,26 @@ impl Check {
             Self::Pattern(pattern) => match value {
                 Value::String(text) => pattern.is_match(text),
                 other => {
-                    return Err(format!("it is {}; only a string can match a pattern", kind_of(other)));
+                    return Err(format!("expected a string to match against the pattern, got {}", kind_of(other)));
                 }
             },
             Self::Enum(values) => values.iter().any(|one| equal(one, value)),
         };
-        if fits { Ok(()) } else { Err(self.expectation(value)) }
+        if passes { Ok(()) } else { Err(self.expectation(value)) }
     }
 
     fn expectation(&self, value: &Value) -> String {
         match self {
-            // A text that is no e-mail address is a string and should be something else too.
-            Self::Type(r#type) => format!("it should be {}", r#type.described()),
-            Self::Min(min) => format!("it should be at least {min}"),
-            Self::Max(max) => format!("it should be at most {max}"),
-            Self::MinLength(min) => format!("it should have at least {min} {}", units(value)),
-            Self::MaxLength(max) => format!("it should have at most {max} {}", units(value)),
-            Self::Pattern(pattern) => format!("it should match `{pattern}`"),
+            // Named by its format: a string that is not an e-mail address already is a string.
+            Self::Type(r#type) => format!("must be {}", r#type.description()),
+            Self::Min(min) => format!("must be at least {min}"),
+            Self::Max(max) => format!("must be at most {max}"),
+            Self::MinLength(min) => format!("must have at least {min} {}", units(value)),
+            Self::MaxLength(max) => format!("must have at most {max} {}", units(value)),
+            Self::Pattern(pattern) => format!("must match `{pattern}`"),
             Self::Enum(values) => {
                 let values: Vec<String> = values.iter().take(20).map(Value::to_string).collect();
-                format!("it should be one of {}", values.join(", "))
+                format!("must be one of {}", values.join(", "))
             }
         }
     }
@@ -201,7 +207,7 @@ impl Check {
 fn number(value: &Value) -> Result<bool, String> {
     match value {
         Value::Number(_) => Ok(true),
-        other => Err(format!("it is {}; only a number can be compared with a bound", kind_of(other))),
+        other => Err(format!("expected a number to compare with the bound, got {}", kind_of(other))),
     }
 }
 
@@ -210,7 +216,7 @@ fn length(value: &Value) -> Result<usize, String> {
         Value::String(text) => Ok(text.chars().count()),
         Value::Array(items) => Ok(items.len()),
         Value::Object(object) => Ok(object.len()),
-        other => Err(format!("it is {}, which has no length", kind_of(other))),
+        other => Err(format!("expected a string, an array or an object, got {}", kind_of(other))),
     }
 }
 

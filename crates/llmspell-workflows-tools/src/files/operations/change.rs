@@ -8,12 +8,12 @@ use crate::data::support::{check_cancelled, invalid, too_large};
 use crate::files::atomic::{check_parent, create_parents, normal, replace};
 use crate::files::entry::{Kind, check_depth, children, exists, metadata, metadata_followed, not_a_file};
 use crate::files::roots::Roots;
-use crate::{Located, ToolError};
+use crate::{SandboxPath, ToolError};
 
-/// How much of a file is copied at once.
+/// The chunk size for copying files.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What a change may do.
+/// Changes files, within the limits of a call.
 pub(super) struct Change<'c> {
     pub(super) recursive: bool,
     pub(super) bytes_max: u64,
@@ -23,7 +23,7 @@ pub(super) struct Change<'c> {
 
 impl Change<'_> {
     /// Replaces a file's content.
-    pub(super) fn write(&self, file: &Located, content: &str) -> Result<Value, ToolError> {
+    pub(super) fn write(&self, file: &SandboxPath, content: &str) -> Result<Value, ToolError> {
         self.check_size(file, content.len() as u64)?;
         self.prepare(file)?;
         let created =
@@ -31,8 +31,8 @@ impl Change<'_> {
         Ok(json!({ "path": file.path(), "bytes": content.len(), "created": created }))
     }
 
-    /// Adds to the end of a file, which is made where there is none.
-    pub(super) fn append(&self, file: &Located, content: &str) -> Result<Value, ToolError> {
+    /// Appends to a file, creating it if it does not exist.
+    pub(super) fn append(&self, file: &SandboxPath, content: &str) -> Result<Value, ToolError> {
         self.prepare(file)?;
         let failed = |error: io::Error| file.error("append to", &error);
         let old = file.dir().metadata(file.relative()).ok();
@@ -48,53 +48,56 @@ impl Change<'_> {
         Ok(json!({ "path": file.path(), "bytes": content.len(), "created": old.is_none() }))
     }
 
-    /// Makes a folder; with `recursive` those above it too, and one that exists is fine.
-    pub(super) fn create_dir(&self, folder: &Located) -> Result<Value, ToolError> {
+    /// Creates a directory. With `recursive`, missing parents are created too, and an existing directory is not an
+    /// error.
+    pub(super) fn create_dir(&self, folder: &SandboxPath) -> Result<Value, ToolError> {
         let dir = folder.dir();
         let existed = dir.is_dir(folder.relative());
-        let made = match (self.recursive, existed) {
+        let created = match (self.recursive, existed) {
             (true, true) => Ok(()),
             (true, false) => dir.create_dir_all(normal(folder.relative())),
             (false, _) => dir.create_dir(normal(folder.relative())),
         };
-        made.map_err(|error| {
+        created.map_err(|error| {
             let failed = folder.error("create", &error);
             match error.kind() {
-                io::ErrorKind::NotFound => failed.with_help("its folder does not exist; `recursive: true` makes it"),
+                io::ErrorKind::NotFound => {
+                    failed.with_help("its parent directory does not exist; `recursive: true` creates it")
+                }
                 _ => failed,
             }
         })?;
         Ok(json!({ "path": folder.path(), "created": !existed }))
     }
 
-    /// Deletes a file or a link, and with `recursive` a folder with all that is in it; links are not followed.
-    pub(super) fn delete(&self, located: &Located) -> Result<Value, ToolError> {
+    /// Deletes a file or a link, or with `recursive` a directory and everything in it; links are not followed.
+    pub(super) fn delete(&self, target: &SandboxPath) -> Result<Value, ToolError> {
         let mut deleted = 0_u64;
-        match Kind::of(metadata(located)?.file_type()) {
+        match Kind::of(metadata(target)?.file_type()) {
             Kind::Directory => {
-                self.roots.check(located, "deleted")?;
+                self.roots.check(target, "deleted")?;
                 if !self.recursive {
-                    return Err(needs_recursive(located, "deleted"));
+                    return Err(needs_recursive(target, "deleted"));
                 }
-                self.delete_folder(located, 0, &mut deleted)?;
+                self.delete_folder(target, 0, &mut deleted)?;
             }
             _ => {
-                located.dir().remove_file(located.relative()).map_err(|error| located.error("delete", &error))?;
+                target.dir().remove_file(target.relative()).map_err(|error| target.error("delete", &error))?;
                 deleted = 1;
             }
         }
-        Ok(json!({ "path": located.path(), "deleted": deleted }))
+        Ok(json!({ "path": target.path(), "deleted": deleted }))
     }
 
-    /// Copies a file, and with `recursive` a folder; links in it are left out and counted.
-    pub(super) fn copy(&self, source: &Located, target: &Located) -> Result<Value, ToolError> {
-        let mut copied = Copied::default();
+    /// Copies a file, or with `recursive` a directory; links inside it are skipped and counted.
+    pub(super) fn copy(&self, source: &SandboxPath, target: &SandboxPath) -> Result<Value, ToolError> {
+        let mut copied = CopyCounts::default();
         if metadata_followed(source)?.is_dir() {
             if !self.recursive {
                 return Err(needs_recursive(source, "copied"));
             }
             if exists(target) {
-                return Err(taken(target));
+                return Err(already_exists(target));
             }
             if target.real_path().is_ok_and(|target| source.real_path().is_ok_and(|source| target.starts_with(source)))
             {
@@ -113,12 +116,12 @@ impl Change<'_> {
         }))
     }
 
-    /// Gives something another place within the same file system; a file that is there already is replaced.
-    pub(super) fn rename(&self, source: &Located, target: &Located) -> Result<Value, ToolError> {
+    /// Moves a file or a directory within a file system, replacing a file that already exists at the target.
+    pub(super) fn rename(&self, source: &SandboxPath, target: &SandboxPath) -> Result<Value, ToolError> {
         if metadata(source)?.is_dir() {
             self.roots.check(source, "moved")?;
             if exists(target) {
-                return Err(taken(target));
+                return Err(already_exists(target));
             }
         } else if target.dir().is_dir(target.relative()) {
             return Err(not_a_file(target));
@@ -128,27 +131,27 @@ impl Change<'_> {
         renamed.map_err(|error| {
             let failed = source.error("move", &error);
             match error.kind() {
-                io::ErrorKind::CrossesDevices => failed.with_help("copy it, then delete the source"),
+                io::ErrorKind::CrossesDevices => failed.with_help("copy it instead, then delete the source"),
                 _ => failed,
             }
         })?;
         Ok(json!({ "source_path": source.path(), "target_path": target.path() }))
     }
 
-    /// With `recursive` makes the folders above a path, else refuses where they are missing.
-    fn prepare(&self, located: &Located) -> Result<(), ToolError> {
-        if self.recursive { create_parents(located) } else { check_parent(located) }
+    /// Creates the missing parent directories of a path with `recursive`; fails without it.
+    fn prepare(&self, target: &SandboxPath) -> Result<(), ToolError> {
+        if self.recursive { create_parents(target) } else { check_parent(target) }
     }
 
-    fn check_size(&self, file: &Located, bytes: u64) -> Result<(), ToolError> {
+    fn check_size(&self, file: &SandboxPath, bytes: u64) -> Result<(), ToolError> {
         if bytes <= self.bytes_max {
             return Ok(());
         }
-        let message = format!("`{}` would have {bytes} bytes; at most {} are allowed", file.path(), self.bytes_max);
+        let message = format!("`{}` would be {bytes} bytes long; the limit is {}", file.path(), self.bytes_max);
         Err(too_large("file_too_large", message).with_help("raise `file_bytes_max` in the policy"))
     }
 
-    fn delete_folder(&self, folder: &Located, depth: usize, deleted: &mut u64) -> Result<(), ToolError> {
+    fn delete_folder(&self, folder: &SandboxPath, depth: usize, deleted: &mut u64) -> Result<(), ToolError> {
         check_depth(folder, depth)?;
         for (name, kind) in children(folder)? {
             check_cancelled(self.token)?;
@@ -167,14 +170,14 @@ impl Change<'_> {
 
     fn copy_folder(
         &self,
-        source: &Located,
-        target: &Located,
+        source: &SandboxPath,
+        target: &SandboxPath,
         depth: usize,
-        copied: &mut Copied,
+        copied: &mut CopyCounts,
     ) -> Result<(), ToolError> {
         check_depth(source, depth)?;
-        let made = target.dir().create_dir(normal(target.relative()));
-        made.map_err(|error| target.error("create", &error))?;
+        let created = target.dir().create_dir(normal(target.relative()));
+        created.map_err(|error| target.error("create", &error))?;
         for (name, kind) in children(source)? {
             check_cancelled(self.token)?;
             let (source, target) = (source.join(name.as_ref()), target.join(name.as_ref()));
@@ -188,7 +191,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn copy_file(&self, source: &Located, target: &Located, copied: &mut Copied) -> Result<(), ToolError> {
+    fn copy_file(&self, source: &SandboxPath, target: &SandboxPath, copied: &mut CopyCounts) -> Result<(), ToolError> {
         let metadata = metadata_followed(source)?;
         if !metadata.is_file() {
             return Err(not_a_file(source));
@@ -196,14 +199,20 @@ impl Change<'_> {
         self.check_size(target, metadata.len())?;
         let mut from = source.open()?;
         replace(target, |new| {
-            copied.bytes += self.pour(&mut from, new, source, target)?;
+            copied.bytes += self.copy_content(&mut from, new, source, target)?;
             new.set_permissions(metadata.permissions()).map_err(|error| target.error("write", &error))
         })?;
         copied.files += 1;
         Ok(())
     }
 
-    fn pour(&self, from: &mut File, to: &mut File, source: &Located, target: &Located) -> Result<u64, ToolError> {
+    fn copy_content(
+        &self,
+        from: &mut File,
+        to: &mut File,
+        source: &SandboxPath,
+        target: &SandboxPath,
+    ) -> Result<u64, ToolError> {
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut bytes = 0;
         loop {
@@ -213,7 +222,7 @@ impl Change<'_> {
                 return Ok(bytes);
             }
             bytes += count as u64;
-            // It may have grown since it was looked at.
+            // The file may have grown since its size was checked.
             self.check_size(target, bytes)?;
             to.write_all(&chunk[..count]).map_err(|error| target.error("write", &error))?;
         }
@@ -221,19 +230,19 @@ impl Change<'_> {
 }
 
 #[derive(Default)]
-struct Copied {
+struct CopyCounts {
     files: u64,
     bytes: u64,
     links: u64,
 }
 
-fn needs_recursive(folder: &Located, action: &str) -> ToolError {
+fn needs_recursive(folder: &SandboxPath, action: &str) -> ToolError {
     invalid(
         "needs_recursive",
-        format!("`{}` is a folder, which is only {action} with `recursive: true`", folder.path()),
+        format!("`{}` is a directory; it is only {action} with `recursive: true`", folder.path()),
     )
 }
 
-fn taken(target: &Located) -> ToolError {
-    invalid("file_exists", format!("`{}` exists already", target.path()))
+fn already_exists(target: &SandboxPath) -> ToolError {
+    invalid("file_exists", format!("`{}` already exists", target.path()))
 }

@@ -5,10 +5,10 @@ use crate::data::support::{check_cancelled, invalid};
 use crate::files::entry::{
     Kind, check_depth, children, exists, metadata, metadata_followed, modified, not_a_file, shown,
 };
-use crate::{Located, ToolError};
+use crate::{SandboxPath, ToolError};
 
-/// The text of a file.
-pub(super) fn read(file: &Located, bytes_max: u64) -> Result<Value, ToolError> {
+/// Returns the text of a file.
+pub(super) fn read(file: &SandboxPath, bytes_max: u64) -> Result<Value, ToolError> {
     if !metadata_followed(file)?.is_file() {
         return Err(not_a_file(file));
     }
@@ -16,50 +16,50 @@ pub(super) fn read(file: &Located, bytes_max: u64) -> Result<Value, ToolError> {
     let count = bytes.len();
     let content = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        invalid("not_utf8", format!("`{}` is no UTF-8 text: its byte {at} does not fit", file.path()))
+        invalid("not_utf8", format!("`{}` is not valid UTF-8 (at byte {at})", file.path()))
             .with_help("convert it to UTF-8 first")
     })?;
     Ok(json!({ "path": file.path(), "content": content, "bytes": count }))
 }
 
-/// What is in a folder, sorted; with `recursive` also in the folders below, links not followed. Past `entries_max` the
-/// list is cut.
+/// Lists a directory in sorted order, and with `recursive` its subdirectories, without following links. The list stops
+/// at `entries_max` entries.
 pub(super) fn list(
-    folder: &Located,
+    folder: &SandboxPath,
     recursive: bool,
     entries_max: usize,
     token: &CancellationToken,
 ) -> Result<Value, ToolError> {
     if !metadata_followed(folder)?.is_dir() {
-        return Err(invalid("not_a_directory", format!("`{}` is no folder", folder.path())));
+        return Err(invalid("not_a_directory", format!("`{}` is not a directory", folder.path())));
     }
-    let mut list = List { recursive, entries_max, token, entries: Vec::new(), truncated: false };
+    let mut list = Listing { recursive, entries_max, token, entries: Vec::new(), truncated: false };
     list.add(folder, "", 0)?;
     Ok(json!({ "path": folder.path(), "entries": list.entries, "truncated": list.truncated }))
 }
 
-/// What something is; a link's own, and what it leads to where that exists within the root.
-pub(super) fn describe(located: &Located) -> Result<Value, ToolError> {
-    let metadata = metadata(located)?;
+/// Describes an entry; for a link, its own metadata and its target.
+pub(super) fn describe(target: &SandboxPath) -> Result<Value, ToolError> {
+    let metadata = metadata(target)?;
     let kind = Kind::of(metadata.file_type());
     let mut result = json!({
-        "path": located.path(), "kind": kind.name(), "bytes": metadata.len(), "modified": modified(&metadata),
+        "path": target.path(), "kind": kind.name(), "bytes": metadata.len(), "modified": modified(&metadata),
         "readonly": metadata.permissions().readonly(),
     });
     if kind == Kind::Link {
-        let target = located.dir().read_link_contents(located.relative());
-        let target = target.map_err(|error| located.error("read", &error))?;
-        result["link_target"] = json!(target.to_string_lossy());
+        let destination = target.dir().read_link_contents(target.relative());
+        let destination = destination.map_err(|error| target.error("read", &error))?;
+        result["link_target"] = json!(destination.to_string_lossy());
     }
     Ok(result)
 }
 
-/// Whether something is there, a link that leads nowhere included.
-pub(super) fn is_there(located: &Located) -> Value {
-    json!({ "path": located.path(), "exists": exists(located) })
+/// Reports whether an entry exists; a dangling link counts.
+pub(super) fn report_existence(target: &SandboxPath) -> Value {
+    json!({ "path": target.path(), "exists": exists(target) })
 }
 
-struct List<'c> {
+struct Listing<'c> {
     recursive: bool,
     entries_max: usize,
     token: &'c CancellationToken,
@@ -67,8 +67,8 @@ struct List<'c> {
     truncated: bool,
 }
 
-impl List<'_> {
-    fn add(&mut self, folder: &Located, prefix: &str, depth: usize) -> Result<(), ToolError> {
+impl Listing<'_> {
+    fn add(&mut self, folder: &SandboxPath, prefix: &str, depth: usize) -> Result<(), ToolError> {
         check_depth(folder, depth)?;
         for (name, kind) in children(folder)? {
             check_cancelled(self.token)?;
@@ -96,7 +96,7 @@ mod tests {
     use crate::{Access, Policy, Services};
 
     #[test]
-    fn a_long_list_is_cut() {
+    fn a_long_listing_is_truncated() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a/b", "c", "d"] {
             std::fs::create_dir_all(folder.path().join(name)).unwrap();

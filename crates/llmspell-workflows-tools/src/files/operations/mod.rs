@@ -11,36 +11,39 @@ use tokio_util::sync::CancellationToken;
 use super::entry::Kind;
 use super::file_spec;
 use super::roots::Roots;
-use crate::data::support::{Takes, blocking, check_operation, invalid, needed, object_schema, per_operation, read};
-use crate::{Access, Located, Services, Tool, ToolContext, ToolError, ToolSpec};
+use crate::data::support::{
+    OperationParameters, blocking, check_operation, invalid, object_schema, per_operation, read, require,
+};
+use crate::{Access, SandboxPath, Services, Tool, ToolContext, ToolError, ToolSpec};
 use change::Change;
 
-/// How many entries `list_dir` gives.
+/// The maximum number of entries that `list_dir` returns.
 const ENTRIES_MAX: usize = 10_000;
 
-/// Works on files and folders within the policy's roots.
+/// Works with files and directories within the policy's roots.
 ///
-/// | operation | takes | does |
+/// | operation | parameters | effect and result |
 /// |---|---|---|
-/// | `read` | `path` | gives the text of a file: `{path, content, bytes}` |
-/// | `write` | `path`, `input` | replaces a file as a whole or not at all: `{path, bytes, created}` |
-/// | `append` | `path`, `input` | adds to the end: `{path, bytes, created}` |
-/// | `delete` | `path` | deletes a file or a link; a folder only with `recursive`: `{path, deleted}` |
-/// | `create_dir` | `path` | makes a folder; with `recursive` also those above: `{path, created}` |
+/// | `read` | `path` | returns the text of a file: `{path, content, bytes}` |
+/// | `write` | `path`, `input` | replaces a file atomically: `{path, bytes, created}` |
+/// | `append` | `path`, `input` | appends to a file: `{path, bytes, created}` |
+/// | `delete` | `path` | deletes a file or a link; a directory only with `recursive`: `{path, deleted}` |
+/// | `create_dir` | `path` | creates a directory; with `recursive` also its parents: `{path, created}` |
 /// | `list_dir` | `path` | sorted, at most 10,000: `{path, entries: [{path, kind, bytes, modified}], truncated}` |
-/// | `copy` | `source_path`, `target_path` | a file; a folder only with `recursive`: `{…, files, bytes, links_skipped}` |
-/// | `move` | `source_path`, `target_path` | renames within one file system |
+/// | `copy` | `source_path`, `target_path` | a file; a directory only with `recursive`: `{…, bytes, links_skipped}` |
+/// | `move` | `source_path`, `target_path` | renames within a file system |
 /// | `metadata` | `path` | `{path, kind, bytes, modified, readonly, link_target}` |
 /// | `exists` | `path` | `{path, exists}` |
 ///
-/// `copy` and `move` take `path` for `source_path` too, and replace a file that is there, but no folder. With `recursive`
-/// what writes also makes the folders above. No root is ever deleted or moved; links are not followed by what walks.
+/// `copy` and `move` also accept `path` instead of `source_path`. They replace an existing file, but not a directory.
+/// With `recursive`, operations that write also create missing parent directories. A root is never deleted or moved,
+/// and operations that walk a directory do not follow links.
 pub(crate) struct FileOperations {
     spec: ToolSpec,
     services: Services,
 }
 
-const OPERATIONS: [Takes; 10] = [
+const OPERATIONS: [OperationParameters; 10] = [
     ("read", &["path"], &[]),
     ("write", &["path", "input"], &["recursive"]),
     ("append", &["path", "input"], &["recursive"]),
@@ -85,17 +88,17 @@ impl FileOperations {
         let parameters = json!({
             "operation": { "enum": [
                 "read", "write", "append", "delete", "create_dir", "list_dir", "copy", "move", "metadata", "exists",
-            ], "description": "What to do" },
-            "path": { "type": "string", "minLength": 1, "description": "A file or a folder" },
-            "input": { "type": "string", "description": "The text that `write` and `append` take" },
-            "source_path": { "type": "string", "minLength": 1, "description": "What `copy` and `move` take" },
-            "target_path": { "type": "string", "minLength": 1, "description": "Where they put it" },
-            "recursive": { "type": "boolean", "description": "Whole folders, and the folders above; false by default" },
+            ], "description": "The operation" },
+            "path": { "type": "string", "minLength": 1, "description": "A file or a directory" },
+            "input": { "type": "string", "description": "The text for `write` and `append`" },
+            "source_path": { "type": "string", "minLength": 1, "description": "The source of `copy` and `move`" },
+            "target_path": { "type": "string", "minLength": 1, "description": "The target of `copy` and `move`" },
+            "recursive": { "type": "boolean", "description": "Include directories with their contents, and create missing parent directories; false by default" },
         });
         Self {
             spec: file_spec(
                 "file_operations",
-                "Reads, writes, lists, copies, moves and deletes files and folders.",
+                "Reads, writes, lists, copies, moves and deletes files and directories.",
                 per_operation(object_schema(&["operation"], parameters), &OPERATIONS),
                 object_schema(&[], result_properties()),
             ),
@@ -124,30 +127,33 @@ fn run(parameters: Parameters, services: &Services, token: &CancellationToken) -
     let bytes_max = services.policy.file_bytes_max;
     let change = Change { recursive, bytes_max, roots: &roots, token };
     let name = operation.name();
-    let at = |access| -> Result<Located, ToolError> {
-        services.sandbox.locate(&needed(path.clone(), "path", name)?, access)
+    let locate = |access| -> Result<SandboxPath, ToolError> {
+        services.sandbox.locate(&require(path.clone(), "path", name)?, access)
     };
-    let text = || needed(input.as_deref(), "input", name);
-    let pair = |access| -> Result<(Located, Located), ToolError> {
+    let text = || require(input.as_deref(), "input", name);
+    let pair = |access| -> Result<(SandboxPath, SandboxPath), ToolError> {
         let source = match (&path, &source_path) {
             (Some(_), Some(_)) => {
-                return Err(invalid("unused_parameter", "`path` and `source_path` mean the same; give one"));
+                return Err(invalid(
+                    "unused_parameter",
+                    "`path` and `source_path` are the same parameter; set only one",
+                ));
             }
             (path, source) => source.clone().or_else(|| path.clone()),
         };
-        let source = services.sandbox.locate(&needed(source, "source_path", name)?, access)?;
-        let target = needed(target_path.clone(), "target_path", name)?;
+        let source = services.sandbox.locate(&require(source, "source_path", name)?, access)?;
+        let target = require(target_path.clone(), "target_path", name)?;
         Ok((source, services.sandbox.locate(&target, Access::Write)?))
     };
     match operation {
-        Operation::Read => look::read(&at(Access::Read)?, bytes_max),
-        Operation::ListDir => look::list(&at(Access::Read)?, recursive, ENTRIES_MAX, token),
-        Operation::Metadata => look::describe(&at(Access::Read)?),
-        Operation::Exists => Ok(look::is_there(&at(Access::Read)?)),
-        Operation::Write => change.write(&at(Access::Write)?, text()?),
-        Operation::Append => change.append(&at(Access::Write)?, text()?),
-        Operation::CreateDir => change.create_dir(&at(Access::Write)?),
-        Operation::Delete => change.delete(&at(Access::Write)?),
+        Operation::Read => look::read(&locate(Access::Read)?, bytes_max),
+        Operation::ListDir => look::list(&locate(Access::Read)?, recursive, ENTRIES_MAX, token),
+        Operation::Metadata => look::describe(&locate(Access::Read)?),
+        Operation::Exists => Ok(look::report_existence(&locate(Access::Read)?)),
+        Operation::Write => change.write(&locate(Access::Write)?, text()?),
+        Operation::Append => change.append(&locate(Access::Write)?, text()?),
+        Operation::CreateDir => change.create_dir(&locate(Access::Write)?),
+        Operation::Delete => change.delete(&locate(Access::Write)?),
         Operation::Copy => {
             let (source, target) = pair(Access::Read)?;
             change.copy(&source, &target)
@@ -187,7 +193,7 @@ fn result_properties() -> Value {
         "content": { "type": "string" },
         "bytes": count,
         "created": { "type": "boolean" },
-        "deleted": { "type": "integer", "minimum": 0, "description": "Files, links and folders" },
+        "deleted": { "type": "integer", "minimum": 0, "description": "The number of files, links and directories" },
         "files": count,
         "links_skipped": count,
         "kind": kind,

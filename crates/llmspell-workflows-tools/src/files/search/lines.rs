@@ -1,33 +1,33 @@
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::data::support::without_mark;
+use crate::data::support::strip_byte_order_mark;
 
-/// How many characters of a line a match shows.
+/// How many characters of a line are shown in a match.
 const LINE_CHARS_MAX: usize = 1000;
 
-/// How many bytes of a file are looked at to see whether it is text.
-const LOOK_BYTES: usize = 8 * 1024;
+/// How many bytes of a file are checked for a zero byte.
+const BINARY_CHECK_BYTES: usize = 8 * 1024;
 
-/// Whether a file looks like something else than text: it has a zero byte near its start.
+/// Returns whether a file looks binary: it has a zero byte near its start.
 pub(super) fn is_binary(content: &[u8]) -> bool {
-    content[..content.len().min(LOOK_BYTES)].contains(&0)
+    content[..content.len().min(BINARY_CHECK_BYTES)].contains(&0)
 }
 
-/// What was found in one file.
-pub(super) struct Found {
-    /// The matches that are listed.
+/// The matching lines of a file.
+pub(super) struct FileMatches {
+    /// The matches included in the result.
     pub(super) listed: Vec<Value>,
-    /// All lines that match.
+    /// The number of all matching lines.
     pub(super) total: usize,
 }
 
-/// The lines that match, each with the lines around it; `listed_max` of them are listed, all are counted.
-pub(super) fn search(path: &str, text: &str, pattern: &Regex, context: usize, listed_max: usize) -> Found {
-    let lines: Vec<&str> = without_mark(text).lines().collect();
-    let mut found = Found { listed: Vec::new(), total: 0 };
+/// Finds matching lines, each with its surrounding lines; lists up to `listed_max` of them and counts all.
+pub(super) fn search(path: &str, text: &str, pattern: &Regex, context: usize, listed_max: usize) -> FileMatches {
+    let lines: Vec<&str> = strip_byte_order_mark(text).lines().collect();
+    let mut found = FileMatches { listed: Vec::new(), total: 0 };
     for (index, line) in lines.iter().enumerate() {
-        let Some(place) = pattern.find(line) else {
+        let Some(position) = pattern.find(line) else {
             continue;
         };
         found.total += 1;
@@ -39,7 +39,7 @@ pub(super) fn search(path: &str, text: &str, pattern: &Regex, context: usize, li
         found.listed.push(json!({
             "path": path,
             "line": index + 1,
-            "column": line[..place.start()].chars().count() + 1,
+            "column": line[..position.start()].chars().count() + 1,
             "text": shown(line),
             "before": around(index.saturating_sub(context), index),
             "after": around(index + 1, (index + 1).saturating_add(context).min(lines.len())),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_match_has_its_place_and_its_context() {
+    fn a_match_has_its_position_and_context() {
         let found = search("p", "a\r\né hit\nb\nhit hit", &Regex::new("hit").unwrap(), 1, 10);
         let expected = json!([
             {"path": "p", "line": 2, "column": 3, "text": "é hit", "before": ["a"], "after": ["b"]},
@@ -72,13 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    fn a_byte_order_mark_does_not_belong_to_the_first_line() {
         let found = search("p", "\u{feff}hit", &Regex::new("^hit$").unwrap(), 0, 1);
         assert_eq!((&found.listed[0]["column"], &found.listed[0]["text"]), (&json!(1), &json!("hit")));
     }
 
     #[test]
-    fn long_lines_are_cut_and_binary_content_is_known() {
+    fn long_lines_are_truncated_and_binary_content_is_detected() {
         let found = search("p", &"é".repeat(1001), &Regex::new("é").unwrap(), 0, 1);
         assert_eq!(found.listed[0]["text"], format!("{}…", "é".repeat(1000)));
         assert!(is_binary(b"a\0b") && !is_binary("é".as_bytes()) && !is_binary(b""));

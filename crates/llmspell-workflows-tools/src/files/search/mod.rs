@@ -13,29 +13,29 @@ use tokio_util::sync::CancellationToken;
 use super::entry::{DEPTH_MAX, Kind, children, metadata_followed, shown};
 use super::file_spec;
 use crate::data::support::{blocking, check_cancelled, invalid, object_schema, read};
-use crate::{Access, Located, Permission, Services, Tool, ToolContext, ToolError, ToolSpec};
+use crate::{Access, Permission, SandboxPath, Services, Tool, ToolContext, ToolError, ToolSpec};
 
-/// How many matches a search lists.
+/// The maximum number of matches that a search returns.
 const MATCHES_MAX: usize = 10_000;
 
-/// How many lines before and after a match can be asked for.
+/// The maximum number of context lines before and after a match.
 const CONTEXT_MAX: usize = 50;
 
-/// How many files a search reads.
+/// The maximum number of files that a search reads.
 const FILES_MAX: usize = 100_000;
 
-/// Searches files for lines that have a text or match a regular expression.
+/// Searches files for lines that contain a text or match a regular expression.
 ///
-/// `path` is a file or a folder, which is searched with all below it unless `recursive` is false. Files come in the order
-/// of their names; links are not followed. Left out and counted under `files_skipped` are files that are binary (a zero
-/// byte near the start), larger than `max_file_size` or not readable; what the extensions and `exclude_dirs` leave out is
-/// not counted.
+/// `path` is a file or a directory; a directory is searched with its subdirectories unless `recursive` is false. Files
+/// are searched in the order of their names, without following links. Files that are binary (a zero byte near the
+/// start), larger than `max_file_size` or unreadable are skipped and counted in `files_skipped`; files excluded by
+/// extension or by `exclude_dirs` are not counted.
 ///
 /// The result is `{matches: [{path, line, column, text, before, after}], files_searched, files_skipped, total_matches,
-/// truncated}`, with paths relative to `path`; line and column (in characters, of the first match in the line) count
-/// from one. `total_matches` counts the lines that match, also those beyond `max_matches_per_file`. `truncated` says
-/// whether something is not listed or was not searched: what is beyond that, 10,000 matches, 100,000 files or
-/// `max_depth`.
+/// truncated}`, with paths relative to `path`. Lines and columns start at 1; the column is that of the line's first
+/// match, in characters. `total_matches` counts all matching lines, including those beyond `max_matches_per_file`.
+/// `truncated` is true if a match is not listed or a file was not searched because of that limit, 10,000 matches,
+/// 100,000 files or `max_depth`.
 pub(crate) struct FileSearch {
     spec: ToolSpec,
     services: Services,
@@ -46,9 +46,9 @@ pub(crate) struct FileSearch {
 struct Parameters {
     pattern: String,
     path: String,
-    #[serde(default = "yes")]
+    #[serde(default = "enabled")]
     recursive: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "enabled")]
     case_sensitive: bool,
     #[serde(default)]
     use_regex: bool,
@@ -59,22 +59,22 @@ struct Parameters {
     exclude_extensions: Vec<String>,
     #[serde(default)]
     exclude_dirs: Vec<String>,
-    #[serde(default = "file_size")]
+    #[serde(default = "default_file_size_max")]
     max_file_size: u64,
-    #[serde(default = "matches_per_file")]
+    #[serde(default = "default_matches_per_file_max")]
     max_matches_per_file: usize,
     max_depth: Option<usize>,
 }
 
-fn yes() -> bool {
+fn enabled() -> bool {
     true
 }
 
-fn file_size() -> u64 {
+fn default_file_size_max() -> u64 {
     10 * 1024 * 1024
 }
 
-fn matches_per_file() -> usize {
+fn default_matches_per_file_max() -> usize {
     100
 }
 
@@ -82,28 +82,28 @@ impl FileSearch {
     pub(crate) fn new(services: Services) -> Self {
         let extensions = |description: &str| json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "description": description });
         let parameters = json!({
-            "pattern": { "type": "string", "minLength": 1, "description": "A text, or a regular expression" },
-            "path": { "type": "string", "minLength": 1, "description": "A file or a folder" },
-            "recursive": { "type": "boolean", "description": "Whether folders below are searched; they are by default" },
+            "pattern": { "type": "string", "minLength": 1, "description": "The text or regular expression to search for" },
+            "path": { "type": "string", "minLength": 1, "description": "A file or a directory" },
+            "recursive": { "type": "boolean", "description": "Search subdirectories; true by default" },
             "case_sensitive": { "type": "boolean", "description": "True by default" },
-            "use_regex": { "type": "boolean", "description": "Whether the pattern is a regular expression; a text by default" },
-            "context_lines": { "type": "integer", "minimum": 0, "maximum": CONTEXT_MAX, "description": "Lines before and after; 0 by default" },
-            "include_extensions": extensions("Only files with these, such as `rs`"),
-            "exclude_extensions": extensions("No files with these"),
-            "exclude_dirs": { "type": "array", "items": { "type": "string", "minLength": 1 }, "description": "Names of folders" },
-            "max_file_size": { "type": "integer", "minimum": 0, "description": "In bytes; 10 MiB by default" },
-            "max_matches_per_file": { "type": "integer", "minimum": 1, "description": "100 by default" },
-            "max_depth": { "type": "integer", "minimum": 0, "maximum": DEPTH_MAX, "description": "0 is the folder itself; 64 by default" },
+            "use_regex": { "type": "boolean", "description": "Treat the pattern as a regular expression; false by default" },
+            "context_lines": { "type": "integer", "minimum": 0, "maximum": CONTEXT_MAX, "description": "Lines of context before and after a match; 0 by default" },
+            "include_extensions": extensions("Search only files with these extensions, such as `rs`"),
+            "exclude_extensions": extensions("Skip files with these extensions"),
+            "exclude_dirs": { "type": "array", "items": { "type": "string", "minLength": 1 }, "description": "Names of directories to skip" },
+            "max_file_size": { "type": "integer", "minimum": 0, "description": "Skip files larger than this, in bytes; 10 MiB by default" },
+            "max_matches_per_file": { "type": "integer", "minimum": 1, "description": "Matches listed per file; 100 by default" },
+            "max_depth": { "type": "integer", "minimum": 0, "maximum": DEPTH_MAX, "description": "How many levels of subdirectories to search; 0 searches only the directory itself; 64 by default" },
         });
         let count = json!({ "type": "integer", "minimum": 0 });
-        let place = json!({ "type": "integer", "minimum": 1 });
+        let position = json!({ "type": "integer", "minimum": 1 });
         let text = json!({ "type": "array", "items": { "type": "string" } });
         let result = json!({
             "matches": { "type": "array", "items": {
                 "type": "object",
                 "required": ["path", "line", "column", "text", "before", "after"],
                 "properties": {
-                    "path": { "type": "string" }, "line": place, "column": place, "text": { "type": "string" },
+                    "path": { "type": "string" }, "line": position, "column": position, "text": { "type": "string" },
                     "before": text, "after": text,
                 },
                 "additionalProperties": false,
@@ -170,9 +170,11 @@ impl<'c> Search<'c> {
             .case_insensitive(!parameters.case_sensitive)
             .size_limit(1 << 20)
             .build()
-            .map_err(|error| invalid("invalid_pattern", format!("`pattern` is no regular expression: {error}")))?;
+            .map_err(|error| {
+                invalid("invalid_pattern", format!("`pattern` is not a valid regular expression: {error}"))
+            })?;
         if parameters.context_lines > CONTEXT_MAX {
-            let message = format!("`context_lines` is {}; at most {CONTEXT_MAX} are allowed", parameters.context_lines);
+            let message = format!("`context_lines` must be at most {CONTEXT_MAX}, got {}", parameters.context_lines);
             return Err(invalid("option_too_large", message));
         }
         parameters.max_file_size = parameters.max_file_size.min(bytes_max);
@@ -190,7 +192,7 @@ impl<'c> Search<'c> {
         })
     }
 
-    fn folder(&mut self, folder: &Located, prefix: &str, depth: usize) -> Result<(), ToolError> {
+    fn folder(&mut self, folder: &SandboxPath, prefix: &str, depth: usize) -> Result<(), ToolError> {
         for (name, kind) in children(folder)? {
             check_cancelled(self.token)?;
             if self.is_full() {
@@ -203,7 +205,7 @@ impl<'c> Search<'c> {
                 Kind::File if self.wants(&path) => self.file(&child, &path),
                 Kind::Directory if self.parameters.exclude_dirs.iter().any(|excluded| name == **excluded) => {}
                 Kind::Directory if depth < self.depth_max => {
-                    // A folder that cannot be listed is one more thing that was not searched.
+                    // A directory that cannot be listed counts as skipped.
                     if let Err(error) = self.folder(&child, &format!("{path}/"), depth + 1) {
                         if error.code != "permission_denied" {
                             return Err(error);
@@ -218,7 +220,7 @@ impl<'c> Search<'c> {
         Ok(())
     }
 
-    fn file(&mut self, file: &Located, path: &str) {
+    fn file(&mut self, file: &SandboxPath, path: &str) {
         let content = file.read(self.parameters.max_file_size).ok().filter(|content| !lines::is_binary(content));
         let Some(content) = content else {
             self.skipped += 1;
@@ -238,7 +240,7 @@ impl<'c> Search<'c> {
         self.matches.len() >= MATCHES_MAX || self.searched + self.skipped >= FILES_MAX
     }
 
-    /// Whether a file's extension is asked for.
+    /// Returns whether the extension filters include the file.
     fn wants(&self, path: &str) -> bool {
         let extension = Path::new(path).extension().map(|extension| extension.to_string_lossy());
         let is = |wanted: &String| {

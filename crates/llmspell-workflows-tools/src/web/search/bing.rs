@@ -6,8 +6,8 @@ use crate::web::client::{Request, Response};
 
 /// The Bing Search API v7: <https://learn.microsoft.com/bing/search-apis/>.
 ///
-/// Microsoft closed it to the public in August 2025. It answers customers who kept their access, and services that
-/// speak its protocol, which `endpoint` names.
+/// Microsoft closed it to the public in August 2025. It still serves customers who kept their access, and `endpoint`
+/// can name another service with the same protocol.
 pub(super) struct Bing;
 
 const WEB: Layout = Layout {
@@ -75,6 +75,6 @@ impl Provider for Bing {
             Kind::News => NEWS,
             Kind::Images => IMAGES,
         };
-        Ok(layout.read(&hits::answer(response)?))
+        Ok(layout.read(&hits::parse(response)?))
     }
 }

@@ -10,14 +10,14 @@ use super::hits::{self, Hit};
 use super::provider::{self, Language, Provider, Settings, Support};
 use super::query::{Kind, Query};
 use crate::web::client::{Request, Response};
-use crate::web::document::{self, Stop};
+use crate::web::document::{self, WorkLimit};
 use crate::web::{body, charset, html};
 use crate::{ToolError, ToolErrorClass};
 
 /// DuckDuckGo's page for browsers without scripts, which needs no key.
 ///
-/// Its JSON interface gives instant answers and no results, so this reads the page. The service turns away clients that
-/// ask too much; that is an error of its own.
+/// Its JSON API returns instant answers but no results, so this reads the page. The service challenges clients that
+/// send too many requests, which is reported as a separate error.
 pub(super) struct DuckDuckGo;
 
 static RESULT: LazyLock<Selector> = LazyLock::new(|| fixed(".result:not(.result--ad)"));
@@ -40,7 +40,7 @@ impl Provider for DuckDuckGo {
     }
 
     fn support(&self) -> Support {
-        // The first page has about thirty.
+        // The first page has about thirty results.
         Support { kinds: &[Kind::Web], results_max: 30, safe_search: true, language: Language::WithRegion }
     }
 
@@ -53,7 +53,7 @@ impl Provider for DuckDuckGo {
             pairs.push(("kl", format!("{region}-{language}")));
         }
         let mut request = provider::get(settings.at("/html/"), pairs);
-        // The page takes what its own form sends: the same pairs as the body of a POST.
+        // The page expects what its own form sends: the same pairs, as the body of a POST.
         request.method = Method::POST;
         request.body = request.url.query().map(|pairs| pairs.as_bytes().to_vec());
         request.url.set_query(None);
@@ -63,37 +63,37 @@ impl Provider for DuckDuckGo {
 
     fn hits(&self, _query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
         let text = charset::decode_html(&response.body, body::content_type(&response.headers));
-        let page = document::parse(&text, &Stop::new(CancellationToken::new()))?;
+        let page = document::parse(&text, &WorkLimit::new(CancellationToken::new()))?;
         let found: Vec<Hit> = page.select(&RESULT).filter_map(|result| read(result, &response.url)).collect();
         let has = |selector: &Selector| page.select(selector).next().is_some();
         match () {
-            () if has(&CHALLENGE) => Err(challenged()),
-            () if found.is_empty() && !has(&NOTHING) => Err(hits::not_understood(response)),
+            () if has(&CHALLENGE) => Err(challenge_error()),
+            () if found.is_empty() && !has(&NOTHING) => Err(hits::unexpected_response(response)),
             () => Ok(found),
         }
     }
 }
 
-/// The service asked for proof that a person searches.
-fn challenged() -> ToolError {
-    let message = "the search provider `duckduckgo` asks whether a person is searching";
+/// Creates the error for a request to prove that the client is human.
+fn challenge_error() -> ToolError {
+    let message = "the search provider `duckduckgo` asked for proof that the client is human";
     ToolError::new(ToolErrorClass::Resource, "search_challenged", message)
-        .with_help("search less often, or configure a provider with a key in `search.providers` of the policy")
+        .with_help("search less often, or configure a provider with an API key in `search.providers` in the policy")
 }
 
 fn read(result: ElementRef<'_>, page: &Url) -> Option<Hit> {
     let link = result.select(&LINK).next()?;
     let target = page.join(link.attr("href")?).ok()?;
-    // Links may lead through the service's own redirect, which names the page in `uddg`.
-    let behind = target.query_pairs().find(|(name, _)| name == "uddg").map(|(_, url)| url.into_owned());
+    // Links may lead through the service's own redirect, which contains the page's URL in `uddg`.
+    let destination = target.query_pairs().find(|(name, _)| name == "uddg").map(|(_, url)| url.into_owned());
     Some(Hit {
         title: html::text_of(link),
-        url: behind.unwrap_or_else(|| target.to_string()),
+        url: destination.unwrap_or_else(|| target.to_string()),
         snippet: result.select(&SNIPPET).next().map(html::text_of).unwrap_or_default(),
         ..Hit::default()
     })
 }
 
 fn fixed(css: &str) -> Selector {
-    Selector::parse(css).expect("a selector of the program, used in a test")
+    Selector::parse(css).expect("the selector is a constant that the tests use")
 }

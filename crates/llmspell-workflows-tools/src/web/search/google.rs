@@ -47,6 +47,6 @@ impl Provider for Google {
 
     fn hits(&self, query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
         let layout = if query.search_type == Kind::Images { IMAGES } else { WEB };
-        Ok(layout.read(&hits::answer(response)?))
+        Ok(layout.read(&hits::parse(response)?))
     }
 }

@@ -4,21 +4,21 @@ use crate::web::client::Response;
 use crate::web::failure;
 use crate::{ToolError, ToolErrorClass};
 
-/// One result.
+/// A search result.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Hit {
     pub(super) title: String,
     pub(super) url: String,
     pub(super) snippet: String,
-    /// How well it fits, where the service says so.
+    /// The relevance score, if the service provides one.
     pub(super) score: Option<f64>,
-    /// The image itself, for a search of images.
+    /// The URL of the image itself, for an image search.
     pub(super) image_url: Option<String>,
-    /// When it was published, as the service words it.
+    /// The date of publication, in the service's own format.
     pub(super) published: Option<String>,
 }
 
-/// Where a service's JSON has what a [`Hit`] takes: JSON Pointers, of the list in the answer and of the rest in an item.
+/// The JSON Pointers to the fields of a [`Hit`]: the list of results in the response, and the other fields in a result.
 pub(super) struct Layout {
     pub(super) list: &'static str,
     pub(super) title: &'static str,
@@ -30,14 +30,14 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// A layout without anything, to fill in what a service has: `/` is the property of the empty name.
+    /// A layout without any field, to be completed for a service: `/` points to a property with an empty name.
     pub(super) const EMPTY: Self =
         Self { list: "/", title: "/", url: "/", snippet: "/", score: "/", image_url: "/", published: "/" };
 
-    /// The hits in `answer`. Services leave the list out where they found nothing; an item without an address is left
-    /// out too, since it leads nowhere.
-    pub(super) fn read(&self, answer: &Value) -> Vec<Hit> {
-        let items = answer.pointer(self.list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    /// Extracts the hits from `response`. Services omit the list if there are no results, and items without a URL are
+    /// skipped.
+    pub(super) fn read(&self, response: &Value) -> Vec<Hit> {
+        let items = response.pointer(self.list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         items.iter().filter_map(|item| self.read_item(item)).collect()
     }
 
@@ -72,25 +72,25 @@ impl Hit {
     }
 }
 
-/// The answer as a JSON object.
-pub(super) fn answer(response: &Response) -> Result<Value, ToolError> {
+/// Parses the response as a JSON object.
+pub(super) fn parse(response: &Response) -> Result<Value, ToolError> {
     match serde_json::from_slice(&response.body) {
-        Ok(Value::Object(answer)) => Ok(Value::Object(answer)),
-        _ => Err(not_understood(response)),
+        Ok(Value::Object(object)) => Ok(Value::Object(object)),
+        _ => Err(unexpected_response(response)),
     }
 }
 
-/// An answer that is not what the service documents.
-pub(super) fn not_understood(response: &Response) -> ToolError {
+/// Creates the error for a response that does not match the service's documentation.
+pub(super) fn unexpected_response(response: &Response) -> ToolError {
     ToolError::new(
         ToolErrorClass::Configuration,
         "search_answer_not_understood",
-        format!("the answer of `{}` is not one of this search service", failure::shown(&response.url)),
+        format!("unexpected response from `{}` for this search service", failure::redacted(&response.url)),
     )
     .with_help("check the provider's `endpoint` in the policy")
 }
 
-/// The schema of the result.
+/// Returns the schema of the result.
 pub(super) fn schema() -> Value {
     json!({
         "type": "object",
@@ -101,7 +101,7 @@ pub(super) fn schema() -> Value {
             "query": {"type": "string"},
             "results": {
                 "type": "array",
-                "description": "Best first; empty where nothing was found.",
+                "description": "The results, best first; empty if there are none.",
                 "items": {
                     "type": "object",
                     "additionalProperties": false,
@@ -109,11 +109,11 @@ pub(super) fn schema() -> Value {
                     "properties": {
                         "rank": {"type": "integer", "minimum": 1},
                         "title": {"type": "string"},
-                        "url": {"type": "string", "description": "The page, also of an image."},
+                        "url": {"type": "string", "description": "The URL of the page; for an image, the page that contains it."},
                         "snippet": {"type": "string"},
-                        "score": {"type": ["number", "null"], "description": "The service's own, null where it has none."},
+                        "score": {"type": ["number", "null"], "description": "The service's relevance score, or null."},
                         "image_url": {"type": "string"},
-                        "published": {"type": "string", "description": "As the service words it."},
+                        "published": {"type": "string", "description": "The date of publication, in the service's own format."},
                     },
                 },
             },

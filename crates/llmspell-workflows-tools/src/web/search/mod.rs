@@ -1,7 +1,7 @@
-//! Web search by seven services behind one [`Provider`] trait.
+//! Web search with seven services behind one [`Provider`] trait.
 //!
-//! A provider says what it can do, makes its request and reads its answer; what it cannot do is refused before
-//! anything is sent, never ignored. Where a service bounds the results of a request, so does the tool.
+//! A provider declares what it supports, builds its request and reads its response. Unsupported options are refused
+//! before anything is sent, never ignored. If a service limits the results of a request, so does the tool.
 
 mod bing;
 mod brave;
@@ -41,7 +41,7 @@ impl WebSearcher {
         let spec = ToolSpec {
             name: "web_searcher",
             aliases: &["web_search"],
-            description: "Searches the web for pages, news or images through one of several services.",
+            description: "Searches the web for pages, news or images using one of several services.",
             category: Category::Web,
             security_level: SecurityLevel::Restricted,
             permissions: &[Permission::Network],
@@ -66,7 +66,7 @@ impl Tool for WebSearcher {
         let request = provider.request(&query, &settings)?;
         let response = self.client.send(&request, context).await?;
         if response.status != StatusCode::OK {
-            return Err(refused(provider, &response));
+            return Err(status_error(provider, &response));
         }
         let mut hits = provider.hits(&query, &response)?;
         hits.truncate(query.max_results);
@@ -78,17 +78,18 @@ impl Tool for WebSearcher {
     }
 }
 
-/// That every provider that `policy` configures is one.
+/// Checks that every provider configured in `policy` exists.
 pub(super) fn check(policy: &SearchPolicy) -> Result<(), ToolError> {
     let configured = policy.providers.keys().chain(&policy.default_provider);
     configured.map(|name| find(name)).try_for_each(|found| found.map(drop))
 }
 
-/// The provider that was asked for, else the policy's, else the only one it configures, else one that needs no key.
-fn choose(asked: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Provider, ToolError> {
+/// Returns the requested provider, or else the policy's default, or else the only configured one, or else one without a
+/// key.
+fn choose(requested: Option<&str>, policy: &SearchPolicy) -> Result<&'static dyn Provider, ToolError> {
     let mut configured = policy.providers.keys();
     let only = configured.next().filter(|_| configured.next().is_none());
-    let name = asked.or(policy.default_provider.as_deref()).or(only.map(String::as_str)).unwrap_or("duckduckgo");
+    let name = requested.or(policy.default_provider.as_deref()).or(only.map(String::as_str)).unwrap_or("duckduckgo");
     find(name)
 }
 
@@ -99,31 +100,29 @@ fn find(name: &str) -> Result<&'static dyn Provider, ToolError> {
         ToolError::new(
             ToolErrorClass::Configuration,
             "unknown_search_provider",
-            format!("there is no search provider `{name}`"),
+            format!("unknown search provider `{name}`"),
         )
         .with_help(match nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known are {}", names.join(", ")),
+            None => format!("the providers are {}", names.join(", ")),
         })
     })
 }
 
-/// What a status other than 200 means.
-fn refused(provider: &dyn Provider, response: &Response) -> ToolError {
+/// Creates the error for a status other than 200.
+fn status_error(provider: &dyn Provider, response: &Response) -> ToolError {
     let name = provider.name();
     let (class, code, what) = match response.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            (ToolErrorClass::Configuration, "search_key_refused", "did not accept the key")
+            (ToolErrorClass::Configuration, "search_key_refused", "rejected the API key")
         }
-        StatusCode::TOO_MANY_REQUESTS => {
-            (ToolErrorClass::Resource, "search_quota", "has no more searches left for now")
-        }
+        StatusCode::TOO_MANY_REQUESTS => (ToolErrorClass::Resource, "search_quota", "has no searches left for now"),
         status if status.is_redirection() => {
-            (ToolErrorClass::Configuration, "search_endpoint_moved", "is not at this endpoint")
+            (ToolErrorClass::Configuration, "search_endpoint_moved", "redirected the request; its endpoint has moved")
         }
-        _ => return failure::of_status(response),
+        _ => return failure::status_error(response),
     };
-    let details = failure::of_status(response).details.unwrap_or_default();
+    let details = failure::status_error(response).details.unwrap_or_default();
     ToolError::new(class, code, format!("the search provider `{name}` {what}"))
         .with_help(format!("check `search.providers.{name}` in the policy"))
         .with_details(details)

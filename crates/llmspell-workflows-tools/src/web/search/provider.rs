@@ -8,7 +8,7 @@ use super::{bing, brave, duckduckgo, google, serpapi, serperdev, tavily};
 use crate::web::client::{Redirects, Request, Response, parse_url};
 use crate::{SearchPolicy, Secret, ToolError, ToolErrorClass, parameters};
 
-/// Every provider, by name.
+/// All providers, sorted by name.
 pub(super) static PROVIDERS: &[&dyn Provider] = &[
     &bing::Bing,
     &brave::Brave,
@@ -21,28 +21,28 @@ pub(super) static PROVIDERS: &[&dyn Provider] = &[
 
 /// A search service.
 pub(super) trait Provider: Send + Sync {
-    /// Its name in parameters and in the policy.
+    /// Returns its name in parameters and in the policy.
     fn name(&self) -> &'static str;
 
-    /// The public service's base URL.
+    /// Returns the base URL of the public service.
     fn public_endpoint(&self) -> &'static str;
 
-    /// Whether it answers only those with a key.
+    /// Returns whether the service requires a key.
     fn needs_key(&self) -> bool {
         true
     }
 
-    /// What it can do.
+    /// Returns what the provider supports.
     fn support(&self) -> Support;
 
-    /// The request for a query that it supports.
+    /// Builds the request for a supported query.
     fn request(&self, query: &Query, settings: &Settings) -> Result<Request, ToolError>;
 
-    /// What an answer of status 200 found, best first.
+    /// Extracts the hits from a response with status 200, best first.
     fn hits(&self, query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError>;
 }
 
-/// What a provider can do; anything else is refused.
+/// What a provider supports; anything else is refused.
 pub(super) struct Support {
     pub(super) kinds: &'static [Kind],
     pub(super) results_max: usize,
@@ -50,23 +50,23 @@ pub(super) struct Support {
     pub(super) language: Language,
 }
 
-/// Whether results can be asked for by language.
+/// Whether a provider can filter results by language.
 #[derive(PartialEq)]
 pub(super) enum Language {
     No,
-    /// Only together with a region.
+    /// Only in combination with a region.
     WithRegion,
     Yes,
 }
 
 impl Support {
-    /// Whether `provider` can answer `query`; the error names the option that it cannot honour.
+    /// Checks that `provider` supports `query`; the error names the unsupported option.
     pub(super) fn check(&self, provider: &str, query: &Query) -> Result<(), ToolError> {
         let kind = query.search_type;
         let refused = match () {
             () if !self.kinds.contains(&kind) => format!("`search_type: {}`", kind.name()),
             () if query.max_results > self.results_max => {
-                format!("`max_results: {}`, at most {}", query.max_results, self.results_max)
+                format!("`max_results: {}` (at most {})", query.max_results, self.results_max)
             }
             () if query.safe_search.is_some() && !self.safe_search => "`safe_search`".to_owned(),
             () if query.language().is_some() && self.language == Language::No => "`language`".to_owned(),
@@ -76,11 +76,11 @@ impl Support {
             () => return Ok(()),
         };
         Err(parameters::invalid(format!("the search provider `{provider}` does not support {refused}"))
-            .with_help("leave it out, or choose another provider"))
+            .with_help("remove it, or choose another provider"))
     }
 }
 
-/// How a provider is reached.
+/// The connection settings of a provider.
 pub(super) struct Settings {
     endpoint: Url,
     key: Option<Secret>,
@@ -88,7 +88,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// The settings of `provider` in `policy`; the error names the one that is missing.
+    /// Returns the settings of `provider` in `policy`; the error names a missing setting.
     pub(super) fn of(provider: &dyn Provider, policy: &SearchPolicy) -> Result<Self, ToolError> {
         let configured = policy.providers.get(provider.name()).cloned().unwrap_or_default();
         let endpoint = parse_url(configured.endpoint.as_deref().unwrap_or(provider.public_endpoint()))?;
@@ -96,55 +96,55 @@ impl Settings {
         Ok(Self { endpoint, key, engine_id: configured.engine_id })
     }
 
-    /// `path` at the endpoint.
+    /// Returns the URL of `path` at the endpoint.
     pub(super) fn at(&self, path: &str) -> Url {
         let mut url = self.endpoint.clone();
         url.set_path(&format!("{}{path}", self.endpoint.path().trim_end_matches('/')));
         url
     }
 
-    /// The key, empty for a provider that needs none.
+    /// Returns the key, or an empty string for a provider that needs none.
     pub(super) fn key(&self) -> &str {
         self.key.as_ref().map_or("", Secret::reveal)
     }
 
-    /// Google's engine id.
+    /// Returns Google's engine id.
     pub(super) fn engine_id(&self) -> Result<&str, ToolError> {
         self.engine_id.as_deref().ok_or_else(|| {
             ToolError::new(
                 ToolErrorClass::Configuration,
                 "missing_engine_id",
-                "the search provider `google` has no search engine id",
+                "no search engine id is configured for `google`",
             )
             .with_help(
-                "set `search.providers.google.engine_id` in the policy to the id (cx) of a programmable search engine",
+                "in the policy, set `search.providers.google.engine_id` to the id (cx) of a programmable search engine",
             )
         })
     }
 }
 
-/// A GET request of `url` with `pairs` as its query.
+/// Builds a GET request to `url` with `pairs` as its query.
 pub(super) fn get<'a>(mut url: Url, pairs: impl IntoIterator<Item = (&'a str, String)>) -> Request {
     url.query_pairs_mut().extend_pairs(pairs);
     let mut request = Request::get(url);
-    request.redirects = Redirects::Stay;
+    request.redirects = Redirects::Ignore;
     request
 }
 
-/// A POST request of `body` to `url`.
+/// Builds a POST request to `url` with `body`.
 pub(super) fn post(url: Url, body: &Value) -> Request {
     let mut request = Request::get(url);
     request.method = Method::POST;
     request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request.body = Some(body.to_string().into_bytes());
-    request.redirects = Redirects::Stay;
+    request.redirects = Redirects::Ignore;
     request
 }
 
-/// Adds a header whose value is kept out of logs.
+/// Adds a header whose value is excluded from logs.
 pub(super) fn secret_header(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), ToolError> {
     let mut value = HeaderValue::from_str(value).map_err(|_| {
-        let message = "the key has characters that a header may not have";
+        let message = "the API key contains characters that are not allowed in a header";
         ToolError::new(ToolErrorClass::Configuration, "invalid_api_key", message)
     })?;
     value.set_sensitive(true);

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::provider::PROVIDERS;
 
-/// What is searched for.
+/// The parameters of a search.
 #[derive(Debug, Deserialize)]
 pub(super) struct Query {
     pub(super) input: String,
@@ -12,13 +12,13 @@ pub(super) struct Query {
     pub(super) max_results: usize,
     #[serde(default)]
     pub(super) search_type: Kind,
-    /// Strictly or not at all; the service's own default where it is not said.
+    /// Whether adult content is filtered strictly or not at all; the service's default if unset.
     pub(super) safe_search: Option<bool>,
-    /// A language such as `en`, with a region such as `en-US` or without.
+    /// A language such as `en`, optionally with a region, such as `en-US`.
     language: Option<String>,
 }
 
-/// What kind of thing is searched for.
+/// The kind of search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
@@ -28,7 +28,7 @@ pub(super) enum Kind {
     Images,
 }
 
-/// The most results that any provider gives to one request.
+/// The maximum number of results of any provider for a single request.
 const RESULTS_MAX: usize = 100;
 
 fn default_max_results() -> usize {
@@ -46,18 +46,18 @@ impl Kind {
 }
 
 impl Query {
-    /// The language in lower case.
+    /// Returns the language in lower case.
     pub(super) fn language(&self) -> Option<String> {
         Some(self.language.as_deref()?.split('-').next()?.to_ascii_lowercase())
     }
 
-    /// The region in lower case, where the language names one.
+    /// Returns the region in lower case, if the language names one.
     pub(super) fn region(&self) -> Option<String> {
         Some(self.language.as_deref()?.split_once('-')?.1.to_ascii_lowercase())
     }
 }
 
-/// The schema of the parameters.
+/// Returns the schema of the parameters.
 pub(super) fn schema() -> Value {
     let providers: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name()).collect();
     json!({
@@ -65,20 +65,20 @@ pub(super) fn schema() -> Value {
         "additionalProperties": false,
         "required": ["input"],
         "properties": {
-            "input": {"type": "string", "minLength": 1, "maxLength": 2_000, "description": "What to search for."},
-            "provider": {"enum": providers, "description": "The service; the policy's by default."},
+            "input": {"type": "string", "minLength": 1, "maxLength": 2_000, "description": "The query."},
+            "provider": {"enum": providers, "description": "The search provider; by default, the one chosen by the policy."},
             "max_results": {
                 "type": "integer", "minimum": 1, "maximum": RESULTS_MAX, "default": default_max_results(),
-                "description": "The most results to give; each provider has a limit of its own.",
+                "description": "The maximum number of results; each provider has its own limit.",
             },
-            "search_type": {"enum": ["web", "news", "images"], "default": "web", "description": "What to search."},
+            "search_type": {"enum": ["web", "news", "images"], "default": "web", "description": "The kind of search."},
             "safe_search": {
                 "type": "boolean",
-                "description": "Whether adult content is left out strictly or not at all; the provider's default if not said.",
+                "description": "Whether adult content is filtered strictly (true) or not at all (false); by default, the provider decides.",
             },
             "language": {
                 "type": "string", "pattern": "^[A-Za-z]{2,3}(-[A-Za-z]{2})?$",
-                "description": "The language of results, such as `en`, or with a region `en-US`.",
+                "description": "The language of the results, such as `en`, optionally with a region: `en-US`.",
             },
         },
     })

@@ -6,7 +6,7 @@ use super::query::{Kind, Query};
 use crate::web::client::{Request, Response};
 use crate::{ToolError, ToolErrorClass};
 
-/// SerpApi, Google's results as JSON: <https://serpapi.com/search-api>.
+/// SerpApi, which returns Google's results as JSON: <https://serpapi.com/search-api>.
 pub(super) struct SerpApi;
 
 const WEB: Layout = Layout {
@@ -45,7 +45,7 @@ impl Provider for SerpApi {
         match query.search_type {
             Kind::Web => pairs.push(("num", query.max_results.to_string())),
             Kind::News => pairs.extend([("tbm", "nws".to_owned()), ("num", query.max_results.to_string())]),
-            // A page of images has a hundred and takes no number.
+            // A page of images has a hundred results, and its size cannot be set.
             Kind::Images => {}
         }
         if let Some(safe) = query.safe_search {
@@ -62,20 +62,20 @@ impl Provider for SerpApi {
     }
 
     fn hits(&self, query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
-        let answer = hits::answer(response)?;
+        let body = hits::parse(response)?;
         let layout = match query.search_type {
             Kind::Web => WEB,
             Kind::News => NEWS,
             Kind::Images => IMAGES,
         };
-        match answer.get("error").and_then(Value::as_str) {
-            // Finding nothing is told as an error, with status 200.
+        match body.get("error").and_then(Value::as_str) {
+            // An empty result is reported as an error with status 200.
             Some(error) if !error.contains("hasn't returned any results") => Err(ToolError::new(
                 ToolErrorClass::Configuration,
                 "search_failed",
-                format!("the search provider `serpapi` answered: {error}"),
+                format!("the search provider `serpapi` reported an error: {error}"),
             )),
-            _ => Ok(layout.read(&answer)),
+            _ => Ok(layout.read(&body)),
         }
     }
 }

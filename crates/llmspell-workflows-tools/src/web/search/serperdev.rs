@@ -6,7 +6,7 @@ use super::query::{Kind, Query};
 use crate::ToolError;
 use crate::web::client::{Request, Response};
 
-/// Serper, Google's results as JSON: <https://serper.dev>.
+/// Serper, which returns Google's results as JSON: <https://serper.dev>.
 pub(super) struct SerperDev;
 
 const WEB: Layout = Layout {
@@ -63,6 +63,6 @@ impl Provider for SerperDev {
             Kind::News => NEWS,
             Kind::Images => IMAGES,
         };
-        Ok(layout.read(&hits::answer(response)?))
+        Ok(layout.read(&hits::parse(response)?))
     }
 }

@@ -6,7 +6,7 @@ use super::query::{Kind, Query};
 use crate::ToolError;
 use crate::web::client::{Request, Response};
 
-/// Tavily, a search made for language models: <https://docs.tavily.com/documentation/api-reference/endpoint/search>.
+/// Tavily, a search service for language models: <https://docs.tavily.com/documentation/api-reference/endpoint/search>.
 pub(super) struct Tavily;
 
 const RESULTS: Layout = Layout {
@@ -41,6 +41,6 @@ impl Provider for Tavily {
     }
 
     fn hits(&self, _query: &Query, response: &Response) -> Result<Vec<Hit>, ToolError> {
-        Ok(RESULTS.read(&hits::answer(response)?))
+        Ok(RESULTS.read(&hits::parse(response)?))
     }
 }

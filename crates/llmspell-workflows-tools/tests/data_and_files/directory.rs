@@ -1,4 +1,4 @@
-//! A folder with the standard tools over it.
+//! A temporary directory with the standard tools.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use llmspell_workflows_tools::{Policy, Registry, ToolContext, ToolError, standard};
 use serde_json::Value;
 
-/// A folder that goes away, `root` in it as the only root, and the tools over that.
-pub(crate) struct Place {
+/// A temporary directory whose subdirectory `root` is the only root, and the tools for it.
+pub(crate) struct TestDirectory {
     folder: tempfile::TempDir,
     pub(crate) tools: Registry,
 }
 
-impl Place {
-    /// With a policy that `change` has changed.
+impl TestDirectory {
+    /// Creates the directory, with a policy modified by `change`.
     pub(crate) fn new(change: impl FnOnce(&mut Policy)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
@@ -25,39 +25,39 @@ impl Place {
         Self { folder, tools }
     }
 
-    /// Where the root is.
+    /// Returns the path of the root.
     pub(crate) fn root(&self) -> std::path::PathBuf {
         self.folder.path().join("root")
     }
 
-    /// Makes a file in the root, and the folders above it.
+    /// Creates a file in the root, and its parent directories.
     pub(crate) fn file(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
 
-    /// The text of a file in the root.
+    /// Returns the text of a file in the root.
     pub(crate) fn text(&self, path: &str) -> String {
         std::fs::read_to_string(self.root().join(path)).unwrap()
     }
 
-    /// The names in a folder of the root, sorted.
+    /// Returns the names in a directory of the root, sorted.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         names(&self.root().join(path))
     }
 
-    /// Calls a tool and checks that the result fits its schema.
+    /// Calls a tool and checks that the result matches its schema.
     pub(crate) async fn call(&self, tool: &str, parameters: Value) -> Result<Value, ToolError> {
         let result = self.tools.call(tool, parameters, &ToolContext::default()).await?;
         assert_eq!(self.tools.check_result(tool, &result).unwrap(), [], "{result}");
         Ok(result)
     }
 
-    /// The code of the error of a call that must fail.
-    pub(crate) async fn refused(&self, tool: &str, parameters: Value) -> &'static str {
+    /// Calls a tool that must fail, and returns the error code.
+    pub(crate) async fn error_code(&self, tool: &str, parameters: Value) -> &'static str {
         match self.call(tool, parameters.clone()).await {
-            Ok(result) => panic!("{parameters} gave {result}"),
+            Ok(result) => panic!("{parameters} returned {result}"),
             Err(error) => error.code,
         }
     }

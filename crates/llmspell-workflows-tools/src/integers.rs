@@ -1,12 +1,12 @@
 use serde_json::{Number, Value};
 
-/// The largest whole number below which every whole number is a float of its own: 2^53.
+/// The largest magnitude up to which every integer has its own `f64`: 2^53.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Writes `5.0` as `5` wherever `schema`, which `value` fits, wants an integer.
+/// Rewrites `5.0` as `5` wherever `schema`, which `value` matches, requires an integer.
 ///
-/// JSON Schema takes both for the same integer, and computing gives the first (`{{ total / 2 }}`), but only the second
-/// can be read into an integer.
+/// JSON Schema accepts both as integers, and arithmetic yields the first (`{{ total / 2 }}`), but only the second can
+/// be deserialized into an integer type.
 pub(crate) fn normalize(schema: &Value, value: &mut Value) {
     if wants_integer(schema)
         && let Some(whole) = value.as_f64().filter(|_| value.is_f64()).and_then(to_integer)
@@ -37,7 +37,7 @@ fn wants_integer(schema: &Value) -> bool {
     names("integer") && !names("number")
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "it is whole and below 2^53")]
+#[expect(clippy::cast_possible_truncation, reason = "the value is an integer of at most 2^53")]
 fn to_integer(float: f64) -> Option<Value> {
     (float.fract() == 0.0 && float.abs() <= EXACT_MAX).then(|| Value::Number(Number::from(float as i64)))
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_integers_of_the_schema_change() {
+    fn only_values_that_the_schema_declares_as_integers_change() {
         let schema = json!({
             "properties": {
                 "count": {"type": "integer"},
@@ -73,7 +73,7 @@ mod tests {
         ] {
             let mut value = given.clone();
             normalize(&schema, &mut value);
-            // As text, since 5 and 5.0 are different numbers to a reader and not to everyone.
+            // Compared as text: `serde_json` distinguishes 5 and 5.0.
             assert_eq!(value.to_string(), expected.to_string(), "{given}");
         }
     }
