@@ -100,12 +100,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let input = json!({"message": "I am ada@example.com and want my money back", "amount": amount});
         let workflow = Arc::new(EnhancedWorkflow::define(support()));
         let output = context.execute(workflow, WorkflowInput::new(input)).await?.basic_output;
-        for (path, step) in &output.step_results {
-            let ended = match &step.skip_reason {
-                Some(reason) => format!("skipped, {}", reason.message),
-                None => step.output.as_deref().map(Value::to_string).unwrap_or_default(),
-            };
-            println!("{path}: {ended}");
+        for id in ["reply", "refund"] {
+            let Some(step) = output.step(id) else { continue };
+            match &step.skip_reason {
+                Some(reason) => println!("{id} was skipped: {}", reason.message),
+                None => println!("{id}: {}", step.output.as_deref().unwrap_or(&Value::Null)),
+            }
         }
     }
     Ok(())
