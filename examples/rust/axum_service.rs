@@ -127,7 +127,8 @@ async fn show(State(orders): State<Orders>, Path(run): Path<String>) -> Result<J
     let shown = tokio::task::spawn_blocking(move || {
         let run = home.find(&run)?;
         let history = home.history(&run)?;
-        let steps: Vec<_> = history.steps.iter().map(|step| json!({"path": step.path, "status": step.status()})).collect();
+        let steps: Vec<_> =
+            history.steps.iter().map(|step| json!({"path": step.path, "status": step.status()})).collect();
         Ok::<_, ExecutorError>(json!({"run": run.id(), "status": run.status(), "steps": steps}))
     });
     Ok(Json(shown.await??))

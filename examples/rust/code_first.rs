@@ -41,7 +41,8 @@ impl BasicWorkflow for Import {
         // The way through the code depends on results of steps alone, so a resumed run takes the same way.
         while let Some(number) = next.as_u64() {
             let fetch = function(move |call| async move { fetch(call.input(), crashes) });
-            let step = Step::activity(format!("page{number}"), "code", "fetch", Value::Null).with_retry(Retry::attempts(3));
+            let step =
+                Step::activity(format!("page{number}"), "code", "fetch", Value::Null).with_retry(Retry::attempts(3));
             let request = json!({"catalogue": input.initial_data["catalogue"], "page": number});
             let page = context.step_as(step, request, Arc::new(fetch)).await?;
             let prices = page["prices"].as_array().cloned().unwrap_or_default();
@@ -86,7 +87,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("resuming");
             context.resume(workflow, &cut_off).await?
         }
-        None => workflow.execute_with_infrastructure(WorkflowInput::new(json!({"catalogue": "spring"})), context).await?,
+        None => {
+            workflow.execute_with_infrastructure(WorkflowInput::new(json!({"catalogue": "spring"})), context).await?
+        }
     };
     println!("imported: {}", output.basic_output.final_result);
     Ok(())

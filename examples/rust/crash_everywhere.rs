@@ -24,8 +24,8 @@ fn invoice() -> CrashTest {
         Step::function("number", "number", json!({"customer": "{{ customer }}"})),
         Step::function("send", "send", json!({"number": "{{ number }}"})),
     ];
-    CrashTest::new(Definition::sequence("invoice", steps), json!({"customer": "Ada"}))
-        .activity("function", "send", |call| async move { Ok(call.input().clone().into()) })
+    let test = CrashTest::new(Definition::sequence("invoice", steps), json!({"customer": "Ada"}));
+    test.activity("function", "send", |call| async move { Ok(call.input().clone().into()) })
 }
 
 /// Takes the next number of a counter.

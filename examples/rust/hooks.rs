@@ -95,7 +95,7 @@ fn four_eyes() -> Registration {
 async fn main() -> Result<(), Box<dyn Error>> {
     let context = EnhancedExecutionContext::in_memory()
         .with_engine(Engine::builder().activities(activities()).build())
-        .with_hooks(|hooks| [private(), fallback(), signature(), four_eyes()].into_iter().fold(hooks, |hooks, hook| hooks.register(hook)));
+        .with_hooks(|hooks| hooks.register(private()).register(fallback()).register(signature()).register(four_eyes()));
     for amount in [20, 500] {
         let input = json!({"message": "I am ada@example.com and want my money back", "amount": amount});
         let workflow = Arc::new(EnhancedWorkflow::define(support()));

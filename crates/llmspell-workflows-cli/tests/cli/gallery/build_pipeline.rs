@@ -39,7 +39,8 @@ fn a_failing_test_stops_the_deployment_and_what_was_deployed_stays() {
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     assert_eq!(deployed(&place), Some(before));
     let steps = show(&place, "@last")["steps"].as_array().unwrap().clone();
-    let statuses: Vec<_> = steps.iter().map(|step| (step["path"].as_str().unwrap(), step["status"].as_str().unwrap())).collect();
+    let statuses: Vec<_> =
+        steps.iter().map(|step| (step["path"].as_str().unwrap(), step["status"].as_str().unwrap())).collect();
     for expected in [
         ("/main/lint", "completed"),
         ("/main/unit", "failed"),
@@ -52,7 +53,9 @@ fn a_failing_test_stops_the_deployment_and_what_was_deployed_stays() {
 
 #[test]
 fn a_failing_lint_stops_the_deployment_too() {
-    let spoil = format!("cd {REPOSITORY} && printf 'echo Hello, $1!  \\n' > greet.sh && git -c user.name=A -c user.email=a@example.com commit --quiet --all --message Spoil");
+    let spoil = format!(
+        "cd {REPOSITORY} && printf 'echo Hello, $1!  \\n' > greet.sh && git -c user.name=A -c user.email=a@example.com commit --quiet --all --message Spoil"
+    );
     let place = place_with_repository(&spoil);
     let ended = place.run(&["run", WORKFLOW]);
     assert_eq!((ended.code, deployed(&place)), (1, None), "{}", ended.stderr);
@@ -62,7 +65,8 @@ fn a_failing_lint_stops_the_deployment_too() {
 fn once_the_repository_is_fixed_the_same_run_deploys() {
     let place = place_with_repository(&format!("sh examples/build-pipeline/make-repository.sh {REPOSITORY} --broken"));
     assert_eq!(place.run(&["run", WORKFLOW]).code, 1);
-    let reverted = shell(&place, &format!("git -C {REPOSITORY} -c user.name=A -c user.email=a@example.com revert --no-edit HEAD"));
+    let reverted =
+        shell(&place, &format!("git -C {REPOSITORY} -c user.name=A -c user.email=a@example.com revert --no-edit HEAD"));
     assert_eq!(reverted.code, 0, "{}", reverted.stderr);
     let ended = place.run(&["retry", "@last", "--from", "checkout", "-o", "json"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);

@@ -23,7 +23,8 @@ fn each_row_is_either_clean_or_rejected_with_a_reason() {
         2009,2026-02-14,Alan Turing,UK,1,1049\n";
     assert_eq!(clean, expected);
     let rejected = fs::read_to_string(place.path("target/orders-etl/rejected.csv")).unwrap();
-    let lines: BTreeSet<u32> = rejected.lines().skip(1).map(|row| row.split(',').next().unwrap().parse().unwrap()).collect();
+    let lines: BTreeSet<u32> =
+        rejected.lines().skip(1).map(|row| row.split(',').next().unwrap().parse().unwrap()).collect();
     assert_eq!(lines, BTreeSet::from([4, 5, 6, 8, 9, 10, 12, 14]), "{rejected}");
     assert!(rejected.lines().skip(1).all(|row| !row.split(',').nth(1).unwrap().is_empty()), "{rejected}");
 }

@@ -37,7 +37,11 @@ impl Shown {
     pub(crate) fn check(&self, stdout: &str, stderr: &str) {
         let same = self.prints.lines().count() == stdout.lines().count()
             && self.prints.lines().zip(stdout.lines()).all(|(shown, printed)| fits(shown, printed));
-        assert!(same, "{}\n--- the page\n{}--- printed\n{stdout}--- standard error\n{stderr}", self.command, self.prints);
+        assert!(
+            same,
+            "{}\n--- the page\n{}--- printed\n{stdout}--- standard error\n{stderr}",
+            self.command, self.prints
+        );
     }
 }
 

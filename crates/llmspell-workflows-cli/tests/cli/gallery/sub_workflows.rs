@@ -42,5 +42,8 @@ fn both_workflows_run_the_library_as_runs_of_their_own() {
     }
     let manifest = fs::read_to_string(place.path("target/sub-workflows/release/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-    assert_eq!((&manifest["number"], manifest["archive"]["sha256"].as_str().map(str::len)), (&json!("1.0.0"), Some(64)));
+    assert_eq!(
+        (&manifest["number"], manifest["archive"]["sha256"].as_str().map(str::len)),
+        (&json!("1.0.0"), Some(64))
+    );
 }
