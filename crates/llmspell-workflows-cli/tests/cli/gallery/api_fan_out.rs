@@ -64,7 +64,7 @@ fn an_item_that_does_not_exist_is_asked_for_once() {
     let place = place_with("api-fan-out");
     let api = format!("api=http://{address}");
     let arguments =
-        ["run", WORKFLOW, "--allow-host", &address, "--input", &api, "--input", "items:=[99]", "-o", "json"];
+        ["run", WORKFLOW, "--allow-host", &address, "--input", &api, "--input", "items:=[101]", "-o", "json"];
     let ended = place.run(&arguments);
     assert_eq!(ended.json()["output"]["failed"][0]["status"], 404, "{}", ended.stdout);
     assert_eq!(answered.lock().unwrap().len(), 1);

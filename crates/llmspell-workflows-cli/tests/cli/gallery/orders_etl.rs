@@ -20,7 +20,7 @@ fn each_row_is_either_clean_or_rejected_with_a_reason() {
         2001,2026-02-01,\"Lovelace, Ada\",UK,2,49.9\n\
         2002,2026-02-03,Grace Hopper,US,1,229.0\n\
         2006,2026-02-08,\"Edsger \"\"EWD\"\" Dijkstra\",NL,25,4.5\n\
-        2009,2026-02-14,Alan Turing,UK,1,1049\n";
+        2009,2026-02-14,Alan Turing,UK,1,1049.0\n";
     assert_eq!(clean, expected);
     let rejected = fs::read_to_string(place.path("target/orders-etl/rejected.csv")).unwrap();
     let lines: BTreeSet<u32> =

@@ -11,8 +11,8 @@ pub(crate) struct Shown {
 /// The commands in the section of `page` that is about the example `name`.
 pub(crate) fn commands(page: &Path, name: &str) -> Vec<Shown> {
     let text = fs::read_to_string(page).unwrap();
-    let heading = format!("## {name}\n");
-    let section = text.split("\n#").find_map(|section| section.strip_prefix(&*heading));
+    let heading = format!("{name}\n");
+    let section = text.split("\n## ").find_map(|section| section.strip_prefix(&*heading));
     let section = section.unwrap_or_else(|| panic!("{} has no section about {name}", page.display()));
     let mut commands: Vec<Shown> = Vec::new();
     let mut in_block = false;
