@@ -37,8 +37,8 @@ use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    task::JoinSet,
 };
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// What an order goes through.
@@ -72,28 +72,28 @@ fn activities() -> Activities {
 struct Orders {
     executor: Executor,
     driven: Arc<Mutex<HashMap<Uuid, DurableRun>>>,
-    tasks: Arc<tokio::sync::Mutex<JoinSet<()>>>,
+    tasks: TaskTracker,
 }
 
 impl Orders {
     /// Opens the runs in `folder`, and resumes those that have not ended.
     async fn open(folder: &str) -> Result<Self, ExecutorError> {
         let executor = Executor::new(Home::new(folder), Engine::builder().activities(activities()));
-        let orders = Self { executor, driven: Arc::default(), tasks: Arc::default() };
+        let orders = Self { executor, driven: Arc::default(), tasks: TaskTracker::new() };
         for run in orders.executor.home().runs(&RunQuery::default())? {
             if !run.status().has_ended() {
                 println!("resuming {}", run.id());
-                orders.drive(orders.executor.resume(&run).await?).await;
+                orders.drive(orders.executor.resume(&run).await?);
             }
         }
         Ok(orders)
     }
 
     /// Drives a run in a task of its own, whatever becomes of the request that started it.
-    async fn drive(&self, run: DurableRun) {
+    fn drive(&self, run: DurableRun) {
         let (orders, id) = (self.clone(), run.id());
         orders.runs().insert(id, run.clone());
-        self.tasks.lock().await.spawn(async move {
+        self.tasks.spawn(async move {
             if let Err(error) = orders.executor.finish(run).await {
                 eprintln!("{id}: {error}");
             }
@@ -104,7 +104,8 @@ impl Orders {
     /// Pauses all runs, and waits until the steps that they are at have ended.
     async fn shut_down(&self) {
         self.runs().values().for_each(DurableRun::pause);
-        while self.tasks.lock().await.join_next().await.is_some() {}
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<Uuid, DurableRun>> {
@@ -116,7 +117,7 @@ impl Orders {
 async fn create(State(orders): State<Orders>, Json(input): Json<Value>) -> Result<Response, Failure> {
     let run = orders.executor.start(order(), WorkflowInput::new(input), StartOptions::default()).await?;
     let id = run.id();
-    orders.drive(run).await;
+    orders.drive(run);
     Ok((StatusCode::CREATED, Json(json!({"run": id}))).into_response())
 }
 
