@@ -28,7 +28,7 @@ use axum::{
     routing::{get, post},
 };
 use llmspell_workflows::{
-    Engine, WorkflowInput,
+    Engine, RunStatus, WorkflowInput,
     activity::{Activities, function},
     advanced::{DurableRun, Executor, ExecutorError, Home, Message, RunQuery, StartOptions},
     model::{Definition, Step, StepKind, WaitForEvent},
@@ -40,6 +40,9 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+
+/// How many runs it resumes when it starts.
+const RUNS_MAX: usize = 10_000;
 
 /// What an order goes through.
 fn order() -> Definition {
@@ -80,11 +83,11 @@ impl Orders {
     async fn open(folder: &str) -> Result<Self, ExecutorError> {
         let executor = Executor::new(Home::new(folder), Engine::builder().activities(activities()));
         let orders = Self { executor, driven: Arc::default(), tasks: TaskTracker::new() };
-        for run in orders.executor.home().runs(&RunQuery::default())? {
-            if !run.status().has_ended() {
-                println!("resuming {}", run.id());
-                orders.drive(orders.executor.resume(&run).await?);
-            }
+        let statuses = RunStatus::ALL.into_iter().filter(|status| !status.has_ended()).collect();
+        let unfinished = RunQuery { statuses, limit: RUNS_MAX, ..RunQuery::default() };
+        for run in orders.executor.home().runs(&unfinished)? {
+            println!("resuming {}", run.id());
+            orders.drive(orders.executor.resume(&run).await?);
         }
         Ok(orders)
     }
