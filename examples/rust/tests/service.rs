@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -35,14 +35,15 @@ impl Service {
             let lines = BufReader::new(stdout).lines().map_while(Result::ok);
             lines.map_while(|line| sender.send(line).ok()).for_each(drop);
         });
-        let mut printed = Vec::new();
-        loop {
-            let line = lines.recv_timeout(PATIENCE).unwrap();
-            if let Some(address) = line.strip_prefix("listening on http://") {
-                return Self { process, lines, address: address.to_owned(), printed };
+        let mut service = Self { process, lines, address: String::new(), printed: Vec::new() };
+        while service.address.is_empty() {
+            let line = service.lines.recv_timeout(PATIENCE).unwrap();
+            match line.strip_prefix("listening on http://") {
+                Some(address) => address.clone_into(&mut service.address),
+                None => service.printed.push(line),
             }
-            printed.push(line);
         }
+        service
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
@@ -96,11 +97,24 @@ impl Service {
         self.ended().1
     }
 
-    fn ended(self) -> (Option<i32>, Vec<String>) {
-        let Self { mut process, lines, .. } = self;
-        let (sender, code) = channel();
-        thread::spawn(move || sender.send(process.wait().unwrap().code()));
-        let code = code.recv_timeout(PATIENCE).expect("the service should have ended");
-        (code, lines.iter().collect())
+    /// Its exit code, and what it printed since it listened, once it has ended.
+    fn ended(mut self) -> (Option<i32>, Vec<String>) {
+        let mut printed = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => printed.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the service should have ended"),
+            }
+        }
+        (self.process.wait().unwrap().code(), printed)
+    }
+}
+
+/// A test that fails leaves no service behind.
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
