@@ -9,7 +9,7 @@ use crate::support::{none, root};
 const PREFIX: &str = "llmspell-workflows-";
 
 /// What each crate may name, by short names; the facade has the empty one.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("basic", &[]),
     ("definition", &["basic"]),
     ("tools", &["basic"]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("", &["advanced", "basic", "definition", "hooks", "tools"]),
     ("cli", &["advanced", "basic", "definition", "tools"]),
     ("benches", &["advanced", "basic", "definition", "hooks", "state", "tools", "testing"]),
+    ("examples", &["", "testing"]),
     ("tests", &["basic", "definition", "tools", "testing"]),
     ("checks", &["", "basic", "definition", "tools", "testing"]),
 ];

@@ -9,6 +9,7 @@
 //! | see that a crash anywhere makes no difference | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
 //! | see what hooks were asked and answered, and what was told of a run | `recorder` (feature `hooks`) |
 //! | have a journal, a store or another service fail at a certain call | [`double`] |
+//! | say exactly which calls of a service are made, and what it answers | `mock` (feature `mockall`) |
 //! | bound what it costs to make a run durable | [`harness::WorkflowTest::overhead`] |
 //! | plug in a service of your own, and see that it is one | `conformance` (feature `advanced`) |
 //! | lose the power, tear a write, fail a sync below the log | [`crash::SimDisk`] |
@@ -22,6 +23,7 @@
 //! - `hooks`: `recorder`, for workflows with hooks or subscribers.
 //! - `advanced`: doubles and `conformance` of the services of durable runs: states, sessions, vectors, embeddings; and
 //!   `hooks`.
+//! - `mockall`: `mock`, mocks of the service traits; those of hooks and of advanced services with the features above.
 
 pub mod clock;
 #[cfg(feature = "advanced")]
@@ -31,6 +33,8 @@ pub mod double;
 pub mod generate;
 pub mod harness;
 mod kept;
+#[cfg(feature = "mockall")]
+pub mod mock;
 pub mod patterns;
 #[cfg(feature = "hooks")]
 pub mod recorder;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use llmspell_workflows_advanced::{
-    EmbeddingService, ExecutorError, Home, SessionStorage, StateStorage, VectorStorage,
+    EmbeddingService, ExecutorError, MemoryHome, SessionStorage, StateStorage, VectorStorage,
     sessions::{MemorySessions, Session, SessionError, SessionQuery},
     state::StoredStates,
     vectors::{Found, HashedEmbeddings, MemoryVectors, VectorEntry, VectorError, VectorQuery, VectorStats},
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 #[tokio::test]
 async fn doubles_conform_as_what_they_stand_around() {
-    conformance::states(&Double::states(StoredStates::new(Home::in_memory()))).await;
+    conformance::states(&Double::states(StoredStates::new(MemoryHome::new()))).await;
     conformance::sessions(&Double::sessions(MemorySessions::default())).await;
     conformance::vectors(&Double::vectors(MemoryVectors::default())).await;
     conformance::embeddings(&Double::embeddings(HashedEmbeddings::default())).await;
@@ -121,7 +121,7 @@ impl EmbeddingService for Wrong<dyn EmbeddingService> {
 
 #[tokio::test]
 async fn what_does_something_else_is_found_out() {
-    let wrong = Wrong::<dyn StateStorage>(Arc::new(StoredStates::new(Home::in_memory())));
+    let wrong = Wrong::<dyn StateStorage>(Arc::new(StoredStates::new(MemoryHome::new())));
     assert_eq!(found_out(conformance::states(&wrong)).await, "it was there");
     let wrong = Wrong::<dyn SessionStorage>(Arc::new(MemorySessions::default()));
     let shown = found_out(conformance::sessions(&wrong)).await;

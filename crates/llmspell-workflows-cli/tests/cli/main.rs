@@ -6,6 +6,7 @@ mod again_inside;
 mod configuration;
 mod durable;
 mod examples;
+mod gallery;
 mod interrupt;
 mod kept;
 mod run;

@@ -83,7 +83,11 @@ impl Place {
 
 /// `spellflow` in `folder`, without settings in its environment.
 pub(crate) fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spellflow"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_spellflow")), folder)
+}
+
+/// `command` in `folder`, without settings of `spellflow` in its environment.
+pub(crate) fn without_settings(mut command: Command, folder: &Path) -> Command {
     let ours =
         std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("SPELLFLOW_"));
     for name in ours.chain(["NO_COLOR".into()]) {

@@ -1,0 +1,144 @@
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use llmspell_workflows_basic::{
+    Clock, StepError,
+    activity::{Activity, ActivityContext, ActivityOutput},
+    engine::{Call, Child, ChildEnd, Children, Dispatch, LeafCall, SchemaCheck, Timers, Violation, Wake},
+};
+use mockall::mock;
+use serde_json::Value;
+
+mock! {
+    /// A mock of leaf work; see [the module](super) for an example. Its parameters are not checked before a run.
+    #[derive(Debug)]
+    pub Activity {}
+
+    #[async_trait]
+    impl Activity for Activity {
+        async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError>;
+    }
+}
+
+mock! {
+    /// A mock of what carries leaves.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::{Engine, StepError, WorkflowInput, activity::{Activities, function}};
+    /// use llmspell_workflows_basic::model::{Definition, Step};
+    /// use llmspell_workflows_testing::mock::MockDispatch;
+    /// use serde_json::json;
+    ///
+    /// // A machine that is gone; the activity of this process is not called in its place.
+    /// let mut machine = MockDispatch::new();
+    /// machine.expect_perform().times(1).returning(|call| {
+    ///     let name = call.name.to_string();
+    ///     Box::pin(async move { Err(StepError::configuration("unreachable", format!("nobody carries {name}"))) })
+    /// });
+    ///
+    /// let mut activities = Activities::new();
+    /// activities.register("function", "charge", function(|_| async { Ok(json!("charged here")) }));
+    /// let engine = Engine::builder().activities(activities).dispatch(machine).build();
+    /// let order = Definition::sequence("order", [Step::function("charge", "charge", json!({}))]);
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let finished = engine.run(order, WorkflowInput::default()).await.unwrap();
+    /// assert_eq!(finished.error.unwrap().message, "nobody carries function:charge");
+    /// # });
+    /// ```
+    #[derive(Debug)]
+    pub Dispatch {}
+
+    impl Dispatch for Dispatch {
+        fn perform(&self, call: LeafCall) -> BoxFuture<'static, Result<ActivityOutput, StepError>>;
+    }
+}
+
+mock! {
+    /// A mock of what waits for points in time.
+    #[derive(Debug)]
+    pub Timers {}
+
+    #[async_trait]
+    impl Timers for Timers {
+        async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake;
+    }
+}
+
+mock! {
+    /// A mock of what runs sub-workflows.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use llmspell_workflows_basic::{Engine, WorkflowInput, engine::ChildEnd};
+    /// use llmspell_workflows_basic::model::{Definition, Step};
+    /// use llmspell_workflows_testing::mock::MockChildren;
+    /// use serde_json::json;
+    ///
+    /// // The sub-workflow is not run; what it would give is said here.
+    /// let mut children = MockChildren::new();
+    /// children
+    ///     .expect_run()
+    ///     .withf(|call, child| call.path().to_string() == "/main/scan" && child.input == json!({"depth": 2}))
+    ///     .times(1)
+    ///     .returning(|_, _| Ok(ChildEnd::Completed(Arc::new(json!("clean")))));
+    ///
+    /// let scan = Definition::sequence("scan", [Step::function("look", "look", json!({}))]);
+    /// let review = Definition::sequence("review", [Step::workflow("scan", "scan", json!({"depth": 2}))])
+    ///     .with_workflow(scan);
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let engine = Engine::builder().children(children).build();
+    /// let finished = engine.run(review, WorkflowInput::default()).await.unwrap();
+    /// assert_eq!(*finished.output, json!("clean"));
+    /// # });
+    /// ```
+    #[derive(Debug)]
+    pub Children {}
+
+    #[async_trait]
+    impl Children for Children {
+        async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError>;
+    }
+}
+
+mock! {
+    /// A mock of what checks data against schemas.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::engine::{SchemaCheck, Violation};
+    /// use llmspell_workflows_testing::mock::MockSchemaCheck;
+    /// use serde_json::json;
+    ///
+    /// let mut check = MockSchemaCheck::new();
+    /// let violation = Violation { path: "/age".into(), message: "too old".into() };
+    /// check.expect_check().returning(move |_, _| Ok(vec![violation.clone()]));
+    /// assert_eq!(check.check(&json!({}), &json!({"age": 200})).unwrap()[0].path, "/age");
+    /// ```
+    #[derive(Debug)]
+    pub SchemaCheck {}
+
+    impl SchemaCheck for SchemaCheck {
+        fn check(&self, schema: &Value, data: &Value) -> Result<Vec<Violation>, String>;
+    }
+}
+
+mock! {
+    /// A mock of the time. Where time should pass as runs wait for it, [`SimClock`](crate::clock::SimClock) does that.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::Clock;
+    /// use llmspell_workflows_testing::mock::MockClock;
+    ///
+    /// // A clock that is set back.
+    /// let mut clock = MockClock::new();
+    /// let mut shown = ["2026-03-29T02:59:59Z", "2026-03-29T02:00:00Z"].map(|time| time.parse().unwrap()).into_iter();
+    /// clock.expect_now().times(2).returning(move || shown.next().unwrap());
+    /// assert!(clock.now() > clock.now());
+    /// ```
+    #[derive(Debug)]
+    pub Clock {}
+
+    impl Clock for Clock {
+        fn now(&self) -> Timestamp;
+        fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()>;
+    }
+}

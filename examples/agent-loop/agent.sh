@@ -1,0 +1,31 @@
+#!/bin/sh
+# Plays a coding agent, so that the workflow runs without a key and gives the same result every time.
+#
+#   agent.sh plan TASK            prints a plan
+#   agent.sh implement FOLDER     writes FOLDER/slug.sh; the last test report comes on standard input
+#
+# It fixes the first failure of the report and nothing else, so it takes several rounds.
+set -eu
+
+case $1 in
+plan)
+    printf '%s\n' "Plan: $2" "1. Write slug.sh, which prints the slug of its argument." "2. Fix what the tests report."
+    ;;
+implement)
+    file=$2/slug.sh
+    report=$(cat)
+    [ -e "$file" ] || printf '#!/bin/sh\nprintf %%s "$1"' > "$file"
+    case $(printf '%s\n' "$report" | grep '^FAIL' | head -n 1) in
+    *"capital letters"*) stage="tr '[:upper:]' '[:lower:]'" ;;
+    *punctuation*) stage="tr -c '[:alnum:]' '-' | tr -s '-'" ;;
+    *"dash at the end"*) stage="sed 's/^-//; s/-\$//'" ;;
+    *) echo "wrote a first draft"; exit ;;
+    esac
+    grep -qF "$stage" "$file" || printf ' |\n    %s' "$stage" >> "$file"
+    echo "added: $stage"
+    ;;
+*)
+    echo "usage: agent.sh plan TASK | implement FOLDER" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,104 @@
+//! An HTTP API that refuses some requests at first.
+
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// How long the first requests wait for each other.
+const GATHERING_MAX: Duration = Duration::from_secs(30);
+
+/// A request that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// Which item it asked for.
+    pub(crate) item: u32,
+    /// The status of the answer.
+    pub(crate) status: u16,
+    /// How many requests were being served, with this one.
+    pub(crate) in_flight: usize,
+}
+
+/// Answers `GET /items/N` on `listener` for ever, and tells `seen` of each answer.
+///
+/// The first `together` requests are answered only once all of them are there.
+pub(crate) fn serve(listener: &TcpListener, together: usize, seen: impl Fn(Served) + Send + Sync + 'static) {
+    let api = Arc::new(Api {
+        together,
+        arrived: Mutex::default(),
+        all_arrived: Condvar::new(),
+        in_flight: AtomicUsize::new(0),
+        asked: Mutex::default(),
+        seen,
+    });
+    for stream in listener.incoming().map_while(Result::ok) {
+        let api = api.clone();
+        // A client that went away needs no answer.
+        thread::spawn(move || drop(api.answer(stream)));
+    }
+}
+
+struct Api<S> {
+    together: usize,
+    arrived: Mutex<usize>,
+    all_arrived: Condvar,
+    in_flight: AtomicUsize,
+    asked: Mutex<HashMap<u32, u32>>,
+    seen: S,
+}
+
+impl<S: Fn(Served)> Api<S> {
+    fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut lines = BufReader::new(&stream).lines();
+        let request = lines.next().transpose()?.unwrap_or_default();
+        lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+        self.gather();
+        let item = request.split(['/', ' ']).find_map(|part| part.parse().ok()).unwrap_or(0);
+        let count = *lock(&self.asked).entry(item).and_modify(|count| *count += 1).or_insert(1);
+        let (status, body) = reply(item, count);
+        (self.seen)(Served { item, status, in_flight });
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        write!(
+            stream,
+            "HTTP/1.1 {status} \r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    fn gather(&self) {
+        let mut arrived = lock(&self.arrived);
+        *arrived += 1;
+        self.all_arrived.notify_all();
+        let waited = self.all_arrived.wait_timeout_while(arrived, GATHERING_MAX, |arrived| *arrived < self.together);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The status and the body of the answer to the `count`th request for `item`.
+fn reply(item: u32, count: u32) -> (u16, String) {
+    let refusals = match item {
+        7 => u32::MAX,
+        _ if item.is_multiple_of(4) => 2,
+        _ if item.is_multiple_of(3) => 1,
+        _ => 0,
+    };
+    if count <= refusals {
+        return (if count == 1 { 429 } else { 503 }, r#"{"error": "try again later"}"#.to_owned());
+    }
+    match item {
+        1..=12 => (200, format!(r#"{{"id": {item}, "name": "item {item}"}}"#)),
+        _ => (404, r#"{"error": "no such item"}"#.to_owned()),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,62 @@
+use serde_json::{Value, json};
+
+use crate::service::Service;
+
+/// The status of the step at `path`, as the service shows it.
+fn step<'v>(shown: &'v Value, path: &str) -> &'v str {
+    let step = shown["steps"].as_array().unwrap().iter().find(|step| step["path"] == path);
+    step.unwrap_or_else(|| panic!("{path} is not there: {shown}"))["status"].as_str().unwrap()
+}
+
+#[test]
+fn it_starts_runs_from_requests_and_reports_how_far_they_have_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let (status, created) = service.post("/orders", &json!({"amount": 12}));
+    assert_eq!(status, 201, "{created}");
+    let run = created["run"].as_str().unwrap();
+    let waiting = service.until(run, "waiting");
+    assert_eq!(step(&waiting, "/main/charge"), "completed");
+    assert_eq!(step(&waiting, "/main/approval"), "waiting");
+    assert_eq!(service.post(&format!("/orders/{run}/approval"), &json!({"by": "Ada"})).0, 202);
+    let completed = service.until(run, "completed");
+    assert_eq!(step(&completed, "/main/ship"), "completed");
+    // There is nothing to approve any more.
+    assert_eq!(service.post(&format!("/orders/{run}/approval"), &json!({"by": "Bob"})).0, 409);
+    assert_eq!(service.get("/orders/00000000-0000-0000-0000-000000000000").0, 404);
+    let (code, printed) = service.stop();
+    assert_eq!((code, printed.as_slice()), (Some(0), &["charging 12".to_owned(), "stopped".to_owned()][..]));
+}
+
+#[test]
+fn it_stops_while_runs_wait_and_resumes_them_when_it_starts_again() {
+    resumes_after(|service| {
+        let (code, printed) = service.stop();
+        assert_eq!(code, Some(0));
+        printed
+    });
+}
+
+#[test]
+fn it_resumes_its_runs_after_a_kill_and_charges_nobody_twice() {
+    resumes_after(Service::kill);
+}
+
+/// A run that waits when the service ends completes in the next one.
+fn resumes_after(end: impl Fn(Service) -> Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path());
+    let (_, created) = service.post("/orders", &json!({"amount": 12}));
+    let run = created["run"].as_str().unwrap();
+    service.until(run, "waiting");
+    let before = end(service);
+
+    let service = Service::start(folder.path());
+    assert_eq!(service.printed, [format!("resuming {run}")]);
+    service.until(run, "waiting");
+    assert_eq!(service.post(&format!("/orders/{run}/approval"), &json!({"by": "Ada"})).0, 202);
+    service.until(run, "completed");
+    let (_, after) = service.stop();
+    let charged = before.iter().chain(&after).filter(|line| line.starts_with("charging")).count();
+    assert_eq!(charged, 1, "{before:?} {after:?}");
+}

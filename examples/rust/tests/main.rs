@@ -1,0 +1,52 @@
+//! The examples in Rust do what `examples/README.md` says, as processes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+
+mod axum_service;
+#[path = "../../../crates/llmspell-workflows-cli/tests/cli/gallery/page.rs"]
+mod page;
+mod service;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The program of the example `name`, which `cargo test` builds before it runs any test.
+fn program(name: &str) -> PathBuf {
+    let tests = env::current_exe().unwrap();
+    let program = tests.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(program.exists(), "{} is missing: run `cargo build --examples`", program.display());
+    program
+}
+
+/// Runs the commands that the page shows for the example `name`: each prints what the page says.
+fn follow_the_page(name: &str) {
+    let place = tempfile::tempdir().unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    for shown in page::commands(&page, name) {
+        let arguments = shown.command.strip_prefix(&format!("cargo run --example {name}")).unwrap_or_else(|| {
+            panic!("`{}` should begin with `cargo run --example {name}`", shown.command);
+        });
+        let arguments = arguments.split_whitespace().filter(|argument| *argument != "--");
+        let mut command = Command::new(program(name));
+        let output = command.args(arguments).current_dir(place.path()).stdin(Stdio::null()).output().unwrap();
+        shown.check(&String::from_utf8(output.stdout).unwrap(), &String::from_utf8(output.stderr).unwrap());
+    }
+}
+
+#[test]
+fn code_first_prints_what_the_page_says() {
+    follow_the_page("code_first");
+}
+
+#[test]
+fn hooks_prints_what_the_page_says() {
+    follow_the_page("hooks");
+}
+
+#[test]
+fn crash_everywhere_prints_what_the_page_says() {
+    follow_the_page("crash_everywhere");
+}
