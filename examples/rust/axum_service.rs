@@ -13,12 +13,7 @@
 //!
 //! `axum_service ADDRESS FOLDER` says where to listen and where to keep the runs.
 
-use std::{
-    collections::HashMap,
-    env,
-    error::Error,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{env, error::Error, time::Duration};
 
 use axum::{
     Json, Router,
@@ -28,9 +23,9 @@ use axum::{
     routing::{get, post},
 };
 use llmspell_workflows::{
-    Engine, RunStatus, WorkflowInput,
+    Engine, WorkflowInput,
     activity::{Activities, function},
-    advanced::{DurableRun, Executor, ExecutorError, Home, Message, RunQuery, StartOptions},
+    advanced::{Executor, ExecutorError, FolderHome, Message, RunHandle, StartOptions},
     model::{Definition, Step, StepKind, WaitForEvent},
 };
 use serde_json::{Value, json};
@@ -38,11 +33,9 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
-/// How many runs it resumes when it starts.
-const RUNS_MAX: usize = 10_000;
+/// How long steps at work have to end when the service stops.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What an order goes through.
 fn order() -> Definition {
@@ -74,68 +67,50 @@ fn activities() -> Activities {
 #[derive(Clone)]
 struct Orders {
     executor: Executor,
-    driven: Arc<Mutex<HashMap<Uuid, DurableRun>>>,
-    tasks: TaskTracker,
 }
 
 impl Orders {
-    /// Opens the runs in `folder`, and resumes those that have not ended.
+    /// Opens the runs in `folder`, and resumes those that nobody drives.
     async fn open(folder: &str) -> Result<Self, ExecutorError> {
-        let executor = Executor::new(Home::new(folder), Engine::builder().activities(activities()));
-        let orders = Self { executor, driven: Arc::default(), tasks: TaskTracker::new() };
-        let statuses = RunStatus::ALL.into_iter().filter(|status| !status.has_ended()).collect();
-        let unfinished = RunQuery { statuses, limit: RUNS_MAX, ..RunQuery::default() };
-        for run in orders.executor.home().runs(&unfinished)? {
+        let executor = Executor::new(FolderHome::new(folder), Engine::builder().activities(activities()));
+        let recovered = executor.recover().await?;
+        for run in recovered.runs {
             println!("resuming {}", run.id());
-            orders.drive(orders.executor.resume(&run).await?);
+            report(run);
         }
-        Ok(orders)
+        for (run, error) in recovered.failed {
+            eprintln!("{} cannot be resumed: {error}", run.id());
+        }
+        Ok(Self { executor })
     }
+}
 
-    /// Drives a run in a task of its own, whatever becomes of the request that started it.
-    fn drive(&self, run: DurableRun) {
-        let (orders, id) = (self.clone(), run.id());
-        orders.runs().insert(id, run.clone());
-        self.tasks.spawn(async move {
-            if let Err(error) = orders.executor.finish(run).await {
-                eprintln!("{id}: {error}");
-            }
-            orders.runs().remove(&id);
-        });
-    }
-
-    /// Pauses all runs, and waits until the steps that they are at have ended.
-    async fn shut_down(&self) {
-        self.runs().values().for_each(DurableRun::pause);
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-
-    fn runs(&self) -> MutexGuard<'_, HashMap<Uuid, DurableRun>> {
-        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Reports a run that the journal fails; every other end is in the journal.
+fn report(run: RunHandle) {
+    let id = run.id();
+    tokio::spawn(async move {
+        if let Err(error) = run.await {
+            eprintln!("{id}: {error}");
+        }
+    });
 }
 
 /// `POST /orders`: starts a run, and answers once its start is recorded.
 async fn create(State(orders): State<Orders>, Json(input): Json<Value>) -> Result<Response, Failure> {
     let run = orders.executor.start(order(), WorkflowInput::new(input), StartOptions::default()).await?;
     let id = run.id();
-    orders.drive(run);
+    // It is driven in a task of its own, whatever becomes of the request.
+    report(orders.executor.spawn(run));
     Ok((StatusCode::CREATED, Json(json!({"run": id}))).into_response())
 }
 
 /// `GET /orders/{run}`: how far it has come.
 async fn show(State(orders): State<Orders>, Path(run): Path<String>) -> Result<Json<Value>, Failure> {
-    let home = orders.executor.home().clone();
-    // Reading a run reads a disk.
-    let shown = tokio::task::spawn_blocking(move || {
-        let run = home.find(&run)?;
-        let history = home.history(&run)?;
-        let steps: Vec<_> =
-            history.steps.iter().map(|step| json!({"path": step.path, "status": step.status()})).collect();
-        Ok::<_, ExecutorError>(json!({"run": run.id(), "status": run.status(), "steps": steps}))
-    });
-    Ok(Json(shown.await??))
+    let home = orders.executor.home();
+    let run = home.find(&run).await?;
+    let history = home.history(&run).await?;
+    let steps: Vec<_> = history.steps.iter().map(|step| json!({"path": step.path, "status": step.status()})).collect();
+    Ok(Json(json!({"run": run.id(), "status": run.status(), "steps": steps})))
 }
 
 /// `POST /orders/{run}/approval`: the event that the run waits for; the body comes with it.
@@ -144,12 +119,9 @@ async fn approve(
     Path(run): Path<String>,
     Json(payload): Json<Value>,
 ) -> Result<StatusCode, Failure> {
-    let home = orders.executor.home().clone();
-    let posted = tokio::task::spawn_blocking(move || {
-        let run = home.find(&run)?;
-        home.post(&run, &Message::Signal { name: "approved".into(), payload })
-    });
-    posted.await??;
+    let home = orders.executor.home();
+    let run = home.find(&run).await?;
+    home.post(&run, &Message::Signal { name: "approved".into(), payload }).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -197,7 +169,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(listener, routes).with_graceful_shutdown(stopped()).await?;
-    orders.shut_down().await;
+    orders.executor.shut_down(GRACE).await;
     println!("stopped");
     Ok(())
 }

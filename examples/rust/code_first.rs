@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use llmspell_workflows::{
     BasicWorkflow, ExecutionContext, StepError, WorkflowError, WorkflowInput, WorkflowOutput,
     activity::function,
-    advanced::{AdvancedWorkflow, EnhancedExecutionContext, Home, RunQuery},
+    advanced::{AdvancedWorkflow, EnhancedExecutionContext, FolderHome, RunQuery},
     model::{Retry, Step},
 };
 use serde_json::{Value, json};
@@ -80,8 +80,8 @@ fn fetch(request: &Value, crashes: bool) -> Result<Value, StepError> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let workflow = Arc::new(Import { crashes: std::env::args().any(|argument| argument == "--crash") });
-    let context = EnhancedExecutionContext::new(Home::new("target/code_first"));
-    let runs = context.executor().home().runs(&RunQuery::default())?;
+    let context = EnhancedExecutionContext::new(FolderHome::new("target/code_first"));
+    let runs = context.executor().home().runs(&RunQuery::default()).await?;
     let output = match runs.into_iter().find(|run| !run.status().has_ended()) {
         Some(cut_off) => {
             println!("resuming");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use llmspell_workflows_state::JournalError;
 use uuid::Uuid;
 
-use super::{Executor, Inner, lock};
+use super::Inner;
 use crate::{
     ExecutorError,
     home::{Bell, Contact, JournalId, Lease, Ringer},
@@ -79,15 +79,5 @@ impl Inner {
         });
         leases.bell = Some((port, ringer.map_err(no_bell)?));
         Ok(Contact::Port(port))
-    }
-}
-
-impl Executor {
-    /// Returns once nobody drives a run of this executor any more: each is asked to stop as for the end of the process,
-    /// and can be resumed later, here or in another process.
-    pub async fn shut_down(&self) {
-        let runs = self.inner.registry.live();
-        runs.iter().for_each(|live| lock(&live.run).iter().for_each(|run| run.shut_down()));
-        self.inner.registry.no_one_drives().await;
     }
 }

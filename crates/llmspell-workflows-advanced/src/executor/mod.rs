@@ -18,6 +18,7 @@ mod resolve;
 mod rollback;
 mod run;
 mod services;
+mod shut_down;
 mod start;
 mod target;
 

@@ -64,7 +64,7 @@ async fn code_goes_on_where_it_was() {
     // The future that is dropped does not stop the run; the end of the executor does.
     running.abort();
     running.await.unwrap_err();
-    soon(context.executor().shut_down()).await;
+    soon(context.executor().shut_down(Duration::ZERO)).await;
     let context = elsewhere(context);
     is_free(&context).await;
     let error = context.executor().resume(&the_run(&context).await).await.unwrap_err();

@@ -251,7 +251,7 @@ async fn a_shut_down_executor_leaves_runs_that_can_be_resumed() {
     let hangs = Definition::sequence("hangs", [Step::function("a", "hangs", json!(null))]);
     let handle = executor.spawn(start(&executor, hangs).await);
     let id = handle.id();
-    soon(executor.shut_down()).await;
+    soon(executor.shut_down(Duration::ZERO)).await;
     assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Paused));
     drop(executor.resume(&lab.known(id).await).await.unwrap());
 }
