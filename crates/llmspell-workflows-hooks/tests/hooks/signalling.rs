@@ -51,7 +51,7 @@ async fn refused_then_answered() -> serde_json::Value {
     let plan = engine.prepare(definition).unwrap();
     let started = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
     started.signal("go", 1);
-    run.set(started.clone()).unwrap();
+    assert!(run.set(started.clone()).is_ok());
     match engine.drive(&started).await {
         Driven::Done(finished) => (*finished.output).clone(),
         Driven::Parked(wait) => panic!("it parks: {wait:?}"),
