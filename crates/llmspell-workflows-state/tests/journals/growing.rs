@@ -21,8 +21,8 @@ fn set(id: &str, key: &str, value: Value) -> Step {
 /// Collects a text each iteration, by an expression that makes the whole list anew.
 fn collecting(iterations: u64) -> Definition {
     let item = "item number {{ loop.index }}, which is as long as a sentence, so that copies of it would be seen";
-    let added = json!("{{ state.all.concat([item.text]) }}");
-    let body = [set("item", "item", json!({"text": item})), set("add", "all", added)];
+    let added = json!("{{ state.all.concat([state.item.text]) }}");
+    let body = [set("make", "item", json!({"text": item})), set("add", "all", added)];
     let over = Over::Range { start: json!(0), end: json!(iterations), step: json!(1) };
     let steps = [
         set("none", "all", json!([])),
@@ -93,6 +93,7 @@ fn what_was_recorded_is_read_back_as_the_whole() {
 
 #[test]
 fn crashes_at_every_boundary_make_no_difference() {
+    run(4);
     let report = CrashTest::new(collecting(4), json!({})).crash_everywhere();
     report.unwrap_or_else(|difference| panic!("{difference}"));
 }
