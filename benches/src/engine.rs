@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
     engine::{Interceptor, Position},
     model::{Definition, Loop, Over, Parallel, Step},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -102,6 +102,7 @@ pub(crate) fn measure(report: &mut Report) {
     sequential(report, &runtime, &engine);
     branches(report, &runtime, &engine);
     growth(report, &runtime, &engine);
+    lists(report, &runtime, &engine);
     state(report);
 }
 
@@ -191,6 +192,21 @@ fn growth(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     );
     let (ten, one) = turns(|| run(runtime, engine, &large), || run_often(runtime, engine, &small, 10));
     report.ratio("1,000 steps, against ten times 100", 1_000, "linear", (ten, one));
+}
+
+/// Collects a number each iteration in a list of the state.
+fn collecting(iterations: i64) -> Definition {
+    let set = |id: &str, value: Value| Step::set(id, Map::from_iter([("all".to_owned(), value)]));
+    let over = Over::Range { start: json!(0), end: json!(iterations), step: json!(1) };
+    let body = [set("add", json!("{{ state.all.concat([loop.index]) }}"))];
+    let each = Loop { max_iterations: Some(1_000_000), ..Loop::new(over, body) };
+    Definition::sequence("collecting", [set("none", json!([])), each.into_step("each")])
+}
+
+fn lists(report: &mut Report, runtime: &Runtime, engine: &Engine) {
+    let (small, large) = (prepared(engine, collecting(300)), prepared(engine, collecting(3_000)));
+    let (ten, one) = turns(|| run(runtime, engine, &large), || run_often(runtime, engine, &small, 10));
+    report.ratio("a list of the state that grows to 3,000 items, against ten of 300", 3_000, "≤ 3 ×", (ten, one));
 }
 
 fn state(report: &mut Report) {

@@ -5,7 +5,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::{engine::Output, sync::lock};
+use llmspell_workflows_basic::{engine::Output, state::Change, sync::lock};
 
 /// How many outputs the cache of a dispatcher holds; when it is full, the one that expires first is dropped.
 pub const CACHE_ENTRIES_MAX: usize = 10_000;
@@ -27,6 +27,9 @@ impl Cache {
     }
 
     pub(crate) fn put(&self, key: String, output: Output, now: Timestamp, ttl: Duration) {
+        // It may be used where the state is another one.
+        let state_changes = output.state_changes.into_iter().map(Change::whole).collect();
+        let output = Output { state_changes, ..output };
         let mut entries = self.lock();
         if entries.len() >= CACHE_ENTRIES_MAX && !entries.contains_key(&key) {
             entries.retain(|_, entry| now < entry.until);
@@ -51,9 +54,22 @@ pub(crate) fn later(time: Timestamp, delay: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use llmspell_workflows_basic::WorkflowState;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_list_that_grew_is_kept_as_a_whole() {
+        let (cache, now) = (Cache::default(), Timestamp::UNIX_EPOCH);
+        let mut state = WorkflowState::default();
+        state.set("list", json!([1])).unwrap();
+        let whole = Change::key("list", json!([1, 2]));
+        let output = Output { state_changes: vec![state.shortened(whole.clone())], ..Output::default() };
+        assert_ne!(output.state_changes, std::slice::from_ref(&whole));
+        cache.put("key".into(), output, now, Duration::from_secs(1));
+        assert_eq!(cache.get("key", now).unwrap().state_changes, [whole]);
+    }
 
     #[test]
     fn entries_go_when_their_time_is_over_and_make_room() {

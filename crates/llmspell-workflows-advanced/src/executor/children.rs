@@ -97,7 +97,7 @@ impl Inner {
 /// The end of a run that was recorded.
 fn recorded(outcome: Outcome) -> ChildEnd {
     match outcome {
-        Outcome::Completed(output) => ChildEnd::Completed(output.value),
+        Outcome::Completed(output) => ChildEnd::Completed(output.value.to_arc()),
         Outcome::Failed(failure) => ChildEnd::Failed(failure.error),
         Outcome::Skipped(_) => ChildEnd::Completed(Arc::default()),
         Outcome::Cancelled(_) | Outcome::Parked(_) => ChildEnd::Cancelled,

@@ -108,7 +108,7 @@ impl Lifecycle {
         let gone = || HookError::new("the executor of the run is gone");
         let run = context.run().ok_or_else(gone)?;
         let value = Arc::new(context.output().cloned().unwrap_or_default());
-        let output = Output { value, state_changes: context.changes().to_vec() };
+        let output = Output { value: value.into(), state_changes: context.changes().to_vec() };
         let finished = Finished::new(run, Outcome::Completed(output));
         let records = self.executor.upgrade().ok_or_else(gone)?.records(run.id()).await?;
         let cpu = run.extension::<Begun>().and_then(|begun| begun.cpu);

@@ -64,7 +64,7 @@ pub enum ChildEnd {
 impl From<Finished> for ChildEnd {
     fn from(finished: Finished) -> Self {
         match (finished.status, finished.error) {
-            (RunStatus::Completed, _) => Self::Completed(finished.output),
+            (RunStatus::Completed, _) => Self::Completed(finished.output.to_arc()),
             (RunStatus::Cancelled, _) => Self::Cancelled,
             (_, Some(error)) => Self::Failed(Box::new(error)),
             (status, None) => {

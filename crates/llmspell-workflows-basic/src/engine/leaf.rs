@@ -19,7 +19,7 @@ use crate::{
     expr::{EvalError, Template},
     model::ValidateMode,
     plan::{ActivityPlan, Body, ValidatePlan},
-    state::Change,
+    state::{Change, SharedValue},
 };
 
 impl From<EvalError> for StepError {
@@ -57,7 +57,9 @@ pub(super) async fn activity(call: Call, around: &Around) -> Outcome {
     };
     match concluded(&around.run, ended) {
         Ok(ActivityOutput { output, state_changes }) => {
-            Outcome::Completed(Output { value: Arc::new(output), state_changes })
+            let mut output = Output::new(output);
+            output.state_changes = state_changes.into_iter().map(|change| around.state.shortened(change)).collect();
+            Outcome::Completed(output)
         }
         Err(error) => back.failed(*error),
     }
@@ -184,18 +186,24 @@ fn fits(value: &Value, left: &mut usize) -> bool {
 
 /// Sets keys of the state; all values are read before any is set.
 pub(super) fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
-    let mut output = serde_json::Map::new();
+    let mut output = Vec::with_capacity(values.len());
     let mut state_changes = Vec::with_capacity(values.len());
     for (key, template) in values {
-        match template.render(&call.view()) {
-            Ok(value) => {
-                output.insert(key.clone(), (*value).clone());
-                state_changes.push(Change::key(key.clone(), (*value).clone()));
-            }
+        let mut value = match template.render(&call.view()) {
+            Ok(value) => value,
             Err(error) => return call.failed(error.into()),
+        };
+        if call.run().has_secrets() {
+            // Before it is compared with the state, in which they are masked.
+            call.run().mask(Arc::make_mut(&mut value));
         }
+        let whole = SharedValue::from(value.clone());
+        let change = call.state().shortened(Change::key(key.clone(), value));
+        // Where it is a list that grows, the output shares it with the state.
+        output.push((key.clone(), change.after().unwrap_or(whole)));
+        state_changes.push(change);
     }
-    Outcome::Completed(Output { value: Arc::new(Value::Object(output)), state_changes })
+    Outcome::Completed(Output { value: SharedValue::object(output), state_changes })
 }
 
 /// Checks data; all that is wrong is said at once.

@@ -1,11 +1,13 @@
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::CancelReason;
-use crate::{ErrorClass, StepError, state::Change};
+use crate::{
+    ErrorClass, StepError,
+    state::{Change, SharedValue},
+};
 
 /// How the execution of a step ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +29,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Output {
     /// What later steps see.
-    pub value: Arc<Value>,
+    pub value: SharedValue,
     /// What it changes in the run's state, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state_changes: Vec<Change>,
@@ -35,7 +37,7 @@ pub struct Output {
 
 impl Output {
     /// An output that changes no state.
-    pub fn new(value: impl Into<Arc<Value>>) -> Self {
+    pub fn new(value: impl Into<SharedValue>) -> Self {
         Self { value: value.into(), state_changes: Vec::new() }
     }
 }
@@ -148,7 +150,7 @@ impl Wait {
 
 impl Outcome {
     /// Completed with `value`, changing no state.
-    pub fn completed(value: impl Into<Arc<Value>>) -> Self {
+    pub fn completed(value: impl Into<SharedValue>) -> Self {
         Self::Completed(Output::new(value))
     }
 

@@ -182,8 +182,8 @@ mod tests {
         let held = high.acquire().await;
         let mut first = std::pin::pin!(low.acquire());
         let mut second = std::pin::pin!(high.acquire());
-        assert!((&mut first).now_or_never().is_none());
-        assert!((&mut second).now_or_never().is_none(), "it may not overtake a step that admits fewer");
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(second.as_mut().now_or_never().is_none(), "it may not overtake a step that admits fewer");
         drop(held);
         let first = first.await;
         let _second = second.await;
@@ -198,12 +198,12 @@ mod tests {
         let held = share.acquire().await;
         {
             let mut given_up = std::pin::pin!(share.acquire());
-            assert!((&mut given_up).now_or_never().is_none());
+            assert!(given_up.as_mut().now_or_never().is_none());
         }
         let mut next = std::pin::pin!(share.acquire());
-        assert!((&mut next).now_or_never().is_none());
+        assert!(next.as_mut().now_or_never().is_none());
         drop(held);
-        assert!((&mut next).now_or_never().is_some());
+        assert!(next.as_mut().now_or_never().is_some());
     }
 
     #[test]

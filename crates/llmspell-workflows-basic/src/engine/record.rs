@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Call, Outcome, SkipReason};
 use crate::{
     PathLink, StepError, StepPath,
     plan::{Node, NodeRef, Plan, Role},
+    state::SharedValue,
 };
 
 /// How far a step has come.
@@ -68,7 +68,7 @@ pub struct StepRecord {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// What it gave.
-    pub output: Option<Arc<Value>>,
+    pub output: Option<SharedValue>,
     /// Why it failed, was stopped, or was dealt with by its `on_error`.
     pub error: Option<StepError>,
     /// Why it did not run.
@@ -101,7 +101,7 @@ struct Record {
 
 enum Ending {
     None,
-    Output(Arc<Value>),
+    Output(SharedValue),
     Error(Box<StepError>),
     Skipped(Box<SkipReason>),
 }

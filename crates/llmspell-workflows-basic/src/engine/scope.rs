@@ -11,6 +11,7 @@ use crate::{
     StepError,
     expr::{self, Segment},
     plan::List,
+    state::{Parts, SharedValue},
 };
 
 /// The lists, loops and names around a step, innermost first.
@@ -38,7 +39,7 @@ pub(crate) struct Slots(Box<[OnceLock<Ended>]>);
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
     pub(crate) status: StepStatus,
-    pub(crate) value: Arc<Value>,
+    pub(crate) value: SharedValue,
     pub(crate) error: Option<Arc<StepError>>,
 }
 
@@ -163,13 +164,13 @@ impl<'a> View<'a> {
     fn step(&self, keys: &[Segment<'_>]) -> Found<'a> {
         let ended = self.ended(name_at(keys, 0)?)?;
         match name_at(keys, 1) {
-            Some("output" | "result" | "results") => Some((Cow::Borrowed(&*ended.value), 2)),
+            Some("output" | "result" | "results") => Some(within(&ended.value, keys, 2)),
             Some("status") => Some((Cow::Owned(ended.status.as_str().into()), 2)),
             Some("error") => Some((Cow::Owned(error_value(ended)), 2)),
             Some(_) => None,
             None => {
                 let whole =
-                    json!({"output": *ended.value, "status": ended.status.as_str(), "error": error_value(ended)});
+                    json!({"output": ended.value, "status": ended.status.as_str(), "error": error_value(ended)});
                 Some((Cow::Owned(whole), 1))
             }
         }
@@ -179,8 +180,8 @@ impl<'a> View<'a> {
     fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Found<'a> {
         let ended = self.ended(id)?;
         let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
-        let consumed = alias.is_some_and(|name| ended.value.get(name).is_none());
-        Some((Cow::Borrowed(&*ended.value), usize::from(consumed)))
+        let consumed = alias.is_some_and(|name| !has_field(&ended.value, name));
+        Some(within(&ended.value, keys, usize::from(consumed)))
     }
 
     fn state(&self, keys: &[Segment<'_>], skip: usize) -> Found<'a> {
@@ -234,6 +235,32 @@ impl<'a> View<'a> {
         }
         let value = expression.test(&inner).unwrap_or(false);
         Some((Cow::Owned(Value::Bool(value)), 1))
+    }
+}
+
+fn has_field(value: &SharedValue, name: &str) -> bool {
+    match value.parts() {
+        Some(Parts::Object(fields)) => fields.iter().any(|(field, _)| field == name),
+        Some(_) => false,
+        None => value.get(name).is_some(),
+    }
+}
+
+/// What the keys after the first `skip` lead to, as far as `value` is made of parts: what is beside it is not put
+/// together for that.
+fn within<'s>(value: &'s SharedValue, keys: &[Segment<'_>], skip: usize) -> (Cow<'s, Value>, usize) {
+    let part = match (value.parts(), keys.get(skip)) {
+        (Some(Parts::Object(fields)), Some(Segment::Name(name))) => {
+            fields.iter().find(|(field, _)| field == name).map(|(_, part)| part)
+        }
+        (Some(Parts::Array(items)), Some(Segment::Index(index))) => {
+            usize::try_from(*index).ok().and_then(|index| items.get(index))
+        }
+        _ => None,
+    };
+    match part {
+        Some(part) => within(part, keys, skip + 1),
+        None => (value.read(), skip),
     }
 }
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Failure, Outcome, Run};
-use crate::{StepError, activity::ActivityOutput};
+use crate::{
+    StepError,
+    activity::ActivityOutput,
+    state::{Parts, SharedValue},
+};
 
 const MASK: &str = "***";
 
@@ -14,7 +18,7 @@ impl Run {
     pub(crate) fn mask_output(&self, output: &mut ActivityOutput) {
         if !self.secrets.is_empty() {
             self.mask(&mut output.output);
-            output.state_changes.iter_mut().for_each(|change| self.mask(&mut change.value));
+            output.state_changes.iter_mut().for_each(|change| change.each_value(|value| self.mask(value)));
         }
     }
 
@@ -32,14 +36,35 @@ impl Run {
     pub(crate) fn masked_outcome(&self, outcome: Outcome, with_output: bool) -> Outcome {
         match outcome {
             Outcome::Completed(mut output) if with_output => {
-                self.mask(Arc::make_mut(&mut output.value));
-                output.state_changes.iter_mut().for_each(|change| self.mask(&mut change.value));
+                output.value = self.masked_value(output.value);
+                output.state_changes.iter_mut().for_each(|change| change.each_value(|value| self.mask(value)));
                 Outcome::Completed(output)
             }
             Outcome::Failed(failure) => {
                 Outcome::Failed(Failure { error: Box::new(self.masked(*failure.error)), ..failure })
             }
             outcome => outcome,
+        }
+    }
+
+    /// A value with every secret masked; what came from the state is masked there.
+    fn masked_value(&self, value: SharedValue) -> SharedValue {
+        match value.parts() {
+            Some(Parts::Object(fields)) => {
+                let field = |(name, value): &(String, SharedValue)| {
+                    (self.masked_text(name.clone()), self.masked_value(value.clone()))
+                };
+                SharedValue::object(fields.iter().map(field).collect())
+            }
+            Some(Parts::Array(items)) => {
+                SharedValue::array(items.iter().map(|item| self.masked_value(item.clone())).collect())
+            }
+            Some(Parts::List(_)) => value,
+            None => {
+                let mut whole = value.to_arc();
+                self.mask(Arc::make_mut(&mut whole));
+                whole.into()
+            }
         }
     }
 

@@ -96,7 +96,7 @@ impl Run {
             Outcome::Completed(output) => {
                 // What undoes a block undoes all of it.
                 undos.list.retain(|inner| !path.contains(&inner.path));
-                (output.value.clone(), true)
+                (output.value.to_arc(), true)
             }
             Outcome::Failed(Failure { error, .. })
                 if matches!(error.class, ErrorClass::Timeout | ErrorClass::Poison) && is_leaf() =>

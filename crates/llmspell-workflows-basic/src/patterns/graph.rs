@@ -12,7 +12,7 @@ use crate::{
     engine::{Call, CancelReason, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, Wait, execute},
     model::TriggerRule,
     plan::{List, graph::Graph},
-    state::{Change, Conflict, StatePath, WorkflowState},
+    state::{Change, Conflict, SharedValue, StatePath, WorkflowState},
 };
 
 /// Runs the steps of a list as soon as what they wait for has ended.
@@ -209,13 +209,13 @@ impl<'a> Walk<'a> {
                 self.changes[number] = output.state_changes;
                 Ended { status: StepStatus::Completed, value: output.value, error: None }
             }
-            Outcome::Skipped(_) => Ended { status: StepStatus::Skipped, value: Arc::default(), error: None },
+            Outcome::Skipped(_) => Ended { status: StepStatus::Skipped, value: SharedValue::default(), error: None },
             Outcome::Failed(failure) => {
                 let error = Some(Arc::new((*failure.error).clone()));
                 if !failure.handled {
                     self.failed.push((number, Outcome::Failed(failure)));
                 }
-                Ended { status: StepStatus::Failed, value: Arc::default(), error }
+                Ended { status: StepStatus::Failed, value: SharedValue::default(), error }
             }
             Outcome::Parked(wait) => {
                 self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));

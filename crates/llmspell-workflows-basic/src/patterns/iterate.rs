@@ -13,7 +13,7 @@ use crate::{
     expr::{Expr, Template},
     model::{IterationErrors, IterationMode, OnConflict},
     plan::{Body, Iterations, LoopPlan},
-    state::Side,
+    state::{SharedValue, Side},
 };
 
 /// Runs a list once an item, a number, or while a condition holds.
@@ -125,7 +125,7 @@ fn iteration(
 
 /// What a loop gathers.
 struct Gathered {
-    results: Vec<Value>,
+    results: Vec<SharedValue>,
     errors: Vec<(usize, StepError)>,
 }
 
@@ -148,14 +148,15 @@ impl Gathered {
                 .with_cause(first);
             return call.failed(error);
         }
-        let value = json!({
-            "iterations": self.results.len(),
-            "total_count": total,
-            "failed_count": errors.len(),
-            "errors": errors,
-            "results": self.results,
-        });
-        progress.finish(call, None, Arc::new(value))
+        let fields = [
+            ("iterations", json!(self.results.len()).into()),
+            ("total_count", json!(total).into()),
+            ("failed_count", json!(errors.len()).into()),
+            ("errors", json!(errors).into()),
+            ("results", SharedValue::array(self.results)),
+        ];
+        let fields = fields.map(|(name, value): (&str, SharedValue)| (name.to_owned(), value));
+        progress.finish(call, None, SharedValue::object(fields.into()))
     }
 
     /// Takes in how iteration `index` ended; `Err` is how the loop ends over it.
@@ -168,13 +169,13 @@ impl Gathered {
         outcome: Outcome,
     ) -> Result<(), Outcome> {
         if self.results.len() <= index {
-            self.results.resize(index + 1, Value::Null);
+            self.results.resize_with(index + 1, SharedValue::default);
         }
         match outcome {
             Outcome::Failed(failure) if !failure.handled && plan.settings.on_error != IterationErrors::Stop => {
                 self.errors.push((index, *failure.error));
             }
-            outcome => self.results[index] = Arc::unwrap_or_clone(progress.take(call, outcome)?.value),
+            outcome => self.results[index] = progress.take(call, outcome)?.value,
         }
         Ok(())
     }
@@ -243,13 +244,13 @@ fn until_holds(
     until: &Expr,
     progress: &Progress,
     item: &Value,
-    output: &Value,
+    output: &SharedValue,
     index: usize,
     count: Option<usize>,
 ) -> Result<bool, StepError> {
     let count = count.map(|count| count as u64);
     let scope = Scope::iteration(call.around.scope.clone(), Arc::new(item.clone()), index as u64, count);
-    let scope = Scope::names(Some(scope), vec![("output", Arc::new(output.clone()))]);
+    let scope = Scope::names(Some(scope), vec![("output", output.to_arc())]);
     let inner = call.seeing(Some(scope), progress.state.clone());
     Ok(until.test(&inner.view())?)
 }

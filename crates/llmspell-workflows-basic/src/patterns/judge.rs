@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -214,7 +214,7 @@ impl<'a> Judge<'a> {
 
     fn value(&self, number: usize) -> Value {
         match &self.ends[number] {
-            Some(Outcome::Completed(output)) => Arc::unwrap_or_clone(output.value.clone()),
+            Some(Outcome::Completed(output)) => output.value.clone().into_value(),
             _ => Value::Null,
         }
     }

@@ -7,6 +7,7 @@ use crate::{
     engine::{Call, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, execute_in},
     model::TriggerRule,
     plan::List,
+    state::SharedValue,
 };
 
 /// Runs the steps of a list, in order or as a graph.
@@ -50,7 +51,10 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
             }
             Err(Outcome::Failed(failure)) => {
                 let error = Arc::new((*failure.error).clone());
-                slots.set(number, Ended { status: StepStatus::Failed, value: Arc::default(), error: Some(error) });
+                slots.set(
+                    number,
+                    Ended { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
+                );
                 // The first failure stands; what runs in any case still runs.
                 failed.get_or_insert(Outcome::Failed(failure));
             }

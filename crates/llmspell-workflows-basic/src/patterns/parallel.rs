@@ -14,7 +14,7 @@ use crate::{
     engine::{Around, Call, CancelReason, Cancelled, Outcome, Tasks, Wait, decide, execute},
     model::{Aggregation, ErrorMode, OnConflict},
     plan::{Body, ParallelPlan},
-    state::Side,
+    state::{Edit, Side},
 };
 
 /// Runs branches at the same time and joins them.
@@ -210,15 +210,15 @@ impl<'a> Block<'a> {
         };
         for (index, position) in joined.resolved.iter().enumerate() {
             let change = &mut joined.changes[*position];
-            let chosen = std::mem::take(&mut change.value);
-            change.value = decide!(self.call, index as u64, Resolved(chosen));
-            let message =
-                format!("branches set `{}` to different values; `on_conflict` chose {}", change.path, change.value);
+            let chosen = change.value().map(|value| (**value).clone()).unwrap_or_default();
+            let chosen = decide!(self.call, index as u64, Resolved(chosen));
+            let message = format!("branches set `{}` to different values; `on_conflict` chose {chosen}", change.path);
+            change.edit = Edit::Set(Arc::new(chosen));
             self.call.run().warn("state_conflict_resolved", self.call.path(), message);
         }
         let mut progress = Progress::new(self.call);
         match progress.apply(self.call, joined.changes) {
-            Ok(()) => progress.finish(self.call, None, Arc::new(value)),
+            Ok(()) => progress.finish(self.call, None, value.into()),
             Err(outcome) => outcome,
         }
     }

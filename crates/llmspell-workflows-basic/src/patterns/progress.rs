@@ -1,10 +1,8 @@
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::{
     engine::{Around, Call, Ended, Outcome, Output, Scope, StepStatus},
-    state::{Change, WorkflowState},
+    state::{Change, SharedValue, WorkflowState},
 };
 
 /// How far a composite has come: the state as its next step sees it, and what it gives so far.
@@ -40,10 +38,12 @@ impl Progress {
                 self.apply(call, output.state_changes)?;
                 Ok(Ended { status: StepStatus::Completed, value: output.value, error: None })
             }
-            Outcome::Skipped(_) => Ok(Ended { status: StepStatus::Skipped, value: Arc::new(Value::Null), error: None }),
+            Outcome::Skipped(_) => {
+                Ok(Ended { status: StepStatus::Skipped, value: SharedValue::default(), error: None })
+            }
             Outcome::Failed(failure) if failure.handled => {
                 let error = Some(Arc::new(*failure.error));
-                Ok(Ended { status: StepStatus::Failed, value: Arc::new(Value::Null), error })
+                Ok(Ended { status: StepStatus::Failed, value: SharedValue::default(), error })
             }
             outcome => Err(outcome),
         }
@@ -66,14 +66,14 @@ impl Progress {
     }
 
     /// Ends the composite with `value`, or with what its `outputs` make of what `scope` holds.
-    pub(super) fn finish(self, call: &Call, scope: Option<&Arc<Scope>>, value: Arc<Value>) -> Outcome {
+    pub(super) fn finish(self, call: &Call, scope: Option<&Arc<Scope>>, value: SharedValue) -> Outcome {
         let value = match &call.node().outputs {
             None => value,
             Some(outputs) => {
                 let scope = scope.cloned().or_else(|| call.around.scope.clone());
                 let inner = call.seeing(scope, self.state.clone());
                 match outputs.render(&inner.view()) {
-                    Ok(value) => value,
+                    Ok(value) => value.into(),
                     Err(error) => return call.failed(error.into()),
                 }
             }

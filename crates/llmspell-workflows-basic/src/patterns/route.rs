@@ -7,6 +7,7 @@ use crate::{
     ErrorClass, StepError,
     engine::{Call, Outcome, Scope, Slots, StepStatus, decide, execute},
     plan::{Body, RoutePlan},
+    state::SharedValue,
 };
 
 /// Goes from step to step, each naming the next; a step entered again is its next generation.
@@ -19,7 +20,7 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
             Ok(start) => start.unwrap_or(plan.start),
             Err(outcome) => return outcome,
         };
-        let (mut progress, mut last) = (Progress::new(&call), Arc::default());
+        let (mut progress, mut last) = (Progress::new(&call), SharedValue::default());
         let mut slots = Arc::new(Slots::new(plan.list.nodes.len()));
         let mut entered = vec![false; plan.list.nodes.len()];
         for transition in 0..=u64::from(limit) {
@@ -49,6 +50,7 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
             if call.node().is_root {
                 call.run().set_root_scope(&scope);
             }
+            let output = output.to_arc();
             let names = vec![("output", output.clone()), ("result", output)];
             let inner = call.seeing(Some(Scope::names(Some(scope.clone()), names)), progress.state.clone());
             let next = way(&inner, plan, current).map(|next| plan.list.nodes[next].id.to_string());

@@ -1,21 +1,164 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A part of the state set to a value.
+use super::{List, SharedValue};
+
+/// A change of a part of the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Which part.
     pub path: StatePath,
-    /// Its value from now on.
-    pub value: Value,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub edit: Edit,
+}
+
+/// What becomes of a part of the state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edit {
+    /// It has this value from now on.
+    #[serde(rename = "value")]
+    Set(Arc<Value>),
+    /// It is a list, and its items from some number on are these.
+    Append(Append),
+}
+
+/// The end of a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Append {
+    /// How many items of the list stay.
+    at: usize,
+    /// The items after those.
+    items: Arc<[Value]>,
+    /// The list as a whole, as the step saw it that made the change; none where the change was read from elsewhere.
+    #[serde(skip)]
+    list: Option<List>,
 }
 
 impl Change {
+    /// The part at `path` set to `value`.
+    pub fn set(path: StatePath, value: impl Into<Arc<Value>>) -> Self {
+        Self { path, edit: Edit::Set(value.into()) }
+    }
+
     /// The top-level key `key` set to `value`.
-    pub fn key(key: impl Into<String>, value: Value) -> Self {
-        Self { path: StatePath(vec![Key::Name(key.into())]), value }
+    pub fn key(key: impl Into<String>, value: impl Into<Arc<Value>>) -> Self {
+        Self::set(StatePath(vec![Key::Name(key.into())]), value)
+    }
+
+    /// The value that the part is set to; `None`: items are added to it.
+    #[must_use]
+    pub fn value(&self) -> Option<&Arc<Value>> {
+        match &self.edit {
+            Edit::Set(value) => Some(value),
+            Edit::Append(_) => None,
+        }
+    }
+
+    /// What the part is after the change, as the step saw it that made it; `None`: that is not known.
+    #[must_use]
+    pub fn after(&self) -> Option<SharedValue> {
+        match &self.edit {
+            Edit::Set(value) => Some(value.clone().into()),
+            Edit::Append(append) => append.list.clone().map(SharedValue::from),
+        }
+    }
+
+    /// The same change where it may meet another state than the step saw that made it: with the whole list that items
+    /// were added to, as far as that is known.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        match self.after() {
+            Some(after) => Self::set(self.path, after.to_arc()),
+            None => self,
+        }
+    }
+
+    /// Changes each value in it, such as to mask secrets.
+    pub(crate) fn each_value(&mut self, mut change: impl FnMut(&mut Value)) {
+        match &mut self.edit {
+            Edit::Set(value) => change(Arc::make_mut(value)),
+            Edit::Append(append) => {
+                let mut items = append.items.to_vec();
+                items.iter_mut().for_each(&mut change);
+                if items != *append.items {
+                    append.items = items.into();
+                    let before = append.list.take().map(|list| list.before());
+                    append.list = before.and_then(|before| List::after(&before, append.items.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl Append {
+    /// Ends a list with `items` after the first `at` of what is there.
+    pub fn new(at: usize, items: impl Into<Arc<[Value]>>) -> Self {
+        Self { at, items: items.into(), list: None }
+    }
+
+    /// How many items of the list stay.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The items after those.
+    #[must_use]
+    pub fn items(&self) -> &Arc<[Value]> {
+        &self.items
+    }
+
+    /// What the list is after it, where it is `before` now; `Err` says why that cannot be.
+    pub(super) fn onto(&self, before: Option<&SharedValue>) -> Result<SharedValue, String> {
+        let nothing = SharedValue::from(Value::Array(Vec::new()));
+        let before = before.unwrap_or(&nothing);
+        if let Some(list) = self.list.as_ref().filter(|list| list.before().address() == before.address()) {
+            return Ok(list.clone().into());
+        }
+        let count = before.list().map(List::len).or_else(|| before.as_array().map(Vec::len));
+        match count {
+            Some(count) if count == self.at => {
+                let list = List::after(before, self.items.clone());
+                list.map(SharedValue::from).ok_or_else(|| "it is not a list".to_owned())
+            }
+            Some(count) if count > self.at => {
+                let mut items = before.clone().into_value();
+                self.end(&mut items)?;
+                Ok(items.into())
+            }
+            Some(count) => Err(format!("the list has {count} items, so nothing can follow item {}", self.at)),
+            None => Err("it is not a list".to_owned()),
+        }
+    }
+
+    /// Ends the list that `value` is so.
+    pub(super) fn end(&self, value: &mut Value) -> Result<(), String> {
+        if value.is_null() && self.at == 0 {
+            *value = Value::Array(Vec::new());
+        }
+        let Value::Array(items) = value else { return Err("it is not a list".to_owned()) };
+        if items.len() < self.at {
+            return Err(format!("the list has {} items, so nothing can follow item {}", items.len(), self.at));
+        }
+        items.truncate(self.at);
+        items.extend_from_slice(&self.items);
+        Ok(())
+    }
+}
+
+impl From<List> for Append {
+    fn from(list: List) -> Self {
+        Self { at: list.at(), items: list.added().clone(), list: Some(list) }
+    }
+}
+
+impl PartialEq for Append {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, &self.items) == (other.at, &other.items)
     }
 }
 

@@ -114,7 +114,7 @@ fn set(changes: &mut Vec<Change>, at: Vec<Key>, before: Option<&Value>, after: &
                 set(changes, inside(Key::Name(key.clone())), None, value);
             }
         }
-        (_, after) => changes.push(Change { path: StatePath(at), value: after.clone() }),
+        (_, after) => changes.push(Change::set(StatePath(at), after.clone())),
     }
 }
 

@@ -58,7 +58,7 @@ pub fn join(
     for (path, involved) in roots {
         let values: Vec<_> = involved.iter().map(|side| after[*side].at(&path).cloned().unwrap_or_default()).collect();
         if values.windows(2).all(|pair| pair[0] == pair[1]) {
-            joined.changes.push(Change { path, value: values.into_iter().next().unwrap_or_default() });
+            joined.changes.push(Change::set(path, values.into_iter().next().unwrap_or_default()));
             continue;
         }
         let named = involved.iter().map(|side| sides[*side].name.clone()).zip(values).collect();
@@ -76,7 +76,7 @@ pub fn join(
         match value {
             Some(value) => {
                 joined.resolved.push(joined.changes.len());
-                joined.changes.push(Change { path: conflict.path, value });
+                joined.changes.push(Change::set(conflict.path, value));
             }
             None => return Err(conflict),
         }
@@ -149,8 +149,7 @@ mod tests {
     use super::*;
 
     fn side(name: &str, ended: usize, changes: &[(&str, Value)]) -> Side {
-        let changes =
-            changes.iter().map(|(path, value)| Change { path: path.parse().unwrap(), value: value.clone() }).collect();
+        let changes = changes.iter().map(|(path, value)| Change::set(path.parse().unwrap(), value.clone())).collect();
         Side { name: name.into(), changes, ended }
     }
 

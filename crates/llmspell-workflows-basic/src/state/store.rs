@@ -5,7 +5,7 @@ use rpds::{ListSync, RedBlackTreeMapSync};
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 
-use super::{Change, Key, StatePath, StatePathError};
+use super::{Change, Edit, Key, List, SharedValue, StatePath, StatePathError};
 
 /// The state of a run, or of a branch's copy of it.
 ///
@@ -26,7 +26,7 @@ use super::{Change, Key, StatePath, StatePathError};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct WorkflowState {
-    data: RedBlackTreeMapSync<Arc<str>, Arc<Value>>,
+    data: RedBlackTreeMapSync<Arc<str>, SharedValue>,
     history: ListSync<StateChange>,
 }
 
@@ -38,9 +38,9 @@ pub struct StateChange {
     /// Which part.
     pub path: StatePath,
     /// What was there before.
-    pub old_value: Option<Value>,
+    pub old_value: Option<SharedValue>,
     /// What is there since.
-    pub new_value: Value,
+    pub new_value: SharedValue,
 }
 
 /// Why a part of the state cannot be read or set.
@@ -89,7 +89,7 @@ impl WorkflowState {
     #[must_use]
     pub fn new(initial_data: Value) -> Self {
         let mut data = RedBlackTreeMapSync::new_sync();
-        data.insert_mut("$input".into(), Arc::new(initial_data));
+        data.insert_mut("$input".into(), initial_data.into());
         Self { data, history: ListSync::new_sync() }
     }
 
@@ -107,7 +107,8 @@ impl WorkflowState {
     pub fn at(&self, path: &StatePath) -> Option<&Value> {
         let (first, rest) = path.0.split_first()?;
         let Key::Name(name) = first else { return None };
-        rest.iter().try_fold(&**self.data.get(name.as_str())?, |value, key| match key {
+        let top: &Value = self.data.get(name.as_str())?;
+        rest.iter().try_fold(top, |value, key| match key {
             Key::Name(name) => value.get(name),
             Key::Index(index) => value.get(index),
         })
@@ -134,7 +135,7 @@ impl WorkflowState {
     /// # Errors
     /// The text is no path, or something else than an object or an array lies on the way.
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), StateError> {
-        self.apply(Change { path: path.parse()?, value }, Timestamp::now())
+        self.apply(Change::set(path.parse()?, value), Timestamp::now())
     }
 
     /// Applies `change` and notes it in the history.
@@ -142,15 +143,65 @@ impl WorkflowState {
     /// # Errors
     /// Something else than an object or an array lies on the way.
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), StateError> {
-        let Change { path, value } = change;
-        let old_value = self.at(&path).cloned();
+        let Change { path, edit } = change;
         let root: Arc<str> = path.root().into();
-        let mut top = self.data.get(&root).cloned().unwrap_or_default();
+        let top = self.data.get(&root);
         let blocked = |on_the_way| StateError::Blocked { path: path.to_string(), on_the_way };
-        *place(Arc::make_mut(&mut top), &path.0[1..]).map_err(blocked)? = value.clone();
-        self.data.insert_mut(root, top);
-        self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value: value });
+        let (old_value, new_value) = match (&path.0[1..], edit) {
+            ([], Edit::Set(value)) => (top.map(SharedValue::apart), value.into()),
+            ([], Edit::Append(append)) => (top.map(SharedValue::apart), append.onto(top).map_err(blocked)?),
+            (inside, edit) => {
+                let old_value = self.at(&path).cloned().map(SharedValue::from);
+                let mut whole = top.map(SharedValue::to_arc).unwrap_or_default();
+                let slot = place(Arc::make_mut(&mut whole), inside).map_err(blocked)?;
+                let new_value = match edit {
+                    Edit::Set(value) => {
+                        slot.clone_from(&value);
+                        value.into()
+                    }
+                    Edit::Append(append) => {
+                        append.end(slot).map_err(blocked)?;
+                        slot.clone().into()
+                    }
+                };
+                self.data.insert_mut(root, whole.into());
+                self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
+                return Ok(());
+            }
+        };
+        self.data.insert_mut(root, new_value.clone());
+        // Apart, so that the history does not keep a copy of each length of a list that grows.
+        let new_value = new_value.apart();
+        self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
         Ok(())
+    }
+
+    /// The same change, as what is added where it sets a list to what is there now with items added.
+    ///
+    /// ```
+    /// use llmspell_workflows_basic::{WorkflowState, state::{Change, Edit}};
+    /// use serde_json::json;
+    ///
+    /// let mut state = WorkflowState::default();
+    /// state.set("list", json!([1, 2]))?;
+    /// let Edit::Append(append) = state.shortened(Change::key("list", json!([1, 2, 3]))).edit else { panic!() };
+    /// assert_eq!((append.at(), &append.items()[..]), (2, &[json!(3)][..]));
+    /// # Ok::<(), llmspell_workflows_basic::state::StateError>(())
+    /// ```
+    #[must_use]
+    pub fn shortened(&self, change: Change) -> Change {
+        let Change { path, edit: Edit::Set(value) } = &change else { return change };
+        let ([], Some(top), Value::Array(new)) = (&path.0[1..], self.data.get(path.root()), &**value) else {
+            return change;
+        };
+        let added = match &**top {
+            Value::Array(old) if !old.is_empty() && new.starts_with(old) => Arc::from(&new[old.len()..]),
+            _ => return change,
+        };
+        match List::after(top, added) {
+            Some(list) => Change { path: path.clone(), edit: Edit::Append(list.into()) },
+            None => change,
+        }
     }
 
     /// Takes over every key of `other` but its `$input`.
@@ -158,9 +209,9 @@ impl WorkflowState {
         let now = Timestamp::now();
         for (key, value) in other.data.iter().filter(|(key, _)| &***key != "$input") {
             let path = StatePath(vec![Key::Name(key.to_string())]);
-            let old_value = self.key(key).cloned();
-            if old_value.as_ref() != Some(&**value) {
-                let new_value = (**value).clone();
+            let old_value = self.data.get(key).map(SharedValue::apart);
+            if old_value.as_ref() != Some(value) {
+                let new_value = value.apart();
                 self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
                 self.data.insert_mut(key.clone(), value.clone());
             }
@@ -179,7 +230,7 @@ impl WorkflowState {
     #[must_use]
     pub fn to_value(&self) -> Value {
         let entries = self.data.iter().filter(|(key, _)| &***key != "$input");
-        Value::Object(entries.map(|(key, value)| (key.to_string(), (**value).clone())).collect())
+        Value::Object(entries.map(|(key, value)| (key.to_string(), value.clone().into_value())).collect())
     }
 
     /// The names of all top-level keys.
@@ -224,6 +275,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::state::Append;
 
     #[test]
     fn sets_and_reads_along_paths() {
@@ -254,7 +306,72 @@ mod tests {
         two.set("k", json!(2)).unwrap();
         assert_eq!((one.get("k"), two.get("k")), (Ok(&json!(1)), Ok(&json!(2))));
         assert_eq!((one.history().len(), two.history().len()), (1, 2));
-        assert_eq!(two.history()[1].old_value, Some(json!(1)));
+        assert_eq!(two.history()[1].old_value, Some(json!(1).into()));
+    }
+
+    fn shortened(state: &WorkflowState, value: Value) -> Value {
+        json!(state.shortened(Change::key("list", value)))
+    }
+
+    #[test]
+    fn a_list_with_items_added_is_a_change_of_these_items_alone() {
+        let mut state = WorkflowState::default();
+        let set = |value: Value| json!({"path": "list", "value": value});
+        assert_eq!(shortened(&state, json!([1])), set(json!([1])));
+        state.set("list", json!([1, 2])).unwrap();
+        assert_eq!(shortened(&state, json!([1, 2, 3])), json!({"path": "list", "append": {"at": 2, "items": [3]}}));
+        for other in [json!([1]), json!([1, 3, 3]), json!([3, 1, 2]), json!({"list": [1, 2]}), json!(null)] {
+            assert_eq!(shortened(&state, other.clone()), set(other));
+        }
+    }
+
+    #[test]
+    fn an_append_makes_of_each_state_what_setting_the_whole_would() {
+        for (before, after) in [(json!([1, 2]), json!([1, 2, 3])), (json!([1, 2, 9, 9]), json!([1, 2, 3]))] {
+            for path in ["list", "around.list"] {
+                let mut state = WorkflowState::default();
+                state.set(path, before.clone()).unwrap();
+                let edit = Edit::Append(Append::new(2, [json!(3)]));
+                state.apply(Change { path: path.parse().unwrap(), edit }, Timestamp::UNIX_EPOCH).unwrap();
+                assert_eq!(state.get(path).unwrap(), &after);
+                let last = state.history().pop().unwrap();
+                assert_eq!((last.old_value, last.new_value), (Some(before.clone().into()), after.clone().into()));
+            }
+        }
+    }
+
+    #[test]
+    fn an_append_to_what_is_not_such_a_list_is_refused() {
+        for (before, message) in [
+            (json!([1]), "cannot set `list`: the list has 1 items, so nothing can follow item 2"),
+            (json!("text"), "cannot set `list`: it is not a list"),
+        ] {
+            let mut state = WorkflowState::default();
+            state.set("list", before).unwrap();
+            let edit = Edit::Append(Append::new(2, [json!(3)]));
+            let error = state.apply(Change { path: "list".parse().unwrap(), edit }, Timestamp::UNIX_EPOCH);
+            assert_eq!(error.unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_list_that_grows_takes_what_its_items_take() {
+        let mut state = WorkflowState::default();
+        state.set("list", json!([])).unwrap();
+        let mut length = 0;
+        let mut lengths = Vec::new();
+        for number in 0..100 {
+            let mut whole = state.get("list").unwrap().clone();
+            whole.as_array_mut().unwrap().push(json!(number));
+            let change = state.shortened(Change::key("list", whole));
+            length += json!(change).to_string().len();
+            lengths.extend(change.after());
+            state.apply(change, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        assert!(length < 100 * 60, "{length} bytes of changes");
+        assert!(lengths.iter().enumerate().all(|(number, list)| list.as_array().unwrap().len() == number + 1));
+        let kept = state.history().into_iter().filter(|change| change.new_value.list().is_some());
+        assert_eq!(kept.count(), 99);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
             return Outcome::Parked(wait);
         }
         match ended {
-            Ok(output) => Outcome::Completed(Output { value: Arc::new(output.final_result), state_changes }),
+            Ok(output) => Outcome::Completed(Output { value: output.final_result.into(), state_changes }),
             Err(WorkflowError::Failed(error)) => call.failed(error),
             Err(WorkflowError::Cancelled(_)) => Outcome::Cancelled(stopped()),
             Err(WorkflowError::Parked(wait)) => Outcome::Parked(wait),

@@ -225,7 +225,7 @@ impl Inside {
                     applied.map_err(|error| StepError::validation("state_blocked", error.to_string()))?;
                     state.1.push(change);
                 }
-                Ok(Arc::unwrap_or_clone(output.value))
+                Ok(output.value.into_value())
             }
             Outcome::Skipped(_) => Ok(Value::Null),
             Outcome::Failed(failure) if failure.handled => Ok(Value::Null),

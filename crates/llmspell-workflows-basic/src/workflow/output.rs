@@ -14,7 +14,7 @@ use super::WorkflowError;
 use crate::{
     RunStatus, StepError, clock,
     engine::{Outcome, Run, StepRecord, StepStatus, UndoEnd, Warning},
-    state::Change,
+    state::{Change, SharedValue},
     sync::lock,
 };
 
@@ -26,7 +26,7 @@ pub struct Finished {
     /// How it ended.
     pub status: RunStatus,
     /// What it gave; null unless it completed.
-    pub output: Arc<Value>,
+    pub output: SharedValue,
     /// Why it did not complete.
     pub error: Option<StepError>,
     /// What it changed in its state, in order.
@@ -66,17 +66,20 @@ impl Finished {
     pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let (status, output, error, state_changes) = match outcome {
             Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
-            Outcome::Skipped(_) => (RunStatus::Completed, Arc::default(), None, Vec::new()),
-            Outcome::Failed(failure) => {
-                (status(run, RunStatus::Failed), Arc::default(), Some(error_of(run, *failure.error)), Vec::new())
-            }
+            Outcome::Skipped(_) => (RunStatus::Completed, SharedValue::default(), None, Vec::new()),
+            Outcome::Failed(failure) => (
+                status(run, RunStatus::Failed),
+                SharedValue::default(),
+                Some(error_of(run, *failure.error)),
+                Vec::new(),
+            ),
             Outcome::Cancelled(cancelled) => (
                 status(run, RunStatus::Cancelled),
-                Arc::default(),
+                SharedValue::default(),
                 Some(error_of(run, cancelled.to_error())),
                 Vec::new(),
             ),
-            Outcome::Parked(_) => (RunStatus::Waiting, Arc::default(), None, Vec::new()),
+            Outcome::Parked(_) => (RunStatus::Waiting, SharedValue::default(), None, Vec::new()),
         };
         Self {
             run_id: run.id(),
@@ -183,7 +186,7 @@ impl WorkflowOutput {
         let durations = ran()
             .filter_map(|record| Some((record.path.to_string(), clock::until(record.started_at, record.ended_at?))));
         Self {
-            final_result: (*finished.output).clone(),
+            final_result: finished.output.clone().into_value(),
             execution_path: execution_path(&finished.steps),
             metrics: WorkflowMetrics {
                 total_duration: clock::until(finished.started_at, finished.ended_at),

@@ -261,6 +261,6 @@ async fn code_is_told_another_time_and_another_number() {
 async fn a_conflict_is_resolved_otherwise() {
     let finished = run("resolved", |_, _| Decision::Resolved(json!(42))).await;
     let changes: Vec<_> =
-        finished.state_changes.iter().map(|change| (change.path.to_string(), &change.value)).collect();
+        finished.state_changes.iter().map(|change| (change.path.to_string(), &**change.value().unwrap())).collect();
     assert_eq!(changes, [("k".to_owned(), &json!(42))]);
 }

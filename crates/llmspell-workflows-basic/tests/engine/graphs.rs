@@ -63,7 +63,7 @@ async fn a_part_changed_after_the_whole_is_no_conflict() {
     use llmspell_workflows_basic::{activity::ActivityOutput, state::Change};
     let mut lab = Lab::new();
     lab.register("part", |_| async move {
-        let change = Change { path: "whole.part".parse().unwrap(), value: json!(2) };
+        let change = Change::set("whole.part".parse().unwrap(), json!(2));
         Ok(ActivityOutput { output: json!(null), state_changes: vec![change] })
     });
     let part = llmspell_workflows_basic::model::Step::function("part", "part", json!(null)).after(["whole"]);

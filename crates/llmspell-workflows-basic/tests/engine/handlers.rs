@@ -17,7 +17,7 @@ async fn the_last_steps_see_the_state_and_all_steps_of_a_list() {
     assert_eq!((finished.status, &finished.error), (RunStatus::Completed, &None));
     assert_eq!(finished.step("f").unwrap().output.as_deref(), Some(&json!({"seen": "1 two"})));
     let changes: Vec<_> =
-        finished.state_changes.iter().map(|change| (change.path.to_string(), &change.value)).collect();
+        finished.state_changes.iter().map(|change| (change.path.to_string(), &**change.value().unwrap())).collect();
     assert_eq!(changes, [("k".to_owned(), &json!(1)), ("seen".to_owned(), &json!("1 two"))]);
 }
 

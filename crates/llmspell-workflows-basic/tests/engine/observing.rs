@@ -50,7 +50,7 @@ fn run(steps: Vec<Step>, signals: Signals, before: fn(&Run)) -> Finished {
                 Driven::Parked(wait) => panic!("it parks: {wait:?}"),
             }
         });
-        says.send(finished)
+        let _ = says.send(finished);
     });
     hears.recv_timeout(Duration::from_secs(30)).expect("the run is not blocked by what its observer does")
 }

@@ -88,7 +88,7 @@ impl HookLayer {
             }
             Course::Cache { key, .. } => {
                 if let Some(hit) = self.0.cache.get(key, now) {
-                    verdict.course = Course::Replace(hit.value);
+                    verdict.course = Course::Replace(hit.value.to_arc());
                     verdict.state.extend(hit.state_changes);
                 }
             }

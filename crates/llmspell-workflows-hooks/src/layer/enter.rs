@@ -58,7 +58,7 @@ impl Entered {
             Course::Skip(reason) => return Err(Box::new(skipped(reason))),
             Course::Replace(value) => {
                 let state_changes = std::mem::take(&mut self.changes);
-                return Err(Box::new(Outcome::Completed(Output { value, state_changes })));
+                return Err(Box::new(Outcome::Completed(Output { value: value.into(), state_changes })));
             }
             Course::Redirect(activity) => {
                 let call = self.call.clone().with_activity(activity);

@@ -4,6 +4,7 @@ use futures_util::{StreamExt, stream};
 use llmspell_workflows_basic::{
     StepError,
     engine::{Call, Decision, Next, Outcome, Output},
+    state::SharedValue,
 };
 use serde_json::Value;
 
@@ -30,13 +31,13 @@ pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome 
     for outcome in outcomes {
         match outcome {
             Outcome::Completed(output) => {
-                values.push(Arc::unwrap_or_clone(output.value));
+                values.push(output.value);
                 state_changes.extend(output.state_changes);
             }
             other => return other,
         }
     }
-    Outcome::Completed(Output { value: Arc::new(Value::Array(values)), state_changes })
+    Outcome::Completed(Output { value: SharedValue::array(values), state_changes })
 }
 
 /// Runs one of them, unless it is recorded what it gave.

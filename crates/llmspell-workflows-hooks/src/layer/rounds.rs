@@ -124,7 +124,7 @@ impl HookLayer {
         for passage in passages.iter().rev() {
             let (point, about) = match (&outcome, passage.error) {
                 (Outcome::Completed(output), _) => {
-                    let (changes, output) = (output.state_changes.clone(), Some(output.value.clone()));
+                    let (changes, output) = (output.state_changes.clone(), Some(output.value.to_arc()));
                     (passage.after, About { output, changes, ..About::default() })
                 }
                 (Outcome::Failed(failure), Some(point)) => {
@@ -220,11 +220,13 @@ fn obey(call: &Call, point: HookPoint, verdict: Verdict, round: u64, outcome: Ou
 fn changed(outcome: Outcome, value: Option<Arc<Value>>, changes: Vec<Change>) -> Outcome {
     match (outcome, value) {
         (Outcome::Completed(mut output), value) => {
-            output.value = value.unwrap_or(output.value);
+            if let Some(value) = value {
+                output.value = value.into();
+            }
             output.state_changes.extend(changes);
             Outcome::Completed(output)
         }
-        (_, Some(value)) => Outcome::Completed(Output { value, state_changes: changes }),
+        (_, Some(value)) => Outcome::Completed(Output { value: value.into(), state_changes: changes }),
         (outcome, None) => outcome,
     }
 }

@@ -94,7 +94,7 @@ where
     let ran = with(steps(), point, BeforeBlock::Replace(json!("instead"))).await;
     assert_eq!((output(&ran), &ran.begun), (replaced, &vec![]), "{}", P::POINT);
     let ran = with(steps(), point, BeforeBlock::Skip("not today".into())).await;
-    assert_eq!((ran.finished.output.as_ref(), &ran.begun), (&skipped, &vec![]), "{}", P::POINT);
+    assert_eq!((&*ran.finished.output, &ran.begun), (&skipped, &vec![]), "{}", P::POINT);
     let ran = with(steps(), point, BeforeBlock::Cancel("no more".into())).await;
     assert_eq!((ran.finished.status, &ran.begun), (RunStatus::Cancelled, &vec![]), "{}", P::POINT);
 }
@@ -136,7 +136,7 @@ async fn what_does_not_fit_a_step_is_reported_and_changes_nothing() {
     let ran = with([echo("a", json!(1))], BeforeStep, Before::Redirect(ActivityName::new("tool", "nobody"))).await;
     assert_eq!(code(&ran), "unknown_activity");
     let nested = put("a", "k", json!(1));
-    let blocked: Vec<Change> = vec![Change { path: "k.inner".parse().unwrap(), value: json!(2) }];
+    let blocked: Vec<Change> = vec![Change::set("k.inner".parse().unwrap(), json!(2))];
     let ran = with([nested, echo("b", json!(1))], BeforeStep, Before::ModifyState(blocked)).await;
     assert_eq!(code(&ran), "state_blocked");
 }

@@ -99,7 +99,11 @@ async fn a_retry() {
 
 fn state(ran: &Ran) -> Vec<(String, Value)> {
     assert_eq!(ran.finished.error, None);
-    ran.finished.state_changes.iter().map(|change| (change.path.to_string(), change.value.clone())).collect()
+    ran.finished
+        .state_changes
+        .iter()
+        .map(|change| (change.path.to_string(), Value::clone(change.value().unwrap())))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{End, Kept, Record, kept::takes_at_least};
+use super::{End, Kept, KeptChange, Record, kept::takes_at_least};
 use crate::store::blob_hash;
 
 /// How many bytes of JSON or so a value takes at least that is kept apart from the records of a run that has ended.
@@ -57,10 +57,11 @@ impl Record {
             Self::Ended { end: End::Completed { output, changes }, .. }
             | Self::Closed { end: End::Completed { output, changes }, .. } => {
                 each(output, visit);
-                changes.iter_mut().for_each(|change| each(&mut change.value, visit));
+                changes.iter_mut().filter_map(KeptChange::kept_mut).for_each(|kept| each(kept, visit));
             }
             Self::Redefined { migrated: Some(migrated), .. } => {
-                migrated.changes.values_mut().flatten().for_each(|change| each(&mut change.value, visit));
+                let changes = migrated.changes.values_mut().flatten();
+                changes.filter_map(KeptChange::kept_mut).for_each(|kept| each(kept, visit));
             }
             _ => {}
         }

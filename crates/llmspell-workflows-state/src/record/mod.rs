@@ -1,5 +1,6 @@
 //! What a journal holds of a run, record by record.
 
+mod changed;
 mod kept;
 mod large;
 mod migrated;
@@ -15,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use changed::{ChangeRef, KeptChange, KeptEdit};
+pub use kept::Kept;
 pub(crate) use kept::Known;
-pub use kept::{Kept, KeptChange};
 pub use large::INLINE_MAX;
 pub use migrated::Migrated;
 

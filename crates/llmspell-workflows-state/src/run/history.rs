@@ -93,7 +93,7 @@ impl History {
         let mut end = None;
         for record in records {
             match record {
-                Record::Closed { end: how, at, .. } => end = Some((replay.outcome(how)?, *at)),
+                Record::Closed { end: how, at, .. } => end = Some((replay.outcome("", how)?, *at)),
                 Record::Rewound(rewound) => {
                     end = None;
                     rewound.reopened.iter().for_each(|path| past.reopen(path));
@@ -144,7 +144,7 @@ impl Past {
         for (path, changes) in &migrated.changes {
             let step = self.numbers.get(path).map(|number| &mut self.steps[*number]);
             if let Some(Outcome::Completed(output)) = step.and_then(|step| step.outcome.as_mut()) {
-                output.state_changes = replay.known.changes(changes)?;
+                output.state_changes = replay.known.changes(path, changes)?;
             }
         }
         Ok(())
@@ -154,7 +154,7 @@ impl Past {
         match record {
             Record::Began { path, time_us } => self.began(path, Duration::from_micros(*time_us)),
             Record::Ended { path, end, time_us } => {
-                let (at, outcome) = (Duration::from_micros(*time_us), replay.outcome(end)?);
+                let (at, outcome) = (Duration::from_micros(*time_us), replay.outcome(path, end)?);
                 self.began(path, at);
                 let step = self.step(path);
                 (step.ended, step.outcome, step.waits, step.stuck) = (Some(at), Some(outcome), None, None);

@@ -1,9 +1,7 @@
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     ErrorClass, Run, StepError,
-    engine::{
-        Call, CancelReason, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Output, Wait,
-    },
+    engine::{Call, CancelReason, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Wait},
     model::Durability,
     model::StepKind,
 };
@@ -138,7 +136,7 @@ impl RunJournal {
         is_activity: bool,
         outcome: Outcome,
     ) -> Result<Outcome, JournalError> {
-        let Some(end) = self.end(&outcome, !is_leaf) else {
+        let Some(end) = self.end(Some(&path), &outcome, !is_leaf) else {
             if is_activity {
                 self.append(&Record::Stopped { path })?;
             }
@@ -149,8 +147,8 @@ impl RunJournal {
         if is_leaf && matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
             self.keep(receipt, run.definition().durability).await?;
         }
-        if let (Outcome::Completed(Output { value, .. }), Some(path)) = (&outcome, record.path()) {
-            self.replay().known.add(path, value);
+        if let (Outcome::Completed(output), Some(path)) = (&outcome, record.path()) {
+            self.replay().known.add(path, output);
         }
         Ok(outcome)
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
-    engine::{CancelReason, Cancelled, Decision, Outcome, Output, Resume},
+    engine::{CancelReason, Cancelled, Decision, Outcome, Resume},
     model::Durability,
 };
 use uuid::Uuid;
@@ -25,7 +25,7 @@ pub use rewind::{RewindError, Rewinding};
 
 use crate::{
     journal::{Epoch, Journal, JournalError, Receipt},
-    record::{End, Kept, KeptChange, Migrated, Record, Rewound, Started},
+    record::{End, Migrated, Record, Rewound, Started},
 };
 
 /// The journal of one run, in the hands of whoever drives it: the interceptor [`Journaling`] finds it on the run, where
@@ -142,7 +142,7 @@ impl RunJournal {
     /// # Errors
     /// The journal cannot be written.
     pub async fn resolve(&self, path: String, outcome: &Outcome, time_us: u64) -> Result<(), JournalError> {
-        let Some(end) = self.end(outcome, false) else { return Ok(()) };
+        let Some(end) = self.end(Some(&path), outcome, false) else { return Ok(()) };
         let receipt = self.append(&Record::Ended { path, end, time_us })?;
         self.sync(receipt).await
     }
@@ -154,7 +154,7 @@ impl RunJournal {
     pub fn ended_with(&self) -> Result<Option<(Outcome, Timestamp)>, JournalError> {
         let replay = self.replay();
         let Some((end, at)) = &replay.closed else { return Ok(None) };
-        let outcome = replay.outcome(end).map_err(|message| self.damaged(message))?;
+        let outcome = replay.outcome("", end).map_err(|message| self.damaged(message))?;
         Ok(Some((outcome, *at)))
     }
 
@@ -183,7 +183,7 @@ impl RunJournal {
     /// # Errors
     /// The journal cannot be written, or could not be earlier.
     pub async fn close(&self, outcome: &Outcome, at: Timestamp, compensated: bool) -> Result<(), JournalError> {
-        let Some(end) = self.end(outcome, true) else { return Ok(()) };
+        let Some(end) = self.end(None, outcome, true) else { return Ok(()) };
         let receipt = self.append(&Record::Closed { end, at, compensated })?;
         self.sync(receipt).await
     }
@@ -224,17 +224,9 @@ impl RunJournal {
     }
 
     /// How a step ended, as it is kept; `None` where it has not ended for good. What `gathers` gives what others gave.
-    fn end(&self, outcome: &Outcome, gathers: bool) -> Option<End> {
+    fn end(&self, path: Option<&str>, outcome: &Outcome, gathers: bool) -> Option<End> {
         Some(match outcome {
-            Outcome::Completed(Output { value, state_changes }) if gathers => {
-                let replay = self.replay();
-                let changes = replay.known.keep_changes(state_changes);
-                End::Completed { output: replay.known.keep(value), changes }
-            }
-            Outcome::Completed(Output { value, state_changes }) => {
-                let changes = state_changes.iter().map(KeptChange::whole).collect();
-                End::Completed { output: Kept::Value(value.clone()), changes }
-            }
+            Outcome::Completed(output) => self.replay().known.keep(path, output, gathers),
             Outcome::Skipped(reason) => End::Skipped(reason.clone()),
             Outcome::Failed(failure) => End::Failed(failure.clone()),
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return None,
@@ -247,7 +239,8 @@ impl RunJournal {
     fn ended(&self, path: &str) -> Result<Option<Outcome>, JournalError> {
         let replay = self.replay();
         let Some(end) = replay.end(path) else { return Ok(None) };
-        let outcome = replay.outcome(end).map_err(|message| self.damaged(message)).inspect_err(|e| self.note(e))?;
+        let outcome =
+            replay.outcome(path, end).map_err(|message| self.damaged(message)).inspect_err(|e| self.note(e))?;
         Ok(Some(outcome))
     }
 

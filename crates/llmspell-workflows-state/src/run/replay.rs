@@ -83,8 +83,11 @@ impl Replay {
                 if self.ends.contains_key(&path) {
                     return Err(format!("{path} ended twice"));
                 }
-                if let Outcome::Completed(output) = self.outcome(&end)? {
-                    self.known.add(&path, &output.value);
+                if let End::Completed { output, changes } = &end {
+                    let state_changes = self.known.changes(&path, changes).map_err(missing)?;
+                    self.known.note_changes(&path, &state_changes);
+                    let value = self.known.value(output).map_err(missing)?;
+                    self.known.add(&path, &Output { value, state_changes });
                 }
                 self.stuck.remove(&path);
                 self.ended_as.insert(path.clone(), self.ended_as.len());
@@ -160,17 +163,16 @@ impl Replay {
 
     /// A step that has ended and can be undone, with the number of its end.
     fn undoable(&self, path: &str, input: &Arc<Value>) -> Option<(usize, Undoable)> {
-        let outcome = self.outcome(self.ends.get(path)?).ok()?;
+        let outcome = self.outcome(path, self.ends.get(path)?).ok()?;
         Some((*self.ended_as.get(path)?, (path.parse().ok()?, input.clone(), outcome)))
     }
 
-    /// What was kept, as it was.
-    pub(super) fn outcome(&self, end: &End) -> Result<Outcome, String> {
-        let missing = |path: String| format!("it refers to the output of {path}, which is not there");
+    /// What was kept of the step at `path`, as it was.
+    pub(super) fn outcome(&self, path: &str, end: &End) -> Result<Outcome, String> {
         Ok(match end {
             End::Completed { output, changes } => Outcome::Completed(Output {
                 value: self.known.value(output).map_err(missing)?,
-                state_changes: self.known.changes(changes).map_err(missing)?,
+                state_changes: self.known.changes(path, changes).map_err(missing)?,
             }),
             End::Skipped(reason) => Outcome::Skipped(reason.clone()),
             End::Failed(failure) => Outcome::Failed(failure.clone()),
@@ -199,6 +201,10 @@ impl Replay {
         let decided = self.decisions.keys().map(|(path, ..)| path.as_str());
         self.ends.keys().chain(self.begun.keys()).map(String::as_str).chain(decided)
     }
+}
+
+fn missing(path: String) -> String {
+    format!("it refers to the output of {path}, which is not there")
 }
 
 /// Where the step is that is entered at `entry` as this generation.

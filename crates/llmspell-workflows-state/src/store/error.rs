@@ -110,10 +110,6 @@ impl StoreError {
         Self::Damaged { place: place.into(), message: message.into() }
     }
 
-    #[cfg_attr(
-        not(any(feature = "fjall", feature = "sled")),
-        expect(dead_code, reason = "other adapters touch no files themselves")
-    )]
     pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
         Self::Io { path: path.to_owned(), message: error.to_string() }
     }

@@ -46,9 +46,7 @@ fn act(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepErro
         "put" => {
             let mut output = ActivityOutput::from(json!(null));
             for (path, value) in input.as_object().expect("data of this test") {
-                output
-                    .state_changes
-                    .push(Change { path: path.parse().expect("data of this test"), value: value.clone() });
+                output.state_changes.push(Change::set(path.parse().expect("data of this test"), value.clone()));
             }
             Ok(output)
         }

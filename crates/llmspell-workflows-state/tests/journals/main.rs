@@ -8,6 +8,7 @@ mod conformance;
 mod crashes;
 mod damage;
 mod full;
+mod growing;
 mod kills;
 mod looking;
 mod support;

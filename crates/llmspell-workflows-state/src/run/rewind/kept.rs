@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepPath,
-    engine::{Compensable, Decision, Received},
+    engine::{Compensable, Decision, Output, Received},
 };
 
 use super::{RewindError, Rewinding};
 use crate::{
-    record::{End, Kept, Known, Record, Rewound},
+    record::{End, Kept, KeptChange, Known, Record, Rewound},
     run::replay::Replay,
 };
 
@@ -77,13 +77,10 @@ fn copied(old: &Replay, known: &mut Known, path: &str, end: &End) -> Result<End,
     let End::Completed { output, changes } = end else { return Ok(end.clone()) };
     let damaged = |at: String| RewindError::Damaged(format!("{path} refers to the output of {at}, which is not there"));
     let value = old.known.value(output).map_err(damaged)?;
-    let is_whole = |kept: &Kept| matches!(kept, Kept::Value(_));
-    let end = if is_whole(output) && changes.iter().all(|change| is_whole(&change.value)) {
-        end.clone()
-    } else {
-        let whole = old.known.changes(changes).map_err(damaged)?;
-        End::Completed { output: known.keep(&value), changes: known.keep_changes(&whole) }
-    };
-    known.add(path, &value);
+    let state_changes = old.known.changes(path, changes).map_err(damaged)?;
+    let is_whole = matches!(output, Kept::Value(_)) && changes.iter().all(KeptChange::is_whole);
+    let output = Output { value, state_changes };
+    let end = if is_whole { end.clone() } else { known.keep(Some(path), &output, true) };
+    known.add(path, &output);
     Ok(end)
 }

@@ -152,7 +152,7 @@ where
             |old: &str, new: &str| new_before.get(new) == before.get(old) && new_after.get(new) == after.get(old);
         let kept = |change: &KeptChange| {
             let new = (self.carried)(root(change)).filter(|new| is_same(root(change), new))?;
-            Some(KeptChange { path: change.path.with_root(new), value: change.value.clone() })
+            Some(KeptChange { path: change.path.with_root(new), edit: change.edit.clone() })
         };
         // What the migration does not compute stays as it is recorded: branches come together by what they did.
         let kept: Vec<KeptChange> = changes.iter().filter_map(kept).collect();

@@ -44,8 +44,9 @@ impl Replay {
 
     /// Makes the changes of the step at `path`, which has ended.
     pub(super) fn apply(&self, path: &StepPath, state: &mut WorkflowState) -> Result<(), RewindError> {
-        let Some(End::Completed { changes, .. }) = self.end(&path.to_string()) else { return Ok(()) };
-        let changes = self.known.changes(changes);
+        let step = path.to_string();
+        let Some(End::Completed { changes, .. }) = self.end(&step) else { return Ok(()) };
+        let changes = self.known.changes(&step, changes);
         let changes = changes.map_err(|missing| RewindError::Damaged(format!("{path} refers to {missing}")))?;
         for change in changes {
             let applied = state.apply(change, Timestamp::UNIX_EPOCH);

@@ -311,10 +311,10 @@ fn merged(
 ) -> Result<Vec<Change>, StepError> {
     let mut last: BTreeMap<String, Vec<(usize, &Value)>> = BTreeMap::new();
     for &step in steps {
-        for Change { path, value } in &changes[step] {
-            let setters = last.entry(path.to_string()).or_default();
+        for change in &changes[step] {
+            let setters = last.entry(change.path.to_string()).or_default();
             setters.retain(|(other, _)| *other != step && !before[step].contains(other));
-            setters.push((step, value));
+            setters.push((step, change.value().unwrap()));
         }
     }
     if last.values().any(|setters| setters.iter().any(|(_, value)| *value != setters[0].1)) {
