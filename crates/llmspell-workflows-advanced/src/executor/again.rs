@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use llmspell_workflows_basic::{Plan, RunStatus, WorkflowInput, engine::Child, model::Definition};
-use llmspell_workflows_hooks::event::Entry;
-use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, Rewound, RunJournal, Started};
+use llmspell_workflows_state::{Origin, Parent, Record, Resumption, RewindError, Rewinding, Rewound, Started};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -37,7 +36,7 @@ impl Executor {
         }
         let target = self.target_of(known, again)?;
         let claim = self.retry_in(known, target.as_ref(), again.step_input.as_ref(), None).await?;
-        let run = self.open(known.id(), &claim, Entry::Retried).await?;
+        let run = self.open(known.id(), &claim, Resumption::Retried).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
@@ -53,7 +52,7 @@ impl Executor {
         let here = KnownRun { place: Place::Log(claim.folder.clone()), ..known.clone() };
         let records = self.inner.home.records(&here)?;
         let plan = self.plan_of(known.id(), &records)?;
-        let mut rewinding = Rewinding::new(&plan, &records);
+        let mut rewinding = Rewinding::new(&plan, &records)?;
         rewind(&mut rewinding, target)?;
         let mut inputs = BTreeMap::new();
         // Children first: a run whose failed child goes on has not ended itself.
@@ -76,7 +75,7 @@ impl Executor {
             }
         }
         let rewound = Rewound { inputs, ..rewinding.rewound(self.inner.engine.clock().now()) };
-        let journal = RunJournal::open(claim.journal.clone(), known.id()).await?;
+        let journal = self.inner.journal(&claim, known.id()).await?;
         journal.rewind(rewound).await?;
         Ok(claim)
     }
@@ -123,7 +122,7 @@ impl Executor {
         let id = Uuid::now_v7();
         let target = self.target_of(known, again)?;
         self.fork_in(known, target.as_ref(), again.step_input.as_ref(), &claim, Fork { id, parent: None }).await?;
-        self.open(id, &claim, Entry::Started).await
+        self.open(id, &claim, Resumption::Forked).await
     }
 
     /// Makes a fork of `known`; where the step is in a child, that is forked as a child of the new run.
@@ -139,7 +138,7 @@ impl Executor {
         let records = self.inner.home.records(known)?;
         let started = started(known.id(), &records)?;
         let plan = self.plan_of(known.id(), &records)?;
-        let mut rewinding = Rewinding::new(&plan, &records);
+        let mut rewinding = Rewinding::new(&plan, &records)?;
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, target)?;
         match target {

@@ -4,14 +4,13 @@ use std::future::pending;
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Finished, Run, RunStatus, StepError,
-    engine::{CancelReason, Cancelled, Failure, Outcome, Output, StepStatus, Wait},
+    Driven, Finished, Run, RunStatus,
+    engine::{CancelReason, Cancelled, Failure, Outcome, Output, StuckStep, Wait},
 };
-use llmspell_workflows_hooks::event::Entry;
-use llmspell_workflows_state::{JournalError, RunJournal};
+use llmspell_workflows_state::{JournalError, Resumption, RunJournal};
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor, Inner, Live, Parking, lock, resolve::StuckStep};
+use super::{DurableEnd, DurableRun, Executor, Live, Parking, lock};
 use crate::{ExecutorError, home::Claim};
 
 /// How many runs that have ended stay in a journal before they are moved to the store.
@@ -24,9 +23,6 @@ impl Executor {
     /// The journal could not be written or read, so the run was shut down; it can be resumed.
     pub async fn drive(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
         let end = self.drive_on(run).await;
-        if let Ok(DurableEnd::Stuck(steps)) = &end {
-            self.inner.services.tell_stuck(run.id(), self.inner.engine.clock().now(), steps);
-        }
         if !matches!(end, Ok(DurableEnd::Waiting(_))) {
             lock(&self.inner.live).remove(&run.id());
         }
@@ -78,7 +74,7 @@ impl Executor {
     }
 
     async fn reopen(&self, run: Uuid, claim: &Claim) -> Result<DurableRun, ExecutorError> {
-        let run = self.open(run, claim, Entry::Woken).await?;
+        let run = self.open(run, claim, Resumption::Woken).await?;
         self.read_inbox(&run, false).await?;
         Ok(run)
     }
@@ -115,12 +111,15 @@ impl Executor {
         };
         let finished = match driven {
             Driven::Parked(_) if run.live.is_paused() => return Ok(DurableEnd::Paused),
-            // What else there is may still go on by itself.
-            Driven::Parked(wait) if wait == Wait::default() && !run.journal.stuck().is_empty() => {
-                return Ok(DurableEnd::Stuck(run.journal.stuck()));
-            }
-            Driven::Parked(wait) if wait == Wait::default() => return self.stuck_inside(run),
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),
+            Driven::Stuck { steps, .. } => {
+                note_stuck(&run.journal, &steps, self.inner.engine.clock().now()).await?;
+                let told = |step: StuckStep| {
+                    let path = step.to_string();
+                    (path.clone(), step.error.at(path))
+                };
+                return Ok(DurableEnd::Stuck(steps.into_iter().map(told).collect()));
+            }
             Driven::Done(finished) => finished,
         };
         if let Some(fault) = run.journal.fault() {
@@ -129,30 +128,11 @@ impl Executor {
         if run.run.is_shut_down() && finished.status == RunStatus::Cancelled {
             return Ok(DurableEnd::Paused);
         }
-        if finished.status == RunStatus::Stuck || !run.journal.stuck().is_empty() {
-            self.inner.note_stuck(&run.journal, &finished).await?;
-            return Ok(DurableEnd::Stuck(run.journal.stuck()));
-        }
         run.journal.close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated).await?;
         let claim = self.claim_of(run.id(), &run.folder)?;
         lock(&self.inner.claims).by_folder.entry(claim.folder.clone()).or_insert(claim.clone()).ended.push(run.id());
         self.archive_ended(&claim);
         Ok(DurableEnd::Finished(finished))
-    }
-
-    /// A run that waits for nothing but a child of which somebody has to say something.
-    fn stuck_inside(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let known = self.inner.home.get(run.id())?.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))?;
-        let stuck = self.inner.stuck_steps(&known)?;
-        if !stuck.is_empty() {
-            let told = |step: StuckStep| (step.to_string(), step.error.clone().at(step.to_string()));
-            return Ok(DurableEnd::Stuck(stuck.into_iter().map(told).collect()));
-        }
-        let steps = run.run.steps();
-        let child = steps.iter().find(|step| step.is_leaf && step.status == StepStatus::Waiting);
-        let path = child.map(|step| step.path.to_string()).unwrap_or_default();
-        let error = StepError::configuration("child_stuck", "its run is stuck, and nothing says at which step of it");
-        Ok(DurableEnd::Stuck(vec![(path.clone(), error.at(path))]))
     }
 
     /// Ends when `run` waits so long that it need not be in memory.
@@ -196,30 +176,24 @@ impl Executor {
     }
 }
 
-impl Inner {
-    /// Notes that a run cannot undo what it did.
-    pub(super) async fn note_stuck(&self, journal: &RunJournal, finished: &Finished) -> Result<(), JournalError> {
-        match &finished.error {
-            Some(error) if finished.status == RunStatus::Stuck => {
-                let path = error.path.clone().unwrap_or_default();
-                // Somebody says what became of the undoing as a whole, wherever in it the error is.
-                let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
-                journal.note_stuck(undo, error.clone()).await
-            }
-            _ => Ok(()),
-        }
+/// Notes the stuck steps of a run itself; those of the runs inside of it are on record there.
+pub(super) async fn note_stuck(journal: &RunJournal, steps: &[StuckStep], at: Timestamp) -> Result<(), JournalError> {
+    for step in steps.iter().filter(|step| step.around.is_empty()) {
+        journal.note_stuck(step.path.clone(), (*step.error).clone(), at).await?;
     }
+    Ok(())
 }
 
 /// How the root step ended, as far as anyone asks later.
 pub(super) fn outcome(finished: &Finished) -> Outcome {
     let error = || finished.error.clone().unwrap_or_else(|| unreachable!("what did not complete says why"));
-    match finished.status {
-        RunStatus::Completed => {
+    match (finished.status, &finished.skipped) {
+        (RunStatus::Completed, Some(reason)) => Outcome::Skipped(reason.clone()),
+        (RunStatus::Completed, None) => {
             let state_changes = finished.state_changes.clone();
             Outcome::Completed(Output { value: finished.output.clone(), state_changes })
         }
-        RunStatus::Cancelled => Outcome::Cancelled(Cancelled::new(CancelReason::Requested)),
-        _ => Outcome::Failed(Failure { error: Box::new(error()), handled: false }),
+        (RunStatus::Cancelled, _) => Outcome::Cancelled(Cancelled::new(CancelReason::Requested)),
+        (_, _) => Outcome::Failed(Failure { error: Box::new(error()), handled: false }),
     }
 }

@@ -25,9 +25,12 @@ use std::{
     time::Duration,
 };
 
-use llmspell_workflows_basic::{Engine, EngineBuilder, Finished, Plan, Run, StepError, engine::Wait};
-use llmspell_workflows_hooks::{EventBus, HookDispatcher, event::Entry};
-use llmspell_workflows_state::RunJournal;
+use llmspell_workflows_basic::{
+    Engine, EngineBuilder, Finished, Plan, Run, StepError,
+    engine::{Asker, Wait},
+};
+use llmspell_workflows_hooks::{EventBus, HookDispatcher};
+use llmspell_workflows_state::{Request, RunJournal};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -174,7 +177,7 @@ impl DurableRun {
 
     /// Stops it so that it can be resumed, wherever it is by now.
     pub fn shut_down(&self) {
-        self.live.pause();
+        self.live.pause(Asker::default());
         lock(&self.live.run).iter().for_each(|run| run.shut_down());
     }
 
@@ -182,7 +185,7 @@ impl DurableRun {
     ///
     /// No hook is asked; [`Executor::pause`] asks them.
     pub fn pause(&self) {
-        self.live.pause();
+        self.live.pause(Asker::default());
     }
 }
 
@@ -192,9 +195,12 @@ impl Live {
         Arc::new(Self { id, folder, run, seen, is_paused: AtomicBool::new(false), arrival: Notify::new() })
     }
 
-    fn pause(&self) {
+    fn pause(&self, by: Asker) {
         self.is_paused.store(true, Ordering::SeqCst);
         if let Some(run) = &*lock(&self.run) {
+            if let Some(journal) = run.extension::<RunJournal>() {
+                journal.asked(Request::Pause, by, run.now());
+            }
             run.hold();
         }
         self.arrival.notify_one();

@@ -7,11 +7,11 @@ use llmspell_workflows_hooks::{
     event::{EventData, EventKind},
     point::{WorkflowCheckpoint, WorkflowRollback},
 };
-use llmspell_workflows_state::{Record, Rewinding, RunJournal, store::Snapshot};
+use llmspell_workflows_state::{Record, Resumption, Rewinding, store::Snapshot};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{DurableRun, Entry, Executor, Inner, lock};
+use super::{DurableRun, Executor, Inner, lock};
 use crate::{ExecutorError, KnownRun, StateManager, home::Place, state::folded};
 
 impl Executor {
@@ -56,11 +56,11 @@ impl Executor {
         let checkpoint = StateManager::new(self.inner.home.clone()).find_checkpoint(run, name)?;
         self.inner.services.permit(WorkflowRollback, run, json!({"name": name})).await?;
         let claim = self.ended_claim(known, None).await?;
-        let journal = RunJournal::open(claim.journal.clone(), run).await?;
+        let journal = self.inner.journal(&claim, run).await?;
         let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
         let plan = self.inner.recalled(&started.definition)?.plan;
         let records = claim.reads.records(run)?;
-        let mut rewinding = Rewinding::new(&plan, &records);
+        let mut rewinding = Rewinding::new(&plan, &records)?;
         let targets = since(&records, usize::try_from(checkpoint.position).unwrap_or(usize::MAX));
         let counts = |path: &StepPath| rewinding.find(&path.to_string()).is_ok_and(|found| found == *path);
         let targets: Vec<_> = targets.into_iter().filter(counts).collect();
@@ -72,7 +72,7 @@ impl Executor {
         journal.rewind(rewinding.rewound(now)).await?;
         drop(journal);
         self.inner.services.tell(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
-        let run = self.open(run, &claim, Entry::Resumed).await?;
+        let run = self.open(run, &claim, Resumption::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }

@@ -7,8 +7,8 @@ use llmspell_workflows_basic::{
     engine::{Extensions, Resume},
     model::Definition,
 };
-use llmspell_workflows_hooks::{event::Entry, point::WorkflowResume};
-use llmspell_workflows_state::{Origin, RunJournal, Started};
+use llmspell_workflows_hooks::point::WorkflowResume;
+use llmspell_workflows_state::{Origin, Resumption, RunJournal, Started, record::FORMAT};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -76,6 +76,7 @@ impl Executor {
         let StartOptions { environment, labels, origin } = options;
         let Ready { definition, hash, engine, plan, .. } = ready;
         let started = Started {
+            format: FORMAT,
             at: self.inner.engine.clock().now(),
             workflow: definition.name.clone(),
             version: definition.version.clone(),
@@ -90,10 +91,10 @@ impl Executor {
             labels,
         };
         let claim = self.inner.own_claim()?;
-        let journal = RunJournal::open(claim.journal.clone(), Uuid::now_v7()).await?;
+        let journal = self.inner.journal(&claim, Uuid::now_v7()).await?;
         let resume = Resume::new(journal.run(), started.at);
         let journal = Arc::new(journal);
-        let run = self.run((&engine, &plan), input, &started, (resume, Entry::Started), &journal)?;
+        let run = self.run((&engine, &plan), input, &started, resume, &journal)?;
         run.check_recorded("the input", &started.input)?;
         journal.start(started).await?;
         self.archive_ended(&claim);
@@ -124,7 +125,7 @@ impl Executor {
     }
 
     pub(super) async fn resume_in(&self, known: &KnownRun, claim: &Claim) -> Result<DurableRun, ExecutorError> {
-        let run = self.open(known.id(), claim, Entry::Resumed).await?;
+        let run = self.open(known.id(), claim, Resumption::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
@@ -139,8 +140,8 @@ impl Executor {
     }
 
     /// A run as its journal knows it.
-    pub(super) async fn open(&self, run: Uuid, claim: &Claim, entry: Entry) -> Result<DurableRun, ExecutorError> {
-        let journal = Arc::new(RunJournal::open(claim.journal.clone(), run).await?);
+    pub(super) async fn open(&self, run: Uuid, claim: &Claim, why: Resumption) -> Result<DurableRun, ExecutorError> {
+        let journal = Arc::new(self.inner.journal(claim, run).await?);
         // Its process may have brought it to its end since it was looked up.
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run });
@@ -151,7 +152,8 @@ impl Executor {
         let mut input = WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
-        let run = self.run((&engine, &plan), input, &started, (resume, entry), &journal)?;
+        journal.resumes(why);
+        let run = self.run((&engine, &plan), input, &started, resume, &journal)?;
         Ok(self.admit(run, plan, journal, claim))
     }
 
@@ -171,13 +173,13 @@ impl Executor {
         (engine, plan): (&Engine, &Arc<Plan>),
         input: WorkflowInput,
         started: &Started,
-        (resume, entry): (Resume, Entry),
+        resume: Resume,
         journal: &Arc<RunJournal>,
     ) -> Result<Arc<Run>, ExecutorError> {
         let extensions = Extensions::new()
             .with_shared(journal.clone())
             .with(Begun { labels: started.labels.clone(), cpu: cpu_time() });
-        let extensions = self.inner.hosted(journal.run(), entry, extensions);
+        let extensions = self.inner.told(extensions);
         let environment = started.environment.clone();
         let options = RunOptions { resume: Some(resume), environment, extensions, ..RunOptions::default() };
         Ok(engine.start(plan, input, &options)?)

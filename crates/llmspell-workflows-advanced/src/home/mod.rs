@@ -37,7 +37,7 @@ use uuid::Uuid;
 pub(crate) use bell::{Bell, Ringer};
 pub(crate) use claim::Claim;
 pub use events::WorkflowEvent;
-pub(crate) use events::events;
+pub(crate) use events::{Narrator, events};
 pub use forget::Prune;
 pub use known::{Holder, KnownRun};
 pub use single::JournalKind;

@@ -51,11 +51,23 @@ impl Record {
                 each(output, visit)?;
                 changes.iter_mut().try_for_each(|change| each(&mut change.value, visit))
             }
-            Self::Redefined { migrated: Some(migrated), .. } => {
-                let mut changes = migrated.changes.values_mut().flatten();
+            Self::Redefined(redefined) => {
+                let migrated = redefined.migrated.iter_mut();
+                let mut changes = migrated.flat_map(|migrated| migrated.changes.values_mut().flatten());
                 changes.try_for_each(|change| each(&mut change.value, visit))
             }
-            _ => Ok(()),
+            Self::Ended { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
+            | Self::Closed { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
+            | Self::Started(_)
+            | Self::Began { .. }
+            | Self::Stopped { .. }
+            | Self::Stuck { .. }
+            | Self::Decided { .. }
+            | Self::Warned { .. }
+            | Self::Asked { .. }
+            | Self::Suspended { .. }
+            | Self::Resumed { .. }
+            | Self::Rewound(_) => Ok(()),
         }
     }
 }

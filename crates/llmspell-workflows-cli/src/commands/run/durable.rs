@@ -163,6 +163,9 @@ pub(super) fn waits_for(wait: &Wait) -> String {
     }
 }
 
+/// What to do about records of another version.
+const OTHER_FORMAT: &str = "use the version of spellflow that recorded them, or another folder with `--store`";
+
 /// What a user is told of it.
 pub(crate) fn failure(error: ExecutorError) -> Failure {
     let message = error.to_string();
@@ -170,6 +173,8 @@ pub(crate) fn failure(error: ExecutorError) -> Failure {
     match error {
         ExecutorError::Refused(error) => input::refused(error),
         ExecutorError::Invalid(_) => Failure::new(Exit::Invalid, "invalid_definition", message),
+        ExecutorError::Journal(error) if error.is_other_format() => failed("record_format").with_help(OTHER_FORMAT),
+        ExecutorError::Store(error) if error.is_other_format() => failed("record_format").with_help(OTHER_FORMAT),
         ExecutorError::Journal(_) => failed("journal_failed"),
         ExecutorError::Store(_) => failed("store_failed"),
         ExecutorError::File { .. } => failed("file_failed"),
