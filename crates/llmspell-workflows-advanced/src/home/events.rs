@@ -238,9 +238,10 @@ impl Narrator {
     }
 
     fn decided(&mut self, path: &str, decision: &Decision, time_us: u64, told: &mut Vec<Told>) {
-        if let Decision::Enter(reason) = decision {
+        // A part of a fork is no step of its own.
+        if let Decision::Enter(_) | Decision::ForkPart(_) = decision {
             self.begin_around(path, time_us, told);
-            if let Some(reason) = reason {
+            if let Decision::Enter(Some(reason)) = decision {
                 told.push((EventKind::StepSkipped, path.to_owned(), EventData::Skipped(reason.clone())));
             }
             return;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
-    History, Record,
+    History, Record, RunState,
     store::{Message, RunSummary, Snapshot},
 };
 use serde_json::{Value, json};

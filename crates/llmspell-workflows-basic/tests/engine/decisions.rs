@@ -274,7 +274,7 @@ async fn deadlines_and_wake_times_are_moved() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_is_told_what_it_received() {
     let signal = || Arc::new(Signal { number: 4, name: "never".to_owned(), data: json!(1) });
-    let finished = run("received", move |_| Decision::Received(1, Received::Signal(signal()))).await;
+    let finished = run_with("received", Known(Decision::Received(1, Received::Signal(signal())))).await;
     assert_eq!((output(&finished), seconds(&finished)), (json!({"name": "never", "data": 1, "timed_out": false}), 0));
 }
 

@@ -57,8 +57,6 @@ pub struct RunJournal {
     /// Why this process goes on with the run; none: it has started it.
     resumption: Mutex<Option<Resumption>>,
     is_asked_to_pause: AtomicBool,
-    /// Whether the end of the run is recorded.
-    is_closed: AtomicBool,
     tail: Mutex<Tail>,
     fault: OnceLock<JournalError>,
 }
@@ -68,6 +66,8 @@ pub struct RunJournal {
 struct Tail {
     /// How many there are.
     count: u64,
+    /// Whether the end of the run is recorded: a task that was given up on adds nothing after that.
+    is_closed: bool,
     listener: Option<Arc<dyn Listener>>,
 }
 
@@ -98,8 +98,7 @@ impl RunJournal {
             journal,
             run,
             epoch: opened.epoch,
-            is_closed: AtomicBool::new(known.closed().is_some()),
-            tail: Mutex::new(Tail { count: known.count(), listener: None }),
+            tail: Mutex::new(Tail { count: known.count(), is_closed: known.closed().is_some(), listener: None }),
             known: Mutex::new(known),
             resumption: Mutex::new(resumption),
             is_asked_to_pause: AtomicBool::new(false),
@@ -159,9 +158,7 @@ impl RunJournal {
     /// # Errors
     /// The journal cannot be written.
     pub async fn rewind(&self, rewound: Rewound) -> Result<(), JournalError> {
-        self.note_run(Record::Rewound(Box::new(rewound))).await?;
-        self.is_closed.store(false, Ordering::SeqCst);
-        Ok(())
+        self.note_run(Record::Rewound(Box::new(rewound)), Some(false)).await
     }
 
     /// Notes what the run is started with; nothing of it may begin before this has ended.
@@ -169,7 +166,7 @@ impl RunJournal {
     /// # Errors
     /// The journal cannot be written.
     pub async fn start(&self, started: Started) -> Result<(), JournalError> {
-        self.note_run(Record::Started(Box::new(started))).await
+        self.note_run(Record::Started(Box::new(started)), None).await
     }
 
     /// Says why this process goes on with the run, which is recorded once it does.
@@ -186,18 +183,16 @@ impl RunJournal {
     }
 
     /// Appends what concerns the run as a whole, synced, and takes it in; what cannot follow is not appended.
-    async fn note_run(&self, record: Record) -> Result<(), JournalError> {
+    async fn note_run(&self, record: Record, closes: Option<bool>) -> Result<(), JournalError> {
         self.known().apply(&record).map_err(|error| self.damaged(error.to_string()))?;
-        let receipt = self.append(&record)?;
+        let receipt = self.append_to(&record, closes)?;
         self.sync(receipt).await
     }
 
     /// Appends what makes the timeline complete and nothing depends on: it is kept with what is synced next.
     fn note_in_passing(&self, record: &Record) {
-        if !self.is_closed.load(Ordering::SeqCst) {
-            // The fault is noted, and whoever appends next hears of it.
-            let _ = self.append(record);
-        }
+        // A fault is noted, and whoever appends next hears of it.
+        let _ = self.append(record);
     }
 
     /// How long after the start of the run `at` is, as records count.
@@ -242,7 +237,7 @@ impl RunJournal {
     /// The journal cannot be written.
     pub async fn resolve(&self, path: String, outcome: &Outcome, at: Timestamp) -> Result<(), JournalError> {
         let Some(end) = self.end(outcome, false) else { return Ok(()) };
-        self.note_run(Record::Ended { path, end, time_us: self.time_us(at) }).await
+        self.note_run(Record::Ended { path, end, time_us: self.time_us(at) }, None).await
     }
 
     /// How the run ended, if it has.
@@ -269,7 +264,7 @@ impl RunJournal {
         migrated: Option<Migrated>,
     ) -> Result<(), JournalError> {
         let redefined = Redefined { time_us: self.time_us(at), definition, version, migrated };
-        self.note_run(Record::Redefined(Box::new(redefined))).await
+        self.note_run(Record::Redefined(Box::new(redefined)), None).await
     }
 
     /// Notes how the run ended, as it may be told from then on, and whether it has undone what it did.
@@ -279,8 +274,7 @@ impl RunJournal {
     pub async fn close(&self, outcome: &Outcome, at: Timestamp, compensated: bool) -> Result<(), JournalError> {
         let Some(end) = self.end(outcome, true) else { return Ok(()) };
         let record = Record::Closed { end, time_us: self.time_us(at), compensated };
-        self.is_closed.store(true, Ordering::SeqCst);
-        let receipt = self.append(&record)?;
+        let receipt = self.append_to(&record, Some(true))?;
         self.sync(receipt).await
     }
 
@@ -300,14 +294,23 @@ impl RunJournal {
     }
 
     fn append(&self, record: &Record) -> Result<Receipt, JournalError> {
+        self.append_to(record, None)
+    }
+
+    /// Appends a record, which closes the run, or opens it again, if it says so.
+    fn append_to(&self, record: &Record, closes: Option<bool>) -> Result<Receipt, JournalError> {
         if let Some(fault) = self.fault.get() {
             return Err(fault.clone());
         }
         // Held while it is appended, so that the number is the record's place in its run.
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.is_closed && closes != Some(false) {
+            return Err(JournalError::Fenced { run: self.run });
+        }
         let receipt = self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.note(error))?;
         let number = tail.count;
         tail.count += 1;
+        tail.is_closed = closes.unwrap_or(tail.is_closed);
         if let Some(listener) = &tail.listener {
             listener.appended(number, record);
         }
