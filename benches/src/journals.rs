@@ -119,7 +119,7 @@ fn append(runtime: &Runtime, journal: &Arc<dyn Journal>, writers: usize, each: u
 
 /// About 300 bytes.
 fn record() -> Record {
-    Record::Stopped { path: format!("/main/{}", "x".repeat(270)) }
+    Record::Stopped { path: format!("/main/{}", "x".repeat(270)), time_us: 0 }
 }
 
 /// A run of no-op steps, one after the other.

@@ -1,16 +1,16 @@
 //! What a run cost, and how well it went.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
 use llmspell_workflows_basic::{
-    Finished, Plan,
-    engine::{Attempt, Decision, StepRecord, StepStatus},
+    Finished, Plan, StepError,
+    engine::{StepRecord, StepStatus},
     model::{Step, StepKind},
 };
-use llmspell_workflows_state::{End, History, Record};
+use llmspell_workflows_state::{End, History, RunState};
 use serde::Serialize;
 
 /// The eight figures of a run.
@@ -84,18 +84,17 @@ fn memory_bytes() -> (Option<u64>, Option<u64>) {
 }
 
 impl AdvancedMetrics {
-    /// Those of `finished`, a run with these records in a process that had used `cpu` when it began.
+    /// Those of `finished`, a run with this history in a process that had used `cpu` when it began.
     pub(crate) fn of(
         finished: &Finished,
         plan: &Plan,
-        records: &[Record],
-        history: &History,
+        (history, state): &(History, RunState),
         cpu: Option<Duration>,
     ) -> Self {
         let past: HashMap<&str, _> = history.steps.iter().map(|step| (step.path.as_str(), step)).collect();
         let mut metrics = Self {
             execution_time: finished.ended_at.duration_since(finished.started_at).unsigned_abs(),
-            error_rate: errors(records),
+            error_rate: errors(state),
             ..Self::default()
         };
         let (mut attempts, mut completed) = (0, 0);
@@ -136,26 +135,13 @@ impl AdvancedMetrics {
 }
 
 /// Every attempt that failed, whether another followed or not.
-fn errors(records: &[Record]) -> ErrorRate {
+fn errors(state: &RunState) -> ErrorRate {
     let mut rate = ErrorRate::default();
-    let mut count = |class: String| *rate.by_class.entry(class).or_default() += 1;
-    let mut leaves: HashSet<&str> = HashSet::new();
-    for record in records {
-        if let Record::Began { path, .. } = record {
-            leaves.insert(path);
-        }
-    }
-    for record in records {
-        match record {
-            Record::Decided { path, decision: Decision::Attempt(Attempt::Failed { error, .. }), .. }
-                if leaves.contains(path.as_str()) =>
-            {
-                count(error.class.to_string());
-            }
-            Record::Ended { path, end: End::Failed(failure), .. } if leaves.contains(path.as_str()) => {
-                count(failure.error.class.to_string());
-            }
-            _ => {}
+    let mut count = |error: &StepError| *rate.by_class.entry(error.class.to_string()).or_default() += 1;
+    for (_, step) in state.steps().filter(|(_, step)| step.is_activity()) {
+        step.failed_attempts().into_iter().for_each(|(_, error)| count(error));
+        if let Some(End::Failed(failure)) = step.end() {
+            count(&failure.error);
         }
     }
     rate

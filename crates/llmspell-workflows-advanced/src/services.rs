@@ -1,9 +1,8 @@
 //! Who is asked about runs, and told of them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::StepError;
 use llmspell_workflows_hooks::{
     Course, EventBus, HookDispatcher, HostPoint, Point,
     event::{EventData, EventKind},
@@ -37,14 +36,6 @@ impl Services {
     pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if let Some(events) = &self.events {
             events.tell_of(kind, run, at, data);
-        }
-    }
-
-    /// Tells that somebody has to say what became of `steps`.
-    pub(crate) fn tell_stuck(&self, run: Uuid, at: Timestamp, steps: &[(String, StepError)]) {
-        for (_, error) in steps {
-            let data = || EventData::Failed { error: Box::new(error.clone()), duration: Duration::ZERO };
-            self.tell(EventKind::RunStuck, run, at, data);
         }
     }
 }

@@ -274,15 +274,15 @@ impl PathLink {
         Self(Arc::new(Link { parent, id, iteration: iteration.map(u64::from), generation }))
     }
 
-    /// Whether it is the very link `other`.
     /// The same as `path`; none for the path of nothing.
-    pub(crate) fn of(path: &StepPath) -> Option<Self> {
+    pub fn of(path: &StepPath) -> Option<Self> {
         path.segments().iter().fold(None, |parent, segment| {
             let iteration = segment.iteration.and_then(|iteration| u32::try_from(iteration).ok());
             Some(Self::new(parent, segment.id.clone(), iteration, segment.generation))
         })
     }
 
+    /// Whether it is the very link `other`.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

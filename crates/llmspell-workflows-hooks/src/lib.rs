@@ -76,7 +76,7 @@ pub use correlations::Correlations;
 pub use dispatch::{Combine, HookDispatcher, HookDispatcherBuilder};
 pub use event::EventBus;
 pub use hook::{Hook, HookError, HookFn, hook_fn};
-pub use layer::{HOOK_ROUNDS_MAX, HookLayer, recorded_answer};
+pub use layer::{HOOK_ROUNDS_MAX, HookLayer};
 pub use point::{HookPoint, Point};
 pub use registration::{Priority, Registration, TIMEOUT_DEFAULT};
 pub use report::{Report, Trouble};

@@ -56,7 +56,7 @@ macro_rules! points {
                 }
             }
 
-            /// Its number in records, which never changes; none for a host's own.
+            /// Its place in a set of points; none for a host's own.
             pub(crate) fn number(self) -> Option<u64> {
                 match self {
                     $(Self::$name => Some($number),)+

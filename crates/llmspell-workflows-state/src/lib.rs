@@ -24,5 +24,11 @@ pub use journal::FjallJournal;
 pub use journal::SledJournal;
 pub use journal::{Around, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};
-pub use record::{End, Migrated, Origin, Parent, Record, Rewound, Started};
-pub use run::{History, Journaling, PastStep, RewindError, Rewinding, RunJournal};
+pub use record::{
+    ChoiceAt, End, FormatError, Migrated, Origin, Parent, Record, Redefined, Request, Resumption, Rewound, Started,
+    Suspension,
+};
+pub use run::{
+    Closed, History, IllegalRecord, Journaling, Listener, PastStep, Phase, RewindError, Rewinding, RunJournal,
+    RunState, StepState,
+};

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use llmspell_workflows_basic::{Plan, RunStatus, WorkflowInput, engine::Child, model::Definition};
-use llmspell_workflows_hooks::event::Entry;
-use llmspell_workflows_state::{Origin, Parent, Record, RewindError, Rewinding, Rewound, RunJournal, Started};
+use llmspell_workflows_state::{Origin, Parent, Record, Resumption, RewindError, Rewinding, Rewound, Started};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -37,7 +36,7 @@ impl Executor {
         }
         let target = self.target_of(known, again).await?;
         let lease = self.retry_in(known, target.as_ref(), again.step_input.as_ref(), None).await?;
-        self.take_up(known.id(), &lease, Entry::Retried).await
+        self.take_up(known.id(), &lease, Resumption::Retried).await
     }
 
     async fn retry_in(
@@ -51,7 +50,7 @@ impl Executor {
         let here = KnownRun { place: RunPlace::Journal(lease.id.clone()), ..known.clone() };
         let records = self.inner.home.records(&here).await?;
         let plan = self.plan_of(known.id(), &records).await?;
-        let mut rewinding = Rewinding::new(&plan, &records);
+        let mut rewinding = Rewinding::new(&plan, &records)?;
         rewind(&mut rewinding, target)?;
         let mut inputs = BTreeMap::new();
         // Children first: a run whose failed child goes on has not ended itself.
@@ -74,7 +73,7 @@ impl Executor {
             }
         }
         let rewound = Rewound { inputs, ..rewinding.rewound(self.inner.engine.clock().now()) };
-        let journal = RunJournal::open(lease.journal.clone(), known.id()).await?;
+        let journal = self.inner.journal_in(lease.journal.clone(), known.id()).await?;
         journal.rewind(rewound).await?;
         Ok(lease)
     }
@@ -121,7 +120,7 @@ impl Executor {
         let id = Uuid::now_v7();
         let target = self.target_of(known, again).await?;
         self.fork_in(known, target.as_ref(), again.step_input.as_ref(), &lease, Fork { id, parent: None }).await?;
-        self.take_up(id, &lease, Entry::Started).await
+        self.take_up(id, &lease, Resumption::Forked).await
     }
 
     /// Makes a fork of `known`; where the step is in a child, that is forked as a child of the new run.
@@ -137,7 +136,7 @@ impl Executor {
         let records = self.inner.home.records(known).await?;
         let started = started(known.id(), &records)?;
         let plan = self.plan_of(known.id(), &records).await?;
-        let mut rewinding = Rewinding::new(&plan, &records);
+        let mut rewinding = Rewinding::new(&plan, &records)?;
         let mut inputs = started.inputs.clone();
         rewind(&mut rewinding, target)?;
         match target {

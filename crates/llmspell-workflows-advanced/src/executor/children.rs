@@ -5,12 +5,14 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     Driven, RunOptions, RunStatus, StepError, WorkflowInput,
-    engine::{Call, Child, ChildEnd, Children, Extensions, InProcess, Outcome, Resume, Wait, drive_child},
+    engine::{Call, Child, ChildEnd, Children, Extensions, InProcess, Outcome, Resume, drive_child},
 };
-use llmspell_workflows_hooks::event::Entry;
 use llmspell_workflows_state::{JournalError, Parent, RunJournal, Started};
 
-use super::{Inner, drive::outcome};
+use super::{
+    Inner,
+    drive::{note_stuck, outcome},
+};
 use crate::ExecutorError;
 
 /// Runs children as durable runs, in the journal of the run around them.
@@ -28,7 +30,7 @@ impl Children for DurableChildren {
 
 impl Inner {
     async fn child(self: Arc<Self>, call: &Call, child: Child, parent: &RunJournal) -> Result<ChildEnd, StepError> {
-        let journal = Arc::new(RunJournal::open(parent.shared(), child.id).await.map_err(failed)?);
+        let journal = Arc::new(self.journal_in(parent.shared(), child.id).await.map_err(failed)?);
         if let Some((outcome, _)) = journal.ended_with().map_err(failed)? {
             return Ok(recorded(outcome));
         }
@@ -41,8 +43,7 @@ impl Inner {
         };
         let input = WorkflowInput::new(started.input.clone());
         let resume = journal.resume().unwrap_or_else(|| Resume::new(child.id, started.at));
-        let entry = if is_new { Entry::Started } else { Entry::Resumed };
-        let extensions = self.hosted(child.id, entry, Extensions::new().with_shared(journal.clone()));
+        let extensions = self.told(Extensions::new().with_shared(journal.clone()));
         let options = RunOptions { resume: Some(resume), extensions, depth: child.depth, ..RunOptions::default() };
         let run = engine.start(&plan, input, &options)?;
         if is_new {
@@ -58,6 +59,10 @@ impl Inner {
         drop(owned);
         let finished = match driven {
             Driven::Parked(wait) => return Ok(ChildEnd::Parked(wait)),
+            Driven::Stuck { steps, .. } => {
+                note_stuck(&journal, &steps, self.engine.clock().now()).await.map_err(failed)?;
+                return Ok(ChildEnd::Stuck(steps));
+            }
             Driven::Done(finished) => finished,
         };
         if let Some(fault) = journal.fault() {
@@ -65,10 +70,6 @@ impl Inner {
         }
         if run.is_shut_down() && finished.status == RunStatus::Cancelled {
             return Ok(ChildEnd::Cancelled);
-        }
-        if finished.status == RunStatus::Stuck || !journal.stuck().is_empty() {
-            self.note_stuck(&journal, &finished).await.map_err(failed)?;
-            return Ok(ChildEnd::Parked(Wait::default()));
         }
         journal
             .close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated)
@@ -100,7 +101,7 @@ fn recorded(outcome: Outcome) -> ChildEnd {
         Outcome::Completed(output) => ChildEnd::Completed(output.value.to_arc()),
         Outcome::Failed(failure) => ChildEnd::Failed(failure.error),
         Outcome::Skipped(_) => ChildEnd::Completed(Arc::default()),
-        Outcome::Cancelled(_) | Outcome::Parked(_) => ChildEnd::Cancelled,
+        Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_) => ChildEnd::Cancelled,
     }
 }
 

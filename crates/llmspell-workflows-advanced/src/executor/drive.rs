@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
-    Driven, Finished, Run, RunStatus, StepError,
-    engine::{CancelReason, Cancelled, Failure, Outcome, Output, StepStatus},
+    Driven, Finished, Run, RunStatus,
+    engine::{CancelReason, Cancelled, Failure, Outcome, Output, StuckStep},
 };
-use llmspell_workflows_hooks::event::Entry;
-use llmspell_workflows_state::{JournalError, RunJournal};
+use llmspell_workflows_state::{JournalError, Resumption, RunJournal};
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor, Inner, Parking, lock, owned::Owned, resolve::StuckStep};
+use super::{DurableEnd, DurableRun, Executor, Inner, Parking, lock, owned::Owned};
 use crate::{ExecutorError, home::Lease};
 
 impl Executor {
@@ -26,28 +25,24 @@ impl Executor {
 
     /// The same, with the ownership of the run; one whose time has come while it left memory continues at once.
     pub(super) async fn drive_to_rest(&self, run: DurableRun) -> Result<(DurableEnd, Owned), ExecutorError> {
-        let id = run.id();
         let (mut end, mut owned) = self.drive_once(run).await?;
         loop {
             let is_due = |wake_at: Timestamp| wake_at <= self.inner.engine.clock().now();
             match &end {
                 DurableEnd::Waiting(wait) if wait.wake_at.is_some_and(is_due) && !owned.live.is_paused() => {
-                    let next = Box::pin(self.reopen(owned, Entry::Woken)).await?;
+                    let next = Box::pin(self.reopen(owned)).await?;
                     (end, owned) = self.drive_once(next).await?;
                 }
                 _ => break,
             }
         }
-        if let DurableEnd::Stuck(steps) = &end {
-            self.inner.services.tell_stuck(id, self.inner.engine.clock().now(), steps);
-        }
         Ok((end, owned))
     }
 
     /// Brings a run that is owned already back into memory, with the messages that have come.
-    pub(super) async fn reopen(&self, owned: Owned, entry: Entry) -> Result<DurableRun, ExecutorError> {
+    pub(super) async fn reopen(&self, owned: Owned) -> Result<DurableRun, ExecutorError> {
         let lease = self.inner.lease_of(owned.live.id, &owned.live.journal).await?;
-        let run = self.open(owned, &lease, entry).await?;
+        let run = self.open(owned, &lease, Resumption::Woken).await?;
         self.read_inbox(&run, false).await?;
         Ok(run)
     }
@@ -73,12 +68,15 @@ impl Executor {
         };
         let finished = match driven {
             Driven::Parked(_) if live.is_paused() => return Ok(DurableEnd::Paused),
-            // Whatever else there is may still go on by itself.
-            Driven::Parked(wait) if wait == Default::default() && !run.journal.stuck().is_empty() => {
-                return Ok(DurableEnd::Stuck(run.journal.stuck()));
-            }
-            Driven::Parked(wait) if wait == Default::default() => return self.stuck_inside(run).await,
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),
+            Driven::Stuck { steps, .. } => {
+                note_stuck(&run.journal, &steps, self.inner.engine.clock().now()).await?;
+                let told = |step: StuckStep| {
+                    let path = step.to_string();
+                    (path.clone(), step.error.at(path))
+                };
+                return Ok(DurableEnd::Stuck(steps.into_iter().map(told).collect()));
+            }
             Driven::Done(finished) => finished,
         };
         if let Some(fault) = run.journal.fault() {
@@ -87,30 +85,10 @@ impl Executor {
         if run.run.is_shut_down() && finished.status == RunStatus::Cancelled {
             return Ok(DurableEnd::Paused);
         }
-        if finished.status == RunStatus::Stuck || !run.journal.stuck().is_empty() {
-            self.inner.note_stuck(&run.journal, &finished).await?;
-            return Ok(DurableEnd::Stuck(run.journal.stuck()));
-        }
         run.journal.close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated).await?;
         self.inner.registry.have_ended(&live.journal, &[run.id()]);
         self.inner.archive_ended(&live.journal);
         Ok(DurableEnd::Finished(finished))
-    }
-
-    /// A run that waits for nothing but a stuck sub-workflow.
-    async fn stuck_inside(&self, run: &DurableRun) -> Result<DurableEnd, ExecutorError> {
-        let known = self.inner.home.get(run.id()).await?;
-        let known = known.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))?;
-        let stuck = self.inner.stuck_steps(&known).await?;
-        if !stuck.is_empty() {
-            let told = |step: StuckStep| (step.to_string(), step.error.clone().at(step.to_string()));
-            return Ok(DurableEnd::Stuck(stuck.into_iter().map(told).collect()));
-        }
-        let steps = run.run.steps();
-        let child = steps.iter().find(|step| step.is_leaf && step.status == StepStatus::Waiting);
-        let path = child.map(|step| step.path.to_string()).unwrap_or_default();
-        let error = StepError::configuration("child_stuck", "the step's sub-workflow is stuck at an unknown step");
-        Ok(DurableEnd::Stuck(vec![(path.clone(), error.at(path))]))
     }
 
     /// Ends when `run` waits so long that it need not be in memory.
@@ -133,9 +111,9 @@ impl Executor {
     }
 
     /// Reads the journal of a run that this executor owns.
-    pub(super) async fn open(&self, owned: Owned, lease: &Lease, entry: Entry) -> Result<DurableRun, ExecutorError> {
+    pub(super) async fn open(&self, owned: Owned, lease: &Lease, why: Resumption) -> Result<DurableRun, ExecutorError> {
         let id = owned.live.id;
-        let journal = std::sync::Arc::new(RunJournal::open(lease.journal.clone(), id).await?);
+        let journal = std::sync::Arc::new(self.inner.journal_in(lease.journal.clone(), id).await?);
         // Its process may have brought it to its end since it was looked up.
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: id });
@@ -146,26 +124,14 @@ impl Executor {
         let mut input = llmspell_workflows_basic::WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
-        let run = self.run((&ready.engine, &ready.plan), input, &started, (resume, entry), &journal)?;
+        journal.resumes(why);
+        let run = self.run((&ready.engine, &ready.plan), input, &started, resume, &journal)?;
         owned.live.enters_memory(&run);
         Ok(DurableRun { run, plan: ready.plan, journal, owned })
     }
 }
 
 impl Inner {
-    /// Notes that a run cannot undo what it did.
-    pub(super) async fn note_stuck(&self, journal: &RunJournal, finished: &Finished) -> Result<(), JournalError> {
-        match &finished.error {
-            Some(error) if finished.status == RunStatus::Stuck => {
-                let path = error.path.clone().unwrap_or_default();
-                // The undoing as a whole is to be resolved, wherever in it the error is.
-                let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
-                journal.note_stuck(undo, error.clone()).await
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The records of a run as they are now, those that only this process has so far among them.
     pub(super) async fn records(&self, run: Uuid) -> Result<Vec<llmspell_workflows_state::Record>, ExecutorError> {
         for lease in self.leased().await {
@@ -179,15 +145,24 @@ impl Inner {
     }
 }
 
+/// Notes the stuck steps of a run itself; those of the runs inside of it are on record there.
+pub(super) async fn note_stuck(journal: &RunJournal, steps: &[StuckStep], at: Timestamp) -> Result<(), JournalError> {
+    for step in steps.iter().filter(|step| step.around.is_empty()) {
+        journal.note_stuck(step.path.clone(), (*step.error).clone(), at).await?;
+    }
+    Ok(())
+}
+
 /// How the root step ended, as far as anyone asks later.
 pub(super) fn outcome(finished: &Finished) -> Outcome {
-    let error = || finished.error.clone().unwrap_or_else(|| unreachable!("a run that did not complete has an error"));
-    match finished.status {
-        RunStatus::Completed => {
+    let error = || finished.error.clone().unwrap_or_else(|| unreachable!("what did not complete says why"));
+    match (finished.status, &finished.skipped) {
+        (RunStatus::Completed, Some(reason)) => Outcome::Skipped(reason.clone()),
+        (RunStatus::Completed, None) => {
             let state_changes = finished.state_changes.clone();
             Outcome::Completed(Output { value: finished.output.clone(), state_changes })
         }
-        RunStatus::Cancelled => Outcome::Cancelled(Cancelled::new(CancelReason::Requested)),
-        _ => Outcome::Failed(Failure { error: Box::new(error()), handled: false }),
+        (RunStatus::Cancelled, _) => Outcome::Cancelled(Cancelled::new(CancelReason::Requested)),
+        (_, _) => Outcome::Failed(Failure { error: Box::new(error()), handled: false }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::engine::Signal;
+use llmspell_workflows_basic::engine::{Asker, Signal, Who};
 use llmspell_workflows_state::store::Message;
 use uuid::Uuid;
 
@@ -101,8 +101,10 @@ impl Inner {
             Message::Pause => self.asked_to_pause(live, number),
             // A run that is resumed while a process has it is at work already.
             Message::Resume => {}
-            Message::Cancel => run.iter().for_each(|run| run.cancel()),
-            Message::CancelAndCompensate => run.iter().for_each(|run| run.cancel_and_compensate()),
+            Message::Cancel => run.iter().for_each(|run| run.cancel_by(&Asker::new(Who::User))),
+            Message::CancelAndCompensate => {
+                run.iter().for_each(|run| run.cancel_and_compensate_by(&Asker::new(Who::User)));
+            }
             Message::Signal { name, payload } => {
                 run.iter().for_each(|run| run.deliver(Signal { number, name: name.clone(), data: payload.clone() }));
             }

@@ -29,7 +29,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::{Engine, EngineBuilder, sync::lock};
-use llmspell_workflows_hooks::{EventBus, HookDispatcher, event::Entry};
+use llmspell_workflows_hooks::{EventBus, HookDispatcher};
 
 pub use again::Again;
 pub use handle::RunHandle;

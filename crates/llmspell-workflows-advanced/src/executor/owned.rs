@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use llmspell_workflows_basic::Run;
+use llmspell_workflows_basic::{Run, engine::Asker};
+use llmspell_workflows_state::{Request, RunJournal};
 use tokio::sync::{Mutex as AsyncMutex, Notify, Semaphore};
 use uuid::Uuid;
 
@@ -158,10 +159,22 @@ impl Inner {
 }
 
 impl Live {
-    /// Lets no further leaf begin.
-    pub(super) fn pause(&self) {
+    /// Lets no further leaf begin, as someone asks for.
+    pub(super) fn pause(&self, by: Asker) {
+        self.hold(|journal, run| journal.asked(Request::Pause, by, run.now()));
+    }
+
+    /// Lets no further leaf begin, since the process shuts down.
+    pub(super) fn leave(&self) {
+        self.hold(|journal, _| journal.shuts_down());
+    }
+
+    fn hold(&self, note: impl FnOnce(&RunJournal, &Run)) {
         self.is_paused.store(true, Ordering::SeqCst);
         if let Some(run) = &*lock(&self.run) {
+            if let Some(journal) = run.extension::<RunJournal>() {
+                note(&journal, run);
+            }
             run.hold();
         }
     }

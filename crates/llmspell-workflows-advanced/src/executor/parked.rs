@@ -8,7 +8,6 @@ use std::{
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::engine::Wait;
-use llmspell_workflows_hooks::event::Entry;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -137,7 +136,7 @@ impl Inner {
         let executor = Executor { inner: self.clone() };
         let opened = {
             let _turn = self.registry.waking.acquire().await;
-            Box::pin(executor.reopen(owned, Entry::Woken)).await
+            Box::pin(executor.reopen(owned)).await
         };
         match opened {
             Ok(run) => Box::pin(self.carry(run, reply)).await,

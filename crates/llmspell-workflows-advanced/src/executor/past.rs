@@ -1,13 +1,7 @@
 //! What can be told of runs with the help of their plans.
 
-use std::collections::HashMap;
-
-use llmspell_workflows_basic::{
-    StepError, StepPath,
-    engine::{Attempt, Decision, Outcome},
-    model::StepKind,
-};
-use llmspell_workflows_state::{History, Record, Rewinding};
+use llmspell_workflows_basic::{StepError, StepPath, engine::Outcome, model::StepKind};
+use llmspell_workflows_state::{End, RewindError, Rewinding, RunState};
 use serde_json::Value;
 
 use super::Executor;
@@ -37,7 +31,7 @@ impl Executor {
     pub async fn state(&self, known: &KnownRun, at: Option<&str>) -> Result<Value, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.recalled(&known.summary.definition).await?.plan;
-        let rewinding = Rewinding::new(&plan, &records);
+        let rewinding = Rewinding::new(&plan, &records)?;
         let at = at.map(|given| rewinding.find(given)).transpose()?;
         Ok(rewinding.state(at.as_ref())?)
     }
@@ -49,7 +43,7 @@ impl Executor {
     pub async fn find_step(&self, known: &KnownRun, given: &str) -> Result<String, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.recalled(&known.summary.definition).await?.plan;
-        Ok(Rewinding::new(&plan, &records).find(given)?.to_string())
+        Ok(Rewinding::new(&plan, &records)?.find(given)?.to_string())
     }
 
     /// What the processes of a run's steps wrote, in the order in which they ended.
@@ -59,34 +53,34 @@ impl Executor {
     pub async fn written(&self, known: &KnownRun) -> Result<Vec<Written>, ExecutorError> {
         let records = self.inner.home.records(known).await?;
         let plan = self.inner.recalled(&known.summary.definition).await?.plan;
-        let history = History::read(&records).map_err(llmspell_workflows_state::RewindError::Damaged)?;
-        let steps = history.map(|history| history.steps).unwrap_or_default();
-        let steps: HashMap<&str, _> = steps.iter().map(|step| (&*step.path, step.outcome.as_ref())).collect();
-        let mut attempts: HashMap<&str, u32> = HashMap::new();
+        let state = RunState::read(&records).map_err(|error| RewindError::Damaged(error.to_string()))?;
         let is_activity = |path: &str| {
             let path = path.parse::<StepPath>().ok();
             path.and_then(|path| plan.step(&path)).is_some_and(|step| matches!(step.kind, StepKind::Activity(_)))
         };
         let mut written = Vec::new();
-        for record in &records {
-            let Some(path) = record.path().filter(|path| is_activity(path)) else { continue };
-            let one = match record {
-                Record::Decided { decision: Decision::Attempt(Attempt::Failed { error, .. }), .. } => of_error(error),
-                Record::Ended { .. } => match steps.get(path).copied().flatten() {
-                    Some(Outcome::Completed(output)) => of_value(&output.value),
-                    Some(Outcome::Failed(failure)) => of_error(&failure.error),
-                    _ => None,
-                },
+        for (path, step) in state.steps().filter(|(path, _)| is_activity(path)) {
+            let failed = step.failed_attempts().into_iter().map(|(number, error)| (number, of_error(error)));
+            let ended = match (step.end_number(), step.end()) {
+                (Some(number), Some(end)) => Some((number, of_end(&state, path, end)?)),
                 _ => None,
             };
-            if let Some(one) = one {
-                let attempt = attempts.entry(path).or_default();
-                *attempt += 1;
-                written.push(Written { path: path.to_owned(), attempt: *attempt, ..one });
+            let all = failed.chain(ended).filter_map(|(number, one)| Some((number, one?)));
+            for (attempt, (number, one)) in (1..).zip(all) {
+                written.push((number, Written { path: path.to_owned(), attempt, ..one }));
             }
         }
-        Ok(written)
+        written.sort_unstable_by_key(|(number, _)| *number);
+        Ok(written.into_iter().map(|(_, one)| one).collect())
     }
+}
+
+fn of_end(state: &RunState, path: &str, end: &End) -> Result<Option<Written>, RewindError> {
+    Ok(match state.outcome(path, end).map_err(RewindError::Damaged)? {
+        Outcome::Completed(output) => of_value(&output.value),
+        Outcome::Failed(failure) => of_error(&failure.error),
+        Outcome::Skipped(_) | Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_) => None,
+    })
 }
 
 /// What is known of a process from how its step failed; which step, its caller knows.

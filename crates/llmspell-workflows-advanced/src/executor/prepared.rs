@@ -106,7 +106,7 @@ impl Inner {
         Ok(Ready { definition: definition.clone(), hash: hash.into(), engine, plan, is_told })
     }
 
-    fn is_told(&self) -> bool {
+    pub(super) fn is_told(&self) -> bool {
         self.services.events.as_ref().is_some_and(llmspell_workflows_hooks::EventBus::is_wanted)
     }
 }

@@ -5,13 +5,10 @@ use std::{fmt, sync::Arc};
 use llmspell_workflows_basic::{
     Engine, Plan, RunOptions, StepError, WorkflowInput, engine::Decision, model::Definition,
 };
-use llmspell_workflows_hooks::{
-    Verdict,
-    event::{EventData, EventKind},
-    point::StateMigration,
-};
-use llmspell_workflows_state::{Migrated, Record, Rewinding, RunJournal, Started};
+use llmspell_workflows_hooks::{Verdict, point::StateMigration};
+use llmspell_workflows_state::{IllegalRecord, JournalError, Migrated, Record, Rewinding, RunState, Started};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{DurableRun, Executor, prepared::Ready};
 use crate::{ExecutorError, KnownRun};
@@ -31,12 +28,12 @@ impl Executor {
     ) -> Result<DurableRun, ExecutorError> {
         let Ready { hash, plan, engine, .. } = self.inner.ready_to_start(&definition).await?;
         let lease = self.lease_to_resume(known).await?;
-        let journal = RunJournal::open(lease.journal.clone(), known.id()).await?;
+        let journal = self.inner.journal_in(lease.journal.clone(), known.id()).await?;
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: known.id() });
         }
         let records = self.inner.home.records(known).await?;
-        let missing = Rewinding::new(&plan, &records).missing();
+        let missing = Rewinding::new(&plan, &records)?.missing();
         if !missing.is_empty() {
             return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
         }
@@ -44,12 +41,8 @@ impl Executor {
         let input = fitting(&engine, &plan, &started)?;
         let migrated = self.migrated(known, &plan, &records, (&started, &input)).await?;
         let now = self.inner.engine.clock().now();
-        let is_migrated = migrated.is_some();
         journal.redefine(now, hash.to_string(), definition.version.clone(), migrated).await?;
         drop(journal);
-        let data =
-            || EventData::Custom(json!({"definition": *hash, "version": definition.version, "migrated": is_migrated}));
-        self.inner.services.tell(EventKind::RunRedefined, known.id(), now, data);
         self.resume_in(known, &lease).await
     }
 
@@ -66,10 +59,10 @@ impl Executor {
             return Ok(None);
         }
         self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
-        check_answers(records)?;
+        check_answers(known.id(), records)?;
         let old = self.inner.recalled(&started.definition).await?.plan;
         let migrate = |state: Value| plan.migrate(from, state, input).map_err(ExecutorError::Refused);
-        Rewinding::new(&old, records).migrated(migrate, |key| plan.carried(from, key)).map(Some)
+        Rewinding::new(&old, records)?.migrated(migrate, |key| plan.carried(from, key)).map(Some)
     }
 
     /// That `known` was started with `definition`.
@@ -95,19 +88,24 @@ fn fitting(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<Value
 
 /// That no hook has changed the state of a step which has not ended: its answer holds a part of the state that nothing
 /// knows how to migrate.
-fn check_answers(records: &[Record]) -> Result<(), ExecutorError> {
-    let has_ended =
-        |path: &str| records.iter().any(|record| matches!(record, Record::Ended { path: other, .. } if other == path));
-    for record in records {
-        let Record::Decided { path, decision: Decision::Answer(Some(answer)), .. } = record else { continue };
-        let verdict = serde_json::from_value::<Verdict>(Value::clone(answer));
-        if verdict.is_ok_and(|verdict| !verdict.state.is_empty()) && !has_ended(path) {
-            let message = "a hook has changed the state before this step, and it has not ended: that is not migrated";
-            let error = StepError::configuration("migration_failed", message).at(path.clone());
-            return Err(ExecutorError::Refused(error));
+fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
+    let state = RunState::read(records).map_err(|error| damaged(run, &error))?;
+    for (path, step) in state.steps().filter(|(_, step)| step.end().is_none()) {
+        for (_, decision) in step.decisions() {
+            let Decision::HookAnswer(_, _, answer) = decision else { continue };
+            if serde_json::from_value::<Verdict>(Value::clone(answer)).is_ok_and(|verdict| !verdict.state.is_empty()) {
+                let message =
+                    "a hook has changed the state before this step, and it has not ended: that is not migrated";
+                let error = StepError::configuration("migration_failed", message).at(path);
+                return Err(ExecutorError::Refused(error));
+            }
         }
     }
     Ok(())
+}
+
+fn damaged(run: Uuid, error: &IllegalRecord) -> ExecutorError {
+    JournalError::Damaged { run, message: error.to_string() }.into()
 }
 
 /// What differs between the definition of a run and another one.

@@ -6,7 +6,7 @@ use llmspell_workflows_basic::{
     ErrorClass, StepError, StepPath,
     engine::{Failure, Outcome, SkipReason},
 };
-use llmspell_workflows_state::{PastStep, RewindError, Rewinding, Rewound, RunJournal};
+use llmspell_workflows_state::{PastStep, RewindError, Rewinding, Rewound};
 use serde_json::Value;
 
 use super::{DurableRun, Executor, Inner, start::check_own};
@@ -64,18 +64,18 @@ impl Executor {
         if self.inner.registry.is_owned(known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });
         }
-        let journal = RunJournal::open(lease.journal.clone(), known.id()).await?;
+        let journal = self.inner.journal_in(lease.journal.clone(), known.id()).await?;
         // It may have been resolved since it was looked up.
         if !journal.stuck().iter().any(|(stuck, _)| *stuck == path) {
             return Err(not_stuck());
         }
         let now = self.inner.engine.clock().now();
         let started = journal.started().ok_or_else(not_stuck)?;
-        let time_us = u64::try_from(now.duration_since(started.at).as_micros()).unwrap_or(0);
         let is_undo = path.ends_with("/$undo");
         if is_undo && resolution != Resolution::RunAgain {
             // It has ended, and so ends anew.
-            journal.rewind(Rewound { at: now, reopened: vec![path.clone()], ..Rewound::default() }).await?;
+            let time_us = journal.time_us(now);
+            journal.rewind(Rewound { time_us, reopened: vec![path.clone()], ..Rewound::default() }).await?;
         }
         let outcome = match resolution {
             Resolution::Completed(output) => Outcome::completed(output),
@@ -90,14 +90,14 @@ impl Executor {
             Resolution::RunAgain => {
                 let records = self.inner.home.records(known).await?;
                 let plan = self.inner.recalled(&started.definition).await?.plan;
-                let mut rewinding = Rewinding::new(&plan, &records);
+                let mut rewinding = Rewinding::new(&plan, &records)?;
                 let target: StepPath = path.parse().map_err(|_| not_stuck())?;
                 rewinding.run_again(&target);
                 journal.rewind(rewinding.rewound(now)).await?;
                 return Ok(());
             }
         };
-        journal.resolve(path, &outcome, time_us).await?;
+        journal.resolve(path, &outcome, now).await?;
         Ok(())
     }
 }
@@ -108,7 +108,6 @@ pub(super) struct StuckStep {
     run: KnownRun,
     around: Vec<String>,
     path: String,
-    pub(super) error: StepError,
 }
 
 impl StuckStep {
@@ -148,9 +147,9 @@ impl Inner {
             return Ok(());
         }
         for PastStep { path, stuck, child, .. } in history.steps {
-            if let Some(error) = stuck {
+            if stuck.is_some() {
                 let (run, around) = (run.clone(), around.to_vec());
-                found.push(StuckStep { run, around, path: path.clone(), error });
+                found.push(StuckStep { run, around, path: path.clone() });
             }
             let Some(child) = child else { continue };
             if let Some(child) = self.home.get(child).await? {

@@ -7,11 +7,11 @@ use llmspell_workflows_hooks::{
     event::{EventData, EventKind},
     point::{WorkflowCheckpoint, WorkflowRollback},
 };
-use llmspell_workflows_state::{Record, Rewinding, RunJournal, store::Snapshot};
+use llmspell_workflows_state::{Record, Resumption, Rewinding, store::Snapshot};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{DurableRun, Entry, Executor};
+use super::{DurableRun, Executor};
 use crate::{ExecutorError, KnownRun, StateManager, state::folded};
 
 impl Executor {
@@ -55,11 +55,11 @@ impl Executor {
         self.inner.services.permit(WorkflowRollback, run, json!({"name": name})).await?;
         let lease = self.ended_lease(known, None).await?;
         let owned = self.inner.own(run, &lease.id)?;
-        let journal = RunJournal::open(lease.journal.clone(), run).await?;
+        let journal = self.inner.journal_in(lease.journal.clone(), run).await?;
         let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
         let plan = self.inner.recalled(&started.definition).await?.plan;
         let records = lease.journal.records(run).await?;
-        let mut rewinding = Rewinding::new(&plan, &records);
+        let mut rewinding = Rewinding::new(&plan, &records)?;
         let targets = since(&records, usize::try_from(checkpoint.position).unwrap_or(usize::MAX));
         let counts = |path: &StepPath| rewinding.find(&path.to_string()).is_ok_and(|found| found == *path);
         let targets: Vec<_> = targets.into_iter().filter(counts).collect();
@@ -71,7 +71,7 @@ impl Executor {
         journal.rewind(rewinding.rewound(now)).await?;
         drop(journal);
         self.inner.services.tell(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
-        let run = self.open(owned, &lease, Entry::Resumed).await?;
+        let run = self.open(owned, &lease, Resumption::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }

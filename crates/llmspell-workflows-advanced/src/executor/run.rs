@@ -3,7 +3,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use llmspell_workflows_basic::{Finished, Plan, Run, StepError, engine::Wait};
+use llmspell_workflows_basic::{
+    Finished, Plan, Run, StepError,
+    engine::{Asker, Wait},
+};
 use llmspell_workflows_state::RunJournal;
 use uuid::Uuid;
 
@@ -93,7 +96,9 @@ impl RunControl {
 
     /// Stops the run so that it can be resumed; steps at work are cancelled and run again then.
     pub fn shut_down(&self) {
-        self.pause();
+        if let Some(live) = self.live.upgrade() {
+            live.leave();
+        }
         self.with_run(|run| run.shut_down());
     }
 
@@ -102,7 +107,7 @@ impl RunControl {
     /// No hook is asked; [`Executor::pause`](super::Executor::pause) asks them.
     pub fn pause(&self) {
         if let Some(live) = self.live.upgrade() {
-            live.pause();
+            live.pause(Asker::default());
         }
     }
 

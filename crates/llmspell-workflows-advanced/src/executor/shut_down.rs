@@ -10,7 +10,7 @@ impl Executor {
     /// `at_most_once` step that was stopped is stuck.
     pub async fn shut_down(&self, grace: Duration) {
         let registry = &self.inner.registry;
-        registry.live().iter().for_each(|live| live.pause());
+        registry.live().iter().for_each(|live| live.leave());
         if tokio::time::timeout(grace, registry.no_one_drives()).await.is_ok() {
             return;
         }

@@ -7,8 +7,8 @@ use llmspell_workflows_basic::{
     engine::{Extensions, Resume},
     model::Definition,
 };
-use llmspell_workflows_hooks::{event::Entry, point::WorkflowResume};
-use llmspell_workflows_state::{Origin, RunJournal, Started};
+use llmspell_workflows_hooks::point::WorkflowResume;
+use llmspell_workflows_state::{Origin, Resumption, RunJournal, Started, record::FORMAT};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -76,6 +76,7 @@ impl Executor {
         let StartOptions { environment, labels, origin } = options;
         let Ready { definition, hash, engine, plan, .. } = ready;
         let started = Started {
+            format: FORMAT,
             at: self.inner.engine.clock().now(),
             workflow: definition.name.clone(),
             version: definition.version.clone(),
@@ -90,10 +91,10 @@ impl Executor {
             labels,
         };
         let lease = self.inner.own_lease().await?;
-        let journal = Arc::new(RunJournal::open(lease.journal.clone(), Uuid::now_v7()).await?);
+        let journal = Arc::new(self.inner.journal_in(lease.journal.clone(), Uuid::now_v7()).await?);
         let owned = self.inner.own(journal.run(), &lease.id)?;
         let resume = Resume::new(journal.run(), started.at);
-        let run = self.run((&engine, &plan), input, &started, (resume, Entry::Started), &journal)?;
+        let run = self.run((&engine, &plan), input, &started, resume, &journal)?;
         run.check_recorded("the input", &started.input)?;
         journal.start(started).await?;
         self.inner.archive_ended(&lease.id);
@@ -133,13 +134,13 @@ impl Executor {
     }
 
     pub(super) async fn resume_in(&self, known: &KnownRun, lease: &Lease) -> Result<DurableRun, ExecutorError> {
-        self.take_up(known.id(), lease, Entry::Resumed).await
+        self.take_up(known.id(), lease, Resumption::Resumed).await
     }
 
     /// Owns a run, opens it, and reads its messages; older requests to pause no longer count.
-    pub(super) async fn take_up(&self, run: Uuid, lease: &Lease, entry: Entry) -> Result<DurableRun, ExecutorError> {
+    pub(super) async fn take_up(&self, run: Uuid, lease: &Lease, why: Resumption) -> Result<DurableRun, ExecutorError> {
         let owned = self.inner.own(run, &lease.id)?;
-        let run = self.open(owned, lease, entry).await?;
+        let run = self.open(owned, lease, why).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
@@ -149,13 +150,13 @@ impl Executor {
         (engine, plan): (&Engine, &Arc<Plan>),
         input: WorkflowInput,
         started: &Started,
-        (resume, entry): (Resume, Entry),
+        resume: Resume,
         journal: &Arc<RunJournal>,
     ) -> Result<Arc<Run>, ExecutorError> {
         let extensions = Extensions::new()
             .with_shared(journal.clone())
             .with(Begun { labels: started.labels.clone(), cpu: cpu_time() });
-        let extensions = self.inner.hosted(journal.run(), entry, extensions);
+        let extensions = self.inner.told(extensions);
         let environment = started.environment.clone();
         let options = RunOptions { resume: Some(resume), environment, extensions, ..RunOptions::default() };
         Ok(engine.start(plan, input, &options)?)

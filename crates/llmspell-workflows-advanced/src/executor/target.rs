@@ -41,7 +41,7 @@ impl Executor {
     pub(super) async fn target(&self, run: &KnownRun, given: &str) -> Result<Target, ExecutorError> {
         let records = self.inner.home.records(run).await?;
         let plan = self.plan_of(run.id(), &records).await?;
-        let rewinding = Rewinding::new(&plan, &records);
+        let rewinding = Rewinding::new(&plan, &records)?;
         let mut found = self.targets(&rewinding, given).await?;
         if let Some(exact) = found.iter().position(|target| target.to_string() == given) {
             return Ok(found.swap_remove(exact));
@@ -68,7 +68,7 @@ impl Executor {
         }
         let records = self.inner.home.records(run).await?;
         let plan = self.plan_of(run.id(), &records).await?;
-        let checked = Rewinding::new(&plan, &records).check_input(&innermost.step);
+        let checked = Rewinding::new(&plan, &records)?.check_input(&innermost.step);
         checked.map_err(|error| match error {
             RewindError::NoInput { .. } => RewindError::NoInput { path: target.to_string() }.into(),
             error => error.into(),
@@ -107,7 +107,7 @@ impl Executor {
         let Some(child) = self.inner.home.get(child).await? else { return Ok(Vec::new()) };
         let records = self.inner.home.records(&child).await?;
         let plan = self.plan_of(child.id(), &records).await?;
-        let rewinding = Rewinding::new(&plan, &records);
+        let rewinding = Rewinding::new(&plan, &records)?;
         let mut found = Vec::new();
         for given in given {
             found.extend(self.targets(&rewinding, given).await?.into_iter().map(|target| (child.clone(), target)));

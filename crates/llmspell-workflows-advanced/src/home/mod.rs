@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 pub(crate) use bell::{Bell, Ringer};
 pub use events::WorkflowEvent;
-pub(crate) use events::events;
+pub(crate) use events::{Narrator, events};
 pub use folder::{FolderHome, JournalKind};
 pub use forget::Prune;
 pub use lease::Lease;

@@ -146,7 +146,7 @@ impl HomeCheck {
         if let Err(message) = History::read(records) {
             self.damage.push(JournalError::Damaged { run, message }.to_string());
         }
-        let missing = super::transfer::hashes(records).into_iter().filter(|hash| !definitions.contains(*hash));
+        let missing = super::transfer::hashes(records).into_iter().filter(|hash| !definitions.contains(hash));
         self.damage.extend(missing.map(|hash| format!("the definition {hash} of the run {run} is missing")));
     }
 

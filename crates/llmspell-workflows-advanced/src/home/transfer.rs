@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
-    History, Record,
+    History, Record, RunState,
     store::{Message, RunSummary, Snapshot},
 };
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ impl dyn Home {
     pub async fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
         let (id, records) = (run.id(), self.records(run).await?);
         let mut definitions = BTreeMap::new();
-        for hash in hashes(&records) {
+        for hash in &hashes(&records) {
             definitions.insert(hash.to_owned(), self.definition(hash).await?);
         }
         let (mut messages, mut snapshots) = (Vec::new(), Vec::new());
@@ -79,15 +79,8 @@ impl dyn Home {
 }
 
 /// The hashes of the definitions that records name.
-pub(super) fn hashes(records: &[Record]) -> BTreeSet<&str> {
-    fn hash(record: &Record) -> Option<&str> {
-        match record {
-            Record::Started(started) => Some(&started.definition),
-            Record::Redefined { definition, .. } => Some(definition),
-            _ => None,
-        }
-    }
-    records.iter().filter_map(hash).collect()
+pub(super) fn hashes(records: &[Record]) -> BTreeSet<String> {
+    RunState::read_as_far(records).0.definitions().iter().cloned().collect()
 }
 
 /// What a document holds, checked.
@@ -108,12 +101,14 @@ impl Import {
             return Err(ExecutorError::NewerExport { found: version, known: EXPORT_VERSION });
         }
         let run: Uuid = part(document, "run_id")?;
-        let records: Vec<Record> = part(document, "records")?;
+        let records: Vec<Value> = part(document, "records")?;
+        let records = records.iter().map(Record::from_json).collect::<Result<Vec<_>, _>>();
+        let records = records.map_err(|error| wrong(error.to_string()))?;
         let definitions: BTreeMap<String, Definition> = part(document, "definitions")?;
         if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
             return Err(wrong(format!("the definition {hash} has another hash, so it is not as it was exported")));
         }
-        if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(*hash)) {
+        if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(hash)) {
             return Err(wrong(format!("the definition {missing} is missing")));
         }
         History::read(&records).map_err(|message| wrong(format!("its records make no sense: {message}")))?;

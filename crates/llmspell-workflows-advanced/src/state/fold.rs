@@ -1,14 +1,12 @@
 //! The state of a run out of its records.
 
-use std::collections::HashMap;
-
 use llmspell_workflows_basic::{
     StepPath, WorkflowState,
-    engine::{Decision, Outcome, Output},
+    engine::{Decision, DecisionKey, Outcome, Output},
     state::Change,
 };
-use llmspell_workflows_hooks::{HookPoint, Verdict, recorded_answer};
-use llmspell_workflows_state::{History, Record};
+use llmspell_workflows_hooks::{HookPoint, Verdict};
+use llmspell_workflows_state::{History, Record, RunState};
 use serde_json::Value;
 
 /// The state after `records`: what the completed steps directly below the root have changed, in the order in which they
@@ -17,7 +15,7 @@ use serde_json::Value;
 /// # Errors
 /// What is recorded makes no sense; the text says why.
 pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
-    let Some(history) = History::read(records)? else { return Ok(WorkflowState::default()) };
+    let Some((history, recorded)) = History::with_state(records)? else { return Ok(WorkflowState::default()) };
     let first = Value::Object(history.started.state.clone());
     let mut state = restored(history.started.input.clone(), &first);
     let mut apply = |changes: &[Change], at| {
@@ -29,8 +27,8 @@ pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
         return Ok(state);
     }
     let at = history.started.at;
-    records.iter().try_for_each(|record| apply(&answered(record), at))?;
-    let counts = counting(records);
+    apply(&answered(&recorded), at)?;
+    let counts = counting(&recorded);
     let mut ended: Vec<_> = history.steps.iter().filter_map(|step| Some((step.ended?, step))).collect();
     ended.sort_by_key(|(ended, _)| *ended);
     for (_, step) in ended {
@@ -45,27 +43,19 @@ pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     Ok(state)
 }
 
-/// What a hook before the run has changed.
-fn answered(record: &Record) -> Vec<Change> {
-    let Record::Decided { path, index, decision: Decision::Answer(Some(answer)) } = record else { return Vec::new() };
-    let is_first = path == "/main" && recorded_answer(*index) == Some(HookPoint::BeforeWorkflowStart);
-    let verdict = is_first.then(|| serde_json::from_value::<Verdict>(Value::clone(answer)).ok()).flatten();
-    verdict.map(|verdict| verdict.state).unwrap_or_default()
+/// What hooks before the run have changed.
+fn answered(recorded: &RunState) -> Vec<Change> {
+    let key = DecisionKey::HookAnswer(HookPoint::BeforeWorkflowStart.as_str().into(), 0);
+    let Some(Decision::HookAnswer(_, _, answer)) = recorded.decision("/main", &key) else { return Vec::new() };
+    serde_json::from_value::<Verdict>(Value::clone(answer)).map(|verdict| verdict.state).unwrap_or_default()
 }
 
 /// Whether what is recorded at a path still counts: a step that happens again is recorded as its next generation.
-fn counting(records: &[Record]) -> impl Fn(&str) -> bool + use<> {
-    let mut current: HashMap<String, u32> = HashMap::new();
-    for record in records {
-        let Record::Rewound(rewound) = record else { continue };
-        for (entry, generation) in &rewound.reentered {
-            current.insert(entry.clone(), *generation);
-        }
-    }
+fn counting(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
     move |path| {
         let generation = |path: &StepPath| path.segments().last().map_or(1, |segment| segment.generation);
         let Ok(path) = path.parse::<StepPath>() else { return false };
-        current.iter().all(|(entry, now)| {
+        recorded.reentered().iter().all(|(entry, now)| {
             let Ok(entry) = entry.parse::<StepPath>() else { return true };
             let is_same =
                 entry.with_generation(1) == path.with_generation(1) && generation(&path) >= generation(&entry);

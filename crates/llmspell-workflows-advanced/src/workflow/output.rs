@@ -38,9 +38,10 @@ impl AdvancedWorkflowOutput {
         cpu: Option<Duration>,
     ) -> Result<Self, AdvancedError> {
         let run = finished.run_id;
-        let history = History::read(records).map_err(|message| damaged(run, message))?;
-        let history = history.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
-        let performance_metrics = AdvancedMetrics::of(&finished, plan, records, &history, cpu);
+        let past = History::with_state(records).map_err(|message| damaged(run, message))?;
+        let past = past.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
+        let performance_metrics = AdvancedMetrics::of(&finished, plan, &past, cpu);
+        let (history, _) = past;
         let mut state = WorkflowState::new(history.started.input.clone());
         for change in &finished.state_changes {
             state.apply(change.clone(), finished.ended_at).map_err(|error| damaged(run, error.to_string()))?;

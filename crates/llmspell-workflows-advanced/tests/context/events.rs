@@ -49,7 +49,7 @@ async fn a_run_fails_and_is_retried() {
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
     let run = executor.retry(&the_run(&context).await, &Default::default()).await.unwrap();
     assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
-    assert_eq!(told(&mut events), ["run.started", "run.failed", "run.retried", "run.completed"]);
+    assert_eq!(told(&mut events), ["run.started", "run.failed", "run.rewound", "run.retried", "run.completed"]);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_run_is_paused_and_resumed() {
     soon(executor.drive(run)).await.unwrap();
     let run = executor.resume(&the_run(&context).await).await.unwrap();
     finished(&executor, run).await;
-    assert_eq!(told(&mut events), ["run.started", "run.paused", "run.resumed", "run.completed"]);
+    assert_eq!(told(&mut events), ["run.started", "run.asked", "run.paused", "run.resumed", "run.completed"]);
 }
 
 #[tokio::test]
@@ -90,7 +90,6 @@ async fn a_run_is_parked_and_woken_by_a_signal() {
     let expected = [
         "run.started",
         "signal.awaited /main/wait",
-        "step.waiting /main/wait",
         "run.waiting",
         "run.woken",
         "signal.received /main/wait",
@@ -107,7 +106,7 @@ async fn a_run_is_cancelled_and_warned_of() {
     let executor = context.executor();
     let run = start(&executor, sequence([echo("a", json!(1))])).await;
     finished(&executor, run).await;
-    assert_eq!(told(&mut events), ["run.started", "hook.answered /main/a", "run.warned", "run.cancelled"]);
+    assert_eq!(told(&mut events), ["run.started", "hook.answered /main/a", "run.warned", "run.asked", "run.cancelled"]);
 }
 
 #[tokio::test]
@@ -123,11 +122,9 @@ async fn a_run_whose_trigger_is_false_is_skipped() {
 
 #[tokio::test]
 async fn what_is_undone_and_what_cannot_be_is_told() {
-    for (undo, expected) in [
-        ("echo", ["run.started", "run.compensated"].as_slice()),
-        // The engine says that it has failed, and the executor that this is not the end.
-        ("fail", &["run.started", "run.failed", "run.stuck"]),
-    ] {
+    for (undo, expected) in
+        [("echo", ["run.started", "run.compensated"].as_slice()), ("fail", &["run.started", "run.stuck"])]
+    {
         let context = context();
         let mut events = subscribed(&context, &["run.*"]);
         let paid = echo("a", json!(1)).with_compensation(Step::function("undo", undo, json!(1)));
@@ -136,7 +133,7 @@ async fn what_is_undone_and_what_cannot_be_is_told() {
         soon(executor.drive(run)).await.unwrap();
         assert_eq!(told(&mut events), expected);
         let kept = context.state_manager.home().events(&the_run(&context).await).await.unwrap();
-        assert_eq!(kept.last().unwrap().kind.as_str(), *expected.last().unwrap());
+        assert!(kept.iter().any(|event| event.kind.as_str() == *expected.last().unwrap()), "{kept:?}");
     }
 }
 
@@ -166,7 +163,15 @@ async fn checkpoints_and_the_way_back_are_told() {
     finished(&executor, run).await;
     let run = executor.rollback(&the_run(&context).await, "start").await.unwrap();
     finished(&executor, run).await;
-    let expected = ["run.checkpointed", "run.started", "run.failed", "run.rolled_back", "run.resumed", "run.completed"];
+    let expected = [
+        "run.started",
+        "run.checkpointed",
+        "run.failed",
+        "run.rewound",
+        "run.rolled_back",
+        "run.resumed",
+        "run.completed",
+    ];
     assert_eq!(told(&mut events), expected);
 }
 
@@ -221,6 +226,9 @@ async fn each_kind_of_event_of_steps_is_told() {
         "run.cancelled",
         "run.compensated",
         "run.stuck",
+        "run.asked",
+        "run.forked",
+        "run.rewound",
         "run.redefined",
         "run.skipped",
         "run.waiting",
@@ -231,6 +239,7 @@ async fn each_kind_of_event_of_steps_is_told() {
         "run.checkpointed",
         "run.rolled_back",
         "step.cancelled",
+        "step.stuck",
         "step.waiting",
         "iteration.failed",
     ];
@@ -255,4 +264,61 @@ async fn a_failed_iteration_and_a_stopped_step_are_told() {
     running.cancel();
     assert_eq!(finished.await.unwrap().status, RunStatus::Cancelled);
     assert_eq!(told(&mut events), ["iteration.failed /main/each[0]", "step.cancelled /main/wait"]);
+}
+
+/// What is told live of records: the number, the part, the kind and the path.
+fn numbered(subscription: &mut Subscription) -> Vec<(u64, u32, String)> {
+    let mut all = Vec::new();
+    while let Some(Received::Event(event)) = subscription.try_next() {
+        if let Some(sequence) = event.sequence {
+            all.push((sequence, event.part, format!("{} {}", event.kind, event.subject())));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn live_events_have_the_numbers_and_the_content_of_the_journal_also_after_a_restart() {
+    let context = context().with_parking(Parking::ForSignals);
+    let executor = context.executor();
+    let mut first = subscribed(&context, &["*"]);
+    let block = Parallel::new([put("x", 1), echo("y", json!(1))]).into_step("both");
+    let run = start(&executor, sequence([put("a", 1), block, wait_for("wait", "go"), echo("b", json!(1))])).await;
+    soon(executor.drive(run)).await.unwrap();
+    let mut told = numbered(&mut first);
+    drop(executor);
+    let context = elsewhere(context);
+    let mut second = subscribed(&context, &["*"]);
+    let executor = context.executor();
+    let run = executor.resume(&the_run(&context).await).await.unwrap();
+    run.run().signal("go", json!(1));
+    finished(&executor, run).await;
+    told.extend(numbered(&mut second));
+    let kept = context.state_manager.home().events(&the_run(&context).await).await.unwrap();
+    let kept: Vec<_> =
+        kept.iter().map(|event| (event.sequence, event.part, format!("{} {}", event.kind, event.path))).collect();
+    assert_eq!(told, kept);
+    assert!(kept.iter().any(|(_, part, _)| *part > 0), "a record of which several events stem: {kept:?}");
+    // A late client asks for what came after the last number that it has seen.
+    let last = first_of(&told, "run.waiting ");
+    assert_eq!(kept.iter().find(|(sequence, ..)| *sequence > last).unwrap().2, "run.resumed ");
+}
+
+fn first_of(told: &[(u64, u32, String)], what: &str) -> u64 {
+    told.iter().find(|(.., event)| event == what).unwrap().0
+}
+
+#[tokio::test]
+async fn who_asked_for_what_is_on_record() {
+    let context = context().with_parking(Parking::Never);
+    let executor = context.executor();
+    let mut waits = subscribed(&context, &["signal.awaited"]);
+    let run = start(&executor, sequence([wait_for("wait", "go")])).await;
+    let running = tokio::spawn(async move { finished(&executor, run).await });
+    soon(waits.next()).await;
+    post(&context, Message::Cancel).await;
+    assert_eq!(running.await.unwrap().status, RunStatus::Cancelled);
+    let kept = context.state_manager.home().events(&the_run(&context).await).await.unwrap();
+    let asked = kept.iter().find(|event| event.kind == EventKind::RunAsked).unwrap();
+    assert_eq!(json!(asked.data), json!({"asked": {"request": "cancel", "by": {"who": "user"}}}));
 }

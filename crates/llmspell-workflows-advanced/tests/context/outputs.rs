@@ -57,10 +57,10 @@ async fn events_are_those_of_the_journal_in_order() {
         "run.completed ",
     ];
     assert_eq!(events, expected);
-    let ended = output.execution_events[2].timestamp.unwrap();
+    let ended = output.execution_events[2].timestamp;
     assert_eq!(ended.to_string(), "2026-01-01T00:00:00.1Z");
     let text = json!(output.execution_events[8]);
-    assert_eq!((&text["type"], &text["data"]["code"]), (&json!("step.failed"), &json!("boom")));
+    assert_eq!((&text["type"], &text["data"]["failed"]["error"]["code"]), (&json!("step.failed"), &json!("boom")));
 }
 
 #[tokio::test]

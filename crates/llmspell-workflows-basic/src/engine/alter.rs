@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Call, Decision, Outcome, StepRecord};
+use super::{Call, Outcome, StepRecord, choice};
 use crate::{
     StepError,
     model::ActivityName,
@@ -85,15 +85,13 @@ impl Call {
         self.with_iteration(index)
     }
 
-    /// The same call entered again: its next generation, which is choice number `index` of that kind here.
+    /// The same call entered again as its next generation, for round `round` of what hooks ask for.
     ///
     /// # Errors
     /// An interceptor refuses the choice.
-    pub async fn entered_again(&self, index: u64) -> Result<Self, StepError> {
-        let next = Decision::Generation(self.run().next_generation(self.path()));
-        let Decision::Generation(generation) = self.decide(index, next).await? else {
-            unreachable!("`Call::decide` lets only the same kind through")
-        };
+    pub async fn entered_again(&self, round: u64) -> Result<Self, StepError> {
+        let next = self.run().next_generation(self.path());
+        let generation = self.decide(choice::HookGeneration(round), next).await?;
         let again = self.clone().with_generation(generation);
         self.run().entered_as(again.path());
         Ok(again)

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Cancel, CancelReason, Cancelled, Decision, DecisionPoint, NextDecision, Outcome, Run, Scope, SkipReason, View, Wait,
+    Cancel, CancelReason, Cancelled, Choice, Decision, DecisionKey, DecisionPoint, NextDecision, NextRecall, Outcome,
+    Run, Scope, SkipReason, View, Wait,
 };
 use crate::{
     PathLink, StepError,
@@ -176,22 +177,41 @@ impl Call {
         self
     }
 
-    /// Makes choice number `index` of its kind: the interceptors may know a former answer, or change it.
+    /// Makes a choice: the interceptors may know a former answer, or change it.
     ///
     /// # Errors
-    /// An interceptor refuses the choice, or answers with another kind of choice.
-    pub async fn decide(&self, index: u64, decision: Decision) -> Result<Decision, StepError> {
+    /// An interceptor refuses the choice, or answers another one.
+    pub async fn decide<C: Choice>(&self, choice: C, value: C::Value) -> Result<C::Value, StepError> {
         if self.node().slice.is_empty() {
-            return Ok(decision);
+            return Ok(value);
         }
-        let kind = decision.kind();
-        let point = DecisionPoint { call: self, index };
-        let answer = NextDecision::new(&self.node().slice).run(point, decision).await.map_err(|e| e.at(self.path()))?;
-        if answer.kind() == kind {
-            return Ok(answer);
+        let key = choice.key();
+        let point = DecisionPoint { call: self, key: &key };
+        let answer = NextDecision::new(&self.node().slice).run(point, choice.made(value)).await;
+        self.answered::<C>(&key, answer.map_err(|error| error.at(self.path()))?)
+    }
+
+    /// How a choice was made before, where an interceptor knows.
+    ///
+    /// # Errors
+    /// An interceptor cannot read what it knows, or answers another choice.
+    pub async fn recall<C: Choice>(&self, choice: C) -> Result<Option<C::Value>, StepError> {
+        if self.node().slice.is_empty() {
+            return Ok(None);
         }
-        let message = format!("an interceptor answered the choice `{kind}` with one of `{}`", answer.kind());
-        Err(StepError::configuration("wrong_decision", message).at(self.path()))
+        let key = choice.key();
+        let point = DecisionPoint { call: self, key: &key };
+        let known = NextRecall::new(&self.node().slice).run(point).await.map_err(|error| error.at(self.path()))?;
+        known.map(|answer| self.answered::<C>(&key, answer)).transpose()
+    }
+
+    fn answered<C: Choice>(&self, key: &DecisionKey, answer: Decision) -> Result<C::Value, StepError> {
+        let other = answer.key();
+        let value = if other == *key { C::value(answer) } else { None };
+        value.ok_or_else(|| {
+            let message = format!("an interceptor answered the choice `{key}` with the choice `{other}`");
+            StepError::configuration("wrong_decision", message).at(self.path())
+        })
     }
 
     fn extra(&mut self) -> &mut Extra {
@@ -344,14 +364,24 @@ impl fmt::Debug for Call {
     }
 }
 
-/// Makes a choice of one kind and gives what was chosen, or fails the step.
+/// Makes a choice and gives what was chosen, or fails the step.
 macro_rules! decide {
-    ($call:expr, $index:expr, $kind:ident($value:expr)) => {
-        match $call.decide($index, $crate::engine::Decision::$kind($value)).await {
-            Ok($crate::engine::Decision::$kind(value)) => value,
-            Ok(_) => unreachable!("`Call::decide` lets only the same kind through"),
+    ($call:expr, $choice:expr, $value:expr) => {
+        match $call.decide($choice, $value).await {
+            Ok(value) => value,
             Err(error) => return $call.failed(error).into(),
         }
     };
 }
 pub(crate) use decide;
+
+/// Gives how a choice was made before, if that is known, or fails the step.
+macro_rules! recall {
+    ($call:expr, $choice:expr) => {
+        match $call.recall($choice).await {
+            Ok(known) => known,
+            Err(error) => return $call.failed(error).into(),
+        }
+    };
+}
+pub(crate) use recall;

@@ -8,7 +8,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Call, CancelReason, Cancelled, Driven, InProcess, Outcome, Resume, Run, RunOptions, Wait, call::decide};
+use super::{
+    Asker, Call, CancelReason, Cancelled, Driven, InProcess, Outcome, Resume, Run, RunOptions, StuckStep, Wait, Who,
+    call::decide, choice,
+};
 use crate::{
     ErrorClass, RunStatus, StepError,
     plan::{Body, Plan, SubPlan},
@@ -59,6 +62,8 @@ pub enum ChildEnd {
     Cancelled,
     /// All of it waits.
     Parked(Wait),
+    /// Somebody has to say what became of these steps of it.
+    Stuck(Vec<StuckStep>),
 }
 
 impl From<Finished> for ChildEnd {
@@ -95,6 +100,7 @@ impl Children for InProcess {
         Ok(match drive_child(call, &run, engine.drive(&run)).await {
             Driven::Done(finished) => ChildEnd::from(*finished),
             Driven::Parked(wait) => ChildEnd::Parked(wait),
+            Driven::Stuck { steps, .. } => ChildEnd::Stuck(steps),
         })
     }
 }
@@ -112,7 +118,7 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
                 is_stopped = true;
                 match call.cancel().reason() {
                     Some(CancelReason::Shutdown) => child.shut_down(),
-                    _ => child.cancel(),
+                    _ => child.cancel_by(&Asker::new(Who::Parent)),
                 }
             }
             () = run.held(), if !is_held => {
@@ -134,7 +140,7 @@ pub(super) async fn sub_workflow(call: Call) -> Outcome {
     match prepared(&call, plan) {
         Ok(child) => {
             let known = ChildRun { run: child.id, definition: child.plan.definition.hash() };
-            let known = decide!(call, u64::from(call.attempt()), Child(known));
+            let known = decide!(call, choice::Child(call.attempt()), known);
             let child = Child { id: known.run, ..child };
             let id = child.id;
             match call.run().engine().children().run(&call, child).await {
@@ -171,10 +177,14 @@ fn concluded(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
     match end {
         ChildEnd::Completed(output) => Outcome::completed(output),
         ChildEnd::Parked(wait) => Outcome::Parked(wait),
+        ChildEnd::Stuck(steps) => {
+            let path = call.path().to_string();
+            Outcome::Stuck(steps.into_iter().map(|step| step.inside(path.clone())).collect())
+        }
         ChildEnd::Cancelled if call.cancel().is_cancelled() => call.cancelled(),
         ChildEnd::Cancelled => {
             // Someone has cancelled the child itself, and so all that needs it.
-            call.run().cancel();
+            call.run().cancel_by(&Asker::new(Who::Child));
             Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
         }
         ChildEnd::Failed(cause) => {

@@ -3,7 +3,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64},
+        atomic::{AtomicBool, AtomicI64, AtomicU64},
     },
 };
 
@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{
     Cancel, Children, Dispatch, Extensions, Happening, InProcess, Interceptor, Outcome, Position, Resume, Run,
-    SchemaCheck, Stack, Timers, Wait, branches::Branches, mailbox::Mailbox, permits::Permits, record::Records,
+    SchemaCheck, Stack, StuckStep, Timers, Wait, branches::Branches, mailbox::Mailbox, permits::Permits,
+    record::Records,
 };
 use crate::{
     Clock, Limits, Problem, StepError, SystemClock,
@@ -91,6 +92,13 @@ pub enum Driven {
     Done(Box<Finished>),
     /// All of its live branches wait; nothing of it is left in memory.
     Parked(Wait),
+    /// It goes no further until somebody says what became of some steps.
+    Stuck {
+        /// The steps, each with the reason.
+        steps: Vec<StuckStep>,
+        /// The run as far as it has come.
+        so_far: Box<Finished>,
+    },
 }
 
 impl Engine {
@@ -202,6 +210,7 @@ impl Engine {
             reentered: resume.reentered,
             inputs: resume.inputs,
             first_state: resume.state.into_iter().map(|(key, value)| Change::key(key, value)).collect(),
+            told: AtomicU64::new(0),
         };
         for (path, input, outcome) in resume.undoable {
             run.note_undo(path, input, &outcome);
@@ -218,9 +227,13 @@ impl Engine {
         self.stack().observe(run, Happening::Begins);
         run.warn_of_differing_limits();
         let outcome = run.execute_root().await;
+        let outcome = run.kept_by_undo(outcome);
         self.stack().observe(run, Happening::Ends(&outcome));
         match outcome {
             Outcome::Parked(wait) => Driven::Parked(wait),
+            Outcome::Stuck(steps) => {
+                Driven::Stuck { so_far: Box::new(Finished::new(run, Outcome::Stuck(steps.clone()))), steps }
+            }
             outcome => Driven::Done(Box::new(Finished::new(run, outcome))),
         }
     }
@@ -241,7 +254,7 @@ impl Engine {
     /// Starts and drives `plan` to its end.
     ///
     /// # Errors
-    /// The input is wrong, or the run parks, which takes an executor that can wake it.
+    /// The input is wrong, or the run parks, which takes an executor that can wake it. A run that is stuck is none.
     pub async fn run_plan(&self, plan: &Arc<Plan>, input: WorkflowInput) -> Result<Finished, crate::WorkflowError> {
         let run = self.start(plan, input, &RunOptions::default())?;
         let mut driven = std::pin::pin!(self.drive(&run));
@@ -253,7 +266,7 @@ impl Engine {
             }
         };
         match driven {
-            Driven::Done(finished) => Ok(*finished),
+            Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ok(*finished),
             Driven::Parked(wait) => Err(crate::WorkflowError::Parked(wait)),
         }
     }

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
-    Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, call::decide, child, leaf, undo, wait,
+    Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, call::decide, child, choice, leaf, undo, wait,
 };
 use crate::{
     patterns,
@@ -107,36 +107,36 @@ async fn enter(call: &mut Call) -> Result<(), Outcome> {
 }
 
 async fn decide_now(call: &Call, now: jiff::Timestamp) -> Result<jiff::Timestamp, Outcome> {
-    async fn inner(call: &Call, now: jiff::Timestamp) -> Choice<jiff::Timestamp> {
-        Choice::Made(decide!(call, 0, Now(now)))
+    async fn inner(call: &Call, now: jiff::Timestamp) -> Decided<jiff::Timestamp> {
+        Decided::Made(decide!(call, choice::StartedAt, now))
     }
     inner(call, now).await.into()
 }
 
 async fn decide_enter(call: &Call, reason: Option<SkipReason>) -> Result<Option<SkipReason>, Outcome> {
-    async fn inner(call: &Call, reason: Option<SkipReason>) -> Choice<Option<SkipReason>> {
-        Choice::Made(decide!(call, 0, Enter(reason)))
+    async fn inner(call: &Call, reason: Option<SkipReason>) -> Decided<Option<SkipReason>> {
+        Decided::Made(decide!(call, choice::Enter, reason))
     }
     inner(call, reason).await.into()
 }
 
 /// What was chosen, or how the step ended over it.
-enum Choice<T> {
+enum Decided<T> {
     Made(T),
     Ended(Outcome),
 }
 
-impl<T> From<Outcome> for Choice<T> {
+impl<T> From<Outcome> for Decided<T> {
     fn from(outcome: Outcome) -> Self {
         Self::Ended(outcome)
     }
 }
 
-impl<T> From<Choice<T>> for Result<T, Outcome> {
-    fn from(choice: Choice<T>) -> Self {
-        match choice {
-            Choice::Made(value) => Ok(value),
-            Choice::Ended(outcome) => Err(outcome),
+impl<T> From<Decided<T>> for Result<T, Outcome> {
+    fn from(decided: Decided<T>) -> Self {
+        match decided {
+            Decided::Made(value) => Ok(value),
+            Decided::Ended(outcome) => Err(outcome),
         }
     }
 }

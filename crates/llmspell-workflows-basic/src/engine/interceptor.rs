@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use super::{Call, Decision, DecisionPoint, Outcome, Run, Warning, execute};
+use super::{Asker, Call, Decision, DecisionPoint, Outcome, Run, Warning, execute};
 use crate::{StepError, model::Step};
 
 /// Code around steps and their choices.
@@ -43,6 +43,11 @@ pub trait Interceptor: Send + Sync {
         next.run(call).await
     }
 
+    /// Goes around the question of how a choice was made before; by default nobody knows.
+    async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
+        next.run(point).await
+    }
+
     /// Goes around a choice; by default it stands.
     async fn decide(
         &self,
@@ -61,7 +66,6 @@ pub trait Interceptor: Send + Sync {
 
 /// What happens to a run as a whole.
 #[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
 pub enum Happening<'a> {
     /// It is driven, for the first time or again.
     Begins,
@@ -69,6 +73,13 @@ pub enum Happening<'a> {
     Ends(&'a Outcome),
     /// Something odd did not keep it from going on.
     Warns(&'a Warning),
+    /// Somebody asks it to stop for good, for the first time.
+    Cancels {
+        /// Who.
+        by: &'a Asker,
+        /// Whether it is to undo what it did.
+        compensates: bool,
+    },
 }
 
 /// The interceptors of one step, outermost first.
@@ -118,6 +129,29 @@ impl<'a> NextDecision<'a> {
         match self.slice.split_first() {
             Some((first, rest)) => first.decide(point, decision, Self { slice: rest }).await,
             None => Ok(decision),
+        }
+    }
+}
+
+/// The rest of the way to a question of how a choice was made before.
+#[derive(Clone, Copy)]
+pub struct NextRecall<'a> {
+    slice: &'a [Arc<dyn Interceptor>],
+}
+
+impl<'a> NextRecall<'a> {
+    pub(crate) fn new(slice: &'a [Arc<dyn Interceptor>]) -> Self {
+        Self { slice }
+    }
+
+    /// Asks the interceptors further in.
+    ///
+    /// # Errors
+    /// One of them cannot read what it knows.
+    pub async fn run(self, point: DecisionPoint<'a>) -> Result<Option<Decision>, StepError> {
+        match self.slice.split_first() {
+            Some((first, rest)) => first.recall(point, Self { slice: rest }).await,
+            None => Ok(None),
         }
     }
 }

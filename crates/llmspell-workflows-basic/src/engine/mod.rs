@@ -5,6 +5,7 @@
 //! [`Stack`]; every choice goes through [`Call::decide`].
 
 mod alter;
+mod asker;
 mod branches;
 mod builder;
 mod call;
@@ -32,19 +33,21 @@ mod tasks;
 mod undo;
 mod wait;
 
+pub use asker::{Asker, Who};
 pub(crate) use call::Around;
 pub use call::Call;
-pub(crate) use call::decide;
+pub(crate) use call::{decide, recall};
 pub use cancel::{Cancel, CancelReason};
 pub use child::{Child, ChildEnd, ChildRun, Children, drive_child};
-pub use decision::{Attempt, Awaited, Compensable, Decision, DecisionPoint, Received};
+pub use decision::{Attempt, Awaited, Choice, Compensable, Decision, DecisionKey, DecisionPoint, Received, choice};
 pub use engine::{Driven, Engine, EngineBuilder, RunOptions};
 pub(crate) use execute::{execute, execute_in};
 pub use extensions::Extensions;
 pub(crate) use interceptor::Slice;
-pub use interceptor::{Happening, Interceptor, Next, NextDecision};
+pub use interceptor::{Happening, Interceptor, Next, NextDecision, NextRecall};
 pub use mailbox::Signal;
-pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, Wait};
+pub(crate) use outcome::Unended;
+pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, StuckStep, Wait};
 pub use record::{StepRecord, StepStatus};
 pub use resume::Resume;
 pub use run::{Run, Warning};

@@ -23,6 +23,11 @@ pub enum Outcome {
     Cancelled(Cancelled),
     /// It waits for something, and holds no thread and no task until then.
     Parked(Wait),
+    /// Somebody has to say what became of these steps, which are it or inside of it.
+    ///
+    /// A block with a stuck step is stuck as soon as its other steps have ended or wait; one of them that waits keeps
+    /// the block waiting. Nothing above a stuck step is retried, compensated or ended because of it.
+    Stuck(Vec<StuckStep>),
 }
 
 /// What a completed step gives: it changes the run through this alone.
@@ -148,6 +153,83 @@ impl Wait {
     }
 }
 
+/// A step whose outcome is unknown, or that cannot be undone: it has to be resolved by hand.
+///
+/// It is shown as its path, behind the paths of the sub-workflow steps around its run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StuckStep {
+    /// The steps that are the runs around its own, the outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub around: Vec<String>,
+    /// The step, in its own run.
+    pub path: String,
+    /// Why it is stuck.
+    pub error: Box<StepError>,
+}
+
+impl StuckStep {
+    /// The step at `path` of the run itself.
+    pub fn new(path: impl Into<String>, error: StepError) -> Self {
+        Self { around: Vec::new(), path: path.into(), error: Box::new(error) }
+    }
+
+    /// The same step as seen from the run around its own, where the step at `path` is that run.
+    #[must_use]
+    pub fn inside(mut self, path: impl Into<String>) -> Self {
+        self.around.insert(0, path.into());
+        self
+    }
+}
+
+impl fmt::Display for StuckStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.around.iter().try_for_each(|path| f.write_str(path))?;
+        f.write_str(&self.path)
+    }
+}
+
+/// The steps of a block that have not ended although they no longer run: those that wait, and those that are stuck.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unended {
+    wait: Option<Wait>,
+    stuck: Vec<StuckStep>,
+}
+
+impl Unended {
+    /// Takes in how a step came back; an outcome that is an end is given back.
+    pub(crate) fn take(&mut self, outcome: Outcome) -> Option<Outcome> {
+        match outcome {
+            Outcome::Parked(wait) => {
+                self.wait = Some(self.wait.take().map_or(wait.clone(), |other| other.and(wait)));
+                None
+            }
+            Outcome::Stuck(steps) => {
+                self.stuck.extend(steps);
+                None
+            }
+            ended @ (Outcome::Completed(_) | Outcome::Skipped(_) | Outcome::Failed(_) | Outcome::Cancelled(_)) => {
+                Some(ended)
+            }
+        }
+    }
+
+    /// How the block comes back because of them, if it does.
+    pub(crate) fn outcome(self) -> Option<Outcome> {
+        match self {
+            Self { wait: Some(wait), .. } => Some(Outcome::Parked(wait)),
+            Self { wait: None, stuck } if !stuck.is_empty() => Some(Outcome::Stuck(stuck)),
+            Self { .. } => None,
+        }
+    }
+
+    /// How the block comes back that would end with `ended` whatever still waits: steps that are stuck keep it from
+    /// that, unless the process shuts down.
+    pub(crate) fn over(self, ended: Outcome) -> Outcome {
+        let shuts_down = matches!(&ended, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown);
+        if self.stuck.is_empty() || shuts_down { ended } else { Outcome::Stuck(self.stuck) }
+    }
+}
+
 impl Outcome {
     /// Completed with `value`, changing no state.
     pub fn completed(value: impl Into<SharedValue>) -> Self {
@@ -160,10 +242,13 @@ impl Outcome {
         Self::Failed(Failure { error: Box::new(error), handled: false })
     }
 
-    /// Whether it is an end: everything but parked.
+    /// Whether it is an end: everything but parked and stuck.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        !matches!(self, Self::Parked(_))
+        match self {
+            Self::Completed(_) | Self::Skipped(_) | Self::Failed(_) | Self::Cancelled(_) => true,
+            Self::Parked(_) | Self::Stuck(_) => false,
+        }
     }
 
     /// The error, if it failed.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Outcome, SkipReason};
+use super::{Call, Outcome, SkipReason, StuckStep};
 use crate::{
     PathLink, StepError, StepPath,
     plan::{Node, NodeRef, Plan, Role},
@@ -172,6 +172,7 @@ impl Records {
                 (StepStatus::Cancelled, Ending::Error(Box::new(cancelled.to_error().at(self.path(number)))))
             }
             Outcome::Parked(_) => (StepStatus::Waiting, Ending::None),
+            Outcome::Stuck(steps) => (StepStatus::Stuck, stuck(&self.path(number), steps)),
         };
         let record = &mut self.all[number];
         record.ended_at = outcome.is_final().then_some(now);
@@ -265,6 +266,13 @@ impl Records {
             skip_reason,
         }
     }
+}
+
+/// Why the step at `path` itself is stuck; a block around stuck steps has no error of its own.
+fn stuck(path: &PathLink, steps: &[StuckStep]) -> Ending {
+    let path = path.to_string();
+    let own = steps.iter().find(|step| step.around.is_empty() && step.path == path);
+    own.map_or(Ending::None, |step| Ending::Error(step.error.clone()))
 }
 
 impl Record {

@@ -91,7 +91,7 @@ impl Run {
                 };
                 Outcome::Failed(Failure { error: Box::new(error), handled: false })
             }
-            (Outcome::Parked(wait), _) => Outcome::Parked(wait),
+            (later @ (Outcome::Parked(_) | Outcome::Stuck(_)), _) => later,
             (Outcome::Cancelled(cancelled), _) if cancelled.reason == CancelReason::Shutdown => {
                 Outcome::Cancelled(cancelled)
             }

@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord,
+    Asker, Cancel, CancelReason, Engine, Extensions, Happening, Scope, StepRecord,
     branches::Branches,
     mailbox::Mailbox,
     permits::{Permit, Share},
@@ -59,6 +59,8 @@ pub struct Run {
     pub(super) inputs: HashMap<String, Arc<Value>>,
     /// What is in the state before any step, beside the input.
     pub(super) first_state: Vec<Change>,
+    /// How many events of it have been told, where nothing is recorded.
+    pub(super) told: AtomicU64,
 }
 
 /// The first warnings of a run, and how many came after them.
@@ -114,6 +116,18 @@ impl Run {
     ///
     /// Its `finally` steps run all the same; asked while those run, they stop too.
     pub fn cancel(&self) {
+        self.cancel_by(&Asker::default());
+    }
+
+    /// The same, asked by somebody else than this process.
+    pub fn cancel_by(&self, by: &Asker) {
+        self.cancelled_by(by, false);
+    }
+
+    pub(super) fn cancelled_by(&self, by: &Asker, compensates: bool) {
+        if self.cancel.reason().is_none() {
+            self.engine.stack().observe(self, Happening::Cancels { by, compensates });
+        }
         if self.cleans_up.load(Ordering::SeqCst) {
             self.cleanup.cancel(CancelReason::Requested);
         }
@@ -200,6 +214,11 @@ impl Run {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock().now()
+    }
+
+    /// The number of the next event of a run of which nothing is recorded, from 0.
+    pub fn next_event(&self) -> u64 {
+        self.told.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Its definition, made ready.

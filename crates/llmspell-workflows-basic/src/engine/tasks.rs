@@ -7,7 +7,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope, branches::AtWork};
+use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope, Unended, branches::AtWork};
 use crate::{StepError, state::WorkflowState};
 
 /// How long after the grace a task may take to end before it is taken to block its thread.
@@ -147,15 +147,16 @@ impl Tasks {
         (index, Outcome::Cancelled(cancelled))
     }
 
-    /// Waits for all that run; what they left behind is gathered in one.
-    pub(crate) async fn drain(&mut self) -> Cancelled {
+    /// Waits for all that run; what they left behind is gathered in one, and so is what has not ended.
+    pub(crate) async fn drain(&mut self) -> (Cancelled, Unended) {
         let mut left = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
+        let mut unended = Unended::default();
         while let Some((_, outcome)) = self.next().await {
-            if let Outcome::Cancelled(cancelled) = outcome {
+            if let Some(Outcome::Cancelled(cancelled)) = unended.take(outcome) {
                 left.absorb(cancelled);
             }
         }
-        left
+        (left, unended)
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, Tasks, call::decide, execute, execute::enclosed,
+    Asker, Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, StuckStep, Tasks, call::decide, choice,
+    execute, execute::enclosed,
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, plan::Body, sync::lock};
 
@@ -56,7 +57,7 @@ pub(super) async fn undoable(call: Call) -> Outcome {
         Ok(input) => input,
         Err(error) => return call.failed(error),
     };
-    let Compensable::With(input) = decide!(call, 0, Compensable(Compensable::With(input))) else {
+    let Compensable::With(input) = decide!(call, choice::Compensable, Compensable::With(input)) else {
         return enclosed(call).await;
     };
     let (run, path) = (call.run().clone(), call.path().to_path());
@@ -75,14 +76,36 @@ fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
 impl Run {
     /// Asks it to stop and to undo what it did.
     pub fn cancel_and_compensate(&self) {
+        self.cancel_and_compensate_by(&Asker::default());
+    }
+
+    /// The same, asked by somebody else than this process.
+    pub fn cancel_and_compensate_by(&self, by: &Asker) {
         lock(&self.undos).when_cancelled = true;
-        self.cancel();
+        self.cancelled_by(by, true);
     }
 
     /// Whether it has failed or was stopped, and has undone all that it did.
     #[must_use]
     pub fn is_compensated(&self) -> bool {
         lock(&self.undos).end == UndoEnd::Compensated
+    }
+
+    /// How the run comes back that would end with `outcome`: where undoing a step has failed, it is stuck at that.
+    pub(super) fn kept_by_undo(&self, outcome: Outcome) -> Outcome {
+        let stuck = match &lock(&self.undos).end {
+            UndoEnd::Stuck(error) => (**error).clone(),
+            UndoEnd::No | UndoEnd::Compensated => return outcome,
+        };
+        let cause = match outcome {
+            Outcome::Failed(failure) => *failure.error,
+            Outcome::Cancelled(cancelled) if cancelled.reason != CancelReason::Shutdown => cancelled.to_error(),
+            other => return other,
+        };
+        let path = stuck.path.clone().unwrap_or_default();
+        // What has to be resolved is the undoing as a whole, wherever in it the error is.
+        let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
+        Outcome::Stuck(vec![StuckStep::new(undo, stuck.with_first_cause(cause))])
     }
 
     /// Notes how a step ended that can be undone.

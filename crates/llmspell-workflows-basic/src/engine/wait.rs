@@ -5,7 +5,11 @@ use std::{future::pending, sync::Arc};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Awaited, Call, Outcome, Received, Scope, Signal, Wait, Wake, call::decide};
+use super::{
+    Awaited, Call, Outcome, Received, Scope, Signal, Wait, Wake,
+    call::{decide, recall},
+    choice,
+};
 use crate::{
     ErrorClass, StepError, clock,
     model::OnTimeout,
@@ -21,7 +25,7 @@ pub(super) async fn sleep(call: Call) -> Outcome {
     };
     let since = call.run().clock().now();
     let awaited = Awaited { signal: None, since, until: Some(clock::after(since, duration)) };
-    let awaited = decide!(call, u64::from(call.attempt()), Awaits(awaited));
+    let awaited = decide!(call, choice::Awaits(call.attempt()), awaited);
     let wake_at = awaited.until.unwrap_or(awaited.since);
     match wait_until(&call, wake_at).await {
         Some(outcome) => outcome,
@@ -52,23 +56,25 @@ pub(super) async fn for_event(call: Call) -> Outcome {
         Ok(awaited) => awaited,
         Err(error) => return call.failed(error),
     };
-    let index = u64::from(call.attempt());
-    let awaited = decide!(call, index, Awaits(awaited));
-    let mut received = decide!(call, index, Received(Received::Pending));
-    // A signal that an interceptor refuses is as one that never came.
-    while received == Received::Pending {
-        let came = match receive(&call, plan, &awaited).await {
-            Ok(came) => came,
-            Err(outcome) => return outcome,
-        };
-        received = decide!(call, index, Received(came));
-    }
-    match (received, plan.on_timeout) {
-        (Received::Signal(signal), _) => Outcome::completed(shown(&signal.name, &signal.data, false)),
-        (_, OnTimeout::Continue) => {
+    let awaited = decide!(call, choice::Awaits(call.attempt()), awaited);
+    let mut known = recall!(call, choice::Received(call.attempt()));
+    let signal = loop {
+        match known.take() {
+            Some(Received::Signal(signal)) => break Some(signal),
+            Some(Received::TimedOut) => break None,
+            // A signal that an interceptor refuses is as one that never came.
+            Some(Received::Refused) | None => match receive(&call, plan, &awaited).await {
+                Ok(came) => known = Some(decide!(call, choice::Received(call.attempt()), came)),
+                Err(outcome) => return outcome,
+            },
+        }
+    };
+    match (signal, plan.on_timeout) {
+        (Some(signal), _) => Outcome::completed(shown(&signal.name, &signal.data, false)),
+        (None, OnTimeout::Continue) => {
             Outcome::completed(shown(awaited.signal.as_deref().unwrap_or_default(), &Value::Null, true))
         }
-        (_, OnTimeout::Fail) => {
+        (None, OnTimeout::Fail) => {
             let message = format!("no event `{}` came in time", awaited.signal.unwrap_or_default());
             call.failed(StepError::new(ErrorClass::Timeout, "event_timeout", message))
         }

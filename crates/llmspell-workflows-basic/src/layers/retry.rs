@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     StepError, StepPath, clock,
-    engine::{Attempt, Call, Hindered, Interceptor, Next, Outcome, decide, wait_until},
+    engine::{Attempt, Call, Hindered, Interceptor, Next, Outcome, choice, decide, recall, wait_until},
     model::{Retry, Step},
 };
 
@@ -17,9 +17,6 @@ use crate::{
 /// A leaf's attempts share one generation and so one idempotency key; a block is entered anew, as its next generation.
 /// How each attempt ended is a decision, so attempts that are remembered are not made again.
 pub(super) struct Retrying;
-
-/// The number of the deadline after which no attempt begins; the smaller ones are those of the attempts.
-const LAST_BEGIN: u64 = u64::MAX;
 
 #[async_trait]
 impl Interceptor for Retrying {
@@ -30,7 +27,7 @@ impl Interceptor for Retrying {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let Some(retry) = call.step().retry.clone() else { return next.run(call).await };
         let last_begin = match retry.duration_max {
-            Some(max) => Some(decide!(call, LAST_BEGIN, Deadline(clock::after(call.run().clock().now(), max)))),
+            Some(max) => Some(decide!(call, choice::LastBegin, clock::after(call.run().clock().now(), max))),
             None => None,
         };
         let is_leaf = call.step().kind.is_leaf();
@@ -41,27 +38,27 @@ impl Interceptor for Retrying {
                 call.run().records().attempts(call.record(), attempt);
                 if !is_leaf {
                     let generation = call.run().next_generation(call.path());
-                    current = current.with_generation(decide!(call, u64::from(attempt), Generation(generation)));
+                    current = current.with_generation(decide!(call, choice::RetryGeneration(attempt), generation));
                     call.run().entered_as(current.path());
                 }
             }
             let entered = current.path().to_path();
-            let (error, wake_at) = match decide!(call, u64::from(attempt), Attempt(Attempt::Due)) {
+            let (error, wake_at) = match recall!(call, choice::Attempt(attempt)) {
                 // Remembered, so it has used up its share of the budget before.
-                Attempt::Failed { error, wake_at } => {
+                Some(Attempt::Failed { error, wake_at }) => {
                     call.run().take_retry();
                     (*error, wake_at)
                 }
-                Attempt::Due => {
+                Some(Attempt::GivenUp) | None => {
                     let outcome = next.clone().run(current).await;
                     let Outcome::Failed(failure) = &outcome else { return outcome };
                     let Some(wake_at) = again(&call, &retry, &failure.error, attempt, last_begin) else {
                         return outcome;
                     };
                     let ended = Attempt::Failed { error: failure.error.clone(), wake_at };
-                    match decide!(call, u64::from(attempt), Attempt(ended)) {
+                    match decide!(call, choice::Attempt(attempt), ended) {
                         Attempt::Failed { error, wake_at } => (*error, wake_at),
-                        Attempt::Due => return outcome,
+                        Attempt::GivenUp => return outcome,
                     }
                 }
             };

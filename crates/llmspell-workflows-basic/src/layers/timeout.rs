@@ -3,7 +3,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     ErrorClass, StepError, clock,
-    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, decide},
+    engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, choice, decide},
     model::{Step, StepKind},
 };
 
@@ -27,9 +27,9 @@ impl Interceptor for Timeout {
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        let (length, index) = match self {
-            Self::Attempt => (&call.node().timeout, u64::from(call.attempt())),
-            Self::Total => (&call.node().total_timeout, 0),
+        let length = match self {
+            Self::Attempt => &call.node().timeout,
+            Self::Total => &call.node().total_timeout,
         };
         let Some(length) = length else { return next.run(call).await };
         let length = match length.evaluate(&call.view()) {
@@ -37,7 +37,11 @@ impl Interceptor for Timeout {
             Err(error) => return call.failed(error),
         };
         let clock = call.run().clone();
-        let deadline = decide!(call, index, Deadline(clock::after(clock.clock().now(), length)));
+        let deadline = clock::after(clock.clock().now(), length);
+        let deadline = match self {
+            Self::Attempt => decide!(call, choice::AttemptDeadline(call.attempt()), deadline),
+            Self::Total => decide!(call, choice::TotalDeadline, deadline),
+        };
         self.bounded(call, next, deadline, length).await
     }
 }
@@ -63,11 +67,11 @@ impl Timeout {
             },
             () = run.clock().sleep_until(deadline) => {
                 tasks.stop(CancelReason::Timeout);
-                let left = tasks.drain().await;
-                match call.cancel().is_cancelled() {
+                let (left, unended) = tasks.drain().await;
+                unended.over(match call.cancel().is_cancelled() {
                     true => Outcome::Cancelled(Cancelled { reason: call.cancel().reason().unwrap_or(left.reason), ..left }),
                     false => self.passed(&call, length, Some(&left)),
-                }
+                })
             }
         }
     }

@@ -30,6 +30,7 @@ impl Interceptor for Trace {
             Outcome::Completed(_) => span.record("status", "completed"),
             Outcome::Skipped(_) => span.record("status", "skipped"),
             Outcome::Parked(_) => span.record("status", "waiting"),
+            Outcome::Stuck(_) => span.record("status", "stuck"),
             Outcome::Cancelled(_) => span.record("status", "cancelled"),
             Outcome::Failed(failure) => {
                 tracing::info!(target: "spellflow::step", code = %failure.error.code, "{}", failure.error);

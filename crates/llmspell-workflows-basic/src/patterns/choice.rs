@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::{
     StepError,
-    engine::{Call, Outcome, decide, execute},
+    engine::{Call, Outcome, choice, decide, execute},
     expr::Expr,
     model::StepKind,
     plan::{Body, ChoicePlan},
@@ -16,7 +16,7 @@ pub(crate) fn choice(call: Call) -> BoxFuture<'static, Outcome> {
         let Body::Choice(plan) = &node.body else { unreachable!("`perform` calls this for choices") };
         let default = plan.default.as_ref().map(|_| plan.cases.len());
         let chosen = first(&call, plan).or(default);
-        let Some(chosen) = decide!(call, 0, Branch(chosen)) else { return Outcome::completed(Value::Null) };
+        let Some(chosen) = decide!(call, choice::Branch, chosen) else { return Outcome::completed(Value::Null) };
         let child = match (plan.cases.get(chosen), &plan.default) {
             (Some((_, branch)), _) if matches!(node.step.kind, StepKind::Switch(_)) => {
                 call.child(branch).with_iteration(chosen)

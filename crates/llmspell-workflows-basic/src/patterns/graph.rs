@@ -9,7 +9,7 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    engine::{Call, CancelReason, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, Wait, execute},
+    engine::{Call, CancelReason, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, Unended, execute},
     model::TriggerRule,
     plan::{List, graph::Graph},
     state::{Change, Conflict, SharedValue, StatePath, WorkflowState},
@@ -56,7 +56,7 @@ struct Walk<'a> {
     followers: Vec<Vec<usize>>,
     start: Option<usize>,
     failed: Vec<(usize, Outcome)>,
-    parked: Option<Wait>,
+    unended: Unended,
     stopped: Option<Outcome>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Walk<'a> {
             followers,
             start,
             failed: Vec::new(),
-            parked: None,
+            unended: Unended::default(),
             stopped: None,
         }
     }
@@ -198,6 +198,7 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&mut self, number: usize, outcome: Outcome, tasks: &Tasks) {
+        let Some(outcome) = self.unended.take(outcome) else { return };
         let ended = match outcome {
             Outcome::Completed(output) => {
                 let mut left = Progress::new(self.call);
@@ -217,11 +218,7 @@ impl<'a> Walk<'a> {
                 }
                 Ended { status: StepStatus::Failed, value: SharedValue::default(), error }
             }
-            Outcome::Parked(wait) => {
-                self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));
-                return;
-            }
-            cancelled @ Outcome::Cancelled(_) => return self.stop(cancelled, tasks),
+            other @ (Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_)) => return self.stop(other, tasks),
         };
         self.slots.set(number, ended);
         for follower in self.followers[number].clone() {
@@ -246,10 +243,10 @@ impl<'a> Walk<'a> {
 
     fn finish(mut self) -> Outcome {
         if let Some(outcome) = self.stopped {
-            return outcome;
+            return self.unended.over(outcome);
         }
-        if let Some(wait) = self.parked {
-            return Outcome::Parked(wait);
+        if let Some(outcome) = std::mem::take(&mut self.unended).outcome() {
+            return outcome;
         }
         self.failed.sort_by_key(|(number, _)| *number);
         if let Some((_, outcome)) = self.failed.into_iter().next() {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     ErrorClass, StepError,
-    engine::{Around, Call, CancelReason, Decision, Outcome, Scope, Tasks, Wait, decide, execute},
+    engine::{Around, Call, CancelReason, Outcome, Scope, Tasks, Unended, choice, decide, execute, recall},
     expr::{Expr, Template},
     model::{IterationErrors, IterationMode, OnConflict},
     plan::{Body, Iterations, LoopPlan},
@@ -34,7 +34,7 @@ pub(crate) fn loop_over(call: Call) -> BoxFuture<'static, Outcome> {
             }
             Err(error) => return call.failed(error),
         };
-        let items = decide!(call, 0, Items(items));
+        let items = decide!(call, choice::Items, items);
         let total = items.len();
         let wanted = plan.settings.max_iterations.map_or(total, |max| total.min(usize::try_from(max).unwrap_or(total)));
         if let Err(error) = bounded(&call, plan, wanted as u64) {
@@ -195,7 +195,7 @@ async fn in_order(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -
                     Ok(done) => done,
                     Err(error) => return call.failed(error),
                 };
-            if !decide!(call, index as u64, Continue(!done)) {
+            if decide!(call, choice::Until(index as u64), done) {
                 break;
             }
         }
@@ -207,14 +207,13 @@ async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome 
     let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
     let max = plan.settings.max_iterations.unwrap_or(u64::MAX);
     let mut index = 0usize;
-    // Two choices an iteration: whether it runs, and whether it was the last.
     while (index as u64) < max {
         let child = iteration(call, plan, &progress, Value::Null, index, None);
         let holds = match condition.test(&child.view()) {
             Ok(holds) => holds,
             Err(error) => return call.failed(error.into()),
         };
-        if !decide!(call, index as u64 * 2, Continue(holds)) {
+        if !decide!(call, choice::While(index as u64), holds) {
             break;
         }
         if let Err(error) = bounded(call, plan, index as u64 + 1) {
@@ -228,7 +227,7 @@ async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome 
                 Ok(done) => done,
                 Err(error) => return call.failed(error),
             };
-            if !decide!(call, index as u64 * 2 + 1, Continue(!done)) {
+            if decide!(call, choice::Until(index as u64), done) {
                 index += 1;
                 break;
             }
@@ -262,7 +261,7 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
         |around: &Call, index: usize| iteration(around, plan, &base, items[index].clone(), index, Some(items.len()));
     // Which iteration the loop failed over depends on which failed first, so that is remembered.
     if plan.settings.on_error == IterationErrors::Stop
-        && let Some(index) = decide!(call, 0, Ended(None))
+        && let Some(index) = recall!(call, choice::FirstFailed)
     {
         if index >= items.len() {
             let message = format!("iteration number {index} is said to have failed, and there are {}", items.len());
@@ -277,18 +276,15 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
     let own = tasks.own();
     let limit = limit(call, plan.settings.max_parallelism);
     let mut waiting = 0..items.len();
-    let (mut sides, mut parked, mut stopped) = (Vec::new(), None::<Wait>, None);
+    let (mut sides, mut unended, mut stopped) = (Vec::new(), Unended::default(), None);
     loop {
         while tasks.len() < limit && stopped.is_none() {
             let Some(index) = waiting.next() else { break };
             tasks.spawn(index, child(&own, index), execute);
         }
         let Some((index, outcome)) = tasks.next().await else { break };
+        let Some(outcome) = unended.take(outcome) else { continue };
         let outcome = match outcome {
-            Outcome::Parked(wait) => {
-                parked = Some(parked.take().map_or(wait.clone(), |other| other.and(wait)));
-                continue;
-            }
             Outcome::Completed(mut output) => {
                 let changes = std::mem::take(&mut output.state_changes);
                 sides.push((index, Side { name: format!("[{index}]"), changes, ended: sides.len() }));
@@ -299,20 +295,20 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
         if let Err(outcome) = gathered.take(call, plan, &mut progress, index, outcome) {
             if stopped.is_none()
                 && matches!(outcome, Outcome::Failed(_))
-                && let Err(error) = call.decide(0, Decision::Ended(Some(index))).await
+                && let Err(error) = call.decide(choice::FirstFailed, index).await
             {
                 tasks.stop(CancelReason::FailFast);
-                tasks.drain().await;
-                return call.failed(error);
+                let (_, unended) = tasks.drain().await;
+                return unended.over(call.failed(error));
             }
             stop(&mut stopped, outcome, &tasks);
         }
     }
     if let Some(outcome) = stopped {
-        return outcome;
+        return unended.over(outcome);
     }
-    if let Some(wait) = parked {
-        return Outcome::Parked(wait);
+    if let Some(outcome) = unended.outcome() {
+        return outcome;
     }
     sides.sort_by_key(|(index, _)| *index);
     let sides: Vec<Side> = sides.into_iter().map(|(_, side)| side).collect();

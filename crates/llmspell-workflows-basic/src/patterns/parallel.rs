@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     StepError, clock,
-    engine::{Around, Call, CancelReason, Cancelled, Outcome, Tasks, Wait, decide, execute},
+    engine::{Around, Call, CancelReason, Cancelled, Outcome, Tasks, Unended, choice, decide, execute},
     model::{Aggregation, ErrorMode, OnConflict},
     plan::{Body, ParallelPlan},
     state::{Edit, Side},
@@ -41,7 +41,7 @@ struct Block<'a> {
     order: Vec<usize>,
     began: Vec<Timestamp>,
     durations: Vec<Duration>,
-    parked: Option<Wait>,
+    unended: Unended,
     left: Option<Cancelled>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Block<'a> {
             order: Vec::new(),
             began: vec![call.run().clock().now(); count],
             durations: vec![Duration::ZERO; count],
-            parked: None,
+            unended: Unended::default(),
             left: None,
         }
     }
@@ -81,7 +81,9 @@ impl<'a> Block<'a> {
     /// Takes in the branches that are known to have ended, in their order, before any other begins.
     async fn replay(&mut self) -> Result<(), Outcome> {
         while self.order_matters() && self.judge.verdict() == Verdict::Wait {
-            let Some(number) = self.ended(None).await? else { break };
+            let nth = choice::EndedNth(self.order.len() as u64);
+            let known = self.call.recall(nth).await.map_err(|error| self.call.failed(error))?;
+            let Some(number) = known else { break };
             if number >= self.plan.branches.len() || self.judge.has_ended(number) {
                 let message = format!("branch number {number} is said to have ended, which it cannot have");
                 return Err(self.call.failed(StepError::configuration("wrong_decision", message)));
@@ -91,14 +93,6 @@ impl<'a> Block<'a> {
             self.take(number, outcome);
         }
         Ok(())
-    }
-
-    /// Asks or tells which branch ended next.
-    async fn ended(&self, number: Option<usize>) -> Result<Option<usize>, Outcome> {
-        async fn inner(call: &Call, index: u64, number: Option<usize>) -> Ended {
-            Ended(Ok(decide!(call, index, Ended(number))))
-        }
-        inner(self.call, self.order.len() as u64, number).await.0
     }
 
     async fn run(mut self, tasks: &mut Tasks) -> Outcome {
@@ -117,17 +111,20 @@ impl<'a> Block<'a> {
             let Some((number, outcome)) = tasks.next().await else { break };
             if verdict == Verdict::Wait
                 && self.order_matters()
-                && !matches!(outcome, Outcome::Parked(_) | Outcome::Cancelled(_))
+                && outcome.is_final()
+                && !matches!(outcome, Outcome::Cancelled(_))
             {
-                if let Err(outcome) = self.ended(Some(number)).await {
+                if let Err(error) = self.call.decide(choice::EndedNth(self.order.len() as u64), number).await {
                     tasks.stop(CancelReason::FailFast);
-                    tasks.drain().await;
-                    return outcome;
+                    let (_, unended) = tasks.drain().await;
+                    return unended.over(self.call.failed(error));
                 }
                 self.order.push(number);
             }
             if verdict != Verdict::Wait {
-                self.leave(&outcome);
+                if let Some(outcome) = self.unended.take(outcome) {
+                    self.leave(&outcome);
+                }
                 continue;
             }
             self.take(number, outcome);
@@ -145,14 +142,9 @@ impl<'a> Block<'a> {
         if self.is_timed() {
             self.durations[number] = clock::until(self.began[number], self.call.run().clock().now());
         }
-        match outcome {
-            Outcome::Parked(wait) => {
-                self.parked = Some(self.parked.take().map_or(wait.clone(), |other| other.and(wait)));
-            }
-            outcome => {
-                self.leave(&outcome);
-                self.judge.end(number, outcome);
-            }
+        if let Some(outcome) = self.unended.take(outcome) {
+            self.leave(&outcome);
+            self.judge.end(number, outcome);
         }
     }
 
@@ -163,16 +155,29 @@ impl<'a> Block<'a> {
         }
     }
 
-    async fn conclude(self, verdict: Verdict) -> Outcome {
+    async fn conclude(mut self, verdict: Verdict) -> Outcome {
+        let unended = std::mem::take(&mut self.unended);
         if self.call.cancel().is_cancelled() {
-            return match self.left {
+            return unended.over(match self.left {
                 Some(left) => Outcome::Cancelled(left),
                 None => self.call.cancelled(),
-            };
+            });
         }
-        if let (Verdict::Wait, Some(wait)) = (verdict, self.parked.clone()) {
-            return Outcome::Parked(wait);
+        match verdict {
+            Verdict::Wait => match unended.outcome() {
+                Some(outcome) => outcome,
+                None => self.ended().await,
+            },
+            // What waits was stopped with the rest.
+            Verdict::Won | Verdict::Lost => {
+                let ended = self.ended().await;
+                unended.over(ended)
+            }
         }
+    }
+
+    /// How the block ends once all of its branches have.
+    async fn ended(self) -> Outcome {
         let value = match self.judge.conclude(self.call, &self.durations) {
             Ok(value) => value,
             Err(mut error) => {
@@ -211,7 +216,7 @@ impl<'a> Block<'a> {
         for (index, position) in joined.resolved.iter().enumerate() {
             let change = &mut joined.changes[*position];
             let chosen = change.value().map(|value| (**value).clone()).unwrap_or_default();
-            let chosen = decide!(self.call, index as u64, Resolved(chosen));
+            let chosen = decide!(self.call, choice::Resolved(index as u64), chosen);
             let message = format!("branches set `{}` to different values; `on_conflict` chose {chosen}", change.path);
             change.edit = Edit::Set(Arc::new(chosen));
             self.call.run().warn("state_conflict_resolved", self.call.path(), message);
@@ -221,14 +226,5 @@ impl<'a> Block<'a> {
             Ok(()) => progress.finish(self.call, None, value.into()),
             Err(outcome) => outcome,
         }
-    }
-}
-
-/// What `decide!` returns early with, made a result.
-struct Ended(Result<Option<usize>, Outcome>);
-
-impl From<Outcome> for Ended {
-    fn from(outcome: Outcome) -> Self {
-        Self(Err(outcome))
     }
 }

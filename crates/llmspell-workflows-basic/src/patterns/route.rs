@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::{choice::holds, list::starting_step, progress::Progress};
 use crate::{
     ErrorClass, StepError,
-    engine::{Call, Outcome, Scope, Slots, StepStatus, decide, execute},
+    engine::{Call, Outcome, Scope, Slots, StepStatus, choice, decide, execute},
     plan::{Body, RoutePlan},
     state::SharedValue,
 };
@@ -32,7 +32,7 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
             let mut child = Call::new(Arc::new(around), &plan.list.nodes[current]);
             if std::mem::replace(&mut entered[current], true) {
                 let generation = call.run().next_generation(child.path());
-                child = child.with_generation(decide!(call, transition, Generation(generation)));
+                child = child.with_generation(decide!(call, choice::RouteGeneration(transition), generation));
                 call.run().entered_as(child.path());
             }
             let output = match progress.take(&call, execute(child).await) {
@@ -54,7 +54,7 @@ pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
             let names = vec![("output", output.clone()), ("result", output)];
             let inner = call.seeing(Some(Scope::names(Some(scope.clone()), names)), progress.state.clone());
             let next = way(&inner, plan, current).map(|next| plan.list.nodes[next].id.to_string());
-            let Some(next) = decide!(call, transition, Transition(next)) else {
+            let Some(next) = decide!(call, choice::Transition(transition), next) else {
                 return progress.finish(&call, Some(&scope), last);
             };
             current = match plan.list.number(&next) {

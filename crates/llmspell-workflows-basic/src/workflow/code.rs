@@ -18,26 +18,27 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
         let input = call.run().input.clone();
         let context = ExecutionContext::inside(call.clone());
         let ended = running(&call, &*workflow, input, &context).await;
-        let (state_changes, parked, cancelled) = context.conclude();
+        let (state_changes, unended, cancelled) = context.conclude();
         let stopped = || Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested));
         let Some(ended) = ended else {
             let mut cancelled = cancelled.unwrap_or_else(stopped);
             cancelled.aborted.push(call.path().to_string());
-            return Outcome::Cancelled(cancelled);
+            return unended.over(Outcome::Cancelled(cancelled));
         };
         // Code that swallows a request to stop has stopped all the same.
         if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
-            return Outcome::Cancelled(cancelled);
+            return unended.over(Outcome::Cancelled(cancelled));
         }
-        // Code that swallows the error of a step that waits has not ended all the same.
-        if let Some(wait) = parked {
-            return Outcome::Parked(wait);
+        // Code that swallows the error of a step that waits or is stuck has not ended all the same.
+        if let Some(outcome) = unended.outcome() {
+            return outcome;
         }
         match ended {
             Ok(output) => Outcome::Completed(Output { value: output.final_result.into(), state_changes }),
             Err(WorkflowError::Failed(error)) => call.failed(error),
             Err(WorkflowError::Cancelled(_)) => Outcome::Cancelled(stopped()),
             Err(WorkflowError::Parked(wait)) => Outcome::Parked(wait),
+            Err(WorkflowError::Stuck(steps)) => Outcome::Stuck(steps),
             Err(WorkflowError::Invalid(invalid)) => {
                 call.failed(StepError::configuration("invalid_definition", invalid.to_string()))
             }
@@ -86,7 +87,7 @@ impl Engine {
         let plan = self.prepare_code(workflow);
         let run: Arc<Run> = self.start(&plan, input, &RunOptions::default())?;
         match self.drive(&run).await {
-            Driven::Done(finished) => Ok(*finished),
+            Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ok(*finished),
             Driven::Parked(wait) => Err(WorkflowError::Parked(wait)),
         }
     }

@@ -16,7 +16,7 @@ use super::WorkflowError;
 use crate::{
     Engine, StepError, StepId,
     activity::Activity,
-    engine::{Call, Cancelled, Decision, Outcome, Wait, execute},
+    engine::{Call, Cancelled, Outcome, Unended, choice, execute},
     model::{Delay, OnError, Step},
     plan::Node,
     state::{Change, WorkflowState},
@@ -35,7 +35,7 @@ struct Inside {
     call: Call,
     steps: Mutex<HashMap<String, Memo>>,
     state: Mutex<(Arc<WorkflowState>, Vec<Change>)>,
-    parked: Mutex<Option<Wait>>,
+    unended: Mutex<Unended>,
     /// That steps were stopped, and what they left behind.
     cancelled: Mutex<Option<Cancelled>>,
     times: AtomicU64,
@@ -65,7 +65,7 @@ impl ExecutionContext {
             call,
             steps: Mutex::new(HashMap::new()),
             state,
-            parked: Mutex::new(None),
+            unended: Mutex::default(),
             cancelled: Mutex::new(None),
             times: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
@@ -116,10 +116,7 @@ impl ExecutionContext {
     pub async fn now(&self) -> Result<Timestamp, WorkflowError> {
         let inside = self.run()?;
         let index = inside.times.fetch_add(1, Ordering::Relaxed);
-        match inside.call.decide(index, Decision::Now(inside.call.run().clock().now())).await? {
-            Decision::Now(time) => Ok(time),
-            _ => unreachable!("`Call::decide` lets only the same kind through"),
-        }
+        Ok(inside.call.decide(choice::Now(index), inside.call.run().clock().now()).await?)
     }
 
     /// A random number, recorded: the same when the run is resumed.
@@ -132,10 +129,7 @@ impl ExecutionContext {
         let number = Uuid::now_v7().as_u64_pair();
         let mut digest = Sha256::digest(format!("{}{}", number.0, number.1)).into_iter();
         let fresh = (0..8).fold(0u64, |bits, _| (bits << 8) | u64::from(digest.next().unwrap_or_default()));
-        match inside.call.decide(index, Decision::Random(fresh)).await? {
-            Decision::Random(number) => Ok(number),
-            _ => unreachable!("`Call::decide` lets only the same kind through"),
-        }
+        Ok(inside.call.decide(choice::Random(index), fresh).await?)
     }
 
     /// A fresh UUID, recorded: the same when the run is resumed.
@@ -157,11 +151,11 @@ impl ExecutionContext {
         Ok((*state.0).clone())
     }
 
-    /// What the code's steps changed in the state, what it waits for, if it parked, and what stopped of it.
-    pub(crate) fn conclude(&self) -> (Vec<Change>, Option<Wait>, Option<Cancelled>) {
-        let Some(inside) = &self.run else { return (Vec::new(), None, None) };
+    /// What the code's steps changed in the state, which of them wait or are stuck, and what stopped of it.
+    pub(crate) fn conclude(&self) -> (Vec<Change>, Unended, Option<Cancelled>) {
+        let Some(inside) = &self.run else { return (Vec::new(), Unended::default(), None) };
         let changes = std::mem::take(&mut lock(&inside.state).1);
-        (changes, lock(&inside.parked).take(), lock(&inside.cancelled).take())
+        (changes, std::mem::take(&mut *lock(&inside.unended)), lock(&inside.cancelled).take())
     }
 
     fn run(&self) -> Result<&Arc<Inside>, StepError> {
@@ -213,9 +207,8 @@ impl Inside {
         let node = Arc::new(Node::code_step(self.call.run(), id.clone(), step, activity));
         let state = lock(&self.state).0.clone();
         let call = Call::new(Arc::new(self.call.inside(None, state)), &node).with_input(input);
-        match call.decide(0, Decision::Input(hash.to_owned())).await? {
-            Decision::Input(recorded) if recorded == hash => {}
-            _ => return Err(mismatch(id.as_str()).at(call.path()).into()),
+        if call.decide(choice::Input, hash.to_owned()).await? != hash {
+            return Err(mismatch(id.as_str()).at(call.path()).into());
         }
         match execute(call).await {
             Outcome::Completed(output) => {
@@ -239,9 +232,12 @@ impl Inside {
                 Err(error)
             }
             Outcome::Parked(wait) => {
-                let mut parked = lock(&self.parked);
-                *parked = Some(parked.take().map_or(wait.clone(), |other| other.and(wait.clone())));
+                lock(&self.unended).take(Outcome::Parked(wait.clone()));
                 Err(WorkflowError::Parked(wait))
+            }
+            Outcome::Stuck(steps) => {
+                lock(&self.unended).take(Outcome::Stuck(steps.clone()));
+                Err(WorkflowError::Stuck(steps))
             }
         }
     }

@@ -1,4 +1,8 @@
-use crate::{StepError, engine::Wait, plan::Invalid};
+use crate::{
+    StepError,
+    engine::{StuckStep, Wait},
+    plan::Invalid,
+};
 
 /// Why a workflow gave no result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -16,6 +20,13 @@ pub enum WorkflowError {
     /// It waits for a time or a message, and must be driven by something that can wake it.
     #[error("the run waits, and nothing here can wake it")]
     Parked(Wait),
+    /// Somebody has to say what became of a step.
+    #[error("a step's outcome is unknown and has to be resolved by hand: {}", paths(.0))]
+    Stuck(Vec<StuckStep>),
+}
+
+fn paths(steps: &[StuckStep]) -> String {
+    steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl WorkflowError {
@@ -27,6 +38,7 @@ impl WorkflowError {
             Self::Failed(error) => &error.code,
             Self::Cancelled(_) => "cancelled",
             Self::Parked(_) => "waiting",
+            Self::Stuck(_) => "stuck",
         }
     }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::WorkflowError;
 use crate::{
     RunStatus, StepError, clock,
-    engine::{Outcome, Run, StepRecord, StepStatus, UndoEnd, Warning},
+    engine::{Outcome, Run, SkipReason, StepRecord, StepStatus, UndoEnd, Warning},
     state::{Change, SharedValue},
     sync::lock,
 };
@@ -29,6 +29,8 @@ pub struct Finished {
     pub output: SharedValue,
     /// Why it did not complete.
     pub error: Option<StepError>,
+    /// Why it completed without having run: its trigger was false.
+    pub skipped: Option<SkipReason>,
     /// What it changed in its state, in order.
     pub state_changes: Vec<Change>,
     /// All executed steps in the order in which they began.
@@ -46,17 +48,8 @@ pub struct Finished {
 /// How far a run has come that did not complete, and undid what it did where that was due.
 fn status(run: &Run, status: RunStatus) -> RunStatus {
     match &lock(&run.undos).end {
-        UndoEnd::No => status,
         UndoEnd::Compensated => RunStatus::Compensated,
-        UndoEnd::Stuck(_) => RunStatus::Stuck,
-    }
-}
-
-/// Why it could not be undone, where it could not, after the error that made it necessary.
-fn error_of(run: &Run, error: StepError) -> StepError {
-    match &lock(&run.undos).end {
-        UndoEnd::Stuck(stuck) => stuck.as_ref().clone().with_first_cause(error),
-        _ => error,
+        UndoEnd::No | UndoEnd::Stuck(_) => status,
     }
 }
 
@@ -64,28 +57,31 @@ impl Finished {
     /// `run` as far as it has come, as one that ends now with `outcome`.
     #[must_use]
     pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
+        let mut skipped = None;
         let (status, output, error, state_changes) = match outcome {
             Outcome::Completed(output) => (RunStatus::Completed, output.value, None, output.state_changes),
-            Outcome::Skipped(_) => (RunStatus::Completed, SharedValue::default(), None, Vec::new()),
-            Outcome::Failed(failure) => (
-                status(run, RunStatus::Failed),
-                SharedValue::default(),
-                Some(error_of(run, *failure.error)),
-                Vec::new(),
-            ),
-            Outcome::Cancelled(cancelled) => (
-                status(run, RunStatus::Cancelled),
-                SharedValue::default(),
-                Some(error_of(run, cancelled.to_error())),
-                Vec::new(),
-            ),
+            Outcome::Skipped(reason) => {
+                skipped = Some(reason);
+                (RunStatus::Completed, SharedValue::default(), None, Vec::new())
+            }
+            Outcome::Failed(failure) => {
+                (status(run, RunStatus::Failed), SharedValue::default(), Some(*failure.error), Vec::new())
+            }
+            Outcome::Cancelled(cancelled) => {
+                (status(run, RunStatus::Cancelled), SharedValue::default(), Some(cancelled.to_error()), Vec::new())
+            }
             Outcome::Parked(_) => (RunStatus::Waiting, SharedValue::default(), None, Vec::new()),
+            Outcome::Stuck(steps) => {
+                let error = steps.into_iter().next().map(|step| *step.error);
+                (RunStatus::Stuck, SharedValue::default(), error, Vec::new())
+            }
         };
         Self {
             run_id: run.id(),
             status,
             output,
             error,
+            skipped,
             state_changes,
             steps: Steps(Arc::new(StepsOf { run: run.clone(), records: OnceLock::new() })),
             warnings: run.warnings(),

@@ -195,7 +195,7 @@ fn process(lab: &Lab, records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> O
             biased;
             driven = engine.drive(&run) => match driven {
                 Driven::Done(finished) => Some(*finished),
-                Driven::Parked(_) => panic!("nothing here parks"),
+                other => panic!("it does not end: {other:?}"),
             },
             () = journal.crashed() => None,
         }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use llmspell_workflows_basic::{
     BasicWorkflow, ExecutionContext, Finished, StepError, WorkflowError, WorkflowInput, WorkflowOutput,
     engine::{
-        Attempt, Awaited, Decision, DecisionPoint, Interceptor, NextDecision, Position, Received, Signal, SkipReason,
+        Attempt, Awaited, Decision, DecisionPoint, Interceptor, NextDecision, NextRecall, Position, Received, Signal,
+        SkipReason,
     },
     model::*,
 };
@@ -17,8 +18,18 @@ use crate::support::{Lab, echo, fail, hang, put, slow};
 /// Answers the choices of one kind.
 struct Answer<F>(&'static str, F);
 
+/// Knows one choice from before.
+struct Known(Decision);
+
 #[async_trait]
-impl<F: Fn(u64, &Decision) -> Decision + Send + Sync> Interceptor for Answer<F> {
+impl Interceptor for Known {
+    async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
+        if self.0.key() == *point.key { Ok(Some(self.0.clone())) } else { next.run(point).await }
+    }
+}
+
+#[async_trait]
+impl<F: Fn(&Decision) -> Decision + Send + Sync> Interceptor for Answer<F> {
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
@@ -26,7 +37,7 @@ impl<F: Fn(u64, &Decision) -> Decision + Send + Sync> Interceptor for Answer<F> 
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
         let asked = next.run(point, decision).await?;
-        Ok(if asked.kind() == self.0 { (self.1)(point.index, &asked) } else { asked })
+        Ok(if asked.kind() == self.0 { (self.1)(&asked) } else { asked })
     }
 }
 
@@ -51,7 +62,7 @@ impl BasicWorkflow for Code {
 }
 
 /// A run of what makes choices of this kind, with `answer` to them.
-async fn run(kind: &'static str, answer: impl Fn(u64, &Decision) -> Decision + Send + Sync + 'static) -> Finished {
+async fn run(kind: &'static str, answer: impl Fn(&Decision) -> Decision + Send + Sync + 'static) -> Finished {
     run_of(kind, kind, answer).await
 }
 
@@ -59,10 +70,15 @@ async fn run(kind: &'static str, answer: impl Fn(u64, &Decision) -> Decision + S
 async fn run_of(
     what: &'static str,
     kind: &'static str,
-    answer: impl Fn(u64, &Decision) -> Decision + Send + Sync + 'static,
+    answer: impl Fn(&Decision) -> Decision + Send + Sync + 'static,
 ) -> Finished {
+    run_with(what, Answer(kind, answer)).await
+}
+
+/// A run of `what` with `interceptor` around it.
+async fn run_with(what: &'static str, interceptor: impl Interceptor + 'static) -> Finished {
     let lab = Lab::new();
-    let engine = lab.engine().interceptor(Position::Hooks, Answer(kind, answer)).build();
+    let engine = lab.engine().interceptor(Position::Hooks, interceptor).build();
     if ["now", "random", "input"].contains(&what) {
         return engine.run_code(Arc::new(Code(lab)), WorkflowInput::default()).await.unwrap();
     }
@@ -71,11 +87,11 @@ async fn run_of(
         "enter" => echo("a", json!("ran")).when("false"),
         "branch" => Conditional::new("true", [echo("t", json!("then"))], [echo("e", json!("else"))]).into_step("a"),
         "items" => Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("a"),
-        "continue" => {
+        "while" => {
             let twice = Loop::new(Over::While("loop.index < 2".into()), [echo("i", json!("{{ loop.index }}"))]);
             twice.into_step("a")
         }
-        "transition" | "generation" => Route::new(
+        "transition" | "route_generation" => Route::new(
             "s",
             [
                 put("s", "n", json!("{{ (state.n || 0) + 1 }}")).then_if("state.n < 2", "s").then("t"),
@@ -84,13 +100,13 @@ async fn run_of(
             ],
         )
         .into_step("a"),
-        "ended" => race(),
+        "ended_nth" => race(),
         "attempt" => fail("a").with_retry(Retry::attempts(2)),
         "last attempt" => {
             let retry = Retry { duration_max: Some(Duration::from_secs(60)), ..Retry::attempts(3) };
             fail("a").with_retry(retry)
         }
-        "deadline" => hang("a").with_timeout(Duration::from_secs(10)),
+        "attempt_deadline" => hang("a").with_timeout(Duration::from_secs(10)),
         "awaits" => Step::new("a", StepKind::Sleep(Delay::Fixed(Duration::from_secs(10)))),
         "received" => {
             let wait = WaitForEvent { event: "never".to_owned(), ..WaitForEvent::default() };
@@ -103,6 +119,11 @@ async fn run_of(
         other => panic!("nothing makes choices of the kind {other}"),
     };
     engine.run(Definition::sequence("decides", [step]), WorkflowInput::default()).await.unwrap()
+}
+
+fn transition(asked: &Decision, to: Option<&str>) -> Decision {
+    let Decision::Transition(n, _) = asked else { panic!("{asked:?} is not a transition") };
+    Decision::Transition(*n, to.map(str::to_owned))
 }
 
 fn output(finished: &Finished) -> Value {
@@ -122,12 +143,12 @@ const ALL: [&str; 15] = [
     "enter",
     "branch",
     "items",
-    "continue",
+    "while",
     "transition",
-    "generation",
-    "ended",
+    "route_generation",
+    "ended_nth",
     "attempt",
-    "deadline",
+    "attempt_deadline",
     "awaits",
     "received",
     "now",
@@ -139,8 +160,8 @@ const ALL: [&str; 15] = [
 #[tokio::test(start_paused = true)]
 async fn every_kind_is_asked_and_an_answer_to_another_question_is_refused() {
     for kind in ALL {
-        let finished = run(kind, move |_, _| match kind {
-            "branch" => Decision::Continue(true),
+        let finished = run(kind, move |_| match kind {
+            "branch" => Decision::Items(Arc::default()),
             _ => Decision::Branch(None),
         });
         assert_eq!(code(&finished.await), "wrong_decision", "{kind}");
@@ -149,77 +170,85 @@ async fn every_kind_is_asked_and_an_answer_to_another_question_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_skipped_step_is_entered_and_an_entered_one_skipped() {
-    assert_eq!(output(&run("enter", |_, _| Decision::Enter(None)).await), "ran");
+    assert_eq!(output(&run("enter", |_| Decision::Enter(None)).await), "ran");
     let reason = SkipReason::new("not_today", "no");
     let answer = reason.clone();
-    let finished = run("enter", move |_, _| Decision::Enter(Some(answer.clone()))).await;
+    let finished = run("enter", move |_| Decision::Enter(Some(answer.clone()))).await;
     assert_eq!(finished.step("a").unwrap().skip_reason, Some(reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_the_same_kind_of_choice_at_another_number_is_refused() {
+    let finished = run("while", |asked| match asked {
+        Decision::While(n, holds) => Decision::While(n + 1, *holds),
+        other => other.clone(),
+    });
+    let error = finished.await.error.unwrap();
+    assert_eq!(error.code, "wrong_decision");
+    assert!(error.message.contains("`while 0` with the choice `while 1`"), "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_branch_is_taken() {
     for (branch, given) in [(Some(0), json!("then")), (Some(1), json!("else")), (None, json!(null))] {
-        assert_eq!(output(&run("branch", move |_, _| Decision::Branch(branch)).await), given);
+        assert_eq!(output(&run("branch", move |_| Decision::Branch(branch)).await), given);
     }
-    assert_eq!(code(&run("branch", |_, _| Decision::Branch(Some(2))).await), "wrong_decision");
+    assert_eq!(code(&run("branch", |_| Decision::Branch(Some(2))).await), "wrong_decision");
 }
 
 #[tokio::test(start_paused = true)]
 async fn other_items_are_looped_over_and_the_loop_ends_elsewhere() {
-    let finished = run("items", |_, _| Decision::Items(Arc::new(vec![json!(7)]))).await;
+    let finished = run("items", |_| Decision::Items(Arc::new(vec![json!(7)]))).await;
     assert_eq!((&output(&finished)["results"], &output(&finished)["total_count"]), (&json!([7]), &json!(1)));
-    let finished = run("continue", |index, _| Decision::Continue(index < 2)).await;
+    let finished = run("while", |asked| match asked {
+        Decision::While(n, _) => Decision::While(*n, *n < 1),
+        other => other.clone(),
+    });
+    let finished = finished.await;
     assert_eq!(output(&finished)["results"], json!([0]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_route_goes_elsewhere() {
-    let finished = run("transition", |index, asked| match index {
-        0 => Decision::Transition(Some("u".into())),
+    let finished = run("transition", |asked| match asked {
+        Decision::Transition(0, _) => Decision::Transition(0, Some("u".into())),
         _ => asked.clone(),
     });
     assert_eq!(output(&finished.await), "u");
-    assert_eq!(output(&run("transition", |_, _| Decision::Transition(None)).await), json!({"n": 1}));
-    let astray = run("transition", |_, _| Decision::Transition(Some("nowhere".into()))).await;
+    assert_eq!(output(&run("transition", |asked| transition(asked, None)).await), json!({"n": 1}));
+    let astray = run("transition", |asked| transition(asked, Some("nowhere"))).await;
     assert_eq!(code(&astray), "unknown_step");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_step_is_entered_again_as_another_generation() {
-    let finished = run("generation", |_, _| Decision::Generation(7)).await;
+    let finished = run("route_generation", |_| Decision::RouteGeneration(1, 7)).await;
     assert_eq!(output(&finished), "t");
     assert!(finished.step("/main/a/s~7").is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_branch_is_said_to_have_ended_first() {
-    assert_eq!(output(&run("ended", |_, asked| asked.clone()).await), "x");
-    let second = run("ended", |index, asked| if index == 0 { Decision::Ended(Some(1)) } else { asked.clone() }).await;
-    assert_eq!(output(&second), "y");
-    assert_eq!(code(&run("ended", |_, _| Decision::Ended(Some(2))).await), "wrong_decision");
+    assert_eq!(output(&run("ended_nth", Decision::clone).await), "x");
+    assert_eq!(output(&run_with("ended_nth", Known(Decision::EndedNth(0, 1))).await), "y");
+    assert_eq!(code(&run_with("ended_nth", Known(Decision::EndedNth(0, 2))).await), "wrong_decision");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_is_known_and_not_made() {
-    let finished = run("attempt", |index, asked| match (index, asked) {
-        (1, Decision::Attempt(Attempt::Due)) => {
-            let wake_at = "2026-01-01T00:01:00Z".parse().unwrap();
-            let error = Box::new(StepError::transient("known", "it failed before"));
-            Decision::Attempt(Attempt::Failed { error, wake_at })
-        }
-        _ => asked.clone(),
-    });
-    let finished = finished.await;
+    let wake_at = "2026-01-01T00:01:00Z".parse().unwrap();
+    let error = Box::new(StepError::transient("known", "it failed before"));
+    let finished = run_with("attempt", Known(Decision::Attempt(1, Attempt::Failed { error, wake_at }))).await;
     assert_eq!((code(&finished), finished.step("a").unwrap().attempts), ("boom", 2));
     assert_eq!(finished.error.unwrap().attempt, 2);
-    let given_up = run("attempt", |_, _| Decision::Attempt(Attempt::Due)).await;
+    let given_up = run("attempt", |_| Decision::Attempt(1, Attempt::GivenUp)).await;
     assert_eq!((code(&given_up), given_up.step("a").unwrap().attempts), ("boom", 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_time_of_the_last_attempt_is_known_too() {
-    let finished = run_of("last attempt", "deadline", |index, asked| match (index, asked) {
-        (u64::MAX, Decision::Deadline(at)) => Decision::Deadline(*at - Duration::from_secs(60)),
+    let finished = run_of("last attempt", "last_begin", |asked| match asked {
+        Decision::LastBegin(at) => Decision::LastBegin(*at - Duration::from_secs(60)),
         _ => asked.clone(),
     });
     assert_eq!(finished.await.step("a").unwrap().attempts, 1);
@@ -232,10 +261,10 @@ async fn deadlines_and_wake_times_are_moved() {
             .unwrap()
     };
     for second in [3, 30] {
-        let finished = run("deadline", move |_, _| Decision::Deadline(at(second))).await;
+        let finished = run("attempt_deadline", move |_| Decision::AttemptDeadline(1, at(second))).await;
         assert_eq!((code(&finished), seconds(&finished)), ("timeout", second));
-        let finished = run("awaits", move |_, _| {
-            Decision::Awaits(Awaited { signal: None, since: at(0), until: Some(at(second)) })
+        let finished = run("awaits", move |_| {
+            Decision::Awaits(1, Awaited { signal: None, since: at(0), until: Some(at(second)) })
         })
         .await;
         assert_eq!((output(&finished), seconds(&finished)), (json!({"slept_until": at(second).to_string()}), second));
@@ -245,21 +274,21 @@ async fn deadlines_and_wake_times_are_moved() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_is_told_what_it_received() {
     let signal = || Arc::new(Signal { number: 4, name: "never".to_owned(), data: json!(1) });
-    let finished = run("received", move |_, _| Decision::Received(Received::Signal(signal()))).await;
+    let finished = run_with("received", Known(Decision::Received(1, Received::Signal(signal())))).await;
     assert_eq!((output(&finished), seconds(&finished)), (json!({"name": "never", "data": 1, "timed_out": false}), 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn code_is_told_another_time_and_another_number() {
     let then: jiff::Timestamp = "1999-12-31T00:00:00Z".parse().unwrap();
-    assert_eq!(output(&run("now", move |_, _| Decision::Now(then)).await)[0], then.to_string());
-    assert_eq!(output(&run("random", |_, _| Decision::Random(4)).await)[1], 4);
-    assert_eq!(code(&run("input", |_, _| Decision::Input("other".into())).await), "journal_mismatch");
+    assert_eq!(output(&run("now", move |_| Decision::Now(0, then)).await)[0], then.to_string());
+    assert_eq!(output(&run("random", |_| Decision::Random(0, 4)).await)[1], 4);
+    assert_eq!(code(&run("input", |_| Decision::Input("other".into())).await), "journal_mismatch");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_resolved_otherwise() {
-    let finished = run("resolved", |_, _| Decision::Resolved(json!(42))).await;
+    let finished = run("resolved", |_| Decision::Resolved(0, json!(42))).await;
     let changes: Vec<_> =
         finished.state_changes.iter().map(|change| (change.path.to_string(), &**change.value().unwrap())).collect();
     assert_eq!(changes, [("k".to_owned(), &json!(42))]);

@@ -23,6 +23,7 @@ mod races;
 mod reference;
 mod resume;
 mod secrets;
+mod stuck;
 mod sub_workflows;
 mod support;
 mod time_limits;

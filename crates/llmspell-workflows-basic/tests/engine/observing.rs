@@ -47,7 +47,7 @@ fn run(steps: Vec<Step>, signals: Signals, before: fn(&Run)) -> Finished {
             before(&run);
             match engine.drive(&run).await {
                 Driven::Done(finished) => *finished,
-                Driven::Parked(wait) => panic!("it parks: {wait:?}"),
+                other => panic!("it does not end: {other:?}"),
             }
         });
         let _ = says.send(finished);

@@ -29,7 +29,7 @@ fn start(engine: &Engine, steps: impl IntoIterator<Item = Step>) -> Arc<Run> {
 async fn finished(engine: &Engine, run: &Arc<Run>) -> Finished {
     match engine.drive(run).await {
         Driven::Done(finished) => *finished,
-        Driven::Parked(wait) => panic!("it parks: {wait:?}"),
+        other => panic!("it does not end: {other:?}"),
     }
 }
 

@@ -4,6 +4,9 @@ use llmspell_workflows_advanced::{ExecutorError, RewindError};
 
 use crate::{Exit, Failure, commands::run::input, difference};
 
+/// What to do about records of another version.
+const OTHER_FORMAT: &str = "use the version of spellflow that recorded them, or another folder with `--store`";
+
 /// What a user is told of `error`: its code, how the process exits, and the command that helps.
 pub(crate) fn durable_failure(error: ExecutorError) -> Failure {
     let failure = Failure::new(exit(&error), error.code(), error.to_string());
@@ -41,6 +44,8 @@ fn exit(error: &ExecutorError) -> Exit {
 
 fn help(error: &ExecutorError) -> Option<String> {
     Some(match error {
+        ExecutorError::Journal(error) if error.is_other_format() => OTHER_FORMAT.to_owned(),
+        ExecutorError::Store(error) if error.is_other_format() => OTHER_FORMAT.to_owned(),
         ExecutorError::UnknownRun(_) => "`spellflow runs list` shows all runs".to_owned(),
         ExecutorError::Held { run, .. } => {
             format!("`spellflow runs watch {run}` shows it, `spellflow pause {run}` lets go of it")

@@ -21,7 +21,8 @@ use llmspell_workflows_advanced::{is_choice_recorded, is_recorded};
 use llmspell_workflows_basic::{
     StepError, StepPath,
     engine::{
-        Attempt, Call, Decision, DecisionPoint, Interceptor, Next, NextDecision, Outcome, SkipReason, StepStatus,
+        Attempt, Call, Decision, DecisionPoint, Interceptor, Next, NextDecision, NextRecall, Outcome, SkipReason,
+        StepStatus,
     },
     model::StepKind,
 };
@@ -132,6 +133,7 @@ impl Interceptor for Watch {
             Outcome::Failed(failure) => (StepStatus::Failed, Some(&*failure.error)),
             Outcome::Cancelled(_) => (StepStatus::Cancelled, None),
             Outcome::Parked(_) => (StepStatus::Waiting, None),
+            Outcome::Stuck(_) => (StepStatus::Stuck, None),
             Outcome::Skipped(reason) => {
                 self.tell(&Event::Skipped { path: &path, reason }, is_recorded);
                 return outcome;
@@ -141,30 +143,43 @@ impl Interceptor for Watch {
         outcome
     }
 
+    async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
+        let known = next.run(point).await?;
+        known.iter().for_each(|decision| self.chosen(point.call, decision, true));
+        Ok(known)
+    }
+
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
         decision: Decision,
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
-        let path = || self.place(point.call);
-        let is_recorded = is_choice_recorded(&point, &decision);
+        let is_recorded = is_choice_recorded(&point);
         let answer = next.run(point, decision).await?;
-        match &answer {
+        self.chosen(point.call, &answer, is_recorded);
+        Ok(answer)
+    }
+}
+
+impl Watch {
+    /// Tells of a choice, as far as it is shown.
+    fn chosen(&self, call: &Call, decision: &Decision, is_recorded: bool) {
+        let path = || self.place(call);
+        match decision {
             Decision::Enter(Some(reason)) => self.tell(&Event::Skipped { path: &path(), reason }, is_recorded),
             Decision::Items(items) => self.tell(&Event::Counted { path: &path(), total: items.len() }, is_recorded),
-            Decision::Attempt(Attempt::Failed { error, wake_at }) => {
+            Decision::Attempt(attempt, Attempt::Failed { error, wake_at }) => {
                 let delay = Duration::try_from(wake_at.duration_since(Timestamp::now())).unwrap_or_default();
-                let (path, attempt) = (path(), point.index);
+                let (path, attempt) = (path(), u64::from(*attempt));
                 self.tell(&Event::Retried { path: &path, attempt, error, delay }, is_recorded);
             }
-            Decision::Child(child) => {
+            Decision::Child(_, child) => {
                 let place = path();
                 self.around().insert(child.run, place);
             }
             _ => {}
         }
-        Ok(answer)
     }
 }
 

@@ -159,7 +159,7 @@ fn attempt(
         let run_options = RunOptions { environment: case.environment.clone(), ..RunOptions::default() };
         let started = engine.start(&plan, WorkflowInput::new(case.input.clone()), &run_options);
         match engine.drive(&started.map_err(|error| error.to_string())?).await {
-            Driven::Done(finished) => Ok(finished),
+            Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ok(finished),
             Driven::Parked(_) => Err("the run waits for something that no test can send".to_owned()),
         }
     })?;

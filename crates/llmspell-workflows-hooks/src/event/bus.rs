@@ -46,10 +46,47 @@ pub struct EventBus(Arc<Inner>);
 struct Inner {
     /// The kinds that anybody wants.
     wanted: AtomicU64,
-    sequence: AtomicU64,
+    order: AtomicU64,
     subscribers: RwLock<Vec<Arc<Queue>>>,
     timelines: Option<Mutex<Timelines>>,
     correlations: Correlations,
+}
+
+/// Something that a host has recorded of a run.
+#[derive(Debug, Clone)]
+pub struct RecordedEvent {
+    /// Which run.
+    pub run_id: Uuid,
+    /// The number of the record.
+    pub sequence: u64,
+    /// Which event of that record it is, from 0.
+    pub part: u32,
+    /// What has happened.
+    pub kind: EventKind,
+    /// Where in the run; `None`: to the run as a whole.
+    pub path: Option<PathLink>,
+    /// When.
+    pub timestamp: Timestamp,
+    /// What more there is to say.
+    pub data: EventData,
+}
+
+/// What is to be published.
+struct Told {
+    sequence: Option<u64>,
+    part: u32,
+    kind: EventKind,
+    run_id: Uuid,
+    path: Option<PathLink>,
+    timestamp: Timestamp,
+    data: EventData,
+}
+
+impl Told {
+    /// What happened to a run as a whole and is on no record.
+    fn transient(kind: EventKind, run_id: Uuid, timestamp: Timestamp, data: EventData) -> Self {
+        Self { sequence: None, part: 0, kind, run_id, path: None, timestamp, data }
+    }
 }
 
 /// A handler of events at work; dropped, it goes no further.
@@ -80,8 +117,8 @@ impl EventBus {
     pub fn with(correlations: Correlations, timelines: Option<TimelineSettings>) -> Self {
         let wanted = AtomicU64::new(if timelines.is_some() { u64::MAX } else { 0 });
         let timelines = timelines.map(|settings| Mutex::new(Timelines::new(settings)));
-        let (sequence, subscribers) = (AtomicU64::new(0), RwLock::default());
-        Self(Arc::new(Inner { wanted, sequence, subscribers, timelines, correlations }))
+        let (order, subscribers) = (AtomicU64::new(0), RwLock::default());
+        Self(Arc::new(Inner { wanted, order, subscribers, timelines, correlations }))
     }
 
     /// What ties runs together on this bus.
@@ -149,14 +186,22 @@ impl EventBus {
     /// Says something about a run, as a host.
     pub fn say(&self, run_id: Uuid, data: Value) {
         if self.wants(EventKind::Custom) {
-            self.publish(EventKind::Custom, run_id, None, Timestamp::now(), EventData::Custom(data));
+            self.publish(Told::transient(EventKind::Custom, run_id, Timestamp::now(), EventData::Custom(data)));
         }
     }
 
-    /// Tells what a host did with a run as a whole; `data` is made only if anybody wants it.
+    /// Tells what a host did with a run as a whole and is on no record; `data` is made only if anybody wants it.
     pub fn tell_of(&self, kind: EventKind, run_id: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if self.wants(kind) {
-            self.publish(kind, run_id, None, at, data());
+            self.publish(Told::transient(kind, run_id, at, data()));
+        }
+    }
+
+    /// Tells what a host has recorded of a run.
+    pub fn tell_recorded(&self, recorded: RecordedEvent) {
+        let RecordedEvent { run_id, sequence, part, kind, path, timestamp, data } = recorded;
+        if self.wants(kind) {
+            self.publish(Told { sequence: Some(sequence), part, kind, run_id, path, timestamp, data });
         }
     }
 
@@ -174,33 +219,49 @@ impl EventBus {
         lock(timelines).correlated(correlation_id)
     }
 
-    /// Tells what happened to the step of `call`; `data` is made only if anybody wants it.
+    /// Tells what happened to the step of `call`, in a run of which nothing is recorded; `data` is made only if anybody
+    /// wants it.
     pub(crate) fn tell(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
+        // Counted also where nobody wants it, so that its number does not depend on who listens.
+        let sequence = Some(call.run().next_event());
+        self.tell_step(sequence, kind, call, data);
+    }
+
+    /// Tells what happened to the step of `call` and is on no record.
+    pub(crate) fn tell_transient(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
+        self.tell_step(None, kind, call, data);
+    }
+
+    fn tell_step(&self, sequence: Option<u64>, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
         if self.wants(kind) {
-            let run = call.run();
-            self.publish(kind, run.id(), Some(call.path().clone()), run.now(), data());
+            let (run, path) = (call.run(), Some(call.path().clone()));
+            let told = Told::transient(kind, run.id(), run.now(), data());
+            self.publish(Told { sequence, path, ..told });
         }
     }
 
-    /// Tells what happened to a run as a whole.
+    /// Tells what happened to a run as a whole of which nothing is recorded.
     pub(crate) fn tell_of_run(&self, kind: EventKind, run: &Run, data: impl FnOnce() -> EventData) {
+        let sequence = Some(run.next_event());
         if self.wants(kind) {
-            self.publish(kind, run.id(), None, run.now(), data());
+            let told = Told::transient(kind, run.id(), run.now(), data());
+            self.publish(Told { sequence, ..told });
         }
     }
 
     pub(crate) fn hook_trouble(&self, call: &Call, report: &Report) {
-        self.tell(EventKind::HookTroubled, call, || EventData::Hook {
+        self.tell_transient(EventKind::HookTroubled, call, || EventData::Hook {
             hook: report.hook.to_string(),
             point: report.point.to_string(),
             code: report.trouble.code().to_owned(),
         });
     }
 
-    fn publish(&self, kind: EventKind, run_id: Uuid, path: Option<PathLink>, timestamp: Timestamp, data: EventData) {
+    fn publish(&self, told: Told) {
+        let Told { sequence, part, kind, run_id, path, timestamp, data } = told;
         let correlation_id = self.0.correlations.given(run_id);
-        let sequence = self.0.sequence.fetch_add(1, Ordering::Relaxed);
-        let event = Arc::new(Event { sequence, kind, run_id, correlation_id, path, timestamp, data });
+        let order = self.0.order.fetch_add(1, Ordering::Relaxed);
+        let event = Arc::new(Event { sequence, part, order, kind, run_id, correlation_id, path, timestamp, data });
         if let Some(timelines) = &self.0.timelines {
             lock(timelines).push(&event);
         }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use llmspell_workflows_basic::{
     StepError,
-    engine::{Decision, SkipReason, Wait, Warning},
+    engine::{Asker, Decision, SkipReason, StuckStep, Wait, Warning},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -37,6 +37,15 @@ pub enum EventData {
     Skipped(SkipReason),
     /// Of what waits.
     Waiting(Wait),
+    /// Of what is stuck: the steps that somebody has to say something of.
+    Stuck(Vec<StuckStep>),
+    /// Of a request that concerns the run as a whole.
+    Asked {
+        /// What for: `cancel`, `cancel_and_compensate` or `pause`.
+        request: String,
+        /// Who asked, and why.
+        by: Asker,
+    },
     /// Of a choice.
     Chosen(Decision),
     /// Of a block whose branches or iterations have come together.

@@ -8,13 +8,18 @@ use uuid::Uuid;
 use super::EventData;
 
 /// The version of the fields of an event.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// Something that has happened to a run.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its number on the bus, which only rises.
-    pub sequence: u64,
+    /// Its number in its run: that of the record that it stems from, or its place among the events of a run of which
+    /// nothing is recorded. `None`: it stems from no record, and nobody can ask for it later.
+    pub sequence: Option<u64>,
+    /// Which event of its record it is, from 0.
+    pub part: u32,
+    /// Its place on the bus, which only rises.
+    pub order: u64,
     /// What has happened.
     pub kind: EventKind,
     /// To which run.
@@ -30,10 +35,14 @@ pub struct Event {
 }
 
 impl Event {
-    /// Its id, the same wherever it is seen: the run and the number.
+    /// Its id, the same wherever it is seen: the run, the number, and the part where that is not the first.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}#{}", self.run_id, self.sequence)
+        match (self.sequence, self.part) {
+            (Some(sequence), 0) => format!("{}#{sequence}", self.run_id),
+            (Some(sequence), part) => format!("{}#{sequence}.{part}", self.run_id),
+            (None, _) => format!("{}~{}", self.run_id, self.order),
+        }
     }
 
     /// Where in the run; empty: the run as a whole.
@@ -45,10 +54,11 @@ impl Event {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut event = serializer.serialize_struct("Event", 9)?;
+        let mut event = serializer.serialize_struct("Event", 10)?;
         event.serialize_field("id", &self.id())?;
         event.serialize_field("schema_version", &SCHEMA_VERSION)?;
         event.serialize_field("sequence", &self.sequence)?;
+        event.serialize_field("part", &self.part)?;
         event.serialize_field("type", self.kind.as_str())?;
         event.serialize_field("run_id", &self.run_id)?;
         event.serialize_field("correlation_id", &self.correlation_id.as_deref())?;
@@ -109,6 +119,12 @@ kinds! {
     RunWoken = "run.woken";
     /// A run that had failed goes on from an earlier point, as its executor says.
     RunRetried = "run.retried";
+    /// A run that was made of another one begins.
+    RunForked = "run.forked";
+    /// Somebody asked for a run to be cancelled or paused.
+    RunAsked = "run.asked";
+    /// A run goes on from an earlier point: some of its steps happen again.
+    RunRewound = "run.rewound";
     /// A run goes on under another definition, as its executor says.
     RunRedefined = "run.redefined";
     /// A run was paused, or its process goes down, as its executor says.
@@ -129,6 +145,8 @@ kinds! {
     StepCancelled = "step.cancelled";
     /// A step waits for a time or a message.
     StepWaiting = "step.waiting";
+    /// Somebody has to say what became of a step.
+    StepStuck = "step.stuck";
     /// An attempt of a step failed and another is due.
     StepRetrying = "step.retrying";
     /// An iteration of a loop begins.

@@ -11,7 +11,7 @@ use llmspell_workflows_basic::{
     model::{Step, StepKind},
 };
 
-use super::{Entry, EventBus, EventData, EventKind, Hosted, Joined};
+use super::{EventBus, EventData, EventKind, Joined, ToldByHost};
 
 /// Tells a bus what happens to runs; stands at
 /// [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks), added before the
@@ -47,12 +47,15 @@ impl Interceptor for EventLayer {
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let Some(kinds) = Kinds::of(call.role()).filter(|_| self.bus.is_wanted()) else { return next.run(call).await };
+        if is_told(call.run()) {
+            return self.joined(call, next).await;
+        }
         self.bus.tell(kinds.started, &call, || EventData::None);
         let started_at = call.run().now();
         let outcome = next.run(call.clone()).await;
         let duration = since(started_at, call.run().now());
         if matches!(call.step().kind, StepKind::Parallel(_) | StepKind::Loop(_)) && outcome.is_final() {
-            self.bus.tell(EventKind::BlockJoined, &call, || EventData::Joined(joined(&call, duration)));
+            self.bus.tell_transient(EventKind::BlockJoined, &call, || EventData::Joined(joined(&call, duration)));
         }
         self.ended(&call, kinds, &outcome, duration);
         outcome
@@ -65,13 +68,18 @@ impl Interceptor for EventLayer {
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
         let decision = next.run(point, decision).await?;
-        self.chosen(point.call, &decision);
+        if !is_told(point.call.run()) {
+            self.chosen(point.call, &decision);
+        }
         Ok(decision)
     }
 
     fn observe(&self, run: &Run, happening: Happening<'_>) {
+        if is_told(run) {
+            return;
+        }
         match happening {
-            Happening::Begins => self.bus.tell_of_run(begins(run), run, || {
+            Happening::Begins => self.bus.tell_of_run(EventKind::RunStarted, run, || {
                 let definition = run.definition();
                 EventData::Workflow { name: definition.name.clone(), version: definition.version.to_string() }
             }),
@@ -79,40 +87,28 @@ impl Interceptor for EventLayer {
                 let kind = match outcome {
                     Outcome::Completed(_) => EventKind::RunCompleted,
                     Outcome::Skipped(_) => EventKind::RunSkipped,
-                    _ if is_paused(run, outcome) => EventKind::RunPaused,
                     _ if run.is_compensated() => EventKind::RunCompensated,
                     Outcome::Failed(_) => EventKind::RunFailed,
                     Outcome::Cancelled(_) => EventKind::RunCancelled,
                     Outcome::Parked(_) => EventKind::RunWaiting,
+                    Outcome::Stuck(_) => EventKind::RunStuck,
                 };
                 self.bus.tell_of_run(kind, run, || said(outcome, since(run.started_at(), run.now())));
             }
             Happening::Warns(warning) => {
                 self.bus.tell_of_run(EventKind::RunWarned, run, || EventData::Warning(warning.clone()));
             }
-            _ => {}
+            Happening::Cancels { by, compensates } => self.bus.tell_of_run(EventKind::RunAsked, run, || {
+                let request = if compensates { "cancel_and_compensate" } else { "cancel" };
+                EventData::Asked { request: request.to_owned(), by: by.clone() }
+            }),
         }
     }
 }
 
-/// What it is that a run is driven.
-fn begins(run: &Run) -> EventKind {
-    match run.extension::<Hosted>().map(|hosted| hosted.entry) {
-        None | Some(Entry::Started) => EventKind::RunStarted,
-        Some(Entry::Resumed) => EventKind::RunResumed,
-        Some(Entry::Woken) => EventKind::RunWoken,
-        Some(Entry::Retried) => EventKind::RunRetried,
-    }
-}
-
-/// Whether it goes on later although it does not wait.
-fn is_paused(run: &Run, outcome: &Outcome) -> bool {
-    let Some(hosted) = run.extension::<Hosted>() else { return false };
-    match outcome {
-        Outcome::Parked(_) => (hosted.is_paused)(),
-        Outcome::Cancelled(_) => run.is_shut_down(),
-        _ => false,
-    }
+/// Whether its host tells what happens to a run.
+fn is_told(run: &Run) -> bool {
+    run.extension::<ToldByHost>().is_some()
 }
 
 /// The kinds of events of a step by what it is to the one around it.
@@ -143,6 +139,20 @@ impl Kinds {
 }
 
 impl EventLayer {
+    /// Goes on with a step of a run that its host tells of; how its branches came together is on no record.
+    async fn joined(&self, call: Call, next: Next) -> Outcome {
+        if !matches!(call.step().kind, StepKind::Parallel(_) | StepKind::Loop(_)) {
+            return next.run(call).await;
+        }
+        let started_at = call.run().now();
+        let outcome = next.run(call.clone()).await;
+        if outcome.is_final() {
+            let duration = since(started_at, call.run().now());
+            self.bus.tell_transient(EventKind::BlockJoined, &call, || EventData::Joined(joined(&call, duration)));
+        }
+        outcome
+    }
+
     fn ended(&self, call: &Call, kinds: Kinds, outcome: &Outcome, duration: Duration) {
         let kind = match outcome {
             Outcome::Completed(output) => {
@@ -158,6 +168,7 @@ impl EventLayer {
             Outcome::Skipped(_) => EventKind::StepSkipped,
             Outcome::Cancelled(_) => EventKind::StepCancelled,
             Outcome::Parked(_) => EventKind::StepWaiting,
+            Outcome::Stuck(_) => EventKind::StepStuck,
         };
         self.bus.tell(kind, call, || said(outcome, duration));
     }
@@ -168,19 +179,21 @@ impl EventLayer {
                 self.bus.tell(EventKind::StepSkipped, call, || EventData::Skipped(reason.clone()));
                 return;
             }
-            Decision::Attempt(Attempt::Failed { error, wake_at }) => {
+            Decision::Attempt(_, Attempt::Failed { error, wake_at }) => {
                 let (now, error) = (call.run().now(), error.clone());
                 let duration = since(now, *wake_at);
                 self.bus.tell(EventKind::StepRetrying, call, || EventData::Failed { error, duration });
                 return;
             }
             Decision::Branch(_) => EventKind::BranchChosen,
-            Decision::Transition(_) => EventKind::RouteMoved,
+            Decision::Transition(..) => EventKind::RouteMoved,
             Decision::Items(_) => EventKind::LoopItems,
-            Decision::Resolved(_) => EventKind::StateConflict,
-            Decision::Answer(Some(_)) => EventKind::HookAnswered,
-            Decision::Awaits(awaited) if awaited.signal.is_some() => EventKind::SignalAwaited,
-            Decision::Received(Received::Signal(_)) => EventKind::SignalReceived,
+            Decision::Resolved(..) => EventKind::StateConflict,
+            Decision::HookAnswer(..) | Decision::HookAnswerTo(..) | Decision::HookAnswerToSignal(..) => {
+                EventKind::HookAnswered
+            }
+            Decision::Awaits(_, awaited) if awaited.signal.is_some() => EventKind::SignalAwaited,
+            Decision::Received(_, Received::Signal(_)) => EventKind::SignalReceived,
             _ => return,
         };
         self.bus.tell(kind, call, || EventData::Chosen(decision.clone()));
@@ -194,6 +207,7 @@ fn said(outcome: &Outcome, duration: Duration) -> EventData {
         Outcome::Skipped(reason) => EventData::Skipped(reason.clone()),
         Outcome::Failed(failure) => EventData::Failed { error: failure.error.clone(), duration },
         Outcome::Parked(wait) => EventData::Waiting(wait.clone()),
+        Outcome::Stuck(steps) => EventData::Stuck(steps.clone()),
     }
 }
 

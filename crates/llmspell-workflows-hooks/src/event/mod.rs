@@ -14,11 +14,11 @@ mod layer;
 mod queue;
 mod timeline;
 
-pub use bus::{EventBus, Handling};
+pub use bus::{EventBus, Handling, RecordedEvent};
 pub use data::{EventData, Joined};
 pub use event::{Event, EventKind};
 pub use filter::Filter;
-pub use hosted::{Entry, Hosted};
+pub use hosted::ToldByHost;
 pub use layer::EventLayer;
 pub use queue::{EVENTS_BUFFERED_MAX, Received, Subscription};
 pub use timeline::{Timeline, TimelineSettings};

@@ -83,7 +83,7 @@ impl Timelines {
             timeline.events.extend(kept.events.iter().cloned());
             timeline.lost += kept.lost;
         }
-        timeline.events.sort_by_key(|event| event.sequence);
+        timeline.events.sort_by_key(|event| event.order);
         timeline
     }
 }

@@ -2,21 +2,21 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError,
-    engine::{Call, Cancel, CancelReason, Cancelled, Decision, Outcome},
+    engine::{Asker, Call, Cancel, CancelReason, Cancelled, Choice, Outcome, Who, choice},
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::HookLayer;
 use crate::{Course, HookPoint, Report, Trouble, Verdict, cache::later, context::About};
 
-/// How many answers of one point and step have numbers of their own.
-const ORDINALS: u64 = 1 << 40;
-
-/// The number of what a part of a fork gave, at its own path.
-pub(super) const FORKED: u64 = 0;
-
 /// The code of a step that a hook stopped together with its run.
 const CANCELLED: &str = "cancelled_by_hook";
+
+/// A choice that is the answer of hooks.
+pub(super) trait AnswerKey: Choice<Value = Arc<Value>> + Clone {}
+
+impl<C: Choice<Value = Arc<Value>> + Clone> AnswerKey for C {}
 
 impl HookLayer {
     /// What hooks at `point` say: as recorded, else as they say now; `None` where they let things go on.
@@ -24,15 +24,15 @@ impl HookLayer {
         &self,
         call: &Call,
         point: HookPoint,
-        ordinal: u64,
+        key: impl AnswerKey,
         about: impl FnOnce() -> About,
     ) -> Result<Option<Verdict>, StepError> {
         if !self.0.stands_at(point) {
             return Ok(None);
         }
-        match self.known(call, point, ordinal).await? {
+        match self.known(call, point, key.clone()).await? {
             Some(known) => Ok(Some(known)),
-            None => self.fresh((call, call), point, ordinal, about()).await,
+            None => self.fresh((call, call), point, key, about()).await,
         }
     }
 
@@ -41,12 +41,12 @@ impl HookLayer {
         &self,
         call: &Call,
         point: HookPoint,
-        ordinal: u64,
+        key: impl AnswerKey,
     ) -> Result<Option<Verdict>, StepError> {
         if !self.0.stands_at(point) {
             return Ok(None);
         }
-        read(point, call.decide(index(point, ordinal), Decision::Answer(None)).await?)
+        call.recall(key).await?.map(|value| read(point, &value)).transpose()
     }
 
     /// What hooks at `point` say now of the second call, recorded at the first if it changes anything.
@@ -54,7 +54,7 @@ impl HookLayer {
         &self,
         (call, current): (&Call, &Call),
         point: HookPoint,
-        ordinal: u64,
+        key: impl AnswerKey,
         about: About,
     ) -> Result<Option<Verdict>, StepError> {
         let Some(members) = self.0.members(point, call) else { return Ok(None) };
@@ -76,7 +76,8 @@ impl HookLayer {
         }
         let mut value = serde_json::to_value(&verdict).map_err(|error| unreadable(point, &error))?;
         call.run().mask(&mut value);
-        read(point, call.decide(index(point, ordinal), Decision::Answer(Some(Arc::new(value)))).await?)
+        let answer = call.decide(key, Arc::new(value)).await?;
+        read(point, &answer).map(Some)
     }
 
     /// The verdict as it is recorded: with points in time instead of lengths, and with what the cache holds.
@@ -122,25 +123,13 @@ fn fits(call: &Call, verdict: &Verdict) -> Result<(), String> {
     }
 }
 
-/// The number of an answer among all those of a step.
-fn index(point: HookPoint, ordinal: u64) -> u64 {
-    point.number().unwrap_or_default() * ORDINALS + ordinal.min(ORDINALS - 1)
+/// The key of the answer at `point` in `round`.
+pub(super) fn answer_at(point: HookPoint, round: u64) -> choice::HookAnswer {
+    choice::HookAnswer(point.as_str().into(), round)
 }
 
-/// The point at which hooks gave the answer that is recorded under `index`.
-#[must_use]
-pub fn recorded_answer(index: u64) -> Option<HookPoint> {
-    HookPoint::ALL.iter().copied().find(|point| point.number() == Some(index / ORDINALS))
-}
-
-/// The number of the generation that a step is entered again as over an answer; those of retries are small.
-pub(super) fn generation_index(round: u64) -> u64 {
-    ORDINALS + round
-}
-
-fn read(point: HookPoint, decision: Decision) -> Result<Option<Verdict>, StepError> {
-    let Decision::Answer(Some(value)) = decision else { return Ok(None) };
-    serde_json::from_value(Value::clone(&value)).map(Some).map_err(|error| unreadable(point, &error))
+fn read(point: HookPoint, value: &Value) -> Result<Verdict, StepError> {
+    Verdict::deserialize(value).map_err(|error| unreadable(point, &error))
 }
 
 fn unreadable(point: HookPoint, error: &serde_json::Error) -> StepError {
@@ -153,7 +142,7 @@ fn unreadable(point: HookPoint, error: &serde_json::Error) -> StepError {
 /// Cancels the run, for `reason`; how the step ends over it.
 pub(super) fn cancelled(call: &Call, point: HookPoint, reason: &str) -> Outcome {
     call.run().warn(CANCELLED, call.path(), format!("a hook at {point} cancelled the run: {reason}"));
-    call.run().cancel();
+    call.run().cancel_by(&Asker::new(Who::Hook).with_reason(format!("{point}: {reason}")));
     Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
 }
 

@@ -7,7 +7,11 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-use super::{HookLayer, ask::cancelled, passage::Passage};
+use super::{
+    HookLayer,
+    ask::{answer_at, cancelled},
+    passage::Passage,
+};
 use crate::{Course, HookPoint, Verdict, context::About};
 
 /// A step about to run, as hooks have made it.
@@ -27,7 +31,7 @@ impl HookLayer {
     pub(super) async fn enter(&self, call: Call, passages: &[Passage]) -> Result<Entered, Box<Outcome>> {
         let mut entered = Entered { call, changes: Vec::new(), fork: None, cache: None };
         for passage in passages {
-            let verdict = self.ask(&entered.call, passage.before, 0, About::default).await;
+            let verdict = self.ask(&entered.call, passage.before, answer_at(passage.before, 0), About::default).await;
             let verdict = verdict.map_err(|error| ended(&entered.call, error))?;
             if let Some(verdict) = verdict {
                 entered.obey(passage.before, verdict).await?;

@@ -1,19 +1,16 @@
-use std::sync::Arc;
-
 use futures_util::{StreamExt, stream};
 use llmspell_workflows_basic::{
-    StepError,
-    engine::{Call, Decision, Next, Outcome, Output},
+    engine::{Call, Next, Outcome, Output, choice},
     state::SharedValue,
 };
 use serde_json::Value;
 
-use super::{ask::FORKED, enter::ended};
+use super::enter::ended;
 
 /// Runs the step once for each of `inputs` at the same time, under `PATH[n]`; the output is the array of theirs.
 ///
 /// All of them run to their end; the first that did not complete is how the step ends. What one that completed gave
-/// is recorded as an answer at its path, so that it is not run again where the others have to.
+/// is recorded at its path, so that it is not run again where the others have to.
 pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome {
     let at_once = call.run().engine().limits().parallelism_max.max(1) as usize;
     let run = |(index, input): (usize, Value)| {
@@ -42,8 +39,7 @@ pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome 
 
 /// Runs one of them, unless it is recorded what it gave.
 async fn remembered(call: Call, next: Next) -> Outcome {
-    let asked = call.decide(FORKED, Decision::Answer(None)).await;
-    match asked.and_then(read) {
+    match call.recall(choice::ForkPart).await {
         Ok(Some(output)) => return Outcome::Completed(output),
         Ok(None) => {}
         Err(error) => return *ended(&call, error),
@@ -52,21 +48,8 @@ async fn remembered(call: Call, next: Next) -> Outcome {
         Outcome::Completed(output) => output,
         other => return other,
     };
-    let told = match serde_json::to_value(&output) {
-        Ok(value) => call.decide(FORKED, Decision::Answer(Some(Arc::new(value)))).await,
-        Err(error) => Err(unreadable(&error)),
-    };
-    match told {
-        Ok(_) => Outcome::Completed(output),
+    match call.decide(choice::ForkPart, output).await {
+        Ok(output) => Outcome::Completed(output),
         Err(error) => *ended(&call, error),
     }
-}
-
-fn read(decision: Decision) -> Result<Option<Output>, StepError> {
-    let Decision::Answer(Some(value)) = decision else { return Ok(None) };
-    serde_json::from_value(Value::clone(&value)).map(Some).map_err(|error| unreadable(&error))
-}
-
-fn unreadable(error: &serde_json::Error) -> StepError {
-    StepError::configuration("hook_answer_unreadable", format!("what a part of a fork gave cannot be read: {error}"))
 }

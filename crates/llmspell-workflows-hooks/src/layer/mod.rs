@@ -7,7 +7,6 @@ mod fork;
 mod passage;
 mod rounds;
 
-pub use ask::recorded_answer;
 pub use rounds::HOOK_ROUNDS_MAX;
 
 use std::sync::Arc;

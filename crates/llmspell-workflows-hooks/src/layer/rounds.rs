@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     HookLayer,
-    ask::{cancelled, generation_index, stopped},
+    ask::{answer_at, cancelled, stopped},
     enter::{Entered, ended, skipped},
     fork::fork,
     passage::Passage,
@@ -73,7 +73,7 @@ impl HookLayer {
         let mut known = Known::new();
         for passage in passages.iter().rev() {
             for point in passage.error.into_iter().chain([passage.after]) {
-                if let Some(verdict) = self.known(call, point, round).await? {
+                if let Some(verdict) = self.known(call, point, answer_at(point, round)).await? {
                     if let Some(again) = again(&verdict, round) {
                         return Ok((Some(again), known));
                     }
@@ -102,7 +102,7 @@ impl HookLayer {
         }
         let point = HookPoint::BeforeStateWrite;
         let about = || About { changes: output.state_changes.clone(), ..About::default() };
-        match self.ask(call, point, 0, about).await {
+        match self.ask(call, point, answer_at(point, 0), about).await {
             Ok(None) => {}
             Ok(Some(Verdict { course: Course::Changes(changes), .. })) => output.state_changes = changes,
             Ok(Some(Verdict { course: Course::Cancel(reason), .. })) => return cancelled(call, point, &reason),
@@ -137,7 +137,9 @@ impl HookLayer {
             };
             let verdict = match known.iter().find(|(other, _)| *other == point) {
                 Some((_, verdict)) => Ok(Some(verdict.clone())),
-                None if self.0.stands_at(point) => self.fresh((call, current), point, round, about).await,
+                None if self.0.stands_at(point) => {
+                    self.fresh((call, current), point, answer_at(point, round), about).await
+                }
                 None => Ok(None),
             };
             match verdict {
@@ -169,7 +171,7 @@ impl HookLayer {
             return Err(Box::new(Outcome::Cancelled(Cancelled::new(reason))));
         }
         // The generation is counted at the first entry; what hooks made of the call stays.
-        let entered = first.entered_again(generation_index(round)).await.map_err(|error| ended(first, error))?;
+        let entered = first.entered_again(round).await.map_err(|error| ended(first, error))?;
         match again.activity {
             Some(activity) => entered.with_activity(activity).map_err(|error| ended(first, error)),
             None => Ok(last.in_generation_of(&entered)),

@@ -86,7 +86,7 @@ fn order(runtime: &Runtime, journal: &Arc<dyn Journal>) {
         }
     }
     // One that no page of an engine holds.
-    let large = Record::Stopped { path: "/main/".to_owned() + &"x".repeat(300_000) };
+    let large = Record::Stopped { path: "/main/".to_owned() + &"x".repeat(300_000), time_us: 0 };
     let receipt = journal.append(runs[0], epochs[0], &large).expect("it is ours");
     append(journal, runs[0], epochs[0], 300..301);
     runtime.block_on(journal.sync(receipt)).expect("it is synced");
@@ -201,7 +201,7 @@ fn run(number: u128) -> Uuid {
 }
 
 fn record(number: u64) -> Record {
-    Record::Stopped { path: format!("/main/step{number}") }
+    Record::Stopped { path: format!("/main/step{number}"), time_us: 0 }
 }
 
 fn records(numbers: std::ops::Range<u64>) -> Vec<Record> {

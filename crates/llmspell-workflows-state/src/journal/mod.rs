@@ -32,7 +32,11 @@ pub use memory::MemoryJournal;
 pub use sled::SledJournal;
 pub use wal::WalJournal;
 
-use crate::{log::LogError, record::Record, store::StoreError};
+use crate::{
+    log::LogError,
+    record::{FormatError, Record},
+    store::StoreError,
+};
 
 /// Keeps the records of runs.
 ///
@@ -173,6 +177,14 @@ pub enum JournalError {
         /// Which run.
         run: Uuid,
     },
+    /// A record of a run is of another version of the format.
+    #[error("the journal of the run {run} cannot be read: {error}")]
+    Format {
+        /// Which run.
+        run: Uuid,
+        /// Why.
+        error: FormatError,
+    },
     /// What is kept of a run makes no sense.
     #[error("the journal of the run {run} is damaged: {message}")]
     Damaged {
@@ -187,7 +199,30 @@ impl JournalError {
     /// The stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        "journal_failed"
+        if self.is_other_format() { "record_format" } else { "journal_failed" }
+    }
+
+    /// Whether another version of this program wrote what cannot be read.
+    #[must_use]
+    pub fn is_other_format(&self) -> bool {
+        match self {
+            Self::Format { .. } | Self::Log(LogError::Newer { .. } | LogError::Older { .. }) => true,
+            Self::Store(error) => error.is_other_format(),
+            Self::Log(LogError::Io { .. } | LogError::Damaged { .. } | LogError::Closed)
+            | Self::Held { .. }
+            | Self::Fenced { .. }
+            | Self::Damaged { .. } => false,
+        }
+    }
+
+    /// That a record of `run` cannot be read.
+    pub(crate) fn unreadable(run: Uuid, error: FormatError) -> Self {
+        match error {
+            FormatError::Unreadable(message) => {
+                Self::Damaged { run, message: format!("a record cannot be read: {message}") }
+            }
+            error @ (FormatError::Earlier { .. } | FormatError::Later { .. }) => Self::Format { run, error },
+        }
     }
 
     /// Whether trying again may help: another process may let go of the journal.
@@ -196,7 +231,7 @@ impl JournalError {
         match self {
             Self::Held { .. } => true,
             Self::Store(error) => error.is_retryable(),
-            Self::Log(_) | Self::Fenced { .. } | Self::Damaged { .. } => false,
+            Self::Log(_) | Self::Fenced { .. } | Self::Damaged { .. } | Self::Format { .. } => false,
         }
     }
 }

@@ -281,8 +281,7 @@ impl Journal for WalJournal {
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        let body = serde_json::to_vec(record)
-            .map_err(|error| JournalError::Damaged { run, message: format!("a record is not JSON: {error}") })?;
+        let body = record.encode().map_err(|error| JournalError::unreadable(run, error))?;
         let mut runs = self.open.runs();
         let number = runs.number(run, epoch)?;
         let (position, place) = self.open.log.append(kind::RECORD, number, &body)?;
@@ -441,8 +440,7 @@ fn read_opened(body: &[u8]) -> Option<(Uuid, Epoch)> {
 }
 
 fn record(run: Uuid, body: &[u8]) -> Result<Record, JournalError> {
-    serde_json::from_slice(body)
-        .map_err(|error| JournalError::Damaged { run, message: format!("a record cannot be read: {error}") })
+    Record::decode(body).map_err(|error| JournalError::unreadable(run, error))
 }
 
 fn unreadable(place: Place) -> JournalError {

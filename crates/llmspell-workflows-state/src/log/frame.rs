@@ -9,8 +9,8 @@
 //! | 10–13 | number of the run in this log |
 //! | 14– | body |
 
-/// The version that this code writes.
-pub(crate) const VERSION: u8 = 1;
+/// The version that this code reads and writes: that of frames, and of the records in them.
+pub(crate) const VERSION: u8 = 2;
 
 /// Bytes before the body.
 pub(crate) const HEAD: usize = 14;
@@ -34,8 +34,8 @@ pub(crate) enum Found<'a> {
     End,
     /// Something was, and it is not whole.
     Broken,
-    /// It is whole, and of a later version of this format.
-    Newer(u8),
+    /// It is whole, and of another version of this format.
+    Other(u8),
 }
 
 /// Appends the frame of `body` to `buffer`.
@@ -65,8 +65,8 @@ pub(crate) fn read(bytes: &[u8]) -> Found<'_> {
     if covered.len() < HEAD - PREFIX || crc32c::crc32c(covered) != checksum {
         return Found::Broken;
     }
-    if covered[0] > VERSION {
-        return Found::Newer(covered[0]);
+    if covered[0] != VERSION {
+        return Found::Other(covered[0]);
     }
     let run = u32_at(covered, 2).unwrap_or_default();
     Found::Frame(Frame { kind: covered[1], run, body: &covered[HEAD - PREFIX..] }, end)
@@ -111,11 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_is_told_from_damage() {
-        let mut bytes = framed();
-        bytes[8] = VERSION + 1;
-        let checksum = crc32c::crc32c(&bytes[8..]);
-        bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(read(&bytes), Found::Newer(VERSION + 1));
+    fn another_version_is_told_from_damage() {
+        for version in [VERSION - 1, VERSION + 1] {
+            let mut bytes = framed();
+            bytes[8] = version;
+            let checksum = crc32c::crc32c(&bytes[8..]);
+            bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
+            assert_eq!(read(&bytes), Found::Other(version));
+        }
     }
 }

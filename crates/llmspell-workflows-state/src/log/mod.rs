@@ -98,6 +98,18 @@ pub enum LogError {
         /// Which version it has.
         message: String,
     },
+    /// An earlier version of this program wrote it.
+    #[error(
+        "{} was written in format {found}, which this version does not read: finish or export its runs with the program \
+         that wrote it, or move the folder away to begin without them",
+        path.display()
+    )]
+    Older {
+        /// Which file.
+        path: PathBuf,
+        /// The format that it has.
+        found: u8,
+    },
     /// The log has been closed.
     #[error("the log has been closed")]
     Closed,

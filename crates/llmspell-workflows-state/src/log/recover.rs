@@ -136,8 +136,11 @@ fn frames(
                 all.push(Recovered { place, kind: frame.kind, run: frame.run, body: frame.body.to_vec() });
                 at += length;
             }
-            Found::Newer(version) => {
-                let message = format!("it is of version {version}, and this program reads up to {}", frame::VERSION);
+            Found::Other(version) if version < frame::VERSION => {
+                return Err(LogError::Older { path: path.to_owned(), found: version });
+            }
+            Found::Other(version) => {
+                let message = format!("it is of version {version}, and this program reads version {}", frame::VERSION);
                 return Err(LogError::Newer { path: path.to_owned(), message });
             }
             Found::End | Found::Broken => break,
@@ -165,7 +168,7 @@ fn later_marks(bytes: &[u8], marks: &mut BTreeMap<u64, u64>) {
                 // A length begins with a byte that is not zero, unless it is a multiple of 256.
                 at += zeros.saturating_sub(3).max(1);
             }
-            Found::Broken | Found::Newer(_) => at += 1,
+            Found::Broken | Found::Other(_) => at += 1,
         }
     }
 }

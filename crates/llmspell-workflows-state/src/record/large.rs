@@ -59,11 +59,23 @@ impl Record {
                 each(output, visit);
                 changes.iter_mut().filter_map(KeptChange::kept_mut).for_each(|kept| each(kept, visit));
             }
-            Self::Redefined { migrated: Some(migrated), .. } => {
-                let changes = migrated.changes.values_mut().flatten();
+            Self::Redefined(redefined) => {
+                let changes =
+                    redefined.migrated.iter_mut().flat_map(|migrated| migrated.changes.values_mut().flatten());
                 changes.filter_map(KeptChange::kept_mut).for_each(|kept| each(kept, visit));
             }
-            _ => {}
+            Self::Ended { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
+            | Self::Closed { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
+            | Self::Started(_)
+            | Self::Began { .. }
+            | Self::Stopped { .. }
+            | Self::Stuck { .. }
+            | Self::Decided { .. }
+            | Self::Warned { .. }
+            | Self::Asked { .. }
+            | Self::Suspended { .. }
+            | Self::Resumed { .. }
+            | Self::Rewound(_) => {}
         }
     }
 }

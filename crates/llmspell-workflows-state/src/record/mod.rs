@@ -1,213 +1,148 @@
 //! What a journal holds of a run, record by record.
+//!
+//! `docs/journal-format.md` describes the format; [`FORMAT`] is its version.
 
 mod changed;
+mod decode;
 mod kept;
 mod large;
-mod migrated;
-
-use std::{collections::BTreeMap, sync::Arc};
+mod rewound;
+mod started;
+mod timeline;
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     StepError,
-    engine::{Cancelled, Decision, Failure, SkipReason},
+    engine::{Asker, Cancelled, Decision, DecisionKey, Failure, SkipReason},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use uuid::Uuid;
 
 pub use changed::{ChangeRef, KeptChange, KeptEdit};
+pub use decode::{FORMAT, FormatError};
 pub use kept::Kept;
 pub(crate) use kept::Known;
 pub use large::INLINE_MAX;
-pub use migrated::Migrated;
+pub use rewound::{ChoiceAt, Migrated, Redefined, Rewound};
+pub use started::{Origin, Parent, Started};
+pub use timeline::{Request, Resumption, Suspension};
 
 /// One record of a run.
 ///
-/// As JSON each is an object with one field, its kind; see `docs/journal-format.md`.
+/// As JSON each is an object with one field, its kind. A time `t` is in microseconds since the run was started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
     /// The run was started; always the first.
     Started(Box<Started>),
     /// A leaf begins; one without an end was cut by a crash.
     Began {
-        /// Where.
+        /// The step.
         path: String,
-        /// When, in microseconds since the run was started.
-        #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+        /// When.
+        #[serde(rename = "t")]
         time_us: u64,
     },
     /// A leaf that had begun was stopped by a shutdown, or parked: no crash cut it.
     Stopped {
-        /// Where.
+        /// The step.
         path: String,
+        /// When.
+        #[serde(rename = "t")]
+        time_us: u64,
     },
-    /// Nobody knows whether the step has done what it does, or it cannot be undone: somebody has to say.
+    /// The outcome of a step is unknown, or it cannot be undone: it has to be resolved by hand.
     Stuck {
-        /// Where.
+        /// The step.
         path: String,
         /// Why.
         error: Box<StepError>,
+        /// When.
+        #[serde(rename = "t")]
+        time_us: u64,
     },
     /// A choice was made.
     Decided {
-        /// Where.
+        /// The step.
         path: String,
-        /// Which of its kind there.
-        index: u64,
-        /// What was chosen.
+        /// Which choice, and what was chosen.
+        #[serde(rename = "choice")]
         decision: Decision,
+        /// When.
+        #[serde(rename = "t")]
+        time_us: u64,
     },
     /// A step ended.
     Ended {
-        /// Where.
+        /// The step.
         path: String,
         /// How.
         end: End,
-        /// When, in microseconds since the run was started.
-        #[serde(rename = "t", default, skip_serializing_if = "is_zero")]
+        /// When.
+        #[serde(rename = "t")]
+        time_us: u64,
+    },
+    /// Something odd did not keep the run from going on.
+    Warned {
+        /// The step.
+        path: String,
+        /// A stable code.
+        code: String,
+        /// What.
+        message: String,
+        /// When.
+        #[serde(rename = "t")]
+        time_us: u64,
+    },
+    /// Somebody asked for something that concerns the run as a whole.
+    Asked {
+        /// What for.
+        request: Request,
+        /// Who did.
+        by: Asker,
+        /// When.
+        #[serde(rename = "t")]
+        time_us: u64,
+    },
+    /// The run left its process without having ended.
+    Suspended {
+        /// Why.
+        why: Suspension,
+        /// When.
+        #[serde(rename = "t")]
+        time_us: u64,
+    },
+    /// A process goes on with the run.
+    Resumed {
+        /// Why.
+        why: Resumption,
+        /// When.
+        #[serde(rename = "t")]
         time_us: u64,
     },
     /// The run goes on from an earlier point of it.
     Rewound(Box<Rewound>),
     /// From here on the run is one of another definition.
-    Redefined {
-        /// When someone asked for it.
-        at: Timestamp,
-        /// The hash of the other definition.
-        definition: String,
-        /// Its version.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        version: String,
-        /// Its state from here on, where the definition says how to migrate it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        migrated: Option<Box<Migrated>>,
-    },
+    Redefined(Box<Redefined>),
     /// The run ended; nothing but [`Self::Rewound`] comes after.
     Closed {
         /// How.
         end: End,
         /// When.
-        at: Timestamp,
+        #[serde(rename = "t")]
+        time_us: u64,
         /// Whether it has undone what it did.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         compensated: bool,
     },
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-/// What a run was started with.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Started {
-    /// When, for the first time.
-    pub at: Timestamp,
-    /// The name of its definition.
-    pub workflow: String,
-    /// The version of its definition.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub version: String,
-    /// The hash of its definition.
-    pub definition: String,
-    /// Its input.
-    pub input: Value,
-    /// The step it begins with, if not the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub starting_step: Option<String>,
-    /// Which of the definition's environments overrides variables.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// The run that it is a step of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<Parent>,
-    /// The run that it was made of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
-    /// The inputs of activities that get another one than their parameters make.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, Arc<Value>>,
-    /// What is in its state before any step, beside the input.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub state: Map<String, Value>,
-    /// What its users call it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-}
-
-impl Started {
-    /// What the run of `records` was started with, and which definition it has by now; `None`: it never was.
-    #[must_use]
-    pub fn of(records: &[Record]) -> Option<Self> {
-        let mut found: Option<Self> = None;
-        for record in records {
-            match (record, &mut found) {
-                (Record::Started(started), None) => found = Some((**started).clone()),
-                (Record::Redefined { definition, version, migrated, .. }, Some(started)) => {
-                    started.redefine(definition, version, migrated.as_deref());
-                }
-                _ => {}
-            }
-        }
-        found
-    }
-
-    /// It has another definition from now on.
-    pub(crate) fn redefine(&mut self, definition: &str, version: &str, migrated: Option<&Migrated>) {
-        (self.definition, self.version) = (definition.to_owned(), version.to_owned());
-        if let Some(migrated) = migrated {
-            self.state.clone_from(&migrated.state);
-        }
-    }
-}
-
-/// The step of another run that a run is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Parent {
-    /// The other run.
-    pub run: Uuid,
-    /// Where the step stands in it.
-    pub path: String,
-}
-
-/// The run that another one was made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The earlier run.
-    pub run: Uuid,
-    /// The step from which on it runs again; none: all of it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-}
-
-/// What of a run counts no more, so that it happens again.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Rewound {
-    /// When someone asked for it.
-    pub at: Timestamp,
-    /// Steps that have not ended after all.
-    pub reopened: Vec<String>,
-    /// Choices that are made again: where, of which kind, and which of that kind.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub undecided: Vec<(String, String, u64)>,
-    /// Steps that are entered as another generation than the path says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reentered: Vec<(String, u32)>,
-    /// The inputs of activities that get another one than their parameters make.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, Arc<Value>>,
-}
-
 /// How a step ended, as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum End {
     /// It did what it should.
     Completed {
-        /// What it gave.
+        /// Its output.
         output: Kept,
         /// What it changed in the state, in order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -222,16 +157,84 @@ pub enum End {
 }
 
 impl Record {
+    /// The kinds of records, as they are named in the format.
+    pub const KINDS: &'static [&'static str] = &[
+        "started",
+        "began",
+        "stopped",
+        "stuck",
+        "decided",
+        "ended",
+        "warned",
+        "asked",
+        "suspended",
+        "resumed",
+        "rewound",
+        "redefined",
+        "closed",
+    ];
+
+    /// Its kind, as it is named in the format.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "started",
+            Self::Began { .. } => "began",
+            Self::Stopped { .. } => "stopped",
+            Self::Stuck { .. } => "stuck",
+            Self::Decided { .. } => "decided",
+            Self::Ended { .. } => "ended",
+            Self::Warned { .. } => "warned",
+            Self::Asked { .. } => "asked",
+            Self::Suspended { .. } => "suspended",
+            Self::Resumed { .. } => "resumed",
+            Self::Rewound(_) => "rewound",
+            Self::Redefined(_) => "redefined",
+            Self::Closed { .. } => "closed",
+        }
+    }
+
     /// The step it is about; none where it is about the run.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Began { path, .. }
             | Self::Stuck { path, .. }
-            | Self::Stopped { path }
+            | Self::Stopped { path, .. }
             | Self::Decided { path, .. }
+            | Self::Warned { path, .. }
             | Self::Ended { path, .. } => Some(path),
-            Self::Started(_) | Self::Rewound(_) | Self::Redefined { .. } | Self::Closed { .. } => None,
+            Self::Started(_)
+            | Self::Asked { .. }
+            | Self::Suspended { .. }
+            | Self::Resumed { .. }
+            | Self::Rewound(_)
+            | Self::Redefined(_)
+            | Self::Closed { .. } => None,
+        }
+    }
+
+    /// When it was made, in a run that was started at `started_at`.
+    #[must_use]
+    pub fn time(&self, started_at: Timestamp) -> Timestamp {
+        let after = |time_us: u64| {
+            let time = started_at.checked_add(std::time::Duration::from_micros(time_us));
+            time.unwrap_or(Timestamp::MAX)
+        };
+        match self {
+            Self::Started(started) => started.at,
+            Self::Rewound(rewound) => after(rewound.time_us),
+            Self::Redefined(redefined) => after(redefined.time_us),
+            Self::Began { time_us, .. }
+            | Self::Stopped { time_us, .. }
+            | Self::Stuck { time_us, .. }
+            | Self::Decided { time_us, .. }
+            | Self::Ended { time_us, .. }
+            | Self::Warned { time_us, .. }
+            | Self::Asked { time_us, .. }
+            | Self::Suspended { time_us, .. }
+            | Self::Resumed { time_us, .. }
+            | Self::Closed { time_us, .. } => after(*time_us),
         }
     }
 
@@ -240,19 +243,55 @@ impl Record {
     /// The completion of a leaf is the caller's to say, since a record does not know leaves.
     #[must_use]
     pub fn is_choice_of_chance(&self) -> bool {
-        let Self::Decided { decision, .. } = self else { return false };
-        matches!(
-            decision,
-            Decision::Deadline(_)
-                | Decision::Awaits(_)
-                | Decision::Received(_)
-                | Decision::Now(_)
-                | Decision::Random(_)
-                | Decision::Child(_)
-                | Decision::Compensable(_)
-                | Decision::Answer(Some(_))
-                | Decision::Ended(Some(_))
-        )
+        match self {
+            Self::Decided { decision, .. } => is_of_chance(&decision.key()),
+            Self::Started(_)
+            | Self::Began { .. }
+            | Self::Stopped { .. }
+            | Self::Stuck { .. }
+            | Self::Ended { .. }
+            | Self::Warned { .. }
+            | Self::Asked { .. }
+            | Self::Suspended { .. }
+            | Self::Resumed { .. }
+            | Self::Rewound(_)
+            | Self::Redefined(_)
+            | Self::Closed { .. } => false,
+        }
+    }
+}
+
+/// Whether a choice depends on time, chance or somebody's answer, so that it cannot be made again.
+fn is_of_chance(key: &DecisionKey) -> bool {
+    match key {
+        DecisionKey::TotalDeadline
+        | DecisionKey::AttemptDeadline(_)
+        | DecisionKey::LastBegin
+        | DecisionKey::Awaits(_)
+        | DecisionKey::Received(_)
+        | DecisionKey::StartedAt
+        | DecisionKey::Now(_)
+        | DecisionKey::Random(_)
+        | DecisionKey::Child(_)
+        | DecisionKey::Compensable
+        | DecisionKey::HookAnswer(..)
+        | DecisionKey::HookAnswerTo(_)
+        | DecisionKey::HookAnswerToSignal(_)
+        | DecisionKey::ForkPart
+        | DecisionKey::EndedNth(_)
+        | DecisionKey::FirstFailed => true,
+        DecisionKey::Enter
+        | DecisionKey::Branch
+        | DecisionKey::Items
+        | DecisionKey::While(_)
+        | DecisionKey::Until(_)
+        | DecisionKey::Transition(_)
+        | DecisionKey::RetryGeneration(_)
+        | DecisionKey::RouteGeneration(_)
+        | DecisionKey::HookGeneration(_)
+        | DecisionKey::Attempt(_)
+        | DecisionKey::Input
+        | DecisionKey::Resolved(_) => false,
     }
 }
 

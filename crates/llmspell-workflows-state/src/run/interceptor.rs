@@ -1,15 +1,20 @@
+use std::sync::{PoisonError, atomic::Ordering};
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 use llmspell_workflows_basic::{
     ErrorClass, Run, StepError,
-    engine::{Call, CancelReason, Decision, DecisionPoint, Failure, Interceptor, Next, NextDecision, Outcome, Wait},
-    model::Durability,
-    model::StepKind,
+    engine::{
+        Asker, Call, CancelReason, Decision, DecisionPoint, Failure, Happening, Interceptor, Next, NextDecision,
+        NextRecall, Outcome, StuckStep, Warning, Who,
+    },
+    model::{Durability, StepKind},
 };
 
 use super::RunJournal;
 use crate::{
     journal::JournalError,
-    record::{Record, poison, unknown_effect},
+    record::{Record, Request, Resumption, Suspension, poison, unknown_effect},
 };
 
 /// The interceptor that remembers: it answers for what is recorded, and records what happens.
@@ -34,6 +39,14 @@ impl Interceptor for Journaling {
         }
     }
 
+    async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
+        let Some(journal) = point.call.run().extension::<RunJournal>() else { return next.run(point).await };
+        match journal.decided(&point.call.path().to_string(), point.key) {
+            Some(known) => Ok(Some(known)),
+            None => next.run(point).await,
+        }
+    }
+
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
@@ -42,29 +55,34 @@ impl Interceptor for Journaling {
     ) -> Result<Decision, StepError> {
         let Some(journal) = point.call.run().extension::<RunJournal>() else { return next.run(point, decision).await };
         let path = point.call.path().to_string();
-        if let Some(known) = journal.decided(&path, point.index, decision.kind()) {
+        if let Some(known) = journal.decided(&path, point.key) {
             return Ok(known);
         }
         let asked = decision.clone();
         let decision = next.run(point, decision).await?;
-        if decision.is_question() {
+        if decision.is_withheld() {
             return Ok(decision);
         }
         let run = point.call.run();
         if run.has_secrets() {
-            let what = format!("the choice `{}`", decision.kind());
+            let what = format!("the choice `{}`", point.key);
             // What a step is called with is masked where it is only shown.
             let recorded = serde_json::to_value(&decision).unwrap_or_default();
             run.check_recorded(&what, &recorded)?;
         }
         let is_changed = decision != asked;
-        let record = Record::Decided { path, index: point.index, decision };
+        let record = Record::Decided { path, decision: decision.clone(), time_us: time_us(run) };
         journal.decide(&record, is_changed, point.call.run().definition().durability).await.map_err(|error| {
             point.call.run().shut_down();
             RunJournal::error(&error)
         })?;
-        let Record::Decided { decision, .. } = record else { unreachable!("it was made above") };
         Ok(decision)
+    }
+
+    fn observe(&self, run: &Run, happening: Happening<'_>) {
+        if let Some(journal) = run.extension::<RunJournal>() {
+            journal.observe(run, happening);
+        }
     }
 }
 
@@ -81,14 +99,14 @@ impl RunJournal {
         if let Some(outcome) = self.ended(&path)? {
             // A run that was cancelled stays so; that is not recorded of the run itself before it ends.
             if matches!(&outcome, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Requested) {
-                run.cancel();
+                run.cancel_by(&Asker::new(Who::Record));
             }
             return Ok(outcome);
         }
         let runs_once = is_activity && call.step().at_most_once;
         let cuts = if is_activity { self.cuts(&path) } else { 0 };
         let outcome = if runs_once && cuts > 0 {
-            return self.get_stuck(path, unknown_effect("the process ended").at(call.path())).await;
+            return self.get_stuck(path, unknown_effect("the process ended").at(call.path()), run.now()).await;
         } else if cuts >= run.engine().limits().crash_cuts_max {
             let error = Box::new(poison(cuts).at(call.path()));
             Outcome::Failed(Failure { error, handled: false })
@@ -110,10 +128,11 @@ impl RunJournal {
                 Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return Ok(outcome),
                 Outcome::Cancelled(cancelled) => {
                     let error = unknown_effect(&format!("it was stopped ({})", cancelled.reason.as_str()));
-                    return self.get_stuck(path, error).await;
+                    return self.get_stuck(path, error, run.now()).await;
                 }
                 Outcome::Failed(failure) if failure.error.class == ErrorClass::Timeout => {
-                    return self.get_stuck(path, unknown_effect("it was stopped (a timeout passed)")).await;
+                    let error = unknown_effect("it was stopped (a timeout passed)");
+                    return self.get_stuck(path, error, run.now()).await;
                 }
                 _ => {}
             }
@@ -122,10 +141,10 @@ impl RunJournal {
     }
 
     /// The run goes no further here until somebody says what the step has done.
-    async fn get_stuck(&self, path: String, error: StepError) -> Result<Outcome, JournalError> {
+    async fn get_stuck(&self, path: String, error: StepError, at: Timestamp) -> Result<Outcome, JournalError> {
         let error = if error.path.is_none() { error.at(&path) } else { error };
-        self.note_stuck(path, error).await?;
-        Ok(Outcome::Parked(Wait::default()))
+        self.note_stuck(path.clone(), error.clone(), at).await?;
+        Ok(Outcome::Stuck(vec![StuckStep::new(path, error)]))
     }
 
     async fn conclude(
@@ -138,7 +157,7 @@ impl RunJournal {
     ) -> Result<Outcome, JournalError> {
         let Some(end) = self.end(Some(&path), &outcome, !is_leaf) else {
             if is_activity {
-                self.append(&Record::Stopped { path })?;
+                self.append(&Record::Stopped { path, time_us: time_us(run) })?;
             }
             return Ok(outcome);
         };
@@ -148,9 +167,52 @@ impl RunJournal {
             self.keep(receipt, run.definition().durability).await?;
         }
         if let (Outcome::Completed(output), Some(path)) = (&outcome, record.path()) {
-            self.replay().known.add(path, output);
+            self.known().known.add(path, output);
         }
         Ok(outcome)
+    }
+
+    /// Notes what happens to the run as a whole, as far as nothing else on record says so.
+    fn observe(&self, run: &Run, happening: Happening<'_>) {
+        let time_us = time_us(run);
+        match happening {
+            Happening::Begins => {
+                let why = self.resumption.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(why) = why {
+                    self.note_in_passing(&Record::Resumed { why, time_us });
+                }
+            }
+            Happening::Ends(outcome) => {
+                if let Some(why) = self.suspension(run, outcome) {
+                    self.note_in_passing(&Record::Suspended { why, time_us });
+                    self.resumes(Resumption::default());
+                }
+            }
+            Happening::Warns(warning) => {
+                let Warning { code, path, message } = warning.clone();
+                self.note_in_passing(&Record::Warned { path, code, message, time_us });
+            }
+            Happening::Cancels { by: Asker { who: Who::Record, .. }, .. } => {}
+            Happening::Cancels { by, compensates } => {
+                let request = if compensates { Request::CancelAndCompensate } else { Request::Cancel };
+                self.asked(request, by.clone(), run.now());
+            }
+        }
+    }
+
+    /// Why the run leaves its process, where it does and has not ended.
+    fn suspension(&self, run: &Run, outcome: &Outcome) -> Option<Suspension> {
+        match outcome {
+            Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => Some(Suspension::ShutDown),
+            Outcome::Parked(_) if run.is_shut_down() || self.shuts_down.load(Ordering::SeqCst) => {
+                Some(Suspension::ShutDown)
+            }
+            Outcome::Parked(_) if self.is_asked_to_pause.load(Ordering::SeqCst) => Some(Suspension::Paused),
+            Outcome::Parked(wait) => Some(Suspension::Waiting { wake_at: wait.wake_at }),
+            Outcome::Completed(_) | Outcome::Skipped(_) | Outcome::Failed(_) | Outcome::Cancelled(_) => None,
+            // Each stuck step is on record itself.
+            Outcome::Stuck(_) => None,
+        }
     }
 
     async fn decide(&self, record: &Record, is_changed: bool, durability: Durability) -> Result<(), JournalError> {

@@ -1,130 +1,102 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::{
-    RunStatus, StepError,
-    engine::{Attempt, Decision},
-};
+use llmspell_workflows_basic::{RunStatus, StepError};
 use uuid::Uuid;
 
+use super::{Phase, RunState, StepState};
 use crate::{
-    End, Record, Started,
+    End, Record, Suspension,
     store::{RunError, RunSummary},
 };
 
 impl RunSummary {
-    /// What a list says of `run`, out of its records; `None`: it was never started.
+    /// What a list says of `run`, out of its records as far as they make sense; `None`: it was never started.
     ///
     /// A run that has not ended and waits for nothing is running where a process, `owner`, has it, else paused.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
-        let started = Started::of(records)?;
-        let mut summary = Self {
+        RunState::read_as_far(records).0.summary(run, owner)
+    }
+}
+
+impl RunState {
+    /// What a list says of `run`, which this is, and which the process `owner` has, if any.
+    #[must_use]
+    pub fn summary(&self, run: Uuid, owner: Option<&str>) -> Option<RunSummary> {
+        let started = self.started()?;
+        let status = self.status(owner.is_some());
+        let ended_at = self
+            .closed()
+            .map(|closed| started.at.checked_add(Duration::from_micros(closed.time_us)).unwrap_or(Timestamp::MAX));
+        Some(RunSummary {
             id: run,
-            workflow: started.workflow,
-            version: started.version,
-            definition: started.definition,
-            status: if owner.is_some() { RunStatus::Running } else { RunStatus::Paused },
+            workflow: started.workflow.clone(),
+            version: started.version.clone(),
+            definition: started.definition.clone(),
+            status,
             started_at: started.at,
-            updated_at: started.at,
-            ended_at: None,
-            wake_at: None,
-            error: None,
-            parent: started.parent.map(|parent| parent.run),
-            labels: started.labels,
+            updated_at: ended_at.unwrap_or(started.at),
+            ended_at,
+            wake_at: (status == RunStatus::Waiting).then(|| self.wake_at()).flatten(),
+            error: self
+                .error(status)
+                .map(|error| RunError { code: error.code.to_string(), message: error.message.clone() }),
+            parent: started.parent.as_ref().map(|parent| parent.run),
+            labels: started.labels.clone(),
             owner: owner.map(str::to_owned),
-        };
-        match end(records) {
-            Some((end, at, compensated)) => {
-                (summary.status, summary.error) = ended(end);
-                if compensated {
-                    summary.status = RunStatus::Compensated;
-                }
-                (summary.ended_at, summary.updated_at) = (Some(at), at);
-            }
-            None => {
-                let waits = Waits::of(records);
-                if let Some(error) = waits.stuck.values().next() {
-                    summary.status = RunStatus::Stuck;
-                    summary.error = Some(RunError { code: error.code.to_string(), message: error.message.clone() });
-                } else if waits.at_work.is_empty() && !waits.until.is_empty() {
-                    summary.status = RunStatus::Waiting;
-                    summary.wake_at = waits.until.values().filter_map(|until| *until).min();
-                }
-            }
+        })
+    }
+
+    /// How far it has come, where a process has it or not.
+    ///
+    /// A stuck step makes the run stuck once no other step is at work or waits.
+    #[must_use]
+    pub fn status(&self, is_owned: bool) -> RunStatus {
+        if self.started().is_none() {
+            return RunStatus::Pending;
         }
-        Some(summary)
-    }
-}
-
-/// How the run ended, if it has.
-fn end(records: &[Record]) -> Option<(&End, Timestamp, bool)> {
-    match records.iter().rev().find(|record| matches!(record, Record::Closed { .. } | Record::Rewound(_)))? {
-        Record::Closed { end, at, compensated } => Some((end, *at, *compensated)),
-        _ => None,
-    }
-}
-
-fn ended(end: &End) -> (RunStatus, Option<RunError>) {
-    match end {
-        End::Completed { .. } | End::Skipped(_) => (RunStatus::Completed, None),
-        End::Cancelled(_) => (RunStatus::Cancelled, None),
-        End::Failed(failure) => {
-            let error = &failure.error;
-            (RunStatus::Failed, Some(RunError { code: error.code.to_string(), message: error.message.clone() }))
+        if let Some(closed) = self.closed() {
+            return match &closed.end {
+                _ if closed.compensated => RunStatus::Compensated,
+                End::Completed { .. } | End::Skipped(_) => RunStatus::Completed,
+                End::Cancelled(_) => RunStatus::Cancelled,
+                End::Failed(_) => RunStatus::Failed,
+            };
+        }
+        if matches!(self.phase(), Phase::Suspended(Suspension::Waiting { .. })) {
+            return RunStatus::Waiting;
+        }
+        let is_at_work = self.steps().any(|(_, step)| step.at_work);
+        let waits = self.steps().any(|(_, step)| step.waits().is_some());
+        match (is_at_work, waits, self.stuck_steps().next()) {
+            (false, false, Some(_)) => RunStatus::Stuck,
+            (false, true, _) => RunStatus::Waiting,
+            _ if is_owned => RunStatus::Running,
+            _ if matches!(self.phase(), Phase::Suspended(Suspension::Paused)) => RunStatus::Paused,
+            _ => RunStatus::Interrupted,
         }
     }
-}
 
-/// Which leaves are at work, and until when others wait.
-#[derive(Default)]
-struct Waits<'r> {
-    at_work: HashSet<&'r str>,
-    until: HashMap<&'r str, Option<Timestamp>>,
-    stuck: BTreeMap<&'r str, &'r StepError>,
-}
+    /// The steps that are stuck, in the order of their paths.
+    pub fn stuck_steps(&self) -> impl Iterator<Item = (&str, &StepError)> {
+        let stuck: BTreeMap<_, _> =
+            self.steps().filter_map(|(path, step)| step.stuck().map(|error| (path, error))).collect();
+        stuck.into_iter()
+    }
 
-impl<'r> Waits<'r> {
-    fn of(records: &'r [Record]) -> Self {
-        let mut waits = Self::default();
-        for record in records {
-            if let Record::Rewound(rewound) = record {
-                let goes_on = |path: &str| {
-                    let entry = path.rsplit_once('~').map_or(path, |(entry, _)| entry);
-                    rewound.reopened.iter().any(|other| other == path)
-                        || rewound.reentered.iter().any(|(other, _)| other == path || other == entry)
-                };
-                waits.stuck.retain(|path, _| !goes_on(path));
-            }
-            let Some(path) = record.path() else { continue };
-            match record {
-                Record::Stuck { error, .. } => {
-                    waits.stuck.insert(path, error);
-                }
-                Record::Began { .. } => {
-                    waits.at_work.insert(path);
-                }
-                Record::Stopped { .. } => {
-                    waits.at_work.remove(path);
-                }
-                Record::Ended { .. } => {
-                    waits.stuck.remove(path);
-                    waits.at_work.remove(path);
-                    waits.until.remove(path);
-                }
-                Record::Decided { decision: Decision::Awaits(awaited), .. } => {
-                    waits.until.insert(path, awaited.until);
-                }
-                Record::Decided { decision: Decision::Attempt(Attempt::Failed { wake_at, .. }), .. } => {
-                    waits.at_work.remove(path);
-                    waits.until.insert(path, Some(*wake_at));
-                }
-                Record::Decided { decision: Decision::Received(_), .. } => {
-                    waits.until.remove(path);
-                }
-                _ => {}
-            }
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.steps().filter_map(|(_, step)| StepState::waits(step)?.until).min()
+    }
+
+    fn error(&self, status: RunStatus) -> Option<&StepError> {
+        match (status, self.closed()) {
+            (RunStatus::Stuck, _) => self.stuck_steps().next().map(|(_, error)| error),
+            (_, Some(closed)) => match &closed.end {
+                End::Failed(failure) => Some(&failure.error),
+                End::Completed { .. } | End::Skipped(_) | End::Cancelled(_) => None,
+            },
+            (_, None) => None,
         }
-        waits
     }
 }

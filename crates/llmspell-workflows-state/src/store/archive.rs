@@ -52,9 +52,6 @@ pub(crate) fn encode(run: Uuid, records: &[Record]) -> Vec<u8> {
 pub(crate) fn decode(place: &str, run: Uuid, bytes: &[u8]) -> Result<Vec<Record>, StoreError> {
     let place = format!("the archive of the run {run} in {place}");
     let lines = seal::open(&place, run.as_bytes(), bytes)?;
-    let record = |line: &[u8]| {
-        serde_json::from_slice(line)
-            .map_err(|error| StoreError::damaged(&*place, format!("a record is not understood: {error}")))
-    };
+    let record = |line: &[u8]| Record::decode(line).map_err(|error| StoreError::unreadable(&*place, error));
     lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(record).collect()
 }

@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use crate::record::FormatError;
+
 /// Why a store cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -46,6 +48,14 @@ pub enum StoreError {
         found: u64,
         /// The latest format that this program knows.
         known: u64,
+    },
+    /// A record in it is of another version of the format.
+    #[error("read {place}: {error}")]
+    Format {
+        /// What was read.
+        place: String,
+        /// Why.
+        error: FormatError,
     },
     /// It is not as it was written.
     #[error("read {place}: it is damaged: {message}; restore the store from a backup")]
@@ -96,7 +106,7 @@ impl StoreError {
     /// The stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        "store_failed"
+        if self.is_other_format() { "record_format" } else { "store_failed" }
     }
 
     /// Whether trying again may help: another process may let go of the store.
@@ -108,6 +118,22 @@ impl StoreError {
     /// What is read at `place` is not what was written.
     pub(crate) fn damaged(place: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Damaged { place: place.into(), message: message.into() }
+    }
+
+    /// Whether another version of this program wrote what cannot be read.
+    #[must_use]
+    pub fn is_other_format(&self) -> bool {
+        matches!(self, Self::Format { .. } | Self::Newer { .. })
+    }
+
+    /// A record at `place` cannot be read.
+    pub(crate) fn unreadable(place: impl Into<String>, error: FormatError) -> Self {
+        match error {
+            FormatError::Unreadable(message) => Self::damaged(place, format!("a record cannot be read: {message}")),
+            error @ (FormatError::Earlier { .. } | FormatError::Later { .. }) => {
+                Self::Format { place: place.into(), error }
+            }
+        }
     }
 
     pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {

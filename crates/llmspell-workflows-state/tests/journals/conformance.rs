@@ -46,7 +46,8 @@ fn a_journal_that_is_in_use_names_who_has_it() {
 
 #[test]
 fn more_comes_back_than_an_engine_holds_in_memory() {
-    let large = |number: usize| Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(500_000)) };
+    let large =
+        |number: usize| Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(500_000)), time_us: 0 };
     let runs = [run(1), run(2), run(3)];
     for adapter in ON_DISK {
         let folder = folder();

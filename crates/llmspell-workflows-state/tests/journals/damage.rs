@@ -11,7 +11,7 @@ use crate::support::{FJALL, ON_DISK, OnDisk, SLED, WAL, folder, record, run, run
 
 /// Larger than what sled keeps itself.
 fn large() -> Record {
-    Record::Stopped { path: "/main/".to_owned() + &"x".repeat(40_000) }
+    Record::Stopped { path: "/main/".to_owned() + &"x".repeat(40_000), time_us: 0 }
 }
 
 fn records() -> Vec<Record> {
@@ -159,7 +159,7 @@ fn what_is_no_journal_is_refused() {
 
 /// A record that takes several pages of the disk.
 fn long(number: usize) -> Record {
-    Record::Stopped { path: format!("/main/step{number}/{}", "torn".repeat(3_000)) }
+    Record::Stopped { path: format!("/main/step{number}/{}", "torn".repeat(3_000)), time_us: 0 }
 }
 
 /// A journal whose last record was written and not synced when the power went, so that a page of it is missing.

@@ -24,7 +24,7 @@ const RECORDS: usize = 5_000;
 
 /// One of a kilobyte, more or less.
 fn record(number: usize) -> Record {
-    Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(900 + number % 300)) }
+    Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(900 + number % 300)), time_us: 0 }
 }
 
 #[test]

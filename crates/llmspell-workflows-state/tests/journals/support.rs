@@ -36,7 +36,7 @@ pub(crate) fn run(number: u128) -> Uuid {
 }
 
 pub(crate) fn record(number: usize) -> Record {
-    Record::Stopped { path: format!("/main/step{number}") }
+    Record::Stopped { path: format!("/main/step{number}"), time_us: 0 }
 }
 
 pub(crate) fn runtime() -> Runtime {

@@ -80,7 +80,7 @@ impl Process<'_> {
         };
         match driven {
             Driven::Parked(wait) => Ok(Ended::Parked(wait.wake_at)),
-            Driven::Done(finished) => match journal.fault() {
+            Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => match journal.fault() {
                 Some(fault) => Err(fault.clone()),
                 None => Ok(Ended::Done(finished)),
             },

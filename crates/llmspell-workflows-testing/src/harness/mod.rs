@@ -219,7 +219,7 @@ impl WorkflowTest {
         });
         let calls = lock(&calls).clone();
         match driven {
-            Driven::Done(finished) => Ended::new(*finished, calls),
+            Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ended::new(*finished, calls),
             Driven::Parked(_) => {
                 panic!("the run waits for an event that nobody sends:\n{}", ended::story(&run.steps()))
             }

@@ -11,7 +11,9 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::{
     StepError, StepPath,
-    engine::{Call, CancelReason, Decision, DecisionPoint, Interceptor, Next, NextDecision, Outcome},
+    engine::{
+        Call, CancelReason, Decision, DecisionKey, DecisionPoint, Interceptor, Next, NextDecision, NextRecall, Outcome,
+    },
 };
 use tokio::sync::Notify;
 
@@ -19,13 +21,13 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct Records {
     pub(crate) outcomes: BTreeMap<String, Outcome>,
-    pub(crate) decisions: BTreeMap<(String, &'static str, u64), Decision>,
+    pub(crate) decisions: BTreeMap<(String, DecisionKey), Decision>,
 }
 
 impl Records {
     /// Where anything is recorded.
     pub(crate) fn paths(&self) -> Vec<StepPath> {
-        let paths = self.outcomes.keys().chain(self.decisions.keys().map(|(path, ..)| path));
+        let paths = self.outcomes.keys().chain(self.decisions.keys().map(|(path, _)| path));
         paths.map(|path| path.parse().unwrap()).collect()
     }
 }
@@ -81,21 +83,29 @@ impl Interceptor for Journal {
         outcome
     }
 
+    async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
+        let known = self.records.lock().unwrap().decisions.get(&key_of(point)).cloned();
+        if known.is_some() { Ok(known) } else { next.run(point).await }
+    }
+
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
         decision: Decision,
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
-        let key = (point.call.path().to_string(), decision.kind(), point.index);
+        let key = key_of(point);
         if let Some(known) = self.records.lock().unwrap().decisions.get(&key) {
             return Ok(known.clone());
         }
         let decision = next.run(point, decision).await?;
-        let asks = decision.is_question();
-        if !asks {
+        if !decision.is_withheld() {
             self.append(|records| drop(records.decisions.insert(key, decision.clone()))).await;
         }
         Ok(decision)
     }
+}
+
+fn key_of(point: DecisionPoint<'_>) -> (String, DecisionKey) {
+    (point.call.path().to_string(), point.key.clone())
 }

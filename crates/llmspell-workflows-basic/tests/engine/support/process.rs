@@ -140,7 +140,7 @@ pub(crate) fn process(
         tokio::select! {
             biased;
             driven = engine.drive(&run) => match driven {
-                Driven::Done(finished) => Ended::Done(finished),
+                Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ended::Done(finished),
                 Driven::Parked(wait) => {
                     *time.0.lock().unwrap() = wait.wake_at.expect("only times are waited for");
                     Ended::Parked

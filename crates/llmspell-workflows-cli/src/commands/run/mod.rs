@@ -93,6 +93,7 @@ impl Run {
                 match engine.drive(&run).await {
                     EngineDriven::Done(finished) => Ended::Finished(finished),
                     EngineDriven::Parked(wait) => Ended::Waiting(wait),
+                    EngineDriven::Stuck { so_far, .. } => Ended::Finished(so_far),
                 }
             };
             return Ok(shown.go(runtime, driven, &Driven::in_memory(&run)));

@@ -48,15 +48,21 @@ impl Events {
 
 fn row(start: Timestamp, event: &WorkflowEvent) -> [String; 4] {
     let after = |at: Timestamp| elapsed(at.duration_since(start).try_into().unwrap_or_default());
-    let at = event.timestamp.map(|at| format!("+{}", after(at))).unwrap_or_default();
-    let details = match &event.data {
-        Value::Null => String::new(),
-        Value::Object(fields) if fields.contains_key("message") => {
-            fields["message"].as_str().unwrap_or_default().to_owned()
-        }
-        other => other.to_string(),
-    };
-    [at, event.kind.to_string(), event.path.clone(), short(&details)]
+    let at = format!("+{}", after(event.timestamp));
+    [at, event.kind.to_string(), event.path.clone(), short(&details(event))]
+}
+
+/// What there is to say of an event beside its kind: the message of what failed, was skipped or is odd, else all of it.
+fn details(event: &WorkflowEvent) -> String {
+    let data = serde_json::to_value(&event.data).unwrap_or_default();
+    // An event that says nothing more is a text, and one of an end only says how long it took.
+    let Some((kind, body)) = data.as_object().and_then(|fields| fields.iter().next()) else { return String::new() };
+    let message = ["/error/message", "/message", "/0/error/message"].into_iter().find_map(|at| body.pointer(at));
+    match message.and_then(Value::as_str) {
+        Some(message) => message.to_owned(),
+        None if kind == "ended" => String::new(),
+        None => body.to_string(),
+    }
 }
 
 /// The beginning of a text, where it is long.

@@ -39,6 +39,10 @@ impl Recorded {
 
     /// How many answers of hooks there are.
     pub(crate) fn answers(&self) -> usize {
-        self.decided().iter().filter(|(_, decision)| matches!(decision, Decision::Answer(Some(_)))).count()
+        let is_answer = |decision: &Decision| {
+            use Decision as D;
+            matches!(decision, D::HookAnswer(..) | D::HookAnswerTo(..) | D::HookAnswerToSignal(..) | D::ForkPart(_))
+        };
+        self.decided().iter().filter(|(_, decision)| is_answer(decision)).count()
     }
 }

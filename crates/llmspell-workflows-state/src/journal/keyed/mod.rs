@@ -111,8 +111,7 @@ impl Journal for Keyed {
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        let body = serde_json::to_vec(record)
-            .map_err(|error| JournalError::Damaged { run, message: format!("a record is no JSON: {error}") })?;
+        let body = record.encode().map_err(|error| JournalError::unreadable(run, error))?;
         let mut state = self.shared.state();
         state.check()?;
         let index = state.runs.append(run, epoch)?;

@@ -125,8 +125,7 @@ pub(super) fn read_records(below: &dyn KeyValue, run: Uuid, count: u64) -> Resul
         if Key::read(key) != Some(Key::Record(run, index)) {
             return Err(missing(run, index));
         }
-        let record = serde_json::from_slice(body)
-            .map_err(|error| StoreError::damaged(place(run, index), format!("it cannot be read: {error}")))?;
+        let record = Record::decode(body).map_err(|error| StoreError::unreadable(place(run, index), error))?;
         records.push(record);
         Ok(ControlFlow::Continue(()))
     })?;

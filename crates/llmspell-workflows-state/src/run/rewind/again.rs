@@ -1,13 +1,14 @@
 //! What happens again.
 
-use llmspell_workflows_basic::{Order, StepPath, model::StepKind};
+use llmspell_workflows_basic::{Order, StepPath, engine::DecisionKey, model::StepKind};
 
 use super::{Rewinding, encloses};
-use crate::record::End;
+use crate::record::{ChoiceAt, End};
 
 impl Rewinding<'_> {
     pub(super) fn failed_for_good(&self, path: &StepPath) -> bool {
-        let failed = |path: &StepPath| matches!(self.ends.get(&*path.to_string()), Some(End::Failed(failure)) if !failure.handled);
+        let failed =
+            |path: &StepPath| matches!(self.end(&path.to_string()), Some(End::Failed(failure)) if !failure.handled);
         let mut at = Some(path.clone());
         while let Some(path) = at {
             if !failed(&path) {
@@ -37,20 +38,20 @@ impl Rewinding<'_> {
     }
 
     /// The steps directly inside the one at `path` that count, each with its first record.
-    pub(super) fn inside(&self, path: &StepPath) -> Vec<(StepPath, usize)> {
+    pub(super) fn inside(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let children = self.within(path).filter(|(child, _)| self.around(child).as_ref() == Some(path));
         children.map(|(child, first)| (child.clone(), *first)).collect()
     }
 
     /// Everything at and under `path`, and for a loop what is under its iterations.
-    fn within<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s usize)> {
+    fn within<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
         // What is in an iteration stands right behind it, and all other iterations behind that.
         let is_iteration = path.segments().last().is_some_and(|segment| segment.iteration.is_some());
         self.near(path).take_while(move |(other, _)| !is_iteration || path.contains(other))
     }
 
     /// Everything at and under `path`, and a little more: all that stands in that order from it on.
-    fn near<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s usize)> {
+    fn near<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
         let last = path.segments().len() - 1;
         let is_near = move |other: &StepPath| {
             other.segments().get(..last) == Some(&path.segments()[..last])
@@ -66,9 +67,8 @@ impl Rewinding<'_> {
         for inner in all {
             let text = inner.to_string();
             let is_leaf = matches!(self.order(&inner, None), Some(Order::Leaf) | None);
-            let has_run =
-                matches!(self.ends.get(&*text), Some(End::Completed { .. } | End::Failed(_) | End::Cancelled(_)))
-                    || self.begun.contains(&*text);
+            let has_run = matches!(self.end(&text), Some(End::Completed { .. } | End::Failed(_) | End::Cancelled(_)))
+                || self.has_begun(&text);
             if is_leaf && has_run {
                 self.reenter(&inner);
             } else {
@@ -83,7 +83,7 @@ impl Rewinding<'_> {
         if self.again.leaves.contains_key(&text) {
             return;
         }
-        let known = self.reentered.iter().find(|(entry, _)| self.entered(entry) == text);
+        let known = self.state.reentered().iter().find(|(entry, _)| self.state.entered(entry) == text);
         let entry = known.map_or_else(|| text.clone(), |(entry, _)| entry.clone());
         let last = self.generations.entry(leaf.with_generation(1).to_string()).or_insert(1);
         *last += 1;
@@ -94,8 +94,7 @@ impl Rewinding<'_> {
     pub(super) fn reopen_failed(&mut self, path: &StepPath) {
         let text = path.to_string();
         self.again.reopened.insert(text.clone());
-        let made_at_the_end = ["deadline", "ended", "resolved", "answer", "attempt"];
-        self.undecide(&text, |kind, _| made_at_the_end.contains(&kind));
+        self.undecide(&text, |key, _| is_made_at_the_end(key));
         self.redo_stopped(path, None);
     }
 
@@ -107,7 +106,7 @@ impl Rewinding<'_> {
             let text = around.to_string();
             let begun = self.first.get(&child).copied().unwrap_or_default();
             self.again.reopened.insert(text.clone());
-            self.undecide(&text, |kind, number| number > begun || kind == "deadline");
+            self.undecide(&text, |key, number| number > begun || is_deadline(key));
             let order = self.order(&around, Some(&child));
             for (sibling, first) in self.inside(&around) {
                 let follows = match &order {
@@ -144,7 +143,7 @@ impl Rewinding<'_> {
                 self.redo(&entry);
             } else if !matches!(self.order(&entry, None), Some(Order::Leaf) | None) {
                 let text = entry.to_string();
-                self.undecide(&text, |kind, number| number > begun && ["attempt", "generation"].contains(&kind));
+                self.undecide(&text, |key, number| number > begun && is_of_attempts(key));
                 self.again.reopened.insert(text);
             }
         }
@@ -157,7 +156,7 @@ impl Rewinding<'_> {
                 continue;
             }
             let is_handler = child.id().is_some_and(|id| id.as_str().starts_with('$'));
-            match self.ends.get(&*child.to_string()) {
+            match self.end(&child.to_string()) {
                 _ if is_handler => self.redo(&child),
                 Some(End::Cancelled(_)) if matches!(self.order(&child, None), Some(Order::Leaf) | None) => {
                     self.redo(&child);
@@ -168,8 +167,80 @@ impl Rewinding<'_> {
         }
     }
 
-    pub(super) fn undecide(&mut self, path: &str, which: impl Fn(&str, usize) -> bool) {
-        let made = self.decisions.iter().filter(|(at, kind, _, number)| *at == path && which(kind, *number));
-        self.again.undecided.extend(made.map(|(at, kind, index, _)| ((*at).to_owned(), *kind, *index)));
+    pub(super) fn undecide(&mut self, path: &str, which: impl Fn(&DecisionKey, u64) -> bool) {
+        let Some(step) = self.state.step(path) else { return };
+        let made = step.decisions.iter().filter(|(key, decided)| which(key, decided.number));
+        self.again.undecided.extend(made.map(|(key, _)| ChoiceAt { path: path.to_owned(), key: key.clone() }));
+    }
+}
+
+/// Whether it is a time that a step which happens again gets anew.
+fn is_deadline(key: &DecisionKey) -> bool {
+    matches!(key, DecisionKey::TotalDeadline | DecisionKey::AttemptDeadline(_) | DecisionKey::LastBegin)
+}
+
+/// Whether it says how often a step is tried.
+fn is_of_attempts(key: &DecisionKey) -> bool {
+    match key {
+        DecisionKey::Attempt(_)
+        | DecisionKey::RetryGeneration(_)
+        | DecisionKey::RouteGeneration(_)
+        | DecisionKey::HookGeneration(_) => true,
+        DecisionKey::Enter
+        | DecisionKey::Branch
+        | DecisionKey::Items
+        | DecisionKey::While(_)
+        | DecisionKey::Until(_)
+        | DecisionKey::Transition(_)
+        | DecisionKey::EndedNth(_)
+        | DecisionKey::FirstFailed
+        | DecisionKey::TotalDeadline
+        | DecisionKey::AttemptDeadline(_)
+        | DecisionKey::LastBegin
+        | DecisionKey::Awaits(_)
+        | DecisionKey::Received(_)
+        | DecisionKey::StartedAt
+        | DecisionKey::Now(_)
+        | DecisionKey::Random(_)
+        | DecisionKey::Input
+        | DecisionKey::Child(_)
+        | DecisionKey::Compensable
+        | DecisionKey::Resolved(_)
+        | DecisionKey::HookAnswer(..)
+        | DecisionKey::HookAnswerTo(_)
+        | DecisionKey::HookAnswerToSignal(_)
+        | DecisionKey::ForkPart => false,
+    }
+}
+
+/// Whether a block makes it when its steps have ended, so that it is made again when some of them happen again.
+fn is_made_at_the_end(key: &DecisionKey) -> bool {
+    match key {
+        DecisionKey::EndedNth(_)
+        | DecisionKey::FirstFailed
+        | DecisionKey::Resolved(_)
+        | DecisionKey::Attempt(_)
+        | DecisionKey::HookAnswer(..)
+        | DecisionKey::HookAnswerTo(_)
+        | DecisionKey::HookAnswerToSignal(_)
+        | DecisionKey::ForkPart => true,
+        DecisionKey::TotalDeadline | DecisionKey::AttemptDeadline(_) | DecisionKey::LastBegin => true,
+        DecisionKey::Enter
+        | DecisionKey::Branch
+        | DecisionKey::Items
+        | DecisionKey::While(_)
+        | DecisionKey::Until(_)
+        | DecisionKey::Transition(_)
+        | DecisionKey::RetryGeneration(_)
+        | DecisionKey::RouteGeneration(_)
+        | DecisionKey::HookGeneration(_)
+        | DecisionKey::Awaits(_)
+        | DecisionKey::Received(_)
+        | DecisionKey::StartedAt
+        | DecisionKey::Now(_)
+        | DecisionKey::Random(_)
+        | DecisionKey::Input
+        | DecisionKey::Child(_)
+        | DecisionKey::Compensable => false,
     }
 }

@@ -1,17 +1,18 @@
 //! The state as another version of the definition has it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use llmspell_workflows_basic::{
     Order, StepPath, WorkflowState,
+    engine::DecisionKey,
     state::{Key, changes_between},
 };
 use serde_json::Value;
 
 use super::{RewindError, Rewinding};
 use crate::{
-    record::{End, KeptChange, Migrated, Record},
-    run::replay::Replay,
+    record::{ChoiceAt, End, KeptChange, Migrated},
+    run::StepState,
 };
 
 impl Rewinding<'_> {
@@ -26,15 +27,8 @@ impl Rewinding<'_> {
         migrate: impl FnMut(Value) -> Result<Value, E>,
         carried: impl Fn(&str) -> Option<String>,
     ) -> Result<Migrated, E> {
-        let replay = Replay::read(self.records.to_vec()).map_err(RewindError::Damaged)?;
-        let mut ended = HashMap::new();
-        for (number, record) in self.records.iter().enumerate() {
-            if let Record::Ended { path, .. } = record {
-                ended.insert(&**path, number);
-            }
-        }
-        let first = replay.first_state();
-        let mut walk = Walk { rewinding: self, replay, ended, migrate, carried, migrated: Migrated::default() };
+        let first = self.state.first_state();
+        let mut walk = Walk { rewinding: self, migrate, carried, migrated: Migrated::default() };
         walk.begin(&first)?;
         let mut migrated = walk.migrated;
         migrated.undecided = self.open_conflicts();
@@ -42,19 +36,21 @@ impl Rewinding<'_> {
     }
 
     /// What was chosen between states that branches have left which have not come together: they do so again.
-    fn open_conflicts(&self) -> Vec<(String, String, u64)> {
-        let is_open = |path: &str, kind: &str| kind == "resolved" && !self.ends.contains_key(path);
-        let open = self.decisions.iter().filter(|(path, kind, ..)| is_open(path, kind));
-        open.map(|(path, kind, index, _)| ((*path).to_owned(), (*kind).to_owned(), *index)).collect()
+    fn open_conflicts(&self) -> Vec<ChoiceAt> {
+        let open = self.state.steps().filter(|(_, step)| step.end().is_none());
+        let conflicts = open.flat_map(|(path, step)| {
+            let keys = step.decisions.keys().filter(|key| matches!(key, DecisionKey::Resolved(_)));
+            keys.map(move |key| ChoiceAt { path: path.to_owned(), key: key.clone() })
+        });
+        let mut conflicts: Vec<ChoiceAt> = conflicts.collect();
+        conflicts.sort_unstable();
+        conflicts
     }
 }
 
 /// On the way through the steps, each with the state that it saw.
 struct Walk<'r, 'a, F, C> {
     rewinding: &'r Rewinding<'a>,
-    replay: Replay,
-    /// With which record each step ended.
-    ended: HashMap<&'a str, usize>,
     migrate: F,
     carried: C,
     migrated: Migrated,
@@ -89,25 +85,26 @@ where
         }
     }
 
-    fn is_graph(&self, path: &StepPath, inside: &[(StepPath, usize)]) -> bool {
+    fn is_graph(&self, path: &StepPath, inside: &[(StepPath, u64)]) -> bool {
         let order = |child: &StepPath| self.rewinding.order(path, Some(child));
         inside.iter().any(|(child, _)| matches!(order(child), Some(Order::Graph(_))))
     }
 
     /// One after the other: each sees what had ended when it began.
-    fn in_turn(&mut self, inside: &[(StepPath, usize)], before: &WorkflowState) -> Result<(), E> {
-        let mut moments: Vec<(usize, bool, &StepPath)> = Vec::new();
+    fn in_turn(&mut self, inside: &[(StepPath, u64)], before: &WorkflowState) -> Result<(), E> {
+        let mut moments: Vec<(u64, bool, &StepPath)> = Vec::new();
         for (child, first) in inside {
             moments.push((*first, false, child));
-            if let Some(end) = self.ended.get(&*child.to_string()) {
-                moments.push((*end, true, child));
+            let step = self.rewinding.state.step(&child.to_string());
+            if let Some(end) = step.and_then(StepState::end_number) {
+                moments.push((end, true, child));
             }
         }
         moments.sort_unstable_by_key(|(number, is_end, _)| (*number, *is_end));
         let mut state = before.clone();
         for (_, is_end, child) in moments {
             match is_end {
-                true => self.replay.apply(child, &mut state)?,
+                true => self.rewinding.state.apply_changes(child, &mut state)?,
                 false => self.step(child, &state)?,
             }
         }
@@ -119,7 +116,7 @@ where
         &mut self,
         path: &StepPath,
         child: &StepPath,
-        inside: &[(StepPath, usize)],
+        inside: &[(StepPath, u64)],
         before: &WorkflowState,
     ) -> Result<(), E> {
         let mut state = before.clone();
@@ -127,7 +124,7 @@ where
             if let Some(Order::Graph(dependents)) = self.rewinding.order(path, Some(other))
                 && child.id().is_some_and(|id| dependents.contains(id))
             {
-                self.replay.apply(other, &mut state)?;
+                self.rewinding.state.apply_changes(other, &mut state)?;
             }
         }
         self.step(child, &state)
@@ -136,16 +133,13 @@ where
     /// Notes what the step at `path` changes in the migrated state, where that is something else.
     fn changes(&mut self, path: &StepPath, before: &WorkflowState) -> Result<(), E> {
         let name = path.to_string();
-        let Some(End::Completed { changes, .. }) = self.replay.end(&name).filter(|_| self.ended.contains_key(&*name))
-        else {
-            return Ok(());
-        };
+        let Some(End::Completed { changes, .. }) = self.rewinding.end(&name) else { return Ok(()) };
         if changes.is_empty() {
             return Ok(());
         }
         let changes = changes.clone();
         let mut after = before.clone();
-        self.replay.apply(path, &mut after)?;
+        self.rewinding.state.apply_changes(path, &mut after)?;
         let (before, after) = (before.to_value(), after.to_value());
         let (new_before, new_after) = ((self.migrate)(before.clone())?, (self.migrate)(after.clone())?);
         let is_same =

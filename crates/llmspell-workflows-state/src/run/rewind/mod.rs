@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use llmspell_workflows_basic::{Order, Plan, StepPath, engine::Decision, model::StepKind};
 use uuid::Uuid;
 
-use crate::record::{End, Record, Rewound};
+use super::{RunState, StepState, state::About};
+use crate::record::{ChoiceAt, End, Record, Rewound};
 
 /// Why a run cannot go on from where it was asked to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,15 +72,9 @@ impl RewindError {
 #[derive(Debug)]
 pub struct Rewinding<'a> {
     plan: &'a Plan,
-    records: &'a [Record],
+    state: RunState,
     /// Each step that counts, and which record was the first at or under it.
-    first: BTreeMap<StepPath, usize>,
-    ends: HashMap<&'a str, &'a End>,
-    /// The choices that count, and which record each is.
-    decisions: Vec<(&'a str, &'static str, u64, usize)>,
-    begun: HashSet<&'a str>,
-    /// By the path at which a step is entered, as which generation it is.
-    reentered: BTreeMap<String, u32>,
+    first: BTreeMap<StepPath, u64>,
     /// The last generation of each step, by the path of its first entry.
     generations: HashMap<String, u32>,
     again: Again,
@@ -89,51 +84,36 @@ pub struct Rewinding<'a> {
 #[derive(Debug, Default)]
 struct Again {
     reopened: BTreeSet<String>,
-    undecided: BTreeSet<(String, &'static str, u64)>,
+    undecided: BTreeSet<ChoiceAt>,
     /// Leaves, and the generation that they are entered as.
     leaves: BTreeMap<String, (String, u32)>,
 }
 
 impl<'a> Rewinding<'a> {
     /// Reads the records of a run of `plan`.
-    #[must_use]
-    pub fn new(plan: &'a Plan, records: &'a [Record]) -> Self {
+    ///
+    /// # Errors
+    /// The records make no sense.
+    pub fn new(plan: &'a Plan, records: &[Record]) -> Result<Self, RewindError> {
         let mut new = Self {
             plan,
-            records,
+            state: RunState::default(),
             first: BTreeMap::new(),
-            ends: HashMap::new(),
-            decisions: Vec::new(),
-            begun: HashSet::new(),
-            reentered: BTreeMap::new(),
             generations: HashMap::new(),
             again: Again::default(),
         };
-        for (number, record) in records.iter().enumerate() {
-            new.take_in(number, record);
+        for record in records {
+            let number = new.state.count();
+            match new.state.follow(record).map_err(|error| RewindError::Damaged(error.to_string()))? {
+                About::Step(path, _) => path.parse().into_iter().for_each(|path| new.note(number, &path)),
+                About::Rewound(former) => new.forget(&former),
+                About::Run => {}
+            }
         }
-        new
+        Ok(new)
     }
 
-    fn take_in(&mut self, number: usize, record: &'a Record) {
-        match record {
-            Record::Rewound(rewound) => self.rewind(rewound),
-            Record::Redefined { migrated: Some(migrated), .. } => self.undecided(&migrated.undecided),
-            _ => {}
-        }
-        let Some(path) = record.path() else { return };
-        if let Ok(path) = path.parse::<StepPath>() {
-            self.note(number, &path);
-        }
-        match record {
-            Record::Began { .. } => drop(self.begun.insert(path)),
-            Record::Ended { end, .. } => drop(self.ends.insert(path, end)),
-            Record::Decided { index, decision, .. } => self.decisions.push((path, decision.kind(), *index, number)),
-            _ => {}
-        }
-    }
-
-    fn note(&mut self, number: usize, path: &StepPath) {
+    fn note(&mut self, number: u64, path: &StepPath) {
         for length in 1..=path.segments().len() {
             let prefix = StepPath::new(path.segments()[..length].to_vec());
             let generation = prefix.segments()[length - 1].generation;
@@ -143,32 +123,22 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// What an earlier rewinding took back.
-    fn rewind(&mut self, rewound: &Rewound) {
-        for path in &rewound.reopened {
-            self.ends.remove(&**path);
-        }
-        self.undecided(&rewound.undecided);
-        for (entry, generation) in &rewound.reentered {
-            let former = self.entered(entry);
-            if let Ok(former) = former.parse::<StepPath>() {
-                self.first.retain(|path, _| !former.contains(path));
-            }
-            self.reentered.insert(entry.clone(), *generation);
-        }
+    /// The steps at these paths, and what is in them, count no more.
+    fn forget(&mut self, former: &[String]) {
+        let former: HashSet<StepPath> = former.iter().filter_map(|path| path.parse().ok()).collect();
+        let is_inside = |path: &StepPath| {
+            (1..=path.segments().len())
+                .any(|length| former.contains(&StepPath::new(path.segments()[..length].to_vec())))
+        };
+        self.first.retain(|path, _| !is_inside(path));
     }
 
-    fn undecided(&mut self, undecided: &[(String, String, u64)]) {
-        let undecided: HashSet<_> = undecided.iter().map(|(path, kind, index)| (&**path, &**kind, *index)).collect();
-        self.decisions.retain(|(path, kind, index, _)| !undecided.contains(&(*path, *kind, *index)));
+    fn end(&self, path: &str) -> Option<&End> {
+        self.state.end(path)
     }
 
-    /// Where the step is that is entered at `entry`.
-    fn entered(&self, entry: &str) -> String {
-        match (self.reentered.get(entry), entry.parse::<StepPath>()) {
-            (Some(generation), Ok(path)) => path.with_generation(*generation).to_string(),
-            _ => entry.to_owned(),
-        }
+    fn has_begun(&self, path: &str) -> bool {
+        self.state.step(path).is_some_and(StepState::is_activity)
     }
 
     /// The step that `given` means: its path, or the end of it, with or without generations.
@@ -221,7 +191,7 @@ impl<'a> Rewinding<'a> {
     }
 
     fn retry_cancelled(&mut self) -> Result<(), RewindError> {
-        let is_cancelled = |path: &StepPath| matches!(self.ends.get(&*path.to_string()), Some(End::Cancelled(_)));
+        let is_cancelled = |path: &StepPath| matches!(self.end(&path.to_string()), Some(End::Cancelled(_)));
         let mut roots = self.first.keys().filter(|path| path.segments().len() == 1);
         let root = roots.find(|path| is_cancelled(path)).cloned().ok_or(RewindError::NothingFailed)?;
         self.reopen_failed(&root);
@@ -248,7 +218,8 @@ impl<'a> Rewinding<'a> {
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let is_missing = |path: &&StepPath| {
-            let has_run = self.ends.contains_key(&*path.to_string()) || self.begun.contains(&*path.to_string());
+            let text = path.to_string();
+            let has_run = self.end(&text).is_some() || self.has_begun(&text);
             has_run && self.plan.step(path).is_none()
         };
         self.first.keys().filter(is_missing).map(ToString::to_string).collect()
@@ -270,13 +241,16 @@ impl<'a> Rewinding<'a> {
     /// The runs that steps are, where those count.
     #[must_use]
     pub fn children(&self) -> Vec<(StepPath, Uuid)> {
-        let decided: HashSet<usize> = self.decisions.iter().map(|(.., number)| *number).collect();
-        let all = self.records.iter().enumerate().filter(|(number, _)| decided.contains(number));
-        let child = |record: &Record| match record {
-            Record::Decided { path, decision: Decision::Child(child), .. } => Some((path.parse().ok()?, child.run)),
-            _ => None,
-        };
-        all.filter_map(|(_, record)| child(record)).collect()
+        let mut children = Vec::new();
+        for (path, step) in self.state.steps() {
+            for (number, decision) in step.decisions() {
+                if let (Decision::Child(_, child), Ok(path)) = (decision, path.parse()) {
+                    children.push((number, path, child.run));
+                }
+            }
+        }
+        children.sort_unstable_by_key(|(number, ..)| *number);
+        children.into_iter().map(|(_, path, run)| (path, run)).collect()
     }
 
     /// The failed runs that steps are which [`Self::retry`] lets happen again.
@@ -307,9 +281,9 @@ impl<'a> Rewinding<'a> {
     pub fn rewound(&self, at: Timestamp) -> Rewound {
         let Again { reopened, undecided, leaves } = &self.again;
         Rewound {
-            at,
+            time_us: self.state.time_us(at),
             reopened: reopened.iter().cloned().collect(),
-            undecided: undecided.iter().map(|(path, kind, n)| (path.clone(), (*kind).to_owned(), *n)).collect(),
+            undecided: undecided.iter().cloned().collect(),
             reentered: leaves.values().cloned().collect(),
             inputs: BTreeMap::new(),
         }

@@ -9,7 +9,7 @@ use llmspell_workflows_basic::{
 use serde_json::Value;
 
 use super::{RewindError, Rewinding, encloses};
-use crate::{record::End, run::replay::Replay};
+use crate::{record::End, run::RunState};
 
 impl Rewinding<'_> {
     /// The run's state as what stands after the step at `at` sees it; `None`: as the run itself does by now.
@@ -20,9 +20,7 @@ impl Rewinding<'_> {
     /// # Errors
     /// The records make no sense.
     pub fn state(&self, at: Option<&StepPath>) -> Result<Value, RewindError> {
-        let replay = Replay::read(self.records.to_vec()).map_err(RewindError::Damaged)?;
-        let state = replay.first_state();
-        let mut fold = Fold { rewinding: self, replay, state };
+        let mut fold = Fold { rewinding: self, state: self.state.first_state() };
         let roots: Vec<StepPath> = self.first.keys().filter(|path| path.segments().len() == 1).cloned().collect();
         for root in roots.iter().filter(|root| self.around(root).is_none()) {
             fold.take_in(root, at)?;
@@ -31,11 +29,11 @@ impl Rewinding<'_> {
     }
 }
 
-impl Replay {
+impl RunState {
     /// The state before any step.
     pub(super) fn first_state(&self) -> WorkflowState {
         let mut state = WorkflowState::new(Value::Null);
-        for (key, value) in self.started.iter().flat_map(|started| &started.state) {
+        for (key, value) in self.started().iter().flat_map(|started| &started.state) {
             // A whole key can always be set.
             let _ = state.apply(Change::key(key, value.clone()), Timestamp::UNIX_EPOCH);
         }
@@ -43,7 +41,7 @@ impl Replay {
     }
 
     /// Makes the changes of the step at `path`, which has ended.
-    pub(super) fn apply(&self, path: &StepPath, state: &mut WorkflowState) -> Result<(), RewindError> {
+    pub(super) fn apply_changes(&self, path: &StepPath, state: &mut WorkflowState) -> Result<(), RewindError> {
         let step = path.to_string();
         let Some(End::Completed { changes, .. }) = self.end(&step) else { return Ok(()) };
         let changes = self.known.changes(&step, changes);
@@ -59,7 +57,6 @@ impl Replay {
 /// The state so far.
 struct Fold<'r, 'a> {
     rewinding: &'r Rewinding<'a>,
-    replay: Replay,
     state: WorkflowState,
 }
 
@@ -68,14 +65,14 @@ impl Fold<'_, '_> {
     fn take_in(&mut self, path: &StepPath, at: Option<&StepPath>) -> Result<(), RewindError> {
         match at {
             Some(at) if at != path && encloses(path, at) => self.up_to(path, at),
-            _ if self.rewinding.ends.contains_key(&*path.to_string()) => self.apply(path),
+            _ if self.rewinding.end(&path.to_string()).is_some() => self.apply(path),
             _ => self.so_far(path),
         }
     }
 
     /// What the step at `path`, which has ended, changed as a whole.
     fn apply(&mut self, path: &StepPath) -> Result<(), RewindError> {
-        self.replay.apply(path, &mut self.state)
+        self.rewinding.state.apply_changes(path, &mut self.state)
     }
 
     /// What the block at `path` changed before and at the step `at`, which is inside.
@@ -109,7 +106,7 @@ impl Fold<'_, '_> {
     }
 
     /// The steps directly inside of `path`: those of a list as it has them, others as they began.
-    fn children(&self, path: &StepPath) -> Vec<(StepPath, usize)> {
+    fn children(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let mut children = self.rewinding.inside(path);
         let place = |child: &StepPath| match self.rewinding.plan.step(path).map(|step| &step.kind) {
             Some(StepKind::Sequence(steps)) => {

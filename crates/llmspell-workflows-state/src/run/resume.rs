@@ -1,0 +1,52 @@
+//! What a run that goes on needs of its records.
+
+use std::sync::Arc;
+
+use llmspell_workflows_basic::{
+    StepPath,
+    engine::{Outcome, Resume},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{RunState, StepState, state::generation_of};
+use crate::record::End;
+
+/// A step that has ended and can be undone: where it stands, what it was called with, how it ended.
+type Undoable = (StepPath, Arc<Value>, Outcome);
+
+impl RunState {
+    /// How `run` goes on; `None`: it was never started.
+    #[must_use]
+    pub fn resume(&self, run: Uuid) -> Option<Resume> {
+        let started = self.started.as_ref()?;
+        let paths: Vec<StepPath> = self.steps.keys().filter_map(|path| path.parse().ok()).collect();
+        let resume = Resume::new(run, started.at).with_state(started.state.clone());
+        let resume = resume.with_recorded(&paths).with_received(self.received.iter().copied());
+        let resume = resume.with_reentered(self.reentered.iter().map(|(path, generation)| (path.clone(), *generation)));
+        let mut undoable: Vec<_> = self.steps.iter().filter_map(|(path, step)| self.undoable(path, step)).collect();
+        undoable.sort_by_key(|(nth, _)| *nth);
+        let undone: Vec<(StepPath, bool)> = undoable.iter().filter_map(|(_, (path, ..))| self.undone(path)).collect();
+        let resume = resume.with_undoable(undoable.into_iter().map(|(_, step)| step)).with_undone(undone);
+        Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
+    }
+
+    /// A step that has ended and can be undone, with the place of its end among all.
+    fn undoable(&self, path: &str, step: &StepState) -> Option<(u64, Undoable)> {
+        let input = Self::compensable(step)?;
+        let ended = step.end.as_ref()?;
+        let outcome = self.outcome(path, &ended.end).ok()?;
+        Some((ended.nth, (path.parse().ok()?, input.clone(), outcome)))
+    }
+
+    /// Whether the step at `path` was undone, or somebody has said that it stays; `None`: neither.
+    fn undone(&self, path: &StepPath) -> Option<(StepPath, bool)> {
+        let entry = format!("{path}/$undo");
+        let undo = self.reentered.get(&entry).map_or_else(|| entry.clone(), |at| generation_of(&entry, *at));
+        match self.end(&undo)? {
+            End::Completed { .. } => Some((path.clone(), true)),
+            End::Skipped(_) => Some((path.clone(), false)),
+            End::Failed(_) | End::Cancelled(_) => None,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! A folder that the program wrote before this format is refused, and says what to do.
+
+use llmspell_workflows_state::{JournalError, LogError, Record, WalJournal};
+
+/// A segment with a run that waits for an event, up to its last frame.
+const SEGMENT: &[u8] = include_bytes!("golden/format-1.log");
+
+#[test]
+fn a_log_of_the_first_format_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("000000000001.log"), SEGMENT).unwrap();
+    for error in [
+        WalJournal::open_dir(folder.path()).map(drop).unwrap_err(),
+        WalJournal::peek(folder.path()).map(drop).unwrap_err(),
+    ] {
+        assert!(matches!(&error, JournalError::Log(LogError::Older { .. })), "{error}");
+        assert!(error.is_other_format());
+        let message = error.to_string();
+        assert!(message.contains("000000000001.log") && message.contains("or move the folder away"), "{message}");
+    }
+}
+
+#[test]
+fn records_of_the_first_format_are_refused_wherever_they_are_kept() {
+    let lines: Vec<_> = include_str!("golden/format-1.jsonl").lines().collect();
+    assert!(lines.len() > 3);
+    let refused = lines.iter().filter_map(|line| Record::decode(line.as_bytes()).err());
+    for error in refused {
+        assert_eq!((error.code(), error.to_string().contains("format 1")), ("record_format", true), "{error}");
+    }
+    // The first one is what tells a reader of the whole run.
+    assert!(Record::decode(lines[0].as_bytes()).is_err());
+}
