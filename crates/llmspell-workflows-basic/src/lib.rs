@@ -46,6 +46,7 @@ mod patterns;
 mod plan;
 mod problem;
 pub mod state;
+pub mod targets;
 mod workflow;
 
 pub use clock::{Clock, SystemClock};

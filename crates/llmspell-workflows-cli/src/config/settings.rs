@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Text,
     /// One of these.
     Word(&'static [&'static str]),
+    /// Such as `info` or `warn,llmspell_workflows::step=debug`.
+    Filter,
     /// Such as `90s` or `5m`; a bare number is in seconds.
     Duration,
     /// A whole number, not negative.
@@ -67,6 +69,13 @@ impl Setting {
 pub(super) const SETTINGS: &[Setting] = &[
     setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"]), "How results are written").or("text"),
     setting("color", Kind::Word(&["auto", "always", "never"]), "When colours are used").or("auto"),
+    setting(
+        "log",
+        Kind::Filter,
+        "What is logged on standard error: a level for all of it, and `TARGET=LEVEL` for parts; warnings and errors by \
+         default",
+    ),
+    setting("log_format", Kind::Word(&["text", "json"]), "How log lines are written").or("text"),
     setting("environment", Kind::Text, "The environment of workflows that have some"),
     setting("timeout", Kind::Duration, "How long a run may take, such as `90s` or `5m`"),
     setting("pause_grace", Kind::Duration, "How long steps at work have to end when a run is paused with Ctrl-C")

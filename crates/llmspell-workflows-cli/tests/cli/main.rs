@@ -8,6 +8,7 @@ mod durable;
 mod examples;
 mod interrupt;
 mod kept;
+mod logs;
 mod run;
 mod second_terminal;
 mod secrets;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use llmspell_workflows_basic::targets;
 use uuid::Uuid;
 
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
@@ -91,10 +92,14 @@ impl WalJournal {
             let path = dir.display().to_string();
             return Err(JournalError::Held { path, holder: "which is still alive".to_owned() });
         };
+        let _entered = tracing::info_span!(target: targets::JOURNAL, "takeover", path = %dir.display()).entered();
         let (log, recovery) = Log::open(disk, &dir, options)?;
         let mut runs = Runs::default();
         for frame in recovery.frames {
             runs.take_in(frame)?;
+        }
+        if !runs.by_id.is_empty() {
+            tracing::info!(target: targets::JOURNAL, runs = runs.by_id.len(), "took over the log of a process that ended");
         }
         let journal = Self { dir, log, runs: Mutex::new(runs), _lock: lock };
         journal.remove_unneeded(recovery.ends.into_keys())?;

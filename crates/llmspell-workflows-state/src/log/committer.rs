@@ -2,6 +2,9 @@
 
 use std::{io, sync::Arc, thread::JoinHandle};
 
+use llmspell_workflows_basic::targets;
+use tracing::field;
+
 use super::{Chunk, Files, LogError, Position, Shared, lock, segment};
 use crate::disk::DiskFile;
 
@@ -31,6 +34,7 @@ impl Shared {
 
     /// One sync for all who wait now.
     fn commit(&self) {
+        let span = tracing::trace_span!(target: targets::JOURNAL, "commit", waiting = field::Empty).entered();
         let result = self.write().and_then(|written| self.sync().map(|()| written));
         let mut tail = lock(&self.tail);
         let done: Vec<_> = match &result {
@@ -48,6 +52,8 @@ impl Shared {
             lock(&self.tail).synced = written.position.0;
             Ok(())
         });
+        span.record("waiting", done.len());
+        tracing::trace!(target: targets::JOURNAL, error = result.as_ref().err().map(field::display), "synced");
         for (_, says) in done {
             // Whoever does not wait any more does not need to know.
             let _ = says.send(result.clone());

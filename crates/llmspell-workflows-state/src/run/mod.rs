@@ -13,7 +13,9 @@ use llmspell_workflows_basic::{
     StepError,
     engine::{CancelReason, Cancelled, Decision, Outcome, Output, Resume},
     model::Durability,
+    targets,
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 pub use history::{History, PastStep};
@@ -22,7 +24,7 @@ use replay::Replay;
 pub use rewind::{RewindError, Rewinding};
 
 use crate::{
-    journal::{Epoch, Journal, JournalError, Receipt},
+    journal::{Epoch, Journal, JournalError, Opened, Receipt},
     record::{End, Kept, KeptChange, Migrated, Record, Rewound, Started},
 };
 
@@ -43,9 +45,17 @@ impl RunJournal {
     /// # Errors
     /// The journal cannot be read, or what it holds of the run makes no sense.
     pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
-        let opened = journal.open(run).await?;
-        let replay = Replay::read(opened.records).map_err(|message| JournalError::Damaged { run, message })?;
-        Ok(Self { journal, run, epoch: opened.epoch, replay: Mutex::new(replay), fault: OnceLock::new() })
+        let span = tracing::info_span!(target: targets::JOURNAL, "resume", %run);
+        Self::read(journal, run).instrument(span).await
+    }
+
+    async fn read(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
+        let Opened { epoch, records } = journal.open(run).await?;
+        if !records.is_empty() {
+            tracing::info!(target: targets::JOURNAL, records = records.len(), epoch = epoch.0, "resumed");
+        }
+        let replay = Replay::read(records).map_err(|message| JournalError::Damaged { run, message })?;
+        Ok(Self { journal, run, epoch, replay: Mutex::new(replay), fault: OnceLock::new() })
     }
 
     /// As [`Self::sync`], as far as the run asks for it.

@@ -6,6 +6,9 @@ use std::{
     thread::JoinHandle,
 };
 
+use llmspell_workflows_basic::targets;
+use tracing::field;
+
 use super::{JournalError, Shared};
 
 /// Starts the thread; it ends when the journal is closing and all that was appended is written.
@@ -29,6 +32,7 @@ impl Shared {
 
     /// One sync for all who wait now.
     fn commit(&self) {
+        let span = tracing::trace_span!(target: targets::JOURNAL, "commit", waiting = field::Empty).entered();
         let result = self.sync();
         let mut state = self.state();
         let done: Vec<_> = match &result {
@@ -39,6 +43,8 @@ impl Shared {
             Err(_) => state.waiting.drain(..).collect(),
         };
         drop(state);
+        span.record("waiting", done.len());
+        tracing::trace!(target: targets::JOURNAL, error = result.as_ref().err().map(field::display), "synced");
         for (_, says) in done {
             // Whoever does not wait any more does not need to know.
             drop(says.send(result.clone().map(drop)));
