@@ -10,7 +10,7 @@ const FLOW: &str = "
 name: greeting
 steps:
   - {id: hello, type: shell, command: 'echo hello'}
-  - {id: flaky, type: shell, command: 'test -e there || { touch there; exit 3; }', retries: 1, retry_delay: 0.01}
+  - {id: flaky, type: shell, command: 'test -e there || { touch there; exit 3; }', retries: {max_retries: 1, initial_delay: 1ms}}
 ";
 
 /// The log lines of a run that was asked for JSON on both channels.
