@@ -47,6 +47,7 @@ mod plan;
 mod problem;
 pub mod state;
 pub mod sync;
+pub mod targets;
 mod workflow;
 
 pub use clock::{Clock, SystemClock};

@@ -8,6 +8,7 @@ use crate::{
     cli::Global,
     commands::run::durable_failure,
     config::Config,
+    logs,
     output::{Color, Format, Output},
 };
 
@@ -32,7 +33,13 @@ impl App {
             Ok(config) => (config.settings().output, config.settings().color),
             Err(_) => (global.output.unwrap_or(Format::Text), global.color.unwrap_or(Color::Auto)),
         };
-        Self { output: Output::new(format, color), home: home.into(), runtime: std::cell::OnceCell::new(), config }
+        let output = Output::new(format, color);
+        let (filter, log_format) = match &config {
+            Ok(config) => (config.settings().log.clone(), config.settings().log_format),
+            Err(_) => (logs::directives(global.verbose), global.log_format.unwrap_or_default()),
+        };
+        logs::start(filter.as_deref(), log_format, &output);
+        Self { output, home: home.into(), runtime: std::cell::OnceCell::new(), config }
     }
 
     pub(crate) fn output(&self) -> &Output {

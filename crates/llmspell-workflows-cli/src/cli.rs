@@ -41,6 +41,12 @@ pub(crate) struct Global {
     /// When to use colours; `NO_COLOR` is respected.
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub(crate) color: Option<crate::output::Color>,
+    /// Logs more on standard error: runs and failures, with `-vv` each step, with `-vvv` everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// How log lines are written: for people, or as JSON objects.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) log_format: Option<crate::logs::LogFormat>,
     /// The folder in which runs are kept, instead of `.spellflow`.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,

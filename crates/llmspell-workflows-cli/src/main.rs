@@ -16,12 +16,14 @@ mod failure;
 mod folders;
 mod graph;
 mod host;
+mod logs;
 mod outline;
 mod output;
 #[cfg(test)]
 mod reference;
 mod replace;
 mod report;
+mod screen;
 mod show;
 mod source;
 mod sub_workflows;

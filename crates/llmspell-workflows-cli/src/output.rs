@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use llmspell_workflows_definition::Style;
 use serde::{Deserialize, Serialize};
 
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, screen::screen};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -102,6 +102,11 @@ impl Output {
         if self.paints_err { Style::Colour } else { Style::Plain }
     }
 
+    /// Whether standard error is painted.
+    pub(crate) fn paints_err(&self) -> bool {
+        self.paints_err
+    }
+
     /// How diagnostics on standard output are shown.
     pub(crate) fn style_out(&self) -> Style {
         if self.paints_out { Style::Colour } else { Style::Plain }
@@ -136,7 +141,8 @@ impl Output {
 
     /// Writes a line to standard error.
     pub(crate) fn note(&self, line: &str) {
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        // Nothing is left to do where standard error is closed.
+        let _ = screen().write(&format!("{line}\n"));
     }
 
     /// Shows what went wrong, and says how the process ends.
@@ -144,7 +150,7 @@ impl Output {
         match self.format {
             Format::Text => {
                 if let Some(diagnostics) = &failure.diagnostics {
-                    let _ = write!(io::stderr().lock(), "{}", diagnostics.render(self.style()));
+                    let _ = screen().write(&diagnostics.render(self.style()));
                 }
                 self.note(&format!("{}: {}", self.on_err(Paint::Bad, "error"), failure.message));
                 if let Some(help) = &failure.help {

@@ -12,7 +12,7 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-use llmspell_workflows_basic::sync::lock;
+use llmspell_workflows_basic::{sync::lock, targets};
 use tokio::sync::oneshot;
 
 /// What a committer writes and syncs. Both calls block; after one has failed all later ones must fail as well.
@@ -144,6 +144,11 @@ impl<C: Commit> Shared<C> {
 
     /// Writes or syncs, and answers `waiters`: what they wait for was appended before this begins.
     fn serve(&self, wanted: Wanted, waiters: Vec<Waiter<C::Error>>) {
+        let span = match wanted {
+            Wanted::Write => tracing::trace_span!(target: targets::JOURNAL, "write", waiting = waiters.len()),
+            Wanted::Sync => tracing::trace_span!(target: targets::JOURNAL, "commit", waiting = waiters.len()),
+        };
+        let _entered = span.enter();
         let done = match wanted {
             Wanted::Write => self.below.write(),
             Wanted::Sync => self.below.sync(),
@@ -152,6 +157,7 @@ impl<C: Commit> Shared<C> {
             self.written.fetch_max(position, Ordering::Release);
             if matches!(wanted, Wanted::Sync) {
                 self.synced.fetch_max(position, Ordering::Release);
+                tracing::trace!(target: targets::JOURNAL, position, "synced");
             }
         });
         for waiter in waiters {

@@ -7,6 +7,7 @@ use std::{
     },
 };
 
+use tracing::{Instrument, Level};
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     model::Definition,
     plan::{Body, Builder, Invalid, Plan},
     state::Change,
+    targets,
     workflow::{Finished, WorkflowInput},
 };
 
@@ -224,6 +226,27 @@ impl Engine {
     /// Dropping the future leaves the run as a crash would: nothing is cancelled or recorded. To stop it properly,
     /// call [`Run::cancel`] or [`Run::shut_down`] and wait.
     pub async fn drive(&self, run: &Arc<Run>) -> Driven {
+        if !tracing::enabled!(target: targets::RUN, Level::INFO) {
+            return self.driven(run).await;
+        }
+        let (workflow, version) = (&run.definition().name, &run.definition().version);
+        let span = tracing::info_span!(target: targets::RUN, "run", %workflow, %version, run = %run.id());
+        async {
+            tracing::info!(target: targets::RUN, "started");
+            let driven = self.driven(run).await;
+            let status = match &driven {
+                Driven::Done(finished) => finished.status.as_str(),
+                Driven::Parked(_) => "waiting",
+                Driven::Stuck { .. } => "stuck",
+            };
+            tracing::info!(target: targets::RUN, "{status}");
+            driven
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn driven(&self, run: &Arc<Run>) -> Driven {
         self.stack().observe(run, Happening::Begins);
         run.warn_of_differing_limits();
         let outcome = run.execute_root().await;

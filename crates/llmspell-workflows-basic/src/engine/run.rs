@@ -22,7 +22,7 @@ use super::{
     undo::Undos,
 };
 use crate::{
-    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, state::Change, sync::lock,
+    Clock, ErrorClass, Limits, PathLink, StepError, model::Definition, plan::Plan, state::Change, sync::lock, targets,
     workflow::WorkflowInput,
 };
 
@@ -173,7 +173,7 @@ impl Run {
     /// Notes something odd at `path` that does not keep the run from going on.
     pub fn warn(&self, code: &str, path: &PathLink, message: String) {
         let message = self.masked_text(message);
-        tracing::warn!(target: "spellflow", code, path = %path, "{message}");
+        tracing::warn!(target: targets::WARNING, run = %self.id, code, path = %path, "{message}");
         let warning = Warning { code: code.to_owned(), path: path.to_string(), message };
         self.engine.stack().observe(self, Happening::Warns(&warning));
         let mut warnings = lock(&self.warnings);

@@ -5,11 +5,13 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tracing::{Instrument, Level};
 
 use crate::{
     StepError, StepPath, clock,
     engine::{Attempt, Call, Hindered, Interceptor, Next, Outcome, choice, decide, recall, wait_until},
     model::{Retry, Step},
+    targets,
 };
 
 /// Tries a failed step again, by its policy.
@@ -21,7 +23,7 @@ pub(super) struct Retrying;
 #[async_trait]
 impl Interceptor for Retrying {
     fn applies(&self, step: &Step) -> bool {
-        step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1)
+        retries(step)
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
@@ -50,7 +52,7 @@ impl Interceptor for Retrying {
                     (*error, wake_at)
                 }
                 Some(Attempt::GivenUp) | None => {
-                    let outcome = next.clone().run(current).await;
+                    let outcome = attempted(current, attempt, next.clone()).await;
                     let Outcome::Failed(failure) = &outcome else { return outcome };
                     let Some(wake_at) = again(&call, &retry, &failure.error, attempt, last_begin) else {
                         return outcome;
@@ -65,13 +67,27 @@ impl Interceptor for Retrying {
             if !is_leaf && let Err(outcome) = undone(&call, &entered).await {
                 return outcome;
             }
-            tracing::debug!(target: "spellflow::step", path = %call.path(), attempt, %error, "tried again at {wake_at}");
+            tracing::info!(target: targets::STEP, attempt, %error, "tried again at {wake_at}");
             if let Some(outcome) = wait_until(&call, wake_at).await {
                 return outcome;
             }
             attempt += 1;
         }
     }
+}
+
+/// Whether `step` may be tried again.
+pub(super) fn retries(step: &Step) -> bool {
+    step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1)
+}
+
+/// One attempt, within a span of its own where somebody listens.
+async fn attempted(call: Call, attempt: u32, next: Next) -> Outcome {
+    if !tracing::enabled!(target: targets::STEP, Level::INFO) {
+        return next.run(call).await;
+    }
+    let span = tracing::info_span!(target: targets::STEP, "attempt", attempt);
+    next.run(call).instrument(span).await
 }
 
 /// Undoes what an attempt of a block did, before the next one.

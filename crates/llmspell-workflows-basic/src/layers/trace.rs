@@ -4,39 +4,51 @@ use tracing::{Instrument, Level, field};
 use crate::{
     engine::{Call, Interceptor, Next, Outcome},
     model::Step,
+    targets,
 };
 
-/// A span around each step, with its run, path and attempt; nothing where nobody listens.
+/// A span around each step, with its workflow, run, path and attempt; nothing where nobody listens.
 pub(super) struct Trace;
 
 #[async_trait]
 impl Interceptor for Trace {
     fn applies(&self, _step: &Step) -> bool {
-        tracing::enabled!(target: "spellflow::step", Level::INFO)
+        tracing::enabled!(target: targets::STEP, Level::INFO)
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let span = tracing::info_span!(
-            target: "spellflow::step",
+            target: targets::STEP,
             "step",
-            run_id = %call.run().id(),
+            workflow = %call.run().definition().name,
+            run = %call.run().id(),
             path = %call.path(),
             kind = call.step().kind.as_str(),
+            attempt = field::Empty,
             status = field::Empty,
         );
+        // A step that may be tried again has a span for each attempt.
+        if !super::retry::retries(call.step()) {
+            span.record("attempt", 1);
+        }
+        span.in_scope(|| tracing::debug!(target: targets::STEP, "started"));
         let outcome = next.run(call).instrument(span.clone()).await;
+        let status = match &outcome {
+            Outcome::Completed(_) => "completed",
+            Outcome::Skipped(_) => "skipped",
+            Outcome::Parked(_) => "waiting",
+            Outcome::Stuck(_) => "stuck",
+            Outcome::Cancelled(_) => "cancelled",
+            Outcome::Failed(_) => "failed",
+        };
         let _entered = span.enter();
         match &outcome {
-            Outcome::Completed(_) => span.record("status", "completed"),
-            Outcome::Skipped(_) => span.record("status", "skipped"),
-            Outcome::Parked(_) => span.record("status", "waiting"),
-            Outcome::Stuck(_) => span.record("status", "stuck"),
-            Outcome::Cancelled(_) => span.record("status", "cancelled"),
             Outcome::Failed(failure) => {
-                tracing::info!(target: "spellflow::step", code = %failure.error.code, "{}", failure.error);
-                span.record("status", "failed")
+                tracing::info!(target: targets::STEP, code = %failure.error.code, "{}", failure.error);
             }
-        };
+            _ => tracing::debug!(target: targets::STEP, "{status}"),
+        }
+        span.record("status", status);
         outcome
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Origin, Set, Values,
     settings::{self, Kind, PREFIX, SETTINGS, Setting},
 };
-use crate::{Exit, Failure, cli::Global};
+use crate::{Exit, Failure, cli::Global, logs};
 
 /// What a process that a step starts finds in its environment; a `spellflow` started there is not told anything.
 const OF_STEPS: &[&str] =
@@ -124,9 +124,12 @@ pub(super) fn flags(global: &Global) -> Values {
     let output = word(global.output.as_ref().map(|value| value as _)).map(|value| ("output", value, "--output"));
     let color = word(global.color.as_ref().map(|value| value as _)).map(|value| ("color", value, "--color"));
     let store = global.store.as_ref().map(|path| ("store.path", json!(path.display().to_string()), "--store"));
+    let log = logs::directives(global.verbose).map(|level| ("log", json!(level), "--verbose"));
+    let log_format = word(global.log_format.as_ref().map(|value| value as _));
+    let log_format = log_format.map(|value| ("log_format", value, "--log-format"));
     let set =
         |(key, value, flag): (&str, Value, &'static str)| (key.to_owned(), Set { value, origin: Origin::Flag(flag) });
-    output.into_iter().chain(color).chain(store).map(set).collect()
+    output.into_iter().chain(color).chain(store).chain(log).chain(log_format).map(set).collect()
 }
 
 impl Kind {
@@ -135,6 +138,7 @@ impl Kind {
         match self {
             Self::Text => "a text".to_owned(),
             Self::Word(words) => format!("one of {}", words.join(", ")),
+            Self::Filter => "levels such as `info` or `warn,llmspell_workflows::step=debug`".to_owned(),
             Self::Duration => "a duration such as `90s` or `5m`".to_owned(),
             Self::Number => "a whole number".to_owned(),
             Self::List => "a list of texts".to_owned(),
@@ -146,6 +150,7 @@ impl Kind {
     fn admits(self, value: &Value) -> bool {
         match self {
             Self::Text | Self::Path => value.is_string(),
+            Self::Filter => value.as_str().is_some_and(|text| logs::parse(text).is_ok()),
             Self::Word(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Self::Duration => super::typed::duration(value).is_some(),
             Self::Number => value.is_u64(),

@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Text,
     /// One of these.
     Word(&'static [&'static str]),
+    /// Such as `info` or `warn,llmspell_workflows::step=debug`.
+    Filter,
     /// Such as `90s` or `5m`; a bare number is in seconds.
     Duration,
     /// A whole number, not negative.
@@ -67,6 +69,13 @@ impl Setting {
 pub(super) const SETTINGS: &[Setting] = &[
     setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"]), "The output format").or("text"),
     setting("color", Kind::Word(&["auto", "always", "never"]), "When to use colors").or("auto"),
+    setting(
+        "log",
+        Kind::Filter,
+        "What to log to standard error: a level for everything, and `TARGET=LEVEL` for parts; by default warnings and \
+         errors",
+    ),
+    setting("log_format", Kind::Word(&["text", "json"]), "The format of log lines").or("text"),
     setting("environment", Kind::Text, "The environment to use, for workflows that define environments"),
     setting("timeout", Kind::Duration, "The time limit of a run, such as `90s` or `5m`"),
     setting("pause_grace", Kind::Duration, "How long running steps have to finish when a run is paused with Ctrl-C")

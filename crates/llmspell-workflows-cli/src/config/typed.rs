@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::Values;
 use crate::{
     Exit, Failure,
+    logs::LogFormat,
     output::{Color, Format},
 };
 
@@ -19,6 +20,9 @@ use crate::{
 pub(crate) struct Settings {
     pub(crate) output: Format,
     pub(crate) color: Color,
+    /// What is logged, as directives.
+    pub(crate) log: Option<String>,
+    pub(crate) log_format: LogFormat,
     /// Which of a definition's environments is chosen.
     pub(crate) environment: Option<String>,
     /// How long a run may take.
@@ -50,6 +54,8 @@ impl Settings {
         Ok(Self {
             output: Format::deserialize(get("output")).map_err(wrong)?,
             color: Color::deserialize(get("color")).map_err(wrong)?,
+            log: get("log").as_str().map(Into::into),
+            log_format: LogFormat::deserialize(get("log_format")).map_err(wrong)?,
             environment: get("environment").as_str().map(Into::into),
             timeout: duration(&get("timeout")),
             pause_grace: duration(&get("pause_grace")).unwrap_or_default(),

@@ -1,3 +1,5 @@
+//! Why a command could not do what it was asked to, from whatever says so to the one shape that is shown.
+
 mod executor;
 
 use std::{fmt, io, path::Path};

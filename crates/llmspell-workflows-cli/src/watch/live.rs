@@ -1,12 +1,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use console::{Term, truncate_str};
-
 use super::{
     Event, View,
     tree::{Detail, Tree},
 };
-use crate::output::Output;
+use crate::{output::Output, screen::screen};
 
 /// How many lines of the tree stay when the run has ended.
 const LINES_MAX: usize = 200;
@@ -14,21 +12,18 @@ const LINES_MAX: usize = 200;
 /// The tree of steps on a terminal, redrawn in place.
 pub(crate) struct Live {
     output: Output,
-    term: Term,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     tree: Tree,
-    /// How many lines are on the screen.
-    drawn: usize,
     frame: usize,
 }
 
 impl Live {
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, term: Term::buffered_stderr(), state: Mutex::default() }
+        Self { output, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -51,16 +46,6 @@ impl Live {
         }
         lines
     }
-
-    fn draw(&self, state: &mut State, lines: &[String], columns: usize) {
-        // A terminal that has gone away is no reason to stop the run.
-        let _ = self.term.clear_last_lines(state.drawn);
-        for line in lines {
-            let _ = self.term.write_line(&truncate_str(line, columns, "…"));
-        }
-        let _ = self.term.flush();
-        state.drawn = lines.len();
-    }
 }
 
 impl View for Live {
@@ -75,15 +60,19 @@ impl View for Live {
 
     fn tick(&self) {
         let mut state = self.state();
-        let (rows, columns) = self.term.size();
         state.frame += 1;
+        let mut screen = screen();
+        let (rows, columns) = screen.size();
         let lines = self.fitting(&state, usize::from(rows).saturating_sub(1).max(2), Some(state.frame));
-        self.draw(&mut state, &lines, columns.into());
+        screen.draw(&lines, columns.into());
     }
 
     fn finish(&self) {
-        let mut state = self.state();
+        // Another run begins with a tree of its own.
+        let state = std::mem::take(&mut *self.state());
         let lines = self.fitting(&state, LINES_MAX, None);
-        self.draw(&mut state, &lines, usize::MAX);
+        let mut screen = screen();
+        screen.draw(&lines, usize::MAX);
+        screen.keep();
     }
 }

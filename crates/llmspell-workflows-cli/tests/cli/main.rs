@@ -9,6 +9,7 @@ mod examples;
 mod gallery;
 mod interrupt;
 mod kept;
+mod logs;
 mod run;
 mod second_terminal;
 mod secrets;

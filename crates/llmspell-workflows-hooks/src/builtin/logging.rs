@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use llmspell_workflows_basic::targets;
 use tracing::Level;
 
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     point::{AfterStep, BeforeStep, StepError, StepRetry},
 };
 
-/// Logs when a step starts, is retried, completes or fails, to `tracing` with the target `spellflow::hook`.
+/// Logs when a step starts, is retried, completes or fails, to `tracing` with the target `llmspell_workflows::hook`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Logging;
 
@@ -23,9 +24,9 @@ impl Logging {
 macro_rules! line {
     ($level:expr, $context:expr, $message:literal $(, $field:ident = $value:expr)*) => {
         tracing::event!(
-            target: "spellflow::hook",
+            target: targets::HOOK,
             $level,
-            run_id = $context.run_id().map(tracing::field::display),
+            run = $context.run_id().map(tracing::field::display),
             path = %$context.path(),
             attempt = $context.attempt(),
             $($field = $value,)*

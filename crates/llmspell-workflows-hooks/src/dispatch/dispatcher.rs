@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use llmspell_workflows_basic::{StepError, engine::Call, model::Step};
+use llmspell_workflows_basic::{StepError, engine::Call, model::Step, targets};
 use serde_json::Value;
 
 use super::{Combine, Fired, Watch, fire};
@@ -70,7 +70,7 @@ impl HookDispatcher {
         let context = self.context(P::POINT, Subject::Host(host), About::default());
         let fired = fire(&self.watch, chain.combine, chain.members.clone(), context).await;
         for report in &fired.reports {
-            tracing::warn!(target: "spellflow::hook", code = report.trouble.code(), path = %place, "{report}");
+            tracing::warn!(target: targets::HOOK, code = report.trouble.code(), path = %place, "{report}");
         }
         match fired.refusal() {
             Some(report) => Err(report.to_error()),

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use llmspell_workflows_basic::{PathLink, Run, engine::Call, sync::lock};
+use llmspell_workflows_basic::{PathLink, Run, engine::Call, sync::lock, targets};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -165,7 +165,7 @@ impl EventBus {
         Handling(tokio::spawn(async move {
             while let Some(received) = subscription.next().await {
                 if AssertUnwindSafe(async { handler(received).await }).catch_unwind().await.is_err() {
-                    tracing::error!(target: "spellflow::event", "a handler of events panicked");
+                    tracing::error!(target: targets::EVENT, "a handler of events panicked");
                 }
             }
         }))

@@ -71,7 +71,7 @@ impl tracing::field::Visit for Message {
 
 impl tracing::Subscriber for Lines {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "spellflow::hook"
+        metadata.target() == "llmspell_workflows::hook"
     }
 
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use llmspell_workflows_basic::sync::lock;
+use llmspell_workflows_basic::{sync::lock, targets};
 use uuid::Uuid;
 
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
@@ -124,10 +124,18 @@ impl WalJournal {
             let path = dir.display().to_string();
             return Err(JournalError::Held { path, holder: "which is still alive".to_owned() });
         };
+        let _entered = tracing::info_span!(target: targets::JOURNAL, "takeover", path = %dir.display()).entered();
         let (log, recovery) = Log::open(disk, &dir, options)?;
         let mut reading = Reading::default();
         for frame in recovery.frames {
             reading.take_in(frame)?;
+        }
+        if !reading.runs.by_id.is_empty() {
+            tracing::info!(
+                target: targets::JOURNAL,
+                runs = reading.runs.by_id.len(),
+                "took over the log of a process that ended"
+            );
         }
         let open = Arc::new(OpenLog { log, runs: Mutex::new(reading.runs) });
         open.remove_unneeded(recovery.ends.into_keys())?;

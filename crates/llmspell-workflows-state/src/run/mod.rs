@@ -23,7 +23,9 @@ use llmspell_workflows_basic::{
     StepError,
     engine::{Asker, CancelReason, Cancelled, Decision, DecisionKey, Outcome, Resume},
     model::Durability,
+    targets,
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 use flush::Flusher;
@@ -91,9 +93,22 @@ impl RunJournal {
     pub async fn open_reading(
         journal: Arc<dyn Journal>,
         run: Uuid,
-        read: impl FnMut(&Record),
+        read: impl FnMut(&Record) + Send,
+    ) -> Result<Self, JournalError> {
+        let span = tracing::info_span!(target: targets::JOURNAL, "resume", %run);
+        Self::take_over(journal, run, read).instrument(span).await
+    }
+
+    async fn take_over(
+        journal: Arc<dyn Journal>,
+        run: Uuid,
+        read: impl FnMut(&Record) + Send,
     ) -> Result<Self, JournalError> {
         let opened = journal.open(run).await?;
+        if !opened.records.is_empty() {
+            let (records, epoch) = (opened.records.len(), opened.epoch.0);
+            tracing::info!(target: targets::JOURNAL, records, epoch, "resumed");
+        }
         opened.records.iter().for_each(read);
         let known = RunState::read(&opened.records);
         let known = known.map_err(|error| JournalError::Damaged { run, message: error.to_string() })?;

@@ -1,0 +1,122 @@
+//! Log lines: on standard error, as many as were asked for, each with the run and the step it is about.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Ended, Place, Terminal, expect, newest, until};
+
+const FLOW: &str = "
+name: greeting
+steps:
+  - {id: hello, type: shell, command: 'echo hello'}
+  - {id: flaky, type: shell, command: 'test -e there || { touch there; exit 3; }', retries: {max_retries: 1, initial_delay: 1ms}}
+";
+
+/// The log lines of a run that was asked for JSON on both channels.
+fn log(ended: &Ended) -> Vec<Value> {
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.json()["status"], "completed", "standard output is the result alone");
+    let lines = ended.stderr.lines();
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+fn logged(place: &Place, arguments: &[&str]) -> Vec<Value> {
+    let arguments = ["run", "flow.yaml", "-o", "json", "--log-format", "json"].iter().chain(arguments);
+    log(&place.run(&arguments.copied().collect::<Vec<_>>()))
+}
+
+/// The fields of the spans around a log line, the innermost one first.
+fn field<'l>(line: &'l Value, name: &str) -> Option<&'l Value> {
+    line["spans"].as_array()?.iter().rev().find_map(|span| span.get(name))
+}
+
+fn messages<'l>(lines: &'l [Value], target: &str) -> Vec<&'l str> {
+    let of_target = lines.iter().filter(|line| line["target"] == target);
+    of_target.map(|line| line["message"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_run_logs_nothing_unless_it_is_asked_to() {
+    assert_eq!(logged(&Place::with_flow(FLOW), &[]), Vec::<Value>::new());
+}
+
+#[test]
+fn each_v_logs_more() {
+    let lines: Vec<Vec<Value>> =
+        ["-v", "-vv", "-vvv"].iter().map(|flag| logged(&Place::with_flow(FLOW), &[flag])).collect();
+    for run in &lines {
+        assert_eq!(messages(run, "llmspell_workflows::run"), ["started", "completed"]);
+    }
+    let levels = |run: &[Value]| -> Vec<String> {
+        let mut levels: Vec<_> = run.iter().map(|line| line["level"].as_str().unwrap().to_owned()).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        levels
+    };
+    assert_eq!(levels(&lines[0]), ["INFO"]);
+    assert_eq!(levels(&lines[1]), ["DEBUG", "INFO"]);
+    assert_eq!(levels(&lines[2]), ["DEBUG", "INFO", "TRACE"]);
+    assert!(messages(&lines[2], "llmspell_workflows::journal").contains(&"synced"), "commits are traced");
+}
+
+#[test]
+fn a_line_about_a_step_carries_its_workflow_run_path_and_attempt() {
+    let place = Place::with_flow(FLOW);
+    let lines = logged(&place, &["-vv"]);
+    let run = newest(&place);
+    let of_steps: Vec<_> = lines.iter().filter(|line| line["target"] == "llmspell_workflows::step").collect();
+    assert!(!of_steps.is_empty());
+    for line in &of_steps {
+        assert_eq!(field(line, "workflow").unwrap(), "greeting", "{line}");
+        assert_eq!(field(line, "run").unwrap(), &run, "{line}");
+        assert!(field(line, "path").is_some(), "{line}");
+    }
+    let hello = of_steps.iter().find(|line| field(line, "path").unwrap() == "/main/hello").unwrap();
+    assert_eq!(field(hello, "attempt").unwrap(), 1);
+    let retried = of_steps.iter().find(|line| field(line, "path").unwrap() == "/main/flaky" && line["attempt"] == 1);
+    assert!(retried.unwrap()["message"].as_str().unwrap().starts_with("tried again at "), "{retried:?}");
+}
+
+#[test]
+fn the_variable_filters_by_target_and_a_flag_overrides_it() {
+    let run = |filter: &str, flags: &[&str]| {
+        let place = Place::with_flow(FLOW);
+        let mut command = place.command(&["run", "flow.yaml", "-o", "json", "--log-format", "json"]);
+        command.args(flags).env("SPELLFLOW_LOG", filter).stdin(Stdio::null());
+        Ended::new(command.output().unwrap())
+    };
+    let lines = log(&run("off,llmspell_workflows::step=debug", &[]));
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["target"] == "llmspell_workflows::step"), "{lines:?}");
+    assert_eq!(messages(&log(&run("off", &["-v"])), "llmspell_workflows::run"), ["started", "completed"]);
+    let refused = run("debgu", &[]);
+    expect(&refused, 2, "invalid_configuration");
+    assert!(refused.stdout.contains("SPELLFLOW_LOG"), "{}", refused.stdout);
+}
+
+#[test]
+fn lines_for_people_are_coloured_only_where_colours_are_asked_for() {
+    for (flags, is_painted) in [(&[][..], false), (&["--color", "always"], true), (&["--color", "never"], false)] {
+        let place = Place::with_flow(FLOW);
+        let ended = place.run(&[&["run", "flow.yaml", "-o", "json", "-v"][..], flags].concat());
+        assert!(ended.stderr.contains("llmspell_workflows::run"), "{}", ended.stderr);
+        assert_eq!(ended.stderr.contains('\u{1b}'), is_painted, "{flags:?}: {}", ended.stderr);
+        assert!(ended.json()["status"] == "completed");
+    }
+}
+
+#[test]
+fn the_resume_of_a_killed_process_logs_the_takeover() {
+    let place = Place::with_flow(
+        "{name: long, steps: [{id: wait, type: shell, command: 'test -e there || { touch there; sleep 600; }'}]}",
+    );
+    let terminal = Terminal::open(&place, &["run", "flow.yaml", "-o", "jsonl"]);
+    until(|| place.path("there").exists().then_some(()));
+    terminal.kill();
+    let lines = log(&place.run(&["resume", "@last", "-v", "-o", "json", "--log-format", "json"]));
+    let journal = messages(&lines, "llmspell_workflows::journal");
+    assert_eq!(journal, ["took over the log of a process that ended", "resumed"]);
+    let resumed = lines.iter().find(|line| line["message"] == "resumed").unwrap();
+    assert_eq!(field(resumed, "run").unwrap(), &newest(&place));
+    assert_eq!(messages(&lines, "llmspell_workflows::run"), ["started", "completed"]);
+}
