@@ -97,3 +97,5 @@ mock! {
         async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, VectorError>;
     }
 }
+
+shown_by_name!(MockStateStorage, MockSessionStorage, MockVectorStorage, MockEmbeddingService);

@@ -80,7 +80,8 @@ mock! {
     ///     .times(1)
     ///     .returning(|_, _| Ok(ChildEnd::Completed(Arc::new(json!("clean")))));
     ///
-    /// let scan = Definition::sequence("scan", [Step::function("look", "look", json!({}))]);
+    /// let values = [("clean".to_owned(), json!(false))].into_iter().collect();
+    /// let scan = Definition::sequence("scan", [Step::set("look", values)]);
     /// let review = Definition::sequence("review", [Step::workflow("scan", "scan", json!({"depth": 2}))])
     ///     .with_workflow(scan);
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -137,3 +138,5 @@ mock! {
         fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()>;
     }
 }
+
+shown_by_name!(MockActivity, MockDispatch, MockTimers, MockChildren, MockSchemaCheck, MockClock);

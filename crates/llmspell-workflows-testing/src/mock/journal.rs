@@ -37,3 +37,5 @@ mock! {
         fn forget(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError>;
     }
 }
+
+shown_by_name!(MockJournal);

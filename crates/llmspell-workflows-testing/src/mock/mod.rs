@@ -62,6 +62,17 @@
 //! | `MockVectorStorage` | `VectorStorage`: vectors | `advanced` |
 //! | `MockEmbeddingService` | `EmbeddingService`: makes vectors of texts | `advanced` |
 
+/// Shows mocks by their names: services can be shown, and what is expected of them cannot.
+macro_rules! shown_by_name {
+    ($($mock:ident),+) => {
+        $(impl std::fmt::Debug for $mock {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($mock)).finish_non_exhaustive()
+            }
+        })+
+    };
+}
+
 #[cfg(feature = "advanced")]
 mod advanced;
 mod engine;

@@ -114,3 +114,13 @@ mock! {
         fn verify(&self) -> Result<Verified, StoreError>;
     }
 }
+
+shown_by_name!(
+    MockRunStore,
+    MockArchiveStore,
+    MockDefinitionStore,
+    MockSnapshotStore,
+    MockInboxStore,
+    MockBlobStore,
+    MockAdapter
+);
