@@ -103,7 +103,7 @@ impl Import {
         let run: Uuid = part(document, "run_id")?;
         let records: Vec<Value> = part(document, "records")?;
         let records = records.iter().map(Record::from_json).collect::<Result<Vec<_>, _>>();
-        let records = records.map_err(|error| wrong(error.to_string()))?;
+        let records = records.map_err(|error| wrong(format!("`records` cannot be read: {error}")))?;
         let definitions: BTreeMap<String, Definition> = part(document, "definitions")?;
         if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
             return Err(wrong(format!("the definition {hash} has another hash, so it is not as it was exported")));

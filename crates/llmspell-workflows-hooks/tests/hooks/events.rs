@@ -185,7 +185,7 @@ async fn stopped_and_waiting_and_not_wanted() {
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
     run.cancel();
     engine.drive(&run).await;
-    assert_eq!(told(&taken(&mut subscription)), ["run.started", "run.cancelled"]);
+    assert_eq!(told(&taken(&mut subscription)), ["run.asked", "run.started", "run.cancelled"]);
 }
 
 #[tokio::test(start_paused = true)]
