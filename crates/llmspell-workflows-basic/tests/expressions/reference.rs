@@ -36,13 +36,13 @@ fn functions() -> String {
 fn limits() -> String {
     let rows = [
         ("SOURCE_BYTES_MAX", limits::SOURCE_BYTES_MAX as u64, "bytes of an expression"),
-        ("NESTING_MAX", limits::NESTING_MAX as u64, "nesting levels of parentheses, lists, arguments, signs and branches"),
-        ("OPERATIONS_MAX", limits::OPERATIONS_MAX, "operations per evaluation"),
         (
-            "ITEMS_PER_OPERATION",
-            limits::ITEMS_PER_OPERATION,
-            "elements or fields that may be visited per operation",
+            "NESTING_MAX",
+            limits::NESTING_MAX as u64,
+            "nesting levels of parentheses, lists, arguments, signs and branches",
         ),
+        ("OPERATIONS_MAX", limits::OPERATIONS_MAX, "operations per evaluation"),
+        ("ITEMS_PER_OPERATION", limits::ITEMS_PER_OPERATION, "elements or fields that may be visited per operation"),
         (
             "TEXT_BYTES_PER_OPERATION",
             limits::TEXT_BYTES_PER_OPERATION,
