@@ -60,20 +60,3 @@ fn main() {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_crash_changes_a_number_that_is_derived_from_the_key() {
-        let report = derived().unwrap_or_else(|difference| panic!("{difference}"));
-        assert!(report.crashes > 20 && report.performed_again > 0, "{report:?}");
-    }
-
-    #[test]
-    fn a_crash_changes_a_number_that_is_counted() {
-        let difference = counted().unwrap_err().to_string();
-        assert!(difference.contains("its output is"), "{difference}");
-    }
-}

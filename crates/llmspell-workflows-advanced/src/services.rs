@@ -1,6 +1,6 @@
 //! Who is asked about runs, and told of them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use llmspell_workflows_hooks::{
@@ -10,7 +10,7 @@ use llmspell_workflows_hooks::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::ExecutorError;
+use crate::{ExecutorError, workflow::SESSION};
 
 /// The hooks and the events of an executor.
 #[derive(Debug, Clone, Default)]
@@ -33,9 +33,40 @@ impl Services {
         Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
     }
 
+    /// Lets events of `run` carry the session that its labels name, until the guard is dropped.
+    pub(crate) fn correlate(&self, run: Uuid, labels: &BTreeMap<String, String>) -> Correlated {
+        let session = labels.get(SESSION).filter(|_| self.events.is_some());
+        let events = self.events.clone().filter(|_| session.is_some());
+        if let (Some(events), Some(session)) = (&events, session) {
+            events.correlations().set(run, session.as_str());
+        }
+        Correlated { run, events }
+    }
+
     pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if let Some(events) = &self.events {
             events.tell_of(kind, run, at, data);
+        }
+    }
+}
+
+/// A run whose events carry its session.
+pub(crate) struct Correlated {
+    run: Uuid,
+    events: Option<EventBus>,
+}
+
+impl Correlated {
+    /// Leaves it so.
+    pub(crate) fn keep(mut self) {
+        self.events = None;
+    }
+}
+
+impl Drop for Correlated {
+    fn drop(&mut self) {
+        if let Some(events) = &self.events {
+            events.correlations().forget(self.run);
         }
     }
 }

@@ -92,11 +92,13 @@ impl Executor {
         };
         let lease = self.inner.own_lease().await?;
         let journal = Arc::new(self.inner.journal_in(lease.journal.clone(), Uuid::now_v7()).await?);
+        let correlated = self.inner.services.correlate(journal.run(), &started.labels);
         let owned = self.inner.own(journal.run(), &lease.id)?;
         let resume = Resume::new(journal.run(), started.at);
         let run = self.run((&engine, &plan), input, &started, resume, &journal)?;
         run.check_recorded("the input", &started.input)?;
         journal.start(started).await?;
+        correlated.keep();
         self.inner.archive_ended(&lease.id);
         owned.live.enters_memory(&run);
         Ok(DurableRun { run, plan, journal, owned })

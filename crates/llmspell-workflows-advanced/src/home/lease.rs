@@ -20,6 +20,10 @@ impl Lease {
     /// Writes all records of a run that no journal has yet.
     pub(crate) async fn take_in(&self, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
         let opened = self.journal.open(run).await?;
+        if !opened.records.is_empty() {
+            // It was moved to the store, and has not left the journal yet; whoever moved it no longer owns it.
+            return Ok(());
+        }
         let mut last: Option<Receipt> = None;
         for record in records {
             last = Some(self.journal.append(run, opened.epoch, record)?);

@@ -15,4 +15,5 @@ pub use advanced::{AdvancedWorkflow, StepResult};
 pub use enhanced::EnhancedWorkflow;
 pub use error::AdvancedError;
 pub use output::AdvancedWorkflowOutput;
+pub(crate) use output::SESSION;
 pub use similar::WorkflowExecution;

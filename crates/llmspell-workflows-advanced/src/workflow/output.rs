@@ -61,7 +61,7 @@ impl AdvancedWorkflowOutput {
 }
 
 /// The label that says to which session a run belongs.
-pub(super) const SESSION: &str = "session";
+pub(crate) const SESSION: &str = "session";
 
 fn damaged(run: Uuid, message: String) -> ExecutorError {
     JournalError::Damaged { run, message }.into()

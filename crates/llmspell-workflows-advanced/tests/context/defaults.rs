@@ -20,7 +20,7 @@ async fn goes_on_elsewhere(
     drop((run, executor));
     let context = again(context);
     let known = the_run(&context).await;
-    assert_eq!((known.id(), known.status(), known.holder.clone()), (id, RunStatus::Paused, None));
+    assert_eq!((known.id(), known.status(), known.holder.clone()), (id, RunStatus::Interrupted, None));
     let run = context.executor().resume(&known).await.unwrap();
     assert!(the_run(&context).await.holder.is_some());
     let finished = finished(&context.executor(), run).await;

@@ -103,7 +103,7 @@ fn a_backup_of_a_store_at_work_is_resumed_elsewhere() {
         copy(&place.path("copy"), &elsewhere.path(".spellflow"));
         assert_eq!(json_of(&elsewhere, &["store", "verify"])["damage"], json!([]));
         let runs = json_of(&elsewhere, &["runs", "list"]);
-        assert_eq!((&runs[0]["status"], &runs[1]["status"]), (&json!("paused"), &json!("completed")), "{journal}");
+        assert_eq!((&runs[0]["status"], &runs[1]["status"]), (&json!("interrupted"), &json!("completed")), "{journal}");
         let alive = elsewhere.pipe("alive");
         elsewhere.make_pipe("tell");
         let resumed = Terminal::open(&elsewhere, &["resume", "@last"]);

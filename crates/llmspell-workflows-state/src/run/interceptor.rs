@@ -202,12 +202,16 @@ impl RunJournal {
 
     /// Why the run leaves its process, where it does and has not ended.
     fn suspension(&self, run: &Run, outcome: &Outcome) -> Option<Suspension> {
+        // A run that someone asked to pause is paused, whatever it takes to stop its steps.
+        let is_paused = self.is_asked_to_pause.load(Ordering::SeqCst);
         match outcome {
-            Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => Some(Suspension::ShutDown),
+            Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => {
+                Some(if is_paused { Suspension::Paused } else { Suspension::ShutDown })
+            }
+            Outcome::Parked(_) if is_paused => Some(Suspension::Paused),
             Outcome::Parked(_) if run.is_shut_down() || self.shuts_down.load(Ordering::SeqCst) => {
                 Some(Suspension::ShutDown)
             }
-            Outcome::Parked(_) if self.is_asked_to_pause.load(Ordering::SeqCst) => Some(Suspension::Paused),
             Outcome::Parked(wait) => Some(Suspension::Waiting { wake_at: wait.wake_at }),
             Outcome::Completed(_) | Outcome::Skipped(_) | Outcome::Failed(_) | Outcome::Cancelled(_) => None,
             // Each stuck step is on record itself.

@@ -3,6 +3,7 @@
 mod flush;
 mod history;
 mod interceptor;
+mod listener;
 mod query;
 mod resume;
 mod rewind;
@@ -10,12 +11,9 @@ mod state;
 mod step;
 mod summary;
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use jiff::Timestamp;
@@ -31,6 +29,8 @@ use uuid::Uuid;
 use flush::Flusher;
 pub use history::{History, PastStep};
 pub use interceptor::Journaling;
+pub use listener::Listener;
+use listener::Tail;
 pub use rewind::{RewindError, Rewinding};
 pub use state::{Closed, IllegalRecord, Phase, RunState};
 pub use step::StepState;
@@ -39,15 +39,6 @@ use crate::{
     journal::{Epoch, Journal, JournalError, Receipt},
     record::{End, Migrated, Record, Redefined, Request, Resumption, Rewound, Started},
 };
-
-/// Hears of the records of a run as they are appended, each with its number, in their order.
-///
-/// What has been appended may still be lost with the power; then the run goes on from before it, and tells it again
-/// under the same number.
-pub trait Listener: fmt::Debug + Send + Sync {
-    /// A record was appended. This is called while others who append to the run wait, so it must be quick.
-    fn appended(&self, number: u64, record: &Record);
-}
 
 /// The journal of one run, in the hands of whoever drives it: the interceptor [`Journaling`] finds it on the run, where
 /// [`llmspell_workflows_basic::RunOptions::extensions`] has put it.
@@ -65,16 +56,6 @@ pub struct RunJournal {
     tail: Mutex<Tail>,
     flusher: Arc<Flusher>,
     fault: OnceLock<JournalError>,
-}
-
-/// The end of the records.
-#[derive(Debug)]
-struct Tail {
-    /// How many there are.
-    count: u64,
-    /// Whether the end of the run is recorded: a task that was given up on adds nothing after that.
-    is_closed: bool,
-    listener: Option<Arc<dyn Listener>>,
 }
 
 impl RunJournal {

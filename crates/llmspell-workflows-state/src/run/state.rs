@@ -31,6 +31,14 @@ pub struct IllegalRecord {
     pub reason: String,
 }
 
+impl IllegalRecord {
+    /// The stable code, which has a page.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "journal_failed"
+    }
+}
+
 /// How far a run has come as a whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Phase {
