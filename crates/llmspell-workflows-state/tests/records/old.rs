@@ -8,7 +8,10 @@ const SEGMENT: &[u8] = include_bytes!("golden/format-1.log");
 #[test]
 fn a_log_of_the_first_format_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("000000000001.log"), SEGMENT).unwrap();
+    let mut segment = SEGMENT.to_vec();
+    // Nothing was written behind its last frame.
+    segment.resize(256 << 10, 0);
+    std::fs::write(folder.path().join("000000000001.log"), segment).unwrap();
     for error in [
         WalJournal::open_dir(folder.path()).map(drop).unwrap_err(),
         WalJournal::peek(folder.path()).map(drop).unwrap_err(),
