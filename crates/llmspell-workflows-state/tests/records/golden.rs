@@ -60,14 +60,23 @@ fn variants() -> BTreeSet<&'static str> {
         End::Failed(_) => "failed",
         End::Cancelled(_) => "cancelled",
     };
-    let of_values = |kept: &Kept| match kept {
-        Kept::Value(_) => "v",
-        Kept::OutputOf(_) => "r",
-        Kept::Object(_) => "o",
-        Kept::List(_) => "a",
-        Kept::Changed(_) => "c",
-        Kept::Apart(_) => "b",
-    };
+    fn of_values(kept: &Kept, seen: &mut BTreeSet<&'static str>) {
+        let name = match kept {
+            Kept::Value(_) => "v",
+            Kept::OutputOf(_) => "r",
+            Kept::Object(entries) => {
+                entries.iter().for_each(|(_, inner)| of_values(inner, seen));
+                "o"
+            }
+            Kept::List(items) => {
+                items.iter().for_each(|inner| of_values(inner, seen));
+                "a"
+            }
+            Kept::Changed(_) => "c",
+            Kept::Apart(_) => "b",
+        };
+        seen.insert(name);
+    }
     let of_edits = |edit: &KeptEdit| match edit {
         KeptEdit::Value(_) => "value",
         KeptEdit::Append { .. } => "append",
@@ -80,7 +89,7 @@ fn variants() -> BTreeSet<&'static str> {
             Record::Ended { end, .. } => {
                 seen.insert(of_ends(&end));
                 if let End::Completed { output, changes } = &end {
-                    seen.insert(of_values(output));
+                    of_values(output, &mut seen);
                     seen.extend(changes.iter().map(|change| of_edits(&change.edit)));
                 }
             }
