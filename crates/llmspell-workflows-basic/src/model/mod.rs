@@ -7,6 +7,7 @@
 mod composite;
 mod definition;
 mod delay;
+mod kind;
 mod leaves;
 mod migration;
 mod policy;
@@ -18,7 +19,8 @@ pub use composite::{
 };
 pub use definition::{Definition, Durability, InputSpec, InputType};
 pub use delay::{Delay, DelayError};
+pub use kind::{Effect, Group, KindTraits, Pattern, StateKeys, StepKind};
 pub use leaves::{OnTimeout, SubWorkflow, Validate, ValidateMode, WaitForEvent};
 pub use migration::Migration;
 pub use policy::{Backoff, OnError, Retry, TriggerRule};
-pub use step::{ActivityCall, ActivityName, Step, StepKind, Steps};
+pub use step::{ActivityCall, ActivityName, Step, Steps};
