@@ -179,9 +179,7 @@ impl Engine {
         let picked = |names: &[String], from: &HashMap<String, String>| {
             names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()
         };
-        if let Some(id) =
-            input.starting_step.as_deref().filter(|_| plan.root.body.list().is_none())
-        {
+        if let Some(id) = input.starting_step.as_deref().filter(|_| plan.root.body.list().is_none()) {
             let message = format!("no step is called `{id}` to start with: this workflow is no list of steps");
             return Err(StepError::validation("unknown_starting_step", message));
         }

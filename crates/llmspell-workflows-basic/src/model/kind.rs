@@ -154,10 +154,9 @@ impl StepKind {
     fn row(&self) -> (&'static KindTraits, Inside<'_>) {
         use KindTraits as K;
         match self {
-            Self::Activity(_) => (
-                const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } },
-                Inside::Nothing,
-            ),
+            Self::Activity(_) => {
+                (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Inside::Nothing)
+            }
             Self::Set(_) => {
                 (const { &K { renders_secrets: true, sets_state: true, ..K::leaf("set") } }, Inside::Nothing)
             }

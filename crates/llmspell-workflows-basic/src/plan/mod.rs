@@ -3,12 +3,12 @@
 //! Texts are parsed once, activities found, dependencies ordered, and each step has just the interceptors that concern
 //! it. A plan is made by [`crate::Engine::prepare`] and can be run any number of times.
 
+mod activities;
 mod body;
 mod build;
 mod children;
 mod code;
 pub(crate) mod graph;
-mod activities;
 mod list;
 mod migrations;
 mod names;
