@@ -126,12 +126,6 @@ impl KindTraits {
     }
 }
 
-impl Group<'_> {
-    fn has_steps(&self) -> bool {
-        !self.steps.is_empty()
-    }
-}
-
 impl Pattern {
     /// Whether its steps run on copies of the state that are joined at its end.
     #[must_use]
@@ -211,7 +205,7 @@ impl StepKind {
         self.traits().pattern
     }
 
-    /// The steps inside it, as they run together; lists without steps are left out.
+    /// The steps inside it, as they run together; a list may be empty.
     #[must_use]
     pub fn groups(&self) -> Vec<Group<'_>> {
         fn group<'a>(segment: Option<&'static str>, when: Option<&'a str>, steps: &'a [Arc<Step>]) -> Group<'a> {
@@ -226,14 +220,14 @@ impl StepKind {
             }
             Inside::Either(choice) => {
                 let then = group(Some("then"), Some(&choice.condition), &choice.then);
-                [then, group(Some("else"), None, &choice.otherwise)].into_iter().filter(Group::has_steps).collect()
+                [then, group(Some("else"), None, &choice.otherwise)].into()
             }
             Inside::Cases(cases, default) => {
                 let cases = cases.iter().enumerate().map(|(number, case)| {
                     let segment = Some(format!("case[{number}]").into());
                     Group { segment, ..group(None, Some(&case.when), &case.steps) }
                 });
-                cases.chain([group(Some("default"), None, default)]).filter(Group::has_steps).collect()
+                cases.chain([group(Some("default"), None, default)]).collect()
             }
         }
     }
