@@ -3,10 +3,7 @@ use std::{borrow::Cow, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{
-    ActivityCall, ActivityName, Branch, Case, Conditional, Delay, Loop, Parallel, Route, Step, Steps, SubWorkflow,
-    Switch, Validate, WaitForEvent,
-};
+use super::*;
 
 /// What a step does.
 ///

@@ -159,3 +159,42 @@ const PARAM_OBJECT: Field =
     field("params", Shape::Object, "The same fields, in a mapping of their own.").or(&["with", "config", "parameters"]);
 
 const ENV: Field = field("env", Shape::Env, "Environment variables of the process.");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use llmspell_workflows_basic::model::Step;
+    use llmspell_workflows_testing::generate;
+
+    use super::*;
+
+    /// Types that generated definitions do not hold: they need a server, a process, a signal or another definition, or
+    /// are another notation for one that is held.
+    const NOT_GENERATED: &[&str] =
+        &["agent", "persona-request", "shell", "http", "git-operation", "wait_for_event", "workflow", "fork-join"];
+
+    #[test]
+    fn generated_definitions_hold_every_other_step_type() {
+        let mut held = BTreeSet::new();
+        for seed in 0..200 {
+            let root = Step::new("main", generate::from_seed(seed).body);
+            let mut left = vec![&root];
+            while let Some(step) = left.pop() {
+                held.insert(step.kind.as_str().to_owned());
+                left.extend(step.children());
+            }
+        }
+        let known = KINDS.iter().filter(|kind| kind.read.is_some()).map(|kind| kind.name);
+        let expected: BTreeSet<_> = known.filter(|name| !NOT_GENERATED.contains(name)).map(str::to_owned).collect();
+        assert_eq!(held, expected);
+    }
+
+    #[test]
+    fn the_name_of_a_kind_in_the_model_is_a_step_type() {
+        for seed in 0..50 {
+            let root = Step::new("main", generate::from_seed(seed).body);
+            assert!(kind(root.kind.as_str()).is_some(), "{}", root.kind.as_str());
+        }
+    }
+}

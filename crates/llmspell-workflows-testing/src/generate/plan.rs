@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use llmspell_workflows_basic::model::{
-    Aggregation, Backoff, Delay, ErrorMode, IterationErrors, OnConflict, ParallelOutput, Retry, TriggerRule,
+    Aggregation, Backoff, Delay, ErrorMode, IterationErrors, OnConflict, ParallelOutput, Retry, Step, StepKind,
+    TriggerRule, Validate, ValidateMode,
 };
 use proptest::{prelude::*, sample::Index};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::values::{json, text};
+use super::{
+    TOOL,
+    values::{json, text},
+};
 
 #[derive(Debug, Clone)]
 pub(super) struct Head {
@@ -47,10 +51,9 @@ pub(super) struct Settings {
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     Function(Value, Index),
-    Tool(Value),
     Set(Vec<Value>, Index),
-    Sleep(u8),
-    Validate(Value, bool),
+    /// A leaf that refers to nothing.
+    Plain(StepKind),
     Sequence {
         steps: Vec<Plan>,
         is_graph: bool,
@@ -141,10 +144,21 @@ fn step() -> impl Strategy<Value = Plan> + Clone {
 fn leaf() -> impl Strategy<Value = Kind> {
     prop_oneof![
         4 => (json(), any::<Index>()).prop_map(|(params, sees)| Kind::Function(params, sees)),
-        2 => json().prop_map(Kind::Tool),
         2 => (prop::collection::vec(json(), 1..3), any::<Index>()).prop_map(|(values, sees)| Kind::Set(values, sees)),
-        1 => (0_u8..3).prop_map(Kind::Sleep),
-        1 => (json(), any::<bool>()).prop_map(|(data, warns)| Kind::Validate(data, warns)),
+        4 => plain().prop_map(Kind::Plain),
+    ]
+}
+
+fn plain() -> impl Strategy<Value = StepKind> {
+    prop_oneof![
+        2 => json().prop_map(|params| Step::tool("", TOOL, json!({"input": params})).kind),
+        1 => milliseconds(0..3).prop_map(|duration| StepKind::Sleep(Delay::Fixed(duration))),
+        1 => (json(), any::<bool>()).prop_map(|(data, warns)| StepKind::Validate(Validate {
+            data,
+            assertions: vec!["data == data".into()],
+            mode: if warns { ValidateMode::Warn } else { ValidateMode::Strict },
+            ..Validate::default()
+        })),
     ]
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use llmspell_workflows_basic::model::{
-    Branch, Case, Conditional, Definition, Delay, InputSpec, InputType, IterationMode, Loop, OnError,
-    Over as ModelOver, Parallel, Route, Step, StepKind, Steps, Switch, Transition, TriggerRule, Validate, ValidateMode,
+    Branch, Case, Conditional, Definition, InputSpec, InputType, IterationMode, Loop, OnError, Over as ModelOver,
+    Parallel, Route, Step, StepKind, Steps, Switch, Transition, TriggerRule,
 };
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
 use super::{
-    FUNCTION, LIMIT, TOOL,
+    FUNCTION, LIMIT,
     plan::{Head, Join, Kind, Over, Plan, Settings},
 };
 
@@ -116,17 +116,8 @@ impl Writer {
                 let params = json!({"value": params, "sees": reference(sees, seen)});
                 Step::function("", FUNCTION, params).kind
             }
-            Kind::Tool(params) => Step::tool("", TOOL, json!({"input": params})).kind,
+            Kind::Plain(kind) => kind,
             Kind::Set(values, sees) => self.set(values, &reference(sees, seen)),
-            Kind::Sleep(milliseconds) => {
-                StepKind::Sleep(Delay::Fixed(std::time::Duration::from_millis(milliseconds.into())))
-            }
-            Kind::Validate(data, warns) => StepKind::Validate(Validate {
-                data,
-                assertions: vec!["data == data".into()],
-                mode: if warns { ValidateMode::Warn } else { ValidateMode::Strict },
-                ..Validate::default()
-            }),
             Kind::Sequence { steps, is_graph: true } => StepKind::Sequence(self.graph(steps, seen)),
             Kind::Sequence { steps, is_graph: false } => StepKind::Sequence(self.list(steps, seen)),
             Kind::Conditional { condition, then, otherwise } => StepKind::Conditional(Conditional {
