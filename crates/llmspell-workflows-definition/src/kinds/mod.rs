@@ -10,32 +10,41 @@ use crate::{
     reader::{Fields, Reader, Scope},
 };
 
-/// Declares the file of each step type, and the order in which the types are listed.
+/// Declares for each file the step types it describes and the kind of the model that it prints.
 macro_rules! kinds {
-    ($($file:ident: $($row:ident),+;)+) => {
+    ($($file:ident: $($row:ident),+ $(=> $kind:ident $(($data:ident))?)?;)+) => {
         $(mod $file;)+
 
-        /// All step types of the specification.
+        /// All step types of the specification, in the order in which they are listed.
         pub(crate) const KINDS: &[Kind] = &[$($($file::$row),+),+];
+
+        /// Prints the fields of a step of this kind, beside those of any step.
+        pub(crate) fn print(kind: &StepKind) -> Printed {
+            let mut out = Printed::default();
+            match kind {
+                $($(StepKind::$kind $(($data))? => $file::print($($data,)? &mut out),)?)+
+            }
+            out
+        }
     };
 }
 
 kinds! {
-    activity: TOOL, AGENT, PERSONA, FUNCTION;
+    activity: TOOL, AGENT, PERSONA, FUNCTION => Activity(call);
     shell: SHELL;
     http: HTTP;
     git: GIT;
-    sequence: SEQUENCE;
-    conditional: CONDITIONAL;
-    switch: SWITCH;
-    route: ROUTE;
-    parallel: PARALLEL, FORK_JOIN;
-    loops: LOOP;
-    set: SET;
-    sleep: SLEEP;
-    wait_for_event: WAIT_FOR_EVENT;
-    validate: VALIDATE;
-    workflow: WORKFLOW;
+    sequence: SEQUENCE => Sequence(steps);
+    conditional: CONDITIONAL => Conditional(block);
+    switch: SWITCH => Switch(block);
+    route: ROUTE => Route(route);
+    parallel: PARALLEL, FORK_JOIN => Parallel(block);
+    loops: LOOP => Loop(block);
+    set: SET => Set(values);
+    sleep: SLEEP => Sleep(duration);
+    wait_for_event: WAIT_FOR_EVENT => WaitForEvent(wait);
+    validate: VALIDATE => Validate(check);
+    workflow: WORKFLOW => Workflow(sub);
     later: APPROVAL, EMIT, STATE_MACHINE, STREAM;
 }
 
@@ -66,26 +75,6 @@ pub(crate) type Read =
 /// The step type called `name`.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name || kind.aliases.contains(&name))
-}
-
-/// Prints the fields of a step of this kind, beside those of any step.
-pub(crate) fn print(kind: &StepKind) -> Printed {
-    let mut out = Printed::default();
-    match kind {
-        StepKind::Activity(call) => activity::print(call, &mut out),
-        StepKind::Sequence(steps) => sequence::print(steps, &mut out),
-        StepKind::Conditional(block) => conditional::print(block, &mut out),
-        StepKind::Switch(block) => switch::print(block, &mut out),
-        StepKind::Route(route) => route::print(route, &mut out),
-        StepKind::Loop(block) => loops::print(block, &mut out),
-        StepKind::Parallel(block) => parallel::print(block, &mut out),
-        StepKind::Set(values) => set::print(values, &mut out),
-        StepKind::Sleep(duration) => sleep::print(duration, &mut out),
-        StepKind::Workflow(sub) => workflow::print(sub, &mut out),
-        StepKind::WaitForEvent(wait) => wait_for_event::print(wait, &mut out),
-        StepKind::Validate(check) => validate::print(check, &mut out),
-    }
-    out
 }
 
 impl Kind {

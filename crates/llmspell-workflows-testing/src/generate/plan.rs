@@ -163,25 +163,38 @@ fn plain() -> impl Strategy<Value = StepKind> {
 }
 
 fn block(inner: impl Strategy<Value = Plan> + Clone + 'static) -> impl Strategy<Value = Kind> {
-    let list = |least| prop::collection::vec(inner.clone(), least..3);
-    let conditional = (any::<Index>(), list(1), list(0)).prop_map(|(condition, then, otherwise)| Kind::Conditional {
-        condition,
-        then,
-        otherwise,
-    });
-    let switch = (prop::collection::vec((any::<Index>(), list(1)), 1..3), list(0))
-        .prop_map(|(cases, default)| Kind::Switch { cases, default });
-    let repeat = (over(), list(1), prop::option::of(1_u32..4), prop::option::of(1_u64..4), iteration_errors())
-        .prop_map(|(over, steps, parallelism, max_iterations, on_error)| {
-            // A loop that asks before each iteration whether to go on has no parallel mode, and needs an end.
+    prop_oneof![
+        steps(inner.clone(), 1..4, any::<bool>()),
+        conditional(inner.clone()),
+        switch(inner.clone()),
+        route(inner.clone()),
+        repeat(inner.clone()),
+        (prop::collection::vec(inner, 1..4), join()).prop_map(|(branches, join)| Kind::Parallel { branches, join }),
+    ]
+}
+
+fn conditional(inner: impl Strategy<Value = Plan> + Clone) -> impl Strategy<Value = Kind> {
+    (any::<Index>(), prop::collection::vec(inner.clone(), 1..3), prop::collection::vec(inner, 0..3))
+        .prop_map(|(condition, then, otherwise)| Kind::Conditional { condition, then, otherwise })
+}
+
+fn switch(inner: impl Strategy<Value = Plan> + Clone) -> impl Strategy<Value = Kind> {
+    let case = (any::<Index>(), prop::collection::vec(inner.clone(), 1..3));
+    (prop::collection::vec(case, 1..3), prop::collection::vec(inner, 0..3))
+        .prop_map(|(cases, default)| Kind::Switch { cases, default })
+}
+
+fn repeat(inner: impl Strategy<Value = Plan>) -> impl Strategy<Value = Kind> {
+    let steps = prop::collection::vec(inner, 1..3);
+    (over(), steps, prop::option::of(1_u32..4), prop::option::of(1_u64..4), iteration_errors()).prop_map(
+        |(over, steps, parallelism, max_iterations, on_error)| {
+            // A loop that tests a condition before each iteration has no parallel mode, and needs an end.
             let is_while = matches!(over, Over::While);
             let parallelism = parallelism.filter(|_| !is_while);
             let max_iterations = max_iterations.or(is_while.then_some(2));
             Kind::Loop { over, steps, parallelism, max_iterations, on_error }
-        });
-    let parallel = (prop::collection::vec(inner.clone(), 1..4), join())
-        .prop_map(|(branches, join)| Kind::Parallel { branches, join });
-    prop_oneof![steps(inner.clone(), 1..4, any::<bool>()), conditional, switch, route(inner.clone()), repeat, parallel]
+        },
+    )
 }
 
 fn steps(

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::model::{
-    Branch, Case, Conditional, Definition, InputSpec, InputType, IterationMode, Loop, OnError, Over as ModelOver,
-    Parallel, Route, Step, StepKind, Steps, Switch, Transition, TriggerRule,
-};
+use llmspell_workflows_basic::model::*;
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
 use super::{
     FUNCTION, LIMIT,
-    plan::{Head, Join, Kind, Over, Plan, Settings},
+    plan::{self, Head, Join, Kind, Plan, Settings},
 };
 
 pub(super) fn definition(head: Head, body: Kind) -> Definition {
@@ -193,12 +190,12 @@ impl Writer {
     }
 }
 
-fn items(over: Over) -> ModelOver {
+fn items(over: plan::Over) -> Over {
     match over {
-        Over::Items(items) => ModelOver::Items(items.into()),
-        Over::InputItems => ModelOver::Items("{{ input.items }}".into()),
-        Over::Range(start, end, step) => ModelOver::Range { start: start.into(), end: end.into(), step: step.into() },
-        Over::While => ModelOver::While("loop.index < input.n".into()),
+        plan::Over::Items(items) => Over::Items(items.into()),
+        plan::Over::InputItems => Over::Items("{{ input.items }}".into()),
+        plan::Over::Range(start, end, step) => Over::Range { start: start.into(), end: end.into(), step: step.into() },
+        plan::Over::While => Over::While("loop.index < input.n".into()),
     }
 }
 
