@@ -13,14 +13,11 @@ mod migration;
 mod policy;
 mod step;
 
-pub use composite::{
-    Aggregation, Branch, Case, Conditional, ErrorMode, IterationErrors, IterationMode, Loop, OnConflict, Over,
-    Parallel, ParallelOutput, Route, Switch, Transition,
-};
+pub use composite::*;
 pub use definition::{Definition, Durability, InputSpec, InputType};
 pub use delay::{Delay, DelayError};
 pub use kind::{Effect, Group, KindTraits, Pattern, StateKeys, StepKind};
-pub use leaves::{OnTimeout, SubWorkflow, Validate, ValidateMode, WaitForEvent};
+pub use leaves::*;
 pub use migration::Migration;
 pub use policy::{Backoff, OnError, Retry, TriggerRule};
 pub use step::{ActivityCall, ActivityName, Step, Steps};
