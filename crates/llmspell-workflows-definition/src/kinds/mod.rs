@@ -45,6 +45,7 @@ kinds! {
     wait_for_event: WAIT_FOR_EVENT => WaitForEvent(wait);
     validate: VALIDATE => Validate(check);
     workflow: WORKFLOW => Workflow(sub);
+    noop: NOOP => Noop;
     later: APPROVAL, EMIT, STATE_MACHINE, STREAM;
 }
 
