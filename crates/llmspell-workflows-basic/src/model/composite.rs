@@ -221,21 +221,6 @@ pub enum OnConflict {
     Custom(String),
 }
 
-/// Branches that run at the same time, of which the one with the highest score counts.
-///
-/// Its output and its state changes are those of that branch; the first of several with the same score wins. Branches
-/// that fail or are skipped do not compete; if none is left, the block fails with the first error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BestOf {
-    /// The branches; branch `id` runs at `PATH/id`.
-    pub steps: Steps,
-    /// An expression with the branch's output as `output`; it must give a number.
-    pub score: String,
-    /// How many run at once; `None`: the engine's limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_parallelism: Option<u32>,
-}
-
 impl Loop {
     /// A loop over `over` that runs `steps`, one iteration after the other.
     pub fn new(over: Over, steps: impl IntoIterator<Item = Step>) -> Self {

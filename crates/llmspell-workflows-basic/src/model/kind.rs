@@ -26,8 +26,6 @@ pub enum StepKind {
     Loop(Loop),
     /// Runs branches at the same time and joins them.
     Parallel(Parallel),
-    /// Runs branches at the same time and keeps the best.
-    BestOf(BestOf),
     /// Sets keys of the run's state; the object is also the output.
     Set(Map<String, Value>),
     /// Waits for a length of time.
@@ -174,7 +172,6 @@ impl StepKind {
             ),
             Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Inside::Steps(&route.steps)),
             Self::Loop(inner) => (const { &K::composite("loop", Pattern::Loop) }, Inside::Steps(&inner.steps)),
-            Self::BestOf(best) => (const { &K::composite("best_of", Pattern::Parallel) }, Inside::Steps(&best.steps)),
             Self::Parallel(parallel) => {
                 (const { &K::composite("parallel", Pattern::Parallel) }, Inside::Branches(&parallel.branches))
             }
@@ -246,7 +243,6 @@ impl StepKind {
             }
             Self::Route(inner) => inner.steps.iter_mut().collect(),
             Self::Loop(inner) => inner.steps.iter_mut().collect(),
-            Self::BestOf(inner) => inner.steps.iter_mut().collect(),
             Self::Parallel(inner) => inner.branches.iter_mut().map(|branch| &mut branch.step).collect(),
             leaf => {
                 debug_assert!(leaf.is_leaf(), "`steps_mut` has an arm for each kind that runs steps");

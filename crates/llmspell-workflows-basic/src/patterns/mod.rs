@@ -3,7 +3,6 @@
 //! Patterns know nothing of journals, hooks or retries: they call the engine for their children, and every choice they
 //! make goes through [`crate::engine::Call::decide`]. Each is one file; what several need is in `join` and `progress`.
 
-mod best_of;
 mod choice;
 mod graph;
 mod iterate;

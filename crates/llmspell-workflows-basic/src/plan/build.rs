@@ -356,7 +356,6 @@ impl<'e> Builder<'e> {
             StepKind::Route(route) => self.route(route, path, depth),
             StepKind::Loop(settings) => self.loop_over(step, settings, path, depth),
             StepKind::Parallel(parallel) => self.parallel(parallel, path, depth),
-            StepKind::BestOf(best) => self.best_of(best, path, depth),
         }
     }
 

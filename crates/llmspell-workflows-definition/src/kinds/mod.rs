@@ -39,7 +39,6 @@ kinds! {
     switch: SWITCH => Switch(block);
     route: ROUTE => Route(route);
     parallel: PARALLEL, FORK_JOIN => Parallel(block);
-    best_of: BEST_OF => BestOf(block);
     loops: LOOP => Loop(block);
     set: SET => Set(values);
     sleep: SLEEP => Sleep(duration);

@@ -82,7 +82,6 @@ pub(super) enum Kind {
         branches: Vec<Plan>,
         join: Join,
     },
-    BestOf(Vec<Plan>),
 }
 
 #[derive(Debug, Clone)]
@@ -171,7 +170,6 @@ fn block(inner: impl Strategy<Value = Plan> + Clone + 'static) -> impl Strategy<
         switch(inner.clone()),
         route(inner.clone()),
         repeat(inner.clone()),
-        prop::collection::vec(inner.clone(), 1..4).prop_map(Kind::BestOf),
         (prop::collection::vec(inner, 1..4), join()).prop_map(|(branches, join)| Kind::Parallel { branches, join }),
     ]
 }

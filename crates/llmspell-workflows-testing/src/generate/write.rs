@@ -140,11 +140,6 @@ impl Writer {
                 on_error,
             }),
             Kind::Parallel { branches, join } => self.parallel(branches, join, seen),
-            Kind::BestOf(plans) => StepKind::BestOf(BestOf {
-                steps: plans.into_iter().map(|plan| Arc::new(self.step(plan, seen))).collect(),
-                score: "len(json(output))".into(),
-                max_parallelism: None,
-            }),
         }
     }
 

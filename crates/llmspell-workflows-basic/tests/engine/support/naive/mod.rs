@@ -1,6 +1,5 @@
 //! A plain walk over the model: one step after the other, on values only. What the engine does must come to the same.
 
-mod best_of;
 mod blocks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +171,6 @@ impl Naive {
             },
             StepKind::Route(route) => self.route(route, at, env),
             StepKind::Loop(settings) => self.repeat(settings, at, env),
-            StepKind::BestOf(best) => self.best_of(best, at, env),
             StepKind::Parallel(parallel) => self.parallel(parallel, at, env),
             other => panic!("{other:?} is not generated"),
         }
