@@ -1,6 +1,5 @@
 //! The leaves without effects, each in a file: what it is made of, what can be wrong with it, and what it does.
 
-mod noop;
 mod set;
 mod sleep;
 mod validate;

@@ -36,8 +36,6 @@ pub enum StepKind {
     Workflow(SubWorkflow),
     /// Checks data against a schema and assertions.
     Validate(Validate),
-    /// Does nothing.
-    Noop,
 }
 
 /// What layers, hooks, records, drawings and generators ask of a kind of step, in one row.
@@ -159,7 +157,6 @@ impl StepKind {
                 Inside::Nothing,
             ),
             Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Inside::Nothing),
-            Self::Noop => (const { &K::leaf("noop") }, Inside::Nothing),
             Self::Validate(_) => (const { &K { renders_secrets: true, ..K::leaf("validate") } }, Inside::Nothing),
             Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Inside::Steps(steps)),
             Self::Conditional(choice) => (

@@ -349,7 +349,6 @@ impl<'e> Builder<'e> {
             StepKind::WaitForEvent(wait) => self.wait_for_event(wait, path),
             StepKind::Workflow(sub) => self.sub_workflow(sub, path),
             StepKind::Validate(validate) => self.validate(validate, path),
-            StepKind::Noop => self.noop(),
             StepKind::Sequence(steps) => Body::Composite(Box::new(ListPlan(self.list(steps, path, depth)))),
             StepKind::Conditional(conditional) => self.conditional(conditional, path, depth),
             StepKind::Switch(switch) => self.switch(switch, path, depth),

@@ -45,7 +45,6 @@ kinds! {
     wait_for_event: WAIT_FOR_EVENT => WaitForEvent(wait);
     validate: VALIDATE => Validate(check);
     workflow: WORKFLOW => Workflow(sub);
-    noop: NOOP => Noop;
     later: APPROVAL, EMIT, STATE_MACHINE, STREAM;
 }
 

@@ -152,7 +152,6 @@ fn leaf() -> impl Strategy<Value = Kind> {
 fn plain() -> impl Strategy<Value = StepKind> {
     prop_oneof![
         2 => json().prop_map(|params| Step::tool("", TOOL, json!({"input": params})).kind),
-        1 => Just(StepKind::Noop),
         1 => milliseconds(0..3).prop_map(|duration| StepKind::Sleep(Delay::Fixed(duration))),
         1 => (json(), any::<bool>()).prop_map(|(data, warns)| StepKind::Validate(Validate {
             data,

@@ -157,7 +157,6 @@ impl Naive {
                 let until = "2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap() + *length;
                 Ok((json!({"slept_until": until.to_string()}), Vec::new()))
             }
-            StepKind::Noop => Ok((Value::Null, Vec::new())),
             StepKind::Validate(validate) => Ok((env.render(&validate.data)?, Vec::new())),
             StepKind::Sequence(steps) if steps.iter().any(|step| !step.dependencies.is_empty()) => {
                 self.graph(steps, at, env)
