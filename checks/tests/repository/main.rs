@@ -8,6 +8,7 @@ mod coded;
 mod codes;
 mod errors;
 mod examples;
+mod kinds;
 mod layers;
 mod limits;
 mod links;

@@ -8,7 +8,7 @@ use std::{
 use llmspell_workflows_basic::{
     Finished, Plan, StepError,
     engine::{StepRecord, StepStatus},
-    model::{Step, StepKind},
+    model::{Effect, Step},
 };
 use llmspell_workflows_state::{End, History, RunState};
 use serde::Serialize;
@@ -157,8 +157,6 @@ fn took(record: &StepRecord) -> Duration {
 }
 
 fn activity(step: &Step) -> Option<String> {
-    match &step.kind {
-        StepKind::Activity(call) => Some(call.activity.to_string()),
-        _ => None,
-    }
+    let called = step.kind.activity().filter(|_| step.kind.traits().effect == Effect::Activity);
+    called.map(ToString::to_string)
 }

@@ -38,6 +38,7 @@ mod error;
 pub mod expr;
 mod functions;
 mod layers;
+mod leaves;
 mod limits;
 pub mod model;
 mod nearest;

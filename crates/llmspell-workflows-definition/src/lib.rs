@@ -60,6 +60,7 @@ mod comments;
 mod diagnose;
 mod dialect;
 mod document;
+mod kinds;
 pub mod limits;
 mod plain;
 mod print;

@@ -1,9 +1,9 @@
 use llmspell_workflows_basic::{
     engine::{Call, Role},
-    model::{Step, StepKind},
+    model::{Effect, Pattern, Step},
 };
 
-use crate::{HookPoint, pattern};
+use crate::{HookPoint, pattern as glob};
 
 /// Which steps a hook concerns: those that fit all that is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Selector {
     pub(crate) fn may_concern(&self, point: HookPoint, step: &Step) -> bool {
         let is_iteration = matches!(point, HookPoint::IterationStart | HookPoint::IterationEnd);
         let kind = if is_iteration { "loop" } else { step.kind.as_str() };
-        pattern::any(&self.kinds, |wanted| wanted == kind) && pattern::any(&self.ids, |wanted| step.id == *wanted)
+        glob::any(&self.kinds, |wanted| wanted == kind) && glob::any(&self.ids, |wanted| step.id == *wanted)
     }
 
     /// Whether it concerns the step of `call`.
@@ -68,10 +68,10 @@ impl Selector {
             return true;
         }
         let kind = if call.role() == Role::Iteration { "loop" } else { call.step().kind.as_str() };
-        pattern::any(&self.kinds, |wanted| wanted == kind)
-            && pattern::any(&self.ids, |wanted| call.step().id == *wanted)
-            && pattern::any(&self.workflows, |wanted| pattern::text(wanted, &call.run().definition().name))
-            && pattern::any_path(&self.paths, call.path())
+        glob::any(&self.kinds, |wanted| wanted == kind)
+            && glob::any(&self.ids, |wanted| call.step().id == *wanted)
+            && glob::any(&self.workflows, |wanted| glob::text(wanted, &call.run().definition().name))
+            && glob::any_path(&self.paths, call.path())
     }
 
     pub(crate) fn is_all(&self) -> bool {
@@ -82,15 +82,16 @@ impl Selector {
 /// Whether a step of this kind can come to `point` at all.
 pub(crate) fn comes_to(point: HookPoint, step: &Step) -> bool {
     use HookPoint as P;
+    let pattern = step.kind.pattern();
     match point {
         P::BeforeWorkflowStart | P::AfterWorkflowComplete | P::WorkflowError | P::WorkflowCancelled => {
             step.id == "main"
         }
-        P::WorkflowStageTransition => matches!(step.kind, StepKind::Route(_)),
-        P::BranchDecision => matches!(step.kind, StepKind::Conditional(_) | StepKind::Switch(_)),
-        P::LoopStart | P::LoopItems | P::LoopCondition | P::LoopEnd => matches!(step.kind, StepKind::Loop(_)),
-        P::IterationStart | P::IterationEnd => matches!(step.kind, StepKind::Sequence(_)),
-        P::ParallelFork | P::ParallelJoin | P::StateConflict => matches!(step.kind, StepKind::Parallel(_)),
+        P::WorkflowStageTransition => pattern == Pattern::Route,
+        P::BranchDecision => pattern == Pattern::Choice,
+        P::LoopStart | P::LoopItems | P::LoopCondition | P::LoopEnd => pattern == Pattern::Loop,
+        P::IterationStart | P::IterationEnd => pattern == Pattern::List,
+        P::ParallelFork | P::ParallelJoin | P::StateConflict => pattern == Pattern::Parallel,
         P::StepRetry => step.retry.is_some(),
         P::BeforeStateWrite => step.kind.is_leaf(),
         P::BeforeToolExecution | P::AfterToolExecution | P::ToolError => is_tool(step),
@@ -100,15 +101,20 @@ pub(crate) fn comes_to(point: HookPoint, step: &Step) -> bool {
         }
         // What undoes a step may be a step of any kind.
         P::BranchStart | P::BranchEnd | P::CompensationStart | P::CompensationEnd => true,
-        P::SignalWait | P::SignalReceived => matches!(step.kind, StepKind::WaitForEvent(_)),
+        P::SignalWait | P::SignalReceived => step.kind.traits().waits_for_signal,
         _ => false,
     }
 }
 
 pub(crate) fn is_tool(step: &Step) -> bool {
-    matches!(&step.kind, StepKind::Activity(_)) && step.kind.as_str() == "tool"
+    is_activity(step) && step.kind.as_str() == "tool"
 }
 
 pub(crate) fn is_agent(step: &Step) -> bool {
-    matches!(&step.kind, StepKind::Activity(_)) && AGENT_KINDS.contains(&step.kind.as_str())
+    is_activity(step) && AGENT_KINDS.contains(&step.kind.as_str())
+}
+
+/// Whether it calls an activity, whose input and outcome hooks may change.
+pub(crate) fn is_activity(step: &Step) -> bool {
+    step.kind.traits().effect == Effect::Activity
 }

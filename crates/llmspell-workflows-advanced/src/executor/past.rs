@@ -1,6 +1,6 @@
 //! What can be told of runs with the help of their plans.
 
-use llmspell_workflows_basic::{StepError, StepPath, engine::Outcome, model::StepKind};
+use llmspell_workflows_basic::{StepError, StepPath, engine::Outcome, model::Effect};
 use llmspell_workflows_state::{End, RewindError, Rewinding, RunState};
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ impl Executor {
         let state = RunState::read(&records).map_err(|error| RewindError::Damaged(error.to_string()))?;
         let is_activity = |path: &str| {
             let path = path.parse::<StepPath>().ok();
-            path.and_then(|path| plan.step(&path)).is_some_and(|step| matches!(step.kind, StepKind::Activity(_)))
+            path.and_then(|path| plan.step(&path)).is_some_and(|step| step.kind.traits().effect == Effect::Activity)
         };
         let mut written = Vec::new();
         for (path, step) in state.steps().filter(|(path, _)| is_activity(path)) {

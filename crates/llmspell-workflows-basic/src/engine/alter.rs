@@ -9,7 +9,7 @@ use super::{Call, Outcome, StepRecord, choice};
 use crate::{
     StepError,
     model::ActivityName,
-    plan::{ActivityPlan, Body, Role},
+    plan::{ActivityPlan, Role},
     state::WorkflowState,
 };
 
@@ -47,10 +47,10 @@ impl Call {
     }
 
     fn real_input(&self) -> Result<Option<Arc<Value>>, StepError> {
-        match (&self.node().body, self.input()) {
-            (Body::Activity(_), Some(input)) => Ok(Some(input.clone())),
-            (Body::Activity(plan), None) => Ok(Some(plan.params.render(&self.view())?)),
-            _ => Ok(None),
+        let Some(plan) = self.node().body.activity() else { return Ok(None) };
+        match self.input() {
+            Some(input) => Ok(Some(input.clone())),
+            None => Ok(Some(plan.params.render(&self.view())?)),
         }
     }
 
@@ -59,7 +59,7 @@ impl Call {
     /// # Errors
     /// Nothing answers for that name, or the step calls no activity.
     pub fn with_activity(mut self, name: ActivityName) -> Result<Self, StepError> {
-        let Body::Activity(plan) = &self.node().body else {
+        let Some(plan) = self.node().body.activity() else {
             let message = format!("`{}` calls no activity, so it cannot call `{name}` instead", self.step().id);
             return Err(StepError::configuration("unknown_activity", message));
         };

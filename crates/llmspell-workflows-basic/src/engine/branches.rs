@@ -56,7 +56,7 @@ impl Drop for AtWork {
 }
 
 /// A branch that waits.
-pub(super) struct Resting<'r>(&'r Run);
+pub(crate) struct Resting<'r>(&'r Run);
 
 impl Drop for Resting<'_> {
     fn drop(&mut self) {
@@ -135,7 +135,7 @@ impl Run {
         Wakes(self, time)
     }
 
-    pub(super) async fn held(&self) {
+    pub(crate) async fn held(&self) {
         self.branches.held.cancelled().await;
     }
 
@@ -146,7 +146,7 @@ impl Run {
     }
 
     /// The branch that calls this waits until this is dropped.
-    pub(super) fn rest(&self) -> Resting<'_> {
+    pub(crate) fn rest(&self) -> Resting<'_> {
         self.branches.fall();
         Resting(self)
     }

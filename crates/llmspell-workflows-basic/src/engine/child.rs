@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ErrorClass, RunStatus, StepError,
-    plan::{Body, Plan, SubPlan},
+    plan::{Plan, SubPlan},
     workflow::{Finished, WorkflowInput},
 };
 
@@ -134,9 +134,7 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
 }
 
 /// A step whose work is another definition.
-pub(super) async fn sub_workflow(call: Call) -> Outcome {
-    let node = call.node().clone();
-    let Body::SubWorkflow(plan) = &node.body else { unreachable!("`perform` calls this for sub-workflows") };
+pub(super) async fn sub_workflow(call: Call, plan: &SubPlan) -> Outcome {
     match prepared(&call, plan) {
         Ok(child) => {
             let known = ChildRun { run: child.id, definition: child.plan.definition.hash() };

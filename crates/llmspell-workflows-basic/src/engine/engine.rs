@@ -20,7 +20,7 @@ use crate::{
     activity::Activities,
     functions::Functions,
     model::Definition,
-    plan::{Body, Builder, Invalid, Plan},
+    plan::{Builder, Invalid, Plan},
     state::Change,
     targets,
     workflow::{Finished, WorkflowInput},
@@ -179,9 +179,7 @@ impl Engine {
         let picked = |names: &[String], from: &HashMap<String, String>| {
             names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()
         };
-        if let Some(id) =
-            input.starting_step.as_deref().filter(|_| !matches!(plan.root.body, Body::List(_) | Body::Route(_)))
-        {
+        if let Some(id) = input.starting_step.as_deref().filter(|_| plan.root.body.list().is_none()) {
             let message = format!("no step is called `{id}` to start with: this workflow is no list of steps");
             return Err(StepError::validation("unknown_starting_step", message));
         }

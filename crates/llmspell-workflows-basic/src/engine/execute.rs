@@ -4,11 +4,11 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
-    Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, call::decide, child, choice, leaf, undo, wait,
+    Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, activity, call::decide, child, choice, undo,
 };
 use crate::{
     patterns,
-    plan::{Body, Node, Recovery},
+    plan::{Body, Node, Recovery, Work},
 };
 
 /// Steps that never wait still leave their thread to others now and then, and to a request to stop.
@@ -42,12 +42,14 @@ pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
     if number % STEPS_AT_A_TIME == STEPS_AT_A_TIME - 1 {
         tokio::task::yield_now().await;
     }
-    let outcome = match entered {
-        Ok(()) if call.node().is_bare_activity() && around.run.secrets.is_empty() => leaf::activity(call, around).await,
-        Ok(()) if call.node().undo.is_some() => Box::pin(undo::undoable(call)).await,
-        Ok(()) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through(call)).await,
-        Ok(()) => Box::pin(enclosed(call)).await,
-        Err(outcome) => outcome,
+    let node = call.node_ref();
+    let bare = node.in_plan(&around.run.plan).bare_activity().filter(|_| around.run.secrets.is_empty());
+    let outcome = match (entered, bare) {
+        (Ok(()), Some(plan)) => activity::activity(call, around, plan).await,
+        (Ok(()), None) if call.node().undo.is_some() => Box::pin(undo::undoable(call)).await,
+        (Ok(()), None) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through(call)).await,
+        (Ok(()), None) => Box::pin(enclosed(call)).await,
+        (Err(outcome), _) => outcome,
     };
     let ended_at = around.run.clock().now();
     around.run.records().end(number, &outcome, ended_at);
@@ -79,7 +81,7 @@ fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     if call.cancel().is_cancelled() {
         return Err(call.cancelled());
     }
-    if call.run().is_held() && call.node().is_leaf() {
+    if call.run().is_held() && call.step().kind.is_leaf() {
         return Err(call.held());
     }
     call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
@@ -200,22 +202,20 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
     }
 }
 
-/// Does what the step is for: the only place that looks at its kind.
+/// Does what the step is for.
 pub(super) async fn perform(call: Call) -> Outcome {
     if call.run().secrets.is_empty() && call.node().outputs.is_none() {
         return by_kind(call).await;
     }
     let (run, node) = (call.run().clone(), call.node().clone());
-    // Blocks are made of what is masked already.
-    let reads_secrets = node.is_root || matches!(node.body, Body::Set(_) | Body::Validate(_) | Body::WaitForEvent(_));
+    // The outputs of other kinds are made of what is masked already.
+    let reads_secrets = node.is_root || node.step.kind.traits().renders_secrets;
     let outcome = Box::pin(with_outputs(call)).await;
     if run.secrets.is_empty() { outcome } else { run.masked_outcome(outcome, reads_secrets) }
 }
 
 async fn with_outputs(call: Call) -> Outcome {
-    // Blocks that gather what their steps give make the outputs of that themselves.
-    let gathers = matches!(call.node().body, Body::List(_) | Body::Route(_) | Body::Loop(_) | Body::Parallel(_));
-    if call.node().outputs.is_some() && !gathers {
+    if call.node().outputs.is_some() && !call.step().kind.traits().applies_outputs {
         let root = call.clone();
         return patterns::with_outputs(&root, by_kind(call).await);
     }
@@ -223,21 +223,15 @@ async fn with_outputs(call: Call) -> Outcome {
 }
 
 async fn by_kind(call: Call) -> Outcome {
-    match &call.node().body {
-        Body::Activity(_) => {
-            let around = call.around.clone();
-            leaf::activity(call, &around).await
-        }
-        Body::Set(values) => leaf::set(&call, values),
-        Body::Sleep(_) => Box::pin(wait::sleep(call)).await,
-        Body::SubWorkflow(_) => Box::pin(child::sub_workflow(call)).await,
-        Body::WaitForEvent(_) => Box::pin(wait::for_event(call)).await,
-        Body::Validate(_) => Box::pin(leaf::validate(call)).await,
-        Body::List(list) => patterns::list(list.clone(), call).await,
-        Body::Choice(_) => patterns::choice(call).await,
-        Body::Route(_) => patterns::route(call).await,
-        Body::Loop(_) => patterns::loop_over(call).await,
-        Body::Parallel(_) => patterns::parallel(call).await,
+    let (around, node) = (call.around.clone(), call.node_ref());
+    match &node.in_plan(&around.run.plan).body {
+        Body::Activity(plan) => activity::activity(call, &around, plan).await,
+        Body::SubWorkflow(plan) => Box::pin(child::sub_workflow(call, plan)).await,
+        Body::Leaf(leaf) => match leaf.perform(call) {
+            Work::Done(outcome) => outcome,
+            Work::Pending(work) => work.await,
+        },
+        Body::Composite(composite) => composite.perform(call).await,
         Body::Code(workflow) => crate::workflow::code(workflow.clone(), call).await,
     }
 }

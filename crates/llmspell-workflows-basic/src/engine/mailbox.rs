@@ -53,7 +53,7 @@ impl Mailbox {
     }
 
     /// Takes the first signal that `fits`; waits for it.
-    pub(super) async fn take(&self, mut fits: impl FnMut(&Signal) -> bool) -> Arc<Signal> {
+    pub(crate) async fn take(&self, mut fits: impl FnMut(&Signal) -> bool) -> Arc<Signal> {
         let mut seen = 0;
         loop {
             let mut arrival = std::pin::pin!(self.arrival.notified());
@@ -85,7 +85,7 @@ impl Mailbox {
     }
 
     /// The number of the last signal that came.
-    pub(super) fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         lock(&self.letters).last
     }
 }

@@ -4,6 +4,7 @@
 //! with just the [`Interceptor`]s that concern it. [`Engine::drive`] runs it. Every step is executed the same way, through the
 //! [`Stack`]; every choice goes through [`Call::decide`].
 
+mod activity;
 mod alter;
 mod asker;
 mod branches;
@@ -17,7 +18,6 @@ mod engine;
 mod execute;
 mod extensions;
 mod interceptor;
-mod leaf;
 mod mailbox;
 mod outcome;
 mod permits;
@@ -33,6 +33,7 @@ mod tasks;
 mod undo;
 mod wait;
 
+pub(crate) use activity::called;
 pub use asker::{Asker, Who};
 pub(crate) use call::Around;
 pub use call::Call;

@@ -198,7 +198,7 @@ impl Records {
         // One whose failure is being dealt with has ended itself.
         let is_open =
             |record: &Record| (record.status == StepStatus::Running || record.abandoned) && !record.is_recovering();
-        let running = self.all.iter().filter(|record| self.node(record).is_leaf() && is_open(record));
+        let running = self.all.iter().filter(|record| self.node(record).step.kind.is_leaf() && is_open(record));
         let paths = running.map(|record| self.path_of(record).to_path());
         paths.filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
     }
@@ -256,7 +256,7 @@ impl Records {
         StepRecord {
             path: self.path_of(record).to_path(),
             name: named.or_else(|| node.name.is_none().then(|| node.step.name.clone()).flatten()),
-            is_leaf: node.is_leaf(),
+            is_leaf: node.step.kind.is_leaf(),
             status: record.status,
             attempts: record.attempts,
             started_at: record.started_at,

@@ -50,7 +50,7 @@ pub struct Run {
     pub(super) shares: Vec<Share>,
     pub(crate) extensions: Extensions,
     pub(super) branches: Branches,
-    pub(super) mailbox: Mailbox,
+    pub(crate) mailbox: Mailbox,
     pub(crate) undos: Mutex<Undos>,
     /// How many runs there are around it.
     pub(crate) depth: u32,

@@ -8,7 +8,7 @@ use super::{
     Asker, Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, StuckStep, Tasks, call::decide, choice,
     execute, execute::enclosed,
 };
-use crate::{ErrorClass, PathLink, StepError, StepPath, plan::Body, sync::lock};
+use crate::{ErrorClass, PathLink, StepError, StepPath, sync::lock};
 
 /// A step that has ended and can be undone.
 #[derive(Debug, Clone)]
@@ -67,9 +67,9 @@ pub(super) async fn undoable(call: Call) -> Outcome {
 }
 
 fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
-    match &call.node().body {
-        Body::SubWorkflow(plan) => Ok(plan.input.render(&call.view())?),
-        _ => Ok(call.shown_input()?.unwrap_or_default()),
+    match call.node().body.sub_workflow() {
+        Some(plan) => Ok(plan.input.render(&call.view())?),
+        None => Ok(call.shown_input()?.unwrap_or_default()),
     }
 }
 

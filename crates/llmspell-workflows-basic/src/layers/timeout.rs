@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     ErrorClass, StepError, clock,
     engine::{Call, CancelReason, Cancelled, Interceptor, Next, Outcome, Tasks, Wait, choice, decide},
-    model::{Step, StepKind},
+    model::Step,
 };
 
 /// Bounds one attempt of a step, or all of them.
@@ -21,7 +21,7 @@ impl Interceptor for Timeout {
     fn applies(&self, step: &Step) -> bool {
         match self {
             // A wait for an event looks after its own.
-            Self::Attempt => step.timeout.is_some() && !matches!(step.kind, StepKind::WaitForEvent(_)),
+            Self::Attempt => step.timeout.is_some() && !step.kind.traits().waits_for_signal,
             Self::Total => step.total_timeout.is_some(),
         }
     }

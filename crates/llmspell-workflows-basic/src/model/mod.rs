@@ -7,18 +7,17 @@
 mod composite;
 mod definition;
 mod delay;
+mod kind;
 mod leaves;
 mod migration;
 mod policy;
 mod step;
 
-pub use composite::{
-    Aggregation, Branch, Case, Conditional, ErrorMode, IterationErrors, IterationMode, Loop, OnConflict, Over,
-    Parallel, ParallelOutput, Route, Switch, Transition,
-};
+pub use composite::*;
 pub use definition::{Definition, Durability, InputSpec, InputType};
 pub use delay::{Delay, DelayError};
-pub use leaves::{OnTimeout, SubWorkflow, Validate, ValidateMode, WaitForEvent};
+pub use kind::{Effect, Group, KindTraits, Pattern, StateKeys, StepKind};
+pub use leaves::*;
 pub use migration::Migration;
 pub use policy::{Backoff, OnError, Retry, TriggerRule};
-pub use step::{ActivityCall, ActivityName, Step, StepKind, Steps};
+pub use step::{ActivityCall, ActivityName, Step, Steps};

@@ -3,10 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{
-    Conditional, Delay, Loop, OnError, Parallel, Retry, Route, SubWorkflow, Switch, Transition, TriggerRule, Validate,
-    WaitForEvent,
-};
+use super::{Delay, OnError, Retry, StepKind, SubWorkflow, Transition, TriggerRule};
 
 /// Steps in the order they are written; shared, so that a definition is cheap to clone and to walk.
 pub type Steps = Vec<Arc<Step>>;
@@ -60,72 +57,6 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What a step does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum StepKind {
-    /// Calls an activity: the only kind with effects.
-    Activity(ActivityCall),
-    /// Runs steps in order, or as a graph if any of them has dependencies.
-    Sequence(Steps),
-    /// Runs one of two lists.
-    Conditional(Conditional),
-    /// Runs the list of the first case that holds.
-    Switch(Switch),
-    /// Goes from step to step by their transitions, backward too.
-    Route(Route),
-    /// Runs a list once an item, a number, or while a condition holds.
-    Loop(Loop),
-    /// Runs branches at the same time and joins them.
-    Parallel(Parallel),
-    /// Sets keys of the run's state; the object is also the output.
-    Set(Map<String, Value>),
-    /// Waits.
-    Sleep(Delay),
-    /// Waits for a signal from outside.
-    WaitForEvent(WaitForEvent),
-    /// Runs another definition, as a run of its own.
-    Workflow(SubWorkflow),
-    /// Checks data against a schema and assertions.
-    Validate(Validate),
-}
-
-impl StepKind {
-    /// The kind in the words of the YAML dialect.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Activity(call) => &call.activity.kind,
-            Self::Sequence(_) => "sequence",
-            Self::Conditional(_) => "conditional",
-            Self::Switch(_) => "switch",
-            Self::Route(_) => "route",
-            Self::Loop(_) => "loop",
-            Self::Parallel(_) => "parallel",
-            Self::Set(_) => "set",
-            Self::Sleep(_) => "sleep",
-            Self::WaitForEvent(_) => "wait_for_event",
-            Self::Workflow(_) => "workflow",
-            Self::Validate(_) => "validate",
-        }
-    }
-
-    /// Whether it does something itself rather than run other steps.
-    #[must_use]
-    pub fn is_leaf(&self) -> bool {
-        matches!(
-            self,
-            Self::Activity(_)
-                | Self::Set(_)
-                | Self::Sleep(_)
-                | Self::WaitForEvent(_)
-                | Self::Workflow(_)
-                | Self::Validate(_)
-        )
-    }
-}
-
 /// Which activity a step calls: a kind of step and, where the kind has several, a name.
 ///
 /// Shown as `KIND:NAME`, for example `tool:web_searcher`, or just `KIND`.
@@ -169,20 +100,7 @@ impl Step {
     /// The steps directly inside it, in definition order.
     #[must_use]
     pub fn children(&self) -> Vec<&Step> {
-        let mut steps: Vec<&Arc<Step>> = match &self.kind {
-            StepKind::Sequence(steps) => steps.iter().collect(),
-            StepKind::Conditional(inner) => inner.then.iter().chain(&inner.otherwise).collect(),
-            StepKind::Switch(inner) => inner.cases.iter().flat_map(|case| &case.steps).chain(&inner.default).collect(),
-            StepKind::Route(inner) => inner.steps.iter().collect(),
-            StepKind::Loop(inner) => inner.steps.iter().collect(),
-            StepKind::Parallel(inner) => inner.branches.iter().map(|branch| &branch.step).collect(),
-            StepKind::Activity(_)
-            | StepKind::Set(_)
-            | StepKind::Sleep(_)
-            | StepKind::WaitForEvent(_)
-            | StepKind::Workflow(_)
-            | StepKind::Validate(_) => Vec::new(),
-        };
+        let mut steps: Vec<_> = self.kind.groups().into_iter().flat_map(|group| group.steps).collect();
         if let OnError::Steps(handler) = &self.on_error {
             steps.extend(handler);
         }

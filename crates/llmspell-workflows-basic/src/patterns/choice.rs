@@ -1,35 +1,84 @@
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::{
-    StepError,
+    Order, Place, StepError, StepId,
     engine::{Call, Outcome, choice, decide, execute},
     expr::Expr,
-    model::StepKind,
-    plan::{Body, ChoicePlan},
+    model::{Conditional, Switch},
+    plan::{Body, Builder, Child, ChildAt, Composite, List, Node},
 };
 
+/// A conditional or a switch: the first case that holds, else the default.
+struct ChoicePlan {
+    cases: Vec<(Expr, Arc<Node>)>,
+    default: Option<Arc<Node>>,
+    /// Whether the path of a case has its number.
+    is_numbered: bool,
+}
+
+impl Builder<'_> {
+    pub(crate) fn conditional(&mut self, conditional: &Conditional, path: &str, depth: usize) -> Body {
+        let condition = self.expression(&conditional.condition, &Place::new(path, "condition"));
+        let then = self.block("then", &conditional.then, &format!("{path}/then"), depth + 1);
+        let otherwise = (!conditional.otherwise.is_empty())
+            .then(|| self.block("else", &conditional.otherwise, &format!("{path}/else"), depth + 1));
+        let plan = ChoicePlan { cases: vec![(condition, then)], default: otherwise, is_numbered: false };
+        Body::Composite(Box::new(plan))
+    }
+
+    pub(crate) fn switch(&mut self, switch: &Switch, path: &str, depth: usize) -> Body {
+        let mut cases = Vec::with_capacity(switch.cases.len());
+        for (number, case) in switch.cases.iter().enumerate() {
+            let when = self.expression(&case.when, &Place::new(path, format!("cases/{number}/when")));
+            cases.push((when, self.block("case", &case.steps, &format!("{path}/case[{number}]"), depth + 1)));
+        }
+        if cases.is_empty() {
+            self.error("empty_block", Place::new(path, "cases"), "a switch needs at least one case");
+        }
+        let default = (!switch.default.is_empty())
+            .then(|| self.block("default", &switch.default, &format!("{path}/default"), depth + 1));
+        Body::Composite(Box::new(ChoicePlan { cases, default, is_numbered: true }))
+    }
+}
+
+impl Composite for ChoicePlan {
+    fn perform(&self, call: Call) -> BoxFuture<'_, Outcome> {
+        Box::pin(choose(self, call))
+    }
+
+    fn children(&self) -> Vec<Child<'_>> {
+        let at = |number| if self.is_numbered { ChildAt::Number(number) } else { ChildAt::Id };
+        let cases = self.cases.iter().enumerate().map(|(number, (_, node))| Child { node, at: at(number) });
+        cases.chain(self.default.as_ref().map(Child::by_id)).collect()
+    }
+
+    fn order(&self, _: Option<&StepId>) -> Order {
+        Order::Apart
+    }
+
+    fn list(&self) -> Option<&List> {
+        None
+    }
+}
+
 /// Runs the list of the first case that holds, else the default.
-pub(crate) fn choice(call: Call) -> BoxFuture<'static, Outcome> {
-    Box::pin(async move {
-        let node = call.node().clone();
-        let Body::Choice(plan) = &node.body else { unreachable!("`perform` calls this for choices") };
-        let default = plan.default.as_ref().map(|_| plan.cases.len());
-        let chosen = first(&call, plan).or(default);
-        let Some(chosen) = decide!(call, choice::Branch, chosen) else { return Outcome::completed(Value::Null) };
-        let child = match (plan.cases.get(chosen), &plan.default) {
-            (Some((_, branch)), _) if matches!(node.step.kind, StepKind::Switch(_)) => {
-                call.child(branch).with_iteration(chosen)
-            }
-            (Some((_, branch)), _) => call.child(branch),
-            (None, Some(branch)) if chosen == plan.cases.len() => call.child(branch),
-            (None, _) => {
-                let message = format!("branch number {chosen} was chosen, which there is none of");
-                return call.failed(StepError::configuration("wrong_decision", message));
-            }
-        };
-        execute(child).await
-    })
+async fn choose(plan: &ChoicePlan, call: Call) -> Outcome {
+    let default = plan.default.as_ref().map(|_| plan.cases.len());
+    let chosen = first(&call, plan).or(default);
+    let Some(chosen) = decide!(call, choice::Branch, chosen) else { return Outcome::completed(Value::Null) };
+    let child = match (plan.cases.get(chosen), &plan.default) {
+        (Some((_, branch)), _) if plan.is_numbered => call.child(branch).with_iteration(chosen),
+        (Some((_, branch)), _) => call.child(branch),
+        (None, Some(branch)) if chosen == plan.cases.len() => call.child(branch),
+        (None, _) => {
+            let message = format!("branch {chosen} does not exist");
+            return call.failed(StepError::configuration("wrong_decision", message));
+        }
+    };
+    execute(child).await
 }
 
 fn first(call: &Call, plan: &ChoicePlan) -> Option<usize> {

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{
     join::{join_changes, limit},
+    loop_plan::{Iterations, LoopPlan},
     progress::Progress,
 };
 use crate::{
@@ -12,39 +12,34 @@ use crate::{
     engine::{Around, Call, CancelReason, Outcome, Scope, Tasks, Unended, choice, decide, execute, recall},
     expr::{Expr, Template},
     model::{IterationErrors, IterationMode, OnConflict},
-    plan::{Body, Iterations, LoopPlan},
     state::{SharedValue, Side},
 };
 
-/// Runs a list once an item, a number, or while a condition holds.
-pub(crate) fn loop_over(call: Call) -> BoxFuture<'static, Outcome> {
-    Box::pin(async move {
-        let node = call.node().clone();
-        let Body::Loop(plan) = &node.body else { unreachable!("`perform` calls this for loops") };
-        let items = match &plan.over {
-            Iterations::While(condition) => return while_holds(&call, plan, condition).await,
-            Iterations::Items(template) => collection(&call, template),
-            Iterations::Range { start, end, step } => range(&call, [start, end, step]),
-        };
-        let items = match items {
-            Ok(mut items) => {
-                // They are recorded.
-                items.iter_mut().for_each(|item| call.run().mask(item));
-                Arc::new(items)
-            }
-            Err(error) => return call.failed(error),
-        };
-        let items = decide!(call, choice::Items, items);
-        let total = items.len();
-        let wanted = plan.settings.max_iterations.map_or(total, |max| total.min(usize::try_from(max).unwrap_or(total)));
-        if let Err(error) = bounded(&call, plan, wanted as u64) {
-            return call.failed(error);
+/// Runs a list once for each item or number, or while a condition holds.
+pub(super) async fn iterate(plan: &LoopPlan, call: Call) -> Outcome {
+    let items = match &plan.over {
+        Iterations::While(condition) => return while_holds(&call, plan, condition).await,
+        Iterations::Items(template) => collection(&call, template),
+        Iterations::Range { start, end, step } => range(&call, [start, end, step]),
+    };
+    let items = match items {
+        Ok(mut items) => {
+            // They are recorded.
+            items.iter_mut().for_each(|item| call.run().mask(item));
+            Arc::new(items)
         }
-        match plan.settings.mode {
-            IterationMode::Sequential => in_order(&call, plan, &items[..wanted], total).await,
-            IterationMode::Parallel => at_once(&call, plan, &items[..wanted], total).await,
-        }
-    })
+        Err(error) => return call.failed(error),
+    };
+    let items = decide!(call, choice::Items, items);
+    let total = items.len();
+    let wanted = plan.settings.max_iterations.map_or(total, |max| total.min(usize::try_from(max).unwrap_or(total)));
+    if let Err(error) = bounded(&call, plan, wanted as u64) {
+        return call.failed(error);
+    }
+    match plan.settings.mode {
+        IterationMode::Sequential => in_order(&call, plan, &items[..wanted], total).await,
+        IterationMode::Parallel => at_once(&call, plan, &items[..wanted], total).await,
+    }
 }
 
 fn collection(call: &Call, template: &Template) -> Result<Vec<Value>, StepError> {

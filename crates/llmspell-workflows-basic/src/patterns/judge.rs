@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::parallel_plan::ParallelPlan;
 use crate::{
     ErrorClass, StepError,
     engine::{Call, CancelReason, Outcome},
     model::{Aggregation, ErrorMode, ParallelOutput},
-    plan::ParallelPlan,
 };
 
 /// How a branch of a parallel block ended, for the function that aggregates them.

@@ -4,17 +4,41 @@ use futures_util::future::BoxFuture;
 
 use super::{graph, progress::Progress};
 use crate::{
+    Order, StepId,
     engine::{Call, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, execute_in},
     model::TriggerRule,
-    plan::List,
+    plan::{Child, Composite, List},
     state::SharedValue,
 };
 
-/// Runs the steps of a list, in order or as a graph.
-pub(crate) fn list(list: Arc<List>, call: Call) -> BoxFuture<'static, Outcome> {
-    match &list.graph {
-        Some(_) => Box::pin(graph::graph(call, list)),
-        None => Box::pin(in_order(call, list)),
+/// Steps in order, or as a graph.
+pub(crate) struct ListPlan(pub(crate) Arc<List>);
+
+impl Composite for ListPlan {
+    fn perform(&self, call: Call) -> BoxFuture<'_, Outcome> {
+        match &self.0.graph {
+            Some(_) => Box::pin(graph::graph(call, self.0.clone())),
+            None => Box::pin(in_order(call, self.0.clone())),
+        }
+    }
+
+    fn children(&self) -> Vec<Child<'_>> {
+        self.0.nodes.iter().map(Child::by_id).collect()
+    }
+
+    fn order(&self, child: Option<&StepId>) -> Order {
+        match (&self.0.graph, child.and_then(|child| self.0.number(child.as_str()))) {
+            (Some(graph), Some(child)) => {
+                let dependents = self.0.nodes.iter().enumerate().filter(|(number, _)| graph.is_before(child, *number));
+                Order::Graph(dependents.map(|(_, node)| node.id.clone()).collect())
+            }
+            (Some(_), None) => Order::Apart,
+            (None, _) => Order::InTurn,
+        }
+    }
+
+    fn list(&self) -> Option<&List> {
+        Some(&self.0)
     }
 }
 

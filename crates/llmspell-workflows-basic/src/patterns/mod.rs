@@ -9,14 +9,12 @@ mod iterate;
 mod join;
 mod judge;
 mod list;
+mod loop_plan;
 mod parallel;
+mod parallel_plan;
 mod progress;
 mod route;
 
-pub(crate) use choice::choice;
-pub(crate) use iterate::loop_over;
 pub use judge::BranchResult;
-pub(crate) use list::list;
-pub(crate) use parallel::parallel;
+pub(crate) use list::ListPlan;
 pub(crate) use progress::with_outputs;
-pub(crate) use route::route;

@@ -1,35 +1,30 @@
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
     join::{join_changes, limit},
     judge::{Judge, Verdict},
+    parallel_plan::ParallelPlan,
     progress::Progress,
 };
 use crate::{
     StepError, clock,
     engine::{Around, Call, CancelReason, Cancelled, Outcome, Tasks, Unended, choice, decide, execute},
     model::{Aggregation, ErrorMode, OnConflict},
-    plan::{Body, ParallelPlan},
     state::{Edit, Side},
 };
 
 /// Runs branches at the same time and joins them.
-pub(crate) fn parallel(call: Call) -> BoxFuture<'static, Outcome> {
-    Box::pin(async move {
-        let node = call.node().clone();
-        let Body::Parallel(plan) = &node.body else { unreachable!("`perform` calls this for parallel blocks") };
-        let mut tasks = Tasks::new(&call);
-        let around = Arc::new(tasks.around(call.around.scope.clone(), call.around.state.clone()));
-        let mut block = Block::new(&call, plan, around);
-        if let Err(outcome) = block.replay().await {
-            return outcome;
-        }
-        block.run(&mut tasks).await
-    })
+pub(super) async fn run(plan: &ParallelPlan, call: Call) -> Outcome {
+    let mut tasks = Tasks::new(&call);
+    let around = Arc::new(tasks.around(call.around.scope.clone(), call.around.state.clone()));
+    let mut block = Block::new(&call, plan, around);
+    if let Err(outcome) = block.replay().await {
+        return outcome;
+    }
+    block.run(&mut tasks).await
 }
 
 struct Block<'a> {

@@ -4,74 +4,149 @@ use futures_util::future::BoxFuture;
 
 use super::{choice::holds, list::starting_step, progress::Progress};
 use crate::{
-    ErrorClass, StepError,
+    ErrorClass, Order, Place, Problem, StepError, StepId,
     engine::{Call, Outcome, Scope, Slots, StepStatus, choice, decide, execute},
-    plan::{Body, RoutePlan},
+    expr::Expr,
+    model::{Route, Step, Transition},
+    plan::{Body, Builder, Child, Composite, List},
     state::SharedValue,
 };
 
-/// Goes from step to step, each naming the next; a step entered again is its next generation.
-pub(crate) fn route(call: Call) -> BoxFuture<'static, Outcome> {
-    Box::pin(async move {
-        let node = call.node().clone();
-        let Body::Route(plan) = &node.body else { unreachable!("`perform` calls this for routes") };
-        let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
-        let mut current = match starting_step(&call, &plan.list) {
-            Ok(start) => start.unwrap_or(plan.start),
-            Err(outcome) => return outcome,
-        };
-        let (mut progress, mut last) = (Progress::new(&call), SharedValue::default());
-        let mut slots = Arc::new(Slots::new(plan.list.nodes.len()));
-        let mut entered = vec![false; plan.list.nodes.len()];
-        for transition in 0..=u64::from(limit) {
-            let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
-            if call.node().is_root {
-                call.run().set_root_scope(&scope);
-            }
-            let around = call.inside(Some(scope), progress.state.clone());
-            let mut child = Call::new(Arc::new(around), &plan.list.nodes[current]);
-            if std::mem::replace(&mut entered[current], true) {
-                let generation = call.run().next_generation(child.path());
-                child = child.with_generation(decide!(call, choice::RouteGeneration(transition), generation));
-                call.run().entered_as(child.path());
-            }
-            let output = match progress.take(&call, execute(child).await) {
-                Ok(ended) => {
-                    let output = ended.value.clone();
-                    if ended.status == StepStatus::Completed {
-                        last = output.clone();
-                    }
-                    slots = Arc::new(slots.with(current, ended));
-                    output
-                }
-                Err(outcome) => return outcome,
-            };
-            let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
-            if call.node().is_root {
-                call.run().set_root_scope(&scope);
-            }
-            let output = output.to_arc();
-            let names = vec![("output", output.clone()), ("result", output)];
-            let inner = call.seeing(Some(Scope::names(Some(scope.clone()), names)), progress.state.clone());
-            let next = way(&inner, plan, current).map(|next| plan.list.nodes[next].id.to_string());
-            let Some(next) = decide!(call, choice::Transition(transition), next) else {
-                return progress.finish(&call, Some(&scope), last);
-            };
-            current = match plan.list.number(&next) {
-                Some(number) => number,
-                None => {
-                    let message = format!("no step of this route is called `{next}`");
-                    return call.failed(StepError::configuration("unknown_step", message));
-                }
-            };
-        }
-        let message =
-            format!("the route went from one step to another more than {limit} times, the limit `transitions_max`");
-        call.failed(StepError::new(ErrorClass::Resource, "transitions_max", message).retryable(false))
-    })
+/// Steps by id, each naming the next.
+struct RoutePlan {
+    list: Arc<List>,
+    start: usize,
+    /// The transitions of each step: a condition, and the number of the next step or the end.
+    transitions: Vec<Vec<(Option<Expr>, Option<usize>)>>,
+    transitions_max: Option<u32>,
 }
 
-fn way(call: &Call, plan: &RoutePlan, current: usize) -> Option<usize> {
-    let mut ways = plan.ways[current].iter();
-    ways.find(|(condition, _)| condition.as_ref().is_none_or(|condition| holds(call, condition)))?.1
+impl Builder<'_> {
+    pub(crate) fn route(&mut self, route: &Route, path: &str, depth: usize) -> Body {
+        self.unique(&route.steps, path);
+        self.enter_list(&route.steps);
+        let (mut nodes, mut transitions) = (Vec::new(), Vec::new());
+        for (number, step) in route.steps.iter().enumerate() {
+            self.at_step(number);
+            let inner = format!("{path}/{}", step.id);
+            if !step.dependencies.is_empty() {
+                let message = "a step of a route has no dependencies: it runs when another names it as the next";
+                self.error("dependencies_in_route", Place::new(&*inner, "dependencies/0"), message);
+            }
+            nodes.push(self.step(step, &inner, depth + 1));
+            let next = step.next.iter().enumerate();
+            let read = next.map(|(n, transition)| self.transition(transition, n, &inner, &route.steps));
+            transitions.push(read.collect());
+        }
+        self.leave_list();
+        let start = self.target(&route.start, &Place::new(path, "start"), &route.steps).unwrap_or(0);
+        let list = Arc::new(List::new(nodes, None));
+        let plan = RoutePlan { list, start, transitions, transitions_max: route.transitions_max };
+        Body::Composite(Box::new(plan))
+    }
+
+    fn transition(
+        &mut self,
+        transition: &Transition,
+        number: usize,
+        path: &str,
+        steps: &[Arc<Step>],
+    ) -> (Option<Expr>, Option<usize>) {
+        let condition = transition.condition.as_ref().map(|text| {
+            let place = Place::new(path, format!("next/{number}/condition"));
+            self.with_binding("output", |builder| builder.with_binding("result", |b| b.expression(text, &place)))
+        });
+        let place = Place::new(path, format!("next/{number}/target"));
+        (condition, transition.target.as_ref().and_then(|id| self.target(id, &place, steps)))
+    }
+
+    fn target(&mut self, id: &str, place: &Place, steps: &[Arc<Step>]) -> Option<usize> {
+        let found = steps.iter().position(|step| step.id == id);
+        if found.is_none() {
+            let problem =
+                Problem::error("unknown_step", place.clone(), format!("no step of this route is called `{id}`"));
+            self.problems.push(problem.with_known(id, steps.iter().map(|step| step.id.as_str())));
+        }
+        found
+    }
+}
+
+impl Composite for RoutePlan {
+    fn perform(&self, call: Call) -> BoxFuture<'_, Outcome> {
+        Box::pin(follow(self, call))
+    }
+
+    fn children(&self) -> Vec<Child<'_>> {
+        self.list.nodes.iter().map(Child::by_id).collect()
+    }
+
+    fn order(&self, _: Option<&StepId>) -> Order {
+        Order::InTurn
+    }
+
+    fn list(&self) -> Option<&List> {
+        Some(&self.list)
+    }
+}
+
+/// Runs one step after the other, each naming the next; a step entered again is its next generation.
+async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
+    let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
+    let mut current = match starting_step(&call, &plan.list) {
+        Ok(start) => start.unwrap_or(plan.start),
+        Err(outcome) => return outcome,
+    };
+    let (mut progress, mut last) = (Progress::new(&call), SharedValue::default());
+    let mut slots = Arc::new(Slots::new(plan.list.nodes.len()));
+    let mut entered = vec![false; plan.list.nodes.len()];
+    for transition in 0..=u64::from(limit) {
+        let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
+        if call.node().is_root {
+            call.run().set_root_scope(&scope);
+        }
+        let around = call.inside(Some(scope), progress.state.clone());
+        let mut child = Call::new(Arc::new(around), &plan.list.nodes[current]);
+        if std::mem::replace(&mut entered[current], true) {
+            let generation = call.run().next_generation(child.path());
+            child = child.with_generation(decide!(call, choice::RouteGeneration(transition), generation));
+            call.run().entered_as(child.path());
+        }
+        let output = match progress.take(&call, execute(child).await) {
+            Ok(ended) => {
+                let output = ended.value.clone();
+                if ended.status == StepStatus::Completed {
+                    last = output.clone();
+                }
+                slots = Arc::new(slots.with(current, ended));
+                output
+            }
+            Err(outcome) => return outcome,
+        };
+        let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
+        if call.node().is_root {
+            call.run().set_root_scope(&scope);
+        }
+        let output = output.to_arc();
+        let names = vec![("output", output.clone()), ("result", output)];
+        let inner = call.seeing(Some(Scope::names(Some(scope.clone()), names)), progress.state.clone());
+        let next = next(&inner, plan, current).map(|next| plan.list.nodes[next].id.to_string());
+        let Some(next) = decide!(call, choice::Transition(transition), next) else {
+            return progress.finish(&call, Some(&scope), last);
+        };
+        current = match plan.list.number(&next) {
+            Some(number) => number,
+            None => {
+                let message = format!("no step of this route is called `{next}`");
+                return call.failed(StepError::configuration("unknown_step", message));
+            }
+        };
+    }
+    let message =
+        format!("the route went from one step to another more than {limit} times, the limit `transitions_max`");
+    call.failed(StepError::new(ErrorClass::Resource, "transitions_max", message).retryable(false))
+}
+
+fn next(call: &Call, plan: &RoutePlan, current: usize) -> Option<usize> {
+    let mut transitions = plan.transitions[current].iter();
+    transitions.find(|(condition, _)| condition.as_ref().is_none_or(|condition| holds(call, condition)))?.1
 }

@@ -12,14 +12,15 @@ use crate::{
     Place, Problem, Severity, StepId,
     engine::Engine,
     model::{Definition, Delay, OnError, Retry, Step, StepKind, Steps, TriggerRule},
+    patterns::ListPlan,
     plan::Invalid,
 };
 
 /// Builds a plan and collects everything that is wrong on the way.
 pub(crate) struct Builder<'e> {
-    pub(super) engine: &'e Engine,
+    pub(crate) engine: &'e Engine,
     pub(super) definition: Arc<Definition>,
-    pub(super) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     pub(super) nodes: Vec<Arc<Node>>,
     pub(super) names: Names,
     pub(super) all_ids: BTreeSet<String>,
@@ -47,7 +48,7 @@ impl<'e> Builder<'e> {
     }
 
     /// The same for a definition that steps of others name.
-    pub(super) fn plan_in(
+    pub(crate) fn plan_in(
         engine: &'e Engine,
         definition: Arc<Definition>,
         chain: Vec<String>,
@@ -89,30 +90,30 @@ impl<'e> Builder<'e> {
         (plan, builder.problems)
     }
 
-    pub(super) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
         self.problems.push(Problem::error(code, place, message));
     }
 
     /// Steps run in order or as a graph, as a step of their own called `id`.
-    pub(super) fn block(&mut self, id: &'static str, steps: &Steps, path: &str, depth: usize) -> Arc<Node> {
+    pub(crate) fn block(&mut self, id: &'static str, steps: &Steps, path: &str, depth: usize) -> Arc<Node> {
         let step = Arc::new(Step::new(id, StepKind::Sequence(steps.clone())));
         self.synthetic(StepId::system(id), step, path, depth, Role::Block)
     }
 
     /// A step that no definition wrote: it only runs others.
-    pub(super) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize, role: Role) -> Arc<Node> {
+    pub(crate) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize, role: Role) -> Arc<Node> {
         let body = self.body(&step, path, depth);
         let slice = self.engine.stack().slice(&step);
         self.add(Node { slice, role, ..Node::bare(id, step, body) })
     }
 
     /// One step of a definition.
-    pub(super) fn step(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
+    pub(crate) fn step(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let node = self.node(step, path, depth);
         self.add(node)
     }
 
-    pub(super) fn node(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Node {
+    pub(crate) fn node(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Node {
         self.count(path, depth);
         let outer = std::mem::take(&mut self.names.reads_start);
         let runs_steps = !step.kind.is_leaf() || matches!(step.on_error, OnError::Steps(_));
@@ -125,11 +126,11 @@ impl<'e> Builder<'e> {
         let name = step.name.as_ref().filter(|name| name.contains("{{") || name.contains("${"));
         let name = name.map(|name| self.template(&name.as_str().into(), path, "name"));
         let condition = step.condition.as_ref().map(|text| self.expression(text, &Place::new(path, "condition")));
-        let timeout = self.length(step.timeout.as_ref(), path, "timeout");
-        let total_timeout = self.length(step.total_timeout.as_ref(), path, "total_timeout");
+        let timeout = step.timeout.as_ref().map(|delay| self.length(delay, path, "timeout"));
+        let total_timeout = step.total_timeout.as_ref().map(|delay| self.length(delay, path, "total_timeout"));
         self.settings(step, path);
         let body = self.body(step, path, depth);
-        if let Body::SubWorkflow(sub) = &body {
+        if let Some(sub) = body.sub_workflow() {
             self.limits_held_around(step, sub, path);
         }
         let recovery = match &step.on_error {
@@ -152,7 +153,7 @@ impl<'e> Builder<'e> {
     }
 
     /// Gives a node its place in the plan.
-    pub(super) fn add(&mut self, node: Node) -> Arc<Node> {
+    pub(crate) fn add(&mut self, node: Node) -> Arc<Node> {
         let number = u32::try_from(self.nodes.len()).ok();
         let node = Arc::new(Node { number, ..node });
         self.nodes.push(node.clone());
@@ -180,11 +181,11 @@ impl<'e> Builder<'e> {
         })
     }
 
-    pub(super) fn length(&mut self, delay: Option<&Delay>, path: &str, field: &str) -> Option<Length> {
-        Some(match delay? {
+    pub(crate) fn length(&mut self, delay: &Delay, path: &str, field: &str) -> Length {
+        match delay {
             Delay::Fixed(duration) => Length::Fixed(*duration),
             Delay::Expression(text) => Length::Computed(self.expression(text, &Place::new(path, field))),
-        })
+        }
     }
 
     fn settings(&mut self, step: &Step, path: &str) {
@@ -230,7 +231,7 @@ impl<'e> Builder<'e> {
     }
 
     /// The steps of a list, in order or as a graph.
-    pub(super) fn list(&mut self, steps: &Steps, path: &str, depth: usize) -> Arc<List> {
+    pub(crate) fn list(&mut self, steps: &Steps, path: &str, depth: usize) -> Arc<List> {
         self.unique(steps, path);
         self.enter_list(steps);
         let mut nodes = Vec::with_capacity(steps.len());
@@ -251,14 +252,14 @@ impl<'e> Builder<'e> {
     }
 
     /// Ways on mean something only in a route.
-    pub(super) fn next_without_route(&mut self, step: &Step, path: &str) {
+    pub(crate) fn next_without_route(&mut self, step: &Step, path: &str) {
         if !step.next.is_empty() {
             let message = "only a step of a route says where to go next";
             self.error("next_outside_of_route", Place::new(path, "next/0"), message);
         }
     }
 
-    pub(super) fn unique(&mut self, steps: &Steps, path: &str) {
+    pub(crate) fn unique(&mut self, steps: &Steps, path: &str) {
         let mut seen = BTreeSet::new();
         for step in steps {
             if !seen.insert(step.id.as_str()) {
@@ -337,9 +338,9 @@ impl<'e> Builder<'e> {
     }
 
     fn body(&mut self, step: &Step, path: &str, depth: usize) -> Body {
-        // What nests too deep is reported once and not walked any further.
+        // Steps that nest too deep are reported once, and those inside them are not read.
         if depth > self.engine.limits().nesting_max {
-            return Body::List(Arc::new(List::new(Vec::new(), None)));
+            return Builder::nothing();
         }
         match &step.kind {
             StepKind::Activity(call) => Body::Activity(self.activity(call, path)),
@@ -348,12 +349,17 @@ impl<'e> Builder<'e> {
             StepKind::WaitForEvent(wait) => self.wait_for_event(wait, path),
             StepKind::Workflow(sub) => self.sub_workflow(sub, path),
             StepKind::Validate(validate) => self.validate(validate, path),
-            StepKind::Sequence(steps) => Body::List(self.list(steps, path, depth)),
+            StepKind::Sequence(steps) => Body::Composite(Box::new(ListPlan(self.list(steps, path, depth)))),
             StepKind::Conditional(conditional) => self.conditional(conditional, path, depth),
             StepKind::Switch(switch) => self.switch(switch, path, depth),
             StepKind::Route(route) => self.route(route, path, depth),
             StepKind::Loop(settings) => self.loop_over(step, settings, path, depth),
             StepKind::Parallel(parallel) => self.parallel(parallel, path, depth),
         }
+    }
+
+    /// The body of a step that is not valid, so that it never runs.
+    pub(crate) fn nothing() -> Body {
+        Body::Composite(Box::new(ListPlan(Arc::new(List::new(Vec::new(), None)))))
     }
 }

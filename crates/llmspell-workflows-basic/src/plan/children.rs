@@ -5,14 +5,13 @@ use std::sync::Arc;
 use super::{Body, Builder, Node, Role, SubPlan};
 use crate::{
     Place, Problem, Severity, StepId,
-    model::{Definition, Step, StepKind, SubWorkflow},
+    model::{Definition, Effect, Step, SubWorkflow},
 };
 
 impl Builder<'_> {
     pub(super) fn sub_workflow(&mut self, sub: &SubWorkflow, path: &str) -> Body {
         let input = self.template(&sub.input, path, "input");
-        let nothing = Body::List(Arc::new(super::List::new(Vec::new(), None)));
-        let Some(definition) = self.named(sub, path) else { return nothing };
+        let Some(definition) = self.named(sub, path) else { return Self::nothing() };
         let limit = self.engine.limits().sub_workflow_depth_max as usize;
         let mut chain = self.chain.clone();
         chain.push(self.definition.name.clone());
@@ -23,12 +22,12 @@ impl Builder<'_> {
                 Place::new(path, "workflow"),
                 format!("these workflows run each other: {around}"),
             );
-            return nothing;
+            return Self::nothing();
         }
         if chain.len() > limit {
             let message = format!("sub-workflows nest deeper than {limit}, the limit `sub_workflow_depth_max`");
             self.error("sub_workflow_depth_max", Place::new(path, "workflow"), message);
-            return nothing;
+            return Self::nothing();
         }
         match Builder::plan_in(self.engine, definition, chain) {
             Ok(plan) => {
@@ -46,7 +45,7 @@ impl Builder<'_> {
                 let first = first.map(ToString::to_string).unwrap_or_default();
                 let message = format!("the workflow `{}` is not valid: {first}", sub.workflow);
                 self.error("invalid_sub_workflow", Place::new(path, "workflow"), message);
-                nothing
+                Self::nothing()
             }
         }
     }
@@ -104,7 +103,7 @@ impl Builder<'_> {
 
     pub(super) fn at_most_once(&mut self, step: &Step, path: &str) {
         let place = || Place::new(path, "at_most_once");
-        if !matches!(step.kind, StepKind::Activity(_)) {
+        if step.kind.traits().effect != Effect::Activity {
             let message = format!("a `{}` step has no effect of its own that could happen twice", step.kind.as_str());
             self.error("at_most_once_without_effect", place(), message);
         }

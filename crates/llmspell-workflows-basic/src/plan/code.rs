@@ -77,7 +77,7 @@ impl Node {
     pub(crate) fn code_step(run: &Run, id: StepId, step: Step, activity: Arc<dyn Activity>) -> Self {
         let fixed = |delay: &Option<Delay>| match delay {
             Some(Delay::Fixed(duration)) => Some(Length::Fixed(*duration)),
-            _ => None,
+            Some(Delay::Expression(_)) | None => None,
         };
         let (timeout, total_timeout) = (fixed(&step.timeout), fixed(&step.total_timeout));
         let recovery = if step.on_error == OnError::Continue { Recovery::Continue } else { Recovery::Fail };

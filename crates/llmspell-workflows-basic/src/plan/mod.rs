@@ -3,12 +3,12 @@
 //! Texts are parsed once, activities found, dependencies ordered, and each step has just the interceptors that concern
 //! it. A plan is made by [`crate::Engine::prepare`] and can be run any number of times.
 
+mod activities;
+mod body;
 mod build;
 mod children;
 mod code;
-mod composites;
 pub(crate) mod graph;
-mod leaves;
 mod list;
 mod migrations;
 mod names;
@@ -25,13 +25,11 @@ use std::{
 
 use indexmap::IndexMap;
 
+pub(crate) use body::{ActivityPlan, Body, Child, ChildAt, Composite, Leaf, SubPlan, Work};
 pub(crate) use build::Builder;
 pub(crate) use list::List;
 pub use node::Role;
-pub(crate) use node::{
-    ActivityPlan, Body, ChoicePlan, Iterations, Length, LoopPlan, Node, NodeRef, ParallelPlan, Recovery, RoutePlan,
-    SubPlan, ValidatePlan, WaitPlan,
-};
+pub(crate) use node::{Length, Node, NodeRef, Recovery};
 pub use order::Order;
 
 use crate::{
@@ -91,9 +89,9 @@ impl Plan {
 
     /// Whether a step of it, or of a sub-workflow of it, takes a permit of the limit `name`.
     pub(crate) fn takes_permit(&self, name: &str) -> bool {
-        self.nodes.iter().any(|node| match &node.body {
-            Body::SubWorkflow(sub) => node.step.limits.iter().any(|limit| limit == name) || sub.plan.takes_permit(name),
-            _ => node.step.limits.iter().any(|limit| limit == name),
+        self.nodes.iter().any(|node| {
+            let takes_it = node.step.limits.iter().any(|limit| limit == name);
+            takes_it || node.body.sub_workflow().is_some_and(|sub| sub.plan.takes_permit(name))
         })
     }
 

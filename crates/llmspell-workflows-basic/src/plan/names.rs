@@ -4,7 +4,7 @@ use super::Builder;
 use crate::{
     Place, Problem,
     expr::{Expr, Key, Reference, Template},
-    model::{Step, Steps},
+    model::{StateKeys, Step, Steps},
     nearest,
 };
 
@@ -26,7 +26,7 @@ struct ListNames {
 }
 
 /// That a step, or one inside it, reads the output of a sibling.
-pub(super) struct Use {
+pub(crate) struct Use {
     pub(super) by: usize,
     pub(super) of: usize,
     pub(super) place: Place,
@@ -51,29 +51,29 @@ const ROOTS: [&str; 14] = [
 ];
 
 impl Builder<'_> {
-    pub(super) fn enter_list(&mut self, steps: &Steps) {
+    pub(crate) fn enter_list(&mut self, steps: &Steps) {
         let ids = steps.iter().map(|step| step.id.clone()).collect();
         self.names.lists.push(ListNames { ids, current: 0, uses: Vec::new() });
     }
 
-    pub(super) fn at_step(&mut self, number: usize) {
+    pub(crate) fn at_step(&mut self, number: usize) {
         if let Some(list) = self.names.lists.last_mut() {
             list.current = number;
         }
     }
 
-    pub(super) fn leave_list(&mut self) -> Vec<Use> {
+    pub(crate) fn leave_list(&mut self) -> Vec<Use> {
         self.names.lists.pop().map(|list| list.uses).unwrap_or_default()
     }
 
-    pub(super) fn in_loop<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn in_loop<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         self.names.loops += 1;
         let built = build(self);
         self.names.loops -= 1;
         built
     }
 
-    pub(super) fn with_binding<T>(&mut self, name: &'static str, build: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn with_binding<T>(&mut self, name: &'static str, build: impl FnOnce(&mut Self) -> T) -> T {
         self.names.bindings.push(name);
         let built = build(self);
         self.names.bindings.pop();
@@ -81,7 +81,7 @@ impl Builder<'_> {
     }
 
     /// Builds what sees nothing of the lists and loops around it.
-    pub(super) fn apart<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn apart<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::take(&mut self.names);
         let built = build(self);
         self.names = outer;
@@ -89,7 +89,7 @@ impl Builder<'_> {
     }
 
     /// Parses an expression and checks its references; a wrong one is null, with a problem.
-    pub(super) fn expression(&mut self, source: &str, place: &Place) -> Expr {
+    pub(crate) fn expression(&mut self, source: &str, place: &Place) -> Expr {
         match Expr::parse(source) {
             Ok(expression) => {
                 for reference in expression.references() {
@@ -109,7 +109,7 @@ impl Builder<'_> {
     }
 
     /// Parses a value with references and checks them; a wrong one is null, with problems.
-    pub(super) fn template(&mut self, value: &serde_json::Value, path: &str, field: &str) -> Template {
+    pub(crate) fn template(&mut self, value: &serde_json::Value, path: &str, field: &str) -> Template {
         match Template::parse(value) {
             Ok(template) => {
                 for found in template.references() {
@@ -188,7 +188,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn undeclared(&self, name: &str) -> bool {
+    pub(crate) fn undeclared(&self, name: &str) -> bool {
         !self.definition.inputs.is_empty() && !self.definition.inputs.contains_key(name)
     }
 
@@ -284,19 +284,13 @@ impl Builder<'_> {
 
 /// The ids, state keys and whether any step may set a key that cannot be known, of `steps` and all inside.
 pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bool) {
-    use crate::model::StepKind;
     let (mut ids, mut keys, mut any) = (BTreeSet::new(), BTreeSet::new(), false);
     let mut left: Vec<&Step> = steps.to_vec();
     while let Some(step) = left.pop() {
         ids.insert(step.id.clone());
-        match &step.kind {
-            StepKind::Set(values) => keys.extend(values.keys().cloned()),
-            StepKind::Activity(call) if call.activity.kind == "persona-request" => {
-                keys.extend([format!("{}_result", step.id), format!("{}_status", step.id)]);
-            }
-            // A tool has no way to the state; what else is registered may have.
-            StepKind::Activity(call) if call.activity.kind != "tool" => any = true,
-            _ => {}
+        match step.kind.state_keys(&step.id) {
+            StateKeys::Known(set) => keys.extend(set),
+            StateKeys::Any => any = true,
         }
         left.extend(step.children());
     }

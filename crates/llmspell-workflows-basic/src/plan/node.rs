@@ -2,14 +2,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{List, Plan};
+use super::{ActivityPlan, Body, Plan};
 use crate::{
     StepError, StepId,
-    activity::Activity,
     engine::{Slice, View},
     expr::{Expr, Template},
-    model::{ActivityName, Delay, Loop, OnTimeout, Parallel, Step, ValidateMode},
-    workflow::BasicWorkflow,
+    model::{Delay, Step},
 };
 
 /// A step made ready to run.
@@ -78,88 +76,11 @@ impl From<&Arc<Node>> for NodeRef {
     }
 }
 
-/// What a step does, ready to run.
-pub(crate) enum Body {
-    Activity(ActivityPlan),
-    List(Arc<List>),
-    Choice(ChoicePlan),
-    Route(RoutePlan),
-    Loop(LoopPlan),
-    Parallel(ParallelPlan),
-    Set(Vec<(String, Template)>),
-    Sleep(Length),
-    WaitForEvent(WaitPlan),
-    SubWorkflow(SubPlan),
-    Validate(ValidatePlan),
-    Code(Arc<dyn BasicWorkflow>),
-}
-
 /// What a step's failure does.
 pub(crate) enum Recovery {
     Fail,
     Continue,
     Steps(Arc<Node>),
-}
-
-#[derive(Clone)]
-pub(crate) struct ActivityPlan {
-    pub(crate) name: ActivityName,
-    pub(crate) activity: Option<Arc<dyn Activity>>,
-    pub(crate) params: Template,
-}
-
-/// A conditional or a switch: the first case that holds, else the default.
-pub(crate) struct ChoicePlan {
-    pub(crate) cases: Vec<(Expr, Arc<Node>)>,
-    pub(crate) default: Option<Arc<Node>>,
-}
-
-pub(crate) struct RoutePlan {
-    pub(crate) list: Arc<List>,
-    pub(crate) start: usize,
-    /// The ways on from each step: a condition, and the number of the next step or the end.
-    pub(crate) ways: Vec<Vec<(Option<Expr>, Option<usize>)>>,
-    pub(crate) transitions_max: Option<u32>,
-}
-
-pub(crate) struct LoopPlan {
-    pub(crate) over: Iterations,
-    pub(crate) body: Arc<Node>,
-    pub(crate) until: Option<Expr>,
-    pub(crate) settings: Loop,
-}
-
-pub(crate) enum Iterations {
-    Items(Template),
-    Range { start: Template, end: Template, step: Template },
-    While(Expr),
-}
-
-pub(crate) struct ParallelPlan {
-    pub(crate) branches: Vec<Arc<Node>>,
-    pub(crate) required: Vec<bool>,
-    pub(crate) settings: Parallel,
-}
-
-pub(crate) struct SubPlan {
-    pub(crate) name: String,
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) input: Template,
-}
-
-pub(crate) struct WaitPlan {
-    pub(crate) event: Template,
-    pub(crate) filter: Option<Expr>,
-    pub(crate) on_timeout: OnTimeout,
-}
-
-pub(crate) struct ValidatePlan {
-    pub(crate) data: Template,
-    pub(crate) schema: Option<Value>,
-    pub(crate) validator: Option<ActivityPlan>,
-    pub(crate) assertions: Vec<Expr>,
-    pub(crate) mode: ValidateMode,
-    pub(crate) transform: Option<Template>,
 }
 
 /// A length of time that may have to be computed.
@@ -195,32 +116,18 @@ impl Length {
 }
 
 impl Node {
-    pub(crate) fn is_leaf(&self) -> bool {
-        matches!(
-            self.body,
-            Body::Activity(_)
-                | Body::Set(_)
-                | Body::Sleep(_)
-                | Body::WaitForEvent(_)
-                | Body::SubWorkflow(_)
-                | Body::Validate(_)
-        )
-    }
-
     /// The input of its activity, where that holds no reference.
     pub(crate) fn fixed_input(&self) -> Option<&Value> {
-        match &self.body {
-            Body::Activity(plan) => plan.params.fixed(),
-            _ => None,
-        }
+        self.body.activity()?.params.fixed()
     }
 
-    /// Whether it is a call of an activity that no setting and no interceptor concerns.
-    pub(crate) fn is_bare_activity(&self) -> bool {
-        matches!((&self.body, &self.recovery), (Body::Activity(_), Recovery::Fail))
+    /// The activity that it calls, where no setting and no interceptor concerns the call.
+    pub(crate) fn bare_activity(&self) -> Option<&ActivityPlan> {
+        let is_bare = matches!(self.recovery, Recovery::Fail)
             && self.slice.is_empty()
             && self.outputs.is_none()
-            && self.undo.is_none()
+            && self.undo.is_none();
+        self.body.activity().filter(|_| is_bare)
     }
 
     /// Whether it makes a choice of its own about running at all.

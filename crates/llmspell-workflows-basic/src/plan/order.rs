@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Body, Node, Plan, Recovery};
+use super::{Child, ChildAt, Node, Plan, Recovery};
 use crate::{Segment, StepId, StepPath};
 
 /// In which order the steps directly inside a step run.
@@ -22,25 +22,7 @@ impl Plan {
     /// An iteration stands where its loop does, so `/main/each[3]` is the list of a loop's steps.
     #[must_use]
     pub fn order(&self, path: &StepPath, child: Option<&StepId>) -> Option<Order> {
-        let node = self.find(path)?;
-        let is_loop = path.segments().last().is_some_and(|last| last.iteration.is_none());
-        Some(match &node.body {
-            Body::List(list) => match (&list.graph, child.and_then(|child| list.number(child.as_str()))) {
-                (Some(graph), Some(child)) => {
-                    let all = list.nodes.iter().enumerate();
-                    let dependents = all.filter(|(number, _)| graph.is_before(child, *number));
-                    Order::Graph(dependents.map(|(_, node)| node.id.clone()).collect())
-                }
-                (Some(_), None) => Order::Apart,
-                (None, _) => Order::InTurn,
-            },
-            Body::Route(_) | Body::Code(_) => Order::InTurn,
-            Body::Loop(plan) if is_loop && plan.settings.mode == crate::model::IterationMode::Sequential => {
-                Order::InTurn
-            }
-            Body::Loop(_) | Body::Choice(_) | Body::Parallel(_) => Order::Apart,
-            _ => Order::Leaf,
-        })
+        Some(self.find(path)?.body.order(child))
     }
 
     /// The step at `path`, where the plan has one. Steps that code calls are in no plan.
@@ -81,26 +63,16 @@ fn inside<'p>(plan: &'p Plan, node: &'p Node, segment: &Segment) -> Option<&'p N
     if let Some(undo) = node.undo.as_deref().filter(|undo| is_called(undo)) {
         return Some(undo);
     }
-    let found = match &node.body {
-        Body::List(list) => list.nodes.iter().find(|node| is_called(node)).map(|node| &**node),
-        Body::Route(route) => route.list.nodes.iter().find(|node| is_called(node)).map(|node| &**node),
-        Body::Parallel(parallel) => parallel.branches.iter().find(|node| is_called(node)).map(|node| &**node),
-        Body::Choice(choice) => {
-            let number = segment.iteration.and_then(|number| usize::try_from(number).ok()).unwrap_or(0);
-            let case = choice.cases.get(number).map(|(_, node)| node).filter(|node| is_called(node));
-            let case = case.or_else(|| choice.cases.iter().map(|(_, node)| node).find(|node| is_called(node)));
-            return case.or(choice.default.as_ref().filter(|node| is_called(node))).map(|node| &**node);
-        }
-        _ => None,
-    };
-    let finally = || plan.finally.as_deref().filter(|finally| node.is_root && is_called(finally));
-    let found = found.or_else(finally)?;
+    let child = node.body.children().into_iter().find(|child| child.is_at(segment));
+    if let Some(Child { node, at: ChildAt::Number(_) }) = child {
+        return Some(node);
+    }
+    let finally = || plan.finally.as_ref().filter(|finally| node.is_root && is_called(finally));
+    let found = child.map(|child| child.node).or_else(finally)?;
     if segment.iteration.is_some() { iteration_of(found) } else { Some(found) }
 }
 
 fn iteration_of(node: &Node) -> Option<&Node> {
-    match &node.body {
-        Body::Loop(plan) => Some(&plan.body),
-        _ => None,
-    }
+    let child = node.body.children().into_iter().find(|child| child.at == ChildAt::Iteration)?;
+    Some(child.node)
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Builder, Node, Plan, Role};
 use crate::{
     Place, Problem,
-    model::{Definition, OnError, Step, StepKind},
+    model::{Definition, OnError, Step},
 };
 
 impl Builder<'_> {
@@ -111,11 +111,7 @@ impl Builder<'_> {
     /// Builds what is read where the root list has ended, so that it sees all its steps.
     pub(super) fn after_root<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let definition = self.definition.clone();
-        match &definition.body {
-            StepKind::Sequence(steps) => self.enter_list(steps),
-            StepKind::Route(route) => self.enter_list(&route.steps),
-            _ => self.enter_list(&Vec::new()),
-        }
+        self.enter_list(definition.body.list().unwrap_or(&Vec::new()));
         let built = build(self);
         self.leave_list();
         built

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Body, List, Node, Plan, Recovery};
+use super::{List, Node, Plan, Recovery};
 
 impl Plan {
     /// What each step of a graph waits for, by path: its dependencies, and the siblings whose output it reads.
@@ -30,45 +30,23 @@ impl Plan {
 }
 
 fn node(at: &Node, path: &str, waits: &mut BTreeMap<String, Vec<String>>) {
-    match &at.body {
-        Body::List(steps) => list(steps, path, waits),
-        Body::Choice(choice) => {
-            for (number, (_, case)) in choice.cases.iter().enumerate() {
-                let segment = match case.id.as_str() {
-                    "case" => format!("case[{number}]"),
-                    id => id.to_owned(),
-                };
-                node(case, &format!("{path}/{segment}"), waits);
-            }
-            choice.default.iter().for_each(|default| node(default, &format!("{path}/{}", default.id), waits));
-        }
-        Body::Route(route) => list(&route.list, path, waits),
-        Body::Loop(inner) => node(&inner.body, path, waits),
-        Body::Parallel(parallel) => {
-            parallel.branches.iter().for_each(|branch| node(branch, &format!("{path}/{}", branch.id), waits));
-        }
-        Body::Activity(_)
-        | Body::Set(_)
-        | Body::Sleep(_)
-        | Body::WaitForEvent(_)
-        | Body::SubWorkflow(_)
-        | Body::Validate(_)
-        | Body::Code(_) => {}
+    if let Some(list) = at.body.list() {
+        graph(list, path, waits);
+    }
+    for child in at.body.children() {
+        node(child.node, &child.path(path), waits);
     }
     if let Recovery::Steps(handler) = &at.recovery {
         node(handler, &format!("{path}/$on_error"), waits);
     }
 }
 
-fn list(steps: &List, path: &str, waits: &mut BTreeMap<String, Vec<String>>) {
-    for (number, step) in steps.nodes.iter().enumerate() {
-        let inner = format!("{path}/{}", step.id);
-        if let Some(graph) = &steps.graph {
-            let mut others = graph.waits_for[number].clone();
-            others.sort_unstable();
-            let ids = others.iter().map(|other| steps.nodes[*other].id.to_string()).collect();
-            waits.insert(inner.clone(), ids);
-        }
-        node(step, &inner, waits);
+fn graph(list: &List, path: &str, waits: &mut BTreeMap<String, Vec<String>>) {
+    let Some(graph) = &list.graph else { return };
+    for (step, others) in list.nodes.iter().zip(&graph.waits_for) {
+        let mut others = others.clone();
+        others.sort_unstable();
+        let ids = others.iter().map(|other| list.nodes[*other].id.to_string()).collect();
+        waits.insert(format!("{path}/{}", step.id), ids);
     }
 }

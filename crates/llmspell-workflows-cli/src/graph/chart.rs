@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use llmspell_workflows_basic::model::{
-    Conditional, Definition, OnError, Parallel, Route, Step, StepKind, Switch, TriggerRule,
-};
+use llmspell_workflows_basic::model::{Definition, Group, OnError, Pattern, Route, Step, StepKind, TriggerRule};
 
 use crate::outline;
 
@@ -70,7 +68,7 @@ impl Chart {
         let mut items = pen.root(&definition.body);
         for (label, steps) in [("on error", &definition.on_error), ("finally", &definition.finally)] {
             if !steps.is_empty() {
-                let inside = pen.list(steps);
+                let inside = pen.list(&steps.iter().collect::<Vec<_>>());
                 items.push(pen.cluster(vec![label.to_owned()], inside));
             }
         }
@@ -109,15 +107,27 @@ impl Pen {
 
     /// The body of a definition, without a box around it where it is a list.
     fn root(&mut self, body: &StepKind) -> Vec<Item> {
-        match body {
-            StepKind::Sequence(steps) => self.list(steps),
-            StepKind::Route(route) => self.route(route),
-            kind => vec![self.step(&Step::new("main", kind.clone()), true)],
+        match body.list() {
+            Some(_) => self.inside(body),
+            None => vec![self.step(&Step::new("main", body.clone()), true)],
+        }
+    }
+
+    /// The steps inside a step.
+    fn inside(&mut self, kind: &StepKind) -> Vec<Item> {
+        let groups = kind.groups();
+        match (kind, kind.pattern()) {
+            (StepKind::Route(route), _) => self.route(route),
+            (_, Pattern::Choice) => self.choice(&groups),
+            (_, Pattern::Parallel) => groups.iter().flat_map(|group| self.branches(&group.steps)).collect(),
+            (_, Pattern::Leaf | Pattern::List | Pattern::Route | Pattern::Loop) => {
+                groups.iter().flat_map(|group| self.list(&group.steps)).collect()
+            }
         }
     }
 
     /// Steps in order, or as their dependencies say.
-    fn list(&mut self, steps: &[Arc<Step>]) -> Vec<Item> {
+    fn list(&mut self, steps: &[&Arc<Step>]) -> Vec<Item> {
         let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
         let before = |number: usize| -> Vec<usize> {
             match (is_graph, number) {
@@ -156,66 +166,50 @@ impl Pen {
         if let (true, Some(condition)) = (shows_condition, &step.condition) {
             lines.push(format!("if {condition}"));
         }
-        match &step.kind {
-            StepKind::Sequence(steps) => {
-                let items = self.list(steps);
-                self.cluster(lines, items)
-            }
-            StepKind::Loop(inner) => {
-                let items = self.list(&inner.steps);
-                self.cluster(lines, items)
-            }
-            StepKind::Route(route) => {
-                let items = self.route(route);
-                self.cluster(lines, items)
-            }
-            StepKind::Conditional(choice) => self.conditional(lines, choice),
-            StepKind::Switch(choice) => self.switch(lines, choice),
-            StepKind::Parallel(parallel) => self.parallel(lines, parallel),
-            _ => self.node(lines, Shape::Step),
+        if step.kind.is_leaf() {
+            return self.node(lines, Shape::Step);
         }
+        let items = self.inside(&step.kind);
+        self.cluster(lines, items)
     }
 
-    fn conditional(&mut self, lines: Vec<String>, choice: &Conditional) -> Item {
-        let ways = [("yes", "then", &choice.then), ("no", "else", &choice.otherwise)];
-        let ways = ways.map(|(label, name, steps)| (label.to_owned(), name.to_owned(), steps));
-        self.choice(lines, &choice.condition, &ways)
-    }
-
-    fn switch(&mut self, lines: Vec<String>, choice: &Switch) -> Item {
-        let cases = choice.cases.iter().enumerate();
-        let mut ways: Vec<_> =
-            cases.map(|(number, case)| (case.when.clone(), format!("case {number}"), &case.steps)).collect();
-        ways.push(("otherwise".to_owned(), "default".to_owned(), &choice.default));
-        self.choice(lines, "which case?", &ways)
-    }
-
-    fn choice(&mut self, lines: Vec<String>, question: &str, ways: &[(String, String, &Vec<Arc<Step>>)]) -> Item {
+    /// A choice between lists: by one condition, or between several cases.
+    fn choice(&mut self, groups: &[Group<'_>]) -> Vec<Item> {
+        let conditions: Vec<&str> = groups.iter().filter_map(|group| group.when).collect();
+        let (question, yes, no) = match conditions.as_slice() {
+            [condition] => (*condition, Some("yes"), "no"),
+            _ => ("which case?", None, "otherwise"),
+        };
         let fork = self.node(vec![question.to_owned()], Shape::Choice);
         let from = fork.key().to_owned();
         let mut items = vec![fork];
-        for (label, name, steps) in ways.iter().filter(|(_, _, steps)| !steps.is_empty()) {
-            let inside = self.list(steps);
+        for group in groups.iter().filter(|group| !group.steps.is_empty()) {
+            let inside = self.list(&group.steps);
             // A box around a single box would say nothing more.
             let block = match <[Item; 1]>::try_from(inside) {
                 Ok([single]) => single,
-                Err(inside) => self.cluster(vec![name.clone()], inside),
+                Err(inside) => {
+                    let name = group.segment.as_deref().unwrap_or_default().replace('[', " ").replace(']', "");
+                    self.cluster(vec![name], inside)
+                }
             };
-            self.edge(&from, block.key(), Some(label.clone()));
+            let label = group.when.map_or(no, |when| yes.unwrap_or(when));
+            self.edge(&from, block.key(), Some(label.to_owned()));
             items.push(block);
         }
-        self.cluster(lines, items)
+        items
     }
 
-    fn parallel(&mut self, lines: Vec<String>, parallel: &Parallel) -> Item {
+    /// Steps that run at the same time.
+    fn branches(&mut self, steps: &[&Arc<Step>]) -> Vec<Item> {
         let mut items = Vec::new();
-        for branch in &parallel.branches {
-            let item = self.step(&branch.step, true);
+        for step in steps {
+            let item = self.step(step, true);
             let key = item.key().to_owned();
             items.push(item);
-            items.extend(self.handler(&branch.step, &key));
+            items.extend(self.handler(step, &key));
         }
-        self.cluster(lines, items)
+        items
     }
 
     fn route(&mut self, route: &Route) -> Vec<Item> {
@@ -258,7 +252,7 @@ impl Pen {
     /// The steps that run where `step` failed.
     fn handler(&mut self, step: &Step, from: &str) -> Option<Item> {
         let OnError::Steps(steps) = &step.on_error else { return None };
-        let inside = self.list(steps);
+        let inside = self.list(&steps.iter().collect::<Vec<_>>());
         let block = self.cluster(vec![format!("on error of {}", step.id)], inside);
         let edge = Edge {
             from: from.to_owned(),

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use llmspell_workflows_basic::model::{Definition, OnError, Step, StepKind, TriggerRule};
+use llmspell_workflows_basic::model::{Definition, OnError, Pattern, Step, StepKind, TriggerRule};
 
 use super::{
     Block, Entry, Known, Order, Way,
@@ -11,7 +11,7 @@ use super::{
 pub(crate) fn build(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
     let outliner = Outliner { known };
     let mut blocks = match &definition.body {
-        StepKind::Sequence(_) | StepKind::Route(_) => outliner.blocks(&definition.body, "/main"),
+        list if list.list().is_some() => outliner.blocks(list, "/main"),
         // A body that is one block is shown as the step that it is.
         kind => {
             let main = Step::new("main", kind.clone());
@@ -21,7 +21,7 @@ pub(crate) fn build(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
     };
     for (name, steps) in [("$on_error", &definition.on_error), ("$finally", &definition.finally)] {
         if !steps.is_empty() {
-            blocks.push(outliner.list(name, steps, &format!("/main/{name}")));
+            blocks.push(outliner.list(name, &steps.iter().collect::<Vec<_>>(), &format!("/main/{name}")));
         }
     }
     blocks
@@ -29,6 +29,14 @@ pub(crate) fn build(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
 
 fn block(name: impl Into<String>, order: Order, when: Option<String>, steps: Vec<Entry>) -> Block {
     Block { name: name.into(), order, when, when_holds: None, steps }
+}
+
+/// Whether a list is chosen that runs where no other one of its choice does.
+fn no_other(others: &[Option<bool>]) -> Option<bool> {
+    if others.contains(&Some(true)) {
+        return Some(false);
+    }
+    others.iter().all(|holds| *holds == Some(false)).then_some(true)
 }
 
 struct Outliner<'k> {
@@ -41,41 +49,31 @@ impl Outliner<'_> {
     }
 
     fn blocks(&self, kind: &StepKind, path: &str) -> Vec<Block> {
-        match kind {
-            StepKind::Sequence(steps) => vec![self.list("steps", steps, path)],
-            StepKind::Loop(inner) => vec![self.list("steps", &inner.steps, path)],
-            StepKind::Route(route) => {
-                let entry = |step: &Arc<Step>| self.entry(step, path, None, Vec::new());
-                vec![block("steps", Order::Route, None, route.steps.iter().map(entry).collect())]
+        let mut holds = Vec::new();
+        let blocks = kind.groups().into_iter().map(|group| {
+            let inner = group.segment.as_deref().map_or_else(|| path.to_owned(), |segment| format!("{path}/{segment}"));
+            let entries = || group.steps.iter().map(|step| self.entry(step, &inner, None, Vec::new())).collect();
+            match kind.pattern() {
+                Pattern::Route => block("steps", Order::Route, None, entries()),
+                Pattern::Parallel => block("branches", Order::Parallel, None, entries()),
+                Pattern::Leaf | Pattern::List | Pattern::Loop => self.list("steps", &group.steps, &inner),
+                Pattern::Choice => {
+                    let name = group.segment.as_deref().unwrap_or("steps");
+                    let when_holds = match group.when {
+                        Some(when) => self.decide(when),
+                        None => no_other(&holds),
+                    };
+                    holds.push(when_holds);
+                    let when = group.when.map(str::to_owned);
+                    Block { when, when_holds, ..self.list(name, &group.steps, &inner) }
+                }
             }
-            StepKind::Parallel(parallel) => {
-                let entry = |step: &Arc<Step>| self.entry(step, path, None, Vec::new());
-                let steps = parallel.branches.iter().map(|branch| entry(&branch.step)).collect();
-                vec![block("branches", Order::Parallel, None, steps)]
-            }
-            StepKind::Conditional(choice) => {
-                let holds = self.decide(&choice.condition);
-                let then = self.list("then", &choice.then, &format!("{path}/then"));
-                let then = Block { when: Some(choice.condition.clone()), when_holds: holds, ..then };
-                let otherwise = self.list("else", &choice.otherwise, &format!("{path}/else"));
-                let otherwise = Block { when_holds: holds.map(|holds| !holds), ..otherwise };
-                [then, otherwise].into_iter().filter(|block| !block.steps.is_empty()).collect()
-            }
-            StepKind::Switch(choice) => {
-                let cases = choice.cases.iter().enumerate().map(|(number, case)| {
-                    let name = format!("case[{number}]");
-                    let list = self.list(&name, &case.steps, &format!("{path}/{name}"));
-                    Block { when: Some(case.when.clone()), when_holds: self.decide(&case.when), ..list }
-                });
-                let default = self.list("default", &choice.default, &format!("{path}/default"));
-                cases.chain([default]).filter(|block| !block.steps.is_empty()).collect()
-            }
-            _ => Vec::new(),
-        }
+        });
+        blocks.filter(|block| kind.pattern() != Pattern::Choice || !block.steps.is_empty()).collect()
     }
 
     /// Steps in order, or as a graph with levels.
-    fn list(&self, name: &str, steps: &[Arc<Step>], path: &str) -> Block {
+    fn list(&self, name: &str, steps: &[&Arc<Step>], path: &str) -> Block {
         let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
         let waits: Vec<Vec<String>> = match is_graph {
             true => steps.iter().map(|step| self.waits(step, path)).collect(),
@@ -102,15 +100,11 @@ impl Outliner<'_> {
             OnError::Fail => None,
             OnError::Continue => Some("continue"),
             OnError::Steps(steps) => {
-                blocks.push(self.list("$on_error", steps, &format!("{path}/$on_error")));
+                blocks.push(self.list("$on_error", &steps.iter().collect::<Vec<_>>(), &format!("{path}/$on_error")));
                 Some("steps")
             }
         };
-        let call = match &step.kind {
-            StepKind::Activity(call) => Some(call.activity.clone()),
-            StepKind::Validate(check) => check.validator.clone(),
-            _ => None,
-        };
+        let call = step.kind.activity().cloned();
         let ways = step.next.iter();
         Entry {
             id: step.id.clone(),
@@ -138,7 +132,7 @@ impl Outliner<'_> {
 
 /// The level of each step: 1 for those that wait for none, else one more than the highest that it waits for; none
 /// for what is in or behind a cycle.
-fn levels(steps: &[Arc<Step>], waits: &[Vec<String>]) -> Vec<Option<usize>> {
+fn levels(steps: &[&Arc<Step>], waits: &[Vec<String>]) -> Vec<Option<usize>> {
     let numbers: HashMap<&str, usize> = steps.iter().enumerate().map(|(n, step)| (step.id.as_str(), n)).collect();
     let mut levels = vec![None; steps.len()];
     // Each round settles at least one step, until only cycles are left.

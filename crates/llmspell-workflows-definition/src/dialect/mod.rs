@@ -1,11 +1,9 @@
 //! The words of the dialect: one table per mapping, read by the reader, by the schema and by the printer's tests.
 
-mod kinds;
 mod parts;
 mod root;
 mod step;
 
-pub(crate) use kinds::{Build, KINDS, Kind, kind};
 pub(crate) use parts::{
     CASE, CUSTOM_NAME, INPUT, MIGRATION, RANGE, RETRY, STEPS, TIMEOUTS, TRANSITION, TRIGGER, VALIDATOR,
 };

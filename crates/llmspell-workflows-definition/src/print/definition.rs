@@ -1,6 +1,7 @@
 use llmspell_workflows_basic::model::{Definition, Durability, InputSpec, IterationErrors, Migration, StepKind};
 
-use super::{Fields, Yaml, kinds, step};
+use super::{Fields, Yaml, step};
+use crate::kinds;
 
 /// The fields of a definition in their order.
 pub(super) fn definition(definition: &Definition) -> Fields {
@@ -82,8 +83,8 @@ fn body(body: &StepKind, out: &mut Fields) {
         }
         other => {
             let mut block = Fields::default();
-            let (name, fields) = kinds::kind(other);
-            block.put("type", name);
+            let fields = kinds::print(other);
+            block.put("type", other.as_str());
             block.0.extend(fields.0);
             if let StepKind::Loop(repeat) = other
                 && repeat.on_error != IterationErrors::default()

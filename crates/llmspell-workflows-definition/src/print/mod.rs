@@ -2,8 +2,7 @@
 
 mod definition;
 mod emit;
-mod kinds;
-mod step;
+pub(crate) mod step;
 
 use llmspell_workflows_basic::model::Definition;
 use serde_json::Value;
@@ -47,7 +46,7 @@ pub fn value_to_yaml(value: &Value) -> String {
 }
 
 /// A value whose mappings keep their order.
-enum Yaml {
+pub(crate) enum Yaml {
     Value(Value),
     List(Vec<Yaml>),
     Map(Fields),
@@ -55,20 +54,20 @@ enum Yaml {
 
 /// The entries of a mapping in the making; what says nothing is left out.
 #[derive(Default)]
-struct Fields(Vec<(String, Yaml)>);
+pub(crate) struct Fields(Vec<(String, Yaml)>);
 
 impl Fields {
-    fn put(&mut self, name: impl Into<String>, value: impl Into<Yaml>) {
+    pub(crate) fn put(&mut self, name: impl Into<String>, value: impl Into<Yaml>) {
         self.0.push((name.into(), value.into()));
     }
 
-    fn put_some<T: Into<Yaml>>(&mut self, name: &str, value: Option<T>) {
+    pub(crate) fn put_some<T: Into<Yaml>>(&mut self, name: &str, value: Option<T>) {
         if let Some(value) = value {
             self.put(name, value);
         }
     }
 
-    fn put_texts(&mut self, name: &str, texts: &[String]) {
+    pub(crate) fn put_texts(&mut self, name: &str, texts: &[String]) {
         if !texts.is_empty() {
             self.put(name, Yaml::List(texts.iter().map(|text| text.as_str().into()).collect()));
         }

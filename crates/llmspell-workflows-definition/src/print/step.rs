@@ -5,29 +5,30 @@ use llmspell_workflows_basic::model::{
 };
 use serde_json::{Number, Value};
 
-use super::{Fields, Yaml, kinds};
+use super::{Fields, Yaml};
+use crate::kinds::{self, Kind};
 
 /// Steps of a list.
-pub(super) fn list(steps: &[Arc<Step>]) -> Yaml {
+pub(crate) fn list(steps: &[Arc<Step>]) -> Yaml {
     Yaml::List(steps.iter().map(|each| step(each, None).into()).collect())
 }
 
 /// Steps of a route, each of which says where it goes on.
-pub(super) fn route_list(steps: &[Arc<Step>]) -> Yaml {
+pub(crate) fn route_list(steps: &[Arc<Step>]) -> Yaml {
     // A step that is called `end` takes this word from the end itself.
     let end = if steps.iter().any(|step| step.id == "end") { Value::Null } else { "end".into() };
     Yaml::List(steps.iter().map(|each| step(each, Some(&end)).into()).collect())
 }
 
 /// The fields of a step in their order; in a route, `end` is what ends it.
-pub(super) fn step(step: &Step, end: Option<&Value>) -> Fields {
+pub(crate) fn step(step: &Step, end: Option<&Value>) -> Fields {
     let mut out = Fields::default();
     out.put("id", &step.id);
     out.put_some("name", step.name.as_ref());
-    let (kind, fields) = kinds::kind(&step.kind);
+    let kind = step.kind.as_str();
     out.put("type", kind);
     out.put_texts("dependencies", &step.dependencies);
-    let condition = if matches!(step.kind, StepKind::Conditional(_)) { "only_if" } else { "condition" };
+    let condition = kinds::kind(kind).map_or("condition", Kind::condition_field);
     out.put_some(condition, step.condition.as_ref());
     if step.trigger_rule != TriggerRule::default() {
         out.put("trigger_rule", step.trigger_rule.as_str());
@@ -38,7 +39,7 @@ pub(super) fn step(step: &Step, end: Option<&Value>) -> Fields {
     out.put_some("timeout", step.timeout.as_ref().map(Delay::to_string));
     out.put_some("total_timeout", step.total_timeout.as_ref().map(Delay::to_string));
     out.put_texts("limits", &step.limits);
-    out.0.extend(fields.0);
+    out.0.extend(kinds::print(&step.kind).0);
     on_error(step, &mut out);
     if step.at_most_once {
         out.put("at_most_once", Yaml::Value(true.into()));

@@ -1,83 +1,28 @@
-//! Steps that choose between lists of steps.
+//! Lists of steps that belong to a choice.
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::model::{Case, Conditional, Step, StepKind, Steps, Switch};
+use llmspell_workflows_basic::model::{Step, Steps};
 
 use super::{
-    Fields, Reader,
+    Reader,
     lists::{Item, Scope},
 };
 use crate::{
     diagnose::At,
-    dialect::CASE,
     tree::{Data, Node, Span},
 };
 
 impl Reader<'_> {
-    pub(super) fn conditional<'n, 's>(
-        &mut self,
-        fields: &Fields<'n, 's>,
-        scope: &mut Scope<'n, 's>,
-        id: &str,
-    ) -> Option<StepKind> {
-        let condition = self.expression(fields, "condition");
-        let mut branch = |name: &'static str, word: &'static str| match fields.get(name) {
-            Some(entry) => {
-                self.mark(fields.at, word, entry.value.span);
-                self.block(&entry.value, word, fields.at, scope, id)
-            }
-            None => Steps::new(),
-        };
-        let (then, otherwise) = (branch("then_steps", "then"), branch("else_steps", "else"));
-        if !fields.has("then_steps") && !fields.has("else_steps") {
-            self.error("missing_field", fields.at, fields.head, "a `conditional` step lacks `then_steps`")
-                .help("add `then_steps` or `else_steps`");
-        }
-        Some(StepKind::Conditional(Conditional { condition: condition?, then, otherwise }))
-    }
-
-    pub(super) fn switch<'n, 's>(
-        &mut self,
-        fields: &Fields<'n, 's>,
-        scope: &mut Scope<'n, 's>,
-        id: &str,
-    ) -> Option<StepKind> {
-        let entry = fields.get("cases")?;
-        self.mark(fields.at, "cases", entry.value.span);
-        let Data::List(nodes) = &entry.value.data else {
-            self.wrong_type(fields.at, &entry.key, &entry.value, "a list of cases");
-            return None;
-        };
-        let cases =
-            nodes.iter().enumerate().filter_map(|(index, node)| self.case(node, index, fields.at, scope, id)).collect();
-        let default = fields.get("default").map(|entry| {
-            self.mark(fields.at, "default", entry.value.span);
-            self.block(&entry.value, "default", fields.at, scope, id)
-        });
-        Some(StepKind::Switch(Switch { cases, default: default.unwrap_or_default() }))
-    }
-
-    fn case<'n, 's>(
+    /// The steps of one branch: written here, or named by their ids in the list around, `scope`.
+    pub(crate) fn block<'n, 's>(
         &mut self,
         node: &'n Node<'s>,
-        index: usize,
+        word: &str,
         at: At,
         scope: &mut Scope<'n, 's>,
         id: &str,
-    ) -> Option<Case> {
-        let fields = self.fields(node, &[CASE], &[], "a case", at)?;
-        self.mark(at, format!("cases/{index}"), fields.head);
-        let when = self.expression_as(&fields, "when", format!("cases/{index}/when"));
-        let steps = match fields.get("steps") {
-            Some(entry) => self.block(&entry.value, &format!("case[{index}]"), at, scope, id),
-            None => Steps::new(),
-        };
-        Some(Case { when: when?, steps })
-    }
-
-    /// The steps of one branch: written here, or named by their ids in the list around, `scope`.
-    fn block<'n, 's>(&mut self, node: &'n Node<'s>, word: &str, at: At, scope: &mut Scope<'n, 's>, id: &str) -> Steps {
+    ) -> Steps {
         let parent = format!("{}/{word}", self.positions.path(at));
         let items: &'n [Node<'s>] = match &node.data {
             Data::List(items) => items,

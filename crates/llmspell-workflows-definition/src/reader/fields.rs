@@ -5,28 +5,29 @@ use std::borrow::Cow;
 use super::Reader;
 use crate::{
     diagnose::At,
-    dialect::{Field, KINDS, Shape},
+    dialect::{Field, Shape},
+    kinds::KINDS,
     tree::{Data, Entry, Node, Span},
 };
 
 /// The known fields of a mapping, under their canonical names.
-pub(super) struct Fields<'n, 's> {
+pub(crate) struct Fields<'n, 's> {
     known: Vec<(&'static str, &'n Entry<'s>)>,
     /// Fields of a step type from outside.
-    pub(super) custom: Vec<&'n Entry<'s>>,
+    pub(crate) custom: Vec<&'n Entry<'s>>,
     /// What the mapping is, in the words of a message: "a `tool` step".
-    pub(super) what: Cow<'static, str>,
+    pub(crate) what: Cow<'static, str>,
     /// Where a message about the whole mapping points.
-    pub(super) head: Span,
-    pub(super) at: At,
+    pub(crate) head: Span,
+    pub(crate) at: At,
 }
 
 impl<'n, 's> Fields<'n, 's> {
-    pub(super) fn get(&self, name: &str) -> Option<&'n Entry<'s>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'n Entry<'s>> {
         self.known.iter().find(|(known, _)| *known == name).map(|(_, entry)| *entry)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 }
@@ -34,7 +35,7 @@ impl<'n, 's> Fields<'n, 's> {
 impl Reader<'_> {
     /// Sorts the entries of `node` by `tables`, of which the first that knows a name counts. `None` where `node` is
     /// no mapping.
-    pub(super) fn fields<'n, 's>(
+    pub(crate) fn fields<'n, 's>(
         &mut self,
         node: &'n Node<'s>,
         tables: &[&'static [Field]],
@@ -85,7 +86,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn unsupported(&mut self, at: At, span: Span, written: &str, what: &str) {
+    pub(crate) fn unsupported(&mut self, at: At, span: Span, written: &str, what: &str) {
         self.error("unsupported", at, span, format!("`{written}` is not a part of this version: {what}"))
             .help("leave it out; it is refused rather than ignored");
     }

@@ -6,50 +6,52 @@ use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
 use crate::{
     CustomType,
     diagnose::At,
-    dialect::{Build, Field, KINDS, Kind, kind},
+    dialect::Field,
+    kinds::{KINDS, Kind, kind},
     tree::Node,
 };
 
 /// The type of a step.
 #[derive(Clone)]
-pub(super) enum Type {
+pub(crate) enum Type {
     Known(&'static Kind),
     Custom(String, CustomType),
 }
 
 impl Type {
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Known(kind) => kind.name,
             Self::Custom(name, _) => name,
         }
     }
 
-    pub(super) fn fields(&self) -> &'static [Field] {
+    pub(crate) fn fields(&self) -> &'static [Field] {
         match self {
             Self::Known(kind) => kind.fields,
             Self::Custom(..) => CustomType::TABLE,
         }
     }
 
-    pub(super) fn custom_fields(&self) -> &[String] {
+    pub(crate) fn custom_fields(&self) -> &[String] {
         match self {
             Self::Known(_) => &[],
             Self::Custom(_, custom) => custom.names(),
         }
     }
 
-    pub(super) fn build(&self) -> Option<Build> {
+    /// The field under which any step's condition is written.
+    pub(crate) fn condition_field(&self) -> &'static str {
         match self {
-            Self::Known(kind) => Some(kind.build),
-            Self::Custom(..) => None,
+            Self::Known(kind) => kind.condition_field(),
+            Self::Custom(..) => "condition",
         }
     }
 }
 
 impl Reader<'_> {
     /// The type that a step says or that its fields tell.
-    pub(super) fn kind_of(&mut self, node: &Node<'_>, at: At) -> Option<Type> {
+    pub(crate) fn kind_of(&mut self, node: &Node<'_>, at: At) -> Option<Type> {
         let Some(written) = node.get("type") else { return self.told_kind(node, at) };
         self.mark(at, "type", written.span);
         let Some(name) = written.as_text() else {
@@ -69,7 +71,7 @@ impl Reader<'_> {
             self.error("unknown_step_type", at, written.span, format!("`{name}` is not a step type")).help(help);
             return None;
         };
-        if kind.build == Build::Missing {
+        if kind.read.is_none() {
             self.unsupported(at, written.span, name, kind.doc);
             return None;
         }
@@ -79,17 +81,17 @@ impl Reader<'_> {
     fn told_kind(&mut self, node: &Node<'_>, at: At) -> Option<Type> {
         let told: Vec<_> = KINDS
             .iter()
-            .filter(|kind| kind.build != Build::Sequence)
+            .filter(|kind| !kind.yields)
             .filter(|kind| kind.markers.iter().any(|marker| node.get(marker).is_some()))
             .collect();
         let head = node.entries().first().map_or(node.span, |entry| entry.key_span);
         match told.as_slice() {
-            [kind] if kind.build == Build::Missing => {
+            [kind] if kind.read.is_none() => {
                 self.unsupported(at, head, kind.name, kind.doc);
                 None
             }
             [kind] => Some(Type::Known(kind)),
-            [] if node.get("steps").is_some() => kind("sequence").map(Type::Known),
+            [] if let Some(kind) = yielding(node) => Some(Type::Known(kind)),
             [] => {
                 let help =
                     "add `type`, such as `type: tool`; `tool`, `persona`, `agent`, `function` and others tell it too";
@@ -106,52 +108,27 @@ impl Reader<'_> {
     }
 
     /// What the step does; `None` where that could not be read.
-    pub(super) fn build<'n, 's>(
+    pub(crate) fn build<'n, 's>(
         &mut self,
         kind: &Type,
         fields: &Fields<'n, 's>,
         scope: &mut Scope<'n, 's>,
         id: &str,
     ) -> Option<StepKind> {
-        let build = match kind {
-            Type::Custom(name, custom) => return self.custom(name, custom, fields),
-            Type::Known(kind) => kind.build,
-        };
-        match build {
-            Build::Activity(field) => self.activity(kind.name(), field, fields),
-            Build::Shell => self.shell(fields, kind.fields()),
-            Build::Git => self.git(fields, kind.fields()),
-            Build::Http => self.http(fields, kind.fields()),
-            Build::Sequence => self.block_body(fields, RouteSettings::default()),
-            Build::Route => {
-                let start = self.text(fields, "start_step");
-                self.mark_as(fields, "start_step", "start");
-                let transitions_max = self.count(fields, "max_transitions", 1);
-                self.mark_as(fields, "max_transitions", "transitions_max");
-                self.block_body(fields, RouteSettings { start, transitions_max, is_route: true })
-            }
-            Build::Conditional => self.conditional(fields, scope, id),
-            Build::Switch => self.switch(fields, scope, id),
-            Build::Loop => self.repeat(fields),
-            Build::Parallel => self.parallel(fields),
-            Build::ForkJoin => self.fork_join(fields),
-            Build::Set => self.set(fields),
-            Build::Sleep => self.delay(fields, "duration").map(StepKind::Sleep),
-            Build::Workflow => self.workflow(fields),
-            Build::WaitForEvent => self.wait_for_event(fields),
-            Build::Validate => self.validate(fields),
-            Build::Missing => None,
+        match kind {
+            Type::Custom(name, custom) => self.custom(name, custom, fields),
+            Type::Known(kind) => (kind.read?)(self, kind, fields, scope, id),
         }
     }
 
-    fn block_body(&mut self, fields: &Fields<'_, '_>, settings: RouteSettings) -> Option<StepKind> {
+    pub(crate) fn block_body(&mut self, fields: &Fields<'_, '_>, settings: RouteSettings) -> Option<StepKind> {
         let steps = fields.get("steps")?;
         self.mark(fields.at, "steps", steps.value.span);
         Some(self.body(&steps.value, fields.at, settings))
     }
 
     /// Remembers the field `name` under the word that the model has for it.
-    pub(super) fn mark_as(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) {
+    pub(crate) fn mark_as(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) {
         if let Some(entry) = fields.get(name) {
             match entry.value.as_text() {
                 Some(text) => self.mark_text(fields.at, word, entry.value.span, text),
@@ -170,6 +147,11 @@ fn dialect_name(name: &str) -> Option<&'static str> {
 fn known_names() -> impl Iterator<Item = &'static str> + Clone {
     KINDS
         .iter()
-        .filter(|kind| kind.build != Build::Missing)
+        .filter(|kind| kind.read.is_some())
         .flat_map(|kind| std::iter::once(kind.name).chain(kind.aliases.iter().copied()))
+}
+
+/// The type whose markers count only because no other type's do.
+fn yielding(node: &Node<'_>) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.yields && kind.markers.iter().any(|marker| node.get(marker).is_some()))
 }

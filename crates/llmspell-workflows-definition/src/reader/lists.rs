@@ -12,13 +12,13 @@ use crate::{
 
 /// An entry of a list of steps, or of a mapping of ids to steps.
 #[derive(Clone, Copy)]
-pub(super) struct Item<'n, 's> {
-    pub(super) key: Option<(&'n str, Span)>,
-    pub(super) node: &'n Node<'s>,
+pub(crate) struct Item<'n, 's> {
+    pub(crate) key: Option<(&'n str, Span)>,
+    pub(crate) node: &'n Node<'s>,
 }
 
 /// What the steps of one list know of each other while they are read.
-pub(super) struct Scope<'n, 's> {
+pub(crate) struct Scope<'n, 's> {
     items: Vec<Item<'n, 's>>,
     by_id: HashMap<&'n str, usize>,
     /// For each item the id of the block that takes it in, and whether it did so.
@@ -28,15 +28,15 @@ pub(super) struct Scope<'n, 's> {
 
 /// How a route is bounded, where a document says so.
 #[derive(Default)]
-pub(super) struct RouteSettings {
-    pub(super) start: Option<String>,
-    pub(super) transitions_max: Option<u32>,
+pub(crate) struct RouteSettings {
+    pub(crate) start: Option<String>,
+    pub(crate) transitions_max: Option<u32>,
     /// It is one even if no step names the next.
-    pub(super) is_route: bool,
+    pub(crate) is_route: bool,
 }
 
 impl<'n, 's> Scope<'n, 's> {
-    pub(super) fn new(items: Vec<Item<'n, 's>>) -> Self {
+    pub(crate) fn new(items: Vec<Item<'n, 's>>) -> Self {
         let id = |item: &Item<'n, 's>| match item.key {
             Some((key, _)) => Some(key),
             None => item.node.get("id").or_else(|| item.node.get("name")).and_then(Node::as_text),
@@ -54,16 +54,16 @@ impl<'n, 's> Scope<'n, 's> {
         Self { items, by_id, taken, by_key }
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(&self, id: &str) -> bool {
         self.by_id.contains_key(id)
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = &'n str> + Clone {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &'n str> + Clone {
         self.by_id.keys().copied()
     }
 
     /// The step `id` for the block that takes it in, or the id of the block that has it already.
-    pub(super) fn take(&mut self, id: &str, block: &str) -> Option<Result<Item<'n, 's>, &'n str>> {
+    pub(crate) fn take(&mut self, id: &str, block: &str) -> Option<Result<Item<'n, 's>, &'n str>> {
         let index = *self.by_id.get(id)?;
         let (owner, done) = self.taken[index].as_mut()?;
         if *done || *owner != block {
@@ -109,7 +109,7 @@ fn block_ids<'n>(node: &'n Node<'_>) -> Vec<&'n str> {
 
 impl Reader<'_> {
     /// The steps of `node`, whose paths begin with `parent`. Steps that name the next become one step, a route.
-    pub(super) fn steps(&mut self, node: &Node<'_>, parent: &str, at: At) -> Steps {
+    pub(crate) fn steps(&mut self, node: &Node<'_>, parent: &str, at: At) -> Steps {
         let Some(scope) = self.scope(node, at) else { return Steps::new() };
         if !scope.names_next() {
             return self.plain(scope, parent, at);
@@ -120,7 +120,7 @@ impl Reader<'_> {
     }
 
     /// The steps of `node` as what a block or a definition does.
-    pub(super) fn body(&mut self, node: &Node<'_>, at: At, settings: RouteSettings) -> StepKind {
+    pub(crate) fn body(&mut self, node: &Node<'_>, at: At, settings: RouteSettings) -> StepKind {
         let parent = self.positions.path(at).to_owned();
         let is_route = settings.is_route || settings.start.is_some() || settings.transitions_max.is_some();
         match self.scope(node, at) {
@@ -130,7 +130,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn scope<'n, 's>(&mut self, node: &'n Node<'s>, at: At) -> Option<Scope<'n, 's>> {
+    pub(crate) fn scope<'n, 's>(&mut self, node: &'n Node<'s>, at: At) -> Option<Scope<'n, 's>> {
         let items = match &node.data {
             Data::List(items) => items.iter().map(|node| Item { key: None, node }).collect(),
             Data::Map(entries) => entries

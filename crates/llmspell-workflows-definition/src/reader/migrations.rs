@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    pub(super) fn migrations(&mut self, definition: &mut Definition, fields: &Fields<'_, '_>) {
+    pub(crate) fn migrations(&mut self, definition: &mut Definition, fields: &Fields<'_, '_>) {
         for entry in self.mapping(fields, "migrations") {
             self.mark(At::ROOT, format!("migrations/{}", entry.key), entry.key_span);
             if let Some(migration) = self.migration(entry) {

@@ -2,12 +2,10 @@
 
 mod blocks;
 mod fields;
-mod joins;
 mod kinds;
-mod leaves;
 mod lists;
-mod loops;
 mod migrations;
+mod params;
 mod retry;
 mod root;
 mod settings;
@@ -25,8 +23,10 @@ use crate::{
     limits,
     tree::{Node, Span},
 };
-use fields::Fields;
+pub(crate) use fields::Fields;
+pub(crate) use lists::{Item, RouteSettings, Scope};
 use settings::Settings;
+pub(crate) use steps::Read;
 
 /// What reading a tree gives.
 pub(crate) struct Outcome {
@@ -52,31 +52,31 @@ pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, finding
     Outcome { definition, positions: reader.positions, findings: reader.findings }
 }
 
-struct Reader<'a> {
-    source: &'a Source,
-    types: &'a StepTypes,
-    findings: Findings,
-    positions: Positions,
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) types: &'a StepTypes,
+    pub(crate) findings: Findings,
+    pub(crate) positions: Positions,
     /// Settings by step type.
-    defaults: BTreeMap<String, Settings>,
+    pub(crate) defaults: BTreeMap<String, Settings>,
     /// Environment variables that every process gets.
-    process_env: BTreeMap<String, Value>,
+    pub(crate) process_env: BTreeMap<String, Value>,
     /// The personas there are, if the document says so.
-    personas: Option<Vec<String>>,
+    pub(crate) personas: Option<Vec<String>>,
     /// How many steps enclose the one that is read.
-    nesting: usize,
+    pub(crate) nesting: usize,
 }
 
 impl Reader<'_> {
     /// Notes that something is wrong; the caller goes on with what it can.
-    fn error(&mut self, code: &'static str, at: At, span: Span, message: impl Into<String>) -> &mut Finding {
+    pub(crate) fn error(&mut self, code: &'static str, at: At, span: Span, message: impl Into<String>) -> &mut Finding {
         let mut finding = Finding::error(code, span, message);
         finding.at = at;
         self.findings.push(finding)
     }
 
     /// The nearest of `names` to `written`, as a question.
-    fn suggest<'n>(&self, written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    pub(crate) fn suggest<'n>(&self, written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
         if self.findings.is_crowded() {
             return None;
         }
@@ -84,12 +84,18 @@ impl Reader<'_> {
     }
 
     /// Remembers where `field` of the step at `at` stands.
-    fn mark(&mut self, at: At, field: impl Into<std::borrow::Cow<'static, str>>, span: Span) {
+    pub(crate) fn mark(&mut self, at: At, field: impl Into<std::borrow::Cow<'static, str>>, span: Span) {
         self.positions.mark(at, field, Mark { span, inside: Inside::Unknown });
     }
 
     /// The same for a field whose text is `text`.
-    fn mark_text(&mut self, at: At, field: impl Into<std::borrow::Cow<'static, str>>, span: Span, text: &str) {
+    pub(crate) fn mark_text(
+        &mut self,
+        at: At,
+        field: impl Into<std::borrow::Cow<'static, str>>,
+        span: Span,
+        text: &str,
+    ) {
         let inside = Inside::of(text, span, self.source.text());
         self.positions.mark(at, field, Mark { span, inside });
     }

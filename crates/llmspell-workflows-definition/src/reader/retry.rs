@@ -33,7 +33,7 @@ const WORDS: &[(&str, &str)] = &[
 const JITTER: f64 = 0.1;
 
 impl Reader<'_> {
-    pub(super) fn retry(&mut self, fields: &Fields<'_, '_>) -> Option<Retry> {
+    pub(crate) fn retry(&mut self, fields: &Fields<'_, '_>) -> Option<Retry> {
         let entry = fields.get("retries")?;
         self.mark(fields.at, "retry", entry.value.span);
         match &entry.value.data {

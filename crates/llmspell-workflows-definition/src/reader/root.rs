@@ -15,7 +15,7 @@ use crate::{
 
 impl Reader<'_> {
     /// Reads the whole document; `None` where too little of it is there to go on with.
-    pub(super) fn definition(&mut self, root: &Node<'_>) -> Option<Definition> {
+    pub(crate) fn definition(&mut self, root: &Node<'_>) -> Option<Definition> {
         if let Some(entry) = root.entries().iter().find(|entry| COMMANDS.contains(&entry.key.as_ref())) {
             self.unsupported(At::ROOT, entry.key_span, &entry.key, "the command dialect");
             return None;
@@ -52,7 +52,7 @@ impl Reader<'_> {
         self.version_of(&entry.key, &entry.value)
     }
 
-    pub(super) fn version_of(&mut self, name: &str, node: &Node<'_>) -> Option<String> {
+    pub(crate) fn version_of(&mut self, name: &str, node: &Node<'_>) -> Option<String> {
         match &node.data {
             Data::Number(_) => Some(node.span.slice(self.source.text()).to_owned()),
             _ => self.text_of(At::ROOT, name, node),
@@ -199,7 +199,7 @@ impl Reader<'_> {
         definition
     }
 
-    pub(super) fn mapping<'n, 's>(&mut self, fields: &Fields<'n, 's>, name: &'static str) -> &'n [Entry<'s>] {
+    pub(crate) fn mapping<'n, 's>(&mut self, fields: &Fields<'n, 's>, name: &'static str) -> &'n [Entry<'s>] {
         let Some(entry) = fields.get(name) else { return &[] };
         self.mark(At::ROOT, name, entry.value.span);
         if !matches!(entry.value.data, Data::Map(_)) {

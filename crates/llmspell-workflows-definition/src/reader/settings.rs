@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     diagnose::At,
-    dialect::{DEFAULTS, KINDS, STEPS, kind},
+    dialect::{DEFAULTS, STEPS},
+    kinds::{KINDS, kind},
     tree::{Data, Entry, Node, Span},
 };
 
@@ -19,7 +20,7 @@ const UNDO: &str = "undo";
 
 /// Settings for a step type, with where they stand.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     retry: Option<(Retry, Span)>,
     timeout: Option<(Delay, Span)>,
     total_timeout: Option<(Delay, Span)>,
@@ -37,7 +38,7 @@ const RULES: &[(&str, TriggerRule)] = &[
 
 impl Reader<'_> {
     /// Fills in what any step has, but its id, name, condition and kind.
-    pub(super) fn settings(&mut self, step: &mut Step, fields: &Fields<'_, '_>, kind: &str) {
+    pub(crate) fn settings(&mut self, step: &mut Step, fields: &Fields<'_, '_>, kind: &str) {
         step.dependencies = self.texts(fields, "dependencies");
         step.trigger_rule = self.word(fields, "trigger_rule", RULES).unwrap_or_default();
         step.retry = self.retry(fields);
@@ -109,7 +110,7 @@ impl Reader<'_> {
     }
 
     /// The `defaults` of a definition.
-    pub(super) fn read_defaults(&mut self, node: &Node<'_>) {
+    pub(crate) fn read_defaults(&mut self, node: &Node<'_>) {
         if !matches!(node.data, Data::Map(_)) {
             return self.wrong_type(At::ROOT, "defaults", node, "a mapping of step types to settings");
         }

@@ -12,24 +12,24 @@ use super::{
 };
 use crate::{
     diagnose::At,
-    dialect::{Build, COMMON, Field, TRANSITION},
+    dialect::{COMMON, Field, TRANSITION},
     limits,
     tree::{Data, Entry, Node, Span},
 };
 
 /// A step that was read.
-pub(super) struct Read {
-    pub(super) step: Step,
-    pub(super) at: At,
+pub(crate) struct Read {
+    pub(crate) step: Step,
+    pub(crate) at: At,
     /// Whether it says where a route goes next.
-    pub(super) names_next: bool,
+    pub(crate) names_next: bool,
     /// What it says of `required`, in a parallel block.
-    pub(super) required: bool,
+    pub(crate) required: bool,
 }
 
 impl Reader<'_> {
     /// Reads `item` of a list whose steps' paths begin with `parent`; `extra` are fields that the list adds.
-    pub(super) fn step<'n, 's>(
+    pub(crate) fn step<'n, 's>(
         &mut self,
         item: Item<'n, 's>,
         parent: &str,
@@ -72,10 +72,7 @@ impl Reader<'_> {
         self.mark_id(&item, &fields);
         let mut step = read.step;
         step.name = self.name(&fields, &step.id);
-        step.condition = match kind.build() {
-            Some(Build::Conditional) => self.expression_as(&fields, "only_if", "condition"),
-            _ => self.expression(&fields, "condition"),
-        };
+        step.condition = self.expression_as(&fields, kind.condition_field(), "condition");
         self.settings(&mut step, &fields, kind.name());
         read.names_next = fields.has("next_step");
         step.next = self.next(&fields, scope);
@@ -117,7 +114,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn checked_id(&mut self, text: &str, around: At, span: Span) -> String {
+    pub(crate) fn checked_id(&mut self, text: &str, around: At, span: Span) -> String {
         if StepId::new(text).is_err() {
             let message = format!("`{text}` is not a step id");
             let help = format!(
@@ -181,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// Where `field` of the step at `at` stands.
-    pub(super) fn field_span(&self, at: At, field: &str) -> Span {
+    pub(crate) fn field_span(&self, at: At, field: &str) -> Span {
         self.positions.find(&Place::new(self.positions.path(at), field), self.source)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    pub(super) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, wanted: &str) {
+    pub(crate) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, wanted: &str) {
         let message = format!("`{name}` must be {wanted}, and is {}", node.noun());
         let finding = self.error("wrong_type", at, node.span, message);
         if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && wanted.starts_with("a text") {
@@ -23,14 +23,14 @@ impl Reader<'_> {
     }
 
     /// A text of the field `name`; it may not be empty.
-    pub(super) fn text(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
+    pub(crate) fn text(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
         let entry = fields.get(name)?;
         let text = self.text_of(fields.at, &entry.key, &entry.value)?;
         self.mark_text(fields.at, name, entry.value.span, &text);
         Some(text)
     }
 
-    pub(super) fn text_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
+    pub(crate) fn text_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
         match node.as_text() {
             Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
             Some(_) => {
@@ -45,14 +45,14 @@ impl Reader<'_> {
     }
 
     /// Texts of the field `name`, marked as `name/0`, `name/1`, …; a single text is a list of one.
-    pub(super) fn texts(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
+    pub(crate) fn texts(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
         let Some(entry) = fields.get(name) else { return Vec::new() };
         self.mark(fields.at, name, entry.value.span);
         self.each(fields.at, name, entry, |reader, at, node| reader.text_of(at, &entry.key, node))
     }
 
     /// Expressions of the field `name`, likewise.
-    pub(super) fn expressions(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
+    pub(crate) fn expressions(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
         let Some(entry) = fields.get(name) else { return Vec::new() };
         self.mark(fields.at, name, entry.value.span);
         self.each(fields.at, name, entry, |reader, at, node| reader.expression_of(at, &entry.key, node))
@@ -80,12 +80,12 @@ impl Reader<'_> {
     }
 
     /// The expression of the field `name`.
-    pub(super) fn expression(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
+    pub(crate) fn expression(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
         self.expression_as(fields, name, name)
     }
 
     /// The same, for a field that the model calls `word`.
-    pub(super) fn expression_as(
+    pub(crate) fn expression_as(
         &mut self,
         fields: &Fields<'_, '_>,
         name: &'static str,
@@ -98,7 +98,7 @@ impl Reader<'_> {
     }
 
     /// An expression without the braces that may stand around the whole of it.
-    pub(super) fn expression_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
+    pub(crate) fn expression_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
         if let Data::Bool(value) = node.data {
             return Some(value.to_string());
         }
@@ -115,7 +115,7 @@ impl Reader<'_> {
     }
 
     /// The length of time of the field `name`.
-    pub(super) fn delay(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Delay> {
+    pub(crate) fn delay(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Delay> {
         let entry = fields.get(name)?;
         let delay = self.delay_of(fields.at, &entry.key, &entry.value)?;
         match &delay {
@@ -125,7 +125,7 @@ impl Reader<'_> {
         Some(delay)
     }
 
-    pub(super) fn delay_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<Delay> {
+    pub(crate) fn delay_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<Delay> {
         let is_ms = name.ends_with("_ms");
         let delay = match &node.data {
             Data::Number(number) => {
@@ -158,7 +158,7 @@ impl Reader<'_> {
     }
 
     /// A length of time that is no expression.
-    pub(super) fn duration(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Duration> {
+    pub(crate) fn duration(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Duration> {
         let entry = fields.get(name)?;
         match self.delay_of(fields.at, &entry.key, &entry.value)? {
             Delay::Fixed(duration) => Some(duration),
@@ -172,7 +172,7 @@ impl Reader<'_> {
     }
 
     /// A whole number between `min` and `max` of the field `name`.
-    pub(super) fn count<T: TryFrom<u64>>(
+    pub(crate) fn count<T: TryFrom<u64>>(
         &mut self,
         fields: &Fields<'_, '_>,
         name: &'static str,
@@ -183,7 +183,7 @@ impl Reader<'_> {
         self.count_of(fields.at, &entry.key, &entry.value, min)
     }
 
-    pub(super) fn count_of<T: TryFrom<u64>>(&mut self, at: At, name: &str, node: &Node<'_>, min: u64) -> Option<T> {
+    pub(crate) fn count_of<T: TryFrom<u64>>(&mut self, at: At, name: &str, node: &Node<'_>, min: u64) -> Option<T> {
         let Data::Number(number) = &node.data else {
             self.wrong_type(at, name, node, "a whole number");
             return None;
@@ -200,7 +200,7 @@ impl Reader<'_> {
         count
     }
 
-    pub(super) fn boolean(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<bool> {
         let entry = fields.get(name)?;
         match entry.value.data {
             Data::Bool(value) => Some(value),
@@ -212,7 +212,7 @@ impl Reader<'_> {
     }
 
     /// One of `words`.
-    pub(super) fn word<T: Copy>(
+    pub(crate) fn word<T: Copy>(
         &mut self,
         fields: &Fields<'_, '_>,
         name: &'static str,
@@ -223,7 +223,7 @@ impl Reader<'_> {
         self.word_of(fields.at, &entry.key, &entry.value, words)
     }
 
-    pub(super) fn word_of<T: Copy>(&mut self, at: At, name: &str, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word_of<T: Copy>(&mut self, at: At, name: &str, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
         let Some(text) = node.as_text() else {
             self.wrong_type(at, name, node, "a word");
             return None;
@@ -235,7 +235,7 @@ impl Reader<'_> {
         found
     }
 
-    pub(super) fn bad_word<'w>(
+    pub(crate) fn bad_word<'w>(
         &mut self,
         at: At,
         name: &str,
@@ -250,14 +250,14 @@ impl Reader<'_> {
     }
 
     /// Any value of the field `name`, all parts of which are marked under `word`.
-    pub(super) fn json(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) -> Option<Value> {
+    pub(crate) fn json(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) -> Option<Value> {
         let entry = fields.get(name)?;
         self.mark_all(fields.at, word.into(), &entry.value);
         Some(entry.value.to_json())
     }
 
     /// Marks `node` and all that is in it.
-    pub(super) fn mark_all(&mut self, at: At, word: Cow<'static, str>, node: &Node<'_>) {
+    pub(crate) fn mark_all(&mut self, at: At, word: Cow<'static, str>, node: &Node<'_>) {
         match &node.data {
             Data::List(items) => {
                 for (index, item) in items.iter().enumerate() {

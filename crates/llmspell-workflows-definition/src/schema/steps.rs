@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     CustomType, StepTypes,
-    dialect::{BODY, Build, COMMON, DEFAULTS, Field, KINDS, MEMBER, Shape},
+    dialect::{BODY, COMMON, DEFAULTS, Field, MEMBER, Shape},
+    kinds::KINDS,
 };
 
 /// A step type as the schema sees it.
@@ -76,7 +77,7 @@ fn kind(each: &Type<'_>) -> Value {
 }
 
 fn known<'t>() -> impl Iterator<Item = Type<'t>> {
-    KINDS.iter().filter(|kind| kind.build != Build::Missing).map(|kind| Type {
+    KINDS.iter().filter(|kind| kind.read.is_some()).map(|kind| Type {
         names: std::iter::once(kind.name).chain(kind.aliases.iter().copied()).collect(),
         doc: kind.doc,
         fields: kind.fields,

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::schema;
 use crate::{
     CustomType, StepTypes,
-    dialect::{Build, COMMON, Field, KINDS, Kind, ROOT, Shape},
+    dialect::{COMMON, Field, ROOT, Shape},
+    kinds::{KINDS, Kind},
     read, to_yaml,
 };
 
@@ -121,34 +122,37 @@ fn samples() -> Vec<Value> {
     ]
 }
 
-/// The least that a step of `kind` holds beside `field`.
+/// The least that a step of `kind` holds beside `field`: its required fields, and one of those of which it needs any.
 fn base(kind: &Kind, field: &Field) -> Value {
     let mut step = json!({"id": "a", "type": kind.name});
-    let least: &[(&str, Value)] = match kind.build {
-        Build::Activity(name) => &[(name, json!("x"))],
-        Build::Shell => &[("command", json!("ls"))],
-        Build::Http => &[("url", json!("http://x"))],
-        Build::Git => &[("operation", json!("push"))],
-        Build::Sequence | Build::Route | Build::Parallel => &[("steps", json!([{"id": "b", "tool": "t"}]))],
-        Build::Conditional => &[("condition", json!("a")), ("then_steps", json!([]))],
-        Build::Switch => &[("cases", json!([]))],
-        Build::Loop => &[("items", json!([])), ("steps", json!([]))],
-        Build::ForkJoin => &[("branches", json!({}))],
-        Build::Set => &[("params", json!({}))],
-        Build::Sleep => &[("duration", json!(1))],
-        Build::Workflow => &[("workflow", json!("x"))],
-        Build::WaitForEvent => &[("event", json!("x"))],
-        Build::Validate => &[("data", json!(1))],
-        Build::Missing => &[],
+    let required = kind.fields.iter().filter(|field| field.required).map(|field| (field.name, least(field.shape)));
+    let one_of = match kind.name {
+        "shell" => Some(("command", json!("ls"))),
+        "http" => Some(("url", json!("http://x"))),
+        "git-operation" => Some(("operation", json!("push"))),
+        "conditional" => Some(("then_steps", json!([]))),
+        "loop" => Some(("items", json!([]))),
+        _ => None,
     };
-    for (name, value) in least {
+    for (name, value) in required.chain(one_of) {
         // A loop runs over one thing, and a process is started in one way.
-        let other = matches!((*name, field.name), ("items", "range" | "while") | ("command", "argv"));
+        let other = matches!((name, field.name), ("items", "range" | "while") | ("command", "argv"));
         if !other {
-            step[*name] = value.clone();
+            step[name] = value;
         }
     }
     step
+}
+
+/// The smallest value of this shape.
+fn least(shape: Shape) -> Value {
+    match shape {
+        Shape::Steps | Shape::StepsById | Shape::Members => json!([{"id": "b", "tool": "t"}]),
+        Shape::Cases => json!([]),
+        Shape::Branches | Shape::Object => json!({}),
+        Shape::Delay | Shape::Any => json!(1),
+        _ => json!("x"),
+    }
 }
 
 #[test]
@@ -156,11 +160,10 @@ fn every_field_of_every_step_type() {
     let validator = validator();
     let samples = samples();
     let mut differences = Vec::new();
-    for kind in KINDS.iter().filter(|kind| kind.build != Build::Missing) {
+    for kind in KINDS.iter().filter(|kind| kind.read.is_some()) {
         // Parameters are checked by what they are for.
-        let checks_params = matches!(kind.build, Build::Shell | Build::Git | Build::Http);
         for field in kind.fields.iter().chain(COMMON) {
-            let skips = matches!(field.name, "type" | "id") || (field.name == "params" && checks_params);
+            let skips = matches!(field.name, "type" | "id") || (field.name == "params" && kind.checks_params());
             if skips || field.shape == Shape::Missing {
                 continue;
             }

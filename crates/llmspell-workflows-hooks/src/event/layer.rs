@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
         Attempt, Call, Decision, DecisionPoint, Happening, Interceptor, Next, NextDecision, Outcome, Received, Role,
         StepStatus,
     },
-    model::{Step, StepKind},
+    model::Step,
 };
 
 use super::{EventBus, EventData, EventKind, Joined, ToldByHost};
@@ -54,7 +54,7 @@ impl Interceptor for EventLayer {
         let started_at = call.run().now();
         let outcome = next.run(call.clone()).await;
         let duration = since(started_at, call.run().now());
-        if matches!(call.step().kind, StepKind::Parallel(_) | StepKind::Loop(_)) && outcome.is_final() {
+        if call.step().kind.pattern().joins() && outcome.is_final() {
             self.bus.tell_transient(EventKind::BlockJoined, &call, || EventData::Joined(joined(&call, duration)));
         }
         self.ended(&call, kinds, &outcome, duration);
@@ -141,7 +141,7 @@ impl Kinds {
 impl EventLayer {
     /// Goes on with a step of a run that its host tells of; how its branches came together is on no record.
     async fn joined(&self, call: Call, next: Next) -> Outcome {
-        if !matches!(call.step().kind, StepKind::Parallel(_) | StepKind::Loop(_)) {
+        if !call.step().kind.pattern().joins() {
             return next.run(call).await;
         }
         let started_at = call.run().now();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::HookLayer;
-use crate::{Course, HookPoint, Report, Trouble, Verdict, cache::later, context::About};
+use crate::{Course, HookPoint, Report, Trouble, Verdict, cache::later, context::About, selector::is_activity};
 
 /// The code of a step that a hook stopped together with its run.
 const CANCELLED: &str = "cancelled_by_hook";
@@ -113,7 +113,7 @@ fn fits(call: &Call, verdict: &Verdict) -> Result<(), String> {
         Course::Fork(_) => Some("forks"),
         _ => verdict.input.is_some().then_some("modifies the input of"),
     };
-    let calls_activity = matches!(call.step().kind, llmspell_workflows_basic::model::StepKind::Activity(_));
+    let calls_activity = is_activity(call.step());
     match needs_activity {
         Some(what) if !calls_activity => {
             let kind = call.step().kind.as_str();

@@ -1,6 +1,6 @@
 use llmspell_workflows_basic::{
     engine::{Call, Role},
-    model::StepKind,
+    model::Pattern,
 };
 
 use crate::{
@@ -62,8 +62,8 @@ pub(super) fn through(dispatcher: &HookDispatcher, call: &Call) -> Vec<Passage> 
         (role == Role::Branch, BRANCH),
         (role == Role::Iteration, ITERATION),
         (is_step, STEP),
-        (matches!(step.kind, StepKind::Loop(_)), LOOP),
-        (matches!(step.kind, StepKind::Parallel(_)), PARALLEL),
+        (step.kind.pattern() == Pattern::Loop, LOOP),
+        (step.kind.pattern() == Pattern::Parallel, PARALLEL),
         (call.path().id().as_str() == "$undo", UNDO),
         (is_tool(step), TOOL),
         (is_agent(step), AGENT),

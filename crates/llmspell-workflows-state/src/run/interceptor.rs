@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
         Asker, Call, CancelReason, Decision, DecisionPoint, Failure, Happening, Interceptor, Next, NextDecision,
         NextRecall, Outcome, StuckStep, Warning, Who,
     },
-    model::{Durability, StepKind},
+    model::{Durability, Effect},
 };
 
 use super::RunJournal;
@@ -94,7 +94,7 @@ fn time_us(run: &Run) -> u64 {
 impl RunJournal {
     async fn around(&self, call: Call, next: Next) -> Result<Outcome, JournalError> {
         let is_leaf = call.step().kind.is_leaf();
-        let is_activity = matches!(call.step().kind, StepKind::Activity(_));
+        let is_activity = call.step().kind.traits().effect == Effect::Activity;
         let (path, run) = (call.path().to_string(), call.run().clone());
         if let Some(outcome) = self.ended(&path)? {
             // A run that was cancelled stays so; that is not recorded of the run itself before it ends.

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use llmspell_workflows_basic::model::{
-    Aggregation, Backoff, Delay, ErrorMode, IterationErrors, OnConflict, ParallelOutput, Retry, TriggerRule,
+    Aggregation, Backoff, Delay, ErrorMode, IterationErrors, OnConflict, ParallelOutput, Retry, Step, StepKind,
+    TriggerRule, Validate, ValidateMode,
 };
 use proptest::{prelude::*, sample::Index};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::values::{json, text};
+use super::{
+    TOOL,
+    values::{json, text},
+};
 
 #[derive(Debug, Clone)]
 pub(super) struct Head {
@@ -47,10 +51,9 @@ pub(super) struct Settings {
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     Function(Value, Index),
-    Tool(Value),
     Set(Vec<Value>, Index),
-    Sleep(u8),
-    Validate(Value, bool),
+    /// A leaf that refers to nothing.
+    Plain(StepKind),
     Sequence {
         steps: Vec<Plan>,
         is_graph: bool,
@@ -141,33 +144,57 @@ fn step() -> impl Strategy<Value = Plan> + Clone {
 fn leaf() -> impl Strategy<Value = Kind> {
     prop_oneof![
         4 => (json(), any::<Index>()).prop_map(|(params, sees)| Kind::Function(params, sees)),
-        2 => json().prop_map(Kind::Tool),
         2 => (prop::collection::vec(json(), 1..3), any::<Index>()).prop_map(|(values, sees)| Kind::Set(values, sees)),
-        1 => (0_u8..3).prop_map(Kind::Sleep),
-        1 => (json(), any::<bool>()).prop_map(|(data, warns)| Kind::Validate(data, warns)),
+        4 => plain().prop_map(Kind::Plain),
+    ]
+}
+
+fn plain() -> impl Strategy<Value = StepKind> {
+    prop_oneof![
+        2 => json().prop_map(|params| Step::tool("", TOOL, json!({"input": params})).kind),
+        1 => milliseconds(0..3).prop_map(|duration| StepKind::Sleep(Delay::Fixed(duration))),
+        1 => (json(), any::<bool>()).prop_map(|(data, warns)| StepKind::Validate(Validate {
+            data,
+            assertions: vec!["data == data".into()],
+            mode: if warns { ValidateMode::Warn } else { ValidateMode::Strict },
+            ..Validate::default()
+        })),
     ]
 }
 
 fn block(inner: impl Strategy<Value = Plan> + Clone + 'static) -> impl Strategy<Value = Kind> {
-    let list = |least| prop::collection::vec(inner.clone(), least..3);
-    let conditional = (any::<Index>(), list(1), list(0)).prop_map(|(condition, then, otherwise)| Kind::Conditional {
-        condition,
-        then,
-        otherwise,
-    });
-    let switch = (prop::collection::vec((any::<Index>(), list(1)), 1..3), list(0))
-        .prop_map(|(cases, default)| Kind::Switch { cases, default });
-    let repeat = (over(), list(1), prop::option::of(1_u32..4), prop::option::of(1_u64..4), iteration_errors())
-        .prop_map(|(over, steps, parallelism, max_iterations, on_error)| {
-            // A loop that asks before each iteration whether to go on has no parallel mode, and needs an end.
+    prop_oneof![
+        steps(inner.clone(), 1..4, any::<bool>()),
+        conditional(inner.clone()),
+        switch(inner.clone()),
+        route(inner.clone()),
+        repeat(inner.clone()),
+        (prop::collection::vec(inner, 1..4), join()).prop_map(|(branches, join)| Kind::Parallel { branches, join }),
+    ]
+}
+
+fn conditional(inner: impl Strategy<Value = Plan> + Clone) -> impl Strategy<Value = Kind> {
+    (any::<Index>(), prop::collection::vec(inner.clone(), 1..3), prop::collection::vec(inner, 0..3))
+        .prop_map(|(condition, then, otherwise)| Kind::Conditional { condition, then, otherwise })
+}
+
+fn switch(inner: impl Strategy<Value = Plan> + Clone) -> impl Strategy<Value = Kind> {
+    let case = (any::<Index>(), prop::collection::vec(inner.clone(), 1..3));
+    (prop::collection::vec(case, 1..3), prop::collection::vec(inner, 0..3))
+        .prop_map(|(cases, default)| Kind::Switch { cases, default })
+}
+
+fn repeat(inner: impl Strategy<Value = Plan>) -> impl Strategy<Value = Kind> {
+    let steps = prop::collection::vec(inner, 1..3);
+    (over(), steps, prop::option::of(1_u32..4), prop::option::of(1_u64..4), iteration_errors()).prop_map(
+        |(over, steps, parallelism, max_iterations, on_error)| {
+            // A loop that tests a condition before each iteration has no parallel mode, and needs an end.
             let is_while = matches!(over, Over::While);
             let parallelism = parallelism.filter(|_| !is_while);
             let max_iterations = max_iterations.or(is_while.then_some(2));
             Kind::Loop { over, steps, parallelism, max_iterations, on_error }
-        });
-    let parallel = (prop::collection::vec(inner.clone(), 1..4), join())
-        .prop_map(|(branches, join)| Kind::Parallel { branches, join });
-    prop_oneof![steps(inner.clone(), 1..4, any::<bool>()), conditional, switch, route(inner.clone()), repeat, parallel]
+        },
+    )
 }
 
 fn steps(

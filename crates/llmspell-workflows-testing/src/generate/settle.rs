@@ -41,21 +41,10 @@ fn settle(step: &mut Step) {
         settle_all(steps);
     }
     match &mut step.kind {
-        StepKind::Sequence(steps) => settle_all(steps),
-        StepKind::Conditional(inner) => {
-            settle_all(&mut inner.then);
-            settle_all(&mut inner.otherwise);
-        }
-        StepKind::Switch(switch) => {
-            switch.cases.iter_mut().for_each(|case| settle_all(&mut case.steps));
-            settle_all(&mut switch.default);
-        }
-        StepKind::Route(route) => settle_all(&mut route.steps),
         StepKind::Loop(settings) => {
             if settings.mode == IterationMode::Parallel && settings.on_error == IterationErrors::Stop {
                 settings.on_error = IterationErrors::Collect;
             }
-            settle_all(&mut settings.steps);
         }
         StepKind::Parallel(parallel) => {
             if parallel.aggregation == Aggregation::First {
@@ -67,10 +56,11 @@ fn settle(step: &mut Step) {
             if parallel.on_conflict == OnConflict::First {
                 parallel.on_conflict = OnConflict::Last;
             }
-            parallel.branches.iter_mut().for_each(|branch| settle(Arc::make_mut(&mut branch.step)));
         }
+        // No other kind runs steps at the same time and lets the first of them decide.
         _ => {}
     }
+    step.kind.steps_mut().into_iter().for_each(|step| settle(Arc::make_mut(step)));
 }
 
 fn settle_all(steps: &mut Steps) {

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::model::{
-    Branch, Case, Conditional, Definition, Delay, InputSpec, InputType, IterationMode, Loop, OnError,
-    Over as ModelOver, Parallel, Route, Step, StepKind, Steps, Switch, Transition, TriggerRule, Validate, ValidateMode,
-};
+use llmspell_workflows_basic::model::*;
 use proptest::sample::Index;
 use serde_json::{Map, Value, json};
 
 use super::{
-    FUNCTION, LIMIT, TOOL,
-    plan::{Head, Join, Kind, Over, Plan, Settings},
+    FUNCTION, LIMIT,
+    plan::{self, Head, Join, Kind, Plan, Settings},
 };
 
 pub(super) fn definition(head: Head, body: Kind) -> Definition {
@@ -116,17 +113,8 @@ impl Writer {
                 let params = json!({"value": params, "sees": reference(sees, seen)});
                 Step::function("", FUNCTION, params).kind
             }
-            Kind::Tool(params) => Step::tool("", TOOL, json!({"input": params})).kind,
+            Kind::Plain(kind) => kind,
             Kind::Set(values, sees) => self.set(values, &reference(sees, seen)),
-            Kind::Sleep(milliseconds) => {
-                StepKind::Sleep(Delay::Fixed(std::time::Duration::from_millis(milliseconds.into())))
-            }
-            Kind::Validate(data, warns) => StepKind::Validate(Validate {
-                data,
-                assertions: vec!["data == data".into()],
-                mode: if warns { ValidateMode::Warn } else { ValidateMode::Strict },
-                ..Validate::default()
-            }),
             Kind::Sequence { steps, is_graph: true } => StepKind::Sequence(self.graph(steps, seen)),
             Kind::Sequence { steps, is_graph: false } => StepKind::Sequence(self.list(steps, seen)),
             Kind::Conditional { condition, then, otherwise } => StepKind::Conditional(Conditional {
@@ -202,12 +190,12 @@ impl Writer {
     }
 }
 
-fn items(over: Over) -> ModelOver {
+fn items(over: plan::Over) -> Over {
     match over {
-        Over::Items(items) => ModelOver::Items(items.into()),
-        Over::InputItems => ModelOver::Items("{{ input.items }}".into()),
-        Over::Range(start, end, step) => ModelOver::Range { start: start.into(), end: end.into(), step: step.into() },
-        Over::While => ModelOver::While("loop.index < input.n".into()),
+        plan::Over::Items(items) => Over::Items(items.into()),
+        plan::Over::InputItems => Over::Items("{{ input.items }}".into()),
+        plan::Over::Range(start, end, step) => Over::Range { start: start.into(), end: end.into(), step: step.into() },
+        plan::Over::While => Over::While("loop.index < input.n".into()),
     }
 }
 

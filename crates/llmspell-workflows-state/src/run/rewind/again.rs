@@ -1,6 +1,6 @@
 //! What happens again.
 
-use llmspell_workflows_basic::{Order, StepPath, engine::DecisionKey, model::StepKind};
+use llmspell_workflows_basic::{Order, StepPath, engine::DecisionKey, model::Pattern};
 
 use super::{Rewinding, encloses};
 use crate::record::{ChoiceAt, End};
@@ -29,8 +29,8 @@ impl Rewinding<'_> {
         let mut without = last.clone();
         without.iteration = None;
         let whole = StepPath::new(before.iter().cloned().chain([without]).collect());
-        let is_iteration = last.iteration.is_some()
-            && self.plan.step(&whole).is_some_and(|step| matches!(step.kind, StepKind::Loop(_)));
+        let is_iteration =
+            last.iteration.is_some() && self.plan.step(&whole).is_some_and(|step| step.kind.pattern() == Pattern::Loop);
         if is_iteration {
             return Some(whole);
         }

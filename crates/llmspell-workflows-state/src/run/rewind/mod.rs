@@ -8,7 +8,11 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
-use llmspell_workflows_basic::{Order, Plan, StepPath, engine::Decision, model::StepKind};
+use llmspell_workflows_basic::{
+    Order, Plan, StepPath,
+    engine::Decision,
+    model::{Effect, StepKind},
+};
 use uuid::Uuid;
 
 use super::{RunState, StepState, state::About};
@@ -209,7 +213,7 @@ impl<'a> Rewinding<'a> {
     /// # Errors
     /// It calls neither an activity nor a workflow.
     pub fn check_input(&self, target: &StepPath) -> Result<(), RewindError> {
-        let takes_one = |kind: &StepKind| matches!(kind, StepKind::Activity(_) | StepKind::Workflow(_));
+        let takes_one = |kind: &StepKind| kind.traits().effect != Effect::None;
         let is_right = self.plan.step(target).is_none_or(|step| takes_one(&step.kind));
         if is_right { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
     }

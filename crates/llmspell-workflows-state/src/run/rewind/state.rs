@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
     Order, StepPath, WorkflowState,
-    model::{Step, StepKind},
+    model::{Pattern, Step, StepKind},
     state::Change,
 };
 use serde_json::Value;
@@ -96,8 +96,7 @@ impl Fold<'_, '_> {
 
     /// What the block at `path`, which has not ended, changed by now.
     fn so_far(&mut self, path: &StepPath) -> Result<(), RewindError> {
-        let is_joined_later =
-            |step: &Step| matches!(&step.kind, StepKind::Parallel(_)) || matches!(&step.kind, StepKind::Loop(_));
+        let is_joined_later = |step: &Step| step.kind.pattern().joins();
         let in_turn = matches!(self.rewinding.order(path, None), Some(Order::InTurn));
         if !in_turn && self.rewinding.plan.step(path).is_some_and(is_joined_later) {
             return Ok(());
@@ -108,11 +107,11 @@ impl Fold<'_, '_> {
     /// The steps directly inside of `path`: those of a list as it has them, others as they began.
     fn children(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let mut children = self.rewinding.inside(path);
-        let place = |child: &StepPath| match self.rewinding.plan.step(path).map(|step| &step.kind) {
-            Some(StepKind::Sequence(steps)) => {
-                steps.iter().position(|step| child.id().is_some_and(|id| id.as_str() == step.id))
-            }
-            _ => None,
+        let kind = self.rewinding.plan.step(path).map(|step| &step.kind);
+        let steps = kind.filter(|kind| kind.pattern() == Pattern::List).and_then(StepKind::list);
+        let place = |child: &StepPath| {
+            let id = child.id()?;
+            steps?.iter().position(|step| step.id == id.as_str())
         };
         children.sort_by_key(|(child, first)| (place(child), *first));
         children

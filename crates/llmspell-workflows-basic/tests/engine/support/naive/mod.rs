@@ -129,7 +129,9 @@ impl Naive {
                 given => break given,
             }
         };
-        self.ended.insert(path, (if given.is_ok() { "completed" } else { "failed" }, attempt));
+        self.ended.insert(path.clone(), (if given.is_ok() { "completed" } else { "failed" }, attempt));
+        // Errors of two steps differ at least in their paths, which decides whether branches disagree.
+        let given = given.map_err(|error| StepError { path: error.path.or(Some(path)), ..error });
         match given {
             Ok((value, changes)) => End::Given(value, changes),
             Err(_) if step.on_error == OnError::Continue => End::Handled,

@@ -1,60 +1,105 @@
-//! Steps that run branches at the same time.
-
 use std::sync::Arc;
 
 use llmspell_workflows_basic::model::{
     Aggregation, Branch, ErrorMode, OnConflict, Parallel, ParallelOutput, Step, StepKind,
 };
 
-use super::{
-    Fields, Reader,
-    lists::{Item, RouteSettings, Scope},
-    steps::Read,
-};
+use super::Kind;
 use crate::{
     diagnose::At,
-    dialect::{CUSTOM_NAME, MEMBER},
+    dialect::{COUNT_MAX, CUSTOM_NAME, Field, MEMBER, Shape, field},
+    print::{Fields as Printed, Yaml, step},
+    reader::{Fields, Item, Read, Reader, RouteSettings, Scope},
     tree::{Data, Entry, Node, Span},
 };
+
+pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches at the same time and joins them.", read, &[
+        field("steps", Shape::Members, "The branches, each a step.").or(&["branches", "parallel_steps"]).required(),
+        field("wait_for", Shape::Word(&["all", "any"]), "all of them, or any one, which cancels the rest."),
+        MAX_PARALLELISM,
+        ERROR_MODE,
+        field("aggregation", Shape::Aggregation, "How many must succeed, and what the output is made of: all, first, partial:N, majority, or the name of a function."),
+        ON_CONFLICT,
+        field("output", Shape::Word(&["values", "by_branch"]), "A list of outputs, or an object by branch."),
+        field("branch_timeout", Shape::Delay, "How long each branch may take."),
+    ])
+    .told_by(&["parallel_steps"]);
+
+pub(super) const FORK_JOIN: Kind = Kind::new("fork-join", "Runs named branches of several steps; the output is an object by branch.", read_fork_join, &[
+        field("branches", Shape::Branches, "The branches by name, each {steps, timeout}.").required(),
+        field("join_policy", Shape::Word(&["all", "any", "majority", "n_of_m"]), "How many branches must succeed."),
+        field("n_required", Shape::Count(1, COUNT_MAX), "How many, for n_of_m."),
+        MAX_PARALLELISM,
+        ERROR_MODE,
+        ON_CONFLICT,
+        field("branch_timeout", Shape::Delay, "How long each branch may take."),
+    ])
+    .or(&["fork_join"])
+    .told_by(&["join_policy"]);
+
+pub(super) const MAX_PARALLELISM: Field =
+    field("max_parallelism", Shape::Count(1, COUNT_MAX), "How many run at once.").or(&["max_concurrency"]);
+const ERROR_MODE: Field = field(
+    "error_mode",
+    Shape::Word(&["fail_slow", "fail_fast", "best_effort"]),
+    "What a failed branch does to the others.",
+);
+const ON_CONFLICT: Field = field(
+    "on_conflict",
+    Shape::OnConflict,
+    "What happens where two branches changed the same part of the state: error, first, last, merge, or the name of a function.",
+);
 
 const ERROR_MODES: &[(&str, ErrorMode)] =
     &[("fail_slow", ErrorMode::FailSlow), ("fail_fast", ErrorMode::FailFast), ("best_effort", ErrorMode::BestEffort)];
 
-impl Reader<'_> {
-    pub(super) fn parallel(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
-        let entry = fields.get("steps")?;
-        self.mark(fields.at, "branches", entry.value.span);
-        let branches = match &entry.value.data {
-            Data::List(nodes) => self.members(nodes, fields.at),
-            Data::Map(entries) => self.branches(entries, fields.at),
-            _ => {
-                self.wrong_type(
-                    fields.at,
-                    &entry.key,
-                    &entry.value,
-                    "a list of steps, or a mapping of names to branches",
-                );
-                return None;
-            }
-        };
-        let outputs = [("values", ParallelOutput::Values), ("by_branch", ParallelOutput::ByBranch)];
-        let output = self.word(fields, "output", &outputs).unwrap_or_default();
-        let aggregation = self.parallel_aggregation(fields);
-        Some(self.joined(fields, branches, aggregation, output))
-    }
-
-    pub(super) fn fork_join(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
-        let entry = fields.get("branches")?;
-        self.mark(fields.at, "branches", entry.value.span);
-        let Data::Map(entries) = &entry.value.data else {
-            self.wrong_type(fields.at, &entry.key, &entry.value, "a mapping of names to branches");
+fn read(
+    reader: &mut Reader<'_>,
+    _: &'static Kind,
+    fields: &Fields<'_, '_>,
+    _: &mut Scope<'_, '_>,
+    _: &str,
+) -> Option<StepKind> {
+    let entry = fields.get("steps")?;
+    reader.mark(fields.at, "branches", entry.value.span);
+    let branches = match &entry.value.data {
+        Data::List(nodes) => reader.members(nodes, fields.at),
+        Data::Map(entries) => reader.branches(entries, fields.at),
+        _ => {
+            reader.wrong_type(
+                fields.at,
+                &entry.key,
+                &entry.value,
+                "a list of steps, or a mapping of names to branches",
+            );
             return None;
-        };
-        let branches = self.branches(entries, fields.at);
-        let aggregation = self.join_policy(fields);
-        Some(self.joined(fields, branches, aggregation, ParallelOutput::ByBranch))
-    }
+        }
+    };
+    let outputs = [("values", ParallelOutput::Values), ("by_branch", ParallelOutput::ByBranch)];
+    let output = reader.word(fields, "output", &outputs).unwrap_or_default();
+    let aggregation = reader.parallel_aggregation(fields);
+    Some(reader.joined(fields, branches, aggregation, output))
+}
 
+fn read_fork_join(
+    reader: &mut Reader<'_>,
+    _: &'static Kind,
+    fields: &Fields<'_, '_>,
+    _: &mut Scope<'_, '_>,
+    _: &str,
+) -> Option<StepKind> {
+    let entry = fields.get("branches")?;
+    reader.mark(fields.at, "branches", entry.value.span);
+    let Data::Map(entries) = &entry.value.data else {
+        reader.wrong_type(fields.at, &entry.key, &entry.value, "a mapping of names to branches");
+        return None;
+    };
+    let branches = reader.branches(entries, fields.at);
+    let aggregation = reader.join_policy(fields);
+    Some(reader.joined(fields, branches, aggregation, ParallelOutput::ByBranch))
+}
+
+impl Reader<'_> {
     fn joined(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -210,4 +255,49 @@ impl Reader<'_> {
             Some(name) => OnConflict::Custom(name.to_owned()),
         }
     }
+}
+
+pub(super) fn print(block: &Parallel, out: &mut Printed) {
+    out.put_some("max_parallelism", block.max_parallelism.map(|count| Yaml::Value(count.into())));
+    match block.error_mode {
+        ErrorMode::FailSlow => {}
+        ErrorMode::FailFast => out.put("error_mode", "fail_fast"),
+        ErrorMode::BestEffort => out.put("error_mode", "best_effort"),
+    }
+    match &block.aggregation {
+        Aggregation::All => {}
+        Aggregation::Custom(name) => out.put("aggregation", custom(name, AGGREGATIONS)),
+        other => out.put("aggregation", other.to_string()),
+    }
+    if block.output == ParallelOutput::ByBranch {
+        out.put("output", "by_branch");
+    }
+    match &block.on_conflict {
+        OnConflict::Error => {}
+        OnConflict::First => out.put("on_conflict", "first"),
+        OnConflict::Last => out.put("on_conflict", "last"),
+        OnConflict::Merge => out.put("on_conflict", "merge"),
+        OnConflict::Custom(name) => out.put("on_conflict", custom(name, &["error", "first", "last", "merge"])),
+    }
+    out.put_some("branch_timeout", block.branch_timeout.as_ref().map(ToString::to_string));
+    let branch = |branch: &Branch| {
+        let mut out = step::step(&branch.step, None);
+        if branch.required {
+            out.put("required", Yaml::Value(true.into()));
+        }
+        out.into()
+    };
+    out.put("branches", Yaml::List(block.branches.iter().map(branch).collect()));
+}
+
+const AGGREGATIONS: &[&str] = &["all", "first", "majority", "weighted", "partial"];
+
+/// The name of a function, spelled out where it could be taken for one of `words`.
+fn custom(name: &str, words: &[&str]) -> Yaml {
+    if !words.contains(&name) && !name.starts_with("partial:") {
+        return name.into();
+    }
+    let mut out = Printed::default();
+    out.put("custom", name);
+    out.into()
 }

@@ -1,14 +1,29 @@
-//! Steps that run a list again and again.
-
 use llmspell_workflows_basic::model::{IterationErrors, IterationMode, Loop, Over, StepKind};
 use serde_json::Value;
 
-use super::{Fields, Reader};
+use super::Kind;
 use crate::{
     diagnose::At,
-    dialect::RANGE,
+    dialect::{RANGE, Shape, field},
+    print::{Fields as Printed, Yaml, step},
+    reader::{Fields, Reader, Scope},
     tree::{Data, Entry},
 };
+
+pub(super) const LOOP: Kind = Kind::new("loop", "Runs steps once an item, a number, or while a condition holds.", read, &[
+        field("items", Shape::Items, "A list, or a reference to one.").or(&["collection"]),
+        field("range", Shape::Range, "Numbers: {start, end, step}."),
+        field("while", Shape::Expression, "Runs as long as this is true."),
+        field("steps", Shape::Steps, "What runs in each iteration.").or(&["loop_body", "body"]).required(),
+        field("mode", Shape::Word(&["sequential", "parallel"]), "One iteration after the other, or several at once.").or(&["execution_mode"]),
+        super::parallel::MAX_PARALLELISM,
+        field("max_iterations", Shape::Count(1, u64::MAX), "Only the first so many iterations run."),
+        field("until", Shape::Expression, "Ends the loop after the iteration in which it is true.").or(&["break_condition"]),
+        field("on_error", Shape::LoopOnError, "What a failed iteration does: stop, continue or collect."),
+        field("on_iteration_error", Shape::Word(&["stop", "continue", "collect"]), "The same, where on_error says what the failure of the whole loop does."),
+    ])
+    .or(&["foreach"])
+    .told_by(&["items", "collection", "range", "while", "loop_body"]);
 
 const MODES: &[(&str, IterationMode)] =
     &[("sequential", IterationMode::Sequential), ("parallel", IterationMode::Parallel)];
@@ -16,21 +31,27 @@ const MODES: &[(&str, IterationMode)] =
 const ERRORS: &[(&str, IterationErrors)] =
     &[("stop", IterationErrors::Stop), ("continue", IterationErrors::Continue), ("collect", IterationErrors::Collect)];
 
-impl Reader<'_> {
-    pub(super) fn repeat(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
-        let over = self.over(fields);
-        let entry = fields.get("steps")?;
-        let parent = self.positions.path(fields.at).to_owned();
-        self.mark(fields.at, "steps", entry.value.span);
-        let steps = self.steps(&entry.value, &parent, fields.at);
-        let mode = self.word(fields, "mode", MODES).unwrap_or_default();
-        let max_parallelism = self.count(fields, "max_parallelism", 1);
-        let max_iterations = self.count(fields, "max_iterations", 1);
-        let until = self.expression(fields, "until");
-        let on_error = self.iteration_errors(fields);
-        Some(StepKind::Loop(Loop { over: over?, steps, mode, max_parallelism, max_iterations, until, on_error }))
-    }
+fn read(
+    reader: &mut Reader<'_>,
+    _: &'static Kind,
+    fields: &Fields<'_, '_>,
+    _: &mut Scope<'_, '_>,
+    _: &str,
+) -> Option<StepKind> {
+    let over = reader.over(fields);
+    let entry = fields.get("steps")?;
+    let parent = reader.positions.path(fields.at).to_owned();
+    reader.mark(fields.at, "steps", entry.value.span);
+    let steps = reader.steps(&entry.value, &parent, fields.at);
+    let mode = reader.word(fields, "mode", MODES).unwrap_or_default();
+    let max_parallelism = reader.count(fields, "max_parallelism", 1);
+    let max_iterations = reader.count(fields, "max_iterations", 1);
+    let until = reader.expression(fields, "until");
+    let on_error = reader.iteration_errors(fields);
+    Some(StepKind::Loop(Loop { over: over?, steps, mode, max_parallelism, max_iterations, until, on_error }))
+}
 
+impl Reader<'_> {
     fn over(&mut self, fields: &Fields<'_, '_>) -> Option<Over> {
         let given: Vec<_> = ["items", "range", "while"].iter().filter_map(|name| fields.get(name)).collect();
         match given.as_slice() {
@@ -93,5 +114,35 @@ impl Reader<'_> {
             Some(_) => self.word(fields, "on_error", ERRORS).unwrap_or_default(),
             None => IterationErrors::default(),
         }
+    }
+}
+
+pub(super) fn print(block: &Loop, out: &mut Printed) {
+    match &block.over {
+        Over::Items(items) => out.put("items", items),
+        Over::While(condition) => out.put("while", condition),
+        Over::Range { start, end, step } => {
+            let mut range = Printed::default();
+            range.put("start", start);
+            range.put("end", end);
+            range.put("step", step);
+            out.put("range", range);
+        }
+    }
+    if block.mode == IterationMode::Parallel {
+        out.put("mode", "parallel");
+    }
+    out.put_some("max_parallelism", block.max_parallelism.map(|count| Yaml::Value(count.into())));
+    out.put_some("max_iterations", block.max_iterations.map(|count| Yaml::Value(count.into())));
+    out.put_some("until", block.until.as_ref());
+    out.put("steps", step::list(&block.steps));
+}
+
+/// What a failed iteration does, in the words of the dialect.
+pub(crate) fn iteration_errors(errors: IterationErrors) -> &'static str {
+    match errors {
+        IterationErrors::Stop => "stop",
+        IterationErrors::Continue => "continue",
+        IterationErrors::Collect => "collect",
     }
 }

@@ -1,0 +1,65 @@
+//! A step kind is one place: how many others name it is counted on a leaf and a composite that exist.
+
+use crate::support::{files, none, text};
+
+/// A kind that exists: its words in code, its own files, and how many other lines may name it.
+struct Kind {
+    words: &'static [&'static str],
+    own: &'static [&'static str],
+    places_max: usize,
+}
+
+const SLEEP: Kind =
+    Kind { words: &["Sleep", "SLEEP", "mod sleep;"], own: &["leaves/sleep.rs", "kinds/sleep.rs"], places_max: 8 };
+
+const SWITCH: Kind = Kind {
+    words: &["Switch", "SWITCH", "mod switch;", "switch(inner"],
+    own: &["patterns/choice.rs", "kinds/switch.rs"],
+    places_max: 12,
+};
+
+/// Where a kind that is forgotten would be missed. Tests and examples that use a kind are not among them.
+const FOLDERS: [&str; 9] = [
+    "crates/llmspell-workflows-basic/src",
+    "crates/llmspell-workflows-basic/tests/engine/support",
+    "crates/llmspell-workflows-definition/src",
+    "crates/llmspell-workflows-hooks/src",
+    "crates/llmspell-workflows-state/src",
+    "crates/llmspell-workflows-tools/src",
+    "crates/llmspell-workflows-advanced/src",
+    "crates/llmspell-workflows-cli/src",
+    "crates/llmspell-workflows-testing/src/generate",
+];
+
+fn has_word(line: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        let after = line[at + word.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+fn places(kind: &Kind) -> Vec<String> {
+    let paths = FOLDERS.iter().flat_map(|folder| files(folder, ".rs"));
+    let others = paths.filter(|path| !kind.own.iter().any(|own| path.ends_with(own)));
+    let lines = others.flat_map(|path| {
+        let text = text(&path);
+        let naming = text.lines().enumerate().filter(|(_, line)| {
+            !line.trim_start().starts_with("//") && kind.words.iter().any(|word| has_word(line, word))
+        });
+        naming.map(|(number, line)| format!("{path}:{}: {}", number + 1, line.trim())).collect::<Vec<_>>()
+    });
+    lines.collect()
+}
+
+#[test]
+fn few_places_name_a_kind_of_step() {
+    for (name, kind) in [("sleep", SLEEP), ("switch", SWITCH)] {
+        let places = places(&kind);
+        // Its variant, its row and its plan at least.
+        assert!(places.len() >= 3, "{name} is named in {places:?}");
+        let too_many = if places.len() > kind.places_max { places } else { Vec::new() };
+        none(&too_many, &format!("more than {} lines outside of its own files name `{name}`", kind.places_max));
+    }
+}

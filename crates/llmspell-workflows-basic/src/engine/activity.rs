@@ -1,0 +1,188 @@
+//! Calls of activities: what a step with effects does.
+
+use std::{
+    any::Any,
+    future::{poll_fn, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::Poll,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use serde_json::Value;
+
+use super::{Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Run};
+use crate::{
+    ErrorClass, PathLink, StepError,
+    activity::{ActivityContext, ActivityOutput, Input},
+    expr::EvalError,
+    plan::ActivityPlan,
+};
+
+impl From<EvalError> for StepError {
+    fn from(error: EvalError) -> Self {
+        Self::validation(error.code(), error.to_string())
+    }
+}
+
+/// Calls an activity, through the dispatch.
+pub(super) async fn activity(call: Call, around: &Around, plan: &ActivityPlan) -> Outcome {
+    let other = call.other_activity().cloned();
+    let plan = other.as_deref().unwrap_or(plan);
+    if around.cancel.is_cancelled() {
+        return call.cancelled();
+    }
+    let input = match call.input() {
+        Some(input) => Input::Given(input.clone()),
+        None if plan.params.fixed().is_some() => Input::Fixed,
+        None => match plan.params.render(&call.view()) {
+            Ok(input) => Input::Given(input),
+            Err(error) => return call.failed(error.into()),
+        },
+    };
+    let back = Back { around, record: call.record(), attempt: call.attempt() };
+    let ended = match begin(&back, plan, call, input).await {
+        Ok(ended) => ended,
+        Err(rest) => match Box::pin(stoppable(&back, rest)).await {
+            Ok(ended) => ended,
+            Err(cancelled) => return Outcome::Cancelled(cancelled),
+        },
+    };
+    match concluded(&around.run, ended) {
+        Ok(ActivityOutput { output, state_changes }) => {
+            let mut output = Output::new(output);
+            output.state_changes = state_changes.into_iter().map(|change| around.state.shortened(change)).collect();
+            Outcome::Completed(output)
+        }
+        Err(error) => back.failed(*error),
+    }
+}
+
+/// Where an outcome belongs whose call has been given away.
+struct Back<'a> {
+    around: &'a Around,
+    record: usize,
+    attempt: u32,
+}
+
+impl Back<'_> {
+    fn failed(&self, mut error: StepError) -> Outcome {
+        if error.path.is_none() {
+            error.attempt = self.attempt;
+        }
+        Outcome::failed(error.at(self.path()))
+    }
+
+    fn path(&self) -> PathLink {
+        self.around.run.records().path(self.record)
+    }
+}
+
+type Performing<'a> = BoxFuture<'a, Result<ActivityOutput, StepError>>;
+type Ended = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
+
+/// Hands a leaf to what carries it: the step's own activity, or the validator of one.
+fn carry<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> Performing<'a> {
+    match (run.engine().dispatch(), &plan.activity) {
+        (Some(dispatch), activity) => {
+            dispatch.perform(LeafCall { name: plan.name.clone(), activity: activity.clone(), context })
+        }
+        (None, Some(activity)) => activity.perform(context),
+        (None, None) => Box::pin(ready(Err(super::seams::missing(&plan.name)))),
+    }
+}
+
+/// Begins one attempt of an activity: how it ended where that was at once, else what is left of it.
+///
+/// Most quick leaves end here, before anything is set up to stop them.
+async fn begin<'a>(back: &Back<'_>, plan: &'a ActivityPlan, call: Call, input: Input) -> Result<Ended, Performing<'a>> {
+    let context = ActivityContext::new(call, input);
+    let mut work = match catch_unwind(AssertUnwindSafe(|| carry(plan, &back.around.run, context))) {
+        Ok(work) => work,
+        Err(panic) => return Ok(Err(panic)),
+    };
+    let polled = poll_fn(|context| Poll::Ready(catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))))).await;
+    match polled {
+        Ok(Poll::Ready(ended)) => Ok(Ok(ended)),
+        Ok(Poll::Pending) => Err(work),
+        Err(panic) => Ok(Err(panic)),
+    }
+}
+
+/// What an attempt gave, as the run may see it.
+fn concluded(run: &Run, ended: Ended) -> Result<ActivityOutput, Box<StepError>> {
+    let error = match ended {
+        Ok(Ok(mut output)) => match too_large(&output.output, run.limits().output_bytes_max) {
+            None => {
+                run.mask_output(&mut output);
+                return Ok(output);
+            }
+            Some(error) => error,
+        },
+        Ok(Err(error)) => error,
+        Err(panic) => StepError::panicked(&*panic),
+    };
+    Err(Box::new(run.masked(error)))
+}
+
+/// The rest of an attempt; it has the grace to stop once it is asked to, then it is dropped.
+async fn stoppable(back: &Back<'_>, work: Performing<'_>) -> Result<Ended, Cancelled> {
+    let Around { run, cancel, .. } = back.around;
+    let mut work = AssertUnwindSafe(work).catch_unwind();
+    let grace = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(run.limits().cancel_grace).await;
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = &mut work => Some(ended),
+        () = grace => None,
+    };
+    match ended {
+        // Its effect has happened, so it counts, whatever was asked meanwhile.
+        Some(ended) if !cancel.is_cancelled() || matches!(ended, Ok(Ok(_))) => Ok(ended),
+        stopped => {
+            let cancelled = Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested));
+            let aborted = if stopped.is_none() { vec![back.path().to_string()] } else { Vec::new() };
+            Err(Cancelled { aborted, ..cancelled })
+        }
+    }
+}
+
+fn too_large(output: &Value, limit: usize) -> Option<StepError> {
+    let mut left = limit;
+    if fits(output, &mut left) {
+        return None;
+    }
+    let message = format!("its output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
+    Some(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
+}
+
+/// Whether `value` takes at most `left` bytes as JSON, near enough; takes them away.
+fn fits(value: &Value, left: &mut usize) -> bool {
+    let own = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.len() + 2,
+        Value::Object(map) => map.keys().map(|key| key.len() + 4).sum::<usize>() + 2,
+    };
+    if own > *left {
+        return false;
+    }
+    *left -= own;
+    match value {
+        Value::Array(items) => items.iter().all(|item| fits(item, left)),
+        Value::Object(map) => map.values().all(|item| fits(item, left)),
+        _ => true,
+    }
+}
+
+/// What the activity `plan` makes of `input`, called for the step `call`; an outcome says how the step ends instead.
+pub(crate) async fn called(call: &Call, plan: &ActivityPlan, input: Arc<Value>) -> Result<Value, Outcome> {
+    let back = Back { around: &call.around, record: call.record(), attempt: call.attempt() };
+    let ended = match begin(&back, plan, call.clone(), Input::Given(input)).await {
+        Ok(ended) => ended,
+        Err(rest) => stoppable(&back, rest).await.map_err(Outcome::Cancelled)?,
+    };
+    Ok(concluded(call.run(), ended).map_err(|error| call.failed(*error))?.output)
+}

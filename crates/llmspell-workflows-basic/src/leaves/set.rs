@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    Place, Problem,
+    engine::{Call, Outcome, Output},
+    expr::Template,
+    plan::{Body, Builder, Leaf, Work},
+    state::{Change, SharedValue},
+};
+
+/// Sets keys of the state.
+struct SetPlan(Vec<(String, Template)>);
+
+impl Builder<'_> {
+    pub(crate) fn set(&mut self, values: &Map<String, Value>, path: &str) -> Body {
+        let templates = values.iter().map(|(key, value)| {
+            let field = format!("set/{key}");
+            if key.is_empty() || key.starts_with('$') {
+                let message =
+                    format!("`{key}` cannot be a key of the state: one is not empty and does not start with `$`");
+                self.problems.push(Problem::error("invalid_state_key", Place::new(path, &*field), message));
+            }
+            (key.clone(), self.template(value, path, &field))
+        });
+        let plan = SetPlan(templates.collect());
+        Body::Leaf(Box::new(plan))
+    }
+}
+
+impl Leaf for SetPlan {
+    fn perform(&self, call: Call) -> Work<'_> {
+        Work::Done(set(&call, &self.0))
+    }
+}
+
+/// Sets keys of the state; all values are read before any is set.
+fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
+    let mut output = Vec::with_capacity(values.len());
+    let mut state_changes = Vec::with_capacity(values.len());
+    for (key, template) in values {
+        let mut value = match template.render(&call.view()) {
+            Ok(value) => value,
+            Err(error) => return call.failed(error.into()),
+        };
+        if call.run().has_secrets() {
+            // Before it is compared with the state, in which they are masked.
+            call.run().mask(Arc::make_mut(&mut value));
+        }
+        let whole = SharedValue::from(value.clone());
+        let change = call.state().shortened(Change::key(key.clone(), value));
+        // Where it is a list that grows, the output shares it with the state.
+        output.push((key.clone(), change.after().unwrap_or(whole)));
+        state_changes.push(change);
+    }
+    Outcome::Completed(Output { value: SharedValue::object(output), state_changes })
+}

@@ -1,0 +1,285 @@
+use std::{borrow::Cow, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::*;
+
+/// What a step does.
+///
+/// The enum is exhaustive on purpose: a crate that gives each kind a notation or a drawing learns of a new kind from
+/// the compiler.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    /// Calls an activity: the only kind with effects.
+    Activity(ActivityCall),
+    /// Runs steps in order, or as a graph if any of them has dependencies.
+    Sequence(Steps),
+    /// Runs one of two lists.
+    Conditional(Conditional),
+    /// Runs the list of the first case that holds.
+    Switch(Switch),
+    /// Goes from step to step by their transitions, backward too.
+    Route(Route),
+    /// Runs a list once for each item or number, or while a condition holds.
+    Loop(Loop),
+    /// Runs branches at the same time and joins them.
+    Parallel(Parallel),
+    /// Sets keys of the run's state; the object is also the output.
+    Set(Map<String, Value>),
+    /// Waits for a length of time.
+    Sleep(Delay),
+    /// Waits for a signal from outside.
+    WaitForEvent(WaitForEvent),
+    /// Runs another definition, as a run of its own.
+    Workflow(SubWorkflow),
+    /// Checks data against a schema and assertions.
+    Validate(Validate),
+}
+
+/// What layers, hooks, records, drawings and generators ask of a kind of step, in one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindTraits {
+    /// Its name in the YAML dialect.
+    pub name: &'static str,
+    /// How it runs the steps inside it.
+    pub pattern: Pattern,
+    /// What it does outside of the run.
+    pub effect: Effect,
+    /// Whether it waits for a signal, and so applies its `timeout` itself.
+    pub waits_for_signal: bool,
+    /// Whether its output is made of texts that may hold secrets, and so is masked.
+    pub renders_secrets: bool,
+    /// Whether it changes the run's state itself; see [`StepKind::state_keys`].
+    pub sets_state: bool,
+    /// Whether it applies the `outputs` of a definition itself, because its steps are in scope there.
+    pub applies_outputs: bool,
+}
+
+/// How a kind runs the steps inside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pattern {
+    /// It runs none.
+    Leaf,
+    /// Once each, in order or as their dependencies allow.
+    List,
+    /// One of several lists.
+    Choice,
+    /// From one to the next by their transitions.
+    Route,
+    /// Once for each iteration.
+    Loop,
+    /// At the same time.
+    Parallel,
+}
+
+/// What a kind does outside of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// It calls an activity with an input.
+    Activity,
+    /// It starts another run with an input.
+    Workflow,
+}
+
+/// The keys of the state that a step may set itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateKeys {
+    /// These.
+    Known(Vec<String>),
+    /// Keys that its definition does not show.
+    Any,
+}
+
+/// Steps inside a step that run as one list, route or set of branches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group<'a> {
+    /// The segment of their paths below that of the step; `None` where they are directly inside it.
+    pub segment: Option<Cow<'static, str>>,
+    /// The expression that chooses them; `None` where nothing does, or where no other group was chosen.
+    pub when: Option<&'a str>,
+    /// The steps, in definition order.
+    pub steps: Vec<&'a Arc<Step>>,
+}
+
+impl KindTraits {
+    const fn leaf(name: &'static str) -> Self {
+        Self {
+            name,
+            pattern: Pattern::Leaf,
+            effect: Effect::None,
+            waits_for_signal: false,
+            renders_secrets: false,
+            sets_state: false,
+            applies_outputs: false,
+        }
+    }
+
+    const fn composite(name: &'static str, pattern: Pattern) -> Self {
+        Self { pattern, applies_outputs: true, ..Self::leaf(name) }
+    }
+}
+
+impl Pattern {
+    /// Whether its steps run on copies of the state that are joined at its end.
+    #[must_use]
+    pub fn joins(self) -> bool {
+        matches!(self, Self::Loop | Self::Parallel)
+    }
+}
+
+/// The steps inside a kind, as its own type holds them.
+enum Inside<'a> {
+    Nothing,
+    Steps(&'a Steps),
+    Either(&'a Conditional),
+    Cases(&'a [Case], &'a Steps),
+    Branches(&'a [Branch]),
+}
+
+impl StepKind {
+    /// The row of each kind: its traits, and the steps inside it.
+    fn row(&self) -> (&'static KindTraits, Inside<'_>) {
+        use KindTraits as K;
+        match self {
+            Self::Activity(_) => {
+                (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Inside::Nothing)
+            }
+            Self::Set(_) => {
+                (const { &K { renders_secrets: true, sets_state: true, ..K::leaf("set") } }, Inside::Nothing)
+            }
+            Self::Sleep(_) => (const { &K::leaf("sleep") }, Inside::Nothing),
+            Self::WaitForEvent(_) => (
+                const { &K { waits_for_signal: true, renders_secrets: true, ..K::leaf("wait_for_event") } },
+                Inside::Nothing,
+            ),
+            Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Inside::Nothing),
+            Self::Validate(_) => (const { &K { renders_secrets: true, ..K::leaf("validate") } }, Inside::Nothing),
+            Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Inside::Steps(steps)),
+            Self::Conditional(choice) => (
+                const { &K { applies_outputs: false, ..K::composite("conditional", Pattern::Choice) } },
+                Inside::Either(choice),
+            ),
+            Self::Switch(choice) => (
+                const { &K { applies_outputs: false, ..K::composite("switch", Pattern::Choice) } },
+                Inside::Cases(&choice.cases, &choice.default),
+            ),
+            Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Inside::Steps(&route.steps)),
+            Self::Loop(inner) => (const { &K::composite("loop", Pattern::Loop) }, Inside::Steps(&inner.steps)),
+            Self::Parallel(parallel) => {
+                (const { &K::composite("parallel", Pattern::Parallel) }, Inside::Branches(&parallel.branches))
+            }
+        }
+    }
+
+    /// What others ask of its kind.
+    #[must_use]
+    pub fn traits(&self) -> &'static KindTraits {
+        self.row().0
+    }
+
+    /// The step type in the words of the YAML dialect.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Activity(call) => &call.activity.kind,
+            kind => kind.traits().name,
+        }
+    }
+
+    /// Whether it does something itself rather than run other steps.
+    #[must_use]
+    pub fn is_leaf(&self) -> bool {
+        self.traits().pattern == Pattern::Leaf
+    }
+
+    /// How it runs the steps inside it.
+    #[must_use]
+    pub fn pattern(&self) -> Pattern {
+        self.traits().pattern
+    }
+
+    /// The steps inside it, as they run together; a list may be empty.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        fn group<'a>(segment: Option<&'static str>, when: Option<&'a str>, steps: &'a [Arc<Step>]) -> Group<'a> {
+            Group { segment: segment.map(Cow::Borrowed), when, steps: steps.iter().collect() }
+        }
+        match self.row().1 {
+            Inside::Nothing => Vec::new(),
+            Inside::Steps(steps) => vec![group(None, None, steps)],
+            Inside::Branches(branches) => {
+                let steps = branches.iter().map(|branch| &branch.step).collect();
+                vec![Group { steps, ..group(None, None, &[]) }]
+            }
+            Inside::Either(choice) => {
+                let then = group(Some("then"), Some(&choice.condition), &choice.then);
+                [then, group(Some("else"), None, &choice.otherwise)].into()
+            }
+            Inside::Cases(cases, default) => {
+                let cases = cases.iter().enumerate().map(|(number, case)| {
+                    let segment = Some(format!("case[{number}]").into());
+                    Group { segment, ..group(None, Some(&case.when), &case.steps) }
+                });
+                cases.chain([group(Some("default"), None, default)]).collect()
+            }
+        }
+    }
+
+    /// The steps inside it, to be changed, in the order of [`StepKind::groups`].
+    #[must_use]
+    pub fn steps_mut(&mut self) -> Vec<&mut Arc<Step>> {
+        match self {
+            Self::Sequence(steps) => steps.iter_mut().collect(),
+            Self::Conditional(inner) => inner.then.iter_mut().chain(&mut inner.otherwise).collect(),
+            Self::Switch(inner) => {
+                inner.cases.iter_mut().flat_map(|case| &mut case.steps).chain(&mut inner.default).collect()
+            }
+            Self::Route(inner) => inner.steps.iter_mut().collect(),
+            Self::Loop(inner) => inner.steps.iter_mut().collect(),
+            Self::Parallel(inner) => inner.branches.iter_mut().map(|branch| &mut branch.step).collect(),
+            leaf => {
+                debug_assert!(leaf.is_leaf(), "`steps_mut` has an arm for each kind that runs steps");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The list or the route that it is, whose steps others see by their ids once it has run.
+    #[must_use]
+    pub fn list(&self) -> Option<&Steps> {
+        match self.row() {
+            (KindTraits { pattern: Pattern::List | Pattern::Route, .. }, Inside::Steps(steps)) => Some(steps),
+            _ => None,
+        }
+    }
+
+    /// The activity that it calls: the step's own, or a validator.
+    #[must_use]
+    pub fn activity(&self) -> Option<&ActivityName> {
+        match self {
+            Self::Activity(call) => Some(&call.activity),
+            Self::Validate(check) => check.validator.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The keys of the state that the step `id` of this kind may set itself.
+    #[must_use]
+    pub fn state_keys(&self, id: &str) -> StateKeys {
+        match self {
+            Self::Set(values) => StateKeys::Known(values.keys().cloned().collect()),
+            Self::Activity(call) => match call.activity.kind.as_str() {
+                "persona-request" => StateKeys::Known(vec![format!("{id}_result"), format!("{id}_status")]),
+                // A tool has no way to the state; another activity may have.
+                "tool" => StateKeys::Known(Vec::new()),
+                _ => StateKeys::Any,
+            },
+            kind if kind.traits().sets_state => StateKeys::Any,
+            _ => StateKeys::Known(Vec::new()),
+        }
+    }
+}

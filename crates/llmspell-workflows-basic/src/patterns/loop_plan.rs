@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::iterate::iterate;
+use crate::{
+    Order, Place, StepId,
+    engine::{Call, Outcome},
+    expr::{Expr, Template},
+    model::{IterationMode, Loop, Over, Step, StepKind},
+    plan::{Body, Builder, Child, ChildAt, Composite, List, Node, Role},
+};
+
+/// A list that runs once for each iteration.
+pub(super) struct LoopPlan {
+    pub(super) over: Iterations,
+    pub(super) body: Arc<Node>,
+    pub(super) until: Option<Expr>,
+    pub(super) settings: Loop,
+}
+
+/// What a loop runs over.
+pub(super) enum Iterations {
+    Items(Template),
+    Range { start: Template, end: Template, step: Template },
+    While(Expr),
+}
+
+impl Composite for LoopPlan {
+    fn perform(&self, call: Call) -> BoxFuture<'_, Outcome> {
+        Box::pin(iterate(self, call))
+    }
+
+    fn children(&self) -> Vec<Child<'_>> {
+        vec![Child { node: &self.body, at: ChildAt::Iteration }]
+    }
+
+    fn order(&self, _: Option<&StepId>) -> Order {
+        match self.settings.mode {
+            IterationMode::Sequential => Order::InTurn,
+            IterationMode::Parallel => Order::Apart,
+        }
+    }
+
+    fn list(&self) -> Option<&List> {
+        None
+    }
+}
+
+impl Builder<'_> {
+    pub(crate) fn loop_over(&mut self, step: &Step, settings: &Loop, path: &str, depth: usize) -> Body {
+        let over = match &settings.over {
+            Over::Items(items) => {
+                if !items.is_array() && !items.is_string() {
+                    let message = format!("a loop runs over an array or a reference to one, not over {items}");
+                    self.error("not_a_collection", Place::new(path, "over/items"), message);
+                }
+                Iterations::Items(self.template(items, path, "over/items"))
+            }
+            Over::Range { start, end, step } => {
+                if step.as_f64() == Some(0.0) {
+                    self.error("invalid_number", Place::new(path, "over/range/step"), "a step of 0 would never end");
+                }
+                Iterations::Range {
+                    start: self.template(start, path, "over/range/start"),
+                    end: self.template(end, path, "over/range/end"),
+                    step: self.template(step, path, "over/range/step"),
+                }
+            }
+            Over::While(condition) => {
+                let place = Place::new(path, "over/while");
+                Iterations::While(self.in_loop(|builder| builder.expression(condition, &place)))
+            }
+        };
+        self.loop_settings(settings, path);
+        let body = Arc::new(Step::new(step.id.clone(), StepKind::Sequence(settings.steps.clone())));
+        let id = StepId::new(&step.id).unwrap_or_else(|_| StepId::from_name(&step.id));
+        let body = self.in_loop(|builder| builder.synthetic(id, body, path, depth, Role::Iteration));
+        let until = settings.until.as_ref().map(|text| {
+            self.enter_list(&settings.steps);
+            self.at_step(settings.steps.len());
+            let until = self
+                .in_loop(|builder| builder.with_binding("output", |b| b.expression(text, &Place::new(path, "until"))));
+            self.leave_list();
+            until
+        });
+        Body::Composite(Box::new(LoopPlan { over, body, until, settings: settings.clone() }))
+    }
+
+    fn loop_settings(&mut self, settings: &Loop, path: &str) {
+        if settings.steps.is_empty() {
+            self.error("empty_block", Place::new(path, ""), "a loop needs steps");
+        }
+        if settings.mode == IterationMode::Parallel {
+            if settings.until.is_some() {
+                let message = "`until` is tested after each iteration, so it needs `mode: sequential`";
+                self.error("until_in_parallel", Place::new(path, "until"), message);
+            }
+            if matches!(settings.over, Over::While(_)) {
+                let message = "`while` is tested before each iteration, so it needs `mode: sequential`";
+                self.error("while_in_parallel", Place::new(path, "over/while"), message);
+            }
+        }
+        for (field, number) in
+            [("max_parallelism", settings.max_parallelism.map(u64::from)), ("max_iterations", settings.max_iterations)]
+        {
+            if number == Some(0) {
+                self.error("invalid_number", Place::new(path, field), format!("`{field}` must be at least 1"));
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What steps do, ready to run: the seam between the engine and the kinds of steps.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{List, Node, Order, Plan};
+use crate::{
+    Segment, StepId,
+    activity::Activity,
+    engine::{Call, Outcome},
+    expr::Template,
+    model::ActivityName,
+    workflow::BasicWorkflow,
+};
+
+/// What a step does, ready to run.
+///
+/// Kinds are implementations of [`Leaf`] and [`Composite`], each in a file of its own. The kinds with effects are
+/// variants, because the engine has to know what they call.
+pub(crate) enum Body {
+    Activity(ActivityPlan),
+    SubWorkflow(SubPlan),
+    Leaf(Box<dyn Leaf>),
+    Composite(Box<dyn Composite>),
+    Code(Arc<dyn BasicWorkflow>),
+}
+
+/// A kind of step without effects that runs no other steps.
+pub(crate) trait Leaf: Send + Sync {
+    /// Does what the step is for.
+    fn perform(&self, call: Call) -> Work<'_>;
+}
+
+/// The work of a leaf: done, or to be awaited.
+pub(crate) enum Work<'a> {
+    Done(Outcome),
+    Pending(BoxFuture<'a, Outcome>),
+}
+
+/// A kind of step that runs other steps.
+pub(crate) trait Composite: Send + Sync {
+    /// Runs the steps inside it.
+    fn perform(&self, call: Call) -> BoxFuture<'_, Outcome>;
+
+    /// The steps directly inside it.
+    fn children(&self) -> Vec<Child<'_>>;
+
+    /// In which order its steps run, as seen from its step `child`.
+    fn order(&self, child: Option<&StepId>) -> Order;
+
+    /// The list whose steps others see by their ids once it has run.
+    fn list(&self) -> Option<&List>;
+}
+
+/// A step directly inside a composite, and where its path puts it.
+pub(crate) struct Child<'p> {
+    pub(crate) node: &'p Arc<Node>,
+    pub(crate) at: ChildAt,
+}
+
+/// Where the path of a step inside a composite puts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChildAt {
+    /// Below the composite, by its id.
+    Id,
+    /// Below the composite, by its id and this number.
+    Number(usize),
+    /// Where the composite is, with the number of an iteration.
+    Iteration,
+}
+
+#[derive(Clone)]
+pub(crate) struct ActivityPlan {
+    pub(crate) name: ActivityName,
+    pub(crate) activity: Option<Arc<dyn Activity>>,
+    pub(crate) params: Template,
+}
+
+/// A run of another definition.
+pub(crate) struct SubPlan {
+    pub(crate) name: String,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) input: Template,
+}
+
+impl Body {
+    /// The steps directly inside it: what walks or searches a plan asks this alone.
+    pub(crate) fn children(&self) -> Vec<Child<'_>> {
+        match self {
+            Self::Composite(composite) => composite.children(),
+            Self::Activity(_) | Self::SubWorkflow(_) | Self::Leaf(_) | Self::Code(_) => Vec::new(),
+        }
+    }
+
+    /// In which order its steps run, as seen from its step `child`.
+    pub(crate) fn order(&self, child: Option<&StepId>) -> Order {
+        match self {
+            Self::Composite(composite) => composite.order(child),
+            Self::Code(_) => Order::InTurn,
+            Self::Activity(_) | Self::SubWorkflow(_) | Self::Leaf(_) => Order::Leaf,
+        }
+    }
+
+    /// The list whose steps others see by their ids once it has run.
+    pub(crate) fn list(&self) -> Option<&List> {
+        match self {
+            Self::Composite(composite) => composite.list(),
+            Self::Activity(_) | Self::SubWorkflow(_) | Self::Leaf(_) | Self::Code(_) => None,
+        }
+    }
+
+    /// The activity that it calls.
+    pub(crate) fn activity(&self) -> Option<&ActivityPlan> {
+        match self {
+            Self::Activity(plan) => Some(plan),
+            Self::SubWorkflow(_) | Self::Leaf(_) | Self::Composite(_) | Self::Code(_) => None,
+        }
+    }
+
+    /// The run of another definition that it is.
+    pub(crate) fn sub_workflow(&self) -> Option<&SubPlan> {
+        match self {
+            Self::SubWorkflow(plan) => Some(plan),
+            Self::Activity(_) | Self::Leaf(_) | Self::Composite(_) | Self::Code(_) => None,
+        }
+    }
+}
+
+impl<'p> Child<'p> {
+    pub(crate) fn by_id(node: &'p Arc<Node>) -> Self {
+        Self { node, at: ChildAt::Id }
+    }
+
+    /// Whether the path of the step, below its composite, has `segment`.
+    pub(crate) fn is_at(&self, segment: &Segment) -> bool {
+        match self.at {
+            ChildAt::Id => self.node.id == segment.id,
+            ChildAt::Number(number) => {
+                self.node.id == segment.id && segment.iteration.is_none_or(|n| usize::try_from(n) == Ok(number))
+            }
+            ChildAt::Iteration => false,
+        }
+    }
+
+    /// Its path, where `path` is that of its composite in the definition.
+    pub(crate) fn path(&self, path: &str) -> String {
+        match self.at {
+            ChildAt::Id => format!("{path}/{}", self.node.id),
+            ChildAt::Number(number) => format!("{path}/{}[{number}]", self.node.id),
+            ChildAt::Iteration => path.to_owned(),
+        }
+    }
+}
