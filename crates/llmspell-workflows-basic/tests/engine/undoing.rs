@@ -22,7 +22,7 @@ fn undoable(step: Step) -> Step {
 /// The recorded compensations, in order.
 struct UndoLog(Arc<std::sync::Mutex<Vec<Value>>>);
 
-impl Undone {
+impl UndoLog {
     fn ids(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
     }
