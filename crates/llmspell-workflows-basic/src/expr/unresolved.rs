@@ -23,10 +23,10 @@ pub(super) fn name(evaluation: &Evaluation<'_, '_>, lookup: &Lookup, keys: &[Seg
     let inside = format!("{}.", lookup.name);
     let known = available.iter().any(|name| **name == *lookup.name || name.starts_with(&inside));
     if !known {
-        let help = hyphen(evaluation, &lookup.span);
+        let help = hyphen_help(evaluation, &lookup.span);
         return failure(evaluation, &lookup.span, lookup.name.to_string(), &lookup.name, available, help);
     }
-    let reference = written(&lookup.name, &keys[..keys.len().min(1)]);
+    let reference = format_reference(&lookup.name, &keys[..keys.len().min(1)]);
     let available = available.into_iter().filter(|name| name.starts_with(&inside)).collect();
     failure(evaluation, &lookup.span, reference.clone(), &reference, available, None)
 }
@@ -39,18 +39,18 @@ pub(super) fn key(
     known: usize,
     parent: &Value,
 ) -> Failure {
-    let reference = written(&lookup.name, &keys[..=known]);
+    let reference = format_reference(&lookup.name, &keys[..=known]);
     let requested = keys[known].name().unwrap_or_default();
-    let parent_name = format!("`{}`", written(&lookup.name, &keys[..known]));
+    let parent_name = format!("`{}`", format_reference(&lookup.name, &keys[..known]));
     let help =
-        uncalled(requested).or_else(|| parent_help(&parent_name, parent)).or_else(|| hyphen(evaluation, &lookup.span));
+        missing_call_help(requested).or_else(|| parent_help(&parent_name, parent)).or_else(|| hyphen_help(evaluation, &lookup.span));
     failure(evaluation, &lookup.span, reference, requested, fields(parent), help)
 }
 
 /// Builds the error for a computed value without the key written at `span`.
 pub(super) fn member(evaluation: &Evaluation<'_, '_>, span: &Range<usize>, parent: &Value) -> Failure {
     let written = evaluation.parsed.source[span.clone()].to_owned();
-    let help = uncalled(&written).or_else(|| parent_help("the value", parent));
+    let help = missing_call_help(&written).or_else(|| parent_help("the value", parent));
     failure(evaluation, span, written.clone(), &written, fields(parent), help)
 }
 
@@ -96,13 +96,13 @@ fn parent_help(parent: &str, value: &Value) -> Option<String> {
 }
 
 /// Suggests to call a function that is written like a field.
-fn uncalled(key: &str) -> Option<String> {
+fn missing_call_help(key: &str) -> Option<String> {
     let name = key.trim_start_matches(['?', '.']);
     functions::exists(name).then(|| format!("to call the function, write {name}()"))
 }
 
 /// Explains that a name with a hyphen is parsed as a subtraction.
-fn hyphen(evaluation: &Evaluation<'_, '_>, span: &Range<usize>) -> Option<String> {
+fn hyphen_help(evaluation: &Evaluation<'_, '_>, span: &Range<usize>) -> Option<String> {
     let source = &*evaluation.parsed.source;
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let before = source[..span.start].strip_suffix('-');
@@ -113,7 +113,7 @@ fn hyphen(evaluation: &Evaluation<'_, '_>, span: &Range<usize>) -> Option<String
 }
 
 /// Formats a name and its keys as source.
-fn written(name: &str, keys: &[Segment<'_>]) -> String {
+fn format_reference(name: &str, keys: &[Segment<'_>]) -> String {
     let mut text = name.to_owned();
     for key in keys {
         match key {
