@@ -42,8 +42,9 @@ pub(super) fn key(
     let reference = format_reference(&lookup.name, &keys[..=known]);
     let requested = keys[known].name().unwrap_or_default();
     let parent_name = format!("`{}`", format_reference(&lookup.name, &keys[..known]));
-    let help =
-        missing_call_help(requested).or_else(|| parent_help(&parent_name, parent)).or_else(|| hyphen_help(evaluation, &lookup.span));
+    let help = missing_call_help(requested)
+        .or_else(|| parent_help(&parent_name, parent))
+        .or_else(|| hyphen_help(evaluation, &lookup.span));
     failure(evaluation, &lookup.span, reference, requested, fields(parent), help)
 }
 
