@@ -1,22 +1,22 @@
-//! Where the time of a run comes from: [`Clock`].
+//! The source of time for runs: [`Clock`].
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
-/// The time as runs see it, and waiting for it.
+/// A source of time for runs.
 ///
-/// Deadlines and wake times are points in time rather than lengths, so that they hold across restarts.
+/// Deadlines and wake times are points in time rather than durations, so that they hold across restarts.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Ends at `time`, or at once where that has passed.
+    /// Waits until `time`; returns immediately if it has passed.
     fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()>;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -27,17 +27,17 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
         let left = until(self.now(), time);
-        // The timer counts in milliseconds, so even no time at all would take one.
+        // The timer has millisecond resolution, so even a zero wait would take one.
         if left.is_zero() { Box::pin(std::future::ready(())) } else { Box::pin(tokio::time::sleep(left)) }
     }
 }
 
-/// How long it is from `now` to `time`; nothing where that has passed.
+/// Returns the duration from `now` to `time`; zero if it has passed.
 pub(crate) fn until(now: Timestamp, time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
-/// `delay` after `time`; the end of time where there is no such point.
+/// Returns `time` plus `delay`, or the maximum timestamp on overflow.
 pub(crate) fn after(time: Timestamp, delay: Duration) -> Timestamp {
     SignedDuration::try_from(delay).ok().and_then(|delay| time.checked_add(delay).ok()).unwrap_or(Timestamp::MAX)
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_that_has_passed_is_not_waited_for() {
+    fn sleeping_until_a_past_time_returns_immediately() {
         // Outside a runtime, where a timer would panic.
         let now = SystemClock.now();
         assert_eq!(SystemClock.sleep_until(now).now_or_never(), Some(()));

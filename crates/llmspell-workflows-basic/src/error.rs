@@ -1,41 +1,41 @@
-//! Why a step failed, as data that can be recorded, shown and acted on.
+//! The error of a step, as data that can be recorded, displayed and handled.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What kind of failure it was, which decides what can be done about it.
+/// The class of a failure, which decides how to handle it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// Something outside failed for now: try again with backoff.
+    /// Something external failed temporarily: retry with backoff.
     Transient,
-    /// The workflow or its surroundings are set up wrongly: fail at once.
+    /// The workflow or its environment is configured wrongly: fail immediately.
     Configuration,
-    /// A quota, a limit or an open breaker: wait, or use something else.
+    /// A quota, a limit or an open breaker: wait or use an alternative.
     Resource,
-    /// An agent could not do its task: another of the same capabilities may.
+    /// An agent failed at its task: another with the same capabilities may succeed.
     Agent,
-    /// It took longer than it may.
+    /// The time limit was exceeded.
     Timeout,
-    /// It was asked to stop.
+    /// The step was cancelled.
     Cancelled,
-    /// The data is wrong; trying again gives the same answer.
+    /// The data is invalid: a retry would fail again.
     Validation,
-    /// It was cut down so often that trying again is judged harmful.
+    /// The step crashed too often: a retry is considered harmful.
     Poison,
 }
 
 impl ErrorClass {
-    /// Whether an error of this class is worth another try unless it says otherwise.
+    /// Returns whether errors of this class are retryable by default.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Transient | Self::Resource | Self::Agent | Self::Timeout)
     }
 
-    /// The class as programs read it, and as `retry_on` names it.
+    /// Returns the serialized name, which `retry_on` uses too.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,36 +57,36 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-/// Why a step failed.
+/// The error of a step.
 ///
-/// It is data: it serializes, compares, and is what `runs show` prints. `message` is a fragment that fits after
-/// "failed to run the step: ". The engine fills in `path` and `attempt`; whoever makes the error leaves them out.
+/// It is data that serializes and compares, and `runs show` prints it. `message` is a fragment that fits after "failed
+/// to run the step: ". The engine sets `path` and `attempt`; code that creates an error leaves them out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepError {
-    /// The kind of failure.
+    /// The class of the failure.
     pub class: ErrorClass,
-    /// A stable snake_case code; those of this project have a page each under `docs/errors/`.
+    /// A stable code in snake case; the codes of this project are documented under `docs/errors`.
     pub code: Cow<'static, str>,
-    /// What went wrong, and what would be right.
+    /// What went wrong and how to fix it.
     pub message: String,
-    /// The path of the step in which it happened, for example `/main/review[3]/security`.
+    /// The path of the step that failed, for example `/main/review[3]/security`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The attempt in which it happened, counted from 1; 0 when none had begun.
+    /// The attempt that failed, from 1; 0 if none had started.
     #[serde(default)]
     pub attempt: u32,
-    /// Whether another attempt may help.
+    /// Whether another attempt may succeed.
     pub retryable: bool,
     /// The error that led to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Box<StepError>>,
-    /// Facts for programs, for example `{"status": 503}`.
+    /// Structured details, for example `{"status": 503}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
 }
 
 impl StepError {
-    /// An error of `class` with a stable `code`; whether it is retryable follows from the class.
+    /// Creates an error; its class decides whether it is retryable.
     pub fn new(class: ErrorClass, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -100,36 +100,36 @@ impl StepError {
         }
     }
 
-    /// A failure outside that may pass.
+    /// Creates an error for a temporary external failure.
     pub fn transient(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Transient, code, message)
     }
 
-    /// A failure that lies in the data.
+    /// Creates an error for invalid data.
     pub fn validation(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Validation, code, message)
     }
 
-    /// A failure that lies in how things are set up.
+    /// Creates an error for a wrong configuration.
     pub fn configuration(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Configuration, code, message)
     }
 
-    /// What a panic in user code becomes: it fails its step, not the process.
+    /// Converts a panic in user code, which fails its step and not the process.
     pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Self::new(ErrorClass::Agent, "panic", format!("it panicked: {}", text.unwrap_or("without a message")))
+        Self::new(ErrorClass::Agent, "panic", format!("panicked: {}", text.unwrap_or("without a message")))
             .retryable(false)
     }
 
-    /// Overrides whether another attempt may help.
+    /// Overrides whether the error is retryable.
     #[must_use]
     pub fn retryable(mut self, retryable: bool) -> Self {
         self.retryable = retryable;
         self
     }
 
-    /// Adds facts for programs.
+    /// Adds structured details.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
         self.details = Some(details);
@@ -143,7 +143,7 @@ impl StepError {
         self
     }
 
-    /// Adds `cause` below everything that led to this error already, so that nothing of it is lost.
+    /// Adds `cause` at the end of the chain of causes, so that none is lost.
     #[must_use]
     pub(crate) fn with_first_cause(mut self, cause: StepError) -> Self {
         let mut last = &mut self.cause;
@@ -154,7 +154,7 @@ impl StepError {
         self
     }
 
-    /// Says where it happened, unless that is known already: the innermost place stands.
+    /// Sets the path, unless one is set already, so that the innermost path is kept.
     #[must_use]
     pub fn at(mut self, path: impl fmt::Display) -> Self {
         if self.path.is_none() {

@@ -1,4 +1,4 @@
-//! Functions that definitions name: [`Functions`].
+//! The functions that definitions refer to by name: [`Functions`].
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use crate::{StepError, patterns::BranchResult, state::Conflict};
 
-/// Makes one output of the results of a parallel block's branches, in definition order.
+/// Combines the results of a parallel block's branches, in definition order, to one output.
 pub type Aggregate = Arc<dyn Fn(Vec<BranchResult>) -> Result<Value, StepError> + Send + Sync>;
 
-/// Says what a part of the state is that branches set to different values.
+/// Chooses the value of a part of the state that branches set to different values.
 pub type Resolve = Arc<dyn Fn(&Conflict) -> Result<Value, StepError> + Send + Sync>;
 
-/// Makes the state of a later version of a definition of that of an earlier one: an object, without `$input`.
+/// Migrates the state of a run, an object without `$input`, to a later version of its definition.
 pub type Migrate = Arc<dyn Fn(Value) -> Result<Value, StepError> + Send + Sync>;
 
-/// What a definition cannot hold as data and names instead.
+/// A registry of functions, which a definition can only name since it is data.
 ///
-/// Closures given to builders are registered here as `WORKFLOW#STEP`.
+/// Builders register closures as `WORKFLOW#STEP`.
 #[derive(Clone, Default)]
 pub struct Functions {
     aggregations: BTreeMap<String, Aggregate>,
@@ -26,7 +26,7 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// Registers an aggregation of branches.
+    /// Registers a function that aggregates the results of branches.
     pub fn register_aggregation<F>(&mut self, name: impl Into<String>, function: F) -> &mut Self
     where
         F: Fn(Vec<BranchResult>) -> Result<Value, StepError> + Send + Sync + 'static,
@@ -35,7 +35,7 @@ impl Functions {
         self
     }
 
-    /// Registers what resolves conflicts between branches.
+    /// Registers a function that resolves conflicts between branches.
     pub fn register_resolver<F>(&mut self, name: impl Into<String>, function: F) -> &mut Self
     where
         F: Fn(&Conflict) -> Result<Value, StepError> + Send + Sync + 'static,
@@ -44,7 +44,7 @@ impl Functions {
         self
     }
 
-    /// Registers what makes the state of a later version of a definition of that of an earlier one.
+    /// Registers a function that migrates the state to a later version of a definition.
     pub fn register_migration<F>(&mut self, name: impl Into<String>, function: F) -> &mut Self
     where
         F: Fn(Value) -> Result<Value, StepError> + Send + Sync + 'static,
@@ -53,7 +53,7 @@ impl Functions {
         self
     }
 
-    /// Takes over everything of `other`.
+    /// Adds all functions of `other`, replacing those with the same name.
     pub fn extend(&mut self, other: Self) -> &mut Self {
         self.aggregations.extend(other.aggregations);
         self.resolvers.extend(other.resolvers);
@@ -61,7 +61,7 @@ impl Functions {
         self
     }
 
-    /// The names of all aggregations, sorted.
+    /// Returns the names of all aggregations, sorted.
     #[must_use]
     pub fn aggregations(&self) -> Vec<String> {
         self.aggregations.keys().cloned().collect()

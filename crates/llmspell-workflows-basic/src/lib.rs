@@ -1,15 +1,15 @@
 //! The model, the engine and the patterns of llmspell-workflows.
 //!
-//! A workflow is data: a [`model::Definition`] of steps. An [`Engine`] checks it and runs it, in memory and without any
-//! rule about determinism: every step goes one way, through a stack of interceptors, and every choice that a run makes
-//! can be recorded and answered again. That is what durability, hooks and other machines are built on, in crates of
-//! their own; this one has no files, no network and no storage.
+//! A workflow is data: a [`model::Definition`] of steps. An [`Engine`] validates and runs it, in memory and without
+//! determinism rules: every step passes through one stack of interceptors, and every choice of a run can be recorded
+//! and replayed. Durability, hooks and distribution build on this in separate crates; this one does not access files,
+//! the network or storage.
 //!
-//! - [`model`]: definitions as data, and the constructors that make them.
-//! - [`Engine`]: prepares and drives; [`engine`] has its seams.
-//! - [`activity`]: leaf work with effects, and where it is found.
+//! - [`model`]: definitions as data, and their constructors.
+//! - [`Engine`]: prepares and drives runs; [`engine`] contains its extension points.
+//! - [`activity`]: leaf work with effects, and its registry.
 //! - [`expr`]: conditions and templates.
-//! - [`state`]: what a run remembers.
+//! - [`state`]: the state of a run.
 //! - [`SequentialWorkflow`] and the other builders; [`BasicWorkflow`] for workflows written as code.
 //!
 //! ```
@@ -19,7 +19,7 @@
 //!
 //! let mut activities = Activities::new();
 //! activities.register("tool", "greet", function(|call| async move {
-//!     Ok(json!(format!("Hello, {}", call.input()["name"].as_str().unwrap_or("whoever you are"))))
+//!     Ok(json!(format!("Hello, {}", call.input()["name"].as_str().unwrap_or("stranger"))))
 //! }));
 //!
 //! let definition = Definition::sequence("greeting", [

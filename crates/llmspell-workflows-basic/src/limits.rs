@@ -1,33 +1,34 @@
-//! What a definition and a run may use: [`Limits`].
+//! The limits on definitions and runs: [`Limits`].
 
 use std::time::Duration;
 
-/// Every limit of the engine, with its default.
+/// The limits of the engine.
 ///
-/// Reaching one is an error that names it; reaching `warnings_max` is counted in [`crate::Finished`] instead. The table in `docs/limits.md` is made from [`Limits::table`].
+/// Exceeding a limit is an error that names it, except for `warnings_max`: further warnings are only counted, in
+/// [`crate::Finished`]. The table in `docs/limits.md` is generated from [`Limits::table`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// How many steps a definition may have.
+    /// The maximum number of steps in a definition.
     pub definition_steps_max: usize,
-    /// How deep its steps may nest.
+    /// The maximum nesting of steps in a definition.
     pub nesting_max: usize,
-    /// How many steps may be executed in a run.
+    /// The maximum number of steps executed in a run.
     pub run_steps_max: u64,
-    /// How many iterations a loop makes unless it says more itself.
+    /// The maximum number of iterations of a loop that does not set its own.
     pub loop_iterations_max: u64,
-    /// How many branches, iterations or steps of a graph run at once unless the block says otherwise.
+    /// The maximum number of branches, iterations or graph steps that run at once, unless the block sets its own.
     pub parallelism_max: u32,
-    /// How often a route goes from one step to another unless it says otherwise.
+    /// The maximum number of transitions in a route that does not set its own.
     pub transitions_max: u32,
-    /// How many runs may nest in each other.
+    /// The maximum nesting of sub-workflow runs.
     pub sub_workflow_depth_max: u32,
-    /// How often a crash may cut a step until it is not tried again.
+    /// The maximum number of crashes during one step before it fails as `poison`.
     pub crash_cuts_max: u32,
-    /// How large a step's output may be, in bytes of JSON.
+    /// The maximum size of a step's output in bytes of JSON.
     pub output_bytes_max: usize,
-    /// How many warnings a run keeps; further ones are counted.
+    /// The maximum number of warnings that a run stores; further ones are only counted.
     pub warnings_max: usize,
-    /// How long an activity has to stop once it is asked to.
+    /// The time that an activity has to stop after it is cancelled.
     pub cancel_grace: Duration,
 }
 
@@ -50,11 +51,11 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Each limit's name, its value here and what it bounds, for the documentation.
+    /// Returns each limit's name, value and meaning, for the documentation.
     #[must_use]
     pub fn table(&self) -> Vec<(&'static str, String, &'static str)> {
         vec![
-            ("definition_steps_max", self.definition_steps_max.to_string(), "steps of a definition"),
+            ("definition_steps_max", self.definition_steps_max.to_string(), "steps in a definition"),
             ("nesting_max", self.nesting_max.to_string(), "depth of nested steps"),
             ("run_steps_max", self.run_steps_max.to_string(), "steps executed in a run"),
             (
@@ -64,11 +65,15 @@ impl Limits {
             ),
             ("parallelism_max", self.parallelism_max.to_string(), "branches, iterations or graph steps at once"),
             ("transitions_max", self.transitions_max.to_string(), "transitions of a route"),
-            ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "runs nested in each other"),
+            ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "nested sub-workflow runs"),
             ("crash_cuts_max", self.crash_cuts_max.to_string(), "crashes of the process while one step runs"),
             ("output_bytes_max", self.output_bytes_max.to_string(), "bytes of JSON of a step's output"),
-            ("warnings_max", self.warnings_max.to_string(), "warnings that a run keeps; further ones are counted"),
-            ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time to stop once asked to"),
+            (
+                "warnings_max",
+                self.warnings_max.to_string(),
+                "warnings that a run stores; further ones are only counted",
+            ),
+            ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time to stop after being cancelled"),
         ]
     }
 }

@@ -1,10 +1,11 @@
-/// Names longer than this are not compared: the distance takes quadratic time, and names may come from a hostile file.
+/// The maximum length of compared names: the distance takes quadratic time, and names may be untrusted.
 const COMPARED_BYTES_MAX: usize = 64;
 
-/// The candidate that `name` was most likely meant to be, where one is near enough to suggest.
+/// Returns the candidate that is most similar to `name`, if one is similar enough to suggest.
 ///
-/// Near is at most one mistake in three characters, whatever their case. Of equally near ones the first by name is
-/// given, so the answer does not depend on the order of the candidates. Names beyond 64 bytes have none near.
+/// A candidate may have at most one mistake in three characters, ignoring case. Of equally similar ones, the first in
+/// alphabetical order is returned, so the result does not depend on the order of the candidates. Names longer than 64
+/// bytes are never suggested.
 ///
 /// ```
 /// use llmspell_workflows_basic::nearest;
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_near_name_is_suggested() {
+    fn only_similar_names_are_suggested() {
         for (name, expected) in [
             ("metod", Some("method")),
             ("METHOD", Some("method")),
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn equally_near_ones_are_taken_by_name() {
+    fn ties_are_resolved_alphabetically() {
         assert_eq!(nearest("cat", ["hat", "bat", "rat"]), Some("bat"));
     }
 

@@ -1,4 +1,4 @@
-//! Addresses of steps: [`StepId`], [`StepPath`].
+//! Addresses of steps: [`StepId`] and [`StepPath`].
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 
 /// The name of a step among its siblings: `[A-Za-z_][A-Za-z0-9_-]*`.
 ///
-/// Ids that begin with `$` are the engine's own (`$on_error`, `$finally`, `$undo`); no definition can use them.
+/// Ids that start with `$` are reserved for the engine (`$on_error`, `$finally`, `$undo`); definitions cannot use them.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StepId(Arc<str>);
 
 impl StepId {
-    /// The id `text`, if it may be one.
+    /// Creates an id.
     ///
     /// # Errors
-    /// [`PathError::Id`] names the id and the rule it breaks.
+    /// Returns [`PathError::Id`] if `text` is not a valid id.
     pub fn new(text: impl AsRef<str>) -> Result<Self, PathError> {
         let text = text.as_ref();
         if is_id(text) { Ok(Self(text.into())) } else { Err(PathError::Id(text.to_owned())) }
     }
 
-    /// An id of the engine's own.
+    /// Creates an id that is reserved for the engine.
     pub(crate) fn system(text: &'static str) -> Self {
         Self(text.into())
     }
 
-    /// The id as text.
+    /// Returns the id as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The nearest legal id to `text`: other characters become `_`.
+    /// Converts a name to an id: invalid characters become `_`.
     ///
-    /// Used where a step has only a name, such as `Fetch the page`.
+    /// Used for a step that has only a name, such as `Fetch the page`.
     #[must_use]
     pub fn from_name(text: &str) -> Self {
         let mut id: String =
@@ -90,14 +90,14 @@ impl<'de> Deserialize<'de> for StepId {
     }
 }
 
-/// One step on the way to another.
+/// One segment of a step path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Segment {
     /// The step's id.
     pub id: StepId,
-    /// Which iteration of it, counted from 0, if it is a loop and the path leads inside.
+    /// The iteration, from 0, if the step is a loop and the path continues inside.
     pub iteration: Option<u64>,
-    /// Which entry into it, counted from 1.
+    /// The generation, from 1.
     pub generation: u32,
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for Segment {
 /// The address of a step in a run, for example `/main/review[3]~2/security/scan`.
 ///
 /// A segment is an id, with `[n]` for iteration n of a loop (from 0) and `~g` for the step's generation from the
-/// second on. It parses back to the same path.
+/// second on. The displayed form parses back to the same path.
 ///
 /// ```
 /// use llmspell_workflows_basic::StepPath;
@@ -132,25 +132,25 @@ impl fmt::Display for Segment {
 pub struct StepPath(Vec<Segment>);
 
 impl StepPath {
-    /// A path of these segments.
+    /// Creates a path from its segments.
     #[must_use]
     pub fn new(segments: Vec<Segment>) -> Self {
         Self(segments)
     }
 
-    /// The segments, outermost first.
+    /// Returns the segments, outermost first.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.0
     }
 
-    /// The id of the step it leads to; `None` for the empty path.
+    /// Returns the id of the step; `None` for the empty path.
     #[must_use]
     pub fn id(&self) -> Option<&StepId> {
         self.0.last().map(|segment| &segment.id)
     }
 
-    /// The same step entered as `generation`.
+    /// Returns the path of another generation of the step.
     #[must_use]
     pub fn with_generation(&self, generation: u32) -> Self {
         let mut path = self.clone();
@@ -160,7 +160,7 @@ impl StepPath {
         path
     }
 
-    /// The same place, whichever generation of each step it is.
+    /// Returns the path with every step in its first generation.
     #[must_use]
     pub fn without_generations(&self) -> Self {
         let mut path = self.clone();
@@ -168,7 +168,7 @@ impl StepPath {
         path
     }
 
-    /// Whether `self` is `other` or encloses it.
+    /// Returns whether `self` is `other` or contains it.
     #[must_use]
     pub fn contains(&self, other: &StepPath) -> bool {
         other.0.starts_with(&self.0)
@@ -234,20 +234,20 @@ impl<'de> Deserialize<'de> for StepPath {
     }
 }
 
-/// Why a text is no id or no path.
+/// An invalid step id or path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// Not an id.
-    #[error("`{0}` is not a step id: one starts with a letter or `_` and goes on with letters, digits, `_` or `-`")]
+    /// The id is invalid.
+    #[error("invalid step id `{0}`: start with a letter or `_`, then use letters, digits, `_` and `-`")]
     Id(String),
-    /// Not a path.
-    #[error("`{0}` is not a step path: one looks like `/main/review[3]~2/scan`")]
+    /// The path is invalid.
+    #[error("invalid step path `{0}`: expected a path such as `/main/review[3]~2/scan`")]
     Path(String),
 }
 
 impl PathError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, documented under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -257,7 +257,7 @@ impl PathError {
     }
 }
 
-/// A path while a run goes on: linked, so that a step costs one allocation, and rendered only when someone reads it.
+/// A path during a run: a linked list, so that a step costs one allocation, rendered only when it is read.
 #[derive(Debug, Clone)]
 pub struct PathLink(Arc<Link>);
 
@@ -274,7 +274,7 @@ impl PathLink {
         Self(Arc::new(Link { parent, id, iteration: iteration.map(u64::from), generation }))
     }
 
-    /// The same as `path`; none for the path of nothing.
+    /// Converts a path; returns `None` for the empty one.
     pub fn of(path: &StepPath) -> Option<Self> {
         path.segments().iter().fold(None, |parent, segment| {
             let iteration = segment.iteration.and_then(|iteration| u32::try_from(iteration).ok());
@@ -282,18 +282,18 @@ impl PathLink {
         })
     }
 
-    /// Whether it is the very link `other`.
+    /// Returns whether both are the same link in memory.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The path of the step around it; none at the root.
+    /// Returns the path of the parent step; `None` at the root.
     #[must_use]
     pub fn parent(&self) -> Option<&Self> {
         self.0.parent.as_ref()
     }
 
-    /// Whether it is an entry into the same step as `other`, the same one or another.
+    /// Returns whether both are the same step, possibly in different generations.
     pub(crate) fn enters_as(&self, other: &Self) -> bool {
         let is_same = self.0.id == other.0.id && self.0.iteration == other.0.iteration;
         is_same
@@ -303,7 +303,7 @@ impl PathLink {
             }
     }
 
-    /// Whether it names the same place as `other`.
+    /// Returns whether both are the same path.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         let (mut one, mut two) = (Some(self), Some(other));
         while let (Some(a), Some(b)) = (one, two) {
@@ -319,29 +319,29 @@ impl PathLink {
         one.is_none() && two.is_none()
     }
 
-    /// The path of a child called `id`, for messages.
+    /// Returns the path of the child `id`, for messages.
     pub(crate) fn child_text(&self, id: &str) -> String {
         format!("{self}/{id}")
     }
 
-    /// The path of this step's first entry, which names it whatever the entry.
+    /// Returns the path of the step's first generation, which identifies the step across generations.
     pub(crate) fn first_entry(&self) -> String {
         self.to_path().with_generation(1).to_string()
     }
 
-    /// The id of the step.
+    /// Returns the id of the step.
     #[must_use]
     pub fn id(&self) -> &StepId {
         &self.0.id
     }
 
-    /// Which entry into the step this is, counted from 1.
+    /// Returns the generation, from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.0.generation
     }
 
-    /// The path itself.
+    /// Converts to a [`StepPath`].
     #[must_use]
     pub fn to_path(&self) -> StepPath {
         let mut segments = Vec::new();
@@ -366,14 +366,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_parse_back() {
+    fn displayed_paths_parse_back() {
         for text in ["/", "/main", "/main/a-b_c", "/main/review[3]~2/security/scan", "/main/x~12/$undo", "/a[0]"] {
             assert_eq!(text.parse::<StepPath>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn what_is_no_path_is_refused_with_its_text() {
+    fn invalid_paths_are_rejected_with_their_text() {
         for text in ["", "main", "/main//x", "/1a", "/a[x]", "/a~1", "/a~0", "/a[1", "/$", "/a b"] {
             let error = text.parse::<StepPath>().unwrap_err();
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn names_become_ids() {
+    fn names_convert_to_valid_ids() {
         for (name, id) in [("Fetch the page", "Fetch_the_page"), ("3 ways", "_3_ways"), ("ok-id", "ok-id"), ("", "_")] {
             assert_eq!(StepId::from_name(name).as_str(), id);
             assert!(StepId::new(StepId::from_name(name).as_str()).is_ok());

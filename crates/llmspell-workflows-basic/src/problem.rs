@@ -1,4 +1,4 @@
-//! What is wrong with a definition: [`Problem`].
+//! Problems of definitions: [`Problem`].
 
 use std::{fmt, ops::Range};
 
@@ -6,59 +6,59 @@ use serde::Serialize;
 
 use crate::nearest;
 
-/// Something wrong with a definition, found before anything runs.
+/// A problem of a definition, found before a run.
 ///
-/// All problems of a definition are found at once. A reader of a text format turns the [`Place`] into a line and a
-/// column by its table of positions.
+/// All problems of a definition are reported together. A reader of a text format maps the [`Place`] to a line and
+/// column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// A stable snake_case code with a page under `docs/errors/`.
+    /// A stable code in snake case, documented under `docs/errors`.
     pub code: &'static str,
-    /// Whether the definition can run all the same.
+    /// Whether the definition can still run.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// Where.
+    /// The location of the problem.
     pub place: Place,
 }
 
-/// How many known names are listed where none is near.
+/// The maximum number of known names that are listed if none is similar.
 const KNOWN_SHOWN: usize = 12;
 
-/// How bad a [`Problem`] is.
+/// The severity of a [`Problem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The definition cannot run.
     Error,
-    /// It can run, but most likely does not do what was meant.
+    /// The definition can run, but probably does not do what was intended.
     Warning,
 }
 
-/// A place in a definition: a step, a field of it, and a part of that field's text.
+/// A location in a definition: a step, a field of it, and a part of that field's text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Place {
-    /// The step's path without iterations and generations, such as `/main/review/then/scan`; empty: the definition
+    /// The step's path without iterations and generations, such as `/main/review/then/scan`; empty for the definition
     /// itself.
     pub path: String,
-    /// The field in the model's words, as a path of names and indices: `condition`, `dependencies/0`,
-    /// `params/selectors/title`, `variables/branch`; empty: the step itself.
+    /// The field's name in the model, as a path of names and indices: `condition`, `dependencies/0`,
+    /// `params/selectors/title`, `variables/branch`; empty for the step itself.
     pub field: String,
-    /// The bytes of the field's text that it is about.
+    /// The byte range in the field's text.
     #[serde(skip)]
     pub span: Option<Range<usize>>,
 }
 
 impl Place {
-    /// The field `field` of the step at `path`.
+    /// Creates the location of a field of the step at `path`.
     pub fn new(path: impl Into<String>, field: impl Into<String>) -> Self {
         Self { path: path.into(), field: field.into(), span: None }
     }
 
-    /// Narrows it to a part of the field's text.
+    /// Narrows the location to a part of the field's text.
     #[must_use]
     pub fn with_span(mut self, span: Range<usize>) -> Self {
         self.span = Some(span);
@@ -67,24 +67,24 @@ impl Place {
 }
 
 impl Problem {
-    /// A problem that keeps the definition from running.
+    /// Creates a problem that prevents the definition from running.
     pub fn error(code: &'static str, place: Place, message: impl Into<String>) -> Self {
         Self { code, severity: Severity::Error, message: message.into(), help: None, place }
     }
 
-    /// A problem with which it can run.
+    /// Creates a problem that does not prevent the definition from running.
     pub fn warning(code: &'static str, place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, place, message) }
     }
 
-    /// Adds what would be right.
+    /// Adds how to fix it.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds which of the `known` names `name` was most likely meant to be, or some of them where none is near.
+    /// Adds the `known` name that is most similar to `name`, or a list of them if none is similar.
     #[must_use]
     pub fn with_known<'k>(self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
         let known: Vec<_> = known.into_iter().collect();

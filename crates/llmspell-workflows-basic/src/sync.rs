@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex`, also after a panic of another holder.
+/// Locks `mutex`, even if another holder panicked.
 ///
-/// It is for values that are whole after every statement, and under whose lock no code of a user runs: an observer or a
-/// filter that is called under a lock blocks for ever when it asks for what the lock guards.
+/// Use it only for values that are consistent after every statement, and never run user code while holding the lock: an
+/// observer or a filter that is called under the lock deadlocks if it accesses the guarded value.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

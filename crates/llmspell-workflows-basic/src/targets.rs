@@ -1,23 +1,23 @@
-//! The targets of spans and events in `tracing`.
+//! The targets of `tracing` spans and events.
 //!
-//! All begin with `llmspell_workflows`, so one directive names them all: `llmspell_workflows=debug`.
+//! All start with `llmspell_workflows`, so one directive enables them all: `llmspell_workflows=debug`.
 //!
 //! | target | spans, with their fields | events |
 //! |---|---|---|
-//! | `llmspell_workflows::run` | `run` (`workflow`, `version`, `run`) while a run is driven | `started` where it is driven, and how it ended (info) |
-//! | `llmspell_workflows::step` | `step` (`workflow`, `run`, `path`, `kind`, `attempt`, `status`), `attempt` (`attempt`) in a step that may be tried again | failures and retries (info), starts and ends (debug) |
+//! | `llmspell_workflows::run` | `run` (`workflow`, `version`, `run`) while a run is driven | `started` and the final status (info) |
+//! | `llmspell_workflows::step` | `step` (`workflow`, `run`, `path`, `kind`, `attempt`, `status`), `attempt` (`attempt`) in a step with retries | failures and retries (info), starts and ends (debug) |
 //! | `llmspell_workflows::warning` | | each warning of a run (warn) |
-//! | `llmspell_workflows::journal` | `resume` (`run`), `takeover` (`path`), `commit` (`waiting`; trace) | what was found there (info), what was synced (trace) |
-//! | `llmspell_workflows::hook` | | failures of hooks (warn), and what the hook `Logging` tells |
+//! | `llmspell_workflows::journal` | `resume` (`run`), `takeover` (`path`), `commit` (`waiting`; trace) | what was read (info), what was synced (trace) |
+//! | `llmspell_workflows::hook` | | failures of hooks (warn), and the output of the hook `Logging` |
 //! | `llmspell_workflows::event` | | a subscriber that panicked (error) |
 
-/// Runs as a whole.
+/// Whole runs.
 pub const RUN: &str = "llmspell_workflows::run";
 /// Steps and their attempts.
 pub const STEP: &str = "llmspell_workflows::step";
-/// The warnings of runs, which [`crate::Finished::warnings`] has too.
+/// The warnings of runs, also in [`crate::Finished::warnings`].
 pub const WARNING: &str = "llmspell_workflows::warning";
-/// What is recorded, and read back.
+/// Writing and reading records.
 pub const JOURNAL: &str = "llmspell_workflows::journal";
 /// Hooks.
 pub const HOOK: &str = "llmspell_workflows::hook";

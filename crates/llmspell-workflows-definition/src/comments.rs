@@ -1,6 +1,6 @@
 use crate::tree::{self, Data, Node, Span};
 
-/// Whether a YAML file has comments, which [`to_yaml`](crate::to_yaml) cannot keep.
+/// Returns whether a YAML file has comments, which [`to_yaml`](crate::to_yaml) would lose.
 ///
 /// ```
 /// use llmspell_workflows_definition::has_comments;
@@ -12,25 +12,25 @@ use crate::tree::{self, Data, Node, Span};
 pub fn has_comments(text: &str) -> bool {
     let Ok(parsed) = tree::parse(text) else { return text.contains('#') };
     let mut texts = Vec::new();
-    spans(&parsed.root, &mut texts);
+    string_spans(&parsed.root, &mut texts);
     texts.sort_unstable();
-    let begins = |at: usize| at == 0 || text[..at].ends_with([' ', '\t', '\n', '\r']);
-    text.match_indices('#').filter(|(at, _)| begins(*at)).any(|(at, _)| {
-        // Texts do not overlap, so only the last that begins before can hold the place.
+    let starts = |at: usize| at == 0 || text[..at].ends_with([' ', '\t', '\n', '\r']);
+    text.match_indices('#').filter(|(at, _)| starts(*at)).any(|(at, _)| {
+        // Strings do not overlap, so only the last one that starts before `at` can contain it.
         let number = texts.partition_point(|span| span.start as usize <= at);
         number == 0 || texts[number - 1].end as usize <= at
     })
 }
 
-/// Where the texts of a document stand, keys among them.
-fn spans(node: &Node<'_>, found: &mut Vec<Span>) {
+/// Collects the spans of all strings in a document, including keys.
+fn string_spans(node: &Node<'_>, found: &mut Vec<Span>) {
     match &node.data {
         Data::Text(_) => found.push(node.span),
-        Data::List(items) => items.iter().for_each(|item| spans(item, found)),
+        Data::List(items) => items.iter().for_each(|item| string_spans(item, found)),
         Data::Map(entries) => {
             for entry in entries {
                 found.push(entry.key_span);
-                spans(&entry.value, found);
+                string_spans(&entry.value, found);
             }
         }
         Data::Null | Data::Bool(_) | Data::Number(_) => {}
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_sign_in_a_text_is_no_comment() {
+    fn number_signs_in_strings_are_not_comments() {
         for (text, expected) in [
             ("# first\na: 1", true),
             ("a: 1 # last", true),

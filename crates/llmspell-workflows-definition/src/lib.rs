@@ -1,4 +1,4 @@
-//! Workflows written in YAML and JSON: text to the model and back, and everything that is wrong with it at once.
+//! Workflows in YAML and JSON: reads text to the model and prints it back, and reports all errors together.
 //!
 //! ```
 //! use llmspell_workflows_definition::{StepTypes, read};
@@ -30,31 +30,31 @@
 //!
 //! # From text to a run
 //!
-//! - [`read`] gives a [`Document`]: the definition, equal by value and hash to the one that a builder makes, and the
-//!   table that finds each of its parts in the source. [`read_bytes`] takes a file as it is.
-//! - [`check`] does the same and has the engine look at it: what this crate finds (syntax, fields, types, values) and
-//!   what the engine finds (references, expressions, cycles, tools) come as one list, in the order of the lines.
-//! - [`Diagnostics`] display as text with a mark under each mistake, and serialize for programs.
-//! - [`to_yaml`] prints a definition in its canonical form, and [`schema`] the dialect for editors.
-//! - [`StepTypes`] adds step types of the host's own.
+//! - [`read`] returns a [`Document`]: the definition, equal by value and hash to the one from a builder, with the source
+//!   positions of all its parts. [`read_bytes`] accepts the bytes of a file.
+//! - [`check`] also validates the definition with the engine: the errors of this crate (syntax, fields, types, values)
+//!   and of the engine (references, expressions, cycles, tools) are one list, in source order.
+//! - [`Diagnostics`] display as text with a mark under each error, and serialize for programs.
+//! - [`to_yaml`] prints a definition in its canonical form, and [`schema`] returns the JSON Schema of the dialect.
+//! - [`StepTypes`] adds the host's own step types.
 //!
-//! # Rules of the dialect that surprise
+//! # Rules of the dialect
 //!
-//! - YAML is version 1.2 with its core schema: `yes` is a text, `012` is twelve, and a number that would lose digits is
-//!   refused. A key that stands twice is an error.
-//! - Nothing is read and then ignored. What the specification has and this version has not is `unsupported`.
-//! - A list in which any step has `next_step` is a route: a step without one goes on to the next of the list, the last
-//!   one ends. In a mapping of ids to steps, a step without one ends the route. In a list inside of a block, the route
-//!   is one step with the id `route`.
-//! - A bare name may stand where a condition does, if `conditions` declares it; it stays a name in the model. Braces
-//!   around the whole of a condition go.
-//! - `then_steps: [id]` takes the step `id` out of the list around and into the block; nothing outside can wait for it.
-//! - `defaults` are filled in at each step; a step's own setting replaces the default as a whole.
-//! - On a `conditional`, `condition` chooses the branch, and `only_if` says whether it runs at all. On a `loop`,
-//!   `on_error` is about iterations; with `on_iteration_error` beside it, it is about the loop.
+//! - The language is YAML 1.2 with its core schema: `yes` is a string, `012` is twelve, and a number that would lose
+//!   digits is rejected. A duplicate key is an error.
+//! - Nothing is silently ignored. A feature of the specification that this version lacks is `unsupported`.
+//! - A list in which any step has `next_step` is a route: a step without one continues with the next step in the list,
+//!   and the last one ends the route. In a mapping of ids to steps, a step without one ends the route. In a list inside
+//!   of a block, the route is one step with the id `route`.
+//! - A condition may be a bare name that `conditions` declares; it stays a name in the model. Braces around a whole
+//!   condition are removed.
+//! - `then_steps: [id]` moves the step `id` from the surrounding list into the block; no step outside can depend on it.
+//! - `defaults` apply to each step; a step's own setting replaces the whole default.
+//! - On a `conditional`, `condition` chooses the branch, and `only_if` decides whether the step runs at all. On a
+//!   `loop`, `on_error` applies to iterations, or to the loop if `on_iteration_error` is set too.
 //!
-//! Positions live beside the model and never in it, and one table per mapping serves the reader, the schema and
-//! the advice in messages, so that these cannot drift apart.
+//! Positions are stored beside the model and never in it. One table per mapping drives the reader, the schema and the
+//! suggestions in messages, so that they cannot diverge.
 
 mod comments;
 mod diagnose;

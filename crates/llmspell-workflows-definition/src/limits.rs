@@ -1,28 +1,28 @@
-//! What a definition may be at most.
+//! The limits on definition files.
 
-/// Bytes of a file: 8 MiB.
+/// The maximum size of a file in bytes: 8 MiB.
 pub const FILE_BYTES: usize = 8 << 20;
 
-/// Values in a document, aliases counted as often as they stand for something.
+/// The maximum number of values in a document, with aliases expanded.
 pub const NODES: usize = 500_000;
 
-/// Bytes of all texts of a document, aliases counted likewise: 16 MiB.
+/// The maximum size of all strings in a document in bytes, with aliases expanded: 16 MiB.
 pub const TEXT_BYTES: usize = 16 << 20;
 
-/// Collections inside of collections.
+/// The maximum nesting of collections.
 pub const NODE_NESTING: usize = 255;
 
-/// Steps inside of steps.
+/// The maximum nesting of steps.
 pub const STEP_NESTING: usize = 64;
 
-/// Characters of a key.
+/// The maximum length of a key in characters.
 pub const KEY_CHARS: usize = 1_024;
 
-/// Diagnostics of one file; those beyond are counted.
+/// The maximum number of diagnostics for one file; further ones are only counted.
 pub const DIAGNOSTICS: usize = 200;
 
-/// Mistakes that are kept until they are sorted; those beyond are counted.
+/// The maximum number of findings before sorting; further ones are only counted.
 pub(crate) const FINDINGS: usize = 10_000;
 
-/// Names among which the nearest to a wrong one is looked for.
+/// The maximum number of names that are searched for one similar to an unknown name.
 pub(crate) const SUGGESTIONS: usize = 1_000;

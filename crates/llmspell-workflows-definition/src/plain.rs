@@ -8,9 +8,9 @@ use crate::{
     tree::{Data, Node},
 };
 
-/// A YAML or JSON file that is no definition, such as one of tests, with where each part of it stands.
+/// A YAML or JSON file other than a definition, such as a test file, with the source positions of its parts.
 ///
-/// It is read as a definition is: YAML 1.2, the same limits, the same messages with lines and marks.
+/// It is read like a definition: YAML 1.2 with the same limits and diagnostics.
 ///
 /// ```
 /// use llmspell_workflows_basic::{Place, Problem};
@@ -31,10 +31,10 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// Reads `text`; `source_name` is what diagnostics call the file.
+    /// Reads a file; `source_name` is its name in diagnostics.
     ///
     /// # Errors
-    /// It is not YAML, or has a key twice, or is too large.
+    /// Fails if the text is not valid YAML, has a duplicate key or is too large.
     pub fn read(text: &str, source_name: &str) -> Result<Self, Diagnostics> {
         let parsed = tree_of(text, source_name)?;
         let source = Source::new(source_name, text);
@@ -46,14 +46,15 @@ impl Plain {
         Ok(Self { value: parsed.root.to_json(), positions, source })
     }
 
-    /// What stands there.
+    /// Returns the content.
     #[must_use]
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// What `problems` are about, by line and column; the field of each place is a path of keys and indices, such as
-    /// `cases/0/input`.
+    /// Converts `problems` to diagnostics with line and column.
+    ///
+    /// The field of each place is a path of keys and indices, such as `cases/0/input`.
     #[must_use]
     pub fn to_diagnostics(&self, problems: &[Problem]) -> Diagnostics {
         let findings: Findings = problems
@@ -71,7 +72,7 @@ impl Plain {
     }
 }
 
-/// Notes where the parts of `node` stand: an entry of a mapping at its key.
+/// Records the positions of all parts of `node`; an entry of a mapping is at its key.
 fn mark(positions: &mut Positions, field: String, node: &Node<'_>) {
     let below = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}/{name}") };
     match &node.data {

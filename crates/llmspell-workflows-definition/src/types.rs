@@ -1,17 +1,17 @@
-//! Step types from outside.
+//! Custom step types.
 
 use std::collections::BTreeMap;
 
 use crate::dialect::{Field, Shape, field};
 
-/// The step types that a host adds to those of the dialect.
+/// The custom step types of a host, in addition to those of the dialect.
 ///
-/// A step of such a type becomes a call of the activity of that kind, with its fields as parameters.
+/// A step of a custom type becomes a call to the activity of that kind, with its fields as parameters.
 ///
 /// ```
 /// use llmspell_workflows_definition::{CustomType, StepTypes, read};
 ///
-/// let notify = CustomType::new("Tells people.").with_required_field("channel").with_field("urgent");
+/// let notify = CustomType::new("Sends a notification.").with_required_field("channel").with_field("urgent");
 /// let types = StepTypes::new().with("notify", notify);
 /// let document = read("{name: x, steps: [{id: a, type: notify, channel: ops}]}", "x.yaml", &types)?;
 /// # let _ = document;
@@ -22,7 +22,7 @@ pub struct StepTypes {
     by_name: BTreeMap<String, CustomType>,
 }
 
-/// A step type from outside: which fields its steps may have beside those of any step.
+/// A custom step type, with its fields in addition to those of every step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CustomType {
     doc: String,
@@ -32,13 +32,13 @@ pub struct CustomType {
 }
 
 impl StepTypes {
-    /// Those of the dialect alone.
+    /// Creates an empty set, for the types of the dialect alone.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds `custom` under `name`, before any type of the dialect that has this name.
+    /// Adds `custom` under `name`; it takes precedence over a type of the dialect with the same name.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, custom: CustomType) -> Self {
         self.by_name.insert(name.into(), custom);
@@ -59,17 +59,17 @@ impl StepTypes {
 }
 
 impl CustomType {
-    /// Every type has `params`, and `activity` where the activity has a name beside its kind.
+    /// The fields of every custom type.
     pub(crate) const TABLE: &[Field] = &[
-        field("activity", Shape::Text, "The name of the activity, where its kind has several."),
-        field("params", Shape::Any, "The input of the activity; its texts may hold references.").or(&[
+        field("activity", Shape::Text, "The name of the activity, if its kind has several."),
+        field("params", Shape::Any, "The input of the activity; strings may contain references.").or(&[
             "with",
             "config",
             "parameters",
         ]),
     ];
 
-    /// A type that does what `doc` says, with no fields of its own.
+    /// Creates a type with the documentation `doc` and without fields.
     pub fn new(doc: impl Into<String>) -> Self {
         Self { doc: doc.into(), ..Self::default() }
     }
@@ -81,7 +81,7 @@ impl CustomType {
         self
     }
 
-    /// The same, for one that no step may lack.
+    /// Adds a required field; its value becomes the parameter of the same name.
     #[must_use]
     pub fn with_required_field(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
@@ -89,7 +89,7 @@ impl CustomType {
         self.with_field(name)
     }
 
-    /// Says that it starts a process, so that its steps may have `env`.
+    /// Declares that the type starts a process, so that its steps may have `env`.
     #[must_use]
     pub fn with_process(mut self) -> Self {
         self.starts_process = true;

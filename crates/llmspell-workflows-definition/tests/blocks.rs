@@ -1,4 +1,4 @@
-//! Steps that hold other steps, in all their spellings.
+//! Composite steps, in all their spellings.
 
 mod common;
 
@@ -20,21 +20,21 @@ fn list(ids: &[&str]) -> Vec<std::sync::Arc<Step>> {
 }
 
 #[test]
-fn conditionals() {
+fn conditionals_accept_all_spellings() {
     let expected = Conditional::new("a > 1", [tool("b")], [tool("c")]).into_step("x");
     for text in [
         "condition: a > 1, then_steps: [{id: b, tool: t}], else_steps: [{id: c, tool: t}]",
         "when: \"{{ a > 1 }}\", then: [{id: b, tool: t}], else: [{id: c, tool: t}]",
     ] {
         assert_eq!(step(&format!("{{id: x, type: conditional, {text}}}")), expected);
-        assert_eq!(step(&format!("{{id: x, {text}}}")), expected, "the type is told by its fields");
+        assert_eq!(step(&format!("{{id: x, {text}}}")), expected, "the fields imply the type");
     }
     let skipped = step("{id: x, if: a, then: [], only_if: b}");
     assert_eq!(skipped.condition.as_deref(), Some("b"));
 }
 
 #[test]
-fn ids_move_steps_into_blocks() {
+fn ids_in_blocks_move_steps_into_them() {
     let moved = steps(
         "[{id: x, if: a, then: [b, {id: i, tool: t}], else: y}, {id: b, tool: t, needs: x},
           {id: y, type: switch, cases: [{when: c, steps: [d]}], default: [e]}, {id: d, tool: t}, {id: e, tool: t}, {id: z, tool: t}]",
@@ -46,7 +46,7 @@ fn ids_move_steps_into_blocks() {
 }
 
 #[test]
-fn loops() {
+fn loops_accept_all_spellings() {
     let plain = Loop::items("{{ list }}", [tool("b")]);
     for (text, expected) in [
         ("items: \"{{ list }}\", steps: [{id: b, tool: t}]", plain.clone()),
@@ -78,7 +78,7 @@ fn loops() {
 }
 
 #[test]
-fn parallel_blocks() {
+fn parallel_blocks_accept_all_spellings() {
     let both = || Parallel::new([tool("a"), tool("b")]);
     let members = "[{id: a, tool: t}, {id: b, tool: t}]";
     for (text, expected) in [
@@ -103,14 +103,14 @@ fn parallel_blocks() {
     let StepKind::Parallel(block) =
         step("{id: x, type: parallel, steps: [{id: a, steps: [{id: b, tool: t}], required: true}]}").kind
     else {
-        panic!("a parallel block was meant")
+        panic!("expected a parallel block")
     };
     assert!(block.branches[0].required);
     assert_eq!(*block.branches[0].step, Step::sequence("a", [tool("b")]));
 }
 
 #[test]
-fn fork_joins() {
+fn fork_joins_accept_all_policies() {
     let timed = Step::sequence("l", [tool("a")]).with_timeout(Duration::from_secs(5));
     let expected = |aggregation| Parallel {
         aggregation,
@@ -133,7 +133,7 @@ fn fork_joins() {
 }
 
 #[test]
-fn steps_that_name_the_next_are_a_route() {
+fn steps_with_next_step_form_a_route() {
     let expected = Route::new(
         "a",
         [
@@ -161,12 +161,12 @@ steps:
     let bounded = Route { transitions_max: Some(9), ..Route { start: "b".into(), ..expected.clone() } };
     assert_eq!(definition(&format!("{text}start_step: b\nmax_transitions: 9\n")).body, StepKind::Route(bounded));
     let inner = step("{id: x, items: [], steps: [{id: a, tool: t, next_step: b}, {id: b, tool: t}]}");
-    let StepKind::Loop(inner) = inner.kind else { panic!("a loop was meant") };
+    let StepKind::Loop(inner) = inner.kind else { panic!("expected a loop") };
     assert_eq!(*inner.steps[0], Route::new("a", [tool("a").then("b"), tool("b")]).into_step("route"));
 }
 
 #[test]
-fn a_step_that_is_called_end() {
+fn a_step_named_end_is_a_valid_target() {
     let route = definition("{name: x, steps: [{id: a, tool: t, next_step: end}, {id: end, tool: t, next_step: null}]}");
     assert_eq!(route.body, StepKind::Route(Route::new("a", [tool("a").then("end"), tool("end")])));
 }

@@ -1,4 +1,4 @@
-//! What the reader makes is what the engine takes, and what the engine says stands where it belongs.
+//! The engine accepts what the reader produces, and its problems are located in the source.
 
 use std::fs;
 
@@ -28,18 +28,18 @@ fn engine(definition: &Definition) -> Engine {
     Engine::builder().activities(activities).build()
 }
 
-/// Problems of a host that has less than the fixtures use, rather than of the fixtures.
-const OF_THE_HOST: &[&str] = &["no_schema_check", "unknown_function"];
+/// Problems of the test host, which lacks features that the fixtures use.
+const HOST_PROBLEMS: &[&str] = &["no_schema_check", "unknown_function"];
 
 #[test]
-fn good_documents_are_valid() {
+fn good_fixtures_are_valid() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/good");
-    for entry in fs::read_dir(folder).expect("the fixtures are there") {
-        let path = entry.expect("a fixture can be read").path();
-        let text = fs::read_to_string(&path).expect("a fixture is text");
+    for entry in fs::read_dir(folder).expect("the fixtures exist") {
+        let path = entry.expect("the fixture is readable").path();
+        let text = fs::read_to_string(&path).expect("the fixture is text");
         let validate = |definition: &Definition| {
             let mut problems = engine(definition).validate(definition.clone());
-            problems.retain(|problem| !OF_THE_HOST.contains(&problem.code));
+            problems.retain(|problem| !HOST_PROBLEMS.contains(&problem.code));
             problems
         };
         let read = check(&text, &path.display().to_string(), &StepTypes::new(), validate);
@@ -49,9 +49,9 @@ fn good_documents_are_valid() {
     }
 }
 
-/// What one mistake breaks is not told again by the engine.
+/// The engine does not report follow-up errors of a reader error.
 #[test]
-fn one_mistake_is_told_once() {
+fn one_error_is_reported_once() {
     for text in [
         "{steps: [{id: a, tool: probe}]}",
         "{name: x}",
@@ -74,7 +74,7 @@ fn one_mistake_is_told_once() {
 }
 
 #[test]
-fn one_list_of_all_that_is_wrong() {
+fn reader_and_engine_errors_form_one_list() {
     let text = "\
 name: both
 steps:
@@ -90,18 +90,18 @@ steps:
 ";
     let diagnostics =
         check(text, "both.yml", &StepTypes::new(), |definition| engine(definition).validate(definition.clone()))
-            .expect_err("the document has mistakes");
+            .expect_err("the document has errors");
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/both.txt");
     let text = format!("{diagnostics}\n");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(golden, &text).expect("the golden file can be written");
+        fs::write(golden, &text).expect("the golden file is writable");
     }
     assert_eq!(fs::read_to_string(golden).unwrap_or_default(), text);
 }
 
-/// A mistake in one field of a step hides neither those in its other fields nor those of other steps.
+/// An error in one field of a step does not hide errors in its other fields or in other steps.
 #[test]
-fn several_mistakes_of_a_step_are_told_at_once() {
+fn independent_errors_of_a_step_are_reported_together() {
     for (text, expected) in [
         (
             "{name: x, steps: [{id: a, tool: probe, timout: 3, when: steps.no.ok}]}",
@@ -128,7 +128,7 @@ fn several_mistakes_of_a_step_are_told_at_once() {
 }
 
 #[test]
-fn what_is_wrong_with_migrations_is_told_where_it_stands() {
+fn migration_errors_are_located_at_their_source() {
     let text = r#"name: shop
 version: 2.0.0
 migrations:
@@ -144,7 +144,7 @@ migrations:
 steps: [{id: a, type: set, params: {x: "{{ state.total }}"}}]
 "#;
     let validate = |definition: &Definition| engine(definition).validate(definition.clone());
-    let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("it is wrong");
+    let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("the document has errors");
     let found: Vec<_> = diagnostics.list().iter().map(|one| (one.line, one.code, &*one.message)).collect();
     let expected = [
         (4, "invalid_key", "`$input` is no key of the state that a migration can change"),
@@ -165,12 +165,13 @@ steps: [{id: a, type: set, params: {x: "{{ state.total }}"}}]
     ];
     assert_eq!(found, expected, "{diagnostics}");
     let unversioned = text.replace("version: 2.0.0\n", "");
-    let diagnostics = check(&unversioned, "shop.yml", &StepTypes::new(), validate).expect_err("it is wrong");
+    let diagnostics =
+        check(&unversioned, "shop.yml", &StepTypes::new(), validate).expect_err("the document has errors");
     assert_eq!(diagnostics.list().iter().filter(|one| one.code == "migration_without_version").count(), 4);
 }
 
 #[test]
-fn a_migration_loses_no_value_and_knows_the_inputs() {
+fn migrations_cannot_merge_keys_or_use_unknown_inputs() {
     let text = r#"name: shop
 version: 2.0.0
 inputs: {eur: {type: integer, default: 1}}
@@ -181,7 +182,7 @@ migrations:
 steps: [{id: a, type: set, params: {x: 1}}]
 "#;
     let validate = |definition: &Definition| engine(definition).validate(definition.clone());
-    let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("it is wrong");
+    let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("the document has errors");
     let found: Vec<_> = diagnostics.list().iter().map(|one| (one.code, &*one.message)).collect();
     let expected =
         [("invalid_key", "both `cart` and `list` become `basket`"), ("unknown_reference", "no input is called `usd`")];

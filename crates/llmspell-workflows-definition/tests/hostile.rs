@@ -1,27 +1,28 @@
-//! Documents made to hurt end in an error, soon and in little memory.
+//! Hostile documents fail quickly and without using much memory.
 
 use std::time::{Duration, Instant};
 
 use llmspell_workflows_definition::{Diagnostics, StepTypes, limits, read_bytes};
 
-/// Far more than an unoptimized build on a busy machine needs; without limits these would take minutes, or all memory.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Far more than an unoptimized build on a busy machine needs; without limits, these documents would take minutes or
+/// exhaust memory.
+const TIME_MAX: Duration = Duration::from_secs(10);
 
-fn refused(name: &str, bytes: &[u8]) -> Diagnostics {
+fn rejected(name: &str, bytes: &[u8]) -> Diagnostics {
     let started = Instant::now();
     let diagnostics = read_bytes(bytes, name, &StepTypes::new()).expect_err(name);
-    assert!(started.elapsed() < PATIENCE, "{name} took {:?}", started.elapsed());
+    assert!(started.elapsed() < TIME_MAX, "{name} took {:?}", started.elapsed());
     assert!(!diagnostics.list().is_empty() && diagnostics.list().len() <= limits::DIAGNOSTICS, "{name}");
     assert!(diagnostics.to_string().len() < 1 << 20, "{name}");
     diagnostics
 }
 
 fn code(name: &str, text: &str) -> &'static str {
-    refused(name, text.as_bytes()).list()[0].code
+    rejected(name, text.as_bytes()).list()[0].code
 }
 
 #[test]
-fn nesting() {
+fn deep_nesting_is_rejected() {
     assert_eq!(code("flow lists", &"[".repeat(1 << 20)), "too_deep");
     assert_eq!(code("flow mappings", &"{a: ".repeat(1 << 20)), "too_deep");
     assert_eq!(code("dashes", &"- ".repeat(1 << 20)), "too_deep");
@@ -32,7 +33,7 @@ fn nesting() {
 }
 
 #[test]
-fn nested_steps() {
+fn deeply_nested_steps_are_rejected() {
     let depth = limits::STEP_NESTING + 5;
     let open: String = (0..depth).map(|at| format!("{{id: s{at}, steps: [")).collect();
     let text = format!("{{name: x, steps: [{open}{}]}}", "]}".repeat(depth));
@@ -40,7 +41,7 @@ fn nested_steps() {
 }
 
 #[test]
-fn aliases() {
+fn exponential_and_recursive_aliases_are_rejected() {
     let mut text = "name: x\nl0: &l0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
     for level in 1..12 {
         let inner = format!("*l{}, ", level - 1).repeat(10);
@@ -60,21 +61,21 @@ fn aliases() {
 }
 
 #[test]
-fn sizes() {
+fn oversized_documents_are_rejected() {
     assert_eq!(code("file", &"# nothing\n".repeat(1 << 20)), "too_large");
     assert_eq!(code("values", &format!("a: [{}]", "1,".repeat(2 << 20))), "too_large");
     let keys: String = (0..200_000).map(|at| format!("k{at}: 1\n")).collect();
-    let diagnostics = refused("unknown fields", keys.as_bytes());
+    let diagnostics = rejected("unknown fields", keys.as_bytes());
     assert_eq!(diagnostics.omitted(), 200_000 + 2 - limits::DIAGNOSTICS);
     assert_eq!(code("a long line", &format!("name: \"{}", "x".repeat(4 << 20))), "syntax");
     assert_eq!(code("a long key", &format!("{}: 1", "x".repeat(4 << 20))), "syntax");
 }
 
 #[test]
-fn bytes() {
-    let diagnostics = refused("latin", b"name: caf\xe9\nsteps: []\n");
+fn invalid_encodings_are_rejected() {
+    let diagnostics = rejected("latin", b"name: caf\xe9\nsteps: []\n");
     let first = &diagnostics.list()[0];
     assert_eq!((first.code, first.line, first.column), ("not_utf8", 1, 10));
-    assert_eq!(refused("zeros", &[0; 1 << 16]).list()[0].code, "syntax");
-    assert_eq!(refused("utf-16", b"\xff\xfen\0a\0").list()[0].code, "not_utf8");
+    assert_eq!(rejected("zeros", &[0; 1 << 16]).list()[0].code, "syntax");
+    assert_eq!(rejected("utf-16", b"\xff\xfen\0a\0").list()[0].code, "not_utf8");
 }

@@ -1,4 +1,4 @@
-//! Steps that do something themselves, and step types from outside.
+//! Leaf steps and custom step types.
 
 mod common;
 
@@ -8,7 +8,7 @@ use llmspell_workflows_definition::{CustomType, StepTypes, read};
 use serde_json::{Value, json};
 
 #[test]
-fn activities() {
+fn activities_accept_all_spellings() {
     for (text, expected) in [
         ("tool: web-searcher", Step::tool("a", "web-searcher", Value::Null)),
         ("type: tool, tool: t, params: {}", Step::tool("a", "t", json!({}))),
@@ -41,7 +41,7 @@ fn activities() {
 }
 
 #[test]
-fn other_leaves() {
+fn set_sleep_and_validate_accept_all_spellings() {
     let set = step("{id: a, type: set, params: {k: [1, \"{{ x }}\"]}}");
     assert_eq!(set.kind, Step::set("", json!({"k": [1, "{{ x }}"]}).as_object().cloned().unwrap_or_default()).kind);
     assert!(matches!(step("{id: a, duration_ms: 5}").kind, StepKind::Sleep(_)));
@@ -63,7 +63,7 @@ fn other_leaves() {
 }
 
 #[test]
-fn every_process_gets_the_workflow_s_environment() {
+fn processes_inherit_the_workflow_environment() {
     let text = "{name: x, env: {A: 1, B: 2}, steps: [{id: a, command: ls, env: {A: own}}, {id: b, tool: t}]}";
     let expected = Definition::sequence(
         "x",
@@ -77,8 +77,8 @@ fn every_process_gets_the_workflow_s_environment() {
 }
 
 #[test]
-fn step_types_from_outside() {
-    let notify = CustomType::new("Tells people.").with_required_field("channel").with_field("urgent");
+fn custom_step_types_become_activity_calls() {
+    let notify = CustomType::new("Sends a notification.").with_required_field("channel").with_field("urgent");
     let types = StepTypes::new().with("notify", notify).with("make", CustomType::new("Runs make.").with_process());
     let read = |step: &str| read(&format!("{{name: x, env: {{L: C}}, steps: [{step}]}}"), "x", &types);
     for (text, expected) in [
@@ -87,8 +87,8 @@ fn step_types_from_outside() {
         ("{id: a, type: make}", json!({"env": {"L": "C"}})),
     ] {
         let document = read(text).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
-        let StepKind::Sequence(steps) = document.definition.body else { panic!("a sequence was meant") };
-        let StepKind::Activity(call) = &steps[0].kind else { panic!("an activity was meant") };
+        let StepKind::Sequence(steps) = document.definition.body else { panic!("expected a sequence") };
+        let StepKind::Activity(call) = &steps[0].kind else { panic!("expected an activity") };
         assert_eq!(call.params, expected, "{text}");
         assert!(call.activity.name.is_empty());
     }

@@ -1,4 +1,4 @@
-//! The whole message for each kind of mistake, as people see it. `UPDATE_GOLDEN=1` writes the texts anew.
+//! The rendered message of each kind of error. `UPDATE_GOLDEN=1` updates the golden files.
 
 use std::{
     fs,
@@ -9,15 +9,15 @@ use llmspell_workflows_definition::{StepTypes, Style, read_bytes};
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bad");
-    let entries = fs::read_dir(folder).expect("the fixtures are there");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("a fixture can be read").path()).collect();
+    let entries = fs::read_dir(folder).expect("the fixtures exist");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("the fixture is readable").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension != "txt"));
     files.sort();
     files
 }
 
 #[test]
-fn every_mistake_has_its_message() {
+fn every_error_has_its_golden_message() {
     let mut wrong = Vec::new();
     for path in files() {
         let name = path.file_name().unwrap().to_string_lossy();
@@ -35,7 +35,7 @@ fn every_mistake_has_its_message() {
 }
 
 #[test]
-fn colour_changes_nothing_but_colour() {
+fn coloured_output_differs_only_in_escape_codes() {
     for path in files() {
         let diagnostics = read_bytes(&fs::read(&path).unwrap(), "x", &StepTypes::new()).unwrap_err();
         let mut text = String::new();
@@ -51,7 +51,7 @@ fn colour_changes_nothing_but_colour() {
 }
 
 #[test]
-fn programs_read_the_same() {
+fn diagnostics_serialize_with_location_and_help() {
     let text = "name: x\nsteps:\n  - {id: a, tool: t, timout: 3}\n";
     let diagnostics = read_bytes(text.as_bytes(), "flow.yml", &StepTypes::new()).unwrap_err();
     let expected = serde_json::json!({
@@ -72,7 +72,7 @@ fn programs_read_the_same() {
 }
 
 #[test]
-fn every_code_has_its_page() {
+fn every_code_has_a_documentation_page() {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
     for path in files() {
         let diagnostics = read_bytes(&fs::read(&path).unwrap(), "x", &StepTypes::new()).unwrap_err();

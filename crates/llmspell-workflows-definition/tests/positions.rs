@@ -1,4 +1,4 @@
-//! What the engine says of a definition points at the right place of its source.
+//! The engine's problems are located at the right position in the source.
 
 use llmspell_workflows_basic::{Place, Problem};
 use llmspell_workflows_definition::{StepTypes, check, read};
@@ -42,18 +42,18 @@ finally: [{id: last, tool: t, limits: [web]}]
 outputs: {found: \"{{ first.resul }}\"}
 ";
 
-/// The text that `place` is found to be.
+/// Returns the source text at the location of `place`.
 fn found(place: Place) -> String {
     let document = read(TEXT, "places.yml", &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let diagnostics = document.to_diagnostics(&[Problem::error("test", place, "x")]);
     let at = &diagnostics.list()[0];
-    let line = TEXT.lines().nth(at.line - 1).expect("the line is one of the text");
+    let line = TEXT.lines().nth(at.line - 1).expect("the line exists");
     let end = if at.line == at.end_line { at.end_column - 1 } else { line.len() };
     line.chars().skip(at.column - 1).take(end + 1 - at.column).collect()
 }
 
 #[test]
-fn fields_and_steps() {
+fn problems_are_located_at_fields_and_steps() {
     for (path, field, text) in [
         ("", "variables/base", "\"{{ task.bse }}\""),
         ("", "conditions/ready", "is.ready"),
@@ -81,7 +81,7 @@ fn fields_and_steps() {
 }
 
 #[test]
-fn parts_of_texts() {
+fn problems_are_located_at_parts_of_strings() {
     for (path, field, whole, part) in [
         ("/main/choose", "condition", "first.ok && nobdy.ok", "nobdy"),
         ("/main/choose/then/inner", "condition", "staet.x", "staet"),
@@ -95,7 +95,7 @@ fn parts_of_texts() {
 }
 
 #[test]
-fn the_nearest_known_place() {
+fn unknown_places_fall_back_to_the_nearest_known_parent() {
     for (path, field, text) in [
         ("/main/first", "params/selectors/body", "{title: \"a \\\"b\\\" {{ nobody }}\"}"),
         ("/main/first", "retry", "first"),
@@ -109,7 +109,7 @@ fn the_nearest_known_place() {
 }
 
 #[test]
-fn everything_at_once() {
+fn reader_and_engine_errors_are_reported_together() {
     let text = "name: x\nsteps:\n  - {id: a, tool: t, timout: 3}\n  - {id: b, tool: t, condition: nobody.ok}\n";
     let diagnostics = check(text, "x.yml", &StepTypes::new(), |definition| {
         assert_eq!(definition.name, "x");
@@ -117,9 +117,9 @@ fn everything_at_once() {
             Problem::error(
                 "unknown_tool",
                 Place::new("/main/a", "activity"),
-                "of a sound field of a step with another mistake",
+                "a valid field of a step with another error",
             ),
-            Problem::error("nothing", Place::new("/main/a", "params"), "of a field that was not read"),
+            Problem::error("nothing", Place::new("/main/a", "params"), "a field that was not read"),
             Problem::warning("unused", Place::new("/main/b", "id"), "a warning about half a definition"),
             Problem::error("unknown_reference", Place::new("/main/b", "condition").with_span(0..6), "nobody"),
         ]
@@ -130,7 +130,7 @@ fn everything_at_once() {
 }
 
 #[test]
-fn warnings_do_not_keep_a_definition_from_being_read() {
+fn warnings_do_not_make_a_definition_invalid() {
     let text = "name: x\npersonas: [lead]\nsteps: [{id: a, persona: leed}]\n";
     let problem = Problem::warning("unused", Place::new("/main/a", "id"), "x");
     let document = check(text, "x.yml", &StepTypes::new(), |_| vec![problem]).unwrap();

@@ -1,4 +1,4 @@
-//! What the printer writes reads back as the same definition.
+//! Printed definitions read back unchanged.
 
 use llmspell_workflows_basic::model::{Definition, Step};
 use llmspell_workflows_definition::{StepTypes, read, to_yaml};
@@ -17,12 +17,12 @@ fn round_trip(definition: &Definition) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn any_definition(definition in generate::definition()) {
+    fn any_definition_round_trips_through_yaml(definition in generate::definition()) {
         round_trip(&definition)?;
     }
 
     #[test]
-    fn any_json(value in generate::json(), key in generate::text()) {
+    fn any_json_parameters_round_trip_through_yaml(value in generate::json(), key in generate::text()) {
         let params = json!({ "value": value, key: value });
         round_trip(&Definition::sequence("x", [Step::tool("a", "t", params)]))?;
     }

@@ -1,4 +1,4 @@
-//! The documents of the specification load as they are.
+//! The documents of the specification load unchanged.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 fn definition(file: &str) -> Definition {
     let path = format!("{}/tests/fixtures/good/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).expect("the fixture is there");
+    let text = std::fs::read_to_string(&path).expect("the fixture exists");
     read(&text, file, &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).definition
 }
 
@@ -17,7 +17,7 @@ fn persona(id: &str, name: &str, persona: &str) -> Step {
 }
 
 #[test]
-fn project_loop() {
+fn the_project_loop_of_the_specification_loads() {
     let mut planning = persona("planning", "Implementation Planning", "implementation-planner")
         .with_timeout(Duration::from_secs(1800))
         .with_retry(Retry::attempts(3));
@@ -48,7 +48,7 @@ fn project_loop() {
 }
 
 #[test]
-fn templating() {
+fn the_templating_example_of_the_specification_loads() {
     let params = json!({"branch": "{{variables.branch_prefix}}{{task.slug}}"});
     let expected = Step {
         name: Some("Setup {{variables.project_name}}".into()),
@@ -59,14 +59,14 @@ fn templating() {
 }
 
 #[test]
-fn the_json_form_is_a_route() {
-    let way = |condition: Option<&str>, target: &str| Transition {
+fn the_json_example_loads_as_a_route() {
+    let transition = |condition: Option<&str>, target: &str| Transition {
         condition: condition.map(Into::into),
         target: Some(target.into()),
     };
     let draft = Step::activity("draft", "agent", "writer", json!({"text": "😀 a/b"})).then("review");
     let mut review = Step::activity("review", "agent", "critic", Value::Null);
-    review.next = vec![way(Some("output.score < 7"), "draft"), way(None, "publish")];
+    review.next = vec![transition(Some("output.score < 7"), "draft"), transition(None, "publish")];
     let publish = Step::tool("publish", "file_writer", json!({"path": "out.md"}));
     let expected = Definition::new("review-flow", StepKind::Route(Route::new("draft", [draft, review, publish])));
     assert_eq!(definition("route.json"), expected);

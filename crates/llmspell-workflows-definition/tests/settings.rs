@@ -1,4 +1,4 @@
-//! The settings of a step in all their spellings.
+//! The settings of a step, in all their spellings.
 
 mod common;
 
@@ -10,7 +10,7 @@ use llmspell_workflows_definition::{StepTypes, read};
 use serde_json::json;
 
 #[test]
-fn lengths_of_time() {
+fn durations_accept_all_spellings() {
     let fixed = |milliseconds| Some(Delay::Fixed(Duration::from_millis(milliseconds)));
     let expression = |text: &str| Some(Delay::Expression(text.into()));
     for (text, expected) in [
@@ -32,7 +32,7 @@ fn lengths_of_time() {
 }
 
 #[test]
-fn migrations_by_the_version_that_they_begin_with() {
+fn migrations_are_keyed_by_their_start_version() {
     let text = "
 name: shop
 version: 2.0
@@ -58,7 +58,7 @@ steps: [{id: a, type: set, params: {x: 1}}]
 }
 
 #[test]
-fn retries() {
+fn retries_accept_all_spellings() {
     let seconds = Duration::from_secs;
     for (text, expected) in [
         ("retries: 2", Retry::attempts(3)),
@@ -100,7 +100,7 @@ fn retries() {
 }
 
 #[test]
-fn names_and_ids() {
+fn ids_default_to_the_converted_name() {
     for (text, id, name) in [
         ("id: a", "a", None),
         ("id: a, name: A step", "a", Some("A step")),
@@ -113,7 +113,7 @@ fn names_and_ids() {
 }
 
 #[test]
-fn aliases_mean_the_same() {
+fn field_aliases_are_equivalent() {
     let expected = Step::tool("a", "t", json!({"k": 1})).after(["b"]).when("x > 1");
     for text in [
         "dependencies: [b], condition: x > 1, params: {k: 1}",
@@ -126,7 +126,7 @@ fn aliases_mean_the_same() {
 }
 
 #[test]
-fn other_settings() {
+fn remaining_settings_are_read() {
     let step = step(
         "{id: a, tool: t, trigger_rule: all_done, limits: web, total_timeout: 1h, on_error: continue, when: true}",
     );
@@ -138,7 +138,7 @@ fn other_settings() {
 }
 
 #[test]
-fn handlers() {
+fn on_error_accepts_handlers_in_both_spellings() {
     let handler = OnError::Steps(vec![std::sync::Arc::new(Step::tool("b", "u", json!(null)))]);
     for text in ["on_error: {steps: [{id: b, tool: u}]}", "on_error: [{id: b, tool: u}]"] {
         assert_eq!(step(&format!("{{id: a, tool: t, {text}}}")).on_error, handler, "{text}");
@@ -146,7 +146,7 @@ fn handlers() {
 }
 
 #[test]
-fn defaults_fill_in_what_a_step_does_not_say() {
+fn defaults_apply_to_unset_fields() {
     let definition = definition(
         "
 name: x
@@ -160,9 +160,9 @@ steps:
   - {id: d, type: loop, items: [], steps: [{id: e, tool: t}]}
 ",
     );
-    let StepKind::Sequence(steps) = definition.body else { panic!("a sequence was meant") };
+    let StepKind::Sequence(steps) = definition.body else { panic!("expected a sequence") };
     let seconds = |seconds| Some(Delay::Fixed(Duration::from_secs(seconds)));
-    let [a, b, c, d] = &steps[..] else { panic!("four steps were meant") };
+    let [a, b, c, d] = &steps[..] else { panic!("expected four steps") };
     assert_eq!((&a.retry, &a.timeout, &a.on_error), (&Some(Retry::attempts(3)), &seconds(5), &OnError::Continue));
     assert_eq!(a.limits, ["web"]);
     assert_eq!(b.retry, Some(Retry { backoff: Backoff::Immediate, ..Retry::default() }));
@@ -173,9 +173,9 @@ steps:
 }
 
 #[test]
-fn defaults_of_a_type_stand_once_whatever_it_is_called() {
+fn duplicate_defaults_of_a_type_are_rejected_under_any_name() {
     let text = "{name: x, steps: [], defaults: {loop: {timeout: 1}, foreach: {timeout: 5}}}";
-    let diagnostics = read(text, "x.yml", &StepTypes::new()).expect_err("the two contradict each other");
+    let diagnostics = read(text, "x.yml", &StepTypes::new()).expect_err("the defaults are duplicated");
     let [one] = diagnostics.list() else { panic!("{diagnostics}") };
     assert_eq!((one.code, &*one.message), ("duplicate_field", "the defaults of `loop` stand here a second time"));
 }

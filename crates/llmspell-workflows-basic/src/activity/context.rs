@@ -6,17 +6,17 @@ use uuid::Uuid;
 
 use crate::{PathLink, engine::Call};
 
-/// What an activity is told about its call.
+/// The context of a call to an activity: its input, its place in the run, and its cancellation.
 #[derive(Debug, Clone)]
 pub struct ActivityContext {
     call: Call,
     input: Input,
 }
 
-/// Where the input of an activity is.
+/// The source of an activity's input.
 #[derive(Debug, Clone)]
 pub(crate) enum Input {
-    /// In the step itself: it holds no reference.
+    /// The step's own parameters, which contain no references.
     Fixed,
     Given(Arc<Value>),
 }
@@ -26,63 +26,65 @@ impl ActivityContext {
         Self { call, input }
     }
 
-    /// Its input: the step's parameters with every reference resolved.
+    /// Returns the input: the step's parameters with every reference resolved.
     #[must_use]
     pub fn input(&self) -> &Value {
         match &self.input {
             Input::Given(input) => input,
-            Input::Fixed => self.call.node().fixed_input().expect("a call is made this way only where it is fixed"),
+            Input::Fixed => self.call.node().fixed_input().expect("only a step with a fixed input uses `Input::Fixed`"),
         }
     }
 
-    /// The run it belongs to.
+    /// Returns the id of the run.
     #[must_use]
     pub fn run_id(&self) -> Uuid {
         self.call.run().id()
     }
 
-    /// Where in the run it stands.
+    /// Returns the path of the step.
     #[must_use]
     pub fn path(&self) -> &PathLink {
         self.call.path()
     }
 
-    /// Which attempt this is, counted from 1.
+    /// Returns the number of the attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.call.attempt()
     }
 
-    /// The same for all attempts of this entry into the step, also after a crash: `RUN_ID` and the path.
+    /// Returns the idempotency key, `RUN_ID` followed by the path.
+    ///
+    /// It is the same for all attempts of one generation of the step, also after a crash.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         format!("{}{}", self.run_id(), self.path())
     }
 
-    /// When this attempt must have ended, if it has a timeout.
+    /// Returns the time by which this attempt must end, if it has a timeout.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         self.call.deadline()
     }
 
-    /// Ends when the call should stop.
+    /// Waits until the call should stop.
     pub async fn cancelled(&self) {
         self.call.cancel().cancelled().await;
     }
 
-    /// Whether the call should stop.
+    /// Returns whether the call should stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.call.cancel().is_cancelled()
     }
 
-    /// The token that is triggered when the call should stop, for libraries that take one.
+    /// Returns the token that is cancelled when the call should stop, for libraries that take one.
     #[must_use]
     pub fn cancellation(&self) -> tokio_util::sync::CancellationToken {
         self.call.cancel().token().clone()
     }
 
-    /// The time as the run sees it.
+    /// Returns the current time of the run's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.call.run().clock().now()

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Activity, ActivityContext, ActivityOutput};
 use crate::StepError;
 
-/// An activity made of an async closure.
+/// Creates an activity from an async closure.
 ///
 /// ```
 /// use llmspell_workflows_basic::activity::{Activities, function};

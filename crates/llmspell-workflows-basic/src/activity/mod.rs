@@ -1,4 +1,4 @@
-//! Leaf work with effects: [`Activity`], what it is told ([`ActivityContext`]) and where it is found ([`Activities`]).
+//! Leaf work with effects: [`Activity`], its [`ActivityContext`] and the registry [`Activities`].
 
 mod context;
 mod function;
@@ -18,10 +18,10 @@ use crate::{StepError, state::Change};
 
 /// Leaf work with effects: a tool, an agent, a function.
 ///
-/// An activity may be performed more than once for one step: by retries, and by a crash between its effect and the
-/// record of it. All those calls share one [idempotency key](ActivityContext::idempotency_key). It should end soon
-/// after its [cancellation](ActivityContext::cancelled) is asked for; one that does not is named in the error. Work
-/// that blocks its thread belongs into [`tokio::task::spawn_blocking`].
+/// An activity may be performed more than once for one step: by retries, and after a crash between its effect and its
+/// record. All these calls share one [idempotency key](ActivityContext::idempotency_key). An activity should stop soon
+/// after it is [cancelled](ActivityContext::cancelled); the error names one that does not. Blocking work belongs in
+/// [`tokio::task::spawn_blocking`].
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -34,7 +34,7 @@ use crate::{StepError, state::Change};
 /// impl Activity for Greet {
 ///     async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError> {
 ///         let name = context.input()["name"].as_str().ok_or_else(|| {
-///             StepError::validation("name_missing", "`name` must be a text")
+///             StepError::validation("name_missing", "`name` must be a string")
 ///         })?;
 ///         Ok(json!({"greeting": format!("Hello, {name}")}).into())
 ///     }
@@ -42,24 +42,24 @@ use crate::{StepError, state::Change};
 /// ```
 #[async_trait]
 pub trait Activity: Send + Sync {
-    /// Does the work once.
+    /// Performs the work once.
     async fn perform(&self, context: ActivityContext) -> Result<ActivityOutput, StepError>;
 
-    /// What is wrong with `params`, as far as that can be said before a run.
+    /// Returns the problems of `params` that can be found before a run.
     ///
-    /// Parts for which `dynamic` is true, given by their JSON pointer, hold references and have no value yet.
+    /// `dynamic` takes a JSON pointer; parts for which it returns true contain references and have no value yet.
     fn check(&self, params: &Value, dynamic: &dyn Fn(&str) -> bool) -> Vec<ParamProblem> {
         let _ = (params, dynamic);
         Vec::new()
     }
 }
 
-/// What an activity gives back.
+/// The result of an activity.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ActivityOutput {
-    /// What later steps see as its output.
+    /// The output that later steps see.
     pub output: Value,
-    /// What it changes in the run's state.
+    /// Its changes to the run's state.
     pub state_changes: Vec<Change>,
 }
 
@@ -70,7 +70,7 @@ impl From<Value> for ActivityOutput {
 }
 
 impl ActivityOutput {
-    /// Sets a top-level key of the run's state.
+    /// Adds a change that sets a top-level key of the run's state.
     #[must_use]
     pub fn with_state(mut self, key: impl Into<String>, value: Value) -> Self {
         self.state_changes.push(Change::key(key, value));
@@ -78,13 +78,13 @@ impl ActivityOutput {
     }
 }
 
-/// Something wrong with an activity's parameters.
+/// A problem in an activity's parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamProblem {
-    /// Which part, as a JSON pointer; empty for the whole.
+    /// The JSON pointer to the part; empty for the whole.
     pub pointer: String,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// How to fix it.
     pub help: Option<String>,
 }

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use super::{Activity, ActivityContext, ActivityOutput};
 use crate::StepError;
 
-/// An activity that answers for a persona: the answer of step X also becomes the state's `X_result` and `X_status`.
+/// An activity that answers for a persona: the output of step X is also stored in the state.
 ///
-/// The status is the answer's own `status` where that is `pass` or `fail`, else `unknown`.
+/// The key `X_result` gets the output, and `X_status` its `status` if that is `pass` or `fail`, otherwise `unknown`.
 pub struct Persona<A>(pub A);
 
 #[async_trait]

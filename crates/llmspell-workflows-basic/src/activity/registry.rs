@@ -7,33 +7,33 @@ use std::{
 use super::Activity;
 use crate::model::ActivityName;
 
-/// Where activities are found: by kind and name, or by a [`Provider`] of a whole kind.
+/// A registry of activities: by kind and name, or by a [`Provider`] for a whole kind.
 #[derive(Clone, Default)]
 pub struct Activities {
     named: BTreeMap<ActivityName, Arc<dyn Activity>>,
     providers: BTreeMap<String, Arc<dyn Provider>>,
-    late: BTreeSet<String>,
+    may_be_missing: BTreeSet<String>,
 }
 
-/// Finds the activities of one kind, for example all tools.
+/// A provider of all activities of one kind, for example of all tools.
 pub trait Provider: Send + Sync {
-    /// The activity `name`, if there is one.
+    /// Returns the activity `name`, if it exists.
     fn find(&self, name: &str) -> Option<Arc<dyn Activity>>;
 
-    /// The names of all activities, for suggestions.
+    /// Returns the names of all activities, for suggestions.
     fn names(&self) -> Vec<String>;
 }
 
 impl Activities {
-    /// A registry with nothing in it, in which personas may be missing until they are called.
+    /// Creates an empty registry, in which personas may be missing until they are called.
     #[must_use]
     pub fn new() -> Self {
-        Self { late: BTreeSet::from(["persona-request".to_owned()]), ..Self::default() }
+        Self { may_be_missing: BTreeSet::from(["persona-request".to_owned()]), ..Self::default() }
     }
 
-    /// Registers the activity `name` of `kind`; a former one of that name is replaced.
+    /// Registers the activity `name` of `kind`, replacing one with the same name.
     ///
-    /// With an empty name it is the one activity of its kind, which answers for every name not registered itself.
+    /// An activity with an empty name is the fallback for every unregistered name of its kind.
     pub fn register(
         &mut self,
         kind: impl Into<String>,
@@ -44,21 +44,21 @@ impl Activities {
         self
     }
 
-    /// Registers where the activities of `kind` are found that are not registered by name.
+    /// Registers a provider for the activities of `kind` that are not registered by name.
     pub fn provide(&mut self, kind: impl Into<String>, provider: impl Provider + 'static) -> &mut Self {
         self.providers.insert(kind.into(), Arc::new(provider));
         self
     }
 
-    /// Takes over everything of `other`; its activities stand where both have one of a name.
+    /// Adds all activities and providers of `other`, replacing those with the same name.
     pub fn extend(&mut self, other: Self) -> &mut Self {
         self.named.extend(other.named);
         self.providers.extend(other.providers);
-        self.late.extend(other.late);
+        self.may_be_missing.extend(other.may_be_missing);
         self
     }
 
-    /// The activity `name`, if there is one.
+    /// Returns the activity `name`, if it exists.
     #[must_use]
     pub fn find(&self, name: &ActivityName) -> Option<Arc<dyn Activity>> {
         let any = || self.named.get(&ActivityName::new(name.kind.clone(), "")).cloned();
@@ -66,7 +66,7 @@ impl Activities {
         self.named.get(name).cloned().or_else(provided).or_else(any)
     }
 
-    /// The names of all activities of `kind`, sorted.
+    /// Returns the names of all activities of `kind`, sorted.
     #[must_use]
     pub fn names(&self, kind: &str) -> Vec<String> {
         let named = self.named.keys().filter(|name| name.kind == kind).map(|name| name.name.clone());
@@ -75,7 +75,7 @@ impl Activities {
         names.into_iter().collect()
     }
 
-    /// The kinds of which there is any activity, sorted.
+    /// Returns the kinds with at least one activity or a provider, sorted.
     #[must_use]
     pub fn kinds(&self) -> Vec<String> {
         let kinds: BTreeSet<_> =
@@ -83,10 +83,10 @@ impl Activities {
         kinds.into_iter().collect()
     }
 
-    /// Whether an unknown activity of `kind` is an error only when it is called, and a warning before.
+    /// Returns whether an unknown activity of `kind` is only a warning until it is called.
     #[must_use]
     pub fn may_be_missing(&self, kind: &str) -> bool {
-        self.late.contains(kind)
+        self.may_be_missing.contains(kind)
     }
 }
 

@@ -1,19 +1,19 @@
-//! What can be wrong with an expression: when it is read, and when it is evaluated.
+//! Errors of parsing and evaluating expressions.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-/// An expression that cannot be read.
+/// An expression that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}{}", .help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
 pub struct ParseError {
     /// What is wrong.
     pub message: String,
-    /// Where, in bytes of the expression's source; always on character boundaries.
+    /// The byte range in the expression's source, always on character boundaries.
     pub span: Range<usize>,
-    /// What would be right.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl ParseError {
         Self { message: message.into(), span, help: None }
     }
 
-    /// The stable code, the same in every release.
+    /// Returns the stable code, documented under `docs/errors`.
     pub fn code(&self) -> &'static str {
         "expression_syntax"
     }
@@ -33,21 +33,21 @@ impl ParseError {
     }
 }
 
-/// Where an evaluation failed.
+/// The part of an expression whose evaluation failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ErrorLocation {
     /// The source of the expression.
     pub expression: Arc<str>,
-    /// The part that failed, in bytes of the source.
+    /// The byte range of the failed part in the source.
     pub span: Range<usize>,
-    /// JSON pointer to the text that holds the expression, when a template is rendered.
+    /// The JSON pointer to the string that contains the expression, if it is part of a template.
     pub pointer: Option<String>,
 }
 
-/// Characters of an expression that a message shows.
+/// The maximum number of characters of an expression that a message shows.
 const EXPRESSION_CHARS_SHOWN_MAX: usize = 200;
 
-impl Place {
+impl ErrorLocation {
     fn context(&self) -> String {
         let mut shown: String = self.expression.chars().take(EXPRESSION_CHARS_SHOWN_MAX).collect();
         if shown.len() < self.expression.len() {
@@ -64,50 +64,50 @@ impl Place {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// Nothing is known under this name, and the expression gives no default.
+    /// A reference does not exist, and the expression gives no default for it.
     #[error("{} {}", self.message(), at.context())]
     Unresolved {
-        /// Where.
-        at: Box<Place>,
-        /// The reference as written, up to the first part that is not known.
+        /// The location of the error.
+        at: Box<ErrorLocation>,
+        /// The reference as written, up to the first unknown part.
         reference: String,
-        /// What is known there, the nearest name first.
+        /// The names that exist there, the most similar one first.
         available: Vec<String>,
-        /// What was probably meant.
+        /// What was probably meant, or another hint.
         help: Option<String>,
     },
-    /// An operator or a function was given a value that it does not work on.
+    /// An operator or a function does not support the type of a value.
     #[error("{message} {}", at.context())]
     Type {
-        /// Where.
-        at: Box<Place>,
-        /// What it needs and what it got.
+        /// The location of the error.
+        at: Box<ErrorLocation>,
+        /// The expected and the actual type.
         message: String,
     },
     /// A calculation has no finite result.
     #[error("{message} {}", at.context())]
     Arithmetic {
-        /// Where.
-        at: Box<Place>,
-        /// What was calculated.
+        /// The location of the error.
+        at: Box<ErrorLocation>,
+        /// What is wrong.
         message: String,
     },
-    /// The evaluation would cost more than a limit allows.
+    /// The evaluation would exceed a limit.
     #[error("{message} {}", at.context())]
     Limit {
-        /// Where.
-        at: Box<Place>,
-        /// Which limit.
+        /// The location of the error.
+        at: Box<ErrorLocation>,
+        /// The exceeded limit.
         message: String,
     },
 }
 
-/// How many of the available names a message lists.
+/// The maximum number of available names that a message lists.
 const NAMES_LISTED_MAX: usize = 8;
 
 impl EvalError {
     pub(super) fn new(fault: Fault, expression: &Arc<str>, span: Range<usize>) -> Self {
-        let at = Box::new(Place { expression: Arc::clone(expression), span, pointer: None });
+        let at = Box::new(ErrorLocation { expression: Arc::clone(expression), span, pointer: None });
         match fault {
             Fault::Type(message) => Self::Type { at, message },
             Fault::Arithmetic(message) => Self::Arithmetic { at, message },
@@ -116,11 +116,11 @@ impl EvalError {
     }
 
     pub(super) fn within(mut self, pointer: &str) -> Self {
-        self.place_mut().pointer = Some(pointer.to_owned());
+        self.location_mut().pointer = Some(pointer.to_owned());
         self
     }
 
-    /// The stable code, the same in every release.
+    /// Returns the stable code, documented under `docs/errors`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unresolved { .. } => "expression_unresolved",
@@ -130,7 +130,7 @@ impl EvalError {
         }
     }
 
-    /// What is wrong, without the place.
+    /// Returns the message without the location.
     pub fn message(&self) -> String {
         match self {
             Self::Unresolved { reference, available, help, .. } => unresolved(reference, available, help.as_deref()),
@@ -140,8 +140,8 @@ impl EvalError {
         }
     }
 
-    /// Where it is.
-    pub fn place(&self) -> &Place {
+    /// Returns the location of the error.
+    pub fn location(&self) -> &ErrorLocation {
         match self {
             Self::Unresolved { at, .. }
             | Self::Type { at, .. }
@@ -150,7 +150,7 @@ impl EvalError {
         }
     }
 
-    fn place_mut(&mut self) -> &mut Place {
+    fn location_mut(&mut self) -> &mut ErrorLocation {
         match self {
             Self::Unresolved { at, .. }
             | Self::Type { at, .. }
@@ -159,19 +159,19 @@ impl EvalError {
         }
     }
 
-    /// The source of the expression.
+    /// Returns the source of the expression.
     pub fn expression(&self) -> &str {
-        &self.place().expression
+        &self.location().expression
     }
 
-    /// The part that failed, in bytes of the source.
+    /// Returns the byte range of the failed part in the source.
     pub fn span(&self) -> Range<usize> {
-        self.place().span.clone()
+        self.location().span.clone()
     }
 
-    /// JSON pointer to the text that holds the expression, when a template is rendered.
+    /// Returns the JSON pointer to the string that contains the expression, if it is part of a template.
     pub fn pointer(&self) -> Option<&str> {
-        self.place().pointer.as_deref()
+        self.location().pointer.as_deref()
     }
 }
 
@@ -193,7 +193,7 @@ fn unresolved(reference: &str, available: &[String], help: Option<&str>) -> Stri
     message
 }
 
-/// What went wrong, before it is known where.
+/// An error without its location.
 #[derive(Debug)]
 pub(super) enum Fault {
     Type(String),

@@ -1,4 +1,4 @@
-//! The evaluation of a tree on borrowed JSON.
+//! Evaluates a tree on borrowed JSON.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,23 +7,23 @@ use serde_json::{Map, Value};
 
 use super::Parsed;
 use super::error::{EvalError, Fault};
-use super::functions::{Arguments, Run};
-use super::held::{Held, as_key, is_true};
+use super::functions::{Arguments, FunctionKind};
 use super::limits::Budget;
 use super::number::Num;
 use super::scope::{Scope, Segment};
 use super::tree::{Access, Arithmetic, Call, KeyNode, Keys, Logical, Lookup, Node, StepKind, Unary};
 use super::unresolved;
+use super::value::{ExprValue, is_true, to_key};
 
-/// Boxed, because a result is returned for every part of a tree and failures are rare.
+/// Boxed, because every node of a tree returns a result and failures are rare.
 pub(super) type Failure = Box<EvalError>;
 
-/// Evaluates a parsed expression; `strict` makes an error of what is null otherwise.
+/// Evaluates a parsed expression; with `strict`, a missing reference is an error instead of null.
 pub(super) fn evaluate<'e, 's>(
     parsed: &'e Parsed,
     scope: &'s dyn Scope,
     strict: bool,
-) -> Result<Held<'e, 's>, Failure> {
+) -> Result<ExprValue<'e, 's>, Failure> {
     let mut evaluation = Evaluation { parsed, scope, strict, budget: Budget::for_evaluation() };
     evaluation.value(&parsed.root)
 }
@@ -36,13 +36,13 @@ pub(super) struct Evaluation<'e, 's> {
 }
 
 impl<'e, 's> Evaluation<'e, 's> {
-    fn value(&mut self, node: &'e Node) -> Result<Held<'e, 's>, Failure> {
+    fn value(&mut self, node: &'e Node) -> Result<ExprValue<'e, 's>, Failure> {
         self.budget.operation().map_err(|fault| self.failure(fault, &(0..self.parsed.source.len())))?;
         match node {
-            Node::Literal(value) => Ok(Held::Tree(value)),
+            Node::Literal(value) => Ok(ExprValue::Tree(value)),
             Node::Lookup(lookup) => {
                 let found = self.lookup(lookup, self.strict && !lookup.optional)?;
-                Ok(found.unwrap_or(Held::NULL))
+                Ok(found.unwrap_or(ExprValue::NULL))
             }
             Node::Exists(lookup) => Ok(self.lookup(lookup, false)?.is_some().into()),
             Node::Access(access) => self.access(access),
@@ -58,7 +58,7 @@ impl<'e, 's> Evaluation<'e, 's> {
                 let right = self.value(&sides.1)?;
                 operator
                     .apply(&left, &right, &mut self.budget)
-                    .map(Held::from)
+                    .map(ExprValue::from)
                     .map_err(|fault| self.failure(fault, span))
             }
             Node::Arithmetic { first, rest } => self.arithmetic(first, rest),
@@ -79,7 +79,7 @@ impl<'e, 's> Evaluation<'e, 's> {
         &mut self,
         first: &'e Node,
         rest: &'e [(Arithmetic, Node, Range<usize>)],
-    ) -> Result<Held<'e, 's>, Failure> {
+    ) -> Result<ExprValue<'e, 's>, Failure> {
         let mut result = self.value(first)?;
         for (operator, operand, span) in rest {
             let operand = self.value(operand)?;
@@ -88,8 +88,8 @@ impl<'e, 's> Evaluation<'e, 's> {
         Ok(result)
     }
 
-    fn logical(&mut self, operator: Logical, operands: &'e [Node]) -> Result<Held<'e, 's>, Failure> {
-        let mut result = Held::NULL;
+    fn logical(&mut self, operator: Logical, operands: &'e [Node]) -> Result<ExprValue<'e, 's>, Failure> {
+        let mut result = ExprValue::NULL;
         for operand in operands {
             result = self.value(operand)?;
             let decided = match operator {
@@ -104,7 +104,7 @@ impl<'e, 's> Evaluation<'e, 's> {
         Ok(result)
     }
 
-    fn array(&mut self, items: &'e [Node], span: &Range<usize>) -> Result<Held<'e, 's>, Failure> {
+    fn array(&mut self, items: &'e [Node], span: &Range<usize>) -> Result<ExprValue<'e, 's>, Failure> {
         self.budget.produce_items(items.len()).map_err(|fault| self.failure(fault, span))?;
         let mut values = Vec::with_capacity(items.len());
         for item in items {
@@ -113,7 +113,7 @@ impl<'e, 's> Evaluation<'e, 's> {
         Ok(Value::Array(values).into())
     }
 
-    fn object(&mut self, fields: &'e [(String, Node)], span: &Range<usize>) -> Result<Held<'e, 's>, Failure> {
+    fn object(&mut self, fields: &'e [(String, Node)], span: &Range<usize>) -> Result<ExprValue<'e, 's>, Failure> {
         self.budget.produce_items(2 * fields.len()).map_err(|fault| self.failure(fault, span))?;
         let mut values = Map::new();
         for (name, field) in fields {
@@ -122,32 +122,32 @@ impl<'e, 's> Evaluation<'e, 's> {
         Ok(Value::Object(values).into())
     }
 
-    /// A value that becomes part of another one.
+    /// Evaluates a node to an owned value, to become part of another one.
     fn owned(&mut self, node: &'e Node, span: &Range<usize>) -> Result<Value, Failure> {
         let value = self.value(node)?;
-        if !matches!(value, Held::Owned(_)) {
+        if !matches!(value, ExprValue::Owned(_)) {
             self.budget.copy(&value).map_err(|fault| self.failure(fault, span))?;
         }
         Ok(value.into_value())
     }
 
-    fn call(&mut self, receiver: Option<Held<'e, 's>>, call: &'e Call) -> Result<Held<'e, 's>, Failure> {
+    fn call(&mut self, receiver: Option<ExprValue<'e, 's>>, call: &'e Call) -> Result<ExprValue<'e, 's>, Failure> {
         let mut values = Vec::with_capacity(call.arguments.len() + 1);
         values.extend(receiver);
         for argument in &call.arguments {
             values.push(self.value(argument)?);
         }
         let mut arguments = Arguments::new(call.function, values);
-        let result = match call.function.run {
-            Run::Call(body) => body(&mut arguments, &mut self.budget),
-            Run::Has => Ok(arguments.has().into()),
-            Run::Coalesce | Run::Get => unreachable!("the parser makes keys and defaults of these"),
+        let result = match call.function.kind {
+            FunctionKind::Call(body) => body(&mut arguments, &mut self.budget),
+            FunctionKind::Has => Ok(arguments.has().into()),
+            FunctionKind::Coalesce | FunctionKind::Get => unreachable!("the parser turns these into keys and defaults"),
         };
         result.map_err(|fault| self.failure(fault, &call.span))
     }
 
-    /// What a reference stands for; none where nothing is found and that is fine.
-    fn lookup(&mut self, lookup: &'e Lookup, required: bool) -> Result<Option<Held<'e, 's>>, Failure> {
+    /// Resolves a reference; returns `None` if it is missing and not `required`.
+    fn lookup(&mut self, lookup: &'e Lookup, required: bool) -> Result<Option<ExprValue<'e, 's>>, Failure> {
         match &lookup.keys {
             Keys::Static(keys) => self.find(lookup, keys, required),
             Keys::Computed(keys) => {
@@ -163,7 +163,7 @@ impl<'e, 's> Evaluation<'e, 's> {
                     let segment = match (key, value) {
                         (KeyNode::Static(segment), _) => Some(segment.clone()),
                         (KeyNode::Computed(..), Some((value, span))) => {
-                            as_key(value).map_err(|fault| self.failure(fault, span))?
+                            to_key(value).map_err(|fault| self.failure(fault, span))?
                         }
                         (KeyNode::Computed(..), None) => None,
                     };
@@ -188,7 +188,7 @@ impl<'e, 's> Evaluation<'e, 's> {
         lookup: &'e Lookup,
         keys: &[Segment<'_>],
         required: bool,
-    ) -> Result<Option<Held<'e, 's>>, Failure> {
+    ) -> Result<Option<ExprValue<'e, 's>>, Failure> {
         self.budget.items(keys.len()).map_err(|fault| self.failure(fault, &lookup.span))?;
         let Some((value, used)) = self.scope.find(&lookup.name, keys) else {
             return match required {
@@ -197,9 +197,9 @@ impl<'e, 's> Evaluation<'e, 's> {
             };
         };
         let rest = keys.get(used..).unwrap_or_default();
-        let mut value = Held::found(value);
+        let mut value = ExprValue::from_scope(value);
         for (at, key) in rest.iter().enumerate() {
-            self.pay_for_key(&value, &lookup.span)?;
+            self.charge_key(&value, &lookup.span)?;
             value = match value.member(key) {
                 Ok(member) => member,
                 Err(parent) if required => {
@@ -212,21 +212,21 @@ impl<'e, 's> Evaluation<'e, 's> {
         Ok(Some(value))
     }
 
-    /// Characters of a text are counted from its start.
-    fn pay_for_key(&mut self, value: &Value, span: &Range<usize>) -> Result<(), Failure> {
+    /// Charges for a key lookup: indexing a string counts its characters from the start.
+    fn charge_key(&mut self, value: &Value, span: &Range<usize>) -> Result<(), Failure> {
         match value {
             Value::String(text) => self.budget.text(text.len()).map_err(|fault| self.failure(fault, span)),
             _ => Ok(()),
         }
     }
 
-    fn access(&mut self, access: &'e Access) -> Result<Held<'e, 's>, Failure> {
+    fn access(&mut self, access: &'e Access) -> Result<ExprValue<'e, 's>, Failure> {
         let mut value = self.value(&access.base)?;
         for step in &access.steps {
             value = match &step.kind {
                 StepKind::Default(defaults) if value.is_null() => self.logical(Logical::Coalesce, defaults)?,
                 StepKind::Default(_) => value,
-                StepKind::Call(_) if step.optional && value.is_null() => Held::NULL,
+                StepKind::Call(_) if step.optional && value.is_null() => ExprValue::NULL,
                 StepKind::Call(call) => {
                     self.budget.operation().map_err(|fault| self.failure(fault, &call.span))?;
                     self.call(Some(value), call)?
@@ -242,19 +242,19 @@ impl<'e, 's> Evaluation<'e, 's> {
 
     fn member(
         &mut self,
-        value: Held<'e, 's>,
+        value: ExprValue<'e, 's>,
         key: &'e KeyNode,
         span: &Range<usize>,
         required: bool,
-    ) -> Result<Held<'e, 's>, Failure> {
+    ) -> Result<ExprValue<'e, 's>, Failure> {
         self.budget.operation().map_err(|fault| self.failure(fault, span))?;
-        self.pay_for_key(&value, span)?;
+        self.charge_key(&value, span)?;
         let computed;
         let segment = match key {
             KeyNode::Static(segment) => Some(Cow::Borrowed(segment)),
             KeyNode::Computed(node, span) => {
                 computed = self.value(node)?;
-                as_key(&computed).map_err(|fault| self.failure(fault, span))?.map(Cow::Owned)
+                to_key(&computed).map_err(|fault| self.failure(fault, span))?.map(Cow::Owned)
             }
         };
         let parent = match segment {
@@ -266,12 +266,12 @@ impl<'e, 's> Evaluation<'e, 's> {
         };
         match required {
             true => Err(unresolved::member(self, span, &parent)),
-            false => Ok(Held::NULL),
+            false => Ok(ExprValue::NULL),
         }
     }
 }
 
-fn signed<'e, 's>(operator: Unary, operand: &Value) -> Result<Held<'e, 's>, Fault> {
+fn signed<'e, 's>(operator: Unary, operand: &Value) -> Result<ExprValue<'e, 's>, Fault> {
     let (sign, negative) = match operator {
         Unary::Not => return Ok((!is_true(operand)).into()),
         Unary::Minus => ("-", true),
@@ -279,13 +279,13 @@ fn signed<'e, 's>(operator: Unary, operand: &Value) -> Result<Held<'e, 's>, Faul
     };
     let Some(number) = Num::of(operand) else {
         return Err(Fault::Type(format!(
-            "`{sign}` needs a number, not {}; write number(x) for the number in a text",
-            super::held::described(operand)
+            "`{sign}` expects a number, got {}; write number(x) to convert a string",
+            super::value::type_with_article(operand)
         )));
     };
     let number = match negative {
-        true => Num::calculate(Arithmetic::Subtract, Num::Whole(0), number)?,
+        true => Num::calculate(Arithmetic::Subtract, Num::Integer(0), number)?,
         false => number,
     };
-    Ok(Held::Owned(number.into_value()?))
+    Ok(ExprValue::Owned(number.into_value()?))
 }

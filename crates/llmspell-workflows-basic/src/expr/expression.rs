@@ -12,15 +12,15 @@ use serde_json::Value;
 
 use super::error::{EvalError, ParseError};
 use super::evaluate::evaluate;
-use super::held::is_true;
 use super::parse::parse;
 use super::scope::Scope;
 use super::tree::Node;
+use super::value::is_true;
 
-/// An expression, parsed once and evaluated as often as needed.
+/// An expression, parsed once and evaluated any number of times.
 ///
-/// Cloning it costs a reference count. Two are equal if their sources are; it serializes as its
-/// source.
+/// Cloning increments a reference count. Expressions are equal if their sources are, and serialize
+/// as their source.
 ///
 /// ```
 /// use llmspell_workflows_basic::expr::Expr;
@@ -36,7 +36,7 @@ use super::tree::Node;
 #[derive(Clone)]
 pub struct Expr(Arc<Parsed>);
 
-/// What an expression is made of.
+/// The content of a parsed expression.
 pub(super) struct Parsed {
     pub(super) source: Arc<str>,
     pub(super) root: Node,
@@ -50,73 +50,73 @@ pub struct Reference {
     pub name: String,
     /// The keys after it, up to the first one that is computed.
     pub keys: Vec<Key>,
-    /// Where the name and all its keys are, in bytes of the source.
+    /// The byte range of the name and all its keys in the source.
     pub span: Range<usize>,
-    /// Whether null is fine where nothing is found: on the left of `||` and `??`, before a
+    /// Whether a missing value is null instead of an error: on the left of `||` and `??`, before a
     /// `default`, with `?.`.
     pub optional: bool,
 }
 
-/// A key that is written out.
+/// A literal key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A field.
     Name(String),
-    /// An element; negative ones count from the end.
+    /// An element; negative indices count from the end.
     Index(i64),
 }
 
 impl Expr {
-    /// Reads an expression.
+    /// Parses an expression.
     ///
     /// # Errors
     ///
-    /// [`ParseError`] says where the source is wrong and what would be right.
+    /// Returns a [`ParseError`] with the location of the error and how to fix it.
     pub fn parse(source: &str) -> Result<Self, ParseError> {
         let (root, references) = parse(source)?;
         Ok(Self(Arc::new(Parsed { source: source.into(), root, references })))
     }
 
-    /// The source as it was parsed.
+    /// Returns the source as it was parsed.
     pub fn source(&self) -> &str {
         &self.0.source
     }
 
-    /// The names that the expression refers to, in the order they are written.
+    /// Returns the references of the expression, in source order.
     pub fn references(&self) -> &[Reference] {
         &self.0.references
     }
 
-    /// The value, where a missing property or an unknown name is null: what conditions want.
+    /// Evaluates the expression as conditions do: a missing field or an unknown name is null.
     ///
     /// # Errors
     ///
-    /// [`EvalError::Type`], [`EvalError::Arithmetic`] and [`EvalError::Limit`].
+    /// Returns [`EvalError::Type`], [`EvalError::Arithmetic`] or [`EvalError::Limit`].
     pub fn evaluate<'s>(&self, scope: &'s dyn Scope) -> Result<Cow<'s, Value>, EvalError> {
         self.run(scope, false)
     }
 
-    /// The value, where a reference that finds nothing is an error unless it has a default: what
-    /// templates want.
+    /// Evaluates the expression as templates do: a missing reference is an error unless it has a
+    /// default.
     ///
     /// # Errors
     ///
-    /// Those of [`evaluate`](Self::evaluate), and [`EvalError::Unresolved`].
+    /// Returns the errors of [`evaluate`](Self::evaluate), or [`EvalError::Unresolved`].
     pub fn evaluate_strict<'s>(&self, scope: &'s dyn Scope) -> Result<Cow<'s, Value>, EvalError> {
         self.run(scope, true)
     }
 
-    /// Whether the value is true as in JavaScript: null, false, zero and empty text are not.
+    /// Returns whether the value is true as in JavaScript: null, false, zero and the empty string are not.
     ///
     /// # Errors
     ///
-    /// Those of [`evaluate`](Self::evaluate).
+    /// Returns the errors of [`evaluate`](Self::evaluate).
     pub fn test(&self, scope: &dyn Scope) -> Result<bool, EvalError> {
         evaluate(&self.0, scope, false).map(|value| is_true(&value)).map_err(|error| *error)
     }
 
     fn run<'s>(&self, scope: &'s dyn Scope, strict: bool) -> Result<Cow<'s, Value>, EvalError> {
-        evaluate(&self.0, scope, strict).map(super::held::Held::into_cow).map_err(|error| *error)
+        evaluate(&self.0, scope, strict).map(super::value::ExprValue::into_cow).map_err(|error| *error)
     }
 }
 
@@ -140,7 +140,7 @@ impl fmt::Debug for Expr {
     }
 }
 
-/// The source.
+/// Writes the source.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.source())

@@ -1,33 +1,33 @@
-//! What an expression may cost at most.
+//! Limits on the cost of expressions.
 //!
-//! Definitions come from strangers, so neither a parse, an evaluation nor a rendering may take more
-//! than its author can foresee. Every limit is checked before the work is done.
+//! Definitions are untrusted, so parsing, evaluation and rendering are all bounded. Every limit is
+//! checked before the work is done.
 
 use serde_json::Value;
 
 use super::error::Fault;
 
-/// Bytes of one expression's source.
+/// The maximum size of an expression's source in bytes.
 pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
-/// Parentheses, lists, arguments, signs and branches within each other in one expression.
+/// The maximum nesting of parentheses, lists, arguments, signs and branches in an expression.
 pub const NESTING_MAX: usize = 64;
-/// Operations of one evaluation: each part of the tree that is evaluated is one.
+/// The maximum number of operations in one evaluation; each evaluated node of the tree is one.
 pub const OPERATIONS_MAX: u64 = 10_000;
-/// List elements or object fields that are looked at for the price of one operation.
+/// The number of list elements or object fields that may be visited per operation.
 pub const ITEMS_PER_OPERATION: u64 = 100;
-/// Bytes of text that are looked at for the price of one operation.
+/// The bytes of text that may be visited per operation.
 pub const TEXT_BYTES_PER_OPERATION: u64 = 16 * 1024;
-/// Bytes of text, lists and objects that one evaluation makes, intermediate ones included.
+/// The maximum bytes of text, lists and objects that one evaluation creates, including temporary ones.
 pub const PRODUCED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of the value that a template makes.
+/// The maximum size in bytes of the value that a template produces.
 pub const RENDERED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Lists and objects within each other in a value that is compared, copied or written as text.
+/// The maximum nesting of a value that is compared, copied or converted to text.
 pub const VALUE_DEPTH_MAX: usize = 256;
 
-/// What a list element or a field costs in memory beside its text.
+/// The memory charged for a list element or a field, in addition to its text.
 const ITEM_BYTES: usize = std::mem::size_of::<Value>();
 
-/// What is left of the limits during one evaluation or rendering.
+/// The remaining budget of one evaluation or rendering.
 #[derive(Debug)]
 pub(super) struct Budget {
     work_left: u64,
@@ -48,19 +48,19 @@ impl Budget {
         Self { work_left: OPERATIONS_MAX * ITEMS_PER_OPERATION, bytes_left: bytes_max, bytes_max }
     }
 
-    /// Pays for one part of the tree.
+    /// Charges for one node of the tree.
     #[inline]
     pub(super) fn operation(&mut self) -> Result<(), Fault> {
         self.work(ITEMS_PER_OPERATION)
     }
 
-    /// Pays for looking at elements or fields.
+    /// Charges for visiting elements or fields.
     #[inline]
     pub(super) fn items(&mut self, count: usize) -> Result<(), Fault> {
         self.work(count as u64)
     }
 
-    /// Pays for looking at text.
+    /// Charges for visiting text.
     #[inline]
     pub(super) fn text(&mut self, bytes: usize) -> Result<(), Fault> {
         self.work(bytes as u64 / (TEXT_BYTES_PER_OPERATION / ITEMS_PER_OPERATION))
@@ -77,7 +77,7 @@ impl Budget {
         }
     }
 
-    /// Pays for text of so many bytes before it is made.
+    /// Charges for `bytes` of text, before it is created.
     #[inline]
     pub(super) fn produce(&mut self, bytes: usize) -> Result<(), Fault> {
         match self.bytes_left.checked_sub(bytes) {
@@ -85,19 +85,20 @@ impl Budget {
                 self.bytes_left = left;
                 Ok(())
             }
-            None => {
-                Err(Fault::Limit(format!("more than {} bytes of text, lists and objects are made", self.bytes_max)))
-            }
+            None => Err(Fault::Limit(format!(
+                "more than {} bytes of text, lists and objects would be created",
+                self.bytes_max
+            ))),
         }
     }
 
-    /// Pays for a list of so many elements, without what they hold.
+    /// Charges for a list of `count` elements, without their content.
     pub(super) fn produce_items(&mut self, count: usize) -> Result<(), Fault> {
         self.items(count)?;
         self.produce(count.saturating_mul(ITEM_BYTES))
     }
 
-    /// Pays for a copy of a value.
+    /// Charges for a copy of a value.
     pub(super) fn copy(&mut self, value: &Value) -> Result<(), Fault> {
         self.copy_within(value, VALUE_DEPTH_MAX)
     }
@@ -123,7 +124,7 @@ impl Budget {
     }
 }
 
-/// One level deeper into a value, or the error that says how deep is too deep.
+/// Descends one level into a value; fails if the value is nested too deeply.
 pub(super) fn descend(depth_left: usize) -> Result<usize, Fault> {
     depth_left
         .checked_sub(1)

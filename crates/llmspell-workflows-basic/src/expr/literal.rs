@@ -1,17 +1,17 @@
-//! From a source to a tree: lists and objects, and values that are made once.
+//! Parses lists and objects, and folds literals into values.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Number, Value};
 
 use super::error::ParseError;
+use super::foreign;
 use super::parse::Parser;
-use super::refused;
 use super::token::Kind;
 use super::tree::{Node, Span, Unary};
 
 impl Parser<'_> {
-    /// The fields between braces.
+    /// Parses an object.
     pub(super) fn object(&mut self) -> Result<Node, ParseError> {
         let start = self.expect("{")?.start;
         let mut fields: Vec<(String, Node)> = Vec::new();
@@ -21,11 +21,11 @@ impl Parser<'_> {
             let name = match self.peek().kind.clone() {
                 Kind::Name => self.word().to_owned(),
                 Kind::Text(text) => text,
-                Kind::Sign("{") => return Err(refused::braces(start..span.end)),
+                Kind::Sign("{") => return Err(foreign::braces(start..span.end)),
                 Kind::Sign("[") => {
-                    return Err(ParseError::new("the name of a field cannot be computed", span).help("write the name"));
+                    return Err(ParseError::new("computed field names are not supported", span).help("write the name"));
                 }
-                _ => return Err(self.unexpected("the name of a field")),
+                _ => return Err(self.unexpected("a field name")),
             };
             self.next();
             if matches!(self.peek().kind, Kind::Sign("," | "}")) {
@@ -34,7 +34,7 @@ impl Parser<'_> {
             }
             self.expect(":")?;
             if !names.insert(name.clone()) {
-                return Err(ParseError::new(format!("the field `{name}` is given twice"), span));
+                return Err(ParseError::new(format!("duplicate field `{name}`"), span));
             }
             fields.push((name, self.expression()?));
             if self.take(",").is_none() {
@@ -46,7 +46,7 @@ impl Parser<'_> {
     }
 }
 
-/// A list; one that is all written out is made once, here.
+/// Builds a list; one of literals only is created once, here.
 pub(super) fn array(items: Vec<Node>, span: Span) -> Node {
     let literal: Option<Vec<_>> = items.iter().map(|item| item.literal().cloned()).collect();
     match literal {
@@ -55,7 +55,7 @@ pub(super) fn array(items: Vec<Node>, span: Span) -> Node {
     }
 }
 
-/// An object; one that is all written out is made once, here.
+/// Builds an object; one of literals only is created once, here.
 fn object(fields: Vec<(String, Node)>, span: Span) -> Node {
     let literal: Option<Map<_, _>> =
         fields.iter().map(|(name, field)| Some((name.clone(), field.literal()?.clone()))).collect();
@@ -66,7 +66,7 @@ fn object(fields: Vec<(String, Node)>, span: Span) -> Node {
 }
 
 impl Node {
-    /// A sign before a value; a negative number is written out.
+    /// Builds a unary operation; a negative number becomes a literal.
     pub(super) fn unary(operator: Unary, operand: Node, span: Span) -> Self {
         if let (Unary::Minus, Self::Literal(Value::Number(number))) = (operator, &operand)
             && let Some(negative) = number.as_i64().and_then(i64::checked_neg)

@@ -1,16 +1,16 @@
-//! The project's expressions and templates.
+//! Expressions and templates.
 //!
-//! Conditions decide the way of a run, and templates fill the inputs of its steps. Both are written
-//! in one small language: JavaScript's operators and truth on JSON values, where `==` is `===` and
+//! Conditions control the flow of a run, and templates fill the inputs of its steps. Both use one
+//! small language: JavaScript's operators and truthiness on JSON values, where `==` is `===` and
 //! compares deeply by value without conversions. It is pure (no clock, no randomness, no effects),
-//! total (every input gives a value or an error, never a panic) and bounded ([`limits`]), so a
-//! definition from a stranger can be evaluated, and evaluated again.
+//! total (every input gives a value or an error, never a panic) and bounded ([`limits`]), so an
+//! untrusted definition can be evaluated safely and repeatedly.
 //!
-//! - [`Expr`] is parsed once and evaluated straight on the JSON of a [`Scope`], without copying it.
-//!   Its [`Reference`]s are known before a run, for validation and for the order of steps.
-//! - [`Template`] is a JSON value whose texts may hold `{{ expression }}` or `${ expression }`.
+//! - [`Expr`] is parsed once and evaluated directly on the JSON of a [`Scope`], without copying it.
+//!   Its [`Reference`]s are known before a run, for validation and for ordering steps.
+//! - [`Template`] is a JSON value whose strings may contain `{{ expression }}` or `${ expression }`.
 //!
-//! `docs/expressions.md` is the reference of the language.
+//! `docs/expressions.md` is the language reference.
 //!
 //! ```
 //! use llmspell_workflows_basic::expr::{Expr, Template};
@@ -29,23 +29,23 @@
 mod error;
 mod evaluate;
 mod expression;
+mod foreign;
 mod functions;
-mod held;
 pub mod limits;
 mod literal;
 mod number;
 mod operand;
 mod operate;
 mod parse;
-mod refused;
 mod scope;
 mod template;
 mod template_text;
 mod token;
 mod tree;
 mod unresolved;
+mod value;
 
-pub use error::{EvalError, ParseError, Place};
+pub use error::{ErrorLocation, EvalError, ParseError};
 use expression::Parsed;
 pub use expression::{Expr, Key, Reference};
 pub use functions::{FunctionDoc, function_docs};

@@ -1,21 +1,21 @@
-//! From a source to a tree: values, names, and what is attached to them.
+//! Parses operands: literals, names, and the keys, calls and filters applied to them.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
 use super::error::ParseError;
-use super::functions::{self, Function, Run};
+use super::foreign;
+use super::functions::{self, Function, FunctionKind};
 use super::literal::array;
 use super::parse::Parser;
-use super::refused;
 use super::scope::Segment;
 use super::token::Kind;
 use super::tree::{Access, AccessStep, Call, KeyNode, Keys, Lookup, Node, Span, StepKind};
 use super::{Key, Reference};
 
 impl Parser<'_> {
-    /// A value and the keys and methods after it.
+    /// Parses a value and the keys and methods after it.
     pub(super) fn chain(&mut self) -> Result<Node, ParseError> {
         let global = self.word().to_owned();
         let mut node = self.primary()?;
@@ -36,17 +36,17 @@ impl Parser<'_> {
             }
         }
         if optional {
-            node.tolerate(&mut self.references);
+            node.make_optional(&mut self.references);
         }
         Ok(node)
     }
 
-    /// A name after a dot: a key, or a method.
+    /// Parses a name after a dot: a key or a method.
     fn member(&mut self, node: Node, global: &str) -> Result<Node, ParseError> {
         if let Kind::Number(_) = self.peek().kind {
             let span = self.peek().span.clone();
             let help = format!("write [{}]", self.word());
-            return Err(ParseError::new("a number stands where a name is expected", span).help(help));
+            return Err(ParseError::new("expected a name, got a number", span).help(help));
         }
         if self.peek().kind != Kind::Name {
             return Err(self.unexpected("a name"));
@@ -58,7 +58,7 @@ impl Parser<'_> {
             return Ok(self.with_key(node, key, span));
         }
         if matches!(&node, Node::Lookup(lookup) if *lookup.name == *global)
-            && let Some(error) = refused::global(global, &name, span.clone())
+            && let Some(error) = foreign::global(global, &name, span.clone())
         {
             return Err(error);
         }
@@ -72,17 +72,17 @@ impl Parser<'_> {
         Ok(self.with_key(node, KeyNode::of(key, &span), span))
     }
 
-    /// A filter after `|`.
+    /// Parses a filter after `|`.
     pub(super) fn filter(&mut self, node: Node) -> Result<Node, ParseError> {
         if self.peek().kind != Kind::Name {
-            return Err(self.unexpected("the name of a filter"));
+            return Err(self.unexpected("a filter name"));
         }
         let name = self.word().to_owned();
         let span = self.next().span.clone();
         self.call_on(node, &name, span)
     }
 
-    /// A function whose first argument is the value before it.
+    /// Parses a call whose first argument is the value before it.
     fn call_on(&mut self, node: Node, name: &str, span: Span) -> Result<Node, ParseError> {
         let function = functions::named(name, &span)?;
         let arguments = if self.peek().kind == Kind::Sign("(") { self.arguments()? } else { Vec::new() };
@@ -96,7 +96,7 @@ impl Parser<'_> {
         let mut arguments = self.arguments()?;
         let span = span.start..self.end();
         function.check_count(arguments.len(), &span)?;
-        if arguments.is_empty() || matches!(function.run, Run::Call(_)) {
+        if arguments.is_empty() || matches!(function.kind, FunctionKind::Call(_)) {
             return Ok(Node::Call(Box::new(Call { function, arguments, span })));
         }
         let first = arguments.remove(0);
@@ -104,9 +104,9 @@ impl Parser<'_> {
     }
 
     fn apply(&mut self, function: &'static Function, mut node: Node, mut arguments: Vec<Node>, span: Span) -> Node {
-        match function.run {
-            Run::Coalesce => self.coalesce(node, arguments),
-            Run::Get => {
+        match function.kind {
+            FunctionKind::Coalesce => self.coalesce(node, arguments),
+            FunctionKind::Get => {
                 let default = arguments.split_off(1);
                 let key = KeyNode::of(arguments.remove(0), &span);
                 node = self.with_key(node, key, span);
@@ -115,28 +115,28 @@ impl Parser<'_> {
                 }
                 self.coalesce(node, default)
             }
-            Run::Has if matches!(node, Node::Lookup(_)) => {
+            FunctionKind::Has if matches!(node, Node::Lookup(_)) => {
                 let key = KeyNode::of(arguments.remove(0), &span);
                 node = self.with_key(node, key, span);
-                node.tolerate(&mut self.references);
+                node.make_optional(&mut self.references);
                 match node {
                     Node::Lookup(lookup) => Node::Exists(lookup),
                     other => other,
                 }
             }
-            Run::Has | Run::Call(_) => {
+            FunctionKind::Has | FunctionKind::Call(_) => {
                 let call = Call { function, arguments, span };
                 with_step(node, StepKind::Call(call))
             }
         }
     }
 
-    /// The value, or the first of the defaults that is not null.
+    /// Builds the value, or the first of the defaults that is not null.
     fn coalesce(&mut self, mut node: Node, mut defaults: Vec<Node>) -> Node {
-        node.tolerate(&mut self.references);
+        node.make_optional(&mut self.references);
         let last = defaults.len().saturating_sub(1);
         for default in &mut defaults[..last] {
-            default.tolerate(&mut self.references);
+            default.make_optional(&mut self.references);
         }
         with_step(node, StepKind::Default(defaults))
     }
@@ -156,7 +156,7 @@ impl Parser<'_> {
         self.list(")")
     }
 
-    /// Expressions with commas between them, up to `end`.
+    /// Parses comma-separated expressions up to `end`.
     fn list(&mut self, end: &str) -> Result<Vec<Node>, ParseError> {
         let mut nodes = Vec::new();
         while self.take(end).is_none() {
@@ -193,12 +193,10 @@ impl Parser<'_> {
                 Ok(array(items, span.start..self.end()))
             }
             Kind::Sign("{") => self.object(),
-            Kind::Sign("/") => {
-                Err(ParseError::new("there are no regular expressions", span)
-                    .help("use includes, startsWith or endsWith"))
-            }
+            Kind::Sign("/") => Err(ParseError::new("regular expressions are not supported", span)
+                .help("use includes, startsWith or endsWith")),
             Kind::Sign(".") => {
-                Err(ParseError::new("a name or a number starts with a dot", span).help("write 0.5 for a number"))
+                Err(ParseError::new("a name or a number cannot start with a dot", span).help("write 0.5 for a number"))
             }
             Kind::Sign(_) | Kind::End => Err(self.unexpected("a value")),
         }
@@ -236,19 +234,19 @@ impl Parser<'_> {
     }
 }
 
-/// The error for a word that cannot be a name.
+/// Returns the error for a word that cannot be a name.
 fn reserved(name: &str, is_call: bool, span: &Span) -> Option<ParseError> {
     let help = match name {
         "contains" if is_call => return None,
         "and" | "or" | "in" | "AND" | "OR" | "contains" => {
-            let message = format!("`{name}` stands before a value");
+            let message = format!("expected a value, got `{name}`");
             return Some(ParseError::new(message, span.clone()).help(format!("write a {name} b")));
         }
         "not" | "NOT" => "put it in parentheses: a == (not b)",
         "True" | "TRUE" => "write true",
         "False" | "FALSE" => "write false",
         "None" | "NULL" | "nil" => "write null",
-        "NaN" | "Infinity" => "every number is finite",
+        "NaN" | "Infinity" => "numbers are always finite",
         _ => return None,
     };
     Some(ParseError::new(format!("`{name}` is not a value"), span.clone()).help(help))
@@ -270,7 +268,7 @@ impl KeyNode {
         match key {
             Node::Literal(Value::String(name)) => Self::Static(Segment::Name(Cow::Owned(name))),
             Node::Literal(Value::Number(number)) if number.is_i64() => {
-                let index = number.as_i64().expect("just asked for");
+                let index = number.as_i64().expect("checked by the guard");
                 Self::Static(Segment::Index(index))
             }
             other => Self::Computed(other, span.clone()),

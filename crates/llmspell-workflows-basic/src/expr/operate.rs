@@ -1,14 +1,14 @@
-//! What the operators do with values.
+//! Applies operators to values.
 
 use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
 use super::error::Fault;
-use super::held::{Held, described};
 use super::limits::{Budget, VALUE_DEPTH_MAX, descend};
 use super::number::Num;
 use super::tree::{Arithmetic, Comparison};
+use super::value::{ExprValue, type_with_article};
 
 impl Comparison {
     pub(super) fn apply(self, left: &Value, right: &Value, budget: &mut Budget) -> Result<bool, Fault> {
@@ -43,7 +43,7 @@ impl Comparison {
     }
 }
 
-/// Deep equality by value: `1` is `1.0`, but nothing equals a value of another kind.
+/// Compares deeply by value: `1` equals `1.0`, but values of different types are never equal.
 pub(super) fn equal(left: &Value, right: &Value, budget: &mut Budget) -> Result<bool, Fault> {
     equal_within(left, right, budget, VALUE_DEPTH_MAX)
 }
@@ -100,15 +100,15 @@ fn order(comparison: Comparison, left: &Value, right: &Value, budget: &mut Budge
     }
     compare(left, right).ok_or_else(|| {
         Fault::Type(format!(
-            "`{}` compares two numbers or two texts, not {} with {}",
+            "`{}` expects two numbers or two strings, got {} and {}",
             comparison.sign(),
-            described(left),
-            described(right)
+            type_with_article(left),
+            type_with_article(right)
         ))
     })
 }
 
-/// The order of two numbers or two texts; whoever asks has paid for looking at them.
+/// Compares two numbers or two strings; the caller has charged for visiting them.
 pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => Num::from(left).compare(Num::from(right)),
@@ -117,7 +117,7 @@ pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     }
 }
 
-/// Whether a list has an element, an object a field, a text a part.
+/// Returns whether a list contains an element, an object a field, or a string a part.
 pub(super) fn contains(whole: &Value, part: &Value, budget: &mut Budget) -> Result<bool, Fault> {
     match (whole, part) {
         (Value::Array(items), part) => {
@@ -134,11 +134,16 @@ pub(super) fn contains(whole: &Value, part: &Value, budget: &mut Budget) -> Resu
             budget.text(text.len())?;
             Ok(text.contains(part.as_str()))
         }
-        (Value::Object(_), part) => Err(Fault::Type(format!("the name of a field is a text, not {}", described(part)))),
-        (Value::String(_), part) => Err(Fault::Type(format!("a part of a text is a text, not {}", described(part)))),
-        (whole, _) => {
-            Err(Fault::Type(format!("only a list, an object or a text contains something, not {}", described(whole))))
+        (Value::Object(_), part) => {
+            Err(Fault::Type(format!("a field name must be a string, got {}", type_with_article(part))))
         }
+        (Value::String(_), part) => {
+            Err(Fault::Type(format!("a part of a string must be a string, got {}", type_with_article(part))))
+        }
+        (whole, _) => Err(Fault::Type(format!(
+            "expected a list, an object or a string to search, got {}",
+            type_with_article(whole)
+        ))),
     }
 }
 
@@ -155,34 +160,39 @@ impl Arithmetic {
 
     pub(super) fn apply<'e, 's>(
         self,
-        left: Held<'e, 's>,
+        left: ExprValue<'e, 's>,
         right: &Value,
         budget: &mut Budget,
-    ) -> Result<Held<'e, 's>, Fault> {
+    ) -> Result<ExprValue<'e, 's>, Fault> {
         if let (Some(left), Some(right)) = (Num::of(&left), Num::of(right)) {
-            return Ok(Held::Owned(Num::calculate(self, left, right)?.into_value()?));
+            return Ok(ExprValue::Owned(Num::calculate(self, left, right)?.into_value()?));
         }
         if self == Self::Add && (left.is_string() || right.is_string()) {
             return join(left, right, budget);
         }
         let needs = match self {
-            Self::Add => "adds two numbers or joins texts",
-            _ => "needs two numbers",
+            Self::Add => "expects two numbers or a string",
+            _ => "expects two numbers",
         };
         let help = match self {
-            Self::Subtract if left.is_null() || right.is_null() => "; a name with a hyphen is written ['like-this']",
+            Self::Subtract if left.is_null() || right.is_null() => "; write a name with a hyphen as ['like-this']",
             _ => "",
         };
-        Err(Fault::Type(format!("`{}` {needs}, not {} and {}{help}", self.sign(), described(&left), described(right))))
+        Err(Fault::Type(format!(
+            "`{}` {needs}, got {} and {}{help}",
+            self.sign(),
+            type_with_article(&left),
+            type_with_article(right)
+        )))
     }
 }
 
-/// Joins a text and a scalar; a text that was made before grows in place.
-fn join<'e, 's>(left: Held<'e, 's>, right: &Value, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+/// Joins a string and a scalar; a computed string grows in place.
+fn join<'e, 's>(left: ExprValue<'e, 's>, right: &Value, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let right = scalar_text(right)?;
     budget.produce(right.len())?;
     let mut text = match left {
-        Held::Owned(Value::String(text)) => text,
+        ExprValue::Owned(Value::String(text)) => text,
         left => {
             let left = scalar_text(&left)?;
             budget.produce(left.len())?;
@@ -190,16 +200,16 @@ fn join<'e, 's>(left: Held<'e, 's>, right: &Value, budget: &mut Budget) -> Resul
         }
     };
     text.push_str(&right);
-    Ok(Held::Owned(Value::String(text)))
+    Ok(ExprValue::Owned(Value::String(text)))
 }
 
-/// The text of a value that `+` joins.
+/// Returns the text of a scalar for `+`.
 fn scalar_text(value: &Value) -> Result<std::borrow::Cow<'_, str>, Fault> {
     match value {
         Value::String(text) => Ok(text.into()),
         Value::Array(_) | Value::Object(_) => Err(Fault::Type(format!(
-            "`+` joins texts, not {} with a text; write json(x) for its text",
-            described(value)
+            "`+` cannot join {} and a string; write json(x) for its JSON text",
+            type_with_article(value)
         ))),
         scalar => Ok(scalar.to_string().into()),
     }

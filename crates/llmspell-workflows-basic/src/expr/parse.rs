@@ -1,13 +1,13 @@
-//! From a source to a tree: the operators, from the one that binds least to the one that binds most.
+//! Parses operators, from the lowest to the highest precedence.
 
 use super::Reference;
 use super::error::ParseError;
+use super::foreign;
 use super::limits::{NESTING_MAX, SOURCE_BYTES_MAX};
-use super::refused;
 use super::token::{Kind, Token, tokens};
 use super::tree::{Arithmetic, Comparison, Logical, Node, Span, Unary};
 
-/// A tree, and the references in it in the order they are written.
+/// Parses a source to a tree and its references, in source order.
 pub(super) fn parse(source: &str) -> Result<(Node, Vec<Reference>), ParseError> {
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("the expression is longer than {SOURCE_BYTES_MAX} bytes");
@@ -19,7 +19,7 @@ pub(super) fn parse(source: &str) -> Result<(Node, Vec<Reference>), ParseError> 
     }
     let root = parser.piped()?;
     if parser.peek().kind != Kind::End {
-        return Err(parser.unexpected("the end"));
+        return Err(parser.unexpected("the end of the expression"));
     }
     Ok((root, parser.references))
 }
@@ -32,7 +32,7 @@ pub(super) struct Parser<'a> {
     pub(super) references: Vec<Reference>,
 }
 
-/// How much an operator of two operands binds, the most first.
+/// The precedence of a binary operator, the highest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Product,
@@ -44,7 +44,7 @@ enum Level {
 }
 
 impl Parser<'_> {
-    /// An expression within another one.
+    /// Parses an expression inside of another one.
     pub(super) fn expression(&mut self) -> Result<Node, ParseError> {
         self.nested(Self::piped)
     }
@@ -79,10 +79,10 @@ impl Parser<'_> {
         Ok(Node::Conditional(Box::new([condition, then, otherwise])))
     }
 
-    /// Operators that bind at least as much as `level`.
+    /// Parses operators of at least the precedence `level`.
     ///
-    /// The first operand is handed from level to level instead of each calling the next one, so that
-    /// nested parentheses take little stack.
+    /// The first operand is passed from level to level, instead of each level calling the next one, so
+    /// that nested parentheses use little stack.
     fn binary(&mut self, level: Level) -> Result<Node, ParseError> {
         let is_signed = self.peek().kind == Kind::Sign("!");
         let mut node = match level {
@@ -111,7 +111,7 @@ impl Parser<'_> {
         Ok(node)
     }
 
-    /// `||` and `??`.
+    /// Parses `||` and `??`.
     fn alternatives(&mut self, first: Node) -> Result<Node, ParseError> {
         let Some(operator) = self.alternative() else {
             return Ok(first);
@@ -121,14 +121,14 @@ impl Parser<'_> {
             let span = self.next().span.clone();
             if next != operator {
                 return Err(
-                    ParseError::new("`??` and `||` stand side by side", span).help("put one of them in parentheses")
+                    ParseError::new("`??` and `||` cannot be mixed", span).help("put one of them in parentheses")
                 );
             }
             operands.push(self.binary(Level::Conjunction)?);
         }
         let last = operands.len() - 1;
         for operand in &mut operands[..last] {
-            operand.tolerate(&mut self.references);
+            operand.make_optional(&mut self.references);
         }
         Ok(Node::Logical { operator, operands })
     }
@@ -158,7 +158,7 @@ impl Parser<'_> {
         Ok(Node::Logical { operator, operands })
     }
 
-    /// The word `not`, which unlike `!` negates a whole comparison.
+    /// Parses the word `not`, which unlike `!` negates a whole comparison.
     fn negation(&mut self) -> Result<Node, ParseError> {
         let start = self.next().span.start;
         let operand = self.nested(|parser| match parser.is_word(&["not", "NOT"]) {
@@ -185,7 +185,7 @@ impl Parser<'_> {
         }
         let right = self.binary(operand)?;
         if let Some((_, span)) = operator(self) {
-            return Err(ParseError::new("comparisons do not chain", span).help("write a < b && b < c"));
+            return Err(ParseError::new("comparisons cannot be chained", span).help("write a < b && b < c"));
         }
         Ok(Node::Compare { operator: comparison, sides: Box::new((left, right)), span })
     }
@@ -255,13 +255,13 @@ impl Parser<'_> {
     }
 }
 
-/// Moving through the tokens.
+/// Access to the tokens.
 impl Parser<'_> {
     pub(super) fn peek(&self) -> &Token {
         &self.tokens[self.at]
     }
 
-    /// Takes the next token; the end is never passed.
+    /// Takes the next token; stays at the end.
     pub(super) fn next(&mut self) -> &Token {
         let token = &self.tokens[self.at];
         if token.kind != Kind::End {
@@ -285,18 +285,18 @@ impl Parser<'_> {
         self.take(sign).ok_or_else(|| self.unexpected(&format!("`{sign}`")))
     }
 
-    /// The next token as written.
+    /// Returns the source of the next token.
     pub(super) fn word(&self) -> &str {
         &self.source[self.peek().span.clone()]
     }
 
-    /// The token after the next one as written.
+    /// Returns the source of the token after the next one.
     pub(super) fn word_after(&self) -> Option<&str> {
         let token = self.tokens.get(self.at + 1)?;
         Some(&self.source[token.span.clone()])
     }
 
-    /// Where the last token ended.
+    /// Returns where the last token ended.
     pub(super) fn end(&self) -> usize {
         let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
         last.map_or(0, |token| token.span.end)
@@ -306,7 +306,7 @@ impl Parser<'_> {
         self.source[..self.peek().span.start].ends_with('$')
     }
 
-    /// The error that says what stands where something else is wanted.
+    /// Returns the error for a token other than `wanted`.
     pub(super) fn unexpected(&self, wanted: &str) -> ParseError {
         let token = self.peek();
         let span = token.span.clone();
@@ -319,14 +319,14 @@ impl Parser<'_> {
                 let before = before
                     .filter(|token| token.kind == Kind::Name)
                     .map(|token| (&self.source[token.span.clone()], token.span.clone()));
-                if let Some(error) = refused::word(before, self.word(), span.clone()) {
+                if let Some(error) = foreign::word(before, self.word(), span.clone()) {
                     return error;
                 }
             }
-            Kind::Sign("{") if self.follows_dollar() => return refused::braces(span),
+            Kind::Sign("{") if self.follows_dollar() => return foreign::braces(span),
             Kind::Sign(_) => {}
         }
-        let error = ParseError::new(format!("`{}` stands before {wanted}", self.word()), span);
+        let error = ParseError::new(format!("expected {wanted}, got `{}`", self.word()), span);
         match token.kind {
             Kind::Sign("." | "[" | "?.") => error.help("write (x | filter).name"),
             Kind::Sign("," | "{" | "}" | "(" | ")" | "]" | ":") => error.help("check the brackets"),

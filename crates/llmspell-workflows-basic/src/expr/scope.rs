@@ -1,20 +1,20 @@
-//! What names mean where an expression is evaluated.
+//! Scopes: the values of names in an expression.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// One key of a reference: `.name`, `['name']`, `[0]`, or what a computed key came to.
+/// One key of a reference: `.name`, `['name']`, `[0]`, or the value of a computed key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment<'a> {
     /// A field.
     Name(Cow<'a, str>),
-    /// An element; negative ones count from the end.
+    /// An element; negative indices count from the end.
     Index(i64),
 }
 
 impl Segment<'_> {
-    /// The name, if this is one.
+    /// Returns the name, if the key is one.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Name(name) => Some(name),
@@ -23,25 +23,25 @@ impl Segment<'_> {
     }
 }
 
-/// What names mean where an expression is evaluated.
+/// The values of names where an expression is evaluated.
 ///
-/// A scope answers with values it holds, which are not copied. It may know more than single names:
-/// one that keeps the outputs of steps apart finds `steps` followed by `fetch` and `output`, and says
-/// that it used two keys.
+/// A scope returns borrowed values where it can. It may resolve keys as well as names: a scope that
+/// stores step outputs separately finds `steps` followed by `fetch` and `output`, and returns that it
+/// used two keys.
 pub trait Scope {
-    /// Finds what `name` and the longest run of `keys` that the scope knows itself stand for.
+    /// Finds the value of `name`, followed by as many of `keys` as the scope resolves itself.
     ///
-    /// Returns the value and how many keys were used; the rest is looked up in the value. `None` says
-    /// that the name, or the name with its first keys, is not known.
+    /// Returns the value and the number of keys used; the other keys are looked up in the value. Returns
+    /// `None` if the name, or the name with its first keys, is unknown.
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)>;
 
-    /// The names that can be used here, for messages.
+    /// Returns the available names, for messages.
     ///
     /// A name may be followed by keys: `steps.fetch`.
     fn available(&self) -> Vec<String>;
 }
 
-/// The fields of an object are names.
+/// Resolves the fields of an object as names.
 impl Scope for Map<String, Value> {
     fn find<'s>(&'s self, name: &str, _keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
         self.get(name).map(|value| (Cow::Borrowed(value), 0))
@@ -52,7 +52,7 @@ impl Scope for Map<String, Value> {
     }
 }
 
-/// The fields of an object are names; any other value has none.
+/// Resolves the fields of an object as names; any other value has none.
 impl Scope for Value {
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
         self.as_object()?.find(name, keys)

@@ -1,4 +1,4 @@
-//! A JSON value with expressions in its texts.
+//! Templates: JSON values with expressions in their strings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use super::limits::{Budget, VALUE_DEPTH_MAX};
 use super::scope::Scope;
 use super::template_text::{Piece, TemplateError, TemplateErrors, pieces};
 
-/// A JSON value whose texts may hold `{{ expression }}` or `${ expression }`, which are the same.
+/// A JSON value whose strings may contain `{{ expression }}` or `${ expression }`, which are equivalent.
 ///
-/// A text that is one whole expression becomes its value and keeps its type. In any other text each
-/// expression is replaced by text: a text as it is, nothing for null, JSON for the rest. A reference
-/// that finds nothing is an error unless it has a default: `${x || 'none'}`, `{{ x | default('') }}`,
-/// `{{ x?.y }}`.
+/// A string that consists of a single expression becomes the expression's value, with its type. In any
+/// other string, values are inserted as text: strings as they are, nothing for null, and JSON for
+/// anything else. A missing reference is an error unless it has a default: `${x || 'none'}`,
+/// `{{ x | default('') }}`, `{{ x?.y }}`.
 ///
-/// `\{{` and `\${` stand for the characters themselves (and `\\{{` for a backslash before an
-/// expression). A shell's `$HOME` and `$(date)` stay what they are; its `${HOME}` is an expression.
-/// The names of fields are taken as they are.
+/// `\{{` and `\${` are the literal characters (and `\\{{` is a backslash followed by an expression).
+/// A shell's `$HOME` and `$(date)` are left alone; its `${HOME}` is an expression. Field names are not
+/// templates.
 ///
 /// ```
 /// use llmspell_workflows_basic::expr::Template;
@@ -39,12 +39,12 @@ pub struct Template {
     root: Arc<Part>,
 }
 
-/// A reference in a template, and where it is.
+/// A reference in a template, with its location.
 #[derive(Debug, Clone, Copy)]
 pub struct TemplateReference<'a> {
-    /// JSON pointer to the text; empty for the whole value.
+    /// The JSON pointer to the string; empty for the whole value.
     pub pointer: &'a str,
-    /// Where the expression starts, in bytes of the text; the reference's span counts from here.
+    /// The byte offset of the expression in the string; the reference's span is relative to it.
     pub offset: usize,
     /// The expression.
     pub expression: &'a Expr,
@@ -54,7 +54,7 @@ pub struct TemplateReference<'a> {
 
 enum Part {
     Static(Arc<Value>),
-    /// One whole expression.
+    /// A string that consists of a single expression.
     Whole(Hole),
     Text(Vec<TextPart>),
     Array(Vec<Part>),
@@ -73,11 +73,11 @@ struct Hole {
 }
 
 impl Template {
-    /// Reads all expressions in a value.
+    /// Parses all expressions in a value.
     ///
     /// # Errors
     ///
-    /// All that are wrong, each with its place.
+    /// Returns all errors, each with its location.
     pub fn parse(value: &Value) -> Result<Self, TemplateErrors> {
         let mut parser = Parser::default();
         let root = parser.part(value, VALUE_DEPTH_MAX);
@@ -87,38 +87,39 @@ impl Template {
         Ok(Self { source: Arc::new(value.clone()), root: Arc::new(root) })
     }
 
-    /// Reads the expressions in a text.
+    /// Parses the expressions in a string.
     ///
     /// # Errors
     ///
-    /// All that are wrong.
+    /// Returns all errors.
     pub fn parse_text(text: &str) -> Result<Self, TemplateErrors> {
         Self::parse(&Value::from(text))
     }
 
-    /// The value as it was parsed.
+    /// Returns the value as it was parsed.
     pub fn source(&self) -> &Value {
         &self.source
     }
 
-    /// Whether there is no expression in it, so that it renders to the same value everywhere.
+    /// Returns whether the template contains no expression, so that it always renders to the same value.
     pub fn is_static(&self) -> bool {
         self.root.is_static()
     }
 
-    /// The references of all expressions, in the order of the value.
+    /// Returns the references of all expressions, in the order of the value.
     pub fn references(&self) -> Vec<TemplateReference<'_>> {
         let mut references = Vec::new();
         self.root.collect(&mut references);
         references
     }
 
-    /// The value with every expression replaced; a static template gives the same value each time,
-    /// without work.
+    /// Renders the value with every expression replaced.
+    ///
+    /// A static template returns the same shared value each time, without work.
     ///
     /// # Errors
     ///
-    /// The first [`EvalError`], with the pointer to its text.
+    /// Returns the first [`EvalError`], with the pointer to its string.
     pub fn render(&self, scope: &dyn Scope) -> Result<Arc<Value>, EvalError> {
         match &*self.root {
             Part::Static(value) => Ok(Arc::clone(value)),
@@ -128,7 +129,7 @@ impl Template {
 }
 
 impl Template {
-    /// Its value, where it holds no expression.
+    /// Returns the value of a static template.
     pub(crate) fn fixed(&self) -> Option<&Value> {
         match &*self.root {
             Part::Static(value) => Some(value),
@@ -246,7 +247,7 @@ impl Parser {
     }
 }
 
-/// A list; one without expressions is made once, here.
+/// Builds a list; one without expressions is created once, here.
 fn merged_array(parts: Vec<Part>) -> Part {
     if !parts.iter().all(Part::is_static) {
         return Part::Array(parts);
@@ -255,7 +256,7 @@ fn merged_array(parts: Vec<Part>) -> Part {
     Part::Static(Arc::new(Value::Array(values)))
 }
 
-/// An object; one without expressions is made once, here.
+/// Builds an object; one without expressions is created once, here.
 fn merged_object(parts: Vec<(String, Part)>) -> Part {
     if !parts.iter().all(|(_, part)| part.is_static()) {
         return Part::Object(parts);

@@ -1,4 +1,4 @@
-//! A text with expressions in it, taken apart.
+//! Splits a string into plain text and expressions.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,24 +6,24 @@ use std::ops::Range;
 use super::error::ParseError;
 use super::expression::Expr;
 
-/// An expression of a template that cannot be read.
+/// An expression in a template that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
-    /// JSON pointer to the text that holds the expression; empty for the whole value.
+    /// The JSON pointer to the string that contains the expression; empty for the whole value.
     pub pointer: String,
-    /// Where the expression starts, in bytes of that text; the span of the error counts from here.
+    /// The byte offset of the expression in that string; the span of the error is relative to it.
     pub offset: usize,
     /// What is wrong.
     pub error: ParseError,
 }
 
 impl TemplateError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, documented under `docs/errors`.
     pub fn code(&self) -> &'static str {
         self.error.code()
     }
 
-    /// Where the error is, in bytes of the text.
+    /// Returns the byte range of the error in the string.
     pub fn span(&self) -> Range<usize> {
         self.offset + self.error.span.start..self.offset + self.error.span.end
     }
@@ -45,12 +45,12 @@ impl std::error::Error for TemplateError {
     }
 }
 
-/// Everything that is wrong with a template; at least one error.
+/// All errors in a template; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateErrors(pub Vec<TemplateError>);
 
 impl TemplateErrors {
-    /// The stable code, which has a page.
+    /// Returns the stable code, documented under `docs/errors`.
     pub fn code(&self) -> &'static str {
         "expression_syntax"
     }
@@ -70,15 +70,15 @@ impl fmt::Display for TemplateErrors {
 
 impl std::error::Error for TemplateErrors {}
 
-/// A part of a text.
+/// A piece of a string.
 #[derive(Debug)]
 pub(super) enum Piece {
     Plain(String),
-    /// An expression, and where it starts in the text.
+    /// An expression and its byte offset in the string.
     Expression(Expr, usize),
 }
 
-/// Takes a text apart; what is wrong goes to `errors`, each with where its expression starts.
+/// Splits a string; adds each error to `errors` with the byte offset of its expression.
 pub(super) fn pieces(text: &str, errors: &mut Vec<(usize, ParseError)>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -86,7 +86,7 @@ pub(super) fn pieces(text: &str, errors: &mut Vec<(usize, ParseError)>) -> Vec<P
     while let Some(opening) = Opening::after(text, at) {
         let before = &text[at..opening.start - opening.backslashes];
         plain.push_str(before);
-        // Two backslashes mean one; a single one left over means the characters themselves.
+        // Two backslashes are one literal backslash; an odd one escapes the opening.
         plain.push_str(&"\\".repeat(opening.backslashes / 2));
         let inside = opening.start + opening.sign.len();
         if opening.backslashes % 2 == 1 {
@@ -115,12 +115,12 @@ pub(super) fn pieces(text: &str, errors: &mut Vec<(usize, ParseError)>) -> Vec<P
     pieces
 }
 
-/// Where an expression starts, unless it is escaped.
+/// The start of an expression, which may be escaped.
 struct Opening {
     start: usize,
     sign: &'static str,
     closing: &'static str,
-    /// How many stand right before it.
+    /// The number of backslashes directly before it.
     backslashes: usize,
 }
 
@@ -136,20 +136,20 @@ impl Opening {
         Some(Self { start: from + offset, sign, closing, backslashes })
     }
 
-    /// Reads the expression that starts at `inside`, and says where the text goes on.
+    /// Parses the expression at `inside`; returns it, its offset and the offset after it.
     fn expression(&self, text: &str, inside: usize) -> Result<(Expr, usize, usize), (usize, ParseError, usize)> {
         let close = closing(text, inside, self.closing);
-        // With a quote too many, the end of the expression seems to be within a text.
+        // An unmatched quote makes the closing sign look like part of a string.
         let nearest = || text[inside..].find(self.closing).map(|length| inside + length);
         let Some(end) = close.or_else(nearest) else {
-            let error = ParseError::new(format!("`{}` has no end", self.sign), 0..self.sign.len())
-                .help(format!("end it with {}, or write \\{} for the characters themselves", self.closing, self.sign));
+            let error = ParseError::new(format!("`{}` is not closed", self.sign), 0..self.sign.len())
+                .help(format!("close it with {}, or write \\{} for the literal characters", self.closing, self.sign));
             return Err((self.start, error, text.len()));
         };
         let after = end + self.closing.len();
         if self.sign == "${" && text[inside..].starts_with('{') {
-            let error =
-                ParseError::new("`${{` starts no expression", 0..3).help("write ${ expression } or {{ expression }}");
+            let error = ParseError::new("`${{` does not start an expression", 0..3)
+                .help("write ${ expression } or {{ expression }}");
             return Err((self.start, error, after));
         }
         let written = &text[inside..end];
@@ -162,7 +162,7 @@ impl Opening {
     }
 }
 
-/// Where the expression that starts at `inside` ends: braces in its texts and objects do not count.
+/// Returns where the expression at `inside` ends; braces in its strings and objects do not count.
 fn closing(text: &str, inside: usize, closing: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut depth = 0_usize;

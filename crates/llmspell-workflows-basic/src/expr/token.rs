@@ -1,9 +1,9 @@
-//! The words and signs of an expression.
+//! Splits an expression into tokens.
 
 use serde_json::Number;
 
 use super::error::ParseError;
-use super::refused;
+use super::foreign;
 use super::tree::Span;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub(super) enum Kind {
     End,
 }
 
-/// Longer ones first, so that the first that fits is the longest.
+/// Longer signs first, so that the first match is the longest.
 const SIGNS: &[&str] = &[
     "===", "!==", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "<", ">", "!", "?", ":", ".", "[", "]", "(", ")",
     "{", "}", ",", "+", "-", "*", "/", "%", "|",
@@ -55,16 +55,13 @@ fn token(source: &str, start: usize, first: char) -> Result<(Kind, usize), Parse
         return Ok((Kind::Name, name_end(source, start)));
     }
     let rest = &source[start..];
-    if let Some(error) = refused::sign(rest, start) {
+    if let Some(error) = foreign::sign(rest, start) {
         return Err(error);
     }
     if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
         return Ok((Kind::Sign(sign), start + sign.len()));
     }
-    Err(ParseError::new(
-        format!("`{}` means nothing in an expression", first.escape_debug()),
-        start..start + first.len_utf8(),
-    ))
+    Err(ParseError::new(format!("unexpected character `{}`", first.escape_debug()), start..start + first.len_utf8()))
 }
 
 fn is_name_start(c: char) -> bool {
@@ -118,7 +115,7 @@ fn text(source: &str, start: usize, quote: char) -> Result<(Kind, usize), ParseE
         let rest = &source[at..];
         let Some(plain) = rest.find([quote, '\\']) else {
             return Err(
-                ParseError::new("this text has no end", start..source.len()).help(format!("end it with {quote}"))
+                ParseError::new("unterminated string", start..source.len()).help(format!("end it with {quote}"))
             );
         };
         value.push_str(&rest[..plain]);
@@ -132,10 +129,10 @@ fn text(source: &str, start: usize, quote: char) -> Result<(Kind, usize), ParseE
     }
 }
 
-/// Reads the escape that starts with the backslash at `start`.
+/// Parses the escape that starts with the backslash at `start`.
 fn escape(source: &str, start: usize) -> Result<(char, usize), ParseError> {
     let Some(letter) = source[start + 1..].chars().next() else {
-        return Err(ParseError::new("this text has no end", start..source.len()));
+        return Err(ParseError::new("unterminated string", start..source.len()));
     };
     let end = start + 1 + letter.len_utf8();
     let character = match letter {
@@ -196,6 +193,6 @@ fn character(code: u32, start: usize, end: usize) -> Result<(char, usize), Parse
 }
 
 fn bad_code(start: usize, end: usize) -> ParseError {
-    ParseError::new("this escape does not name a character", start..end)
+    ParseError::new("this escape is not a valid character", start..end)
         .help(r"write it as \n, \x41, \u0041 or \u{1f600}")
 }

@@ -1,7 +1,7 @@
-//! A parsed expression.
+//! The syntax tree of an expression.
 //!
-//! Chains (`a + b + c`, `a || b || c`, `a.b.c`) are flat, so that a tree is only as deep as the
-//! nesting that the parser admits: evaluating and dropping it recurse no further.
+//! Chains (`a + b + c`, `a || b || c`, `a.b.c`) are flat, so a tree is only as deep as the nesting
+//! that the parser allows, and so is the recursion of evaluating and dropping it.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ pub(super) type Span = Range<usize>;
 pub(super) enum Node {
     Literal(Value),
     Lookup(Box<Lookup>),
-    /// Whether a lookup finds something: `a.b.has('c')`.
+    /// Whether a reference exists: `a.b.has('c')`.
     Exists(Box<Lookup>),
     Access(Box<Access>),
     Array(Vec<Node>, Span),
@@ -50,13 +50,13 @@ pub(super) struct Lookup {
     pub(super) name: Box<str>,
     pub(super) keys: Keys,
     pub(super) span: Span,
-    /// Whether null is fine where nothing is found, even in strict evaluation.
+    /// Whether a missing value is null, even in strict evaluation.
     pub(super) optional: bool,
-    /// Its place among the expression's references.
+    /// The index of this reference in the expression's references.
     pub(super) reference: usize,
 }
 
-/// Keys that are all written out are ready to be handed to the scope.
+/// The keys of a lookup; literal keys are ready to be passed to the scope.
 #[derive(Debug)]
 pub(super) enum Keys {
     Static(Vec<Segment<'static>>),
@@ -69,7 +69,7 @@ pub(super) enum KeyNode {
     Computed(Node, Span),
 }
 
-/// Keys, calls and defaults on a value that is not, or no longer, a plain reference.
+/// Keys, calls and defaults applied to a value other than a plain reference.
 #[derive(Debug)]
 pub(super) struct Access {
     pub(super) base: Node,
@@ -79,16 +79,16 @@ pub(super) struct Access {
 #[derive(Debug)]
 pub(super) struct AccessStep {
     pub(super) kind: StepKind,
-    /// Whether it gives null on null, and null where nothing is found, even in strict evaluation.
+    /// Whether null and a missing value give null, even in strict evaluation.
     pub(super) optional: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum StepKind {
     Key(KeyNode, Span),
-    /// A method or a filter: the value so far is the first argument.
+    /// A method or a filter; the value so far is its first argument.
     Call(Call),
-    /// The first of these that is not null, if the value so far is.
+    /// If the value so far is null, the first of these that is not null.
     Default(Vec<Node>),
 }
 
@@ -137,23 +137,23 @@ pub(super) enum Logical {
 }
 
 impl Node {
-    /// Says that null is fine where a reference on the way to this value finds nothing.
-    pub(super) fn tolerate(&mut self, references: &mut [Reference]) {
+    /// Makes the references that lead to this value optional: a missing one is null.
+    pub(super) fn make_optional(&mut self, references: &mut [Reference]) {
         match self {
-            Self::Lookup(lookup) | Self::Exists(lookup) => lookup.tolerate(references),
+            Self::Lookup(lookup) | Self::Exists(lookup) => lookup.make_optional(references),
             Self::Access(access) => {
                 for step in &mut access.steps {
                     step.optional = true;
                 }
-                access.base.tolerate(references);
+                access.base.make_optional(references);
             }
             Self::Logical { operands, .. } => {
-                operands.iter_mut().for_each(|operand| operand.tolerate(references));
+                operands.iter_mut().for_each(|operand| operand.make_optional(references));
             }
             Self::Conditional(parts) => {
                 let [_, then, otherwise] = &mut **parts;
-                then.tolerate(references);
-                otherwise.tolerate(references);
+                then.make_optional(references);
+                otherwise.make_optional(references);
             }
             Self::Literal(_)
             | Self::Array(..)
@@ -165,7 +165,7 @@ impl Node {
         }
     }
 
-    /// The value, if it is written out.
+    /// Returns the value of a literal.
     pub(super) fn literal(&self) -> Option<&Value> {
         match self {
             Self::Literal(value) => Some(value),
@@ -175,12 +175,12 @@ impl Node {
 }
 
 impl Lookup {
-    pub(super) fn tolerate(&mut self, references: &mut [Reference]) {
+    pub(super) fn make_optional(&mut self, references: &mut [Reference]) {
         self.optional = true;
         references[self.reference].optional = true;
     }
 
-    /// Adds a key at the end.
+    /// Appends a key.
     pub(super) fn push(&mut self, key: KeyNode, end: usize, references: &mut [Reference]) {
         self.span.end = end;
         let reference = &mut references[self.reference];

@@ -1,37 +1,37 @@
-//! The errors for references that find nothing: what was asked for, and what is there instead.
+//! Errors for missing references: what was requested, and what is available instead.
 
 use std::ops::Range;
 
 use serde_json::Value;
 
-use super::error::{EvalError, Place};
+use super::error::{ErrorLocation, EvalError};
 use super::evaluate::{Evaluation, Failure};
 use super::functions;
-use super::held::described;
 use super::scope::Segment;
 use super::tree::Lookup;
+use super::value::type_with_article;
 use crate::nearest;
 
-/// Names kept in an error: messages list fewer, and a context may have many thousands.
+/// The maximum number of names kept in an error; a scope may have many thousands.
 const AVAILABLE_MAX: usize = 100;
-/// Characters of a computed key that are shown.
+/// The maximum number of characters of a computed key that are shown.
 const NAME_CHARS_MAX: usize = 100;
 
-/// The scope does not know the name, or the name with its first keys.
+/// Builds the error for a name, or a name with its first keys, that the scope does not know.
 pub(super) fn name(evaluation: &Evaluation<'_, '_>, lookup: &Lookup, keys: &[Segment<'_>]) -> Failure {
     let available = evaluation.scope.available();
     let inside = format!("{}.", lookup.name);
     let known = available.iter().any(|name| **name == *lookup.name || name.starts_with(&inside));
     if !known {
-        let help = hyphen(evaluation, &lookup.span);
+        let help = hyphen_help(evaluation, &lookup.span);
         return failure(evaluation, &lookup.span, lookup.name.to_string(), &lookup.name, available, help);
     }
-    let reference = written(&lookup.name, &keys[..keys.len().min(1)]);
+    let reference = format_reference(&lookup.name, &keys[..keys.len().min(1)]);
     let available = available.into_iter().filter(|name| name.starts_with(&inside)).collect();
     failure(evaluation, &lookup.span, reference.clone(), &reference, available, None)
 }
 
-/// The value of the name and its first `known` keys does not have the next one.
+/// Builds the error for a key that does not exist in the value at the name and its first `known` keys.
 pub(super) fn key(
     evaluation: &Evaluation<'_, '_>,
     lookup: &Lookup,
@@ -39,18 +39,19 @@ pub(super) fn key(
     known: usize,
     parent: &Value,
 ) -> Failure {
-    let reference = written(&lookup.name, &keys[..=known]);
-    let asked = keys[known].name().unwrap_or_default();
-    let parent_name = format!("`{}`", written(&lookup.name, &keys[..known]));
-    let help =
-        uncalled(asked).or_else(|| parent_help(&parent_name, parent)).or_else(|| hyphen(evaluation, &lookup.span));
-    failure(evaluation, &lookup.span, reference, asked, fields(parent), help)
+    let reference = format_reference(&lookup.name, &keys[..=known]);
+    let requested = keys[known].name().unwrap_or_default();
+    let parent_name = format!("`{}`", format_reference(&lookup.name, &keys[..known]));
+    let help = missing_call_help(requested)
+        .or_else(|| parent_help(&parent_name, parent))
+        .or_else(|| hyphen_help(evaluation, &lookup.span));
+    failure(evaluation, &lookup.span, reference, requested, fields(parent), help)
 }
 
-/// A value that was computed does not have the key written at `span`.
+/// Builds the error for a computed value without the key written at `span`.
 pub(super) fn member(evaluation: &Evaluation<'_, '_>, span: &Range<usize>, parent: &Value) -> Failure {
     let written = evaluation.parsed.source[span.clone()].to_owned();
-    let help = uncalled(&written).or_else(|| parent_help("the value", parent));
+    let help = missing_call_help(&written).or_else(|| parent_help("the value", parent));
     failure(evaluation, span, written.clone(), &written, fields(parent), help)
 }
 
@@ -58,12 +59,12 @@ fn failure(
     evaluation: &Evaluation<'_, '_>,
     span: &Range<usize>,
     reference: String,
-    asked: &str,
+    requested: &str,
     mut available: Vec<String>,
     help: Option<String>,
 ) -> Failure {
     available.sort_unstable();
-    let near = nearest(asked, available.iter().map(String::as_str)).map(str::to_owned);
+    let near = nearest(requested, available.iter().map(String::as_str)).map(str::to_owned);
     if let Some(near) = &near
         && let Some(at) = available.iter().position(|name| name == near)
     {
@@ -71,7 +72,7 @@ fn failure(
     }
     available.truncate(AVAILABLE_MAX);
     Box::new(EvalError::Unresolved {
-        at: Box::new(Place { expression: evaluation.parsed.source.clone(), span: span.clone(), pointer: None }),
+        at: Box::new(ErrorLocation { expression: evaluation.parsed.source.clone(), span: span.clone(), pointer: None }),
         reference,
         available,
         help: near.map(|near| format!("did you mean `{near}`?")).or(help),
@@ -82,7 +83,7 @@ fn fields(parent: &Value) -> Vec<String> {
     parent.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
 }
 
-/// Why a value that is no object has no such key.
+/// Explains why a value has no such key: it is empty or not an object.
 fn parent_help(parent: &str, value: &Value) -> Option<String> {
     match value {
         Value::Object(fields) if fields.is_empty() => Some(format!("{parent} has no fields")),
@@ -91,29 +92,29 @@ fn parent_help(parent: &str, value: &Value) -> Option<String> {
             1 => format!("{parent} is a list of 1 element"),
             length => format!("{parent} is a list of {length} elements"),
         }),
-        other => Some(format!("{parent} is {}", described(other))),
+        other => Some(format!("{parent} is {}", type_with_article(other))),
     }
 }
 
-/// A function after a dot that is not called.
-fn uncalled(key: &str) -> Option<String> {
+/// Suggests to call a function that is written like a field.
+fn missing_call_help(key: &str) -> Option<String> {
     let name = key.trim_start_matches(['?', '.']);
     functions::exists(name).then(|| format!("to call the function, write {name}()"))
 }
 
-/// A name with a hyphen reads as a subtraction.
-fn hyphen(evaluation: &Evaluation<'_, '_>, span: &Range<usize>) -> Option<String> {
+/// Explains that a name with a hyphen is parsed as a subtraction.
+fn hyphen_help(evaluation: &Evaluation<'_, '_>, span: &Range<usize>) -> Option<String> {
     let source = &*evaluation.parsed.source;
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let before = source[..span.start].strip_suffix('-');
     let after = source[span.end..].strip_prefix('-');
     let hyphenated =
         before.is_some_and(|rest| rest.ends_with(is_part)) || after.is_some_and(|rest| rest.starts_with(is_part));
-    hyphenated.then(|| "`-` subtracts; a name with a hyphen is written ['like-this']".to_owned())
+    hyphenated.then(|| "`-` subtracts; write a name with a hyphen as ['like-this']".to_owned())
 }
 
-/// A name and its keys as they would be written.
-fn written(name: &str, keys: &[Segment<'_>]) -> String {
+/// Formats a name and its keys as source.
+fn format_reference(name: &str, keys: &[Segment<'_>]) -> String {
     let mut text = name.to_owned();
     for key in keys {
         match key {

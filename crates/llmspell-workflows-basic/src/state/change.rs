@@ -5,51 +5,51 @@ use serde_json::Value;
 
 use super::{List, SharedValue};
 
-/// A change of a part of the state.
+/// A change to a part of the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// Which part.
+    /// The changed part.
     pub path: StatePath,
-    /// What becomes of it.
+    /// How it changes.
     #[serde(flatten)]
     pub edit: Edit,
 }
 
-/// What becomes of a part of the state.
+/// How a part of the state changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edit {
-    /// It has this value from now on.
+    /// It gets this value.
     #[serde(rename = "value")]
     Set(Arc<Value>),
-    /// It is a list, and its items from some number on are these.
+    /// It is a list whose items from some index on are replaced.
     Append(Append),
 }
 
-/// The end of a list.
+/// A new end of a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Append {
-    /// How many items of the list stay.
+    /// The number of items that are kept.
     at: usize,
-    /// The items after those.
+    /// The items after the kept ones.
     items: Arc<[Value]>,
-    /// The list as a whole, as the step saw it that made the change; none where the change was read from elsewhere.
+    /// The whole list as the step that made the change saw it; `None` if the change was deserialized.
     #[serde(skip)]
     list: Option<List>,
 }
 
 impl Change {
-    /// The part at `path` set to `value`.
+    /// Returns a change that sets the part at `path` to `value`.
     pub fn set(path: StatePath, value: impl Into<Arc<Value>>) -> Self {
         Self { path, edit: Edit::Set(value.into()) }
     }
 
-    /// The top-level key `key` set to `value`.
+    /// Returns a change that sets the top-level key `key` to `value`.
     pub fn key(key: impl Into<String>, value: impl Into<Arc<Value>>) -> Self {
         Self::set(StatePath(vec![Key::Name(key.into())]), value)
     }
 
-    /// The value that the part is set to; `None`: items are added to it.
+    /// Returns the value that the part is set to; `None` if the change appends items.
     #[must_use]
     pub fn value(&self) -> Option<&Arc<Value>> {
         match &self.edit {
@@ -58,7 +58,7 @@ impl Change {
         }
     }
 
-    /// What the part is after the change, as the step saw it that made it; `None`: that is not known.
+    /// Returns the part after the change, as the step that made it saw it; `None` if that is unknown.
     #[must_use]
     pub fn after(&self) -> Option<SharedValue> {
         match &self.edit {
@@ -67,8 +67,9 @@ impl Change {
         }
     }
 
-    /// The same change where it may meet another state than the step saw that made it: with the whole list that items
-    /// were added to, as far as that is known.
+    /// Returns the change with the whole list instead of the appended items, if the list is known.
+    ///
+    /// Such a change can be applied to a state other than the one that the step saw.
     #[must_use]
     pub fn whole(self) -> Self {
         match self.after() {
@@ -77,7 +78,7 @@ impl Change {
         }
     }
 
-    /// Changes each value in it, such as to mask secrets.
+    /// Applies `change` to each value in it, for example to mask secrets.
     pub(crate) fn each_value(&mut self, mut change: impl FnMut(&mut Value)) {
         match &mut self.edit {
             Edit::Set(value) => change(Arc::make_mut(value)),
@@ -95,25 +96,25 @@ impl Change {
 }
 
 impl Append {
-    /// Ends a list with `items` after the first `at` of what is there.
+    /// Keeps the first `at` items of a list and adds `items` after them.
     pub fn new(at: usize, items: impl Into<Arc<[Value]>>) -> Self {
         Self { at, items: items.into(), list: None }
     }
 
-    /// How many items of the list stay.
+    /// Returns the number of items that are kept.
     #[must_use]
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// The items after those.
+    /// Returns the items after the kept ones.
     #[must_use]
     pub fn items(&self) -> &Arc<[Value]> {
         &self.items
     }
 
-    /// What the list is after it, where it is `before` now; `Err` says why that cannot be.
-    pub(super) fn onto(&self, before: Option<&SharedValue>) -> Result<SharedValue, String> {
+    /// Returns the list after the change, given the list `before` it; `Err` says why that is impossible.
+    pub(super) fn apply_to(&self, before: Option<&SharedValue>) -> Result<SharedValue, String> {
         let nothing = SharedValue::from(Value::Array(Vec::new()));
         let before = before.unwrap_or(&nothing);
         if let Some(list) = self.list.as_ref().filter(|list| list.before().address() == before.address()) {
@@ -123,26 +124,26 @@ impl Append {
         match count {
             Some(count) if count == self.at => {
                 let list = List::after(before, self.items.clone());
-                list.map(SharedValue::from).ok_or_else(|| "it is not a list".to_owned())
+                list.map(SharedValue::from).ok_or_else(|| "not a list".to_owned())
             }
             Some(count) if count > self.at => {
                 let mut items = before.clone().into_value();
-                self.end(&mut items)?;
+                self.apply_in_place(&mut items)?;
                 Ok(items.into())
             }
-            Some(count) => Err(format!("the list has {count} items, so nothing can follow item {}", self.at)),
-            None => Err("it is not a list".to_owned()),
+            Some(count) => Err(format!("cannot keep {} items of a list of {count}", self.at)),
+            None => Err("not a list".to_owned()),
         }
     }
 
-    /// Ends the list that `value` is so.
-    pub(super) fn end(&self, value: &mut Value) -> Result<(), String> {
+    /// Applies the change to the list `value` in place.
+    pub(super) fn apply_in_place(&self, value: &mut Value) -> Result<(), String> {
         if value.is_null() && self.at == 0 {
             *value = Value::Array(Vec::new());
         }
-        let Value::Array(items) = value else { return Err("it is not a list".to_owned()) };
+        let Value::Array(items) = value else { return Err("not a list".to_owned()) };
         if items.len() < self.at {
-            return Err(format!("the list has {} items, so nothing can follow item {}", items.len(), self.at));
+            return Err(format!("cannot keep {} items of a list of {}", self.at, items.len()));
         }
         items.truncate(self.at);
         items.extend_from_slice(&self.items);
@@ -162,10 +163,10 @@ impl PartialEq for Append {
     }
 }
 
-/// A step on the way to a part of the state.
+/// One key in the path of a part of the state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
-    /// A property of an object.
+    /// A field of an object.
     Name(String),
     /// An item of an array, from 0.
     Index(usize),
@@ -173,7 +174,7 @@ pub enum Key {
 
 /// The address of one part of the state, such as `review.findings[0].file`; it starts with a name.
 ///
-/// The JSONPath form `$.review['findings'][0]` is read too.
+/// The JSONPath form `$.review['findings'][0]` is accepted too.
 ///
 /// ```
 /// use llmspell_workflows_basic::state::StatePath;
@@ -186,26 +187,26 @@ pub enum Key {
 pub struct StatePath(pub(crate) Vec<Key>);
 
 impl StatePath {
-    /// The keys, outermost first.
+    /// Returns the keys, outermost first.
     #[must_use]
     pub fn keys(&self) -> &[Key] {
         &self.0
     }
 
-    /// The same part of the top-level key `name`.
+    /// Returns the same path below the top-level key `name`.
     #[must_use]
     pub fn with_root(&self, name: impl Into<String>) -> Self {
         let inside = self.0.iter().skip(1).cloned();
         Self([Key::Name(name.into())].into_iter().chain(inside).collect())
     }
 
-    /// Whether `self` is `other` or encloses it.
+    /// Returns whether `self` is `other` or contains it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
     }
 
-    /// The top-level key it lies under.
+    /// Returns the top-level key of the path.
     pub(crate) fn root(&self) -> &str {
         match self.0.first() {
             Some(Key::Name(name)) => name,
@@ -214,13 +215,13 @@ impl StatePath {
     }
 }
 
-/// A text that is no [`StatePath`].
+/// A string that is not a valid [`StatePath`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a path of one part of the state: write `key`, `key.name[0]` or `$.key['name'][0]`")]
+#[error("invalid state path `{0}`: write `key`, `key.name[0]` or `$.key['name'][0]`")]
 pub struct StatePathError(String);
 
 impl StatePathError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, documented under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "invalid_state_path"
@@ -320,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_parse_back() {
+    fn displayed_paths_parse_back() {
         for (text, shown) in [
             ("a", "a"),
             ("$.a.b[0].c", "a.b[0].c"),
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn invalid_paths_are_rejected() {
         for text in ["", "$.", "[0]", "a..b", "a[", "a[x]", "a]b[0]c", "a[0]b", "$[0]", "a."] {
             assert!(text.parse::<StatePath>().is_err(), "{text}");
         }

@@ -3,19 +3,19 @@ use serde_json::Value;
 
 use super::{Change, Key, StatePath};
 
-/// A part that two values have not in common.
+/// A part in which two values differ.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Where; empty: the whole.
+    /// The path of the part; empty for the whole value.
     pub at: Vec<Key>,
-    /// What the first has there; `None`: nothing.
+    /// The part in the first value, if it exists.
     pub before: Option<Value>,
-    /// What the second has there; `None`: nothing.
+    /// The part in the second value, if it exists.
     pub after: Option<Value>,
 }
 
 impl Difference {
-    /// Where, as a JSON pointer (RFC 6901).
+    /// Returns the path as a JSON pointer (RFC 6901).
     #[must_use]
     pub fn pointer(&self) -> String {
         let escaped = |key: &Key| match key {
@@ -26,7 +26,7 @@ impl Difference {
     }
 }
 
-/// As `{"path": POINTER, "before": …, "after": …}`, without what is not there.
+/// Serializes as `{"path": POINTER, "before": …, "after": …}`, without missing values.
 impl Serialize for Difference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut out = serializer.serialize_struct("Difference", 3)?;
@@ -41,7 +41,7 @@ impl Serialize for Difference {
     }
 }
 
-/// The smallest parts in which `after` differs from `before`: properties by name, items by number.
+/// Returns the smallest parts in which `after` differs from `before`, comparing fields by name and items by index.
 ///
 /// ```
 /// use llmspell_workflows_basic::state::differences;
@@ -79,9 +79,9 @@ fn compare(parts: &mut Vec<Difference>, at: Vec<Key>, before: Option<&Value>, af
     }
 }
 
-/// The changes that make the state `after` of the state `before`, each as small as one can be that only sets.
+/// Returns the changes that turn the state `before` into `after`, each as small as possible using only sets.
 ///
-/// A state cannot lose a key; one that `after` has not is null from then on.
+/// A state cannot lose a key; one that is missing in `after` becomes null.
 #[must_use]
 pub fn changes_between(before: &Value, after: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -89,8 +89,8 @@ pub fn changes_between(before: &Value, after: &Value) -> Vec<Change> {
     for (key, value) in new {
         set(&mut changes, vec![Key::Name(key.clone())], old.get(key), value);
     }
-    let gone = old.keys().filter(|key| !new.contains_key(*key));
-    changes.extend(gone.map(|key| Change::key(key.clone(), Value::Null)));
+    let removed = old.keys().filter(|key| !new.contains_key(*key));
+    changes.extend(removed.map(|key| Change::key(key.clone(), Value::Null)));
     changes
 }
 
@@ -108,7 +108,7 @@ fn set(changes: &mut Vec<Change>, at: Vec<Key>, before: Option<&Value>, after: &
                 set(changes, inside(Key::Index(index)), Some(old), new);
             }
         }
-        // Objects on the way are made, and branches may each make a part of one.
+        // Setting the fields creates the object, and lets branches each create a part of it.
         (None, Value::Object(new)) if !new.is_empty() => {
             for (key, value) in new {
                 set(changes, inside(Key::Name(key.clone())), None, value);
@@ -128,7 +128,7 @@ mod tests {
     use crate::state::WorkflowState;
 
     #[test]
-    fn only_what_differs_is_named() {
+    fn differences_name_only_the_smallest_differing_parts() {
         for (before, after, expected) in [
             (json!({"a": 1}), json!({"a": 1}), json!([])),
             (json!({"a": 1}), json!({"b": null}), json!([{"path": "/a", "before": 1}, {"path": "/b", "after": null}])),
@@ -158,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn changes_make_the_one_of_the_other(before in object(), after in object()) {
+        fn changes_between_turn_one_state_into_the_other(before in object(), after in object()) {
             let mut state = WorkflowState::default();
             for (key, value) in before.as_object().unwrap() {
                 state.apply(Change::key(key, value.clone()), Timestamp::UNIX_EPOCH).unwrap();

@@ -6,42 +6,42 @@ use serde_json::Value;
 use super::{Change, StateError, StatePath, WorkflowState};
 use crate::model::OnConflict;
 
-/// What one branch changed.
+/// The changes of one branch.
 #[derive(Debug, Clone)]
 pub struct Side {
     /// The branch's name, for messages.
     pub name: String,
-    /// Its changes in the order they were made.
+    /// Its changes, in the order they were made.
     pub changes: Vec<Change>,
-    /// When it ended, as a rank among its siblings: 0 was first.
+    /// Its rank in the order in which the branches ended, from 0.
     pub ended: usize,
 }
 
-/// Two or more branches that changed the same part of the state in different ways.
+/// A part of the state that branches set to different values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {
     /// The part.
     pub path: StatePath,
-    /// Each branch's name and what the part is after it, in definition order.
+    /// Each branch's name and its value of the part, in definition order.
     pub values: Vec<(String, Value)>,
 }
 
-/// What branches changed together.
+/// The joined changes of all branches.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Joined {
-    /// The changes, none inside of another.
+    /// The changes; none is inside of another.
     pub changes: Vec<Change>,
-    /// The positions of those that a policy or a function chose among different values.
+    /// The indices of the changes that a policy or a function chose among different values.
     pub resolved: Vec<usize>,
 }
 
 /// Joins the changes of branches that all started from `base`; `sides` are in definition order.
 ///
-/// Two changes conflict when one path is a prefix of the other and the values there differ. `resolve` is asked for
-/// [`OnConflict::Custom`], by its name.
+/// Two changes conflict if one path is a prefix of the other and the values there differ. `resolve` is called with the
+/// function's name for [`OnConflict::Custom`].
 ///
 /// # Errors
-/// The first conflict that cannot be resolved.
+/// Returns the first conflict that cannot be resolved.
 pub fn join(
     base: &WorkflowState,
     sides: &[Side],
@@ -84,21 +84,21 @@ pub fn join(
     Ok(joined)
 }
 
-/// The state as one branch left it; changes that could not be applied were refused in the branch already.
+/// Returns the state after one branch; its changes were already applied once inside of the branch.
 fn after(base: &WorkflowState, side: &Side) -> WorkflowState {
     let mut state = base.clone();
     for change in &side.changes {
         let applied: Result<(), StateError> = state.apply(change.clone(), Timestamp::UNIX_EPOCH);
-        debug_assert!(applied.is_ok(), "a branch applied this change before: {applied:?}");
+        debug_assert!(applied.is_ok(), "the branch has applied this change before: {applied:?}");
     }
     state
 }
 
-/// The changed paths that no other changed path encloses, each with the sides that changed it or something inside.
+/// Returns the changed paths that no other changed path contains, each with the sides that changed it or a part of it.
 fn shortest(sides: &[Side]) -> BTreeMap<StatePath, BTreeSet<usize>> {
     let paths: BTreeSet<&StatePath> = sides.iter().flat_map(|side| side.changes.iter().map(|c| &c.path)).collect();
     let mut roots: Vec<&StatePath> = Vec::new();
-    // A path sorts directly before those that it encloses.
+    // A path sorts directly before those that it contains.
     for path in paths {
         if !roots.last().is_some_and(|root| root.contains(path)) {
             roots.push(path);
@@ -114,7 +114,7 @@ fn shortest(sides: &[Side]) -> BTreeMap<StatePath, BTreeSet<usize>> {
     involved
 }
 
-/// Objects deeply, arrays one after the other, equal values as they are; nothing else can be merged.
+/// Merges objects deeply, concatenates arrays and keeps equal values; other values cannot be merged.
 fn merged<'v>(values: impl Iterator<Item = &'v Value>) -> Option<Value> {
     let mut values = values.cloned();
     let first = values.next()?;
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn each_policy_on_the_same_key() {
+    fn each_policy_resolves_a_conflict_its_way() {
         let sides = [side("a", 1, &[("k", json!([1]))]), side("b", 0, &[("k", json!([2]))])];
         let k = |policy| joined(&policy, &sides).map(|state| state["k"].clone());
         assert_eq!(k(OnConflict::Error), Err("k".into()));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_do_not_conflict_but_a_whole_and_its_part_do() {
+    fn siblings_do_not_conflict_but_a_parent_and_its_part_do() {
         let parts = [side("a", 0, &[("base.n", json!(1))]), side("b", 1, &[("base.m", json!(2))])];
         assert_eq!(joined(&OnConflict::Error, &parts).unwrap()["base"], json!({"n": 1, "m": 2}));
         let whole = [side("a", 0, &[("base", json!({"n": 1, "m": 9}))]), side("b", 1, &[("base.m", json!(2))])];
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_merge_deeply_and_scalars_do_not() {
+    fn objects_merge_deeply_but_scalars_conflict() {
         let sides =
             [side("a", 0, &[("k", json!({"x": [1], "y": 1}))]), side("b", 1, &[("k", json!({"x": [2], "z": 1}))])];
         assert_eq!(joined(&OnConflict::Merge, &sides).unwrap()["k"], json!({"x": [1, 2], "y": 1, "z": 1}));

@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use super::SharedValue;
 
-/// A list that was made of a shorter one by adding items; it shares the shorter one.
+/// A list that extends and shares a shorter one.
 ///
-/// A list that grows item by item so takes what its items take, however many of its lengths are in use at once.
+/// A list that grows item by item takes linear space, no matter how many of its lengths are in use at once.
 #[derive(Clone)]
 pub struct List(Arc<Node>);
 
 struct Node {
     before: Before,
-    /// How many items come before those that were added.
+    /// The number of items before the added ones.
     at: usize,
     added: Arc<[Value]>,
 }
@@ -24,7 +24,7 @@ enum Before {
 }
 
 impl List {
-    /// `before` with items added; `None`: it is not a list.
+    /// Extends `before` with items; returns `None` if it is not a list.
     #[must_use]
     pub fn after(before: &SharedValue, added: Arc<[Value]>) -> Option<Self> {
         let (before, at) = match before.list() {
@@ -38,31 +38,31 @@ impl List {
         Some(Self(Arc::new(Node { before, at, added })))
     }
 
-    /// How many items it has.
+    /// Returns the number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.at + self.0.added.len()
     }
 
-    /// How many items come before those that were added last.
+    /// Returns the number of items before the ones added last.
     #[must_use]
     pub fn at(&self) -> usize {
         self.0.at
     }
 
-    /// Whether it has no items.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The items that were added last.
+    /// Returns the items added last.
     #[must_use]
     pub fn added(&self) -> &Arc<[Value]> {
         &self.0.added
     }
 
-    /// The list before these were added.
+    /// Returns the list before the last addition.
     #[must_use]
     pub fn before(&self) -> SharedValue {
         match &self.0.before {
@@ -71,12 +71,12 @@ impl List {
         }
     }
 
-    /// What tells it from other lists while it lives.
+    /// Returns an address that identifies the list while it lives.
     pub(super) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 
-    /// Its items, in order.
+    /// Returns all items, in order.
     #[must_use]
     pub fn to_vec(&self) -> Vec<Value> {
         let mut parts = vec![self];
@@ -98,7 +98,7 @@ impl List {
 }
 
 impl Drop for Node {
-    /// One after the other: a list of many lengths would overflow the stack otherwise.
+    /// Drops the chain in a loop, since recursion would overflow the stack for a long chain.
     fn drop(&mut self) {
         let nothing = || Before::Whole(Arc::default());
         let mut before = mem::replace(&mut self.before, nothing());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn each_length_stays_what_it_was() {
+    fn extending_a_list_does_not_change_it() {
         let first = SharedValue::from(json!([1, 2]));
         let second = List::after(&first, one(json!(3))).unwrap();
         let third = List::after(&second.clone().into(), Arc::from([json!(4), json!(5)])).unwrap();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_very_many_lengths_is_freed_without_overflowing_the_stack() {
+    fn dropping_a_long_chain_does_not_overflow_the_stack() {
         let mut list = SharedValue::from(json!([]));
         for number in 0..200_000 {
             list = List::after(&list, one(json!(number))).unwrap().into();

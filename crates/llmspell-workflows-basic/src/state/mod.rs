@@ -1,8 +1,9 @@
-//! What a run remembers beside the outputs of its steps: [`WorkflowState`], its changes, and their joining.
+//! The state of a run, separate from step outputs: [`WorkflowState`], its changes, and joining them.
 //!
-//! A state is a persistent map: a copy costs one reference count, however many keys there are, so every branch works
-//! on its own. A step changes it only through its outcome, as a list of [`Change`]s. What shares values with others is a
-//! [`SharedValue`]; a list that grows step by step is kept, and recorded, as what was added to it: a [`List`].
+//! A state is a persistent map: a copy costs one reference count, regardless of the number of keys, so every branch
+//! works on its own copy. A step changes the state only through its outcome, as a list of [`Change`]s. A value that
+//! shares parts with others is a [`SharedValue`]; a list that grows step by step is stored, and recorded, as its
+//! additions: a [`List`].
 
 mod change;
 mod difference;

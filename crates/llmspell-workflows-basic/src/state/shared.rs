@@ -13,10 +13,9 @@ use serde_json::{Map, Value};
 
 use super::List;
 
-/// A JSON value that is cheap to clone, and whose parts may be shared with other values.
+/// A JSON value that is cheap to clone and may share parts with other values.
 ///
-/// It reads like the value: it derefs to it. What is made of parts is put together when somebody first reads it as a
-/// whole.
+/// It dereferences to the value. A value composed of parts is assembled when it is first read as a whole.
 ///
 /// ```
 /// use llmspell_workflows_basic::state::SharedValue;
@@ -32,17 +31,17 @@ pub struct SharedValue(Form);
 #[derive(Clone)]
 enum Form {
     Whole(Arc<Value>),
-    Made(Arc<Made>),
+    Composite(Arc<Composite>),
 }
 
-struct Made {
+struct Composite {
     parts: Parts,
-    /// Whether a list that grows is among the parts.
+    /// Whether it contains a growing list.
     grows: bool,
     whole: OnceLock<Arc<Value>>,
 }
 
-/// What a [`SharedValue`] is made of.
+/// The parts of a [`SharedValue`].
 #[derive(Debug, Clone)]
 pub enum Parts {
     /// An object.
@@ -54,36 +53,36 @@ pub enum Parts {
 }
 
 impl SharedValue {
-    /// An object of these fields; each name is there once.
+    /// Creates an object of fields with unique names.
     #[must_use]
     pub fn object(mut fields: Vec<(String, Self)>) -> Self {
-        // As a JSON object has them.
+        // The order of fields in a JSON object.
         fields.sort_by(|(one, _), (two, _)| one.cmp(two));
         let grows = fields.iter().any(|(_, value)| value.grows());
-        Self::made(Parts::Object(fields), grows)
+        Self::composite(Parts::Object(fields), grows)
     }
 
-    /// A list of these items.
+    /// Creates a list of items.
     #[must_use]
     pub fn array(items: Vec<Self>) -> Self {
         let grows = items.iter().any(Self::grows);
-        Self::made(Parts::Array(items), grows)
+        Self::composite(Parts::Array(items), grows)
     }
 
-    fn made(parts: Parts, grows: bool) -> Self {
-        Self(Form::Made(Arc::new(Made { parts, grows, whole: OnceLock::new() })))
+    fn composite(parts: Parts, grows: bool) -> Self {
+        Self(Form::Composite(Arc::new(Composite { parts, grows, whole: OnceLock::new() })))
     }
 
-    /// What it is made of; `None`: it is a value of its own.
+    /// Returns the parts of a composite value.
     #[must_use]
     pub fn parts(&self) -> Option<&Parts> {
         match &self.0 {
             Form::Whole(_) => None,
-            Form::Made(made) => Some(&made.parts),
+            Form::Composite(made) => Some(&made.parts),
         }
     }
 
-    /// The list that it is, where that shares its items with shorter ones.
+    /// Returns the list, if the value is one that shares its items with shorter ones.
     #[must_use]
     pub fn list(&self) -> Option<&List> {
         match self.parts() {
@@ -92,66 +91,66 @@ impl SharedValue {
         }
     }
 
-    /// The same value, which does not share what was put together of it.
-    pub(super) fn apart(&self) -> Self {
+    /// Returns the same value without sharing the assembled whole of a list.
+    pub(super) fn unshared(&self) -> Self {
         self.list().map_or_else(|| self.clone(), |list| list.clone().into())
     }
 
     fn grows(&self) -> bool {
-        matches!(&self.0, Form::Made(made) if made.grows)
+        matches!(&self.0, Form::Composite(made) if made.grows)
     }
 
-    /// What tells it from all other values while it lives; clones have the same.
+    /// Returns an address that identifies the value while it lives; clones have the same address.
     #[must_use]
     pub fn address(&self) -> usize {
         match &self.0 {
             Form::Whole(value) => Arc::as_ptr(value).addr(),
-            Form::Made(made) => match &made.parts {
+            Form::Composite(made) => match &made.parts {
                 Parts::List(list) => list.address(),
                 _ => Arc::as_ptr(made).addr(),
             },
         }
     }
 
-    /// The value as a whole, to look at.
+    /// Returns the whole value for reading.
     ///
-    /// Where a list that grows is in it, it is put together for this look alone: kept, each length of such a list would
-    /// take as much as all shorter ones together.
+    /// A value with a growing list is assembled for this call only: caching it would make such a list take quadratic
+    /// space.
     #[must_use]
     pub fn read(&self) -> Cow<'_, Value> {
-        if self.grows() { Cow::Owned(self.put_together()) } else { Cow::Borrowed(self) }
+        if self.grows() { Cow::Owned(self.assemble()) } else { Cow::Borrowed(self) }
     }
 
-    /// The value as a whole.
+    /// Returns the whole value.
     #[must_use]
     pub fn to_arc(&self) -> Arc<Value> {
         match &self.0 {
             Form::Whole(value) => value.clone(),
-            Form::Made(made) => match made.whole.get() {
+            Form::Composite(made) => match made.whole.get() {
                 Some(whole) => whole.clone(),
-                None if made.grows => Arc::new(self.put_together()),
-                None => made.whole.get_or_init(|| Arc::new(self.put_together())).clone(),
+                None if made.grows => Arc::new(self.assemble()),
+                None => made.whole.get_or_init(|| Arc::new(self.assemble())).clone(),
             },
         }
     }
 
-    /// The value as a whole; copied unless nothing else shares it.
+    /// Returns the whole value; copies it if it is shared.
     #[must_use]
     pub fn into_value(self) -> Value {
         match self.0 {
             Form::Whole(value) => Arc::unwrap_or_clone(value),
-            Form::Made(_) => self.put_together(),
+            Form::Composite(_) => self.assemble(),
         }
     }
 
-    fn put_together(&self) -> Value {
+    fn assemble(&self) -> Value {
         match self.parts() {
             None => Value::clone(self),
             Some(Parts::Object(fields)) => {
-                let fields = fields.iter().map(|(name, value)| (name.clone(), value.put_together()));
+                let fields = fields.iter().map(|(name, value)| (name.clone(), value.assemble()));
                 Value::Object(fields.collect::<Map<_, _>>())
             }
-            Some(Parts::Array(items)) => Value::Array(items.iter().map(Self::put_together).collect()),
+            Some(Parts::Array(items)) => Value::Array(items.iter().map(Self::assemble).collect()),
             Some(Parts::List(list)) => Value::Array(list.to_vec()),
         }
     }
@@ -163,7 +162,7 @@ impl Deref for SharedValue {
     fn deref(&self) -> &Value {
         match &self.0 {
             Form::Whole(value) => value,
-            Form::Made(made) => made.whole.get_or_init(|| Arc::new(self.put_together())),
+            Form::Composite(made) => made.whole.get_or_init(|| Arc::new(self.assemble())),
         }
     }
 }
@@ -188,7 +187,7 @@ impl From<Arc<Value>> for SharedValue {
 
 impl From<List> for SharedValue {
     fn from(list: List) -> Self {
-        Self::made(Parts::List(list), true)
+        Self::composite(Parts::List(list), true)
     }
 }
 
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_of_parts_reads_and_serializes_like_the_whole() {
+    fn composite_values_read_and_serialize_like_the_whole() {
         let whole = json!({"all": [{"list": [1, 2], "n": 7}]});
         let made = SharedValue::object(vec![("all".to_owned(), SharedValue::array(vec![grown()]))]);
         assert_eq!(made, SharedValue::from(whole.clone()));
@@ -258,10 +257,10 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_a_list_that_grows_keeps_no_copy_of_it() {
+    fn reading_a_growing_list_does_not_cache_it() {
         let made = grown();
         assert!(matches!(made.read(), Cow::Owned(_)));
-        let of_wholes = SharedValue::array(vec![json!(1).into()]);
-        assert!(matches!(of_wholes.read(), Cow::Borrowed(_)));
+        let fixed = SharedValue::array(vec![json!(1).into()]);
+        assert!(matches!(fixed.read(), Cow::Borrowed(_)));
     }
 }

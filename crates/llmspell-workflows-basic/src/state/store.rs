@@ -9,8 +9,7 @@ use super::{Change, Edit, Key, List, SharedValue, StatePath, StatePathError};
 
 /// The state of a run, or of a branch's copy of it.
 ///
-/// Reading and setting cost the logarithm of the number of keys; [`Clone`] costs the same at ten keys and at ten
-/// thousand.
+/// Reads and writes take logarithmic time in the number of keys; [`Clone`] takes constant time.
 ///
 /// ```
 /// use llmspell_workflows_basic::WorkflowState;
@@ -33,46 +32,46 @@ pub struct WorkflowState {
 /// An entry of a state's history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateChange {
-    /// When it was set.
+    /// When the part was set.
     pub timestamp: Timestamp,
-    /// Which part.
+    /// The changed part.
     pub path: StatePath,
-    /// What was there before.
+    /// The value before the change.
     pub old_value: Option<SharedValue>,
-    /// What is there since.
+    /// The value after the change.
     pub new_value: SharedValue,
 }
 
-/// Why a part of the state cannot be read or set.
+/// An error of reading or writing a part of the state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// Nothing is there.
+    /// The part does not exist.
     #[error("the state has nothing at `{0}`")]
     NotFound(String),
-    /// Not a path of one part.
+    /// The path is invalid.
     #[error(transparent)]
     Path(#[from] StatePathError),
-    /// Not a JSONPath query.
-    #[error("`{query}` is not a JSONPath query: {message}")]
+    /// The JSONPath query is invalid.
+    #[error("invalid JSONPath query `{query}`: {message}")]
     Query {
-        /// The text.
+        /// The query.
         query: String,
         /// What is wrong with it.
         message: String,
     },
-    /// Something else than an object or an array lies on the way.
+    /// A parent of the part is not an object or an array.
     #[error("cannot set `{path}`: {on_the_way}")]
     Blocked {
-        /// Where the value was to go.
+        /// The path that was to be set.
         path: String,
-        /// What lies on the way.
+        /// What prevents it.
         on_the_way: String,
     },
 }
 
 impl StateError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, documented under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -85,7 +84,7 @@ impl StateError {
 }
 
 impl WorkflowState {
-    /// A state that holds the run's input as `$input`.
+    /// Creates a state with the run's input under `$input`.
     #[must_use]
     pub fn new(initial_data: Value) -> Self {
         let mut data = RedBlackTreeMapSync::new_sync();
@@ -93,16 +92,16 @@ impl WorkflowState {
         Self { data, history: ListSync::new_sync() }
     }
 
-    /// The part at `path`, for example `review.findings[0]` or `$.review.findings[0]`.
+    /// Returns the part at `path`, for example `review.findings[0]` or `$.review.findings[0]`.
     ///
     /// # Errors
-    /// The text is no path, or nothing is there.
+    /// Fails if the path is invalid or the part does not exist.
     pub fn get(&self, path: &str) -> Result<&Value, StateError> {
         let parsed: StatePath = path.parse()?;
         self.at(&parsed).ok_or_else(|| StateError::NotFound(path.to_owned()))
     }
 
-    /// The part at `path`, if there is one.
+    /// Returns the part at `path`, if it exists.
     #[must_use]
     pub fn at(&self, path: &StatePath) -> Option<&Value> {
         let (first, rest) = path.0.split_first()?;
@@ -114,53 +113,55 @@ impl WorkflowState {
         })
     }
 
-    /// The top-level key `key`, if there is one.
+    /// Returns the value of the top-level key `key`, if it exists.
     #[must_use]
     pub fn key(&self, key: &str) -> Option<&Value> {
         self.data.get(key).map(|value| &**value)
     }
 
-    /// Everything that the JSONPath (RFC 9535) `query` selects, for example `$.findings[?@.severity == 'high'].file`.
+    /// Returns all values that a JSONPath (RFC 9535) query selects, such as `$.findings[?@.severity == 'high'].file`.
     ///
     /// # Errors
-    /// The text is no JSONPath query.
+    /// Fails if the query is invalid.
     pub fn select(&self, query: &str) -> Result<Vec<Value>, StateError> {
         let parsed = JsonPath::parse(query)
             .map_err(|error| StateError::Query { query: query.to_owned(), message: error.message().to_owned() })?;
         Ok(parsed.query(&self.to_value()).all().into_iter().cloned().collect())
     }
 
-    /// Sets the part at `path`; objects on the way are made, and an array grows by one where its length is the index.
+    /// Sets the part at `path`.
+    ///
+    /// Missing parents are created. An array grows by one item if the index is its length.
     ///
     /// # Errors
-    /// The text is no path, or something else than an object or an array lies on the way.
+    /// Fails if the path is invalid, or a parent is not an object or an array.
     pub fn set(&mut self, path: &str, value: Value) -> Result<(), StateError> {
         self.apply(Change::set(path.parse()?, value), Timestamp::now())
     }
 
-    /// Applies `change` and notes it in the history.
+    /// Applies `change` and adds it to the history.
     ///
     /// # Errors
-    /// Something else than an object or an array lies on the way.
+    /// Fails if a parent of the part is not an object or an array.
     pub fn apply(&mut self, change: Change, now: Timestamp) -> Result<(), StateError> {
         let Change { path, edit } = change;
         let root: Arc<str> = path.root().into();
         let top = self.data.get(&root);
         let blocked = |on_the_way| StateError::Blocked { path: path.to_string(), on_the_way };
         let (old_value, new_value) = match (&path.0[1..], edit) {
-            ([], Edit::Set(value)) => (top.map(SharedValue::apart), value.into()),
-            ([], Edit::Append(append)) => (top.map(SharedValue::apart), append.onto(top).map_err(blocked)?),
+            ([], Edit::Set(value)) => (top.map(SharedValue::unshared), value.into()),
+            ([], Edit::Append(append)) => (top.map(SharedValue::unshared), append.apply_to(top).map_err(blocked)?),
             (inside, edit) => {
                 let old_value = self.at(&path).cloned().map(SharedValue::from);
                 let mut whole = top.map(SharedValue::to_arc).unwrap_or_default();
-                let slot = place(Arc::make_mut(&mut whole), inside).map_err(blocked)?;
+                let slot = slot_at(Arc::make_mut(&mut whole), inside).map_err(blocked)?;
                 let new_value = match edit {
                     Edit::Set(value) => {
                         slot.clone_from(&value);
                         value.into()
                     }
                     Edit::Append(append) => {
-                        append.end(slot).map_err(blocked)?;
+                        append.apply_in_place(slot).map_err(blocked)?;
                         slot.clone().into()
                     }
                 };
@@ -170,13 +171,13 @@ impl WorkflowState {
             }
         };
         self.data.insert_mut(root, new_value.clone());
-        // Apart, so that the history does not keep a copy of each length of a list that grows.
-        let new_value = new_value.apart();
+        // Unshared, so that the history does not retain a copy of a growing list at each length.
+        let new_value = new_value.unshared();
         self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
         Ok(())
     }
 
-    /// The same change, as what is added where it sets a list to what is there now with items added.
+    /// Turns a change that only adds items to a list of this state into an append of these items.
     ///
     /// ```
     /// use llmspell_workflows_basic::{WorkflowState, state::{Change, Edit}};
@@ -204,21 +205,21 @@ impl WorkflowState {
         }
     }
 
-    /// Takes over every key of `other` but its `$input`.
+    /// Copies every key of `other` except `$input`.
     pub fn merge(&mut self, other: &Self) {
         let now = Timestamp::now();
         for (key, value) in other.data.iter().filter(|(key, _)| &***key != "$input") {
             let path = StatePath(vec![Key::Name(key.to_string())]);
-            let old_value = self.data.get(key).map(SharedValue::apart);
+            let old_value = self.data.get(key).map(SharedValue::unshared);
             if old_value.as_ref() != Some(value) {
-                let new_value = value.apart();
+                let new_value = value.unshared();
                 self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
                 self.data.insert_mut(key.clone(), value.clone());
             }
         }
     }
 
-    /// All changes, oldest first.
+    /// Returns all changes, oldest first.
     #[must_use]
     pub fn history(&self) -> Vec<StateChange> {
         let mut changes: Vec<_> = self.history.iter().cloned().collect();
@@ -226,21 +227,21 @@ impl WorkflowState {
         changes
     }
 
-    /// The whole state as one object, without `$input`.
+    /// Returns the whole state as an object, without `$input`.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let entries = self.data.iter().filter(|(key, _)| &***key != "$input");
         Value::Object(entries.map(|(key, value)| (key.to_string(), value.clone().into_value())).collect())
     }
 
-    /// The names of all top-level keys.
+    /// Returns the names of all top-level keys.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.data.keys().map(|key| &**key)
     }
 }
 
-/// The place that `keys` lead to inside `value`, made where it is missing.
-fn place<'v>(mut value: &'v mut Value, keys: &[Key]) -> Result<&'v mut Value, String> {
+/// Returns the slot at `keys` inside `value`; creates missing parents.
+fn slot_at<'v>(mut value: &'v mut Value, keys: &[Key]) -> Result<&'v mut Value, String> {
     for key in keys {
         if value.is_null() {
             *value = match key {
@@ -257,8 +258,8 @@ fn inside<'v>(value: &'v mut Value, key: &Key) -> Result<&'v mut Value, String> 
     match (key, value) {
         (Key::Name(name), Value::Object(map)) => Ok(map.entry(name.clone()).or_insert(Value::Null)),
         (Key::Index(index), Value::Array(items)) => item(items, *index),
-        (Key::Name(name), _) => Err(format!("`{name}` would lie in something that is no object")),
-        (Key::Index(index), _) => Err(format!("[{index}] would lie in something that is no array")),
+        (Key::Name(name), _) => Err(format!("the parent of `{name}` is not an object")),
+        (Key::Index(index), _) => Err(format!("the parent of [{index}] is not an array")),
     }
 }
 
@@ -267,7 +268,7 @@ fn item(items: &mut Vec<Value>, index: usize) -> Result<&mut Value, String> {
         items.push(Value::Null);
     }
     let count = items.len();
-    items.get_mut(index).ok_or_else(|| format!("the array has {count} items, so [{index}] is beyond its end"))
+    items.get_mut(index).ok_or_else(|| format!("[{index}] is beyond the end of an array of {count}"))
 }
 
 #[cfg(test)]
@@ -278,7 +279,7 @@ mod tests {
     use crate::state::Append;
 
     #[test]
-    fn sets_and_reads_along_paths() {
+    fn set_creates_missing_parents() {
         let mut state = WorkflowState::default();
         state.set("a.b[0].c", json!(1)).unwrap();
         state.set("a.b[1]", json!("x")).unwrap();
@@ -288,18 +289,18 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_on_the_way_is_named() {
+    fn set_reports_what_blocks_the_path() {
         let mut state = WorkflowState::default();
         state.set("a", json!("text")).unwrap();
         let error = state.set("a.b", json!(1)).unwrap_err().to_string();
-        assert_eq!(error, "cannot set `a.b`: `b` would lie in something that is no object");
+        assert_eq!(error, "cannot set `a.b`: the parent of `b` is not an object");
         state.set("list", json!([1])).unwrap();
         let error = state.set("list[2]", json!(1)).unwrap_err().to_string();
-        assert_eq!(error, "cannot set `list[2]`: the array has 1 items, so [2] is beyond its end");
+        assert_eq!(error, "cannot set `list[2]`: [2] is beyond the end of an array of 1");
     }
 
     #[test]
-    fn a_copy_is_isolated_and_keeps_its_own_history() {
+    fn clones_are_isolated_and_have_their_own_history() {
         let mut one = WorkflowState::new(json!(7));
         one.set("k", json!(1)).unwrap();
         let mut two = one.clone();
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_items_added_is_a_change_of_these_items_alone() {
+    fn only_additions_to_a_list_become_appends() {
         let mut state = WorkflowState::default();
         let set = |value: Value| json!({"path": "list", "value": value});
         assert_eq!(shortened(&state, json!([1])), set(json!([1])));
@@ -326,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_append_makes_of_each_state_what_setting_the_whole_would() {
+    fn an_append_has_the_same_effect_as_setting_the_whole_list() {
         for (before, after) in [(json!([1, 2]), json!([1, 2, 3])), (json!([1, 2, 9, 9]), json!([1, 2, 3]))] {
             for path in ["list", "around.list"] {
                 let mut state = WorkflowState::default();
@@ -341,10 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn an_append_to_what_is_not_such_a_list_is_refused() {
+    fn appends_to_a_shorter_list_or_another_type_are_rejected() {
         for (before, message) in [
-            (json!([1]), "cannot set `list`: the list has 1 items, so nothing can follow item 2"),
-            (json!("text"), "cannot set `list`: it is not a list"),
+            (json!([1]), "cannot set `list`: cannot keep 2 items of a list of 1"),
+            (json!("text"), "cannot set `list`: not a list"),
         ] {
             let mut state = WorkflowState::default();
             state.set("list", before).unwrap();
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_grows_takes_what_its_items_take() {
+    fn a_growing_list_takes_linear_space() {
         let mut state = WorkflowState::default();
         state.set("list", json!([])).unwrap();
         let mut length = 0;
@@ -370,12 +371,12 @@ mod tests {
         }
         assert!(length < 100 * 60, "{length} bytes of changes");
         assert!(lengths.iter().enumerate().all(|(number, list)| list.as_array().unwrap().len() == number + 1));
-        let kept = state.history().into_iter().filter(|change| change.new_value.list().is_some());
-        assert_eq!(kept.count(), 99);
+        let unread = state.history().into_iter().filter(|change| change.new_value.list().is_some());
+        assert_eq!(unread.count(), 99);
     }
 
     #[test]
-    fn queries_select_by_json_path() {
+    fn select_evaluates_json_path_queries() {
         let mut state = WorkflowState::default();
         state.set("files", json!([{"n": 1, "name": "a"}, {"n": 5, "name": "b"}])).unwrap();
         assert_eq!(state.select("$.files[?@.n > 2].name").unwrap(), [json!("b")]);
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_takes_all_but_the_input() {
+    fn merge_copies_every_key_except_the_input() {
         let mut one = WorkflowState::new(json!(1));
         let mut two = WorkflowState::new(json!(2));
         two.set("k", json!("v")).unwrap();

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use super::{Defined, ExecutionContext, WorkflowError, WorkflowInput, WorkflowOutput};
 use crate::model::Definition;
 
-/// A workflow that can be run: built from data, or written as code.
+/// A workflow that can be run: built from data or written as code.
 ///
-/// Code calls [`ExecutionContext::step`] for everything with an effect. The one rule: the way through the code depends
-/// only on the results of steps and on [`ExecutionContext::now`], [`ExecutionContext::random`] and
-/// [`ExecutionContext::uuid`]. Then a run that was cut off goes on where it was, because each step answers from what
-/// is recorded under its id.
+/// Code calls [`ExecutionContext::step`] for everything with an effect. There is one rule: the path through the code
+/// depends only on the results of steps and on [`ExecutionContext::now`], [`ExecutionContext::random`] and
+/// [`ExecutionContext::uuid`]. Then an interrupted run resumes where it stopped, because each step returns the result
+/// that is recorded under its id.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -46,66 +46,66 @@ use crate::model::Definition;
 /// ```
 #[async_trait]
 pub trait BasicWorkflow: Send + Sync {
-    /// Its name.
+    /// Returns the name.
     fn name(&self) -> &str;
 
-    /// Runs it.
+    /// Runs the workflow.
     async fn execute_basic(
         &self,
         input: WorkflowInput,
         context: &ExecutionContext,
     ) -> Result<WorkflowOutput, WorkflowError>;
 
-    /// What it says of itself.
+    /// Returns the metadata.
     fn metadata(&self) -> WorkflowMetadata {
         WorkflowMetadata::default()
     }
 
-    /// What is wrong with it, as far as that can be said without an engine.
+    /// Validates the workflow as far as possible without an engine.
     ///
     /// # Errors
-    /// All problems at once.
+    /// Returns all problems together.
     fn validate(&self) -> Result<(), WorkflowError> {
         Ok(())
     }
 
-    /// The definition that it is, if it is one rather than code.
+    /// Returns the workflow as a definition; `None` for code.
     fn as_defined(&self) -> Option<&dyn Defined> {
         None
     }
 
-    /// What its input must look like.
+    /// Returns the schema of the input.
     fn schema(&self) -> WorkflowSchema {
         WorkflowSchema { name: self.name().to_owned(), input: json!(true) }
     }
 }
 
-/// What a workflow says of itself.
+/// The metadata of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkflowMetadata {
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// What it is for.
+    /// The purpose of the workflow.
     pub description: String,
-    /// Who wrote it.
+    /// The author.
     pub author: Option<String>,
-    /// Words to find it by.
+    /// Keywords for searching.
     pub tags: Vec<String>,
-    /// Tools without which it cannot run.
+    /// The tools that the workflow requires.
     pub required_tools: Vec<String>,
 }
 
-/// What a workflow's input must look like.
+/// The schema of a workflow's input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowSchema {
     /// The workflow's name.
     pub name: String,
-    /// A JSON Schema (draft 7) of the input; `true` admits anything.
+    /// A JSON Schema (draft 7) of the input; `true` accepts anything.
     pub input: Value,
 }
 
 impl Definition {
-    /// What it says of itself.
+    /// Returns the metadata of the definition.
     #[must_use]
     pub fn metadata(&self) -> WorkflowMetadata {
         WorkflowMetadata {
@@ -117,7 +117,7 @@ impl Definition {
         }
     }
 
-    /// What its input must look like.
+    /// Returns the schema of the input.
     #[must_use]
     pub fn schema(&self) -> WorkflowSchema {
         if self.inputs.is_empty() {

@@ -9,7 +9,7 @@ use crate::{
     plan::Plan,
 };
 
-/// How long after the grace of its steps code may take to end.
+/// The time that code has to end, after the grace period of its steps.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Runs code as the body of a step.
@@ -17,23 +17,23 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
     Box::pin(async move {
         let input = call.run().input.clone();
         let context = ExecutionContext::inside(call.clone());
-        let ended = running(&call, &*workflow, input, &context).await;
+        let result = run_until_cancelled(&call, &*workflow, input, &context).await;
         let (state_changes, unended, cancelled) = context.conclude();
         let stopped = || Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested));
-        let Some(ended) = ended else {
+        let Some(result) = result else {
             let mut cancelled = cancelled.unwrap_or_else(stopped);
             cancelled.aborted.push(call.path().to_string());
             return unended.over(Outcome::Cancelled(cancelled));
         };
-        // Code that swallows a request to stop has stopped all the same.
+        // Code may ignore the cancellation of a step; the run is cancelled nevertheless.
         if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
             return unended.over(Outcome::Cancelled(cancelled));
         }
-        // Code that swallows the error of a step that waits or is stuck has not ended all the same.
+        // Code may ignore the error of a waiting or stuck step; the run has not ended nevertheless.
         if let Some(outcome) = unended.outcome() {
             return outcome;
         }
-        match ended {
+        match result {
             Ok(output) => Outcome::Completed(Output { value: output.final_result.into(), state_changes }),
             Err(WorkflowError::Failed(error)) => call.failed(error),
             Err(WorkflowError::Cancelled(_)) => Outcome::Cancelled(stopped()),
@@ -46,8 +46,8 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
     })
 }
 
-/// Runs the code; `None` where it did not stop within the grace once it was asked to, and was dropped.
-async fn running(
+/// Runs the code; returns `None` if it was dropped because it did not stop within the grace period.
+async fn run_until_cancelled(
     call: &Call,
     workflow: &dyn BasicWorkflow,
     input: WorkflowInput,
@@ -59,7 +59,7 @@ async fn running(
         biased;
         ended = &mut running => ended,
         () = call.cancel().cancelled() => {
-            // A step in flight has its own grace, so the code is left a moment after that.
+            // A step in flight has its own grace period, so the code gets a little more time.
             let grace = call.run().limits().cancel_grace + MARGIN;
             tokio::time::timeout(grace, &mut running).await.ok()?
         }
@@ -68,7 +68,7 @@ async fn running(
 }
 
 impl Engine {
-    /// A plan whose root step is code.
+    /// Creates a plan whose root step is code.
     #[must_use]
     pub fn prepare_code(&self, workflow: Arc<dyn BasicWorkflow>) -> Arc<Plan> {
         Arc::new(Plan::code(self, workflow))
@@ -77,7 +77,7 @@ impl Engine {
     /// Starts a run of `workflow` and drives it to its end.
     ///
     /// # Errors
-    /// The workflow itself is wrong, or it parks; a failed run is no error here but [`Finished::error`].
+    /// Fails if the workflow is invalid or parks. A failed run is not an error here but in [`Finished::error`].
     pub async fn run_code(
         &self,
         workflow: Arc<dyn BasicWorkflow>,

@@ -23,20 +23,20 @@ use crate::{
     sync::lock,
 };
 
-/// What a workflow is run with: the engine and, inside a run, the run.
+/// The context of a workflow: the engine and, during a run, the run.
 #[derive(Clone)]
 pub struct ExecutionContext {
     engine: Engine,
-    run: Option<Arc<Inside>>,
+    run: Option<Arc<CodeRun>>,
 }
 
-/// What code has done in its run so far.
-struct Inside {
+/// The state of a run of code.
+struct CodeRun {
     call: Call,
     steps: Mutex<HashMap<String, Memo>>,
     state: Mutex<(Arc<WorkflowState>, Vec<Change>)>,
     unended: Mutex<Unended>,
-    /// That steps were stopped, and what they left behind.
+    /// Set if steps were cancelled, with those that had to be aborted.
     cancelled: Mutex<Option<Cancelled>>,
     times: AtomicU64,
     numbers: AtomicU64,
@@ -44,7 +44,7 @@ struct Inside {
 
 enum Memo {
     InFlight,
-    /// It has ended, with its output or its failure: the same as a journal would answer.
+    /// The step ended with this output or error, as a journal would return it.
     Done {
         input: String,
         result: Result<Value, StepError>,
@@ -52,7 +52,7 @@ enum Memo {
 }
 
 impl ExecutionContext {
-    /// A context that runs workflows on `engine`.
+    /// Creates a context that runs workflows on `engine`.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self { engine, run: None }
@@ -61,7 +61,7 @@ impl ExecutionContext {
     pub(crate) fn inside(call: Call) -> Self {
         let engine = call.run().engine().clone();
         let state = Mutex::new((call.around.state.clone(), Vec::new()));
-        let inside = Inside {
+        let inside = CodeRun {
             call,
             steps: Mutex::new(HashMap::new()),
             state,
@@ -73,17 +73,17 @@ impl ExecutionContext {
         Self { engine, run: Some(Arc::new(inside)) }
     }
 
-    /// The engine.
+    /// Returns the engine.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Performs `activity` as the step `id`, once: where its completion is recorded, that answers.
+    /// Performs `activity` as the step `id`, once: if its completion is recorded, returns that.
     ///
     /// # Errors
-    /// The activity's own; `journal_mismatch` where the step was performed with another input before; an id that is
-    /// none, or that another step in flight has.
+    /// Returns the activity's error. Fails with `journal_mismatch` if the step was performed with another input before,
+    /// and if the id is invalid or used by another step in flight.
     pub async fn step(
         &self,
         id: &str,
@@ -93,10 +93,10 @@ impl ExecutionContext {
         self.step_as(Step::activity(id, "code", id, Value::Null), input.into(), Arc::new(activity)).await
     }
 
-    /// As [`Self::step`], with the settings of `step`: its retry, its timeouts.
+    /// Performs a step like [`Self::step`], with the settings of `step`, such as retry and timeouts.
     ///
     /// # Errors
-    /// As [`Self::step`].
+    /// Returns the same errors as [`Self::step`].
     pub async fn step_as(&self, step: Step, input: Value, activity: Arc<dyn Activity>) -> Result<Value, WorkflowError> {
         let inside = self.run()?;
         let id = StepId::new(&step.id).map_err(|error| StepError::configuration("invalid_id", error.to_string()))?;
@@ -104,25 +104,25 @@ impl ExecutionContext {
         if let Some(result) = inside.begin(id.as_str(), &hash)? {
             return Ok(result?);
         }
-        let ended = inside.perform(id.clone(), step, input, &hash, activity).await;
-        inside.end(id.as_str(), hash, &ended);
-        ended
+        let result = inside.perform(id.clone(), step, input, &hash, activity).await;
+        inside.end(id.as_str(), hash, &result);
+        result
     }
 
-    /// The time, recorded: the same when the run is resumed.
+    /// Returns the current time, which is recorded: a resumed run gets the same one.
     ///
     /// # Errors
-    /// Outside of a run, or where an interceptor refuses.
+    /// Fails outside of a run, or if an interceptor rejects it.
     pub async fn now(&self) -> Result<Timestamp, WorkflowError> {
         let inside = self.run()?;
         let index = inside.times.fetch_add(1, Ordering::Relaxed);
         Ok(inside.call.decide(choice::Now(index), inside.call.run().clock().now()).await?)
     }
 
-    /// A random number, recorded: the same when the run is resumed.
+    /// Returns a random number, which is recorded: a resumed run gets the same one.
     ///
     /// # Errors
-    /// Outside of a run, or where an interceptor refuses.
+    /// Fails outside of a run, or if an interceptor rejects it.
     pub async fn random(&self) -> Result<u64, WorkflowError> {
         let inside = self.run()?;
         let index = inside.numbers.fetch_add(1, Ordering::Relaxed);
@@ -132,42 +132,42 @@ impl ExecutionContext {
         Ok(inside.call.decide(choice::Random(index), fresh).await?)
     }
 
-    /// A fresh UUID, recorded: the same when the run is resumed.
+    /// Returns a new UUID, which is recorded: a resumed run gets the same one.
     ///
     /// # Errors
-    /// Outside of a run, or where an interceptor refuses.
+    /// Fails outside of a run, or if an interceptor rejects it.
     pub async fn uuid(&self) -> Result<Uuid, WorkflowError> {
         let (high, low) = (self.random().await?, self.random().await?);
         Ok(uuid::Builder::from_random_bytes(((u128::from(high) << 64) | u128::from(low)).to_be_bytes()).into_uuid())
     }
 
-    /// The state of the run as the code sees it now.
+    /// Returns the current state of the run as the code sees it.
     ///
     /// # Errors
-    /// Outside of a run.
+    /// Fails outside of a run.
     pub fn state(&self) -> Result<WorkflowState, WorkflowError> {
         let inside = self.run()?;
         let state = lock(&inside.state);
         Ok((*state.0).clone())
     }
 
-    /// What the code's steps changed in the state, which of them wait or are stuck, and what stopped of it.
+    /// Takes the code's changes to the state, its waiting or stuck steps, and its cancelled ones.
     pub(crate) fn conclude(&self) -> (Vec<Change>, Unended, Option<Cancelled>) {
         let Some(inside) = &self.run else { return (Vec::new(), Unended::default(), None) };
         let changes = std::mem::take(&mut lock(&inside.state).1);
         (changes, std::mem::take(&mut *lock(&inside.unended)), lock(&inside.cancelled).take())
     }
 
-    fn run(&self) -> Result<&Arc<Inside>, StepError> {
+    fn run(&self) -> Result<&Arc<CodeRun>, StepError> {
         self.run.as_ref().ok_or_else(|| {
-            let message = "this context belongs to no run: start the workflow with `Engine::run_code`";
+            let message = "the context is not in a run: start the workflow with `Engine::run_code`";
             StepError::configuration("outside_of_run", message)
         })
     }
 }
 
-impl Inside {
-    /// Claims the step `id`; how it ended, if it has already.
+impl CodeRun {
+    /// Claims the step `id`; returns its result if it has already ended.
     fn begin(&self, id: &str, hash: &str) -> Result<Option<Result<Value, StepError>>, StepError> {
         let mut steps = lock(&self.steps);
         match steps.get(id) {
@@ -176,7 +176,7 @@ impl Inside {
                 Ok(None)
             }
             Some(Memo::InFlight) => {
-                let message = format!("two steps called `{id}` are in flight; each needs an id of its own");
+                let message = format!("another step `{id}` is in flight; give each step its own id");
                 Err(StepError::configuration("step_in_flight", message).at(self.call.path().child_text(id)))
             }
             Some(Memo::Done { input, result }) if input == hash => Ok(Some(result.clone())),
@@ -184,9 +184,9 @@ impl Inside {
         }
     }
 
-    fn end(&self, id: &str, input: String, ended: &Result<Value, WorkflowError>) {
+    fn end(&self, id: &str, input: String, result: &Result<Value, WorkflowError>) {
         let mut steps = lock(&self.steps);
-        match ended {
+        match result {
             Ok(output) => steps.insert(id.to_owned(), Memo::Done { input, result: Ok(output.clone()) }),
             Err(WorkflowError::Failed(error)) => {
                 steps.insert(id.to_owned(), Memo::Done { input, result: Err(error.clone()) })
@@ -203,7 +203,7 @@ impl Inside {
         hash: &str,
         activity: Arc<dyn Activity>,
     ) -> Result<Value, WorkflowError> {
-        supported(&step)?;
+        check_settings(&step)?;
         let node = Arc::new(Node::code_step(self.call.run(), id.clone(), step, activity));
         let state = lock(&self.state).0.clone();
         let call = Call::new(Arc::new(self.call.inside(None, state)), &node).with_input(input);
@@ -243,10 +243,10 @@ impl Inside {
     }
 }
 
-/// Refuses the settings that mean nothing to a step that code calls.
-fn supported(step: &Step) -> Result<(), StepError> {
+/// Rejects settings that are not supported for steps in code.
+fn check_settings(step: &Step) -> Result<(), StepError> {
     let computed = |delay: &Option<Delay>| matches!(delay, Some(Delay::Expression(_)));
-    let refused = [
+    let unsupported = [
         ("condition", step.condition.is_some()),
         ("dependencies", !step.dependencies.is_empty()),
         ("next", !step.next.is_empty()),
@@ -254,20 +254,21 @@ fn supported(step: &Step) -> Result<(), StepError> {
         ("timeout", computed(&step.timeout)),
         ("total_timeout", computed(&step.total_timeout)),
     ];
-    let Some((field, _)) = refused.into_iter().find(|(_, is_refused)| *is_refused) else { return Ok(()) };
-    let message = format!("the `{field}` of the step `{}` is for definitions: code says the same as code", step.id);
+    let Some((field, _)) = unsupported.into_iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+    let message =
+        format!("`{field}` of the step `{}` is not supported in code; express it in the code itself", step.id);
     Err(StepError::configuration("unsupported_setting", message))
 }
 
 fn mismatch(id: &str) -> StepError {
     let message = format!(
-        "the step `{id}` was performed with another input before: the way through the code must depend on nothing but \
-         the results of steps and the context's `now`, `random` and `uuid`"
+        "the step `{id}` was performed with another input before: the path through the code may depend only on the \
+         results of steps and the context's `now`, `random` and `uuid`"
     );
     StepError::configuration("journal_mismatch", message)
 }
 
-/// A fingerprint of an input.
+/// Returns a fingerprint of an input.
 fn hash(input: &Value) -> String {
     Sha256::digest(input.to_string()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -4,24 +4,24 @@ use crate::{
     plan::Invalid,
 };
 
-/// Why a workflow gave no result.
+/// The error of a workflow without a result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
-    /// Its definition is wrong.
+    /// The definition is invalid.
     #[error("{0}")]
     Invalid(#[from] Invalid),
-    /// A step of it failed for good, or it could not be started.
+    /// A step failed, or the run could not be started.
     #[error(transparent)]
     Failed(#[from] StepError),
-    /// It was stopped.
-    #[error("the run was stopped: {0}")]
+    /// The run was cancelled.
+    #[error("the run was cancelled: {0}")]
     Cancelled(String),
-    /// It waits for a time or a message, and must be driven by something that can wake it.
-    #[error("the run waits, and nothing here can wake it")]
+    /// The run waits for a time or a message, and needs a driver that can wake it.
+    #[error("the run waits, and nothing in this process can wake it")]
     Parked(Wait),
-    /// Somebody has to say what became of a step.
-    #[error("a step's outcome is unknown and has to be resolved by hand: {}", paths(.0))]
+    /// A step's outcome is unknown, or it cannot be undone; it must be resolved manually.
+    #[error("a step's outcome is unknown; resolve it manually: {}", paths(.0))]
     Stuck(Vec<StuckStep>),
 }
 
@@ -30,7 +30,7 @@ fn paths(steps: &[StuckStep]) -> String {
 }
 
 impl WorkflowError {
-    /// The stable code, which has a page unless it is that of a step's own error.
+    /// Returns the stable code; a code of this project is documented under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -42,13 +42,13 @@ impl WorkflowError {
         }
     }
 
-    /// Whether running the workflow again may help.
+    /// Returns whether running the workflow again may succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.step_error().is_some_and(|error| error.retryable)
     }
 
-    /// The error of the step, if a step failed.
+    /// Returns the error of the failed step, if a step failed.
     #[must_use]
     pub fn step_error(&self) -> Option<&StepError> {
         match self {

@@ -6,21 +6,21 @@ use serde_json::{Map, Value};
 
 use crate::{StepError, model::InputSpec, nearest};
 
-/// What a run is started with.
+/// The input of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WorkflowInput {
-    /// The input itself, mostly an object.
+    /// The input data, usually an object.
     pub initial_data: Value,
-    /// Further values, looked up after the input's fields.
+    /// Additional values; the fields of the input take precedence.
     #[serde(default)]
     pub parameters: HashMap<String, Value>,
-    /// The step of the root list with which the run begins; earlier ones are skipped.
+    /// The step of the root list to start at; earlier ones are skipped.
     #[serde(default)]
     pub starting_step: Option<String>,
 }
 
 impl WorkflowInput {
-    /// The input `data`.
+    /// Creates an input.
     #[must_use]
     pub fn new(data: impl Into<Value>) -> Self {
         Self { initial_data: data.into(), parameters: HashMap::new(), starting_step: None }
@@ -33,14 +33,14 @@ impl WorkflowInput {
         self
     }
 
-    /// Begins at the step `id`.
+    /// Starts the run at the step `id`.
     #[must_use]
     pub fn starting_at(mut self, id: impl Into<String>) -> Self {
         self.starting_step = Some(id.into());
         self
     }
 
-    /// This input with the defaults of `specs`, which it must fit where there are any.
+    /// Validates the input against `specs`, if there are any, and adds their defaults.
     pub(crate) fn declared(mut self, specs: &IndexMap<String, InputSpec>) -> Result<Self, StepError> {
         if specs.is_empty() {
             return Ok(self);
@@ -55,9 +55,11 @@ impl WorkflowInput {
         let mut problems: Vec<String> = Vec::new();
         for name in fields.keys().filter(|name| !specs.contains_key(*name)) {
             let near = nearest(name, specs.keys().map(String::as_str));
-            let near = near
-                .map_or_else(|| format!("declared are {}", listed(specs)), |near| format!("did you mean `{near}`?"));
-            problems.push(format!("no input is called `{name}` ({near})"));
+            let near = near.map_or_else(
+                || format!("declared inputs: {}", listed(specs)),
+                |near| format!("did you mean `{near}`?"),
+            );
+            problems.push(format!("unknown input `{name}` ({near})"));
         }
         for (name, spec) in specs {
             match (fields.get(name), &spec.default) {
@@ -67,7 +69,7 @@ impl WorkflowInput {
                 (None, None) if spec.required => problems.push(format!("the input `{name}` is required")),
                 (Some(value), _) if spec.kind.is_some_and(|kind| !kind.admits(value)) => {
                     let kind = spec.kind.map(crate::model::InputType::as_str).unwrap_or_default();
-                    problems.push(format!("the input `{name}` must be of type {kind}, not {value}"));
+                    problems.push(format!("the input `{name}` must be of type {kind}, got {value}"));
                 }
                 _ => {}
             }

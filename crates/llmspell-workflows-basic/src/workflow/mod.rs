@@ -1,8 +1,8 @@
-//! Workflows as callers see them: input, output, and code that is a workflow.
+//! The public API of workflows: input, output, builders, and workflows as code.
 //!
 //! [`SequentialWorkflow`], [`ParallelWorkflow`], [`ConditionalWorkflow`] and [`LoopWorkflow`] build a
-//! [`Definition`](crate::model::Definition) and run it. Whoever implements [`BasicWorkflow`] on a type of their own
-//! writes async Rust and calls [`ExecutionContext::step`].
+//! [`Definition`](crate::model::Definition) and run it. To write a workflow as async Rust, implement
+//! [`BasicWorkflow`] and call [`ExecutionContext::step`].
 
 mod basic;
 mod builders;

@@ -18,34 +18,34 @@ use crate::{
     sync::lock,
 };
 
-/// A run that has ended, in whatever way.
+/// The result of a driven run: its status, output and records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
     /// The run's id.
     pub run_id: Uuid,
-    /// How it ended.
+    /// The status of the run.
     pub status: RunStatus,
-    /// What it gave; null unless it completed.
+    /// The output; null unless the run completed.
     pub output: SharedValue,
-    /// Why it did not complete.
+    /// The error, if the run did not complete.
     pub error: Option<StepError>,
-    /// Why it completed without having run: its trigger was false.
+    /// Why the run was skipped: its trigger was false. Its status is completed.
     pub skipped: Option<SkipReason>,
-    /// What it changed in its state, in order.
+    /// The changes to the state, in order.
     pub state_changes: Vec<Change>,
-    /// All executed steps in the order in which they began.
+    /// The records of all executed steps, in the order in which they started.
     pub steps: Steps,
-    /// What was odd on the way: the first warnings, at most [`crate::Limits::warnings_max`].
+    /// The first warnings, at most [`crate::Limits::warnings_max`].
     pub warnings: Vec<Warning>,
-    /// How many warnings came after those.
+    /// The number of further warnings.
     pub warnings_dropped: u64,
-    /// When it was started.
+    /// When the run was started.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// When the run ended.
     pub ended_at: Timestamp,
 }
 
-/// How far a run has come that did not complete, and undid what it did where that was due.
+/// Returns the status of a run that did not complete, taking its compensation into account.
 fn status(run: &Run, status: RunStatus) -> RunStatus {
     match &lock(&run.undos).end {
         UndoEnd::Compensated => RunStatus::Compensated,
@@ -54,7 +54,7 @@ fn status(run: &Run, status: RunStatus) -> RunStatus {
 }
 
 impl Finished {
-    /// `run` as far as it has come, as one that ends now with `outcome`.
+    /// Creates the result of `run` for `outcome`, with the current time as its end.
     #[must_use]
     pub fn new(run: &Arc<Run>, outcome: Outcome) -> Self {
         let mut skipped = None;
@@ -83,7 +83,7 @@ impl Finished {
             error,
             skipped,
             state_changes,
-            steps: Steps(Arc::new(StepsOf { run: run.clone(), records: OnceLock::new() })),
+            steps: Steps(Arc::new(StepRecords { run: run.clone(), records: OnceLock::new() })),
             warnings: run.warnings(),
             warnings_dropped: run.warnings_dropped(),
             started_at: run.started_at(),
@@ -91,17 +91,17 @@ impl Finished {
         }
     }
 
-    /// The record of the step at `path`, or of the last one executed whose id is `path`.
+    /// Returns the record of the step at `path`, or of the last executed step with the id `path`.
     #[must_use]
     pub fn step(&self, path: &str) -> Option<&StepRecord> {
         let by_id = |record: &&StepRecord| record.path.id().is_some_and(|id| id.as_str() == path);
         self.steps.iter().find(|record| record.path.to_string() == path).or_else(|| self.steps.iter().rev().find(by_id))
     }
 
-    /// Its output in the shape of seed documents.
+    /// Converts to a [`WorkflowOutput`].
     ///
     /// # Errors
-    /// It did not complete.
+    /// Fails if the run did not complete.
     pub fn into_output(self) -> Result<WorkflowOutput, WorkflowError> {
         match (self.status, self.error.clone()) {
             (RunStatus::Completed, _) => Ok(WorkflowOutput::new(&self)),
@@ -114,11 +114,11 @@ impl Finished {
     }
 }
 
-/// The steps of a run, put together when someone first looks at them.
+/// The records of a run's steps, collected on first access.
 #[derive(Clone)]
-pub struct Steps(Arc<StepsOf>);
+pub struct Steps(Arc<StepRecords>);
 
-struct StepsOf {
+struct StepRecords {
     run: Arc<Run>,
     records: OnceLock<Vec<StepRecord>>,
 }
@@ -143,34 +143,34 @@ impl fmt::Debug for Steps {
     }
 }
 
-/// What a completed workflow gives.
+/// The output of a completed workflow.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WorkflowOutput {
-    /// The result of the whole.
+    /// The output of the whole workflow.
     pub final_result: Value,
-    /// The record of every executed step, by path; [`Self::step`] finds one by id.
+    /// The records of all executed steps by path; [`Self::step`] finds one by id.
     pub step_results: BTreeMap<String, StepRecord>,
-    /// The steps that ran, in the order in which they began: ids where unique, else paths.
+    /// The executed steps, in the order in which they started: ids if unique, otherwise paths.
     pub execution_path: Vec<String>,
-    /// How long things took.
+    /// Durations and counts.
     pub metrics: WorkflowMetrics,
 }
 
-/// How long a run and its steps took.
+/// The durations and counts of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WorkflowMetrics {
-    /// From the first start to the end.
+    /// The time from the start of the run to its end.
     pub total_duration: Duration,
-    /// Of each step, by path.
+    /// The duration of each step, by path.
     pub step_durations: BTreeMap<String, Duration>,
-    /// How many steps were executed, skipped ones not counted.
+    /// The number of executed steps, without skipped ones.
     pub steps_executed: usize,
-    /// How many attempts were made beyond each step's first.
+    /// The number of attempts beyond each step's first.
     pub retries: u64,
 }
 
 impl WorkflowOutput {
-    /// An output of code that records no steps of its own.
+    /// Creates the output of code, without step records.
     #[must_use]
     pub fn of(final_result: Value) -> Self {
         Self { final_result, ..Self::default() }
@@ -194,7 +194,7 @@ impl WorkflowOutput {
         }
     }
 
-    /// The record of the step `id`, or at the path `id`; of several the one whose path sorts last.
+    /// Returns the record at the path `id`, or of the step with the id `id` whose path sorts last.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&StepRecord> {
         let by_id = |record: &&StepRecord| record.path.id().is_some_and(|known| known.as_str() == id);
@@ -202,7 +202,7 @@ impl WorkflowOutput {
     }
 }
 
-/// The steps that ran below the root, in the order in which they began: ids where unique, else paths.
+/// Returns the executed steps below the root, in the order in which they started: ids if unique, otherwise paths.
 pub(crate) fn execution_path(steps: &[StepRecord]) -> Vec<String> {
     let ran: Vec<_> = steps
         .iter()

@@ -2,36 +2,36 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::BasicWorkflow;
 
-/// Workflows by name.
+/// A registry of workflows by name.
 #[derive(Clone, Default)]
 pub struct WorkflowRegistry {
     workflows: BTreeMap<String, Arc<dyn BasicWorkflow>>,
 }
 
 impl WorkflowRegistry {
-    /// A registry with nothing in it.
+    /// Creates an empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Registers `workflow` under its name; the former one of that name, if there was one.
+    /// Registers `workflow` under its name; returns the workflow that it replaces, if any.
     pub fn register(&mut self, workflow: Arc<dyn BasicWorkflow>) -> Option<Arc<dyn BasicWorkflow>> {
         self.workflows.insert(workflow.name().to_owned(), workflow)
     }
 
-    /// The workflow `name`.
+    /// Returns the workflow `name`, if it exists.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn BasicWorkflow>> {
         self.workflows.get(name)
     }
 
-    /// All names, sorted.
+    /// Returns all names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.workflows.keys().map(String::as_str)
     }
 
-    /// Takes the workflow `name` out.
+    /// Removes and returns the workflow `name`.
     pub fn remove(&mut self, name: &str) -> Option<Arc<dyn BasicWorkflow>> {
         self.workflows.remove(name)
     }

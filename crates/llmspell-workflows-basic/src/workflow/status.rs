@@ -2,36 +2,36 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// How far a run has come.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Not begun.
+    /// The run has not started.
     Pending,
-    /// At work.
+    /// The run is executing steps.
     Running,
-    /// All of its live branches wait.
+    /// All live branches are waiting.
     Waiting,
-    /// Stopped on request until someone lets it go on.
+    /// Paused on request, until it is resumed.
     Paused,
-    /// Its process ended without a word; it continues when someone resumes it.
+    /// The process ended unexpectedly; the run can be resumed.
     Interrupted,
-    /// Did what it should.
+    /// The run ended successfully.
     Completed,
-    /// A step failed for good.
+    /// A step failed, and so did the run.
     Failed,
-    /// Was stopped for good.
+    /// The run was cancelled.
     Cancelled,
-    /// Undoes what it did.
+    /// The run is undoing its effects.
     Compensating,
-    /// Has undone what it did.
+    /// The run has undone its effects.
     Compensated,
-    /// Nobody knows what happened in a step; someone has to say.
+    /// A step's outcome is unknown, or it cannot be undone; it must be resolved manually.
     Stuck,
 }
 
 impl RunStatus {
-    /// All of them.
+    /// All statuses.
     pub const ALL: [Self; 11] = [
         Self::Pending,
         Self::Running,
@@ -46,9 +46,9 @@ impl RunStatus {
         Self::Stuck,
     ];
 
-    /// Whether a run may go from this status to `next`: the one table of legal changes.
+    /// Returns whether a run may change from this status to `next`; this is the only table of legal changes.
     ///
-    /// A failed run goes on by `retry`, a stuck one by `resolve`. Staying the same is no change.
+    /// `retry` continues a failed run, and `resolve` a stuck one. Keeping the same status is not a change.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         use RunStatus::*;
@@ -67,13 +67,13 @@ impl RunStatus {
         }
     }
 
-    /// Whether the run has ended; a failed one may still be retried.
+    /// Returns whether the run has ended; a failed one may still be retried.
     #[must_use]
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Compensated)
     }
 
-    /// The status as programs read it.
+    /// Returns the serialized name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -104,7 +104,7 @@ impl FromStr for RunStatus {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
-            format!("`{text}` is no status of a run; one of {}", known.join(", "))
+            format!("unknown run status `{text}`; expected one of {}", known.join(", "))
         })
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_changes() {
+    fn only_listed_status_changes_are_legal() {
         let table = [
             ("pending", "running paused interrupted failed cancelled"),
             ("running", "waiting paused interrupted completed failed cancelled compensating stuck"),
@@ -137,11 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn a_status_reads_as_it_is_written() {
+    fn statuses_parse_from_their_serialized_name() {
         for status in RunStatus::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
             assert_eq!(status.to_string().parse(), Ok(status));
         }
-        assert!("done".parse::<RunStatus>().unwrap_err().contains("no status of a run; one of pending, running"));
+        assert!(
+            "done"
+                .parse::<RunStatus>()
+                .unwrap_err()
+                .contains("unknown run status `done`; expected one of pending, running")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What an interceptor may read of a call, and the calls that it makes of one.
+//! Interceptors: what they can read from a call, and how they can change it.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail, put};
 
-/// Does `change` to the call of each leaf.
+/// Changes the call of each leaf.
 struct Alter<F>(F);
 
 #[async_trait]
@@ -35,7 +35,7 @@ async fn altered(step: Step, alter: impl Fn(Call) -> Call + Send + Sync + 'stati
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_input_is_shown_masked_and_what_stays_masked_still_stands_for_the_secret() {
+async fn interceptors_see_masked_inputs_and_unchanged_masks_keep_the_secret() {
     let shown: Arc<Mutex<Vec<Value>>> = Arc::default();
     let seen = shown.clone();
     let step = Step::function("a", "length", json!({"key": "{{ secrets.KEY }}", "list": ["{{ secrets.KEY }}", 1]}));
@@ -61,7 +61,7 @@ async fn an_input_is_shown_masked_and_what_stays_masked_still_stands_for_the_sec
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_activity_is_called_with_the_same_input() {
+async fn interceptors_can_replace_the_activity() {
     let other = |call: Call| call.with_activity(ActivityName::new("function", "echo")).unwrap();
     assert_eq!(*altered(fail("a"), other).await.output, json!({}));
     let none = |call: Call| {
@@ -73,7 +73,7 @@ async fn another_activity_is_called_with_the_same_input() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_sees_another_state() {
+async fn interceptors_can_replace_the_state() {
     let step = echo("a", json!("{{ state.n }}"));
     let alter = |call: Call| {
         let mut state = call.state().clone();
@@ -84,18 +84,18 @@ async fn a_call_sees_another_state() {
     assert_eq!(*altered(Step::sequence("s", [sets, step]), alter).await.output, json!(7));
 }
 
-/// Notes the role of each step, what is inside of blocks when they have ended, and what happens to the run.
+/// Records the role of each step, the children of each block after it has ended, and the run's events.
 #[derive(Clone, Default)]
-struct Look(Arc<Mutex<Vec<String>>>);
+struct EventLog(Arc<Mutex<Vec<String>>>);
 
-impl Look {
+impl EventLog {
     fn note(&self, text: String) {
         self.0.lock().unwrap().push(text);
     }
 }
 
 #[async_trait]
-impl Interceptor for Look {
+impl Interceptor for EventLog {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         self.note(format!("{} {:?}", call.path(), call.role()));
         let outcome = next.run(call.clone()).await;
@@ -117,8 +117,8 @@ impl Interceptor for Look {
 }
 
 #[tokio::test(start_paused = true)]
-async fn roles_children_and_happenings_are_told() {
-    let look = Look::default();
+async fn interceptors_see_roles_children_and_run_events() {
+    let look = EventLog::default();
     let engine = Lab::new().engine().interceptor(Position::Journal, look.clone()).build();
     let retried = Step::sequence("again", [fail("f")]).with_retry(Retry::attempts(2));
     let steps = [
@@ -159,7 +159,7 @@ async fn roles_children_and_happenings_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_is_entered_again_by_an_interceptor() {
+async fn interceptors_can_run_a_step_again() {
     struct Twice;
     #[async_trait]
     impl Interceptor for Twice {
@@ -175,5 +175,5 @@ async fn a_step_is_entered_again_by_an_interceptor() {
     let lab = Lab::new();
     let engine = lab.engine().interceptor(Position::Hooks, Twice).build();
     engine.run(Definition::sequence("twice", [echo("a", json!(1))]), WorkflowInput::default()).await.unwrap();
-    assert_eq!(lab.begun(), ["/main/a#1", "/main/a~2#1"]);
+    assert_eq!(lab.started(), ["/main/a#1", "/main/a~2#1"]);
 }

@@ -1,13 +1,13 @@
-//! A request to stop reaches everything, and what does not obey it is named.
+//! Cancelling a run stops everything, and the error names the activities that do not stop.
 
 use std::time::Duration;
 
 use llmspell_workflows_basic::{Driven, Engine, Finished, Limits, RunOptions, RunStatus, WorkflowInput, model::*};
 use serde_json::json;
 
-use crate::support::{Gate, Lab, Opens};
+use crate::support::{Gate, Lab, OpenOnDrop};
 
-/// Runs `definition` and cancels it when `when` ends.
+/// Runs `definition` and cancels it after `when`.
 async fn cancelled(engine: &Engine, definition: Definition, when: impl Future<Output = ()>) -> Finished {
     let plan = engine.prepare(definition).unwrap_or_else(|invalid| panic!("{invalid}"));
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
@@ -15,12 +15,12 @@ async fn cancelled(engine: &Engine, definition: Definition, when: impl Future<Ou
         when.await;
         run.cancel();
     });
-    let Driven::Done(finished) = driven else { panic!("nothing here parks") };
+    let Driven::Done(finished) = driven else { panic!("the run parked") };
     *finished
 }
 
 #[tokio::test]
-async fn a_loop_that_never_waits_leaves_room_for_a_request_to_stop() {
+async fn loops_that_never_await_can_be_cancelled() {
     let engine = Lab::new().engine().limits(Limits { run_steps_max: 3_000_000, ..Limits::default() }).build();
     let set = Step::set("set", json!({"k": "{{ loop.index }}"}).as_object().unwrap().clone());
     let busy = Loop { max_iterations: Some(1_000_000), ..Loop::new(Over::While("true".into()), [set]) };
@@ -32,7 +32,7 @@ async fn a_loop_that_never_waits_leaves_room_for_a_request_to_stop() {
 fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished, usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let gate = Gate::default();
-    let opens = Opens(gate.clone());
+    let open_on_drop = OpenOnDrop(gate.clone());
     let mut lab = Lab::new();
     let blocked = gate.clone();
     let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
@@ -54,20 +54,20 @@ fn blocking(steps: impl FnOnce(&dyn Fn(&str) -> Step) -> Vec<Step>) -> (Finished
         }
     };
     let finished = runtime.block_on(cancelled(&engine, definition, both));
-    drop(opens);
+    drop(open_on_drop);
     drop(runtime);
     (finished, lab.live())
 }
 
 #[test]
-fn every_activity_that_blocks_its_thread_is_named() {
+fn activities_that_block_their_thread_are_named() {
     let (finished, live) = blocking(|block| {
         let inner = Parallel::new([block("one"), Step::sequence("inner", [block("two"), block("never")])]);
         vec![inner.into_step("both"), block("never")]
     });
     assert_eq!((finished.status, live), (RunStatus::Cancelled, 0));
     let message = finished.error.unwrap().message;
-    let (_, named) = message.split_once("still runs: ").unwrap_or_else(|| panic!("nothing is named: {message}"));
+    let (_, named) = message.split_once("still runs: ").unwrap_or_else(|| panic!("no activity is named: {message}"));
     let mut named: Vec<_> = named.split(", ").collect();
     named.sort_unstable();
     assert_eq!(named, ["/main/both/inner/two", "/main/both/one"]);

@@ -1,4 +1,4 @@
-//! Workflows written as code: each step once, by its id, and the same again when the run is resumed.
+//! Workflows written as code: each step runs once by its id, and returns its recorded result when the run is resumed.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use crate::support::{Journal, Lab, Records, echo};
 
 type Body = dyn for<'c> Fn(&'c ExecutionContext, Lab) -> BoxFuture<'c, Result<Value, WorkflowError>> + Send + Sync;
 
-/// Code made of a closure.
+/// A workflow from a closure.
 struct Code(Lab, Box<Body>);
 
 #[async_trait]
@@ -57,7 +57,7 @@ fn code(finished: &Finished) -> &str {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_is_performed_once() {
+async fn steps_are_performed_once() {
     let lab = Lab::new();
     let finished = run(lab.clone(), |context, lab| {
         Box::pin(async move {
@@ -67,11 +67,11 @@ async fn a_step_is_performed_once() {
         })
     });
     assert_eq!(*finished.await.output, json!([1, 1]));
-    assert_eq!(lab.begun(), ["/main/a#1"]);
+    assert_eq!(lab.started(), ["/main/a#1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_that_failed_has_been_performed_too() {
+async fn failed_steps_are_performed_once() {
     let lab = Lab::new();
     let finished = run(lab.clone(), |context, lab| {
         Box::pin(async move {
@@ -81,11 +81,11 @@ async fn a_step_that_failed_has_been_performed_too() {
         })
     });
     assert_eq!(*finished.await.output, json!(true));
-    assert_eq!(lab.begun(), ["/main/a#1"]);
+    assert_eq!(lab.started(), ["/main/a#1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_input_is_a_mismatch() {
+async fn a_different_input_is_a_journal_mismatch() {
     let finished = run(Lab::new(), |context, lab| {
         Box::pin(async move {
             step(context, &lab, "a", "echo", json!(1)).await?;
@@ -100,7 +100,7 @@ async fn another_input_is_a_mismatch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_steps_in_flight_need_two_ids() {
+async fn steps_in_flight_need_unique_ids() {
     let finished = run(Lab::new(), |context, lab| {
         Box::pin(async move {
             let slow = json!({"ms": 5, "value": 1});
@@ -123,7 +123,7 @@ async fn two_steps_in_flight_need_two_ids() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_means_nothing_to_code_is_refused() {
+async fn unsupported_settings_in_code_are_rejected() {
     let settings: [fn(Step) -> Step; 4] = [
         |step| step.when("false"),
         |step| step.after(["b"]),
@@ -139,8 +139,8 @@ async fn what_means_nothing_to_code_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn code_that_swallows_a_request_to_stop_has_stopped() {
-    for swallows in [true, false] {
+async fn code_that_ignores_a_cancellation_is_cancelled() {
+    for ignores in [true, false] {
         let lab = Lab::new();
         let engine = lab.engine().build();
         let workflow = Code(
@@ -148,7 +148,7 @@ async fn code_that_swallows_a_request_to_stop_has_stopped() {
             Box::new(move |context, lab| {
                 Box::pin(async move {
                     let _ = step(context, &lab, "a", "hang", json!(null)).await;
-                    if !swallows {
+                    if !ignores {
                         std::future::pending::<()>().await;
                     }
                     Ok(json!("done"))
@@ -161,14 +161,14 @@ async fn code_that_swallows_a_request_to_stop_has_stopped() {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             run.cancel();
         });
-        let Driven::Done(finished) = driven else { panic!("nothing here parks") };
+        let Driven::Done(finished) = driven else { panic!("the run parked") };
         assert_eq!((finished.status, lab.live()), (RunStatus::Cancelled, 0));
         let message = finished.error.unwrap().message;
-        assert_eq!(message.contains("did not stop when asked to and was dropped: /main"), !swallows, "{message}");
+        assert_eq!(message.contains("did not stop when asked to and was dropped: /main"), !ignores, "{message}");
     }
 }
 
-/// Code that asks for everything that is recorded.
+/// Code that uses every kind of recorded value.
 fn body(context: &ExecutionContext, lab: Lab) -> BoxFuture<'_, Result<Value, WorkflowError>> {
     Box::pin(async move {
         let (now, random) = (context.now().await?.to_string(), context.random().await?);
@@ -181,7 +181,7 @@ fn body(context: &ExecutionContext, lab: Lab) -> BoxFuture<'_, Result<Value, Wor
     })
 }
 
-/// One process of a run that crashes at `crash_at`, and what it gave, if it came to its end.
+/// Runs one process that crashes at `crash_at`; returns the result if the run ended.
 fn process(lab: &Lab, records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> Option<Finished> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -195,7 +195,7 @@ fn process(lab: &Lab, records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> O
             biased;
             driven = engine.drive(&run) => match driven {
                 Driven::Done(finished) => Some(*finished),
-                other => panic!("it does not end: {other:?}"),
+                other => panic!("the run did not end: {other:?}"),
             },
             () = journal.crashed() => None,
         }
@@ -207,12 +207,12 @@ fn code_resumes_after_a_crash_at_every_boundary() {
     for crash_at in 0.. {
         let (lab, records) = (Lab::new(), Arc::default());
         let first = process(&lab, &records, Some(crash_at));
-        let before = lab.begun();
+        let before = lab.started();
         let known: Vec<_> = records.lock().unwrap().outcomes.keys().map(|path| format!("{path}#1")).collect();
         let recorded = records.lock().unwrap().decisions.clone();
         let finished = process(&lab, &records, None).unwrap();
         assert_eq!(finished.status, RunStatus::Completed, "{:?}", finished.error);
-        let again = &lab.begun()[before.len()..];
+        let again = &lab.started()[before.len()..];
         assert!(again.iter().all(|step| !known.contains(step)), "crash at {crash_at}: {again:?} after {known:?}");
         for (key, decision) in recorded {
             assert_eq!(records.lock().unwrap().decisions[&key], decision, "crash at {crash_at}");

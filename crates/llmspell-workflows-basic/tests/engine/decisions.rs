@@ -1,4 +1,4 @@
-//! An interceptor that answers a choice differently changes the run; one that answers another question fails it.
+//! An interceptor that changes a decision changes the run; an answer of the wrong kind fails it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,33 +15,33 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail, hang, put, slow};
 
-/// Answers the choices of one kind.
-struct Answer<F>(&'static str, F);
+/// Changes the decisions of one kind.
+struct ChangeDecision<F>(&'static str, F);
 
-/// Knows one choice from before.
-struct Known(Decision);
+/// Recalls one recorded decision.
+struct RecordedDecision(Decision);
 
 #[async_trait]
-impl Interceptor for Known {
+impl Interceptor for RecordedDecision {
     async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
         if self.0.key() == *point.key { Ok(Some(self.0.clone())) } else { next.run(point).await }
     }
 }
 
 #[async_trait]
-impl<F: Fn(&Decision) -> Decision + Send + Sync> Interceptor for Answer<F> {
+impl<F: Fn(&Decision) -> Decision + Send + Sync> Interceptor for ChangeDecision<F> {
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
         decision: Decision,
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
-        let asked = next.run(point, decision).await?;
-        Ok(if asked.kind() == self.0 { (self.1)(&asked) } else { asked })
+        let decision = next.run(point, decision).await?;
+        Ok(if decision.kind() == self.0 { (self.1)(&decision) } else { decision })
     }
 }
 
-/// Code that asks for the time, a number and a step.
+/// Code that uses the time, a random number and a step.
 struct Code(Lab);
 
 #[async_trait]
@@ -61,21 +61,21 @@ impl BasicWorkflow for Code {
     }
 }
 
-/// A run of what makes choices of this kind, with `answer` to them.
+/// Runs a definition that makes decisions of this kind, changed by `answer`.
 async fn run(kind: &'static str, answer: impl Fn(&Decision) -> Decision + Send + Sync + 'static) -> Finished {
     run_of(kind, kind, answer).await
 }
 
-/// A run of `what`, with `answer` to its choices of this kind.
+/// Runs `what` with its decisions of this kind changed by `answer`.
 async fn run_of(
     what: &'static str,
     kind: &'static str,
     answer: impl Fn(&Decision) -> Decision + Send + Sync + 'static,
 ) -> Finished {
-    run_with(what, Answer(kind, answer)).await
+    run_with(what, ChangeDecision(kind, answer)).await
 }
 
-/// A run of `what` with `interceptor` around it.
+/// Runs `what` with `interceptor`.
 async fn run_with(what: &'static str, interceptor: impl Interceptor + 'static) -> Finished {
     let lab = Lab::new();
     let engine = lab.engine().interceptor(Position::Hooks, interceptor).build();
@@ -116,7 +116,7 @@ async fn run_with(what: &'static str, interceptor: impl Interceptor + 'static) -
             let block = Parallel::new([put("x", "k", json!(1)), put("y", "k", json!(2))]);
             block.with_on_conflict(OnConflict::Last).into_step("a")
         }
-        other => panic!("nothing makes choices of the kind {other}"),
+        other => panic!("no definition makes decisions of the kind {other}"),
     };
     engine.run(Definition::sequence("decides", [step]), WorkflowInput::default()).await.unwrap()
 }
@@ -158,7 +158,7 @@ const ALL: [&str; 15] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn every_kind_is_asked_and_an_answer_to_another_question_is_refused() {
+async fn every_kind_of_decision_is_made_and_mismatched_answers_are_rejected() {
     for kind in ALL {
         let finished = run(kind, move |_| match kind {
             "branch" => Decision::Items(Arc::default()),
@@ -169,7 +169,7 @@ async fn every_kind_is_asked_and_an_answer_to_another_question_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_skipped_step_is_entered_and_an_entered_one_skipped() {
+async fn enter_decisions_can_run_or_skip_a_step() {
     assert_eq!(output(&run("enter", |_| Decision::Enter(None)).await), "ran");
     let reason = SkipReason::new("not_today", "no");
     let answer = reason.clone();
@@ -178,7 +178,7 @@ async fn a_skipped_step_is_entered_and_an_entered_one_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_to_the_same_kind_of_choice_at_another_number_is_refused() {
+async fn answers_with_another_index_are_rejected() {
     let finished = run("while", |asked| match asked {
         Decision::While(n, holds) => Decision::While(n + 1, *holds),
         other => other.clone(),
@@ -189,7 +189,7 @@ async fn an_answer_to_the_same_kind_of_choice_at_another_number_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_branch_is_taken() {
+async fn branch_decisions_can_change_the_branch() {
     for (branch, given) in [(Some(0), json!("then")), (Some(1), json!("else")), (None, json!(null))] {
         assert_eq!(output(&run("branch", move |_| Decision::Branch(branch)).await), given);
     }
@@ -197,7 +197,7 @@ async fn another_branch_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_items_are_looped_over_and_the_loop_ends_elsewhere() {
+async fn loop_decisions_can_change_the_items_and_the_end() {
     let finished = run("items", |_| Decision::Items(Arc::new(vec![json!(7)]))).await;
     assert_eq!((&output(&finished)["results"], &output(&finished)["total_count"]), (&json!([7]), &json!(1)));
     let finished = run("while", |asked| match asked {
@@ -209,7 +209,7 @@ async fn other_items_are_looped_over_and_the_loop_ends_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_goes_elsewhere() {
+async fn transition_decisions_can_change_the_next_step() {
     let finished = run("transition", |asked| match asked {
         Decision::Transition(0, _) => Decision::Transition(0, Some("u".into())),
         _ => asked.clone(),
@@ -221,24 +221,25 @@ async fn a_route_goes_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_is_entered_again_as_another_generation() {
+async fn generation_decisions_can_change_the_generation() {
     let finished = run("route_generation", |_| Decision::RouteGeneration(1, 7)).await;
     assert_eq!(output(&finished), "t");
     assert!(finished.step("/main/a/s~7").is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_branch_is_said_to_have_ended_first() {
+async fn recorded_branch_order_decides_the_winner() {
     assert_eq!(output(&run("ended_nth", Decision::clone).await), "x");
-    assert_eq!(output(&run_with("ended_nth", Known(Decision::EndedNth(0, 1))).await), "y");
-    assert_eq!(code(&run_with("ended_nth", Known(Decision::EndedNth(0, 2))).await), "wrong_decision");
+    assert_eq!(output(&run_with("ended_nth", RecordedDecision(Decision::EndedNth(0, 1))).await), "y");
+    assert_eq!(code(&run_with("ended_nth", RecordedDecision(Decision::EndedNth(0, 2))).await), "wrong_decision");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_is_known_and_not_made() {
+async fn recorded_attempts_are_not_made_again() {
     let wake_at = "2026-01-01T00:01:00Z".parse().unwrap();
-    let error = Box::new(StepError::transient("known", "it failed before"));
-    let finished = run_with("attempt", Known(Decision::Attempt(1, Attempt::Failed { error, wake_at }))).await;
+    let error = Box::new(StepError::transient("known", "failed before"));
+    let finished =
+        run_with("attempt", RecordedDecision(Decision::Attempt(1, Attempt::Failed { error, wake_at }))).await;
     assert_eq!((code(&finished), finished.step("a").unwrap().attempts), ("boom", 2));
     assert_eq!(finished.error.unwrap().attempt, 2);
     let given_up = run("attempt", |_| Decision::Attempt(1, Attempt::GivenUp)).await;
@@ -246,7 +247,7 @@ async fn an_attempt_is_known_and_not_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_of_the_last_attempt_is_known_too() {
+async fn recorded_retry_deadlines_limit_attempts() {
     let finished = run_of("last attempt", "last_begin", |asked| match asked {
         Decision::LastBegin(at) => Decision::LastBegin(*at - Duration::from_secs(60)),
         _ => asked.clone(),
@@ -255,7 +256,7 @@ async fn the_time_of_the_last_attempt_is_known_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deadlines_and_wake_times_are_moved() {
+async fn deadline_and_wake_decisions_can_change_the_time() {
     let at = |second: i64| {
         jiff::Timestamp::from_second("2026-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second() + second)
             .unwrap()
@@ -272,14 +273,14 @@ async fn deadlines_and_wake_times_are_moved() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_is_told_what_it_received() {
+async fn recorded_signals_end_a_wait() {
     let signal = || Arc::new(Signal { number: 4, name: "never".to_owned(), data: json!(1) });
-    let finished = run_with("received", Known(Decision::Received(1, Received::Signal(signal())))).await;
+    let finished = run_with("received", RecordedDecision(Decision::Received(1, Received::Signal(signal())))).await;
     assert_eq!((output(&finished), seconds(&finished)), (json!({"name": "never", "data": 1, "timed_out": false}), 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn code_is_told_another_time_and_another_number() {
+async fn code_gets_the_decided_time_and_random_number() {
     let then: jiff::Timestamp = "1999-12-31T00:00:00Z".parse().unwrap();
     assert_eq!(output(&run("now", move |_| Decision::Now(0, then)).await)[0], then.to_string());
     assert_eq!(output(&run("random", |_| Decision::Random(0, 4)).await)[1], 4);
@@ -287,7 +288,7 @@ async fn code_is_told_another_time_and_another_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_is_resolved_otherwise() {
+async fn conflict_decisions_can_change_the_resolution() {
     let finished = run("resolved", |_| Decision::Resolved(0, json!(42))).await;
     let changes: Vec<_> =
         finished.state_changes.iter().map(|change| (change.path.to_string(), &**change.value().unwrap())).collect();

@@ -1,4 +1,4 @@
-//! Definitions at their limits: deep, long, often repeated.
+//! Definitions at their limits: deep nesting, long lists, many iterations.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn deep(levels: usize, leaf: Step, around: impl Fn(String, Step) -> Step) -> Ste
 type Around = fn(String, Step) -> Step;
 
 #[tokio::test(start_paused = true)]
-async fn the_deepest_nesting_fits_a_thread_s_stack() {
+async fn maximum_nesting_does_not_overflow_the_stack() {
     let retry = || Retry::attempts(2).with_backoff(Backoff::Immediate);
     let shapes: [(&str, usize, Around); 5] = [
         ("lists", 63, |id, inner| Step::sequence(id, [inner]).when("true")),
@@ -33,15 +33,15 @@ async fn the_deepest_nesting_fits_a_thread_s_stack() {
         let problems = Lab::new().engine().build().validate(Definition::sequence("deep", [too_deep]));
         assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["nesting_max"], "{name}");
     }
-    // Every retry enters all that is inside anew.
+    // Every retry enters the whole block again.
     let lab = Lab::new();
     let finished =
         lab.steps([deep(5, fail("leaf"), |id, inner| Step::sequence(id, [inner]).with_retry(retry()))]).await;
-    assert_eq!((finished.status, lab.begun().len()), (RunStatus::Failed, 32));
+    assert_eq!((finished.status, lab.started().len()), (RunStatus::Failed, 32));
 }
 
 #[tokio::test(start_paused = true)]
-async fn handlers_of_handlers_fit_a_thread_s_stack() {
+async fn nested_error_handlers_do_not_overflow_the_stack() {
     let step = (0..31)
         .fold(fail("last"), |handler, n| fail(&format!("f{n}")).with_on_error(OnError::Steps(vec![handler.into()])));
     let finished = Lab::new().steps([step]).await;
@@ -50,7 +50,7 @@ async fn handlers_of_handlers_fit_a_thread_s_stack() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_iterations_and_ten_thousand_steps() {
+async fn ten_thousand_iterations_and_steps_complete() {
     let repeat = |parallel: bool| {
         let repeat = Loop::new(
             Over::Range { start: json!(0), end: json!(10_000), step: json!(1) },
@@ -70,7 +70,7 @@ async fn ten_thousand_iterations_and_ten_thousand_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wide_graphs_join_in_time() {
+async fn wide_graphs_join_their_state() {
     let layer = |n: usize| {
         (0..20).map(move |m| {
             let step = put(&format!("s{n}_{m}"), &format!("k{n}_{m}"), json!(n));

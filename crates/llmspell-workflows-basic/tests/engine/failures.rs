@@ -1,4 +1,4 @@
-//! What goes wrong in an activity, at every place of a nested definition, ends as it should, and nothing runs on.
+//! Failures of an activity at every place of a nested definition end as documented, and leave nothing running.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,9 +11,9 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Gate, Lab, Opens, echo, fail};
+use crate::support::{Gate, Lab, OpenOnDrop, echo, fail};
 
-/// The id of a leaf at each place, and its path.
+/// The id and path of a leaf at each place.
 const PLACES: [(&str, &str); 10] = [
     ("in_sequence", "/main/outer/in_sequence"),
     ("in_graph", "/main/outer/graph/in_graph"),
@@ -27,7 +27,7 @@ const PLACES: [(&str, &str); 10] = [
     ("in_code", "/main/in_code"),
 ];
 
-/// A definition with a leaf at each place; the one called `place` is like `bad`, the others are well.
+/// A definition with a leaf at each place; the one called `place` is a copy of `bad`, and the others succeed.
 fn nested(place: &str, bad: &Step) -> Definition {
     let leaf = |id: &str| if id == place { Step { id: id.to_owned(), ..bad.clone() } } else { echo(id, json!(id)) };
     let second = |id: &str| leaf(id).when("loop.index == 1");
@@ -51,7 +51,7 @@ fn nested(place: &str, bad: &Step) -> Definition {
     definition
 }
 
-/// Code that does one step, and another after it.
+/// Code that performs one step and then another.
 struct Code(Step, Lab);
 
 #[async_trait]
@@ -65,7 +65,7 @@ impl BasicWorkflow for Code {
         _: WorkflowInput,
         context: &ExecutionContext,
     ) -> Result<WorkflowOutput, WorkflowError> {
-        let StepKind::Activity(call) = &self.0.kind else { panic!("only activities are called by code") };
+        let StepKind::Activity(call) = &self.0.kind else { panic!("code can only call activities") };
         let step = Step { id: "in_code".into(), ..self.0.clone() };
         let activity = self.1.activity(&call.activity.name);
         let output = context.step_as(step, call.params.clone(), activity).await?;
@@ -81,7 +81,7 @@ fn plan(engine: &Engine, lab: &Lab, place: &str, bad: &Step) -> Arc<Plan> {
     engine.prepare(nested(place, bad)).unwrap_or_else(|invalid| panic!("{invalid}"))
 }
 
-/// Runs with `bad` at `place`, and cancels the run after a second if it is to be.
+/// Runs with `bad` at `place`; if `cancels`, cancels the run after a second.
 async fn run(lab: &Lab, place: &str, bad: &Step, cancels: bool) -> Finished {
     let engine = lab.engine().build();
     let run = engine.start(&plan(&engine, lab, place, bad), WorkflowInput::default(), &RunOptions::default()).unwrap();
@@ -97,18 +97,18 @@ async fn run(lab: &Lab, place: &str, bad: &Step, cancels: bool) -> Finished {
     *finished
 }
 
-/// What is expected of the leaf: its status, its error's code and class, and how many attempts it takes.
+/// The expected status, error code, error class and number of attempts of the leaf.
 struct Expected(&'static str, &'static str, &'static str, u32);
 
-/// The leaf's record after a run with `bad` at `place` that ended as expected.
+/// Runs with `bad` at `place`, checks the result and returns the leaf's record.
 async fn check(place: &str, path: &str, bad: &Step, cancels: bool, expected: &Expected) -> (Finished, StepRecord) {
     let lab = Lab::new();
     let finished = run(&lab, place, bad, cancels).await;
-    let (live, begun) = (lab.live(), lab.begun());
+    let (live, begun) = (lab.live(), lab.started());
     tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert_eq!((live, lab.begun()), (0, begun.clone()), "{place}: something ran on");
+    assert_eq!((live, lab.started()), (0, begun.clone()), "{place}: an activity is still running");
     let after = place == "in_finally" || !begun.contains(&"/main/after#1".to_owned());
-    assert!(after, "{place}: what follows did run: {begun:?}");
+    assert!(after, "{place}: the next step ran: {begun:?}");
     assert_eq!(begun.contains(&"/main/$finally/in_finally#1".to_owned()), place != "in_code", "{place}: {begun:?}");
 
     let record = finished.step(path).unwrap_or_else(|| panic!("{place}: no record of {path}")).clone();
@@ -119,7 +119,7 @@ async fn check(place: &str, path: &str, bad: &Step, cancels: bool, expected: &Ex
     assert_eq!(error.path.as_deref(), Some(path), "{place}");
     let mut tried: Vec<_> = (1..=attempts).map(|attempt| format!("{path}#{attempt}")).collect();
     tried.retain(|attempt| !begun.contains(attempt));
-    assert_eq!(tried, [""; 0], "{place}: these attempts were not made");
+    assert_eq!(tried, [""; 0], "{place}: missing attempts");
 
     let (status, what) = if cancels { (RunStatus::Cancelled, "cancelled") } else { (RunStatus::Failed, code) };
     assert_eq!(finished.status, status, "{place}");
@@ -147,29 +147,29 @@ fn tries(attempts: u32) -> Retry {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_fails_its_step_and_is_not_tried_again() {
+async fn panics_fail_their_step_without_retry() {
     everywhere(step("panic", json!(null)).with_retry(tries(3)), false, Expected("failed", "panic", "agent", 1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_is_tried_again_and_then_fails() {
+async fn errors_are_retried_and_then_fail() {
     everywhere(step("fail", json!({})).with_retry(tries(3)), false, Expected("failed", "boom", "transient", 3)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_takes_too_long_is_tried_again_and_then_fails() {
+async fn attempts_that_time_out_are_retried_and_then_fail() {
     let bad = step("hang", json!(null)).with_timeout(Duration::from_secs(2)).with_retry(tries(2));
     everywhere(bad, false, Expected("failed", "timeout", "timeout", 2)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_that_takes_too_long_in_all_fails() {
+async fn total_timeouts_fail_without_retry() {
     let bad = step("hang", json!(null)).with_total_timeout(Duration::from_secs(2)).with_retry(tries(9));
     everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_run_stops_what_is_at_work() {
+async fn cancelled_runs_stop_running_activities() {
     everywhere(
         step("hang", json!(null)).with_retry(tries(9)),
         true,
@@ -179,7 +179,7 @@ async fn a_cancelled_run_stops_what_is_at_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ignores_a_cancelled_run_is_dropped_and_named() {
+async fn activities_that_ignore_cancellation_are_dropped_and_named() {
     let ended = everywhere(step("ignore", json!(null)), true, Expected("cancelled", "cancelled", "cancelled", 1)).await;
     for (path, finished, record) in ended {
         let expected = format!("cancelled on request; did not stop when asked to and was dropped: {path}");
@@ -189,7 +189,7 @@ async fn what_ignores_a_cancelled_run_is_dropped_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_ignores_its_timeout_is_dropped_and_named() {
+async fn activities_that_ignore_their_timeout_are_dropped_and_named() {
     let bad = step("ignore", json!(null)).with_timeout(Duration::from_secs(2));
     for (path, _, record) in everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await {
         let message = record.error.unwrap().message;
@@ -200,7 +200,8 @@ async fn what_ignores_its_timeout_is_dropped_and_named() {
     }
 }
 
-/// The error of a run with an activity at `place` that blocks its thread; `limited` by a timeout, else cancelled.
+/// Returns the error of a run whose activity at `place` blocks its thread; if `limited` it times out, otherwise it is
+/// cancelled.
 async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
     let mut lab = Lab::new();
     let (begins, mut begun) = tokio::sync::mpsc::unbounded_channel();
@@ -226,7 +227,7 @@ async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
             run.cancel();
         }
     };
-    let (Driven::Done(finished), ()) = tokio::join!(engine.drive(&run), cancelling) else { panic!("nothing parks") };
+    let (Driven::Done(finished), ()) = tokio::join!(engine.drive(&run), cancelling) else { panic!("the run parked") };
     let expected = if limited { RunStatus::Failed } else { RunStatus::Cancelled };
     assert_eq!(finished.status, expected, "{place}: {:?}", finished.error);
     let chain = std::iter::successors(finished.error.as_ref(), |error| error.cause.as_deref());
@@ -234,18 +235,18 @@ async fn blocked(place: &str, gate: Gate, limited: bool) -> String {
 }
 
 #[test]
-fn what_blocks_its_thread_is_named_and_left_to_itself() {
-    // Each blocks a thread of its own until the gate opens.
+fn activities_that_block_their_thread_are_named_and_abandoned() {
+    // Each one blocks a thread until the gate opens.
     let threads = 2 * PLACES.len() + 2;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
     let gate = Gate::default();
-    let _opens = Opens(gate.clone());
+    let _open_on_drop = OpenOnDrop(gate.clone());
     let cases: Vec<_> = PLACES.into_iter().flat_map(|place| [(place, false), (place, true)]).collect();
-    // Driven from here, since a blocked worker may keep the task that it has just woken.
+    // Driven on this thread, since a blocked worker may hold the task that it has just woken.
     let running = cases.iter().map(|((place, _), limited)| blocked(place, gate.clone(), *limited));
     let messages = runtime.block_on(futures_util::future::join_all(running));
     for (((place, path), limited), message) in cases.into_iter().zip(messages) {
-        // The first cause of a failed handler is what it was to handle.
+        // The first cause of a failed handler is the error that it handles.
         if !(limited && place == "in_handler") {
             let expected = format!("ignores the request to stop and still runs: {path}");
             assert!(message.contains(&expected), "{place}, limited: {limited}: {message}");

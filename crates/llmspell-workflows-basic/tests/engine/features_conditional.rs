@@ -1,4 +1,4 @@
-//! Conditions: branches, cases, skipped steps and why.
+//! Conditions: branches, cases, and the reasons for skipped steps.
 
 use llmspell_workflows_basic::{Finished, model::*};
 use serde_json::json;
@@ -12,7 +12,7 @@ async fn taken(condition: &str) -> Finished {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_operator_chooses() {
+async fn every_operator_selects_the_branch() {
     for (condition, holds) in [
         ("data.n == 3", true),
         ("data.n != 3", false),
@@ -31,20 +31,20 @@ async fn every_operator_chooses() {
         let finished = taken(condition).await;
         assert_eq!(*finished.output, json!(if holds { "then" } else { "else" }), "{condition}");
         let other = if holds { "no" } else { "yes" };
-        assert!(finished.step(other).is_none(), "{condition}: the other branch is not touched");
+        assert!(finished.step(other).is_none(), "{condition}: the other branch does not run");
         assert_eq!(finished.warnings, [], "{condition}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_else_goes_on() {
+async fn a_false_condition_without_else_continues() {
     let choice = Conditional::new("false", [echo("yes", json!(1))], []).into_step("choice");
     let finished = Lab::new().steps([choice, echo("next", json!("{{ choice == null }}"))]).await;
     assert_eq!((finished.error, &*finished.output), (None, &json!(true)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_evaluated_is_false_and_noted() {
+async fn conditions_that_cannot_be_evaluated_are_false_with_a_warning() {
     let finished = taken("data.text.length > data.list").await;
     assert_eq!(*finished.output, "else");
     let warnings: Vec<_> = finished.warnings.iter().map(|w| (w.code.as_str(), w.path.as_str())).collect();
@@ -52,7 +52,7 @@ async fn what_cannot_be_evaluated_is_false_and_noted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_case_that_holds_runs_else_the_default() {
+async fn switches_run_the_first_true_case_or_the_default() {
     for (n, given) in [(1, json!("one")), (2, json!("low")), (7, json!("default"))] {
         let case = |when: &str, id: &str| Case { when: when.into(), steps: vec![echo(id, json!(id)).into()] };
         let cases = vec![case("n == 1", "one"), case("n < 5", "low"), case("n == 2", "never")];
@@ -63,7 +63,7 @@ async fn the_first_case_that_holds_runs_else_the_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_skip_has_its_reason() {
+async fn every_skipped_step_has_a_reason() {
     let lab = Lab::new();
     let finished = lab.steps([
         echo("a", json!(1)).when("false"),
@@ -92,7 +92,7 @@ async fn every_skip_has_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_merge_after_a_skipped_review_does_not_run() {
+async fn steps_after_a_skipped_dependency_are_skipped() {
     let review = Conditional::new("state.tests_pass", [echo("look", json!("fine"))], []).into_step("review");
     let lab = Lab::new();
     let finished = lab.steps([

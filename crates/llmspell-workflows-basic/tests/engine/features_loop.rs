@@ -13,11 +13,11 @@ fn each(items: Value) -> Loop {
     Loop::items(items, [echo("i", json!("{{ loop.item }}"))])
 }
 
-fn at_once(repeat: Loop) -> Loop {
+fn in_parallel(repeat: Loop) -> Loop {
     repeat.parallel(2)
 }
 
-/// Iterations of which the items 2 and 4 fail, the later one first.
+/// A loop whose items 2 and 4 fail, the later one first.
 fn failing(on_error: IterationErrors) -> Loop {
     let params =
         json!({"ms": "{{ 50 - loop.item * 10 }}", "value": "{{ loop.item }}", "fails": "{{ loop.item % 2 == 0 }}"});
@@ -25,18 +25,18 @@ fn failing(on_error: IterationErrors) -> Loop {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_iteration_knows_its_item_and_place() {
+async fn iterations_see_their_item_and_index() {
     let whole = json!(["{{ loop.item }}", "{{ loop.index }}", "{{ loop.is_first }}", "{{ loop.is_last }}"]);
     for parallel in [false, true] {
         let repeat = Loop::items("{{ input.items }}", [echo("i", whole.clone())]);
-        let finished = run(if parallel { at_once(repeat) } else { repeat }).await;
+        let finished = run(if parallel { in_parallel(repeat) } else { repeat }).await;
         let expected = json!([[1, 0, true, false], [2, 1, false, false], [3, 2, false, true]]);
         assert_eq!(finished.output["results"], expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn outputs_are_in_the_order_of_the_iterations() {
+async fn results_are_in_iteration_order() {
     let params = json!({"ms": "{{ 40 - loop.item * 10 }}", "value": "{{ loop.item }}"});
     let repeat = Loop::items(json!([1, 2, 3]), [Step::function("i", "slow", params)]).parallel(3);
     let expected = json!({"iterations": 3, "total_count": 3, "failed_count": 0, "errors": [], "results": [1, 2, 3]});
@@ -44,19 +44,19 @@ async fn outputs_are_in_the_order_of_the_iterations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_iterations_as_allowed_are_at_work_and_no_more() {
+async fn parallelism_is_reached_and_not_exceeded() {
     for (repeat, most) in [
         (Loop::items(json!(vec![0; 9]), [slow("i", 5)]), 1),
-        (at_once(Loop::items(json!(vec![0; 9]), [slow("i", 5)])), 2),
+        (in_parallel(Loop::items(json!(vec![0; 9]), [slow("i", 5)])), 2),
     ] {
         let lab = Lab::new();
         lab.steps([repeat.into_step("loop")]).await;
-        assert_eq!((lab.most(), lab.begun().len()), (most, 9));
+        assert_eq!((lab.most(), lab.started().len()), (most, 9));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn stop_fails_at_once() {
+async fn stop_fails_at_the_first_error() {
     let finished = run(failing(IterationErrors::Stop)).await;
     assert_eq!(finished.error.unwrap().path.as_deref(), Some("/main/loop[1]/i"));
     assert!(finished.steps.iter().all(|record| !record.path.to_string().contains("[2]")));
@@ -66,10 +66,10 @@ async fn stop_fails_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn continue_keeps_the_errors_and_succeeds() {
+async fn continue_collects_errors_and_succeeds() {
     for parallel in [false, true] {
         let repeat = failing(IterationErrors::Continue);
-        let finished = run(if parallel { at_once(repeat) } else { repeat }).await;
+        let finished = run(if parallel { in_parallel(repeat) } else { repeat }).await;
         assert_eq!(finished.error, None);
         let output = &finished.output;
         assert_eq!(output["results"], json!([1, null, 3, null]));
@@ -81,10 +81,10 @@ async fn continue_keeps_the_errors_and_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn collect_runs_all_and_fails_with_all_errors() {
+async fn collect_runs_all_iterations_and_fails_with_all_errors() {
     for parallel in [false, true] {
         let repeat = failing(IterationErrors::Collect);
-        let finished = run(if parallel { at_once(repeat) } else { repeat }).await;
+        let finished = run(if parallel { in_parallel(repeat) } else { repeat }).await;
         let error = finished.error.unwrap();
         assert_eq!(error.code, "iterations_failed");
         let errors = error.details.unwrap();
@@ -95,8 +95,8 @@ async fn collect_runs_all_and_fails_with_all_errors() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_collection_skips_the_body() {
-    for repeat in [each(json!([])), at_once(each(json!([])))] {
+async fn empty_collections_skip_the_body() {
+    for repeat in [each(json!([])), in_parallel(each(json!([])))] {
         let finished = run(repeat).await;
         let expected = json!({"iterations": 0, "total_count": 0, "failed_count": 0, "errors": [], "results": []});
         assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &expected));
@@ -105,15 +105,15 @@ async fn an_empty_collection_skips_the_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_collection_fails_clearly() {
+async fn iterating_over_a_non_array_fails_with_its_value() {
     let error = run(each(json!("{{ input.yes }}"))).await.error.unwrap();
     assert_eq!((error.code.as_ref(), error.class.as_str()), ("not_a_collection", "validation"));
     assert!(error.message.contains("input.yes") && error.message.contains("true"), "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]
-async fn max_iterations_takes_the_first_items() {
-    for repeat in [each(json!([7, 8, 9])), at_once(each(json!([7, 8, 9])))] {
+async fn max_iterations_limits_the_loop_to_the_first_items() {
+    for repeat in [each(json!([7, 8, 9])), in_parallel(each(json!([7, 8, 9])))] {
         let finished = run(Loop { max_iterations: Some(2), ..repeat }).await;
         let output = &finished.output;
         assert_eq!((&output["results"], &output["iterations"]), (&json!([7, 8]), &json!(2)));
@@ -131,7 +131,7 @@ async fn ranges_count_up_and_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_asks_before_and_until_after_each_iteration() {
+async fn while_is_tested_before_and_until_after_each_iteration() {
     let count = || put("i", "n", json!("{{ (state.n || 0) + 1 }}"));
     let finished = run(Loop::new(Over::While("(state.n || 0) < 3".into()), [count()])).await;
     assert_eq!(finished.output["iterations"], 3);
@@ -144,16 +144,16 @@ async fn while_asks_before_and_until_after_each_iteration() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn iterations_see_the_state_of_those_before_unless_at_once() {
+async fn only_sequential_iterations_see_earlier_state() {
     let body = [put("i", "k", json!("{{ (state.k || 0) + 1 }}"))];
     let finished = run(Loop::items(json!([1, 2, 3]), body.clone())).await;
     assert_eq!(finished.output["results"], json!([{"k": 1}, {"k": 2}, {"k": 3}]));
-    let finished = run(at_once(Loop::items(json!([1, 2, 3]), body))).await;
+    let finished = run(in_parallel(Loop::items(json!([1, 2, 3]), body))).await;
     assert_eq!(finished.output["results"], json!([{"k": 1}, {"k": 1}, {"k": 1}]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_iterations_than_the_limit_need_saying() {
+async fn loops_beyond_the_limit_need_max_iterations() {
     let lab = Lab::new();
     let engine = lab.engine().limits(Limits { loop_iterations_max: 3, ..Limits::default() }).build();
     let run = |repeat: Loop| engine.run(Definition::new("l", StepKind::Loop(repeat)), WorkflowInput::default());

@@ -14,7 +14,7 @@ fn codes(lab: &Lab, steps: impl IntoIterator<Item = Step>) -> Vec<&'static str> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_are_at_work_at_the_same_time() {
+async fn branches_run_concurrently() {
     let barrier = Arc::new(Barrier::new(3));
     let mut lab = Lab::new();
     lab.register("meet", move |_| {
@@ -30,7 +30,7 @@ async fn members_are_at_work_at_the_same_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_as_allowed_are_at_work_and_no_more() {
+async fn max_parallelism_is_reached_and_not_exceeded() {
     for (max_parallelism, most) in [(Some(1), 1), (Some(3), 3), (Some(50), 8), (None, 8)] {
         let lab = Lab::new();
         let block = Parallel::new((0..8).map(|n| slow(&format!("m{n}"), 10)));
@@ -40,7 +40,7 @@ async fn as_many_as_allowed_are_at_work_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outputs_are_in_the_order_of_the_definition_and_seen_by_later_steps() {
+async fn outputs_are_in_definition_order_and_visible_to_later_steps() {
     let block = Parallel::new([slow("late", 30), slow("early", 10), slow("middle", 20)]).into_step("block");
     let finished = Lab::new().steps([block, echo("seen", json!("{{ block[0] }} {{ steps.block.output[2] }}"))]).await;
     assert_eq!(finished.step("block").unwrap().output.as_deref(), Some(&json!(["late", "early", "middle"])));
@@ -48,7 +48,7 @@ async fn outputs_are_in_the_order_of_the_definition_and_seen_by_later_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_members_end_before_a_failure_is_dealt_with() {
+async fn error_handlers_run_after_all_branches_have_ended() {
     let mend = OnError::Steps(vec![echo("mend", json!("mended")).into()]);
     let block = Parallel::new([fail("bad"), slow("good", 50)]).into_step("block").with_on_error(mend);
     let finished = Lab::new().steps([block]).await;
@@ -58,13 +58,13 @@ async fn all_members_end_before_a_failure_is_dealt_with() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_that_wait_for_each_other_are_refused() {
+async fn dependencies_between_branches_are_rejected() {
     let block = Parallel::new([echo("a", json!(1)), echo("b", json!(2)).after(["a"])]).into_step("block");
     assert_eq!(codes(&Lab::new(), [block]), ["dependencies_in_parallel"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_member_has_its_own_record() {
+async fn each_branch_has_its_own_record() {
     let finished = Lab::new().steps([Parallel::new([slow("a", 10), slow("b", 20)]).into_step("block")]).await;
     for (path, ms) in [("/main/block/a", 10), ("/main/block/b", 20)] {
         let record = finished.step(path).unwrap();
@@ -73,7 +73,7 @@ async fn each_member_has_its_own_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_change_copies_of_the_state_that_are_joined() {
+async fn branches_change_copies_of_the_state_that_are_joined() {
     let see = |id: &str| echo(id, json!("{{ state.x || 'nothing' }} {{ state.y || 'nothing' }}"));
     let side = |id: &str, key: &str| Step::sequence(id, [put("put", key, json!(id)), slow("wait", 5), see("see")]);
     let finished =
@@ -87,17 +87,17 @@ fn fork(aggregation: Aggregation, branches: impl IntoIterator<Item = Step>) -> P
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_steps_of_a_branch_run_in_order() {
+async fn steps_of_a_branch_run_in_order() {
     let branch = |id: &str| Step::sequence(id, [slow("one", 5), echo("two", json!(id))]);
     let lab = Lab::new();
     let finished = lab.steps([fork(Aggregation::All, [branch("x"), branch("y")]).into_step("fork")]).await;
     assert_eq!(*finished.output, json!({"x": "x", "y": "y"}));
     let begun = ["x/one", "y/one", "x/two", "y/two"].map(|path| format!("/main/fork/{path}#1"));
-    assert_eq!(lab.begun(), begun);
+    assert_eq!(lab.started(), begun);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_branch_is_in_the_output_with_its_error() {
+async fn failed_branches_are_in_the_output_with_their_error() {
     let branches = [slow("a", 5), slow("b", 5), fail("c")];
     let finished = Lab::new().steps([fork(Aggregation::Majority, branches).into_step("fork")]).await;
     let output: &Value = &finished.output;
@@ -109,13 +109,13 @@ async fn a_failed_branch_is_in_the_output_with_its_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_policy_asks_for_so_many_branches() {
+async fn each_aggregation_requires_its_number_of_successes() {
     for (good, bad, policy, completes) in [
         (2, 0, Aggregation::All, true),
         (2, 1, Aggregation::All, false),
         (1, 2, Aggregation::First, true),
         (0, 2, Aggregation::First, false),
-        // More than half: two of four are not.
+        // A majority is more than half, so two of four are not enough.
         (2, 2, Aggregation::Majority, false),
         (3, 2, Aggregation::Majority, true),
         (2, 3, Aggregation::AtLeast(2), true),
@@ -129,7 +129,7 @@ async fn each_policy_asks_for_so_many_branches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn branches_have_time_limits_of_their_own_or_the_blocks() {
+async fn branches_use_their_own_timeout_or_the_blocks() {
     let own = hang("own").with_total_timeout(Duration::from_secs(3));
     let block = Parallel {
         branch_timeout: Some(Duration::from_secs(5).into()),
@@ -145,7 +145,7 @@ async fn branches_have_time_limits_of_their_own_or_the_blocks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_named_limit_holds_across_blocks() {
+async fn named_limits_apply_across_blocks() {
     let lab = Lab::new();
     let limited = |id: &str| slow(id, 10).with_limit("few");
     let block = Parallel::new([

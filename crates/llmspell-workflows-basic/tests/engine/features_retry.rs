@@ -1,4 +1,4 @@
-//! Retries: when, how often, and what for.
+//! Retries: delays, attempts, filters and budgets.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, slow};
 
-/// The moments, in milliseconds, at which the attempts of a step that always fails began.
-async fn moments(retry: Retry) -> Vec<i64> {
+/// Returns the start times, in milliseconds, of the attempts of a step that always fails.
+async fn attempt_times_ms(retry: Retry) -> Vec<i64> {
     let mut lab = Lab::new();
-    let moments = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let noted = moments.clone();
+    let times = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = times.clone();
     lab.register("note", move |call| {
         noted.lock().unwrap().push(call.now());
         async { Err(llmspell_workflows_basic::StepError::transient("boom", "it failed")) }
     });
     lab.steps([Step::function("a", "note", json!(null)).with_retry(retry)]).await;
-    let moments = moments.lock().unwrap();
-    moments.iter().map(|at| at.duration_since(moments[0]).as_millis() as i64).collect()
+    let times = times.lock().unwrap();
+    times.iter().map(|at| at.duration_since(times[0]).as_millis() as i64).collect()
 }
 
 fn exact(backoff: Backoff) -> Retry {
@@ -29,29 +29,32 @@ fn exact(backoff: Backoff) -> Retry {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_strategy_waits_exactly_so_long() {
-    assert_eq!(moments(exact(Backoff::Immediate)).await, [0, 0, 0, 0, 0]);
-    assert_eq!(moments(exact(Backoff::Fixed)).await, [0, 100, 200, 300, 400]);
-    assert_eq!(moments(exact(Backoff::Linear)).await, [0, 100, 300, 600, 1_000]);
-    // 100, 200, 400, then the longest delay there is.
-    assert_eq!(moments(exact(Backoff::Exponential)).await, [0, 100, 300, 700, 1_200]);
-    assert_eq!(moments(Retry { multiplier: 3.0, ..exact(Backoff::Exponential) }).await, [0, 100, 400, 900, 1_400]);
+async fn each_backoff_waits_exactly_the_documented_time() {
+    assert_eq!(attempt_times_ms(exact(Backoff::Immediate)).await, [0, 0, 0, 0, 0]);
+    assert_eq!(attempt_times_ms(exact(Backoff::Fixed)).await, [0, 100, 200, 300, 400]);
+    assert_eq!(attempt_times_ms(exact(Backoff::Linear)).await, [0, 100, 300, 600, 1_000]);
+    // 100, 200, 400, then the maximum delay.
+    assert_eq!(attempt_times_ms(exact(Backoff::Exponential)).await, [0, 100, 300, 700, 1_200]);
+    assert_eq!(
+        attempt_times_ms(Retry { multiplier: 3.0, ..exact(Backoff::Exponential) }).await,
+        [0, 100, 400, 900, 1_400]
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_strays_by_a_tenth_at_most_and_does_stray() {
+async fn jitter_varies_delays_by_at_most_its_fraction() {
     let mut delays = Vec::new();
     for _ in 0..40 {
-        delays.push(moments(exact(Backoff::Fixed).with_jitter(0.1)).await[1]);
+        delays.push(attempt_times_ms(exact(Backoff::Fixed).with_jitter(0.1)).await[1]);
     }
     assert!(delays.iter().all(|delay| (90..=110).contains(delay)), "{delays:?}");
     assert!(delays.iter().max().unwrap() - delays.iter().min().unwrap() >= 5, "{delays:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_attempt_begins_later_than_allowed() {
+async fn no_attempt_starts_after_duration_max() {
     let retry = Retry { duration_max: Some(Duration::from_millis(650)), ..exact(Backoff::Linear) };
-    assert_eq!(moments(retry).await, [0, 100, 300, 600]);
+    assert_eq!(attempt_times_ms(retry).await, [0, 100, 300, 600]);
 }
 
 async fn attempts(input: Value, retry: Retry) -> u32 {
@@ -60,7 +63,7 @@ async fn attempts(input: Value, retry: Retry) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn filters_name_codes_classes_and_statuses() {
+async fn retry_filters_match_codes_classes_and_statuses() {
     let retry = || Retry::attempts(3).with_backoff(Backoff::Immediate);
     let status = |codes: &[u16]| Retry { on_status_codes: codes.to_vec(), ..retry() };
     for (input, retry, expected) in [
@@ -80,22 +83,22 @@ async fn filters_name_codes_classes_and_statuses() {
         assert_eq!(attempts(input.clone(), retry.clone()).await, expected, "{input}: {retry:?}");
     }
     let invalid = Lab::new().steps([echo("a", json!("{{ input.a.b.c }}")).with_retry(retry())]).await;
-    assert_eq!(invalid.step("a").unwrap().attempts, 1, "what lies in the data is not tried again");
+    assert_eq!(invalid.step("a").unwrap().attempts, 1, "errors in the data are not retried");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_policy_of_a_step_overrides_the_one_around_it() {
+async fn step_and_block_retries_multiply() {
     let own = Step::function("own", "fail", json!({})).with_retry(Retry::attempts(2).with_backoff(Backoff::Immediate));
     let lab = Lab::new();
     let block = Step::sequence("block", [own]).with_retry(Retry::attempts(3).with_backoff(Backoff::Immediate));
     let finished = lab.steps([block]).await;
     assert_eq!(finished.error.unwrap().attempt, 2);
     let expected = ["", "~2", "~3"].map(|g| [1, 2].map(|attempt| format!("/main/block{g}/own#{attempt}"))).concat();
-    assert_eq!(lab.begun(), expected);
+    assert_eq!(lab.started(), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_that_recovers_goes_on_with_the_same_key() {
+async fn all_attempts_share_one_idempotency_key() {
     let mut lab = Lab::new();
     let keys = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let noted = keys.clone();
@@ -118,7 +121,7 @@ fn budgeted(budget: u32, steps: Step) -> Definition {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_branches_share_one_budget() {
+async fn branches_share_the_retry_budget() {
     let branch = |n: u64| {
         let params = json!({"ms": 10 + n, "value": n, "fails": true});
         Step::function(format!("b{n}"), "slow", params).with_retry(exact(Backoff::Fixed))
@@ -128,12 +131,12 @@ async fn all_branches_share_one_budget() {
         let finished: Finished = lab.run(budgeted(budget, Parallel::new((0..3).map(branch)).into_step("block"))).await;
         let retries: u32 = finished.steps.iter().map(|record| record.attempts - 1).sum();
         assert_eq!(retries, budget.min(12));
-        assert_eq!(lab.begun().len() as u32, 3 + retries);
+        assert_eq!(lab.started().len() as u32, 3 + retries);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permit_is_given_back_between_attempts() {
+async fn permits_are_released_between_attempts() {
     let lab = Lab::new();
     let limited = |step: Step| step.with_limit("one");
     let failing =

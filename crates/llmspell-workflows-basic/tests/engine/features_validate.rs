@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::support::Lab;
 
-/// Wants every field that the schema names.
-struct Fields;
+/// A schema check for required fields only.
+struct RequiredFields;
 
-impl SchemaCheck for Fields {
+impl SchemaCheck for RequiredFields {
     fn check(&self, schema: &Value, data: &Value) -> Result<Vec<Violation>, String> {
-        let wanted = schema["required"].as_array().ok_or("`required` is no list")?;
+        let wanted = schema["required"].as_array().ok_or("`required` is not an array")?;
         let missing = wanted.iter().filter_map(Value::as_str).filter(|name| data.get(name).is_none());
         Ok(missing.map(|name| Violation { path: format!("/{name}"), message: "is missing".into() }).collect())
     }
@@ -41,13 +41,13 @@ fn check(n: u64) -> Validate {
 }
 
 async fn run(validate: Validate) -> Finished {
-    let engine = lab().engine().schemas(Fields).build();
+    let engine = lab().engine().schemas(RequiredFields).build();
     let definition = Definition::sequence("validates", [Step::new("check", StepKind::Validate(validate))]);
     engine.run(definition, WorkflowInput::default()).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_violations_are_said_at_once_with_their_paths() {
+async fn all_violations_are_reported_together_with_their_paths() {
     let error = run(check(5)).await.error.unwrap();
     assert_eq!(
         (error.code.as_ref(), error.class.as_str(), error.retryable),
@@ -65,7 +65,7 @@ async fn all_violations_are_said_at_once_with_their_paths() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn warn_goes_on_with_a_warning() {
+async fn warn_mode_continues_with_a_warning() {
     let finished = run(Validate { mode: ValidateMode::Warn, transform: Some(json!("changed")), ..check(5) }).await;
     assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!({"n": 5})));
     let warnings: Vec<_> = finished.warnings.iter().map(|w| (w.code.as_str(), w.path.as_str())).collect();
@@ -73,7 +73,7 @@ async fn warn_goes_on_with_a_warning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn valid_data_is_the_output_or_what_is_made_of_it() {
+async fn valid_data_becomes_the_output_or_is_transformed() {
     let valid = || Validate { data: json!({"n": 1, "m": 2}), assertions: vec!["data.n < data.m".into()], ..check(1) };
     assert_eq!(*run(valid()).await.output, json!({"n": 1, "m": 2}));
     let transform = Some(json!({"sum": "{{ data.n + data.m }}"}));
@@ -83,15 +83,15 @@ async fn valid_data_is_the_output_or_what_is_made_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_assertion_that_cannot_be_evaluated_fails_the_step() {
+async fn assertions_that_cannot_be_evaluated_fail_the_step() {
     let finished = run(Validate { assertions: vec!["data.n < 'x'".into()], ..check(1) }).await;
     assert_eq!(finished.status, RunStatus::Failed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_schema_or_nothing_to_check_is_refused() {
+async fn invalid_schemas_and_empty_checks_are_rejected() {
     let codes = |validate: Validate| {
-        let engine = lab().engine().schemas(Fields).build();
+        let engine = lab().engine().schemas(RequiredFields).build();
         let problems = engine.validate(Definition::sequence("v", [Step::new("check", StepKind::Validate(validate))]));
         problems.into_iter().map(|problem| problem.code).collect::<Vec<_>>()
     };

@@ -1,4 +1,4 @@
-//! Graphs: what runs does not depend on what happened to run first.
+//! Graphs: which steps run does not depend on the order in which they happen to run.
 
 use llmspell_workflows_basic::{Finished, Limits, RunStatus, WorkflowInput, engine::StepStatus, model::Definition};
 use serde_json::json;
@@ -14,7 +14,7 @@ fn skipped(finished: &Finished) -> Vec<(String, String)> {
 }
 
 async fn started_at(start: &str) -> Finished {
-    // The list is not in the order in which it runs.
+    // The list is not in execution order.
     let definition = Definition::sequence(
         "graph",
         [
@@ -28,14 +28,14 @@ async fn started_at(start: &str) -> Finished {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_graph_begins_at_its_starting_step() {
+async fn graphs_start_at_the_starting_step() {
     let finished = started_at("middle").await;
     assert_eq!(skipped(&finished), [("first".into(), "before_starting_step".into())]);
     assert_eq!(ids(&finished, StepStatus::Completed), ["beside", "middle", "last"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_graph_begins_at_the_step_that_is_listed_first() {
+async fn graphs_can_start_at_the_first_listed_step() {
     let finished = started_at("last").await;
     let before = |id: &str| (id.to_owned(), "before_starting_step".to_owned());
     assert_eq!(skipped(&finished), [before("first"), before("middle")]);
@@ -43,7 +43,7 @@ async fn a_graph_begins_at_the_step_that_is_listed_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_keeps_nothing_from_running_but_what_depends_on_it() {
+async fn failures_skip_only_dependent_steps() {
     for parallelism_max in [1, 100] {
         let lab = Lab::new();
         let definition = Definition::sequence(
@@ -59,7 +59,7 @@ async fn a_failure_keeps_nothing_from_running_but_what_depends_on_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_changed_after_the_whole_is_no_conflict() {
+async fn changing_a_part_after_the_whole_does_not_conflict() {
     use llmspell_workflows_basic::{activity::ActivityOutput, state::Change};
     let mut lab = Lab::new();
     lab.register("part", |_| async move {
@@ -79,7 +79,7 @@ async fn a_part_changed_after_the_whole_is_no_conflict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_chain_of_changes_is_merged_in_time() {
+async fn long_chains_of_changes_merge_in_linear_time() {
     let step = |n: usize| {
         let step = put(&format!("s{n}"), &format!("k{n}"), json!(n));
         if n == 0 { step } else { step.after([format!("s{}", n - 1)]) }

@@ -1,4 +1,4 @@
-//! What runs after a failure and at the end of a run: what it sees, and what becomes of its own failures.
+//! Error handlers and `finally`: what they see, and what happens to their own failures.
 
 use llmspell_workflows_basic::{Driven, Engine, RunOptions, RunStatus, WorkflowInput, model::*};
 use serde_json::json;
@@ -11,7 +11,7 @@ fn finally(mut definition: Definition, steps: impl IntoIterator<Item = Step>) ->
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_steps_see_the_state_and_all_steps_of_a_list() {
+async fn finally_sees_the_state_and_all_steps_of_a_list() {
     let main = Definition::sequence("list", [put("a", "k", json!(1)), echo("b", json!("two"))]);
     let finished = Lab::new().run(finally(main, [put("f", "seen", json!("{{ state.k }} {{ steps.b.output }}"))])).await;
     assert_eq!((finished.status, &finished.error), (RunStatus::Completed, &None));
@@ -22,7 +22,7 @@ async fn the_last_steps_see_the_state_and_all_steps_of_a_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_steps_see_the_last_step_of_a_route() {
+async fn finally_sees_the_last_step_of_a_route() {
     let route = Route::new("a", [echo("a", json!(1)).then("b"), echo("b", json!(2))]);
     let main = Definition::new("route", StepKind::Route(route));
     let finished = Lab::new().run(finally(main, [echo("f", json!("{{ steps.b.output }}"))])).await;
@@ -30,14 +30,14 @@ async fn the_last_steps_see_the_last_step_of_a_route() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_handles_a_failed_list_sees_the_steps_that_ended() {
+async fn on_error_sees_the_steps_that_ended() {
     let mut definition = Definition::sequence("list", [echo("a", json!("one")), fail("b")]);
     definition.on_error = vec![echo("h", json!("{{ steps.a.output }} {{ steps.b.status }}")).into()];
     assert_eq!(*Lab::new().run(definition).await.output, json!("one failed"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_failure_is_lost_behind_another() {
+async fn errors_of_handlers_keep_earlier_errors_as_causes() {
     let failing = |id: &str, code: &str| Step::function(id, "fail", json!({"code": code}));
     let inner = failing("a", "first").with_on_error(OnError::Steps(vec![failing("h", "second").into()]));
     let mut definition = Definition::sequence("list", [inner]);
@@ -53,7 +53,7 @@ async fn no_failure_is_lost_behind_another() {
     assert_eq!(codes, ["fifth", "fourth", "third", "second", "first"]);
 }
 
-/// Starts a run, lets it come to a rest, acts on it and waits for its end.
+/// Starts a run, calls `act` after one second and waits for the run to end.
 async fn interrupted(lab: &Lab, definition: Definition, act: impl Fn(&llmspell_workflows_basic::Run)) -> RunStatus {
     let engine: Engine = lab.engine().build();
     let plan = engine.prepare(definition).unwrap();
@@ -62,12 +62,12 @@ async fn interrupted(lab: &Lab, definition: Definition, act: impl Fn(&llmspell_w
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         act(&run);
     });
-    let Driven::Done(finished) = driven.0 else { panic!("nothing here parks") };
+    let Driven::Done(finished) = driven.0 else { panic!("the run parked") };
     finished.status
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_steps_can_be_cancelled() {
+async fn finally_can_be_cancelled() {
     for act in [llmspell_workflows_basic::Run::cancel, llmspell_workflows_basic::Run::shut_down] {
         let lab = Lab::new();
         let definition = finally(Definition::sequence("list", [echo("a", json!(1))]), [hang("f")]);
@@ -78,7 +78,7 @@ async fn the_last_steps_can_be_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_steps_of_a_cancelled_run_still_run() {
+async fn finally_runs_after_a_cancellation() {
     let lab = Lab::new();
     let definition = finally(Definition::sequence("list", [hang("a")]), [echo("f", json!(1))]);
     let status = interrupted(&lab, definition, |run| {
@@ -86,20 +86,20 @@ async fn the_last_steps_of_a_cancelled_run_still_run() {
         run.cancel();
     });
     assert_eq!(status.await, RunStatus::Cancelled);
-    assert_eq!(lab.begun(), ["/main/a#1", "/main/$finally/f#1"]);
+    assert_eq!(lab.started(), ["/main/a#1", "/main/$finally/f#1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_goes_down_leaves_the_last_steps_for_later() {
+async fn finally_does_not_run_on_shutdown() {
     let lab = Lab::new();
     let main = Definition::sequence("list", [Step::function("a", "late", json!(null))]);
     let status = interrupted(&lab, finally(main, [echo("f", json!(1))]), llmspell_workflows_basic::Run::shut_down);
     assert_eq!(status.await, RunStatus::Cancelled);
-    assert_eq!(lab.begun(), ["/main/a#1"]);
+    assert_eq!(lab.started(), ["/main/a#1"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_starting_step_needs_a_list_to_start_in() {
+async fn starting_steps_require_a_step_list() {
     let parallel = Parallel::new([echo("a", json!(1))]);
     let engine = Lab::new().engine().build();
     let definition = Definition::new("parallel", StepKind::Parallel(parallel));
@@ -112,7 +112,7 @@ async fn a_starting_step_needs_a_list_to_start_in() {
 }
 
 #[tokio::test]
-async fn a_way_on_outside_of_a_route_is_refused() {
+async fn next_outside_of_a_route_is_rejected() {
     let engine = Lab::new().engine().build();
     let definition = Definition::sequence("list", [echo("a", json!(1)).then("b"), echo("b", json!(2))]);
     let problems = engine.validate(definition);

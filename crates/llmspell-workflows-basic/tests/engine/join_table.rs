@@ -1,13 +1,13 @@
-//! Every error mode, aggregation, required branch and end of three branches, against the table of the documentation.
+//! All combinations of error mode, aggregation, required branches and branch results, against the documented table.
 
 use llmspell_workflows_basic::{Finished, Functions, WorkflowInput, engine::Engine, model::*};
 use serde_json::{Value, json};
 
 use crate::support::{Lab, fail};
 
-/// How a branch ends, if it is let.
+/// How a branch behaves unless it is cancelled.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Does {
+enum Behavior {
     Succeed,
     Fail,
     Skip,
@@ -18,22 +18,22 @@ struct Case {
     mode: ErrorMode,
     aggregation: Aggregation,
     required: [bool; 3],
-    does: [Does; 3],
-    /// The branches from the fastest to the slowest; one that is skipped ends before any other.
+    behaviors: [Behavior; 3],
+    /// The branches from the fastest to the slowest; a skipped one ends before all others.
     order: [usize; 3],
 }
 
-/// What a block gives: its output or its error's code, and which branches it stopped.
+/// The result of a block: its output or its error's code, and which branches it cancelled.
 #[derive(Debug, PartialEq)]
-struct Given(Result<Value, String>, [bool; 3]);
+struct BlockResult(Result<Value, String>, [bool; 3]);
 
 impl Case {
     fn block(&self) -> Step {
         let branch = |n: usize| {
             let ms = 10 * (1 + self.order.iter().position(|other| *other == n).unwrap());
-            let params = json!({"ms": ms, "value": n, "fails": self.does[n] == Does::Fail});
+            let params = json!({"ms": ms, "value": n, "fails": self.behaviors[n] == Behavior::Fail});
             let step = Step::function(format!("b{n}"), "slow", params);
-            if self.does[n] == Does::Skip { step.when("false") } else { step }
+            if self.behaviors[n] == Behavior::Skip { step.when("false") } else { step }
         };
         let mut block =
             Parallel::new((0..3).map(branch)).with_aggregation(self.aggregation.clone()).with_error_mode(self.mode);
@@ -43,59 +43,59 @@ impl Case {
         block.into_step("block")
     }
 
-    /// What the documentation says.
-    fn oracle(&self) -> Given {
-        let skipped = (0..3).filter(|n| self.does[*n] == Does::Skip);
-        let others = self.order.into_iter().filter(|n| self.does[*n] != Does::Skip);
+    /// Returns the documented result.
+    fn expected(&self) -> BlockResult {
+        let skipped = (0..3).filter(|n| self.behaviors[*n] == Behavior::Skip);
+        let others = self.order.into_iter().filter(|n| self.behaviors[*n] != Behavior::Skip);
         let order: Vec<usize> = skipped.chain(others).collect();
         for ended in 1..=3 {
             let (ended, open) = order.split_at(ended);
-            // What is skipped ends where it begins, too soon to be stopped.
-            let stopped = std::array::from_fn(|n| open.contains(&n) && self.does[n] != Does::Skip);
-            if self.wins_early(ended) || ended.len() == 3 && !self.loses(ended) {
-                return Given(Ok(self.output(ended)), stopped);
+            // A skipped branch ends immediately, too early to be cancelled.
+            let cancelled = std::array::from_fn(|n| open.contains(&n) && self.behaviors[n] != Behavior::Skip);
+            if self.succeeds_early(ended) || ended.len() == 3 && !self.cannot_succeed(ended) {
+                return BlockResult(Ok(self.output(ended)), cancelled);
             }
-            if ended.len() == 3 || self.mode == ErrorMode::FailFast && self.loses(ended) {
-                let required = ended.iter().any(|n| self.required[*n] && self.does[*n] == Does::Fail);
+            if ended.len() == 3 || self.mode == ErrorMode::FailFast && self.cannot_succeed(ended) {
+                let required = ended.iter().any(|n| self.required[*n] && self.behaviors[*n] == Behavior::Fail);
                 let code = if required { "required_branch_failed" } else { "branches_failed" };
-                return Given(Err(code.to_owned()), stopped);
+                return BlockResult(Err(code.to_owned()), cancelled);
             }
         }
         unreachable!("three branches have ended")
     }
 
-    fn count(&self, ended: &[usize], does: Does) -> usize {
-        ended.iter().filter(|n| self.does[**n] == does).count()
+    fn count(&self, ended: &[usize], behavior: Behavior) -> usize {
+        ended.iter().filter(|n| self.behaviors[**n] == behavior).count()
     }
 
-    /// `first`: one has succeeded, and all required ones.
-    fn wins_early(&self, ended: &[usize]) -> bool {
+    /// Whether `first` is decided: one branch and all required ones have succeeded.
+    fn succeeds_early(&self, ended: &[usize]) -> bool {
         let required = (0..3).filter(|n| self.required[*n]);
-        self.aggregation == Aggregation::First && self.count(ended, Does::Succeed) > 0 && { required }
-            .all(|n| ended.contains(&n) && self.does[n] != Does::Fail)
+        self.aggregation == Aggregation::First && self.count(ended, Behavior::Succeed) > 0 && { required }
+            .all(|n| ended.contains(&n) && self.behaviors[n] != Behavior::Fail)
     }
 
-    /// A required one failed, or too few can still succeed.
-    fn loses(&self, ended: &[usize]) -> bool {
-        let (good, bad) = (self.count(ended, Does::Succeed), self.count(ended, Does::Fail));
+    /// Whether a required branch failed or too few branches can still succeed.
+    fn cannot_succeed(&self, ended: &[usize]) -> bool {
+        let (good, bad) = (self.count(ended, Behavior::Succeed), self.count(ended, Behavior::Fail));
         let possible = good + 3 - ended.len();
         let enough = match &self.aggregation {
             Aggregation::All if self.mode == ErrorMode::BestEffort => usize::from(bad > 0),
-            Aggregation::All => 3 - self.count(ended, Does::Skip),
+            Aggregation::All => 3 - self.count(ended, Behavior::Skip),
             Aggregation::First => 1,
             Aggregation::AtLeast(n) => *n as usize,
             Aggregation::Majority => 2,
             Aggregation::Custom(_) => 0,
         };
-        possible < enough || ended.iter().any(|n| self.required[*n] && self.does[*n] == Does::Fail)
+        possible < enough || ended.iter().any(|n| self.required[*n] && self.behaviors[*n] == Behavior::Fail)
     }
 
     fn output(&self, ended: &[usize]) -> Value {
-        let good = |n: &usize| self.does[*n] == Does::Succeed;
+        let good = |n: &usize| self.behaviors[*n] == Behavior::Succeed;
         match self.aggregation {
             Aggregation::First => ended.iter().find(|n| good(n)).map_or(Value::Null, |n| json!(n)),
             Aggregation::All => {
-                let listed = (0..3).filter(|n| self.does[*n] != Does::Fail);
+                let listed = (0..3).filter(|n| self.behaviors[*n] != Behavior::Fail);
                 listed.map(|n| if good(&n) { json!(n) } else { Value::Null }).collect()
             }
             Aggregation::Custom(_) => json!((0..3).filter(good).count()),
@@ -104,14 +104,14 @@ impl Case {
     }
 }
 
-fn given(finished: &Finished) -> Given {
-    let stopped = std::array::from_fn(|n| {
-        // One that has not even begun was stopped too.
+fn block_result(finished: &Finished) -> BlockResult {
+    let cancelled = std::array::from_fn(|n| {
+        // A branch that did not start counts as cancelled too.
         finished.step(&format!("b{n}")).is_none_or(|record| record.status.as_str() == "cancelled")
     });
     match &finished.error {
-        None => Given(Ok((*finished.output).clone()), stopped),
-        Some(error) => Given(Err(error.code.to_string()), stopped),
+        None => BlockResult(Ok((*finished.output).clone()), cancelled),
+        Some(error) => BlockResult(Err(error.code.to_string()), cancelled),
     }
 }
 
@@ -136,12 +136,13 @@ async fn check(mode: ErrorMode) {
         for (required, ends) in (0..8_u32).flat_map(|required| (0..27_usize).map(move |ends| (required, ends))) {
             for order in [[0, 1, 2], [2, 0, 1]] {
                 let required = std::array::from_fn(|n| required >> n & 1 == 1);
-                let does =
-                    std::array::from_fn(|n| [Does::Succeed, Does::Fail, Does::Skip][ends / 3_usize.pow(n as u32) % 3]);
-                let case = Case { mode, aggregation: aggregation.clone(), required, does, order };
+                let behaviors = std::array::from_fn(|n| {
+                    [Behavior::Succeed, Behavior::Fail, Behavior::Skip][ends / 3_usize.pow(n as u32) % 3]
+                });
+                let case = Case { mode, aggregation: aggregation.clone(), required, behaviors, order };
                 let definition = Definition::sequence("table", [case.block()]);
                 let finished = engine.run(definition, WorkflowInput::default()).await.unwrap();
-                assert_eq!(given(&finished), case.oracle(), "{case:?}: {:?}", finished.error);
+                assert_eq!(block_result(&finished), case.expected(), "{case:?}: {:?}", finished.error);
                 assert_eq!(lab.live(), 0, "{case:?}");
                 cases += 1;
             }
@@ -151,22 +152,22 @@ async fn check(mode: ErrorMode) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fail_fast() {
+async fn fail_fast_matches_the_documented_table() {
     check(ErrorMode::FailFast).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn fail_slow() {
+async fn fail_slow_matches_the_documented_table() {
     check(ErrorMode::FailSlow).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn best_effort() {
+async fn best_effort_matches_the_documented_table() {
     check(ErrorMode::BestEffort).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_a_branch_dealt_with_is_neither_counted_nor_blamed() {
+async fn handled_failures_in_a_branch_are_neither_counted_nor_blamed() {
     let handled = Step::function("handled", "fail", json!({"code": "minor"})).with_on_error(OnError::Continue);
     let finished = Lab::new().steps([Parallel::new([handled.clone()]).into_step("block")]).await;
     assert_eq!((&finished.error, &*finished.output), (&None, &json!([null])));

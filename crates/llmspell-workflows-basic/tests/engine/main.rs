@@ -1,6 +1,6 @@
-//! The engine as its users see it: what each pattern promises, what goes wrong, and what is recorded.
+//! The engine through its public API: the guarantees of each pattern, failures, and records.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod altering;
 mod cancelling;

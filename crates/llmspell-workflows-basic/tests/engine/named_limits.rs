@@ -1,4 +1,4 @@
-//! Which limit a name means: the engine's where it declares it, else the definition's own.
+//! Named limits: the engine's if it declares the name, otherwise the definition's own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Lab, slow};
 
-/// Five steps at once that hold the limit `api`, of which the definition lets `holders` run.
+/// A definition of five parallel steps with the limit `api`, which it declares with the value `holders`.
 fn limited(name: &str, holders: Option<u32>) -> Definition {
     let steps = (0..5).map(|number| slow(&format!("s{number}"), 10).with_limit("api"));
     let mut definition = Definition::sequence(name, [Parallel::new(steps).into_step("block")]);
@@ -18,7 +18,7 @@ fn limited(name: &str, holders: Option<u32>) -> Definition {
     definition
 }
 
-/// Runs all of `definitions` at once.
+/// Runs all `definitions` concurrently.
 async fn at_once(engine: &Engine, definitions: impl IntoIterator<Item = Definition>) {
     let runs = definitions.into_iter().map(|definition| engine.run(definition, WorkflowInput::default()));
     for finished in futures_util::future::join_all(runs).await {
@@ -27,7 +27,7 @@ async fn at_once(engine: &Engine, definitions: impl IntoIterator<Item = Definiti
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_holds_over_all_runs_of_its_definition_and_of_no_other() {
+async fn limits_apply_to_all_runs_of_one_definition_only() {
     for (names, most) in [(["one", "one"], 2), (["one", "two"], 4)] {
         let lab = Lab::new();
         let engine = lab.engine().build();
@@ -37,7 +37,7 @@ async fn a_limit_holds_over_all_runs_of_its_definition_and_of_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_definition_that_uses_a_name_does_not_fix_its_number_for_others() {
+async fn definitions_with_the_same_limit_name_have_separate_limits() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     at_once(&engine, [limited("first", Some(1))]).await;
@@ -46,7 +46,7 @@ async fn the_first_definition_that_uses_a_name_does_not_fix_its_number_for_other
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_engine_declares_a_name_its_number_holds_for_all() {
+async fn an_engine_limit_applies_to_all_definitions() {
     let lab = Lab::new();
     let engine = lab.engine().concurrency("api", 3).build();
     at_once(&engine, [limited("one", Some(5)), limited("two", Some(1)), limited("three", None)]).await;
@@ -54,7 +54,7 @@ async fn where_the_engine_declares_a_name_its_number_holds_for_all() {
 }
 
 #[test]
-fn a_number_that_differs_from_the_engines_is_reported_with_both() {
+fn a_limit_that_differs_from_the_engines_is_reported() {
     let engine = Lab::new().engine().concurrency("api", 3).build();
     let plan = engine.prepare(limited("one", Some(5))).unwrap();
     let [warning] = plan.warnings() else { panic!("{:?}", plan.warnings()) };
@@ -66,7 +66,7 @@ fn a_number_that_differs_from_the_engines_is_reported_with_both() {
 }
 
 #[test]
-fn a_differing_number_in_a_sub_workflow_is_reported_too() {
+fn a_differing_limit_in_a_sub_workflow_is_reported() {
     let engine = Lab::new().engine().concurrency("api", 3).workflow(limited("inner", Some(5))).build();
     let outer = Definition::sequence("outer", [Step::workflow("call", "inner", json!({}))]);
     let warnings: Vec<_> = engine.validate(outer).into_iter().map(|warning| (warning.code, warning.message)).collect();
@@ -76,7 +76,7 @@ fn a_differing_number_in_a_sub_workflow_is_reported_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_versions_share_a_limit_each_keeps_to_its_number_and_the_difference_is_reported() {
+async fn versions_share_a_limit_and_their_difference_is_reported() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let versions = [("1.0.0", 1), ("2.0.0", 3)];
@@ -96,7 +96,7 @@ async fn two_versions_share_a_limit_each_keeps_to_its_number_and_the_difference_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_in_a_sub_workflow_means_its_own_limit_and_not_that_of_the_workflow_around_it() {
+async fn limits_of_a_sub_workflow_are_separate_from_its_parents() {
     let call = |id: &str| Step::workflow(id, "inner", json!({})).with_limit("api");
     let outer = |inner: Option<u32>| {
         let block = Parallel::new(["a", "b"].map(call));
@@ -106,7 +106,7 @@ async fn a_name_in_a_sub_workflow_means_its_own_limit_and_not_that_of_the_workfl
         outer
     };
     let lab = Lab::new();
-    let finished = tokio::time::timeout(Duration::from_secs(60), lab.run(outer(Some(4)))).await.expect("it ends");
+    let finished = tokio::time::timeout(Duration::from_secs(60), lab.run(outer(Some(4)))).await.expect("the run ends");
     assert_eq!((finished.status, lab.most()), (RunStatus::Completed, 4));
 
     let problems = lab.engine().build().validate(outer(None));
@@ -115,7 +115,7 @@ async fn a_name_in_a_sub_workflow_means_its_own_limit_and_not_that_of_the_workfl
 }
 
 #[test]
-fn a_step_may_not_hold_a_limit_of_the_engine_that_its_sub_workflow_waits_for() {
+fn steps_cannot_hold_an_engine_limit_that_their_sub_workflow_needs() {
     let around = |engine: Engine| {
         let call = Step::workflow("call", "inner", json!({})).with_limit("api");
         let mut outer = Definition::sequence("outer", [call]);

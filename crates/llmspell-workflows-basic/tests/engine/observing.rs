@@ -1,4 +1,4 @@
-//! Observers and filters run under no lock: they may send signals, and look at the run.
+//! Observers and filters run without a lock: they can signal and inspect the run.
 
 use std::{
     sync::{
@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo};
 
-/// Sends a signal from within an observer, and looks at the run there.
-struct Signals(fn(&Run, Happening<'_>));
+/// An observer that signals and inspects the run.
+struct SignalingObserver(fn(&Run, Happening<'_>));
 
 #[async_trait]
-impl Interceptor for Signals {
+impl Interceptor for SignalingObserver {
     fn applies(&self, _: &Step) -> bool {
         false
     }
@@ -35,9 +35,9 @@ impl Interceptor for Signals {
     }
 }
 
-/// Runs `steps` on a thread of its own, so that a deadlock fails the test instead of blocking it.
-fn run(steps: Vec<Step>, signals: Signals, before: fn(&Run)) -> Finished {
-    let (says, hears) = mpsc::channel();
+/// Runs `steps` on a separate thread, so that a deadlock fails the test instead of blocking it.
+fn run(steps: Vec<Step>, signals: SignalingObserver, before: fn(&Run)) -> Finished {
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let finished = runtime.block_on(async {
@@ -47,12 +47,12 @@ fn run(steps: Vec<Step>, signals: Signals, before: fn(&Run)) -> Finished {
             before(&run);
             match engine.drive(&run).await {
                 Driven::Done(finished) => *finished,
-                other => panic!("it does not end: {other:?}"),
+                other => panic!("the run did not end: {other:?}"),
             }
         });
-        let _ = says.send(finished);
+        let _ = sender.send(finished);
     });
-    hears.recv_timeout(Duration::from_secs(30)).expect("the run is not blocked by what its observer does")
+    receiver.recv_timeout(Duration::from_secs(30)).expect("the observer does not block the run")
 }
 
 fn wait(filter: Option<&str>) -> Step {
@@ -66,22 +66,22 @@ fn data(finished: &Finished) -> Value {
 }
 
 #[test]
-fn an_observer_of_a_filters_warning_may_signal_the_run() {
-    let signals = Signals(|run, happening| {
+fn observers_of_a_filter_warning_can_signal_the_run() {
+    let signals = SignalingObserver(|run, happening| {
         if matches!(happening, Happening::Warns(_)) && run.warnings().is_empty() {
             run.signal("go", json!({"n": 2}));
         }
     });
     let finished =
-        run(vec![wait(Some("event.data.n > 1"))], signals, |run| run.signal("go", json!({"n": ["no number"]})));
+        run(vec![wait(Some("event.data.n > 1"))], signals, |run| run.signal("go", json!({"n": ["not a number"]})));
     assert_eq!(data(&finished), json!({"n": 2}));
     let warnings: Vec<_> = finished.warnings.iter().map(|warning| warning.code.as_str()).collect();
     assert_eq!(warnings, ["condition_unevaluable"]);
 }
 
 #[test]
-fn an_observer_of_a_runs_beginning_may_signal_it() {
-    let signals = Signals(|run, happening| {
+fn observers_of_a_run_start_can_signal_the_run() {
+    let signals = SignalingObserver(|run, happening| {
         if matches!(happening, Happening::Begins) {
             run.signal("go", 1);
         }
@@ -90,8 +90,8 @@ fn an_observer_of_a_runs_beginning_may_signal_it() {
 }
 
 #[test]
-fn an_observer_of_a_conditions_warning_may_signal_the_run() {
-    let signals = Signals(|run, happening| {
+fn observers_of_a_condition_warning_can_signal_the_run() {
+    let signals = SignalingObserver(|run, happening| {
         if let Happening::Warns(warning) = happening {
             run.signal("go", warning.path.as_str());
         }
@@ -100,11 +100,11 @@ fn an_observer_of_a_conditions_warning_may_signal_the_run() {
     assert_eq!(data(&run(vec![unevaluable, wait(None)], signals, |_| {})), json!("/main/odd"));
 }
 
-/// Counts warnings.
-struct Counts(Arc<AtomicU64>);
+/// An observer that counts warnings.
+struct WarningCounter(Arc<AtomicU64>);
 
 #[async_trait]
-impl Interceptor for Counts {
+impl Interceptor for WarningCounter {
     fn observe(&self, _: &Run, happening: Happening<'_>) {
         if matches!(happening, Happening::Warns(_)) {
             self.0.fetch_add(1, Ordering::Relaxed);
@@ -113,10 +113,11 @@ impl Interceptor for Counts {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_keeps_so_many_warnings_and_counts_the_others_and_observers_see_all() {
+async fn warnings_beyond_the_limit_are_only_counted_but_observed() {
     let seen = Arc::default();
     let limits = Limits { warnings_max: 2, ..Limits::default() };
-    let engine = Lab::new().engine().limits(limits).interceptor(Position::Trace, Counts(Arc::clone(&seen))).build();
+    let engine =
+        Lab::new().engine().limits(limits).interceptor(Position::Trace, WarningCounter(Arc::clone(&seen))).build();
     let unevaluable = echo("odd", json!(1)).when("[1].length > [1]");
     let each = Loop::new(Over::Items(json!([1, 2, 3, 4, 5])), [unevaluable]).into_step("each");
     let finished = engine.run(Definition::sequence("odd", [each]), WorkflowInput::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Where interceptors stand: each position can be filled, and surrounds what its description says.
+//! Interceptor positions: each can be used and wraps the documented part of a step.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,11 +27,11 @@ const POSITIONS: [Position; 10] = [
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// Notes how steps come out of what it surrounds.
-struct Note(Position, Seen);
+/// Records when it is entered and how the steps inside end.
+struct Recorder(Position, Seen);
 
 #[async_trait]
-impl Interceptor for Note {
+impl Interceptor for Recorder {
     fn applies(&self, step: &Step) -> bool {
         step.kind.is_leaf()
     }
@@ -45,25 +45,25 @@ impl Interceptor for Note {
     }
 }
 
-/// Answers without the step.
-struct Answer;
+/// Answers without running the step.
+struct CachedAnswer;
 
 #[async_trait]
-impl Interceptor for Answer {
+impl Interceptor for CachedAnswer {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        if call.step().kind.is_leaf() { Outcome::completed(json!("kept")) } else { next.run(call).await }
+        if call.step().kind.is_leaf() { Outcome::completed(json!("cached")) } else { next.run(call).await }
     }
 }
 
-/// Runs `step` with a note at each position, those that are added first last in the order.
+/// Runs `step` with a recorder at each position, registered in reverse order.
 async fn run(step: Step, cached: bool) -> (Finished, Vec<String>) {
     let seen = Seen::default();
     let mut builder = Lab::new().engine();
     for position in POSITIONS.into_iter().rev() {
-        builder = builder.interceptor(position, Note(position, seen.clone()));
+        builder = builder.interceptor(position, Recorder(position, seen.clone()));
     }
     if cached {
-        builder = builder.interceptor(Position::Cache, Answer);
+        builder = builder.interceptor(Position::Cache, CachedAnswer);
     }
     let finished = builder.build().run(Definition::sequence("positions", [step]), WorkflowInput::default()).await;
     let seen = seen.lock().unwrap().clone();
@@ -75,21 +75,21 @@ fn entered(seen: &[String]) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn positions_are_entered_in_their_order_whatever_the_order_in_which_they_are_filled() {
+async fn positions_are_entered_in_order_regardless_of_registration_order() {
     let (_, seen) = run(Step::function("a", "echo", json!(1)), false).await;
     assert_eq!(entered(&seen), POSITIONS.map(|position| format!("{position:?}")));
     assert!(POSITIONS.is_sorted());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cache_answers_before_anything_inside_of_it_begins() {
+async fn a_cache_answer_prevents_everything_inside_of_it() {
     let (finished, seen) = run(Step::function("a", "fail", json!({})), true).await;
-    assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!("kept")));
+    assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!("cached")));
     assert_eq!(entered(&seen), ["Trace", "Journal", "Hooks", "Cache"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_letter_sees_the_last_failure_and_a_breaker_every_attempt() {
+async fn dead_letters_see_the_last_failure_and_breakers_every_attempt() {
     let retry = Retry::attempts(3).with_backoff(Backoff::Immediate);
     let (finished, seen) = run(Step::function("a", "fail", json!({})).with_retry(retry), false).await;
     assert_eq!(finished.status, RunStatus::Failed);

@@ -1,4 +1,4 @@
-//! Branches that end after a block's fate is decided do not change it.
+//! Branches that end after the result of their block is decided do not change it.
 
 use llmspell_workflows_basic::{Finished, RunStatus, model::*};
 use serde_json::{Value, json};
@@ -19,21 +19,21 @@ fn lost() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_that_completes_late_changes_nothing() {
+async fn losing_branches_that_complete_late_change_nothing() {
     let finished = run(race([Step::function("late", "late", json!(null)), slow("fast", 5)])).await;
     assert_eq!(*finished.output, json!({"late": lost(), "fast": "fast"}));
     assert_eq!(finished.state_changes, []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loser_that_never_began_looks_like_any_other() {
+async fn losing_branches_that_never_started_have_the_same_output() {
     let one_at_once = Parallel { max_parallelism: Some(1), ..race([slow("fast", 5), slow("slow", 9)]) };
     assert_eq!(*run(one_at_once).await.output, json!({"fast": "fast", "slow": lost()}));
     assert_eq!(*run(race([slow("fast", 5), slow("slow", 9)])).await.output, json!({"fast": "fast", "slow": lost()}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_branch_that_failed_is_named_and_not_one_that_was_stopped_over_it() {
+async fn the_failed_branch_is_named_and_not_a_cancelled_one() {
     let mut block = Parallel::new([hang("stopped"), fail("failed")]).with_error_mode(ErrorMode::FailFast);
     block.branches.iter_mut().for_each(|branch| branch.required = true);
     let error = run(block).await.error.unwrap();
@@ -42,7 +42,7 @@ async fn the_branch_that_failed_is_named_and_not_one_that_was_stopped_over_it() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stopped_branch_does_not_count_as_failed() {
+async fn cancelled_branches_do_not_count_as_failed() {
     let mut block = Parallel::new([hang("stopped"), fail("failed")]).with_error_mode(ErrorMode::FailFast);
     block.branches[0].required = true;
     let error = run(block).await.error.unwrap();
@@ -50,7 +50,7 @@ async fn a_stopped_branch_does_not_count_as_failed() {
     assert!(error.message.starts_with("0 of 2 branches succeeded and 1 failed"), "{}", error.message);
 }
 
-/// Iterations at once, of which the third fails and the others are stopped over it.
+/// A parallel loop whose third iteration fails, which cancels the others.
 fn failing_loop(on_error: OnError) -> Step {
     let stopped = Step::function("stopped", "forever", json!(null)).when("loop.index != 2");
     let failing = Step::function("fails", "flaky", json!({"succeed_at": 99})).when("loop.index == 2");
@@ -58,7 +58,7 @@ fn failing_loop(on_error: OnError) -> Step {
 }
 
 #[test]
-fn a_loop_that_failed_at_once_fails_again_when_resumed() {
+fn failed_parallel_loops_fail_again_when_resumed() {
     let mend = echo("mend", json!("{{ error.path }}"));
     let handled = failing_loop(OnError::Steps(vec![mend.into()]));
     crash_everywhere(
@@ -68,7 +68,7 @@ fn a_loop_that_failed_at_once_fails_again_when_resumed() {
 }
 
 #[test]
-fn a_block_that_failed_fast_fails_again_when_resumed() {
+fn failed_fast_blocks_fail_again_when_resumed() {
     let branch = |id: &str, seconds: u64, fails: bool| {
         let wait = Step::new("wait", StepKind::Sleep(Delay::from_seconds(seconds as f64).unwrap()));
         let end =
@@ -84,7 +84,7 @@ fn a_block_that_failed_fast_fails_again_when_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_a_resolver_fails_its_block() {
+async fn panics_in_a_resolver_fail_the_block() {
     let mut functions = llmspell_workflows_basic::Functions::default();
     functions.register_resolver("odd", |_| panic!("boom"));
     let block =

@@ -1,4 +1,4 @@
-//! Random definitions come to what a plain walk over them comes to, stop when they are asked to, and resume.
+//! Random definitions match a naive interpreter, stop when cancelled, and resume.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,14 +7,14 @@ use llmspell_workflows_testing::generate;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::support::{AnySchema, Frozen, Lab, Naive, crash_generated};
+use crate::support::{AnySchema, FrozenClock, Lab, Naive, crash_generated};
 
-/// The data with each error in it narrowed to its code.
-fn scrubbed(value: Value) -> Value {
+/// Returns the value with each error in it reduced to its code.
+fn with_error_codes(value: Value) -> Value {
     match value {
         Value::Object(map) if map.contains_key("code") && map.contains_key("retryable") => map["code"].clone(),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (key, scrubbed(value))).collect(),
-        Value::Array(items) => items.into_iter().map(scrubbed).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, with_error_codes(value))).collect(),
+        Value::Array(items) => items.into_iter().map(with_error_codes).collect(),
         other => other,
     }
 }
@@ -22,10 +22,10 @@ fn scrubbed(value: Value) -> Value {
 fn state(changes: Vec<Change>) -> Value {
     let mut state = WorkflowState::default();
     changes.into_iter().for_each(|change| state.apply(change, jiff::Timestamp::UNIX_EPOCH).unwrap());
-    scrubbed(state.to_value())
+    with_error_codes(state.to_value())
 }
 
-/// The activities that generated definitions call.
+/// Returns the activities that generated definitions call.
 fn lab() -> Lab {
     let mut lab = Lab::new();
     lab.register(
@@ -47,14 +47,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_run_comes_to_what_a_plain_walk_comes_to(definition in generate::definition()) {
+    fn runs_match_the_naive_interpreter(definition in generate::definition()) {
         let definition = generate::settled(definition);
         let input = json!({"n": 2, "items": [1, 2]});
         let mut naive = Naive::default();
         let expected = naive.run(&definition, &input);
-        prop_assume!(!naive.disagreed);
+        prop_assume!(!naive.conflicted);
         let finished = block_on(async {
-            let engine = lab().engine().schemas(AnySchema).clock(Frozen).timers(Frozen).build();
+            let engine = lab().engine().schemas(AnySchema).clock(FrozenClock).timers(FrozenClock).build();
             engine.run(definition, WorkflowInput::default()).await
         });
         let finished = finished.map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -63,11 +63,11 @@ proptest! {
             .iter()
             .map(|record| (record.path.to_string(), (record.status.as_str(), record.attempts)))
             .collect();
-        prop_assert_eq!(steps, naive.ended, "{:?}", finished.error);
+        prop_assert_eq!(steps, naive.statuses, "{:?}", finished.error);
         match expected {
             Ok((output, changes)) => {
                 prop_assert_eq!(finished.error, None);
-                prop_assert_eq!(scrubbed((*finished.output).clone()), scrubbed(output));
+                prop_assert_eq!(with_error_codes((*finished.output).clone()), with_error_codes(output));
                 prop_assert_eq!(state(finished.state_changes), state(changes));
             }
             Err(error) => {
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn a_run_that_is_cancelled_leaves_nothing_at_work(definition in generate::definition(), after_ms in 0_u64..40) {
+    fn cancelled_runs_leave_no_activity_running(definition in generate::definition(), after_ms in 0_u64..40) {
         let mut lab = lab();
         let slowly = |call: llmspell_workflows_basic::activity::ActivityContext| async move {
             let length = Duration::from_millis(1 + call.input().to_string().len() as u64 % 5);
@@ -96,10 +96,10 @@ proptest! {
                 tokio::time::sleep(Duration::from_millis(after_ms)).await;
                 run.cancel();
             });
-            let Driven::Done(finished) = driven else { panic!("nothing here parks") };
-            let (live, begun) = (lab.live(), lab.begun().len());
+            let Driven::Done(finished) = driven else { panic!("the run parked") };
+            let (live, begun) = (lab.live(), lab.started().len());
             tokio::time::sleep(Duration::from_secs(3_600)).await;
-            (finished.status, live, begun, lab.begun().len())
+            (finished.status, live, begun, lab.started().len())
         });
         prop_assert_eq!((live, begun), (0, later));
         prop_assert!(status != RunStatus::Running);

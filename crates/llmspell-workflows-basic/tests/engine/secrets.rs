@@ -1,4 +1,4 @@
-//! Secrets show as `***` wherever a run shows anything.
+//! Secrets are shown as `***` in everything that a run exposes.
 
 use llmspell_workflows_basic::{WorkflowInput, model::*};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Lab, echo};
 
 #[tokio::test(start_paused = true)]
-async fn no_kind_of_step_lets_a_secret_out() {
+async fn no_step_kind_exposes_secrets() {
     let values = json!({"k": "{{ secrets.key }}"});
     let validate = Validate {
         data: json!("has {{ secrets.key }}"),

@@ -1,4 +1,4 @@
-//! A stuck step makes what is around it stuck, and nothing more happens because of it.
+//! A stuck step makes its parents stuck, without any other consequence.
 
 use std::sync::Arc;
 
@@ -12,17 +12,20 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail};
 
-/// Gets the steps whose ids begin with `stuck` stuck.
-struct GetStuck;
+/// Makes steps whose ids start with `stuck` stuck.
+struct MakeStuck;
 
 #[async_trait]
-impl Interceptor for GetStuck {
+impl Interceptor for MakeStuck {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         if !call.step().id.starts_with("stuck") {
             return next.run(call).await;
         }
         let path = call.path().to_string();
-        Outcome::Stuck(vec![StuckStep::new(path.clone(), StepError::configuration("unknown", "who knows").at(path))])
+        Outcome::Stuck(vec![StuckStep::new(
+            path.clone(),
+            StepError::configuration("unknown", "unknown outcome").at(path),
+        )])
     }
 }
 
@@ -31,7 +34,7 @@ fn stuck() -> Step {
 }
 
 async fn drive(definition: Definition) -> Driven {
-    let engine = Lab::new().engine().interceptor(Position::Journal, GetStuck).build();
+    let engine = Lab::new().engine().interceptor(Position::Journal, MakeStuck).build();
     let plan = engine.prepare(definition).unwrap();
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
     let mut driven = std::pin::pin!(engine.drive(&run));
@@ -45,11 +48,11 @@ async fn drive(definition: Definition) -> Driven {
     }
 }
 
-/// The paths of the stuck steps of a run of `steps`, and how far it has come.
+/// Runs a definition and returns the paths of its stuck steps, and its result so far.
 async fn stuck_steps(definition: Definition) -> (Vec<String>, Box<llmspell_workflows_basic::Finished>) {
     match drive(definition).await {
         Driven::Stuck { steps, so_far } => (steps.iter().map(ToString::to_string).collect(), so_far),
-        other => panic!("it is not stuck: {other:?}"),
+        other => panic!("the run is not stuck: {other:?}"),
     }
 }
 
@@ -58,7 +61,7 @@ fn wait() -> Step {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_follows_a_stuck_step_does_not_begin() {
+async fn steps_after_a_stuck_step_do_not_start() {
     let (steps, so_far) = stuck_steps(Definition::sequence("w", [stuck(), echo("after", json!(1))])).await;
     assert_eq!(steps, ["/main/stuck"]);
     assert_eq!((so_far.status, so_far.error.as_ref().unwrap().code.as_ref()), (RunStatus::Stuck, "unknown"));
@@ -67,7 +70,7 @@ async fn what_follows_a_stuck_step_does_not_begin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_around_a_stuck_step_is_retried_undone_or_handled() {
+async fn parents_of_a_stuck_step_are_not_retried_undone_or_handled() {
     let block = Step::sequence("block", [stuck()])
         .with_retry(Retry::attempts(3))
         .with_on_error(OnError::Steps(vec![Arc::new(echo("handles", json!(1)))]));
@@ -81,7 +84,7 @@ async fn nothing_around_a_stuck_step_is_retried_undone_or_handled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_block_with_a_stuck_step_is_stuck_once_all_others_have_ended() {
+async fn blocks_are_stuck_after_all_other_branches_have_ended() {
     let others = || [stuck(), echo("a", json!(1)), fail("b")];
     let each = Loop::items(json!([1, 2]), [stuck()]).parallel(2).into_step("each");
     for (block, expected) in [
@@ -105,20 +108,20 @@ async fn a_block_with_a_stuck_step_is_stuck_once_all_others_have_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_that_waits_keeps_the_block_with_a_stuck_step_waiting() {
+async fn a_waiting_branch_keeps_a_block_with_a_stuck_step_waiting() {
     let block = Parallel::new([stuck(), wait()]).into_step("both");
     let driven = drive(Definition::sequence("w", [block])).await;
     assert!(matches!(&driven, Driven::Parked(wait) if wait.inbox_after.is_some()), "{driven:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_step_of_a_sub_workflow_is_named_behind_the_step_around_it() {
+async fn stuck_steps_of_a_sub_workflow_are_named_below_its_step() {
     let child = Definition::sequence("child", [stuck()]);
-    let engine = Lab::new().engine().interceptor(Position::Journal, GetStuck).workflow(child).build();
+    let engine = Lab::new().engine().interceptor(Position::Journal, MakeStuck).workflow(child).build();
     let call = Step::workflow("call", "child", Value::Null);
     let plan = engine.prepare(Definition::sequence("w", [call])).unwrap();
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
-    let Driven::Stuck { steps, .. } = engine.drive(&run).await else { panic!("it is stuck") };
+    let Driven::Stuck { steps, .. } = engine.drive(&run).await else { panic!("the run is not stuck") };
     assert_eq!(steps[0].to_string(), "/main/call/main/stuck");
     assert_eq!(
         (steps[0].around.as_slice(), steps[0].path.as_str()),

@@ -1,4 +1,4 @@
-//! Steps that are runs of other definitions.
+//! Sub-workflows: steps that run other definitions.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ fn child() -> Definition {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_step_gives_what_the_run_gave_that_it_is() {
+async fn steps_return_the_output_of_their_sub_workflow() {
     let steps = [Step::workflow("sub", "child", json!({"n": "{{ items[1] }}"})), echo("after", json!("{{ sub + 1 }}"))];
     let finished = Lab::new().run(Definition::sequence("parent", steps).with_workflow(child())).await;
     assert_eq!((finished.error, &*finished.output), (None, &json!(5)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_engine_knows_definitions_too_and_a_version_can_be_pinned() {
+async fn sub_workflows_are_found_in_the_engine_by_version() {
     let lab = Lab::new();
     let engine = lab.engine().workflow(Definition { version: "1.2".into(), ..child() }).build();
     let step = |version: &str| {
@@ -41,7 +41,7 @@ async fn an_engine_knows_definitions_too_and_a_version_can_be_pinned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_child_fails_its_step_with_its_error_below() {
+async fn failed_sub_workflows_fail_their_step_with_the_error_as_cause() {
     let broken = Definition::sequence("child", [fail("inside")]);
     let finished = Lab::new()
         .run(Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(broken))
@@ -53,7 +53,7 @@ async fn a_failed_child_fails_its_step_with_its_error_below() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_child_ends_with_what_is_around_it() {
+async fn sub_workflows_end_with_their_parent() {
     let lab = Lab::new();
     let long = Definition::sequence("child", [hang("works")]);
     let late = Step::workflow("sub", "child", json!(null)).with_timeout(Duration::from_secs(5));
@@ -67,7 +67,7 @@ async fn a_child_ends_with_what_is_around_it() {
 }
 
 #[tokio::test]
-async fn workflows_that_run_each_other_are_refused() {
+async fn recursive_and_too_deep_sub_workflows_are_rejected() {
     let lab = Lab::new();
     let calls = |name: &str, other: &str| Definition::sequence(name, [Step::workflow("sub", other, json!(null))]);
     let engine = lab.engine().workflow(calls("a", "b")).workflow(calls("b", "a")).build();
@@ -82,7 +82,7 @@ async fn workflows_that_run_each_other_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_waits_where_its_child_does() {
+async fn a_parent_waits_and_parks_with_its_sub_workflow() {
     let waits = Definition::sequence(
         "child",
         [Step::new("nap", StepKind::Sleep(Duration::from_secs(60).into())), slow("work", 50)],
@@ -98,8 +98,8 @@ async fn a_run_waits_where_its_child_does() {
     });
     assert!(matches!(driven, Driven::Done(finished) if finished.status == RunStatus::Completed));
     assert_eq!(waited.0, waited.1);
-    // Held, both park.
-    let run = engine.start(run_plan(&engine), WorkflowInput::default(), &RunOptions::default()).unwrap();
+    // Both park when held.
+    let run = engine.start(napping_parent(&engine), WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, ()) = tokio::join!(engine.drive(&run), async {
         run.all_wait().await;
         run.hold();
@@ -107,7 +107,9 @@ async fn a_run_waits_where_its_child_does() {
     assert!(matches!(driven, Driven::Parked(wait) if wait.wake_at.is_some()));
 }
 
-fn run_plan(engine: &llmspell_workflows_basic::Engine) -> &'static std::sync::Arc<llmspell_workflows_basic::Plan> {
+fn napping_parent(
+    engine: &llmspell_workflows_basic::Engine,
+) -> &'static std::sync::Arc<llmspell_workflows_basic::Plan> {
     let naps = Definition::sequence("child", [Step::new("nap", StepKind::Sleep(Duration::from_secs(60).into()))]);
     let parent = Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(naps);
     Box::leak(Box::new(engine.prepare(parent).unwrap()))

@@ -1,4 +1,4 @@
-//! Deadlines and delays: who is told of them, and that they hold.
+//! Deadlines and delays: where they are visible, and that they are enforced.
 
 use std::{
     sync::{Arc, Mutex},
@@ -8,10 +8,10 @@ use std::{
 use llmspell_workflows_basic::{Driven, RunOptions, RunStatus, WorkflowInput, engine::Wait, model::*};
 use serde_json::json;
 
-use crate::support::{Lab, Time, echo};
+use crate::support::{Lab, ManualClock, echo};
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_reaches_everything_inside() {
+async fn deadlines_apply_to_everything_inside() {
     let mut lab = Lab::new();
     lab.register("deadline", |context| async move {
         let left = context.deadline().map(|deadline| deadline.duration_since(context.now()).as_secs());
@@ -34,9 +34,9 @@ async fn a_deadline_reaches_everything_inside() {
 }
 
 #[test]
-fn a_parked_run_wakes_at_its_deadline() {
+fn parked_runs_wake_at_their_deadline() {
     let begin: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let time = Time(Arc::new(Mutex::new(begin)));
+    let time = ManualClock(Arc::new(Mutex::new(begin)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let drive = |definition: Definition| {
         runtime.block_on(async {
@@ -48,7 +48,7 @@ fn a_parked_run_wakes_at_its_deadline() {
     };
     let sleep = |seconds: u64| StepKind::Sleep(Delay::Fixed(Duration::from_secs(seconds)));
     let block = Step::sequence("block", [Step::new("sleep", sleep(100))]).with_total_timeout(Duration::from_secs(60));
-    let Driven::Parked(wait) = drive(Definition::sequence("parks", [block])) else { panic!("it parks") };
+    let Driven::Parked(wait) = drive(Definition::sequence("parks", [block])) else { panic!("the run did not park") };
     assert_eq!(wait, Wait { wake_at: Some(begin + Duration::from_secs(60)), inbox_after: None });
 }
 
@@ -57,7 +57,7 @@ fn retried(retry: Retry) -> Step {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_delay_is_longer_than_its_limit() {
+async fn delays_do_not_exceed_delay_max() {
     let longest = Duration::from_secs(10);
     for attempts in 2..30 {
         let retry = Retry { delay_max: longest, jitter: 1.0, ..Retry::attempts(attempts) };
@@ -68,7 +68,7 @@ async fn no_delay_is_longer_than_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endless_delay_ends_with_the_time_of_the_step() {
+async fn infinite_delays_end_at_the_steps_timeout() {
     let retry = Retry { delay_max: Duration::MAX, initial_delay: Duration::MAX, jitter: 1.0, ..Retry::attempts(9) };
     let step = retried(retry).with_total_timeout(Duration::from_secs(60));
     let finished = Lab::new().steps([step, echo("b", json!(1))]).await;

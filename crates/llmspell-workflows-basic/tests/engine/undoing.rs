@@ -1,4 +1,4 @@
-//! Compensation: what is undone, in which order, and what is not.
+//! Compensation: which steps are undone, and in which order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fail, hang, slow};
 
-/// A step with a note of what undoes it.
+/// Adds a compensation that records the call to `undo`.
 fn undoable(step: Step) -> Step {
     let id = step.id.clone();
     step.with_compensation(Step::function(
@@ -19,16 +19,16 @@ fn undoable(step: Step) -> Step {
     ))
 }
 
-/// What was undone, in order.
-struct Undone(Arc<std::sync::Mutex<Vec<Value>>>);
+/// The recorded compensations, in order.
+struct UndoLog(Arc<std::sync::Mutex<Vec<Value>>>);
 
-impl Undone {
+impl UndoLog {
     fn ids(&self) -> Vec<String> {
         self.0.lock().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
     }
 }
 
-async fn run(definition: Definition) -> (Finished, Undone) {
+async fn run(definition: Definition) -> (Finished, UndoLog) {
     let mut lab = Lab::new();
     let undone = Arc::new(std::sync::Mutex::new(Vec::new()));
     let notes = undone.clone();
@@ -36,21 +36,21 @@ async fn run(definition: Definition) -> (Finished, Undone) {
         let noted = notes.clone();
         async move {
             if context.input()["id"] == "cannot" {
-                return Err(StepError::configuration("broken", "it cannot be undone"));
+                return Err(StepError::configuration("broken", "cannot be undone"));
             }
             noted.lock().unwrap().push(context.input().clone());
             Ok(json!(null).into())
         }
     });
-    (lab.run(definition).await, Undone(undone))
+    (lab.run(definition).await, UndoLog(undone))
 }
 
-async fn steps(steps: impl IntoIterator<Item = Step>) -> (Finished, Undone) {
+async fn steps(steps: impl IntoIterator<Item = Step>) -> (Finished, UndoLog) {
     run(Definition::sequence("undoes", steps)).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_run_is_undone_in_the_reverse_of_the_order_in_which_its_steps_ended() {
+async fn failed_runs_are_undone_in_reverse_order_of_completion() {
     let branches = [undoable(slow("later", 200)), undoable(slow("sooner", 100))];
     let all = [undoable(echo("first", json!({"n": 1}))), Parallel::new(branches).into_step("both"), fail("breaks")];
     let (finished, undone) = steps(all).await;
@@ -64,30 +64,30 @@ async fn a_failed_run_is_undone_in_the_reverse_of_the_order_in_which_its_steps_e
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_undone_where_the_run_completes_or_the_error_is_dealt_with() {
+async fn nothing_is_undone_if_the_run_completes_or_the_error_is_handled() {
     let handled = fail("handled").with_on_error(OnError::Continue);
     let (finished, undone) = steps([undoable(echo("a", json!(1))), handled, echo("b", json!(2))]).await;
     assert_eq!((finished.status, undone.ids().len()), (RunStatus::Completed, 0));
     let (finished, undone) = steps([echo("a", json!(1)), undoable(fail("itself"))]).await;
-    // It has failed itself, and so has done nothing.
+    // The failed step had no effect itself.
     assert_eq!((finished.status, undone.ids().len()), (RunStatus::Failed, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_undoes_a_block_replaces_what_undoes_its_steps() {
+async fn a_blocks_compensation_replaces_those_of_its_steps() {
     let block = |ends: bool| {
         let inner = [undoable(echo("one", json!(1))), if ends { echo("two", json!(2)) } else { fail("two") }];
         undoable(Step::sequence("block", inner))
     };
     let (_, undone) = steps([block(true), fail("breaks")]).await;
     assert_eq!(undone.ids(), ["block"]);
-    // A block that did not come to its end undoes what it did step by step.
+    // A block that did not complete is undone step by step.
     let (_, undone) = steps([block(false)]).await;
     assert_eq!(undone.ids(), ["one"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_iteration_and_each_try_of_a_block_is_undone_by_itself() {
+async fn iterations_and_failed_attempts_of_a_block_are_undone_separately() {
     let each = Loop::items(json!([1, 2]), [undoable(echo("work", json!("{{ loop.item }}")))]).into_step("each");
     let (_, undone) = steps([each, fail("breaks")]).await;
     let outputs: Vec<_> = undone.0.lock().unwrap().iter().map(|one| one["output"].clone()).collect();
@@ -97,14 +97,14 @@ async fn each_iteration_and_each_try_of_a_block_is_undone_by_itself() {
     let (finished, undone) = steps([undoable(echo("before", json!(1))), tries]).await;
     assert_eq!(undone.ids(), ["work", "work", "work", "before"]);
     let paths: Vec<_> = finished.steps.iter().map(|step| step.path.to_string()).collect();
-    // The first try was undone before the second began.
-    let place =
+    // The first attempt was undone before the second one started.
+    let position =
         |path: &str| paths.iter().position(|other| other == path).unwrap_or_else(|| panic!("{path}: {paths:?}"));
-    assert!(place("/main/tries/work/$undo") < place("/main/tries~2/work"));
+    assert!(position("/main/tries/work/$undo") < position("/main/tries~2/work"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_effect_that_nobody_knows_of_is_undone_as_uncertain() {
+async fn uncertain_effects_are_undone_as_uncertain() {
     let late = undoable(hang("late")).with_timeout(Duration::from_secs(1));
     let (finished, undone) = steps([undoable(echo("a", json!(1))), late]).await;
     assert_eq!((finished.status, undone.ids()), (RunStatus::Compensated, vec!["late".to_owned(), "a".to_owned()]));
@@ -112,7 +112,7 @@ async fn an_effect_that_nobody_knows_of_is_undone_as_uncertain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn undoing_that_fails_for_good_leaves_the_run_stuck() {
+async fn a_failed_compensation_makes_the_run_stuck() {
     let all =
         [undoable(echo("a", json!(1))), undoable(echo("cannot", json!(2))), undoable(echo("c", json!(3))), fail("x")];
     let (finished, undone) = steps(all).await;
@@ -123,7 +123,7 @@ async fn undoing_that_fails_for_good_leaves_the_run_stuck() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_undoes_a_step_is_a_step_and_is_tried_again() {
+async fn compensations_are_steps_and_can_be_retried() {
     let undo =
         Step::function("undo", "flaky", json!(null)).with_retry(Retry::attempts(3).with_backoff(Backoff::Immediate));
     let mut lab = Lab::new();
@@ -136,18 +136,18 @@ async fn what_undoes_a_step_is_a_step_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn finally_runs_after_everything_is_undone() {
+async fn finally_runs_after_compensation() {
     let mut definition = Definition::sequence("undoes", [undoable(echo("a", json!(1))), fail("x")]);
     definition.finally = vec![Arc::new(echo("clean", json!(1)))];
     let (finished, _) = run(definition).await;
     let paths: Vec<_> = finished.steps.iter().map(|step| step.path.to_string()).collect();
-    let place = |path: &str| paths.iter().position(|other| other == path).unwrap();
-    assert!(place("/main/a/$undo") < place("/main/$finally/clean"), "{paths:?}");
+    let position = |path: &str| paths.iter().position(|other| other == path).unwrap();
+    assert!(position("/main/a/$undo") < position("/main/$finally/clean"), "{paths:?}");
     assert_eq!(finished.status, RunStatus::Compensated);
 }
 
 #[tokio::test]
-async fn what_cannot_undo_is_refused() {
+async fn invalid_compensations_are_rejected() {
     let engine = Lab::new().engine().build();
     let codes = |step: Step| {
         let problems = engine.validate(Definition::sequence("x", [step]));

@@ -1,4 +1,4 @@
-//! Waiting for events from outside, and runs that are held.
+//! Waiting for external events, and held runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ fn start(engine: &Engine, steps: impl IntoIterator<Item = Step>) -> Arc<Run> {
 async fn finished(engine: &Engine, run: &Arc<Run>) -> Finished {
     match engine.drive(run).await {
         Driven::Done(finished) => *finished,
-        other => panic!("it does not end: {other:?}"),
+        other => panic!("the run did not end: {other:?}"),
     }
 }
 
@@ -39,14 +39,14 @@ fn outputs(finished: &Finished, id: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signal_ends_the_wait_for_it_and_no_other() {
+async fn signals_end_only_the_wait_for_their_name() {
     let engine = Lab::new().engine().build();
     let both = Parallel::new([wait("paid", "paid-{{ order }}"), wait("sent", "sent")]).into_step("both");
     let run = start(&engine, [both, echo("after", json!("{{ steps.both.output }}"))]);
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {
         run.all_wait().await;
         run.signal("sent", json!({"by": "post"}));
-        run.signal("paid", json!("is not its name"));
+        run.signal("paid", json!("another name"));
         run.all_wait().await;
         run.signal("paid-7", json!(12));
     });
@@ -57,11 +57,11 @@ async fn a_signal_ends_the_wait_for_it_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_signal_is_for_one_step_and_none_is_lost() {
+async fn each_signal_is_delivered_to_exactly_one_step() {
     let engine = Lab::new().engine().build();
     let each = Loop::new(Over::Items(json!([1, 2, 3])), [wait("next", "next")]).into_step("each");
     let run = start(&engine, [each]);
-    // Before anyone waits.
+    // Sent before any step waits.
     for number in 1..=3 {
         run.signal("next", json!(number));
     }
@@ -72,7 +72,7 @@ async fn each_signal_is_for_one_step_and_none_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_leaves_events_for_others() {
+async fn filtered_out_events_stay_available_for_other_steps() {
     let engine = Lab::new().engine().build();
     let both = [filtered("large", "order", Some("event.data.total > 100")), wait("any", "order")];
     let run = start(&engine, [Parallel::new(both).into_step("both")]);
@@ -84,7 +84,7 @@ async fn a_filter_leaves_events_for_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_takes_too_long_fails_or_says_so() {
+async fn waits_that_time_out_fail_or_continue() {
     let engine = Lab::new().engine().build();
     let mut kind = WaitForEvent { event: "never".to_owned(), ..WaitForEvent::default() };
     let step = |kind: &WaitForEvent| {
@@ -95,13 +95,13 @@ async fn a_wait_that_takes_too_long_fails_or_says_so() {
     assert_eq!((&*error.code, error.path.as_deref()), ("event_timeout", Some("/main/wait")));
     assert_eq!(error.message, "no event `never` came in time");
     kind.on_timeout = OnTimeout::Continue;
-    let went_on = engine.run(Definition::sequence("waits", [step(&kind)]), WorkflowInput::default()).await.unwrap();
-    assert_eq!(*went_on.output, json!({"name": "never", "data": null, "timed_out": true}));
-    assert_eq!(went_on.ended_at.duration_since(went_on.started_at).as_secs(), 3600);
+    let continued = engine.run(Definition::sequence("waits", [step(&kind)]), WorkflowInput::default()).await.unwrap();
+    assert_eq!(*continued.output, json!({"name": "never", "data": null, "timed_out": true}));
+    assert_eq!(continued.ended_at.duration_since(continued.started_at).as_secs(), 3600);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_nobody_can_signal_does_not_hang() {
+async fn a_run_without_a_signal_source_parks() {
     let engine = Lab::new().engine().build();
     let ended = engine.run(Definition::sequence("waits", [wait("a", "never")]), WorkflowInput::default()).await;
     let Err(WorkflowError::Parked(wait)) = ended else { panic!("{ended:?}") };
@@ -109,7 +109,7 @@ async fn a_run_that_nobody_can_signal_does_not_hang() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_held_run_lets_what_is_at_work_end_and_begins_nothing() {
+async fn held_runs_finish_running_activities_and_start_none() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let branches = [
@@ -127,19 +127,19 @@ async fn a_held_run_lets_what_is_at_work_end_and_begins_nothing() {
         }
         run.hold();
     });
-    let Driven::Parked(wait) = driven else { panic!("it waits") };
-    assert_eq!(lab.begun(), ["/main/all/works/one#1"]);
+    let Driven::Parked(wait) = driven else { panic!("the run did not park") };
+    assert_eq!(lab.started(), ["/main/all/works/one#1"]);
     let status = |id: &str| {
         run.steps().into_iter().find(|record| record.path.id().unwrap().as_str() == id).map(|record| record.status)
     };
     assert_eq!(status("one"), Some(StepStatus::Completed));
     assert_eq!([status("nap"), status("event"), status("two")], [Some(StepStatus::Waiting); 3]);
-    // What was held could begin at once.
+    // The held step could start immediately.
     assert!(wait.wake_at.unwrap() <= run.now() && wait.inbox_after == Some(0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_wait_tells_when_nothing_is_at_work_and_until_when() {
+async fn all_wait_resolves_when_nothing_runs_and_next_wake_is_known() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let nap = |id: &str, seconds| Step::new(id, StepKind::Sleep(Duration::from_secs(seconds).into()));
@@ -161,7 +161,7 @@ async fn all_wait_tells_when_nothing_is_at_work_and_until_when() {
         }
     });
     assert_eq!(finished.status, RunStatus::Completed);
-    // Not before the work has ended.
+    // Not before the running activity has ended.
     assert_eq!(
         all_waited,
         [(after(60), Some(after(300))), (after(305), Some(after(400))), (after(403), Some(after(600)))]
@@ -170,7 +170,7 @@ async fn all_wait_tells_when_nothing_is_at_work_and_until_when() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_to_stop_ends_a_wait() {
+async fn cancelling_a_run_ends_its_waits() {
     let engine = Lab::new().engine().build();
     let run = start(&engine, [Parallel::new([wait("event", "never"), hang("work")]).into_step("both")]);
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{lenient, parsed, scope, values};
 
 #[test]
-fn comparison_is_deep_and_converts_nothing() {
+fn comparisons_are_deep_and_do_not_convert() {
     values(&[
         ("1 == 1.0", json!(true)),
         ("'1' == 1", json!(false)),
@@ -32,7 +32,7 @@ fn comparison_is_deep_and_converts_nothing() {
 }
 
 #[test]
-fn membership_works_on_lists_objects_and_texts() {
+fn membership_works_on_lists_objects_and_strings() {
     values(&[
         ("'a' in task.tags", json!(true)),
         ("2.0 in list", json!(true)),
@@ -49,7 +49,7 @@ fn membership_works_on_lists_objects_and_texts() {
 }
 
 #[test]
-fn logic_gives_an_operand_as_in_javascript() {
+fn logical_operators_return_an_operand_as_in_javascript() {
     values(&[
         ("blank || 'x'", json!("x")),
         ("blank ?? 'x'", json!("")),
@@ -66,7 +66,7 @@ fn logic_gives_an_operand_as_in_javascript() {
 }
 
 #[test]
-fn precedence_is_that_of_javascript() {
+fn precedence_matches_javascript() {
     values(&[
         ("1 + 2 * 3", json!(7)),
         ("(1 + 2) * 3", json!(9)),
@@ -88,7 +88,7 @@ fn precedence_is_that_of_javascript() {
 }
 
 #[test]
-fn whole_numbers_stay_whole_while_they_are_exact() {
+fn integers_stay_integers_while_they_are_exact() {
     values(&[
         ("7 + 1", json!(8)),
         ("6 / 2", json!(3)),
@@ -108,7 +108,7 @@ fn whole_numbers_stay_whole_while_they_are_exact() {
 }
 
 #[test]
-fn plus_joins_when_one_side_is_text() {
+fn plus_joins_if_one_side_is_a_string() {
     values(&[
         ("'a' + 1", json!("a1")),
         ("1 + 'a'", json!("1a")),
@@ -120,7 +120,7 @@ fn plus_joins_when_one_side_is_text() {
 }
 
 #[test]
-fn literals() {
+fn literals_have_their_json_values() {
     values(&[
         (r#""double \" quoted""#, json!("double \" quoted")),
         (r"'it\'s'", json!("it's")),
@@ -138,7 +138,7 @@ fn literals() {
 }
 
 #[test]
-fn truth_is_that_of_javascript() {
+fn truthiness_matches_javascript() {
     let truths = [
         ("nothing", false),
         ("missing", false),
@@ -165,7 +165,7 @@ fn truth_is_that_of_javascript() {
 }
 
 #[test]
-fn the_conditions_of_the_specification() {
+fn conditions_from_the_specification_evaluate_as_specified() {
     let context = json!({
         "context": {"state": {"qa_status": "pass", "planning_result": "x"}},
         "task": {"type": "hotfix"}, "items": [1, 2], "name": "release-1",
@@ -185,7 +185,7 @@ fn the_conditions_of_the_specification() {
 }
 
 #[test]
-fn a_value_of_the_scope_is_not_copied() {
+fn values_are_borrowed_from_the_scope() {
     let scope = scope();
     for source in ["user.address", "steps['fetch-data'].output.rows[1]", "user.name || 'x'"] {
         let value = parsed(source);
@@ -195,7 +195,7 @@ fn a_value_of_the_scope_is_not_copied() {
 }
 
 #[test]
-fn an_operand_that_decides_spares_the_others() {
+fn operators_short_circuit() {
     assert_eq!(lenient("yes || 1 / 0"), Ok(json!(true)));
     assert_eq!(lenient("no && 1 / 0"), Ok(json!(false)));
     assert_eq!(lenient("n ?? 1 / 0"), Ok(json!(5)));

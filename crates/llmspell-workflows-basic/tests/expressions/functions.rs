@@ -1,4 +1,4 @@
-//! Functions, methods and filters, which are the same.
+//! Functions, in all three call syntaxes.
 
 use llmspell_workflows_basic::expr::function_docs;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{strict, values};
 
 #[test]
-fn examples_give_their_results() {
+fn documented_examples_have_their_results() {
     for function in function_docs() {
         let result: Value = serde_json::from_str(function.result).unwrap();
         assert_eq!(strict(function.example), Ok(result), "{}", function.example);
@@ -14,7 +14,7 @@ fn examples_give_their_results() {
 }
 
 #[test]
-fn no_two_functions_have_one_name() {
+fn function_names_are_unique() {
     let mut names: Vec<_> = function_docs().flat_map(|f| f.names.iter()).collect();
     let count = names.len();
     names.sort_unstable();
@@ -23,14 +23,14 @@ fn no_two_functions_have_one_name() {
 }
 
 #[test]
-fn a_call_can_be_written_in_three_ways() {
+fn all_call_syntaxes_are_equivalent() {
     for source in ["upper('a')", "'a'.upper()", "'a' | upper", "'a' | upper()", "'a'?.upper()"] {
         assert_eq!(strict(source), Ok(json!("A")), "{source}");
     }
 }
 
 #[test]
-fn functions_of_texts() {
+fn string_functions_return_the_expected_values() {
     values(&[
         ("'a,b,,c'.split(',')", json!(["a", "b", "", "c"])),
         ("'äö'.split('')", json!(["ä", "ö"])),
@@ -54,7 +54,7 @@ fn functions_of_texts() {
 }
 
 #[test]
-fn functions_of_lists() {
+fn list_functions_return_the_expected_values() {
     values(&[
         ("[1, 2].includes(2.0)", json!(true)),
         ("{a: 1}.includes('a')", json!(true)),
@@ -77,7 +77,7 @@ fn functions_of_lists() {
 }
 
 #[test]
-fn functions_of_numbers() {
+fn number_functions_return_the_expected_values() {
     values(&[
         ("round(2.5)", json!(3)),
         ("round(-2.5)", json!(-3)),
@@ -102,7 +102,7 @@ fn functions_of_numbers() {
 }
 
 #[test]
-fn functions_of_any_value() {
+fn generic_functions_return_the_expected_values() {
     values(&[
         ("len(user.langs) + len({a: 1}) + len('')", json!(3)),
         ("json('a\"b')", json!("\"a\\\"b\"")),
@@ -121,7 +121,7 @@ fn functions_of_any_value() {
 }
 
 #[test]
-fn equal_values_have_equal_hashes_and_others_do_not() {
+fn only_equal_values_have_equal_hashes() {
     values(&[
         ("hash(1) == hash(1.0)", json!(true)),
         ("hash({a: 1, b: 2}) == hash({b: 2.0, a: 1})", json!(true)),

@@ -1,4 +1,4 @@
-//! Whatever comes, an expression costs no more than its limits.
+//! The cost of an expression stays within its limits, whatever its source.
 
 use llmspell_workflows_basic::expr::limits::{
     NESTING_MAX, OPERATIONS_MAX, PRODUCED_BYTES_MAX, SOURCE_BYTES_MAX, VALUE_DEPTH_MAX,
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::lenient;
 
-/// A worker thread of a runtime has 2 MiB; three quarters must do, also without optimization.
+/// A runtime's worker thread has 2 MiB of stack; three quarters must suffice, even without optimization.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(1536 * 1024);
-    let thread = thread.spawn(test).expect("a thread can be started");
+    let thread = thread.spawn(test).expect("the thread starts");
     thread.join().expect("the test passes");
 }
 
@@ -20,13 +20,13 @@ fn message(source: &str) -> String {
         Err(error) => error.to_string(),
         Ok(expression) => match expression.evaluate(&super::scope()) {
             Err(error) => error.message(),
-            Ok(value) => panic!("it has a value of {} bytes", value.to_string().len()),
+            Ok(value) => panic!("expected an error, got a value of {} bytes", value.to_string().len()),
         },
     }
 }
 
 #[test]
-fn nesting_is_bounded() {
+fn nesting_is_limited() {
     on_a_small_stack(|| {
         let too_deep = format!("the expression is nested more than {NESTING_MAX} levels deep");
         for (open, close) in [
@@ -55,7 +55,7 @@ fn nesting_is_bounded() {
 }
 
 #[test]
-fn chains_of_any_length_take_no_stack() {
+fn long_chains_do_not_use_the_stack() {
     on_a_small_stack(|| {
         let links = [
             ("n", "+n"),
@@ -86,14 +86,14 @@ fn chains_of_any_length_take_no_stack() {
 }
 
 #[test]
-fn sources_are_bounded() {
+fn source_size_is_limited() {
     let source = format!("'{}'", "a".repeat(SOURCE_BYTES_MAX));
     assert_eq!(message(&source), "the expression is longer than 65536 bytes");
     assert!(Expr::parse(&format!("'{}'", "a".repeat(SOURCE_BYTES_MAX - 2))).is_ok());
 }
 
 #[test]
-fn operations_are_bounded() {
+fn operations_are_limited() {
     let too_many = format!("the expression takes more than {OPERATIONS_MAX} operations");
     let sum = format!("n{}", "+n".repeat(20_000));
     assert_eq!(message(&sum), too_many);
@@ -109,8 +109,8 @@ fn lenient_fails(source: &str) -> bool {
 }
 
 #[test]
-fn what_is_made_is_bounded() {
-    let too_large = format!("more than {PRODUCED_BYTES_MAX} bytes of text, lists and objects are made");
+fn created_bytes_are_limited() {
+    let too_large = format!("more than {PRODUCED_BYTES_MAX} bytes of text, lists and objects would be created");
     let doubled = |times: usize| {
         (0..times)
             .fold("'0123456789abcdef'".to_owned(), |source, _| format!("({source}).split('').join('0123456789abcdef')"))
@@ -129,16 +129,16 @@ fn what_is_made_is_bounded() {
 }
 
 #[test]
-fn rendering_is_bounded() {
+fn rendered_bytes_are_limited() {
     let scope = json!({"big": "x".repeat(10_000_000)});
     for source in [json!("-{{ big }}".repeat(7)), json!(vec!["{{ big }}"; 7])] {
         let error = Template::parse(&source).unwrap().render(&scope).unwrap_err();
-        assert_eq!(error.message(), "more than 67108864 bytes of text, lists and objects are made");
+        assert_eq!(error.message(), "more than 67108864 bytes of text, lists and objects would be created");
     }
 }
 
 #[test]
-fn deep_values_take_no_stack() {
+fn deep_values_fail_without_overflowing_the_stack() {
     on_a_small_stack(|| {
         let deep = |depth| (0..depth).fold(json!(1), |value, _| Value::Array(vec![value]));
         let too_deep = format!("a value is nested more than {VALUE_DEPTH_MAX} levels deep");
@@ -157,7 +157,7 @@ fn deep_values_take_no_stack() {
 }
 
 #[test]
-fn numbers_stay_finite() {
+fn results_that_are_not_finite_are_errors() {
     for source in ["1e308 * 10", "-1e308 - 1e308", "sum([1e308, 1e308])", "1e308 / 1e-10"] {
         assert_eq!(message(source), "the result is not a finite number", "{source}");
     }

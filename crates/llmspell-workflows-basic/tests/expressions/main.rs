@@ -1,4 +1,4 @@
-//! The language of conditions and templates, as its users see it.
+//! The language of conditions and templates, through its public API.
 
 mod evaluating;
 mod evaluation_errors;
@@ -13,7 +13,7 @@ mod templates;
 use llmspell_workflows_basic::expr::{EvalError, Expr};
 use serde_json::{Value, json};
 
-/// What the tables evaluate on.
+/// The scope of the tests.
 fn scope() -> Value {
     json!({
         "task": {"type": "feature", "name": "login", "tags": ["a", "b"], "note": "", "size": 3},
@@ -38,7 +38,7 @@ fn strict(source: &str) -> Result<Value, EvalError> {
     parsed(source).evaluate_strict(&scope()).map(|v| v.into_owned())
 }
 
-/// Each source has the value, strictly and leniently.
+/// Checks that each source has the value, in strict and lenient evaluation.
 fn values(table: &[(&str, Value)]) {
     for (source, expected) in table {
         assert_eq!(lenient(source), Ok(expected.clone()), "{source}");

@@ -1,4 +1,4 @@
-//! Random sources: never a panic, and arithmetic as Rust calculates it.
+//! Random sources never panic, and arithmetic matches Rust's.
 
 use llmspell_workflows_basic::expr::{Expr, Template};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ const TOKENS: &[&str] = &[
     "/", "%", "trim", "len(", ".get(", ".slice(", "| json", "default", "{{", "}}", "${", "\\", "'", " ",
 ];
 
-/// Evaluates whatever it is; all that counts is that it returns.
+/// Parses and evaluates any source; the test is that this does not panic.
 fn run(source: &str) {
     let scope = super::scope();
     match Expr::parse(source) {
@@ -33,7 +33,7 @@ fn run(source: &str) {
     }
 }
 
-/// Arithmetic on whole numbers; products are taken modulo, so that all stay in range.
+/// Integer arithmetic; products are taken modulo 1000003, so that all values stay in range.
 #[derive(Debug, Clone)]
 enum Sum {
     Number(i32),
@@ -72,30 +72,30 @@ fn sums() -> impl Strategy<Value = Sum> {
 
 proptest! {
     #[test]
-    fn any_text(source in any::<String>()) {
+    fn any_string_parses_without_panic(source in any::<String>()) {
         run(&source);
     }
 
     #[test]
-    fn any_tokens(tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..40), spaced: bool) {
+    fn any_tokens_parse_without_panic(tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..40), spaced: bool) {
         run(&tokens.join(if spaced { " " } else { "" }));
     }
 
     #[test]
-    fn any_text_in_quotes_is_that_text(text in any::<String>()) {
+    fn quoted_strings_evaluate_to_themselves(text in any::<String>()) {
         let source = serde_json::to_string(&text).unwrap();
         prop_assert_eq!(super::lenient(&source), Ok(json!(text)));
     }
 
     #[test]
-    fn text_without_signs_is_itself(text in "[^{$]*") {
+    fn strings_without_openings_are_static(text in "[^{$]*") {
         let template = Template::parse_text(&text).unwrap();
         prop_assert!(template.is_static());
         prop_assert_eq!(&*template.render(&json!(null)).unwrap(), &json!(text));
     }
 
     #[test]
-    fn arithmetic_is_exact(sum in sums()) {
+    fn integer_arithmetic_is_exact(sum in sums()) {
         prop_assert_eq!(super::lenient(&sum.written()), Ok(json!(sum.value())));
     }
 }

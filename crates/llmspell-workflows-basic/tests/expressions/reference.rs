@@ -13,19 +13,19 @@ fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/expressions.md")
 }
 
-/// Text in a cell of a table.
+/// Escapes text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', r"\|")
 }
 
 fn functions() -> String {
-    let mut table = "| function | result | example | gives |\n|---|---|---|---|\n".to_owned();
+    let mut table = "| function | description | example | result |\n|---|---|---|---|\n".to_owned();
     for function in function_docs() {
         let names = function.names.join("`, `");
         let parameters = function.parameters.join(", ");
         table.push_str(&format!(
             "| `{names}` ({parameters}) | {} | `{}` | `{}` |\n",
-            cell(function.gives),
+            cell(function.returns),
             cell(function.example),
             cell(function.result),
         ));
@@ -67,16 +67,16 @@ fn limits() -> String {
     table
 }
 
-/// The page with a generated part replaced.
+/// Returns the page with a generated part replaced.
 fn with_part(page: &str, name: &str, table: &str) -> String {
     let open = format!("<!-- {name}, generated from the code -->\n");
-    let (before, rest) = page.split_once(&open).expect("the page has the part");
-    let (_, after) = rest.split_once("<!-- end -->").expect("the part has an end");
+    let (before, rest) = page.split_once(&open).expect("the page contains the generated part");
+    let (_, after) = rest.split_once("<!-- end -->").expect("the generated part has an end marker");
     format!("{before}{open}{table}<!-- end -->{after}")
 }
 
 #[test]
-fn the_generated_parts_are_up_to_date() {
+fn generated_parts_are_up_to_date() {
     let page = fs::read_to_string(path()).unwrap();
     let made = with_part(&page, "functions", &functions());
     let made = with_part(&made, "limits", &limits());
@@ -90,8 +90,8 @@ fn the_generated_parts_are_up_to_date() {
 #[test]
 fn every_example_evaluates_to_the_documented_result() {
     let page = fs::read_to_string(path()).unwrap();
-    let (_, rest) = page.split_once("```json\n").expect("the page shows its scope");
-    let (scope, _) = rest.split_once("```").expect("the scope has an end");
+    let (_, rest) = page.split_once("```json\n").expect("the page contains the scope of its examples");
+    let (scope, _) = rest.split_once("```").expect("the code block of the scope is closed");
     let scope: Value = serde_json::from_str(scope).unwrap();
     let mut count = 0;
     for row in page.lines().filter(|line| line.starts_with('|')) {

@@ -1,4 +1,4 @@
-//! What names and keys find, and what an expression says about them.
+//! References: how names and keys resolve, and which ones an expression reports.
 
 use std::borrow::Cow;
 
@@ -37,7 +37,7 @@ fn keys_find_fields_elements_and_characters() {
 }
 
 #[test]
-fn what_is_not_there_is_null_in_a_condition_and_an_error_in_a_template() {
+fn missing_references_are_null_in_conditions_and_errors_in_templates() {
     let missing = [
         "missing",
         "missing.deep[0].er",
@@ -60,7 +60,7 @@ fn what_is_not_there_is_null_in_a_condition_and_an_error_in_a_template() {
 }
 
 #[test]
-fn a_default_makes_a_missing_reference_fine() {
+fn missing_references_with_a_default_are_not_errors() {
     values(&[
         ("missing || 'x'", json!("x")),
         ("missing.a.b ?? 'x'", json!("x")),
@@ -120,7 +120,7 @@ fn references_are_known_without_evaluating() {
     }
 }
 
-/// Knows `steps.ID.output` itself, and nothing else.
+/// Resolves `steps.ID.output` itself, and an owned value under `made`.
 struct Steps(Value);
 
 impl Scope for Steps {
@@ -140,7 +140,7 @@ impl Scope for Steps {
 }
 
 #[test]
-fn a_scope_may_know_more_than_names() {
+fn scopes_can_resolve_keys() {
     let scope = Steps(json!({"rows": [{"id": 7}], "output": 1}));
     let sources = [
         "steps.fetch.output.rows[0].id",
@@ -161,7 +161,7 @@ fn a_scope_may_know_more_than_names() {
 }
 
 #[test]
-fn an_expression_is_its_source() {
+fn expressions_compare_and_serialize_as_their_source() {
     let expression = parsed("a.b  == 'x'");
     assert_eq!(expression, parsed("a.b  == 'x'"));
     assert_ne!(expression, parsed("a.b == 'x'"));
@@ -174,7 +174,7 @@ fn an_expression_is_its_source() {
 }
 
 #[test]
-fn expressions_and_templates_go_to_other_threads() {
+fn expressions_and_templates_are_send_and_sync() {
     fn is_shared<T: Send + Sync + Clone>() {}
     is_shared::<llmspell_workflows_basic::expr::Expr>();
     is_shared::<llmspell_workflows_basic::expr::Template>();

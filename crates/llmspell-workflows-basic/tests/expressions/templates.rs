@@ -1,4 +1,4 @@
-//! Values with expressions in their texts.
+//! Templates: values with expressions in their strings.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn rendered(source: &Value) -> Result<Value, String> {
 }
 
 #[test]
-fn one_whole_expression_keeps_its_type() {
+fn a_single_expression_keeps_its_type() {
     let table = [
         ("{{ n }}", json!(5)),
         ("${n}", json!(5)),
@@ -37,7 +37,7 @@ fn one_whole_expression_keeps_its_type() {
 }
 
 #[test]
-fn expressions_within_a_text_become_text() {
+fn expressions_inside_a_string_become_text() {
     let table = [
         ("a {{ n }} b", "a 5 b"),
         ("{{ n }}{{ f }}", "52.5"),
@@ -61,14 +61,14 @@ fn expressions_within_a_text_become_text() {
 }
 
 #[test]
-fn texts_are_found_at_every_depth_and_names_of_fields_are_not() {
+fn strings_are_rendered_at_any_depth_but_field_names_are_not() {
     let source = json!({"a": ["{{ n }}", {"{{ n }}": "x${zero}"}], "b": 1, "c": [true, null]});
     let expected = json!({"a": [5, {"{{ n }}": "x0"}], "b": 1, "c": [true, null]});
     assert_eq!(rendered(&source), Ok(expected));
 }
 
 #[test]
-fn a_static_template_costs_nothing() {
+fn static_templates_share_one_value() {
     let template = Template::parse(&json!({"a": [1, "x", r"\{{"]})).unwrap();
     assert!(template.is_static());
     let first = template.render(&scope()).unwrap();
@@ -79,13 +79,13 @@ fn a_static_template_costs_nothing() {
 }
 
 #[test]
-fn an_error_names_the_text() {
+fn errors_name_the_string_they_are_in() {
     let table = [
         (
             json!({"in": {"a/b~": ["", "x {{ usr.name }}"]}}),
             "`usr` is not known; did you mean `user`?; available: user, big, blank, box, empty, f, index, key and 11 more (in `usr.name` at /in/a~1b~0/1)",
         ),
-        (json!("{{ n > text }}"), "`>` compares two numbers or two texts, not a number with a text (in `n > text`)"),
+        (json!("{{ n > text }}"), "`>` expects two numbers or two strings, got a number and a string (in `n > text`)"),
         (
             json!("{{ user.nmae }}!"),
             "`user.nmae` is not known; did you mean `name`?; available: name, address, langs, none (in `user.nmae`)",
@@ -97,16 +97,16 @@ fn an_error_names_the_text() {
 }
 
 #[test]
-fn all_errors_are_found_at_once() {
+fn all_errors_are_reported_together() {
     let source = json!({"a": "x {{ 1 + }} {{ n }} ${b = 1}", "b": ["{{ open", "${{ x }}", "{{ it's }}", "{{ }}"]});
     let TemplateErrors(errors) = Template::parse(&source).unwrap_err();
     let found: Vec<_> = errors.iter().map(|error| (error.pointer.as_str(), error.offset, error.to_string())).collect();
     let expected = [
         ("/a", 5, "the expression ends before a value at byte 8 of /a"),
-        ("/a", 22, "an expression cannot assign; write == to compare at byte 24 of /a"),
-        ("/b/0", 0, "`{{` has no end; end it with }}, or write \\{{ for the characters themselves at byte 0 of /b/0"),
-        ("/b/1", 0, "`${{` starts no expression; write ${ expression } or {{ expression }} at byte 0 of /b/1"),
-        ("/b/2", 3, "this text has no end; end it with ' at byte 5 of /b/2"),
+        ("/a", 22, "expressions cannot assign; write == to compare at byte 24 of /a"),
+        ("/b/0", 0, "`{{` is not closed; close it with }}, or write \\{{ for the literal characters at byte 0 of /b/0"),
+        ("/b/1", 0, "`${{` does not start an expression; write ${ expression } or {{ expression }} at byte 0 of /b/1"),
+        ("/b/2", 3, "unterminated string; end it with ' at byte 5 of /b/2"),
         ("/b/3", 3, "the expression is empty at byte 3 of /b/3"),
     ]
     .map(|(pointer, offset, message)| (pointer, offset, message.to_owned()));
@@ -114,7 +114,7 @@ fn all_errors_are_found_at_once() {
 }
 
 #[test]
-fn references_are_known_with_their_places() {
+fn references_have_their_locations() {
     let template = Template::parse(&json!({"a": "x {{ b.c || d }}", "e": ["${f}"]})).unwrap();
     let found: Vec<_> = template
         .references()
@@ -125,7 +125,7 @@ fn references_are_known_with_their_places() {
 }
 
 #[test]
-fn a_template_is_its_source() {
+fn templates_compare_and_serialize_as_their_source() {
     let source = json!({"a": "{{ n }}"});
     let template = Template::parse(&source).unwrap();
     assert_eq!(serde_json::to_value(&template).unwrap(), source);

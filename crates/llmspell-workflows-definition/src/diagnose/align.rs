@@ -2,19 +2,19 @@ use std::ops::Range;
 
 use crate::tree::Span;
 
-/// How the text of a field relates to the bytes that write it.
+/// How the text of a field maps to its bytes in the source.
 #[derive(Debug, Clone)]
 pub(crate) enum Inside {
-    /// It is no text, or was put together.
+    /// Not a string, or composed by the reader.
     Unknown,
-    /// It stands there as it is, so many bytes in.
+    /// Verbatim, at this byte offset.
     Verbatim(u32),
-    /// It is written over several lines or with escapes.
+    /// Written over several lines or with escapes.
     Written(Box<str>),
 }
 
 impl Inside {
-    /// Relates `text` to the source that `span` covers.
+    /// Maps `text` to its source at `span`.
     pub(crate) fn of(text: &str, span: Span, source: &str) -> Self {
         match span.slice(source).find(text) {
             Some(offset) => Self::Verbatim(offset as u32),
@@ -22,7 +22,7 @@ impl Inside {
         }
     }
 
-    /// The part of `span` that writes the bytes `within` of the text.
+    /// Returns the part of `span` that contains the bytes `within` of the text.
     pub(crate) fn narrow(&self, span: Span, within: &Range<usize>, source: &str) -> Span {
         let part = match self {
             Self::Unknown => return span,
@@ -37,8 +37,9 @@ impl Inside {
     }
 }
 
-/// Walks `written` and the `text` it stands for side by side: white space counts alike, since folding and indentation
-/// change nothing else, and an escape counts as one character.
+/// Walks the source `written` and its `text` in parallel.
+///
+/// Any whitespace matches any other, since folding and indentation change nothing else; an escape is one character.
 fn align(written: &str, text: &str, within: &Range<usize>) -> Option<Range<usize>> {
     let bytes = written.as_bytes();
     let quote = bytes.first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
@@ -61,13 +62,13 @@ fn align(written: &str, text: &str, within: &Range<usize>) -> Option<Range<usize
     Some(start.unwrap_or(end)..end)
 }
 
-/// The bytes that write `character` at the beginning of `rest`.
+/// Returns the number of bytes at the start of `rest` that encode `character`.
 fn width(rest: &str, character: char, quote: Option<u8>) -> Option<usize> {
     let first = rest.chars().next()?;
     match (quote, first) {
         (Some(b'"'), '\\') => Some(match rest.as_bytes().get(1)? {
             b'x' => 4,
-            // Two of them write one character beyond the basic plane.
+            // A surrogate pair encodes one character outside of the basic plane.
             b'u' if character as u32 > 0xFFFF => 12,
             b'u' => 6,
             b'U' => 10,
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_texts_in_every_style() {
+    fn parts_are_found_in_every_scalar_style() {
         for (written, text, part) in [
             ("a > bb", "a > bb", "bb"),
             ("\"a \\\"q\\\" bb\"", "a \"q\" bb", "bb"),
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_the_whole() {
+    fn parts_that_cannot_be_mapped_fall_back_to_the_whole() {
         let span = Span { start: 0, end: 3 };
         assert_eq!(Inside::of("xyz", span, "abc").narrow(span, &(1..2), "abc"), span);
         assert_eq!(Inside::Unknown.narrow(span, &(1..2), "abc"), span);

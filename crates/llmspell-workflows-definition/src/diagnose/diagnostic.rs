@@ -6,20 +6,20 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use super::{Finding, Findings, Positions, Source, Style, render};
 use crate::limits;
 
-/// Something wrong with a file, and where.
+/// A problem in a file, with its location.
 ///
-/// Lines and columns count from 1, columns in characters; `end_column` is the one after the last.
+/// Lines and columns count from 1, columns in characters; `end_column` is exclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// A stable snake_case code.
+    /// A stable code in snake case, documented under `docs/errors`.
     pub code: &'static str,
-    /// Whether the definition can run all the same.
+    /// Whether the definition can still run.
     pub severity: Severity,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// How to fix it.
     pub help: Option<String>,
-    /// The name of the file, as the reader was told.
+    /// The name of the file, as given to the reader.
     #[serde(skip)]
     pub file: String,
     /// The first line.
@@ -28,15 +28,15 @@ pub struct Diagnostic {
     pub column: usize,
     /// The last line.
     pub end_line: usize,
-    /// The column after the last.
+    /// The column after the last one.
     pub end_column: usize,
-    /// The path of the step it is about, such as `/main/review/then/scan`; empty: the definition itself.
+    /// The path of the step, such as `/main/review/then/scan`; empty for the definition itself.
     pub path: String,
 }
 
-/// All that is wrong with one file, in the order of its lines.
+/// All problems in one file, in source order.
 ///
-/// It serializes as `{"file", "diagnostics": […]}`, and displays as text with the lines themselves.
+/// Serializes as `{"file", "diagnostics": […]}`, and displays as text with source excerpts.
 #[derive(Debug, Clone)]
 pub struct Diagnostics {
     source: Source,
@@ -46,53 +46,53 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     pub(crate) fn new(source: Source, findings: Findings, positions: &Positions) -> Self {
-        let (findings, beyond) = findings.into_parts();
+        let (findings, dropped) = findings.into_parts();
         let to_diagnostic = |finding: Finding| diagnostic(&source, finding, positions);
         let mut list: Vec<_> = findings.into_iter().map(to_diagnostic).collect();
         list.sort_by(|a, b| (a.line, a.column, a.severity, a.code).cmp(&(b.line, b.column, b.severity, b.code)));
         list.dedup();
-        let omitted = beyond + list.len().saturating_sub(limits::DIAGNOSTICS);
+        let omitted = dropped + list.len().saturating_sub(limits::DIAGNOSTICS);
         list.truncate(limits::DIAGNOSTICS);
         Self { source, list, omitted }
     }
 
-    /// The stable code of the file as a whole, which has a page; each diagnostic has one of its own.
+    /// Returns the stable code for the whole file; each diagnostic has its own code too.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "invalid_definition"
     }
 
-    /// The name of the file.
+    /// Returns the name of the file.
     #[must_use]
     pub fn file(&self) -> &str {
         self.source.name()
     }
 
-    /// All of them, by line and column; of a file with very many the first 200.
+    /// Returns the diagnostics by line and column, at most the first 200.
     #[must_use]
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
     }
 
-    /// How many there are beyond those of [`list`](Self::list).
+    /// Returns the number of diagnostics that are not in [`list`](Self::list).
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no diagnostics.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Whether any of them keeps the definition from running.
+    /// Returns whether any diagnostic is an error, which prevents the definition from running.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// The text for people: each with its line and a mark under it.
+    /// Renders the diagnostics as text, each with its line and a mark under it.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
         let mut text = String::new();

@@ -3,10 +3,10 @@ use llmspell_workflows_basic::Severity;
 use super::At;
 use crate::{limits, tree::Span};
 
-/// Characters of a message; one that quotes a whole page is cut.
+/// The maximum length of a message in characters; a longer one is truncated.
 const MESSAGE_CHARS: usize = 400;
 
-/// Something wrong, by bytes of the source; a [`super::Diagnostic`] in the making.
+/// A problem with its byte range in the source, which becomes a [`super::Diagnostic`].
 #[derive(Debug, Clone)]
 pub(crate) struct Finding {
     pub(crate) code: &'static str,
@@ -14,7 +14,7 @@ pub(crate) struct Finding {
     pub(crate) span: Span,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-    /// The step it is about.
+    /// The step of the problem.
     pub(crate) at: At,
 }
 
@@ -37,12 +37,12 @@ impl Finding {
     }
 }
 
-/// All that is wrong, up to a limit from which on it is only counted.
+/// A list of findings; beyond a limit they are only counted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     list: Vec<Finding>,
     omitted: usize,
-    /// Takes what is beyond the limit.
+    /// The last finding beyond the limit, so that it can still be changed.
     spare: Option<Finding>,
 }
 
@@ -50,13 +50,13 @@ impl Findings {
     pub(crate) fn push(&mut self, finding: Finding) -> &mut Finding {
         if self.list.len() < limits::FINDINGS {
             self.list.push(finding);
-            return self.list.last_mut().expect("one was pushed");
+            return self.list.last_mut().expect("a finding was just pushed");
         }
         self.omitted += 1;
         self.spare.insert(finding)
     }
 
-    /// Those from number `from` on are about no step of the positions table.
+    /// Removes the step from all findings from index `from` on.
     pub(crate) fn detach(&mut self, from: usize) {
         self.list.iter_mut().skip(from).for_each(|finding| finding.at = super::At::ROOT);
     }
@@ -69,7 +69,7 @@ impl Findings {
         self.list.iter()
     }
 
-    /// Whether there are more than anyone reads, so that further ones need no advice.
+    /// Returns whether there are more findings than are shown, so that further ones need no suggestions.
     pub(crate) fn is_crowded(&self) -> bool {
         self.list.len() > limits::DIAGNOSTICS
     }
@@ -78,7 +78,7 @@ impl Findings {
         self.omitted > 0 || self.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Those that are kept, and how many there are beyond.
+    /// Returns the findings and the number of further ones.
     pub(crate) fn into_parts(self) -> (Vec<Finding>, usize) {
         (self.list, self.omitted)
     }

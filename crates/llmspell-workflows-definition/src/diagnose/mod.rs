@@ -1,4 +1,4 @@
-//! What is wrong with a document, and how it is shown.
+//! Problems in a document, their locations, and how they are displayed.
 
 mod align;
 mod diagnostic;

@@ -5,15 +5,14 @@ use llmspell_workflows_basic::Place;
 use super::{Inside, Source};
 use crate::tree::Span;
 
-/// Where each step and field of a definition stands in its source: the side table that keeps the model free of
-/// positions.
+/// The source positions of all steps and fields of a definition, which keep the model free of positions.
 #[derive(Debug, Clone)]
 pub(crate) struct Positions {
     steps: Vec<Entry>,
     by_path: HashMap<String, At>,
 }
 
-/// A step while its fields are read.
+/// The index of a step in [`Positions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct At(usize);
 
@@ -28,7 +27,7 @@ struct Entry {
     fields: Vec<(Cow<'static, str>, Mark)>,
 }
 
-/// Where a field stands, and how its text relates to what is written there.
+/// The span of a field, and how its text maps to the source.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     pub(crate) span: Span,
@@ -40,7 +39,7 @@ impl Positions {
         Self { steps: vec![Entry::default()], by_path: HashMap::from([(String::new(), At::ROOT)]) }
     }
 
-    /// Begins the step at `path`, whose head stands at `span`.
+    /// Adds the step at `path`, whose name is at `span`.
     pub(crate) fn enter(&mut self, path: String, span: Span) -> At {
         let at = At(self.steps.len());
         let fields = vec![(Cow::Borrowed(""), Mark { span, inside: Inside::Unknown })];
@@ -49,7 +48,7 @@ impl Positions {
         at
     }
 
-    /// The step at `path`, or the nearest one around it.
+    /// Returns the step at `path`, or its nearest known parent.
     pub(crate) fn known(&self, path: &str) -> At {
         let mut path = path;
         loop {
@@ -69,13 +68,13 @@ impl Positions {
         self.steps[at.0].fields.push((field.into(), mark));
     }
 
-    /// Where the step at `at` is named.
+    /// Returns the span of the step's name.
     pub(crate) fn head(&self, at: At) -> Option<Span> {
         self.steps[at.0].get("").map(|mark| mark.span)
     }
 
-    /// The field of `place` and the fields that it is a part of; none where it stands nowhere itself.
-    pub(crate) fn around(&self, place: &Place) -> std::vec::IntoIter<Span> {
+    /// Returns the spans of the field at `place` and of the fields that contain it; empty if the field is unknown.
+    pub(crate) fn enclosing_spans(&self, place: &Place) -> std::vec::IntoIter<Span> {
         let field = place.field.as_str();
         let entry = self.by_path.get(place.path.as_str()).map(|at| &self.steps[at.0]);
         let Some(entry) = entry.filter(|entry| !field.is_empty() && entry.get(field).is_some()) else {
@@ -86,7 +85,7 @@ impl Positions {
         spans.into_iter()
     }
 
-    /// The source of `place`, or of the nearest thing around it that is known.
+    /// Returns the span of `place`, or of its nearest known parent.
     pub(crate) fn find(&self, place: &Place, source: &Source) -> Span {
         let mut path = place.path.as_str();
         if let Some(at) = self.by_path.get(path)

@@ -5,17 +5,17 @@ use unicode_width::UnicodeWidthChar;
 
 use super::{Diagnostic, Source};
 
-/// How diagnostics are shown to people.
+/// The style of rendered diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {
-    /// Text only; what is wrong is never told by colour alone.
+    /// Plain text; no information is conveyed by colour alone.
     #[default]
     Plain,
     /// The same with ANSI colours.
     Colour,
 }
 
-/// Columns of a line that are shown; a longer one is cut around the mark.
+/// The maximum number of columns shown; a longer line is cut around the mark.
 const COLUMNS_SHOWN: usize = 100;
 
 impl Style {
@@ -27,7 +27,7 @@ impl Style {
     }
 }
 
-/// Writes
+/// Writes a diagnostic:
 ///
 /// ```text
 /// error[unknown_field]: `timout` is not a field of a `tool` step
@@ -57,10 +57,10 @@ pub(super) fn diagnostic(out: &mut String, diagnostic: &Diagnostic, source: &Sou
         None => Ok(()),
     })
     .and_then(|()| writeln!(out));
-    written.expect("a String takes whatever is written to it");
+    written.expect("writing to a String cannot fail");
 }
 
-/// The line of a diagnostic, cut to what can be shown, and the mark under it.
+/// The line of a diagnostic, cut to the maximum width, and the mark under it.
 struct Excerpt {
     text: String,
     indent: String,
@@ -82,7 +82,7 @@ impl Excerpt {
     }
 }
 
-/// The part of a line of `length` characters that is shown so that `start..end` is seen as far as possible.
+/// Returns the part of a line of `length` characters to show, with as much of `start..end` as possible.
 fn window(length: usize, start: usize, end: usize) -> (usize, usize) {
     if length <= COLUMNS_SHOWN {
         return (0, length);
@@ -93,7 +93,7 @@ fn window(length: usize, start: usize, end: usize) -> (usize, usize) {
     (from, (from + COLUMNS_SHOWN).min(length))
 }
 
-/// Tabs and control characters would move the mark, or the terminal.
+/// Replaces tabs and control characters, which would misplace the mark or affect the terminal.
 fn visible(character: char) -> char {
     match character {
         '\t' => ' ',
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_stands_under_what_it_means() {
+    fn marks_are_aligned_with_their_columns() {
         assert_eq!(shown("a: bcd", 4, 7), "a: bcd\n   ^^^");
         assert_eq!(shown("\ta\u{1b}: 日本x", 5, 7), " a\u{fffd}: 日本x\n    ^^^");
         assert_eq!(shown("", 1, 1), "\n^");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_around_the_mark() {
+    fn long_lines_are_cut_around_the_mark() {
         let line = format!("{}here{}", "x".repeat(1_000), "y".repeat(1_000));
         let text = shown(&line, 1_001, 1_005);
         let (line, mark) = text.split_once('\n').unwrap();

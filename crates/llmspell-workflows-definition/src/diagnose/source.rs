@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-/// A text with its name, and where its lines begin.
+/// A named source text with its line starts.
 #[derive(Debug, Clone)]
 pub(crate) struct Source(Arc<Inner>);
 
@@ -33,18 +33,18 @@ impl Source {
         &self.0.text
     }
 
-    /// Where the byte `offset` stands; past the end: the end.
+    /// Converts a byte offset to a line and column; an offset past the end gives the end.
     pub(crate) fn locate(&self, offset: u32) -> LineColumn {
         let line = self.0.line_starts.partition_point(|start| *start <= offset).max(1);
         let start = self.0.line_starts[line - 1] as usize;
         let end = (offset as usize).min(self.0.text.len());
         let before = self.0.text.as_bytes().get(start..end).unwrap_or_default();
-        // Bytes that begin a character; so an offset within one counts as its beginning.
+        // Counts bytes that start a character, so an offset inside of one gives its start.
         let column = 1 + before.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
         LineColumn { line, column }
     }
 
-    /// The line `line`, from 1, without its end.
+    /// Returns a line, counted from 1, without its line break.
     pub(crate) fn line(&self, line: usize) -> &str {
         let Some(start) = line.checked_sub(1).and_then(|index| self.0.line_starts.get(index)) else { return "" };
         let rest = self.0.text.get(*start as usize..).unwrap_or_default();

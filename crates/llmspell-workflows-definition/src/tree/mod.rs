@@ -1,4 +1,4 @@
-//! A document as a tree in which every node knows where it stands.
+//! The syntax tree of a document, with the source span of every node.
 
 mod parse;
 mod scalar;
@@ -10,7 +10,7 @@ use serde_json::{Number, Value};
 pub(crate) use parse::{Parsed, parse};
 pub(crate) use scalar::is_plain_text;
 
-/// Bytes of the source, from `start` up to but not including `end`.
+/// A byte range in the source, excluding `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Span {
     pub(crate) start: u32,
@@ -54,7 +54,7 @@ impl<'s> Node<'s> {
         }
     }
 
-    /// The entries of a mapping; none of anything else.
+    /// Returns the entries of a mapping; empty for anything else.
     pub(crate) fn entries(&self) -> &[Entry<'s>] {
         match &self.data {
             Data::Map(entries) => entries,
@@ -62,18 +62,18 @@ impl<'s> Node<'s> {
         }
     }
 
-    /// The value under `key` of a mapping.
+    /// Returns the value of `key` in a mapping.
     pub(crate) fn get(&self, key: &str) -> Option<&Node<'s>> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
-    /// What it is, in the words of a message.
+    /// Returns the type with its article, for messages.
     pub(crate) fn noun(&self) -> &'static str {
         match &self.data {
-            Data::Null => "nothing",
-            Data::Bool(_) => "true or false",
+            Data::Null => "null",
+            Data::Bool(_) => "a boolean",
             Data::Number(_) => "a number",
-            Data::Text(_) => "a text",
+            Data::Text(_) => "a string",
             Data::List(_) => "a list",
             Data::Map(_) => "a mapping",
         }

@@ -1,4 +1,4 @@
-//! Events of the parser to a tree, within limits.
+//! Builds a tree from parser events, within limits.
 
 use std::{borrow::Cow, collections::HashMap, collections::HashSet, sync::Arc};
 
@@ -6,27 +6,27 @@ use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Tag};
 
 use super::{
     Data, Entry, Node, Span,
-    scalar::{NoNumber, number, resolve},
+    scalar::{InvalidNumber, number, resolve},
 };
 use crate::{
     diagnose::{Finding, Findings},
     limits,
 };
 
-/// What a document holds, and what is wrong with it that does not keep it from being read.
+/// The tree of a document, with the errors that do not prevent reading it.
 pub(crate) struct Parsed<'s> {
     pub(crate) root: Node<'s>,
     pub(crate) findings: Findings,
 }
 
-/// Reads the one document of `text`.
+/// Parses the single document in `text`.
 pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
     let options = granit_parser::options! {
         flow_nesting_limit: limits::NODE_NESTING,
         block_nesting_limit: limits::NODE_NESTING,
         simple_key_max_lookahead: limits::KEY_CHARS,
     };
-    let mut tree = Tree {
+    let mut tree = TreeBuilder {
         text,
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -40,11 +40,11 @@ pub(crate) fn parse(text: &str) -> Result<Parsed<'_>, Finding> {
         let offset = |mark: &granit_parser::Marker| mark.byte_offset().unwrap_or_default() as u32;
         tree.event(event, Span { start: offset(&span.start), end: offset(&span.end) })?;
     }
-    let Tree { root, findings, .. } = tree;
+    let TreeBuilder { root, findings, .. } = tree;
     match root {
         Some(root) => Ok(Parsed { root, findings }),
         None => Err(Finding::error("syntax", Span::default(), "the file is empty")
-            .with_help("a definition has at least `name` and `steps`")),
+            .with_help("a definition needs at least `name` and `steps`")),
     }
 }
 
@@ -65,32 +65,32 @@ fn scan_error(error: &ScanError) -> Finding {
         | ErrorKind::TabInPlainScalar
         | ErrorKind::TabNotAllowed => finding.with_help("indent with spaces"),
         ErrorKind::UnexpectedCharacter { .. } => {
-            finding.with_help("a text that begins with a special character stands in quotes")
+            finding.with_help("put a string that starts with a special character in quotes")
         }
         ErrorKind::MappingValueNotAllowed => {
-            finding.with_help("a text that holds `: ` stands in quotes; a key stands on a line of its own")
+            finding.with_help("put a string that contains `: ` in quotes, and each key on its own line")
         }
-        ErrorKind::UnknownAnchor => finding.with_help("an alias `*name` follows its anchor `&name`"),
+        ErrorKind::UnknownAnchor => finding.with_help("define the anchor `&name` before the alias `*name`"),
         _ => finding,
     }
 }
 
 fn too_deep(span: Span) -> Finding {
-    Finding::error("too_deep", span, format!("the document nests deeper than {} levels", limits::NODE_NESTING))
+    Finding::error("too_deep", span, format!("the document is nested more than {} levels deep", limits::NODE_NESTING))
 }
 
-struct Open<'s> {
+struct OpenCollection<'s> {
     node: Node<'s>,
-    /// The key whose value comes next, in a mapping.
+    /// In a mapping, the key whose value comes next.
     key: Option<(Cow<'s, str>, Span)>,
-    /// The keys so far, once there are many.
+    /// The keys so far; used only for large mappings.
     seen: HashSet<Cow<'s, str>>,
     anchor: usize,
 }
 
-struct Tree<'s> {
+struct TreeBuilder<'s> {
     text: &'s str,
-    open: Vec<Open<'s>>,
+    open: Vec<OpenCollection<'s>>,
     anchors: HashMap<usize, Arc<Node<'s>>>,
     findings: Findings,
     nodes: usize,
@@ -98,12 +98,12 @@ struct Tree<'s> {
     root: Option<Node<'s>>,
 }
 
-impl<'s> Tree<'s> {
+impl<'s> TreeBuilder<'s> {
     fn event(&mut self, event: Event<'s>, span: Span) -> Result<(), Finding> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                return Err(Finding::error("syntax", span, "a second document begins here")
-                    .with_help("a file holds one definition"));
+                return Err(Finding::error("syntax", span, "a second document starts here")
+                    .with_help("a file contains one definition"));
             }
             Event::Scalar(value, style, anchor, tag) => {
                 self.count(1, value.len(), span)?;
@@ -119,7 +119,7 @@ impl<'s> Tree<'s> {
             Event::SequenceEnd | Event::MappingEnd => self.end(span)?,
             Event::Alias(id) => {
                 let Some(target) = self.anchors.get(&id).cloned() else {
-                    return Err(Finding::error("syntax", span, "an alias stands inside of what it stands for"));
+                    return Err(Finding::error("syntax", span, "the alias refers to itself"));
                 };
                 self.count_copy(&target, span)?;
                 self.place(Node { data: target.data.clone(), span }, 0, false)?;
@@ -133,13 +133,17 @@ impl<'s> Tree<'s> {
         self.nodes += nodes;
         self.bytes += bytes;
         if self.nodes > limits::NODES || self.bytes > limits::TEXT_BYTES {
-            let message = format!("the document has more than {} values, or aliases blow it up", limits::NODES);
+            let message = format!(
+                "the document has more than {} values or {} bytes of text, with aliases expanded",
+                limits::NODES,
+                limits::TEXT_BYTES
+            );
             return Err(Finding::error("too_large", span, message));
         }
         Ok(())
     }
 
-    /// Counts a copy before it is made, so that aliases of aliases cannot grow without bound.
+    /// Counts a copy before it is created, so that aliases of aliases cannot grow without limit.
     fn count_copy(&mut self, node: &Node<'s>, span: Span) -> Result<(), Finding> {
         let mut rest = vec![node];
         while let Some(node) = rest.pop() {
@@ -161,11 +165,11 @@ impl<'s> Tree<'s> {
             if style != ScalarStyle::Plain {
                 return Data::Text(value);
             }
-            return resolve(value).unwrap_or_else(|NoNumber(why)| {
+            return resolve(value).unwrap_or_else(|InvalidNumber(why)| {
                 let written = span.slice(self.text);
                 self.findings.push(
                     Finding::error("bad_value", span, format!("`{written}` {why}"))
-                        .with_help("write it in quotes if it is a text"),
+                        .with_help("write it in quotes if it is a string"),
                 );
                 Data::Null
             });
@@ -183,8 +187,8 @@ impl<'s> Tree<'s> {
     }
 
     fn bad_tag(&mut self, tag: &Tag, span: Span) {
-        let message = format!("the tag `{}` does not fit here", tag.original());
-        self.findings.push(Finding::error("bad_value", span, message).with_help("leave the tag out"));
+        let message = format!("the tag `{}` does not match its value", tag.original());
+        self.findings.push(Finding::error("bad_value", span, message).with_help("remove the tag"));
     }
 
     fn start(
@@ -202,18 +206,18 @@ impl<'s> Tree<'s> {
         if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(core)) {
             self.bad_tag(tag, span);
         }
-        self.open.push(Open { node: Node { data, span }, key: None, seen: HashSet::new(), anchor });
+        self.open.push(OpenCollection { node: Node { data, span }, key: None, seen: HashSet::new(), anchor });
         Ok(())
     }
 
     fn end(&mut self, span: Span) -> Result<(), Finding> {
-        let Some(Open { mut node, anchor, .. }) = self.open.pop() else { return Ok(()) };
+        let Some(OpenCollection { mut node, anchor, .. }) = self.open.pop() else { return Ok(()) };
         let written = self.text.get(node.span.start as usize..span.end as usize).unwrap_or_default();
         node.span.end = node.span.start + written.trim_end().len() as u32;
         self.place(node, anchor, false)
     }
 
-    /// Puts a finished node into the collection that is open.
+    /// Adds a complete node to the open collection.
     fn place(&mut self, node: Node<'s>, anchor: usize, plain: bool) -> Result<(), Finding> {
         if anchor != 0 {
             self.count_copy(&node, node.span)?;
@@ -236,7 +240,7 @@ impl<'s> Tree<'s> {
                 if is_new {
                     entries.push(Entry { key, key_span, value: node });
                 } else {
-                    let message = format!("`{key}` stands here a second time");
+                    let message = format!("duplicate key `{key}`");
                     let finding = Finding::error("duplicate_key", key_span, message);
                     self.findings.push(finding.with_help("keep one of the two"));
                 }
@@ -254,14 +258,15 @@ fn key<'s>(node: Node<'s>, plain: bool, text: &'s str, findings: &mut Findings) 
     match node.data {
         Data::Text(key) => {
             if plain && key == "<<" {
-                let finding = Finding::error("unsupported", span, "merge keys are not part of YAML 1.2");
-                findings.push(finding.with_help("settings that steps share stand under `defaults`"));
+                let finding =
+                    Finding::error("unsupported", span, "merge keys are not supported, since YAML 1.2 has none");
+                findings.push(finding.with_help("put settings that steps share under `defaults`"));
             }
             (key, span)
         }
         Data::List(_) | Data::Map(_) => {
-            let finding = Finding::error("wrong_type", span, "a key must be a text, and is a collection");
-            let help = "a text that begins with `{` or `[` stands in quotes, such as \"{{ query }}\"";
+            let finding = Finding::error("wrong_type", span, "a key must be a string, got a collection");
+            let help = "put a string that starts with `{` or `[` in quotes, such as \"{{ query }}\"";
             findings.push(finding.with_help(help));
             (Cow::Borrowed(span.slice(text)), span)
         }

@@ -1,4 +1,4 @@
-//! What a plain text stands for by the core schema of YAML 1.2: `yes` is a text, `012` is twelve.
+//! Resolves plain scalars by the core schema of YAML 1.2: `yes` is a string, and `012` is twelve.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use serde_json::Number;
 
 use super::Data;
 
-/// Why a plain text that looks like a number is none that JSON can hold.
-pub(super) struct NoNumber(pub(super) &'static str);
+/// Why a scalar that looks like a number cannot be represented in JSON.
+pub(super) struct InvalidNumber(pub(super) &'static str);
 
-pub(super) fn resolve(text: Cow<'_, str>) -> Result<Data<'_>, NoNumber> {
+pub(super) fn resolve(text: Cow<'_, str>) -> Result<Data<'_>, InvalidNumber> {
     Ok(match text.as_ref() {
         "" | "~" | "null" | "Null" | "NULL" => Data::Null,
         "true" | "True" | "TRUE" => Data::Bool(true),
@@ -21,18 +21,18 @@ pub(super) fn resolve(text: Cow<'_, str>) -> Result<Data<'_>, NoNumber> {
     })
 }
 
-/// Whether `text`, written without quotes, is read as this very text.
+/// Returns whether `text` without quotes is read as the same string.
 pub(crate) fn is_plain_text(text: &str) -> bool {
     matches!(resolve(Cow::Borrowed(text)), Ok(Data::Text(_)))
 }
 
-pub(super) fn number(text: &str) -> Result<Option<Number>, NoNumber> {
+pub(super) fn number(text: &str) -> Result<Option<Number>, InvalidNumber> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return Ok(None);
     }
     if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Err(NoNumber("is not a number that JSON can hold"));
+        return Err(InvalidNumber("cannot be represented in JSON"));
     }
     for (prefix, radix) in [("0o", 8), ("0x", 16)] {
         if let Some(digits) = text.strip_prefix(prefix) {
@@ -44,8 +44,8 @@ pub(super) fn number(text: &str) -> Result<Option<Number>, NoNumber> {
     }
     if unsigned.bytes().all(|b| b.is_ascii_digit()) {
         let digits = text.strip_prefix('+').unwrap_or(text);
-        let whole = digits.parse::<u64>().map(Number::from).or_else(|_| digits.parse::<i64>().map(Number::from));
-        return whole.map(Some).map_err(|_| TOO_LARGE);
+        let integer = digits.parse::<u64>().map(Number::from).or_else(|_| digits.parse::<i64>().map(Number::from));
+        return integer.map(Some).map_err(|_| TOO_LARGE);
     }
     if !is_float(unsigned) {
         return Ok(None);
@@ -54,7 +54,7 @@ pub(super) fn number(text: &str) -> Result<Option<Number>, NoNumber> {
     float.map(Some).ok_or(TOO_LARGE)
 }
 
-const TOO_LARGE: NoNumber = NoNumber("is a number too large to be kept exactly");
+const TOO_LARGE: InvalidNumber = InvalidNumber("is too large to be represented exactly");
 
 /// `(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
 fn is_float(unsigned: &str) -> bool {
@@ -85,12 +85,12 @@ mod tests {
             Data::Bool(value) => value.into(),
             Data::Number(number) => number.into(),
             Data::Text(text) => text.into_owned().into(),
-            Data::List(_) | Data::Map(_) => unreachable!("a plain text is a scalar"),
+            Data::List(_) | Data::Map(_) => unreachable!("a plain scalar is not a collection"),
         })
     }
 
     #[test]
-    fn the_core_schema() {
+    fn scalars_follow_the_core_schema() {
         for (text, expected) in [
             ("yes", json!("yes")),
             ("no", json!("no")),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_would_change_are_refused() {
+    fn numbers_that_would_lose_precision_are_rejected() {
         for text in
             ["18446744073709551616", "-9223372036854775809", "1e999", ".inf", "-.INF", ".nan", "0xFFFFFFFFFFFFFFFFF"]
         {

@@ -1,27 +1,27 @@
-//! The arguments of a call, and what is said when one is of the wrong kind.
+//! The arguments of a call, and the errors for arguments of the wrong type.
 
 use serde_json::{Map, Value};
 
 use super::Function;
 use crate::expr::error::Fault;
-use crate::expr::held::{Held, as_key, described};
 use crate::expr::number::Num;
+use crate::expr::value::{ExprValue, to_key, type_with_article};
 
 #[derive(Debug)]
 pub(in crate::expr) struct Arguments<'e, 's> {
     function: &'static Function,
-    values: Vec<Held<'e, 's>>,
+    values: Vec<ExprValue<'e, 's>>,
 }
 
 impl<'e, 's> Arguments<'e, 's> {
-    pub(in crate::expr) fn new(function: &'static Function, values: Vec<Held<'e, 's>>) -> Self {
+    pub(in crate::expr) fn new(function: &'static Function, values: Vec<ExprValue<'e, 's>>) -> Self {
         Self { function, values }
     }
 
-    /// Whether the first argument has the second as a key.
+    /// Returns whether the first argument has the second as a key.
     pub(in crate::expr) fn has(&mut self) -> bool {
         let key = self.take(1);
-        match as_key(&key) {
+        match to_key(&key) {
             Ok(Some(key)) => self.take(0).member(&key).is_ok(),
             Ok(None) | Err(_) => false,
         }
@@ -39,17 +39,17 @@ impl<'e, 's> Arguments<'e, 's> {
         self.values.iter().map(|value| &**value)
     }
 
-    /// The argument itself; null is left in its place.
-    pub(super) fn take(&mut self, at: usize) -> Held<'e, 's> {
+    /// Takes an argument, leaving null in its place.
+    pub(super) fn take(&mut self, at: usize) -> ExprValue<'e, 's> {
         match self.values.get_mut(at) {
-            Some(value) => std::mem::replace(value, Held::NULL),
-            None => Held::NULL,
+            Some(value) => std::mem::replace(value, ExprValue::NULL),
+            None => ExprValue::NULL,
         }
     }
 
     pub(super) fn text(&self, at: usize) -> Result<&str, Fault> {
         let value = self.value(at);
-        value.as_str().ok_or_else(|| self.wrong(at, "a text"))
+        value.as_str().ok_or_else(|| self.wrong(at, "a string"))
     }
 
     pub(super) fn list(&self, at: usize) -> Result<&[Value], Fault> {
@@ -70,27 +70,27 @@ impl<'e, 's> Arguments<'e, 's> {
         Num::of(self.value(at)).ok_or_else(|| self.wrong(at, "a number"))
     }
 
-    /// A whole number, or what stands for one that is left out.
-    pub(super) fn whole_or(&self, at: usize, default: i64) -> Result<i64, Fault> {
+    /// Returns an integer argument, or the default if it is omitted.
+    pub(super) fn integer_or(&self, at: usize, default: i64) -> Result<i64, Fault> {
         match self.get(at) {
             None => Ok(default),
-            Some(value) => Num::of(value).and_then(Num::as_i64).ok_or_else(|| self.wrong(at, "a whole number")),
+            Some(value) => Num::of(value).and_then(Num::as_i64).ok_or_else(|| self.wrong(at, "an integer")),
         }
     }
 
-    /// The error that says what an argument should be.
-    pub(super) fn wrong(&self, at: usize, needs: &str) -> Fault {
+    /// Returns the error for an argument of the wrong type.
+    pub(super) fn wrong(&self, at: usize, expected: &str) -> Fault {
         let name = self.function.name();
-        let found = described(self.value(at));
+        let found = type_with_article(self.value(at));
         if at == 0 {
             let help = match self.value(0) {
-                Value::Null => "; `?.` goes on with null",
+                Value::Null => "; use `?.` to return null instead",
                 _ => "",
             };
-            return Fault::Type(format!("`{name}` needs {needs}, not {found}{help}"));
+            return Fault::Type(format!("`{name}` expects {expected}, got {found}{help}"));
         }
         let parameters = self.function.parameters;
         let parameter = parameters[at.min(parameters.len() - 1)].trim_end_matches(['?', '.']);
-        Fault::Type(format!("`{name}` needs {needs} for its argument `{parameter}`, not {found}"))
+        Fault::Type(format!("`{name}` expects {expected} as `{parameter}`, got {found}"))
     }
 }

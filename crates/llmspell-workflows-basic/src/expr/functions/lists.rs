@@ -1,4 +1,4 @@
-//! Functions of lists; some work on texts as lists of characters.
+//! List functions; some treat strings as lists of characters.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -6,117 +6,117 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::write::{Form, json, plain_text};
-use super::{Arguments, Function, Run};
+use super::{Arguments, Function, FunctionKind};
 use crate::expr::error::Fault;
-use crate::expr::held::{Held, position};
 use crate::expr::limits::Budget;
 use crate::expr::number::Num;
 use crate::expr::operate::{compare, contains, equal};
 use crate::expr::scope::Segment;
 use crate::expr::tree::Arithmetic;
+use crate::expr::value::{ExprValue, position};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["includes", "contains"],
         parameters: &["whole", "part"],
-        gives: "whether a list contains the element, a string the part, or an object the field",
+        returns: "whether a list contains the element, a string the part, or an object the field",
         example: ("['a', 'b'].includes('b')", "true"),
-        run: Run::Call(includes),
+        kind: FunctionKind::Call(includes),
     },
     Function {
         names: &["indexOf"],
         parameters: &["whole", "part"],
-        gives: "the index of the first occurrence, from 0; -1 if there is none",
+        returns: "the index of the first occurrence, from 0; -1 if there is none",
         example: ("'abc'.indexOf('c')", "2"),
-        run: Run::Call(index_of),
+        kind: FunctionKind::Call(index_of),
     },
     Function {
         names: &["at"],
         parameters: &["whole", "index"],
-        gives: "the element or character at the index, from the end if negative; null if out of range",
+        returns: "the element or character at the index, from the end if negative; null if out of range",
         example: ("[1, 2, 3].at(-1)", "3"),
-        run: Run::Call(at),
+        kind: FunctionKind::Call(at),
     },
     Function {
         names: &["first"],
         parameters: &["whole"],
-        gives: "the first element or character; null if there is none",
+        returns: "the first element or character; null if there is none",
         example: ("[1, 2] | first", "1"),
-        run: Run::Call(first),
+        kind: FunctionKind::Call(first),
     },
     Function {
         names: &["last"],
         parameters: &["whole"],
-        gives: "the last element or character; null if there is none",
+        returns: "the last element or character; null if there is none",
         example: ("[1, 2] | last", "2"),
-        run: Run::Call(last),
+        kind: FunctionKind::Call(last),
     },
     Function {
         names: &["slice"],
         parameters: &["whole", "from", "to?"],
-        gives: "the part between two indices, from the end if negative",
+        returns: "the part between two indices, from the end if negative",
         example: ("'abcdef'.slice(1, -1)", r#""bcde""#),
-        run: Run::Call(slice),
+        kind: FunctionKind::Call(slice),
     },
     Function {
         names: &["concat"],
         parameters: &["list", "lists..."],
-        gives: "a list with the elements of all lists; other values are added as elements",
+        returns: "a list with the elements of all lists; other values are added as elements",
         example: ("[1].concat([2, 3], 4)", "[1,2,3,4]"),
-        run: Run::Call(concat),
+        kind: FunctionKind::Call(concat),
     },
     Function {
         names: &["join"],
         parameters: &["list", "separator?"],
-        gives: "a string of all elements, separated by commas by default",
+        returns: "a string of all elements, separated by commas by default",
         example: ("['a', 1] | join('-')", r#""a-1""#),
-        run: Run::Call(join),
+        kind: FunctionKind::Call(join),
     },
     Function {
         names: &["reverse"],
         parameters: &["list"],
-        gives: "the elements in reverse order",
+        returns: "the elements in reverse order",
         example: ("[1, 2].reverse()", "[2,1]"),
-        run: Run::Call(reverse),
+        kind: FunctionKind::Call(reverse),
     },
     Function {
         names: &["sort"],
         parameters: &["list"],
-        gives: "the sorted list, of either numbers or strings; strings are sorted by code point",
+        returns: "the sorted list, of either numbers or strings; strings are sorted by code point",
         example: ("[10, 9] | sort", "[9,10]"),
-        run: Run::Call(sort),
+        kind: FunctionKind::Call(sort),
     },
     Function {
         names: &["unique"],
         parameters: &["list"],
-        gives: "the elements without duplicates",
+        returns: "the elements without duplicates",
         example: ("[1, 2, 1.0] | unique", "[1,2]"),
-        run: Run::Call(unique),
+        kind: FunctionKind::Call(unique),
     },
     Function {
         names: &["range"],
         parameters: &["count"],
-        gives: "the integers from 0 to `count - 1`",
+        returns: "the integers from 0 to `count - 1`",
         example: ("range(3)", "[0,1,2]"),
-        run: Run::Call(range),
+        kind: FunctionKind::Call(range),
     },
     Function {
         names: &["sum"],
         parameters: &["list"],
-        gives: "the sum of the numbers",
+        returns: "the sum of the numbers",
         example: ("sum([1, 2.5])", "3.5"),
-        run: Run::Call(sum),
+        kind: FunctionKind::Call(sum),
     },
 ];
 
-fn includes<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn includes<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     if matches!(a.value(0), Value::Null | Value::Bool(_) | Value::Number(_)) {
-        return Err(a.wrong(0, "a list, a text or an object"));
+        return Err(a.wrong(0, "a list, a string or an object"));
     }
-    contains(a.value(0), a.value(1), budget).map(Held::from)
+    contains(a.value(0), a.value(1), budget).map(ExprValue::from)
 }
 
-fn index_of<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn index_of<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let found = match a.value(0) {
         Value::String(text) => {
             budget.text(text.len())?;
@@ -134,37 +134,37 @@ fn index_of<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<He
             }
             found
         }
-        _ => return Err(a.wrong(0, "a list or a text")),
+        _ => return Err(a.wrong(0, "a list or a string")),
     };
     let index = found.and_then(|at| i64::try_from(at).ok());
     Ok(index.unwrap_or(-1).into())
 }
 
-fn at<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    let index = a.whole_or(1, 0)?;
+fn at<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
+    let index = a.integer_or(1, 0)?;
     element(a, index, budget)
 }
 
-fn first<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn first<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     element(a, 0, budget)
 }
 
-fn last<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn last<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     element(a, -1, budget)
 }
 
-fn element<'e, 's>(a: &mut Arguments<'e, 's>, index: i64, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn element<'e, 's>(a: &mut Arguments<'e, 's>, index: i64, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     match a.value(0) {
         Value::String(text) => budget.text(text.len())?,
         Value::Array(_) => {}
-        _ => return Err(a.wrong(0, "a list or a text")),
+        _ => return Err(a.wrong(0, "a list or a string")),
     }
     let found = a.take(0).member(&Segment::Index(index));
-    Ok(found.unwrap_or(Held::NULL))
+    Ok(found.unwrap_or(ExprValue::NULL))
 }
 
-fn slice<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    let (from, to) = (a.whole_or(1, 0)?, a.whole_or(2, i64::MAX)?);
+fn slice<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
+    let (from, to) = (a.integer_or(1, 0)?, a.integer_or(2, i64::MAX)?);
     match a.value(0) {
         Value::String(text) => {
             budget.text(text.len())?;
@@ -180,18 +180,18 @@ fn slice<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<
             part.iter().try_for_each(|item| budget.copy(item))?;
             Ok(part.to_vec().into())
         }
-        _ => Err(a.wrong(0, "a list or a text")),
+        _ => Err(a.wrong(0, "a list or a string")),
     }
 }
 
-/// Two positions in order and within a length.
+/// Clamps two indices to ordered positions within a length.
 fn bounds(from: i64, to: i64, length: usize) -> (usize, usize) {
     let clamp = |index| position(index, length).unwrap_or(0).min(length);
     let (from, to) = (clamp(from), clamp(to));
     (from, to.max(from))
 }
 
-fn concat<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn concat<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     a.list(0)?;
     let mut all = Vec::new();
     for value in a.iter() {
@@ -206,7 +206,7 @@ fn concat<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held
     Ok(all.into())
 }
 
-fn join<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn join<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let separator = match a.get(1) {
         Some(_) => a.text(1)?,
         None => ",",
@@ -224,31 +224,31 @@ fn join<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'
     Ok(joined.into())
 }
 
-/// A list of its own to work on.
+/// Returns an owned copy of the list.
 fn copied(a: &mut Arguments<'_, '_>, budget: &mut Budget) -> Result<Vec<Value>, Fault> {
     let items = a.list(0)?;
     budget.produce_items(items.len())?;
     items.iter().try_for_each(|item| budget.copy(item))?;
     match a.take(0).into_value() {
         Value::Array(items) => Ok(items),
-        _ => unreachable!("a list was asked for above"),
+        _ => unreachable!("the argument was checked above"),
     }
 }
 
-fn reverse<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn reverse<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let mut items = copied(a, budget)?;
     items.reverse();
     Ok(items.into())
 }
 
-fn sort<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn sort<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let items = a.list(0)?;
     budget.items(items.len())?;
     let is_uniform = items.iter().all(Value::is_number) || items.iter().all(Value::is_string);
     if !is_uniform {
-        return Err(Fault::Type("`sort` orders only numbers or only texts".to_owned()));
+        return Err(Fault::Type("`sort` expects only numbers or only strings".to_owned()));
     }
-    // Each element is looked at about as often as the list can be halved.
+    // Sorting visits each element about log2(n) times.
     let rounds = items.len().max(1).ilog2() as usize;
     budget.items(items.len().saturating_mul(rounds))?;
     let bytes: usize = items.iter().filter_map(Value::as_str).map(str::len).sum();
@@ -258,7 +258,7 @@ fn sort<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'
     Ok(items.into())
 }
 
-fn unique<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn unique<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let mut seen = HashSet::new();
     let mut items = Vec::new();
     for item in a.list(0)? {
@@ -271,23 +271,23 @@ fn unique<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held
     Ok(items.into())
 }
 
-fn range<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    let count = a.whole_or(0, 0)?;
+fn range<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
+    let count = a.integer_or(0, 0)?;
     let Ok(length) = usize::try_from(count) else {
-        return Err(Fault::Type(format!("`range` counts from 0 up, not to {count}")));
+        return Err(Fault::Type(format!("`range` expects at least 0, got {count}")));
     };
     budget.produce_items(length)?;
     Ok((0..count).map(Value::from).collect::<Vec<_>>().into())
 }
 
-fn sum<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    let mut sum = Num::Whole(0);
+fn sum<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
+    let mut sum = Num::Integer(0);
     for item in a.list(0)? {
         budget.items(1)?;
         let Some(number) = Num::of(item) else {
-            return Err(Fault::Type("`sum` adds only numbers".to_owned()));
+            return Err(Fault::Type("`sum` expects only numbers".to_owned()));
         };
         sum = Num::calculate(Arithmetic::Add, sum, number)?;
     }
-    sum.into_value().map(Held::Owned)
+    sum.into_value().map(ExprValue::Owned)
 }

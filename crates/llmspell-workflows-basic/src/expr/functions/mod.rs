@@ -1,8 +1,8 @@
-//! The functions of the language: one table, called in three ways.
+//! The functions of the language: one table, with three call syntaxes.
 //!
 //! `f(x, a)`, `x.f(a)` and `x | f(a)` are the same call; the value before the dot or the pipe is the
-//! first argument. Each function says in its entry what it takes, what it gives, and an example that
-//! a test evaluates and `docs/expressions.md` shows.
+//! first argument. Each entry documents a function's parameters and result, with an example that a
+//! test evaluates and `docs/expressions.md` shows.
 
 mod arguments;
 mod lists;
@@ -15,66 +15,66 @@ pub(super) use arguments::Arguments;
 pub(super) use write::plain_text;
 
 use super::error::{Fault, ParseError};
-use super::held::Held;
+use super::foreign;
 use super::limits::Budget;
-use super::refused;
 use super::tree::Span;
+use super::value::ExprValue;
 use crate::nearest;
 
-/// What a function computes from its arguments.
-pub(super) type Body = for<'e, 's> fn(&mut Arguments<'e, 's>, &mut Budget) -> Result<Held<'e, 's>, Fault>;
+/// Computes the result of a function from its arguments.
+pub(super) type FunctionBody = for<'e, 's> fn(&mut Arguments<'e, 's>, &mut Budget) -> Result<ExprValue<'e, 's>, Fault>;
 
-/// An entry of the table.
+/// An entry in the table.
 #[derive(Debug)]
 pub(super) struct Function {
-    /// The name, and others for the same.
+    /// The name and its aliases.
     pub(super) names: &'static [&'static str],
-    /// `name`, `name?` where it may be left out, `name...` for any number.
+    /// `name`, `name?` if it is optional, `name...` for any number of arguments.
     pub(super) parameters: &'static [&'static str],
-    /// What it gives.
-    pub(super) gives: &'static str,
-    /// An expression, and the JSON of its value.
+    /// What the function returns.
+    pub(super) returns: &'static str,
+    /// An expression and the JSON of its value.
     pub(super) example: (&'static str, &'static str),
-    pub(super) run: Run,
+    pub(super) kind: FunctionKind,
 }
 
 /// How a function is evaluated.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Run {
-    /// On its arguments.
-    Call(Body),
-    /// As a default: `x | default(y)` is `x ?? y`.
+pub(super) enum FunctionKind {
+    /// Computes a result from its arguments.
+    Call(FunctionBody),
+    /// A default: `x | default(y)` is `x ?? y`.
     Coalesce,
-    /// As a key: `x.get('k')` is `x['k']`.
+    /// A key: `x.get('k')` is `x['k']`.
     Get,
-    /// As a key of which only the existence is asked.
+    /// Whether a key exists.
     Has,
 }
 
 const TABLES: &[&[Function]] = &[text::FUNCTIONS, lists::FUNCTIONS, numbers::FUNCTIONS, values::FUNCTIONS];
 
-/// What the reference says about a function of the language.
+/// The documentation of a function of the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FunctionDoc {
-    /// Its name, and others for the same.
+    /// The name and its aliases.
     pub names: &'static [&'static str],
-    /// `name`, `name?` where it may be left out, `name...` for any number.
+    /// `name`, `name?` if it is optional, `name...` for any number of arguments.
     pub parameters: &'static [&'static str],
-    /// What it gives.
-    pub gives: &'static str,
-    /// An expression that uses it.
+    /// What the function returns.
+    pub returns: &'static str,
+    /// An expression that uses the function.
     pub example: &'static str,
     /// The JSON of the example's value.
     pub result: &'static str,
 }
 
-/// The functions of the language, in the order of the reference.
+/// Returns the functions of the language, in the order of the reference.
 pub fn function_docs() -> impl Iterator<Item = FunctionDoc> {
     all().map(|function| FunctionDoc {
         names: function.names,
         parameters: function.parameters,
-        gives: function.gives,
+        returns: function.returns,
         example: function.example.0,
         result: function.example.1,
     })
@@ -84,19 +84,19 @@ fn all() -> impl Iterator<Item = &'static Function> {
     TABLES.iter().copied().flatten()
 }
 
-/// Whether there is a function of a name.
+/// Returns whether a function exists.
 pub(super) fn exists(name: &str) -> bool {
     all().any(|function| function.names.contains(&name))
 }
 
-/// The function of a name.
+/// Returns the function with a name.
 pub(super) fn named(name: &str, span: &Span) -> Result<&'static Function, ParseError> {
     if let Some(function) = all().find(|function| function.names.contains(&name)) {
         return Ok(function);
     }
-    let error = ParseError::new(format!("there is no function `{name}`"), span.clone());
+    let error = ParseError::new(format!("unknown function `{name}`"), span.clone());
     let names = all().flat_map(|function| function.names.iter().copied());
-    Err(match (refused::function(name), nearest(name, names)) {
+    Err(match (foreign::function(name), nearest(name, names)) {
         (Some(instead), _) => error.help(instead),
         (None, Some(near)) => error.help(format!("did you mean `{near}`?")),
         (None, None) => error,
@@ -108,7 +108,7 @@ impl Function {
         self.names[0]
     }
 
-    /// Checks the number of arguments, the value before a dot or a pipe included.
+    /// Checks the number of arguments, including the value before a dot or a pipe.
     pub(super) fn check_count(&self, count: usize, span: &Span) -> Result<(), ParseError> {
         let is_variadic = |parameter: &&str| parameter.ends_with("...");
         let least = self.parameters.iter().filter(|parameter| !parameter.ends_with(['?', '.'])).count();

@@ -1,79 +1,79 @@
-//! Functions of numbers.
+//! Number functions.
 
 use std::cmp::Ordering;
 
 use serde_json::{Number, Value};
 
-use super::{Arguments, Function, Run};
+use super::{Arguments, Function, FunctionKind};
 use crate::expr::error::Fault;
-use crate::expr::held::Held;
 use crate::expr::limits::Budget;
-use crate::expr::number::{FLOAT_WHOLE_MAX, Num};
+use crate::expr::number::{FLOAT_INTEGER_MAX, Num};
 use crate::expr::operate::compare;
+use crate::expr::value::ExprValue;
 
-/// Digits after the point, at most: floats have no more that mean anything.
+/// The maximum number of decimal places; floats have no more significant ones.
 const DIGITS_MAX: i64 = 20;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["number"],
         parameters: &["value"],
-        gives: "the number that a string or a boolean represents; an error if there is none",
+        returns: "the number that a string or a boolean represents; an error if there is none",
         example: ("number('12.5')", "12.5"),
-        run: Run::Call(number),
+        kind: FunctionKind::Call(number),
     },
     Function {
         names: &["abs"],
         parameters: &["number"],
-        gives: "the absolute value",
+        returns: "the absolute value",
         example: ("abs(-2)", "2"),
-        run: Run::Call(abs),
+        kind: FunctionKind::Call(abs),
     },
     Function {
         names: &["round"],
         parameters: &["number", "digits?"],
-        gives: "the number rounded to the given number of decimal places, 0 by default; halves away from zero",
+        returns: "the number rounded to the given number of decimal places, 0 by default; halves away from zero",
         example: ("2.345 | round(2)", "2.35"),
-        run: Run::Call(round),
+        kind: FunctionKind::Call(round),
     },
     Function {
         names: &["floor"],
         parameters: &["number"],
-        gives: "the largest integer that is not greater",
+        returns: "the largest integer that is not greater",
         example: ("floor(7 / 2)", "3"),
-        run: Run::Call(floor),
+        kind: FunctionKind::Call(floor),
     },
     Function {
         names: &["ceil"],
         parameters: &["number"],
-        gives: "the smallest integer that is not less",
+        returns: "the smallest integer that is not less",
         example: ("ceil(7 / 2)", "4"),
-        run: Run::Call(ceil),
+        kind: FunctionKind::Call(ceil),
     },
     Function {
         names: &["toFixed"],
         parameters: &["number", "digits?"],
-        gives: "a string with exactly the given number of decimal places",
+        returns: "a string with exactly the given number of decimal places",
         example: ("(1.5).toFixed(2)", r#""1.50""#),
-        run: Run::Call(to_fixed),
+        kind: FunctionKind::Call(to_fixed),
     },
     Function {
         names: &["min"],
         parameters: &["value", "values..."],
-        gives: "the smallest of the numbers or strings, or of a single list; null if there are none",
+        returns: "the smallest of the numbers or strings, or of a single list; null if there are none",
         example: ("min(3, 1, 2)", "1"),
-        run: Run::Call(min),
+        kind: FunctionKind::Call(min),
     },
     Function {
         names: &["max"],
         parameters: &["value", "values..."],
-        gives: "the largest of the numbers or strings, or of a single list; null if there are none",
+        returns: "the largest of the numbers or strings, or of a single list; null if there are none",
         example: ("[3, 1, 2] | max", "3"),
-        run: Run::Call(max),
+        kind: FunctionKind::Call(max),
     },
 ];
 
-fn number<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn number<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     match a.value(0) {
         Value::Number(_) => Ok(a.take(0)),
         Value::Bool(value) => Ok(i64::from(*value).into()),
@@ -82,48 +82,48 @@ fn number<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held
             let number = text.trim().parse::<Number>().ok();
             let finite = number.filter(|number| number.as_f64().is_some_and(f64::is_finite));
             finite
-                .map(|number| Held::Owned(Value::Number(number)))
-                .ok_or_else(|| Fault::Type("`number` finds no number in the text".to_owned()))
+                .map(|number| ExprValue::Owned(Value::Number(number)))
+                .ok_or_else(|| Fault::Type("`number` cannot parse the string".to_owned()))
         }
-        _ => Err(a.wrong(0, "a text, a boolean or a number")),
+        _ => Err(a.wrong(0, "a string, a boolean or a number")),
     }
 }
 
-fn abs<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn abs<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let absolute = match a.number(0)? {
-        Num::Whole(whole) => Num::Whole(whole.abs()),
+        Num::Integer(whole) => Num::Integer(whole.abs()),
         Num::Float(float) => Num::Float(float.abs()),
     };
-    absolute.into_value().map(Held::Owned)
+    absolute.into_value().map(ExprValue::Owned)
 }
 
-fn round<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn round<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let number = a.number(0)?;
     let digits = digits(a)?;
     let rounded = match number {
         Num::Float(float) if digits > 0 => Num::Float(rounded(float, digits)),
         number => number.rounded(f64::round),
     };
-    rounded.into_value().map(Held::Owned)
+    rounded.into_value().map(ExprValue::Owned)
 }
 
-fn floor<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn floor<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let floor = a.number(0)?.rounded(f64::floor);
-    floor.into_value().map(Held::Owned)
+    floor.into_value().map(ExprValue::Owned)
 }
 
-fn ceil<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn ceil<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let ceil = a.number(0)?.rounded(f64::ceil);
-    ceil.into_value().map(Held::Owned)
+    ceil.into_value().map(ExprValue::Owned)
 }
 
-fn to_fixed<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn to_fixed<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let number = a.number(0)?;
     let digits = digits(a)?;
     let places = digits as usize;
     let text = match number {
-        Num::Whole(whole) if places == 0 => whole.to_string(),
-        Num::Whole(whole) => format!("{whole}.{}", "0".repeat(places)),
+        Num::Integer(whole) if places == 0 => whole.to_string(),
+        Num::Integer(whole) => format!("{whole}.{}", "0".repeat(places)),
         Num::Float(float) => format!("{:.places$}", rounded(float, digits)),
     };
     budget.produce(text.len())?;
@@ -131,28 +131,28 @@ fn to_fixed<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<He
 }
 
 fn digits(a: &Arguments<'_, '_>) -> Result<u32, Fault> {
-    let digits = a.whole_or(1, 0)?;
+    let digits = a.integer_or(1, 0)?;
     match u32::try_from(digits) {
         Ok(fitting) if digits <= DIGITS_MAX => Ok(fitting),
-        _ => Err(Fault::Type(format!("the number of digits is between 0 and {DIGITS_MAX}, not {digits}"))),
+        _ => Err(Fault::Type(format!("the number of digits must be between 0 and {DIGITS_MAX}, got {digits}"))),
     }
 }
 
-/// A float with so many digits; one too large to have more is what it is.
+/// Rounds a float to `digits` decimal places; one too large to have any is returned unchanged.
 fn rounded(float: f64, digits: u32) -> f64 {
     let scale = 10_f64.powi(digits as i32);
     let scaled = float * scale;
-    match scaled.abs() < FLOAT_WHOLE_MAX {
+    match scaled.abs() < FLOAT_INTEGER_MAX {
         true => scaled.round() / scale,
         false => float,
     }
 }
 
-fn min<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn min<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     extreme(a, budget, "min", Ordering::Less)
 }
 
-fn max<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn max<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     extreme(a, budget, "max", Ordering::Greater)
 }
 
@@ -161,7 +161,7 @@ fn extreme<'e, 's>(
     budget: &mut Budget,
     name: &str,
     wanted: Ordering,
-) -> Result<Held<'e, 's>, Fault> {
+) -> Result<ExprValue<'e, 's>, Fault> {
     let values: Vec<&Value> = match a.value(0) {
         Value::Array(items) if a.get(1).is_none() => {
             budget.items(items.len())?;
@@ -174,7 +174,7 @@ fn extreme<'e, 's>(
     let mut best: Option<&Value> = None;
     for value in values {
         let order = compare(value, best.unwrap_or(value))
-            .ok_or_else(|| Fault::Type(format!("`{name}` compares only numbers or only texts")))?;
+            .ok_or_else(|| Fault::Type(format!("`{name}` expects only numbers or only strings")))?;
         if best.is_none() || order == wanted {
             best = Some(value);
         }

@@ -1,73 +1,73 @@
-//! Functions of texts.
+//! String functions.
 
 use serde_json::Value;
 
 use super::write::plain_text;
-use super::{Arguments, Function, Run};
+use super::{Arguments, Function, FunctionKind};
 use crate::expr::error::Fault;
-use crate::expr::held::Held;
 use crate::expr::limits::Budget;
+use crate::expr::value::ExprValue;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["upper", "toUpperCase"],
         parameters: &["text"],
-        gives: "the string in upper case",
+        returns: "the string in upper case",
         example: ("'ada'.toUpperCase()", r#""ADA""#),
-        run: Run::Call(upper),
+        kind: FunctionKind::Call(upper),
     },
     Function {
         names: &["lower", "toLowerCase"],
         parameters: &["text"],
-        gives: "the string in lower case",
+        returns: "the string in lower case",
         example: ("'ADA' | lower", r#""ada""#),
-        run: Run::Call(lower),
+        kind: FunctionKind::Call(lower),
     },
     Function {
         names: &["trim"],
         parameters: &["text"],
-        gives: "the string without leading and trailing whitespace",
+        returns: "the string without leading and trailing whitespace",
         example: ("' ada '.trim()", r#""ada""#),
-        run: Run::Call(trim),
+        kind: FunctionKind::Call(trim),
     },
     Function {
         names: &["startsWith", "starts_with"],
         parameters: &["text", "part"],
-        gives: "whether the string starts with the part",
+        returns: "whether the string starts with the part",
         example: ("'feature/login'.startsWith('feature/')", "true"),
-        run: Run::Call(starts_with),
+        kind: FunctionKind::Call(starts_with),
     },
     Function {
         names: &["endsWith", "ends_with"],
         parameters: &["text", "part"],
-        gives: "whether the string ends with the part",
+        returns: "whether the string ends with the part",
         example: ("'main.rs'.endsWith('.rs')", "true"),
-        run: Run::Call(ends_with),
+        kind: FunctionKind::Call(ends_with),
     },
     Function {
         names: &["split"],
         parameters: &["text", "separator"],
-        gives: "the parts between separators; the characters if the separator is empty",
+        returns: "the parts between separators; the characters if the separator is empty",
         example: ("'a,b'.split(',')", r#"["a","b"]"#),
-        run: Run::Call(split),
+        kind: FunctionKind::Call(split),
     },
     Function {
         names: &["replace"],
         parameters: &["text", "from", "to"],
-        gives: "the string with every literal `from` replaced",
+        returns: "the string with every literal `from` replaced",
         example: ("'a b c'.replace(' ', '-')", r#""a-b-c""#),
-        run: Run::Call(replace),
+        kind: FunctionKind::Call(replace),
     },
     Function {
         names: &["shell_quote"],
         parameters: &["value"],
-        gives: "the value as a quoted word for a POSIX shell; for a list, its elements as words",
+        returns: "the value as a quoted word for a POSIX shell; for a list, its elements as words",
         example: (r#"["it's", 'a b'] | shell_quote"#, r#""'it'\\''s' 'a b'""#),
-        run: Run::Call(shell_quote),
+        kind: FunctionKind::Call(shell_quote),
     },
 ];
 
-fn upper<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn upper<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let text = a.text(0)?;
     budget.text(text.len())?;
     let upper = text.to_uppercase();
@@ -75,7 +75,7 @@ fn upper<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<
     Ok(upper.into())
 }
 
-fn lower<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn lower<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let text = a.text(0)?;
     budget.text(text.len())?;
     let lower = text.to_lowercase();
@@ -83,7 +83,7 @@ fn lower<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<
     Ok(lower.into())
 }
 
-fn trim<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn trim<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let text = a.text(0)?;
     budget.text(text.len())?;
     let text = text.trim();
@@ -91,19 +91,19 @@ fn trim<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'
     Ok(text.into())
 }
 
-fn starts_with<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn starts_with<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let part = a.text(1)?;
     budget.text(part.len())?;
     Ok(a.text(0)?.starts_with(part).into())
 }
 
-fn ends_with<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn ends_with<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let part = a.text(1)?;
     budget.text(part.len())?;
     Ok(a.text(0)?.ends_with(part).into())
 }
 
-fn split<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn split<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let (text, separator) = (a.text(0)?, a.text(1)?);
     budget.text(text.len())?;
     let mut parts = Vec::new();
@@ -122,10 +122,10 @@ fn split<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<
     Ok(Value::Array(parts).into())
 }
 
-fn replace<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn replace<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let (text, from, to) = (a.text(0)?, a.text(1)?, a.text(2)?);
     if from.is_empty() {
-        return Err(Fault::Type("`replace` needs a text to look for, not an empty one".to_owned()));
+        return Err(Fault::Type("`replace` expects a non-empty string as `from`".to_owned()));
     }
     budget.text(text.len())?;
     let count = text.matches(from).count();
@@ -133,7 +133,7 @@ fn replace<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Hel
     Ok(text.replace(from, to).into())
 }
 
-fn shell_quote<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn shell_quote<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let mut line = String::new();
     match a.value(0) {
         Value::Array(items) => {
@@ -150,14 +150,14 @@ fn shell_quote<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result
     Ok(line.into())
 }
 
-/// Within single quotes a shell reads everything literally, but for the quote itself.
+/// Single quotes make everything literal in a shell, except the quote itself.
 fn quote(line: &mut String, value: &Value, budget: &mut Budget) -> Result<(), Fault> {
     if value.is_array() {
-        return Err(Fault::Type("`shell_quote` makes no word of a list within a list".to_owned()));
+        return Err(Fault::Type("`shell_quote` cannot quote a list within a list".to_owned()));
     }
     let word = plain_text(value, budget)?;
     if word.contains('\0') {
-        return Err(Fault::Type("`shell_quote` makes no word of a text with a NUL character".to_owned()));
+        return Err(Fault::Type("`shell_quote` cannot quote a string with a NUL character".to_owned()));
     }
     budget.produce(3 + word.len() + 3 * word.matches('\'').count())?;
     line.push('\'');

@@ -1,102 +1,102 @@
-//! Functions of any value.
+//! Functions on any value.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::write::{Form, json};
-use super::{Arguments, Function, Run};
+use super::{Arguments, Function, FunctionKind};
 use crate::expr::error::Fault;
-use crate::expr::held::{Held, is_true, kind};
 use crate::expr::limits::Budget;
+use crate::expr::value::{ExprValue, is_true, kind};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["default", "coalesce"],
         parameters: &["value", "other", "others..."],
-        gives: "the first value that is not null, like `??`; all references but the last may be missing",
+        returns: "the first value that is not null, like `??`; all references but the last may be missing",
         example: ("null | default('none')", r#""none""#),
-        run: Run::Coalesce,
+        kind: FunctionKind::Coalesce,
     },
     Function {
         names: &["get"],
         parameters: &["value", "key", "default?"],
-        gives: "the value at the key, like `value[key]`, or the default if it is null",
+        returns: "the value at the key, like `value[key]`, or the default if it is null",
         example: ("{a: 1}.get('b', 0)", "0"),
-        run: Run::Get,
+        kind: FunctionKind::Get,
     },
     Function {
         names: &["has"],
         parameters: &["value", "key"],
-        gives: "whether the key exists, even if its value is null",
+        returns: "whether the key exists, even if its value is null",
         example: ("{a: null}.has('a')", "true"),
-        run: Run::Has,
+        kind: FunctionKind::Has,
     },
     Function {
         names: &["len", "length"],
         parameters: &["value"],
-        gives: "the number of characters, elements or fields",
+        returns: "the number of characters, elements or fields",
         example: ("len('abc')", "3"),
-        run: Run::Call(len),
+        kind: FunctionKind::Call(len),
     },
     Function {
         names: &["keys"],
         parameters: &["object"],
-        gives: "the names of the fields",
+        returns: "the names of the fields",
         example: ("{a: 1, b: 2} | keys", r#"["a","b"]"#),
-        run: Run::Call(keys),
+        kind: FunctionKind::Call(keys),
     },
     Function {
         names: &["values"],
         parameters: &["object"],
-        gives: "the values of the fields",
+        returns: "the values of the fields",
         example: ("{a: 1, b: 2}.values()", "[1,2]"),
-        run: Run::Call(values),
+        kind: FunctionKind::Call(values),
     },
     Function {
         names: &["json"],
         parameters: &["value"],
-        gives: "the JSON text of the value",
+        returns: "the JSON text of the value",
         example: ("{a: [1, null]} | json", r#""{\"a\":[1,null]}""#),
-        run: Run::Call(to_json),
+        kind: FunctionKind::Call(to_json),
     },
     Function {
         names: &["parse_json"],
         parameters: &["text"],
-        gives: "the value of a JSON text",
+        returns: "the value of a JSON text",
         example: (r#"parse_json('{"a": 1}').a"#, "1"),
-        run: Run::Call(parse_json),
+        kind: FunctionKind::Call(parse_json),
     },
     Function {
         names: &["string", "toString"],
         parameters: &["value"],
-        gives: "a string as it is, anything else as JSON text",
+        returns: "a string as it is, anything else as JSON text",
         example: ("string(1.5)", r#""1.5""#),
-        run: Run::Call(string),
+        kind: FunctionKind::Call(string),
     },
     Function {
         names: &["bool"],
         parameters: &["value"],
-        gives: "for a string, the meaning of true, yes, on, 1 and their opposites; for other values, their truth",
+        returns: "for a string, the meaning of true, yes, on, 1 and their opposites; for other values, their truth",
         example: ("bool('false')", "false"),
-        run: Run::Call(bool),
+        kind: FunctionKind::Call(bool),
     },
     Function {
         names: &["type"],
         parameters: &["value"],
-        gives: "`null`, `boolean`, `number`, `string`, `array` or `object`",
+        returns: "`null`, `boolean`, `number`, `string`, `array` or `object`",
         example: ("type([1])", r#""array""#),
-        run: Run::Call(type_of),
+        kind: FunctionKind::Call(type_of),
     },
     Function {
         names: &["hash"],
         parameters: &["value", "values..."],
-        gives: "the SHA-256 hash, in hex, of the values' canonical JSON, one per line; equal values have equal hashes",
+        returns: "the SHA-256 hash, in hex, of the values' canonical JSON, one per line; equal values have equal hashes",
         example: ("hash({b: 1, a: 2.0})", r#""d3626ac30a87e6f7a6428233b3c68299976865fa5508e4267c5415c76af7a772""#),
-        run: Run::Call(hash),
+        kind: FunctionKind::Call(hash),
     },
 ];
 
-fn len<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn len<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let length = match a.value(0) {
         Value::String(text) => {
             budget.text(text.len())?;
@@ -104,12 +104,12 @@ fn len<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e
         }
         Value::Array(items) => items.len(),
         Value::Object(fields) => fields.len(),
-        _ => return Err(a.wrong(0, "a text, a list or an object")),
+        _ => return Err(a.wrong(0, "a string, a list or an object")),
     };
     Ok(length.into())
 }
 
-fn keys<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn keys<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let fields = a.object(0)?;
     budget.produce_items(fields.len())?;
     let mut names = Vec::with_capacity(fields.len());
@@ -120,35 +120,35 @@ fn keys<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'
     Ok(Value::Array(names).into())
 }
 
-fn values<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn values<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let fields = a.object(0)?;
     budget.produce_items(fields.len())?;
     fields.values().try_for_each(|field| budget.copy(field))?;
     Ok(Value::Array(fields.values().cloned().collect()).into())
 }
 
-fn to_json<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
-    json(a.value(0), Form::Plain, budget).map(Held::from)
+fn to_json<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
+    json(a.value(0), Form::Plain, budget).map(ExprValue::from)
 }
 
-fn parse_json<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn parse_json<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let text = a.text(0)?;
     let is_separator = |byte: &u8| matches!(byte, b',' | b':' | b'[' | b'{');
     budget.produce_items(text.bytes().filter(|byte| is_separator(byte)).count())?;
     budget.produce(text.len())?;
     serde_json::from_str::<Value>(text)
-        .map(Held::Owned)
-        .map_err(|error| Fault::Type(format!("`parse_json` finds no JSON in the text: {error}")))
+        .map(ExprValue::Owned)
+        .map_err(|error| Fault::Type(format!("`parse_json` cannot parse the string: {error}")))
 }
 
-fn string<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn string<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     match a.value(0) {
         Value::String(_) => Ok(a.take(0)),
-        value => json(value, Form::Plain, budget).map(Held::from),
+        value => json(value, Form::Plain, budget).map(ExprValue::from),
     }
 }
 
-fn bool<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn bool<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let Value::String(text) = a.value(0) else {
         return Ok(is_true(a.value(0)).into());
     };
@@ -161,14 +161,14 @@ fn bool<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'
     if is(&["false", "no", "off", "0", ""]) {
         return Ok(false.into());
     }
-    Err(Fault::Type("`bool` knows true, yes, on, 1, false, no, off, 0 and nothing else".to_owned()))
+    Err(Fault::Type("`bool` accepts only true, yes, on, 1, false, no, off and 0".to_owned()))
 }
 
-fn type_of<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn type_of<'e, 's>(a: &mut Arguments<'e, 's>, _: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     Ok(kind(a.value(0)).into())
 }
 
-fn hash<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<Held<'e, 's>, Fault> {
+fn hash<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let mut hasher = Sha256::new();
     for (at, value) in a.iter().enumerate() {
         if at > 0 {

@@ -1,4 +1,4 @@
-//! Values as text.
+//! Converts values to text.
 
 use std::borrow::Cow;
 
@@ -8,16 +8,16 @@ use crate::expr::error::Fault;
 use crate::expr::limits::{Budget, VALUE_DEPTH_MAX, descend};
 use crate::expr::number::Num;
 
-/// How JSON is written.
+/// The form of written JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Fields and numbers as the value has them.
+    /// Fields and numbers as they are in the value.
     Plain,
-    /// Equal values have equal texts: fields sorted by their bytes, `1.0` as `1`.
+    /// Equal values have equal text: fields are sorted by their bytes, `1.0` is `1`.
     Canonical,
 }
 
-/// A text itself, nothing for null, the JSON of anything else.
+/// Converts a value to text: a string as it is, nothing for null, JSON for anything else.
 pub(in crate::expr) fn plain_text<'v>(value: &'v Value, budget: &mut Budget) -> Result<Cow<'v, str>, Fault> {
     match value {
         Value::Null => Ok(Cow::Borrowed("")),
@@ -26,7 +26,7 @@ pub(in crate::expr) fn plain_text<'v>(value: &'v Value, budget: &mut Budget) -> 
     }
 }
 
-/// The JSON of a value, without white space.
+/// Writes a value as JSON, without whitespace.
 pub(super) fn json(value: &Value, form: Form, budget: &mut Budget) -> Result<String, Fault> {
     let mut out = String::new();
     write(&mut out, value, form, budget, VALUE_DEPTH_MAX)?;
@@ -38,7 +38,7 @@ fn write(out: &mut String, value: &Value, form: Form, budget: &mut Budget, depth
         Value::Null => push(out, "null", budget),
         Value::Bool(true) => push(out, "true", budget),
         Value::Bool(false) => push(out, "false", budget),
-        Value::Number(number) => match (form, Num::from(number).as_whole()) {
+        Value::Number(number) => match (form, Num::from(number).as_integer()) {
             (Form::Canonical, Some(whole)) => push(out, &whole.to_string(), budget),
             _ => push(out, &number.to_string(), budget),
         },
@@ -84,9 +84,9 @@ fn write_fields(
 }
 
 fn write_text(out: &mut String, text: &str, budget: &mut Budget) -> Result<(), Fault> {
-    // Paid for before a copy with escapes is made of it.
+    // Charge before the escaped copy is created.
     budget.produce(text.len())?;
-    let quoted = serde_json::to_string(text).expect("every text is JSON");
+    let quoted = serde_json::to_string(text).expect("a string always serializes");
     push(out, &quoted, budget)
 }
 

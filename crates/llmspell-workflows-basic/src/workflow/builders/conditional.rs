@@ -3,14 +3,14 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::Built;
+use super::BuiltWorkflow;
 use crate::{
     Functions, Invalid, Place, Problem, WorkflowError,
     model::{Definition, Route, Step, StepKind, Transition},
     nearest,
 };
 
-/// Steps by id, each naming the next by conditions, backward too.
+/// A workflow of steps that each name the next one by conditions, possibly going back.
 ///
 /// ```
 /// use llmspell_workflows_basic::{Branch, ConditionalStep, ConditionalWorkflow};
@@ -29,38 +29,38 @@ use crate::{
 /// # Ok::<(), llmspell_workflows_basic::WorkflowError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct ConditionalWorkflow(pub(super) Built);
+pub struct ConditionalWorkflow(pub(super) BuiltWorkflow);
 
 /// A step of a [`ConditionalWorkflow`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConditionalStep {
-    /// Its id.
+    /// The id of the step.
     pub id: String,
-    /// The tool it calls.
+    /// The tool to call.
     pub tool: String,
     /// The tool's parameters.
     pub parameters: Value,
-    /// The ways on, the first whose condition holds is taken; none: the workflow ends here.
+    /// The next steps; the first branch whose condition is true is taken. The workflow ends here if there is none.
     pub branches: Vec<Branch>,
 }
 
-/// A way on from a [`ConditionalStep`].
+/// A branch from a [`ConditionalStep`] to its next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Branch {
     /// The name of a condition, which sees the step's output as `output`.
     pub condition: String,
-    /// The id of the next step; `None`: the workflow ends.
+    /// The id of the next step; `None` ends the workflow.
     pub next_step: Option<String>,
 }
 
 impl Branch {
-    /// To the step `next_step` where the condition called `condition` holds.
+    /// Creates a branch to `next_step`, taken if the named condition is true.
     #[must_use]
     pub fn to(condition: &str, next_step: &str) -> Self {
         Self { condition: condition.to_owned(), next_step: Some(next_step.to_owned()) }
     }
 
-    /// To the end where the condition called `condition` holds.
+    /// Creates a branch that ends the workflow, taken if the named condition is true.
     #[must_use]
     pub fn end(condition: &str) -> Self {
         Self { condition: condition.to_owned(), next_step: None }
@@ -68,7 +68,7 @@ impl Branch {
 }
 
 impl ConditionalStep {
-    /// A step that calls `tool` and goes on by `branches`.
+    /// Creates a step that calls `tool` and continues with one of `branches`.
     pub fn new(id: &str, tool: &str, parameters: Value, branches: impl IntoIterator<Item = Branch>) -> Self {
         Self { id: id.to_owned(), tool: tool.to_owned(), parameters, branches: branches.into_iter().collect() }
     }
@@ -84,7 +84,7 @@ pub struct ConditionalWorkflowBuilder {
 }
 
 impl ConditionalWorkflow {
-    /// A workflow called `name` that begins at the step `initial_step`.
+    /// Starts building a workflow that begins at the step `initial_step`.
     #[must_use]
     pub fn builder(name: &str, initial_step: &str) -> ConditionalWorkflowBuilder {
         ConditionalWorkflowBuilder {
@@ -97,7 +97,7 @@ impl ConditionalWorkflow {
 }
 
 impl ConditionalWorkflowBuilder {
-    /// Names a condition.
+    /// Adds a named condition.
     #[must_use]
     pub fn add_condition(mut self, name: &str, expression: &str) -> Self {
         self.conditions.insert(name.to_owned(), expression.to_owned());
@@ -111,10 +111,10 @@ impl ConditionalWorkflowBuilder {
         self
     }
 
-    /// The workflow.
+    /// Builds the workflow.
     ///
     /// # Errors
-    /// A branch names a condition that was not added; the name is empty, or an id is none.
+    /// Fails if a branch names an unknown condition, the name is empty or an id is invalid.
     pub fn build(self) -> Result<ConditionalWorkflow, WorkflowError> {
         let mut problems = Vec::new();
         let mut steps = Vec::with_capacity(self.steps.len());
@@ -124,11 +124,8 @@ impl ConditionalWorkflowBuilder {
                 let condition = self.conditions.get(&branch.condition).cloned();
                 if condition.is_none() {
                     let place = Place::new(format!("/main/{}", built.id), format!("next/{number}/condition"));
-                    let problem = Problem::error(
-                        "unknown_condition",
-                        place,
-                        format!("no condition is called `{}`", branch.condition),
-                    );
+                    let problem =
+                        Problem::error("unknown_condition", place, format!("unknown condition `{}`", branch.condition));
                     let near = nearest(&branch.condition, self.conditions.keys().map(String::as_str));
                     problems.push(match near {
                         Some(near) => problem.with_help(format!("did you mean `{near}`?")),
@@ -143,6 +140,7 @@ impl ConditionalWorkflowBuilder {
             return Err(Invalid(problems).into());
         }
         let route = Route { start: self.initial_step, steps, transitions_max: None };
-        Built::new(Definition::new(self.name, StepKind::Route(route)), Functions::default()).map(ConditionalWorkflow)
+        BuiltWorkflow::new(Definition::new(self.name, StepKind::Route(route)), Functions::default())
+            .map(ConditionalWorkflow)
     }
 }

@@ -1,23 +1,23 @@
 use serde_json::json;
 
-use super::{Built, Defined, as_step};
+use super::{BuiltWorkflow, Defined, as_step};
 use crate::{
     Functions, WorkflowError,
     model::{Definition, Loop, Over, StepKind},
 };
 
-/// A workflow run again and again.
+/// A workflow that runs another one in a loop.
 #[derive(Debug, Clone)]
-pub struct LoopWorkflow(pub(super) Built);
+pub struct LoopWorkflow(pub(super) BuiltWorkflow);
 
-/// What a [`LoopWorkflow`] runs over.
+/// The iterations of a [`LoopWorkflow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Iterator {
-    /// The items of the array that this reference leads to, such as `input.files`.
+    /// The items of an array, given as a reference such as `input.files`.
     Collection(String),
-    /// The whole numbers from the first up to but not including the second.
+    /// The integers from the first up to but not including the second.
     Range(i64, i64),
-    /// As long as this expression is true.
+    /// While this expression is true.
     WhileCondition(String),
 }
 
@@ -30,7 +30,7 @@ pub struct LoopWorkflowBuilder {
 }
 
 impl LoopWorkflow {
-    /// A workflow called `name` that runs `body` over `iterator`; an iteration's item is `loop.item`.
+    /// Starts building a workflow that runs `body` for each item of `iterator`, which it sees as `loop.item`.
     #[must_use]
     pub fn builder(name: &str, iterator: Iterator, body: Box<dyn Defined>) -> LoopWorkflowBuilder {
         let over = match iterator {
@@ -45,25 +45,25 @@ impl LoopWorkflow {
 }
 
 impl LoopWorkflowBuilder {
-    /// Runs at most the first so many iterations.
+    /// Limits the number of iterations; further items are ignored.
     #[must_use]
     pub fn max_iterations(mut self, max: u64) -> Self {
         self.iterated.max_iterations = Some(max);
         self
     }
 
-    /// Ends after the iteration in which `condition` is true; it sees the iteration's output as `output`.
+    /// Ends the loop after the first iteration for which `condition` is true; it sees the output as `output`.
     #[must_use]
     pub fn break_condition(mut self, condition: &str) -> Self {
         self.iterated.until = Some(condition.to_owned());
         self
     }
 
-    /// The workflow.
+    /// Builds the workflow.
     ///
     /// # Errors
-    /// The name is empty, or an id is none.
+    /// Fails if the name is empty or an id is invalid.
     pub fn build(self) -> Result<LoopWorkflow, WorkflowError> {
-        Built::new(Definition::new(self.name, StepKind::Loop(self.iterated)), self.functions).map(LoopWorkflow)
+        BuiltWorkflow::new(Definition::new(self.name, StepKind::Loop(self.iterated)), self.functions).map(LoopWorkflow)
     }
 }

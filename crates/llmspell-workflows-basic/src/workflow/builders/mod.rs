@@ -1,6 +1,6 @@
-//! Builders of whole workflows, in the calls that users of that family know.
+//! Builders of workflows for each pattern.
 //!
-//! Each makes a [`Definition`] and the registry of its closures, named `WORKFLOW#STEP`.
+//! Each builds a [`Definition`] and a registry of its closures, named `WORKFLOW#STEP`.
 
 mod conditional;
 mod loops;
@@ -23,24 +23,24 @@ use crate::{
     model::{Definition, Step},
 };
 
-/// A workflow that is a definition, with the closures that the definition names.
+/// A workflow that consists of a definition and the closures that it names.
 pub trait Defined: Send + Sync {
-    /// The definition.
+    /// Returns the definition.
     fn definition(&self) -> &Definition;
 
-    /// Its closures.
+    /// Returns the closures.
     fn functions(&self) -> &Functions;
 }
 
-/// What all built workflows are.
+/// The content of every built workflow.
 #[derive(Debug, Clone)]
-struct Built {
+struct BuiltWorkflow {
     definition: Definition,
     functions: Functions,
 }
 
-impl Built {
-    /// A definition whose ids are right; everything else is checked where an engine prepares it.
+impl BuiltWorkflow {
+    /// Checks the name and the ids of a definition; an engine checks everything else when it prepares it.
     fn new(definition: Definition, functions: Functions) -> Result<Self, WorkflowError> {
         let mut problems = Vec::new();
         if definition.name.trim().is_empty() {
@@ -67,14 +67,14 @@ fn check_ids(step: &Step, path: &str, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Implements what all built workflows do for a type that holds a `Built` as its only field.
+/// Implements the workflow traits for a newtype of `BuiltWorkflow`.
 macro_rules! built {
     ($type:ty) => {
         impl $type {
-            /// Runs it on the engine of `context`.
+            /// Runs the workflow on the engine of `context`.
             ///
             /// # Errors
-            /// The definition or its input is wrong, or a step failed for good.
+            /// Fails if the definition or its input is invalid, or a step fails.
             pub async fn execute(
                 &self,
                 input: WorkflowInput,
@@ -128,7 +128,7 @@ built!(ParallelWorkflow);
 built!(ConditionalWorkflow);
 built!(LoopWorkflow);
 
-/// What a workflow becomes as a step of another: its body under `id`, with its time limit and its closures.
+/// Converts a workflow to a step `id` of another one, with its time limit; adds its closures to `functions`.
 fn as_step(id: &str, workflow: &dyn Defined, functions: &mut Functions) -> Step {
     let definition = workflow.definition();
     functions.extend(workflow.functions().clone());

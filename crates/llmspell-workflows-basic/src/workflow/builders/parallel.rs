@@ -2,29 +2,29 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use super::{Built, Defined, as_step};
+use super::{BuiltWorkflow, Defined, as_step};
 use crate::{
     BranchResult, Functions, StepError, WorkflowError,
     model::{self, Aggregation, Definition, ErrorMode, OnConflict, Parallel, StepKind},
 };
 
-/// Workflows at the same time, joined at the end.
+/// A workflow that runs other workflows in parallel and joins their results.
 ///
-/// Unless told otherwise at most ten branches run at once, and the rest is cancelled once success is out of reach.
+/// By default, at most ten branches run at once, and the others are cancelled once the workflow cannot succeed anymore.
 #[derive(Debug, Clone)]
-pub struct ParallelWorkflow(pub(super) Built);
+pub struct ParallelWorkflow(pub(super) BuiltWorkflow);
 
-/// How many branches must succeed, and what the output is made of.
+/// How many branches must succeed, and how their outputs are combined.
 pub enum AggregationStrategy {
-    /// The output of the first that succeeds.
+    /// The output of the first branch that succeeds.
     FirstSuccess,
-    /// The outputs of all, all of which must succeed.
+    /// The outputs of all branches; all must succeed.
     AllSuccess,
-    /// The outputs of those that succeeded, at least so many.
+    /// The outputs of the successful branches; at least this many must succeed.
     PartialSuccess(usize),
-    /// The outputs of those that succeeded, more than half.
+    /// The outputs of the successful branches; more than half must succeed.
     Majority,
-    /// Whatever a function makes of all results.
+    /// The result of a function of all branch results.
     Custom(Box<dyn Fn(Vec<BranchResult>) -> Result<Value, StepError> + Send + Sync>),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for AggregationStrategy {
     }
 }
 
-/// What a failed branch does to the others, under the name that builders use.
+/// The effect of a failed branch on the others, under the builders' name.
 pub use crate::model::ErrorMode as ParallelErrorMode;
 
 /// Builds a [`ParallelWorkflow`].
@@ -53,7 +53,7 @@ pub struct ParallelWorkflowBuilder {
 }
 
 impl ParallelWorkflow {
-    /// A workflow called `name`.
+    /// Starts building a workflow.
     #[must_use]
     pub fn builder(name: &str) -> ParallelWorkflowBuilder {
         let parallel = Parallel { max_parallelism: Some(10), error_mode: ErrorMode::FailFast, ..Parallel::new([]) };
@@ -68,7 +68,7 @@ impl ParallelWorkflowBuilder {
         self.branch(id, &*workflow, false)
     }
 
-    /// Adds a branch without whose success the whole fails.
+    /// Adds a branch that must succeed for the workflow to succeed.
     #[must_use]
     pub fn add_required_branch(self, id: &str, workflow: Box<dyn Defined>) -> Self {
         self.branch(id, &*workflow, true)
@@ -80,14 +80,14 @@ impl ParallelWorkflowBuilder {
         self
     }
 
-    /// Sets how many branches run at once.
+    /// Sets the maximum number of branches that run at once.
     #[must_use]
     pub fn with_max_concurrency(mut self, max: u32) -> Self {
         self.parallel.max_parallelism = Some(max);
         self
     }
 
-    /// Sets how many branches must succeed, and what the output is made of.
+    /// Sets how many branches must succeed, and how their outputs are combined.
     #[must_use]
     pub fn with_aggregation(mut self, strategy: AggregationStrategy) -> Self {
         self.parallel.aggregation = match strategy {
@@ -104,34 +104,34 @@ impl ParallelWorkflowBuilder {
         self
     }
 
-    /// Sets what a failed branch does to the others.
+    /// Sets the effect of a failed branch on the others.
     #[must_use]
     pub fn with_error_mode(mut self, mode: ErrorMode) -> Self {
         self.parallel.error_mode = mode;
         self
     }
 
-    /// Sets what happens where branches changed the same part of the state.
+    /// Sets how to resolve conflicting changes to the state.
     #[must_use]
     pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.parallel.on_conflict = on_conflict;
         self
     }
 
-    /// Sets how long the whole may take.
+    /// Sets the time limit for the whole workflow.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The workflow.
+    /// Builds the workflow.
     ///
     /// # Errors
-    /// The name is empty, or an id is none.
+    /// Fails if the name is empty or an id is invalid.
     pub fn build(self) -> Result<ParallelWorkflow, WorkflowError> {
         let mut definition = Definition::new(self.name, StepKind::Parallel(self.parallel));
         definition.total_timeout = self.timeout.map(Into::into);
-        Built::new(definition, self.functions).map(ParallelWorkflow)
+        BuiltWorkflow::new(definition, self.functions).map(ParallelWorkflow)
     }
 }

@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Built;
+use super::BuiltWorkflow;
 use crate::{
     Functions, WorkflowError,
     model::{Definition, OnError, Retry, Step},
 };
 
-/// Steps one after the other.
+/// A workflow that runs its steps in sequence.
 ///
 /// ```
 /// use llmspell_workflows_basic::{Defined, ErrorStrategy, SequentialWorkflow};
@@ -23,17 +23,17 @@ use crate::{
 /// # Ok::<(), llmspell_workflows_basic::WorkflowError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct SequentialWorkflow(pub(super) Built);
+pub struct SequentialWorkflow(pub(super) BuiltWorkflow);
 
-/// What a failed step of a [`SequentialWorkflow`] does.
+/// The effect of a failed step in a [`SequentialWorkflow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ErrorStrategy {
     /// The workflow fails.
     #[default]
     Fail,
-    /// The workflow goes on; the step stays failed.
+    /// The workflow continues; the step stays failed.
     Continue,
-    /// It is tried so many times more, with exponential backoff; then the workflow fails.
+    /// The step is retried up to this many times, with exponential backoff; then the workflow fails.
     Retry(u32),
 }
 
@@ -46,7 +46,7 @@ pub struct SequentialWorkflowBuilder {
 }
 
 impl SequentialWorkflow {
-    /// A workflow called `name`.
+    /// Starts building a workflow.
     #[must_use]
     pub fn builder(name: &str) -> SequentialWorkflowBuilder {
         SequentialWorkflowBuilder {
@@ -71,31 +71,31 @@ impl SequentialWorkflowBuilder {
         self
     }
 
-    /// Sets what a failed step does, for all steps that do not say so themselves.
+    /// Sets the effect of a failed step, for all steps without their own setting.
     #[must_use]
     pub fn with_error_handling(mut self, strategy: ErrorStrategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// Sets how long the whole may take.
+    /// Sets the time limit for the whole workflow.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.definition.total_timeout = Some(timeout.into());
         self
     }
 
-    /// Sets what the workflow is for.
+    /// Sets the description.
     #[must_use]
     pub fn description(mut self, description: &str) -> Self {
         description.clone_into(&mut self.definition.description);
         self
     }
 
-    /// The workflow.
+    /// Builds the workflow.
     ///
     /// # Errors
-    /// The name is empty, or an id is none.
+    /// Fails if the name is empty or an id is invalid.
     pub fn build(self) -> Result<SequentialWorkflow, WorkflowError> {
         let strategy = self.strategy;
         let steps = self.steps.into_iter().map(|step| match strategy {
@@ -106,6 +106,6 @@ impl SequentialWorkflowBuilder {
             _ => step,
         });
         let body = Definition::sequence("", steps).body;
-        Built::new(Definition { body, ..self.definition }, Functions::default()).map(SequentialWorkflow)
+        BuiltWorkflow::new(Definition { body, ..self.definition }, Functions::default()).map(SequentialWorkflow)
     }
 }

@@ -6,12 +6,12 @@ use llmspell_workflows_basic::{
 };
 use tokio::time::Instant;
 
-/// The runtime's own time, which a paused runtime moves on as soon as everything waits.
+/// The runtime's clock, which a paused runtime advances as soon as everything waits.
 #[derive(Clone, Copy)]
-pub(crate) struct Paused(Instant);
+pub(crate) struct PausedClock(Instant);
 
-impl Paused {
-    /// A clock that shows the beginning of 2026 now.
+impl PausedClock {
+    /// Creates a clock that starts at the beginning of 2026.
     pub(crate) fn new() -> Self {
         Self(Instant::now())
     }
@@ -21,7 +21,7 @@ impl Paused {
     }
 }
 
-impl Clock for Paused {
+impl Clock for PausedClock {
     fn now(&self) -> Timestamp {
         Self::origin() + self.0.elapsed()
     }
@@ -38,13 +38,13 @@ impl Clock for Paused {
     }
 }
 
-/// Time that stands still: no deadline ever passes, and what is waited for has come.
+/// A clock that does not advance: no deadline passes, and every wait is over immediately.
 #[derive(Clone, Copy)]
-pub(crate) struct Frozen;
+pub(crate) struct FrozenClock;
 
-impl Clock for Frozen {
+impl Clock for FrozenClock {
     fn now(&self) -> Timestamp {
-        Paused::origin()
+        PausedClock::origin()
     }
 
     fn sleep_until(&self, _time: Timestamp) -> BoxFuture<'static, ()> {
@@ -53,7 +53,7 @@ impl Clock for Frozen {
 }
 
 #[async_trait::async_trait]
-impl Timers for Frozen {
+impl Timers for FrozenClock {
     async fn until(&self, _call: &Call, _wake_at: Timestamp) -> Wake {
         Wake::Due
     }

@@ -1,13 +1,13 @@
 use std::sync::{Arc, Condvar, Mutex};
 
-/// Blocks the threads of those that wait until it is opened.
+/// Blocks waiting threads until it is opened.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
-/// Opens a gate when it goes, also when a test fails: a runtime that goes waits for its threads.
-pub(crate) struct Opens(pub(crate) Gate);
+/// OpenOnDrop a gate when dropped, even if a test fails: dropping a runtime waits for its threads.
+pub(crate) struct OpenOnDrop(pub(crate) Gate);
 
-impl Drop for Opens {
+impl Drop for OpenOnDrop {
     fn drop(&mut self) {
         self.0.open();
     }

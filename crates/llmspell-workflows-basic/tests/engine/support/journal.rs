@@ -1,4 +1,4 @@
-//! A journal in a hundred lines, as any other interceptor, and crashes at each of its boundaries.
+//! A minimal journal as an ordinary interceptor, which can crash at each of its boundaries.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use llmspell_workflows_basic::{
 };
 use tokio::sync::Notify;
 
-/// What survives a crash.
+/// The records that survive a crash.
 #[derive(Default)]
 pub(crate) struct Records {
     pub(crate) outcomes: BTreeMap<String, Outcome>,
@@ -25,14 +25,14 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Where anything is recorded.
+    /// Returns the paths with any record.
     pub(crate) fn paths(&self) -> Vec<StepPath> {
         let paths = self.outcomes.keys().chain(self.decisions.keys().map(|(path, _)| path));
         paths.map(|path| path.parse().unwrap()).collect()
     }
 }
 
-/// Remembers how steps ended and what was chosen; a process of it may crash before and after each record.
+/// Records outcomes and decisions; the process can crash before and after each record.
 #[derive(Clone)]
 pub(crate) struct Journal {
     records: Arc<Mutex<Records>>,
@@ -42,12 +42,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// A process over `records` that crashes at boundary number `crash_at`.
+    /// Creates the journal of a process over `records` that crashes at boundary `crash_at`.
     pub(crate) fn new(records: &Arc<Mutex<Records>>, crash_at: Option<u64>) -> Self {
         Self { records: records.clone(), boundary: Arc::default(), crash_at, crashed: Arc::default() }
     }
 
-    /// Ends when the process crashes.
+    /// Waits until the process crashes.
     pub(crate) async fn crashed(&self) {
         self.crashed.notified().await;
     }
@@ -62,7 +62,7 @@ impl Journal {
         let number = self.boundary.fetch_add(1, Ordering::SeqCst);
         if self.crash_at.is_some_and(|at| number >= at) {
             self.crashed.notify_one();
-            // Nothing of a crashed process goes on.
+            // A crashed process does not continue.
             std::future::pending::<()>().await;
         }
     }

@@ -14,9 +14,9 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Value, json};
 
-use super::Paused;
+use super::PausedClock;
 
-/// Activities that behave in every way, and a note of what they do.
+/// A set of test activities, with a record of their calls.
 #[derive(Clone)]
 pub(crate) struct Lab {
     activities: Activities,
@@ -27,10 +27,10 @@ pub(crate) struct Lab {
 struct Live {
     now: AtomicUsize,
     most: AtomicUsize,
-    begun: Mutex<Vec<String>>,
+    started: Mutex<Vec<String>>,
 }
 
-/// An activity at work; gone when it ends, also when it is dropped.
+/// Counts a running activity until it ends or is dropped.
 struct Guard(Arc<Live>);
 
 impl Drop for Guard {
@@ -40,7 +40,7 @@ impl Drop for Guard {
 }
 
 impl Lab {
-    /// `echo`, `fail`, `panic`, `hang`, `ignore`, `late`, `slow` and `put`; see the functions that make steps of them.
+    /// Creates `echo`, `fail`, `panic`, `hang`, `ignore`, `late`, `slow` and `put`; see the functions that create steps.
     pub(crate) fn new() -> Self {
         let mut lab = Self { activities: Activities::new(), live: Arc::default() };
         lab.register("echo", |context| async move { Ok(context.input().clone().into()) });
@@ -48,7 +48,7 @@ impl Lab {
         lab.register("panic", |_| async move { panic!("boom") });
         lab.register("hang", |context| async move {
             context.cancelled().await;
-            Err(StepError::transient("stopped", "it was stopped"))
+            Err(StepError::transient("stopped", "stopped"))
         });
         lab.register("ignore", |_| std::future::pending());
         lab.register("late", |context| async move {
@@ -57,7 +57,7 @@ impl Lab {
         });
         lab.register("slow", |context| async move {
             tokio::select! {
-                () = context.cancelled() => return Err(StepError::transient("stopped", "it was stopped")),
+                () = context.cancelled() => return Err(StepError::transient("stopped", "stopped")),
                 () = tokio::time::sleep(Duration::from_millis(context.input()["ms"].as_u64().unwrap())) => {}
             }
             let input = context.input();
@@ -95,7 +95,7 @@ impl Lab {
         self
     }
 
-    /// An activity that is counted.
+    /// Creates a counted activity.
     pub(crate) fn counted<F, Fut>(&self, perform: F) -> impl Activity + 'static
     where
         F: Fn(ActivityContext) -> Fut + Send + Sync + 'static,
@@ -103,7 +103,7 @@ impl Lab {
     {
         let live = self.live.clone();
         function(move |context: ActivityContext| {
-            live.begun.lock().unwrap().push(format!("{}#{}", context.path(), context.attempt()));
+            live.started.lock().unwrap().push(format!("{}#{}", context.path(), context.attempt()));
             let now = live.now.fetch_add(1, Ordering::SeqCst) + 1;
             live.most.fetch_max(now, Ordering::SeqCst);
             let guard = Guard(live.clone());
@@ -115,39 +115,39 @@ impl Lab {
         })
     }
 
-    /// The function `name`.
+    /// Returns the function `name`.
     pub(crate) fn activity(&self, name: &str) -> Arc<dyn Activity> {
         self.activities.find(&ActivityName::new("function", name)).unwrap()
     }
 
-    /// How many activities are at work.
+    /// Returns the number of running activities.
     pub(crate) fn live(&self) -> usize {
         self.live.now.load(Ordering::SeqCst)
     }
 
-    /// How many have been at work at once, at most.
+    /// Returns the maximum number of activities that ran at once.
     pub(crate) fn most(&self) -> usize {
         self.live.most.load(Ordering::SeqCst)
     }
 
-    /// The path and attempt of each activity begun so far, in order.
-    pub(crate) fn begun(&self) -> Vec<String> {
-        self.live.begun.lock().unwrap().clone()
+    /// Returns the path and attempt of each started activity, in order.
+    pub(crate) fn started(&self) -> Vec<String> {
+        self.live.started.lock().unwrap().clone()
     }
 
-    /// An engine with these activities, on the runtime's time.
+    /// Returns an engine builder with these activities and the runtime's clock.
     pub(crate) fn engine(&self) -> EngineBuilder {
-        Engine::builder().activities(self.activities.clone()).clock(Paused::new())
+        Engine::builder().activities(self.activities.clone()).clock(PausedClock::new())
     }
 
-    /// Runs `definition` on an engine of its own.
+    /// Runs `definition` on a new engine.
     pub(crate) async fn run(&self, definition: Definition) -> Finished {
         let input = WorkflowInput::new(json!({"items": [1, 2, 3], "yes": true}));
         let finished = self.engine().build().run(definition, input).await;
         finished.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Runs `steps` as a list.
+    /// Runs a list of steps.
     pub(crate) async fn steps(&self, steps: impl IntoIterator<Item = Step>) -> Finished {
         self.run(Definition::sequence("test", steps)).await
     }
@@ -159,12 +159,12 @@ fn error(input: &Value) -> StepError {
     if input["details"].is_null() { error } else { error.with_details(input["details"].clone()) }
 }
 
-/// A step that answers with `value`.
+/// A step that returns `value`.
 pub(crate) fn echo(id: &str, value: Value) -> Step {
     Step::function(id, "echo", value)
 }
 
-/// A step that sets the state's `key`.
+/// A step that sets `key` in the state.
 pub(crate) fn put(id: &str, key: &str, value: Value) -> Step {
     Step::function(id, "put", json!({key: value}))
 }
@@ -174,17 +174,17 @@ pub(crate) fn fail(id: &str) -> Step {
     Step::function(id, "fail", json!({}))
 }
 
-/// A step that works until it is asked to stop.
+/// A step that runs until it is cancelled.
 pub(crate) fn hang(id: &str) -> Step {
     Step::function(id, "hang", json!(null))
 }
 
-/// A step that takes `ms` milliseconds, then answers with its id.
+/// A step that takes `ms` milliseconds and returns its id.
 pub(crate) fn slow(id: &str, ms: u64) -> Step {
     Step::function(id, "slow", json!({"ms": ms, "value": id}))
 }
 
-/// The ids of all leaves that ended with `status`, in the order in which they began.
+/// Returns the ids of all leaves that ended with `status`, in the order in which they started.
 pub(crate) fn ids(finished: &Finished, status: StepStatus) -> Vec<String> {
     let leaves = finished.steps.iter().filter(|record| record.is_leaf && record.status == status);
     leaves.map(|record| record.path.id().unwrap().to_string()).collect()

@@ -1,4 +1,4 @@
-//! What the tests share: activities that misbehave, a clock, a journal, processes that crash.
+//! Shared by the tests: activities, clocks, a journal, crashing processes, and a naive interpreter.
 
 mod clock;
 mod gate;
@@ -8,10 +8,10 @@ mod naive;
 mod probes;
 mod process;
 
-pub(crate) use clock::{Frozen, Paused};
-pub(crate) use gate::{Gate, Opens};
+pub(crate) use clock::{FrozenClock, PausedClock};
+pub(crate) use gate::{Gate, OpenOnDrop};
 pub(crate) use journal::{Journal, Records};
 pub(crate) use lab::{Lab, echo, fail, hang, ids, put, slow};
 pub(crate) use naive::Naive;
 pub(crate) use probes::AnySchema;
-pub(crate) use process::{Time, crash_everywhere, crash_generated};
+pub(crate) use process::{ManualClock, crash_everywhere, crash_generated};

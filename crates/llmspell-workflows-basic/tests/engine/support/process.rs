@@ -1,4 +1,4 @@
-//! Processes that crash at each boundary of their journal and are started again.
+//! Processes that crash at each boundary of their journal and are restarted.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{AnySchema, Journal, Records};
 
-/// How often each activity was performed, by idempotency key and attempt.
+/// The number of times each activity was performed, by path and attempt.
 pub(crate) type Effects = Arc<Mutex<BTreeMap<String, u32>>>;
 
 pub(crate) fn activities(effects: &Effects) -> Activities {
@@ -55,7 +55,7 @@ pub(crate) fn activities(effects: &Effects) -> Activities {
             counted(&context);
             async move {
                 context.cancelled().await;
-                Err::<Value, _>(StepError::transient("stopped", "it was stopped"))
+                Err::<Value, _>(StepError::transient("stopped", "stopped"))
             }
         }),
     );
@@ -67,7 +67,7 @@ pub(crate) fn activities(effects: &Effects) -> Activities {
         });
         activities.register(kind, name, activity);
     }
-    // Fails until the block around it has been entered for the `succeed_at`th time, or for so many attempts.
+    // Fails until the generation of its block or its attempt reaches `succeed_at`.
     activities.register(
         "function",
         "flaky",
@@ -87,11 +87,11 @@ pub(crate) fn activities(effects: &Effects) -> Activities {
     activities
 }
 
-/// Time that stands still until a parked run is woken; waiting parks the run, as with durable timers.
+/// A clock that advances only when a parked run is woken; a wait parks the run, as with durable timers.
 #[derive(Clone)]
-pub(crate) struct Time(pub(crate) Arc<Mutex<jiff::Timestamp>>);
+pub(crate) struct ManualClock(pub(crate) Arc<Mutex<jiff::Timestamp>>);
 
-impl Clock for Time {
+impl Clock for ManualClock {
     fn now(&self) -> jiff::Timestamp {
         *self.0.lock().unwrap()
     }
@@ -102,27 +102,27 @@ impl Clock for Time {
 }
 
 #[async_trait::async_trait]
-impl Timers for Time {
+impl Timers for ManualClock {
     async fn until(&self, _call: &Call, wake_at: jiff::Timestamp) -> Wake {
         if wake_at <= self.now() { Wake::Due } else { Wake::Park }
     }
 }
 
 /// How a process ended.
-pub(crate) enum Ended {
+pub(crate) enum ProcessEnd {
     Done(Box<Finished>),
     Parked,
     Crashed,
 }
 
-/// One process: it runs until it ends, parks or crashes.
+/// Runs one process until the run ends or parks, or the process crashes.
 pub(crate) fn process(
     definition: &Definition,
-    time: &Time,
+    time: &ManualClock,
     records: &Arc<Mutex<Records>>,
     effects: &Effects,
     journal: &Journal,
-) -> Ended {
+) -> ProcessEnd {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let engine = Engine::builder()
         .activities(activities(effects))
@@ -140,21 +140,21 @@ pub(crate) fn process(
         tokio::select! {
             biased;
             driven = engine.drive(&run) => match driven {
-                Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ended::Done(finished),
+                Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => ProcessEnd::Done(finished),
                 Driven::Parked(wait) => {
-                    *time.0.lock().unwrap() = wait.wake_at.expect("only times are waited for");
-                    Ended::Parked
+                    *time.0.lock().unwrap() = wait.wake_at.expect("the run waits only for times");
+                    ProcessEnd::Parked
                 }
             },
-            () = journal.crashed() => Ended::Crashed,
+            () = journal.crashed() => ProcessEnd::Crashed,
         }
     })
 }
 
-/// Runs to the end, with a crash at boundary `crash_at`; processes are started again until the run has ended.
+/// Runs a definition with a crash at boundary `crash_at`, restarting processes until the run ends.
 pub(crate) fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, BTreeMap<String, u32>, bool) {
     let (records, effects) = (Arc::default(), Effects::default());
-    let time = Time(Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
+    let time = ManualClock(Arc::new(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
     let mut journal = Journal::new(&records, crash_at);
     let mut crashed = false;
     let mut recorded = Vec::new();
@@ -164,27 +164,28 @@ pub(crate) fn run(definition: &Definition, crash_at: Option<u64>) -> (Finished, 
             assert!(!recorded.contains(key), "{key} was recorded before the crash and performed {count} times");
         }
         match ended {
-            Ended::Done(finished) => return (*finished, effects.lock().unwrap().clone(), crashed),
-            Ended::Parked => {}
-            Ended::Crashed => {
+            ProcessEnd::Done(finished) => return (*finished, effects.lock().unwrap().clone(), crashed),
+            ProcessEnd::Parked => {}
+            ProcessEnd::Crashed => {
                 crashed = true;
                 journal = Journal::new(&records, None);
-                // Of a leaf that has ended no attempt may follow.
+                // A leaf that has ended must not be attempted again.
                 let done = records.lock().unwrap();
                 let all = done.outcomes.keys().map(|path| format!("{path}#1"));
                 recorded = all.filter(|key| effects.lock().unwrap().contains_key(key)).collect();
             }
         }
     }
-    panic!("the run does not come to an end");
+    panic!("the run does not end");
 }
 
+/// Crashes a run at every boundary, and checks that it resumes with the same result.
 pub(crate) fn crash_everywhere(name: &str, definition: &Definition) {
     let boundaries = crashes(name, definition, true);
     assert!(boundaries > 3, "{name}: only {boundaries} boundaries");
 }
 
-/// As [`crash_everywhere`], for a definition that may as well fail or do next to nothing.
+/// Does the same as [`crash_everywhere`] for a definition that may fail or have few boundaries.
 pub(crate) fn crash_generated(name: &str, definition: &Definition) {
     crashes(name, definition, false);
 }

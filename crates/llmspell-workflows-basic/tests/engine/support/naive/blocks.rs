@@ -1,4 +1,4 @@
-//! Loops and parallel blocks, one iteration and one branch after the other.
+//! Loops and parallel blocks, run sequentially.
 
 use llmspell_workflows_basic::{
     ErrorClass, StepError,
@@ -7,10 +7,10 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{At, End, Env, Given, Naive};
+use super::{Env, Naive, StepEnd, StepLocation, StepResult};
 
 impl Naive {
-    pub(super) fn repeat(&mut self, settings: &Loop, at: &At, env: &Env) -> Given {
+    pub(super) fn repeat(&mut self, settings: &Loop, at: &StepLocation, env: &Env) -> StepResult {
         let max = usize::try_from(settings.max_iterations.unwrap_or(u64::MAX)).unwrap();
         let items = match &settings.over {
             Over::Items(items) => Some(env.render(items)?.as_array().unwrap().clone()),
@@ -34,8 +34,8 @@ impl Naive {
             {
                 break;
             }
-            let inner = At(at.0.clone(), format!("{}[{index}]", at.1), at.2);
-            let end = self.noted(inner.show(""), |naive| naive.sequence(&settings.steps, &inner, &env));
+            let inner = StepLocation(at.0.clone(), format!("{}[{index}]", at.1), at.2);
+            let end = self.record(inner.show(""), |naive| naive.sequence(&settings.steps, &inner, &env));
             match end {
                 Ok((value, changes)) => {
                     outer.apply(if parallel { &[] } else { &changes });
@@ -66,16 +66,17 @@ impl Naive {
         Ok((value.into(), all))
     }
 
-    /// All branches run to their end, whatever the others do.
-    pub(super) fn parallel(&mut self, parallel: &Parallel, at: &At, env: &Env) -> Given {
+    /// Runs all branches to their end, regardless of the others.
+    pub(super) fn parallel(&mut self, parallel: &Parallel, at: &StepLocation, env: &Env) -> StepResult {
         let branches = parallel.branches.iter();
-        let ends: Vec<(&Branch, End)> =
+        let ends: Vec<(&Branch, StepEnd)> =
             branches.map(|branch| (branch, self.step(&branch.step, at.child(&branch.step.id), env))).collect();
-        let errors =
-            ends.iter().filter_map(|(branch, end)| if let End::Failed(e) = end { Some((*branch, e)) } else { None });
+        let errors = ends
+            .iter()
+            .filter_map(|(branch, end)| if let StepEnd::Failed(e) = end { Some((*branch, e)) } else { None });
         let errors: Vec<_> = errors.collect();
-        let good = ends.iter().filter(|(_, end)| matches!(end, End::Given(..) | End::Handled)).count();
-        let skipped = ends.iter().filter(|(_, end)| matches!(end, End::Skipped)).count();
+        let good = ends.iter().filter(|(_, end)| matches!(end, StepEnd::Completed(..) | StepEnd::Handled)).count();
+        let skipped = ends.iter().filter(|(_, end)| matches!(end, StepEnd::Skipped)).count();
         let fails = |code: &'static str| {
             let class = errors.first().map_or(ErrorClass::Agent, |(_, error)| error.class);
             Err(StepError::new(class, code, "").retryable(errors.iter().any(|(_, error)| error.retryable)))
@@ -96,17 +97,17 @@ impl Naive {
         let (mut list, mut named) = (Vec::new(), Map::new());
         for (branch, end) in ends {
             let listed = match (&end, &parallel.aggregation) {
-                (End::Failed(_), _) => false,
-                (End::Skipped, aggregation) => *aggregation == Aggregation::All,
+                (StepEnd::Failed(_), _) => false,
+                (StepEnd::Skipped, aggregation) => *aggregation == Aggregation::All,
                 _ => true,
             };
             let value = match end {
-                End::Given(value, changes) => {
+                StepEnd::Completed(value, changes) => {
                     sides.push(Side { name: String::new(), changes, ended: 0 });
                     value
                 }
-                End::Failed(error) => json!({"error": error}),
-                End::Skipped | End::Handled => Value::Null,
+                StepEnd::Failed(error) => json!({"error": error}),
+                StepEnd::Skipped | StepEnd::Handled => Value::Null,
             };
             list.extend(listed.then(|| value.clone()));
             named.insert(branch.step.id.clone(), value);

@@ -1,4 +1,4 @@
-//! A plain walk over the model: one step after the other, on values only. What the engine does must come to the same.
+//! A naive sequential interpreter of the model, whose results the engine must match.
 
 mod blocks;
 
@@ -14,17 +14,17 @@ use serde_json::{Map, Value, json};
 
 use llmspell_workflows_testing::generate::probe;
 
-/// What a walk has come by.
+/// The interpreter and its records.
 #[derive(Default)]
 pub(crate) struct Naive {
-    /// How each step ended, and in how many attempts, by path.
-    pub(crate) ended: BTreeMap<String, (&'static str, u32)>,
-    /// Whether a graph's steps disagreed before all had ended, which leaves open which others ran.
-    pub(crate) disagreed: bool,
+    /// The status and number of attempts of each step, by path.
+    pub(crate) statuses: BTreeMap<String, (&'static str, u32)>,
+    /// Whether a graph had a conflict before all steps had ended; then it is undefined which other steps ran.
+    pub(crate) conflicted: bool,
     generations: BTreeMap<String, u32>,
 }
 
-/// What a step sees.
+/// The environment of a step.
 #[derive(Clone)]
 struct Env {
     input: Value,
@@ -33,20 +33,20 @@ struct Env {
     iteration: Value,
 }
 
-/// Where a step stands.
+/// The parent path, id and generation of a step.
 #[derive(Clone)]
-struct At(String, String, u32);
+struct StepLocation(String, String, u32);
 
-type Given = Result<(Value, Vec<Change>), StepError>;
+type StepResult = Result<(Value, Vec<Change>), StepError>;
 
-enum End {
-    Given(Value, Vec<Change>),
+enum StepEnd {
+    Completed(Value, Vec<Change>),
     Skipped,
     Handled,
     Failed(StepError),
 }
 
-impl At {
+impl StepLocation {
     fn show(&self, iteration: &str) -> String {
         let generation = if self.2 > 1 { format!("~{}", self.2) } else { String::new() };
         format!("{}/{}{iteration}{generation}", self.0, self.1)
@@ -80,19 +80,19 @@ impl Env {
         }
     }
 
-    fn see(&mut self, id: &str, end: &End) {
+    fn see(&mut self, id: &str, end: &StepEnd) {
         let (status, output) = match end {
-            End::Given(value, _) => ("completed", value.clone()),
-            End::Skipped => ("skipped", Value::Null),
-            End::Handled | End::Failed(_) => ("failed", Value::Null),
+            StepEnd::Completed(value, _) => ("completed", value.clone()),
+            StepEnd::Skipped => ("skipped", Value::Null),
+            StepEnd::Handled | StepEnd::Failed(_) => ("failed", Value::Null),
         };
         self.steps.insert(id.to_owned(), json!({"output": output, "status": status}));
     }
 }
 
 impl Naive {
-    /// Runs `definition`: its output and what it changed, or its error.
-    pub(crate) fn run(&mut self, definition: &Definition, input: &Value) -> Given {
+    /// Runs `definition`; returns its output and state changes, or its error.
+    pub(crate) fn run(&mut self, definition: &Definition, input: &Value) -> StepResult {
         let env = Env {
             input: input.clone(),
             state: WorkflowState::new(input.clone()),
@@ -100,20 +100,20 @@ impl Naive {
             iteration: Value::Null,
         };
         let main = Step::new("main", definition.body.clone());
-        match self.step(&main, At(String::new(), "main".into(), 1), &env) {
-            End::Given(value, changes) => {
+        match self.step(&main, StepLocation(String::new(), "main".into(), 1), &env) {
+            StepEnd::Completed(value, changes) => {
                 Ok((definition.outputs.as_ref().map_or(Ok(value), |o| env.render(o))?, changes))
             }
-            End::Failed(error) => Err(error),
-            End::Skipped | End::Handled => panic!("the root step has no condition and handles nothing"),
+            StepEnd::Failed(error) => Err(error),
+            StepEnd::Skipped | StepEnd::Handled => panic!("the root step has neither a condition nor a handler"),
         }
     }
 
-    fn step(&mut self, step: &Step, at: At, env: &Env) -> End {
+    fn step(&mut self, step: &Step, at: StepLocation, env: &Env) -> StepEnd {
         let path = at.show("");
         if step.condition.as_ref().is_some_and(|condition| !env.holds(condition)) {
-            self.ended.insert(path, ("skipped", 1));
-            return End::Skipped;
+            self.statuses.insert(path, ("skipped", 1));
+            return StepEnd::Skipped;
         }
         let attempts_max = step.retry.as_ref().map_or(1, |retry| retry.attempts_max.max(1));
         let mut attempt = 1;
@@ -129,23 +129,23 @@ impl Naive {
                 given => break given,
             }
         };
-        self.ended.insert(path.clone(), (if given.is_ok() { "completed" } else { "failed" }, attempt));
+        self.statuses.insert(path.clone(), (if given.is_ok() { "completed" } else { "failed" }, attempt));
         // Errors of two steps differ at least in their paths, which decides whether branches disagree.
         let given = given.map_err(|error| StepError { path: error.path.or(Some(path)), ..error });
         match given {
-            Ok((value, changes)) => End::Given(value, changes),
-            Err(_) if step.on_error == OnError::Continue => End::Handled,
-            Err(error) => End::Failed(error),
+            Ok((value, changes)) => StepEnd::Completed(value, changes),
+            Err(_) if step.on_error == OnError::Continue => StepEnd::Handled,
+            Err(error) => StepEnd::Failed(error),
         }
     }
 
-    fn next_generation(&mut self, at: &At) -> u32 {
+    fn next_generation(&mut self, at: &StepLocation) -> u32 {
         let last = self.generations.entry(format!("{}/{}", at.0, at.1)).or_insert(1);
         *last = at.2.max(*last) + 1;
         *last
     }
 
-    fn perform(&mut self, step: &Step, at: &At, env: &Env, attempt: u32) -> Given {
+    fn perform(&mut self, step: &Step, at: &StepLocation, env: &Env, attempt: u32) -> StepResult {
         match &step.kind {
             StepKind::Activity(call) => Ok((probe(&env.render(&call.params)?, attempt)?, Vec::new())),
             StepKind::Set(values) => {
@@ -175,25 +175,25 @@ impl Naive {
         }
     }
 
-    fn block(&mut self, id: &str, iteration: &str, steps: &Steps, at: &At, env: &Env) -> Given {
+    fn block(&mut self, id: &str, iteration: &str, steps: &Steps, at: &StepLocation, env: &Env) -> StepResult {
         if steps.is_empty() {
             return Ok((Value::Null, Vec::new()));
         }
-        let inner = At(at.show(""), format!("{id}{iteration}"), 1);
-        self.noted(inner.show(""), |naive| naive.sequence(steps, &inner, env))
+        let inner = StepLocation(at.show(""), format!("{id}{iteration}"), 1);
+        self.record(inner.show(""), |naive| naive.sequence(steps, &inner, env))
     }
 
-    fn sequence(&mut self, steps: &Steps, at: &At, env: &Env) -> Given {
+    fn sequence(&mut self, steps: &Steps, at: &StepLocation, env: &Env) -> StepResult {
         self.perform(&Step::new("", StepKind::Sequence(steps.clone())), at, env, 1)
     }
 
-    fn noted(&mut self, path: String, run: impl FnOnce(&mut Self) -> Given) -> Given {
+    fn record(&mut self, path: String, run: impl FnOnce(&mut Self) -> StepResult) -> StepResult {
         let given = run(self);
-        self.ended.insert(path, (if given.is_ok() { "completed" } else { "failed" }, 1));
+        self.statuses.insert(path, (if given.is_ok() { "completed" } else { "failed" }, 1));
         given
     }
 
-    fn list(&mut self, steps: &Steps, at: &At, env: &Env) -> Given {
+    fn list(&mut self, steps: &Steps, at: &StepLocation, env: &Env) -> StepResult {
         let (mut env, mut last, mut all, mut failed) = (env.clone(), Value::Null, Vec::new(), None);
         for step in steps {
             if failed.is_some() && !matches!(step.trigger_rule, TriggerRule::Always | TriggerRule::AllDone) {
@@ -202,21 +202,21 @@ impl Naive {
             let end = self.step(step, at.child(&step.id), &env);
             env.see(&step.id, &end);
             match end {
-                End::Given(value, changes) => {
+                StepEnd::Completed(value, changes) => {
                     env.apply(&changes);
                     all.extend(changes);
                     last = value;
                 }
-                End::Failed(error) => failed = failed.or(Some(error)),
-                End::Skipped | End::Handled => {}
+                StepEnd::Failed(error) => failed = failed.or(Some(error)),
+                StepEnd::Skipped | StepEnd::Handled => {}
             }
         }
         failed.map_or(Ok((last, all)), Err)
     }
 
-    /// Generated steps depend on earlier ones only, so the order of the list is one in which they can run.
-    fn graph(&mut self, steps: &Steps, at: &At, env: &Env) -> Given {
-        let mut ends: BTreeMap<&str, (End, BTreeSet<usize>)> = BTreeMap::new();
+    /// Generated steps depend only on earlier ones, so the list order is a valid execution order.
+    fn graph(&mut self, steps: &Steps, at: &StepLocation, env: &Env) -> StepResult {
+        let mut ends: BTreeMap<&str, (StepEnd, BTreeSet<usize>)> = BTreeMap::new();
         let (mut changes, mut before): (Vec<Vec<Change>>, Vec<BTreeSet<usize>>) = Default::default();
         for step in steps {
             let mut earlier = BTreeSet::new();
@@ -228,7 +228,7 @@ impl Naive {
             match merged(&earlier, &changes, &before) {
                 Ok(changes) => env.apply(&changes),
                 Err(error) => {
-                    self.disagreed = true;
+                    self.conflicted = true;
                     return Err(error);
                 }
             }
@@ -236,9 +236,9 @@ impl Naive {
                 env.see(&steps[*number].id, &ends[steps[*number].id.as_str()].0);
             }
             let of: Vec<_> = step.dependencies.iter().map(|id| &ends[id.as_str()].0).collect();
-            let count = |test: fn(&End) -> bool| of.iter().filter(|end| test(end)).count();
-            let failures = count(|end| matches!(end, End::Failed(_)));
-            let successes = count(|end| matches!(end, End::Given(..) | End::Handled));
+            let count = |test: fn(&StepEnd) -> bool| of.iter().filter(|end| test(end)).count();
+            let failures = count(|end| matches!(end, StepEnd::Failed(_)));
+            let successes = count(|end| matches!(end, StepEnd::Completed(..) | StepEnd::Handled));
             let runs = match step.trigger_rule {
                 _ if of.is_empty() => true,
                 TriggerRule::NoneFailedMinOneSuccess => failures == 0 && successes > 0,
@@ -249,26 +249,26 @@ impl Naive {
             let end = if runs {
                 self.step(step, at.child(&step.id), &env)
             } else {
-                self.ended.insert(at.child(&step.id).show(""), ("skipped", 1));
-                End::Skipped
+                self.statuses.insert(at.child(&step.id).show(""), ("skipped", 1));
+                StepEnd::Skipped
             };
-            changes.push(if let End::Given(_, changes) = &end { changes.clone() } else { Vec::new() });
+            changes.push(if let StepEnd::Completed(_, changes) = &end { changes.clone() } else { Vec::new() });
             before.push(earlier.clone());
             ends.insert(&step.id, (end, earlier));
         }
-        let ends: Vec<End> = steps.iter().map(|step| ends.remove(step.id.as_str()).unwrap().0).collect();
+        let ends: Vec<StepEnd> = steps.iter().map(|step| ends.remove(step.id.as_str()).unwrap().0).collect();
         let mut last = Value::Null;
         for end in ends {
             match end {
-                End::Failed(error) => return Err(error),
-                End::Given(value, _) => last = value,
-                End::Skipped | End::Handled => {}
+                StepEnd::Failed(error) => return Err(error),
+                StepEnd::Completed(value, _) => last = value,
+                StepEnd::Skipped | StepEnd::Handled => {}
             }
         }
         Ok((last, merged(&(0..steps.len()).collect(), &changes, &before)?))
     }
 
-    fn route(&mut self, route: &Route, at: &At, env: &Env) -> Given {
+    fn route(&mut self, route: &Route, at: &StepLocation, env: &Env) -> StepResult {
         let (mut env, mut last, mut all) = (env.clone(), Value::Null, Vec::new());
         let mut current = route.start.clone();
         let mut entered = BTreeSet::new();
@@ -281,13 +281,13 @@ impl Naive {
             let end = self.step(step, child, &env);
             env.see(&step.id, &end);
             match end {
-                End::Given(value, changes) => {
+                StepEnd::Completed(value, changes) => {
                     env.apply(&changes);
                     all.extend(changes);
                     last = value;
                 }
-                End::Failed(error) => return Err(error),
-                End::Skipped | End::Handled => {}
+                StepEnd::Failed(error) => return Err(error),
+                StepEnd::Skipped | StepEnd::Handled => {}
             }
             let next = step.next.iter().find(|next| next.condition.as_ref().is_none_or(|text| env.holds(text)));
             match next.and_then(|next| next.target.clone()) {
@@ -305,7 +305,7 @@ fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     if unnamed { error.retryable } else { retry.on_errors.iter().any(named) }
 }
 
-/// What `steps` changed; two of them that know nothing of each other must agree on each key that none sets after them.
+/// Merges the changes of `steps`; independent steps must agree on each key that no later step sets.
 fn merged(
     steps: &BTreeSet<usize>,
     changes: &[Vec<Change>],

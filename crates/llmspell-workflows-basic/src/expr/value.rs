@@ -1,4 +1,4 @@
-//! A value during an evaluation, borrowed as long as nothing has to be made.
+//! A value during evaluation, borrowed unless it had to be computed.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -9,17 +9,18 @@ use super::error::Fault;
 use super::number::Num;
 use super::scope::Segment;
 
+/// A value during evaluation.
 #[derive(Debug)]
-pub(super) enum Held<'e, 's> {
-    /// It lives in the scope.
+pub(super) enum ExprValue<'e, 's> {
+    /// Borrowed from the scope.
     Scope(&'s Value),
-    /// It is written in the expression.
+    /// A literal, borrowed from the expression.
     Tree(&'e Value),
-    /// It was made.
+    /// Computed.
     Owned(Value),
 }
 
-impl Deref for Held<'_, '_> {
+impl Deref for ExprValue<'_, '_> {
     type Target = Value;
 
     fn deref(&self) -> &Value {
@@ -31,24 +32,24 @@ impl Deref for Held<'_, '_> {
     }
 }
 
-impl<T: Into<Value>> From<T> for Held<'_, '_> {
+impl<T: Into<Value>> From<T> for ExprValue<'_, '_> {
     fn from(value: T) -> Self {
         Self::Owned(value.into())
     }
 }
 
-impl<'s> Held<'_, 's> {
+impl<'s> ExprValue<'_, 's> {
     pub(super) const NULL: Self = Self::Owned(Value::Null);
 
-    /// What a scope found.
-    pub(super) fn found(value: Cow<'s, Value>) -> Self {
+    /// Wraps a value that a scope returned.
+    pub(super) fn from_scope(value: Cow<'s, Value>) -> Self {
         match value {
             Cow::Borrowed(value) => Self::Scope(value),
             Cow::Owned(value) => Self::Owned(value),
         }
     }
 
-    /// What is left when the expression is gone.
+    /// Converts to a value that outlives the expression.
     pub(super) fn into_cow(self) -> Cow<'s, Value> {
         match self {
             Self::Scope(value) => Cow::Borrowed(value),
@@ -57,7 +58,7 @@ impl<'s> Held<'_, 's> {
         }
     }
 
-    /// The value itself; copied, and not paid for, unless it was made.
+    /// Returns the value, cloning a borrowed one; the copy is not charged to the budget.
     pub(super) fn into_value(self) -> Value {
         match self {
             Self::Scope(value) => value.clone(),
@@ -66,14 +67,14 @@ impl<'s> Held<'_, 's> {
         }
     }
 
-    /// What a key finds in the value; the value again where it finds nothing.
+    /// Looks up a key in the value; returns the value itself if the key does not exist.
     pub(super) fn member(mut self, key: &Segment<'_>) -> Result<Self, Self> {
         let found = match &mut self {
             Self::Scope(value) => member(value, key).map(Member::in_scope),
             Self::Tree(value) => member(value, key).map(Member::in_tree),
             Self::Owned(value) => match slot(value, key) {
                 Some(slot) => Some(Self::Owned(std::mem::take(slot))),
-                None => member(value, key).map(Member::made),
+                None => member(value, key).map(Member::into_owned),
             },
         };
         found.ok_or(self)
@@ -81,34 +82,34 @@ impl<'s> Held<'_, 's> {
 }
 
 enum Member<'v> {
-    There(&'v Value),
-    Made(Value),
+    Borrowed(&'v Value),
+    Computed(Value),
 }
 
 impl<'v> Member<'v> {
-    fn in_scope<'e>(self) -> Held<'e, 'v> {
+    fn in_scope<'e>(self) -> ExprValue<'e, 'v> {
         match self {
-            Self::There(value) => Held::Scope(value),
-            Self::Made(value) => Held::Owned(value),
+            Self::Borrowed(value) => ExprValue::Scope(value),
+            Self::Computed(value) => ExprValue::Owned(value),
         }
     }
 
-    fn in_tree<'s>(self) -> Held<'v, 's> {
+    fn in_tree<'s>(self) -> ExprValue<'v, 's> {
         match self {
-            Self::There(value) => Held::Tree(value),
-            Self::Made(value) => Held::Owned(value),
+            Self::Borrowed(value) => ExprValue::Tree(value),
+            Self::Computed(value) => ExprValue::Owned(value),
         }
     }
 
-    fn made<'e, 's>(self) -> Held<'e, 's> {
+    fn into_owned<'e, 's>(self) -> ExprValue<'e, 's> {
         match self {
-            Self::There(value) => Held::Owned(value.clone()),
-            Self::Made(value) => Held::Owned(value),
+            Self::Borrowed(value) => ExprValue::Owned(value.clone()),
+            Self::Computed(value) => ExprValue::Owned(value),
         }
     }
 }
 
-/// What a key finds in a value that nobody else needs, so that it can be taken out.
+/// Returns the slot of a key in an owned value, so that its content can be moved out.
 fn slot<'v>(value: &'v mut Value, key: &Segment<'_>) -> Option<&'v mut Value> {
     match (value, key) {
         (Value::Object(fields), Segment::Name(name)) => fields.get_mut(&**name),
@@ -123,16 +124,16 @@ fn slot<'v>(value: &'v mut Value, key: &Segment<'_>) -> Option<&'v mut Value> {
 fn member<'v>(value: &'v Value, key: &Segment<'_>) -> Option<Member<'v>> {
     match (value, key) {
         (Value::Object(fields), Segment::Name(name)) => match fields.get(&**name) {
-            Some(field) => Some(Member::There(field)),
+            Some(field) => Some(Member::Borrowed(field)),
             None if name == "length" => Some(length(fields.len())),
             None => None,
         },
-        (Value::Object(fields), Segment::Index(index)) => fields.get(&index.to_string()).map(Member::There),
+        (Value::Object(fields), Segment::Index(index)) => fields.get(&index.to_string()).map(Member::Borrowed),
         (Value::Array(items), Segment::Name(name)) => match &**name {
             "length" => Some(length(items.len())),
-            name => items.get(written_index(name)?).map(Member::There),
+            name => items.get(parse_index(name)?).map(Member::Borrowed),
         },
-        (Value::Array(items), Segment::Index(index)) => items.get(position(*index, items.len())?).map(Member::There),
+        (Value::Array(items), Segment::Index(index)) => items.get(position(*index, items.len())?).map(Member::Borrowed),
         (Value::String(text), Segment::Name(name)) if name == "length" => Some(length(text.chars().count())),
         (Value::String(text), Segment::Index(index)) => {
             let position = match usize::try_from(*index) {
@@ -140,23 +141,23 @@ fn member<'v>(value: &'v Value, key: &Segment<'_>) -> Option<Member<'v>> {
                 Err(_) => position(*index, text.chars().count())?,
             };
             let character = text.chars().nth(position)?;
-            Some(Member::Made(Value::String(character.to_string())))
+            Some(Member::Computed(Value::String(character.to_string())))
         }
         _ => None,
     }
 }
 
 fn length(length: usize) -> Member<'static> {
-    Member::Made(Value::from(length))
+    Member::Computed(Value::from(length))
 }
 
-/// A list's index that came as text, as the parts of an address do.
-fn written_index(name: &str) -> Option<usize> {
+/// Parses a list index that is written as a name, such as the `0` in `a['0']`.
+fn parse_index(name: &str) -> Option<usize> {
     let index: usize = name.parse().ok()?;
     (index.to_string() == name).then_some(index)
 }
 
-/// The position that an index means, which counts from the end if it is negative.
+/// Converts an index to a position; a negative index counts from the end.
 pub(super) fn position(index: i64, length: usize) -> Option<usize> {
     match usize::try_from(index) {
         Ok(position) => Some(position),
@@ -164,7 +165,7 @@ pub(super) fn position(index: i64, length: usize) -> Option<usize> {
     }
 }
 
-/// Truth as in JavaScript: null, false, zero and empty text are false.
+/// Returns the truth of a value as in JavaScript: null, false, zero and the empty string are false.
 pub(super) fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -175,7 +176,7 @@ pub(super) fn is_true(value: &Value) -> bool {
     }
 }
 
-/// The kind of a value, as `type()` names it.
+/// Returns the type of a value, as `type()` does.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -187,27 +188,27 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The kind of a value in a message.
-pub(super) fn described(value: &Value) -> &'static str {
+/// Returns the type of a value with its article, for messages.
+pub(super) fn type_with_article(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
 }
 
-/// The key that a computed value is; none for null, which finds nothing.
-pub(super) fn as_key<'v>(value: &'v Value) -> Result<Option<Segment<'v>>, Fault> {
+/// Converts a computed value to a key; null gives `None`, which finds nothing.
+pub(super) fn to_key<'v>(value: &'v Value) -> Result<Option<Segment<'v>>, Fault> {
     match value {
         Value::Null => Ok(None),
         Value::String(name) => Ok(Some(Segment::Name(Cow::Borrowed(name)))),
         Value::Number(number) => match Num::from(number).as_i64() {
             Some(index) => Ok(Some(Segment::Index(index))),
-            None => Err(Fault::Type(format!("{number} is not a whole number, as an index is"))),
+            None => Err(Fault::Type(format!("an index must be an integer, got {number}"))),
         },
-        other => Err(Fault::Type(format!("a key is a text or a whole number, not {}", described(other)))),
+        other => Err(Fault::Type(format!("a key must be a string or an integer, got {}", type_with_article(other)))),
     }
 }
