@@ -9,7 +9,7 @@ use super::{
     kv::{Change, KeyValue, Range, Visit},
 };
 
-/// Keys and values that last as long as they are there.
+/// An in-memory key-value store.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     values: RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
@@ -29,8 +29,8 @@ impl KeyValue for Memory {
     }
 
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        // Whoever visits may read, so nothing may be locked then; it comes in parts that are no larger than they need
-        // be, since most visits end soon.
+        // The visitor may read, so nothing can stay locked while it is called. Entries are fetched in parts, small ones
+        // since most visits end soon.
         const PART: usize = 64;
         let (mut from, mut to) = (range.from.clone(), range.to.clone());
         while from < to {
@@ -69,7 +69,7 @@ impl KeyValue for Memory {
     }
 
     fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
-        let message = "the stores are in memory, and there is nothing that lasts to copy".to_owned();
+        let message = "the stores are in memory only and cannot be copied".to_owned();
         Err(StoreError::Io { path: to.to_owned(), message })
     }
 }

@@ -1,6 +1,6 @@
-//! The format of records and their meaning.
+//! Tests of the record format and of the meaning of records.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod fields;
 mod golden;

@@ -1,4 +1,4 @@
-//! What a later version wrote, and what is no store at all, is refused with a word on what to do.
+//! Stores of a later version, and files that are not stores, are refused with instructions.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,7 @@ fn version(path: &Path) -> i64 {
 }
 
 #[test]
-fn a_newer_database_is_refused_and_left_as_it_is() {
+fn a_newer_database_is_refused_and_not_changed() {
     let folder = folder();
     let path = SQLITE.path(folder.path());
     drop(Stores::sqlite(&path).unwrap());
@@ -21,13 +21,13 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
     let error = Stores::sqlite(&path).unwrap_err();
     assert_eq!(error, StoreError::Newer { place: path.display().to_string(), found: 99, known: 2 });
     assert!(
-        error.to_string().ends_with("it has format 99 and this program knows formats up to 2; use a later version")
+        error.to_string().ends_with("it has format 99, but this program reads formats up to 2; use a later version")
     );
     assert_eq!(version(&path), 99);
 }
 
 #[test]
-fn a_newer_folder_of_sled_is_refused() {
+fn a_newer_sled_folder_is_refused() {
     let folder = folder();
     drop(SLED.open_in(folder.path()).unwrap());
     let mark = SLED.path(folder.path()).join("mark");
@@ -43,7 +43,7 @@ fn a_newer_folder_of_sled_is_refused() {
 }
 
 #[test]
-fn what_is_no_store_is_refused_and_left_as_it_is() {
+fn a_file_that_is_not_a_store_is_refused_and_not_changed() {
     let folder = folder();
     let path = folder.path().join("other");
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
@@ -54,7 +54,10 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
 
     fs::write(&path, "some text that is long enough to be looked at. ".repeat(100)).unwrap();
     let error = Stores::sqlite(&path).unwrap_err();
-    assert!(matches!(&error, StoreError::Foreign { message, .. } if message.contains("no SQLite database")), "{error}");
+    assert!(
+        matches!(&error, StoreError::Foreign { message, .. } if message.contains("not a SQLite database")),
+        "{error}"
+    );
     let error = Stores::sled(&path).unwrap_err();
     assert!(matches!(&error, StoreError::Io { .. }), "{error}");
 }

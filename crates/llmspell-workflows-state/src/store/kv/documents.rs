@@ -1,4 +1,4 @@
-//! What is kept whole and found by its key.
+//! Stores of whole documents, which are found by key.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -13,9 +13,9 @@ use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
 impl<K: KeyValue> ArchiveStore for KeyValueStores<K> {
     fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
         self.change(|changes| {
-            let kept =
+            let entry =
                 |(run, records): &(Uuid, Vec<Record>)| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
-            changes.extend(runs.iter().map(kept));
+            changes.extend(runs.iter().map(entry));
             Ok(())
         })
     }

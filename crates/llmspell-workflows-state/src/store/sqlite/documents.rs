@@ -1,4 +1,4 @@
-//! What is kept whole and found by its key.
+//! Stores of whole documents, which are found by key.
 
 use rusqlite::params;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Snapshot, StoreError, archive, seal, snapshots},
-    Sqlite, Synced, execute,
+    Sqlite, Sync, execute,
 };
 use crate::Record;
 use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
@@ -14,7 +14,7 @@ use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
 impl ArchiveStore for Sqlite {
     fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
         let sealed: Vec<_> = runs.iter().map(|(run, records)| (run, archive::encode(*run, records))).collect();
-        self.write(Synced::Yes, |transaction| {
+        self.write(Sync::Yes, |transaction| {
             sealed.iter().try_for_each(|(run, body)| {
                 let sql = "INSERT INTO archive (run, body) VALUES (?1, ?2) ON CONFLICT (run) DO UPDATE SET body = ?2";
                 execute(transaction, sql, params![run.as_bytes(), body]).map(drop).map_err(|error| self.error(&error))
