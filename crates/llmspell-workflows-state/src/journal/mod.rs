@@ -42,9 +42,6 @@ use crate::{
 ///
 /// The records of a run are returned in the order in which they were appended. After a crash, a record is present only
 /// if all records appended to the journal before it are present, those of other runs included.
-///
-/// Records of one run come back in the order in which they were appended, and after a crash none is there without all
-/// that were appended before it, to any run of this journal.
 #[async_trait]
 pub trait Journal: Send + Sync + fmt::Debug {
     /// Takes over `run`: its previous owner can no longer append to it. An unknown run has no records.

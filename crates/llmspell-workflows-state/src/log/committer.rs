@@ -16,7 +16,7 @@ impl Commit for Shared {
         let synced = self.write_all().and_then(|written| self.sync_current().map(|()| written));
         let mut tail = lock(&self.tail);
         let written = synced.map_err(|fault| tail.fault.get_or_insert(fault).clone())?;
-        // WriteProgress before the sync is acknowledged, so that damage to acknowledged records can be told from a torn
+        // Written before the sync is acknowledged, so that damage to acknowledged records can be told from a torn
         // write.
         tail.mark(written.segment, written.offset);
         drop(tail);

@@ -11,11 +11,8 @@ use crate::journal::{Journal, Receipt};
 
 /// Syncs what a run appends in the background, one sync at a time; each covers all records appended before it began.
 ///
-/// A record is synced at the latest by the second sync that begins after its append. So a power loss takes only what
+/// A record is synced at the latest by the second sync to end after its append. So a power loss takes only what
 /// was appended during the last two syncs.
-///
-/// A record is synced at the latest by the second sync after it was appended. So a power loss takes no more than what
-/// was appended while those two were under way.
 #[derive(Debug, Default)]
 pub(super) struct Flusher {
     pending: Mutex<Pending>,

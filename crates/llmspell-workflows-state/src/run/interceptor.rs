@@ -22,10 +22,6 @@ use crate::{
 /// It applies to runs with a [`RunJournal`] among their extensions and passes through all others. The outcome of a leaf
 /// is synced before anyone sees it, and so is each nondeterministic choice. Everything else is appended without
 /// waiting; a sync also covers everything that was appended before it.
-///
-/// It concerns the runs that have a [`RunJournal`] among their extensions, and leaves all others alone. What a leaf
-/// gave has been synced before anyone hears of it, and so have choices of chance; everything else is appended on the
-/// way, and nothing that was appended before what is synced can be lost.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journaling;
 

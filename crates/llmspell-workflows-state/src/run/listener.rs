@@ -6,9 +6,6 @@ use crate::record::Record;
 ///
 /// An appended record may still be lost in a power loss. The run then resumes from before it, and reports it again
 /// under the same number.
-///
-/// What has been appended may still be lost with the power; then the run goes on from before it, and tells it again
-/// under the same number.
 pub trait Listener: fmt::Debug + Send + Sync {
     /// Called after a record was appended. Other appenders to the run wait for this call, so it must be quick.
     fn appended(&self, number: u64, record: &Record);

@@ -68,9 +68,6 @@ pub struct RunEnd {
 ///
 /// [`Self::apply`] alone defines what each record does and which records it may follow. Everything that reads records
 /// is a view of this state.
-///
-/// [`Self::apply`] is the one place that knows what each record does, and after which others it may stand. Everything
-/// that reads records is a view of this.
 #[derive(Debug, Default)]
 pub struct RunState {
     pub(super) started: Option<Started>,

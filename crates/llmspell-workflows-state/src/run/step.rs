@@ -11,8 +11,6 @@ use crate::record::End;
 /// The state of one step, as its records have it.
 ///
 /// A block is present only if it has records of its own.
-///
-/// Blocks around steps are here only where something is recorded of themselves.
 #[derive(Debug, Clone, Default)]
 pub struct StepState {
     /// How the step ended.

@@ -15,8 +15,6 @@ impl RunSummary {
     ///
     /// A run that has not ended and waits for nothing is running if a process, `owner`, owns it, and otherwise
     /// interrupted, or paused if it was asked to pause.
-    ///
-    /// A run that has not ended and waits for nothing is running where a process, `owner`, has it, else paused.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
         RunState::read_as_far(records).0.summary(run, owner)

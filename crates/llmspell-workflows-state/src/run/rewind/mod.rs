@@ -69,10 +69,6 @@ impl RewindError {
 /// What runs again: the requested steps; what follows them in each list, route and loop around them; their dependents
 /// in a graph; siblings that were cancelled; and handlers. The blocks around them are reopened, and make again the
 /// choices that they made after those steps had begun.
-///
-/// What happens again: the steps that were asked for; what follows them in each list, route and loop around them; their
-/// dependents in a graph; siblings that were cancelled; handlers. Blocks around them have not ended after all, and make
-/// the choices again that they made after those steps had begun.
 #[derive(Debug)]
 pub struct Rewinding<'a> {
     plan: &'a Plan,

@@ -17,9 +17,6 @@ impl Rewinding<'_> {
     /// A step sees the changes of what came before it in the lists, routes and loops around it, and of what it depends
     /// on in a graph. Changes of other branches are visible after their join.
     ///
-    /// A step sees the changes of what came before it in the lists, routes and loops around it, and of what it depends
-    /// on in a graph. Those of other branches come with their join.
-    ///
     /// # Errors
     /// The records are inconsistent.
     pub fn state(&self, at: Option<&StepPath>) -> Result<Value, RewindError> {
