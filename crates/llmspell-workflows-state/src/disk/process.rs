@@ -70,7 +70,7 @@ mod tests {
             tries.set(tries.get() + 1);
             Ok::<_, ()>((tries.get() == 3).then_some("lock"))
         };
-        let dead = || Some((NO_SUCH_PID, "it has gone".to_owned()));
+        let dead = || Some((NO_SUCH_PID, "a dead process".to_owned()));
         assert_eq!(acquire_or_identify(take, dead), Ok(LockAttempt::Acquired("lock")));
         let alive = || Some((std::process::id(), "this process".to_owned()));
         assert_eq!(

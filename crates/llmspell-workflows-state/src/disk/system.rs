@@ -16,9 +16,9 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 impl Disk for SystemDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         // A folder is durable once its parent has been synced; existing folders are.
-        let made: Vec<&Path> = path.ancestors().take_while(|folder| !is_folder(folder)).collect();
+        let missing: Vec<&Path> = path.ancestors().take_while(|folder| !is_folder(folder)).collect();
         fs::create_dir_all(path)?;
-        made.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
+        missing.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -97,14 +97,14 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        there => {
-            there.and_then(|there| Ok((there.dev(), there.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?))
+        current => {
+            current.and_then(|at| Ok((at.dev(), at.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?))
         }
     }
 }
 
-fn is_free(taken: Result<(), TryLockError>) -> io::Result<bool> {
-    match taken {
+fn is_free(result: Result<(), TryLockError>) -> io::Result<bool> {
+    match result {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),

@@ -42,14 +42,14 @@ pub(super) fn write(key: &[u8], number: u64, body: &Body<'_>) -> Vec<u8> {
     frame
 }
 
-pub(super) fn read<'a>(place: &str, key: &[u8], bytes: &'a [u8]) -> Result<Frame<'a>, StoreError> {
+pub(super) fn read<'a>(location: &str, key: &[u8], bytes: &'a [u8]) -> Result<Frame<'a>, StoreError> {
     let damaged = || {
         let message = format!("the value of the key {} is damaged", key.escape_ascii());
-        StoreError::damaged(place, message)
+        StoreError::damaged(location, message)
     };
     let (head, body) = bytes.split_at_checked(HEAD).ok_or_else(damaged)?;
     if head[0] > VERSION {
-        return Err(StoreError::Newer { place: place.to_owned(), found: head[0].into(), known: VERSION.into() });
+        return Err(StoreError::Newer { location: location.to_owned(), found: head[0].into(), known: VERSION.into() });
     }
     if head[10..] != checksum(key, &head[..10], body).to_le_bytes() {
         return Err(damaged());

@@ -43,17 +43,17 @@ impl Mark {
             bytes => bytes.map_err(io_error)?,
         };
         let mut best = None;
-        for (place, bytes) in (0..).zip(bytes.chunks(SLOT)) {
+        for (location, bytes) in (0..).zip(bytes.chunks(SLOT)) {
             if let Some(count) = read(&path, magic, bytes)?
                 && best.is_none_or(|(_, most)| most <= count)
             {
-                best = Some((place, count));
+                best = Some((location, count));
             }
         }
-        let (place, count) =
+        let (location, count) =
             best.ok_or_else(|| StoreError::damaged(path.display().to_string(), "both of its two slots are damaged"))?;
         let file = OpenOptions::new().write(true).open(&path).map_err(io_error)?;
-        Ok(Self { path, file, magic, count, next: 1 - place })
+        Ok(Self { path, file, magic, count, next: 1 - location })
     }
 
     fn create(path: PathBuf, magic: &'static [u8; 6]) -> io::Result<Self> {
@@ -100,8 +100,8 @@ fn read(path: &Path, magic: &[u8; 6], bytes: &[u8]) -> Result<Option<u64>, Store
         return Ok(None);
     }
     if covered[6] > VERSION {
-        let place = path.display().to_string();
-        return Err(StoreError::Newer { place, found: covered[6].into(), known: VERSION.into() });
+        let location = path.display().to_string();
+        return Err(StoreError::Newer { location, found: covered[6].into(), known: VERSION.into() });
     }
     Ok(Some(u64::from_le_bytes(covered[8..].try_into().expect("8 bytes"))))
 }

@@ -126,7 +126,7 @@ impl<E: Engine> Folder<E> {
             let (missing, first) = (acknowledged - written, written + 1);
             let message =
                 format!("{missing} of {acknowledged} acknowledged changes are missing, from change {first} on");
-            return Err(StoreError::damaged(folder.place(), message));
+            return Err(StoreError::damaged(folder.location(), message));
         }
         *lock(&folder.written) = written;
         Ok(folder)
@@ -135,12 +135,12 @@ impl<E: Engine> Folder<E> {
     /// Returns the number of changes that the engine has.
     fn count(&self) -> Result<u64, StoreError> {
         let bytes = self.engine.get(COUNT)?;
-        bytes.map_or(Ok(0), |bytes| Ok(frame::read(&self.place(), COUNT, &bytes)?.number))
+        bytes.map_or(Ok(0), |bytes| Ok(frame::read(&self.location(), COUNT, &bytes)?.number))
     }
 
     /// Returns the value of a key that is stored as these bytes.
     fn value(&self, key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let frame = frame::read(&self.place(), key, bytes)?;
+        let frame = frame::read(&self.location(), key, bytes)?;
         match frame.body {
             Body::Inline(value) => Ok(value.to_vec()),
             Body::File(name) => self.values.read(&name),
@@ -153,7 +153,7 @@ impl<E: Engine> Folder<E> {
             return Ok(None);
         }
         let Some(bytes) = self.engine.get(key)? else { return Ok(None) };
-        match frame::read(&self.place(), key, &bytes)?.body {
+        match frame::read(&self.location(), key, &bytes)?.body {
             Body::Inline(_) => Ok(None),
             Body::File(name) => Ok(Some(name)),
         }
@@ -216,7 +216,7 @@ impl<E: Engine> KeyValue for Folder<E> {
         E::NAME
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         self.path.display().to_string()
     }
 

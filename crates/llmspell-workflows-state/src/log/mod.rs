@@ -220,8 +220,8 @@ impl Log {
             tail.length = (tail.length * 2).min(self.shared.options.segment_max).max(needed + 2 * segment::HEADER + 64);
             tail.begin_segment(&[end]);
         }
-        let place = tail.push(kind, run, body);
-        Ok((Position(tail.appended), place))
+        let location = tail.push(kind, run, body);
+        Ok((Position(tail.appended), location))
     }
 
     /// Waits until everything up to `position` survives this process.

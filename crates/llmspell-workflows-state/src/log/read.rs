@@ -12,26 +12,28 @@ const GAP_MAX: u64 = 4 << 10;
 const SPAN_MAX: u64 = 1 << 20;
 
 impl Log {
-    /// Passes the bodies of the frames at `places`, which have been written, to `take`, in order.
+    /// Passes the bodies of the frames at `locations`, which have been written, to `take`, in order.
     pub(crate) fn read<E: From<LogError>>(
         &self,
-        places: &[FrameLocation],
+        locations: &[FrameLocation],
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut rest = places;
+        let mut rest = locations;
         while let [first, ..] = rest {
             let count = 1 + rest.windows(2).take_while(|pair| is_near(first, &pair[0], &pair[1])).count();
             let (span, others) = rest.split_at(count);
             let last = span[count - 1];
             let length = last.offset + u64::from(last.length) - first.offset;
             let bytes = self.read_at(*first, usize::try_from(length).unwrap_or(usize::MAX))?;
-            for place in span {
-                let start = usize::try_from(place.offset - first.offset).unwrap_or(usize::MAX);
+            for location in span {
+                let start = usize::try_from(location.offset - first.offset).unwrap_or(usize::MAX);
                 match frame::read(bytes.get(start..).unwrap_or_default()) {
                     frame::ParsedFrame::Frame(frame, _) => take(frame.body)?,
                     _ => {
-                        let message = format!("the frame at {} is no longer intact", place.offset);
-                        return Err(LogError::damaged(&segment::path(&self.shared.dir, place.segment), message).into());
+                        let message = format!("the frame at {} is no longer intact", location.offset);
+                        return Err(
+                            LogError::damaged(&segment::path(&self.shared.dir, location.segment), message).into()
+                        );
                     }
                 }
             }
@@ -40,9 +42,9 @@ impl Log {
         Ok(())
     }
 
-    fn read_at(&self, place: FrameLocation, length: usize) -> Result<Vec<u8>, LogError> {
-        let io_error = |error| LogError::io(&segment::path(&self.shared.dir, place.segment), &error);
-        self.segment(place.segment).and_then(|file| file.read_at(place.offset, length)).map_err(io_error)
+    fn read_at(&self, location: FrameLocation, length: usize) -> Result<Vec<u8>, LogError> {
+        let io_error = |error| LogError::io(&segment::path(&self.shared.dir, location.segment), &error);
+        self.segment(location.segment).and_then(|file| file.read_at(location.offset, length)).map_err(io_error)
     }
 
     fn segment(&self, number: u64) -> std::io::Result<Arc<dyn DiskFile>> {

@@ -16,7 +16,7 @@ use crate::disk::Disk;
 /// A frame that was read.
 #[derive(Debug, Clone)]
 pub(crate) struct RecoveredFrame {
-    pub(crate) place: FrameLocation,
+    pub(crate) location: FrameLocation,
     pub(crate) kind: u8,
     pub(crate) run: u32,
     pub(crate) body: Vec<u8>,
@@ -132,8 +132,8 @@ fn frames(
                 at += length;
             }
             ParsedFrame::Frame(frame, length) => {
-                let place = FrameLocation { segment: number, offset: at as u64, length: length as u32 };
-                all.push(RecoveredFrame { place, kind: frame.kind, run: frame.run, body: frame.body.to_vec() });
+                let location = FrameLocation { segment: number, offset: at as u64, length: length as u32 };
+                all.push(RecoveredFrame { location, kind: frame.kind, run: frame.run, body: frame.body.to_vec() });
                 at += length;
             }
             ParsedFrame::OtherVersion(version) if version < frame::VERSION => {

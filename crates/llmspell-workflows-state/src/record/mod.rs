@@ -95,7 +95,7 @@ pub enum Record {
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// Someone requested something of the run as a whole.
+    /// Someone made a request that concerns the run as a whole.
     Asked {
         /// The request.
         request: Request,

@@ -149,7 +149,7 @@ impl KnownValues {
             StoredValue::Value(value) => Ok(value.clone().into()),
             StoredValue::Apart(hash) => Err(format!("the large value {hash}")),
             StoredValue::OutputOf(path) => self.by_path.get(path).cloned().ok_or_else(|| path.clone()),
-            StoredValue::Changed(place) => self.changed.get(place),
+            StoredValue::Changed(location) => self.changed.get(location),
             StoredValue::Object(fields) => {
                 let fields = fields.iter().map(|(key, stored)| Ok((key.clone(), self.value(stored)?)));
                 Ok(SharedValue::object(fields.collect::<Result<_, String>>()?))

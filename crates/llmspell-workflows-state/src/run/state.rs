@@ -32,7 +32,7 @@ pub struct IllegalRecord {
 }
 
 impl IllegalRecord {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "journal_failed"
@@ -150,7 +150,7 @@ impl RunState {
                 self.rewind(rewound, &former)?;
                 Ok(Subject::Rewound(former))
             }
-            (Closed(_), other) => Err(format!("`{}` cannot apply_next the end of the run", other.kind())),
+            (Closed(_), other) => Err(format!("`{}` cannot follow the end of the run", other.kind())),
             (Driven(_) | Suspended(_), Record::Began { path, time_us }) => {
                 self.begin(path)?;
                 Ok(Subject::Step(path, *time_us))

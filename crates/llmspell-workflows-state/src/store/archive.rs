@@ -8,7 +8,7 @@ use crate::Record;
 
 /// The records of runs that have ended.
 ///
-/// A put run survives a power loss once the call returns, so that the journal can forget it.
+/// Records survive a power loss once the call that puts them returns, so that the journal can forget the run.
 #[async_trait]
 pub trait ArchiveStore: Send + Sync + fmt::Debug {
     /// Stores the records of some runs, replacing earlier ones; all or none of them, with one sync.
@@ -49,9 +49,9 @@ pub(crate) fn encode(run: Uuid, records: &[Record]) -> Vec<u8> {
 }
 
 /// Decodes the records of `run` from the archive.
-pub(crate) fn decode(place: &str, run: Uuid, bytes: &[u8]) -> Result<Vec<Record>, StoreError> {
-    let place = format!("the archive of the run {run} in {place}");
-    let lines = seal::open(&place, run.as_bytes(), bytes)?;
-    let record = |line: &[u8]| Record::decode(line).map_err(|error| StoreError::unreadable(&*place, error));
+pub(crate) fn decode(location: &str, run: Uuid, bytes: &[u8]) -> Result<Vec<Record>, StoreError> {
+    let location = format!("the archive of the run {run} in {location}");
+    let lines = seal::open(&location, run.as_bytes(), bytes)?;
+    let record = |line: &[u8]| Record::decode(line).map_err(|error| StoreError::unreadable(&*location, error));
     lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(record).collect()
 }

@@ -60,9 +60,9 @@ pub fn blob_hash(bytes: &[u8]) -> String {
 }
 
 /// Returns `bytes` if they match the hash.
-pub(crate) fn checked(place: &str, hash: &str, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn checked(location: &str, hash: &str, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     if blob_hash(&bytes) == hash {
         return Ok(bytes);
     }
-    Err(StoreError::damaged(format!("the value {hash} in {place}"), "its hash does not match"))
+    Err(StoreError::damaged(format!("the value {hash} in {location}"), "its hash does not match"))
 }

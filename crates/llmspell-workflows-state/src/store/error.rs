@@ -40,28 +40,30 @@ pub enum StoreError {
         waited_ms: u64,
     },
     /// A later version of this program wrote it.
-    #[error("read {place}: it has format {found}, but this program reads formats up to {known}; use a later version")]
+    #[error(
+        "read {location}: it has format {found}, but this program reads formats up to {known}; use a later version"
+    )]
     Newer {
         /// What was read.
-        place: String,
+        location: String,
         /// The format that was found.
         found: u64,
         /// The latest format that this program reads.
         known: u64,
     },
     /// A record has another version of the format.
-    #[error("read {place}: {error}")]
+    #[error("read {location}: {error}")]
     Format {
         /// What was read.
-        place: String,
+        location: String,
         /// Why it cannot be read.
         error: FormatError,
     },
     /// The stored data is damaged.
-    #[error("read {place}: it is damaged: {message}; restore the store from a backup")]
+    #[error("read {location}: it is damaged: {message}; restore the store from a backup")]
     Damaged {
         /// What was read.
-        place: String,
+        location: String,
         /// What is wrong.
         message: String,
     },
@@ -113,9 +115,9 @@ impl StoreError {
         matches!(self, Self::Held { .. } | Self::Busy { .. })
     }
 
-    /// Creates the error for damaged data at `place`.
-    pub(crate) fn damaged(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Damaged { place: place.into(), message: message.into() }
+    /// Creates the error for damaged data at `location`.
+    pub(crate) fn damaged(location: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Damaged { location: location.into(), message: message.into() }
     }
 
     /// Returns whether the data was written by another version of this program.
@@ -124,12 +126,12 @@ impl StoreError {
         matches!(self, Self::Format { .. } | Self::Newer { .. })
     }
 
-    /// Creates the error for an unreadable record at `place`.
-    pub(crate) fn unreadable(place: impl Into<String>, error: FormatError) -> Self {
+    /// Creates the error for an unreadable record at `location`.
+    pub(crate) fn unreadable(location: impl Into<String>, error: FormatError) -> Self {
         match error {
-            FormatError::Unreadable(message) => Self::damaged(place, format!("a record cannot be read: {message}")),
+            FormatError::Unreadable(message) => Self::damaged(location, format!("a record cannot be read: {message}")),
             error @ (FormatError::Earlier { .. } | FormatError::Later { .. }) => {
-                Self::Format { place: place.into(), error }
+                Self::Format { location: location.into(), error }
             }
         }
     }

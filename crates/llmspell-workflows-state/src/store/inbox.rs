@@ -76,10 +76,10 @@ impl StoredMessage {
 }
 
 /// Checks that no message is missing.
-pub(crate) fn expect_number(place: &str, run: Uuid, expected: u64, found: u64) -> Result<(), StoreError> {
+pub(crate) fn expect_number(location: &str, run: Uuid, expected: u64, found: u64) -> Result<(), StoreError> {
     if expected == found {
         return Ok(());
     }
-    let place = format!("the inbox of the run {run} in {place}");
-    Err(StoreError::damaged(place, format!("message {expected} is missing, before message {found}")))
+    let location = format!("the inbox of the run {run} in {location}");
+    Err(StoreError::damaged(location, format!("message {expected} is missing, before message {found}")))
 }

@@ -20,7 +20,7 @@ impl KeyValue for Memory {
         "memory"
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "memory".to_owned()
     }
 
@@ -35,9 +35,9 @@ impl KeyValue for Memory {
         let (mut from, mut to) = (range.from.clone(), range.to.clone());
         while from < to {
             let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
-            let there = values.range(from.clone()..to.clone()).map(|(key, value)| (key.clone(), value.clone()));
+            let entries = values.range(from.clone()..to.clone()).map(|(key, value)| (key.clone(), value.clone()));
             let part: Vec<_> =
-                if range.backward { there.rev().take(PART).collect() } else { there.take(PART).collect() };
+                if range.backward { entries.rev().take(PART).collect() } else { entries.take(PART).collect() };
             drop(values);
             for (key, value) in &part {
                 if visit(key, value)?.is_break() {

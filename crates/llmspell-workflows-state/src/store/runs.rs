@@ -105,7 +105,7 @@ pub struct RunQuery {
     pub statuses: Vec<RunStatus>,
     /// The name of the definition.
     pub workflow: Option<String>,
-    /// The run that started the run.
+    /// The parent run.
     pub parent: Option<Uuid>,
     /// Labels that the run has, with these values.
     pub labels: BTreeMap<String, String>,
@@ -192,15 +192,15 @@ impl RunQuery {
 
     /// Returns whether the run matches the query; `ids` is the result of [`Self::ids`].
     pub(crate) fn admits(&self, run: &RunSummary, ids: (Uuid, Uuid)) -> bool {
-        let place = run.cursor();
+        let location = run.cursor();
         (self.statuses.is_empty() || self.statuses.contains(&run.status))
             && self.workflow.as_ref().is_none_or(|workflow| *workflow == run.workflow)
             && self.parent.is_none_or(|parent| run.parent == Some(parent))
             && self.labels.iter().all(|(key, value)| run.labels.get(key) == Some(value))
-            && self.started_from.is_none_or(|from| place.started_us >= from.as_microsecond())
-            && self.started_before.is_none_or(|before| place.started_us < before.as_microsecond())
+            && self.started_from.is_none_or(|from| location.started_us >= from.as_microsecond())
+            && self.started_before.is_none_or(|before| location.started_us < before.as_microsecond())
             && (ids.0..=ids.1).contains(&run.id)
-            && self.after.is_none_or(|after| place < after)
+            && self.after.is_none_or(|after| location < after)
     }
 
     /// Returns the page of the runs in `runs` that match the query.

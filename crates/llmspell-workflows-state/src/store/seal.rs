@@ -29,14 +29,14 @@ pub(crate) fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
 }
 
 /// Opens sealed data that was stored under `key`; returns its body.
-pub(crate) fn open<'a>(place: &str, key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    let damaged = |message: &str| Err(StoreError::damaged(place, message));
+pub(crate) fn open<'a>(location: &str, key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let damaged = |message: &str| Err(StoreError::damaged(location, message));
     let Some((head, body)) = bytes.split_at_checked(HEAD) else { return damaged("it is truncated") };
     if !head.starts_with(MAGIC) {
         return damaged("its header is wrong");
     }
     if head[4] > VERSION {
-        return Err(StoreError::Newer { place: place.to_owned(), found: head[4].into(), known: VERSION.into() });
+        return Err(StoreError::Newer { location: location.to_owned(), found: head[4].into(), known: VERSION.into() });
     }
     if head[5..] != checksum(head[4], key, body).to_le_bytes() {
         return damaged("its checksum does not match");
@@ -50,9 +50,9 @@ pub(crate) fn seal_json(key: &[u8], value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Opens sealed JSON.
-pub(crate) fn open_json<T: DeserializeOwned>(place: &str, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(open(place, key, bytes)?)
-        .map_err(|error| StoreError::damaged(place, format!("it cannot be parsed: {error}")))
+pub(crate) fn open_json<T: DeserializeOwned>(location: &str, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(open(location, key, bytes)?)
+        .map_err(|error| StoreError::damaged(location, format!("it cannot be parsed: {error}")))
 }
 
 fn checksum(version: u8, key: &[u8], body: &[u8]) -> u32 {

@@ -46,8 +46,8 @@ fn a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost() {
         let error = output_text.lines().find_map(|line| line.strip_prefix("error ")).unwrap();
         println!("{}: {acknowledged} records, then: {error}", adapter.name);
         assert!((50..RECORDS).contains(&acknowledged), "{}: {acknowledged} were acknowledged", adapter.name);
-        let place = folder.path().join("journal").display().to_string();
-        assert!(error.contains("File too large") && error.contains(&place), "{}: {error}", adapter.name);
+        let location = folder.path().join("journal").display().to_string();
+        assert!(error.contains("File too large") && error.contains(&location), "{}: {error}", adapter.name);
 
         let journal = adapter.open_in(folder.path()).unwrap();
         let opened = runtime().block_on(journal.open(run(1))).unwrap();

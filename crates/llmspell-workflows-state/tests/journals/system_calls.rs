@@ -126,23 +126,23 @@ impl Calls {
     /// Parses lines such as `7 fdatasync(3</tmp/file>) = 0`, which another thread may interrupt.
     fn read(text: &str) -> Self {
         let (mut calls, mut open) = (Self { reported: HashMap::new(), syncs: Vec::new() }, HashMap::new());
-        for (place, line) in text.lines().enumerate() {
+        for (location, line) in text.lines().enumerate() {
             let (thread, call) = line.split_once(' ').unwrap();
             let call = call.trim_start();
             if let Some(rest) = call.strip_prefix("write(1<") {
                 // The text is between line ends, which strace writes as `\n`.
                 let reported = rest.split("\"\\n").nth(1).and_then(|rest| rest.split("\\n\"").next());
-                calls.reported.extend(reported.map(|reported| (reported.to_owned(), place)));
+                calls.reported.extend(reported.map(|reported| (reported.to_owned(), location)));
             } else if let Some((_, rest)) = call.split_once("sync(") {
                 let path = rest.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 if call.contains("unfinished") {
-                    open.insert(thread.to_owned(), (path, place));
+                    open.insert(thread.to_owned(), (path, location));
                 } else if call.ends_with("= 0") {
-                    calls.syncs.push(Sync { path, began: place, ended: place });
+                    calls.syncs.push(Sync { path, began: location, ended: location });
                 }
             } else if call.contains("sync resumed") && call.ends_with("= 0") {
                 let (path, began) = open.remove(thread).unwrap();
-                calls.syncs.push(Sync { path, began, ended: place });
+                calls.syncs.push(Sync { path, began, ended: location });
             }
         }
         calls

@@ -68,8 +68,8 @@ fn random_records_never_panic_and_refused_ones_change_nothing() {
 }
 
 /// Compares the step statuses from the records of a finished run with those of the engine.
-fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, place: &str) -> usize {
-    let state = RunState::read(records).unwrap_or_else(|error| panic!("{place}: {error}"));
+fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, location: &str) -> usize {
+    let state = RunState::read(records).unwrap_or_else(|error| panic!("{location}: {error}"));
     let mut compared = 0;
     for step in finished.steps.iter() {
         let Some(known) = state.step(&step.path.to_string()) else { continue };
@@ -80,7 +80,7 @@ fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, pl
         // A step whose failure was handled has failed itself, and has the output of its handler.
         let is_recovered = step.status == StepStatus::Completed && step.error.is_some();
         let expected = if is_recovered { StepStatus::Failed } else { step.status };
-        assert_eq!(known.status(), expected, "{place}: {}", step.path);
+        assert_eq!(known.status(), expected, "{location}: {}", step.path);
         compared += 1;
     }
     compared
@@ -92,7 +92,7 @@ fn after_a_crash_the_records_give_the_statuses_of_the_engine() {
     for seed in 1..=25 {
         let test = generate::crash_test(seed, |_| {});
         for crash_at in (0..).step_by(5) {
-            let place = format!("seed {seed}, crashed at boundary {crash_at}");
+            let location = format!("seed {seed}, crashed at boundary {crash_at}");
             let (memory, clock) = (Arc::new(MemoryJournal::new()), SimClock::default());
             let point = CrashPoint::at(crash_at);
             let watched: Arc<dyn Journal> = Arc::new(WatchedJournal::new(memory.clone(), point.clone()));
@@ -101,15 +101,15 @@ fn after_a_crash_the_records_give_the_statuses_of_the_engine() {
             }
             crashes += 1;
             let cut = memory.kept(Uuid::nil());
-            let state = RunState::read(&cut).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let state = RunState::read(&cut).unwrap_or_else(|error| panic!("{location}: {error}"));
             let status = state.status(false);
             assert!(
                 matches!(status, RunStatus::Pending | RunStatus::Interrupted | RunStatus::Waiting),
-                "{place}: a run that has not ended is {status:?}"
+                "{location}: a run that has not ended is {status:?}"
             );
             let journal: Arc<dyn Journal> = memory.clone();
             let finished = test.run_at(&journal, &clock).unwrap();
-            compared += compare(&memory.kept(Uuid::nil()), &finished, &place);
+            compared += compare(&memory.kept(Uuid::nil()), &finished, &location);
         }
     }
     assert!(crashes > 100 && compared > 500, "{crashes} crashes, {compared} steps compared");

@@ -19,7 +19,7 @@ fn a_newer_database_is_refused_and_not_changed() {
     drop(Stores::sqlite(&path).unwrap());
     Connection::open(&path).unwrap().execute("UPDATE schema_version SET version = 99", []).unwrap();
     let error = Stores::sqlite(&path).unwrap_err();
-    assert_eq!(error, StoreError::Newer { place: path.display().to_string(), found: 99, known: 2 });
+    assert_eq!(error, StoreError::Newer { location: path.display().to_string(), found: 99, known: 2 });
     assert!(
         error.to_string().ends_with("it has format 99, but this program reads formats up to 2; use a later version")
     );
@@ -32,14 +32,14 @@ fn a_newer_sled_folder_is_refused() {
     drop(SLED.open_in(folder.path()).unwrap());
     let mark = SLED.path(folder.path()).join("mark");
     let mut bytes = fs::read(&mark).unwrap();
-    for place in [0, 512] {
-        bytes[place + 6] = 9;
-        let checksum = crc32c::crc32c(&bytes[place..place + 16]).to_le_bytes();
-        bytes[place + 16..place + 20].copy_from_slice(&checksum);
+    for location in [0, 512] {
+        bytes[location + 6] = 9;
+        let checksum = crc32c::crc32c(&bytes[location..location + 16]).to_le_bytes();
+        bytes[location + 16..location + 20].copy_from_slice(&checksum);
     }
     fs::write(&mark, bytes).unwrap();
     let error = SLED.open_in(folder.path()).unwrap_err();
-    assert_eq!(error, StoreError::Newer { place: mark.display().to_string(), found: 9, known: 1 });
+    assert_eq!(error, StoreError::Newer { location: mark.display().to_string(), found: 9, known: 1 });
 }
 
 #[test]

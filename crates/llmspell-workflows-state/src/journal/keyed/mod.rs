@@ -165,7 +165,7 @@ impl Drop for Keyed {
 
 impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "journal on {} in {}", self.shared.below.name(), self.shared.below.place())
+        write!(f, "journal on {} in {}", self.shared.below.name(), self.shared.below.location())
     }
 }
 
@@ -245,5 +245,5 @@ fn closed() -> JournalError {
 }
 
 fn no_thread(below: &dyn Durable, error: &io::Error) -> JournalError {
-    JournalError::Store(StoreError::io(&PathBuf::from(below.place()), error))
+    JournalError::Store(StoreError::io(&PathBuf::from(below.location()), error))
 }

@@ -40,7 +40,7 @@ impl Runs {
                 }
                 None => {
                     return Err(StoreError::Foreign {
-                        path: below.place().into(),
+                        path: below.location().into(),
                         message: format!("it holds the key {}, which is not a journal key", key.escape_ascii()),
                     });
                 }
@@ -54,7 +54,7 @@ impl Runs {
     fn check(&self, below: &dyn KeyValue, count: u64) -> Result<(), JournalError> {
         if self.count != count {
             let message = format!("it holds {} records, expected {count}", self.count);
-            return Err(StoreError::damaged(below.place(), message).into());
+            return Err(StoreError::damaged(below.location(), message).into());
         }
         match self.by_id.iter().find(|(_, live)| live.epoch.is_none()) {
             Some((run, _)) => Err(JournalError::Damaged { run: *run, message: "its epoch is missing".to_owned() }),
@@ -125,7 +125,7 @@ pub(super) fn read_records(below: &dyn KeyValue, run: Uuid, count: u64) -> Resul
         if Key::read(key) != Some(Key::Record(run, index)) {
             return Err(missing(run, index));
         }
-        let record = Record::decode(body).map_err(|error| StoreError::unreadable(place(run, index), error))?;
+        let record = Record::decode(body).map_err(|error| StoreError::unreadable(location(run, index), error))?;
         records.push(record);
         Ok(ControlFlow::Continue(()))
     })?;
@@ -168,9 +168,9 @@ fn read_number(value: &[u8]) -> Result<u64, StoreError> {
 }
 
 fn missing(run: Uuid, index: u64) -> StoreError {
-    StoreError::damaged(place(run, index), "the record is missing")
+    StoreError::damaged(location(run, index), "the record is missing")
 }
 
-fn place(run: Uuid, index: u64) -> String {
+fn location(run: Uuid, index: u64) -> String {
     format!("record {index} of the run {run}")
 }

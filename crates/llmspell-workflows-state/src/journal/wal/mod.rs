@@ -141,11 +141,11 @@ impl WalJournal {
 }
 
 impl OpenLog {
-    fn read(&self, run: Uuid, places: &[FrameLocation]) -> Result<Vec<Record>, JournalError> {
+    fn read(&self, run: Uuid, locations: &[FrameLocation]) -> Result<Vec<Record>, JournalError> {
         // The latest records may still be only in memory.
         self.log.write_all()?;
-        let mut records = Vec::with_capacity(places.len());
-        self.log.read(places, |body| {
+        let mut records = Vec::with_capacity(locations.len());
+        self.log.read(locations, |body| {
             records.push(record(run, body)?);
             Ok::<_, JournalError>(())
         })?;
@@ -223,26 +223,26 @@ fn each_record(
 #[async_trait]
 impl Journal for WalJournal {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        let (epoch, places) = {
+        let (epoch, locations) = {
             let mut runs = self.open.runs();
             let (number, epoch) = match runs.by_id.get(&run) {
                 Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
                 None => (runs.last_number + 1, Epoch(1)),
             };
             let body = opened_body(run, epoch);
-            let (_, place) = self.open.log.append(kind::OPENED, number, &body)?;
-            runs.open(run, number, epoch, place);
+            let (_, location) = self.open.log.append(kind::OPENED, number, &body)?;
+            runs.open(run, number, epoch, location);
             (epoch, runs.records(run))
         };
-        Ok(Opened { epoch, records: self.read(run, places).await? })
+        Ok(Opened { epoch, records: self.read(run, locations).await? })
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         let body = record.encode().map_err(|error| JournalError::unreadable(run, error))?;
         let mut runs = self.open.runs();
         let number = runs.number(run, epoch)?;
-        let (position, place) = self.open.log.append(kind::RECORD, number, &body)?;
-        runs.need(run, kind::RECORD, place);
+        let (position, location) = self.open.log.append(kind::RECORD, number, &body)?;
+        runs.need(run, kind::RECORD, location);
         Ok(Receipt(position.number()))
     }
 
@@ -255,8 +255,8 @@ impl Journal for WalJournal {
     }
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        let places = self.open.runs().records(run);
-        self.read(run, places).await
+        let locations = self.open.runs().records(run);
+        self.read(run, locations).await
     }
 
     fn runs(&self) -> Vec<Uuid> {
@@ -273,8 +273,8 @@ impl Journal for WalJournal {
             }
             for (run, epoch) in known {
                 let number = runs.number(*run, *epoch)?;
-                let (position, place) = self.open.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
-                freed.extend(runs.forget(*run, place.segment));
+                let (position, location) = self.open.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
+                freed.extend(runs.forget(*run, location.segment));
                 last = Some(position);
             }
         }
@@ -289,12 +289,12 @@ impl Journal for WalJournal {
 }
 
 impl WalJournal {
-    async fn read(&self, run: Uuid, places: Vec<FrameLocation>) -> Result<Vec<Record>, JournalError> {
-        if places.is_empty() {
+    async fn read(&self, run: Uuid, locations: Vec<FrameLocation>) -> Result<Vec<Record>, JournalError> {
+        if locations.is_empty() {
             return Ok(Vec::new());
         }
         let open = self.open.clone();
-        blocking(move || open.read(run, &places)).await
+        blocking(move || open.read(run, &locations)).await
     }
 }
 

@@ -53,12 +53,12 @@ struct FrameRef {
 }
 
 impl FrameRef {
-    fn new(kind: u8, place: FrameLocation) -> Self {
+    fn new(kind: u8, location: FrameLocation) -> Self {
         let small = |number: u64| u32::try_from(number).expect("a log has fewer than 2^32 segments of less than 4 GiB");
-        Self { segment: small(place.segment), offset: small(place.offset), length: place.length, kind }
+        Self { segment: small(location.segment), offset: small(location.offset), length: location.length, kind }
     }
 
-    fn place(self) -> FrameLocation {
+    fn location(self) -> FrameLocation {
         FrameLocation { segment: self.segment.into(), offset: self.offset.into(), length: self.length }
     }
 }
@@ -73,22 +73,22 @@ pub(super) struct LogReader {
 impl LogReader {
     /// Adds the next frame of the log.
     pub(super) fn add_frame(&mut self, frame: RecoveredFrame) -> Result<(), JournalError> {
-        let RecoveredFrame { place, kind, run: number, body } = frame;
+        let RecoveredFrame { location, kind, run: number, body } = frame;
         match kind {
             kind::OPENED => {
-                let (run, epoch) = parse_opened(&body).ok_or_else(|| unreadable(place))?;
+                let (run, epoch) = parse_opened(&body).ok_or_else(|| unreadable(location))?;
                 self.by_number.insert(number, run);
-                self.runs.open(run, number, epoch, place);
+                self.runs.open(run, number, epoch, location);
             }
             kind::FORGOTTEN => {
-                let run = Uuid::from_slice(&body).map_err(|_| unreadable(place))?;
+                let run = Uuid::from_slice(&body).map_err(|_| unreadable(location))?;
                 self.by_number.remove(&number);
-                self.runs.forget(run, place.segment);
+                self.runs.forget(run, location.segment);
             }
             // A frame of an unopened run is left from a run that has been forgotten.
             _ => {
                 if let Some(run) = self.by_number.get(&number).copied() {
-                    self.runs.need(run, kind, place);
+                    self.runs.need(run, kind, location);
                 }
             }
         }
@@ -100,7 +100,7 @@ impl Runs {
     /// Returns where the records of `run` are.
     pub(super) fn records(&self, run: Uuid) -> Vec<FrameLocation> {
         let Some(live) = self.by_id.get(&run) else { return Vec::new() };
-        live.frames.iter().filter(|frame| frame.kind == kind::RECORD).map(|frame| frame.place()).collect()
+        live.frames.iter().filter(|frame| frame.kind == kind::RECORD).map(|frame| frame.location()).collect()
     }
 
     pub(super) fn number(&self, run: Uuid, epoch: Epoch) -> Result<u32, JournalError> {
@@ -110,17 +110,17 @@ impl Runs {
         }
     }
 
-    pub(super) fn open(&mut self, run: Uuid, number: u32, epoch: Epoch, place: FrameLocation) {
+    pub(super) fn open(&mut self, run: Uuid, number: u32, epoch: Epoch, location: FrameLocation) {
         self.last_number = self.last_number.max(number);
         let live = self.by_id.entry(run).or_insert_with(|| LiveRun { number, epoch, frames: Vec::new() });
         live.epoch = epoch;
-        self.need(run, kind::OPENED, place);
+        self.need(run, kind::OPENED, location);
     }
 
-    pub(super) fn need(&mut self, run: Uuid, kind: u8, place: FrameLocation) {
+    pub(super) fn need(&mut self, run: Uuid, kind: u8, location: FrameLocation) {
         if let Some(live) = self.by_id.get_mut(&run) {
-            live.frames.push(FrameRef::new(kind, place));
-            *self.needed.entry(place.segment).or_default() += 1;
+            live.frames.push(FrameRef::new(kind, location));
+            *self.needed.entry(location.segment).or_default() += 1;
         }
     }
 
@@ -169,7 +169,7 @@ fn parse_opened(body: &[u8]) -> Option<(Uuid, Epoch)> {
     Some((Uuid::from_slice(body.get(..16)?).ok()?, Epoch(epoch)))
 }
 
-fn unreadable(place: FrameLocation) -> JournalError {
-    let message = format!("the frame at {} of segment {} cannot be read", place.offset, place.segment);
+fn unreadable(location: FrameLocation) -> JournalError {
+    let message = format!("the frame at {} of segment {} cannot be read", location.offset, location.segment);
     JournalError::Damaged { run: Uuid::nil(), message }
 }

@@ -51,7 +51,7 @@ pub enum RewindError {
 }
 
 impl RewindError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

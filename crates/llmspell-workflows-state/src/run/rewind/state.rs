@@ -108,13 +108,13 @@ impl Fold<'_, '_> {
     /// Returns the steps directly inside `path`: in list order if it is a list, else in the order in which they began.
     fn children(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let mut children = self.rewinding.inside(path);
-        let place = |child: &StepPath| match self.rewinding.plan.step(path).map(|step| &step.kind) {
+        let location = |child: &StepPath| match self.rewinding.plan.step(path).map(|step| &step.kind) {
             Some(StepKind::Sequence(steps)) => {
                 steps.iter().position(|step| child.id().is_some_and(|id| id.as_str() == step.id))
             }
             _ => None,
         };
-        children.sort_by_key(|(child, first)| (place(child), *first));
+        children.sort_by_key(|(child, first)| (location(child), *first));
         children
     }
 }

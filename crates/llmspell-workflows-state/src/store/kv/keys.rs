@@ -85,8 +85,8 @@ pub(super) fn entries(run: &RunSummary) -> Vec<Vec<u8>> {
     ];
     entries.extend(run.parent.map(|parent| index(field::PARENT, parent.as_bytes())));
     entries.extend(run.labels.iter().map(|(key, value)| label(key, value)));
-    let place = cursor(run.cursor());
-    entries.iter_mut().for_each(|entry| entry.extend_from_slice(&place));
+    let location = cursor(run.cursor());
+    entries.iter_mut().for_each(|entry| entry.extend_from_slice(&location));
     entries
 }
 

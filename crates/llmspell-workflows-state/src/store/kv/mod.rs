@@ -23,7 +23,7 @@ pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
     fn name(&self) -> &'static str;
 
     /// Returns the store's location, for errors.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
 
     /// Returns the value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;

@@ -19,13 +19,13 @@ impl<K: KeyValue> KeyValueStores<K> {
     }
 
     fn read_summary(&self, key: &[u8], bytes: &[u8]) -> Result<RunSummary, StoreError> {
-        seal::open_json(&format!("a run in {}", self.below.place()), key, bytes)
+        seal::open_json(&format!("a run in {}", self.below.location()), key, bytes)
     }
 
-    /// Removes a run from the index, except for the entries in `kept`.
-    fn unlist(&self, run: Uuid, kept: &[Vec<u8>], changes: &mut Vec<Change>) -> Result<bool, StoreError> {
+    /// Removes a run from the index, except for the entries in `retained`.
+    fn unlist(&self, run: Uuid, retained: &[Vec<u8>], changes: &mut Vec<Change>) -> Result<bool, StoreError> {
         let Some(before) = self.summary(run)? else { return Ok(false) };
-        let removed = keys::entries(&before).into_iter().filter(|entry| !kept.contains(entry));
+        let removed = keys::entries(&before).into_iter().filter(|entry| !retained.contains(entry));
         changes.extend(removed.map(|entry| (entry, None)));
         Ok(true)
     }
@@ -45,7 +45,7 @@ impl<K: KeyValue> KeyValueStores<K> {
     /// Returns the first matches among the runs whose index entries begin with `prefix`.
     fn list_among(&self, prefix: Vec<u8>, query: &RunQuery, ids: (Uuid, Uuid)) -> Result<Vec<RunSummary>, StoreError> {
         let start = prefix.len();
-        let at = |place: &[u8]| [&prefix, place].concat();
+        let at = |location: &[u8]| [&prefix, location].concat();
         let from = query.started_from.map_or(prefix.clone(), |from| at(&keys::start(from.as_microsecond())));
         let mut to = keys::after(prefix.clone());
         if let Some(before) = query.started_before {
@@ -57,7 +57,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         let mut runs = Vec::new();
         self.below.scan(&Range { from, to, backward: true }, &mut |entry, _| {
             let index_damage =
-                |what: &str| StoreError::damaged(format!("the index of runs in {}", self.below.place()), what);
+                |what: &str| StoreError::damaged(format!("the index of runs in {}", self.below.location()), what);
             let id = entry.get(start + 8..).and_then(|id| Uuid::from_slice(id).ok());
             let id = id.ok_or_else(|| index_damage("an entry has no run id"))?;
             if !(ids.0..=ids.1).contains(&id) {

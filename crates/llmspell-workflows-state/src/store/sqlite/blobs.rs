@@ -27,7 +27,7 @@ impl BlobStore for Sqlite {
 
     fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let bytes = self.row("SELECT bytes FROM blobs WHERE hash = ?", [hash], |row| row.get(0))?;
-        bytes.map(|bytes| blobs::checked(&self.place(), hash, bytes)).transpose()
+        bytes.map(|bytes| blobs::checked(&self.location(), hash, bytes)).transpose()
     }
 
     fn share(&self, owner: Uuid, hash: &str) -> Result<(), StoreError> {

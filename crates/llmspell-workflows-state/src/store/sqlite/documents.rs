@@ -24,7 +24,7 @@ impl ArchiveStore for Sqlite {
 
     fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError> {
         let body = self.row("SELECT body FROM archive WHERE run = ?", [run.as_bytes()], |row| row.get(0))?;
-        body.map(|body: Vec<u8>| archive::decode(&self.place(), run, &body)).transpose()
+        body.map(|body: Vec<u8>| archive::decode(&self.location(), run, &body)).transpose()
     }
 
     fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
@@ -40,8 +40,8 @@ impl DefinitionStore for Sqlite {
 
     fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
         let body = self.row("SELECT body FROM definitions WHERE hash = ?", [hash], |row| row.get(0))?;
-        let place = || format!("the definition {hash} in {}", self.place());
-        body.map(|body: Vec<u8>| seal::open_json(&place(), hash.as_bytes(), &body)).transpose()
+        let location = || format!("the definition {hash} in {}", self.location());
+        body.map(|body: Vec<u8>| seal::open_json(&location(), hash.as_bytes(), &body)).transpose()
     }
 
     fn hashes(&self) -> Result<Vec<String>, StoreError> {
@@ -55,8 +55,8 @@ impl DefinitionStore for Sqlite {
 
 impl Sqlite {
     fn snapshot(&self, run: Uuid, name: &str, body: &[u8]) -> Result<Snapshot, StoreError> {
-        let place = format!("the snapshot {name:?} of the run {run} in {}", self.place());
-        seal::open_json(&place, &snapshot_key(run, name), body)
+        let location = format!("the snapshot {name:?} of the run {run} in {}", self.location());
+        seal::open_json(&location, &snapshot_key(run, name), body)
     }
 }
 

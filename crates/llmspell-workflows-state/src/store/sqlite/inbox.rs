@@ -13,8 +13,8 @@ use crate::store::blocking::InboxStore;
 
 impl Sqlite {
     fn stored_message(&self, run: Uuid, number: u64, body: &[u8]) -> Result<StoredMessage, StoreError> {
-        let place = format!("message {number} of the run {run} in {}", self.place());
-        seal::open_json(&place, &StoredMessage::key(run, number), body)
+        let location = format!("message {number} of the run {run} in {}", self.location());
+        seal::open_json(&location, &StoredMessage::key(run, number), body)
     }
 }
 
@@ -46,7 +46,7 @@ impl InboxStore for Sqlite {
         let found: Vec<(u64, Vec<u8>)> =
             self.rows(sql, params![run.as_bytes(), after, INBOX_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let read = |(expected, (number, body)): (u64, (u64, Vec<u8>))| {
-            expect_number(&self.place(), run, expected, number)?;
+            expect_number(&self.location(), run, expected, number)?;
             Ok((number, self.stored_message(run, number, &body)?.message))
         };
         (after + 1..).zip(found).map(read).collect()

@@ -65,7 +65,7 @@ impl Sqlite {
         Ok(Self { path: path.to_owned(), connection })
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         self.path.display().to_string()
     }
 

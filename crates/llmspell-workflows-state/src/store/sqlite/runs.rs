@@ -29,14 +29,14 @@ impl RunRow {
 
 impl Sqlite {
     fn summary(&self, row: &RunRow) -> Result<RunSummary, StoreError> {
-        let place = || match Uuid::from_slice(&row.id) {
-            Ok(id) => format!("the run {id} in {}", self.place()),
-            Err(_) => format!("a run in {}", self.place()),
+        let location = || match Uuid::from_slice(&row.id) {
+            Ok(id) => format!("the run {id} in {}", self.location()),
+            Err(_) => format!("a run in {}", self.location()),
         };
-        let run: RunSummary = seal::open_json(&place(), &row.id, &row.body)?;
+        let run: RunSummary = seal::open_json(&location(), &row.id, &row.body)?;
         if run.started_at.as_microsecond() != row.started_us || run.status.as_str() != row.status {
             return Err(StoreError::damaged(
-                place(),
+                location(),
                 "its start and status differ from the columns by which it is found",
             ));
         }
@@ -55,8 +55,8 @@ impl Sqlite {
         let change = |sql: &str, parameters: &[&dyn ToSql]| {
             execute(transaction, sql, parameters).map_err(|error| self.error(&error))
         };
-        let place = |run: &RunSummary| (run.started_at.as_microsecond(), run.labels.clone());
-        if before.as_ref().map(place) != Some(place(run)) {
+        let location = |run: &RunSummary| (run.started_at.as_microsecond(), run.labels.clone());
+        if before.as_ref().map(location) != Some(location(run)) {
             if let Some(before) = before {
                 unlabel(&before, change)?;
             }

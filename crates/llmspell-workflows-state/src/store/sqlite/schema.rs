@@ -72,7 +72,7 @@ fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
     let version = version(path, &transaction)?;
     if version > VERSION {
         let (found, known) = (version as u64, VERSION as u64);
-        return Err(StoreError::Newer { place: path.display().to_string(), found, known });
+        return Err(StoreError::Newer { location: path.display().to_string(), found, known });
     }
     for script in &SCRIPTS[version..] {
         transaction.execute_batch(script).map_err(sqlite_error)?;

@@ -36,7 +36,7 @@ impl Sqlite {
         let mut verified = Verified::default();
         let messages: Vec<String> = self.rows("PRAGMA integrity_check", [], |row| row.get(0))?;
         let broken = messages.into_iter().filter(|line| line != "ok");
-        verified.damage.extend(broken.map(|line| StoreError::damaged(self.place(), line)));
+        verified.damage.extend(broken.map(|line| StoreError::damaged(self.location(), line)));
         for run in self.keys("SELECT id FROM runs")? {
             if verified.add_result(RunStore::get(self, run)) {
                 verified.summaries.insert(run);
@@ -72,8 +72,9 @@ impl Sqlite {
 
     fn keys(&self, sql: &str) -> Result<Vec<Uuid>, StoreError> {
         let keys: Vec<Vec<u8>> = self.rows(sql, [], |row| row.get(0))?;
-        let read =
-            |key: Vec<u8>| Uuid::from_slice(&key).map_err(|_| StoreError::damaged(self.place(), "a run id is invalid"));
+        let read = |key: Vec<u8>| {
+            Uuid::from_slice(&key).map_err(|_| StoreError::damaged(self.location(), "a run id is invalid"))
+        };
         keys.into_iter().map(read).collect()
     }
 }
