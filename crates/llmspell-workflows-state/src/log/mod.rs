@@ -100,8 +100,8 @@ pub enum LogError {
     },
     /// An earlier version of this program wrote it.
     #[error(
-         "{} was written in format {found}, which this version does not read; finish or export its runs with the program \
-         that wrote it, or move the folder away to start without them",
+        "{} was written in format {found}, which this version does not read; finish or export its runs with the \
+         program that wrote it, or move the folder away to start without them",
         path.display()
     )]
     Older {
