@@ -10,7 +10,7 @@ mod damage;
 mod full;
 mod growing;
 mod kills;
-mod looking;
+mod peeking;
 mod support;
 mod syncs;
 mod system_calls;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod fields;
+mod format_1;
 mod golden;
 mod illegal;
-mod old;
 mod random;
