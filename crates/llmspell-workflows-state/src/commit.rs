@@ -1,7 +1,7 @@
-//! Group commit: two threads that write and sync for everyone who waits.
+//! Group commit: two threads that write and sync for all waiters.
 //!
-//! Whatever is appended while the disk is busy shares the next write or sync. Writing has a thread of its own, so that
-//! those who wait for a write alone do not wait behind a sync.
+//! Everything appended while the disk is busy shares the next write or sync. Writes have their own thread, so that
+//! those who only wait for a write do not wait for a sync.
 
 use std::{
     io,
@@ -15,24 +15,24 @@ use std::{
 use llmspell_workflows_basic::{sync::lock, targets};
 use tokio::sync::oneshot;
 
-/// What a committer writes and syncs. Both calls block; after one has failed all later ones must fail as well.
+/// What a committer writes and syncs. Both calls block; once one has failed, all later ones must fail too.
 pub(crate) trait Commit: Send + Sync + 'static {
     type Error: Clone + Send;
 
-    /// Hands everything that was appended to the system; returns how much has been appended so far.
+    /// Hands everything appended to the system; returns how much has been appended so far.
     fn write(&self) -> Result<u64, Self::Error>;
 
-    /// Makes everything that was appended outlive a power loss; returns how much has been appended so far.
+    /// Makes everything appended survive a power loss; returns how much has been appended so far.
     fn sync(&self) -> Result<u64, Self::Error>;
 
-    /// Called after each sync, once everyone has been answered.
+    /// Called after each sync, once all waiters have been answered.
     fn after_sync(&self) {}
 
-    /// The error of those who still wait when the committer ends.
+    /// Returns the error for those who still wait when the committer ends.
     fn closed() -> Self::Error;
 }
 
-/// The threads, and the queues of those who wait.
+/// The threads and the queues of waiters.
 pub(crate) struct Committer<C: Commit> {
     shared: Arc<Shared<C>>,
     threads: Vec<JoinHandle<()>>,
@@ -55,7 +55,7 @@ struct Queues<E> {
 
 type Waiter<E> = oneshot::Sender<Result<(), E>>;
 
-/// Which of the two is waited for.
+/// What a caller waits for.
 #[derive(Clone, Copy)]
 enum Wanted {
     Write,
@@ -73,7 +73,7 @@ impl<C: Commit> Committer<C> {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
         });
-        // Dropped on an error, it ends the thread that has started.
+        // If it is dropped on an error, it ends the thread that has already started.
         let mut committer = Self { shared, threads: Vec::new() };
         for (name, wanted) in [("spellflow-write", Wanted::Write), ("spellflow-sync", Wanted::Sync)] {
             let shared = committer.shared.clone();
@@ -87,7 +87,7 @@ impl<C: Commit> Committer<C> {
         Ok(committer)
     }
 
-    /// Ends once the first `position` bytes or records outlive this process.
+    /// Waits until the first `position` bytes or records survive this process.
     pub(crate) async fn written(&self, position: u64) -> Result<(), C::Error> {
         if position <= self.shared.written.load(Ordering::Acquire) {
             return Ok(());
@@ -95,7 +95,7 @@ impl<C: Commit> Committer<C> {
         self.shared.wait(Wanted::Write).await
     }
 
-    /// Ends once the first `position` bytes or records outlive a power loss.
+    /// Waits until the first `position` bytes or records survive a power loss.
     pub(crate) async fn synced(&self, position: u64) -> Result<(), C::Error> {
         if position <= self.shared.synced.load(Ordering::Acquire) {
             return Ok(());
@@ -133,7 +133,7 @@ impl<C: Commit> Shared<C> {
         answered.await.unwrap_or_else(|_| Err(C::closed()))
     }
 
-    /// Blocks until someone waits; `None`: the committer ends.
+    /// Blocks until someone waits; returns `None` when the committer ends.
     fn take(&self, wanted: Wanted) -> Option<Vec<Waiter<C::Error>>> {
         let is_idle = |queues: &mut Queues<C::Error>| queues.of(wanted).is_empty() && !queues.is_closing;
         let mut queues =
@@ -142,18 +142,18 @@ impl<C: Commit> Shared<C> {
         (!waiters.is_empty()).then_some(waiters)
     }
 
-    /// Writes or syncs, and answers `waiters`: what they wait for was appended before this begins.
+    /// Writes or syncs, and answers `waiters`; what they wait for was appended before this call.
     fn serve(&self, wanted: Wanted, waiters: Vec<Waiter<C::Error>>) {
         let span = match wanted {
             Wanted::Write => tracing::trace_span!(target: targets::JOURNAL, "write", waiting = waiters.len()),
             Wanted::Sync => tracing::trace_span!(target: targets::JOURNAL, "commit", waiting = waiters.len()),
         };
         let _entered = span.enter();
-        let done = match wanted {
+        let outcome = match wanted {
             Wanted::Write => self.below.write(),
             Wanted::Sync => self.below.sync(),
         };
-        let result = done.map(|position| {
+        let result = outcome.map(|position| {
             self.written.fetch_max(position, Ordering::Release);
             if matches!(wanted, Wanted::Sync) {
                 self.synced.fetch_max(position, Ordering::Release);
@@ -161,7 +161,7 @@ impl<C: Commit> Shared<C> {
             }
         });
         for waiter in waiters {
-            // Someone who stopped waiting does not need the answer.
+            // The receiver may have stopped waiting.
             let _ = waiter.send(result.clone());
         }
         if matches!(wanted, Wanted::Sync) {
@@ -180,16 +180,16 @@ impl<E> Queues<E> {
 }
 
 impl<C: Commit> Drop for Committer<C> {
-    /// Serves those who still wait, ends the threads, and writes what nobody waited for; blocks for the disk.
+    /// Serves the remaining waiters, ends the threads, and writes what no one waited for; blocks for the disk.
     fn drop(&mut self) {
         self.shared.queues().is_closing = true;
         self.shared.write_wanted.notify_one();
         self.shared.sync_wanted.notify_one();
         for thread in self.threads.drain(..) {
-            // Everyone who waited was answered by the thread itself.
+            // The thread itself answered all waiters.
             let _ = thread.join();
         }
-        // A fault was reported to everyone who waited; nobody is left to hear of another one.
+        // Earlier faults were reported to the waiters; no one is left to receive a new one.
         let _ = self.shared.below.write();
     }
 }

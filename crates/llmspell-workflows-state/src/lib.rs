@@ -1,12 +1,13 @@
-//! What outlives a process: the journal of runs.
+//! Durable state: the journal of runs and the stores.
 //!
-//! - [`journal`]: the trait [`Journal`], the write-ahead log that keeps it, adapters on fjall and sled, one in memory.
-//! - [`record`]: what a journal holds of a run.
-//! - [`run`]: the journal of one run, and the interceptor that answers from it and writes to it.
-//! - [`disk`]: the few things that the log asks of a disk.
+//! - [`journal`]: the [`Journal`] trait, the write-ahead log behind the default journal, adapters for fjall and sled,
+//!   and an in-memory journal.
+//! - [`record`]: the records that a journal holds of a run.
+//! - [`run`]: the journal of one run, and the interceptor that replays it and writes to it.
+//! - [`disk`]: the file operations that the log needs.
 //!
-//! The promise: no completion is recorded twice, and a step whose completion was acknowledged is never executed again.
-//! One that was in flight when the process ended may be, under the same idempotency key.
+//! No completion is recorded twice, and a step whose completion was acknowledged never executes again. A step that was
+//! in flight when its process ended may execute again, under the same idempotency key.
 
 mod commit;
 pub mod disk;
@@ -22,13 +23,13 @@ pub mod store;
 pub use journal::FjallJournal;
 #[cfg(feature = "sled")]
 pub use journal::SledJournal;
-pub use journal::{Around, Epoch, Journal, JournalError, MemoryJournal, Opened, Receipt, WalJournal};
+pub use journal::{Epoch, Journal, JournalError, JournalWrapper, MemoryJournal, Opened, Receipt, WalJournal};
 pub use log::{LogError, LogOptions};
 pub use record::{
-    ChoiceAt, End, FormatError, Migrated, Origin, Parent, Record, Redefined, Request, Resumption, Rewound, Started,
+    ChoiceRef, End, FormatError, Migrated, Origin, Parent, Record, Redefined, Request, Resumption, Rewound, Started,
     Suspension,
 };
 pub use run::{
-    Closed, History, IllegalRecord, Journaling, Listener, PastStep, Phase, RewindError, Rewinding, RunJournal,
+    History, IllegalRecord, Journaling, Listener, PastStep, Phase, RewindError, Rewinding, RunEnd, RunJournal,
     RunState, StepState,
 };

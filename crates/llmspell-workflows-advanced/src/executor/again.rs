@@ -59,7 +59,7 @@ impl Executor {
                 Box::pin(self.retry_in(child, Some(inside), input, Some(&lease))).await?;
             }
             Some(Target { step, inside: None }) => {
-                inputs.extend(input.map(|input| (rewinding.new_place(step), Arc::new(input.clone()))));
+                inputs.extend(input.map(|input| (rewinding.rerun_path(step), Arc::new(input.clone()))));
             }
             None => {
                 // Of a step that was tried more than once, the last run goes on.
@@ -67,7 +67,7 @@ impl Executor {
                 for (path, child) in children {
                     let Some(child) = self.inner.home.get(child).await? else { continue };
                     if self.retry_child(&child, &lease).await? {
-                        rewinding.go_on(&path);
+                        rewinding.continue_in_place(&path);
                     }
                 }
             }
@@ -152,7 +152,7 @@ impl Executor {
         }
         let origin = Some(Origin { run: known.id(), path: target.map(Target::to_string) });
         let mut all = vec![Record::Started(Box::new(Started { origin, inputs, parent, ..started }))];
-        all.extend(rewinding.kept(self.inner.engine.clock().now())?);
+        all.extend(rewinding.fork_records(self.inner.engine.clock().now())?);
         Ok(lease.take_in(id, &all).await?)
     }
 

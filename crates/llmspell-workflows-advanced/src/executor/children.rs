@@ -31,7 +31,7 @@ impl Children for DurableChildren {
 impl Inner {
     async fn child(self: Arc<Self>, call: &Call, child: Child, parent: &RunJournal) -> Result<ChildEnd, StepError> {
         let journal = Arc::new(self.journal_in(parent.shared(), child.id).await.map_err(failed)?);
-        if let Some((outcome, _)) = journal.ended_with().map_err(failed)? {
+        if let Some((outcome, _)) = journal.outcome().map_err(failed)? {
             return Ok(recorded(outcome));
         }
         let (engine, plan, started, is_new) = match journal.started() {

@@ -124,7 +124,7 @@ impl Executor {
         let mut input = llmspell_workflows_basic::WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
-        journal.resumes(why);
+        journal.set_resumption(why);
         let run = self.run((&ready.engine, &ready.plan), input, &started, resume, &journal)?;
         owned.live.enters_memory(&run);
         Ok(DurableRun { run, plan: ready.plan, journal, owned })

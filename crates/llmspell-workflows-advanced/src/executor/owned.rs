@@ -161,12 +161,12 @@ impl Inner {
 impl Live {
     /// Lets no further leaf begin, as someone asks for.
     pub(super) fn pause(&self, by: Asker) {
-        self.hold(|journal, run| journal.asked(Request::Pause, by, run.now()));
+        self.hold(|journal, run| journal.record_request(Request::Pause, by, run.now()));
     }
 
     /// Lets no further leaf begin, since the process shuts down.
     pub(super) fn leave(&self) {
-        self.hold(|journal, _| journal.shuts_down());
+        self.hold(|journal, _| journal.begin_shutdown());
     }
 
     fn hold(&self, note: impl FnOnce(&RunJournal, &Run)) {

@@ -40,7 +40,7 @@ impl dyn Home {
 pub(super) async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError> {
     for (run, records) in &mut runs {
         for record in records {
-            for (hash, bytes) in record.set_apart() {
+            for (hash, bytes) in record.extract_large() {
                 let kept = stores.blobs.put(*run, bytes).await?;
                 debug_assert_eq!(kept, hash, "both name values by the same hash");
             }
@@ -53,9 +53,9 @@ pub(super) async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, Vec<Record>)>)
 pub(super) async fn get(stores: &Stores, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
     let Some(mut records) = stores.archive.get(run).await? else { return Ok(None) };
     for record in &mut records {
-        for hash in record.apart() {
+        for hash in record.large_hashes() {
             let bytes = stores.blobs.get(&hash).await?;
-            let put_back = bytes.as_deref().map(|bytes| record.put_back(&hash, bytes));
+            let put_back = bytes.as_deref().map(|bytes| record.restore_large(&hash, bytes));
             if !matches!(put_back, Some(Ok(()))) {
                 let message = format!("the large value {hash} is missing or damaged");
                 return Err(JournalError::Damaged { run, message }.into());

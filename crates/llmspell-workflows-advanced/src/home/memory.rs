@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::{
-    Around, Journal, JournalError, MemoryJournal, Record,
+    Journal, JournalError, JournalWrapper, MemoryJournal, Record,
     store::{DefinitionStore, RunSummary, StoreError, Stores},
 };
 use uuid::Uuid;
@@ -182,7 +182,7 @@ impl Upkeep for MemoryHome {
     }
 }
 
-impl Around for HeldJournal {
+impl JournalWrapper for HeldJournal {
     fn inner(&self) -> &dyn Journal {
         &*self.0
     }

@@ -186,11 +186,11 @@ async fn what_cannot_be_retried_or_forked_says_why() {
     assert!(matches!(executor.retry(&known, &Again::default()).await, Err(ExecutorError::NotFailed { .. })));
     let fork = |from: &str, step_input: Option<Value>| Again { from: Some(from.to_owned()), step_input };
     let error = async |again: Again| executor.fork(&known, &again).await.unwrap_err().to_string();
-    assert!(error(fork("nowhere", None)).await.starts_with("no step of the run ended or began at `nowhere`"));
+    assert!(error(fork("nowhere", None)).await.starts_with("no recorded step matches `nowhere`"));
     let ambiguous = error(fork("sum", None)).await;
     assert!(ambiguous.contains("/main/both/left/each[0]/sum, /main/both/left/each[1]/sum"), "{ambiguous}");
     let no_input = error(fork("/main/both", Some(json!(1)))).await;
-    assert_eq!(no_input, "the step at /main/both takes no input, since it calls neither an activity nor a workflow");
+    assert_eq!(no_input, "the step at /main/both takes no input: it calls neither an activity nor a workflow");
     assert!(matches!(executor.resume(&known).await, Err(ExecutorError::Ended { .. })));
 }
 

@@ -85,12 +85,12 @@ fn a_record_is_the_same_after_it_was_set_apart_and_put_back() {
     );
     let record: Record = serde_json::from_str(&text).unwrap();
     let mut apart = record.clone();
-    let taken = apart.set_apart();
+    let taken = apart.extract_large();
     assert_eq!(taken.len(), 2);
     assert_eq!(taken[0], taken[1], "both are the same value");
     assert_eq!(taken[0].0, blob_hash(&taken[0].1));
     assert!(serde_json::to_string(&apart).unwrap().len() < 500);
-    assert_eq!(apart.apart(), [taken[0].0.clone(), taken[0].0.clone()]);
-    apart.put_back(&taken[0].0, &taken[0].1).unwrap();
+    assert_eq!(apart.large_hashes(), [taken[0].0.clone(), taken[0].0.clone()]);
+    apart.restore_large(&taken[0].0, &taken[0].1).unwrap();
     assert_eq!(apart, record);
 }

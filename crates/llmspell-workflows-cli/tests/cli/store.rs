@@ -162,7 +162,7 @@ fn whatever_is_damaged_is_named() {
                 let path = file_of(place, ".spellflow/log/000001", ".log");
                 fs::OpenOptions::new().write(true).open(path).unwrap().set_len(300).unwrap();
             },
-            "the file was cut",
+            "the file was truncated",
         ),
         (
             "the archive",

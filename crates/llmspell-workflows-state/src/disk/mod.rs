@@ -1,14 +1,14 @@
-//! The few things that the log asks of a disk, so that tests can give it one that loses what was not synced.
+//! The file operations that the log needs, as a trait, so that tests can pass a disk that loses unsynced data.
 
 mod process;
 mod system;
 
 use std::{fmt, io, path::Path};
 
-pub use process::{Taken, take_or_tell};
+pub use process::{LockAttempt, acquire_or_identify};
 pub use system::SystemDisk;
 
-/// Runs `work`, which may wait for a disk, on a thread of the runtime that may block.
+/// Runs `work`, which may block for a disk, on a blocking thread of the runtime.
 ///
 /// # Panics
 /// `work` panics, or there is no tokio runtime.
@@ -17,43 +17,43 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-/// Where files are.
+/// A file system.
 pub trait Disk: Send + Sync + fmt::Debug + 'static {
-    /// Makes sure that the folder is there, also after a power loss.
+    /// Creates a folder if it is missing; it survives a power loss.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// The names of the files in a folder, sorted; none if there is no such folder.
+    /// Returns the sorted names of the files in a folder; none if the folder does not exist.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 
-    /// A new file of `length` zeros, which is there with its length also after a power loss.
+    /// Creates a file of `length` zeros; the file and its length survive a power loss.
     ///
     /// # Errors
-    /// The system's; there is one of that name.
+    /// The operating system's, also if the file exists.
     fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>>;
 
-    /// A file that is there.
+    /// Opens an existing file.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Takes the lock that the file stands for, until the answer is dropped or the process dies; `None`: another
-    /// process has it.
+    /// Locks the file at `path` until the returned guard is dropped or the process dies; returns `None` if another
+    /// process has it locked.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
 }
 
@@ -62,25 +62,25 @@ pub trait DiskFile: Send + Sync {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Returns once all that was written is there also after a power loss.
+    /// Returns once everything written survives a power loss.
     ///
     /// # Errors
-    /// The system's. What was written since the last success may or may not be there then, and asking again proves
+    /// The operating system's. Data written since the last successful sync may then be lost, and syncing again proves
     /// nothing.
     fn sync(&self) -> io::Result<()>;
 
-    /// The `length` bytes at `offset`.
+    /// Returns the `length` bytes at `offset`.
     ///
     /// # Errors
-    /// The system's; the file ends before.
+    /// The operating system's, also if the file ends earlier.
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>>;
 
-    /// How many bytes it has.
+    /// Returns the length of the file in bytes.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     fn length(&self) -> io::Result<u64>;
 }

@@ -1,42 +1,42 @@
-//! Who has a lock, once the lock says that somebody has.
+//! Identifies the holder of a lock that is taken.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// How long a lock may be had by somebody who does not say who they are.
-const UNTOLD_MAX: Duration = Duration::from_secs(1);
+/// How long to wait for the holder of a lock to identify itself.
+const IDENTIFY_WAIT: Duration = Duration::from_secs(1);
 
-/// What came of taking something that a lock stands for.
+/// The result of trying to acquire a lock.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Taken<T> {
-    /// It is ours.
-    Ours(T),
-    /// Somebody has it who says so, or who does not say who they are.
-    By(Option<String>),
+pub enum LockAttempt<T> {
+    /// The lock was acquired.
+    Acquired(T),
+    /// Another holder has the lock; `None` if it did not identify itself.
+    HeldBy(Option<String>),
 }
 
-/// Tries `take` until it gives something, or until `told`, which is what is said of the holder and its process, names a
-/// process that is alive.
+/// Tries to `acquire` a lock until it succeeds, or until `identify`, which returns the holder's process id and
+/// description, names a living process.
 ///
-/// Who has just taken a lock says so a moment later. And who was killed while it started another process may leave the
-/// lock to that one until it has begun.
+/// A new holder identifies itself a moment after it has the lock. And a process that was killed while it spawned
+/// another may leave the lock to that one until it has started.
 ///
 /// # Errors
-/// Those of `take`.
-pub fn take_or_tell<T, E>(
-    mut take: impl FnMut() -> Result<Option<T>, E>,
-    told: impl Fn() -> Option<(u32, String)>,
-) -> Result<Taken<T>, E> {
-    let late = Instant::now() + UNTOLD_MAX;
+/// `acquire` fails.
+pub fn acquire_or_identify<T, E>(
+    mut acquire: impl FnMut() -> Result<Option<T>, E>,
+    identify: impl Fn() -> Option<(u32, String)>,
+) -> Result<LockAttempt<T>, E> {
+    let deadline = Instant::now() + IDENTIFY_WAIT;
     loop {
-        if let Some(taken) = take()? {
-            return Ok(Taken::Ours(taken));
+        if let Some(lock) = acquire()? {
+            return Ok(LockAttempt::Acquired(lock));
         }
-        match told() {
-            Some((pid, holder)) if is_alive(pid) => return Ok(Taken::By(Some(holder))),
-            _ if Instant::now() > late => return Ok(Taken::By(None)),
+        match identify() {
+            Some((pid, holder)) if is_alive(pid) => return Ok(LockAttempt::HeldBy(Some(holder))),
+            _ if Instant::now() > deadline => return Ok(LockAttempt::HeldBy(None)),
             _ => thread::sleep(Duration::from_millis(1)),
         }
     }
@@ -45,7 +45,7 @@ pub fn take_or_tell<T, E>(
 #[cfg(unix)]
 fn is_alive(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // Whoever may not be asked is there all the same.
+    // A process that may not be signalled exists nevertheless.
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
@@ -60,25 +60,28 @@ mod tests {
 
     use super::*;
 
-    /// What no process is called: it is above the largest number that a system gives.
-    const NOBODY: u32 = 0x7fff_fffe;
+    /// A process id above the largest that a system assigns.
+    const NO_SUCH_PID: u32 = 0x7fff_fffe;
 
     #[test]
-    fn a_lock_of_a_dead_process_is_waited_for_and_one_of_a_living_is_told() {
+    fn a_dead_holder_is_waited_for_and_a_living_one_is_named() {
         let tries = Cell::new(0);
         let take = || {
             tries.set(tries.get() + 1);
             Ok::<_, ()>((tries.get() == 3).then_some("lock"))
         };
-        let dead = || Some((NOBODY, "it has gone".to_owned()));
-        assert_eq!(take_or_tell(take, dead), Ok(Taken::Ours("lock")));
+        let dead = || Some((NO_SUCH_PID, "a dead process".to_owned()));
+        assert_eq!(acquire_or_identify(take, dead), Ok(LockAttempt::Acquired("lock")));
         let alive = || Some((std::process::id(), "this process".to_owned()));
-        assert_eq!(take_or_tell(|| Ok::<Option<()>, ()>(None), alive), Ok(Taken::By(Some("this process".to_owned()))));
-        assert_eq!(take_or_tell(|| Err::<Option<()>, _>("no"), alive), Err("no"));
+        assert_eq!(
+            acquire_or_identify(|| Ok::<Option<()>, ()>(None), alive),
+            Ok(LockAttempt::HeldBy(Some("this process".to_owned())))
+        );
+        assert_eq!(acquire_or_identify(|| Err::<Option<()>, _>("no"), alive), Err("no"));
     }
 
     #[test]
-    fn whoever_does_not_say_who_they_are_has_it_all_the_same() {
-        assert_eq!(take_or_tell(|| Ok::<Option<()>, ()>(None), || None), Ok(Taken::By(None)));
+    fn a_holder_without_a_name_still_holds_the_lock() {
+        assert_eq!(acquire_or_identify(|| Ok::<Option<()>, ()>(None), || None), Ok(LockAttempt::HeldBy(None)));
     }
 }

@@ -6,19 +6,19 @@ use std::{
 
 use super::{Disk, DiskFile};
 
-/// The disk of the operating system.
+/// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
 
-/// How much is written at once where a new file is filled.
+/// The block that fills a new file.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 impl Disk for SystemDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        // A folder is there for good once the one that names it has been synced; those that were there are.
-        let made: Vec<&Path> = path.ancestors().take_while(|folder| !is_folder(folder)).collect();
+        // A folder is durable once its parent has been synced; existing folders are.
+        let missing: Vec<&Path> = path.ancestors().take_while(|folder| !is_folder(folder)).collect();
         fs::create_dir_all(path)?;
-        made.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
+        missing.into_iter().filter_map(Path::parent).try_for_each(sync_dir)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -71,7 +71,7 @@ impl Disk for SystemDisk {
                 }
                 continue;
             }
-            // Whoever only looks shares it for a moment.
+            // A process that only tests the lock shares it for a moment.
             if !is_free(file.try_lock_shared())? {
                 return Ok(None);
             }
@@ -82,7 +82,7 @@ impl Disk for SystemDisk {
 }
 
 impl SystemDisk {
-    /// Whether a process has the lock that the file stands for. Looking keeps nobody from taking it.
+    /// Returns whether a process has the file at `path` locked, without keeping anyone from locking it.
     pub(crate) fn is_locked(path: &Path) -> io::Result<bool> {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -91,20 +91,20 @@ impl SystemDisk {
     }
 }
 
-/// Whether the file is still the one at `path`, so that others find it locked.
+/// Returns whether `file` is still the one at `path`, so that others see the lock.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        there => {
-            there.and_then(|there| Ok((there.dev(), there.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?))
+        current => {
+            current.and_then(|at| Ok((at.dev(), at.ino()) == file.metadata().map(|own| (own.dev(), own.ino()))?))
         }
     }
 }
 
-fn is_free(taken: Result<(), TryLockError>) -> io::Result<bool> {
-    match taken {
+fn is_free(result: Result<(), TryLockError>) -> io::Result<bool> {
+    match result {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
@@ -145,7 +145,7 @@ fn is_folder(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.is_dir()
 }
 
-/// The names in a folder are there also after a power loss.
+/// Syncs a folder, so that the names in it survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()

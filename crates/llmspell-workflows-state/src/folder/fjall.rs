@@ -1,4 +1,5 @@
-//! fjall 3. It hands each batch to the system as it is written; a sync is its own, under the lock that its writers take.
+//! The fjall 3 engine. It hands each batch to the system as it is written; a sync is separate, under the lock that its
+//! writers take.
 
 use std::{
     ops::ControlFlow,
@@ -14,16 +15,16 @@ use crate::store::{
     kv::{Change, Range, Visit},
 };
 
-/// How much of its tables fjall keeps in memory, in bytes.
+/// The size of fjall's table cache, in bytes.
 const CACHE: u64 = 16 << 20;
 
-/// How much it holds in memory and reads again when it is opened, in bytes, before it writes a table.
+/// How many bytes fjall keeps in memory, and reads again when it is opened, before it writes a table.
 const MEMTABLE: u64 = 16 << 20;
 
-/// The one keyspace that is used.
+/// The only keyspace.
 const KEYSPACE: &str = "all";
 
-/// fjall with one keyspace.
+/// A fjall database with one keyspace.
 pub(crate) struct Fjall {
     folder: PathBuf,
     database: Database,
@@ -47,20 +48,20 @@ impl Engine for Fjall {
 
     const MAGIC: &'static [u8; 6] = b"SPFJAL";
 
-    /// It takes values of any length that a record has.
+    /// It accepts values of any length that a record has.
     const INLINE_MAX: usize = usize::MAX;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
-        let told = |error: Error| fjall_error(folder, &error);
-        // Some damage to its journal is an assertion of fjall's rather than an error.
+        let to_store_error = |error: Error| fjall_error(folder, &error);
+        // Some damage to its journal panics in fjall instead of returning an error.
         let open = || Database::builder(folder).cache_size(CACHE).worker_threads(1).open();
         let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| {
-            StoreError::damaged(folder.display().to_string(), "fjall stopped at what it found in its journal")
+            StoreError::damaged(folder.display().to_string(), "fjall panicked while it read its journal")
         })?;
-        let database = opened.map_err(told)?;
+        let database = opened.map_err(to_store_error)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
-        let keys = database.keyspace(KEYSPACE, options).map_err(told)?;
-        database.persist(PersistMode::SyncAll).map_err(told)?;
+        let keys = database.keyspace(KEYSPACE, options).map_err(to_store_error)?;
+        database.persist(PersistMode::SyncAll).map_err(to_store_error)?;
         Ok(Self { folder: folder.to_owned(), database, keys })
     }
 
@@ -70,12 +71,12 @@ impl Engine for Fjall {
     }
 
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut there = (range.from < range.to).then(|| self.keys.range(&range.from[..]..&range.to[..]));
-        let mut following = || {
-            let there = there.as_mut()?;
-            if range.backward { there.next_back() } else { there.next() }
+        let mut entries = (range.from < range.to).then(|| self.keys.range(&range.from[..]..&range.to[..]));
+        let mut next_entry = || {
+            let entries = entries.as_mut()?;
+            if range.backward { entries.next_back() } else { entries.next() }
         };
-        while let Some(found) = following() {
+        while let Some(found) = next_entry() {
             let (key, bytes) = found.into_inner().map_err(|error| self.error(&error))?;
             if let ControlFlow::Break(()) = visit(&key, &bytes)? {
                 break;
@@ -96,7 +97,7 @@ impl Engine for Fjall {
     }
 
     fn hand_over(&self) -> Result<(), StoreError> {
-        // Each batch has been, by its durability.
+        // Each batch was handed over as it was written, by its durability.
         Ok(())
     }
 
@@ -111,10 +112,10 @@ fn fjall_error(path: &Path, error: &Error) -> StoreError {
         Error::Io(error) => StoreError::io(path, error),
         Error::Storage(::fjall::LsmError::Io(error)) => StoreError::io(path, error),
         Error::Storage(error) => damaged(format!("a table of fjall cannot be read: {error}")),
-        // Where the last batch was torn inside, it does not look for where that begins.
+        // fjall does not look for where a torn last batch begins.
         Error::JournalRecovery(error) => damaged(format!(
-            "fjall cannot read its journal: {error}; a power loss while it wrote does that, too, also where nothing \
-             acknowledged is lost"
+            "fjall cannot read its journal: {error}; a power loss during a write can also cause this, without loss of \
+             acknowledged records"
         )),
         Error::InvalidTrailer | Error::InvalidTag(_) | Error::Unrecoverable => {
             damaged(format!("fjall cannot read what it wrote: {error}"))

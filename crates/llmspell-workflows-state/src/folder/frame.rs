@@ -1,12 +1,12 @@
-//! A value as an engine keeps it, so that what it gives back can be checked.
+//! The frame of a value in an engine, which makes changes to it detectable.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
 //! | 0 | version of the format |
-//! | 1 | 0: the value follows; 1: the name of a file does |
-//! | 2–9 | which change wrote it, little-endian |
-//! | 10–13 | CRC-32C of the key and of all else here, little-endian |
-//! | 14– | the value, or the name |
+//! | 1 | 0: the value follows; 1: a file name follows |
+//! | 2–9 | the number of the change that wrote it, little-endian |
+//! | 10–13 | CRC-32C of the key and everything else here, little-endian |
+//! | 14– | the value or the file name |
 
 use super::values::{NAME, Name};
 use crate::store::StoreError;
@@ -15,14 +15,14 @@ const VERSION: u8 = 1;
 
 const HEAD: usize = 14;
 
-/// A value and which change wrote it.
+/// A value and the number of the change that wrote it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame<'a> {
     pub(super) number: u64,
     pub(super) body: Body<'a>,
 }
 
-/// A value, or where it is.
+/// A value, or the file that contains it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Body<'a> {
     Inline(&'a [u8]),
@@ -42,14 +42,14 @@ pub(super) fn write(key: &[u8], number: u64, body: &Body<'_>) -> Vec<u8> {
     frame
 }
 
-pub(super) fn read<'a>(place: &str, key: &[u8], bytes: &'a [u8]) -> Result<Frame<'a>, StoreError> {
+pub(super) fn read<'a>(location: &str, key: &[u8], bytes: &'a [u8]) -> Result<Frame<'a>, StoreError> {
     let damaged = || {
-        let message = format!("the value of the key {} is not as it was written", key.escape_ascii());
-        StoreError::damaged(place, message)
+        let message = format!("the value of the key {} is damaged", key.escape_ascii());
+        StoreError::damaged(location, message)
     };
     let (head, body) = bytes.split_at_checked(HEAD).ok_or_else(damaged)?;
     if head[0] > VERSION {
-        return Err(StoreError::Newer { place: place.to_owned(), found: head[0].into(), known: VERSION.into() });
+        return Err(StoreError::Newer { location: location.to_owned(), found: head[0].into(), known: VERSION.into() });
     }
     if head[10..] != checksum(key, &head[..10], body).to_le_bytes() {
         return Err(damaged());
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_reads_as_it_was_written_and_every_change_is_found() {
+    fn a_frame_reads_back_and_every_changed_or_missing_byte_is_detected() {
         for body in [Body::Inline(b"value"), Body::File(Name([7; NAME]))] {
             let bytes = write(b"key", 12, &body);
             assert_eq!(read("it", b"key", &bytes), Ok(Frame { number: 12, body }));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_once_reads_for_ever() {
+    fn the_format_is_stable() {
         let bytes = b"\x01\0\x0c\0\0\0\0\0\0\0\x13\x99~Cvalue";
         assert_eq!(write(b"key", 12, &Body::Inline(b"value")), bytes);
         assert_eq!(read("it", b"key", bytes), Ok(Frame { number: 12, body: Body::Inline(b"value") }));

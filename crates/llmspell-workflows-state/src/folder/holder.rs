@@ -1,4 +1,4 @@
-//! Who has a folder: the lock on the file `lock`, and beside it, in `holder`, the process that has it.
+//! The holder of a folder: it locks the file `lock` and names its process in the file `holder` beside it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -6,49 +6,49 @@ use std::{
 };
 
 use crate::{
-    disk::{Taken, take_or_tell},
+    disk::{LockAttempt, acquire_or_identify},
     store::StoreError,
 };
 
-/// The lock on a folder, until it is dropped or the process dies.
+/// The lock on a folder, held until it is dropped or the process dies.
 #[derive(Debug)]
 pub(super) struct Holder {
-    told_in: PathBuf,
+    name_path: PathBuf,
     _lock: File,
 }
 
 impl Holder {
-    pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
-        let (path, told_in) = (folder.join("lock"), folder.join("holder"));
-        let told = |error: std::io::Error| StoreError::io(&path, &error);
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(told)?;
-        let take = || match lock.try_lock() {
+    pub(super) fn acquire(folder: &Path) -> Result<Self, StoreError> {
+        let (path, name_path) = (folder.join("lock"), folder.join("holder"));
+        let io_error = |error: std::io::Error| StoreError::io(&path, &error);
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
+        let acquire = || match lock.try_lock() {
             Ok(()) => Ok(Some(())),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(told(error)),
+            Err(TryLockError::Error(error)) => Err(io_error(error)),
         };
-        let says = || {
-            let text = fs::read_to_string(&told_in).ok()?;
+        let identify = || {
+            let text = fs::read_to_string(&name_path).ok()?;
             let pid = text.strip_prefix("process ")?.split(' ').next()?.parse().ok()?;
             Some((pid, text))
         };
-        if let Taken::By(holder) = take_or_tell(take, says)? {
-            let holder = holder.unwrap_or_else(|| "a process that has not told its name".to_owned());
+        if let LockAttempt::HeldBy(holder) = acquire_or_identify(acquire, identify)? {
+            let holder = holder.unwrap_or_else(|| "a process that did not identify itself".to_owned());
             return Err(StoreError::Held { path: folder.to_owned(), holder });
         }
-        fs::write(&told_in, this_process()).map_err(|error| StoreError::io(&told_in, &error))?;
-        Ok(Self { told_in, _lock: lock })
+        fs::write(&name_path, this_process()).map_err(|error| StoreError::io(&name_path, &error))?;
+        Ok(Self { name_path, _lock: lock })
     }
 }
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        // The lock alone decides; a name that stays behind is written over by who comes next.
-        drop(fs::remove_file(&self.told_in));
+        // Only the lock counts; the next holder overwrites a leftover name.
+        drop(fs::remove_file(&self.name_path));
     }
 }
 
-/// The process as others should know it. What follows the first argument may be secret and is left out.
+/// Returns how this process identifies itself. Arguments after the first may be secret and are left out.
 fn this_process() -> String {
     let mut arguments = std::env::args_os();
     let program = arguments.next().map(PathBuf::from).unwrap_or_default();

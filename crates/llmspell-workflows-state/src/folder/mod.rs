@@ -1,15 +1,15 @@
-//! A folder that one process has, with a key-value engine in it, and what engines lack: syncs, a check of what they
-//! lost, room for large values, the name of who has it.
+//! A folder for one process with a key-value engine in it, plus what engines lack: syncs, detection of lost changes,
+//! room for large values, and the name of its holder.
 //!
-//! | name | what |
+//! | name | content |
 //! |---|---|
-//! | `lock`, `holder` | who has it: see [`holder`] |
-//! | `mark` | how many changes were synced: see [`mark`] |
-//! | `values/` | values that are too large for the engine, a file each: see [`values`] |
-//! | `sled/`, `fjall/` | the engine's own |
+//! | `lock`, `holder` | the process that has the folder open: see [`holder`] |
+//! | `mark` | the number of synced changes: see [`mark`] |
+//! | `values/` | values too large for the engine, one file each: see [`values`] |
+//! | `sled/`, `fjall/` | the engine's own files |
 //!
-//! Changes are counted, and the count is kept both in the engine, with each write, and in `mark`, with each sync; an
-//! engine that has fewer than were synced has lost some, and is not read.
+//! Changes are counted. The count is stored in the engine with each write, and in `mark` with each sync. An engine with
+//! fewer changes than were synced has lost some, and is refused.
 
 #[cfg(feature = "fjall")]
 mod fjall;
@@ -44,72 +44,72 @@ use crate::{
     },
 };
 
-/// Where an engine keeps how many changes it has; other keys begin with a letter.
+/// The key of the number of changes; other keys begin with a letter.
 const COUNT: &[u8] = b"\0count";
 
-/// Ordered keys with values on the disk, as others make them.
+/// An on-disk ordered key-value engine.
 pub(crate) trait Engine: Send + Sync + fmt::Debug + Sized + 'static {
-    /// Its name, and that of its own folder.
+    /// The name of the engine and of its own folder.
     const NAME: &'static str;
 
-    /// What a mark beside it begins with.
+    /// The bytes with which its mark begins.
     const MAGIC: &'static [u8; 6];
 
-    /// Values of more bytes than this are kept in files.
+    /// Values longer than this many bytes are stored in files.
     const INLINE_MAX: usize;
 
-    /// Opens what is in `folder`, or makes it; all that this writes outlives a power loss.
+    /// Opens or creates the engine in `folder`; everything that this writes survives a power loss.
     fn open(folder: &Path) -> Result<Self, StoreError>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// As [`KeyValue::scan`], with the values as the engine has them.
+    /// Does the same as [`KeyValue::scan`], with the values as the engine stores them.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Makes all of the changes or none, after all that came before; they may be in memory alone.
+    /// Applies all of the changes or none, after all earlier ones; they may be only in memory.
     fn write(&self, changes: Vec<Change>) -> Result<(), StoreError>;
 
-    /// Returns once all that was written outlives this process.
+    /// Returns once everything written survives this process.
     fn hand_over(&self) -> Result<(), StoreError>;
 
-    /// Returns once all that was written before outlives a power loss.
+    /// Returns once everything written earlier survives a power loss.
     fn sync(&self) -> Result<(), StoreError>;
 }
 
-/// Keys and values that can be handed to the system without a sync.
-pub(crate) trait Lasting: KeyValue {
-    /// Returns once all that was written outlives this process.
+/// A key-value store that can hand its changes to the system without a sync.
+pub(crate) trait Durable: KeyValue {
+    /// Returns once everything written survives this process.
     fn hand_over(&self) -> Result<(), StoreError>;
 }
 
-/// A folder with `E` in it.
+/// A folder with the engine `E` in it.
 #[derive(Debug)]
 pub(crate) struct Folder<E> {
     path: PathBuf,
     engine: E,
     values: Values,
-    /// How many changes the engine has.
+    /// The number of changes in the engine.
     written: Mutex<u64>,
-    /// How many of them outlive a power loss.
+    /// The number of changes that survive a power loss.
     synced: Mutex<Mark>,
-    /// Files that are of no use once as many changes are synced.
+    /// Files that are no longer needed once this many changes are synced.
     unneeded: Mutex<Vec<(u64, values::Name)>>,
-    /// Why a write or a sync failed; nobody knows what of it is kept.
+    /// Why a write or a sync failed; what of it was stored is unknown.
     broken: OnceLock<String>,
-    /// Let go last.
+    /// Dropped last.
     _holder: Holder,
 }
 
 impl<E: Engine> Folder<E> {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let told = |error: io::Error| StoreError::io(path, &error);
-        SystemDisk.create_dir(path).map_err(told)?;
-        let holder = Holder::take(path)?;
+        let io_error = |error: io::Error| StoreError::io(path, &error);
+        SystemDisk.create_dir(path).map_err(io_error)?;
+        let holder = Holder::acquire(path)?;
         let below = path.join(E::NAME);
         let mark = Mark::open(path, E::MAGIC, below.exists())?;
-        let values = Values::open(&path.join("values")).map_err(told)?;
+        let values = Values::open(&path.join("values")).map_err(io_error)?;
         let engine = E::open(&below)?;
-        sync_dir(path).map_err(told)?;
+        sync_dir(path).map_err(io_error)?;
         let acknowledged = mark.count();
         let folder = Self {
             path: path.to_owned(),
@@ -124,37 +124,36 @@ impl<E: Engine> Folder<E> {
         let written = folder.count()?;
         if written < acknowledged {
             let (missing, first) = (acknowledged - written, written + 1);
-            let message = format!(
-                "{missing} of the {acknowledged} changes that were acknowledged are missing, from change {first} on"
-            );
-            return Err(StoreError::damaged(folder.place(), message));
+            let message =
+                format!("{missing} of {acknowledged} acknowledged changes are missing, from change {first} on");
+            return Err(StoreError::damaged(folder.location(), message));
         }
         *lock(&folder.written) = written;
         Ok(folder)
     }
 
-    /// How many changes the engine says it has.
+    /// Returns the number of changes that the engine has.
     fn count(&self) -> Result<u64, StoreError> {
         let bytes = self.engine.get(COUNT)?;
-        bytes.map_or(Ok(0), |bytes| Ok(frame::read(&self.place(), COUNT, &bytes)?.number))
+        bytes.map_or(Ok(0), |bytes| Ok(frame::read(&self.location(), COUNT, &bytes)?.number))
     }
 
-    /// The value that is kept under a key as these bytes.
+    /// Returns the value of a key that is stored as these bytes.
     fn value(&self, key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let frame = frame::read(&self.place(), key, bytes)?;
+        let frame = frame::read(&self.location(), key, bytes)?;
         match frame.body {
             Body::Inline(value) => Ok(value.to_vec()),
             Body::File(name) => self.values.read(&name),
         }
     }
 
-    /// The file in which the value of a key is, where it is in one.
+    /// Returns the file that contains the value of a key, if a file does.
     fn file_of(&self, key: &[u8]) -> Result<Option<values::Name>, StoreError> {
         if E::INLINE_MAX == usize::MAX {
             return Ok(None);
         }
         let Some(bytes) = self.engine.get(key)? else { return Ok(None) };
-        match frame::read(&self.place(), key, &bytes)?.body {
+        match frame::read(&self.location(), key, &bytes)?.body {
             Body::Inline(_) => Ok(None),
             Body::File(name) => Ok(Some(name)),
         }
@@ -165,48 +164,48 @@ impl<E: Engine> Folder<E> {
         message.map_or(Ok(()), |message| Err(StoreError::Broken { path: self.path.clone(), message }))
     }
 
-    /// Notes that a write or a sync failed.
+    /// Marks the folder as broken by a failed write or sync.
     fn break_down(&self, error: StoreError) -> StoreError {
         self.broken.get_or_init(|| error.to_string());
         error
     }
 
-    /// The bodies of the values; what is large is on the disk before anything refers to it.
-    fn bodies(&self, changes: Vec<Change>) -> Result<Vec<(Vec<u8>, Kept)>, StoreError> {
-        let mut kept = Vec::with_capacity(changes.len());
+    /// Returns the bodies of the values; large ones are on the disk before anything refers to them.
+    fn bodies(&self, changes: Vec<Change>) -> Result<Vec<(Vec<u8>, NewBody)>, StoreError> {
+        let mut bodies = Vec::with_capacity(changes.len());
         let mut has_files = false;
         for (key, value) in changes {
             let body = match value {
                 Some(value) if value.len() > E::INLINE_MAX => {
                     has_files = true;
-                    Kept::File(self.values.write(&value)?)
+                    NewBody::File(self.values.write(&value)?)
                 }
-                Some(value) => Kept::Inline(value),
-                None => Kept::Removed,
+                Some(value) => NewBody::Inline(value),
+                None => NewBody::Removed,
             };
-            kept.push((key, body));
+            bodies.push((key, body));
         }
         if has_files {
             self.values.sync_names()?;
         }
-        Ok(kept)
+        Ok(bodies)
     }
 
-    /// Removes the files that no change needs any more, up to this one.
+    /// Removes the files that are no longer needed after this change.
     fn remove_unneeded(&self, synced: u64) -> Result<(), StoreError> {
-        let gone: Vec<_> = lock(&self.unneeded).extract_if(.., |(change, _)| *change <= synced).collect();
-        gone.iter().try_for_each(|(_, name)| self.values.remove(name))
+        let removable: Vec<_> = lock(&self.unneeded).extract_if(.., |(change, _)| *change <= synced).collect();
+        removable.iter().try_for_each(|(_, name)| self.values.remove(name))
     }
 }
 
-impl<E: Engine> Lasting for Folder<E> {
+impl<E: Engine> Durable for Folder<E> {
     fn hand_over(&self) -> Result<(), StoreError> {
         self.check_whole()?;
         self.engine.hand_over().map_err(|error| self.break_down(error))
     }
 }
 
-enum Kept {
+enum NewBody {
     Inline(Vec<u8>),
     File(values::Name),
     Removed,
@@ -217,7 +216,7 @@ impl<E: Engine> KeyValue for Folder<E> {
         E::NAME
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         self.path.display().to_string()
     }
 
@@ -241,9 +240,9 @@ impl<E: Engine> KeyValue for Folder<E> {
             number += 1;
             unneeded.extend(self.file_of(&key)?);
             let frame = match body {
-                Kept::Inline(value) => Some(frame::write(&key, number, &Body::Inline(&value))),
-                Kept::File(name) => Some(frame::write(&key, number, &Body::File(name))),
-                Kept::Removed => None,
+                NewBody::Inline(value) => Some(frame::write(&key, number, &Body::Inline(&value))),
+                NewBody::File(name) => Some(frame::write(&key, number, &Body::File(name))),
+                NewBody::Removed => None,
             };
             all.push((key, frame));
         }
@@ -274,7 +273,7 @@ impl<E: Engine> KeyValue for Folder<E> {
     }
 }
 
-/// The names in a folder are there also after a power loss.
+/// Syncs a folder, so that the names in it survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()

@@ -1,5 +1,5 @@
-//! sled 0.34. Its `flush` hands its log to the system and stops there: nothing of it outlives a power loss. So its files
-//! are synced here.
+//! The sled 0.34 engine. Its `flush` only hands its log to the system, where nothing survives a power loss, so its
+//! files are synced here.
 
 use std::{
     collections::HashSet,
@@ -21,31 +21,33 @@ use crate::store::{
     kv::{Change, Range, Visit},
 };
 
-/// How much sled keeps in memory, in bytes; its own default is 1 GiB.
+/// The size of sled's cache, in bytes; its own default is 1 GiB.
 const CACHE: u64 = 16 << 20;
 
-/// How long threads of a sled that was dropped may hold its lock.
+/// How long the threads of a dropped sled may hold its lock.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
-/// sled, and what it takes to sync it.
+/// A sled database, and what is needed to sync it.
 #[derive(Debug)]
 pub(crate) struct Sled {
     folder: PathBuf,
     db: Db,
-    /// Its log. Its other files are written when it is opened, but for those of pages that are large.
+    /// Its log. All other files except those of large pages are written when it is opened.
     log: File,
-    /// Those: each is written once.
+    /// The files of large pages, each of which is written once.
     pages: Mutex<HashSet<OsString>>,
 }
 
-/// Opens it. Whoever had it before in this process may have dropped it already, while threads of sled's still hold its
-/// lock; who has the folder is known by another lock, so that one comes free.
-fn opened(config: &Config) -> Result<Db, ::sled::Error> {
+/// Opens the database, waiting for sled's lock.
+///
+/// A previous owner in this process may have dropped it while threads of sled still hold that lock. It becomes free,
+/// since the folder has its own lock.
+fn open_waiting(config: &Config) -> Result<Db, ::sled::Error> {
     let give_up = Instant::now() + LOCK_WAIT;
     loop {
         match config.open() {
             Err(::sled::Error::Io(error)) if is_locked(&error) && Instant::now() < give_up => thread::yield_now(),
-            opened => return opened,
+            result => return result,
         }
     }
 }
@@ -59,7 +61,7 @@ impl Sled {
         sled_error(&self.folder, error)
     }
 
-    /// Syncs the files of large pages that are new.
+    /// Syncs new files of large pages.
     fn sync_pages(&self) -> io::Result<()> {
         let folder = self.folder.join("blobs");
         let entries = match fs::read_dir(&folder) {
@@ -71,7 +73,7 @@ impl Sled {
         let new: Vec<_> = names.difference(&pages).collect();
         for name in &new {
             match File::open(folder.join(name)).and_then(|file| file.sync_all()) {
-                // sled has removed it by now.
+                // sled has removed it meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 synced => synced?,
             }
@@ -89,13 +91,13 @@ impl Engine for Sled {
 
     const MAGIC: &'static [u8; 6] = b"SPSLED";
 
-    /// sled writes whole pages of values again and again.
+    /// sled writes whole pages of values repeatedly.
     const INLINE_MAX: usize = 16 << 10;
 
     fn open(folder: &Path) -> Result<Self, StoreError> {
-        // Its own periodic sync is off: everything that has to be synced is synced here.
+        // Its own periodic sync is off: everything that needs a sync is synced here.
         let config = Config::new().path(folder).cache_capacity(CACHE).mode(Mode::HighThroughput).flush_every_ms(None);
-        let db = opened(&config).map_err(|error| sled_error(folder, &error))?;
+        let db = open_waiting(&config).map_err(|error| sled_error(folder, &error))?;
         let sync = |db| {
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
@@ -118,12 +120,12 @@ impl Engine for Sled {
     }
 
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut there = (range.from < range.to).then(|| self.db.range(&range.from[..]..&range.to[..]));
-        let mut following = || {
-            let there = there.as_mut()?;
-            if range.backward { there.next_back() } else { there.next() }
+        let mut entries = (range.from < range.to).then(|| self.db.range(&range.from[..]..&range.to[..]));
+        let mut next_entry = || {
+            let entries = entries.as_mut()?;
+            if range.backward { entries.next_back() } else { entries.next() }
         };
-        while let Some(found) = following() {
+        while let Some(found) = next_entry() {
             let (key, bytes) = found.map_err(|error| self.error(&error))?;
             if let ControlFlow::Break(()) = visit(&key, &bytes)? {
                 break;

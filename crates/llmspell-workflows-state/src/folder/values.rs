@@ -1,6 +1,6 @@
-//! Large values, a file each, written and synced before anything refers to them, and never changed.
+//! Large values, one file each, written and synced before anything refers to them, and never changed.
 //!
-//! A crash between the two leaves a file that nobody needs, and nothing worse.
+//! A crash in between leaves at worst an unneeded file.
 
 use std::{
     fs::{self, File},
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::store::StoreError;
 
-/// How many bytes a name takes.
+/// The length of a name in bytes.
 pub(super) const NAME: usize = 28;
 
-/// Which file, and what must be in it: its id, its length and its CRC-32C, little-endian.
+/// The name of a file and its expected content: its id, its length and its CRC-32C, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name(pub(super) [u8; NAME]);
 
@@ -30,7 +30,7 @@ impl Values {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Keeps a value, which outlives a power loss after the next [`Self::sync_names`].
+    /// Writes a value, which survives a power loss after the next [`Self::sync_names`].
     pub(super) fn write(&self, value: &[u8]) -> Result<Name, StoreError> {
         let name = Name::new(value);
         let path = self.path(&name);
@@ -43,7 +43,7 @@ impl Values {
         Ok(name)
     }
 
-    /// Returns once the files are found by name also after a power loss.
+    /// Syncs the folder, so that the files are found by name after a power loss.
     pub(super) fn sync_names(&self) -> Result<(), StoreError> {
         super::sync_dir(&self.folder).map_err(|error| StoreError::io(&self.folder, &error))
     }
@@ -52,9 +52,9 @@ impl Values {
         let path = self.path(name);
         let damaged = |message: &str| Err(StoreError::damaged(path.display().to_string(), message));
         match fs::read(&path) {
-            Ok(value) if name.fits(&value) => Ok(value),
-            Ok(_) => damaged("its length or checksum does not fit"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => damaged("it is missing"),
+            Ok(value) if name.matches(&value) => Ok(value),
+            Ok(_) => damaged("its length or checksum does not match"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => damaged("the file is missing"),
             Err(error) => Err(StoreError::io(&path, &error)),
         }
     }
@@ -85,7 +85,7 @@ impl Name {
         Uuid::from_bytes(*self.0.first_chunk().expect("a name is longer than an id"))
     }
 
-    fn fits(&self, value: &[u8]) -> bool {
+    fn matches(&self, value: &[u8]) -> bool {
         self.0[16..24] == (value.len() as u64).to_le_bytes() && self.0[24..] == crc32c::crc32c(value).to_le_bytes()
     }
 }

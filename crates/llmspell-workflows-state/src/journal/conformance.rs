@@ -1,7 +1,7 @@
-//! What every journal does alike: give [`all`] a way to make empty ones, and [`lasts`] and [`held`] a way to open the
-//! same one again.
+//! Conformance tests for journals. Pass [`all`] a function that creates empty journals, and [`persists`] and
+//! [`is_exclusive`] one that reopens the same journal.
 //!
-//! Each panics at the first difference, with what was expected.
+//! Each panics at the first deviation and shows what was expected.
 
 use std::sync::Arc;
 
@@ -11,27 +11,34 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened};
 use crate::record::Record;
 
-/// A check of a journal that is empty.
+/// A check of an empty journal.
 type Check = fn(&Runtime, &Arc<dyn Journal>);
 
-/// Everything that an open journal does, each with one that `fresh` makes.
+/// Checks all behaviour of an open journal; each check gets its own journal from `fresh`.
 ///
 /// # Panics
-/// A journal does something else.
+/// The journal deviates.
 pub fn all(fresh: impl Fn() -> Arc<dyn Journal>) {
-    let checks: [Check; 6] = [unknown_runs, order, epochs, receipts, forgotten_runs, runs_at_once];
+    let checks: [Check; 6] = [
+        unknown_runs_are_empty,
+        records_stay_in_order,
+        take_over_fences_the_previous_owner,
+        receipts_grow_and_can_be_awaited_in_any_order,
+        forgetting_is_atomic_and_fenced,
+        concurrent_runs_stay_separate,
+    ];
     for check in checks {
         check(&runtime(), &fresh());
     }
 }
 
-/// What was synced or written comes back after the journal was closed: `reopen` opens the same one anew.
+/// Checks that synced and written records are still there after the journal is closed; `reopen` opens the same journal.
 ///
 /// # Panics
-/// Something is missing, or has come back.
-pub fn lasts(reopen: impl Fn() -> Arc<dyn Journal>) {
+/// A record is missing, or a forgotten run is back.
+pub fn persists(reopen: impl Fn() -> Arc<dyn Journal>) {
     let runtime = runtime();
-    let (synced, written, gone) = (run(1), run(2), run(3));
+    let (synced, written, forgotten) = (run(1), run(2), run(3));
     for process in 0..4 {
         let journal = reopen();
         let mut runs = journal.runs();
@@ -40,36 +47,40 @@ pub fn lasts(reopen: impl Fn() -> Arc<dyn Journal>) {
         let epochs = [synced, written].map(|run| {
             let opened = open(&runtime, &journal, run);
             assert_eq!(opened.records, records(0..20 * process), "of {run} in process {process}");
-            assert_eq!(opened.epoch, Epoch(process + 1), "epochs go on in the next process");
+            assert_eq!(opened.epoch, Epoch(process + 1), "epochs continue in the next process");
             opened.epoch
         });
-        let left = open(&runtime, &journal, gone);
-        assert_eq!((left.epoch, left.records.len()), (Epoch(1), 0), "it was forgotten in process {process}");
-        append(&journal, gone, left.epoch, 0..5);
+        let reopened = open(&runtime, &journal, forgotten);
+        assert_eq!(
+            (reopened.epoch, reopened.records.len()),
+            (Epoch(1), 0),
+            "the run was forgotten in process {process}"
+        );
+        append(&journal, forgotten, reopened.epoch, 0..5);
         for number in 20 * process..20 * (process + 1) {
             append(&journal, written, epochs[1], number..number + 1);
-            let receipt = journal.append(synced, epochs[0], &record(number)).expect("it is ours");
-            runtime.block_on(journal.sync(receipt)).expect("it is synced");
+            let receipt = journal.append(synced, epochs[0], &record(number)).expect("we own the run");
+            runtime.block_on(journal.sync(receipt)).expect("the sync succeeds");
         }
-        runtime.block_on(journal.forget(&[(gone, left.epoch)])).expect("it is ours");
+        runtime.block_on(journal.forget(&[(forgotten, reopened.epoch)])).expect("we own the run");
     }
 }
 
-/// One process has a journal at a time, and the other is told which: `open` opens the same one.
+/// Checks that one process has a journal at a time and that a second is told who has it; `open` opens the same journal.
 ///
 /// # Panics
-/// A second one is opened, or the first is not named.
-pub fn held(open: impl Fn() -> Result<Arc<dyn Journal>, JournalError>) {
-    let first = open().expect("nobody has it");
-    let error = open().expect_err("the first still has it");
+/// A second journal is opened, or the error does not name the owner of the first.
+pub fn is_exclusive(open: impl Fn() -> Result<Arc<dyn Journal>, JournalError>) {
+    let first = open().expect("the journal is free");
+    let error = open().expect_err("the journal is in use");
     let own = format!("process {} (", std::process::id());
     assert!(matches!(&error, JournalError::Held { holder, .. } if holder.starts_with(&own)), "{error}");
-    assert!(first.runs().is_empty(), "it is still open");
+    assert!(first.runs().is_empty(), "the first journal is still open");
     drop(first);
-    drop(open().expect("nobody has it any more"));
+    drop(open().expect("the journal is free again"));
 }
 
-fn unknown_runs(runtime: &Runtime, journal: &Arc<dyn Journal>) {
+fn unknown_runs_are_empty(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     assert!(journal.runs().is_empty(), "{:?}", journal.runs());
     assert_eq!(journal.append(run(1), Epoch(1), &record(0)), Err(JournalError::Fenced { run: run(1) }));
     assert_eq!(runtime.block_on(journal.forget(&[(run(1), Epoch(1))])), Ok(()), "there is nothing to forget");
@@ -77,7 +88,7 @@ fn unknown_runs(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     assert_eq!(open(runtime, journal, run(1)), Opened { epoch: Epoch(1), records: Vec::new() });
 }
 
-fn order(runtime: &Runtime, journal: &Arc<dyn Journal>) {
+fn records_stay_in_order(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     let runs = [run(1), run(2), run(u128::MAX)];
     let epochs = runs.map(|run| open(runtime, journal, run).epoch);
     for number in 0..300 {
@@ -85,11 +96,11 @@ fn order(runtime: &Runtime, journal: &Arc<dyn Journal>) {
             append(journal, run, epoch, number..number + 1);
         }
     }
-    // One that no page of an engine holds.
+    // A record larger than any page of a storage engine.
     let large = Record::Stopped { path: "/main/".to_owned() + &"x".repeat(300_000), time_us: 0 };
-    let receipt = journal.append(runs[0], epochs[0], &large).expect("it is ours");
+    let receipt = journal.append(runs[0], epochs[0], &large).expect("we own the run");
     append(journal, runs[0], epochs[0], 300..301);
-    runtime.block_on(journal.sync(receipt)).expect("it is synced");
+    runtime.block_on(journal.sync(receipt)).expect("the sync succeeds");
     let mut expected = records(0..300);
     assert_eq!(open(runtime, journal, runs[1]).records, expected);
     assert_eq!(open(runtime, journal, runs[2]).records, expected);
@@ -100,99 +111,103 @@ fn order(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     assert_eq!(known, runs);
 }
 
-fn epochs(runtime: &Runtime, journal: &Arc<dyn Journal>) {
+fn take_over_fences_the_previous_owner(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     let run = run(7);
     let first = open(runtime, journal, run).epoch;
     append(journal, run, first, 0..2);
     let second = open(runtime, journal, run);
     assert!(second.epoch > first, "{:?} after {first:?}", second.epoch);
-    assert_eq!(second.records, records(0..2), "also what nobody has written or synced");
+    assert_eq!(second.records, records(0..2), "including records that were neither written nor synced");
     let fenced = Err(JournalError::Fenced { run });
     assert_eq!(journal.append(run, first, &record(9)), fenced);
     assert_eq!(runtime.block_on(journal.forget(&[(run, first)])), Err(JournalError::Fenced { run }));
     append(journal, run, second.epoch, 2..4);
-    assert_eq!(runtime.block_on(journal.records(run)), Ok(records(0..4)), "a look takes nothing over");
+    assert_eq!(runtime.block_on(journal.records(run)), Ok(records(0..4)), "reading does not take the run over");
     append(journal, run, second.epoch, 4..5);
     assert_eq!(open(runtime, journal, run).records, records(0..5));
 }
 
-fn receipts(runtime: &Runtime, journal: &Arc<dyn Journal>) {
+fn receipts_grow_and_can_be_awaited_in_any_order(runtime: &Runtime, journal: &Arc<dyn Journal>) {
     let epochs = [run(1), run(2)].map(|run| (run, open(runtime, journal, run).epoch));
     let mut last = None;
     for number in 0..50 {
         for (run, epoch) in epochs {
-            let receipt = Some(journal.append(run, epoch, &record(number)).expect("it is ours"));
+            let receipt = Some(journal.append(run, epoch, &record(number)).expect("we own the run"));
             assert!(receipt > last, "{receipt:?} after {last:?}");
             last = receipt;
         }
     }
-    // In any order, and more than once.
-    let last = last.expect("there were some").number();
+    // In any order, and repeatedly.
+    let last = last.expect("records were appended").number();
     for receipt in [last, 1, last] {
-        runtime.block_on(journal.write(super::Receipt(receipt))).expect("it is written");
-        runtime.block_on(journal.sync(super::Receipt(receipt))).expect("it is synced");
+        runtime.block_on(journal.write(super::Receipt(receipt))).expect("the write succeeds");
+        runtime.block_on(journal.sync(super::Receipt(receipt))).expect("the sync succeeds");
     }
 }
 
-fn forgotten_runs(runtime: &Runtime, journal: &Arc<dyn Journal>) {
-    let (kept, gone) = (run(1), run(2));
-    let [kept_epoch, gone_epoch] = [kept, gone].map(|run| open(runtime, journal, run).epoch);
-    for (run, epoch) in [(kept, kept_epoch), (gone, gone_epoch)] {
+fn forgetting_is_atomic_and_fenced(runtime: &Runtime, journal: &Arc<dyn Journal>) {
+    let (retained, forgotten) = (run(1), run(2));
+    let [retained_epoch, forgotten_epoch] = [retained, forgotten].map(|run| open(runtime, journal, run).epoch);
+    for (run, epoch) in [(retained, retained_epoch), (forgotten, forgotten_epoch)] {
         append(journal, run, epoch, 0..30);
     }
-    append(journal, gone, gone_epoch, 30..40);
-    let fenced = runtime.block_on(journal.forget(&[(gone, gone_epoch), (kept, Epoch(99))]));
-    assert_eq!(fenced, Err(JournalError::Fenced { run: kept }));
-    assert_eq!(runtime.block_on(journal.records(gone)), Ok(records(0..40)), "all of them are forgotten, or none");
-    runtime.block_on(journal.forget(&[(gone, gone_epoch)])).expect("it is ours");
-    assert_eq!(journal.runs(), [kept]);
-    assert_eq!(journal.append(gone, gone_epoch, &record(0)), Err(JournalError::Fenced { run: gone }));
-    runtime.block_on(journal.forget(&[(gone, gone_epoch)])).expect("it is forgotten already");
-    assert_eq!(open(runtime, journal, kept).records, records(0..30));
-    let again = open(runtime, journal, gone);
+    append(journal, forgotten, forgotten_epoch, 30..40);
+    let fenced = runtime.block_on(journal.forget(&[(forgotten, forgotten_epoch), (retained, Epoch(99))]));
+    assert_eq!(fenced, Err(JournalError::Fenced { run: retained }));
+    assert_eq!(
+        runtime.block_on(journal.records(forgotten)),
+        Ok(records(0..40)),
+        "either all runs are forgotten, or none"
+    );
+    runtime.block_on(journal.forget(&[(forgotten, forgotten_epoch)])).expect("we own the run");
+    assert_eq!(journal.runs(), [retained]);
+    assert_eq!(journal.append(forgotten, forgotten_epoch, &record(0)), Err(JournalError::Fenced { run: forgotten }));
+    runtime.block_on(journal.forget(&[(forgotten, forgotten_epoch)])).expect("forgetting twice succeeds");
+    assert_eq!(open(runtime, journal, retained).records, records(0..30));
+    let again = open(runtime, journal, forgotten);
     assert_eq!(again.records, []);
-    append(journal, gone, again.epoch, 5..6);
-    assert_eq!(open(runtime, journal, gone).records, records(5..6));
+    append(journal, forgotten, again.epoch, 5..6);
+    assert_eq!(open(runtime, journal, forgotten).records, records(5..6));
 }
 
-fn runs_at_once(_: &Runtime, journal: &Arc<dyn Journal>) {
+fn concurrent_runs_stay_separate(_: &Runtime, journal: &Arc<dyn Journal>) {
     const RUNS: u64 = 40;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("two threads");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("the runtime starts");
     runtime.block_on(async {
         let mut tasks = JoinSet::new();
         for number in 0..RUNS {
             let (journal, run) = (journal.clone(), run(number.into()));
             tasks.spawn(async move {
-                let epoch = journal.open(run).await.expect("it opens").epoch;
+                let epoch = journal.open(run).await.expect("the run opens").epoch;
                 for number in 0..25 {
-                    let receipt = journal.append(run, epoch, &record(number)).expect("it is ours");
+                    let receipt = journal.append(run, epoch, &record(number)).expect("we own the run");
                     match number % 3 {
-                        0 => journal.sync(receipt).await.expect("it is synced"),
-                        1 => journal.write(receipt).await.expect("it is written"),
+                        0 => journal.sync(receipt).await.expect("the sync succeeds"),
+                        1 => journal.write(receipt).await.expect("the write succeeds"),
                         _ => {}
                     }
                 }
-                assert_eq!(journal.open(run).await.expect("it opens").records, records(0..25));
+                assert_eq!(journal.open(run).await.expect("the run opens").records, records(0..25));
             });
         }
         while let Some(ended) = tasks.join_next().await {
-            ended.expect("no difference");
+            ended.expect("the task succeeds");
         }
     });
     assert_eq!(journal.runs().len() as u64, RUNS);
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().build().expect("the runtime starts")
 }
 
 fn open(runtime: &Runtime, journal: &Arc<dyn Journal>, run: Uuid) -> Opened {
-    runtime.block_on(journal.open(run)).expect("it opens")
+    runtime.block_on(journal.open(run)).expect("the run opens")
 }
 
 fn append(journal: &Arc<dyn Journal>, run: Uuid, epoch: Epoch, numbers: std::ops::Range<u64>) {
     for number in numbers {
-        journal.append(run, epoch, &record(number)).expect("it is ours");
+        journal.append(run, epoch, &record(number)).expect("we own the run");
     }
 }
 

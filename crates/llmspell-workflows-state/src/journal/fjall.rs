@@ -1,26 +1,25 @@
 use std::path::Path;
 
-use super::{Around, Journal, JournalError, keyed::Keyed};
+use super::{Journal, JournalError, JournalWrapper, keyed::Keyed};
 use crate::folder::{Fjall, Folder};
 
 /// A journal on fjall, in a folder that one process has open at a time.
 ///
-/// Opening it reads all records of live runs. A sync and a write wait for each other, since fjall holds one lock for
-/// both.
+/// Opening it reads all records of live runs. Syncs and writes wait for each other, since fjall uses one lock for both.
 #[derive(Debug)]
 pub struct FjallJournal(Keyed);
 
 impl FjallJournal {
-    /// The journal in the folder `dir`, which is made where there is none.
+    /// Opens the journal in the folder `dir`, which is created if missing.
     ///
     /// # Errors
-    /// Another process has it, it cannot be read, or it has lost what was acknowledged.
+    /// Another process has the journal open, it cannot be read, or it has lost acknowledged records.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Ok(Self(Keyed::open(Folder::<Fjall>::open(dir.as_ref())?)?))
     }
 }
 
-impl Around for FjallJournal {
+impl JournalWrapper for FjallJournal {
     fn inner(&self) -> &dyn Journal {
         &self.0
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::record::Record;
 
-/// A journal that lasts as long as it is there: for tests, and for runs that need not outlive their process.
+/// An in-memory journal, for tests and for runs that need not survive their process.
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     runs: Mutex<BTreeMap<Uuid, (Epoch, Vec<Record>)>>,
@@ -21,13 +21,13 @@ pub struct MemoryJournal {
 }
 
 impl MemoryJournal {
-    /// A journal without runs.
+    /// Creates an empty journal.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What is kept of `run` now, without taking it over.
+    /// Returns the current records of `run`, without taking it over.
     #[must_use]
     pub fn kept(&self, run: Uuid) -> Vec<Record> {
         self.all().get(&run).map(|(_, records)| records.clone()).unwrap_or_default()

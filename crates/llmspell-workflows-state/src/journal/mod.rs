@@ -1,13 +1,13 @@
-//! The append-only records of runs: the trait [`Journal`], and where they are kept.
+//! The append-only records of runs: the [`Journal`] trait and its implementations.
 //!
 //! | journal | feature | written | synced |
 //! |---|---|---|---|
-//! | [`WalJournal`], the default | | handed to the system | one `fdatasync` for all who wait |
-//! | `FjallJournal` | `fjall` | handed to the system; waits for a sync that is under way | the same for fjall's journal, then for a count beside it |
-//! | `SledJournal` | `sled` | handed to the system; waits until it is on its way to the disk | the same for sled's log, then for a count beside it |
-//! | [`MemoryJournal`] | | nothing outlives the process | |
+//! | [`WalJournal`], the default | | handed to the system | one `fdatasync` for all waiters |
+//! | `FjallJournal` | `fjall` | handed to the system; waits for a running sync | as above for fjall's journal, then for the record count |
+//! | `SledJournal` | `sled` | handed to the system; waits until it is on its way to the disk | as above for sled's log, then for the record count |
+//! | [`MemoryJournal`] | | nothing survives the process | |
 //!
-//! Each but the one in memory has a folder, which one process has open at a time.
+//! Every journal except the in-memory one has a folder, which one process has open at a time.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -38,62 +38,62 @@ use crate::{
     store::StoreError,
 };
 
-/// Keeps the records of runs.
+/// An append-only store of the records of runs.
 ///
-/// Records of one run come back in the order in which they were appended, and after a crash none is there without all
-/// that were appended before it, to any run of this journal.
+/// The records of a run are returned in the order in which they were appended. After a crash, a record is present only
+/// if all records appended to the journal before it are present, those of other runs included.
 #[async_trait]
 pub trait Journal: Send + Sync + fmt::Debug {
-    /// Takes over `run`: whoever had it before can append to it no more. A run that nobody knows has no records yet.
+    /// Takes over `run`: its previous owner can no longer append to it. An unknown run has no records.
     ///
     /// # Errors
-    /// What is kept of it cannot be read.
+    /// The records of the run cannot be read.
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError>;
 
-    /// Appends a record in memory, without waiting for a disk or a network. It is kept once [`Self::write`] or
-    /// [`Self::sync`] has ended, and may be before.
+    /// Appends a record in memory, without waiting for a disk or a network. The record is durable once [`Self::write`]
+    /// or [`Self::sync`] has returned, and may be before.
     ///
     /// # Errors
-    /// Someone else has taken over the run, or the journal cannot be written any more.
+    /// The run was taken over, or the journal can no longer be written.
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError>;
 
-    /// Ends once everything up to the receipt outlives this process.
+    /// Waits until everything up to `receipt` survives this process.
     ///
     /// # Errors
-    /// The journal cannot be written any more.
+    /// The journal can no longer be written.
     async fn write(&self, receipt: Receipt) -> Result<(), JournalError>;
 
-    /// Ends once everything up to the receipt outlives a power loss.
+    /// Waits until everything up to `receipt` survives a power loss.
     ///
     /// # Errors
-    /// The journal cannot be written any more; nobody knows how much of it is kept.
+    /// The journal can no longer be written; how much of it is durable is unknown.
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
 
-    /// The records of `run` so far, in order, without taking it over; none if there is no such run here.
+    /// Returns the records of `run` so far, in order, without taking it over; none for an unknown run.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// The records cannot be read.
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError>;
 
-    /// All runs that have records here and have not been [forgotten](Self::forget).
+    /// Returns all runs that have records here and have not been [forgotten](Self::forget).
     fn runs(&self) -> Vec<Uuid>;
 
-    /// Drops all records of the given runs, which are kept elsewhere by now; that outlives this process once it ends.
+    /// Drops all records of the given runs, which are stored elsewhere by now. Once this returns, that survives this
+    /// process.
     ///
     /// # Errors
-    /// Someone else has taken over one of the runs, and then none is forgotten; or the journal cannot be written any
-    /// more.
+    /// One of the runs was taken over, and then none is forgotten; or the journal can no longer be written.
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError>;
 }
 
-/// A journal that is another one with something around it: all it is asked, the other one does.
-pub trait Around: Send + Sync + fmt::Debug {
-    /// The other one.
+/// A wrapper around another journal, to which all calls are forwarded.
+pub trait JournalWrapper: Send + Sync + fmt::Debug {
+    /// Returns the wrapped journal.
     fn inner(&self) -> &dyn Journal;
 }
 
 #[async_trait]
-impl<J: Around> Journal for J {
+impl<J: JournalWrapper> Journal for J {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
         self.inner().open(run).await
     }
@@ -123,31 +123,31 @@ impl<J: Around> Journal for J {
     }
 }
 
-/// How often a run has been taken over; the last to do so alone may append to it.
+/// How often a run has been taken over; only the latest owner may append to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
 /// A run that was taken over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
-    /// Who appends from now on.
+    /// The epoch of the new owner.
     pub epoch: Epoch,
-    /// What is kept of it, in order.
+    /// The run's records, in order.
     pub records: Vec<Record>,
 }
 
-/// That a record was appended; each journal has its own count.
+/// Proof that a record was appended. Each journal counts on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Receipt(pub(crate) u64);
 
 impl Receipt {
-    /// The `number`th record that a journal took; for journals of your own.
+    /// Creates the receipt of the `number`th record of a journal, for custom journals.
     #[must_use]
     pub fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Which record it was.
+    /// Returns the number of the record.
     #[must_use]
     pub fn number(self) -> u64 {
         self.0
@@ -157,38 +157,38 @@ impl Receipt {
 /// Why a journal cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
-    /// The log below it.
+    /// The underlying log failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The engine below it.
+    /// The underlying storage engine failed.
     #[error(transparent)]
     Store(StoreError),
-    /// Another process has the log.
+    /// Another process owns the journal.
     #[error("{path} is in use by another process, {holder}")]
     Held {
-        /// Which folder.
+        /// The journal's folder.
         path: String,
-        /// Who it says it is.
+        /// How the owner describes itself.
         holder: String,
     },
-    /// Someone else goes on with the run.
-    #[error("the run {run} has been taken over by someone else")]
+    /// The run was taken over.
+    #[error("the run {run} has been taken over by another owner")]
     Fenced {
-        /// Which run.
+        /// The run.
         run: Uuid,
     },
-    /// A record of a run is of another version of the format.
+    /// A record has another version of the format.
     #[error("the journal of the run {run} cannot be read: {error}")]
     Format {
-        /// Which run.
+        /// The run.
         run: Uuid,
-        /// Why.
+        /// Why it cannot be read.
         error: FormatError,
     },
-    /// What is kept of a run makes no sense.
+    /// The records of a run are inconsistent.
     #[error("the journal of the run {run} is damaged: {message}")]
     Damaged {
-        /// Which run.
+        /// The run.
         run: Uuid,
         /// What is wrong.
         message: String,
@@ -196,13 +196,13 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if self.is_other_format() { "record_format" } else { "journal_failed" }
     }
 
-    /// Whether another version of this program wrote what cannot be read.
+    /// Returns whether the data was written by another version of this program.
     #[must_use]
     pub fn is_other_format(&self) -> bool {
         match self {
@@ -215,7 +215,7 @@ impl JournalError {
         }
     }
 
-    /// That a record of `run` cannot be read.
+    /// Creates the error for an unreadable record of `run`.
     pub(crate) fn unreadable(run: Uuid, error: FormatError) -> Self {
         match error {
             FormatError::Unreadable(message) => {
@@ -225,7 +225,7 @@ impl JournalError {
         }
     }
 
-    /// Whether trying again may help: another process may let go of the journal.
+    /// Returns whether retrying may help, since another process may release the journal.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -239,7 +239,7 @@ impl JournalError {
 impl From<StoreError> for JournalError {
     fn from(error: StoreError) -> Self {
         match error {
-            // A journal has another way out than a store.
+            // A journal has another remedy than a store.
             StoreError::Held { path, holder } => Self::Held { path: path.display().to_string(), holder },
             error => Self::Store(error),
         }

@@ -1,4 +1,4 @@
-//! Writing and syncing what was appended.
+//! Writes and syncs what was appended.
 
 use std::{io, sync::Arc};
 
@@ -16,7 +16,8 @@ impl Commit for Shared {
         let synced = self.write_all().and_then(|written| self.sync_current().map(|()| written));
         let mut tail = lock(&self.tail);
         let written = synced.map_err(|fault| tail.fault.get_or_insert(fault).clone())?;
-        // Written before anyone hears of the sync, so that damage to acknowledged records differs from a torn write.
+        // Written before the sync is acknowledged, so that damage to acknowledged records can be told from a torn
+        // write.
         tail.mark(written.segment, written.offset);
         drop(tail);
         self.write_all()?;
@@ -33,15 +34,16 @@ impl Commit for Shared {
 }
 
 impl Shared {
-    /// Hands everything that was appended to the system; returns how far that is.
-    fn write_all(&self) -> Result<Written, LogError> {
+    /// Hands everything appended to the system; returns how far that is.
+    fn write_all(&self) -> Result<WriteProgress, LogError> {
         let mut files = lock(&self.files);
         let (chunks, written) = {
             let mut tail = lock(&self.tail);
             if let Some(fault) = &tail.fault {
                 return Err(fault.clone());
             }
-            let written = Written { position: Position(tail.appended), segment: tail.segment, offset: tail.offset };
+            let written =
+                WriteProgress { position: Position(tail.appended), segment: tail.segment, offset: tail.offset };
             (std::mem::take(&mut tail.pending), written)
         };
         let result = chunks.iter().try_for_each(|chunk| self.write_chunk(&mut files, chunk));
@@ -51,28 +53,28 @@ impl Shared {
 
     fn write_chunk(&self, files: &mut Files, chunk: &Chunk) -> Result<(), LogError> {
         let path = segment::path(&self.dir, chunk.segment);
-        let told = |error: io::Error| LogError::io(&path, &error);
+        let io_error = |error: io::Error| LogError::io(&path, &error);
         if files.current.as_ref().is_none_or(|(number, _)| *number != chunk.segment) {
-            // The next segment says how far this one has been synced.
+            // The next segment's mark says how far this one has been synced.
             if let Some((number, last)) = &files.current {
                 last.sync().map_err(|error| LogError::io(&segment::path(&self.dir, *number), &error))?;
             }
-            files.current = Some((chunk.segment, self.segment_file(files, chunk).map_err(told)?));
+            files.current = Some((chunk.segment, self.segment_file(files, chunk).map_err(io_error)?));
         }
-        let (_, file) = files.current.as_ref().expect("it was opened above");
-        file.write_at(chunk.offset, &chunk.bytes).map_err(told)
+        let (_, file) = files.current.as_ref().expect("the segment was opened above");
+        file.write_at(chunk.offset, &chunk.bytes).map_err(io_error)
     }
 
     fn segment_file(&self, files: &mut Files, chunk: &Chunk) -> io::Result<Arc<dyn DiskFile>> {
         let path = segment::path(&self.dir, chunk.segment);
-        if let Some((number, making)) = files.prepared.take() {
-            let made = making.join().map_err(|_| io::Error::other("the thread that made it ended early"))?;
+        if let Some((number, creation)) = files.prepared.take() {
+            let created = creation.join().map_err(|_| io::Error::other("the thread that created it ended early"))?;
             if number == chunk.segment {
-                let file = made?;
+                let file = created?;
                 if file.length()? >= chunk.length {
                     return Ok(file.into());
                 }
-                // One very long frame needs a longer one.
+                // A very long frame needs a longer segment.
                 drop(file);
                 self.disk.remove(&path)?;
             }
@@ -81,16 +83,16 @@ impl Shared {
     }
 
     fn sync_current(&self) -> Result<(), LogError> {
-        // Outside of the lock: others go on writing meanwhile.
+        // Outside the lock, so that writes can continue.
         let current = lock(&self.files).current.clone();
         if let Some((number, file)) = current {
             file.sync().map_err(|error| LogError::io(&segment::path(&self.dir, number), &error))?;
         }
-        // A sync that failed for someone else is not made good by one that succeeds afterwards.
+        // A sync that failed for someone else is not repaired by a later one that succeeds.
         lock(&self.tail).fault.clone().map_or(Ok(()), Err)
     }
 
-    /// Makes the next segment while there is still room in this one.
+    /// Creates the next segment while there is still room in this one.
     fn prepare_next(&self) {
         if !self.options.prepare_ahead {
             return;
@@ -107,14 +109,14 @@ impl Shared {
             return;
         }
         let (disk, path) = (self.disk.clone(), segment::path(&self.dir, number));
-        let making = std::thread::Builder::new().name("spellflow-segment".to_owned());
-        // Where no thread can be had, the segment is made when it is needed.
-        files.prepared = making.spawn(move || disk.create(&path, length)).ok().map(|making| (number, making));
+        let builder = std::thread::Builder::new().name("spellflow-segment".to_owned());
+        // If no thread can be spawned, the segment is created when it is needed.
+        files.prepared = builder.spawn(move || disk.create(&path, length)).ok().map(|creation| (number, creation));
     }
 }
 
-/// How far everything has been handed to the system.
-pub(super) struct Written {
+/// How far the log has been handed to the system.
+pub(super) struct WriteProgress {
     position: Position,
     segment: u64,
     offset: u64,

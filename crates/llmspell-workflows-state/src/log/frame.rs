@@ -1,21 +1,21 @@
-//! A frame: what the log writes as one, and can tell from what was cut, torn or changed.
+//! A frame: the unit in which the log is written, which can be told from cut, torn or changed data.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
-//! | 0–3 | length of all that follows the checksum, little-endian; 0 marks the end |
-//! | 4–7 | CRC-32C of all that follows |
+//! | 0–3 | length of everything after the checksum, little-endian; 0 marks the end |
+//! | 4–7 | CRC-32C of everything after it |
 //! | 8 | version of the format |
 //! | 9 | kind |
 //! | 10–13 | number of the run in this log |
 //! | 14– | body |
 
-/// The version that this code reads and writes: that of frames, and of the records in them.
+/// The version that this code reads and writes, for frames and for the records in them.
 pub(crate) const VERSION: u8 = 2;
 
-/// Bytes before the body.
+/// The number of bytes before the body.
 pub(crate) const HEAD: usize = 14;
 
-/// Bytes before what the checksum covers.
+/// The number of bytes before those that the checksum covers.
 const PREFIX: usize = 8;
 
 /// A frame as read.
@@ -26,16 +26,16 @@ pub(crate) struct Frame<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// What stands at a place in a segment.
+/// The content at an offset in a segment.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found<'a> {
+pub(crate) enum ParsedFrame<'a> {
     Frame(Frame<'a>, usize),
     /// Nothing was written here.
     End,
-    /// Something was, and it is not whole.
+    /// Something was written here, and it is not intact.
     Broken,
-    /// It is whole, and of another version of this format.
-    Other(u8),
+    /// An intact frame of another version of the format.
+    OtherVersion(u8),
 }
 
 /// Appends the frame of `body` to `buffer`.
@@ -51,25 +51,27 @@ pub(crate) fn write(buffer: &mut Vec<u8>, kind: u8, run: u32, body: &[u8]) {
     buffer[start + 4..start + PREFIX].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// Reads what stands at the beginning of `bytes`.
-pub(crate) fn read(bytes: &[u8]) -> Found<'_> {
+/// Reads the content at the beginning of `bytes`.
+pub(crate) fn read(bytes: &[u8]) -> ParsedFrame<'_> {
     let Some(length) = u32_at(bytes, 0) else {
-        return if bytes.iter().all(|byte| *byte == 0) { Found::End } else { Found::Broken };
+        return if bytes.iter().all(|byte| *byte == 0) { ParsedFrame::End } else { ParsedFrame::Broken };
     };
     if length == 0 {
-        // A length that was lost, and not the end, where a checksum stands behind it.
-        return if u32_at(bytes, 4).unwrap_or(0) == 0 { Found::End } else { Found::Broken };
+        // A checksum after a zero length means that the length was lost, not that the log ends here.
+        return if u32_at(bytes, 4).unwrap_or(0) == 0 { ParsedFrame::End } else { ParsedFrame::Broken };
     }
     let end = PREFIX + length as usize;
-    let (Some(checksum), Some(covered)) = (u32_at(bytes, 4), bytes.get(PREFIX..end)) else { return Found::Broken };
+    let (Some(checksum), Some(covered)) = (u32_at(bytes, 4), bytes.get(PREFIX..end)) else {
+        return ParsedFrame::Broken;
+    };
     if covered.len() < HEAD - PREFIX || crc32c::crc32c(covered) != checksum {
-        return Found::Broken;
+        return ParsedFrame::Broken;
     }
     if covered[0] != VERSION {
-        return Found::Other(covered[0]);
+        return ParsedFrame::OtherVersion(covered[0]);
     }
     let run = u32_at(covered, 2).unwrap_or_default();
-    Found::Frame(Frame { kind: covered[1], run, body: &covered[HEAD - PREFIX..] }, end)
+    ParsedFrame::Frame(Frame { kind: covered[1], run, body: &covered[HEAD - PREFIX..] }, end)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -92,32 +94,32 @@ mod tests {
         let length = bytes.len();
         bytes.extend_from_slice(&[0; 64]);
         let frame = Frame { kind: 3, run: 7, body: b"what happened" };
-        assert_eq!(read(&bytes), Found::Frame(frame, length));
-        assert_eq!(read(&bytes[length..]), Found::End);
-        assert_eq!(read(&[]), Found::End);
+        assert_eq!(read(&bytes), ParsedFrame::Frame(frame, length));
+        assert_eq!(read(&bytes[length..]), ParsedFrame::End);
+        assert_eq!(read(&[]), ParsedFrame::End);
     }
 
     #[test]
-    fn each_flipped_bit_and_each_cut_is_seen() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let whole = framed();
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(!matches!(read(&bytes), Found::Frame(..) | Found::End), "bit {bit}");
+            assert!(!matches!(read(&bytes), ParsedFrame::Frame(..) | ParsedFrame::End), "bit {bit}");
         }
         for length in 1..whole.len() {
-            assert_eq!(read(&whole[..length]), Found::Broken, "{length} bytes");
+            assert_eq!(read(&whole[..length]), ParsedFrame::Broken, "{length} bytes");
         }
     }
 
     #[test]
-    fn another_version_is_told_from_damage() {
+    fn another_version_is_distinguished_from_damage() {
         for version in [VERSION - 1, VERSION + 1] {
             let mut bytes = framed();
             bytes[8] = version;
             let checksum = crc32c::crc32c(&bytes[8..]);
             bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
-            assert_eq!(read(&bytes), Found::Other(version));
+            assert_eq!(read(&bytes), ParsedFrame::OtherVersion(version));
         }
     }
 }

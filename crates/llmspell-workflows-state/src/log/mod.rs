@@ -1,9 +1,9 @@
 //! The write-ahead log: frames in segments, appended by many, synced by one.
 //!
-//! [`Log::append`] reserves a place in memory and never touches the disk. [`Log::write`] ends once a frame was handed to
-//! the system, so that it outlives the process; [`Log::sync`] ends once it outlives a power loss. Two threads do the work
-//! for everyone who waits: frames that arrive while the disk is busy share the next write or sync. A write or a sync that
-//! fails closes the log: nobody knows what of it is on the disk, so everything after it is refused.
+//! [`Log::append`] reserves space in memory and never touches the disk. [`Log::write`] returns once a frame was handed
+//! to the system, so that it survives the process; [`Log::sync`] returns once it survives a power loss. Two threads do
+//! the work for all waiters: frames that arrive while the disk is busy share the next write or sync. A failed write or
+//! sync closes the log, since it is unknown what of it is on the disk; everything after it is refused.
 
 mod committer;
 pub(crate) mod frame;
@@ -27,18 +27,18 @@ use crate::{
     disk::{Disk, DiskFile},
 };
 
-/// The kind of frame that says up to where a segment has been synced; all others are their users'.
+/// The kind of frame that says how far a segment has been synced. All other kinds belong to the log's users.
 pub(crate) const MARK: u8 = 0;
 
-/// Where a frame stands.
+/// The location of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct FrameLocation {
     pub(crate) segment: u64,
     pub(crate) offset: u64,
     pub(crate) length: u32,
 }
 
-/// How far the log had come, in bytes appended since it was opened.
+/// A position in the log, in bytes appended since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position(u64);
 
@@ -54,14 +54,14 @@ impl From<u64> for Position {
     }
 }
 
-/// How a log is laid out.
+/// The layout of a log.
 #[derive(Debug, Clone)]
 pub struct LogOptions {
-    /// The length of the first segment in bytes; each that follows is twice as long as the one before.
+    /// The length of the first segment in bytes; each following segment is twice as long.
     pub segment_min: u64,
-    /// The length of the longest segments in bytes.
+    /// The maximum length of a segment in bytes.
     pub segment_max: u64,
-    /// Whether the next segment is made in a thread of its own while there is still room in the last.
+    /// Whether a thread creates the next segment while there is still room in the current one.
     pub prepare_ahead: bool,
 }
 
@@ -74,40 +74,40 @@ impl Default for LogOptions {
 /// Why a log cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// The system refused.
+    /// The operating system reported an error.
     #[error("{}: {message}", path.display())]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The operating system's message.
         message: String,
     },
-    /// What had been synced is not there any more.
-    #[error("{} is damaged: {message}; restore it from a backup, or move it away to begin without its runs", path.display())]
+    /// Synced data is missing or damaged.
+    #[error("{} is damaged: {message}; restore it from a backup, or move it away to start without its runs", path.display())]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong.
         message: String,
     },
     /// A later version of this program wrote it.
     #[error("{} is newer than this program: {message}", path.display())]
     Newer {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which version it has.
+        /// The version that was found.
         message: String,
     },
     /// An earlier version of this program wrote it.
     #[error(
-        "{} was written in format {found}, which this version does not read: finish or export its runs with the program \
-         that wrote it, or move the folder away to begin without them",
+        "{} was written in format {found}, which this version does not read; finish or export its runs with the \
+         program that wrote it, or move the folder away to start without them",
         path.display()
     )]
     Older {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The format that it has.
+        /// The format that was found.
         found: u8,
     },
     /// The log has been closed.
@@ -116,7 +116,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "journal_failed"
@@ -134,7 +134,7 @@ impl LogError {
 /// A log that is open for appending.
 pub(crate) struct Log {
     shared: Arc<Shared>,
-    /// Taken where the log is closed, before anything else of it goes.
+    /// Taken when the log is closed, before anything else is dropped.
     committer: Option<Committer<Shared>>,
 }
 
@@ -160,7 +160,7 @@ struct Tail {
     is_closing: bool,
 }
 
-/// Bytes that belong to one segment, one after the other.
+/// Contiguous bytes of one segment.
 struct Chunk {
     segment: u64,
     length: u64,
@@ -168,24 +168,24 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// A segment that a thread of its own makes.
-type Making = JoinHandle<io::Result<Box<dyn DiskFile>>>;
+/// A segment that is created in its own thread.
+type SegmentCreation = JoinHandle<io::Result<Box<dyn DiskFile>>>;
 
 #[derive(Default)]
 struct Files {
     current: Option<(u64, Arc<dyn DiskFile>)>,
-    /// The next segment, made before it is needed.
-    prepared: Option<(u64, Making)>,
-    /// The one that was read last.
+    /// The next segment, created before it is needed.
+    prepared: Option<(u64, SegmentCreation)>,
+    /// The segment that was read last.
     read: Option<(u64, Arc<dyn DiskFile>)>,
 }
 
 impl Log {
-    /// Opens the log in `dir`, which no other process may have open, and reads what it holds.
+    /// Opens the log in `dir`, which no other process may have open, and reads its frames.
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, options: LogOptions) -> Result<(Self, Recovery), LogError> {
         disk.create_dir(dir).map_err(|error| LogError::io(dir, &error))?;
         let recovery = recover::recover(&*disk, dir)?;
-        // Never into a segment that a crash may have left torn.
+        // Never append to a segment that a crash may have left torn.
         let segment = recovery.ends.last_key_value().map_or(1, |(last, _)| last + 1);
         let mut tail = Tail {
             pending: Vec::new(),
@@ -209,8 +209,8 @@ impl Log {
         Ok((Self { shared, committer: Some(committer) }, recovery))
     }
 
-    /// Appends a frame; it is neither written nor synced yet.
-    pub(crate) fn append(&self, kind: u8, run: u32, body: &[u8]) -> Result<(Position, Place), LogError> {
+    /// Appends a frame, which is neither written nor synced yet.
+    pub(crate) fn append(&self, kind: u8, run: u32, body: &[u8]) -> Result<(Position, FrameLocation), LogError> {
         let mut tail = lock(&self.shared.tail);
         tail.check()?;
         let needed = (frame::HEAD + body.len()) as u64;
@@ -220,21 +220,21 @@ impl Log {
             tail.length = (tail.length * 2).min(self.shared.options.segment_max).max(needed + 2 * segment::HEADER + 64);
             tail.begin_segment(&[end]);
         }
-        let place = tail.push(kind, run, body);
-        Ok((Position(tail.appended), place))
+        let location = tail.push(kind, run, body);
+        Ok((Position(tail.appended), location))
     }
 
-    /// Ends once everything up to `position` outlives this process.
+    /// Waits until everything up to `position` survives this process.
     pub(crate) async fn write(&self, position: Position) -> Result<(), LogError> {
         self.committer()?.written(position.0).await
     }
 
-    /// Ends once everything up to `position` outlives a power loss.
+    /// Waits until everything up to `position` survives a power loss.
     pub(crate) async fn sync(&self, position: Position) -> Result<(), LogError> {
         self.committer()?.synced(position.0).await
     }
 
-    /// Hands everything that was appended to the system; blocks for the disk.
+    /// Hands everything appended to the system; blocks for the disk.
     pub(crate) fn write_all(&self) -> Result<(), LogError> {
         self.shared.write().map(drop)
     }
@@ -244,10 +244,10 @@ impl Log {
         self.committer.as_ref().ok_or(LogError::Closed)
     }
 
-    /// Removes a segment that nobody needs any more; `false`: it stays for now, since it is still written to. Blocks for the
-    /// disk.
+    /// Removes a segment that is no longer needed; returns `false` if it stays because it is still being written.
+    /// Blocks for the disk.
     pub(crate) fn remove(&self, number: u64) -> Result<bool, LogError> {
-        // What is pending may belong to any segment from the one that was written to last.
+        // Pending bytes may belong to any segment from the one written last.
         let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);
         if number >= written {
             return Ok(false);
@@ -260,14 +260,15 @@ impl Log {
 }
 
 impl Drop for Log {
-    /// Writes what was appended, which blocks for the disk; what nobody waited for need not be synced.
+    /// Writes what was appended, which blocks for the disk. What no one waited for need not be synced.
     fn drop(&mut self) {
         lock(&self.shared.tail).is_closing = true;
         drop(self.committer.take());
         let prepared = lock(&self.shared.files).prepared.take();
-        if let Some((_, making)) = prepared {
-            // It was made ahead, and is not needed; who opens the folder next must not meet it half made.
-            drop(making.join());
+        if let Some((_, creation)) = prepared {
+            // It was created ahead and is not needed, but the next process to open the folder must not see it half
+            // created.
+            drop(creation.join());
         }
     }
 }
@@ -281,7 +282,7 @@ impl Tail {
         }
     }
 
-    /// Begins the segment that `self.segment` names; `ended` says how far those before it go.
+    /// Begins the segment `self.segment`; `ended` says how far the segments before it are used.
     fn begin_segment(&mut self, ended: &[(u64, u64)]) {
         self.offset = 0;
         let header = segment::header(self.segment, self.length);
@@ -297,19 +298,19 @@ impl Tail {
         self.push(MARK, 0, &body);
     }
 
-    fn push(&mut self, kind: u8, run: u32, body: &[u8]) -> Place {
+    fn push(&mut self, kind: u8, run: u32, body: &[u8]) -> FrameLocation {
         let offset = self.offset;
         let length = self.extend(|bytes| frame::write(bytes, kind, run, body));
-        Place { segment: self.segment, offset, length: u32::try_from(length).unwrap_or(u32::MAX) }
+        FrameLocation { segment: self.segment, offset, length: u32::try_from(length).unwrap_or(u32::MAX) }
     }
 
-    /// Appends what `write` writes; returns how many bytes that is.
+    /// Appends what `write` writes; returns the number of bytes.
     fn extend(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
         if self.pending.last().is_none_or(|chunk| chunk.segment != self.segment) {
             let (segment, length, offset) = (self.segment, self.length, self.offset);
             self.pending.push(Chunk { segment, length, offset, bytes: Vec::new() });
         }
-        let Some(chunk) = self.pending.last_mut() else { unreachable!("it was pushed above") };
+        let Some(chunk) = self.pending.last_mut() else { unreachable!("a chunk was pushed above") };
         let before = chunk.bytes.len();
         write(&mut chunk.bytes);
         let added = (chunk.bytes.len() - before) as u64;
@@ -319,8 +320,8 @@ impl Tail {
     }
 }
 
-/// What a mark says: a segment, and how far it has been synced.
-fn mark_of(body: &[u8]) -> Option<(u64, u64)> {
+/// Parses a mark: a segment, and how far it has been synced.
+fn parse_mark(body: &[u8]) -> Option<(u64, u64)> {
     let number = |range: std::ops::Range<usize>| Some(u64::from_le_bytes(body.get(range)?.try_into().ok()?));
     Some((number(0..8)?, number(8..16)?))
 }

@@ -1,37 +1,39 @@
-//! Frames that have been written, read again.
+//! Reads frames that have been written.
 
 use std::sync::Arc;
 
-use super::{Log, LogError, Place, frame, lock, segment};
+use super::{FrameLocation, Log, LogError, frame, lock, segment};
 use crate::disk::DiskFile;
 
-/// How many bytes between two frames are read for nothing rather than asking twice.
+/// The largest gap in bytes between two frames that is read through instead of reading twice.
 const GAP_MAX: u64 = 4 << 10;
 
-/// How many bytes are read at once, unless one frame alone is longer.
+/// The most bytes that are read at once, unless a single frame is longer.
 const SPAN_MAX: u64 = 1 << 20;
 
 impl Log {
-    /// Hands the bodies of the frames at `places`, which have been written, to `take`, in that order.
+    /// Passes the bodies of the frames at `locations`, which have been written, to `take`, in order.
     pub(crate) fn read<E: From<LogError>>(
         &self,
-        places: &[Place],
+        locations: &[FrameLocation],
         mut take: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut rest = places;
+        let mut rest = locations;
         while let [first, ..] = rest {
             let count = 1 + rest.windows(2).take_while(|pair| is_near(first, &pair[0], &pair[1])).count();
             let (span, others) = rest.split_at(count);
             let last = span[count - 1];
             let length = last.offset + u64::from(last.length) - first.offset;
             let bytes = self.read_at(*first, usize::try_from(length).unwrap_or(usize::MAX))?;
-            for place in span {
-                let start = usize::try_from(place.offset - first.offset).unwrap_or(usize::MAX);
+            for location in span {
+                let start = usize::try_from(location.offset - first.offset).unwrap_or(usize::MAX);
                 match frame::read(bytes.get(start..).unwrap_or_default()) {
-                    frame::Found::Frame(frame, _) => take(frame.body)?,
+                    frame::ParsedFrame::Frame(frame, _) => take(frame.body)?,
                     _ => {
-                        let message = format!("the frame at {} is not whole any more", place.offset);
-                        return Err(LogError::damaged(&segment::path(&self.shared.dir, place.segment), message).into());
+                        let message = format!("the frame at {} is no longer intact", location.offset);
+                        return Err(
+                            LogError::damaged(&segment::path(&self.shared.dir, location.segment), message).into()
+                        );
                     }
                 }
             }
@@ -40,9 +42,9 @@ impl Log {
         Ok(())
     }
 
-    fn read_at(&self, place: Place, length: usize) -> Result<Vec<u8>, LogError> {
-        let told = |error| LogError::io(&segment::path(&self.shared.dir, place.segment), &error);
-        self.segment(place.segment).and_then(|file| file.read_at(place.offset, length)).map_err(told)
+    fn read_at(&self, location: FrameLocation, length: usize) -> Result<Vec<u8>, LogError> {
+        let io_error = |error| LogError::io(&segment::path(&self.shared.dir, location.segment), &error);
+        self.segment(location.segment).and_then(|file| file.read_at(location.offset, length)).map_err(io_error)
     }
 
     fn segment(&self, number: u64) -> std::io::Result<Arc<dyn DiskFile>> {
@@ -57,8 +59,8 @@ impl Log {
     }
 }
 
-/// Whether `next` is read with `first` and those up to `last`.
-fn is_near(first: &Place, last: &Place, next: &Place) -> bool {
+/// Returns whether `next` is read together with the frames from `first` to `last`.
+fn is_near(first: &FrameLocation, last: &FrameLocation, next: &FrameLocation) -> bool {
     let end = last.offset + u64::from(last.length);
     let in_order = next.segment == first.segment && next.offset >= end;
     in_order && next.offset - end <= GAP_MAX && next.offset + u64::from(next.length) - first.offset <= SPAN_MAX

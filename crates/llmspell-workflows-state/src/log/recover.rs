@@ -1,32 +1,32 @@
-//! Reads back what a log holds, and tells what was torn from what was damaged.
+//! Reads a log back, and tells torn frames from damaged ones.
 //!
-//! A crash leaves frames half written, or later ones without earlier ones: all after the first that is not whole was
-//! never acknowledged, and is left. A mark says up to where a segment has been synced; where something before that is
-//! not whole, the disk has lost what it had promised to keep, and nothing is read past it.
+//! A crash leaves frames half written, or later frames without earlier ones. Everything after the first frame that is
+//! not intact was never acknowledged, and is ignored. A mark says how far a segment has been synced; if something
+//! before that is not intact, the disk has lost data that it promised to keep, and the log is refused.
 
 use std::{collections::BTreeMap, io, path::Path};
 
 use super::{
-    LogError, MARK, Place,
-    frame::{self, Found},
+    FrameLocation, LogError, MARK,
+    frame::{self, ParsedFrame},
     segment,
 };
 use crate::disk::Disk;
 
-/// A frame that was found.
+/// A frame that was read.
 #[derive(Debug, Clone)]
-pub(crate) struct Recovered {
-    pub(crate) place: Place,
+pub(crate) struct RecoveredFrame {
+    pub(crate) location: FrameLocation,
     pub(crate) kind: u8,
     pub(crate) run: u32,
     pub(crate) body: Vec<u8>,
 }
 
-/// All that a log holds.
+/// The content of a log.
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
-    pub(crate) frames: Vec<Recovered>,
-    /// How far each segment is whole.
+    pub(crate) frames: Vec<RecoveredFrame>,
+    /// How far each segment is intact.
     pub(crate) ends: BTreeMap<u64, u64>,
 }
 
@@ -37,24 +37,24 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError>
     Ok(recovery)
 }
 
-/// Reads what is there, and finds what was synced and is not whole any more.
+/// Reads the log, and fails if synced data is no longer intact.
 pub(crate) fn check(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     let (recovery, marks) = read_all(disk, dir)?;
     for (number, synced) in marks {
         if let Some(end) = recovery.ends.get(&number).filter(|end| **end < synced) {
-            let message = format!("the {} bytes from {end} on were synced, and are not whole any more", synced - end);
+            let message = format!("the {} bytes from {end} on were synced, but are no longer intact", synced - end);
             return Err(LogError::damaged(&segment::path(dir, number), message));
         }
     }
     Ok(recovery)
 }
 
-/// Reads what is there, while someone else may be writing: all that was appended up to some moment.
+/// Reads the log while someone else may be writing it: everything appended up to some moment.
 pub(crate) fn peek(disk: &dyn Disk, dir: &Path) -> Result<Recovery, LogError> {
     read_all(disk, dir).map(|(recovery, _)| recovery)
 }
 
-/// What the segments hold, and up to where marks say that they were synced.
+/// Reads the segments, and how far their marks say they were synced.
 fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>), LogError> {
     let mut recovery = Recovery::default();
     let mut marks = BTreeMap::new();
@@ -63,7 +63,7 @@ fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>
         if let Some(length) = segment::length(number, &bytes)
             && length > bytes.len() as u64
         {
-            let message = format!("it has {} of its {length} bytes: the file was cut", bytes.len());
+            let message = format!("the file was truncated to {} of its {length} bytes", bytes.len());
             return Err(LogError::damaged(&path, message));
         }
         let end = frames(&path, number, &bytes, &mut recovery.frames, &mut marks)?;
@@ -72,10 +72,10 @@ fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>
     Ok((recovery, marks))
 }
 
-/// The bytes of all segments, the first one first.
+/// Returns the bytes of all segments, ordered by number.
 ///
-/// They are read from the last one on: whoever writes has filled a segment before the next one gets its first frame, so
-/// nothing is there without what came before it. One that goes meanwhile is needed by no run any more.
+/// They are read from the last one back: a writer fills a segment before the next one gets its first frame, so nothing
+/// is returned without what came before it. A segment that disappears meanwhile is no longer needed by any run.
 fn segments(disk: &dyn Disk, dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>, LogError> {
     let mut names = disk.list(dir).map_err(|error| LogError::io(dir, &error))?;
     'again: loop {
@@ -99,7 +99,7 @@ fn segments(disk: &dyn Disk, dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>, LogEr
     }
 }
 
-/// What a killed process wrote may still be in memory alone, and what follows will build on it.
+/// Syncs what was read: what a killed process wrote may still be only in memory, and what follows builds on it.
 fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError> {
     for number in recovery.ends.iter().filter(|(_, end)| **end > 0).map(|(number, _)| *number) {
         let path = segment::path(dir, number);
@@ -114,36 +114,36 @@ fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     file.read_at(0, length)
 }
 
-/// Takes in the frames of one segment; returns where they end.
+/// Adds the frames of one segment; returns where they end.
 fn frames(
     path: &Path,
     number: u64,
     bytes: &[u8],
-    all: &mut Vec<Recovered>,
+    all: &mut Vec<RecoveredFrame>,
     marks: &mut BTreeMap<u64, u64>,
 ) -> Result<u64, LogError> {
     let has_header = segment::length(number, bytes).is_some();
-    // Without its header nothing of it was ever synced.
+    // Without its header, nothing of the segment was ever synced.
     let mut at = if has_header { segment::HEADER as usize } else { bytes.len() };
     loop {
         match frame::read(bytes.get(at..).unwrap_or_default()) {
-            Found::Frame(frame, length) if frame.kind == MARK => {
-                note(marks, frame.body);
+            ParsedFrame::Frame(frame, length) if frame.kind == MARK => {
+                store_mark(marks, frame.body);
                 at += length;
             }
-            Found::Frame(frame, length) => {
-                let place = Place { segment: number, offset: at as u64, length: length as u32 };
-                all.push(Recovered { place, kind: frame.kind, run: frame.run, body: frame.body.to_vec() });
+            ParsedFrame::Frame(frame, length) => {
+                let location = FrameLocation { segment: number, offset: at as u64, length: length as u32 };
+                all.push(RecoveredFrame { location, kind: frame.kind, run: frame.run, body: frame.body.to_vec() });
                 at += length;
             }
-            Found::Other(version) if version < frame::VERSION => {
+            ParsedFrame::OtherVersion(version) if version < frame::VERSION => {
                 return Err(LogError::Older { path: path.to_owned(), found: version });
             }
-            Found::Other(version) => {
-                let message = format!("it is of version {version}, and this program reads version {}", frame::VERSION);
+            ParsedFrame::OtherVersion(version) => {
+                let message = format!("it has version {version}, but this program reads version {}", frame::VERSION);
                 return Err(LogError::Newer { path: path.to_owned(), message });
             }
-            Found::End | Found::Broken => break,
+            ParsedFrame::End | ParsedFrame::Broken => break,
         }
     }
     let end = if has_header { at } else { 0 };
@@ -151,30 +151,30 @@ fn frames(
     Ok(end as u64)
 }
 
-/// Marks behind the first place that is not whole say whether it once was.
+/// Finds the marks after the first frame that is not intact: they say whether it once was.
 fn later_marks(bytes: &[u8], marks: &mut BTreeMap<u64, u64>) {
     let mut at = 0;
-    // Frames begin at any byte; a zero cannot begin one whose length is below 256 and is not zero.
+    // A frame can begin at any byte; a zero cannot begin one whose length is below 256 and not zero.
     while at + frame::HEAD <= bytes.len() {
         match frame::read(&bytes[at..]) {
-            Found::Frame(frame, length) => {
+            ParsedFrame::Frame(frame, length) => {
                 if frame.kind == MARK {
-                    note(marks, frame.body);
+                    store_mark(marks, frame.body);
                 }
                 at += length;
             }
-            Found::End => {
+            ParsedFrame::End => {
                 let zeros = bytes[at..].iter().take_while(|byte| **byte == 0).count();
-                // A length begins with a byte that is not zero, unless it is a multiple of 256.
+                // A length begins with a nonzero byte, unless it is a multiple of 256.
                 at += zeros.saturating_sub(3).max(1);
             }
-            Found::Broken | Found::Other(_) => at += 1,
+            ParsedFrame::Broken | ParsedFrame::OtherVersion(_) => at += 1,
         }
     }
 }
 
-fn note(marks: &mut BTreeMap<u64, u64>, body: &[u8]) {
-    let Some((segment, synced)) = super::mark_of(body) else { return };
+fn store_mark(marks: &mut BTreeMap<u64, u64>, body: &[u8]) {
+    let Some((segment, synced)) = super::parse_mark(body) else { return };
     let known = marks.entry(segment).or_insert(0);
     *known = synced.max(*known);
 }
@@ -196,15 +196,15 @@ mod tests {
     };
 
     /// A disk on which something happens before the second file is opened.
-    struct Between<F>(AtomicUsize, F);
+    struct InterruptedDisk<F>(AtomicUsize, F);
 
-    impl<F> std::fmt::Debug for Between<F> {
+    impl<F> std::fmt::Debug for InterruptedDisk<F> {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("between")
+            f.write_str("interrupted disk")
         }
     }
 
-    impl<F: Fn() + Send + Sync + 'static> Disk for Between<F> {
+    impl<F: Fn() + Send + Sync + 'static> Disk for InterruptedDisk<F> {
         fn create_dir(&self, path: &Path) -> io::Result<()> {
             SystemDisk.create_dir(path)
         }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_while_a_segment_fills_up_sees_no_gap() {
+    fn peeking_while_a_segment_fills_sees_no_gap() {
         let folder = tempfile::tempdir().unwrap();
         let options = LogOptions { segment_min: 1_024, segment_max: 1_024, prepare_ahead: true };
         let (log, _) = Log::open(Arc::new(SystemDisk), folder.path(), options).unwrap();
@@ -244,13 +244,13 @@ mod tests {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(log.sync(last.unwrap())).unwrap();
-        // The next segment is made ahead: it is there before anything is in it.
-        let late = Instant::now() + Duration::from_secs(30);
+        // The next segment is created ahead: its file exists before anything is in it.
+        let deadline = Instant::now() + Duration::from_secs(30);
         while segment::path(folder.path(), 2).metadata().map_or(0, |file| file.len()) < 1_024 {
-            assert!(Instant::now() < late, "the next segment is made where this one is half full");
+            assert!(Instant::now() < deadline, "the next segment is created once this one is half full");
             std::thread::yield_now();
         }
-        let disk = Between(AtomicUsize::new(0), move || {
+        let disk = InterruptedDisk(AtomicUsize::new(0), move || {
             for number in 6..15 {
                 log.append(1, number, &[7; 100]).unwrap();
             }

@@ -1,7 +1,7 @@
-//! A segment: one file of the log, of a length that is fixed when it is made.
+//! A segment: one file of the log, of a fixed length.
 //!
-//! It begins with 32 bytes: the text `SPFLOG\0\x01`, its number, its length, and the CRC-32C of these. Frames follow, and
-//! zeros where none has been written yet.
+//! It begins with 32 bytes: the text `SPFLOG\0\x01`, its number, its length, and the CRC-32C of these. Frames follow,
+//! and then zeros up to its length.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ pub(crate) const HEADER: u64 = 32;
 
 const MAGIC: &[u8; 8] = b"SPFLOG\0\x01";
 
-/// The header of segment `number`.
+/// Returns the header of segment `number`.
 pub(crate) fn header(number: u64, length: u64) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&number.to_le_bytes());
@@ -20,7 +20,7 @@ pub(crate) fn header(number: u64, length: u64) -> Vec<u8> {
     bytes
 }
 
-/// The length that segment `number` says it has; `None` where its header is not whole.
+/// Returns the length in the header of segment `number`, or `None` if the header is not intact.
 pub(crate) fn length(number: u64, bytes: &[u8]) -> Option<u64> {
     let (covered, checksum) = (bytes.get(..24)?, bytes.get(24..28)?);
     let is_whole = crc32c::crc32c(covered).to_le_bytes() == checksum
@@ -33,7 +33,7 @@ pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:012}.log"))
 }
 
-/// The number of the segment that a file of this name is.
+/// Returns the number of the segment with this file name.
 pub(crate) fn number(name: &str) -> Option<u64> {
     name.strip_suffix(".log")?.parse().ok()
 }

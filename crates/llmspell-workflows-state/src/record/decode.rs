@@ -1,37 +1,39 @@
-//! Records as bytes, and the version of their format.
+//! The encoding of records, and the version of their format.
 
 use serde_json::Value;
 
 use super::Record;
 
-/// The version of the format of records that this library reads and writes.
+/// The version of the record format that this library reads and writes.
 pub const FORMAT: u32 = 2;
 
 /// Why a record cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// It is of an earlier version.
+    /// The record has an earlier format.
     #[error(
-        "it was recorded in format {found}, and this version reads format {FORMAT}: finish or export its runs with the \
+        "it was recorded in format {found}, but this version reads format {FORMAT}; finish or export its runs with the \
          program that recorded them, or move the folder away"
     )]
     Earlier {
-        /// The version that it is of.
+        /// The version of its format.
         found: u32,
     },
-    /// It is of a later version.
-    #[error("{what} is of a later format than {FORMAT}, which this version reads: use the program that recorded it")]
+    /// The record has a later format.
+    #[error(
+        "{what} belongs to a later format than {FORMAT}, which this version reads; use the program that recorded it"
+    )]
     Later {
-        /// What of it is unknown here.
+        /// What of it is unknown to this version.
         what: String,
     },
-    /// It is not a record at all.
+    /// The bytes are not a record.
     #[error("a record cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl FormatError {
-    /// A stable code for it.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -42,27 +44,27 @@ impl FormatError {
 }
 
 impl Record {
-    /// The record as a journal keeps it.
+    /// Returns the record as bytes for a journal.
     ///
     /// # Errors
-    /// A value in it cannot be written as JSON.
+    /// A value in the record cannot be encoded as JSON.
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         serde_json::to_vec(self).map_err(|error| FormatError::Unreadable(error.to_string()))
     }
 
-    /// Reads what [`Self::encode`] wrote.
+    /// Reads a record that [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// It is of another version of the format, or not a record.
+    /// The record has another format, or the bytes are not a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         match serde_json::from_slice::<Self>(bytes) {
             Ok(Self::Started(started)) if started.format != FORMAT => Err(other_format(started.format)),
             Ok(record) => Ok(record),
-            Err(error) => Err(why(serde_json::from_slice(bytes).ok().as_ref(), &error)),
+            Err(error) => Err(classify(serde_json::from_slice(bytes).ok().as_ref(), &error)),
         }
     }
 
-    /// The same for a record that is part of a document.
+    /// Reads a record that is part of a JSON document.
     ///
     /// # Errors
     /// As [`Self::decode`].
@@ -71,7 +73,7 @@ impl Record {
         match Self::deserialize(value) {
             Ok(Self::Started(started)) if started.format != FORMAT => Err(other_format(started.format)),
             Ok(record) => Ok(record),
-            Err(error) => Err(why(Some(value), &error)),
+            Err(error) => Err(classify(Some(value), &error)),
         }
     }
 }
@@ -83,8 +85,8 @@ fn other_format(found: u32) -> FormatError {
     FormatError::Later { what: format!("format {found}") }
 }
 
-/// Why `value`, which is not a record of this format, is none.
-fn why(value: Option<&Value>, error: &serde_json::Error) -> FormatError {
+/// Returns why `value` is not a record of this format.
+fn classify(value: Option<&Value>, error: &serde_json::Error) -> FormatError {
     let unreadable = || FormatError::Unreadable(error.to_string());
     let Some((kind, body)) = value.and_then(Value::as_object).and_then(|fields| fields.iter().next()) else {
         return unreadable();
@@ -92,7 +94,7 @@ fn why(value: Option<&Value>, error: &serde_json::Error) -> FormatError {
     if !Record::KINDS.contains(&kind.as_str()) {
         return FormatError::Later { what: format!("the record kind `{kind}`") };
     }
-    // The first format did not name itself.
+    // Records of format 1 do not name their format.
     let format = body.get("format").map_or(1, |format| format.as_u64().unwrap_or_default());
     if kind == "started" && format != u64::from(FORMAT) {
         return other_format(u32::try_from(format).unwrap_or(u32::MAX));
@@ -100,7 +102,7 @@ fn why(value: Option<&Value>, error: &serde_json::Error) -> FormatError {
     if kind == "decided" && body.get("choice").is_none() {
         return FormatError::Earlier { found: 1 };
     }
-    // A field or a choice that is not known here was added later; everything else is damage.
+    // An unknown field or choice was added by a later version; everything else is damage.
     let text = error.to_string();
     match text.strip_prefix("unknown ") {
         Some(rest) => FormatError::Later { what: format!("the {}", rest.split(", expected").next().unwrap_or(rest)) },
@@ -112,37 +114,39 @@ fn why(value: Option<&Value>, error: &serde_json::Error) -> FormatError {
 mod tests {
     use super::*;
 
-    fn refusal(text: &str) -> FormatError {
+    fn decode_error(text: &str) -> FormatError {
         Record::decode(text.as_bytes()).unwrap_err()
     }
 
     #[test]
-    fn records_of_the_first_format_are_told_from_damage() {
+    fn records_of_format_1_are_distinguished_from_damage() {
         for text in [
             r#"{"started":{"at":"2026-01-01T00:00:00Z","workflow":"w","definition":"h","input":null}}"#,
             r#"{"decided":{"path":"/main/a","index":0,"decision":{"branch":1}}}"#,
         ] {
-            assert_eq!(refusal(text), FormatError::Earlier { found: 1 }, "{text}");
+            assert_eq!(decode_error(text), FormatError::Earlier { found: 1 }, "{text}");
         }
     }
 
     #[test]
-    fn what_a_later_version_added_is_named() {
+    fn additions_of_a_later_version_are_named() {
         for (text, what) in [
             (r#"{"slept":{}}"#, "the record kind `slept`"),
             (r#"{"decided":{"path":"/main/a","choice":{"dream":1},"t":0}}"#, "the variant `dream`"),
             (r#"{"began":{"path":"/main/a","t":0,"core":1}}"#, "the field `core`"),
             (r#"{"started":{"format":3,"anything":true}}"#, "format 3"),
         ] {
-            let FormatError::Later { what: found } = refusal(text) else { panic!("{text}: {}", refusal(text)) };
+            let FormatError::Later { what: found } = decode_error(text) else {
+                panic!("{text}: {}", decode_error(text))
+            };
             assert_eq!(found, what);
         }
     }
 
     #[test]
-    fn everything_else_is_damage() {
+    fn anything_else_is_unreadable() {
         for text in ["", "[]", "{}", r#"{"began":{"t":1}}"#, r#"{"began":{"path":1,"t":1}}"#] {
-            assert!(matches!(refusal(text), FormatError::Unreadable(_)), "{text}");
+            assert!(matches!(decode_error(text), FormatError::Unreadable(_)), "{text}");
         }
     }
 }

@@ -1,68 +1,68 @@
-//! Large values apart from the records that hold them.
+//! Large values, stored outside the records that contain them.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{End, Kept, KeptChange, Record, kept::takes_at_least};
+use super::{End, Record, StoredChange, StoredValue, stored::takes_at_least};
 use crate::store::blob_hash;
 
-/// How many bytes of JSON or so a value takes at least that is kept apart from the records of a run that has ended.
+/// The minimum size in bytes of JSON, estimated, for a value to be stored outside the records of an archived run.
 pub const INLINE_MAX: usize = 64 << 10;
 
 impl Record {
-    /// Takes large outputs and changes of the state out of the record: each with the hash that stands for it now.
-    pub fn set_apart(&mut self) -> Vec<(String, Vec<u8>)> {
-        let mut apart = Vec::new();
-        self.each_kept(&mut |kept| {
-            if let Kept::Value(value) = kept
+    /// Moves large outputs and state changes out of the record; returns each with the hash that replaces it.
+    pub fn extract_large(&mut self) -> Vec<(String, Vec<u8>)> {
+        let mut large = Vec::new();
+        self.each_value(&mut |stored| {
+            if let StoredValue::Value(value) = stored
                 && takes_at_least(value, INLINE_MAX)
             {
                 let bytes = value.to_string().into_bytes();
                 let hash = blob_hash(&bytes);
-                *kept = Kept::Apart(hash.clone());
-                apart.push((hash, bytes));
+                *stored = StoredValue::Apart(hash.clone());
+                large.push((hash, bytes));
             }
         });
-        apart
+        large
     }
 
-    /// The hashes of the values that were taken out of it.
-    pub fn apart(&mut self) -> Vec<String> {
+    /// Returns the hashes of the values that were moved out of the record.
+    pub fn large_hashes(&mut self) -> Vec<String> {
         let mut hashes = Vec::new();
-        self.each_kept(&mut |kept| {
-            if let Kept::Apart(hash) = kept {
+        self.each_value(&mut |stored| {
+            if let StoredValue::Apart(hash) = stored {
                 hashes.push(hash.clone());
             }
         });
         hashes
     }
 
-    /// Puts back the value with this hash.
+    /// Puts the value with this hash back into the record.
     ///
     /// # Errors
     /// `bytes` is not JSON.
-    pub fn put_back(&mut self, hash: &str, bytes: &[u8]) -> Result<(), serde_json::Error> {
+    pub fn restore_large(&mut self, hash: &str, bytes: &[u8]) -> Result<(), serde_json::Error> {
         let value = Arc::new(serde_json::from_slice::<Value>(bytes)?);
-        self.each_kept(&mut |kept| {
-            if matches!(kept, Kept::Apart(apart) if apart == hash) {
-                *kept = Kept::Value(value.clone());
+        self.each_value(&mut |stored| {
+            if matches!(stored, StoredValue::Apart(apart) if apart == hash) {
+                *stored = StoredValue::Value(value.clone());
             }
         });
         Ok(())
     }
 
-    fn each_kept(&mut self, visit: &mut impl FnMut(&mut Kept)) {
+    fn each_value(&mut self, visit: &mut impl FnMut(&mut StoredValue)) {
         match self {
             Self::Ended { end: End::Completed { output, changes }, .. }
             | Self::Closed { end: End::Completed { output, changes }, .. } => {
                 each(output, visit);
-                changes.iter_mut().filter_map(KeptChange::kept_mut).for_each(|kept| each(kept, visit));
+                changes.iter_mut().filter_map(StoredChange::value_mut).for_each(|stored| each(stored, visit));
             }
             Self::Redefined(redefined) => {
                 let changes =
                     redefined.migrated.iter_mut().flat_map(|migrated| migrated.changes.values_mut().flatten());
-                changes.filter_map(KeptChange::kept_mut).for_each(|kept| each(kept, visit));
+                changes.filter_map(StoredChange::value_mut).for_each(|stored| each(stored, visit));
             }
             Self::Ended { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
             | Self::Closed { end: End::Skipped(_) | End::Failed(_) | End::Cancelled(_), .. }
@@ -80,10 +80,10 @@ impl Record {
     }
 }
 
-fn each(kept: &mut Kept, visit: &mut impl FnMut(&mut Kept)) {
-    match kept {
-        Kept::Object(fields) => fields.iter_mut().for_each(|(_, kept)| each(kept, visit)),
-        Kept::List(items) => items.iter_mut().for_each(|kept| each(kept, visit)),
-        kept => visit(kept),
+fn each(stored: &mut StoredValue, visit: &mut impl FnMut(&mut StoredValue)) {
+    match stored {
+        StoredValue::Object(fields) => fields.iter_mut().for_each(|(_, stored)| each(stored, visit)),
+        StoredValue::List(items) => items.iter_mut().for_each(|stored| each(stored, visit)),
+        stored => visit(stored),
     }
 }

@@ -1,13 +1,14 @@
-//! What a journal holds of a run, record by record.
+//! The records of a run in a journal.
 //!
-//! `docs/journal-format.md` describes the format; [`FORMAT`] is its version.
+//! `docs/journal-format.md` describes their format; [`FORMAT`] is its version.
 
-mod changed;
+mod change;
 mod decode;
-mod kept;
+
 mod large;
 mod rewound;
 mod started;
+mod stored;
 mod timeline;
 
 use jiff::Timestamp;
@@ -17,147 +18,148 @@ use llmspell_workflows_basic::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use changed::{ChangeRef, KeptChange, KeptEdit};
+pub use change::{ChangeRef, StoredChange, StoredEdit};
 pub use decode::{FORMAT, FormatError};
-pub use kept::Kept;
-pub(crate) use kept::Known;
+
 pub use large::INLINE_MAX;
-pub use rewound::{ChoiceAt, Migrated, Redefined, Rewound};
+pub use rewound::{ChoiceRef, Migrated, Redefined, Rewound};
 pub use started::{Origin, Parent, Started};
+pub(crate) use stored::KnownValues;
+pub use stored::StoredValue;
 pub use timeline::{Request, Resumption, Suspension};
 
 /// One record of a run.
 ///
-/// As JSON each is an object with one field, its kind. A time `t` is in microseconds since the run was started.
+/// As JSON each record is an object with one field, its kind. A time `t` is in microseconds since the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
-    /// The run was started; always the first.
+    /// The run was started; always the first record.
     Started(Box<Started>),
-    /// A leaf begins; one without an end was cut by a crash.
+    /// A leaf begins; without an end, a crash interrupted it.
     Began {
-        /// The step.
+        /// The path of the step.
         path: String,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// A leaf that had begun was stopped by a shutdown, or parked: no crash cut it.
+    /// A leaf that had begun was stopped by a shutdown or parked, not by a crash.
     Stopped {
-        /// The step.
+        /// The path of the step.
         path: String,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// The outcome of a step is unknown, or it cannot be undone: it has to be resolved by hand.
+    /// The outcome of a step is unknown, or the step cannot be compensated; it must be resolved manually.
     Stuck {
-        /// The step.
+        /// The path of the step.
         path: String,
-        /// Why.
+        /// Why it is stuck.
         error: Box<StepError>,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// A choice was made.
+    /// A step made a choice.
     Decided {
-        /// The step.
+        /// The path of the step.
         path: String,
-        /// Which choice, and what was chosen.
+        /// The choice and its result.
         #[serde(rename = "choice")]
         decision: Decision,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
     /// A step ended.
     Ended {
-        /// The step.
+        /// The path of the step.
         path: String,
-        /// How.
+        /// How the step ended.
         end: End,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// Something odd did not keep the run from going on.
+    /// Something odd happened that did not stop the run.
     Warned {
-        /// The step.
+        /// The path of the step.
         path: String,
-        /// A stable code.
+        /// The stable code of the warning.
         code: String,
-        /// What.
+        /// The warning.
         message: String,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// Somebody asked for something that concerns the run as a whole.
+    /// Someone made a request that concerns the run as a whole.
     Asked {
-        /// What for.
+        /// The request.
         request: Request,
-        /// Who did.
+        /// Who made it.
         by: Asker,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// The run left its process without having ended.
+    /// The run left its process before it ended.
     Suspended {
-        /// Why.
+        /// Why it did.
         why: Suspension,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// A process goes on with the run.
+    /// A process resumes the run.
     Resumed {
-        /// Why.
+        /// Why it does.
         why: Resumption,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
     },
-    /// The run goes on from an earlier point of it.
+    /// The run resumes from an earlier point.
     Rewound(Box<Rewound>),
-    /// From here on the run is one of another definition.
+    /// The run continues under another definition.
     Redefined(Box<Redefined>),
-    /// The run ended; nothing but [`Self::Rewound`] comes after.
+    /// The run ended; only [`Self::Rewound`] can follow.
     Closed {
-        /// How.
+        /// How the run ended.
         end: End,
-        /// When.
+        /// When, in microseconds since the start of the run.
         #[serde(rename = "t")]
         time_us: u64,
-        /// Whether it has undone what it did.
+        /// Whether the run was compensated.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         compensated: bool,
     },
 }
 
-/// How a step ended, as it is kept.
+/// The end of a step or a run, as recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum End {
-    /// It did what it should.
+    /// It completed.
     Completed {
-        /// Its output.
-        output: Kept,
-        /// What it changed in the state, in order.
+        /// The output.
+        output: StoredValue,
+        /// The state changes, in order.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        changes: Vec<KeptChange>,
+        changes: Vec<StoredChange>,
     },
-    /// It did not run.
+    /// It was skipped.
     Skipped(SkipReason),
     /// It failed for good.
     Failed(Failure),
-    /// It was stopped, and not by a shutdown.
+    /// It was cancelled, other than by a shutdown.
     Cancelled(Cancelled),
 }
 
 impl Record {
-    /// The kinds of records, as they are named in the format.
+    /// The kinds of records, by their names in the format.
     pub const KINDS: &'static [&'static str] = &[
         "started",
         "began",
@@ -174,7 +176,7 @@ impl Record {
         "closed",
     ];
 
-    /// Its kind, as it is named in the format.
+    /// Returns the record's kind, by its name in the format.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -194,7 +196,7 @@ impl Record {
         }
     }
 
-    /// The step it is about; none where it is about the run.
+    /// Returns the path of the step that the record is about; `None` for a record about the run.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         match self {
@@ -214,7 +216,7 @@ impl Record {
         }
     }
 
-    /// When it was made, in a run that was started at `started_at`.
+    /// Returns when the record was made, given when its run was started.
     #[must_use]
     pub fn time(&self, started_at: Timestamp) -> Timestamp {
         let after = |time_us: u64| {
@@ -238,9 +240,10 @@ impl Record {
         }
     }
 
-    /// Whether it must outlive a power loss before anyone acts on it.
+    /// Returns whether the record is a nondeterministic choice, which must survive a power loss before anything depends
+    /// on it.
     ///
-    /// The completion of a leaf is the caller's to say, since a record does not know leaves.
+    /// The completion of a leaf must as well, but a record does not know whether its step is a leaf.
     #[must_use]
     pub fn is_choice_of_chance(&self) -> bool {
         match self {
@@ -261,7 +264,7 @@ impl Record {
     }
 }
 
-/// Whether a choice depends on time, chance or somebody's answer, so that it cannot be made again.
+/// Returns whether a choice depends on time, chance or an answer, so that making it again could give another result.
 fn is_of_chance(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::TotalDeadline
@@ -295,14 +298,14 @@ fn is_of_chance(key: &DecisionKey) -> bool {
     }
 }
 
-/// Why nobody knows what a step that runs at most once has done.
+/// Returns the error of a step that runs at most once and whose outcome is unknown.
 pub(crate) fn unknown_effect(cause: &str) -> StepError {
-    let message = format!("{cause} after it had begun, and it runs at most once: nobody knows what it has done");
+    let message = format!("{cause} after the step had begun; it runs at most once, so its outcome is unknown");
     StepError::new(llmspell_workflows_basic::ErrorClass::Poison, "unknown_effect", message).retryable(false)
 }
 
-/// Why a step that keeps crashing its process is not tried again.
+/// Returns the error of a step that is not retried because it keeps crashing its process.
 pub(crate) fn poison(cuts: u32) -> StepError {
-    let message = format!("the process ended {cuts} times while this step ran, which is the limit `crash_cuts_max`");
+    let message = format!("the process ended {cuts} times while this step ran, reaching the limit `crash_cuts_max`");
     StepError::new(llmspell_workflows_basic::ErrorClass::Poison, "poison", message).retryable(false)
 }

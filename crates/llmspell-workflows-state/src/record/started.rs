@@ -11,38 +11,38 @@ use super::FORMAT;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Started {
-    /// The version of the format of all records of the run.
+    /// The format version of all records of the run.
     pub format: u32,
-    /// When, for the first time.
+    /// When the run was first started.
     pub at: Timestamp,
-    /// The name of its definition.
+    /// The name of the definition.
     pub workflow: String,
-    /// The version of its definition.
+    /// The version of the definition.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
-    /// The hash of its definition.
+    /// The hash of the definition.
     pub definition: String,
-    /// Its input.
+    /// The input.
     pub input: Value,
-    /// The step it begins with, if not the first.
+    /// The step that the run begins with, if not the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_step: Option<String>,
-    /// Which of the definition's environments overrides variables.
+    /// The environment of the definition that overrides variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// The run that it is a step of.
+    /// The run and step whose sub-workflow this run is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-    /// The run that it was made of.
+    /// The run from which this run was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// The inputs of activities that get another one than their parameters make.
+    /// Inputs that replace what the parameters of an activity evaluate to.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
-    /// What is in its state before any step, beside the input.
+    /// The state before any step, without the input.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub state: Map<String, Value>,
-    /// What its users call it.
+    /// Labels that the run was started with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
@@ -67,23 +67,23 @@ impl Default for Started {
     }
 }
 
-/// The step of another run that a run is.
+/// The step of another run whose sub-workflow a run is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parent {
     /// The other run.
     pub run: Uuid,
-    /// The path of the step in it.
+    /// The path of the step.
     pub path: String,
 }
 
-/// The run that another one was made of.
+/// The run from which another run was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
     /// The earlier run.
     pub run: Uuid,
-    /// The step from which on it runs again; none: all of it does.
+    /// The step from which on the run is repeated; `None` for all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }

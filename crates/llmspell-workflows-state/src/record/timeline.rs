@@ -1,45 +1,45 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What somebody can ask of a run as a whole.
+/// A request that concerns a run as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// To stop for good.
+    /// Stop for good.
     Cancel,
-    /// To stop for good and to undo what it did.
+    /// Stop for good and compensate what was done.
     CancelAndCompensate,
-    /// To stop so that it can be resumed.
+    /// Stop so that the run can be resumed.
     Pause,
 }
 
-/// Why a run left its process without having ended.
+/// Why a run left its process before it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Suspension {
-    /// All of it waits.
+    /// All of its live branches wait.
     Waiting {
-        /// The time at which it goes on by itself, if it waits for a time.
+        /// When the run wakes by itself, if it waits for a time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wake_at: Option<Timestamp>,
     },
-    /// It was asked to pause.
+    /// A pause was requested.
     Paused,
-    /// Its process shuts down.
+    /// The process is shutting down.
     ShutDown,
 }
 
-/// Why a process goes on with a run.
+/// Why a process resumes a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resumption {
-    /// It was paused or interrupted.
+    /// The run was paused or interrupted.
     #[default]
     Resumed,
-    /// What it waited for has come.
+    /// What the run waited for has arrived.
     Woken,
-    /// It had failed, and is retried.
+    /// The run had failed and is retried.
     Retried,
-    /// It was made of another run.
+    /// The run was created from another one.
     Forked,
 }

@@ -1,4 +1,4 @@
-//! Syncs that nobody waits for.
+//! Background syncs.
 
 use std::{
     mem,
@@ -9,41 +9,41 @@ use llmspell_workflows_basic::sync::lock;
 
 use crate::journal::{Journal, Receipt};
 
-/// Syncs what a run has appended, in the background: one sync at a time, which covers all that came before it began.
+/// Syncs what a run appends in the background, one sync at a time; each covers all records appended before it began.
 ///
-/// A record is synced at the latest by the second sync after it was appended. So a power loss takes no more than what
-/// was appended while those two were under way.
+/// A record is synced at the latest by the second sync to end after its append. So a power loss takes only what
+/// was appended during the last two syncs.
 #[derive(Debug, Default)]
 pub(super) struct Flusher {
-    asked: Mutex<Asked>,
+    pending: Mutex<Pending>,
 }
 
 #[derive(Debug, Default)]
-struct Asked {
-    /// The last record that no sync has begun for.
+struct Pending {
+    /// The last record not yet covered by a sync.
     last: Option<Receipt>,
-    is_at_work: bool,
+    is_flushing: bool,
 }
 
 impl Flusher {
-    /// Has `journal` synced up to `receipt`, soon.
-    pub(super) fn ask(self: &Arc<Self>, journal: &Arc<dyn Journal>, receipt: Receipt) {
-        let mut asked = lock(&self.asked);
-        asked.last = asked.last.max(Some(receipt));
-        if !mem::replace(&mut asked.is_at_work, true) {
-            let task = AtWork { flusher: self.clone(), has_ended: false };
+    /// Requests a sync of `journal` up to `receipt`.
+    pub(super) fn request(self: &Arc<Self>, journal: &Arc<dyn Journal>, receipt: Receipt) {
+        let mut pending = lock(&self.pending);
+        pending.last = pending.last.max(Some(receipt));
+        if !mem::replace(&mut pending.is_flushing, true) {
+            let task = FlushTask { flusher: self.clone(), has_ended: false };
             tokio::spawn(task.run(journal.clone()));
         }
     }
 }
 
-/// The task of a flusher. Where its runtime ends before it does, the next record begins another.
-struct AtWork {
+/// The task of a flusher. If its runtime ends first, the next record starts a new task.
+struct FlushTask {
     flusher: Arc<Flusher>,
     has_ended: bool,
 }
 
-impl AtWork {
+impl FlushTask {
     async fn run(mut self, journal: Arc<dyn Journal>) {
         while let Some(receipt) = self.next() {
             // A failed sync is fatal to the journal, so the next append reports it.
@@ -51,20 +51,20 @@ impl AtWork {
         }
     }
 
-    /// Up to where to sync next; `None` ends the task, so that the next record begins another.
+    /// Returns up to where to sync next; `None` ends the task, and the next record starts a new one.
     fn next(&mut self) -> Option<Receipt> {
-        let mut asked = lock(&self.flusher.asked);
-        let next = asked.last.take();
-        asked.is_at_work = next.is_some();
+        let mut pending = lock(&self.flusher.pending);
+        let next = pending.last.take();
+        pending.is_flushing = next.is_some();
         self.has_ended = next.is_none();
         next
     }
 }
 
-impl Drop for AtWork {
+impl Drop for FlushTask {
     fn drop(&mut self) {
         if !self.has_ended {
-            lock(&self.flusher.asked).is_at_work = false;
+            lock(&self.flusher.pending).is_flushing = false;
         }
     }
 }
@@ -83,18 +83,18 @@ mod tests {
         record::Record,
     };
 
-    /// A journal each of whose syncs waits for a permit.
+    /// A journal in which each sync waits for a permit.
     #[derive(Debug)]
-    struct Slow {
+    struct GatedJournal {
         journal: MemoryJournal,
         permits: Semaphore,
-        at_work: AtomicUsize,
-        most: AtomicUsize,
+        syncing: AtomicUsize,
+        syncing_max: AtomicUsize,
         synced: Mutex<Vec<u64>>,
     }
 
     #[async_trait]
-    impl Journal for Slow {
+    impl Journal for GatedJournal {
         async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
             self.journal.open(run).await
         }
@@ -112,11 +112,11 @@ mod tests {
         }
 
         async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-            let at_work = self.at_work.fetch_add(1, Ordering::SeqCst) + 1;
-            self.most.fetch_max(at_work, Ordering::SeqCst);
+            let syncing = self.syncing.fetch_add(1, Ordering::SeqCst) + 1;
+            self.syncing_max.fetch_max(syncing, Ordering::SeqCst);
             self.permits.acquire().await.unwrap().forget();
             lock(&self.synced).push(receipt.number());
-            self.at_work.fetch_sub(1, Ordering::SeqCst);
+            self.syncing.fetch_sub(1, Ordering::SeqCst);
             Ok(())
         }
 
@@ -129,10 +129,10 @@ mod tests {
         }
     }
 
-    fn slow() -> Arc<Slow> {
+    fn gated() -> Arc<GatedJournal> {
         let (permits, synced) = (Semaphore::new(0), Mutex::default());
-        let (at_work, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Slow { journal: MemoryJournal::default(), permits, at_work, most, synced })
+        let (syncing, syncing_max) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(GatedJournal { journal: MemoryJournal::default(), permits, syncing, syncing_max, synced })
     }
 
     fn runtime() -> tokio::runtime::Runtime {
@@ -140,43 +140,43 @@ mod tests {
     }
 
     async fn until_idle(flusher: &Flusher) {
-        while lock(&flusher.asked).is_at_work {
+        while lock(&flusher.pending).is_flushing {
             tokio::task::yield_now().await;
         }
     }
 
     #[test]
-    fn many_records_share_two_syncs_which_never_overlap() {
-        let (slow, flusher) = (slow(), Arc::new(Flusher::default()));
-        let journal: Arc<dyn Journal> = slow.clone();
+    fn a_thousand_records_share_two_syncs_that_never_overlap() {
+        let (gated, flusher) = (gated(), Arc::new(Flusher::default()));
+        let journal: Arc<dyn Journal> = gated.clone();
         runtime().block_on(async {
-            flusher.ask(&journal, Receipt::new(1));
-            // The first sync is under way while the others come.
+            flusher.request(&journal, Receipt::new(1));
+            // The first sync is in progress while the others are requested.
             tokio::task::yield_now().await;
-            (2..=1_000).for_each(|number| flusher.ask(&journal, Receipt::new(number)));
-            slow.permits.add_permits(1_000);
+            (2..=1_000).for_each(|number| flusher.request(&journal, Receipt::new(number)));
+            gated.permits.add_permits(1_000);
             until_idle(&flusher).await;
-            assert_eq!(*lock(&slow.synced), [1, 1_000]);
-            flusher.ask(&journal, Receipt::new(1_001));
+            assert_eq!(*lock(&gated.synced), [1, 1_000]);
+            flusher.request(&journal, Receipt::new(1_001));
             until_idle(&flusher).await;
         });
-        assert_eq!((*lock(&slow.synced)).last(), Some(&1_001));
-        assert_eq!(slow.most.load(Ordering::SeqCst), 1);
+        assert_eq!((*lock(&gated.synced)).last(), Some(&1_001));
+        assert_eq!(gated.syncing_max.load(Ordering::SeqCst), 1);
     }
 
     #[test]
-    fn a_flusher_whose_runtime_has_ended_works_on_in_another() {
-        let (slow, flusher) = (slow(), Arc::new(Flusher::default()));
-        let journal: Arc<dyn Journal> = slow.clone();
+    fn a_flusher_restarts_in_a_new_runtime_after_its_runtime_ended() {
+        let (gated, flusher) = (gated(), Arc::new(Flusher::default()));
+        let journal: Arc<dyn Journal> = gated.clone();
         runtime().block_on(async {
-            flusher.ask(&journal, Receipt::new(1));
+            flusher.request(&journal, Receipt::new(1));
             tokio::task::yield_now().await;
         });
-        slow.permits.add_permits(10);
+        gated.permits.add_permits(10);
         runtime().block_on(async {
-            flusher.ask(&journal, Receipt::new(2));
+            flusher.request(&journal, Receipt::new(2));
             until_idle(&flusher).await;
         });
-        assert_eq!(*lock(&slow.synced), [2]);
+        assert_eq!(*lock(&gated.synced), [2]);
     }
 }

@@ -7,45 +7,46 @@ use llmspell_workflows_basic::{
 };
 use uuid::Uuid;
 
-use super::{RunState, StepState, state::About};
+use super::{RunState, StepState, state::Subject};
 use crate::record::{Record, Started};
 
-/// What a journal tells of a run, whether it has ended or not.
+/// The history of a run, read from its records, whether it has ended or not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// What it was started with.
+    /// What the run was started with.
     pub started: Started,
-    /// The steps that began, in that order.
+    /// The steps that began, in the order in which they began.
     pub steps: Vec<PastStep>,
-    /// How it ended, and when; `None`: it has not.
+    /// The run's outcome and when it ended; `None` if it has not ended.
     pub end: Option<(Outcome, Timestamp)>,
 }
 
-/// A step of a run as its journal tells it.
+/// A step of a run, read from its records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastStep {
-    /// Where it stands.
+    /// The step's path.
     pub path: String,
-    /// How many attempts it took so far.
+    /// The attempts so far.
     pub attempts: u32,
-    /// How long after the start of the run it began: a block does when something in it is first recorded.
+    /// The time from the start of the run until the step began; a block begins when something inside it is first
+    /// recorded.
     pub began: Option<Duration>,
-    /// How long after the start of the run it ended.
+    /// The time from the start of the run until the step ended.
     pub ended: Option<Duration>,
-    /// How it ended; `None`: it was at work when the journal was read, or when its process died.
+    /// The step's outcome; `None` if it was executing when the journal was read or when its process died.
     pub outcome: Option<Outcome>,
-    /// What it waits for, if it does.
+    /// What the step waits for.
     pub waits: Option<Awaited>,
-    /// Why somebody has to say what it did, if so.
+    /// Why the step is stuck.
     pub stuck: Option<StepError>,
-    /// The run that it is, if it is one.
+    /// The run of the step's sub-workflow.
     pub child: Option<Uuid>,
-    /// How far it has come.
+    /// The step's status.
     pub status: StepStatus,
 }
 
 impl PastStep {
-    /// The step at `path`, of which `step` is recorded, if anything of itself is.
+    /// Returns the step at `path`; `step` is what its own records say, if it has any.
     fn new(path: &str, began: Duration, state: &RunState, step: Option<&StepState>) -> Result<Self, String> {
         let ended = step.and_then(|step| step.end.as_ref());
         let skipped = step.and_then(StepState::skipped);
@@ -67,13 +68,13 @@ impl PastStep {
         })
     }
 
-    /// How far it has come.
+    /// Returns the step's status.
     #[must_use]
     pub fn status(&self) -> StepStatus {
         self.status
     }
 
-    /// Why it did not run, if it did not.
+    /// Returns why the step was skipped, if it was.
     #[must_use]
     pub fn skip_reason(&self) -> Option<&SkipReason> {
         match &self.outcome {
@@ -84,24 +85,24 @@ impl PastStep {
 }
 
 impl History {
-    /// Reads the records of a run; `None`: it was never started.
+    /// Reads the records of a run; returns `None` if the run was never started.
     ///
     /// # Errors
-    /// What is recorded makes no sense; the text says why.
+    /// The records are inconsistent; the text says why.
     pub fn read(records: &[Record]) -> Result<Option<Self>, String> {
         Ok(Self::with_state(records)?.map(|(history, _)| history))
     }
 
-    /// The same, and what else the records come to.
+    /// Does the same as [`Self::read`] and also returns the run's state.
     ///
     /// # Errors
-    /// What is recorded makes no sense; the text says why.
+    /// The records are inconsistent; the text says why.
     pub fn with_state(records: &[Record]) -> Result<Option<(Self, RunState)>, String> {
         let (mut state, mut order) = (RunState::default(), Order::default());
         for record in records {
-            match state.follow(record).map_err(|error| error.to_string())? {
-                About::Step(path, time_us) => order.note(path, Duration::from_micros(time_us)),
-                About::Run | About::Rewound(_) => {}
+            match state.apply_next(record).map_err(|error| error.to_string())? {
+                Subject::Step(path, time_us) => order.note(path, Duration::from_micros(time_us)),
+                Subject::Run | Subject::Rewound(_) => {}
             }
         }
         let Some(started) = state.started().cloned() else { return Ok(None) };
@@ -118,7 +119,7 @@ impl History {
     }
 }
 
-/// The steps in the order in which they began, blocks before what is in them.
+/// The steps in the order in which they began; a block comes before its steps.
 #[derive(Default)]
 struct Order {
     steps: Vec<(String, Duration)>,
@@ -126,15 +127,15 @@ struct Order {
 }
 
 impl Order {
-    /// Something was recorded of the step at `path`, so it has begun by then, and so has everything around it.
+    /// Notes that the step at `path` has a record: it has begun by then, and so have all steps around it.
     fn note(&mut self, path: &str, at: Duration) {
-        // What is around a known step is known.
+        // The steps around a known step are known.
         if self.numbers.contains_key(path) {
             return;
         }
         for (end, _) in path.match_indices('/').skip(1).chain([(path.len(), "")]) {
-            // An iteration stands where its loop does.
-            for step in around_iteration(&path[..end]).into_iter().chain([path[..end].to_owned()]) {
+            // An iteration is listed after its loop.
+            for step in loop_of_iteration(&path[..end]).into_iter().chain([path[..end].to_owned()]) {
                 if !self.numbers.contains_key(&step) {
                     self.numbers.insert(step.clone(), self.steps.len());
                     self.steps.push((step, at));
@@ -144,8 +145,8 @@ impl Order {
     }
 }
 
-/// The loop of the iteration at `path`, if that is one: the same path without the number.
-fn around_iteration(path: &str) -> Option<String> {
+/// Returns the path of the loop whose iteration is at `path`: the same path without the number.
+fn loop_of_iteration(path: &str) -> Option<String> {
     let last = path.rfind('/')?;
     let (open, close) = (last + path[last..].find('[')?, last + path[last..].find(']')?);
     Some(format!("{}{}", &path[..open], &path[close + 1..]))

@@ -17,11 +17,11 @@ use crate::{
     record::{Record, Request, Resumption, Suspension, poison, unknown_effect},
 };
 
-/// The interceptor that remembers: it answers for what is recorded, and records what happens.
+/// The interceptor that answers from the journal and records what happens.
 ///
-/// It concerns the runs that have a [`RunJournal`] among their extensions, and leaves all others alone. What a leaf
-/// gave has been synced before anyone hears of it, and so have choices of chance; everything else is appended on the
-/// way, and nothing that was appended before what is synced can be lost.
+/// It applies to runs with a [`RunJournal`] among their extensions and passes through all others. The outcome of a leaf
+/// is synced before anyone sees it, and so is each nondeterministic choice. Everything else is appended without
+/// waiting; a sync also covers everything that was appended before it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journaling;
 
@@ -30,7 +30,7 @@ impl Interceptor for Journaling {
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         let Some(journal) = call.run().extension::<RunJournal>() else { return next.run(call).await };
         let run = call.run().clone();
-        match journal.around(call, next).await {
+        match journal.intercept_recorded(call, next).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 run.shut_down();
@@ -66,7 +66,7 @@ impl Interceptor for Journaling {
         let run = point.call.run();
         if run.has_secrets() {
             let what = format!("the choice `{}`", point.key);
-            // What a step is called with is masked where it is only shown.
+            // A step's input is masked only where it is displayed.
             let recorded = serde_json::to_value(&decision).unwrap_or_default();
             run.check_recorded(&what, &recorded)?;
         }
@@ -74,7 +74,7 @@ impl Interceptor for Journaling {
         let record = Record::Decided { path, decision: decision.clone(), time_us: time_us(run) };
         journal.decide(&record, is_changed, point.call.run().definition().durability).await.map_err(|error| {
             point.call.run().shut_down();
-            RunJournal::error(&error)
+            RunJournal::step_error(&error)
         })?;
         Ok(decision)
     }
@@ -86,33 +86,33 @@ impl Interceptor for Journaling {
     }
 }
 
-/// How long ago the run was started.
+/// Returns the time since the start of the run, in microseconds.
 fn time_us(run: &Run) -> u64 {
     u64::try_from(run.now().duration_since(run.started_at()).as_micros()).unwrap_or(0)
 }
 
 impl RunJournal {
-    async fn around(&self, call: Call, next: Next) -> Result<Outcome, JournalError> {
+    async fn intercept_recorded(&self, call: Call, next: Next) -> Result<Outcome, JournalError> {
         let is_leaf = call.step().kind.is_leaf();
         let is_activity = call.step().kind.traits().effect == Effect::Activity;
         let (path, run) = (call.path().to_string(), call.run().clone());
-        if let Some(outcome) = self.ended(&path)? {
-            // A run that was cancelled stays so; that is not recorded of the run itself before it ends.
+        if let Some(outcome) = self.recorded_outcome(&path)? {
+            // A cancelled run stays cancelled; that is recorded of the run itself only when it ends.
             if matches!(&outcome, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Requested) {
                 run.cancel_by(&Asker::new(Who::Record));
             }
             return Ok(outcome);
         }
         let runs_once = is_activity && call.step().at_most_once;
-        let cuts = if is_activity { self.cuts(&path) } else { 0 };
-        let outcome = if runs_once && cuts > 0 {
-            return self.get_stuck(path, unknown_effect("the process ended").at(call.path()), run.now()).await;
-        } else if cuts >= run.engine().limits().crash_cuts_max {
-            let error = Box::new(poison(cuts).at(call.path()));
+        let crashes = if is_activity { self.crash_count(&path) } else { 0 };
+        let outcome = if runs_once && crashes > 0 {
+            return self.mark_stuck(path, unknown_effect("the process ended").at(call.path()), run.now()).await;
+        } else if crashes >= run.engine().limits().crash_cuts_max {
+            let error = Box::new(poison(crashes).at(call.path()));
             Outcome::Failed(Failure { error, handled: false })
         } else {
             if is_activity {
-                // Written before it begins, so that a process that dies of it is seen to have.
+                // Written before the activity begins, so that a process that it kills counts as a crash of it.
                 let receipt = self.append(&Record::Began { path: path.clone(), time_us: time_us(&run) })?;
                 match run.definition().durability {
                     _ if runs_once => self.sync(receipt).await?,
@@ -124,15 +124,15 @@ impl RunJournal {
         };
         if runs_once {
             match &outcome {
-                // As a crash would leave it.
+                // The same as after a crash.
                 Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return Ok(outcome),
                 Outcome::Cancelled(cancelled) => {
                     let error = unknown_effect(&format!("it was stopped ({})", cancelled.reason.as_str()));
-                    return self.get_stuck(path, error, run.now()).await;
+                    return self.mark_stuck(path, error, run.now()).await;
                 }
                 Outcome::Failed(failure) if failure.error.class == ErrorClass::Timeout => {
                     let error = unknown_effect("it was stopped (a timeout passed)");
-                    return self.get_stuck(path, error, run.now()).await;
+                    return self.mark_stuck(path, error, run.now()).await;
                 }
                 _ => {}
             }
@@ -140,8 +140,8 @@ impl RunJournal {
         self.conclude(&run, path, is_leaf, is_activity, outcome).await
     }
 
-    /// The run goes no further here until somebody says what the step has done.
-    async fn get_stuck(&self, path: String, error: StepError, at: Timestamp) -> Result<Outcome, JournalError> {
+    /// Records that the step is stuck: the run continues here only once its outcome is resolved manually.
+    async fn mark_stuck(&self, path: String, error: StepError, at: Timestamp) -> Result<Outcome, JournalError> {
         let error = if error.path.is_none() { error.at(&path) } else { error };
         self.note_stuck(path.clone(), error.clone(), at).await?;
         Ok(Outcome::Stuck(vec![StuckStep::new(path, error)]))
@@ -164,7 +164,7 @@ impl RunJournal {
         let record = Record::Ended { path, end, time_us: time_us(run) };
         let receipt = self.append(&record)?;
         if is_leaf && matches!(outcome, Outcome::Completed(_) | Outcome::Failed(_)) {
-            self.keep(receipt, run.definition().durability).await?;
+            self.make_durable(receipt, run.definition().durability).await?;
         }
         if let (Outcome::Completed(output), Some(path)) = (&outcome, record.path()) {
             self.known().known.add(path, output);
@@ -172,55 +172,55 @@ impl RunJournal {
         Ok(outcome)
     }
 
-    /// Notes what happens to the run as a whole, as far as nothing else on record says so.
+    /// Records run-level happenings that no other record covers.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let time_us = time_us(run);
         match happening {
             Happening::Begins => {
                 let why = self.resumption.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(why) = why {
-                    self.note_in_passing(&Record::Resumed { why, time_us });
+                    self.append_unsynced(&Record::Resumed { why, time_us });
                 }
             }
             Happening::Ends(outcome) => {
                 if let Some(why) = self.suspension(run, outcome) {
-                    self.note_in_passing(&Record::Suspended { why, time_us });
-                    self.resumes(Resumption::default());
+                    self.append_unsynced(&Record::Suspended { why, time_us });
+                    self.set_resumption(Resumption::default());
                 }
             }
             Happening::Warns(warning) => {
                 let Warning { code, path, message } = warning.clone();
-                self.note_in_passing(&Record::Warned { path, code, message, time_us });
+                self.append_unsynced(&Record::Warned { path, code, message, time_us });
             }
             Happening::Cancels { by: Asker { who: Who::Record, .. }, .. } => {}
             Happening::Cancels { by, compensates } => {
                 let request = if compensates { Request::CancelAndCompensate } else { Request::Cancel };
-                self.asked(request, by.clone(), run.now());
+                self.record_request(request, by.clone(), run.now());
             }
         }
     }
 
-    /// Why the run leaves its process, where it does and has not ended.
+    /// Returns why the run leaves its process, or `None` if it has ended.
     fn suspension(&self, run: &Run, outcome: &Outcome) -> Option<Suspension> {
-        // A run that someone asked to pause is paused, whatever it takes to stop its steps.
-        let is_paused = self.is_asked_to_pause.load(Ordering::SeqCst);
+        // After a request to pause the run is paused, whatever it takes to stop its steps.
+        let is_paused = self.is_pause_requested.load(Ordering::SeqCst);
         match outcome {
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => {
                 Some(if is_paused { Suspension::Paused } else { Suspension::ShutDown })
             }
             Outcome::Parked(_) if is_paused => Some(Suspension::Paused),
-            Outcome::Parked(_) if run.is_shut_down() || self.shuts_down.load(Ordering::SeqCst) => {
+            Outcome::Parked(_) if run.is_shut_down() || self.is_shutting_down.load(Ordering::SeqCst) => {
                 Some(Suspension::ShutDown)
             }
             Outcome::Parked(wait) => Some(Suspension::Waiting { wake_at: wait.wake_at }),
             Outcome::Completed(_) | Outcome::Skipped(_) | Outcome::Failed(_) | Outcome::Cancelled(_) => None,
-            // Each stuck step is on record itself.
+            // Each stuck step has its own record.
             Outcome::Stuck(_) => None,
         }
     }
 
     async fn decide(&self, record: &Record, is_changed: bool, durability: Durability) -> Result<(), JournalError> {
         let receipt = self.append(record)?;
-        if is_changed || record.is_choice_of_chance() { self.keep(receipt, durability).await } else { Ok(()) }
+        if is_changed || record.is_choice_of_chance() { self.make_durable(receipt, durability).await } else { Ok(()) }
     }
 }

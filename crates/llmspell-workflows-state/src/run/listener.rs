@@ -2,21 +2,21 @@ use std::{fmt, sync::Arc};
 
 use crate::record::Record;
 
-/// Hears of the records of a run as they are appended, each with its number, in their order.
+/// Receives the records of a run as they are appended, in order and with their numbers.
 ///
-/// What has been appended may still be lost with the power; then the run goes on from before it, and tells it again
+/// An appended record may still be lost in a power loss. The run then resumes from before it, and reports it again
 /// under the same number.
 pub trait Listener: fmt::Debug + Send + Sync {
-    /// A record was appended. This is called while others who append to the run wait, so it must be quick.
+    /// Called after a record was appended. Other appenders to the run wait for this call, so it must be quick.
     fn appended(&self, number: u64, record: &Record);
 }
 
-/// The end of the records.
+/// The end of a run's records.
 #[derive(Debug)]
 pub(super) struct Tail {
-    /// How many there are.
+    /// The number of records.
     pub(super) count: u64,
-    /// Whether the end of the run is recorded: a task that was given up on adds nothing after that.
+    /// Whether the end of the run is recorded. An abandoned task then cannot append anything more.
     pub(super) is_closed: bool,
     pub(super) listener: Option<Arc<dyn Listener>>,
 }

@@ -1,4 +1,4 @@
-//! A run and its journal: what is known of it, and what is noted while it goes on.
+//! The journal of one run: reading its records, and writing new ones while it executes.
 
 mod flush;
 mod history;
@@ -32,7 +32,7 @@ pub use interceptor::Journaling;
 pub use listener::Listener;
 use listener::Tail;
 pub use rewind::{RewindError, Rewinding};
-pub use state::{Closed, IllegalRecord, Phase, RunState};
+pub use state::{IllegalRecord, Phase, RunEnd, RunState};
 pub use step::StepState;
 
 use crate::{
@@ -40,34 +40,36 @@ use crate::{
     record::{End, Migrated, Record, Redefined, Request, Resumption, Rewound, Started},
 };
 
-/// The journal of one run, in the hands of whoever drives it: the interceptor [`Journaling`] finds it on the run, where
-/// [`llmspell_workflows_basic::RunOptions::extensions`] has put it.
+/// The journal of one run, used by the process that drives the run.
+///
+/// The [`Journaling`] interceptor finds it among the run's extensions; set it through
+/// [`llmspell_workflows_basic::RunOptions::extensions`].
 #[derive(Debug)]
 pub struct RunJournal {
     journal: Arc<dyn Journal>,
     run: Uuid,
     epoch: Epoch,
-    /// What was known of the run when it was opened, and what was noted of the run as a whole since.
+    /// The run's state when it was opened, plus the run-level records appended since.
     known: Mutex<RunState>,
-    /// Why this process goes on with the run; none: it has started it.
+    /// Why this process resumes the run; `None` if it started the run.
     resumption: Mutex<Option<Resumption>>,
-    is_asked_to_pause: AtomicBool,
-    shuts_down: AtomicBool,
+    is_pause_requested: AtomicBool,
+    is_shutting_down: AtomicBool,
     tail: Mutex<Tail>,
     flusher: Arc<Flusher>,
     fault: OnceLock<JournalError>,
 }
 
 impl RunJournal {
-    /// Takes over `run` and reads what is known of it.
+    /// Takes over `run` and reads its records.
     ///
     /// # Errors
-    /// The journal cannot be read, or what it holds of the run makes no sense.
+    /// The journal cannot be read, or its records of the run are inconsistent.
     pub async fn open(journal: Arc<dyn Journal>, run: Uuid) -> Result<Self, JournalError> {
         Self::open_reading(journal, run, |_| ()).await
     }
 
-    /// The same, and shows each record to `read`.
+    /// Does the same as [`Self::open`], and passes each record to `read`.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -101,115 +103,119 @@ impl RunJournal {
             tail: Mutex::new(Tail { count: known.count(), is_closed: known.closed().is_some(), listener: None }),
             known: Mutex::new(known),
             resumption: Mutex::new(resumption),
-            is_asked_to_pause: AtomicBool::new(false),
-            shuts_down: AtomicBool::new(false),
+            is_pause_requested: AtomicBool::new(false),
+            is_shutting_down: AtomicBool::new(false),
             flusher: Arc::default(),
             fault: OnceLock::new(),
         })
     }
 
-    /// Lets `listener` hear of what is appended from now on.
+    /// Notifies `listener` of each record appended from now on.
     pub fn listen(&self, listener: Arc<dyn Listener>) {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).listener = Some(listener);
     }
 
-    /// As [`Self::sync`], as far as the run asks for it.
-    async fn keep(&self, receipt: Receipt, durability: Durability) -> Result<(), JournalError> {
+    /// Makes the record durable, as far as the run's durability setting asks for.
+    async fn make_durable(&self, receipt: Receipt, durability: Durability) -> Result<(), JournalError> {
         match durability {
             Durability::Sync => self.sync(receipt).await,
             Durability::Async => {
                 self.write(receipt).await?;
-                self.flusher.ask(&self.journal, receipt);
+                self.flusher.request(&self.journal, receipt);
                 Ok(())
             }
             Durability::None => Ok(()),
         }
     }
 
-    /// The run's id.
+    /// Returns the run's id.
     #[must_use]
     pub fn run(&self) -> Uuid {
         self.run
     }
 
-    /// What the run was started with; `None`: it has not been.
+    /// Returns what the run was started with, or `None` if it has not been started.
     #[must_use]
     pub fn started(&self) -> Option<Started> {
         self.known().started().cloned()
     }
 
-    /// Whether the run has ended, and that is recorded.
+    /// Returns whether the end of the run is recorded.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.known().closed().is_some()
     }
 
-    /// How the run goes on from what is known of it; `None`: it has not been started.
+    /// Returns what the engine needs to resume the run, or `None` if it has not been started.
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {
         self.known().resume(self.run)
     }
 
-    /// Notes that the run goes on from an earlier point; nothing of that may happen before this has ended.
+    /// Records that the run resumes from an earlier point.
+    ///
+    /// Nothing of that may execute before this returns.
     ///
     /// # Errors
     /// The journal cannot be written.
     pub async fn rewind(&self, rewound: Rewound) -> Result<(), JournalError> {
-        self.note_run(Record::Rewound(Box::new(rewound)), Some(false)).await
+        self.append_run_record(Record::Rewound(Box::new(rewound)), Some(false)).await
     }
 
-    /// Notes what the run is started with; nothing of it may begin before this has ended.
+    /// Records what the run is started with.
+    ///
+    /// Nothing of the run may execute before this returns.
     ///
     /// # Errors
     /// The journal cannot be written.
     pub async fn start(&self, started: Started) -> Result<(), JournalError> {
-        self.note_run(Record::Started(Box::new(started)), None).await
+        self.append_run_record(Record::Started(Box::new(started)), None).await
     }
 
-    /// Says why this process goes on with the run, which is recorded once it does.
-    pub fn resumes(&self, why: Resumption) {
+    /// Sets why this process resumes the run; it is recorded once the run begins.
+    pub fn set_resumption(&self, why: Resumption) {
         *self.resumption.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
-    /// Notes that somebody asked for something that concerns the run as a whole.
-    pub fn asked(&self, request: Request, by: Asker, at: Timestamp) {
-        if request == Request::Pause && self.is_asked_to_pause.swap(true, Ordering::SeqCst) {
+    /// Records a request that concerns the run as a whole.
+    pub fn record_request(&self, request: Request, by: Asker, at: Timestamp) {
+        if request == Request::Pause && self.is_pause_requested.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.note_in_passing(&Record::Asked { request, by, time_us: self.time_us(at) });
+        self.append_unsynced(&Record::Asked { request, by, time_us: self.time_us(at) });
     }
 
-    /// Says that the process shuts down, which is recorded as the reason if the run is suspended next.
-    pub fn shuts_down(&self) {
-        self.shuts_down.store(true, Ordering::SeqCst);
+    /// Marks the process as shutting down, which becomes the recorded reason if the run is suspended next.
+    pub fn begin_shutdown(&self) {
+        self.is_shutting_down.store(true, Ordering::SeqCst);
     }
 
-    /// Appends what concerns the run as a whole, synced, and takes it in; what cannot follow is not appended.
-    async fn note_run(&self, record: Record, closes: Option<bool>) -> Result<(), JournalError> {
+    /// Applies and appends a record about the run as a whole, then syncs; an illegal record is not appended.
+    async fn append_run_record(&self, record: Record, closes: Option<bool>) -> Result<(), JournalError> {
         self.known().apply(&record).map_err(|error| self.damaged(error.to_string()))?;
         let receipt = self.append_to(&record, closes)?;
         self.sync(receipt).await
     }
 
-    /// Appends what makes the timeline complete and nothing depends on: it is kept with what is synced next.
-    fn note_in_passing(&self, record: &Record) {
-        // A fault is noted, and whoever appends next hears of it.
+    /// Appends a record that only completes the timeline. No one waits for it; it is kept by the next sync.
+    fn append_unsynced(&self, record: &Record) {
+        // The fault is stored, and the next append reports it.
         let _ = self.append(record);
     }
 
-    /// How long after the start of the run `at` is, as records count.
+    /// Returns the time from the start of the run to `at` in microseconds, the unit of records.
     #[must_use]
     pub fn time_us(&self, at: Timestamp) -> u64 {
         self.known().time_us(at)
     }
 
-    /// The steps of which somebody has to say what they did, and why.
+    /// Returns the stuck steps, each with its error.
     #[must_use]
     pub fn stuck(&self) -> Vec<(String, StepError)> {
         self.known().stuck_steps().map(|(path, error)| (path.to_owned(), error.clone())).collect()
     }
 
-    /// Notes that somebody has to say what became of a step; once is enough.
+    /// Records that a step is stuck, unless that is recorded already.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -227,26 +233,26 @@ impl RunJournal {
         self.sync(receipt).await
     }
 
-    /// The journal that the run is in, for other runs.
+    /// Returns the journal that holds the run, for opening other runs.
     #[must_use]
     pub fn shared(&self) -> Arc<dyn Journal> {
         self.journal.clone()
     }
 
-    /// Notes how the step at `path` ended, as somebody says who knows.
+    /// Records the outcome of the step at `path` that was given manually.
     ///
     /// # Errors
     /// The journal cannot be written.
     pub async fn resolve(&self, path: String, outcome: &Outcome, at: Timestamp) -> Result<(), JournalError> {
         let Some(end) = self.end(Some(&path), outcome, false) else { return Ok(()) };
-        self.note_run(Record::Ended { path, end, time_us: self.time_us(at) }, None).await
+        self.append_run_record(Record::Ended { path, end, time_us: self.time_us(at) }, None).await
     }
 
-    /// How the run ended, if it has.
+    /// Returns how and when the run ended, or `None` if it has not.
     ///
     /// # Errors
-    /// What is recorded makes no sense.
-    pub fn ended_with(&self) -> Result<Option<(Outcome, Timestamp)>, JournalError> {
+    /// The records are inconsistent.
+    pub fn outcome(&self) -> Result<Option<(Outcome, Timestamp)>, JournalError> {
         let known = self.known();
         let (Some(started), Some(closed)) = (known.started(), known.closed()) else { return Ok(None) };
         let outcome = known.outcome("", &closed.end).map_err(|message| self.damaged(message))?;
@@ -254,7 +260,7 @@ impl RunJournal {
         Ok(Some((outcome, at.unwrap_or(Timestamp::MAX))))
     }
 
-    /// Notes that the run is one of another definition from now on, with its state as that has it.
+    /// Records that the run continues under another definition, with its state as migrated to it.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -266,13 +272,13 @@ impl RunJournal {
         migrated: Option<Migrated>,
     ) -> Result<(), JournalError> {
         let redefined = Redefined { time_us: self.time_us(at), definition, version, migrated };
-        self.note_run(Record::Redefined(Box::new(redefined)), None).await
+        self.append_run_record(Record::Redefined(Box::new(redefined)), None).await
     }
 
-    /// Notes how the run ended, as it may be told from then on, and whether it has undone what it did.
+    /// Records the outcome of the run and whether the run was compensated.
     ///
     /// # Errors
-    /// The journal cannot be written, or could not be earlier.
+    /// The journal cannot be written, or an earlier write failed.
     pub async fn close(&self, outcome: &Outcome, at: Timestamp, compensated: bool) -> Result<(), JournalError> {
         let Some(end) = self.end(None, outcome, true) else { return Ok(()) };
         let record = Record::Closed { end, time_us: self.time_us(at), compensated };
@@ -280,8 +286,9 @@ impl RunJournal {
         self.sync(receipt).await
     }
 
-    /// Why the journal could not be written or read, if so: the run was shut down over it, and nothing that came after
-    /// has been acknowledged.
+    /// Returns why the journal could not be read or written, if so.
+    ///
+    /// The run was shut down because of it, and nothing after it was acknowledged.
     #[must_use]
     pub fn fault(&self) -> Option<&JournalError> {
         self.fault.get()
@@ -299,17 +306,17 @@ impl RunJournal {
         self.append_to(record, None)
     }
 
-    /// Appends a record, which closes the run, or opens it again, if it says so.
+    /// Appends a record; `closes` says whether it closes or reopens the run.
     fn append_to(&self, record: &Record, closes: Option<bool>) -> Result<Receipt, JournalError> {
         if let Some(fault) = self.fault.get() {
             return Err(fault.clone());
         }
-        // Held while it is appended, so that the number is the record's place in its run.
+        // The lock is held during the append, so that `number` is the record's index in the run.
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if tail.is_closed && closes != Some(false) {
             return Err(JournalError::Fenced { run: self.run });
         }
-        let receipt = self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.note(error))?;
+        let receipt = self.journal.append(self.run, self.epoch, record).inspect_err(|error| self.store_fault(error))?;
         let number = tail.count;
         tail.count += 1;
         tail.is_closed = closes.unwrap_or(tail.is_closed);
@@ -320,22 +327,24 @@ impl RunJournal {
     }
 
     async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
-        self.journal.write(receipt).await.inspect_err(|error| self.note(error))
+        self.journal.write(receipt).await.inspect_err(|error| self.store_fault(error))
     }
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-        self.journal.sync(receipt).await.inspect_err(|error| self.note(error))
+        self.journal.sync(receipt).await.inspect_err(|error| self.store_fault(error))
     }
 
-    fn note(&self, error: &JournalError) {
-        // The first is the cause of all others.
+    fn store_fault(&self, error: &JournalError) {
+        // The first error is the cause of all others.
         let _ = self.fault.set(error.clone());
     }
 
-    /// How a step ended, as it is kept; `None` where it has not ended for good. What `gathers` gives what others gave.
+    /// Returns the end to record for `outcome`, or `None` if the step has not ended for good.
+    ///
+    /// `gathers` says that the output consists of outputs of other steps.
     fn end(&self, path: Option<&str>, outcome: &Outcome, gathers: bool) -> Option<End> {
         Some(match outcome {
-            Outcome::Completed(output) => self.known().known.keep(path, output, gathers),
+            Outcome::Completed(output) => self.known().known.store(path, output, gathers),
             Outcome::Skipped(reason) => End::Skipped(reason.clone()),
             Outcome::Failed(failure) => End::Failed(failure.clone()),
             Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown => return None,
@@ -344,22 +353,22 @@ impl RunJournal {
         })
     }
 
-    /// How the step at `path` ended, if that is known.
-    fn ended(&self, path: &str) -> Result<Option<Outcome>, JournalError> {
+    /// Returns the recorded outcome of the step at `path`.
+    fn recorded_outcome(&self, path: &str) -> Result<Option<Outcome>, JournalError> {
         let known = self.known();
         let Some(end) = known.end(path) else { return Ok(None) };
         let outcome =
-            known.outcome(path, end).map_err(|message| self.damaged(message)).inspect_err(|e| self.note(e))?;
+            known.outcome(path, end).map_err(|message| self.damaged(message)).inspect_err(|e| self.store_fault(e))?;
         Ok(Some(outcome))
     }
 
-    /// Whether it is on record how the step at `path` ended.
+    /// Returns whether the end of the step at `path` is recorded.
     #[must_use]
     pub fn knows_end(&self, path: &str) -> bool {
         self.known().end(path).is_some()
     }
 
-    /// Whether the choice `key` of the step at `path` is on record.
+    /// Returns whether the choice `key` of the step at `path` is recorded.
     #[must_use]
     pub fn knows_choice(&self, path: &str, key: &DecisionKey) -> bool {
         self.decided(path, key).is_some()
@@ -369,17 +378,17 @@ impl RunJournal {
         self.known().decision(path, key).cloned()
     }
 
-    /// How often a crash cut the leaf at `path`.
-    fn cuts(&self, path: &str) -> u32 {
+    /// Returns how often a crash interrupted the leaf at `path`.
+    fn crash_count(&self, path: &str) -> u32 {
         self.known().step(path).map_or(0, |step| step.begun)
     }
 
-    /// What the run sees of a fault: it stops as for a shutdown, so that nothing of it is recorded.
+    /// Returns the outcome after a fault: a shutdown, of which nothing is recorded.
     fn stopped() -> Outcome {
         Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown))
     }
 
-    fn error(error: &JournalError) -> StepError {
+    fn step_error(error: &JournalError) -> StepError {
         StepError::new(llmspell_workflows_basic::ErrorClass::Resource, "journal_failed", error.to_string())
             .retryable(false)
     }

@@ -1,4 +1,4 @@
-//! What can be asked of the records of a run.
+//! Queries on the state of a run.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,89 +8,89 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-use super::{Closed, Phase, RunState, StepState};
+use super::{Phase, RunEnd, RunState, StepState};
 use crate::record::{End, Record, Request, Started};
 
 impl RunState {
-    /// What the run was started with, with the definition that it has by now; `None`: it was not.
+    /// Returns what the run was started with, under its current definition; `None` if it was never started.
     #[must_use]
     pub fn started(&self) -> Option<&Started> {
         self.started.as_ref()
     }
 
-    /// How long after its start `at` is, in microseconds, as records count.
+    /// Returns the time from the start of the run to `at` in microseconds, the unit of records.
     #[must_use]
     pub fn time_us(&self, at: jiff::Timestamp) -> u64 {
         let since = self.started.as_ref().map(|started| at.duration_since(started.at).as_micros());
         since.and_then(|micros| u64::try_from(micros).ok()).unwrap_or(0)
     }
 
-    /// How far it has come as a whole.
+    /// Returns the run's phase.
     #[must_use]
     pub fn phase(&self) -> &Phase {
         &self.phase
     }
 
-    /// How it ended, if it has.
+    /// Returns how the run ended, if it has.
     #[must_use]
-    pub fn closed(&self) -> Option<&Closed> {
+    pub fn closed(&self) -> Option<&RunEnd> {
         match &self.phase {
             Phase::Closed(closed) => Some(closed),
             Phase::Unstarted | Phase::Driven(_) | Phase::Suspended(_) => None,
         }
     }
 
-    /// How many records there are; the number of the next one.
+    /// Returns the number of records, which is the number of the next one.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The hashes of all definitions that it had, in order.
+    /// Returns the hashes of all definitions that the run had, in order.
     #[must_use]
     pub fn definitions(&self) -> &[String] {
         &self.definitions
     }
 
-    /// What somebody asked for, and who, in order.
+    /// Returns the requests made of the run, each with who made it, in order.
     #[must_use]
     pub fn asked(&self) -> &[(Request, Asker)] {
         &self.asked
     }
 
-    /// What is recorded of the step at `path`.
+    /// Returns the state of the step at `path`, if it has records.
     #[must_use]
     pub fn step(&self, path: &str) -> Option<&StepState> {
         self.steps.get(path)
     }
 
-    /// All steps of which something is recorded, by path, in no order.
+    /// Returns all steps that have records, by path, in no particular order.
     pub fn steps(&self) -> impl Iterator<Item = (&str, &StepState)> {
         self.steps.iter().map(|(path, step)| (path.as_str(), step))
     }
 
-    /// The generations as which steps are entered, by the paths at which they would be.
+    /// Returns the generations as which steps are reentered, by the paths that they would otherwise have.
     #[must_use]
     pub fn reentered(&self) -> &BTreeMap<String, u32> {
         &self.reentered
     }
 
-    /// The choice `key` of the step at `path`.
+    /// Returns the choice `key` of the step at `path`.
     #[must_use]
     pub fn decision(&self, path: &str, key: &DecisionKey) -> Option<&Decision> {
         self.steps.get(path)?.decision(key)
     }
 
-    /// How the step at `path` ended, as it is kept.
+    /// Returns how the step at `path` ended, as recorded.
     #[must_use]
     pub fn end(&self, path: &str) -> Option<&End> {
         self.steps.get(path)?.end()
     }
 
-    /// How something ended, with the values that it refers to.
+    /// Returns the outcome of `end`, with its references resolved.
     ///
     /// # Errors
-    /// It refers to what is not there; the text names it.
+    /// A reference has no target; the text names it.
     pub fn outcome(&self, path: &str, end: &End) -> Result<Outcome, String> {
         Ok(match end {
             End::Completed { output, changes } => Outcome::Completed(Output {
@@ -103,12 +103,12 @@ impl RunState {
         })
     }
 
-    /// Notes that a step is stuck, which is being recorded.
+    /// Marks a step as stuck; the caller records it.
     pub(super) fn set_stuck(&mut self, path: String, error: StepError) {
         self.steps.entry(path).or_default().stuck = Some(error);
     }
 
-    /// What the step at `path` is called with when it can be undone.
+    /// Returns the input with which the step can be compensated.
     pub(super) fn compensable(step: &StepState) -> Option<&Arc<Value>> {
         match step.decision(&DecisionKey::Compensable)? {
             Decision::Compensable(Compensable::With(input)) => Some(input),
@@ -118,7 +118,8 @@ impl RunState {
 }
 
 impl Started {
-    /// What the run of `records` was started with, and which definition it has by now; `None`: it never was.
+    /// Returns what the run of `records` was started with, under its current definition; `None` if it was never
+    /// started.
     #[must_use]
     pub fn of(records: &[Record]) -> Option<Self> {
         RunState::read_as_far(records).0.started
@@ -126,5 +127,5 @@ impl Started {
 }
 
 pub(super) fn missing(path: String) -> String {
-    format!("it refers to the output of {path}, which is not there")
+    format!("it refers to the output of {path}, which does not exist")
 }

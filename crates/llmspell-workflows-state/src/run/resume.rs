@@ -1,4 +1,4 @@
-//! What a run that goes on needs of its records.
+//! What the engine needs to resume a run.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::{RunState, StepState, state::generation_of};
 use crate::record::End;
 
-/// A step that has ended and can be undone: where it stands, what it was called with, how it ended.
+/// A step that has ended and can be compensated: its path, its input and its outcome.
 type Undoable = (StepPath, Arc<Value>, Outcome);
 
 impl RunState {
-    /// How `run` goes on; `None`: it was never started.
+    /// Returns what the engine needs to resume `run`, or `None` if it was never started.
     #[must_use]
     pub fn resume(&self, run: Uuid) -> Option<Resume> {
         let started = self.started.as_ref()?;
@@ -31,7 +31,7 @@ impl RunState {
         Some(resume.with_inputs(self.inputs.iter().map(|(path, input)| (path.clone(), input.clone()))))
     }
 
-    /// A step that has ended and can be undone, with the place of its end among all.
+    /// Returns the step if it has ended and can be compensated, with the index of its end among all ends.
     fn undoable(&self, path: &str, step: &StepState) -> Option<(u64, Undoable)> {
         let input = Self::compensable(step)?;
         let ended = step.end.as_ref()?;
@@ -39,7 +39,8 @@ impl RunState {
         Some((ended.nth, (path.parse().ok()?, input.clone(), outcome)))
     }
 
-    /// Whether the step at `path` was undone, or somebody has said that it stays; `None`: neither.
+    /// Returns whether the step at `path` was compensated (`true`) or was resolved as not to be (`false`); `None` if
+    /// neither.
     fn undone(&self, path: &StepPath) -> Option<(StepPath, bool)> {
         let entry = format!("{path}/$undo");
         let undo = self.reentered.get(&entry).map_or_else(|| entry.clone(), |at| generation_of(&entry, *at));

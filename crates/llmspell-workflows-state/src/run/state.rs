@@ -1,4 +1,4 @@
-//! What each record does to a run: the one place that says so.
+//! What each record does to a run; this is the only place that defines it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,88 +13,88 @@ use serde_json::Value;
 
 use super::{
     query::missing,
-    step::{Decided, Ended, StepState},
+    step::{RecordedChoice, StepEnd, StepState},
 };
 use crate::record::{
-    ChoiceAt, End, Known, Migrated, Record, Redefined, Request, Resumption, Rewound, Started, Suspension,
+    ChoiceRef, End, KnownValues, Migrated, Record, Redefined, Request, Resumption, Rewound, Started, Suspension,
 };
 
-/// That a record cannot follow those before it.
+/// A record that cannot follow those before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("record {number}{}: {reason}", path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default())]
 pub struct IllegalRecord {
     /// The number of the record in its run, from 0.
     pub number: u64,
-    /// The step it is about, if any.
+    /// The step that the record is about, if any.
     pub path: Option<String>,
-    /// Why it cannot follow.
+    /// Why the record cannot follow.
     pub reason: String,
 }
 
 impl IllegalRecord {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "journal_failed"
     }
 }
 
-/// How far a run has come as a whole.
+/// The phase of a run as a whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Phase {
-    /// It was not started.
+    /// The run was not started.
     #[default]
     Unstarted,
-    /// A process goes on with it, or did when it died.
+    /// A process drives the run, or did until it died.
     Driven(Option<Resumption>),
-    /// It left its process without having ended.
+    /// The run left its process before it ended.
     Suspended(Suspension),
-    /// It ended.
-    Closed(Closed),
+    /// The run ended.
+    Closed(RunEnd),
 }
 
-/// How a run ended.
+/// The recorded end of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Closed {
-    /// How.
+pub struct RunEnd {
+    /// How the run ended.
     pub end: End,
-    /// When, in microseconds since it was started.
+    /// The time from the start of the run, in microseconds.
     pub time_us: u64,
-    /// Whether it has undone what it did.
+    /// Whether the run was compensated.
     pub compensated: bool,
 }
 
-/// What the records of a run come to.
+/// The state of a run, as its records have it.
 ///
-/// [`Self::apply`] is the one place that knows what each record does, and after which others it may stand. Everything
-/// that reads records is a view of this.
+/// [`Self::apply`] alone defines what each record does and which records it may follow. Everything that reads records
+/// is a view of this state.
 #[derive(Debug, Default)]
 pub struct RunState {
     pub(super) started: Option<Started>,
     pub(super) phase: Phase,
-    /// How many records there are.
+    /// The number of records.
     pub(super) count: u64,
     pub(super) ends: u64,
     pub(super) steps: HashMap<String, StepState>,
-    pub(super) known: Known,
-    /// Steps that are entered as another generation than these paths say.
+    pub(super) known: KnownValues,
+    /// Steps that are entered as another generation than the path says.
     pub(super) reentered: BTreeMap<String, u32>,
-    /// The inputs of activities that get another one than their parameters make.
+    /// Inputs that replace what the parameters of an activity evaluate to.
     pub(super) inputs: BTreeMap<String, Arc<Value>>,
-    /// The signals that steps have taken.
+    /// The numbers of the signals that steps have taken.
     pub(super) received: Vec<u64>,
     pub(super) definitions: Vec<String>,
     pub(super) asked: Vec<(Request, Asker)>,
 }
 
-/// What a record is about, for views that follow the records one by one.
+/// The subject of a record, for views that follow records one by one.
 #[derive(Debug)]
-pub(super) enum About<'r> {
+pub(super) enum Subject<'r> {
     /// The run as a whole.
     Run,
-    /// A step, at a time after the start.
+    /// A step, and the time since the start of the run in microseconds.
     Step(&'r str, u64),
-    /// Steps that happen again as other generations: where they were before.
+    /// Steps that run again as other generations: their former paths.
     Rewound(Vec<String>),
 }
 
@@ -102,14 +102,14 @@ impl RunState {
     /// Reads the records of a run.
     ///
     /// # Errors
-    /// The first of them that cannot follow those before it.
+    /// The first record that cannot follow those before it.
     pub fn read(records: &[Record]) -> Result<Self, IllegalRecord> {
         let mut state = Self::default();
         records.iter().try_for_each(|record| state.apply(record))?;
         Ok(state)
     }
 
-    /// Reads the records of a run as far as they make sense.
+    /// Reads the records of a run up to the first illegal one, which is returned too.
     #[must_use]
     pub fn read_as_far(records: &[Record]) -> (Self, Option<IllegalRecord>) {
         let mut state = Self::default();
@@ -117,88 +117,88 @@ impl RunState {
         (state, illegal)
     }
 
-    /// Takes in the next record.
+    /// Applies the next record.
     ///
     /// # Errors
-    /// It cannot follow those before it; nothing has changed then.
+    /// The record cannot follow those before it; the state is unchanged then.
     pub fn apply(&mut self, record: &Record) -> Result<(), IllegalRecord> {
-        self.follow(record).map(drop)
+        self.apply_next(record).map(drop)
     }
 
-    pub(super) fn follow<'r>(&mut self, record: &'r Record) -> Result<About<'r>, IllegalRecord> {
-        let about = self.transition(record).map_err(|reason| IllegalRecord {
+    pub(super) fn apply_next<'r>(&mut self, record: &'r Record) -> Result<Subject<'r>, IllegalRecord> {
+        let subject = self.transition(record).map_err(|reason| IllegalRecord {
             number: self.count,
             path: record.path().map(str::to_owned),
             reason,
         })?;
         self.count += 1;
-        Ok(about)
+        Ok(subject)
     }
 
-    /// The table of what may follow, and what it does; `Err` says why it may not.
-    fn transition<'r>(&mut self, record: &'r Record) -> Result<About<'r>, String> {
-        use Phase::{Closed as Ended, Driven, Suspended, Unstarted};
+    /// The table of legal records and their effects; an error says why the record is illegal.
+    fn transition<'r>(&mut self, record: &'r Record) -> Result<Subject<'r>, String> {
+        use Phase::{Closed, Driven, Suspended, Unstarted};
         match (&self.phase, record) {
             (Unstarted, Record::Started(started)) => {
                 self.start(started);
-                Ok(About::Run)
+                Ok(Subject::Run)
             }
-            (Unstarted, other) => Err(format!("a run begins with `started`, not with `{}`", other.kind())),
-            (Driven(_) | Suspended(_) | Ended(_), Record::Started(_)) => Err("the run was started twice".to_owned()),
-            (Driven(_) | Suspended(_) | Ended(_), Record::Rewound(rewound)) => {
+            (Unstarted, other) => Err(format!("the first record must be `started`, got `{}`", other.kind())),
+            (Driven(_) | Suspended(_) | Closed(_), Record::Started(_)) => Err("the run was started twice".to_owned()),
+            (Driven(_) | Suspended(_) | Closed(_), Record::Rewound(rewound)) => {
                 let former: Vec<String> = rewound.reentered.iter().map(|(entry, _)| self.entered(entry)).collect();
                 self.rewind(rewound, &former)?;
-                Ok(About::Rewound(former))
+                Ok(Subject::Rewound(former))
             }
-            (Ended(_), other) => Err(format!("the run had ended, and `{}` cannot follow", other.kind())),
+            (Closed(_), other) => Err(format!("`{}` cannot follow the end of the run", other.kind())),
             (Driven(_) | Suspended(_), Record::Began { path, time_us }) => {
                 self.begin(path)?;
-                Ok(About::Step(path, *time_us))
+                Ok(Subject::Step(path, *time_us))
             }
             (Driven(_) | Suspended(_), Record::Stopped { path, time_us }) => {
                 self.stop(path)?;
-                Ok(About::Step(path, *time_us))
+                Ok(Subject::Step(path, *time_us))
             }
             (Driven(_) | Suspended(_), Record::Stuck { path, error, time_us }) => {
                 let step = self.steps.entry(path.clone()).or_default();
                 if step.stuck.is_some() {
-                    return Err("the step is stuck already".to_owned());
+                    return Err("the step is already stuck".to_owned());
                 }
                 if matches!(step.end(), Some(End::Completed { .. } | End::Skipped(_))) {
-                    return Err("the step has ended, and not by failing".to_owned());
+                    return Err("the step has already ended without failing".to_owned());
                 }
-                (step.stuck, step.at_work) = (Some((**error).clone()), false);
-                Ok(About::Step(path, *time_us))
+                (step.stuck, step.is_executing) = (Some((**error).clone()), false);
+                Ok(Subject::Step(path, *time_us))
             }
             (Driven(_) | Suspended(_), Record::Decided { path, decision, time_us }) => {
                 self.decide(path, decision, *time_us)?;
-                Ok(About::Step(path, *time_us))
+                Ok(Subject::Step(path, *time_us))
             }
             (Driven(_) | Suspended(_), Record::Ended { path, end, time_us }) => {
                 self.end_step(path, end, *time_us)?;
-                Ok(About::Step(path, *time_us))
+                Ok(Subject::Step(path, *time_us))
             }
-            (Driven(_) | Suspended(_), Record::Warned { .. }) => Ok(About::Run),
+            (Driven(_) | Suspended(_), Record::Warned { .. }) => Ok(Subject::Run),
             (Driven(_) | Suspended(_), Record::Asked { request, by, .. }) => {
                 self.asked.push((*request, by.clone()));
-                Ok(About::Run)
+                Ok(Subject::Run)
             }
             (Driven(_) | Suspended(_), Record::Suspended { why, .. }) => {
                 self.phase = Suspended(why.clone());
-                Ok(About::Run)
+                Ok(Subject::Run)
             }
             (Driven(_) | Suspended(_), Record::Resumed { why, .. }) => {
                 self.phase = Driven(Some(*why));
-                Ok(About::Run)
+                Ok(Subject::Run)
             }
             (Driven(_) | Suspended(_), Record::Redefined(redefined)) => {
                 self.redefine(redefined)?;
-                Ok(About::Run)
+                Ok(Subject::Run)
             }
             (Driven(_) | Suspended(_), Record::Closed { end, time_us, compensated }) => {
                 self.outcome("", end)?;
-                self.phase = Ended(Closed { end: end.clone(), time_us: *time_us, compensated: *compensated });
-                Ok(About::Run)
+                self.phase = Closed(RunEnd { end: end.clone(), time_us: *time_us, compensated: *compensated });
+                Ok(Subject::Run)
             }
         }
     }
@@ -213,28 +213,28 @@ impl RunState {
     fn begin(&mut self, path: &str) -> Result<(), String> {
         let step = self.steps.entry(path.to_owned()).or_default();
         if step.end.is_some() {
-            return Err("the step has ended, and cannot begin again".to_owned());
+            return Err("the step has already ended, so it cannot begin".to_owned());
         }
         step.begun += 1;
-        (step.is_activity, step.at_work) = (true, true);
+        (step.is_activity, step.is_executing) = (true, true);
         Ok(())
     }
 
     fn stop(&mut self, path: &str) -> Result<(), String> {
         let step = self.steps.get_mut(path).filter(|step| step.begun > 0 && step.end.is_none());
-        let step = step.ok_or("the step is stopped and is not at work")?;
+        let step = step.ok_or("the step is not executing, so it cannot be stopped")?;
         step.begun -= 1;
-        step.at_work = false;
+        step.is_executing = false;
         Ok(())
     }
 
     fn decide(&mut self, path: &str, decision: &Decision, time_us: u64) -> Result<(), String> {
         if decision.is_withheld() {
-            return Err(format!("the choice `{}` was withheld, and so cannot be recorded", decision.key()));
+            return Err(format!("the choice `{}` was withheld, so it cannot be recorded", decision.key()));
         }
         let key = decision.key();
         let step = self.steps.entry(path.to_owned()).or_default();
-        let decided = Decided { decision: decision.clone(), number: self.count, time_us };
+        let decided = RecordedChoice { decision: decision.clone(), number: self.count, time_us };
         if !step.decide(key.clone(), decided) {
             return Err(format!("the choice `{key}` was made twice"));
         }
@@ -255,8 +255,8 @@ impl RunState {
             self.known.add(path, &Output { value, state_changes });
         }
         let step = self.steps.entry(path.to_owned()).or_default();
-        step.end = Some(Ended { end: end.clone(), number: self.count, time_us, nth: self.ends });
-        (step.stuck, step.at_work) = (None, false);
+        step.end = Some(StepEnd { end: end.clone(), number: self.count, time_us, nth: self.ends });
+        (step.stuck, step.is_executing) = (None, false);
         self.ends += 1;
         Ok(())
     }
@@ -265,12 +265,12 @@ impl RunState {
         self.check_undecided(&rewound.undecided)?;
         for path in &rewound.reopened {
             if let Some(step) = self.steps.get_mut(path) {
-                (step.end, step.begun, step.stuck, step.at_work) = (None, 0, None, false);
+                (step.end, step.begun, step.stuck, step.is_executing) = (None, 0, None, false);
             }
         }
         for path in former {
             if let Some(step) = self.steps.get_mut(path) {
-                (step.stuck, step.is_superseded, step.at_work) = (None, true, false);
+                (step.stuck, step.is_superseded, step.is_executing) = (None, true, false);
             }
         }
         self.undecide(&rewound.undecided);
@@ -291,7 +291,7 @@ impl RunState {
                 step.is_some_and(|step| matches!(step.end(), Some(End::Completed { .. })))
             };
             if let Some(path) = changes.keys().find(|path| !has_completed(path)) {
-                return Err(format!("it migrates what {path} changed in the state, which has not completed"));
+                return Err(format!("it migrates the state changes of {path}, which has not completed"));
             }
         }
         self.definitions.push(definition.clone());
@@ -301,7 +301,7 @@ impl RunState {
         started.state.clone_from(&migrated.state);
         for (path, new) in &migrated.changes {
             let ended = self.steps.get_mut(path).and_then(|step| step.end.as_mut());
-            if let Some(Ended { end: End::Completed { changes, .. }, .. }) = ended {
+            if let Some(StepEnd { end: End::Completed { changes, .. }, .. }) = ended {
                 changes.clone_from(new);
             }
         }
@@ -309,23 +309,23 @@ impl RunState {
         Ok(())
     }
 
-    fn check_undecided(&self, undecided: &[ChoiceAt]) -> Result<(), String> {
-        let is_unknown = |at: &&ChoiceAt| self.decision(&at.path, &at.key).is_none();
+    fn check_undecided(&self, undecided: &[ChoiceRef]) -> Result<(), String> {
+        let is_unknown = |at: &&ChoiceRef| self.decision(&at.path, &at.key).is_none();
         match undecided.iter().find(is_unknown) {
-            Some(at) => Err(format!("it takes back the choice `{}` of {}, which was not made", at.key, at.path)),
+            Some(at) => Err(format!("it revokes the choice `{}` of {}, which was never made", at.key, at.path)),
             None => Ok(()),
         }
     }
 
-    fn undecide(&mut self, undecided: &[ChoiceAt]) {
-        for ChoiceAt { path, key } in undecided {
+    fn undecide(&mut self, undecided: &[ChoiceRef]) {
+        for ChoiceRef { path, key } in undecided {
             if let Some(step) = self.steps.get_mut(path) {
                 step.decisions.remove(key);
             }
         }
     }
 
-    /// Where the step is that is entered at `entry`.
+    /// Returns the path of the step that is entered at `entry`.
     pub(super) fn entered(&self, entry: &str) -> String {
         match self.reentered.get(entry) {
             Some(generation) => generation_of(entry, *generation),
@@ -334,7 +334,7 @@ impl RunState {
     }
 }
 
-/// Where the step is that is entered at `entry` as this generation.
+/// Returns the path of the step that is entered at `entry` as this generation.
 pub(super) fn generation_of(entry: &str, generation: u32) -> String {
     entry.parse().map_or_else(|_| entry.to_owned(), |path: StepPath| path.with_generation(generation).to_string())
 }

@@ -8,71 +8,72 @@ use uuid::Uuid;
 
 use crate::record::End;
 
-/// What the records of a run say of one of its steps.
+/// The state of one step, as its records have it.
 ///
-/// Blocks around steps are here only where something is recorded of themselves.
+/// A block is present only if it has records of its own.
 #[derive(Debug, Clone, Default)]
 pub struct StepState {
-    /// How it ended.
-    pub(super) end: Option<Ended>,
-    /// The choices that count.
-    pub(super) decisions: HashMap<DecisionKey, Decided>,
-    /// How often it has begun without being stopped or reopened since: so many crashes have cut it.
+    /// How the step ended.
+    pub(super) end: Option<StepEnd>,
+    /// The valid choices.
+    pub(super) decisions: HashMap<DecisionKey, RecordedChoice>,
+    /// How often the step has begun without being stopped or reopened since: the number of crashes that interrupted it.
     pub(super) begun: u32,
-    /// Whether it is a leaf that has begun.
+    /// Whether the step is a leaf that has begun.
     pub(super) is_activity: bool,
-    /// Whether it is at work, as far as that is recorded.
-    pub(super) at_work: bool,
+    /// Whether the step is executing, as far as its records say.
+    pub(super) is_executing: bool,
     pub(super) stuck: Option<StepError>,
-    /// Whether it happens again as another generation.
+    /// Whether the step runs again as another generation.
     pub(super) is_superseded: bool,
 }
 
-/// A choice that a step made.
+/// A recorded choice of a step.
 #[derive(Debug, Clone)]
-pub(super) struct Decided {
+pub(super) struct RecordedChoice {
     pub(super) decision: Decision,
-    /// The number of its record.
+    /// The number of the record.
     pub(super) number: u64,
     pub(super) time_us: u64,
 }
 
-/// How a step ended.
+/// The recorded end of a step.
 #[derive(Debug, Clone)]
-pub(super) struct Ended {
+pub(super) struct StepEnd {
     pub(super) end: End,
-    /// The number of its record.
+    /// The number of the record.
     pub(super) number: u64,
     pub(super) time_us: u64,
-    /// How many ends were recorded before this one.
+    /// The number of ends recorded before this one.
     pub(super) nth: u64,
 }
 
 impl StepState {
-    /// How it ended, as it is kept.
+    /// Returns how the step ended, as recorded.
     #[must_use]
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref().map(|ended| &ended.end)
     }
 
-    /// The number of the record with which it ended.
+    /// Returns the number of the record that ended the step.
     #[must_use]
     pub fn end_number(&self) -> Option<u64> {
         self.end.as_ref().map(|ended| ended.number)
     }
 
-    /// A choice that it made.
+    /// Returns the choice `key` of the step.
     #[must_use]
     pub fn decision(&self, key: &DecisionKey) -> Option<&Decision> {
         self.decisions.get(key).map(|decided| &decided.decision)
     }
 
-    /// All choices that it made, with the numbers of their records.
+    /// Returns all choices of the step, with the numbers of their records.
     pub fn decisions(&self) -> impl Iterator<Item = (u64, &Decision)> {
         self.decisions.values().map(|decided| (decided.number, &decided.decision))
     }
 
-    /// The errors of its attempts that were followed by another one, with the numbers of their records, in order.
+    /// Returns the errors of the attempts that were followed by another attempt, in order, with the numbers of their
+    /// records.
     #[must_use]
     pub fn failed_attempts(&self) -> Vec<(u64, &StepError)> {
         let mut failed: Vec<_> = self
@@ -86,13 +87,13 @@ impl StepState {
         failed
     }
 
-    /// How often it was tried, as far as that is recorded.
+    /// Returns the number of recorded attempts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         1 + u32::try_from(self.failed_attempts().len()).unwrap_or(u32::MAX - 1)
     }
 
-    /// What it waits for, if it does.
+    /// Returns what the step waits for.
     #[must_use]
     pub fn waits(&self) -> Option<Awaited> {
         if self.end.is_some() || self.stuck.is_some() || self.is_superseded {
@@ -102,7 +103,7 @@ impl StepState {
         of_waits.max_by_key(|(number, _)| *number).and_then(|(_, decision)| wait(decision).flatten())
     }
 
-    /// The run that it is by now, if it is one.
+    /// Returns the latest run of the step's sub-workflow.
     #[must_use]
     pub fn child(&self) -> Option<Uuid> {
         let children = self.decisions().filter_map(|(number, decision)| match decision {
@@ -112,19 +113,19 @@ impl StepState {
         children.max_by_key(|(number, _)| *number).map(|(_, run)| run)
     }
 
-    /// Why it is stuck, if it is.
+    /// Returns why the step is stuck.
     #[must_use]
     pub fn stuck(&self) -> Option<&StepError> {
         self.stuck.as_ref()
     }
 
-    /// Whether it is a leaf whose activity has begun.
+    /// Returns whether the step is a leaf whose activity has begun.
     #[must_use]
     pub fn is_activity(&self) -> bool {
         self.is_activity
     }
 
-    /// Why it did not run, where it decided so itself.
+    /// Returns why the step was skipped, if its own choice says so.
     #[must_use]
     pub fn skipped(&self) -> Option<&SkipReason> {
         match self.decision(&DecisionKey::Enter) {
@@ -133,7 +134,7 @@ impl StepState {
         }
     }
 
-    /// How far it has come.
+    /// Returns the step's status.
     #[must_use]
     pub fn status(&self) -> StepStatus {
         match (&self.stuck, self.end()) {
@@ -148,18 +149,19 @@ impl StepState {
         }
     }
 
-    /// Takes in a choice; whether it is new.
-    pub(super) fn decide(&mut self, key: DecisionKey, decided: Decided) -> bool {
+    /// Stores a choice; returns `false` if that choice was made before.
+    pub(super) fn decide(&mut self, key: DecisionKey, decided: RecordedChoice) -> bool {
         let Entry::Vacant(entry) = self.decisions.entry(key) else { return false };
         if matches!(wait(&decided.decision), Some(Some(_))) {
-            self.at_work = false;
+            self.is_executing = false;
         }
         entry.insert(decided);
         true
     }
 }
 
-/// What a choice says of the wait of a step: nothing, that it waits for something, or that it does so no more.
+/// Returns what a choice says about the step's wait: nothing (`None`), that the wait is over (`Some(None)`), or what it
+/// waits for.
 fn wait(decision: &Decision) -> Option<Option<Awaited>> {
     match decision {
         Decision::Awaits(_, awaited) => Some(Some(awaited.clone())),

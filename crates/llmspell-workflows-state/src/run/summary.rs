@@ -11,9 +11,10 @@ use crate::{
 };
 
 impl RunSummary {
-    /// What a list says of `run`, out of its records as far as they make sense; `None`: it was never started.
+    /// Returns the summary of `run`, from its records up to the first illegal one; `None` if it was never started.
     ///
-    /// A run that has not ended and waits for nothing is running where a process, `owner`, has it, else paused.
+    /// A run that has not ended and waits for nothing is running if a process, `owner`, owns it, and otherwise
+    /// interrupted, or paused if it was asked to pause.
     #[must_use]
     pub fn of(run: Uuid, records: &[Record], owner: Option<&str>) -> Option<Self> {
         RunState::read_as_far(records).0.summary(run, owner)
@@ -21,7 +22,7 @@ impl RunSummary {
 }
 
 impl RunState {
-    /// What a list says of `run`, which this is, and which the process `owner` has, if any.
+    /// Returns the summary of `run`, whose state this is and which the process `owner` owns, if any.
     #[must_use]
     pub fn summary(&self, run: Uuid, owner: Option<&str>) -> Option<RunSummary> {
         let started = self.started()?;
@@ -48,9 +49,9 @@ impl RunState {
         })
     }
 
-    /// How far it has come, where a process has it or not.
+    /// Returns the run's status, given whether a process owns it.
     ///
-    /// A stuck step makes the run stuck once no other step is at work or waits.
+    /// A stuck step makes the run stuck once no other step is executing or waiting.
     #[must_use]
     pub fn status(&self, is_owned: bool) -> RunStatus {
         if self.started().is_none() {
@@ -67,9 +68,9 @@ impl RunState {
         if matches!(self.phase(), Phase::Suspended(Suspension::Waiting { .. })) {
             return RunStatus::Waiting;
         }
-        let is_at_work = self.steps().any(|(_, step)| step.at_work);
+        let is_executing = self.steps().any(|(_, step)| step.is_executing);
         let waits = self.steps().any(|(_, step)| step.waits().is_some());
-        match (is_at_work, waits, self.stuck_steps().next()) {
+        match (is_executing, waits, self.stuck_steps().next()) {
             (false, false, Some(_)) => RunStatus::Stuck,
             (false, true, _) => RunStatus::Waiting,
             _ if is_owned => RunStatus::Running,
@@ -78,7 +79,7 @@ impl RunState {
         }
     }
 
-    /// The steps that are stuck, in the order of their paths.
+    /// Returns the stuck steps, ordered by path.
     pub fn stuck_steps(&self) -> impl Iterator<Item = (&str, &StepError)> {
         let stuck: BTreeMap<_, _> =
             self.steps().filter_map(|(path, step)| step.stuck().map(|error| (path, error))).collect();

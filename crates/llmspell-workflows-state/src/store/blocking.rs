@@ -1,7 +1,7 @@
-//! The stores as traits that block, for adapters on a disk or on a client that blocks.
+//! The stores as blocking traits, for adapters on a disk or on a blocking client.
 //!
-//! Each trait has the contract of the one of the same name in [`store`](super). [`Stores::blocking`](super::Stores::blocking)
-//! runs an adapter that has all of them on a thread of its own.
+//! Each trait has the contract of the async trait of the same name in [`store`](super).
+//! [`Stores::blocking`](super::Stores::blocking) runs an adapter that implements all of them on its own thread.
 
 use std::{fmt, path::Path};
 
@@ -12,7 +12,7 @@ use super::{Message, RunPage, RunQuery, RunSummary, Snapshot, StoreError, Verifi
 use crate::Record;
 
 /// The blocking form of [`RunStore`](super::RunStore).
-#[expect(missing_docs, reason = "each method is that of the async trait")]
+#[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait RunStore: Send + Sync + fmt::Debug {
     fn put_all(&self, runs: &[RunSummary]) -> Result<(), StoreError>;
     fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError>;
@@ -21,7 +21,7 @@ pub trait RunStore: Send + Sync + fmt::Debug {
 }
 
 /// The blocking form of [`ArchiveStore`](super::ArchiveStore).
-#[expect(missing_docs, reason = "each method is that of the async trait")]
+#[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait ArchiveStore: Send + Sync + fmt::Debug {
     fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError>;
     fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError>;
@@ -29,7 +29,7 @@ pub trait ArchiveStore: Send + Sync + fmt::Debug {
 }
 
 /// The blocking form of [`DefinitionStore`](super::DefinitionStore).
-#[expect(missing_docs, reason = "each method is that of the async trait")]
+#[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait DefinitionStore: Send + Sync + fmt::Debug {
     fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError>;
     fn get(&self, hash: &str) -> Result<Option<Value>, StoreError>;
@@ -38,7 +38,7 @@ pub trait DefinitionStore: Send + Sync + fmt::Debug {
 }
 
 /// The blocking form of [`SnapshotStore`](super::SnapshotStore).
-#[expect(missing_docs, reason = "each method is that of the async trait")]
+#[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait SnapshotStore: Send + Sync + fmt::Debug {
     fn put(&self, snapshot: &Snapshot) -> Result<(), StoreError>;
     fn get(&self, run: Uuid, name: &str) -> Result<Option<Snapshot>, StoreError>;
@@ -48,7 +48,7 @@ pub trait SnapshotStore: Send + Sync + fmt::Debug {
 }
 
 /// The blocking form of [`InboxStore`](super::InboxStore).
-#[expect(missing_docs, reason = "each method is that of the async trait")]
+#[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait InboxStore: Send + Sync + fmt::Debug {
     fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError>;
     fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError>;
@@ -56,7 +56,7 @@ pub trait InboxStore: Send + Sync + fmt::Debug {
 }
 
 /// The blocking form of [`BlobStore`](super::BlobStore).
-#[expect(missing_docs, reason = "each method is that of the async trait")]
+#[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait BlobStore: Send + Sync + fmt::Debug {
     fn put(&self, owner: Uuid, bytes: &[u8]) -> Result<String, StoreError>;
     fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError>;
@@ -67,7 +67,7 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
 }
 
 /// The blocking form of [`Adapter`](super::Adapter).
-#[expect(missing_docs, reason = "each method is that of the async trait")]
+#[expect(missing_docs, reason = "each method is documented on the async trait")]
 pub trait Adapter: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
     fn admits_several_processes(&self) -> bool;
@@ -76,7 +76,7 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     fn verify(&self) -> Result<Verified, StoreError>;
 }
 
-/// Everything that [`Stores`](super::Stores) needs of one adapter.
+/// Everything that [`Stores`](super::Stores) needs of an adapter.
 pub trait AllStores:
     RunStore + ArchiveStore + DefinitionStore + SnapshotStore + InboxStore + BlobStore + Adapter + 'static
 {

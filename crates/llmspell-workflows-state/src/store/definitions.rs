@@ -8,25 +8,25 @@ use super::StoreError;
 /// Definitions as JSON, by hash: what runs were started with.
 #[async_trait]
 pub trait DefinitionStore: Send + Sync + fmt::Debug {
-    /// Keeps a definition, which outlives a power loss when the call returns. One that is there already stays as it is.
+    /// Stores a definition, which survives a power loss once the call returns. An existing one is not changed.
     ///
     /// # Errors
     /// The store cannot be written.
     async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError>;
 
-    /// The definition of this hash.
+    /// Returns the definition with this hash.
     ///
     /// # Errors
     /// The store cannot be read.
     async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError>;
 
-    /// The hashes of all definitions, sorted.
+    /// Returns the sorted hashes of all definitions.
     ///
     /// # Errors
     /// The store cannot be read.
     async fn hashes(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Forgets a definition; whether there was one.
+    /// Removes a definition; returns whether it existed.
     ///
     /// # Errors
     /// The store cannot be written.

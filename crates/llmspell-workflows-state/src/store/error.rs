@@ -8,130 +8,130 @@ use crate::record::FormatError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The system refused.
+    /// The operating system reported an error.
     #[error("use the store {}: {message}", path.display())]
     Io {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's words.
+        /// The operating system's message.
         message: String,
     },
-    /// Another process has it, and only one can.
+    /// Another process has the store open, which allows only one.
     #[error(
-        "open the store {}: it is in use by {holder}, and a store on sled is for one process; end that process, or use a \
-         store on SQLite, which several share",
+        "open the store {}: it is in use by {holder}, and a sled store allows one process; end that process, or use a \
+         SQLite store, which several can share",
         path.display()
     )]
     Held {
-        /// Which folder.
+        /// The folder.
         path: PathBuf,
-        /// Who has it.
+        /// The process that has it open.
         holder: String,
     },
-    /// Other processes kept it locked for longer than anyone should.
+    /// Other processes kept the store locked for too long.
     #[error(
-        "use the store {}: other processes have kept it locked for {waited_ms} ms; look for one that is stopped or hangs",
+        "use the store {}: other processes kept it locked for {waited_ms} ms; look for one that is stopped or hangs",
         path.display()
     )]
     Busy {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long this process waited.
         waited_ms: u64,
     },
     /// A later version of this program wrote it.
-    #[error("read {place}: it has format {found} and this program knows formats up to {known}; use a later version")]
+    #[error(
+        "read {location}: it has format {found}, but this program reads formats up to {known}; use a later version"
+    )]
     Newer {
         /// What was read.
-        place: String,
-        /// The format that it has.
+        location: String,
+        /// The format that was found.
         found: u64,
-        /// The latest format that this program knows.
+        /// The latest format that this program reads.
         known: u64,
     },
-    /// A record in it is of another version of the format.
-    #[error("read {place}: {error}")]
+    /// A record has another version of the format.
+    #[error("read {location}: {error}")]
     Format {
         /// What was read.
-        place: String,
-        /// Why.
+        location: String,
+        /// Why it cannot be read.
         error: FormatError,
     },
-    /// It is not as it was written.
-    #[error("read {place}: it is damaged: {message}; restore the store from a backup")]
+    /// The stored data is damaged.
+    #[error("read {location}: it is damaged: {message}; restore the store from a backup")]
     Damaged {
         /// What was read.
-        place: String,
-        /// What is wrong with it.
+        location: String,
+        /// What is wrong.
         message: String,
     },
-    /// Something else is there.
-    #[error("open the store {}: {message}; name another place, or move it away", path.display())]
+    /// The path contains something else.
+    #[error("open the store {}: {message}; choose another path, or move it away", path.display())]
     Foreign {
-        /// Where.
+        /// The path of the store.
         path: PathBuf,
-        /// What is there.
+        /// What it contains.
         message: String,
     },
-    /// An earlier write failed, and nobody knows what of it is kept.
-    #[error("write to the store {}: an earlier write failed ({message}); open it again", path.display())]
+    /// An earlier write failed, and what of it was stored is unknown.
+    #[error("write to the store {}: an earlier write failed ({message}); reopen the store", path.display())]
     Broken {
-        /// Where.
+        /// The path of the store.
         path: PathBuf,
-        /// Why the earlier one failed.
+        /// Why that write failed.
         message: String,
     },
-    /// What was asked makes no sense.
+    /// The query is invalid.
     #[error("list runs: {0}")]
     Query(String),
-    /// The id of a message stands for another message already.
-    #[error(
-        "post to the run {run}: the message id {message_id:?} was used for another message; use an id for one only"
-    )]
+    /// The message id was already used for another message.
+    #[error("post to the run {run}: the message id {message_id:?} was already used for another message; use a new id")]
     MessageIdTaken {
-        /// To whom.
+        /// The receiving run.
         run: Uuid,
         /// The id.
         message_id: String,
     },
-    /// Nobody keeps such a value.
-    #[error("keep the value {hash}: there is none of this hash")]
+    /// No stored value has this hash.
+    #[error("share the value {hash}: no stored value has this hash")]
     NoBlob {
-        /// Its hash.
+        /// The hash.
         hash: String,
     },
 }
 
 impl StoreError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if self.is_other_format() { "record_format" } else { "store_failed" }
     }
 
-    /// Whether trying again may help: another process may let go of the store.
+    /// Returns whether retrying may help, since another process may release the store.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Held { .. } | Self::Busy { .. })
     }
 
-    /// What is read at `place` is not what was written.
-    pub(crate) fn damaged(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Damaged { place: place.into(), message: message.into() }
+    /// Creates the error for damaged data at `location`.
+    pub(crate) fn damaged(location: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Damaged { location: location.into(), message: message.into() }
     }
 
-    /// Whether another version of this program wrote what cannot be read.
+    /// Returns whether the data was written by another version of this program.
     #[must_use]
     pub fn is_other_format(&self) -> bool {
         matches!(self, Self::Format { .. } | Self::Newer { .. })
     }
 
-    /// A record at `place` cannot be read.
-    pub(crate) fn unreadable(place: impl Into<String>, error: FormatError) -> Self {
+    /// Creates the error for an unreadable record at `location`.
+    pub(crate) fn unreadable(location: impl Into<String>, error: FormatError) -> Self {
         match error {
-            FormatError::Unreadable(message) => Self::damaged(place, format!("a record cannot be read: {message}")),
+            FormatError::Unreadable(message) => Self::damaged(location, format!("a record cannot be read: {message}")),
             error @ (FormatError::Earlier { .. } | FormatError::Later { .. }) => {
-                Self::Format { place: place.into(), error }
+                Self::Format { location: location.into(), error }
             }
         }
     }

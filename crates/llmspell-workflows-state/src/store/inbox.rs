@@ -7,79 +7,79 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// How many messages [`InboxStore::next`] gives at once.
+/// The most messages that [`InboxStore::next`] returns at once.
 pub const INBOX_PAGE: usize = 200;
 
-/// Messages to runs, from any process that has the store.
+/// Messages to runs, from any process that has the store open.
 #[async_trait]
 pub trait InboxStore: Send + Sync + fmt::Debug {
-    /// Puts a message behind the others of its run; its number, which counts from 1 in each run.
+    /// Appends a message to the inbox of its run; returns its number, which counts from 1 in each run.
     ///
-    /// It outlives a power loss when the call returns. Posting it again under the same id changes nothing and gives the
-    /// same number.
+    /// It survives a power loss once the call returns. Posting it again under the same id changes nothing and returns
+    /// the same number.
     ///
     /// # Errors
-    /// The store cannot be written, or another message has this id.
+    /// The store cannot be written, or the id was used for another message.
     async fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError>;
 
-    /// The first [`INBOX_PAGE`] messages of a run whose number is above `after`, in order.
+    /// Returns the first [`INBOX_PAGE`] messages of a run with a number above `after`, in order.
     ///
     /// # Errors
-    /// The store cannot be read, or a message is missing: none behind it is given then.
+    /// The store cannot be read, or a message is missing.
     async fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError>;
 
-    /// Forgets all messages of a run; how many there were. Its numbers begin anew.
+    /// Removes all messages of a run and returns how many there were. Its numbers start again from 1.
     ///
     /// # Errors
     /// The store cannot be written.
     async fn remove(&self, run: Uuid) -> Result<usize, StoreError>;
 }
 
-/// What a run is told.
+/// A message to a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// Begin no new leaf.
+    /// Start no further leaf.
     Pause,
-    /// Go on.
+    /// Resume.
     Resume,
     /// Stop for good.
     Cancel,
-    /// Stop for good, and undo what was done.
+    /// Stop for good, and compensate what was done.
     CancelAndCompensate,
-    /// What a step waits for.
+    /// A signal that a step waits for.
     Signal {
-        /// Which.
+        /// The name of the signal.
         name: String,
-        /// What comes with it.
+        /// The payload.
         payload: Value,
     },
 }
 
-/// A message as it is kept.
+/// A stored message with its id.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Posted {
+pub(crate) struct StoredMessage {
     pub(crate) id: String,
     pub(crate) message: Message,
 }
 
-impl Posted {
-    /// What a message and its number are sealed with.
+impl StoredMessage {
+    /// Returns the key with which a message and its number are sealed.
     pub(crate) fn key(run: Uuid, number: u64) -> Vec<u8> {
         [&run.as_bytes()[..], &number.to_be_bytes()].concat()
     }
 
-    /// The number of this message, where it is the one that was posted before under its id.
-    pub(crate) fn again(self, before: &Self, run: Uuid, number: u64) -> Result<u64, StoreError> {
+    /// Returns the number of the message that was posted before under this id, if it is the same message.
+    pub(crate) fn existing_number(self, before: &Self, run: Uuid, number: u64) -> Result<u64, StoreError> {
         if self == *before { Ok(number) } else { Err(StoreError::MessageIdTaken { run, message_id: self.id }) }
     }
 }
 
-/// Finds messages that are missing.
-pub(crate) fn expect_number(place: &str, run: Uuid, expected: u64, found: u64) -> Result<(), StoreError> {
+/// Checks that no message is missing.
+pub(crate) fn expect_number(location: &str, run: Uuid, expected: u64, found: u64) -> Result<(), StoreError> {
     if expected == found {
         return Ok(());
     }
-    let place = format!("the inbox of the run {run} in {place}");
-    Err(StoreError::damaged(place, format!("message {expected} is missing, before message {found}")))
+    let location = format!("the inbox of the run {run} in {location}");
+    Err(StoreError::damaged(location, format!("message {expected} is missing, before message {found}")))
 }

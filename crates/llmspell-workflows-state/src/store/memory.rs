@@ -9,7 +9,7 @@ use super::{
     kv::{Change, KeyValue, Range, Visit},
 };
 
-/// Keys and values that last as long as they are there.
+/// An in-memory key-value store.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     values: RwLock<BTreeMap<Vec<u8>, Vec<u8>>>,
@@ -20,7 +20,7 @@ impl KeyValue for Memory {
         "memory"
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "memory".to_owned()
     }
 
@@ -29,15 +29,15 @@ impl KeyValue for Memory {
     }
 
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        // Whoever visits may read, so nothing may be locked then; it comes in parts that are no larger than they need
-        // be, since most visits end soon.
+        // The visitor may read, so nothing can stay locked while it is called. Entries are fetched in parts, small ones
+        // since most visits end soon.
         const PART: usize = 64;
         let (mut from, mut to) = (range.from.clone(), range.to.clone());
         while from < to {
             let values = self.values.read().unwrap_or_else(PoisonError::into_inner);
-            let there = values.range(from.clone()..to.clone()).map(|(key, value)| (key.clone(), value.clone()));
+            let entries = values.range(from.clone()..to.clone()).map(|(key, value)| (key.clone(), value.clone()));
             let part: Vec<_> =
-                if range.backward { there.rev().take(PART).collect() } else { there.take(PART).collect() };
+                if range.backward { entries.rev().take(PART).collect() } else { entries.take(PART).collect() };
             drop(values);
             for (key, value) in &part {
                 if visit(key, value)?.is_break() {
@@ -69,7 +69,7 @@ impl KeyValue for Memory {
     }
 
     fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
-        let message = "the stores are in memory, and there is nothing that lasts to copy".to_owned();
+        let message = "the stores are in memory only and cannot be copied".to_owned();
         Err(StoreError::Io { path: to.to_owned(), message })
     }
 }

@@ -1,22 +1,22 @@
-//! What is kept of runs beside their journal: small traits, and where they keep it.
+//! Stores of run data beside the journal: small traits, and their adapters.
 //!
-//! | trait | what it keeps | a write returns once it |
+//! | trait | content | when a write returns |
 //! |---|---|---|
-//! | [`RunStore`] | an index of runs, newest first | is there for all to see; it is **not synced** |
-//! | [`ArchiveStore`] | the records of runs that have ended | outlives a power loss |
-//! | [`DefinitionStore`] | definitions as JSON, by hash | outlives a power loss |
-//! | [`SnapshotStore`] | named checkpoints of runs | outlives a power loss |
-//! | [`InboxStore`] | messages to runs: pause, resume, cancel, signals | outlives a power loss |
-//! | [`BlobStore`] | large values, by hash | outlives a power loss |
+//! | [`RunStore`] | an index of runs, newest first | it is visible to all; it is **not synced** |
+//! | [`ArchiveStore`] | the records of runs that have ended | it survives a power loss |
+//! | [`DefinitionStore`] | definitions as JSON, by hash | it survives a power loss |
+//! | [`SnapshotStore`] | named checkpoints of runs | it survives a power loss |
+//! | [`InboxStore`] | messages to runs: pause, resume, cancel, signals | it survives a power loss |
+//! | [`BlobStore`] | large values, by hash | it survives a power loss |
 //!
-//! The index of runs follows the journal and can be made again from it, so it needs no sync of its own. What is synced
-//! covers all that was written before it to the same [`Stores`]. So a run ends in this order: its last summary is put,
-//! its records are archived, and then the journal forgets it.
+//! The index of runs is derived from the journal and can be rebuilt from it, so it needs no syncs of its own. A sync
+//! covers everything written earlier to the same [`Stores`]. So a run ends in this order: its last summary is put, its
+//! records are archived, and then the journal forgets it.
 //!
-//! All methods are async and none blocks its thread: the adapters here run on a thread of their own. An adapter of your
-//! own on a client that blocks implements the traits in [`blocking`], and [`Stores::blocking`] does the rest.
+//! All methods are async and none blocks its thread: the adapters here run on a thread of their own. A custom adapter
+//! on a blocking client implements the traits in [`blocking`], and [`Stores::blocking`] does the rest.
 //!
-//! Whatever is read is checked: bytes that were changed, cut or lost are [`StoreError::Damaged`], never another value.
+//! All data is checked when it is read: changed, cut or lost bytes are [`StoreError::Damaged`], never another value.
 //!
 //! ```
 //! # use llmspell_workflows_state::store::{Message, Stores};
@@ -60,14 +60,14 @@ pub use runs::{RUNS_PAGE_MAX, RunCursor, RunError, RunPage, RunQuery, RunStore, 
 pub use snapshots::{Snapshot, SnapshotStore};
 pub use verified::Verified;
 
-/// One of each, kept in one place.
+/// One store of each kind, in one place.
 #[derive(Debug, Clone)]
 pub struct Stores {
-    /// Which runs there are.
+    /// The index of runs.
     pub runs: Arc<dyn RunStore>,
-    /// What finished runs recorded.
+    /// The records of runs that have ended.
     pub archive: Arc<dyn ArchiveStore>,
-    /// What runs were started with.
+    /// The definitions that runs were started with.
     pub definitions: Arc<dyn DefinitionStore>,
     /// Checkpoints.
     pub snapshots: Arc<dyn SnapshotStore>,
@@ -75,80 +75,80 @@ pub struct Stores {
     pub inbox: Arc<dyn InboxStore>,
     /// Large values.
     pub blobs: Arc<dyn BlobStore>,
-    /// Where all of them are kept.
+    /// The adapter of all of them.
     pub adapter: Arc<dyn Adapter>,
 }
 
-/// What holds the stores.
+/// The storage behind the stores.
 #[async_trait]
 pub trait Adapter: Send + Sync + fmt::Debug {
-    /// Its name, such as `sqlite`.
+    /// Returns the adapter's name, such as `sqlite`.
     fn name(&self) -> &'static str;
 
-    /// Whether several processes can have the same stores open.
+    /// Returns whether several processes can have the same stores open.
     fn admits_several_processes(&self) -> bool;
 
-    /// Copies all that is kept to `to`, which is not there yet, as it stands at one moment; others can go on writing.
-    /// The copy outlives a power loss when the call returns.
+    /// Copies everything to `to`, which must not exist yet, as of one moment; others can continue to write. The copy
+    /// survives a power loss once the call returns.
     ///
     /// # Errors
-    /// It cannot be read or written, or lasts no longer than this process.
+    /// The stores cannot be read, the copy cannot be written, or the stores are in memory only.
     async fn back_up(&self, to: &Path) -> Result<(), StoreError>;
 
-    /// Gives room that nothing takes any more back to the system, as far as the adapter can.
+    /// Returns unused space to the system, as far as the adapter can.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The stores cannot be written.
     async fn compact(&self) -> Result<(), StoreError>;
 
-    /// Reads all that is kept.
+    /// Reads everything in the stores, and reports what is damaged.
     ///
     /// # Errors
-    /// It cannot be read at all; what of it is damaged is part of the answer.
+    /// The stores cannot be read at all. Damage is part of the result.
     async fn verify(&self) -> Result<Verified, StoreError>;
 }
 
 impl Stores {
-    /// Stores that last as long as they are there.
+    /// Creates in-memory stores.
     #[must_use]
     pub fn memory() -> Self {
         Self::all(Arc::new(worker::Worker::in_memory(kv::KeyValueStores::new(memory::Memory::default()))))
     }
 
-    /// Stores in the SQLite database at `path`, which is made where there is none. Several processes can have it open.
+    /// Opens stores in the SQLite database at `path`, which is created if missing. Several processes can have it open.
     ///
-    /// Opening reads the schema and nothing else. The database is in WAL mode, so its folder must be on a disk of this
-    /// machine; two more files stand beside it while it is open.
+    /// Opening reads only the schema. The database is in WAL mode, so its folder must be on a local disk; two more
+    /// files exist beside it while it is open.
     ///
     /// # Errors
-    /// The file cannot be opened, is no store, is damaged, or was written by a later version of this program.
+    /// The file cannot be opened, is not a store, is damaged, or was written by a later version of this program.
     #[cfg(feature = "sqlite")]
     pub fn sqlite(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::blocking(sqlite::Sqlite::open(path.as_ref())?)
     }
 
-    /// Stores in the folder `path`, with sled, which is made where there is none. One process at a time has it open.
+    /// Opens sled stores in the folder `path`, which is created if missing. One process at a time can have it open.
     ///
     /// Opening reads sled's own log since it was last opened.
     ///
     /// # Errors
-    /// Another process has it, which the error names; it cannot be read; it has lost what was acknowledged; or it was
+    /// Another process, named in the error, has it open; it cannot be read; it has lost acknowledged data; or it was
     /// written by a later version of this program.
     #[cfg(feature = "sled")]
     pub fn sled(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::blocking(kv::KeyValueStores::new(crate::folder::Folder::<crate::folder::Sled>::open(path.as_ref())?))
     }
 
-    /// Stores that block, on a thread of their own.
+    /// Runs blocking stores on their own thread.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// No thread can be spawned.
     pub fn blocking(stores: impl blocking::AllStores) -> Result<Self, StoreError> {
         let worker = worker::Worker::start(stores).map_err(|error| StoreError::io(Path::new(""), &error))?;
         Ok(Self::all(Arc::new(worker)))
     }
 
-    /// Stores that are all kept by `one`.
+    /// Creates stores that are all provided by `one`.
     #[must_use]
     pub fn all<S>(one: Arc<S>) -> Self
     where
@@ -165,7 +165,7 @@ impl Stores {
         }
     }
 
-    /// Whether several processes can have these stores open.
+    /// Returns whether several processes can have these stores open.
     #[must_use]
     pub fn admits_several_processes(&self) -> bool {
         self.adapter.admits_several_processes()

@@ -1,6 +1,6 @@
-//! A seal around what is kept: tells what was changed, cut, or put in another's place.
+//! A seal around stored data, which detects data that was changed, cut or moved to another key.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
 //! | 0–3 | the text `SPWS` |
 //! | 4 | version of the format |
@@ -13,12 +13,12 @@ use super::StoreError;
 
 const MAGIC: &[u8; 4] = b"SPWS";
 
-/// The version that this code writes; it reads all up to it.
+/// The version that this code writes; it reads this and all earlier versions.
 const VERSION: u8 = 1;
 
 const HEAD: usize = 9;
 
-/// `body` with a seal, to be kept under `key`.
+/// Seals `body`, which is to be stored under `key`.
 pub(crate) fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD + body.len());
     bytes.extend_from_slice(MAGIC);
@@ -28,31 +28,31 @@ pub(crate) fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The body of what was kept under `key`.
-pub(crate) fn open<'a>(place: &str, key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    let damaged = |message: &str| Err(StoreError::damaged(place, message));
-    let Some((head, body)) = bytes.split_at_checked(HEAD) else { return damaged("it is cut short") };
+/// Opens sealed data that was stored under `key`; returns its body.
+pub(crate) fn open<'a>(location: &str, key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let damaged = |message: &str| Err(StoreError::damaged(location, message));
+    let Some((head, body)) = bytes.split_at_checked(HEAD) else { return damaged("it is truncated") };
     if !head.starts_with(MAGIC) {
-        return damaged("it does not begin as it should");
+        return damaged("its header is wrong");
     }
     if head[4] > VERSION {
-        return Err(StoreError::Newer { place: place.to_owned(), found: head[4].into(), known: VERSION.into() });
+        return Err(StoreError::Newer { location: location.to_owned(), found: head[4].into(), known: VERSION.into() });
     }
     if head[5..] != checksum(head[4], key, body).to_le_bytes() {
-        return damaged("its checksum does not fit");
+        return damaged("its checksum does not match");
     }
     Ok(body)
 }
 
-/// `value` as sealed JSON.
+/// Seals `value` as JSON.
 pub(crate) fn seal_json(key: &[u8], value: &impl Serialize) -> Vec<u8> {
-    seal(key, &serde_json::to_vec(value).expect("what is kept holds nothing that JSON cannot"))
+    seal(key, &serde_json::to_vec(value).expect("a stored value can always be encoded as JSON"))
 }
 
-/// The value of sealed JSON.
-pub(crate) fn open_json<T: DeserializeOwned>(place: &str, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(open(place, key, bytes)?)
-        .map_err(|error| StoreError::damaged(place, format!("it is not understood: {error}")))
+/// Opens sealed JSON.
+pub(crate) fn open_json<T: DeserializeOwned>(location: &str, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(open(location, key, bytes)?)
+        .map_err(|error| StoreError::damaged(location, format!("it cannot be parsed: {error}")))
 }
 
 fn checksum(version: u8, key: &[u8], body: &[u8]) -> u32 {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_change_is_found() {
+    fn every_changed_or_missing_byte_is_detected() {
         let sealed = seal(b"key", b"body");
         assert_eq!(open("it", b"key", &sealed).unwrap(), b"body");
         let refused = |key: &[u8], bytes: &[u8]| open("it", key, bytes).unwrap_err();

@@ -8,48 +8,48 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// Named checkpoints of runs: places to go back to.
+/// Named checkpoints of runs.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + fmt::Debug {
-    /// Keeps a snapshot instead of the one of its run and name; it outlives a power loss when the call returns.
+    /// Stores a snapshot, replacing the one with the same run and name; it survives a power loss once the call returns.
     ///
     /// # Errors
     /// The store cannot be written.
     async fn put(&self, snapshot: &Snapshot) -> Result<(), StoreError>;
 
-    /// The snapshot of this name.
+    /// Returns the snapshot with this name.
     ///
     /// # Errors
     /// The store cannot be read.
     async fn get(&self, run: Uuid, name: &str) -> Result<Option<Snapshot>, StoreError>;
 
-    /// All snapshots of a run, by position and then by name.
+    /// Returns all snapshots of a run, by position and then by name.
     ///
     /// # Errors
     /// The store cannot be read.
     async fn list(&self, run: Uuid) -> Result<Vec<Snapshot>, StoreError>;
 
-    /// Forgets a snapshot; whether there was one.
+    /// Removes a snapshot; returns whether it existed.
     ///
     /// # Errors
     /// The store cannot be written.
     async fn remove(&self, run: Uuid, name: &str) -> Result<bool, StoreError>;
 
-    /// Forgets all snapshots of a run; how many there were.
+    /// Removes all snapshots of a run; returns how many there were.
     ///
     /// # Errors
     /// The store cannot be written.
     async fn remove_all(&self, run: Uuid) -> Result<usize, StoreError>;
 }
 
-/// The state of a run at a place in its journal.
+/// The state of a run at a position in its journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Whose.
+    /// The run.
     pub run: Uuid,
-    /// What it is called.
+    /// The name of the snapshot.
     pub name: String,
-    /// How many records of the run's journal it stands for.
+    /// The number of records of the run that the state covers.
     pub position: u64,
     /// When it was made.
     pub at: Timestamp,
@@ -57,7 +57,7 @@ pub struct Snapshot {
     pub state: Value,
 }
 
-/// The order of a list.
+/// Sorts snapshots into list order.
 pub(crate) fn sort(snapshots: &mut [Snapshot]) {
     snapshots.sort_by(|a, b| (a.position, &a.name).cmp(&(b.position, &b.name)));
 }

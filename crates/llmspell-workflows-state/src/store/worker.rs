@@ -1,4 +1,4 @@
-//! Blocking stores behind the async traits.
+//! Runs blocking stores behind the async traits.
 
 use std::{
     any::Any,
@@ -24,13 +24,13 @@ use crate::Record;
 
 type Job<S> = Box<dyn FnOnce(&S) + Send>;
 
-/// Stores that block, asked from a runtime: each call waits for the stores' thread without blocking its own.
+/// Blocking stores, called from a runtime: each call waits for the stores' thread without blocking its own.
 ///
-/// The calls are served in the order in which they are made. Dropping it serves those that are queued and closes the
-/// stores, which blocks for the disk.
+/// Calls are served in order. Dropping the worker serves the queued calls and closes the stores, which blocks for the
+/// disk.
 pub(crate) struct Worker<S> {
     store: Arc<S>,
-    /// None for stores that never wait for a disk: these are called where they are asked.
+    /// `None` for stores that never wait for a disk: they are called directly.
     thread: Option<Thread<S>>,
 }
 
@@ -43,30 +43,30 @@ impl<S: AllStores> Worker<S> {
     pub(crate) fn start(store: S) -> io::Result<Self> {
         let store = Arc::new(store);
         let (jobs, queued) = mpsc::channel::<Job<S>>();
-        let served = store.clone();
+        let store_ref = store.clone();
         let handle = Builder::new().name("spellflow-store".to_owned()).spawn(move || {
             while let Ok(job) = queued.recv() {
-                job(&served);
+                job(&store_ref);
             }
         })?;
         Ok(Self { store, thread: Some(Thread { jobs: Mutex::new(jobs), handle }) })
     }
 
-    /// Stores that are in memory and need no thread.
+    /// Wraps in-memory stores, which need no thread.
     pub(crate) fn in_memory(store: S) -> Self {
         Self { store: Arc::new(store), thread: None }
     }
 
-    /// What `work` makes of the stores; a panic in it is one of the caller.
-    async fn ask<T: Send + 'static>(&self, work: impl FnOnce(&S) -> T + Send + 'static) -> T {
+    /// Runs `work` on the stores' thread; a panic in it resumes in the caller.
+    async fn call<T: Send + 'static>(&self, work: impl FnOnce(&S) -> T + Send + 'static) -> T {
         let Some(thread) = &self.thread else { return work(&self.store) };
         let (answer, answered) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
         let job: Job<S> = Box::new(move |store| {
-            // Someone who stopped waiting does not need the answer.
+            // The receiver may have stopped waiting.
             let _ = answer.send(catch_unwind(AssertUnwindSafe(|| work(store))));
         });
         let sent = lock(&thread.jobs).send(job);
-        assert!(sent.is_ok(), "the thread runs as long as the worker is there");
+        assert!(sent.is_ok(), "the thread runs as long as the worker exists");
         match answered.await.expect("the thread answers every job") {
             Ok(value) => value,
             Err(panic) => resume_unwind(panic),
@@ -78,7 +78,7 @@ impl<S> Drop for Worker<S> {
     fn drop(&mut self) {
         if let Some(Thread { jobs, handle }) = self.thread.take() {
             drop(jobs);
-            // A panic of a job was answered to the one who asked.
+            // A panic in a job was passed to its caller.
             let _ = handle.join();
         }
     }
@@ -94,35 +94,35 @@ impl<S: fmt::Debug> fmt::Debug for Worker<S> {
 impl<S: AllStores> RunStore for Worker<S> {
     async fn put_all(&self, runs: &[RunSummary]) -> Result<(), StoreError> {
         let runs = runs.to_vec();
-        self.ask(move |store| blocking::RunStore::put_all(store, &runs)).await
+        self.call(move |store| blocking::RunStore::put_all(store, &runs)).await
     }
 
     async fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError> {
-        self.ask(move |store| blocking::RunStore::get(store, run)).await
+        self.call(move |store| blocking::RunStore::get(store, run)).await
     }
 
     async fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
         let query = query.clone();
-        self.ask(move |store| blocking::RunStore::list(store, &query)).await
+        self.call(move |store| blocking::RunStore::list(store, &query)).await
     }
 
     async fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
-        self.ask(move |store| blocking::RunStore::remove(store, run)).await
+        self.call(move |store| blocking::RunStore::remove(store, run)).await
     }
 }
 
 #[async_trait]
 impl<S: AllStores> ArchiveStore for Worker<S> {
     async fn put_all(&self, runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError> {
-        self.ask(move |store| blocking::ArchiveStore::put_all(store, &runs)).await
+        self.call(move |store| blocking::ArchiveStore::put_all(store, &runs)).await
     }
 
     async fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError> {
-        self.ask(move |store| blocking::ArchiveStore::get(store, run)).await
+        self.call(move |store| blocking::ArchiveStore::get(store, run)).await
     }
 
     async fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
-        self.ask(move |store| blocking::ArchiveStore::remove(store, run)).await
+        self.call(move |store| blocking::ArchiveStore::remove(store, run)).await
     }
 }
 
@@ -130,21 +130,21 @@ impl<S: AllStores> ArchiveStore for Worker<S> {
 impl<S: AllStores> DefinitionStore for Worker<S> {
     async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
         let (hash, definition) = (hash.to_owned(), definition.clone());
-        self.ask(move |store| blocking::DefinitionStore::put(store, &hash, &definition)).await
+        self.call(move |store| blocking::DefinitionStore::put(store, &hash, &definition)).await
     }
 
     async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
         let hash = hash.to_owned();
-        self.ask(move |store| blocking::DefinitionStore::get(store, &hash)).await
+        self.call(move |store| blocking::DefinitionStore::get(store, &hash)).await
     }
 
     async fn hashes(&self) -> Result<Vec<String>, StoreError> {
-        self.ask(|store| blocking::DefinitionStore::hashes(store)).await
+        self.call(|store| blocking::DefinitionStore::hashes(store)).await
     }
 
     async fn remove(&self, hash: &str) -> Result<bool, StoreError> {
         let hash = hash.to_owned();
-        self.ask(move |store| blocking::DefinitionStore::remove(store, &hash)).await
+        self.call(move |store| blocking::DefinitionStore::remove(store, &hash)).await
     }
 }
 
@@ -152,25 +152,25 @@ impl<S: AllStores> DefinitionStore for Worker<S> {
 impl<S: AllStores> SnapshotStore for Worker<S> {
     async fn put(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
         let snapshot = snapshot.clone();
-        self.ask(move |store| blocking::SnapshotStore::put(store, &snapshot)).await
+        self.call(move |store| blocking::SnapshotStore::put(store, &snapshot)).await
     }
 
     async fn get(&self, run: Uuid, name: &str) -> Result<Option<Snapshot>, StoreError> {
         let name = name.to_owned();
-        self.ask(move |store| blocking::SnapshotStore::get(store, run, &name)).await
+        self.call(move |store| blocking::SnapshotStore::get(store, run, &name)).await
     }
 
     async fn list(&self, run: Uuid) -> Result<Vec<Snapshot>, StoreError> {
-        self.ask(move |store| blocking::SnapshotStore::list(store, run)).await
+        self.call(move |store| blocking::SnapshotStore::list(store, run)).await
     }
 
     async fn remove(&self, run: Uuid, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        self.ask(move |store| blocking::SnapshotStore::remove(store, run, &name)).await
+        self.call(move |store| blocking::SnapshotStore::remove(store, run, &name)).await
     }
 
     async fn remove_all(&self, run: Uuid) -> Result<usize, StoreError> {
-        self.ask(move |store| blocking::SnapshotStore::remove_all(store, run)).await
+        self.call(move |store| blocking::SnapshotStore::remove_all(store, run)).await
     }
 }
 
@@ -178,45 +178,45 @@ impl<S: AllStores> SnapshotStore for Worker<S> {
 impl<S: AllStores> InboxStore for Worker<S> {
     async fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError> {
         let (message_id, message) = (message_id.to_owned(), message.clone());
-        self.ask(move |store| blocking::InboxStore::post(store, run, &message_id, &message)).await
+        self.call(move |store| blocking::InboxStore::post(store, run, &message_id, &message)).await
     }
 
     async fn next(&self, run: Uuid, after: u64) -> Result<Vec<(u64, Message)>, StoreError> {
-        self.ask(move |store| blocking::InboxStore::next(store, run, after)).await
+        self.call(move |store| blocking::InboxStore::next(store, run, after)).await
     }
 
     async fn remove(&self, run: Uuid) -> Result<usize, StoreError> {
-        self.ask(move |store| blocking::InboxStore::remove(store, run)).await
+        self.call(move |store| blocking::InboxStore::remove(store, run)).await
     }
 }
 
 #[async_trait]
 impl<S: AllStores> BlobStore for Worker<S> {
     async fn put(&self, owner: Uuid, bytes: Vec<u8>) -> Result<String, StoreError> {
-        self.ask(move |store| blocking::BlobStore::put(store, owner, &bytes)).await
+        self.call(move |store| blocking::BlobStore::put(store, owner, &bytes)).await
     }
 
     async fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let hash = hash.to_owned();
-        self.ask(move |store| blocking::BlobStore::get(store, &hash)).await
+        self.call(move |store| blocking::BlobStore::get(store, &hash)).await
     }
 
     async fn share(&self, owner: Uuid, hash: &str) -> Result<(), StoreError> {
         let hash = hash.to_owned();
-        self.ask(move |store| blocking::BlobStore::share(store, owner, &hash)).await
+        self.call(move |store| blocking::BlobStore::share(store, owner, &hash)).await
     }
 
     async fn owners(&self, hash: &str) -> Result<usize, StoreError> {
         let hash = hash.to_owned();
-        self.ask(move |store| blocking::BlobStore::owners(store, &hash)).await
+        self.call(move |store| blocking::BlobStore::owners(store, &hash)).await
     }
 
     async fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError> {
-        self.ask(move |store| blocking::BlobStore::owned(store, owner)).await
+        self.call(move |store| blocking::BlobStore::owned(store, owner)).await
     }
 
     async fn release(&self, owner: Uuid) -> Result<usize, StoreError> {
-        self.ask(move |store| blocking::BlobStore::release(store, owner)).await
+        self.call(move |store| blocking::BlobStore::release(store, owner)).await
     }
 }
 
@@ -232,14 +232,14 @@ impl<S: AllStores> Adapter for Worker<S> {
 
     async fn back_up(&self, to: &Path) -> Result<(), StoreError> {
         let to = to.to_owned();
-        self.ask(move |store| blocking::Adapter::back_up(store, &to)).await
+        self.call(move |store| blocking::Adapter::back_up(store, &to)).await
     }
 
     async fn compact(&self) -> Result<(), StoreError> {
-        self.ask(|store| blocking::Adapter::compact(store)).await
+        self.call(|store| blocking::Adapter::compact(store)).await
     }
 
     async fn verify(&self) -> Result<Verified, StoreError> {
-        self.ask(|store| blocking::Adapter::verify(store)).await
+        self.call(|store| blocking::Adapter::verify(store)).await
     }
 }

@@ -1,4 +1,5 @@
-//! A disk that fails or forgets ends in a clear error, never in a wrong answer; nothing acknowledged is lost.
+//! Disk faults: a disk that fails or loses data causes a clear error, never a wrong answer, and nothing acknowledged is
+//! lost.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,12 +15,12 @@ fn open(disk: &SimDisk) -> Result<Arc<dyn Journal>, JournalError> {
 }
 
 fn test() -> CrashTest {
-    let steps = patterns::all().into_iter().find(|definition| definition.name == "route").expect("there is one");
+    let steps = patterns::all().into_iter().find(|definition| definition.name == "route").expect("the pattern exists");
     patterns::crash_test(steps)
 }
 
 #[test]
-fn a_write_or_a_sync_that_fails_ends_the_run_with_its_cause_and_the_run_goes_on_later() {
+fn a_failed_write_or_sync_ends_the_run_with_its_cause_and_the_run_can_resume() {
     let expected = test().run_on(&open(&SimDisk::new()).unwrap()).unwrap();
     for (fault, cause) in [(DiskFault::Write, "no storage space"), (DiskFault::Sync, "the device does not answer")] {
         let mut faults = 0;
@@ -32,7 +33,7 @@ fn a_write_or_a_sync_that_fails_ends_the_run_with_its_cause_and_the_run_goes_on_
                     faults += 1;
                     let message = error.to_string();
                     assert!(message.contains(cause) && message.contains("/log/"), "{message}");
-                    // Nothing more is taken, also where the disk has recovered.
+                    // The journal accepts nothing more, even if the disk has recovered.
                     assert!(test.run_on(&journal).is_err());
                     drop(journal);
                     test.run_on(&open(&disk.after_power_loss(number)).unwrap()).unwrap()
@@ -48,18 +49,18 @@ fn a_write_or_a_sync_that_fails_ends_the_run_with_its_cause_and_the_run_goes_on_
     }
 }
 
-/// The bytes of the log when a process was killed in the middle, and what it had come to by then.
-fn log() -> SimDisk {
+/// The log of a process that was killed after a whole run.
+fn log_of_a_whole_run() -> SimDisk {
     let disk = SimDisk::new();
-    test().run_on(&open(&disk).expect("it is empty")).expect("nothing fails");
+    test().run_on(&open(&disk).expect("the disk is empty")).expect("the run succeeds");
     disk.after_kill()
 }
 
 #[test]
-fn a_flipped_bit_in_what_was_synced_is_an_error_that_names_the_file() {
-    let whole = log();
+fn a_flipped_bit_in_synced_data_is_an_error_that_names_the_file() {
+    let intact = log_of_a_whole_run();
     let mut lengths = Vec::new();
-    whole.damage(|files| {
+    intact.damage(|files| {
         lengths = files
             .iter()
             .map(|(path, bytes)| (path.clone(), bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0)))
@@ -67,22 +68,22 @@ fn a_flipped_bit_in_what_was_synced_is_an_error_that_names_the_file() {
     });
     let (mut refused, mut harmless) = (0, 0);
     for (path, length) in lengths {
-        for at in (0..length).step_by(3) {
-            let disk = whole.after_kill();
-            disk.damage(|files| files.get_mut(&path).unwrap()[at] ^= 1 << (at % 8));
+        for offset in (0..length).step_by(3) {
+            let disk = intact.after_kill();
+            disk.damage(|files| files.get_mut(&path).unwrap()[offset] ^= 1 << (offset % 8));
             match open(&disk) {
                 Err(JournalError::Log(LogError::Damaged { path: named, .. })) => {
                     assert_eq!(named, path);
                     refused += 1;
                 }
-                // One in a mark, or in what follows the last one, takes nothing away that was acknowledged.
+                // A flipped bit in a mark, or after the last mark, loses nothing that was acknowledged.
                 Ok(journal) => {
                     let test = test();
                     test.run_on(&journal).unwrap();
-                    assert!(test.performed().values().sum::<u32>() <= 1, "at {at} of {}", path.display());
+                    assert!(test.performed().values().sum::<u32>() <= 1, "offset {offset} of {}", path.display());
                     harmless += 1;
                 }
-                Err(error) => panic!("at {at} of {}: {error}", path.display()),
+                Err(error) => panic!("offset {offset} of {}: {error}", path.display()),
             }
         }
     }
@@ -90,36 +91,36 @@ fn a_flipped_bit_in_what_was_synced_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn a_cut_file_is_an_error_that_names_it() {
-    let whole = log();
+fn a_truncated_file_is_an_error_that_names_it() {
+    let intact = log_of_a_whole_run();
     let mut files = 0;
-    whole.damage(|contents| files = contents.len());
+    intact.damage(|contents| files = contents.len());
     for number in 0..files {
         for part in 1..8 {
-            let disk = whole.after_kill();
-            let mut cut = None;
+            let disk = intact.after_kill();
+            let mut truncated = None;
             disk.damage(|files| {
                 let (path, bytes) = files.iter_mut().nth(number).unwrap();
                 bytes.truncate(bytes.len() * part / 8);
-                cut = Some(path.clone());
+                truncated = Some(path.clone());
             });
             match open(&disk) {
                 Err(JournalError::Log(LogError::Damaged { path, message })) => {
-                    assert_eq!(Some(path), cut);
-                    assert!(message.contains("cut"), "{message}");
+                    assert_eq!(Some(path), truncated);
+                    assert!(message.contains("truncated"), "{message}");
                 }
-                other => panic!("cut to {part}/8: {other:?}"),
+                other => panic!("truncated to {part}/8: {other:?}"),
             }
         }
     }
 }
 
 #[test]
-fn a_log_of_a_later_version_is_refused_as_such() {
-    let disk = log();
+fn a_log_of_a_later_version_is_refused_with_that_version() {
+    let disk = log_of_a_whole_run();
     disk.damage(|files| {
         let bytes = files.values_mut().next().unwrap();
-        // The version of the first frame, behind the header of the segment and the frame's length and checksum.
+        // The version of the first frame is behind the header of the segment and the frame's length and checksum.
         let length = u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
         bytes[40] = 99;
         let checksum = crc32c::crc32c(&bytes[40..40 + length]);

@@ -1,4 +1,4 @@
-//! What is kept elsewhere leaves the log, and does not come back.
+//! Forgotten runs leave the log and do not come back.
 
 use std::{path::Path, sync::Arc};
 
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 fn open(disk: &SimDisk) -> WalJournal {
     let options = LogOptions { segment_min: 1 << 10, segment_max: 1 << 10, prepare_ahead: false };
-    WalJournal::open_on(Arc::new(disk.clone()), Path::new("/log"), options).expect("it is whole")
+    WalJournal::open_on(Arc::new(disk.clone()), Path::new("/log"), options).expect("the log is intact")
 }
 
-/// Some twenty records make a segment.
+/// About twenty records fill a segment.
 async fn fill(journal: &WalJournal, run: Uuid, epoch: Epoch, count: usize) {
     for number in 0..count {
         let record = Record::Began { path: format!("/main/s{number}"), time_us: 0 };
@@ -23,24 +23,24 @@ async fn fill(journal: &WalJournal, run: Uuid, epoch: Epoch, count: usize) {
 }
 
 fn segments(disk: &SimDisk) -> usize {
-    disk.list(Path::new("/log")).expect("there is one").iter().filter(|name| name.ends_with(".log")).count()
+    disk.list(Path::new("/log")).expect("the folder exists").iter().filter(|name| name.ends_with(".log")).count()
 }
 
 #[tokio::test]
-async fn a_forgotten_run_stays_forgotten_whichever_segments_are_left() {
+async fn a_forgotten_run_stays_forgotten_whichever_segments_remain() {
     let (long, short) = (Uuid::from_u128(1), Uuid::from_u128(2));
     for between in [0, 5, 60] {
         let disk = SimDisk::new();
         let journal = open(&disk);
-        let kept = journal.open(long).await.unwrap().epoch;
-        fill(&journal, long, kept, 3).await;
-        let gone = journal.open(short).await.unwrap().epoch;
-        fill(&journal, short, gone, 30).await;
-        fill(&journal, long, kept, between).await;
-        journal.forget(&[(short, gone)]).await.unwrap();
-        fill(&journal, long, kept, 60).await;
+        let long_epoch = journal.open(long).await.unwrap().epoch;
+        fill(&journal, long, long_epoch, 3).await;
+        let short_epoch = journal.open(short).await.unwrap().epoch;
+        fill(&journal, short, short_epoch, 30).await;
+        fill(&journal, long, long_epoch, between).await;
+        journal.forget(&[(short, short_epoch)]).await.unwrap();
+        fill(&journal, long, long_epoch, 60).await;
         drop(journal);
-        // Also after it has been opened, and its segments looked through, more than once.
+        // Also when the log is opened and read more than once.
         for _ in 0..3 {
             let journal = open(&disk.after_kill());
             assert_eq!(journal.runs(), [long], "{between} records between");
@@ -50,7 +50,7 @@ async fn a_forgotten_run_stays_forgotten_whichever_segments_are_left() {
 }
 
 #[tokio::test]
-async fn segments_go_when_no_run_needs_them() {
+async fn unneeded_segments_are_removed() {
     let disk = SimDisk::new();
     let journal = open(&disk);
     for number in 1..20_u128 {
@@ -65,7 +65,7 @@ async fn segments_go_when_no_run_needs_them() {
 }
 
 #[tokio::test]
-async fn who_was_taken_over_from_can_neither_append_nor_forget() {
+async fn a_fenced_owner_can_neither_append_nor_forget() {
     let (disk, run) = (SimDisk::new(), Uuid::from_u128(1));
     let journal = open(&disk);
     let first = journal.open(run).await.unwrap().epoch;

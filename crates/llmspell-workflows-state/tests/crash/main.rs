@@ -1,6 +1,6 @@
-//! Nothing a crash does makes a difference: every pattern, crashed at every boundary.
+//! Crash tests: every pattern, crashed at every boundary, gives the same result as without a crash.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod faults;
 mod forgetting;
@@ -12,7 +12,7 @@ mod undoing;
 use llmspell_workflows_testing::patterns;
 
 #[test]
-fn each_pattern_comes_to_the_same_end_wherever_it_is_crashed() {
+fn every_pattern_gives_the_same_result_after_a_crash_at_any_boundary() {
     for definition in patterns::all() {
         let name = definition.name.clone();
         let report =

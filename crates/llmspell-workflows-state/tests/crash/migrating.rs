@@ -1,4 +1,4 @@
-//! Runs whose state is migrated wherever they were cut come to what the later version alone comes to.
+//! A run whose state is migrated at any point gives the same result as a run of the later version alone.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use llmspell_workflows_state::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// What was performed, by path.
+/// How often each path was performed.
 type Performed = Arc<Mutex<BTreeMap<String, u32>>>;
 
 fn engine(performed: &Performed) -> Engine {
@@ -27,8 +27,8 @@ fn engine(performed: &Performed) -> Engine {
     let perform = |name: &'static str| {
         let performed = performed.clone();
         move |context: ActivityContext| {
-            *performed.lock().expect("data of this test").entry(context.path().to_string()).or_default() += 1;
-            async move { act(name, &context) }
+            *performed.lock().expect("valid test data").entry(context.path().to_string()).or_default() += 1;
+            async move { perform_activity(name, &context) }
         }
     };
     for name in ["put", "flaky", "echo"] {
@@ -37,16 +37,16 @@ fn engine(performed: &Performed) -> Engine {
     Engine::builder().activities(activities).interceptor(Position::Journal, Journaling).build()
 }
 
-/// Sets the parts of the state that its input names; or gives its input.
-fn act(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
+/// Sets the parts of the state that its input names, or returns its input.
+fn perform_activity(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let input = context.input().clone();
     let is_first = context.path().to_path().segments().iter().all(|segment| segment.generation == 1);
     match name {
-        "flaky" if is_first => Err(StepError::transient("boom", "it fails at first")),
+        "flaky" if is_first => Err(StepError::transient("boom", "fails the first time")),
         "put" => {
             let mut output = ActivityOutput::from(json!(null));
-            for (path, value) in input.as_object().expect("data of this test") {
-                output.state_changes.push(Change::set(path.parse().expect("data of this test"), value.clone()));
+            for (path, value) in input.as_object().expect("valid test data") {
+                output.state_changes.push(Change::set(path.parse().expect("valid test data"), value.clone()));
             }
             Ok(output)
         }
@@ -58,7 +58,7 @@ fn put(id: &str, parts: Value) -> Step {
     Step::function(id, "put", parts)
 }
 
-/// Version 1 has `cart`, `prices` and a number `total`; version 2 calls them otherwise, and has an object `sum`.
+/// Version 1 has `cart`, `prices` and a number `total`; version 2 renames them and has an object `sum`.
 fn shop(version: u32) -> Definition {
     let (cart, prices, sum) = if version == 1 { ("cart", "prices", "total") } else { ("basket", "costs", "sum.eur") };
     let add = |item: &str| json!({cart: format!("{{{{ concat(state.{cart} || [], [{item}]) }}}}")});
@@ -99,50 +99,48 @@ fn shop(version: u32) -> Definition {
     definition
 }
 
-/// How a run that has come as far as `records` say goes on under `definition`, and all its records then.
-async fn goes_on(performed: &Performed, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
+/// Resumes a run with these records under `definition`; returns its outcome and all its records.
+async fn resume(performed: &Performed, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
     let (journal, engine) = (Arc::new(MemoryJournal::new()), engine(performed));
-    let epoch = journal.open(Uuid::nil()).await.expect("data of this test").epoch;
+    let epoch = journal.open(Uuid::nil()).await.expect("valid test data").epoch;
     for record in records {
-        journal.append(Uuid::nil(), epoch, record).expect("data of this test");
+        journal.append(Uuid::nil(), epoch, record).expect("valid test data");
     }
-    let of_run = Arc::new(RunJournal::open(journal.clone(), Uuid::nil()).await.expect("data of this test"));
+    let run_journal = Arc::new(RunJournal::open(journal.clone(), Uuid::nil()).await.expect("valid test data"));
     if records.is_empty() {
-        of_run
+        run_journal
             .start(Started { version: definition.version.clone(), ..Started::default() })
             .await
-            .expect("data of this test");
+            .expect("valid test data");
     }
     let plan = engine.prepare(definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
-    let extensions = Extensions::new().with_shared(of_run.clone());
-    let options = RunOptions { resume: of_run.resume(), extensions, ..RunOptions::default() };
-    let run = engine.start(&plan, WorkflowInput::new(json!(null)), &options).expect("data of this test");
+    let extensions = Extensions::new().with_shared(run_journal.clone());
+    let options = RunOptions { resume: run_journal.resume(), extensions, ..RunOptions::default() };
+    let run = engine.start(&plan, WorkflowInput::new(json!(null)), &options).expect("valid test data");
     match engine.drive(&run).await {
         Driven::Done(finished) => (*finished, journal.kept(Uuid::nil())),
-        other => panic!("it does not end: {other:?}"),
+        other => panic!("the run did not end: {other:?}"),
     }
 }
 
-/// The records of a run of version 1 as one of version 2.
+/// Returns the records of a version 1 run, migrated to version 2.
 fn migrated(records: &[Record]) -> Vec<Record> {
     let engine = engine(&Performed::default());
     let (old, new) =
-        (engine.prepare(shop(1)).expect("data of this test"), engine.prepare(shop(2)).expect("data of this test"));
+        (engine.prepare(shop(1)).expect("valid test data"), engine.prepare(shop(2)).expect("valid test data"));
     let migrate = |state| new.migrate("1", state, &Value::Null).map_err(|e| RewindError::Damaged(e.to_string()));
-    let migrated: Migrated = Rewinding::new(&old, records)
-        .unwrap()
-        .migrated(migrate, |key| new.carried("1", key))
-        .expect("data of this test");
+    let migrated: Migrated =
+        Rewinding::new(&old, records).unwrap().migrated(migrate, |key| new.carried("1", key)).expect("valid test data");
     let definition = shop(2).hash();
     let redefined = Redefined { time_us: 0, definition, version: "2".to_owned(), migrated: Some(migrated) };
     let redefined = Record::Redefined(Box::new(redefined));
-    // As it comes back from a disk.
-    let text = serde_json::to_string(&redefined).expect("data of this test");
-    records.iter().cloned().chain([serde_json::from_str(&text).expect("data of this test")]).collect()
+    // As read back from a disk.
+    let text = serde_json::to_string(&redefined).expect("valid test data");
+    records.iter().cloned().chain([serde_json::from_str(&text).expect("valid test data")]).collect()
 }
 
 #[tokio::test]
-async fn wherever_a_run_was_cut_it_goes_on_in_the_later_version() {
+async fn a_run_cut_at_any_record_resumes_in_the_later_version() {
     let (alone, expected) = (
         Performed::default(),
         json!({
@@ -150,56 +148,56 @@ async fn wherever_a_run_was_cut_it_goes_on_in_the_later_version() {
             "costs": {"x": 1, "y": 2, "left": 3, "right": 4, "both": 7},
         }),
     );
-    let (finished, _) = goes_on(&alone, &shop(2), &[]).await;
+    let (finished, _) = resume(&alone, &shop(2), &[]).await;
     assert_eq!(*finished.output, expected, "{:?}", finished.error);
     let first = Performed::default();
-    let (finished, records) = goes_on(&first, &shop(1), &[]).await;
+    let (finished, records) = resume(&first, &shop(1), &[]).await;
     assert_eq!(finished.output["total"], 7, "{:?}", finished.error);
-    let last = records.iter().position(|record| record.path() == Some("/main/last")).expect("data of this test");
+    let last = records.iter().position(|record| record.path() == Some("/main/last")).expect("valid test data");
     assert!(last >= 40, "{last}");
     for cut in 1..last {
         let again = Performed::default();
         let records = migrated(&records[..cut]);
-        let (finished, all) = goes_on(&again, &shop(2), &records).await;
+        let (finished, all) = resume(&again, &shop(2), &records).await;
         assert_eq!(*finished.output, expected, "cut after {cut} records: {:?}", finished.error);
-        // What had ended is not performed again.
+        // Steps that had ended are not performed again.
         for path in records.iter().filter(|record| matches!(record, Record::Ended { .. })).filter_map(Record::path) {
             assert!(
-                !again.lock().expect("data of this test").contains_key(path),
+                !again.lock().expect("valid test data").contains_key(path),
                 "{path} is performed again, cut after {cut} records"
             );
         }
-        // What can be told of the run later is told in the later version, too.
+        // The state that is computed from the records has the later version too.
         let engine = engine(&again);
-        let plan = engine.prepare(shop(2)).expect("data of this test");
+        let plan = engine.prepare(shop(2)).expect("valid test data");
         assert_eq!(
-            Rewinding::new(&plan, &all).unwrap().state(None).expect("data of this test"),
+            Rewinding::new(&plan, &all).unwrap().state(None).expect("valid test data"),
             expected,
             "cut after {cut} records"
         );
-        // And a fork of it has what it had.
+        // A fork of the run has that state too.
         let mut fork = Rewinding::new(&plan, &all).unwrap();
-        let target = fork.find("graph/both").expect("data of this test");
+        let target = fork.find("graph/both").expect("valid test data");
         fork.from(&target);
-        let started = Started::of(&all).expect("data of this test");
+        let started = Started::of(&all).expect("valid test data");
         assert_eq!(started.version, "2");
-        let kept = fork.kept(Timestamp::UNIX_EPOCH).expect("data of this test");
-        let forked: Vec<_> = [Record::Started(Box::new(started))].into_iter().chain(kept).collect();
+        let records = fork.fork_records(Timestamp::UNIX_EPOCH).expect("valid test data");
+        let forked: Vec<_> = [Record::Started(Box::new(started))].into_iter().chain(records).collect();
         let performed = Performed::default();
-        let (finished, _) = goes_on(&performed, &shop(2), &forked).await;
+        let (finished, _) = resume(&performed, &shop(2), &forked).await;
         assert_eq!(*finished.output, expected, "forked, cut after {cut} records: {:?}", finished.error);
-        let paths: Vec<_> = performed.lock().expect("data of this test").keys().cloned().collect();
+        let paths: Vec<_> = performed.lock().expect("valid test data").keys().cloned().collect();
         assert_eq!(paths, ["/main/graph/both", "/main/last"], "forked, cut after {cut} records");
     }
 }
 
 #[test]
-fn a_migration_that_fails_says_where_and_changes_nothing() {
+fn a_failing_migration_names_its_place() {
     let engine = engine(&Performed::default());
     let mut definition = shop(2);
-    let migration = definition.migrations.get_mut("1").expect("data of this test");
+    let migration = definition.migrations.get_mut("1").expect("valid test data");
     migration.set.insert("n".to_owned(), json!("{{ state.total * 2 }}"));
-    let plan = engine.prepare(definition).expect("data of this test");
+    let plan = engine.prepare(definition).expect("valid test data");
     let error = plan.migrate("1", json!({"total": "many"}), &Value::Null).unwrap_err();
     assert!(error.message.starts_with("migrations/1/set/n: "), "{error}");
     let error = plan.migrate("0.9", json!({}), &Value::Null).unwrap_err();

@@ -1,6 +1,6 @@
-//! Random definitions come to the same end wherever they are crashed.
+//! Random definitions give the same result after crashes.
 //!
-//! `RANDOM_DEFINITIONS` says how many, `RANDOM_SEED` which.
+//! `RANDOM_DEFINITIONS` sets how many, `RANDOM_SEED` which.
 
 use std::env;
 
@@ -11,7 +11,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn random_definitions_come_to_the_same_end_wherever_they_are_crashed() {
+fn random_definitions_give_the_same_result_after_crashes() {
     let (count, seed) = (number("RANDOM_DEFINITIONS", 30), number("RANDOM_SEED", 1));
     println!("{count} definitions from seed {seed}");
     let mut crashes = 0;

@@ -1,4 +1,5 @@
-//! Compensation that is cut by crashes: everything is undone, in order, and what was acknowledged is not undone twice.
+//! Compensation interrupted by crashes: everything is compensated in order, and nothing acknowledged is compensated
+//! twice.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +7,7 @@ use llmspell_workflows_basic::{StepError, model::*};
 use llmspell_workflows_testing::crash::CrashTest;
 use serde_json::json;
 
-/// The undoing of a run begins with this number.
+/// The compensation of a run starts with this number.
 const LAST: i64 = 9;
 
 fn step(id: &str, number: i64) -> Step {
@@ -22,7 +23,7 @@ fn definition() -> Definition {
     let each = Loop::items(json!([3, 4]), [step("work", 3)]).into_step("each");
     let mut block = Step::sequence("block", [step("inside", 5)]);
     block.compensate = Some(Arc::new(Step::function("undo", "undo", json!({"n": 5, "output": "{{ output }}"}))));
-    // Two branches end in an order of their own, and are undone under one number.
+    // The order in which the two branches end is not fixed, so both have the same number.
     let both = Parallel::new([step("left", 7), step("right", 7)]).into_step("both");
     let steps =
         [step("first", 1), each, block, both, step("last", LAST), Step::function("breaks", "fail", json!(null))];
@@ -32,40 +33,41 @@ fn definition() -> Definition {
 }
 
 fn test(definition: Definition) -> (CrashTest, Arc<Mutex<Option<String>>>) {
-    let wrong = Arc::new(Mutex::new(None));
-    let (last, noted) = (Arc::new(Mutex::new(LAST)), wrong.clone());
+    let violations = Arc::new(Mutex::new(None));
+    let (last, violation) = (Arc::new(Mutex::new(LAST)), violations.clone());
     let test = CrashTest::new(definition, json!({}))
         .activity("function", "echo", |context| async move { Ok(context.input().clone().into()) })
-        .activity("function", "fail", |_| async move { Err(StepError::configuration("boom", "it fails")) })
+        .activity("function", "fail", |_| async move { Err(StepError::configuration("boom", "always fails")) })
         .activity("function", "undo", move |context| {
             let number = context.input()["n"].as_i64().unwrap_or_default();
-            let mut last = last.lock().expect("no test panics here");
+            let mut last = last.lock().expect("the lock is not poisoned");
             if number > *last && number != LAST {
-                *noted.lock().expect("no test panics here") = Some(format!("{number} is undone after {last}"));
+                *violation.lock().expect("the lock is not poisoned") =
+                    Some(format!("{number} was compensated after {last}"));
             }
             *last = number;
             async move { Ok(json!(null).into()) }
         });
-    (test, wrong)
+    (test, violations)
 }
 
 #[test]
-fn a_run_is_undone_in_order_wherever_it_crashes() {
-    let (test, wrong) = test(definition());
+fn a_run_is_compensated_in_order_after_a_crash_at_any_boundary() {
+    let (test, violations) = test(definition());
     let report = test.crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"));
-    assert_eq!(*wrong.lock().expect("no test panics here"), None);
+    assert_eq!(*violations.lock().expect("the lock is not poisoned"), None);
     assert!(report.crashes > 300, "{report:?}");
 }
 
 #[test]
-fn each_try_of_a_block_is_undone_before_the_next_wherever_it_crashes() {
+fn each_try_of_a_block_is_compensated_before_the_next_after_a_crash_at_any_boundary() {
     let fails = Step::function("breaks", "fail_once", json!(null));
     let block = retried(Step::sequence("block", [step("inside", LAST), fails]));
     let (test, _) = test(Definition::sequence("tries", [block]));
     let test = test.activity("function", "fail_once", |context| async move {
         let path = context.path().to_path();
         let is_first = path.segments().iter().all(|segment| segment.generation == 1);
-        if is_first { Err(StepError::transient("boom", "it fails")) } else { Ok(json!("second").into()) }
+        if is_first { Err(StepError::transient("boom", "fails the first time")) } else { Ok(json!("second").into()) }
     });
     let report = test.crash_everywhere().unwrap_or_else(|difference| panic!("{difference}"));
     assert!(report.crashes > 60, "{report:?}");

@@ -4,7 +4,7 @@ use llmspell_workflows_state::{MemoryJournal, Record, journal::conformance};
 
 use crate::support::{FJALL, ON_DISK, OnDisk, SLED, WAL, folder, run, runtime};
 
-fn conforms(adapter: &OnDisk) {
+fn check_conformance(adapter: &OnDisk) {
     let folders = RefCell::new(Vec::new());
     conformance::all(|| {
         let folder = folder();
@@ -13,39 +13,39 @@ fn conforms(adapter: &OnDisk) {
         journal
     });
     let folder = folder();
-    conformance::lasts(|| adapter.open_in(folder.path()).unwrap());
+    conformance::persists(|| adapter.open_in(folder.path()).unwrap());
 }
 
 #[test]
-fn memory() {
+fn memory_conforms() {
     conformance::all(|| Arc::new(MemoryJournal::new()));
 }
 
 #[test]
-fn wal() {
-    conforms(&WAL);
+fn wal_conforms() {
+    check_conformance(&WAL);
 }
 
 #[test]
-fn fjall() {
-    conforms(&FJALL);
+fn fjall_conforms() {
+    check_conformance(&FJALL);
 }
 
 #[test]
-fn sled() {
-    conforms(&SLED);
+fn sled_conforms() {
+    check_conformance(&SLED);
 }
 
 #[test]
-fn a_journal_that_is_in_use_names_who_has_it() {
+fn a_journal_in_use_names_its_owner() {
     for adapter in [FJALL, SLED] {
         let folder = folder();
-        conformance::held(|| adapter.open_in(folder.path()));
+        conformance::is_exclusive(|| adapter.open_in(folder.path()));
     }
 }
 
 #[test]
-fn more_comes_back_than_an_engine_holds_in_memory() {
+fn more_records_than_an_engine_holds_in_memory_are_read_back() {
     let large =
         |number: usize| Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(500_000)), time_us: 0 };
     let runs = [run(1), run(2), run(3)];

@@ -1,7 +1,7 @@
-//! Random definitions come to the same end on each journal when their process is killed at a boundary: before or after a
-//! record is appended, before or after all is written or synced, before or after an acknowledgement is heard.
+//! Random definitions give the same result on each journal when their process is killed at a boundary: before or after
+//! a record is appended, before or after a write or sync, before or after an acknowledgement is received.
 //!
-//! `RANDOM_DEFINITIONS` says how many, `RANDOM_SEED` which.
+//! `RANDOM_DEFINITIONS` sets how many, `RANDOM_SEED` which.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,33 +24,33 @@ use llmspell_workflows_testing::{crash::SimClock, generate};
 use uuid::Uuid;
 
 use crate::{
-    child::{command, die, told},
+    child::{child_task, command, die},
     support::{FJALL, OnDisk, SLED, WAL, folder},
 };
 
-const SEED: &str = "SEED_OF_A_CHILD";
+const SEED_VARIABLE: &str = "SEED_OF_A_CHILD";
 
-const BOUNDARY: &str = "BOUNDARY_OF_A_CHILD";
+const BOUNDARY_VARIABLE: &str = "BOUNDARY_OF_A_CHILD";
 
-/// What a process leaves in its folder.
+/// The files that a process leaves in its folder.
 const EFFECTS: &str = "effects";
 const ACKNOWLEDGED: &str = "acknowledged";
 const OUTCOME: &str = "outcome";
 const TIME: &str = "time";
 
 #[test]
-fn wal() {
-    crash("crashes::wal", &WAL);
+fn killed_runs_resume_to_the_same_result_on_the_wal() {
+    crash("crashes::killed_runs_resume_to_the_same_result_on_the_wal", &WAL);
 }
 
 #[test]
-fn fjall() {
-    crash("crashes::fjall", &FJALL);
+fn killed_runs_resume_to_the_same_result_on_fjall() {
+    crash("crashes::killed_runs_resume_to_the_same_result_on_fjall", &FJALL);
 }
 
 #[test]
-fn sled() {
-    crash("crashes::sled", &SLED);
+fn killed_runs_resume_to_the_same_result_on_sled() {
+    crash("crashes::killed_runs_resume_to_the_same_result_on_sled", &SLED);
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -58,7 +58,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 fn crash(name: &str, adapter: &OnDisk) {
-    if let Some((adapter, folder)) = told() {
+    if let Some((adapter, folder)) = child_task() {
         return run(&adapter, &folder);
     }
     let (count, seed) = (number("RANDOM_DEFINITIONS", 50), number("RANDOM_SEED", 1));
@@ -75,27 +75,27 @@ fn crash(name: &str, adapter: &OnDisk) {
     assert!(acknowledged as u64 >= count, "only {acknowledged} steps were acknowledged before a kill");
 }
 
-/// Runs it to its end in memory, then in a process that is killed, and on in one that is not; how many steps were
-/// acknowledged when it was killed, or `None` where it ended before.
+/// Runs the definition in memory, then in a process that is killed, and then in one that completes it. Returns how many
+/// steps were acknowledged before the kill, or `None` if the run ended first.
 fn crash_one(name: &str, adapter: &OnDisk, seed: u64) -> Result<Option<usize>, String> {
     let test = generate::crash_test(seed, |_| {});
-    let journal = Arc::new(Watched::new(Arc::new(MemoryJournal::new()), None, None));
+    let journal = Arc::new(BoundaryJournal::new(Arc::new(MemoryJournal::new()), None, None));
     let expected = test.run_on(&(journal.clone() as Arc<dyn Journal>)).unwrap();
     let boundaries = journal.passed.load(Ordering::Relaxed);
-    // Any of them, and never the same one for the adapters.
+    // Any boundary, different for each adapter.
     let boundary = (seed * 7_919 + adapter.name.len() as u64 * 31) % boundaries;
 
     let folder = folder();
     let start = |boundary: Option<u64>| -> Output {
         let mut command = command(name, adapter, folder.path());
-        command.env(SEED, seed.to_string());
+        command.env(SEED_VARIABLE, seed.to_string());
         if let Some(boundary) = boundary {
-            command.env(BOUNDARY, boundary.to_string());
+            command.env(BOUNDARY_VARIABLE, boundary.to_string());
         }
         command.output().unwrap()
     };
     let killed = start(Some(boundary));
-    // What runs at once may come to fewer boundaries than it did in memory.
+    // Concurrent steps may pass fewer boundaries than in memory.
     if killed.status.signal() != Some(9) && !killed.status.success() {
         return Err(format!("killed at boundary {boundary}: {killed:?}"));
     }
@@ -106,20 +106,20 @@ fn crash_one(name: &str, adapter: &OnDisk, seed: u64) -> Result<Option<usize>, S
         return Err(format!("resumed after boundary {boundary}: {resumed:?}"));
     }
     let after = effects(folder.path());
-    same("outcome", &fs::read_to_string(folder.path().join(OUTCOME)).unwrap(), &outcome(&expected))?;
-    same("set of effects", &after.keys().collect::<Vec<_>>(), &test.performed().keys().collect::<Vec<_>>())?;
+    expect_same("outcome", &fs::read_to_string(folder.path().join(OUTCOME)).unwrap(), &outcome(&expected))?;
+    expect_same("set of effects", &after.keys().collect::<Vec<_>>(), &test.performed().keys().collect::<Vec<_>>())?;
     for path in &acknowledged {
         let of = |effects: &BTreeMap<String, u32>| -> Vec<_> {
             let prefix = format!("{path}#");
             effects.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, n)| (key.clone(), *n)).collect()
         };
-        same(&format!("effects of {path}, which was acknowledged before the kill"), &of(&after), &of(&before))?;
+        expect_same(&format!("effects of {path}, which was acknowledged before the kill"), &of(&after), &of(&before))?;
     }
     Ok((!killed.status.success()).then_some(acknowledged.len()))
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("its {what} is {found:?} instead of {expected:?}")) }
+fn expect_same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("the {what} is {found:?}, expected {expected:?}")) }
 }
 
 fn outcome(finished: &Finished) -> String {
@@ -127,24 +127,25 @@ fn outcome(finished: &Finished) -> String {
     format!("{status:?} {output:?} {error:?} {state_changes:?}")
 }
 
-/// The process that may be killed.
+/// Runs the definition in the process that may be killed.
 fn run(adapter: &OnDisk, folder: &Path) {
-    let (boundary, effects) = (env::var(BOUNDARY).ok().map(|at| at.parse().unwrap()), folder.join(EFFECTS));
-    let test = generate::crash_test(number(SEED, 0), move |context| {
-        note(&effects, &format!("{}#{}", context.path(), context.attempt()));
+    let (boundary, effects) = (env::var(BOUNDARY_VARIABLE).ok().map(|at| at.parse().unwrap()), folder.join(EFFECTS));
+    let test = generate::crash_test(number(SEED_VARIABLE, 0), move |context| {
+        append_line(&effects, &format!("{}#{}", context.path(), context.attempt()));
     });
-    // Time goes on where the one before ended.
+    // Time continues where the previous process ended.
     let time = fs::read_to_string(folder.join(TIME)).ok();
     let clock = time.map_or_else(SimClock::default, |time| SimClock::new(time.parse().unwrap()));
-    let kill = boundary.map(|at| Kill { at, clock: clock.clone(), folder: folder.to_owned() });
+    let kill = boundary.map(|at| KillPoint { at, clock: clock.clone(), folder: folder.to_owned() });
     let acknowledged = Some(folder.join(ACKNOWLEDGED));
-    let journal: Arc<dyn Journal> = Arc::new(Watched::new(adapter.open_in(folder).unwrap(), kill, acknowledged));
+    let journal: Arc<dyn Journal> =
+        Arc::new(BoundaryJournal::new(adapter.open_in(folder).unwrap(), kill, acknowledged));
     let finished = test.run_at(&journal, &clock).unwrap();
     fs::write(folder.join(OUTCOME), outcome(&finished)).unwrap();
 }
 
-/// Appends a line, which outlives this process.
-fn note(path: &Path, line: &str) {
+/// Appends a line, which survives this process.
+fn append_line(path: &Path, line: &str) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
@@ -161,26 +162,26 @@ fn effects(folder: &Path) -> BTreeMap<String, u32> {
     effects
 }
 
-/// When a process ends, and where it leaves the time.
+/// At which boundary a process is killed, and where it leaves the time.
 #[derive(Debug)]
-struct Kill {
+struct KillPoint {
     at: u64,
     clock: SimClock,
     folder: PathBuf,
 }
 
-/// A journal that counts boundaries, notes what it acknowledges, and ends its process at a boundary.
+/// A journal that counts boundaries, records what it acknowledges, and kills its process at a boundary.
 #[derive(Debug)]
-struct Watched {
+struct BoundaryJournal {
     below: Arc<dyn Journal>,
-    kill: Option<Kill>,
+    kill: Option<KillPoint>,
     acknowledged: Option<PathBuf>,
     passed: AtomicU64,
     pending: Mutex<BTreeMap<Receipt, String>>,
 }
 
-impl Watched {
-    fn new(below: Arc<dyn Journal>, kill: Option<Kill>, acknowledged: Option<PathBuf>) -> Self {
+impl BoundaryJournal {
+    fn new(below: Arc<dyn Journal>, kill: Option<KillPoint>, acknowledged: Option<PathBuf>) -> Self {
         Self { below, kill, acknowledged, passed: AtomicU64::new(0), pending: Mutex::default() }
     }
 
@@ -194,7 +195,7 @@ impl Watched {
 }
 
 #[async_trait]
-impl Journal for Watched {
+impl Journal for BoundaryJournal {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
         self.below.open(run).await
     }
@@ -222,7 +223,7 @@ impl Journal for Watched {
         self.pass();
         let path = self.pending.lock().unwrap().remove(&receipt);
         if let (Some(path), Some(file)) = (path, &self.acknowledged) {
-            note(file, &path);
+            append_line(file, &path);
         }
         self.pass();
         Ok(())

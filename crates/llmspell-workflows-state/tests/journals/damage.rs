@@ -1,4 +1,4 @@
-//! What was changed, cut or lost behind a journal's back is an error that says so, and never another run.
+//! Data that was changed, cut or lost on the disk causes an error, never a wrong run.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use llmspell_workflows_state::{JournalError, Record, store::StoreError};
 
 use crate::support::{FJALL, ON_DISK, OnDisk, SLED, WAL, folder, record, run, runtime};
 
-/// Larger than what sled keeps itself.
+/// A record larger than what is stored inside sled.
 fn large() -> Record {
     Record::Stopped { path: "/main/".to_owned() + &"x".repeat(40_000), time_us: 0 }
 }
@@ -18,7 +18,7 @@ fn records() -> Vec<Record> {
     (0..150).map(record).chain([large(), record(150)]).collect()
 }
 
-/// Two runs with the same records, and one that was forgotten, all of it synced.
+/// Writes two runs with the same records and one that is forgotten, all synced.
 fn fill(adapter: &OnDisk, folder: &Path) {
     let journal = adapter.open_in(folder).unwrap();
     runtime().block_on(async {
@@ -40,7 +40,7 @@ fn fill(adapter: &OnDisk, folder: &Path) {
     });
 }
 
-/// All that [`fill`] left; an error, or the very same.
+/// Reads what [`fill`] wrote: fails, or finds exactly the same.
 fn read(adapter: &OnDisk, folder: &Path) -> Result<(), JournalError> {
     let journal = adapter.open_in(folder)?;
     let mut runs = journal.runs();
@@ -55,7 +55,7 @@ fn read(adapter: &OnDisk, folder: &Path) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// All files of a journal, but for those that only say who has it.
+/// Returns all files of a journal except those that only name its owner.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -83,7 +83,7 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// Damages each file in each way that `ways` gives for its bytes; how many times that was refused.
+/// Damages each file in each way that `ways` returns for its bytes; returns how many times that was refused.
 fn damage(adapter: &OnDisk, ways: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> usize {
     let whole = folder();
     fill(adapter, whole.path());
@@ -99,13 +99,13 @@ fn damage(adapter: &OnDisk, ways: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> usize {
     refused
 }
 
-/// How many bytes of a file are in use; what follows was only made ready.
+/// Returns the number of bytes of a file that are in use; the rest is preallocated.
 fn used(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 #[test]
-fn bits_that_were_flipped_never_give_another_run() {
+fn flipped_bits_never_give_a_wrong_run() {
     for adapter in ON_DISK {
         let refused = damage(&adapter, |bytes| {
             let step = (used(bytes) / 10).max(1);
@@ -117,59 +117,60 @@ fn bits_that_were_flipped_never_give_another_run() {
             (7..used(bytes)).step_by(step).map(flipped).collect()
         });
         println!("{}: {refused} were refused", adapter.name);
-        assert!(refused > 7, "{}: only {refused} changes were found", adapter.name);
+        assert!(refused > 7, "{}: only {refused} changes were detected", adapter.name);
     }
 }
 
 #[test]
-fn files_that_were_cut_never_give_another_run() {
+fn truncated_files_never_give_a_wrong_run() {
     for adapter in ON_DISK {
-        // A segment of the log without a single byte may be one whose making a crash cut off.
+        // An empty segment of the log may be one whose creation a crash interrupted.
         let first = usize::from(adapter.name == WAL.name);
         let refused =
             damage(&adapter, |bytes| (first..5).map(|part| bytes[..used(bytes) * part / 5].to_vec()).collect());
         println!("{}: {refused} were refused", adapter.name);
-        assert!(refused > 3, "{}: only {refused} cuts were found", adapter.name);
+        assert!(refused > 3, "{}: only {refused} truncations were detected", adapter.name);
     }
 }
 
 #[test]
-fn what_an_engine_lost_is_missed() {
+fn lost_changes_of_an_engine_are_detected() {
     for adapter in [FJALL, SLED] {
         let folder = folder();
         fill(&adapter, folder.path());
-        // It begins anew where its files are gone, as if nothing had been there.
+        // Without its files the engine starts empty, as if nothing had been there.
         fs::remove_dir_all(folder.path().join("journal").join(adapter.name)).unwrap();
         let error = adapter.open_in(folder.path()).unwrap_err();
         let JournalError::Store(StoreError::Damaged { message, .. }) = &error else { panic!("{error}") };
-        assert!(message.contains("changes that were acknowledged are missing, from change 1 on"), "{message}");
+        assert!(message.contains("acknowledged changes are missing, from change 1 on"), "{message}");
     }
 }
 
 #[test]
-fn what_is_no_journal_is_refused() {
+fn a_folder_that_is_not_a_journal_is_refused() {
     let folder = folder();
     let stores = llmspell_workflows_state::store::Stores::sled(folder.path().join("journal")).unwrap();
     runtime().block_on(stores.definitions.put("abc", &serde_json::json!({}))).unwrap();
     drop(stores);
     let error = SLED.open_in(folder.path()).unwrap_err();
     assert!(matches!(&error, JournalError::Store(StoreError::Foreign { .. })), "{error}");
-    assert!(error.to_string().contains("the key dabc, which is none of a journal"), "{error}");
+    assert!(error.to_string().contains("the key dabc, which is not a journal key"), "{error}");
 }
 
-/// A record that takes several pages of the disk.
-fn long(number: usize) -> Record {
+/// A record that spans several pages of the disk.
+fn multi_page_record(number: usize) -> Record {
     Record::Stopped { path: format!("/main/step{number}/{}", "torn".repeat(3_000)), time_us: 0 }
 }
 
-/// A journal whose last record was written and not synced when the power went, so that a page of it is missing.
-fn torn(adapter: &OnDisk) -> tempfile::TempDir {
+/// Returns a journal whose last record was written but not synced when the power failed, so that a page of it is
+/// missing.
+fn torn_journal(adapter: &OnDisk) -> tempfile::TempDir {
     let folder = folder();
     fill(adapter, folder.path());
     let journal = adapter.open_in(folder.path()).unwrap();
     let epoch = runtime().block_on(journal.open(run(9))).unwrap().epoch;
     for number in 0..5 {
-        let receipt = journal.append(run(9), epoch, &long(number)).unwrap();
+        let receipt = journal.append(run(9), epoch, &multi_page_record(number)).unwrap();
         runtime().block_on(journal.write(receipt)).unwrap();
     }
     let left = crate::support::folder();
@@ -185,15 +186,20 @@ fn torn(adapter: &OnDisk) -> tempfile::TempDir {
 }
 
 #[test]
-fn a_record_that_a_power_loss_tore_is_left_where_nothing_acknowledged_is_lost() {
+fn a_record_torn_by_a_power_loss_is_ignored_if_it_was_not_acknowledged() {
     for adapter in [WAL, SLED] {
-        let left = torn(&adapter);
+        let left = torn_journal(&adapter);
         let journal = adapter.open_in(left.path()).unwrap();
         let records = runtime().block_on(journal.open(run(9))).unwrap().records;
-        assert!(records == (0..4).map(long).collect::<Vec<_>>(), "{}: {} records", adapter.name, records.len());
+        assert!(
+            records == (0..4).map(multi_page_record).collect::<Vec<_>>(),
+            "{}: {} records",
+            adapter.name,
+            records.len()
+        );
     }
-    // fjall itself refuses its journal then, and says nothing wrong.
-    let error = FJALL.open_in(torn(&FJALL).path()).unwrap_err();
+    // fjall itself refuses its journal then, but returns no wrong records.
+    let error = FJALL.open_in(torn_journal(&FJALL).path()).unwrap_err();
     assert!(matches!(&error, JournalError::Store(StoreError::Damaged { .. })), "{error}");
-    assert!(error.to_string().contains("a power loss while it wrote does that, too"), "{error}");
+    assert!(error.to_string().contains("a power loss during a write can also cause this"), "{error}");
 }

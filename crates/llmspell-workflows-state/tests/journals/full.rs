@@ -1,7 +1,7 @@
-//! A disk that is full ends in an error that says so; what was acknowledged is there when there is room again.
+//! A full disk causes an error that says so, and everything acknowledged is there once there is room again.
 //!
-//! The disk is full for a process whose files may be no longer than a limit. The signal that a process gets for it is
-//! ignored, as it is by whoever handles the error.
+//! The disk is full for a process whose file size is limited. The signal that the process gets for it is ignored, as a
+//! program that handles the error does.
 
 use std::process::{Command, Output};
 
@@ -10,43 +10,44 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use llmspell_workflows_state::{Receipt, Record};
 
 use crate::{
-    child::{arguments, command, say, told},
+    child::{arguments, child_task, command, report},
     support::{ON_DISK, OnDisk, folder, run, runtime},
 };
 
-const NAME: &str = "full::a_full_disk_ends_in_an_error_and_nothing_acknowledged_is_lost";
+const NAME: &str = "full::a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost";
 
-/// How long a file may be, in bytes; the first segment of the log and of sled fit.
+/// The file size limit in bytes; the first segments of the log and of sled fit.
 const LIMIT: u64 = 600 << 10;
 
 /// More records than fit.
 const RECORDS: usize = 5_000;
 
-/// One of a kilobyte, more or less.
+/// Returns a record of about a kilobyte.
 fn record(number: usize) -> Record {
     Record::Stopped { path: format!("/main/step{number}/{}", "x".repeat(900 + number % 300)), time_us: 0 }
 }
 
 #[test]
-fn a_full_disk_ends_in_an_error_and_nothing_acknowledged_is_lost() {
-    if let Some((adapter, folder)) = told() {
+fn a_full_disk_causes_an_error_and_nothing_acknowledged_is_lost() {
+    if let Some((adapter, folder)) = child_task() {
         return fill(&adapter, &folder);
     }
     for adapter in ON_DISK {
         let folder = folder();
-        // What a new journal writes at first may be longer than the limit already.
+        // The first bytes of a new journal may already exceed the limit.
         drop(adapter.open_in(folder.path()).unwrap());
         drop(adapter.open_in(folder.path()).unwrap());
         let output = limited(&command(NAME, &adapter, folder.path()));
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{}: {output:?}", adapter.name);
-        let acknowledged = said.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<usize>().ok());
+        let acknowledged =
+            output_text.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<usize>().ok());
         let acknowledged = acknowledged.max().map_or(0, |last| last + 1);
-        let error = said.lines().find_map(|line| line.strip_prefix("error ")).unwrap();
+        let error = output_text.lines().find_map(|line| line.strip_prefix("error ")).unwrap();
         println!("{}: {acknowledged} records, then: {error}", adapter.name);
         assert!((50..RECORDS).contains(&acknowledged), "{}: {acknowledged} were acknowledged", adapter.name);
-        let place = folder.path().join("journal").display().to_string();
-        assert!(error.contains("File too large") && error.contains(&place), "{}: {error}", adapter.name);
+        let location = folder.path().join("journal").display().to_string();
+        assert!(error.contains("File too large") && error.contains(&location), "{}: {error}", adapter.name);
 
         let journal = adapter.open_in(folder.path()).unwrap();
         let opened = runtime().block_on(journal.open(run(1))).unwrap();
@@ -59,15 +60,15 @@ fn a_full_disk_ends_in_an_error_and_nothing_acknowledged_is_lost() {
     }
 }
 
-/// Runs `told` with the signal for files that are too long ignored, which a shell can do and this program cannot.
-fn limited(told: &Command) -> Output {
+/// Runs `child` with the file size signal ignored, which a shell can do and this program cannot.
+fn limited(child: &Command) -> Output {
     let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(told.get_program()).args(arguments(NAME));
-    shell.envs(told.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(child.get_program()).args(arguments(NAME));
+    shell.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.output().unwrap()
 }
 
-/// Appends until that fails, and goes on to try.
+/// Appends until that fails, and then tries further calls.
 fn fill(adapter: &OnDisk, folder: &std::path::Path) {
     setrlimit(Resource::Fsize, Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) }).unwrap();
     let journal = adapter.open_in(folder).unwrap();
@@ -80,12 +81,12 @@ fn fill(adapter: &OnDisk, folder: &std::path::Path) {
                 Err(error) => Err(error),
             };
             if let Err(error) = synced {
-                say(&format!("error {error}"));
+                report(&format!("error {error}"));
                 break;
             }
-            say(&format!("acknowledged {number}"));
+            report(&format!("acknowledged {number}"));
         }
-        // The first failure is the last word.
+        // All later calls return the first error.
         let error = journal.append(run(1), epoch, &record(0)).unwrap_err();
         assert_eq!(journal.write(Receipt::new(u64::MAX)).await.unwrap_err(), error);
         assert_eq!(journal.open(run(2)).await.unwrap_err(), error);

@@ -1,4 +1,4 @@
-//! A list that grows in the state takes what is added to it, in memory and in the records.
+//! A growing list in the state costs only its new items, in memory and in records.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn set(id: &str, key: &str, value: Value) -> Step {
     Step::set(id, Map::from_iter([(key.to_owned(), value)]))
 }
 
-/// Collects a text each iteration, by an expression that makes the whole list anew.
+/// Collects a text in each iteration, with an expression that builds the whole list anew.
 fn collecting(iterations: u64) -> Definition {
     let item = "item number {{ loop.index }}, which is as long as a sentence, so that copies of it would be seen";
     let added = json!("{{ state.all.concat([state.item.text]) }}");
@@ -43,23 +43,23 @@ fn length(record: &Record) -> usize {
     serde_json::to_string(record).unwrap().len()
 }
 
-/// How many bytes are recorded in iteration `number`.
-fn of_iteration(records: &[Record], number: u64) -> usize {
+/// Returns the number of bytes recorded in iteration `number`.
+fn iteration_length(records: &[Record], number: u64) -> usize {
     let iteration = format!("/main/each[{number}]");
     let is_inside = |record: &&Record| record.path().is_some_and(|path| path.starts_with(&iteration));
     records.iter().filter(is_inside).map(length).sum()
 }
 
 #[test]
-fn each_iteration_records_what_it_adds_however_long_the_list_is() {
+fn each_iteration_records_only_its_new_item() {
     let (_, records) = run(1_000);
-    let lengths = [10, 100, 500, 999].map(|number| of_iteration(&records, number));
+    let lengths = [10, 100, 500, 999].map(|number| iteration_length(&records, number));
     // Paths and numbers get a few digits longer.
     assert!(lengths.iter().all(|length| *length <= lengths[0] + 64), "{lengths:?}");
 }
 
 #[test]
-fn what_is_recorded_of_the_blocks_around_grows_with_the_number_of_iterations() {
+fn records_of_enclosing_blocks_grow_linearly_with_iterations() {
     let of_blocks = |iterations| {
         let (_, records) = run(iterations);
         let blocks = records.iter().filter(|record| matches!(record.path(), None | Some("/main" | "/main/each")));
@@ -70,7 +70,7 @@ fn what_is_recorded_of_the_blocks_around_grows_with_the_number_of_iterations() {
 }
 
 #[test]
-fn a_run_keeps_of_the_list_what_was_added() {
+fn a_run_keeps_only_the_new_items_of_a_growing_list() {
     let (finished, _) = run(200);
     let appended = finished.state_changes.iter().filter(|change| matches!(change.edit, Edit::Append(_)));
     assert_eq!(appended.count(), 199);
@@ -80,7 +80,7 @@ fn a_run_keeps_of_the_list_what_was_added() {
 }
 
 #[test]
-fn what_was_recorded_is_read_back_as_the_whole() {
+fn recorded_lists_are_read_back_whole() {
     let (finished, records) = run(20);
     let history = History::read(&records).unwrap().unwrap();
     for step in finished.steps.iter() {
@@ -92,7 +92,7 @@ fn what_was_recorded_is_read_back_as_the_whole() {
 }
 
 #[test]
-fn crashes_at_every_boundary_make_no_difference() {
+fn a_crash_at_any_boundary_gives_the_same_list() {
     run(4);
     let report = CrashTest::new(collecting(4), json!({})).crash_everywhere();
     report.unwrap_or_else(|difference| panic!("{difference}"));

@@ -1,4 +1,4 @@
-//! What was written outlives a process that is killed, and a killed process holds nothing.
+//! Written records survive a killed process, and a killed process owns nothing.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -8,11 +8,11 @@ use std::{
 use llmspell_workflows_state::JournalError;
 
 use crate::{
-    child::{command, die, say, told},
+    child::{child_task, command, die, report},
     support::{FJALL, ON_DISK, OnDisk, SLED, folder, record, run, runtime},
 };
 
-/// Appends by `acknowledge`, which says whether it is by a write or a sync, and is killed at once.
+/// Appends records, acknowledged by a sync or by a write, and is killed at once.
 fn append_and_die(adapter: &OnDisk, folder: &std::path::Path, by_sync: bool) {
     let journal = adapter.open_in(folder).unwrap();
     runtime().block_on(async {
@@ -32,8 +32,8 @@ fn append_and_die(adapter: &OnDisk, folder: &std::path::Path, by_sync: bool) {
     die()
 }
 
-fn outlives(name: &str, by_sync: bool) {
-    if let Some((adapter, folder)) = told() {
+fn check_survival(name: &str, by_sync: bool) {
+    if let Some((adapter, folder)) = child_task() {
         append_and_die(&adapter, &folder, by_sync);
     }
     for adapter in ON_DISK {
@@ -49,21 +49,21 @@ fn outlives(name: &str, by_sync: bool) {
 }
 
 #[test]
-fn what_was_written_outlives_a_kill() {
-    outlives("kills::what_was_written_outlives_a_kill", false);
+fn written_records_survive_a_kill() {
+    check_survival("kills::written_records_survive_a_kill", false);
 }
 
 #[test]
-fn what_was_synced_outlives_a_kill() {
-    outlives("kills::what_was_synced_outlives_a_kill", true);
+fn synced_records_survive_a_kill() {
+    check_survival("kills::synced_records_survive_a_kill", true);
 }
 
 #[test]
-fn a_journal_names_the_process_that_has_it_until_that_is_killed() {
-    const NAME: &str = "kills::a_journal_names_the_process_that_has_it_until_that_is_killed";
-    if let Some((adapter, folder)) = told() {
+fn a_journal_names_its_owner_until_that_process_is_killed() {
+    const NAME: &str = "kills::a_journal_names_its_owner_until_that_process_is_killed";
+    if let Some((adapter, folder)) = child_task() {
         let _journal = adapter.open_in(&folder).unwrap();
-        say("held");
+        report("held");
         drop(std::io::stdin().read_to_end(&mut Vec::new()));
         return;
     }
@@ -71,7 +71,11 @@ fn a_journal_names_the_process_that_has_it_until_that_is_killed() {
         let folder = folder();
         let mut other = command(NAME, &adapter, folder.path()).spawn().unwrap();
         let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "held"), "{}: the other process never had it", adapter.name);
+        assert!(
+            lines.any(|line| line.unwrap() == "held"),
+            "{}: the other process never opened the journal",
+            adapter.name
+        );
 
         let error = adapter.open_in(folder.path()).unwrap_err();
         let JournalError::Held { path, holder } = &error else { panic!("{error}") };

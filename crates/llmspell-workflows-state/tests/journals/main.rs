@@ -1,7 +1,7 @@
-//! The journals: every adapter does the same, keeps what it acknowledged whatever ends its process, and says clearly
-//! what keeps it from it.
+//! Tests of the journals: every adapter behaves the same, keeps what it acknowledged however its process ends, and
+//! reports clearly what prevents it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod child;
 mod conformance;
@@ -10,7 +10,7 @@ mod damage;
 mod full;
 mod growing;
 mod kills;
-mod looking;
+mod peeking;
 mod support;
 mod syncs;
 mod system_calls;

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-/// A journal that keeps things on the disk.
+/// A journal on the disk.
 #[derive(Clone, Copy)]
 pub(crate) struct OnDisk {
     pub(crate) name: &'static str,
@@ -21,7 +21,7 @@ pub(crate) const SLED: OnDisk = OnDisk { name: "sled", open: |path| Ok(Arc::new(
 pub(crate) const ON_DISK: [OnDisk; 3] = [WAL, FJALL, SLED];
 
 impl OnDisk {
-    /// The journal in a folder, whether there is one or not.
+    /// Opens or creates the journal in a folder.
     pub(crate) fn open_in(&self, folder: &Path) -> Result<Arc<dyn Journal>, JournalError> {
         (self.open)(&folder.join("journal"))
     }

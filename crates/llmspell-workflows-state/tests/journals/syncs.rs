@@ -1,5 +1,5 @@
-//! How often the log syncs, counted where it meets the disk: before each acknowledgement, once for all who wait, and not
-//! for composites, pure decisions and attempts.
+//! Counts the syncs of the log on its disk: one before each acknowledgement, shared by all waiters, and none for
+//! composites, pure decisions and attempts.
 
 use std::{
     io,
@@ -21,13 +21,13 @@ use uuid::Uuid;
 
 use crate::support::{record, run, runtime};
 
-/// The journal in a log that never comes to a second segment, which has syncs of its own.
+/// Opens a journal on a log that never needs a second segment, which would have its own syncs.
 fn open(disk: Arc<dyn Disk>) -> Arc<WalJournal> {
     let options = LogOptions { segment_min: 4 << 20, segment_max: 4 << 20, prepare_ahead: false };
     Arc::new(WalJournal::open_on(disk, Path::new("/log"), options).unwrap())
 }
 
-/// Runs a definition; how often the disk was synced, and what was recorded.
+/// Runs a definition; returns the number of syncs and the records.
 fn syncs_of(definition: Definition) -> (u64, Vec<Record>) {
     let disk = SimDisk::new();
     let journal: Arc<dyn Journal> = open(Arc::new(disk.clone()));
@@ -41,11 +41,11 @@ fn echo(id: &str) -> Step {
 }
 
 #[test]
-fn completions_of_leaves_are_synced_and_composites_decisions_and_attempts_are_not() {
+fn leaf_completions_are_synced_but_composites_decisions_and_attempts_are_not() {
     let nested = |leaf| (0..20).fold(leaf, |inside, depth| Step::sequence(format!("block{depth}"), [inside]));
     let flaky = |id, at| Step::function(id, "flaky", json!({"succeed_at": at}));
     let retry = || Retry::attempts(9).with_backoff(Backoff::Immediate);
-    // What it holds, its leaves that end, and what else it records at least.
+    // The content, the number of leaves that end, and the minimum of other records.
     let table: [(&str, Step, u64, usize); 7] = [
         ("a leaf", echo("leaf"), 1, 0),
         ("composites", nested(echo("leaf")), 1, 20),
@@ -60,14 +60,14 @@ fn completions_of_leaves_are_synced_and_composites_decisions_and_attempts_are_no
         assert!(!records.iter().any(Record::is_choice_of_chance), "{what}: {records:#?}");
         // One for the start of the run, and one for the first step.
         assert_eq!(syncs, 2 + leaves, "{what}: {records:#?}");
-        // A leaf also begins, and the list around all of them ends.
+        // Each leaf also has a begin record, and the list around all of them an end record.
         let least = 2 + 2 * usize::try_from(1 + leaves).unwrap() + others;
         assert!(records.len() >= least, "{what}: {} records, not {least}: {records:#?}", records.len());
     }
 }
 
 #[test]
-fn a_run_waits_for_as_much_as_its_definition_asks_for() {
+fn a_run_waits_for_the_durability_of_its_definition() {
     let steps = || (0..20).map(|number| echo(&format!("s{number}")));
     for (durability, synced, written) in
         [(Durability::Sync, 21, true), (Durability::Async, 1, true), (Durability::None, 1, false)]
@@ -76,7 +76,7 @@ fn a_run_waits_for_as_much_as_its_definition_asks_for() {
         let journal: Arc<dyn Journal> = open(Arc::new(disk.clone()));
         let definition = Definition { durability, ..Definition::sequence("durable", steps()) };
         patterns::crash_test(definition).run_on(&journal).unwrap();
-        // One is the start's. Those that nobody waits for are shared, so there are fewer than completions.
+        // One sync is for the start. Syncs that nothing waits for are shared, so there are fewer than completions.
         let syncs = disk.syncs();
         match durability {
             Durability::Async => assert!((synced..21).contains(&syncs), "{durability:?}: {syncs}"),
@@ -85,13 +85,13 @@ fn a_run_waits_for_as_much_as_its_definition_asks_for() {
         let left = disk.after_kill();
         let records = runtime().block_on(open(Arc::new(left)).open(Uuid::nil())).unwrap().records;
         let ends = records.iter().filter(|record| matches!(record, Record::Ended { .. })).count();
-        // What a killed process has done is there; without any promise it may be.
+        // What a killed process did is there; without any promise it may be.
         assert!(!written || ends >= 20, "{durability:?}: {ends}");
     }
 }
 
 #[test]
-fn no_pattern_syncs_more_often_than_something_is_acknowledged() {
+fn no_pattern_syncs_more_often_than_it_acknowledges() {
     let mut pure = 0;
     for definition in patterns::all().into_iter().chain([patterns::nested()]) {
         let name = definition.name.clone();
@@ -111,7 +111,7 @@ fn no_pattern_syncs_more_often_than_something_is_acknowledged() {
         println!("{name}: {syncs} syncs of {acknowledged}, {} records", records.len());
         assert!(syncs <= acknowledged, "{name}: {syncs} syncs, {acknowledged} acknowledged");
     }
-    assert!(pure > 50, "only {pure} choices that need no sync were made");
+    assert!(pure > 50, "only {pure} choices without a sync were made");
 }
 
 fn is_pure(record: &Record) -> bool {
@@ -123,7 +123,7 @@ fn is_inside(path: &str, block: &str) -> bool {
 }
 
 #[test]
-fn each_acknowledgement_waits_for_a_sync_of_its_own_where_nobody_shares_it() {
+fn each_unshared_acknowledgement_waits_for_its_own_sync() {
     let disk = SimDisk::new();
     let journal = open(Arc::new(disk.clone()));
     runtime().block_on(async {
@@ -136,16 +136,16 @@ fn each_acknowledgement_waits_for_a_sync_of_its_own_where_nobody_shares_it() {
             journal.sync(receipt).await.unwrap();
             assert_eq!(disk.syncs(), before + 1);
             journal.sync(receipt).await.unwrap();
-            assert_eq!(disk.syncs(), before + 1, "it is synced already");
+            assert_eq!(disk.syncs(), before + 1, "the record is already synced");
         }
     });
 }
 
 #[test]
-fn runs_that_wait_while_the_disk_is_busy_share_one_sync() {
+fn runs_waiting_for_a_busy_disk_share_one_sync() {
     const RUNS: usize = 500;
     let (below, gate) = (SimDisk::new(), Gate::default());
-    let journal = open(Arc::new(Gated { below: below.clone(), gate: gate.clone() }));
+    let journal = open(Arc::new(GatedDisk { below: below.clone(), gate: gate.clone() }));
     runtime().block_on(async {
         let epoch = journal.open(run(0)).await.unwrap().epoch;
         let before = below.syncs();
@@ -156,7 +156,7 @@ fn runs_that_wait_while_the_disk_is_busy_share_one_sync() {
             async move { journal.sync(first).await }
         });
         tokio::task::yield_now().await;
-        // The disk is busy with the first one now.
+        // The disk is now busy with the first sync.
         gate.wait_for_a_sync();
         let waiting = Arc::new(AtomicUsize::new(0));
         let others: Vec<_> = (1..=RUNS)
@@ -171,7 +171,7 @@ fn runs_that_wait_while_the_disk_is_busy_share_one_sync() {
                 })
             })
             .collect();
-        // On one thread: whoever has counted itself waits by the time that someone else goes on.
+        // On a single thread, a task that counted itself is waiting by the time another one runs.
         while waiting.load(Ordering::Relaxed) < RUNS {
             tokio::task::yield_now().await;
         }
@@ -184,14 +184,14 @@ fn runs_that_wait_while_the_disk_is_busy_share_one_sync() {
     });
 }
 
-/// Holds up syncs while it is closed.
+/// Blocks syncs while it is closed.
 #[derive(Debug, Clone, Default)]
 struct Gate(Arc<(Mutex<State>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct State {
     is_closed: bool,
-    has_come: bool,
+    has_sync_arrived: bool,
 }
 
 impl Gate {
@@ -205,12 +205,12 @@ impl Gate {
     }
 
     fn wait_for_a_sync(&self) {
-        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |state| !state.has_come).unwrap());
+        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |state| !state.has_sync_arrived).unwrap());
     }
 
     fn pass(&self) {
         let mut state = self.0.0.lock().unwrap();
-        state.has_come |= state.is_closed;
+        state.has_sync_arrived |= state.is_closed;
         self.0.1.notify_all();
         drop(self.0.1.wait_while(state, |state| state.is_closed).unwrap());
     }
@@ -218,7 +218,7 @@ impl Gate {
 
 /// A disk with a gate before each sync.
 #[derive(Debug)]
-struct Gated {
+struct GatedDisk {
     below: SimDisk,
     gate: Gate,
 }
@@ -228,13 +228,13 @@ struct GatedFile {
     gate: Gate,
 }
 
-impl Gated {
+impl GatedDisk {
     fn gated(&self, below: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
         Box::new(GatedFile { below, gate: self.gate.clone() })
     }
 }
 
-impl Disk for Gated {
+impl Disk for GatedDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.below.create_dir(path)
     }

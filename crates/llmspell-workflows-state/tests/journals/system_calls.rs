@@ -1,27 +1,27 @@
-//! What each journal asks of the system, as strace sees it: a sync before each acknowledgement, one for all who wait, and
-//! none for what is only written.
+//! The system calls of each journal, traced with strace: a sync before each acknowledgement, one for all waiters, and
+//! none for records that are only written.
 
 use std::{collections::HashMap, fs, path::Path, process::Command};
 
 use tokio::task::JoinSet;
 
 use crate::{
-    child::{arguments, command, say, told},
+    child::{arguments, child_task, command, report},
     support::{ON_DISK, OnDisk, folder, record, run},
 };
 
 const NAME: &str = "system_calls::each_acknowledgement_waits_for_a_sync_and_runs_share_it";
 
-/// How many records one writer appends, each acknowledged before the next.
-const ALONE: usize = 20;
+/// The number of records that a single writer appends, each acknowledged before the next.
+const SINGLE_WRITER_RECORDS: usize = 20;
 
-/// How many runs append at the same time, and how many records each.
-const TOGETHER: usize = 64;
-const EACH: usize = 4;
+/// The number of runs that append concurrently, and the records of each.
+const CONCURRENT_RUNS: usize = 64;
+const RECORDS_PER_RUN: usize = 4;
 
 #[test]
 fn each_acknowledgement_waits_for_a_sync_and_runs_share_it() {
-    if let Some((adapter, folder)) = told() {
+    if let Some((adapter, folder)) = child_task() {
         return work(&adapter, &folder);
     }
     let folder = folder();
@@ -30,14 +30,14 @@ fn each_acknowledgement_waits_for_a_sync_and_runs_share_it() {
             if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
         })
     {
-        println!("skipped, strace cannot be used: {why}");
+        println!("skipped: strace is not available: {why}");
         return;
     }
     for (adapter, file) in ON_DISK.iter().zip([".log", ".jnl", "/sled/db"]) {
         let (folder, calls) = (folder.path().join(adapter.name), folder.path().join(format!("{}.calls", adapter.name)));
-        let told = command(NAME, adapter, &folder);
-        let mut traced = strace(&calls, told.get_program().to_str().unwrap(), &arguments(NAME));
-        traced.envs(told.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let child = command(NAME, adapter, &folder);
+        let mut traced = strace(&calls, child.get_program().to_str().unwrap(), &arguments(NAME));
+        traced.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = traced.output().unwrap();
         assert!(output.status.success(), "{}: {output:?}", adapter.name);
         check(adapter, file, &Calls::read(&fs::read_to_string(&calls).unwrap()));
@@ -51,30 +51,30 @@ fn strace(into: &Path, program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// What is traced: it says what it is about to do, does it, and says that it has.
+/// The traced process: it reports what it is about to do, does it, and reports that it is done.
 fn work(adapter: &OnDisk, folder: &Path) {
     let journal = adapter.open_in(folder).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let epoch = journal.open(run(0)).await.unwrap().epoch;
-        for number in 0..ALONE {
-            say(&format!("append {number}"));
+        for number in 0..SINGLE_WRITER_RECORDS {
+            report(&format!("append {number}"));
             let receipt = journal.append(run(0), epoch, &record(number)).unwrap();
             journal.sync(receipt).await.unwrap();
-            say(&format!("acknowledged {number}"));
+            report(&format!("acknowledged {number}"));
         }
-        say("write");
+        report("write");
         for number in 0..100 {
             let receipt = journal.append(run(0), epoch, &record(number)).unwrap();
             journal.write(receipt).await.unwrap();
         }
-        say("written");
+        report("written");
         let mut opened = Vec::new();
-        for number in 1..=TOGETHER {
+        for number in 1..=CONCURRENT_RUNS {
             let run = run(number as u128);
             opened.push((run, journal.open(run).await.unwrap().epoch));
         }
-        for number in 0..EACH {
+        for number in 0..RECORDS_PER_RUN {
             let mut tasks = JoinSet::new();
             for (run, epoch) in &opened {
                 let (journal, receipt) = (journal.clone(), journal.append(*run, *epoch, &record(number)).unwrap());
@@ -84,30 +84,35 @@ fn work(adapter: &OnDisk, folder: &Path) {
                 ended.unwrap();
             }
         }
-        say("together");
+        report("together");
     });
 }
 
 fn check(adapter: &OnDisk, file: &str, calls: &Calls) {
     let name = adapter.name;
-    for number in 0..ALONE {
-        let (from, to) = (calls.said(&format!("append {number}")), calls.said(&format!("acknowledged {number}")));
+    for number in 0..SINGLE_WRITER_RECORDS {
+        let (from, to) =
+            (calls.reported(&format!("append {number}")), calls.reported(&format!("acknowledged {number}")));
         let synced = calls.syncs(from, to).any(|path| path.ends_with(file));
         assert!(synced, "{name}: record {number} was acknowledged before {file} was synced");
     }
-    let (write, written) = (calls.said("write"), calls.said("written"));
-    let idle: Vec<_> = calls.syncs(write, written).collect();
-    assert!(idle.is_empty(), "{name}: syncs for what is only written: {idle:?}");
-    let shared = calls.syncs(written, calls.said("together")).filter(|path| path.ends_with(file)).count();
-    println!("{name}: {shared} syncs for {} acknowledgements at once", TOGETHER * EACH);
+    let (write, written) = (calls.reported("write"), calls.reported("written"));
+    let needless: Vec<_> = calls.syncs(write, written).collect();
+    assert!(needless.is_empty(), "{name}: syncs for records that are only written: {needless:?}");
+    let shared = calls.syncs(written, calls.reported("together")).filter(|path| path.ends_with(file)).count();
+    println!("{name}: {shared} syncs for {} acknowledgements at once", CONCURRENT_RUNS * RECORDS_PER_RUN);
     assert!(shared >= 1, "{name}: nothing was synced");
-    // Some more than there are rounds, where the first sync of a round begins before all of it wait.
-    assert!(shared <= TOGETHER * EACH / 8, "{name}: {shared} syncs for {} acknowledgements", TOGETHER * EACH);
+    // A few more than there are rounds, since the first sync of a round may begin before all runs wait.
+    assert!(
+        shared <= CONCURRENT_RUNS * RECORDS_PER_RUN / 8,
+        "{name}: {shared} syncs for {} acknowledgements",
+        CONCURRENT_RUNS * RECORDS_PER_RUN
+    );
 }
 
-/// What the system was asked, in order.
+/// System calls, in order.
 struct Calls {
-    said: HashMap<String, usize>,
+    reported: HashMap<String, usize>,
     syncs: Vec<Sync>,
 }
 
@@ -118,36 +123,36 @@ struct Sync {
 }
 
 impl Calls {
-    /// Reads lines such as `7 fdatasync(3</tmp/file>) = 0`, of which another thread may interrupt one.
+    /// Parses lines such as `7 fdatasync(3</tmp/file>) = 0`, which another thread may interrupt.
     fn read(text: &str) -> Self {
-        let (mut calls, mut open) = (Self { said: HashMap::new(), syncs: Vec::new() }, HashMap::new());
-        for (place, line) in text.lines().enumerate() {
+        let (mut calls, mut open) = (Self { reported: HashMap::new(), syncs: Vec::new() }, HashMap::new());
+        for (location, line) in text.lines().enumerate() {
             let (thread, call) = line.split_once(' ').unwrap();
             let call = call.trim_start();
             if let Some(rest) = call.strip_prefix("write(1<") {
-                // The text stands between line ends, which strace writes as `\n`.
-                let said = rest.split("\"\\n").nth(1).and_then(|rest| rest.split("\\n\"").next());
-                calls.said.extend(said.map(|said| (said.to_owned(), place)));
+                // The text is between line ends, which strace writes as `\n`.
+                let reported = rest.split("\"\\n").nth(1).and_then(|rest| rest.split("\\n\"").next());
+                calls.reported.extend(reported.map(|reported| (reported.to_owned(), location)));
             } else if let Some((_, rest)) = call.split_once("sync(") {
                 let path = rest.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 if call.contains("unfinished") {
-                    open.insert(thread.to_owned(), (path, place));
+                    open.insert(thread.to_owned(), (path, location));
                 } else if call.ends_with("= 0") {
-                    calls.syncs.push(Sync { path, began: place, ended: place });
+                    calls.syncs.push(Sync { path, began: location, ended: location });
                 }
             } else if call.contains("sync resumed") && call.ends_with("= 0") {
                 let (path, began) = open.remove(thread).unwrap();
-                calls.syncs.push(Sync { path, began, ended: place });
+                calls.syncs.push(Sync { path, began, ended: location });
             }
         }
         calls
     }
 
-    fn said(&self, what: &str) -> usize {
-        *self.said.get(what).unwrap_or_else(|| panic!("nobody said {what}: {:?}", self.said))
+    fn reported(&self, what: &str) -> usize {
+        *self.reported.get(what).unwrap_or_else(|| panic!("{what} was not reported: {:?}", self.reported))
     }
 
-    /// The files that were synced entirely between two places.
+    /// Returns the files that were synced entirely between two positions.
     fn syncs(&self, from: usize, to: usize) -> impl Iterator<Item = &str> {
         let between = self.syncs.iter().filter(move |sync| sync.began > from && sync.ended < to);
         between.map(|sync| sync.path.as_str())
@@ -155,7 +160,7 @@ impl Calls {
 }
 
 #[test]
-fn calls_that_were_interrupted_are_read() {
+fn interrupted_calls_are_parsed() {
     let calls = Calls::read(
         "1 write(1<pipe:[5]>, \"\\nappend 0\\n\", 10) = 10\n\
          2  fdatasync(3</a.log> <unfinished ...>\n\
@@ -165,7 +170,7 @@ fn calls_that_were_interrupted_are_read() {
          1 fsync(4</c.log>) = -1 EIO\n\
          1 write(1<pipe:[5]>, \"\\nend\\n\", 5) = 5\n",
     );
-    let of = |from, to| calls.syncs(calls.said(from), calls.said(to)).collect::<Vec<_>>();
+    let of = |from, to| calls.syncs(calls.reported(from), calls.reported(to)).collect::<Vec<_>>();
     assert!(of("append 0", "acknowledged 0").is_empty());
     assert_eq!(of("append 0", "end"), ["/a.log", "/b.log"]);
     assert_eq!(of("acknowledged 0", "end"), ["/b.log"]);

@@ -1,4 +1,4 @@
-//! Which fields of records are set.
+//! Checks which fields of records are set.
 
 use std::collections::BTreeSet;
 
@@ -8,28 +8,28 @@ use llmspell_workflows_basic::{
     state::Change,
 };
 use llmspell_workflows_state::{
-    ChoiceAt, End, Migrated, Origin, Parent, Record, Redefined, Rewound, Started, Suspension,
-    record::{KeptChange, KeptEdit},
+    ChoiceRef, End, Migrated, Origin, Parent, Record, Redefined, Rewound, Started, Suspension,
+    record::{StoredChange, StoredEdit},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The fields that values of records have, and those that were set to something.
+/// All fields of records, and those that were set.
 #[derive(Default)]
 pub(crate) struct Fields {
     all: BTreeSet<String>,
     set: BTreeSet<String>,
 }
 
-/// Notes all fields of a struct; one that is not named here does not compile.
-macro_rules! note {
+/// Adds all fields of a struct; it does not compile if one is missing.
+macro_rules! add_fields {
     ($fields:expr, $name:literal, $($field:ident),+) => {{
         $($fields.field($name, stringify!($field), $field);)+
     }};
 }
 
 impl Fields {
-    /// The fields that were never set.
+    /// Returns the fields that were never set.
     pub(crate) fn missing(&self) -> Vec<String> {
         self.all.difference(&self.set).cloned().collect()
     }
@@ -50,44 +50,46 @@ impl Fields {
         self.all.insert(name);
     }
 
-    pub(crate) fn note(&mut self, record: &Record) {
+    pub(crate) fn add(&mut self, record: &Record) {
         match record {
             Record::Started(started) => self.started(started),
-            Record::Began { path, time_us } => note!(self, "began", path, time_us),
-            Record::Stopped { path, time_us } => note!(self, "stopped", path, time_us),
+            Record::Began { path, time_us } => add_fields!(self, "began", path, time_us),
+            Record::Stopped { path, time_us } => add_fields!(self, "stopped", path, time_us),
             Record::Stuck { path, error, time_us } => {
-                note!(self, "stuck", path, error, time_us);
+                add_fields!(self, "stuck", path, error, time_us);
                 self.error(error);
             }
             Record::Decided { path, decision, time_us } => {
-                note!(self, "decided", path, decision, time_us);
+                add_fields!(self, "decided", path, decision, time_us);
                 self.decision(decision);
             }
             Record::Ended { path, end, time_us } => {
-                note!(self, "ended", path, end, time_us);
+                add_fields!(self, "ended", path, end, time_us);
                 self.end(end);
             }
-            Record::Warned { path, code, message, time_us } => note!(self, "warned", path, code, message, time_us),
+            Record::Warned { path, code, message, time_us } => {
+                add_fields!(self, "warned", path, code, message, time_us)
+            }
             Record::Asked { request, by, time_us } => {
-                note!(self, "asked", request, by, time_us);
+                add_fields!(self, "asked", request, by, time_us);
                 let Asker { who, reason } = by;
-                note!(self, "asker", who, reason);
+                add_fields!(self, "asker", who, reason);
             }
             Record::Suspended { why, time_us } => {
-                note!(self, "suspended", why, time_us);
+                add_fields!(self, "suspended", why, time_us);
                 if let Suspension::Waiting { wake_at } = why {
-                    note!(self, "waiting", wake_at);
+                    add_fields!(self, "waiting", wake_at);
                 }
             }
-            Record::Resumed { why, time_us } => note!(self, "resumed", why, time_us),
+            Record::Resumed { why, time_us } => add_fields!(self, "resumed", why, time_us),
             Record::Rewound(rewound) => {
                 let Rewound { time_us, reopened, undecided, reentered, inputs } = &**rewound;
-                note!(self, "rewound", time_us, reopened, undecided, reentered, inputs);
+                add_fields!(self, "rewound", time_us, reopened, undecided, reentered, inputs);
                 undecided.iter().for_each(|at| self.choice(at));
             }
             Record::Redefined(redefined) => self.redefined(redefined),
             Record::Closed { end, time_us, compensated } => {
-                note!(self, "closed", end, time_us, compensated);
+                add_fields!(self, "closed", end, time_us, compensated);
                 self.end(end);
             }
         }
@@ -109,21 +111,21 @@ impl Fields {
             state,
             labels,
         } = started;
-        note!(self, "started", format, at, workflow, version, definition, input, starting_step, environment);
-        note!(self, "started", parent, origin, inputs, state, labels);
+        add_fields!(self, "started", format, at, workflow, version, definition, input, starting_step, environment);
+        add_fields!(self, "started", parent, origin, inputs, state, labels);
         if let Some(Parent { run, path }) = parent {
-            note!(self, "parent", run, path);
+            add_fields!(self, "parent", run, path);
         }
         if let Some(Origin { run, path }) = origin {
-            note!(self, "origin", run, path);
+            add_fields!(self, "origin", run, path);
         }
     }
 
     fn redefined(&mut self, redefined: &Redefined) {
         let Redefined { time_us, definition, version, migrated } = redefined;
-        note!(self, "redefined", time_us, definition, version, migrated);
+        add_fields!(self, "redefined", time_us, definition, version, migrated);
         if let Some(Migrated { state, changes, undecided }) = migrated {
-            note!(self, "migrated", state, changes, undecided);
+            add_fields!(self, "migrated", state, changes, undecided);
             changes.values().flatten().for_each(|change| self.change(change));
             undecided.iter().for_each(|at| self.choice(at));
         }
@@ -132,51 +134,51 @@ impl Fields {
     fn end(&mut self, end: &End) {
         match end {
             End::Completed { output, changes } => {
-                note!(self, "completed", output, changes);
+                add_fields!(self, "completed", output, changes);
                 changes.iter().for_each(|change| self.change(change));
             }
-            End::Skipped(SkipReason { code, message }) => note!(self, "skipped", code, message),
+            End::Skipped(SkipReason { code, message }) => add_fields!(self, "skipped", code, message),
             End::Failed(Failure { error, handled }) => {
-                note!(self, "failed", error, handled);
+                add_fields!(self, "failed", error, handled);
                 self.error(error);
             }
             End::Cancelled(Cancelled { reason, aborted, still_running }) => {
-                note!(self, "cancelled", reason, aborted, still_running);
+                add_fields!(self, "cancelled", reason, aborted, still_running);
             }
         }
     }
 
     fn error(&mut self, error: &StepError) {
         let StepError { class, code, message, path, attempt, retryable, cause, details } = error;
-        note!(self, "error", class, code, message, path, attempt, retryable, cause, details);
+        add_fields!(self, "error", class, code, message, path, attempt, retryable, cause, details);
     }
 
-    fn change(&mut self, KeptChange { path, edit }: &KeptChange) {
-        note!(self, "change", path);
+    fn change(&mut self, StoredChange { path, edit }: &StoredChange) {
+        add_fields!(self, "change", path);
         match edit {
-            KeptEdit::Value(value) => note!(self, "change", value),
-            KeptEdit::Append { at, items, onto } => note!(self, "append", at, items, onto),
-            KeptEdit::Grown { at, list } => note!(self, "grown", at, list),
-            KeptEdit::Same(same) => note!(self, "change", same),
+            StoredEdit::Value(value) => add_fields!(self, "change", value),
+            StoredEdit::Append { at, items, onto } => add_fields!(self, "append", at, items, onto),
+            StoredEdit::Grown { at, list } => add_fields!(self, "grown", at, list),
+            StoredEdit::Same(same) => add_fields!(self, "change", same),
         }
     }
 
-    fn choice(&mut self, ChoiceAt { path, key }: &ChoiceAt) {
-        note!(self, "choice", path, key);
+    fn choice(&mut self, ChoiceRef { path, key }: &ChoiceRef) {
+        add_fields!(self, "choice", path, key);
     }
 
     fn decision(&mut self, decision: &Decision) {
         match decision {
-            Decision::Awaits(_, Awaited { signal, since, until }) => note!(self, "awaits", signal, since, until),
+            Decision::Awaits(_, Awaited { signal, since, until }) => add_fields!(self, "awaits", signal, since, until),
             Decision::Received(_, Received::Signal(signal)) => {
                 let Signal { number, name, data } = &**signal;
-                note!(self, "signal", number, name, data);
+                add_fields!(self, "signal", number, name, data);
             }
-            Decision::Child(_, ChildRun { run, definition }) => note!(self, "child", run, definition),
+            Decision::Child(_, ChildRun { run, definition }) => add_fields!(self, "child", run, definition),
             Decision::ForkPart(Output { value, state_changes }) => {
-                note!(self, "fork_part", value, state_changes);
+                add_fields!(self, "fork_part", value, state_changes);
                 for Change { path, edit } in state_changes {
-                    note!(self, "state_change", path, edit);
+                    add_fields!(self, "state_change", path, edit);
                 }
             }
             _ => {}

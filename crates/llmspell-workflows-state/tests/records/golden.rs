@@ -1,11 +1,11 @@
-//! What was recorded once stays readable. `golden/format-2.jsonl` never changes, except for lines that are added.
+//! Records stay readable. `golden/format-2.jsonl` never changes, except for added lines.
 
 use std::collections::BTreeSet;
 
 use llmspell_workflows_basic::engine::{DecisionKey, Who};
 use llmspell_workflows_state::{
     End, Record, Request, Resumption, Suspension,
-    record::{Kept, KeptEdit},
+    record::{StoredEdit, StoredValue},
 };
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ fn records() -> Vec<Record> {
 }
 
 #[test]
-fn each_golden_record_is_read_and_written_back_as_it_was() {
+fn golden_records_round_trip() {
     for (line, record) in GOLDEN.lines().zip(records()) {
         let written = String::from_utf8(record.encode().unwrap()).unwrap();
         assert_eq!(written, line);
@@ -31,7 +31,7 @@ fn each_golden_record_is_read_and_written_back_as_it_was() {
 }
 
 #[test]
-fn each_kind_of_record_and_of_choice_has_a_golden() {
+fn every_kind_of_record_and_choice_has_a_golden_record() {
     let records = records();
     let kinds: BTreeSet<&str> = records.iter().map(Record::kind).collect();
     assert_eq!(kinds, Record::KINDS.iter().copied().collect());
@@ -46,13 +46,13 @@ fn each_kind_of_record_and_of_choice_has_a_golden() {
 }
 
 #[test]
-fn each_field_of_each_record_has_a_golden_in_which_it_is_set() {
+fn every_field_is_set_in_a_golden_record() {
     let mut fields = Fields::default();
-    records().iter().for_each(|record| fields.note(record));
+    records().iter().for_each(|record| fields.add(record));
     assert_eq!(fields.missing(), Vec::<String>::new());
 }
 
-/// The names of all variants of the smaller enums; a new one does not compile until it is named here.
+/// Returns the names of the smaller enums' variants that occur; a new variant does not compile until it is named here.
 fn variants() -> BTreeSet<&'static str> {
     let of_ends = |end: &End| match end {
         End::Completed { .. } => "completed",
@@ -60,28 +60,28 @@ fn variants() -> BTreeSet<&'static str> {
         End::Failed(_) => "failed",
         End::Cancelled(_) => "cancelled",
     };
-    fn of_values(kept: &Kept, seen: &mut BTreeSet<&'static str>) {
-        let name = match kept {
-            Kept::Value(_) => "v",
-            Kept::OutputOf(_) => "r",
-            Kept::Object(entries) => {
+    fn of_values(value: &StoredValue, seen: &mut BTreeSet<&'static str>) {
+        let name = match value {
+            StoredValue::Value(_) => "v",
+            StoredValue::OutputOf(_) => "r",
+            StoredValue::Object(entries) => {
                 entries.iter().for_each(|(_, inner)| of_values(inner, seen));
                 "o"
             }
-            Kept::List(items) => {
+            StoredValue::List(items) => {
                 items.iter().for_each(|inner| of_values(inner, seen));
                 "a"
             }
-            Kept::Changed(_) => "c",
-            Kept::Apart(_) => "b",
+            StoredValue::Changed(_) => "c",
+            StoredValue::Apart(_) => "b",
         };
         seen.insert(name);
     }
-    let of_edits = |edit: &KeptEdit| match edit {
-        KeptEdit::Value(_) => "value",
-        KeptEdit::Append { .. } => "append",
-        KeptEdit::Grown { .. } => "grown",
-        KeptEdit::Same(_) => "same",
+    let of_edits = |edit: &StoredEdit| match edit {
+        StoredEdit::Value(_) => "value",
+        StoredEdit::Append { .. } => "append",
+        StoredEdit::Grown { .. } => "grown",
+        StoredEdit::Same(_) => "same",
     };
     let mut seen = BTreeSet::new();
     for record in records() {
@@ -105,7 +105,7 @@ fn variants() -> BTreeSet<&'static str> {
                     Who::Hook => "hook",
                     Who::Parent => "parent",
                     Who::Child => "child",
-                    Who::Record => panic!("what is recorded is not asked for again"),
+                    Who::Record => panic!("this requester is never recorded"),
                 });
             }
             Record::Suspended { why, .. } => drop(seen.insert(match why {
@@ -134,7 +134,7 @@ fn variants() -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn each_variant_within_records_has_a_golden() {
+fn every_variant_occurs_in_a_golden_record() {
     let expected = [
         "completed",
         "skipped",
@@ -170,7 +170,7 @@ fn each_variant_within_records_has_a_golden() {
 }
 
 #[test]
-fn the_description_of_the_format_names_every_kind_and_shows_golden_records() {
+fn the_format_documentation_names_every_kind_and_shows_golden_records() {
     for kind in Record::KINDS.iter().chain(DecisionKey::KINDS) {
         assert!(FORMAT_DOC.contains(&format!("`{kind}`")), "docs/journal-format.md does not describe `{kind}`");
     }

@@ -1,4 +1,4 @@
-//! Records that cannot follow are refused, with the number, the step and the reason.
+//! Illegal records are refused with their number, step and reason.
 
 use llmspell_workflows_state::{Record, RunState};
 
@@ -18,50 +18,56 @@ fn read(lines: &[&str]) -> Result<RunState, String> {
 }
 
 #[track_caller]
-fn refused(lines: &[&str], expected: &str) {
+fn assert_refused(lines: &[&str], expected: &str) {
     assert_eq!(read(lines).unwrap_err(), expected);
     assert!(read(&lines[..lines.len() - 1]).is_ok(), "only the last record is illegal");
 }
 
 #[test]
-fn nothing_comes_before_the_start_and_the_start_comes_once() {
-    refused(&[BEGAN], "record 0 at /main/a: a run begins with `started`, not with `began`");
-    refused(&[STARTED, STARTED], "record 1: the run was started twice");
+fn the_first_record_is_the_only_start() {
+    assert_refused(&[BEGAN], "record 0 at /main/a: the first record must be `started`, got `began`");
+    assert_refused(&[STARTED, STARTED], "record 1: the run was started twice");
 }
 
 #[test]
-fn a_step_ends_once_and_does_not_begin_after_that() {
-    refused(&[STARTED, BEGAN, ENDED, ENDED], "record 3 at /main/a: the step ended twice");
-    refused(&[STARTED, BEGAN, ENDED, BEGAN], "record 3 at /main/a: the step has ended, and cannot begin again");
+fn a_step_ends_once_and_cannot_begin_afterwards() {
+    assert_refused(&[STARTED, BEGAN, ENDED, ENDED], "record 3 at /main/a: the step ended twice");
+    assert_refused(
+        &[STARTED, BEGAN, ENDED, BEGAN],
+        "record 3 at /main/a: the step has already ended, so it cannot begin",
+    );
     let stopped = r#"{"stopped":{"path":"/main/a","t":1}}"#;
-    refused(&[STARTED, stopped], "record 1 at /main/a: the step is stopped and is not at work");
-    assert!(read(&[STARTED, BEGAN, BEGAN, stopped, BEGAN, ENDED]).is_ok(), "a leaf that crashes cut begins again");
+    assert_refused(&[STARTED, stopped], "record 1 at /main/a: the step is not executing, so it cannot be stopped");
+    assert!(
+        read(&[STARTED, BEGAN, BEGAN, stopped, BEGAN, ENDED]).is_ok(),
+        "a leaf interrupted by crashes begins again"
+    );
 }
 
 #[test]
 fn a_choice_is_made_once() {
-    refused(&[STARTED, DECIDED, DECIDED], "record 2 at /main/a: the choice `branch` was made twice");
+    assert_refused(&[STARTED, DECIDED, DECIDED], "record 2 at /main/a: the choice `branch` was made twice");
     let other = r#"{"decided":{"path":"/main/a","choice":{"while":[0,true]},"t":1}}"#;
     assert!(read(&[STARTED, DECIDED, other]).is_ok());
 }
 
 #[test]
-fn a_choice_that_was_withheld_is_not_recorded() {
+fn a_withheld_choice_cannot_be_recorded() {
     let given_up = r#"{"decided":{"path":"/main/a","choice":{"attempt":[1,"given_up"]},"t":1}}"#;
-    refused(
+    assert_refused(
         &[STARTED, given_up],
-        "record 1 at /main/a: the choice `attempt 1` was withheld, and so cannot be recorded",
+        "record 1 at /main/a: the choice `attempt 1` was withheld, so it cannot be recorded",
     );
 }
 
 #[test]
 fn a_step_gets_stuck_once_and_not_after_it_completed() {
-    refused(&[STARTED, BEGAN, STUCK, STUCK], "record 3 at /main/a: the step is stuck already");
-    refused(&[STARTED, BEGAN, ENDED, STUCK], "record 3 at /main/a: the step has ended, and not by failing");
+    assert_refused(&[STARTED, BEGAN, STUCK, STUCK], "record 3 at /main/a: the step is already stuck");
+    assert_refused(&[STARTED, BEGAN, ENDED, STUCK], "record 3 at /main/a: the step has already ended without failing");
 }
 
 #[test]
-fn after_the_close_comes_nothing_but_a_rewind() {
+fn only_a_rewind_can_follow_the_end_of_a_run() {
     for (line, kind) in [
         (BEGAN, "began"),
         (STUCK, "stuck"),
@@ -75,26 +81,29 @@ fn after_the_close_comes_nothing_but_a_rewind() {
         (r#"{"redefined":{"t":1,"definition":"e"}}"#, "redefined"),
     ] {
         let error = read(&[STARTED, CLOSED, line]).unwrap_err();
-        assert!(error.ends_with(&format!("the run had ended, and `{kind}` cannot follow")), "{error}");
+        assert!(error.ends_with(&format!("`{kind}` cannot follow the end of the run")), "{error}");
     }
     assert!(read(&[STARTED, BEGAN, ENDED, CLOSED, REWOUND, BEGAN, ENDED, CLOSED]).is_ok());
 }
 
 #[test]
-fn what_is_taken_back_was_there() {
+fn only_existing_choices_and_changes_can_be_revoked() {
     let undecided = r#"{"rewound":{"t":4,"undecided":[{"path":"/main/a","key":"branch"}]}}"#;
-    let reason = "it takes back the choice `branch` of /main/a, which was not made";
-    refused(&[STARTED, undecided], &format!("record 1: {reason}"));
+    let reason = "it revokes the choice `branch` of /main/a, which was never made";
+    assert_refused(&[STARTED, undecided], &format!("record 1: {reason}"));
     assert!(read(&[STARTED, DECIDED, undecided, DECIDED]).is_ok());
     let migrated = r#"{"redefined":{"t":4,"definition":"e","migrated":{"changes":{"/main/a":[]}}}}"#;
-    refused(
+    assert_refused(
         &[STARTED, BEGAN, migrated],
-        "record 2: it migrates what /main/a changed in the state, which has not completed",
+        "record 2: it migrates the state changes of /main/a, which has not completed",
     );
 }
 
 #[test]
-fn a_reference_to_nothing_is_named() {
+fn a_dangling_reference_is_named() {
     let refers = r#"{"ended":{"path":"/main","end":{"completed":{"output":{"r":"/main/gone"}}},"t":2}}"#;
-    refused(&[STARTED, refers], "record 1 at /main: it refers to the output of /main/gone, which is not there");
+    assert_refused(
+        &[STARTED, refers],
+        "record 1 at /main: it refers to the output of /main/gone, which does not exist",
+    );
 }

@@ -1,9 +1,9 @@
-//! The format of records and their meaning.
+//! Tests of the record format and of the meaning of records.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod fields;
+mod format_1;
 mod golden;
 mod illegal;
-mod old;
 mod random;

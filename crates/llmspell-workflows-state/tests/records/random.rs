@@ -1,5 +1,5 @@
-//! Random records never panic the fold; what is illegal is refused and changes nothing; and after a crash anywhere the
-//! records come to the statuses that the engine has.
+//! Random records never make the fold panic, illegal ones are refused and change nothing, and after a crash at any
+//! point the records give the same statuses as the engine.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 const GOLDEN: &str = include_str!("golden/format-2.jsonl");
 
-/// Numbers by chance, the same for the same seed.
-struct Chance(u64);
+/// A deterministic random number generator.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -27,8 +27,8 @@ impl Chance {
     }
 }
 
-/// All that can be asked of a state; asking must not panic.
-fn ask(state: &RunState) -> String {
+/// Runs all queries on a state; none may panic.
+fn describe(state: &RunState) -> String {
     let mut steps: Vec<_> =
         state.steps().map(|(path, step)| (path, step.status(), step.waits(), step.child())).collect();
     steps.sort_by_key(|(path, ..)| *path);
@@ -37,17 +37,17 @@ fn ask(state: &RunState) -> String {
 }
 
 #[test]
-fn random_records_never_panic_and_a_refused_one_changes_nothing() {
+fn random_records_never_panic_and_refused_ones_change_nothing() {
     let golden: Vec<Record> = GOLDEN.lines().map(|line| Record::decode(line.as_bytes()).unwrap()).collect();
     let (mut accepted, mut refused) = (0, 0);
     for seed in 0..300 {
-        let mut chance = Chance(seed);
+        let mut random = Random(seed);
         let mut state = RunState::default();
         let mut legal = Vec::new();
         for number in 0..60 {
-            // Mostly it begins with a start, so that something can follow.
-            let record = &golden[if number == 0 && seed % 10 > 0 { 0 } else { chance.below(golden.len()) }];
-            let before = ask(&state);
+            // Most runs begin with a start record, so that others can follow.
+            let record = &golden[if number == 0 && seed % 10 > 0 { 0 } else { random.below(golden.len()) }];
+            let before = describe(&state);
             match state.apply(record) {
                 Ok(()) => {
                     accepted += 1;
@@ -57,42 +57,42 @@ fn random_records_never_panic_and_a_refused_one_changes_nothing() {
                     refused += 1;
                     assert_eq!(error.number, state.count(), "{error}");
                     assert_eq!(error.path.as_deref(), record.path());
-                    assert_eq!(ask(&state), before, "seed {seed}: {error}");
+                    assert_eq!(describe(&state), before, "seed {seed}: {error}");
                 }
             }
         }
         let again = RunState::read(&legal).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        assert_eq!(ask(&again), ask(&state), "seed {seed}");
+        assert_eq!(describe(&again), describe(&state), "seed {seed}");
     }
     assert!(accepted > 1_000 && refused > 1_000, "{accepted} accepted, {refused} refused");
 }
 
-/// What the records of a run that is at its end say of each step, against what the engine says.
-fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, place: &str) -> usize {
-    let state = RunState::read(records).unwrap_or_else(|error| panic!("{place}: {error}"));
+/// Compares the step statuses from the records of a finished run with those of the engine.
+fn compare(records: &[Record], finished: &llmspell_workflows_basic::Finished, location: &str) -> usize {
+    let state = RunState::read(records).unwrap_or_else(|error| panic!("{location}: {error}"));
     let mut compared = 0;
     for step in finished.steps.iter() {
         let Some(known) = state.step(&step.path.to_string()) else { continue };
-        // How far a step had come that was stopped is not recorded where that was by a shutdown or by chance.
+        // The status of a stopped step is not recorded if a shutdown or a race stopped it.
         if step.status == StepStatus::Cancelled || known.status() == StepStatus::Cancelled {
             continue;
         }
-        // A step whose failure was dealt with has failed itself, and gives what its handler gave.
+        // A step whose failure was handled has failed itself, and has the output of its handler.
         let is_recovered = step.status == StepStatus::Completed && step.error.is_some();
         let expected = if is_recovered { StepStatus::Failed } else { step.status };
-        assert_eq!(known.status(), expected, "{place}: {}", step.path);
+        assert_eq!(known.status(), expected, "{location}: {}", step.path);
         compared += 1;
     }
     compared
 }
 
 #[test]
-fn after_a_crash_anywhere_the_records_come_to_the_statuses_of_the_engine() {
+fn after_a_crash_the_records_give_the_statuses_of_the_engine() {
     let (mut compared, mut crashes) = (0, 0);
     for seed in 1..=25 {
         let test = generate::crash_test(seed, |_| {});
         for crash_at in (0..).step_by(5) {
-            let place = format!("seed {seed}, crashed at boundary {crash_at}");
+            let location = format!("seed {seed}, crashed at boundary {crash_at}");
             let (memory, clock) = (Arc::new(MemoryJournal::new()), SimClock::default());
             let point = CrashPoint::at(crash_at);
             let watched: Arc<dyn Journal> = Arc::new(WatchedJournal::new(memory.clone(), point.clone()));
@@ -101,15 +101,15 @@ fn after_a_crash_anywhere_the_records_come_to_the_statuses_of_the_engine() {
             }
             crashes += 1;
             let cut = memory.kept(Uuid::nil());
-            let state = RunState::read(&cut).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let state = RunState::read(&cut).unwrap_or_else(|error| panic!("{location}: {error}"));
             let status = state.status(false);
             assert!(
                 matches!(status, RunStatus::Pending | RunStatus::Interrupted | RunStatus::Waiting),
-                "{place}: it has not ended, and is {status:?}"
+                "{location}: a run that has not ended is {status:?}"
             );
             let journal: Arc<dyn Journal> = memory.clone();
             let finished = test.run_at(&journal, &clock).unwrap();
-            compared += compare(&memory.kept(Uuid::nil()), &finished, &place);
+            compared += compare(&memory.kept(Uuid::nil()), &finished, &location);
         }
     }
     assert!(crashes > 100 && compared > 500, "{crashes} crashes, {compared} steps compared");

@@ -4,7 +4,7 @@ use llmspell_workflows_state::store::{Stores, conformance};
 
 use crate::support::{OnDisk, SLED, SQLITE, folder};
 
-fn conforms(adapter: &OnDisk, admits_several_processes: bool) {
+fn check_conformance(adapter: &OnDisk, admits_several_processes: bool) {
     let folders = RefCell::new(Vec::new());
     conformance::all(|| {
         let folder = folder();
@@ -13,24 +13,24 @@ fn conforms(adapter: &OnDisk, admits_several_processes: bool) {
         stores
     });
     let folder = folder();
-    conformance::lasts(|| adapter.open_in(folder.path()).unwrap());
+    conformance::persists(|| adapter.open_in(folder.path()).unwrap());
     let stores = adapter.open_in(folder.path()).unwrap();
     assert_eq!(stores.adapter.name(), adapter.name);
     assert_eq!(stores.admits_several_processes(), admits_several_processes);
 }
 
 #[test]
-fn memory() {
+fn memory_conforms() {
     conformance::all(Stores::memory);
     assert!(!Stores::memory().admits_several_processes());
 }
 
 #[test]
-fn sqlite() {
-    conforms(&SQLITE, true);
+fn sqlite_conforms() {
+    check_conformance(&SQLITE, true);
 }
 
 #[test]
-fn sled() {
-    conforms(&SLED, false);
+fn sled_conforms() {
+    check_conformance(&SLED, false);
 }

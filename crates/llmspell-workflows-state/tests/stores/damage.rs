@@ -1,4 +1,4 @@
-//! What was changed, cut or lost behind a store's back is an error that says so, and never another value.
+//! Data that was changed, cut or lost on the disk causes an error, never a wrong value.
 
 use std::{
     fs::{self, OpenOptions},
@@ -34,7 +34,7 @@ fn fill(stores: &Stores) {
     wait(stores.blobs.put(run(), vec![3; 100_000])).unwrap();
 }
 
-/// All that [`fill`] put; an error, or the very same.
+/// Reads what [`fill`] stored: fails, or finds exactly the same.
 fn read(stores: &Stores) -> Result<(), StoreError> {
     let runs = wait(stores.runs.list(&RunQuery::default()))?.runs;
     assert_eq!(runs.len(), 20);
@@ -46,23 +46,26 @@ fn read(stores: &Stores) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Changes one row behind the store's back.
+/// Changes one row directly in the database.
 fn change_row(path: &Path, sql: &str) {
     assert_eq!(Connection::open(path).unwrap().execute(sql, []).unwrap(), 1, "{sql}");
 }
 
 #[test]
-fn rows_that_were_changed_are_named() {
+fn changed_rows_are_named() {
     let flip = "cast(substr(body, 1, 40) || x'ff' || substr(body, 42) AS BLOB)";
     for (sql, expected) in [
         (format!("UPDATE archive SET body = {flip}"), "the archive of the run 00000000-0000-0000-0000-000000000001"),
-        ("UPDATE archive SET body = substr(body, 1, 50)".to_owned(), "its checksum does not fit"),
-        ("UPDATE archive SET body = x'00'".to_owned(), "it is cut short"),
+        ("UPDATE archive SET body = substr(body, 1, 50)".to_owned(), "its checksum does not match"),
+        ("UPDATE archive SET body = x'00'".to_owned(), "it is truncated"),
         (format!("UPDATE messages SET body = {flip} WHERE number = 3"), "message 3 of the run"),
         ("DELETE FROM messages WHERE number = 3".to_owned(), "message 3 is missing, before message 4"),
-        ("UPDATE blobs SET bytes = x'00'".to_owned(), "its hash does not fit"),
+        ("UPDATE blobs SET bytes = x'00'".to_owned(), "its hash does not match"),
         (format!("UPDATE runs SET body = {flip} WHERE rowid = 2"), "the run 3c6ef372-fe94-f82a-"),
-        ("UPDATE runs SET status = 'failed' WHERE rowid = 2".to_owned(), "not those by which it is found"),
+        (
+            "UPDATE runs SET status = 'failed' WHERE rowid = 2".to_owned(),
+            "differ from the columns by which it is found",
+        ),
         ("UPDATE runs SET body = (SELECT body FROM runs WHERE rowid = 2) WHERE rowid = 3".to_owned(), "checksum"),
         ("UPDATE runs SET body = 'text' WHERE rowid = 2".to_owned(), "Invalid column type"),
     ] {
@@ -76,7 +79,7 @@ fn rows_that_were_changed_are_named() {
     }
 }
 
-/// The files of a store that hold what was written.
+/// Returns the files of a store that contain data.
 fn files(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
@@ -91,7 +94,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn bytes_that_were_changed_never_give_another_value() {
+fn changed_bytes_never_give_a_wrong_value() {
     for adapter in ON_DISK {
         let folder = folder();
         fill(&adapter.open_in(folder.path()).unwrap());
@@ -111,7 +114,7 @@ fn bytes_that_were_changed_never_give_another_value() {
                 refused += usize::from(answer.is_err());
             }
         }
-        assert!(refused > 5, "{}: {refused} changes were found", adapter.name);
+        assert!(refused > 5, "{}: only {refused} changes were detected", adapter.name);
     }
 }
 
@@ -129,7 +132,7 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_database_that_was_cut_is_damaged() {
+fn a_truncated_database_is_damaged() {
     let folder = folder();
     fill(&SQLITE.open_in(folder.path()).unwrap());
     let path = SQLITE.path(folder.path());
@@ -140,25 +143,22 @@ fn a_database_that_was_cut_is_damaged() {
 }
 
 #[test]
-fn what_sled_lost_is_missed() {
+fn lost_changes_of_sled_are_detected() {
     let folder = folder();
     fill(&SLED.open_in(folder.path()).unwrap());
     let path = SLED.path(folder.path());
-    // sled begins anew where its files are gone, as if nothing had been there.
+    // Without its files sled starts empty, as if nothing had been there.
     fs::remove_dir_all(path.join("sled")).unwrap();
     let error = SLED.open_in(folder.path()).unwrap_err();
     let StoreError::Damaged { message, .. } = &error else { panic!("{error}") };
-    assert!(message.contains("changes that were acknowledged are missing, from change 1 on"), "{message}");
+    assert!(message.contains("acknowledged changes are missing, from change 1 on"), "{message}");
 }
 
 #[test]
-fn a_mark_that_is_damaged_or_gone_is_no_empty_store() {
+fn a_damaged_or_missing_mark_is_an_error() {
     for (damage, expected) in [
-        (
-            Box::new(|mark: &Path| fs::write(mark, [0; 1024]).unwrap()) as Box<dyn Fn(&Path)>,
-            "neither of its two places",
-        ),
-        (Box::new(|mark: &Path| fs::remove_file(mark).unwrap()), "no `mark` that says how much"),
+        (Box::new(|mark: &Path| fs::write(mark, [0; 1024]).unwrap()) as Box<dyn Fn(&Path)>, "both of its two slots"),
+        (Box::new(|mark: &Path| fs::remove_file(mark).unwrap()), "no `mark` file"),
     ] {
         let folder = folder();
         fill(&SLED.open_in(folder.path()).unwrap());
@@ -169,10 +169,10 @@ fn a_mark_that_is_damaged_or_gone_is_no_empty_store() {
 }
 
 #[test]
-fn a_large_value_that_was_cut_or_lost_is_named() {
+fn a_truncated_or_missing_large_value_is_named() {
     for (damage, expected) in [
         (Box::new(|file: &Path| drop(fs::write(file, [3; 9]))) as Box<dyn Fn(&Path)>, "its length or checksum"),
-        (Box::new(|file: &Path| fs::remove_file(file).unwrap()), "it is missing"),
+        (Box::new(|file: &Path| fs::remove_file(file).unwrap()), "the file is missing"),
     ] {
         let folder = folder();
         let stores = SLED.open_in(folder.path()).unwrap();
@@ -186,7 +186,7 @@ fn a_large_value_that_was_cut_or_lost_is_named() {
 }
 
 #[test]
-fn files_of_large_values_go_when_nobody_needs_them() {
+fn unneeded_files_of_large_values_are_removed() {
     let folder = folder();
     let stores = SLED.open_in(folder.path()).unwrap();
     let count = || fs::read_dir(SLED.path(folder.path()).join("values")).unwrap().count();

@@ -1,4 +1,4 @@
-//! Prints what the stores cost on this machine; see [`figures`] for how to run it.
+//! Prints timings of the stores on this machine; see [`figures`] for how to run it.
 
 use std::{
     path::Path,
@@ -7,7 +7,7 @@ use std::{
 
 use llmspell_workflows_state::{
     End, Record,
-    record::Kept,
+    record::StoredValue,
     store::{
         RunQuery, RunStatus, RunSummary, Stores,
         conformance::{summary, wait},
@@ -28,7 +28,7 @@ fn finished(number: u64) -> RunSummary {
 /// About 300 bytes each.
 fn records() -> Vec<Record> {
     let text = "x".repeat(240);
-    let end = |step| End::Completed { output: Kept::Value(json!([step, text]).into()), changes: Vec::new() };
+    let end = |step| End::Completed { output: StoredValue::Value(json!([step, text]).into()), changes: Vec::new() };
     (0..100).map(|step| Record::Ended { path: format!("/main/step{step}"), end: end(step), time_us: 0 }).collect()
 }
 
@@ -37,7 +37,7 @@ fn fill(stores: &Stores) {
     all.chunks(1_000).for_each(|part| wait(stores.runs.put_all(part)).unwrap());
 }
 
-/// The median of the times that `work` takes.
+/// Returns the median duration of `work`.
 fn median(times: u64, mut work: impl FnMut(u64)) -> Duration {
     let mut took: Vec<_> = (0..times)
         .map(|number| {
@@ -56,7 +56,7 @@ fn print(name: &str, what: &str, took: Duration) {
 
 /// `cargo test --profile dist -p llmspell-workflows-state --test stores -- figures --ignored --nocapture`
 #[test]
-#[ignore = "prints figures, which decide nothing"]
+#[ignore = "prints timings and checks nothing"]
 fn figures() {
     let memory = Stores::memory();
     fill(&memory);
@@ -112,7 +112,7 @@ fn measure(name: &str, stores: &Stores) {
     print(name, "inbox post", median(101, post));
 }
 
-/// How many bytes a file, or all in a folder, take.
+/// Returns the size of a file, or of all files in a folder, in bytes.
 fn size(path: &Path) -> u64 {
     match std::fs::read_dir(path) {
         Ok(entries) => entries.map(|entry| size(&entry.unwrap().path())).sum(),

@@ -1,10 +1,10 @@
-//! What was written once stays readable. The files in `golden` never change; a new format gets new ones.
+//! Stored data stays readable. The files in `golden` never change; a new format gets new ones.
 
 use jiff::Timestamp;
 use llmspell_workflows_state::store::conformance::wait;
 use llmspell_workflows_state::{
     End, Record, Started,
-    record::Kept,
+    record::StoredValue,
     store::{Message, RunQuery, RunStatus, Stores, blob_hash},
 };
 use rusqlite::Connection;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::support::{SQLITE, folder};
 
-/// A database of schema version 1 as `sqlite3 .dump` tells it.
+/// A database of schema version 1, from `sqlite3 .dump`.
 const SQLITE_1: &str = include_str!("golden/sqlite-1.sql");
 
 fn records() -> Vec<Record> {
@@ -26,7 +26,7 @@ fn records() -> Vec<Record> {
         input: json!({"n": 1}),
         ..Started::default()
     };
-    let end = || End::Completed { output: Kept::Value(json!("done").into()), changes: Vec::new() };
+    let end = || End::Completed { output: StoredValue::Value(json!("done").into()), changes: Vec::new() };
     vec![
         Record::Started(Box::new(started)),
         Record::Began { path: "/main/a".to_owned(), time_us: 0 },
@@ -36,7 +36,7 @@ fn records() -> Vec<Record> {
 }
 
 #[test]
-fn a_database_of_version_1_is_migrated_with_all_that_it_has() {
+fn a_version_1_database_is_migrated_with_all_its_content() {
     let folder = folder();
     let path = SQLITE.path(folder.path());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -66,16 +66,16 @@ fn a_database_of_version_1_is_migrated_with_all_that_it_has() {
     assert_eq!(new.query_row(index, [], |row| row.get(0)), Ok(1));
     assert_eq!(new.query_row("SELECT version FROM schema_version", [], |row| row.get(0)), Ok(2));
     drop(new);
-    assert!(Stores::sqlite(&path).is_ok(), "what was migrated opens again");
+    assert!(Stores::sqlite(&path).is_ok(), "the migrated database opens again");
 }
 
 #[test]
-fn what_is_written_now_is_what_was_written_then() {
+fn the_written_format_is_unchanged() {
     let folder = folder();
     let stores = SQLITE.open_in(folder.path()).unwrap();
     wait(stores.archive.put(Uuid::from_u128(7), records().to_vec())).unwrap();
     drop(stores);
     let database = Connection::open(SQLITE.path(folder.path())).unwrap();
     let body: String = database.query_row("SELECT lower(hex(body)) FROM archive", [], |row| row.get(0)).unwrap();
-    assert!(SQLITE_1.contains(&format!("X'{body}'")), "another format needs another version and a file of its own");
+    assert!(SQLITE_1.contains(&format!("X'{body}'")), "a changed format needs a new version and a new golden file");
 }

@@ -1,6 +1,6 @@
-//! The stores: every adapter does the same, and says clearly what keeps it from it.
+//! Tests of the stores: every adapter behaves the same, and reports clearly what prevents it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod conformance;
 mod damage;

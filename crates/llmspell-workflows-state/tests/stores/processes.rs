@@ -1,6 +1,6 @@
-//! Several at once: processes and threads on SQLite, and the one process that sled admits.
+//! Concurrent use: processes and threads on SQLite, and the single process that sled allows.
 //!
-//! A second process is this test program again, told by a variable of its environment what to do.
+//! A child process is this test program again; an environment variable tells it what to do.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::support::{SLED, SQLITE, folder};
 
-const WHERE: &str = "STORES_OF_ANOTHER_PROCESS";
+const FOLDER_VARIABLE: &str = "STORES_OF_ANOTHER_PROCESS";
 
 const EACH: u64 = 20;
 
@@ -26,16 +26,16 @@ fn run() -> Uuid {
     Uuid::from_u128(1)
 }
 
-/// Runs the test `name` of this program in another process, with the folder told to it.
+/// Runs the test `name` of this program in another process, and passes it the folder.
 fn start(name: &str, folder: &Path) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
-    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(WHERE, folder);
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER_VARIABLE, folder);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
 }
 
-/// The folder that another process told this one; `None` where it is not the second.
-fn told() -> Option<std::path::PathBuf> {
-    env::var_os(WHERE).map(Into::into)
+/// Returns the folder that the parent process passed; `None` in the parent itself.
+fn child_task() -> Option<std::path::PathBuf> {
+    env::var_os(FOLDER_VARIABLE).map(Into::into)
 }
 
 fn work(stores: &Stores, worker: u64) {
@@ -48,11 +48,11 @@ fn work(stores: &Stores, worker: u64) {
 
 #[test]
 fn processes_and_handles_share_a_database() {
-    if let Some(folder) = told() {
+    if let Some(folder) = child_task() {
         return work(&SQLITE.open_in(&folder).unwrap(), 9);
     }
     let folder = folder();
-    // They make the database together, too.
+    // They also create the database concurrently.
     let mut other = start("processes::processes_and_handles_share_a_database", folder.path());
     thread::scope(|scope| {
         for worker in 0..2 {
@@ -65,13 +65,17 @@ fn processes_and_handles_share_a_database() {
     let stores = SQLITE.open_in(folder.path()).unwrap();
     let messages = wait(stores.inbox.next(run(), 0)).unwrap();
     let numbers: Vec<_> = messages.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, (1..=4 * EACH).collect::<Vec<_>>(), "three workers, and what all of them post");
+    assert_eq!(
+        numbers,
+        (1..=4 * EACH).collect::<Vec<_>>(),
+        "the messages of three workers, and one set that they share"
+    );
     let page = wait(stores.runs.list(&RunQuery { limit: 1_000, ..RunQuery::default() })).unwrap();
     assert_eq!(page.runs.len() as u64, 3 * EACH);
 }
 
 #[test]
-fn two_handles_see_what_the_other_wrote() {
+fn two_handles_see_each_others_writes() {
     let folder = folder();
     let (one, other) = (SQLITE.open_in(folder.path()).unwrap(), SQLITE.open_in(folder.path()).unwrap());
     for number in 1..=5 {
@@ -81,13 +85,13 @@ fn two_handles_see_what_the_other_wrote() {
         assert_eq!(
             wait(reader.inbox.post(run(), &number.to_string(), &Message::Cancel)),
             Ok(number),
-            "posted there already"
+            "the other handle posted it already"
         );
     }
 }
 
-/// Has the folder until the first process kills this one, or is gone.
-fn hold(folder: &Path) {
+/// Keeps the folder open until the parent process kills this one or exits.
+fn hold_store(folder: &Path) {
     let _stores = SLED.open_in(folder).unwrap();
     println!("held");
     std::io::stdout().flush().unwrap();
@@ -95,30 +99,30 @@ fn hold(folder: &Path) {
 }
 
 #[test]
-fn sled_names_the_process_that_has_it() {
-    if let Some(folder) = told() {
-        return hold(&folder);
+fn sled_names_the_process_that_owns_it() {
+    if let Some(folder) = child_task() {
+        return hold_store(&folder);
     }
     let folder = folder();
-    let mut other = start("processes::sled_names_the_process_that_has_it", folder.path());
+    let mut other = start("processes::sled_names_the_process_that_owns_it", folder.path());
     let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("held")), "the other process never had it");
+    assert!(lines.any(|line| line.unwrap().contains("held")), "the other process never opened the store");
 
     let error = SLED.open_in(folder.path()).unwrap_err();
     let StoreError::Held { path, holder } = &error else { panic!("{error}") };
     assert_eq!(*path, SLED.path(folder.path()));
     assert!(holder.starts_with(&format!("process {} (stores-", other.id())), "{holder}");
-    assert!(holder.ends_with(" processes::sled_names_the_process_that_has_it)"), "{holder}");
-    assert!(error.to_string().contains("or use a store on SQLite"), "{error}");
+    assert!(holder.ends_with(" processes::sled_names_the_process_that_owns_it)"), "{holder}");
+    assert!(error.to_string().contains("or use a SQLite store"), "{error}");
 
-    // A process that is killed holds nothing, whatever name it leaves behind.
+    // A killed process owns nothing, whatever name it leaves behind.
     other.kill().unwrap();
     other.wait().unwrap();
     drop(SLED.open_in(folder.path()).unwrap());
 }
 
 #[test]
-fn sled_admits_one_handle() {
+fn sled_allows_one_handle() {
     let folder = folder();
     let first = SLED.open_in(folder.path()).unwrap();
     let error = SLED.open_in(folder.path()).unwrap_err();

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use llmspell_workflows_state::store::{StoreError, Stores};
 use tempfile::TempDir;
 
-/// An adapter that keeps things on the disk.
+/// An adapter on the disk.
 pub(crate) struct OnDisk {
     pub(crate) name: &'static str,
     open: fn(&Path) -> Result<Stores, StoreError>,
@@ -16,7 +16,7 @@ pub(crate) const SLED: OnDisk = OnDisk { name: "sled", open: |path| Stores::sled
 pub(crate) const ON_DISK: [OnDisk; 2] = [SQLITE, SLED];
 
 impl OnDisk {
-    /// The stores in a folder, whether there are any or not.
+    /// Opens or creates the stores in a folder.
     pub(crate) fn open_in(&self, folder: &Path) -> Result<Stores, StoreError> {
         (self.open)(&self.path(folder))
     }

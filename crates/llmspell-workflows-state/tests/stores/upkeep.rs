@@ -1,4 +1,4 @@
-//! Stores as a whole: copied, compacted, read through.
+//! Backup, compaction and verification of the stores.
 
 use llmspell_workflows_state::store::{
     Message, Stores,
@@ -22,7 +22,7 @@ fn fill(stores: &Stores) {
 }
 
 #[test]
-fn a_copy_holds_what_there_was_and_is_a_store_itself() {
+fn a_backup_has_the_content_of_its_moment_and_is_a_store_itself() {
     for adapter in ON_DISK {
         let (name, first, second) = (adapter.name, folder(), folder());
         let open = |folder: &tempfile::TempDir| adapter.open_in(folder.path()).unwrap();
@@ -33,7 +33,7 @@ fn a_copy_holds_what_there_was_and_is_a_store_itself() {
         assert_eq!((all.others, &all.damage[..]), (3, &[][..]), "{name}");
         std::fs::create_dir(second.path().join("store")).unwrap();
         wait(stores.adapter.back_up(&adapter.path(second.path()))).unwrap();
-        // What comes later is not in the copy.
+        // Later messages are not in the copy.
         wait(stores.inbox.post(run(), "two", &Message::Pause)).unwrap();
         wait(stores.adapter.compact()).unwrap();
         let copy = open(&second);
@@ -45,7 +45,7 @@ fn a_copy_holds_what_there_was_and_is_a_store_itself() {
 }
 
 #[test]
-fn what_is_in_memory_alone_is_not_copied() {
+fn in_memory_stores_cannot_be_backed_up() {
     let stores = Stores::memory();
     fill(&stores);
     assert_eq!(wait(stores.adapter.verify()).unwrap().others, 3);

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use llmspell_workflows_state::disk::{Taken, take_or_tell};
+use llmspell_workflows_state::disk::{LockAttempt, acquire_or_identify};
 use serde_json::{Value, json};
 
 use super::super::{Contact, Holder};
@@ -28,9 +28,9 @@ pub(super) fn holder(
     is_held: impl Fn() -> Result<bool, ExecutorError>,
 ) -> Result<Option<Holder>, ExecutorError> {
     let free = || Ok::<_, ExecutorError>((!is_held()?).then_some(()));
-    Ok(match take_or_tell(free, || announced(folder))? {
-        Taken::Ours(()) => None,
-        Taken::By(holder) => Some(named(holder)),
+    Ok(match acquire_or_identify(free, || announced(folder))? {
+        LockAttempt::Acquired(()) => None,
+        LockAttempt::HeldBy(holder) => Some(named(holder)),
     })
 }
 

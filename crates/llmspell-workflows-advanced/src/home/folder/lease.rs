@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use llmspell_workflows_state::{
     JournalError, WalJournal,
-    disk::{Taken, take_or_tell},
+    disk::{LockAttempt, acquire_or_identify},
 };
 
 use super::{
@@ -74,9 +74,9 @@ pub(super) fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
         Err(JournalError::Held { .. }) => Ok(None),
         opened => opened.map(Some),
     };
-    match take_or_tell(take, || holder::announced(folder))? {
-        Taken::Ours(log) => Ok(log),
-        Taken::By(name) => {
+    match acquire_or_identify(take, || holder::announced(folder))? {
+        LockAttempt::Acquired(log) => Ok(log),
+        LockAttempt::HeldBy(name) => {
             Err(JournalError::Held { path: folder.display().to_string(), holder: holder::named(name).0 })
         }
     }

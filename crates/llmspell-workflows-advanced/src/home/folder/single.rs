@@ -8,7 +8,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::sync::lock;
-use llmspell_workflows_state::{Around, Journal, JournalError, Record};
+use llmspell_workflows_state::{Journal, JournalError, JournalWrapper, Record};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -184,7 +184,7 @@ fn has_files(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-impl Around for Leased {
+impl JournalWrapper for Leased {
     fn inner(&self) -> &dyn Journal {
         &*self.0
     }

@@ -1,17 +1,17 @@
-//! The journal on ordered keys and values.
+//! A journal on an ordered key-value store.
 //!
 //! | key | value |
 //! |---|---|
 //! | `e` run | its epoch, little-endian |
-//! | `n` | how many records there are of all runs, little-endian |
+//! | `n` | the number of records of all runs, little-endian |
 //! | `r` run, index of the record, big-endian | the record, as JSON |
 //!
-//! Appending only takes a place in a queue. Whoever writes hands the whole queue to what is below as one change, so that
-//! a crash leaves all of it or nothing, and nothing without what came before it. One thread syncs for all who wait. A
-//! write or a sync that fails is the end: everything after it is refused.
+//! Appending only adds to a queue. A write hands the whole queue to the store as one change, so that a crash leaves all
+//! of it or nothing, and nothing without what came before it. One thread syncs for all waiters. A failed write or sync
+//! is final: everything after it is refused.
 //!
-//! The indexes of a run have no gap, and the number of all records is kept with them. So what was lost is missed, in the
-//! middle of a run and at its end.
+//! The indexes of a run have no gaps, and the number of all records is stored too. So lost records are detected, both
+//! in the middle and at the end of a run.
 
 mod runs;
 
@@ -30,50 +30,50 @@ use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     commit::{Commit, Committer},
     disk::blocking,
-    folder::Lasting,
+    folder::Durable,
     record::Record,
     store::{StoreError, kv::Change},
 };
 
-/// A journal on what is below it.
+/// A journal on a key-value store.
 pub(super) struct Keyed {
     shared: Arc<Shared>,
-    /// Dropped first: it writes what is queued.
+    /// Dropped first, which writes what is queued.
     committer: Option<Committer<Shared>>,
 }
 
 struct Shared {
-    below: Box<dyn Lasting>,
+    below: Box<dyn Durable>,
     state: Mutex<State>,
-    /// Held by whoever hands on what is queued, so that it goes in order.
-    handing: Mutex<Handed>,
+    /// Held while the queue is handed on, so that it is handed on in order.
+    progress: Mutex<Progress>,
 }
 
 #[derive(Default)]
 struct State {
     runs: Runs,
     queue: Vec<Change>,
-    /// How many records were appended since the journal was opened.
+    /// The number of records appended since the journal was opened.
     appended: u64,
     fault: Option<JournalError>,
     is_closing: bool,
 }
 
-/// How far what is below has come, in its own count.
+/// How far the store has come, in its own count.
 #[derive(Default)]
-struct Handed {
-    /// What it was given.
+struct Progress {
+    /// What the store was given.
     given: u64,
-    /// What of that outlives this process.
-    lasting: u64,
+    /// What of that survives this process.
+    durable: u64,
 }
 
 impl Keyed {
-    /// The journal that `below` holds.
-    pub(super) fn open(below: impl Lasting) -> Result<Self, JournalError> {
+    /// Opens the journal that `below` holds.
+    pub(super) fn open(below: impl Durable) -> Result<Self, JournalError> {
         let runs = Runs::read(&below)?;
         let state = Mutex::new(State { runs, ..State::default() });
-        let shared = Arc::new(Shared { below: Box::new(below), state, handing: Mutex::default() });
+        let shared = Arc::new(Shared { below: Box::new(below), state, progress: Mutex::default() });
         let committer = Committer::start(shared.clone()).map_err(|error| no_thread(&*shared.below, &error))?;
         Ok(Self { shared, committer: Some(committer) })
     }
@@ -84,7 +84,7 @@ impl Keyed {
         }
         let shared = self.shared.clone();
         blocking(move || {
-            // What was appended last may still be in memory alone.
+            // The latest records may still be only in memory.
             shared.hand_over()?;
             runs::read_records(&*shared.below, run, count)
         })
@@ -137,18 +137,18 @@ impl Journal for Keyed {
         self.shared.state().runs.ids()
     }
 
-    async fn forget(&self, gone: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+    async fn forget(&self, forgotten: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
         let position = {
             let mut state = self.shared.state();
             state.check()?;
-            for (run, epoch) in gone {
+            for (run, epoch) in forgotten {
                 state.runs.check_epoch(*run, *epoch)?;
             }
-            for (run, epoch) in gone {
+            for (run, epoch) in forgotten {
                 let changes = state.runs.forget(*run, *epoch)?;
                 state.queue.extend(changes);
             }
-            // Counted as one more, so that those who wait for it wait for a write that includes it.
+            // Counted as a record, so that a wait for it waits for a write that includes it.
             state.appended += 1;
             state.appended
         };
@@ -165,7 +165,7 @@ impl Drop for Keyed {
 
 impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "journal on {} in {}", self.shared.below.name(), self.shared.below.place())
+        write!(f, "journal on {} in {}", self.shared.below.name(), self.shared.below.location())
     }
 }
 
@@ -174,19 +174,19 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Hands everything that is queued to the system; returns how many records were appended so far.
+    /// Hands everything queued to the system; returns how many records were appended so far.
     fn hand_over(&self) -> Result<u64, JournalError> {
-        let mut handed = lock(&self.handing);
-        let appended = self.give(&mut handed)?;
-        if handed.lasting < handed.given {
+        let mut progress = lock(&self.progress);
+        let appended = self.flush_queue(&mut progress)?;
+        if progress.durable < progress.given {
             self.below.hand_over().map_err(|error| self.fail(error))?;
-            handed.lasting = handed.given;
+            progress.durable = progress.given;
         }
         Ok(appended)
     }
 
-    /// Gives all that is queued to what is below; returns how many records that is, of all since the journal was opened.
-    fn give(&self, handed: &mut Handed) -> Result<u64, JournalError> {
+    /// Gives everything queued to the store; returns how many records were appended so far.
+    fn flush_queue(&self, progress: &mut Progress) -> Result<u64, JournalError> {
         let (mut changes, appended, count) = {
             let mut state = self.state();
             if let Some(fault) = &state.fault {
@@ -196,12 +196,12 @@ impl Shared {
         };
         if !changes.is_empty() {
             changes.push(count);
-            handed.given = self.below.write(changes).map_err(|error| self.fail(error))?;
+            progress.given = self.below.write(changes).map_err(|error| self.fail(error))?;
         }
         Ok(appended)
     }
 
-    /// Notes what ended the journal; the first is the cause of all others.
+    /// Stores the fault that ends the journal; the first is the cause of all others.
     fn fail(&self, error: StoreError) -> JournalError {
         self.state().fault.get_or_insert(JournalError::Store(error)).clone()
     }
@@ -216,12 +216,12 @@ impl Commit for Shared {
 
     fn sync(&self) -> Result<u64, JournalError> {
         let (appended, given) = {
-            let mut handed = lock(&self.handing);
-            (self.give(&mut handed)?, handed.given)
+            let mut progress = lock(&self.progress);
+            (self.flush_queue(&mut progress)?, progress.given)
         };
-        // Outside of the lock: others go on writing meanwhile.
+        // Outside the lock, so that writes can continue.
         self.below.sync(given).map_err(|error| self.fail(error))?;
-        // A write that failed for someone else meanwhile is not made good by a sync that succeeds.
+        // A write that failed meanwhile is not repaired by a successful sync.
         self.state().fault.clone().map_or(Ok(appended), Err)
     }
 
@@ -244,6 +244,6 @@ fn closed() -> JournalError {
     JournalError::Log(crate::log::LogError::Closed)
 }
 
-fn no_thread(below: &dyn Lasting, error: &io::Error) -> JournalError {
-    JournalError::Store(StoreError::io(&PathBuf::from(below.place()), error))
+fn no_thread(below: &dyn Durable, error: &io::Error) -> JournalError {
+    JournalError::Store(StoreError::io(&PathBuf::from(below.location()), error))
 }

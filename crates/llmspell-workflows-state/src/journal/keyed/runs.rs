@@ -8,11 +8,11 @@ use crate::store::{
     kv::{Change, KeyValue, Range},
 };
 
-/// Which runs have records, and how many.
+/// The runs that have records, with their record counts.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     by_id: HashMap<Uuid, Live>,
-    /// The records of all of them.
+    /// The number of records of all runs.
     count: u64,
 }
 
@@ -23,13 +23,13 @@ struct Live {
 }
 
 impl Runs {
-    /// What `below` holds, if nothing of it is missing.
+    /// Reads the runs that `below` holds, and checks that nothing is missing.
     pub(super) fn read(below: &dyn KeyValue) -> Result<Self, JournalError> {
         let (mut runs, mut count) = (Self::default(), 0);
         below.scan(&Range { from: Vec::new(), to: vec![u8::MAX], backward: false }, &mut |key, value| {
             match Key::read(key) {
-                Some(Key::Epoch(run)) => runs.live(run).epoch = Some(Epoch(number(value)?)),
-                Some(Key::Count) => count = number(value)?,
+                Some(Key::Epoch(run)) => runs.live(run).epoch = Some(Epoch(read_number(value)?)),
+                Some(Key::Count) => count = read_number(value)?,
                 Some(Key::Record(run, index)) => {
                     let live = runs.live(run);
                     if live.records != index {
@@ -40,8 +40,8 @@ impl Runs {
                 }
                 None => {
                     return Err(StoreError::Foreign {
-                        path: below.place().into(),
-                        message: format!("it holds the key {}, which is none of a journal", key.escape_ascii()),
+                        path: below.location().into(),
+                        message: format!("it holds the key {}, which is not a journal key", key.escape_ascii()),
                     });
                 }
             }
@@ -53,8 +53,8 @@ impl Runs {
 
     fn check(&self, below: &dyn KeyValue, count: u64) -> Result<(), JournalError> {
         if self.count != count {
-            let message = format!("it holds {} records instead of {count}", self.count);
-            return Err(StoreError::damaged(below.place(), message).into());
+            let message = format!("it holds {} records, expected {count}", self.count);
+            return Err(StoreError::damaged(below.location(), message).into());
         }
         match self.by_id.iter().find(|(_, live)| live.epoch.is_none()) {
             Some((run, _)) => Err(JournalError::Damaged { run: *run, message: "its epoch is missing".to_owned() }),
@@ -66,12 +66,12 @@ impl Runs {
         self.by_id.entry(run).or_default()
     }
 
-    /// How many records a run has.
+    /// Returns the number of records of a run.
     pub(super) fn count(&self, run: Uuid) -> u64 {
         self.by_id.get(&run).map_or(0, |live| live.records)
     }
 
-    /// Begins the next epoch of a run; returns it, how many records there are, and what to write.
+    /// Begins the next epoch of a run; returns the epoch, the number of records and the change to write.
     pub(super) fn open(&mut self, run: Uuid) -> (Epoch, u64, Change) {
         let live = self.live(run);
         let epoch = Epoch(live.epoch.map_or(0, |epoch| epoch.0) + 1);
@@ -79,7 +79,7 @@ impl Runs {
         (epoch, live.records, (epoch_key(run), Some(epoch.0.to_le_bytes().to_vec())))
     }
 
-    /// Takes in one more record of a run; returns its index.
+    /// Adds a record to a run; returns its index.
     pub(super) fn append(&mut self, run: Uuid, epoch: Epoch) -> Result<u64, JournalError> {
         let live = self.by_id.get_mut(&run).filter(|live| live.epoch == Some(epoch));
         let live = live.ok_or(JournalError::Fenced { run })?;
@@ -88,7 +88,7 @@ impl Runs {
         Ok(live.records - 1)
     }
 
-    /// That nobody has taken over `run` since `epoch`; a run that is not here was taken over by nobody.
+    /// Checks that `run` has not been taken over since `epoch`; an unknown run has not.
     pub(super) fn check_epoch(&self, run: Uuid, epoch: Epoch) -> Result<(), JournalError> {
         match self.by_id.get(&run) {
             Some(live) if live.epoch != Some(epoch) => Err(JournalError::Fenced { run }),
@@ -96,7 +96,7 @@ impl Runs {
         }
     }
 
-    /// Lets go of a run; returns what to write.
+    /// Removes a run; returns the changes to write.
     pub(super) fn forget(&mut self, run: Uuid, epoch: Epoch) -> Result<Vec<Change>, JournalError> {
         let Some(live) = self.by_id.get(&run).copied() else { return Ok(Vec::new()) };
         self.check_epoch(run, epoch)?;
@@ -106,7 +106,7 @@ impl Runs {
         Ok(records.chain([epoch_key(run)]).map(|key| (key, None)).collect())
     }
 
-    /// What to write so that the number of all records is kept.
+    /// Returns the change that stores the number of all records.
     pub(super) fn count_change(&self) -> Change {
         (b"n".to_vec(), Some(self.count.to_le_bytes().to_vec()))
     }
@@ -116,7 +116,7 @@ impl Runs {
     }
 }
 
-/// The first `count` records of a run.
+/// Reads the first `count` records of a run.
 pub(super) fn read_records(below: &dyn KeyValue, run: Uuid, count: u64) -> Result<Vec<Record>, JournalError> {
     let mut records = Vec::new();
     let range = Range { from: record_key(run, 0), to: record_key(run, count), backward: false };
@@ -125,7 +125,7 @@ pub(super) fn read_records(below: &dyn KeyValue, run: Uuid, count: u64) -> Resul
         if Key::read(key) != Some(Key::Record(run, index)) {
             return Err(missing(run, index));
         }
-        let record = Record::decode(body).map_err(|error| StoreError::unreadable(place(run, index), error))?;
+        let record = Record::decode(body).map_err(|error| StoreError::unreadable(location(run, index), error))?;
         records.push(record);
         Ok(ControlFlow::Continue(()))
     })?;
@@ -162,15 +162,15 @@ pub(super) fn record_key(run: Uuid, index: u64) -> Vec<u8> {
     [b"r", &run.as_bytes()[..], &index.to_be_bytes()].concat()
 }
 
-fn number(value: &[u8]) -> Result<u64, StoreError> {
-    let bytes = value.try_into().map_err(|_| StoreError::damaged("a number", "it has not eight bytes"))?;
+fn read_number(value: &[u8]) -> Result<u64, StoreError> {
+    let bytes = value.try_into().map_err(|_| StoreError::damaged("a number", "expected eight bytes"))?;
     Ok(u64::from_le_bytes(bytes))
 }
 
 fn missing(run: Uuid, index: u64) -> StoreError {
-    StoreError::damaged(place(run, index), "it is missing")
+    StoreError::damaged(location(run, index), "the record is missing")
 }
 
-fn place(run: Uuid, index: u64) -> String {
+fn location(run: Uuid, index: u64) -> String {
     format!("record {index} of the run {run}")
 }

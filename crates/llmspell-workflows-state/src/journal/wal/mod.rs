@@ -1,4 +1,4 @@
-//! The default journal.
+//! The default journal, on a write-ahead log.
 
 mod runs;
 
@@ -16,58 +16,58 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     disk::{Disk, SystemDisk, blocking},
-    log::{Log, LogOptions, Place, Position, recover::Recovery},
+    log::{FrameLocation, Log, LogOptions, Position, recover::Recovery},
     record::Record,
 };
-use runs::{Reading, Runs, kind, opened};
+use runs::{LogReader, Runs, kind, opened_body};
 
-/// The file whose lock says that a process is alive.
+/// The file that a living process keeps locked.
 const LOCK: &str = "lock";
 
-/// The default journal: a write-ahead log of live runs in a folder of its own, which one process has open at a time.
+/// The default journal: a write-ahead log of live runs in its own folder, which one process has open at a time.
 ///
-/// It syncs for all runs together. What a run has appended is found by place, not held in memory, and read back only
-/// when the run is taken over. A segment is removed when no run needs it any more.
+/// One sync covers all runs. The journal keeps in memory where a run's records are, not the records, and reads them
+/// back only when the run is taken over. A segment is removed once no run needs it.
 pub struct WalJournal {
     dir: PathBuf,
     open: Arc<OpenLog>,
-    /// Held as long as the journal is open.
+    /// Held while the journal is open.
     _lock: Box<dyn Send + Sync>,
 }
 
-/// The log and what is known of its runs, shared with threads that may block.
+/// The log and its runs, shared with threads that may block.
 struct OpenLog {
     log: Log,
     runs: Mutex<Runs>,
 }
 
 impl WalJournal {
-    /// The journal in the folder `dir` of this machine.
+    /// Opens the journal in the folder `dir` of this machine.
     ///
     /// # Errors
-    /// Another process has it, or the log cannot be read.
+    /// Another process has the journal open, or the log cannot be read.
     pub fn open_dir(dir: impl AsRef<Path>) -> Result<Self, JournalError> {
         Self::open_on(Arc::new(SystemDisk), dir, LogOptions::default())
     }
 
-    /// The journal in the folder `dir` of `disk`.
+    /// Opens the journal in the folder `dir` of `disk`.
     ///
     /// # Errors
-    /// Another process has it, or the log cannot be read.
+    /// Another process has the journal open, or the log cannot be read.
     pub fn open_on(disk: Arc<dyn Disk>, dir: impl AsRef<Path>, options: LogOptions) -> Result<Self, JournalError> {
         let dir = dir.as_ref().to_owned();
-        let told =
+        let io_error =
             |error: std::io::Error| crate::log::LogError::Io { path: dir.join(LOCK), message: error.to_string() };
-        disk.create_dir(&dir).map_err(told)?;
-        let Some(lock) = disk.lock(&dir.join(LOCK)).map_err(told)? else {
+        disk.create_dir(&dir).map_err(io_error)?;
+        let Some(lock) = disk.lock(&dir.join(LOCK)).map_err(io_error)? else {
             let path = dir.display().to_string();
             return Err(JournalError::Held { path, holder: "which is still alive".to_owned() });
         };
         let _entered = tracing::info_span!(target: targets::JOURNAL, "takeover", path = %dir.display()).entered();
         let (log, recovery) = Log::open(disk, &dir, options)?;
-        let mut reading = Reading::default();
+        let mut reading = LogReader::default();
         for frame in recovery.frames {
-            reading.take_in(frame)?;
+            reading.add_frame(frame)?;
         }
         if !reading.runs.by_id.is_empty() {
             tracing::info!(
@@ -81,56 +81,58 @@ impl WalJournal {
         Ok(Self { dir, open, _lock: lock })
     }
 
-    /// Closes it and removes its folder from this machine, with whatever is in it.
+    /// Closes the journal and removes its folder from this machine, with everything in it.
     ///
     /// # Errors
-    /// The system's.
+    /// The folder cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
         let Self { dir, open, _lock } = self;
-        // Nothing of this process touches the folder any more then.
+        // After this, nothing in this process uses the folder.
         drop(open);
-        // While it is still locked, so that nobody has begun to use it.
+        // Still locked, so that no one has begun to use it.
         std::fs::remove_dir_all(&dir)
             .map_err(|error| JournalError::Log(crate::log::LogError::Io { path: dir, message: error.to_string() }))
     }
 
-    /// What the log in `dir` of this machine holds, run by run, while whoever has it may go on writing.
+    /// Returns the records in the log in `dir` of this machine, by run, even while its owner writes to it.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn peek(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-        by_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?)
+        records_by_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?)
     }
 
-    /// The same, where nothing may be missing that was synced.
+    /// Does the same as [`Self::peek`], and fails if anything that was synced is missing.
     ///
     /// # Errors
-    /// The log cannot be read, or is not as it was synced. While somebody writes it may seem so for a moment.
+    /// The log cannot be read, or something that was synced is missing. It may seem so for a moment while the log is
+    /// written.
     pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
-        by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
+        records_by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
 
-    /// The records of `run` in the log in `dir` of this machine, as [`Self::peek`] sees them; `None` if it has none.
-    /// Records of other runs are not decoded.
+    /// Returns the records of `run` in the log in `dir` of this machine, as [`Self::peek`] does; `None` if there are
+    /// none. Records of other runs are not decoded.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn peek_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
-        of_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?, run)
+        records_of_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?, run)
     }
 
-    /// The same, as [`Self::check`] sees them.
+    /// Does the same as [`Self::peek_run`], with the checks of [`Self::check`].
     ///
     /// # Errors
-    /// The log cannot be read, or is not as it was synced. While somebody writes it may seem so for a moment.
+    /// The log cannot be read, or something that was synced is missing. It may seem so for a moment while the log is
+    /// written.
     pub fn check_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
-        of_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?, run)
+        records_of_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?, run)
     }
 
-    /// Whether a process that is alive has the log in `dir` of this machine.
+    /// Returns whether a living process has the log in `dir` of this machine open.
     ///
     /// # Errors
-    /// The lock cannot be tried.
+    /// The lock cannot be tested.
     pub fn is_held(dir: impl AsRef<Path>) -> Result<bool, JournalError> {
         let path = dir.as_ref().join(LOCK);
         let is_locked = SystemDisk::is_locked(&path);
@@ -139,11 +141,11 @@ impl WalJournal {
 }
 
 impl OpenLog {
-    fn read(&self, run: Uuid, places: &[Place]) -> Result<Vec<Record>, JournalError> {
-        // What was appended last may still be in memory alone.
+    fn read(&self, run: Uuid, locations: &[FrameLocation]) -> Result<Vec<Record>, JournalError> {
+        // The latest records may still be only in memory.
         self.log.write_all()?;
-        let mut records = Vec::with_capacity(places.len());
-        self.log.read(places, |body| {
+        let mut records = Vec::with_capacity(locations.len());
+        self.log.read(locations, |body| {
             records.push(record(run, body)?);
             Ok::<_, JournalError>(())
         })?;
@@ -154,7 +156,7 @@ impl OpenLog {
         lock(&self.runs)
     }
 
-    /// Removes those of `segments`, and of those that were still in use the last time, that nobody needs.
+    /// Removes the unneeded ones of `segments`, and of those that were still in use the last time.
     fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
         let unneeded: Vec<u64> = {
             let mut runs = self.runs();
@@ -171,8 +173,8 @@ impl OpenLog {
     }
 }
 
-/// The records that a log holds, run by run.
-fn by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
+/// Returns the records that a log holds, by run.
+fn records_by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
     let mut records = BTreeMap::<Uuid, Vec<Record>>::new();
     let runs = each_record(recovery, |run, body| {
         match body {
@@ -185,8 +187,8 @@ fn by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> 
     Ok(records.into_iter().collect())
 }
 
-/// The records that a log holds of one run.
-fn of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
+/// Returns the records that a log holds of one run.
+fn records_of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
     let mut records = Vec::new();
     let runs = each_record(recovery, |run, body| {
         match body.filter(|_| run == wanted) {
@@ -199,13 +201,13 @@ fn of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>>, Journ
     Ok((runs.by_id.contains_key(&wanted) && !records.is_empty()).then_some(records))
 }
 
-/// Visits the records of all runs in order, and nothing where a run is forgotten, which may have come back later;
-/// returns the runs that are still there.
+/// Visits the records of all runs in order, with `None` where a run is forgotten (its id may come back later); returns
+/// the runs that are still there.
 fn each_record(
     recovery: Recovery,
     mut visit: impl FnMut(Uuid, Option<&[u8]>) -> Result<(), JournalError>,
 ) -> Result<Runs, JournalError> {
-    let mut reading = Reading::default();
+    let mut reading = LogReader::default();
     for frame in recovery.frames {
         let run = reading.by_number.get(&frame.run).copied();
         match (run, frame.kind) {
@@ -213,7 +215,7 @@ fn each_record(
             (Some(run), kind::FORGOTTEN) => visit(run, None)?,
             _ => {}
         }
-        reading.take_in(frame)?;
+        reading.add_frame(frame)?;
     }
     Ok(reading.runs)
 }
@@ -221,26 +223,26 @@ fn each_record(
 #[async_trait]
 impl Journal for WalJournal {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        let (epoch, places) = {
+        let (epoch, locations) = {
             let mut runs = self.open.runs();
             let (number, epoch) = match runs.by_id.get(&run) {
                 Some(live) => (live.number, Epoch(live.epoch.0 + 1)),
                 None => (runs.last_number + 1, Epoch(1)),
             };
-            let body = opened(run, epoch);
-            let (_, place) = self.open.log.append(kind::OPENED, number, &body)?;
-            runs.open(run, number, epoch, place);
+            let body = opened_body(run, epoch);
+            let (_, location) = self.open.log.append(kind::OPENED, number, &body)?;
+            runs.open(run, number, epoch, location);
             (epoch, runs.records(run))
         };
-        Ok(Opened { epoch, records: self.read(run, places).await? })
+        Ok(Opened { epoch, records: self.read(run, locations).await? })
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
         let body = record.encode().map_err(|error| JournalError::unreadable(run, error))?;
         let mut runs = self.open.runs();
         let number = runs.number(run, epoch)?;
-        let (position, place) = self.open.log.append(kind::RECORD, number, &body)?;
-        runs.need(run, kind::RECORD, place);
+        let (position, location) = self.open.log.append(kind::RECORD, number, &body)?;
+        runs.need(run, kind::RECORD, location);
         Ok(Receipt(position.number()))
     }
 
@@ -253,26 +255,26 @@ impl Journal for WalJournal {
     }
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        let places = self.open.runs().records(run);
-        self.read(run, places).await
+        let locations = self.open.runs().records(run);
+        self.read(run, locations).await
     }
 
     fn runs(&self) -> Vec<Uuid> {
         self.open.runs().by_id.keys().copied().collect()
     }
 
-    async fn forget(&self, gone: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
+    async fn forget(&self, forgotten: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
         let (mut freed, mut last) = (Vec::new(), None);
         {
             let mut runs = self.open.runs();
-            let known: Vec<_> = gone.iter().filter(|(run, _)| runs.by_id.contains_key(run)).collect();
+            let known: Vec<_> = forgotten.iter().filter(|(run, _)| runs.by_id.contains_key(run)).collect();
             for (run, epoch) in &known {
                 runs.number(*run, *epoch)?;
             }
             for (run, epoch) in known {
                 let number = runs.number(*run, *epoch)?;
-                let (position, place) = self.open.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
-                freed.extend(runs.forget(*run, place.segment));
+                let (position, location) = self.open.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
+                freed.extend(runs.forget(*run, location.segment));
                 last = Some(position);
             }
         }
@@ -287,12 +289,12 @@ impl Journal for WalJournal {
 }
 
 impl WalJournal {
-    async fn read(&self, run: Uuid, places: Vec<Place>) -> Result<Vec<Record>, JournalError> {
-        if places.is_empty() {
+    async fn read(&self, run: Uuid, locations: Vec<FrameLocation>) -> Result<Vec<Record>, JournalError> {
+        if locations.is_empty() {
             return Ok(Vec::new());
         }
         let open = self.open.clone();
-        blocking(move || open.read(run, &places)).await
+        blocking(move || open.read(run, &locations)).await
     }
 }
 

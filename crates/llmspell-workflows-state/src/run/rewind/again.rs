@@ -1,9 +1,9 @@
-//! What happens again.
+//! Finds the steps that run again.
 
 use llmspell_workflows_basic::{Order, StepPath, engine::DecisionKey, model::Pattern};
 
 use super::{Rewinding, encloses};
-use crate::record::{ChoiceAt, End};
+use crate::record::{ChoiceRef, End};
 
 impl Rewinding<'_> {
     pub(super) fn failed_for_good(&self, path: &StepPath) -> bool {
@@ -23,7 +23,7 @@ impl Rewinding<'_> {
         self.plan.order(path, child.and_then(StepPath::id))
     }
 
-    /// The step around the one at `path`; around an iteration, that is its loop.
+    /// Returns the step around the one at `path`; around an iteration that is its loop.
     pub(super) fn around(&self, path: &StepPath) -> Option<StepPath> {
         let (last, before) = path.segments().split_last()?;
         let mut without = last.clone();
@@ -37,20 +37,20 @@ impl Rewinding<'_> {
         (!before.is_empty()).then(|| StepPath::new(before.to_vec()))
     }
 
-    /// The steps directly inside the one at `path` that count, each with its first record.
+    /// Returns the valid steps directly inside the one at `path`, each with its first record.
     pub(super) fn inside(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let children = self.within(path).filter(|(child, _)| self.around(child).as_ref() == Some(path));
         children.map(|(child, first)| (child.clone(), *first)).collect()
     }
 
-    /// Everything at and under `path`, and for a loop what is under its iterations.
+    /// Returns everything at and under `path`; for a loop, that includes its iterations.
     fn within<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
-        // What is in an iteration stands right behind it, and all other iterations behind that.
+        // In path order the contents of an iteration follow directly, and then come the other iterations.
         let is_iteration = path.segments().last().is_some_and(|segment| segment.iteration.is_some());
         self.near(path).take_while(move |(other, _)| !is_iteration || path.contains(other))
     }
 
-    /// Everything at and under `path`, and a little more: all that stands in that order from it on.
+    /// Returns everything at and under `path` and the neighbours with the same id, in path order from `path` on.
     fn near<'s>(&'s self, path: &'s StepPath) -> impl Iterator<Item = (&'s StepPath, &'s u64)> {
         let last = path.segments().len() - 1;
         let is_near = move |other: &StepPath| {
@@ -60,7 +60,7 @@ impl Rewinding<'_> {
         self.first.range(path.clone()..).take_while(move |(other, _)| is_near(other))
     }
 
-    /// All of the step at `path` happens again.
+    /// Runs all of the step at `path` again.
     pub(super) fn redo(&mut self, path: &StepPath) {
         let all: Vec<StepPath> =
             self.within(path).filter(|(inner, _)| encloses(path, inner)).map(|(inner, _)| inner.clone()).collect();
@@ -90,15 +90,15 @@ impl Rewinding<'_> {
         self.again.leaves.insert(text, (entry, *last));
     }
 
-    /// A block that failed by itself tries again with what its steps gave.
+    /// Reopens a block that failed by itself: it is retried with the results of its steps.
     pub(super) fn reopen_failed(&mut self, path: &StepPath) {
         let text = path.to_string();
         self.again.reopened.insert(text.clone());
-        self.undecide(&text, |key, _| is_made_at_the_end(key));
-        self.redo_stopped(path, None);
+        self.undecide(&text, |key, _| is_made_after_steps(key));
+        self.redo_cancelled(path, None);
     }
 
-    /// The blocks around the step at `path` have not ended, and what follows it in them happens again.
+    /// Reopens the blocks around the step at `path`, and runs again what follows it in them.
     pub(super) fn reopen_around(&mut self, path: &StepPath) {
         let mut child = path.clone();
         self.reopen_entries(&child);
@@ -118,14 +118,16 @@ impl Rewinding<'_> {
                     self.redo(&sibling);
                 }
             }
-            self.redo_stopped(&around, Some(&child));
+            self.redo_cancelled(&around, Some(&child));
             child = around;
             self.reopen_entries(&child);
         }
     }
 
-    /// A block that is tried again is recorded as its first entry, and each try as an entry of its own: later tries
-    /// happen again, and whether there are any is decided again.
+    /// Reopens the entries of a block that was retried.
+    ///
+    /// Such a block is recorded as its first entry, and each try as an entry of its own. Later tries run again, and
+    /// whether there are any is decided again.
     fn reopen_entries(&mut self, path: &StepPath) {
         let begun = self.first.get(path).copied().unwrap_or_default();
         let Some(last) = path.segments().last().cloned() else { return };
@@ -143,14 +145,14 @@ impl Rewinding<'_> {
                 self.redo(&entry);
             } else if !matches!(self.order(&entry, None), Some(Order::Leaf) | None) {
                 let text = entry.to_string();
-                self.undecide(&text, |key, number| number > begun && is_of_attempts(key));
+                self.undecide(&text, |key, number| number > begun && counts_attempts(key));
                 self.again.reopened.insert(text);
             }
         }
     }
 
-    /// What was cancelled inside the step at `path`, and what dealt with its failure, happens again.
-    fn redo_stopped(&mut self, path: &StepPath, but: Option<&StepPath>) {
+    /// Runs again what was cancelled inside the step at `path`, and what handled its failure.
+    fn redo_cancelled(&mut self, path: &StepPath, but: Option<&StepPath>) {
         for (child, _) in self.inside(path) {
             if Some(&child) == but {
                 continue;
@@ -170,17 +172,17 @@ impl Rewinding<'_> {
     pub(super) fn undecide(&mut self, path: &str, which: impl Fn(&DecisionKey, u64) -> bool) {
         let Some(step) = self.state.step(path) else { return };
         let made = step.decisions.iter().filter(|(key, decided)| which(key, decided.number));
-        self.again.undecided.extend(made.map(|(key, _)| ChoiceAt { path: path.to_owned(), key: key.clone() }));
+        self.again.undecided.extend(made.map(|(key, _)| ChoiceRef { path: path.to_owned(), key: key.clone() }));
     }
 }
 
-/// Whether it is a time that a step which happens again gets anew.
+/// Returns whether `key` is a time that is computed anew when a step runs again.
 fn is_deadline(key: &DecisionKey) -> bool {
     matches!(key, DecisionKey::TotalDeadline | DecisionKey::AttemptDeadline(_) | DecisionKey::LastBegin)
 }
 
-/// Whether it says how often a step is tried.
-fn is_of_attempts(key: &DecisionKey) -> bool {
+/// Returns whether `key` says how often a step is tried.
+fn counts_attempts(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::Attempt(_)
         | DecisionKey::RetryGeneration(_)
@@ -213,8 +215,8 @@ fn is_of_attempts(key: &DecisionKey) -> bool {
     }
 }
 
-/// Whether a block makes it when its steps have ended, so that it is made again when some of them happen again.
-fn is_made_at_the_end(key: &DecisionKey) -> bool {
+/// Returns whether a block makes this choice after its steps have ended, and so again when some of them run again.
+fn is_made_after_steps(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::EndedNth(_)
         | DecisionKey::FirstFailed

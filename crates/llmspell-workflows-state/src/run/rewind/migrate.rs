@@ -1,4 +1,4 @@
-//! The state as another version of the definition has it.
+//! Migrates the recorded state to another version of the definition.
 
 use std::collections::HashSet;
 
@@ -11,17 +11,19 @@ use serde_json::Value;
 
 use super::{RewindError, Rewinding};
 use crate::{
-    record::{ChoiceAt, End, KeptChange, Migrated},
+    record::{ChoiceRef, End, Migrated, StoredChange},
     run::StepState,
 };
 
 impl Rewinding<'_> {
-    /// What the records come to where `migrate` makes a state of another version of each state that a step has seen or
-    /// left; the plan is that of the version so far. `carried` says what a top-level key is called where its value stays
-    /// what it is: what steps did to it stays as it is recorded.
+    /// Returns the recorded state as another version of the definition has it: `migrate` converts each state that a
+    /// step saw or left. The plan is that of the version so far.
+    ///
+    /// `carried` returns the new name of a top-level key whose value is carried over unchanged; what steps did to it
+    /// stays as recorded.
     ///
     /// # Errors
-    /// Those of `migrate`; or the records make no sense.
+    /// `migrate` fails, or the records are inconsistent.
     pub fn migrated<E: From<RewindError>>(
         &self,
         migrate: impl FnMut(Value) -> Result<Value, E>,
@@ -35,20 +37,20 @@ impl Rewinding<'_> {
         Ok(migrated)
     }
 
-    /// What was chosen between states that branches have left which have not come together: they do so again.
-    fn open_conflicts(&self) -> Vec<ChoiceAt> {
+    /// Returns the conflict resolutions of blocks that have not ended: their branches join again.
+    fn open_conflicts(&self) -> Vec<ChoiceRef> {
         let open = self.state.steps().filter(|(_, step)| step.end().is_none());
         let conflicts = open.flat_map(|(path, step)| {
             let keys = step.decisions.keys().filter(|key| matches!(key, DecisionKey::Resolved(_)));
-            keys.map(move |key| ChoiceAt { path: path.to_owned(), key: key.clone() })
+            keys.map(move |key| ChoiceRef { path: path.to_owned(), key: key.clone() })
         });
-        let mut conflicts: Vec<ChoiceAt> = conflicts.collect();
+        let mut conflicts: Vec<ChoiceRef> = conflicts.collect();
         conflicts.sort_unstable();
         conflicts
     }
 }
 
-/// On the way through the steps, each with the state that it saw.
+/// A walk over the steps, each with the state that it saw.
 struct Walk<'r, 'a, F, C> {
     rewinding: &'r Rewinding<'a>,
     migrate: F,
@@ -71,7 +73,7 @@ where
         roots.iter().try_for_each(|root| self.step(root, first))
     }
 
-    /// The step at `path`, which saw the state `before`, and all inside of it.
+    /// Visits the step at `path`, which saw the state `before`, and all steps inside it.
     fn step(&mut self, path: &StepPath, before: &WorkflowState) -> Result<(), E> {
         self.changes(path, before)?;
         let mut inside = self.rewinding.inside(path);
@@ -79,7 +81,7 @@ where
         match self.rewinding.order(path, None) {
             Some(Order::InTurn) => self.in_turn(&inside, before),
             _ if self.is_graph(path, &inside) => {
-                inside.iter().try_for_each(|(child, _)| self.apart(path, child, &inside, before))
+                inside.iter().try_for_each(|(child, _)| self.concurrent(path, child, &inside, before))
             }
             _ => inside.iter().try_for_each(|(child, _)| self.step(child, before)),
         }
@@ -90,7 +92,7 @@ where
         inside.iter().any(|(child, _)| matches!(order(child), Some(Order::Graph(_))))
     }
 
-    /// One after the other: each sees what had ended when it began.
+    /// Visits steps that run one after the other: each sees the changes of those that had ended when it began.
     fn in_turn(&mut self, inside: &[(StepPath, u64)], before: &WorkflowState) -> Result<(), E> {
         let mut moments: Vec<(u64, bool, &StepPath)> = Vec::new();
         for (child, first) in inside {
@@ -111,8 +113,8 @@ where
         Ok(())
     }
 
-    /// At the same time as others: it sees what it depends on.
-    fn apart(
+    /// Visits a step that runs concurrently with others: it sees the changes of the steps that it depends on.
+    fn concurrent(
         &mut self,
         path: &StepPath,
         child: &StepPath,
@@ -130,7 +132,7 @@ where
         self.step(child, &state)
     }
 
-    /// Notes what the step at `path` changes in the migrated state, where that is something else.
+    /// Stores what the step at `path` changes in the migrated state, if that differs from what is recorded.
     fn changes(&mut self, path: &StepPath, before: &WorkflowState) -> Result<(), E> {
         let name = path.to_string();
         let Some(End::Completed { changes, .. }) = self.rewinding.end(&name) else { return Ok(()) };
@@ -144,16 +146,16 @@ where
         let (new_before, new_after) = ((self.migrate)(before.clone())?, (self.migrate)(after.clone())?);
         let is_same =
             |old: &str, new: &str| new_before.get(new) == before.get(old) && new_after.get(new) == after.get(old);
-        let kept = |change: &KeptChange| {
+        let kept = |change: &StoredChange| {
             let new = (self.carried)(root(change)).filter(|new| is_same(root(change), new))?;
-            Some(KeptChange { path: change.path.with_root(new), edit: change.edit.clone() })
+            Some(StoredChange { path: change.path.with_root(new), edit: change.edit.clone() })
         };
-        // What the migration does not compute stays as it is recorded: branches come together by what they did.
-        let kept: Vec<KeptChange> = changes.iter().filter_map(kept).collect();
+        // What the migration does not compute stays as recorded: branches are joined by their changes.
+        let kept: Vec<StoredChange> = changes.iter().filter_map(kept).collect();
         let roots: HashSet<&str> = kept.iter().map(root).collect();
         let others = changes_between(&new_before, &new_after);
-        let others = others.iter().map(KeptChange::whole).filter(|change| !roots.contains(root(change)));
-        let migrated: Vec<KeptChange> = kept.iter().cloned().chain(others).collect();
+        let others = others.iter().map(StoredChange::whole).filter(|change| !roots.contains(root(change)));
+        let migrated: Vec<StoredChange> = kept.iter().cloned().chain(others).collect();
         if migrated != changes {
             self.migrated.changes.insert(name, migrated);
         }
@@ -161,8 +163,8 @@ where
     }
 }
 
-/// The top-level key that a change is about.
-fn root(change: &KeptChange) -> &str {
+/// Returns the top-level key that a change is about.
+fn root(change: &StoredChange) -> &str {
     match change.path.keys().first() {
         Some(Key::Name(name)) => name,
         _ => "",

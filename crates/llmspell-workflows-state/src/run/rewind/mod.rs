@@ -1,7 +1,7 @@
-//! Which part of a run happens again, and what of it stays.
+//! Finds which part of a run runs again after a rewind, and what is kept of it.
 
 mod again;
-mod kept;
+mod fork;
 mod migrate;
 mod state;
 
@@ -15,47 +15,47 @@ use llmspell_workflows_basic::{
 };
 use uuid::Uuid;
 
-use super::{RunState, StepState, state::About};
-use crate::record::{ChoiceAt, End, Record, Rewound};
+use super::{RunState, StepState, state::Subject};
+use crate::record::{ChoiceRef, End, Record, Rewound};
 
-/// Why a run cannot go on from where it was asked to.
+/// Why a run cannot be rewound as requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RewindError {
-    /// Nothing is recorded there.
-    #[error("no step of the run ended or began at `{given}`; some that did: {}", known.join(", "))]
+    /// No recorded step matches.
+    #[error("no recorded step matches `{given}`; recorded steps include {}", known.join(", "))]
     UnknownStep {
-        /// What was asked for.
+        /// The step that was asked for.
         given: String,
-        /// Steps that are recorded.
+        /// Some recorded steps.
         known: Vec<String>,
     },
-    /// More than one step could be meant.
+    /// More than one step matches.
     #[error("`{given}` could be any of {}", candidates.join(", "))]
     AmbiguousStep {
-        /// What was asked for.
+        /// The step that was asked for.
         given: String,
-        /// The steps.
+        /// The steps that match.
         candidates: Vec<String>,
     },
-    /// Nothing of it failed.
-    #[error("no step of the run has failed, so there is nothing to retry")]
+    /// No step failed.
+    #[error("nothing to retry: no step of the run has failed")]
     NothingFailed,
     /// The step takes no input.
-    #[error("the step at {path} takes no input, since it calls neither an activity nor a workflow")]
+    #[error("the step at {path} takes no input: it calls neither an activity nor a workflow")]
     NoInput {
-        /// Which step.
+        /// The step's path.
         path: String,
     },
-    /// An input was given, and no step that gets it.
-    #[error("an input for a step needs the step: say from where the run happens again")]
+    /// An input was given without a step to give it to.
+    #[error("an input needs a step to give it to: name the step to run again from")]
     InputForNoStep,
-    /// The records do not fit the definition, or each other.
-    #[error("the records make no sense: {0}")]
+    /// The records do not match the definition or each other.
+    #[error("the records are inconsistent: {0}")]
     Damaged(String),
 }
 
 impl RewindError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -68,28 +68,28 @@ impl RewindError {
     }
 }
 
-/// The records of a run as they count now, to find out what happens again when it goes on from an earlier point.
+/// The valid records of a run, used to find out what runs again when the run resumes from an earlier point.
 ///
-/// What happens again: the steps that were asked for; what follows them in each list, route and loop around them; their
-/// dependents in a graph; siblings that were cancelled; handlers. Blocks around them have not ended after all, and make
-/// the choices again that they made after those steps had begun.
+/// What runs again: the requested steps; what follows them in each list, route and loop around them; their dependents
+/// in a graph; siblings that were cancelled; and handlers. The blocks around them are reopened, and make again the
+/// choices that they made after those steps had begun.
 #[derive(Debug)]
 pub struct Rewinding<'a> {
     plan: &'a Plan,
     state: RunState,
-    /// Each step that counts, and which record was the first at or under it.
+    /// Each valid step, with the number of the first record at or under it.
     first: BTreeMap<StepPath, u64>,
     /// The last generation of each step, by the path of its first entry.
     generations: HashMap<String, u32>,
     again: Again,
 }
 
-/// What happens again.
+/// What runs again.
 #[derive(Debug, Default)]
 struct Again {
     reopened: BTreeSet<String>,
-    undecided: BTreeSet<ChoiceAt>,
-    /// Leaves, and the generation that they are entered as.
+    undecided: BTreeSet<ChoiceRef>,
+    /// By the path of a leaf: the path at which it is entered, and its next generation.
     leaves: BTreeMap<String, (String, u32)>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Rewinding<'a> {
     /// Reads the records of a run of `plan`.
     ///
     /// # Errors
-    /// The records make no sense.
+    /// The records are inconsistent.
     pub fn new(plan: &'a Plan, records: &[Record]) -> Result<Self, RewindError> {
         let mut new = Self {
             plan,
@@ -108,10 +108,10 @@ impl<'a> Rewinding<'a> {
         };
         for record in records {
             let number = new.state.count();
-            match new.state.follow(record).map_err(|error| RewindError::Damaged(error.to_string()))? {
-                About::Step(path, _) => path.parse().into_iter().for_each(|path| new.note(number, &path)),
-                About::Rewound(former) => new.forget(&former),
-                About::Run => {}
+            match new.state.apply_next(record).map_err(|error| RewindError::Damaged(error.to_string()))? {
+                Subject::Step(path, _) => path.parse().into_iter().for_each(|path| new.note(number, &path)),
+                Subject::Rewound(former) => new.invalidate(&former),
+                Subject::Run => {}
             }
         }
         Ok(new)
@@ -127,8 +127,8 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// The steps at these paths, and what is in them, count no more.
-    fn forget(&mut self, former: &[String]) {
+    /// Invalidates the steps at these paths and everything inside them.
+    fn invalidate(&mut self, former: &[String]) {
         let former: HashSet<StepPath> = former.iter().filter_map(|path| path.parse().ok()).collect();
         let is_inside = |path: &StepPath| {
             (1..=path.segments().len())
@@ -145,10 +145,10 @@ impl<'a> Rewinding<'a> {
         self.state.step(path).is_some_and(StepState::is_activity)
     }
 
-    /// The step that `given` means: its path, or the end of it, with or without generations.
+    /// Returns the step that `given` names: its path or a suffix of it, with or without generations.
     ///
     /// # Errors
-    /// None is meant, or more than one.
+    /// No step matches, or more than one.
     pub fn find(&self, given: &str) -> Result<StepPath, RewindError> {
         let suffix = format!("/{}", given.trim_start_matches('/'));
         let all = || self.first.keys().filter(|path| path.segments().len() > 1);
@@ -157,7 +157,7 @@ impl<'a> Rewinding<'a> {
         }
         let mut candidates: Vec<_> = all().filter(|path| path.to_string().ends_with(&suffix)).collect();
         if candidates.is_empty() {
-            // A step that was retried is known by its name to whoever does not count.
+            // A name without generations also matches a step that was retried.
             candidates = all().filter(|path| path.without_generations().to_string().ends_with(&suffix)).collect();
         }
         match candidates.as_slice() {
@@ -173,10 +173,10 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Everything that failed for good happens again; in a run that was cancelled, what that stopped.
+    /// Runs again everything that failed for good; in a cancelled run, what the cancellation stopped.
     ///
     /// # Errors
-    /// Nothing failed, nor was the run cancelled.
+    /// Nothing failed, and the run was not cancelled.
     pub fn retry(&mut self) -> Result<(), RewindError> {
         let failed: Vec<StepPath> = self.first.keys().filter(|path| self.failed_for_good(path)).cloned().collect();
         let has_failed_inside = |path: &StepPath| failed.iter().any(|other| other != path && encloses(path, other));
@@ -202,23 +202,23 @@ impl<'a> Rewinding<'a> {
         Ok(())
     }
 
-    /// The step at `target`, which [`Self::find`] gave, happens again, and what follows it.
+    /// Runs again the step at `target`, which [`Self::find`] returned, and what follows it.
     pub fn from(&mut self, target: &StepPath) {
         self.redo(target);
         self.reopen_around(target);
     }
 
-    /// That the step at `target` takes an input when it happens again.
+    /// Checks that the step at `target` takes an input when it runs again.
     ///
     /// # Errors
-    /// It calls neither an activity nor a workflow.
+    /// The step calls neither an activity nor a workflow.
     pub fn check_input(&self, target: &StepPath) -> Result<(), RewindError> {
         let takes_one = |kind: &StepKind| kind.traits().effect != Effect::None;
         let is_right = self.plan.step(target).is_none_or(|step| takes_one(&step.kind));
         if is_right { Ok(()) } else { Err(RewindError::NoInput { path: target.to_string() }) }
     }
 
-    /// The recorded steps that the plan has not, or has as another kind of thing.
+    /// Returns the recorded steps that are missing from the plan, or are of another kind there.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let is_missing = |path: &&StepPath| {
@@ -229,12 +229,12 @@ impl<'a> Rewinding<'a> {
         self.first.keys().filter(is_missing).map(ToString::to_string).collect()
     }
 
-    /// The leaf at `target` happens again, while what is around it has not ended anyway.
+    /// Runs again the leaf at `target`; the steps around it have not ended.
     pub fn run_again(&mut self, target: &StepPath) {
         self.reenter(target);
     }
 
-    /// The step at `target` goes on as it is, and what follows it happens again.
+    /// Reopens the step at `target`, which resumes where it stopped, and runs again what follows it.
     pub fn reopen(&mut self, target: &StepPath) {
         let text = target.to_string();
         self.undecide(&text, |_, _| true);
@@ -242,7 +242,7 @@ impl<'a> Rewinding<'a> {
         self.reopen_around(target);
     }
 
-    /// The runs that steps are, where those count.
+    /// Returns the runs of valid steps' sub-workflows, in the order in which they were recorded.
     #[must_use]
     pub fn children(&self) -> Vec<(StepPath, Uuid)> {
         let mut children = Vec::new();
@@ -257,30 +257,30 @@ impl<'a> Rewinding<'a> {
         children.into_iter().map(|(_, path, run)| (path, run)).collect()
     }
 
-    /// The failed runs that steps are which [`Self::retry`] lets happen again.
+    /// Returns the failed runs of sub-workflows that [`Self::retry`] runs again.
     #[must_use]
     pub fn failed_children(&self) -> Vec<(StepPath, Uuid)> {
         let again = |path: &StepPath| self.again.leaves.contains_key(&path.to_string());
         self.children().into_iter().filter(|(path, _)| again(path)).collect()
     }
 
-    /// A step that was to run again as its next generation goes on as it is instead.
-    pub fn go_on(&mut self, target: &StepPath) {
+    /// Resumes the step at `target` where it stopped, instead of running it again as its next generation.
+    pub fn continue_in_place(&mut self, target: &StepPath) {
         let text = target.to_string();
         self.again.leaves.remove(&text);
         self.again.reopened.insert(text);
     }
 
-    /// Where the leaf at `target` runs when it happens again in this run.
+    /// Returns the path of the leaf at `target` when it runs again in this run.
     #[must_use]
-    pub fn new_place(&self, target: &StepPath) -> String {
+    pub fn rerun_path(&self, target: &StepPath) -> String {
         match self.again.leaves.get(&target.to_string()) {
             Some((_, generation)) => target.with_generation(*generation).to_string(),
             None => target.to_string(),
         }
     }
 
-    /// What the journal of this run must say so that it goes on so.
+    /// Returns the record that makes this run resume so.
     #[must_use]
     pub fn rewound(&self, at: Timestamp) -> Rewound {
         let Again { reopened, undecided, leaves } = &self.again;
@@ -294,7 +294,7 @@ impl<'a> Rewinding<'a> {
     }
 }
 
-/// Whether `inner` is the step at `outer` or somewhere inside it; an iteration is inside its loop.
+/// Returns whether `inner` is the step at `outer` or inside it; an iteration is inside its loop.
 fn encloses(outer: &StepPath, inner: &StepPath) -> bool {
     if outer.contains(inner) {
         return true;

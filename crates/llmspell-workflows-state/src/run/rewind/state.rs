@@ -1,4 +1,4 @@
-//! The state that the records come to.
+//! Computes the state of a run from its records.
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
@@ -12,35 +12,35 @@ use super::{RewindError, Rewinding, encloses};
 use crate::{record::End, run::RunState};
 
 impl Rewinding<'_> {
-    /// The run's state as what stands after the step at `at` sees it; `None`: as the run itself does by now.
+    /// Returns the run's state as seen by what follows the step at `at`; with `None`, the run's current state.
     ///
     /// A step sees the changes of what came before it in the lists, routes and loops around it, and of what it depends
-    /// on in a graph. Those of other branches come with their join.
+    /// on in a graph. Changes of other branches are visible after their join.
     ///
     /// # Errors
-    /// The records make no sense.
+    /// The records are inconsistent.
     pub fn state(&self, at: Option<&StepPath>) -> Result<Value, RewindError> {
         let mut fold = Fold { rewinding: self, state: self.state.first_state() };
         let roots: Vec<StepPath> = self.first.keys().filter(|path| path.segments().len() == 1).cloned().collect();
         for root in roots.iter().filter(|root| self.around(root).is_none()) {
-            fold.take_in(root, at)?;
+            fold.fold_step(root, at)?;
         }
         Ok(fold.state.to_value())
     }
 }
 
 impl RunState {
-    /// The state before any step.
+    /// Returns the state before any step.
     pub(super) fn first_state(&self) -> WorkflowState {
         let mut state = WorkflowState::new(Value::Null);
         for (key, value) in self.started().iter().flat_map(|started| &started.state) {
-            // A whole key can always be set.
+            // Setting a whole key always succeeds.
             let _ = state.apply(Change::key(key, value.clone()), Timestamp::UNIX_EPOCH);
         }
         state
     }
 
-    /// Makes the changes of the step at `path`, which has ended.
+    /// Applies the changes of the step at `path`, if it has completed.
     pub(super) fn apply_changes(&self, path: &StepPath, state: &mut WorkflowState) -> Result<(), RewindError> {
         let step = path.to_string();
         let Some(End::Completed { changes, .. }) = self.end(&step) else { return Ok(()) };
@@ -48,7 +48,7 @@ impl RunState {
         let changes = changes.map_err(|missing| RewindError::Damaged(format!("{path} refers to {missing}")))?;
         for change in changes {
             let applied = state.apply(change, Timestamp::UNIX_EPOCH);
-            applied.map_err(|error| RewindError::Damaged(format!("a change of {path} cannot be made: {error}")))?;
+            applied.map_err(|error| RewindError::Damaged(format!("cannot apply a change of {path}: {error}")))?;
         }
         Ok(())
     }
@@ -61,8 +61,8 @@ struct Fold<'r, 'a> {
 }
 
 impl Fold<'_, '_> {
-    /// Takes in what the step at `path` changed, up to the step at `at` where that is inside.
-    fn take_in(&mut self, path: &StepPath, at: Option<&StepPath>) -> Result<(), RewindError> {
+    /// Applies what the step at `path` changed, up to the step at `at` if that is inside it.
+    fn fold_step(&mut self, path: &StepPath, at: Option<&StepPath>) -> Result<(), RewindError> {
         match at {
             Some(at) if at != path && encloses(path, at) => self.up_to(path, at),
             _ if self.rewinding.end(&path.to_string()).is_some() => self.apply(path),
@@ -70,12 +70,12 @@ impl Fold<'_, '_> {
         }
     }
 
-    /// What the step at `path`, which has ended, changed as a whole.
+    /// Applies all changes of the step at `path`, which has ended.
     fn apply(&mut self, path: &StepPath) -> Result<(), RewindError> {
         self.rewinding.state.apply_changes(path, &mut self.state)
     }
 
-    /// What the block at `path` changed before and at the step `at`, which is inside.
+    /// Applies what the block at `path` changed up to and including the step at `at`, which is inside it.
     fn up_to(&mut self, path: &StepPath, at: &StepPath) -> Result<(), RewindError> {
         let children = self.children(path);
         let Some((way, begun)) = children.iter().find(|(child, _)| child == at || encloses(child, at)) else {
@@ -91,29 +91,29 @@ impl Fold<'_, '_> {
                 self.apply(child)?;
             }
         }
-        self.take_in(way, Some(at))
+        self.fold_step(way, Some(at))
     }
 
-    /// What the block at `path`, which has not ended, changed by now.
+    /// Applies what the block at `path`, which has not ended, has changed so far.
     fn so_far(&mut self, path: &StepPath) -> Result<(), RewindError> {
         let is_joined_later = |step: &Step| step.kind.pattern().joins();
         let in_turn = matches!(self.rewinding.order(path, None), Some(Order::InTurn));
         if !in_turn && self.rewinding.plan.step(path).is_some_and(is_joined_later) {
             return Ok(());
         }
-        self.children(path).iter().try_for_each(|(child, _)| self.take_in(child, None))
+        self.children(path).iter().try_for_each(|(child, _)| self.fold_step(child, None))
     }
 
-    /// The steps directly inside of `path`: those of a list as it has them, others as they began.
+    /// Returns the steps directly inside `path`: in list order if it is a list, else in the order in which they began.
     fn children(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let mut children = self.rewinding.inside(path);
         let kind = self.rewinding.plan.step(path).map(|step| &step.kind);
         let steps = kind.filter(|kind| kind.pattern() == Pattern::List).and_then(StepKind::list);
-        let place = |child: &StepPath| {
+        let location = |child: &StepPath| {
             let id = child.id()?;
             steps?.iter().position(|step| step.id == id.as_str())
         };
-        children.sort_by_key(|(child, first)| (place(child), *first));
+        children.sort_by_key(|(child, first)| (location(child), *first));
         children
     }
 }

@@ -8,10 +8,10 @@ use super::{
     summary, wait,
 };
 
-/// A run is kept, changed and forgotten, and found by what it is and no more by what it was.
+/// Checks that a summary can be stored, changed and removed, and is found by its current fields only.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn summaries(stores: &Stores) {
     let runs = &stores.runs;
     let mut run = summary(5, 0);
@@ -26,7 +26,7 @@ pub fn summaries(stores: &Stores) {
     run.workflow = "another".to_owned();
     run.parent = Some(Uuid::from_u128(77));
     run.labels = BTreeMap::from([("new".to_owned(), String::new())]);
-    run.started_at = Timestamp::from_second(1_800_000_000).expect("a second of our time");
+    run.started_at = Timestamp::from_second(1_800_000_000).expect("a valid timestamp");
     wait(runs.put(&run)).expect("a run is put again");
     assert_eq!(wait(runs.get(run.id)), Ok(Some(run.clone())));
     for query in queries_for(&before) {
@@ -36,7 +36,7 @@ pub fn summaries(stores: &Stores) {
         assert_eq!(wait(runs.list(&query)), Ok(RunPage { runs: vec![run.clone()], next: None }), "{query:?}");
     }
 
-    // The last of several for one run counts.
+    // The last summary of a run counts.
     wait(runs.put_all(&[run.clone(), before.clone()])).expect("runs are put");
     assert_eq!(wait(runs.list(&RunQuery::default())).map(|page| page.runs), Ok(vec![before.clone()]));
     assert_eq!(wait(runs.remove(run.id)), Ok(true));
@@ -46,7 +46,7 @@ pub fn summaries(stores: &Stores) {
     }
 }
 
-/// A query for each way in which a run can be found.
+/// Returns one query for each way to find a run.
 fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
     let any = RunQuery::default;
     let before = run.started_at.as_second() + 1;
@@ -55,7 +55,7 @@ fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
         RunQuery { workflow: Some(run.workflow.clone()), ..any() },
         RunQuery {
             started_from: Some(run.started_at),
-            started_before: Some(Timestamp::from_second(before).expect("a second of our time")),
+            started_before: Some(Timestamp::from_second(before).expect("a valid timestamp")),
             ..any()
         },
     ];
@@ -66,12 +66,12 @@ fn queries_for(run: &RunSummary) -> Vec<RunQuery> {
     queries
 }
 
-/// Each filter and each two of them give the runs that they should, in order, page by page.
+/// Checks that each filter, and each pair of filters, returns the right runs in order, page by page.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn lists(stores: &Stores) {
-    // Three runs begin at a time, so that ids decide their order.
+    // Three runs start at each time, so that their ids decide the order.
     let all: Vec<_> = (1..=120).map(|number| summary(number, number.cast_signed() / 3)).collect();
     wait(stores.runs.put_all(&all)).expect("runs are put");
     let filters = filters();
@@ -115,7 +115,7 @@ fn filters() -> Vec<Filter> {
     ]
 }
 
-/// Reads all pages of a query and compares them with what a look at every run gives.
+/// Reads all pages of a query, and compares them with a filter over every run.
 fn compare(stores: &Stores, all: &[RunSummary], mut query: RunQuery) {
     let mut expected: Vec<_> = all.iter().filter(|run| admits(&query, run)).cloned().collect();
     expected.sort_by_key(|run| Reverse((run.started_at, run.id)));
@@ -125,13 +125,13 @@ fn compare(stores: &Stores, all: &[RunSummary], mut query: RunQuery) {
         assert!(page.runs.len() <= query.limit, "{query:?} gave {} runs", page.runs.len());
         found.extend(page.runs);
         let Some(next) = page.next else { break };
-        assert_eq!(found.len() % query.limit, 0, "{query:?}: only the last page is not full");
-        query.after = Some(next.to_string().parse().expect("a place reads as it is written"));
+        assert_eq!(found.len() % query.limit, 0, "{query:?}: all pages but the last are full");
+        query.after = Some(next.to_string().parse().expect("a cursor parses back"));
     }
     assert_eq!(found, expected, "{query:?}");
 }
 
-/// What a query means, said once more and simply.
+/// The meaning of a query, in the simplest form.
 fn admits(query: &RunQuery, run: &RunSummary) -> bool {
     let prefix = query.id_prefix.as_deref().unwrap_or_default().replace('-', "").to_lowercase();
     let mut conditions = vec![run.id.simple().to_string().starts_with(&prefix)];
@@ -146,16 +146,17 @@ fn admits(query: &RunQuery, run: &RunSummary) -> bool {
     conditions.into_iter().all(|holds| holds)
 }
 
-/// A page ends where it should, a new run does not move the next one, and what makes no sense is refused.
+/// Checks that a page has the right end, that a new run does not shift the next page, and that invalid queries are
+/// refused.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn pages(stores: &Stores) {
     let all: Vec<_> = (1..=4).map(|number| summary(number, number.cast_signed())).collect();
     wait(stores.runs.put_all(&all)).expect("runs are put");
     let list = |query: &RunQuery| wait(stores.runs.list(query));
     let whole = list(&RunQuery { limit: 4, ..RunQuery::default() }).expect("runs are listed");
-    assert_eq!((whole.runs.len(), whole.next), (4, None), "a page that takes all is the last");
+    assert_eq!((whole.runs.len(), whole.next), (4, None), "a page with all runs is the last");
 
     let first = list(&RunQuery { limit: 2, ..RunQuery::default() }).expect("runs are listed");
     assert_eq!(first.runs, [all[3].clone(), all[2].clone()]);
@@ -164,9 +165,9 @@ pub fn pages(stores: &Stores) {
     assert_eq!((second.runs, second.next), (vec![all[1].clone(), all[0].clone()], None));
 
     for (query, expected) in [
-        (RunQuery { limit: 0, ..RunQuery::default() }, "the limit is 0; it is from 1 to 10000"),
-        (RunQuery { limit: RUNS_PAGE_MAX + 1, ..RunQuery::default() }, "the limit is 10001"),
-        (RunQuery { id_prefix: Some("xyz".to_owned()), ..RunQuery::default() }, "no id begins with \"xyz\""),
+        (RunQuery { limit: 0, ..RunQuery::default() }, "the limit must be from 1 to 10000, got 0"),
+        (RunQuery { limit: RUNS_PAGE_MAX + 1, ..RunQuery::default() }, "the limit must be from 1 to 10000, got 10001"),
+        (RunQuery { id_prefix: Some("xyz".to_owned()), ..RunQuery::default() }, "\"xyz\" is not a prefix of a run id"),
         (RunQuery { id_prefix: Some("0".repeat(33)), ..RunQuery::default() }, "32 hexadecimal digits"),
     ] {
         match list(&query) {

@@ -1,22 +1,23 @@
-//! What every adapter does alike: give each function fresh [`Stores`], or give [`all`] a way to make them.
+//! Conformance tests for store adapters. Pass each function fresh [`Stores`], or pass [`all`] a function that creates
+//! them.
 //!
-//! Each panics at the first difference, with what was expected.
+//! Each panics at the first deviation and shows what was expected.
 
-mod kept;
+mod content;
 mod listed;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use kept::{archives, blobs, definitions, inboxes, inboxes_of_several_threads, snapshots};
+pub use content::{archives, blobs, definitions, inboxes, inboxes_of_several_threads, snapshots};
 pub use listed::{lists, pages, summaries};
 
 use super::{RunStatus, RunSummary, Stores};
 
-/// Everything here, each with stores that `fresh` makes.
+/// Runs all checks, each with stores from `fresh`.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn all(fresh: impl Fn() -> Stores) {
     let checks: [fn(&Stores); 9] =
         [summaries, lists, pages, archives, definitions, snapshots, inboxes, inboxes_of_several_threads, blobs];
@@ -25,13 +26,13 @@ pub fn all(fresh: impl Fn() -> Stores) {
     }
 }
 
-/// What is kept comes back, everything of it, also after the stores were closed: `reopen` opens the same ones anew.
+/// Checks that everything is still there after the stores are closed; `reopen` opens the same stores.
 ///
 /// # Panics
 /// Something is missing.
-pub fn lasts(reopen: impl Fn() -> Stores) {
+pub fn persists(reopen: impl Fn() -> Stores) {
     let run = summary(1, 0);
-    let records = kept::records(3);
+    let records = content::records(3);
     let (name, state) = ("here".to_owned(), serde_json::json!({"a": 1}));
     let snapshot = super::Snapshot { run: run.id, name, position: 2, at: run.started_at, state };
     let large = vec![7; 200_000];
@@ -55,18 +56,18 @@ pub fn lasts(reopen: impl Fn() -> Stores) {
     assert_eq!(wait(stores.blobs.owners(&hash)), Ok(1));
 }
 
-/// The output of `future`, for tests that are not async.
+/// Returns the output of `future`, for tests that are not async.
 ///
 /// # Panics
-/// There is no thread to wait on, or it is called from a runtime.
+/// The runtime cannot start, or this is called from a runtime.
 pub fn wait<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().expect("the runtime starts").block_on(future)
 }
 
-/// A run that was started `second` seconds after the others began, different from others by `number`.
+/// Returns the summary of a run that started `second` seconds after a fixed time; `number` varies its fields.
 #[must_use]
 pub fn summary(number: u64, second: i64) -> RunSummary {
-    let at = |second| Timestamp::from_second(1_700_000_000 + second).expect("a second of our time");
+    let at = |second| Timestamp::from_second(1_700_000_000 + second).expect("a valid timestamp");
     let status = RunStatus::ALL[usize::try_from(number).expect("a small number") % RunStatus::ALL.len()];
     RunSummary {
         id: Uuid::from_u128((u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64) | u128::from(number)),

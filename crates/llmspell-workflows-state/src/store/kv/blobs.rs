@@ -25,7 +25,7 @@ impl<K: KeyValue> BlobStore for KeyValueStores<K> {
 
     fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let bytes = self.below.get(&keys::hashed(b'b', hash))?;
-        bytes.map(|bytes| blobs::checked(&self.below.place(), hash, bytes)).transpose()
+        bytes.map(|bytes| blobs::checked(&self.below.location(), hash, bytes)).transpose()
     }
 
     fn share(&self, owner: Uuid, hash: &str) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! What is kept whole and found by its key.
+//! Stores of whole documents, which are found by key.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -13,16 +13,16 @@ use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
 impl<K: KeyValue> ArchiveStore for KeyValueStores<K> {
     fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
         self.change(|changes| {
-            let kept =
+            let entry =
                 |(run, records): &(Uuid, Vec<Record>)| (keys::of_run(b'a', *run), Some(archive::encode(*run, records)));
-            changes.extend(runs.iter().map(kept));
+            changes.extend(runs.iter().map(entry));
             Ok(())
         })
     }
 
     fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError> {
         let bytes = self.below.get(&keys::of_run(b'a', run))?;
-        bytes.map(|bytes| archive::decode(&self.below.place(), run, &bytes)).transpose()
+        bytes.map(|bytes| archive::decode(&self.below.location(), run, &bytes)).transpose()
     }
 
     fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
@@ -44,8 +44,8 @@ impl<K: KeyValue> DefinitionStore for KeyValueStores<K> {
 
     fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
         let key = keys::hashed(b'd', hash);
-        let place = || format!("the definition {hash} in {}", self.below.place());
-        self.below.get(&key)?.map(|bytes| seal::open_json(&place(), &key, &bytes)).transpose()
+        let location = || format!("the definition {hash} in {}", self.below.location());
+        self.below.get(&key)?.map(|bytes| seal::open_json(&location(), &key, &bytes)).transpose()
     }
 
     fn hashes(&self) -> Result<Vec<String>, StoreError> {
@@ -60,7 +60,7 @@ impl<K: KeyValue> DefinitionStore for KeyValueStores<K> {
 
 impl<K: KeyValue> KeyValueStores<K> {
     fn snapshot(&self, run: Uuid, key: &[u8], bytes: &[u8]) -> Result<Snapshot, StoreError> {
-        seal::open_json(&format!("a snapshot of the run {run} in {}", self.below.place()), key, bytes)
+        seal::open_json(&format!("a snapshot of the run {run} in {}", self.below.location()), key, bytes)
     }
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{
     super::{
         INBOX_PAGE, Message, StoreError,
-        inbox::{Posted, expect_number},
+        inbox::{StoredMessage, expect_number},
         seal,
     },
     KeyValue, KeyValueStores, Range, keys,
@@ -17,15 +17,15 @@ fn key(run: Uuid, number: u64) -> Vec<u8> {
 }
 
 impl<K: KeyValue> KeyValueStores<K> {
-    fn posted(&self, run: Uuid, number: u64, bytes: &[u8]) -> Result<Posted, StoreError> {
-        let place = format!("message {number} of the run {run} in {}", self.below.place());
-        seal::open_json(&place, &Posted::key(run, number), bytes)
+    fn stored_message(&self, run: Uuid, number: u64, bytes: &[u8]) -> Result<StoredMessage, StoreError> {
+        let location = format!("message {number} of the run {run} in {}", self.below.location());
+        seal::open_json(&location, &StoredMessage::key(run, number), bytes)
     }
 
     fn number_of(&self, run: Uuid, message_id: &str) -> Result<Option<u64>, StoreError> {
         let key = keys::named(b'n', run, message_id.as_bytes());
-        let place = || format!("the inbox of the run {run} in {}", self.below.place());
-        self.below.get(&key)?.map(|bytes| seal::open_json(&place(), &key, &bytes)).transpose()
+        let location = || format!("the inbox of the run {run} in {}", self.below.location());
+        self.below.get(&key)?.map(|bytes| seal::open_json(&location(), &key, &bytes)).transpose()
     }
 
     fn last_number(&self, run: Uuid) -> Result<u64, StoreError> {
@@ -46,14 +46,14 @@ fn number(key: &[u8]) -> u64 {
 impl<K: KeyValue> InboxStore for KeyValueStores<K> {
     fn post(&self, run: Uuid, message_id: &str, message: &Message) -> Result<u64, StoreError> {
         self.change(|changes| {
-            let posted = Posted { id: message_id.to_owned(), message: message.clone() };
+            let stored_message = StoredMessage { id: message_id.to_owned(), message: message.clone() };
             if let Some(number) = self.number_of(run, message_id)? {
-                let missing = || expect_number(&self.below.place(), run, number, 0);
+                let missing = || expect_number(&self.below.location(), run, number, 0);
                 let Some(bytes) = self.below.get(&key(run, number))? else { return missing().map(|()| number) };
-                return posted.again(&self.posted(run, number, &bytes)?, run, number);
+                return stored_message.existing_number(&self.stored_message(run, number, &bytes)?, run, number);
             }
             let number = self.last_number(run)? + 1;
-            changes.push((key(run, number), Some(seal::seal_json(&Posted::key(run, number), &posted))));
+            changes.push((key(run, number), Some(seal::seal_json(&StoredMessage::key(run, number), &stored_message))));
             let id = keys::named(b'n', run, message_id.as_bytes());
             let sealed = seal::seal_json(&id, &number);
             changes.push((id, Some(sealed)));
@@ -69,8 +69,8 @@ impl<K: KeyValue> InboxStore for KeyValueStores<K> {
         self.below.scan(&range, &mut |key, bytes| {
             let number = number(key);
             expected = expected.saturating_add(1);
-            expect_number(&self.below.place(), run, expected, number)?;
-            messages.push((number, self.posted(run, number, bytes)?.message));
+            expect_number(&self.below.location(), run, expected, number)?;
+            messages.push((number, self.stored_message(run, number, bytes)?.message));
             Ok(if messages.len() == INBOX_PAGE { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(messages)

@@ -1,10 +1,10 @@
-//! What keys look like. Parts of unknown length are last, or have their length before them.
+//! The layout of keys. A part of variable length comes last or has its length before it.
 //!
 //! | key | value |
 //! |---|---|
-//! | `r` run | its summary |
+//! | `r` run | the run's summary |
 //! | `i` field, value, start, run | nothing: an index of summaries |
-//! | `a` run | its records |
+//! | `a` run | the run's records |
 //! | `d` hash | a definition |
 //! | `s` run, name | a snapshot |
 //! | `m` run, number | a message |
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::super::{RunCursor, RunSummary};
 
-/// Fields that the index of runs has.
+/// The indexed fields of runs.
 pub(super) mod field {
     pub(in super::super) const ALL: u8 = b'a';
     pub(in super::super) const STATUS: u8 = b's';
@@ -26,7 +26,7 @@ pub(super) mod field {
     pub(in super::super) const LABEL: u8 = b'l';
 }
 
-/// How many bytes the start of a run and its id take.
+/// The length in bytes of a run's start time and id.
 pub(super) const CURSOR: usize = 24;
 
 pub(super) fn of_run(kind: u8, run: Uuid) -> Vec<u8> {
@@ -41,7 +41,7 @@ pub(super) fn hashed(kind: u8, hash: &str) -> Vec<u8> {
     [&[kind], hash.as_bytes()].concat()
 }
 
-/// Who owns the value of this hash; a hash never contains the byte that ends it.
+/// The prefix of the owners of the value with this hash; a hash never contains the byte that ends it.
 pub(super) fn owners(hash: &str) -> Vec<u8> {
     [b"o", hash.as_bytes(), b"/"].concat()
 }
@@ -50,7 +50,7 @@ pub(super) fn owner(hash: &str, owner: Uuid) -> Vec<u8> {
     [&owners(hash), &owner.as_bytes()[..]].concat()
 }
 
-/// How entries of the index begin where `field` has a value.
+/// The prefix of index entries in which `field` has this value.
 pub(super) fn index(field: u8, value: &[u8]) -> Vec<u8> {
     let length = u32::try_from(value.len()).expect("fields of a run are far smaller than 4 GiB");
     [&[b'i', field], &length.to_be_bytes()[..], value].concat()
@@ -63,7 +63,7 @@ pub(super) fn label(key: &str, value: &str) -> Vec<u8> {
     both
 }
 
-/// The bytes that order runs as their cursors do.
+/// Encodes a cursor as bytes with the same order.
 pub(super) fn cursor(cursor: RunCursor) -> [u8; CURSOR] {
     let mut bytes = [0; CURSOR];
     bytes[..8].copy_from_slice(&start(cursor.started_us));
@@ -71,12 +71,12 @@ pub(super) fn cursor(cursor: RunCursor) -> [u8; CURSOR] {
     bytes
 }
 
-/// The bytes that order numbers with a sign.
+/// Encodes a signed number as bytes with the same order.
 pub(super) fn start(started_us: i64) -> [u8; 8] {
     (started_us.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
-/// All entries of the index that a run has.
+/// Returns all index entries of a run.
 pub(super) fn entries(run: &RunSummary) -> Vec<Vec<u8>> {
     let mut entries = vec![
         index(field::ALL, &[]),
@@ -85,12 +85,12 @@ pub(super) fn entries(run: &RunSummary) -> Vec<Vec<u8>> {
     ];
     entries.extend(run.parent.map(|parent| index(field::PARENT, parent.as_bytes())));
     entries.extend(run.labels.iter().map(|(key, value)| label(key, value)));
-    let place = cursor(run.cursor());
-    entries.iter_mut().for_each(|entry| entry.extend_from_slice(&place));
+    let location = cursor(run.cursor());
+    entries.iter_mut().for_each(|entry| entry.extend_from_slice(&location));
     entries
 }
 
-/// The first key behind all that begin with `prefix`.
+/// Returns the first key after all that begin with `prefix`.
 pub(super) fn after(mut prefix: Vec<u8>) -> Vec<u8> {
     while prefix.pop_if(|last| *last == u8::MAX).is_some() {}
     *prefix.last_mut().expect("kinds of keys are letters") += 1;

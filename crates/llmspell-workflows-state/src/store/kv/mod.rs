@@ -1,4 +1,4 @@
-//! All stores on ordered keys and values, so that an adapter has three things to do.
+//! All stores on an ordered key-value store, so that an adapter has little to implement.
 
 mod blobs;
 mod documents;
@@ -17,34 +17,34 @@ use std::{
 use super::{StoreError, Verified};
 use crate::store::blocking::Adapter;
 
-/// Ordered keys with values, in one process.
+/// An ordered key-value store in one process.
 pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
-    /// The adapter's name.
+    /// Returns the adapter's name.
     fn name(&self) -> &'static str;
 
-    /// Where it is, for errors.
-    fn place(&self) -> String;
+    /// Returns the store's location, for errors.
+    fn location(&self) -> String;
 
-    /// The value of a key.
+    /// Returns the value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Visits the keys of a range with their values, until told to stop.
+    /// Visits the keys of a range with their values, until `visit` breaks.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Makes all of the changes or none, for all to see; what to give to [`Self::sync`].
+    /// Applies all of the changes or none, visible to all; returns the number to pass to [`Self::sync`].
     fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError>;
 
-    /// Returns once all up to this write outlives a power loss.
+    /// Returns once everything up to this write survives a power loss.
     fn sync(&self, write: u64) -> Result<(), StoreError>;
 
-    /// Copies all of it to a place of its kind that is not there yet; the copy outlives a power loss.
+    /// Copies everything to a store of the same kind that does not exist yet; the copy survives a power loss.
     fn copy_to(&self, to: &Path) -> Result<(), StoreError>;
 }
 
-/// Copies all of `from` to `to`, which is empty.
+/// Copies everything from `from` to `to`, which is empty.
 #[cfg(any(feature = "fjall", feature = "sled"))]
 pub(crate) fn copy(from: &dyn KeyValue, to: &dyn KeyValue) -> Result<(), StoreError> {
-    /// How much is written at once, in bytes.
+    /// The size of a write, in bytes.
     const BATCH: usize = 1 << 20;
     let (mut changes, mut bytes, mut last) = (Vec::<Change>::new(), 0, 0);
     from.scan(&Range { from: Vec::new(), to: vec![u8::MAX], backward: false }, &mut |key, value| {
@@ -62,15 +62,15 @@ pub(crate) fn copy(from: &dyn KeyValue, to: &dyn KeyValue) -> Result<(), StoreEr
     to.sync(last)
 }
 
-/// What is done with each key and value.
+/// The visitor of a scan.
 pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError> + 'a;
 
-/// Keys from `from` on, before `to`.
+/// The keys from `from` (inclusive) to `to` (exclusive).
 #[derive(Debug)]
 pub(crate) struct Range {
     pub(crate) from: Vec<u8>,
     pub(crate) to: Vec<u8>,
-    /// Whether the last come first.
+    /// Whether the last keys come first.
     pub(crate) backward: bool,
 }
 
@@ -84,7 +84,7 @@ pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 #[derive(Debug)]
 pub(crate) struct KeyValueStores<K> {
     below: K,
-    /// Held by whoever reads in order to write, and let go before it waits for a sync.
+    /// Held from reading to writing, and released before waiting for a sync.
     writing: Mutex<()>,
 }
 
@@ -97,7 +97,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what `changes` makes of what is there, and syncs it.
+    /// Computes changes from the current content, writes and syncs them.
     fn change<T>(&self, changes: impl FnOnce(&mut Vec<Change>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (write, answer) = {
             let _writing = self.writing();
@@ -109,7 +109,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         Ok(answer)
     }
 
-    /// Removes a key; whether it was there.
+    /// Removes a key; returns whether it existed.
     fn remove_key(&self, key: Vec<u8>) -> Result<bool, StoreError> {
         self.change(|changes| {
             let was_there = self.below.get(&key)?.is_some();
@@ -118,7 +118,7 @@ impl<K: KeyValue> KeyValueStores<K> {
         })
     }
 
-    /// All keys that begin with `prefix`, with their values.
+    /// Returns all keys that begin with `prefix`, with their values.
     fn all(&self, prefix: Vec<u8>) -> Result<Vec<Pair>, StoreError> {
         let mut found = Vec::new();
         self.below.scan(&Range::of(prefix), &mut |key, value| {
@@ -139,23 +139,23 @@ impl<K: KeyValue> Adapter for KeyValueStores<K> {
     }
 
     fn back_up(&self, to: &Path) -> Result<(), StoreError> {
-        // Nothing is written meanwhile, so that the copy is of one moment.
+        // Blocks writes, so that the copy is of one moment.
         let _writing = self.writing();
         self.below.copy_to(to)
     }
 
     fn compact(&self) -> Result<(), StoreError> {
-        // What is below does so by itself.
+        // The engines compact by themselves.
         Ok(())
     }
 
     fn verify(&self) -> Result<Verified, StoreError> {
-        self.read_through()
+        self.verify_all()
     }
 }
 
 impl Range {
-    /// All keys that begin with `prefix`, first ones first.
+    /// Returns the range of all keys that begin with `prefix`, in order.
     pub(crate) fn of(prefix: Vec<u8>) -> Self {
         let to = keys::after(prefix.clone());
         Self { from: prefix, to, backward: false }

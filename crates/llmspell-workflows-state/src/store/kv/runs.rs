@@ -9,7 +9,7 @@ use super::{
 };
 use crate::store::blocking::RunStore;
 
-/// From how many digits of an id on all runs that have them are looked at; fewer fit too many runs.
+/// The minimum number of id digits for which all matching runs are scanned; fewer digits match too many runs.
 const ID_DIGITS_MIN: usize = 6;
 
 impl<K: KeyValue> KeyValueStores<K> {
@@ -19,14 +19,14 @@ impl<K: KeyValue> KeyValueStores<K> {
     }
 
     fn read_summary(&self, key: &[u8], bytes: &[u8]) -> Result<RunSummary, StoreError> {
-        seal::open_json(&format!("a run in {}", self.below.place()), key, bytes)
+        seal::open_json(&format!("a run in {}", self.below.location()), key, bytes)
     }
 
-    /// Takes a run out of the index, but for the entries that it keeps.
-    fn unlist(&self, run: Uuid, kept: &[Vec<u8>], changes: &mut Vec<Change>) -> Result<bool, StoreError> {
+    /// Removes a run from the index, except for the entries in `retained`.
+    fn unlist(&self, run: Uuid, retained: &[Vec<u8>], changes: &mut Vec<Change>) -> Result<bool, StoreError> {
         let Some(before) = self.summary(run)? else { return Ok(false) };
-        let gone = keys::entries(&before).into_iter().filter(|entry| !kept.contains(entry));
-        changes.extend(gone.map(|entry| (entry, None)));
+        let removed = keys::entries(&before).into_iter().filter(|entry| !retained.contains(entry));
+        changes.extend(removed.map(|entry| (entry, None)));
         Ok(true)
     }
 
@@ -42,10 +42,10 @@ impl<K: KeyValue> KeyValueStores<K> {
         Ok(query.page(runs))
     }
 
-    /// The first runs that are asked for among those whose entries in the index begin with `prefix`.
+    /// Returns the first matches among the runs whose index entries begin with `prefix`.
     fn list_among(&self, prefix: Vec<u8>, query: &RunQuery, ids: (Uuid, Uuid)) -> Result<Vec<RunSummary>, StoreError> {
         let start = prefix.len();
-        let at = |place: &[u8]| [&prefix, place].concat();
+        let at = |location: &[u8]| [&prefix, location].concat();
         let from = query.started_from.map_or(prefix.clone(), |from| at(&keys::start(from.as_microsecond())));
         let mut to = keys::after(prefix.clone());
         if let Some(before) = query.started_before {
@@ -56,16 +56,19 @@ impl<K: KeyValue> KeyValueStores<K> {
         }
         let mut runs = Vec::new();
         self.below.scan(&Range { from, to, backward: true }, &mut |entry, _| {
-            let broken = |what: &str| StoreError::damaged(format!("the index of runs in {}", self.below.place()), what);
+            let index_damage =
+                |what: &str| StoreError::damaged(format!("the index of runs in {}", self.below.location()), what);
             let id = entry.get(start + 8..).and_then(|id| Uuid::from_slice(id).ok());
-            let id = id.ok_or_else(|| broken("an entry has no id of a run"))?;
+            let id = id.ok_or_else(|| index_damage("an entry has no run id"))?;
             if !(ids.0..=ids.1).contains(&id) {
                 return Ok(ControlFlow::Continue(()));
             }
             match self.summary(id)? {
                 Some(run) => runs.extend(query.admits(&run, ids).then_some(run)),
-                // Its entry goes with it, unless it was lost.
-                None if self.below.get(entry)?.is_some() => return Err(broken(&format!("the run {id} is missing"))),
+                // A removed run has no entry either, unless the summary was lost.
+                None if self.below.get(entry)?.is_some() => {
+                    return Err(index_damage(&format!("the run {id} is missing")));
+                }
                 None => {}
             }
             Ok(if runs.len() > query.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -74,7 +77,7 @@ impl<K: KeyValue> KeyValueStores<K> {
     }
 }
 
-/// How the entries begin among which all runs are that the query asks for, as few as can be.
+/// Returns the prefixes of the fewest index entries that cover all runs the query matches.
 fn prefixes(query: &RunQuery) -> Vec<Vec<u8>> {
     if let Some(parent) = query.parent {
         vec![keys::index(field::PARENT, parent.as_bytes())]

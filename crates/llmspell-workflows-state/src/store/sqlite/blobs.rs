@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::{
     super::{StoreError, blob_hash, blobs},
-    Sqlite, Synced, execute,
+    Sqlite, Sync, execute,
 };
 use crate::store::blocking::BlobStore;
 
@@ -17,7 +17,7 @@ impl Sqlite {
 impl BlobStore for Sqlite {
     fn put(&self, owner: Uuid, bytes: &[u8]) -> Result<String, StoreError> {
         let hash = blob_hash(bytes);
-        self.write(Synced::Yes, |transaction| {
+        self.write(Sync::Yes, |transaction| {
             let sql = "INSERT INTO blobs (hash, bytes) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING";
             execute(transaction, sql, params![hash, bytes]).map_err(|error| self.error(&error))?;
             self.own(transaction, owner, &hash)
@@ -27,11 +27,11 @@ impl BlobStore for Sqlite {
 
     fn get(&self, hash: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let bytes = self.row("SELECT bytes FROM blobs WHERE hash = ?", [hash], |row| row.get(0))?;
-        bytes.map(|bytes| blobs::checked(&self.place(), hash, bytes)).transpose()
+        bytes.map(|bytes| blobs::checked(&self.location(), hash, bytes)).transpose()
     }
 
     fn share(&self, owner: Uuid, hash: &str) -> Result<(), StoreError> {
-        self.write(Synced::Yes, |transaction| {
+        self.write(Sync::Yes, |transaction| {
             let sql = "SELECT count(*) FROM blobs WHERE hash = ?";
             let count: i64 =
                 transaction.query_row(sql, [hash], |row| row.get(0)).map_err(|error| self.error(&error))?;
@@ -53,7 +53,7 @@ impl BlobStore for Sqlite {
     }
 
     fn release(&self, owner: Uuid) -> Result<usize, StoreError> {
-        self.write(Synced::Yes, |transaction| {
+        self.write(Sync::Yes, |transaction| {
             let change = |sql: &str| execute(transaction, sql, [owner.as_bytes()]).map_err(|error| self.error(&error));
             let forgotten = change(
                 "DELETE FROM blobs WHERE hash IN (SELECT hash FROM blob_owners WHERE owner = ?1) AND NOT EXISTS

@@ -1,4 +1,4 @@
-//! What is kept whole and found by its key.
+//! Stores of whole documents, which are found by key.
 
 use rusqlite::params;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{Snapshot, StoreError, archive, seal, snapshots},
-    Sqlite, Synced, execute,
+    Sqlite, Sync, execute,
 };
 use crate::Record;
 use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
@@ -14,7 +14,7 @@ use crate::store::blocking::{ArchiveStore, DefinitionStore, SnapshotStore};
 impl ArchiveStore for Sqlite {
     fn put_all(&self, runs: &[(Uuid, Vec<Record>)]) -> Result<(), StoreError> {
         let sealed: Vec<_> = runs.iter().map(|(run, records)| (run, archive::encode(*run, records))).collect();
-        self.write(Synced::Yes, |transaction| {
+        self.write(Sync::Yes, |transaction| {
             sealed.iter().try_for_each(|(run, body)| {
                 let sql = "INSERT INTO archive (run, body) VALUES (?1, ?2) ON CONFLICT (run) DO UPDATE SET body = ?2";
                 execute(transaction, sql, params![run.as_bytes(), body]).map(drop).map_err(|error| self.error(&error))
@@ -24,7 +24,7 @@ impl ArchiveStore for Sqlite {
 
     fn get(&self, run: Uuid) -> Result<Option<Vec<Record>>, StoreError> {
         let body = self.row("SELECT body FROM archive WHERE run = ?", [run.as_bytes()], |row| row.get(0))?;
-        body.map(|body: Vec<u8>| archive::decode(&self.place(), run, &body)).transpose()
+        body.map(|body: Vec<u8>| archive::decode(&self.location(), run, &body)).transpose()
     }
 
     fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
@@ -40,8 +40,8 @@ impl DefinitionStore for Sqlite {
 
     fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
         let body = self.row("SELECT body FROM definitions WHERE hash = ?", [hash], |row| row.get(0))?;
-        let place = || format!("the definition {hash} in {}", self.place());
-        body.map(|body: Vec<u8>| seal::open_json(&place(), hash.as_bytes(), &body)).transpose()
+        let location = || format!("the definition {hash} in {}", self.location());
+        body.map(|body: Vec<u8>| seal::open_json(&location(), hash.as_bytes(), &body)).transpose()
     }
 
     fn hashes(&self) -> Result<Vec<String>, StoreError> {
@@ -55,8 +55,8 @@ impl DefinitionStore for Sqlite {
 
 impl Sqlite {
     fn snapshot(&self, run: Uuid, name: &str, body: &[u8]) -> Result<Snapshot, StoreError> {
-        let place = format!("the snapshot {name:?} of the run {run} in {}", self.place());
-        seal::open_json(&place, &snapshot_key(run, name), body)
+        let location = format!("the snapshot {name:?} of the run {run} in {}", self.location());
+        seal::open_json(&location, &snapshot_key(run, name), body)
     }
 }
 

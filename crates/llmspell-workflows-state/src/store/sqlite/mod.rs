@@ -1,9 +1,9 @@
 //! The stores in one SQLite database in WAL mode, which several processes can have open.
 //!
-//! A write that must outlive a power loss commits with `synchronous=FULL`, which syncs the write-ahead log with all that
-//! came before; the index of runs commits with `NORMAL`, which syncs nothing but when SQLite moves its log into the
-//! database. Every write takes the lock first (`BEGIN IMMEDIATE`), so that waiting for another process is bounded and
-//! nothing is read that is old when it is written.
+//! A write that must survive a power loss commits with `synchronous=FULL`, which syncs the write-ahead log with
+//! everything before it. The index of runs commits with `NORMAL`, which syncs only when SQLite moves its log into the
+//! database. Every write takes the lock first (`BEGIN IMMEDIATE`), so that the wait for other processes is bounded and
+//! no write is based on outdated data.
 
 mod blobs;
 mod documents;
@@ -24,71 +24,71 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, Transaction, Trans
 use super::{StoreError, Verified};
 use crate::store::blocking::Adapter;
 
-/// How long other processes are waited for, in milliseconds.
+/// How long to wait for other processes, in milliseconds.
 const BUSY_MS: u64 = 5_000;
 
-/// A database.
+/// The stores in a database.
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     path: PathBuf,
-    connection: Mutex<Held>,
+    connection: Mutex<OpenConnection>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct OpenConnection {
     connection: Connection,
-    /// Whether what is committed is synced.
+    /// Whether commits are synced.
     syncs: bool,
 }
 
-/// Whether a write outlives a power loss when it returns.
+/// Whether a write survives a power loss once it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Synced {
+enum Sync {
     Yes,
     No,
 }
 
 impl Sqlite {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let told = |error: io::Error| StoreError::Io { path: path.to_owned(), message: error.to_string() };
+        let io_error = |error: io::Error| StoreError::Io { path: path.to_owned(), message: error.to_string() };
         let is_new = !path.exists();
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(told)?;
+            fs::create_dir_all(folder).map_err(io_error)?;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(|error| told_by(path, &error))?;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| convert_error(path, &error))?;
         let connection = schema::prepare(path, connection)?;
         if is_new {
-            path.ancestors().skip(1).take(2).try_for_each(sync_dir).map_err(told)?;
+            path.ancestors().skip(1).take(2).try_for_each(sync_dir).map_err(io_error)?;
         }
-        let connection = Mutex::new(Held { connection, syncs: true });
+        let connection = Mutex::new(OpenConnection { connection, syncs: true });
         Ok(Self { path: path.to_owned(), connection })
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         self.path.display().to_string()
     }
 
     fn error(&self, error: &rusqlite::Error) -> StoreError {
-        told_by(&self.path, error)
+        convert_error(&self.path, error)
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn connection(&self) -> MutexGuard<'_, OpenConnection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `read` makes of each row, in order.
+    /// Returns the result of `read` for each row, in order.
     fn rows<T>(
         &self,
         sql: &str,
         parameters: impl Params,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let held = self.held();
-        rows(&held.connection, sql, parameters, read).map_err(|error| self.error(&error))
+        let connection = self.connection();
+        rows(&connection.connection, sql, parameters, read).map_err(|error| self.error(&error))
     }
 
-    /// What `read` makes of the only row, if there is one.
+    /// Returns the result of `read` for the only row, if there is one.
     fn row<T>(
         &self,
         sql: &str,
@@ -98,15 +98,15 @@ impl Sqlite {
         Ok(self.rows(sql, parameters, read)?.pop())
     }
 
-    /// Writes all that `changes` does, or nothing.
+    /// Runs `changes` in a transaction.
     fn write<T>(
         &self,
-        synced: Synced,
+        synced: Sync,
         changes: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut held = self.held();
-        held.sync_with(synced).map_err(|error| self.error(&error))?;
-        let transaction = held
+        let mut connection = self.connection();
+        connection.sync_with(synced).map_err(|error| self.error(&error))?;
+        let transaction = connection
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| self.error(&error))?;
@@ -115,15 +115,15 @@ impl Sqlite {
         Ok(answer)
     }
 
-    /// Executes one statement, synced; how many rows it changed.
+    /// Executes one statement, synced; returns the number of rows that it changed.
     fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
-        self.write(Synced::Yes, |transaction| execute(transaction, sql, parameters).map_err(|error| self.error(&error)))
+        self.write(Sync::Yes, |transaction| execute(transaction, sql, parameters).map_err(|error| self.error(&error)))
     }
 }
 
-impl Held {
-    fn sync_with(&mut self, synced: Synced) -> rusqlite::Result<()> {
-        let syncs = synced == Synced::Yes;
+impl OpenConnection {
+    fn sync_with(&mut self, synced: Sync) -> rusqlite::Result<()> {
+        let syncs = synced == Sync::Yes;
         if self.syncs != syncs {
             self.connection.pragma_update(None, "synchronous", if syncs { "FULL" } else { "NORMAL" })?;
             self.syncs = syncs;
@@ -150,7 +150,7 @@ impl Adapter for Sqlite {
     }
 
     fn verify(&self) -> Result<Verified, StoreError> {
-        self.read_through()
+        self.verify_all()
     }
 }
 
@@ -167,8 +167,8 @@ fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> rusql
     connection.prepare_cached(sql)?.execute(parameters)
 }
 
-/// SQLite's error in our words.
-fn told_by(path: &Path, error: &rusqlite::Error) -> StoreError {
+/// Converts an error of SQLite.
+fn convert_error(path: &Path, error: &rusqlite::Error) -> StoreError {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     let message = error.to_string();
     if matches!(
@@ -182,13 +182,13 @@ fn told_by(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseCorrupt) => StoreError::damaged(path.display().to_string(), message),
         Some(ErrorCode::NotADatabase) => StoreError::Foreign {
             path: path.to_owned(),
-            message: "what is there is no SQLite database, or its beginning is damaged".to_owned(),
+            message: "the file is not a SQLite database, or its header is damaged".to_owned(),
         },
         _ => StoreError::Io { path: path.to_owned(), message },
     }
 }
 
-/// Does it again while other processes have the database locked, where SQLite itself does not wait.
+/// Retries `attempt` while other processes lock the database, for calls in which SQLite itself does not wait.
 fn while_busy<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     let began = Instant::now();
     loop {
@@ -204,7 +204,7 @@ fn while_busy<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::
     }
 }
 
-/// The names in a folder are there also after a power loss.
+/// Syncs a folder, so that the names in it survive a power loss.
 fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     fs::File::open(path)?.sync_all()

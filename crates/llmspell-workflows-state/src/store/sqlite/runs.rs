@@ -6,44 +6,47 @@ use uuid::Uuid;
 
 use super::{
     super::{RunPage, RunQuery, RunStatus, RunSummary, StoreError, seal},
-    Sqlite, Synced, execute, rows,
+    Sqlite, Sync, execute, rows,
 };
 use crate::store::blocking::RunStore;
 
 const PUT: &str = "INSERT INTO runs (id, started_us, status, workflow, parent, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (id) DO UPDATE SET started_us = ?2, status = ?3, workflow = ?4, parent = ?5, body = ?6";
 
-/// A run as it is kept: the columns by which it is found, and all of it.
-struct Kept {
+/// A row of the run table: the columns by which a run is found, and the run itself.
+struct RunRow {
     id: Vec<u8>,
     started_us: i64,
     status: String,
     body: Vec<u8>,
 }
 
-impl Kept {
+impl RunRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { id: row.get(0)?, started_us: row.get(1)?, status: row.get(2)?, body: row.get(3)? })
     }
 }
 
 impl Sqlite {
-    fn summary(&self, kept: &Kept) -> Result<RunSummary, StoreError> {
-        let place = || match Uuid::from_slice(&kept.id) {
-            Ok(id) => format!("the run {id} in {}", self.place()),
-            Err(_) => format!("a run in {}", self.place()),
+    fn summary(&self, row: &RunRow) -> Result<RunSummary, StoreError> {
+        let location = || match Uuid::from_slice(&row.id) {
+            Ok(id) => format!("the run {id} in {}", self.location()),
+            Err(_) => format!("a run in {}", self.location()),
         };
-        let run: RunSummary = seal::open_json(&place(), &kept.id, &kept.body)?;
-        if run.started_at.as_microsecond() != kept.started_us || run.status.as_str() != kept.status {
-            return Err(StoreError::damaged(place(), "its start and status are not those by which it is found"));
+        let run: RunSummary = seal::open_json(&location(), &row.id, &row.body)?;
+        if run.started_at.as_microsecond() != row.started_us || run.status.as_str() != row.status {
+            return Err(StoreError::damaged(
+                location(),
+                "its start and status differ from the columns by which it is found",
+            ));
         }
         Ok(run)
     }
 
     fn summary_in(&self, transaction: &Transaction<'_>, run: Uuid) -> Result<Option<RunSummary>, StoreError> {
         let sql = "SELECT id, started_us, status, body FROM runs WHERE id = ?";
-        let found = rows(transaction, sql, [run.as_bytes()], Kept::read).map_err(|error| self.error(&error))?;
-        found.first().map(|kept| self.summary(kept)).transpose()
+        let found = rows(transaction, sql, [run.as_bytes()], RunRow::read).map_err(|error| self.error(&error))?;
+        found.first().map(|row| self.summary(row)).transpose()
     }
 
     fn put_one(&self, transaction: &Transaction<'_>, run: &RunSummary) -> Result<(), StoreError> {
@@ -52,8 +55,8 @@ impl Sqlite {
         let change = |sql: &str, parameters: &[&dyn ToSql]| {
             execute(transaction, sql, parameters).map_err(|error| self.error(&error))
         };
-        let place = |run: &RunSummary| (run.started_at.as_microsecond(), run.labels.clone());
-        if before.as_ref().map(place) != Some(place(run)) {
+        let location = |run: &RunSummary| (run.started_at.as_microsecond(), run.labels.clone());
+        if before.as_ref().map(location) != Some(location(run)) {
             if let Some(before) = before {
                 unlabel(&before, change)?;
             }
@@ -68,11 +71,11 @@ impl Sqlite {
         Ok(())
     }
 
-    /// The first runs that the query asks for, of one status where one is given.
-    fn list_some(&self, query: &RunQuery, status: Option<RunStatus>) -> Result<Vec<RunSummary>, StoreError> {
+    /// Returns the first matches, of one status if given.
+    fn list_status(&self, query: &RunQuery, status: Option<RunStatus>) -> Result<Vec<RunSummary>, StoreError> {
         let (sql, parameters) = statement(query, status)?;
-        let found = self.rows(&sql, rusqlite::params_from_iter(parameters), Kept::read)?;
-        found.iter().map(|kept| self.summary(kept)).collect()
+        let found = self.rows(&sql, rusqlite::params_from_iter(parameters), RunRow::read)?;
+        found.iter().map(|row| self.summary(row)).collect()
     }
 }
 
@@ -87,13 +90,14 @@ fn unlabel(
     Ok(())
 }
 
-/// The statement that gives one run more than a page has. It reads one index from its end, or the ids of a prefix.
+/// Returns a statement that yields up to one run more than a page. It reads one index backward, or the ids with a
+/// prefix.
 fn statement(query: &RunQuery, status: Option<RunStatus>) -> Result<(String, Vec<Value>), StoreError> {
     let ids = query.ids()?;
     let blob = |id: Uuid| Value::Blob(id.as_bytes().to_vec());
     let mut labels = query.labels.iter();
     let (mut sql, mut parameters) = match labels.next() {
-        // The order of tables is said, since labels are few and runs are many.
+        // The join order is explicit, since labels are few and runs are many.
         Some((name, value)) => (
             " FROM labels l CROSS JOIN runs r ON r.id = l.id WHERE l.name = ? AND l.value = ?".to_owned(),
             vec![Value::Text(name.clone()), Value::Text(value.clone())],
@@ -141,32 +145,32 @@ fn statement(query: &RunQuery, status: Option<RunStatus>) -> Result<(String, Vec
 
 impl RunStore for Sqlite {
     fn put_all(&self, runs: &[RunSummary]) -> Result<(), StoreError> {
-        self.write(Synced::No, |transaction| runs.iter().try_for_each(|run| self.put_one(transaction, run)))
+        self.write(Sync::No, |transaction| runs.iter().try_for_each(|run| self.put_one(transaction, run)))
     }
 
     fn get(&self, run: Uuid) -> Result<Option<RunSummary>, StoreError> {
         let sql = "SELECT id, started_us, status, body FROM runs WHERE id = ?";
-        self.row(sql, [run.as_bytes()], Kept::read)?.map(|kept| self.summary(&kept)).transpose()
+        self.row(sql, [run.as_bytes()], RunRow::read)?.map(|row| self.summary(&row)).transpose()
     }
 
     fn list(&self, query: &RunQuery) -> Result<RunPage, StoreError> {
-        // One status after the other: each reads the end of its own part of the index, where all of them together would
-        // read through the runs of other statuses.
+        // One status after the other: each query reads the end of its own part of the index, while a combined query
+        // would also read the runs of other statuses.
         let mut statuses = query.statuses.clone();
         statuses.sort_unstable();
         statuses.dedup();
         let mut runs = Vec::new();
         if statuses.is_empty() {
-            runs = self.list_some(query, None)?;
+            runs = self.list_status(query, None)?;
         }
         for status in statuses {
-            runs.extend(self.list_some(query, Some(status))?);
+            runs.extend(self.list_status(query, Some(status))?);
         }
         Ok(query.page(runs))
     }
 
     fn remove(&self, run: Uuid) -> Result<bool, StoreError> {
-        self.write(Synced::No, |transaction| {
+        self.write(Sync::No, |transaction| {
             let change = |sql: &str, parameters: &[&dyn ToSql]| {
                 execute(transaction, sql, parameters).map_err(|error| self.error(&error))
             };

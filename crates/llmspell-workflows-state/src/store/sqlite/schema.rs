@@ -1,15 +1,15 @@
-//! The tables, version by version.
+//! The tables, by schema version.
 //!
-//! A database says in `schema_version` which it has. An older one gets what it lacks, in one transaction; a newer one is
-//! refused. A script that was released never changes.
+//! A database stores its version in `schema_version`. An older database is migrated in one transaction; a newer one is
+//! refused. A released script never changes.
 
 use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{super::StoreError, BUSY_MS, told_by, while_busy};
+use super::{super::StoreError, BUSY_MS, convert_error, while_busy};
 
-/// What makes each version out of the one before it.
+/// The script for each version, starting from the one before.
 const SCRIPTS: [&str; 2] = [
     "
     CREATE TABLE schema_version (version INTEGER NOT NULL);
@@ -42,24 +42,23 @@ const SCRIPTS: [&str; 2] = [
 /// The version that this code writes.
 const VERSION: usize = SCRIPTS.len();
 
-/// Makes a connection ready, and the database as this code needs it.
+/// Prepares a connection, and migrates the database if needed.
 pub(super) fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreError> {
-    let told = |error: rusqlite::Error| told_by(path, &error);
-    connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(told)?;
+    let sqlite_error = |error: rusqlite::Error| convert_error(path, &error);
+    connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(sqlite_error)?;
     connection.set_prepared_statement_cache_capacity(64);
     let mode: String =
-        while_busy(|| connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))).map_err(told)?;
+        while_busy(|| connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))).map_err(sqlite_error)?;
     if mode != "wal" {
         refuse_foreign(path, &connection)?;
         let change = || connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
-        let mode = while_busy(change).map_err(told)?;
+        let mode = while_busy(change).map_err(sqlite_error)?;
         if mode != "wal" {
-            let message =
-                format!("its disk admits the journal mode {mode} only, and not WAL; use a disk of this machine");
+            let message = format!("its disk supports only the journal mode {mode}, not WAL; use a local disk");
             return Err(StoreError::Io { path: path.to_owned(), message });
         }
     }
-    connection.pragma_update(None, "synchronous", "FULL").map_err(told)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite_error)?;
     if version(path, &connection)? != VERSION {
         migrate(path, &mut connection)?;
     }
@@ -67,34 +66,34 @@ pub(super) fn prepare(path: &Path, mut connection: Connection) -> Result<Connect
 }
 
 fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
-    let told = |error: rusqlite::Error| told_by(path, &error);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(told)?;
-    // Another process may have done it by now.
+    let sqlite_error = |error: rusqlite::Error| convert_error(path, &error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite_error)?;
+    // Another process may have migrated it meanwhile.
     let version = version(path, &transaction)?;
     if version > VERSION {
         let (found, known) = (version as u64, VERSION as u64);
-        return Err(StoreError::Newer { place: path.display().to_string(), found, known });
+        return Err(StoreError::Newer { location: path.display().to_string(), found, known });
     }
     for script in &SCRIPTS[version..] {
-        transaction.execute_batch(script).map_err(told)?;
+        transaction.execute_batch(script).map_err(sqlite_error)?;
     }
-    transaction.execute("UPDATE schema_version SET version = ?", [VERSION]).map_err(told)?;
-    transaction.commit().map_err(told)
+    transaction.execute("UPDATE schema_version SET version = ?", [VERSION]).map_err(sqlite_error)?;
+    transaction.commit().map_err(sqlite_error)
 }
 
-/// The version of a database; 0 for an empty one.
+/// Returns the version of a database; 0 if it is empty.
 fn version(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
     refuse_foreign(path, connection)?;
-    let told = |error: rusqlite::Error| told_by(path, &error);
-    let is_there = table_count(connection, "WHERE name = 'schema_version'").map_err(told)? > 0;
+    let sqlite_error = |error: rusqlite::Error| convert_error(path, &error);
+    let is_there = table_count(connection, "WHERE name = 'schema_version'").map_err(sqlite_error)? > 0;
     if !is_there {
         return Ok(0);
     }
     connection.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => {
-            StoreError::damaged(path.display().to_string(), "it does not say which version it has")
+            StoreError::damaged(path.display().to_string(), "its schema version is missing")
         }
-        error => told(error),
+        error => sqlite_error(error),
     })
 }
 
@@ -107,9 +106,9 @@ fn refuse_foreign(path: &Path, connection: &Connection) -> Result<(), StoreError
         Ok(false) => Ok(()),
         Ok(true) => Err(StoreError::Foreign {
             path: path.to_owned(),
-            message: "what is there is a database of another program".to_owned(),
+            message: "the file is a database of another program".to_owned(),
         }),
-        Err(error) => Err(told_by(path, &error)),
+        Err(error) => Err(convert_error(path, &error)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What stays.
+//! The records that a new run takes over from this one.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use llmspell_workflows_basic::{
 };
 
 use super::{RewindError, Rewinding};
-use crate::record::{ChoiceAt, End, Kept, KeptChange, Known, Record, Rewound};
+use crate::record::{ChoiceRef, End, KnownValues, Record, Rewound, StoredChange, StoredValue};
 
 impl Rewinding<'_> {
-    /// What a new run that goes on so has in common with this one: the records after the first.
+    /// Returns the records that a new run from the same point has in common with this one, without the first.
     ///
     /// # Errors
-    /// The records make no sense.
-    pub fn kept(&self, at: Timestamp) -> Result<Vec<Record>, RewindError> {
+    /// The records are inconsistent.
+    pub fn fork_records(&self, at: Timestamp) -> Result<Vec<Record>, RewindError> {
         let mut kept = Vec::new();
-        for (path, step) in self.state.steps().filter(|(path, _)| self.stays(path)) {
+        for (path, step) in self.state.steps().filter(|(path, _)| self.is_retained(path)) {
             for (key, decided) in &step.decisions {
-                if !self.again.undecided.contains(&ChoiceAt { path: path.to_owned(), key: key.clone() }) {
-                    let decision = of_its_own(decided.decision.clone());
+                if !self.again.undecided.contains(&ChoiceRef { path: path.to_owned(), key: key.clone() }) {
+                    let decision = for_new_run(decided.decision.clone());
                     let record = Record::Decided { path: path.to_owned(), decision, time_us: decided.time_us };
                     kept.push((decided.number, record));
                 }
@@ -42,12 +42,12 @@ impl Rewinding<'_> {
         Ok(records)
     }
 
-    /// The same records, with references to nothing but each other.
+    /// Rewrites references so that they refer only to each other's records.
     fn with_own_references(&self, records: impl Iterator<Item = Record>) -> Result<Vec<Record>, RewindError> {
-        let mut known = Known::default();
+        let mut known = KnownValues::default();
         let own = |record| match record {
             Record::Ended { path, end, time_us } => {
-                let end = self.copied(&mut known, &path, &end)?;
+                let end = self.copied_end(&mut known, &path, &end)?;
                 Ok(Record::Ended { path, end, time_us })
             }
             other => Ok(other),
@@ -55,30 +55,32 @@ impl Rewinding<'_> {
         records.map(own).collect()
     }
 
-    /// Whether the records of a step still count, and go on to.
-    fn stays(&self, path: &str) -> bool {
+    /// Returns whether the records of a step are valid and remain so.
+    fn is_retained(&self, path: &str) -> bool {
         let counts = path.parse().is_ok_and(|path: StepPath| self.first.contains_key(&path));
         counts && !self.again.leaves.contains_key(path)
     }
 
-    /// How a step ended, with references to what a new run has too.
-    fn copied(&self, known: &mut Known, path: &str, end: &End) -> Result<End, RewindError> {
+    /// Returns how a step ended, with references only to what the new run has too.
+    fn copied_end(&self, known: &mut KnownValues, path: &str, end: &End) -> Result<End, RewindError> {
         let End::Completed { output, changes } = end else { return Ok(end.clone()) };
         let damaged =
-            |at: String| RewindError::Damaged(format!("{path} refers to the output of {at}, which is not there"));
+            |at: String| RewindError::Damaged(format!("{path} refers to the output of {at}, which does not exist"));
         let value = self.state.known.value(output).map_err(damaged)?;
         let state_changes = self.state.known.changes(path, changes).map_err(damaged)?;
-        let is_whole = matches!(output, Kept::Value(_)) && changes.iter().all(KeptChange::is_whole);
+        let is_whole = matches!(output, StoredValue::Value(_)) && changes.iter().all(StoredChange::is_whole);
         let output = Output { value, state_changes };
-        let end = if is_whole { end.clone() } else { known.keep(Some(path), &output, true) };
+        let end = if is_whole { end.clone() } else { known.store(Some(path), &output, true) };
         known.add(path, &output);
         Ok(end)
     }
 }
 
-/// A choice for a new run: its messages are counted anew, so that none is taken for one that the old run had, and what
-/// the old run did is not the new one's to undo.
-fn of_its_own(decision: Decision) -> Decision {
+/// Adapts a choice for a new run.
+///
+/// Its signals lose their numbers, so that none is taken for one that the old run had, and what the old run did is not
+/// the new run's to compensate.
+fn for_new_run(decision: Decision) -> Decision {
     match decision {
         Decision::Received(attempt, Received::Signal(mut signal)) => {
             Arc::make_mut(&mut signal).number = 0;

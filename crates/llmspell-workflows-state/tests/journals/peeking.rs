@@ -1,4 +1,4 @@
-//! Whoever looks at a log that another writes sees all that was appended up to some moment.
+//! A reader of a log that another process writes sees everything up to some moment.
 
 use std::{
     sync::{
@@ -12,47 +12,47 @@ use llmspell_workflows_state::{Journal, LogOptions, Record, WalJournal, disk::Sy
 
 use crate::support::{folder, record, run, runtime};
 
-/// How many records are written.
+/// The number of records written.
 const RECORDS: usize = 20_000;
 
-/// How many of them one run has before it is forgotten, with the segments that only it needed.
-const OF_ONE: usize = 500;
+/// The number of records in each run before it is forgotten, together with the segments that only it needed.
+const RECORDS_PER_RUN: usize = 500;
 
 #[test]
-fn nothing_is_seen_without_what_came_before_it_while_segments_come_and_go() {
+fn peeking_sees_no_gap_while_segments_are_created_and_removed() {
     let folder = folder();
     let options = LogOptions { segment_min: 4 << 10, segment_max: 4 << 10, prepare_ahead: true };
     let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();
     let is_done = Arc::new(AtomicBool::new(false));
-    let looks = {
+    let peeks = {
         let (is_done, path) = (is_done.clone(), folder.path().to_owned());
         thread::spawn(move || {
-            let (mut looks, mut seen, mut last) = (0, 0, 0);
+            let (mut peeks, mut seen, mut last) = (0, 0, 0);
             while !is_done.load(Ordering::SeqCst) {
                 let runs = WalJournal::peek(&path).unwrap();
                 let mut numbers: Vec<usize> = runs.iter().flat_map(|(_, records)| records).map(number).collect();
                 numbers.sort_unstable();
                 assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap in {numbers:?}");
                 let newest = numbers.last().copied().unwrap_or(last);
-                assert!(newest >= last, "it goes back from {last} to {newest}");
-                (looks, seen, last) = (looks + 1, seen + numbers.len(), newest);
+                assert!(newest >= last, "the newest record goes back from {last} to {newest}");
+                (peeks, seen, last) = (peeks + 1, seen + numbers.len(), newest);
             }
-            (looks, seen)
+            (peeks, seen)
         })
     };
     let runtime = runtime();
-    for block in 0..RECORDS / OF_ONE {
+    for block in 0..RECORDS / RECORDS_PER_RUN {
         let run = run(block as u128 + 1);
         let opened = runtime.block_on(journal.open(run)).unwrap();
-        for number in 0..OF_ONE {
-            let receipt = journal.append(run, opened.epoch, &record(block * OF_ONE + number)).unwrap();
+        for number in 0..RECORDS_PER_RUN {
+            let receipt = journal.append(run, opened.epoch, &record(block * RECORDS_PER_RUN + number)).unwrap();
             runtime.block_on(journal.write(receipt)).unwrap();
         }
         runtime.block_on(journal.forget(&[(run, opened.epoch)])).unwrap();
     }
     is_done.store(true, Ordering::SeqCst);
-    let (looks, seen) = looks.join().unwrap();
-    assert!(looks > 1 && seen > 0, "{looks} looks, {seen} records seen");
+    let (peeks, seen) = peeks.join().unwrap();
+    assert!(peeks > 1 && seen > 0, "{peeks} peeks, {seen} records seen");
 }
 
 fn number(record: &Record) -> usize {

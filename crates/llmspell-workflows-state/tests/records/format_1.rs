@@ -1,4 +1,4 @@
-//! A folder that the program wrote before this format is refused, and says what to do.
+//! Data in format 1 is refused with instructions.
 
 use llmspell_workflows_state::{JournalError, LogError, Record, WalJournal};
 
@@ -6,10 +6,10 @@ use llmspell_workflows_state::{JournalError, LogError, Record, WalJournal};
 const SEGMENT: &[u8] = include_bytes!("golden/format-1.log");
 
 #[test]
-fn a_log_of_the_first_format_is_refused_with_what_to_do() {
+fn a_log_in_format_1_is_refused_with_instructions() {
     let folder = tempfile::tempdir().unwrap();
     let mut segment = SEGMENT.to_vec();
-    // Nothing was written behind its last frame.
+    // Nothing was written after its last frame.
     segment.resize(256 << 10, 0);
     std::fs::write(folder.path().join("000000000001.log"), segment).unwrap();
     for error in [
@@ -24,13 +24,13 @@ fn a_log_of_the_first_format_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn records_of_the_first_format_are_refused_wherever_they_are_kept() {
+fn records_in_format_1_are_refused() {
     let lines: Vec<_> = include_str!("golden/format-1.jsonl").lines().collect();
     assert!(lines.len() > 3);
     let refused = lines.iter().filter_map(|line| Record::decode(line.as_bytes()).err());
     for error in refused {
         assert_eq!((error.code(), error.to_string().contains("format 1")), ("record_format", true), "{error}");
     }
-    // The first one is what tells a reader of the whole run.
+    // A reader rejects the whole run at its first record.
     assert!(Record::decode(lines[0].as_bytes()).is_err());
 }

@@ -8,16 +8,16 @@ use super::{
     super::{INBOX_PAGE, Message, Snapshot, StoreError, Stores, blob_hash},
     wait,
 };
-use crate::{End, Record, Started, record::Kept};
+use crate::{End, Record, Started, record::StoredValue};
 
 fn run(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-/// The records of a run of `steps` steps.
+/// Returns the records of a run of `steps` steps.
 #[must_use]
 pub(super) fn records(steps: usize) -> Vec<Record> {
-    let at = Timestamp::from_second(1_700_000_000).expect("a second of our time");
+    let at = Timestamp::from_second(1_700_000_000).expect("a valid timestamp");
     let input = json!({"text": "with\na line, \u{0} and \u{1f980}"});
     let started = Started {
         at,
@@ -27,7 +27,7 @@ pub(super) fn records(steps: usize) -> Vec<Record> {
         input,
         ..Started::default()
     };
-    let output = |value| End::Completed { output: Kept::Value(value), changes: Vec::new() };
+    let output = |value| End::Completed { output: StoredValue::Value(value), changes: Vec::new() };
     let mut records = vec![Record::Started(Box::new(started))];
     records.extend((0..steps).map(|step| Record::Ended {
         path: format!("/main/step{step}"),
@@ -38,10 +38,10 @@ pub(super) fn records(steps: usize) -> Vec<Record> {
     records
 }
 
-/// Records of runs come back as they were put, large ones too, several at once, and go away.
+/// Checks that archived records are returned as they were put, small and large ones, and can be removed.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn archives(stores: &Stores) {
     let archive = &stores.archive;
     assert_eq!(wait(archive.get(run(1))), Ok(None));
@@ -51,7 +51,7 @@ pub fn archives(stores: &Stores) {
         assert_eq!(wait(archive.get(run(1))), Ok(Some(records(steps))), "{steps} steps");
     }
     wait(archive.put(run(2), Vec::new())).expect("no records are put");
-    assert_eq!(wait(archive.get(run(2))), Ok(Some(Vec::new())), "a run without records is not one that nobody knows");
+    assert_eq!(wait(archive.get(run(2))), Ok(Some(Vec::new())), "a run without records differs from an unknown run");
     let (a, b) = (records(1), records(2));
     wait(archive.put_all(vec![(run(3), a.clone()), (run(4), b.clone())])).expect("records are put");
     assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(Some(a)), Ok(Some(b.clone()))));
@@ -59,10 +59,10 @@ pub fn archives(stores: &Stores) {
     assert_eq!((wait(archive.get(run(3))), wait(archive.get(run(4)))), (Ok(None), Ok(Some(b))));
 }
 
-/// Definitions come back by hash and stay as they are.
+/// Checks that definitions are returned by hash and never change.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn definitions(stores: &Stores) {
     let definitions = &stores.definitions;
     assert_eq!(wait(definitions.get("a")), Ok(None));
@@ -79,16 +79,16 @@ pub fn definitions(stores: &Stores) {
     );
 }
 
-/// Snapshots are kept by run and name and listed by position.
+/// Checks that snapshots are stored by run and name, and listed by position.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn snapshots(stores: &Stores) {
     let snapshot = |owner, name: &str, position| Snapshot {
         run: run(owner),
         name: name.to_owned(),
         position,
-        at: Timestamp::from_second(1_700_000_000).expect("a second of our time"),
+        at: Timestamp::from_second(1_700_000_000).expect("a valid timestamp"),
         state: json!({"position": position}),
     };
     let snapshots = &stores.snapshots;
@@ -96,7 +96,11 @@ pub fn snapshots(stores: &Stores) {
     for (owner, name, position) in [(1, "b", 5), (1, "a", 9), (1, "", 5), (2, "a", 1), (1, "a", 7)] {
         wait(snapshots.put(&snapshot(owner, name, position))).expect("a snapshot is put");
     }
-    assert_eq!(wait(snapshots.get(run(1), "a")), Ok(Some(snapshot(1, "a", 7))), "the last of a name counts");
+    assert_eq!(
+        wait(snapshots.get(run(1), "a")),
+        Ok(Some(snapshot(1, "a", 7))),
+        "the latest snapshot of a name is returned"
+    );
     assert_eq!(wait(snapshots.get(run(2), "b")), Ok(None));
     assert_eq!(wait(snapshots.list(run(1))), Ok(vec![snapshot(1, "", 5), snapshot(1, "b", 5), snapshot(1, "a", 7)]));
     assert_eq!((wait(snapshots.remove(run(1), "b")), wait(snapshots.remove(run(1), "b"))), (Ok(true), Ok(false)));
@@ -104,10 +108,10 @@ pub fn snapshots(stores: &Stores) {
     assert_eq!(wait(snapshots.list(run(2))), Ok(vec![snapshot(2, "a", 1)]));
 }
 
-/// Messages are numbered by run, read in order and in pages, and posted once for each id.
+/// Checks that messages are numbered per run, read in order and in pages, and posted once per id.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn inboxes(stores: &Stores) {
     let inbox = &stores.inbox;
     let signal = |number: usize| Message::Signal { name: "s".to_owned(), payload: json!({ "number": number }) };
@@ -117,7 +121,7 @@ pub fn inboxes(stores: &Stores) {
         assert_eq!(wait(inbox.post(run(1), id, message)), Ok(number), "{id}");
     }
     assert_eq!(wait(inbox.post(run(2), "a", &signal(2))), Ok(1), "each run has its own numbers and ids");
-    assert_eq!(wait(inbox.post(run(1), "b", &Message::Resume)), Ok(2), "posted again");
+    assert_eq!(wait(inbox.post(run(1), "b", &Message::Resume)), Ok(2), "posting again returns the same number");
     let taken = StoreError::MessageIdTaken { run: run(1), message_id: "b".to_owned() };
     assert_eq!(wait(inbox.post(run(1), "b", &Message::Cancel)), Err(taken));
     let all: Vec<_> = (1..).zip(posts.map(|(_, message)| message)).collect();
@@ -146,10 +150,10 @@ pub fn inboxes(stores: &Stores) {
     assert_eq!(messages, expected);
 }
 
-/// Several threads that post to one run get numbers without gaps, and one number for one id.
+/// Checks that concurrent posts to one run get numbers without gaps, and one number per id.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn inboxes_of_several_threads(stores: &Stores) {
     const THREADS: u64 = 4;
     const EACH: u64 = 25;
@@ -161,7 +165,7 @@ pub fn inboxes_of_several_threads(stores: &Stores) {
     };
     let numbers: Vec<Vec<(u64, u64)>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || post(thread))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a thread ends well")).collect()
+        threads.into_iter().map(|thread| thread.join().expect("the thread succeeds")).collect()
     });
     let shared = |list: &Vec<(u64, u64)>| list.iter().map(|(_, shared)| *shared).collect::<Vec<_>>();
     assert!(numbers.iter().all(|list| shared(list) == shared(&numbers[0])), "one id has one number");
@@ -172,10 +176,10 @@ pub fn inboxes_of_several_threads(stores: &Stores) {
     assert_eq!(read.into_iter().map(|(number, _)| number).collect::<Vec<_>>(), all);
 }
 
-/// Values are kept once, and as long as anyone owns them.
+/// Checks that values are stored once, and as long as anyone owns them.
 ///
 /// # Panics
-/// An adapter does something else.
+/// The adapter deviates.
 pub fn blobs(stores: &Stores) {
     let blobs = &stores.blobs;
     let (large, small) = (vec![1; 300_000], b"small".to_vec());
@@ -187,18 +191,18 @@ pub fn blobs(stores: &Stores) {
     }
     let hash = wait(blobs.put(run(1), small.clone())).expect("a value is put");
     assert_eq!(hash, blob_hash(b"small"));
-    assert_eq!(wait(blobs.owners(&blob_hash(&large))), Ok(2), "who puts it twice owns it once");
+    assert_eq!(wait(blobs.owners(&blob_hash(&large))), Ok(2), "putting a value twice makes one owner");
     for owner in [run(1), run(2)] {
         assert!(
-            wait(blobs.owned(owner)).expect("it is read").contains(&blob_hash(&large)),
-            "it is among those of {owner}"
+            wait(blobs.owned(owner)).expect("the hashes are read").contains(&blob_hash(&large)),
+            "{owner} owns the value"
         );
     }
     assert_eq!(wait(blobs.share(run(3), &hash)), Ok(()));
     let missing = blob_hash(b"missing");
     assert_eq!(wait(blobs.share(run(3), &missing)), Err(StoreError::NoBlob { hash: missing.clone() }));
 
-    assert_eq!(wait(blobs.release(run(1))), Ok(0), "others own them");
+    assert_eq!(wait(blobs.release(run(1))), Ok(0), "other owners keep the values");
     assert_eq!(
         (wait(blobs.get(&blob_hash(&large))), wait(blobs.get(&hash))),
         (Ok(Some(large.clone())), Ok(Some(small)))
