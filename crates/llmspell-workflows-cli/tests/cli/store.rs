@@ -186,7 +186,7 @@ fn whatever_is_damaged_is_named() {
             |place| fs::remove_file(file_of(place, ".spellflow/definitions", ".json")).unwrap(),
             "is missing",
         ),
-        ("the database", |place| flip(&place.path(".spellflow/store.db"), |_| 2), "no SQLite database"),
+        ("the database", |place| flip(&place.path(".spellflow/store.db"), |_| 2), "not a SQLite database"),
     ];
     for (what, damage, part) in damages {
         let place = mixed();
