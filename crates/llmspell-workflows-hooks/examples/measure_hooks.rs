@@ -75,7 +75,7 @@ fn event(bus: &EventBus) -> Duration {
     let run_id = uuid::Uuid::nil();
     let start = Instant::now();
     for _ in 0..EVENTS {
-        bus.say(run_id, serde_json::Value::Null);
+        bus.publish_custom(run_id, serde_json::Value::Null);
     }
     start.elapsed() / EVENTS
 }
