@@ -49,12 +49,12 @@ fn run(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: u32) {
             assert!(finished.error.is_none(), "{:?}", finished.error);
         }
     };
-    runtime.block_on(async { tokio::spawn(task).await.expect("no panic") });
+    runtime.block_on(async { tokio::spawn(task).await.expect("the task does not panic") });
 }
 
 pub(crate) fn measure(report: &mut Report) {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
     advanced_overhead(report, &runtime);
     hooks(report, &runtime);
     events(report);

@@ -56,7 +56,7 @@ fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: us
             });
         }
         while let Some(result) = tasks.join_next().await {
-            result.expect("no panic");
+            result.expect("the task does not panic");
         }
     });
 }
@@ -91,17 +91,17 @@ fn group_commit(runtime: &Runtime, folder: &Path, writers: usize, each: usize) {
             });
         }
         while let Some(result) = tasks.join_next().await {
-            result.expect("no panic");
+            result.expect("the task does not panic");
         }
     });
     drop(records);
-    committer.join().expect("no panic");
+    committer.join().expect("the thread does not panic");
 }
 
 pub(crate) fn measure(report: &mut Report) {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
-    let folder = tempfile::tempdir().expect("a folder");
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     // Allocates the blocks of the file in advance, as the log does.
     std::fs::write(folder.path().join("limit"), vec![0; 64 << 20]).expect("the disk has space");
     File::open(folder.path().join("limit")).and_then(|file| file.sync_all()).expect("the disk works");

@@ -71,7 +71,7 @@ fn run_repeatedly(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: u
             assert!(finished.error.is_none(), "{:?}", finished.error);
         }
     };
-    runtime.block_on(async { tokio::spawn(task).await.expect("no panic") });
+    runtime.block_on(async { tokio::spawn(task).await.expect("the task does not panic") });
 }
 
 fn run(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>) {
@@ -97,7 +97,7 @@ fn looped(iterations: i64, body: usize) -> Definition {
 
 pub(crate) fn measure(report: &mut Report) {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
     let engine = engine(0);
     sequential(report, &runtime, &engine);
     branches(report, &runtime, &engine);
@@ -110,7 +110,10 @@ fn sequential(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     const RUNS: usize = 20;
     let plan = prepared(engine, Definition::sequence("steps", steps(1_000, "noop")));
     let ours = || run_repeatedly(runtime, engine, &plan, RUNS);
-    let limit = || runtime.block_on(async { tokio::spawn(limits::boxed_calls(1_000 * RUNS)).await.expect("no panic") });
+    let limit = || {
+        runtime
+            .block_on(async { tokio::spawn(limits::boxed_calls(1_000 * RUNS)).await.expect("the task does not panic") })
+    };
     report.ratio(
         "a step of 1,000 in memory, against a boxed call",
         1_000 * RUNS as u32,
@@ -150,7 +153,7 @@ fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
         "≤ 1.5 ms",
         alternate(
             || run(runtime, engine, &plan),
-            || runtime.block_on(async { tokio::spawn(limits::tasks(1_000)).await.expect("no panic") }),
+            || runtime.block_on(async { tokio::spawn(limits::tasks(1_000)).await.expect("the task does not panic") }),
         ),
     );
     let plan = prepared(engine, parallel(1_000, "sleep", 100));
@@ -170,7 +173,7 @@ fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
         || {
             let thread = std::thread::spawn(|| limits::burn(BURN_ROUNDS));
             std::hint::black_box(limits::burn(BURN_ROUNDS));
-            std::hint::black_box(thread.join().expect("no panic"));
+            std::hint::black_box(thread.join().expect("the thread does not panic"));
         },
         || {
             std::hint::black_box(limits::burn(BURN_ROUNDS));

@@ -50,7 +50,7 @@ struct Figures {
 /// Measures all adapters and prints a table.
 pub(crate) fn measure() {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
     let mut all: [Figures; 3] = Default::default();
     for _ in 0..ROUNDS {
         for ((_, open), figures) in ADAPTERS.iter().zip(&mut all) {
@@ -69,7 +69,7 @@ pub(crate) fn measure() {
 }
 
 fn round(runtime: &Runtime, open: Open, figures: &mut Figures) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let path = folder.path().join("appends");
     let journal = open(&path).expect("the folder is accessible");
     for (took, (writers, count)) in figures.appends.iter_mut().zip(APPENDS) {
@@ -109,7 +109,7 @@ fn append(runtime: &Runtime, journal: &Arc<dyn Journal>, writers: usize, each: u
             });
         }
         while let Some(result) = tasks.join_next().await {
-            result.expect("no panic");
+            result.expect("the task does not panic");
         }
     });
     let took = begin.elapsed();

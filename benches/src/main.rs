@@ -20,8 +20,8 @@ mod text;
 
 use figures::Report;
 
-/// The allocator for both sides. With glibc's, a program that creates and drops a thousand outputs in alternation spends
-/// its time returning memory to the system and requesting it again.
+/// The allocator for both sides. With glibc's, a program that creates and drops a thousand outputs in alternation
+/// spends its time returning memory to the system and requesting it again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

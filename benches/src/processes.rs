@@ -32,7 +32,7 @@ pub(crate) fn measure() {
         eprintln!("skipped: `spellflow` is missing; build it with `cargo build --profile dist`");
         return;
     };
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let ten = folder.path().join("ten.yaml");
     std::fs::write(&ten, flow("ten", 10)).expect("the disk has space");
     let ten = ten.display().to_string();
@@ -101,7 +101,7 @@ fn fill(path: &Path) {
     let definition = std::sync::Arc::new(Definition::sequence("finished", steps));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let executor = Executor::new(FolderHome::new(path), Engine::builder().activities(activities));
-    runtime.expect("two threads").block_on(async {
+    runtime.expect("the runtime starts").block_on(async {
         for _ in 0..FINISHED / 1_000 {
             let mut runs = JoinSet::new();
             for _ in 0..1_000 {

@@ -117,6 +117,6 @@ fn main() {
         true => tokio::runtime::Builder::new_current_thread(),
         false => tokio::runtime::Builder::new_multi_thread(),
     };
-    let runtime = builder.enable_all().build().expect("a runtime");
-    runtime.block_on(async { tokio::spawn(measure()).await.expect("no panic") });
+    let runtime = builder.enable_all().build().expect("the runtime starts");
+    runtime.block_on(async { tokio::spawn(measure()).await.expect("the task does not panic") });
 }

@@ -13,10 +13,10 @@ use crate::{HookContext, Point, Verdict};
 /// use async_trait::async_trait;
 /// use llmspell_workflows_hooks::{Hook, HookContext, HookError, answer::Before, point::BeforeToolExecution};
 ///
-/// struct NoDeleting;
+/// struct DenyDelete;
 ///
 /// #[async_trait]
-/// impl Hook<BeforeToolExecution> for NoDeleting {
+/// impl Hook<BeforeToolExecution> for DenyDelete {
 ///     async fn call(&self, context: &HookContext) -> Result<Before, HookError> {
 ///         let input = context.input()?.unwrap_or_default();
 ///         Ok(match input["operation"] == "delete" {

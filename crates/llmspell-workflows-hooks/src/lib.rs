@@ -27,7 +27,7 @@
 //! // A tool whose quota is used up, and one that is always available.
 //! let mut activities = Activities::new();
 //! activities.register("tool", "precise", function(|_| async move {
-//!     Err::<serde_json::Value, _>(llmspell_workflows_basic::StepError::transient("quota", "the daily quota is used up"))
+//!     Err::<serde_json::Value, _>(llmspell_workflows_basic::StepError::transient("quota", "no calls left today"))
 //! }));
 //! activities.register("tool", "rough", function(|call| async move { Ok(json!({"about": call.input()["n"]})) }));
 //!

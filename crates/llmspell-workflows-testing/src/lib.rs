@@ -6,7 +6,7 @@
 //! | you want to | use |
 //! |---|---|
 //! | run a workflow with scripted activities, a scripted model and no real waiting | [`harness`] |
-//! | check that a crash at any point does not change the result | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
+//! | check that a crash does not change the result | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
 //! | check how hooks were called, what they answered, and which events were published | `recorder` (feature `hooks`) |
 //! | make a journal, a store or another service fail at a certain call | [`double`] |
 //! | specify exactly which calls a service receives, and what it returns | `mock` (feature `mockall`) |

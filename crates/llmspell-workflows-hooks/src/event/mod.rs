@@ -1,8 +1,8 @@
 //! Events: what happens in runs, published to subscribers without slowing the runs.
 //!
-//! An [`EventLayer`] publishes to an [`EventBus`]; a [`Subscription`] receives the events that match its [`Filter`]. Its
-//! queue is bounded: a subscriber that is too slow loses the oldest events and learns how many, and a run never waits
-//! for it. The complete record of a run is its journal.
+//! An [`EventLayer`] publishes to an [`EventBus`]; a [`Subscription`] receives the events that match its [`Filter`].
+//! Its queue is bounded: a subscriber that is too slow loses the oldest events and learns how many, and a run never
+//! waits for it. The complete record of a run is its journal.
 
 mod bus;
 mod data;

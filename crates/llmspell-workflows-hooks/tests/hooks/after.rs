@@ -41,7 +41,7 @@ async fn check_after<P: Point<Answer = After> + Copy>(
     let ran = with(steps(), point, After::Retry(later(5, 2))).await;
     assert_eq!((output(&ran), seconds(&ran), ran.started.len()), (own, 10, 3), "{}", P::POINT);
     assert!(ran.started[2].starts_with(again), "{}: {:?}", P::POINT, ran.started);
-    let ran = with(steps(), point, After::Cancel("no more".into())).await;
+    let ran = with(steps(), point, After::Cancel("stop".into())).await;
     assert_eq!(ran.finished.status, RunStatus::Cancelled, "{}", P::POINT);
 }
 
@@ -69,7 +69,7 @@ async fn answers_after_an_iteration_are_obeyed() {
     let change = Change::key("k", json!("set"));
     let ran = with(each(), IterationEnd, AfterIteration::ModifyState(vec![change.clone()])).await;
     assert_eq!(ran.finished.state_changes, [change]);
-    let ran = with(each(), IterationEnd, AfterIteration::Cancel("no more".into())).await;
+    let ran = with(each(), IterationEnd, AfterIteration::Cancel("stop".into())).await;
     assert_eq!(ran.finished.status, RunStatus::Cancelled);
     assert_eq!(output(&with(each(), IterationEnd, AfterIteration::Continue).await)["results"], json!(["own"]));
 }
@@ -89,7 +89,7 @@ async fn check_on_error<P: Point<Answer = OnError> + Copy>(point: P, kind: &str)
     assert_eq!((output(&ran), ran.started), (json!("in"), vec!["/main/a#1".into(), "/main/a~2#1".into()]));
     let ran = with(fail(), point, OnError::Skip("not needed".into())).await;
     assert_eq!(ran.finished.step("a").unwrap().status, StepStatus::Skipped);
-    let ran = with(fail(), point, OnError::Cancel("no more".into())).await;
+    let ran = with(fail(), point, OnError::Cancel("stop".into())).await;
     assert_eq!(ran.finished.status, RunStatus::Cancelled);
 }
 
@@ -108,7 +108,7 @@ async fn answers_after_a_failed_run_are_obeyed() {
     let ran = with(flaky(), WorkflowError, OnRunError::Retry(later(5, 1))).await;
     assert_eq!((code(&ran), seconds(&ran)), ("boom", 5));
     assert_eq!(ran.started, ["/main/s/f#1", "/main~2/s/f#1"]);
-    let ran = with(flaky(), WorkflowError, OnRunError::Cancel("no more".into())).await;
+    let ran = with(flaky(), WorkflowError, OnRunError::Cancel("stop".into())).await;
     assert_eq!(ran.finished.status, RunStatus::Cancelled);
 }
 
@@ -119,7 +119,7 @@ async fn a_cancelled_run_calls_workflow_cancelled_once() {
         sender.send(context.path()).unwrap();
         async { Ok(Observe::Continue) }
     });
-    let cancel = fixed(AfterStep, After::Cancel("no more".into()));
+    let cancel = fixed(AfterStep, After::Cancel("stop".into()));
     let hooks =
         HookDispatcher::builder().register(Registration::new("note").at(WorkflowCancelled, note)).register(cancel);
     let ran = Lab::new().run(Definition::sequence("test", [echo("a", json!(1)), echo("b", json!(1))]), hooks).await;

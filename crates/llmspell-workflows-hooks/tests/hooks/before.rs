@@ -46,10 +46,10 @@ async fn check_before<P: llmspell_workflows_hooks::Point<Answer = Before> + Copy
     assert_eq!(output(&ran), "in");
     let ran = with(echo(), point, Before::Fork(vec![json!(1), json!(2)])).await;
     assert_eq!((output(&ran), ran.started), (json!([1, 2]), vec!["/main/a[0]#1".into(), "/main/a[1]#1".into()]));
-    let ran = with(fail(), point, Before::Cancel("no more".into())).await;
+    let ran = with(fail(), point, Before::Cancel("stop".into())).await;
     assert_eq!((ran.finished.status, &ran.started), (RunStatus::Cancelled, &vec![]));
     assert_eq!(ran.finished.warnings[0].code, "cancelled_by_hook");
-    assert!(ran.finished.warnings[0].message.contains("no more"));
+    assert!(ran.finished.warnings[0].message.contains("stop"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +95,7 @@ where
     assert_eq!((output(&ran), &ran.started), (replaced, &vec![]), "{}", P::POINT);
     let ran = with(steps(), point, BeforeBlock::Skip("not today".into())).await;
     assert_eq!((&*ran.finished.output, &ran.started), (&skipped, &vec![]), "{}", P::POINT);
-    let ran = with(steps(), point, BeforeBlock::Cancel("no more".into())).await;
+    let ran = with(steps(), point, BeforeBlock::Cancel("stop".into())).await;
     assert_eq!((ran.finished.status, &ran.started), (RunStatus::Cancelled, &vec![]), "{}", P::POINT);
 }
 

@@ -111,7 +111,9 @@ impl CrashTest {
         self
     }
 
-    /// Sends the run the signal `name` with `data`, for the first step that waits for it. Each process delivers it again.
+    /// Sends the run the signal `name` with `data`, for the first step that waits for it.
+    ///
+    /// Each process delivers the signal again.
     #[must_use]
     pub fn signal(mut self, name: &str, data: Value) -> Self {
         let number = self.signals.len() as u64 + 1;
@@ -126,8 +128,9 @@ impl CrashTest {
         self
     }
 
-    /// Crashes the workflow at every boundary: with a journal in memory, and with a log on a disk after a kill and after a
-    /// power loss.
+    /// Crashes the workflow at every boundary.
+    ///
+    /// The journal is in memory, then a log on a disk that survives a kill, then one that survives a power loss.
     ///
     /// # Errors
     /// Fails at the first crash that made a difference.
@@ -186,7 +189,7 @@ impl CrashTest {
     ) -> Result<Option<Finished>, JournalError> {
         lock(&self.effects).clear();
         let engine = self.engine_with(clock);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
         loop {
             match runtime.block_on(self.process(&engine, clock).run(journal.clone(), point)) {
                 ProcessEnd::Done(finished) => return Ok(Some(*finished)),
@@ -269,7 +272,8 @@ impl CrashTest {
         let (memory, mut disk) = (Arc::new(MemoryJournal::new()), SimDisk::new());
         let (mut has_crashed, mut acknowledged) = (false, BTreeMap::new());
         for _ in 0..PROCESSES_MAX {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
             let watched = open(loss, &memory, &disk, &point)?;
             let end = match &watched {
                 Some(watched) => runtime.block_on(process.run(watched.clone(), &point)),

@@ -195,7 +195,7 @@ impl WorkflowTest {
         for (number, (name, data)) in (1..).zip(&self.signals) {
             run.deliver(Signal { number, name: name.clone(), data: data.clone() });
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
         let driven = runtime.block_on(async {
             let mut driven = std::pin::pin!(engine.drive(&run));
             loop {

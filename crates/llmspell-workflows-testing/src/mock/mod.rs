@@ -2,8 +2,8 @@
 //!
 //! # Double or mock?
 //!
-//! A [double](crate::double) behaves like the real service and fails where a test requests it. A mock has no behaviour of
-//! its own: it responds to expected calls and panics at any other. Prefer a double: a test that specifies only the
+//! A [double](crate::double) behaves like the real service and fails where a test requests it. A mock has no behaviour
+//! of its own: it responds to expected calls and panics at any other. Prefer a double: a test that specifies only the
 //! failures remains valid when the code under test makes additional calls.
 //!
 //! Use a mock if
@@ -16,8 +16,8 @@
 //!
 //! # The pattern
 //!
-//! Define the expected calls and their results, then pass the mock in place of the service. An expected call that was not
-//! made fails the test when the mock is dropped.
+//! Define the expected calls and their results, then pass the mock in place of the service. An expected call that was
+//! not made fails the test when the mock is dropped.
 //!
 //! ```
 //! use llmspell_workflows_basic::{Engine, WorkflowInput, activity::Activities, model::{Definition, Step}};

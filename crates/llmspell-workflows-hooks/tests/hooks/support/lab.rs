@@ -29,7 +29,7 @@ pub(crate) struct LabRun {
 }
 
 impl Lab {
-    /// Creates the activities `echo`, `fail`, `flaky`, `hang`, `slow` and `put`, each as a function, a tool and an agent.
+    /// Creates `echo`, `fail`, `flaky`, `hang`, `slow` and `put`, each as a function, a tool and an agent.
     pub(crate) fn new() -> Self {
         let mut lab = Self { activities: Activities::new(), started: Arc::default() };
         lab.register("echo", |context| async move { Ok(context.input().clone().into()) });
@@ -128,7 +128,7 @@ pub(crate) fn seconds(ran: &LabRun) -> i64 {
     ran.finished.ended_at.duration_since(ran.finished.started_at).as_secs()
 }
 
-/// A step that answers with `value`.
+/// A step that returns `value`.
 pub(crate) fn echo(id: &str, value: Value) -> Step {
     Step::function(id, "echo", value)
 }
