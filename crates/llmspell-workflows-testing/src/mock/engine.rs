@@ -82,7 +82,7 @@ mock! {
     ///     .times(1)
     ///     .returning(|_, _| Ok(ChildEnd::Completed(Arc::new(json!("clean")))));
     ///
-    /// let scan = Definition::sequence("scan", [Step::function("look", "look", json!({}))]);
+    /// let scan = Definition::sequence("scan", [Step::set("look", Default::default())]);
     /// let review = Definition::sequence("review", [Step::workflow("scan", "scan", json!({"depth": 2}))])
     ///     .with_workflow(scan);
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
