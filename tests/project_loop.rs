@@ -1,6 +1,6 @@
-//! The seed's `project-loop` document, unchanged, with personas that a test answers for.
+//! The seed's unchanged `project-loop` document, with simulated personas.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::{
     path::Path,
@@ -17,10 +17,10 @@ use llmspell_workflows_definition::{StepTypes, check};
 use serde_json::json;
 use tokio::sync::Barrier;
 
-/// What the personas did, in order.
+/// The calls of personas and of git, in order.
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Personas of which QA answers with `qa`; both reviewers must be at work at the same time to get on.
+/// Creates the personas. QA reports the status `qa`; each reviewer waits until the other one is running too.
 fn personas(log: &Log, qa: &str) -> Activities {
     let mut activities = Activities::new();
     let both = Arc::new(Barrier::new(2));
@@ -37,7 +37,7 @@ fn personas(log: &Log, qa: &str) -> Activities {
                     log.lock().unwrap().push(name.to_owned());
                     if name.contains("review") {
                         let met = tokio::time::timeout(Duration::from_secs(10), both.wait()).await;
-                        assert!(met.is_ok(), "the reviewers do not work at the same time");
+                        assert!(met.is_ok(), "the reviewers do not run concurrently");
                     }
                     let status = if name == "qa-engineer" { qa } else { "pass".to_owned() };
                     Ok(json!({"by": name, "status": status, "params": call.input()}))
@@ -62,7 +62,7 @@ fn document() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The document with a merge that waits for both reviews.
+/// Returns the document with a merge step that depends on both reviews.
 fn with_merge() -> String {
     let merge = "
   - id: merge
@@ -93,7 +93,7 @@ fn status(finished: &Finished, id: &str) -> (StepStatus, Option<String>) {
 const COMPLETED: (StepStatus, Option<String>) = (StepStatus::Completed, None);
 
 #[tokio::test]
-async fn the_document_runs_in_order_and_its_reviews_at_the_same_time() {
+async fn the_steps_run_in_order_and_the_reviews_concurrently() {
     let (finished, log) = run(&document(), "pass").await;
     assert_eq!(log[..4], ["implementation-planner", "plan-evaluator", "lead-engineer", "qa-engineer"]);
     let mut reviews = log[4..].to_vec();
@@ -110,7 +110,7 @@ async fn the_document_runs_in_order_and_its_reviews_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn reviews_are_skipped_where_the_tests_failed_and_so_is_the_merge_that_waits_for_them() {
+async fn failed_tests_skip_the_reviews_and_the_merge() {
     let (finished, log) = run(&with_merge(), "fail").await;
     assert_eq!(log, ["implementation-planner", "plan-evaluator", "lead-engineer", "qa-engineer"]);
     let condition = Some("condition_false".to_owned());
@@ -131,7 +131,7 @@ async fn the_merge_runs_after_both_reviews() {
 }
 
 #[tokio::test]
-async fn an_unknown_persona_is_a_warning_before_and_an_error_when_called() {
+async fn an_unknown_persona_is_a_validation_warning_and_a_run_error() {
     let engine = Engine::builder().build();
     let checked =
         check(&document(), "project-loop.yml", &StepTypes::new(), |definition| engine.validate(definition.clone()));

@@ -1,4 +1,4 @@
-//! A thousand steps, branches or durable runs of 100 steps, again and again, for a profiler:
+//! Repeatedly runs a thousand steps, branches or durable runs of 100 steps, for a profiler:
 //! `cargo run --profile dist -p llmspell-workflows-benches --example profile -- branches 100`.
 
 use std::sync::Arc;
@@ -38,35 +38,35 @@ fn main() {
             let block = Parallel { max_parallelism: Some(1_000), ..Parallel::new(steps()) };
             (Definition::sequence("branches", [block.into_step("block")]), tokio::runtime::Builder::new_multi_thread())
         }
-        other => panic!("there is `steps`, `branches` and `durable`, and no `{other}`"),
+        other => panic!("expected `steps`, `branches` or `durable`, got `{other}`"),
     };
-    let plan = engine.prepare(definition).expect("it is valid");
-    let runtime = runtime.enable_all().build().expect("a runtime");
+    let plan = engine.prepare(definition).expect("the definition is valid");
+    let runtime = runtime.enable_all().build().expect("the runtime starts");
     let run = async move {
         for _ in 0..times {
-            engine.run_plan(&plan, WorkflowInput::new(json!({}))).await.expect("it is valid");
+            engine.run_plan(&plan, WorkflowInput::new(json!({}))).await.expect("the definition is valid");
         }
     };
-    runtime.block_on(async { tokio::spawn(run).await.expect("no panic") });
+    runtime.block_on(async { tokio::spawn(run).await.expect("the task does not panic") });
 }
 
-/// A thousand durable runs at once, each of 100 steps.
+/// Runs a thousand concurrent durable runs of 100 steps.
 fn durable(times: usize) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let mut activities = Activities::new();
     activities.register("function", "noop", NoOp);
     let executor = Executor::new(FolderHome::new(folder.path()), Engine::builder().activities(activities));
     let steps = (0..100).map(|n| Step::function(format!("s{n}"), "noop", json!({})));
     let definition = Arc::new(Definition::sequence("steps", steps));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(async {
+    runtime.expect("the runtime starts").block_on(async {
         for _ in 0..times {
             let mut runs = tokio::task::JoinSet::new();
             for _ in 0..1_000 {
                 let (executor, definition) = (executor.clone(), definition.clone());
                 runs.spawn(async move {
                     let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await;
-                    executor.drive(run.expect("it is valid")).await.expect("the journal can be written");
+                    executor.drive(run.expect("the definition is valid")).await.expect("the journal can be written");
                 });
             }
             while runs.join_next().await.is_some() {}

@@ -1,4 +1,4 @@
-//! What surrounds steps beside the engine: hooks, events, checkpoints.
+//! Benchmarks of hooks, events and checkpoints.
 
 use std::sync::Arc;
 
@@ -19,11 +19,13 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use crate::figures::{Report, rounds, turns};
+use crate::figures::{Report, alternate, rounds};
 
-/// How many steps a run has, and how many runs a round.
+/// The number of steps in a run.
 const STEPS: u32 = 1_000;
-const REPEAT: u32 = 20;
+
+/// The number of runs in a round.
+const RUNS: u32 = 20;
 
 fn engine() -> Engine {
     let mut activities = Activities::new();
@@ -47,27 +49,27 @@ fn run(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: u32) {
             assert!(finished.error.is_none(), "{:?}", finished.error);
         }
     };
-    runtime.block_on(async { tokio::spawn(task).await.expect("no panic") });
+    runtime.block_on(async { tokio::spawn(task).await.expect("the task does not panic") });
 }
 
 pub(crate) fn measure(report: &mut Report) {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
-    nothing_switched_on(report, &runtime);
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
+    advanced_overhead(report, &runtime);
     hooks(report, &runtime);
     events(report);
     checkpoints(report, &runtime);
 }
 
-fn nothing_switched_on(report: &mut Report, runtime: &Runtime) {
+fn advanced_overhead(report: &mut Report, runtime: &Runtime) {
     let basic = engine();
     let advanced = EnhancedExecutionContext::in_memory().with_engine(basic.clone()).engine();
     let (basic_plan, advanced_plan) = (prepared(&basic), prepared(&advanced));
     report.ratio(
-        "a step of 1,000, advanced with nothing switched on, against basic",
-        STEPS * REPEAT,
+        "a step of 1,000, advanced without any feature, against basic",
+        STEPS * RUNS,
         "≤ 1.05 ×",
-        turns(|| run(runtime, &advanced, &advanced_plan, REPEAT), || run(runtime, &basic, &basic_plan, REPEAT)),
+        alternate(|| run(runtime, &advanced, &advanced_plan, RUNS), || run(runtime, &basic, &basic_plan, RUNS)),
     );
 }
 
@@ -81,21 +83,21 @@ fn hooks(report: &mut Report, runtime: &Runtime) {
     });
     let hooked = hooked.engine();
     let plan = prepared(&hooked);
-    report.time("a step with ten hooks that do nothing", STEPS, "≤ 5 µs", &rounds(|| run(runtime, &hooked, &plan, 1)));
+    report.time("a step with ten no-op hooks", STEPS, "≤ 5 µs", &rounds(|| run(runtime, &hooked, &plan, 1)));
 }
 
 fn events(report: &mut Report) {
     const EVENTS: u32 = 100_000;
-    let tell = |bus: &EventBus| {
+    let publish = |bus: &EventBus| {
         for _ in 0..EVENTS {
             let bus = std::hint::black_box(bus);
-            bus.tell_of(EventKind::RunResumed, Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, || EventData::None);
+            bus.publish_unrecorded(EventKind::RunResumed, Uuid::nil(), jiff::Timestamp::UNIX_EPOCH, || EventData::None);
         }
     };
     let bus = EventBus::new();
-    report.time("an event without subscribers", EVENTS, "≤ 100 ns", &rounds(|| tell(&bus)));
+    report.time("an event without a subscriber", EVENTS, "≤ 100 ns", &rounds(|| publish(&bus)));
     let subscription = bus.subscribe(Filter::all());
-    report.time("an event with one subscriber", EVENTS, "≤ 1 µs", &rounds(|| tell(&bus)));
+    report.time("an event with one subscriber", EVENTS, "≤ 1 µs", &rounds(|| publish(&bus)));
     drop(subscription);
 }
 
@@ -105,17 +107,17 @@ fn checkpoints(report: &mut Report, runtime: &Runtime) {
     let executor = context.executor();
     let id = runtime.block_on(async {
         let run = executor.start(steps(10), WorkflowInput::default(), StartOptions::default()).await;
-        let run = run.expect("it is valid");
+        let run = run.expect("the definition is valid");
         let id = run.id();
-        executor.finish(run).await.expect("it is kept in memory");
+        executor.finish(run).await.expect("storage in memory does not fail");
         id
     });
-    let make = || {
+    let checkpoint = || {
         runtime.block_on(async {
             for _ in 0..CHECKPOINTS {
-                executor.checkpoint(id, "here").await.expect("it is kept in memory");
+                executor.checkpoint(id, "here").await.expect("storage in memory does not fail");
             }
         });
     };
-    report.time("a checkpoint of a run of 10 steps, beyond its sync", CHECKPOINTS, "≤ 50 µs", &rounds(make));
+    report.time("a checkpoint of a run of 10 steps, beyond its sync", CHECKPOINTS, "≤ 50 µs", &rounds(checkpoint));
 }

@@ -1,4 +1,4 @@
-//! Durable steps, runs and iterations, beside what the disk can do.
+//! Benchmarks of durable steps, runs and iterations, relative to the limits of the disk.
 
 use std::{
     fs::File,
@@ -16,10 +16,10 @@ use llmspell_workflows_basic::{
 use serde_json::json;
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinSet};
 
-use crate::figures::{Report, turns};
+use crate::figures::{Report, alternate};
 
-/// The bytes of a record of the limit.
-const RECORD: usize = 300;
+/// The size of a record in the group commit, in bytes.
+const RECORD_BYTES: usize = 300;
 
 fn executor(folder: &Path) -> Executor {
     let mut activities = Activities::new();
@@ -40,7 +40,7 @@ fn iterations(count: i64) -> Definition {
     )
 }
 
-/// `runs` runs at once, each to its end.
+/// Drives `runs` concurrent runs to their ends.
 fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: usize) {
     runtime.block_on(async {
         let mut tasks = JoinSet::new();
@@ -50,31 +50,32 @@ fn run(runtime: &Runtime, executor: &Executor, definition: &Definition, runs: us
                 let run = executor
                     .start(definition, WorkflowInput::default(), StartOptions::default())
                     .await
-                    .expect("it is valid");
+                    .expect("the definition is valid");
                 let end = executor.drive(run).await.expect("the journal can be written");
                 assert!(matches!(end, DurableEnd::Finished(finished) if finished.error.is_none()));
             });
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended.expect("no panic");
+        while let Some(result) = tasks.join_next().await {
+            result.expect("the task does not panic");
         }
     });
 }
 
-/// `writers` tasks that append `each` records, one after the other, each durable before the next: one thread writes all
-/// that wait, syncs once, and tells them.
+/// Runs `writers` tasks that each append `each` records, every record durable before the next.
+///
+/// One thread writes all waiting records, syncs once, and notifies the tasks.
 fn group_commit(runtime: &Runtime, folder: &Path, writers: usize, each: usize) {
     let path = folder.join("limit");
-    let file = File::options().write(true).create(true).truncate(false).open(&path).expect("the folder is ours");
+    let file = File::options().write(true).create(true).truncate(false).open(&path).expect("the folder is writable");
     let (records, queue) = mpsc::channel::<oneshot::Sender<()>>();
     let committer = std::thread::spawn(move || {
         let mut at = 0;
         while let Ok(first) = queue.recv() {
             let waiting: Vec<_> = std::iter::once(first).chain(queue.try_iter().take(2_047)).collect();
-            file.write_all_at(&vec![b'x'; RECORD * waiting.len()], at).expect("there is room");
-            file.sync_data().expect("the disk answers");
-            at += (RECORD * waiting.len()) as u64;
-            waiting.into_iter().for_each(|says| says.send(()).expect("each waits"));
+            file.write_all_at(&vec![b'x'; RECORD_BYTES * waiting.len()], at).expect("the disk has space");
+            file.sync_data().expect("the disk works");
+            at += (RECORD_BYTES * waiting.len()) as u64;
+            waiting.into_iter().for_each(|done| done.send(()).expect("the task waits"));
         }
     });
     runtime.block_on(async {
@@ -83,27 +84,27 @@ fn group_commit(runtime: &Runtime, folder: &Path, writers: usize, each: usize) {
             let records = records.clone();
             tasks.spawn(async move {
                 for _ in 0..each {
-                    let (says, heard) = oneshot::channel();
-                    records.send(says).expect("the committer lives");
-                    heard.await.expect("it says so");
+                    let (done, receiver) = oneshot::channel();
+                    records.send(done).expect("the committer is running");
+                    receiver.await.expect("the committer responds");
                 }
             });
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended.expect("no panic");
+        while let Some(result) = tasks.join_next().await {
+            result.expect("the task does not panic");
         }
     });
     drop(records);
-    committer.join().expect("no panic");
+    committer.join().expect("the thread does not panic");
 }
 
 pub(crate) fn measure(report: &mut Report) {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
-    let folder = tempfile::tempdir().expect("a folder");
-    // So that the limit writes into blocks that are there, as the log does.
-    std::fs::write(folder.path().join("limit"), vec![0; 64 << 20]).expect("there is room");
-    File::open(folder.path().join("limit")).and_then(|file| file.sync_all()).expect("the disk answers");
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
+    // Allocates the blocks of the file in advance, as the log does.
+    std::fs::write(folder.path().join("limit"), vec![0; 64 << 20]).expect("the disk has space");
+    File::open(folder.path().join("limit")).and_then(|file| file.sync_all()).expect("the disk works");
     let executor = Arc::new(executor(&folder.path().join("home")));
 
     let thousand = steps(1_000);
@@ -111,20 +112,20 @@ pub(crate) fn measure(report: &mut Report) {
         "a durable step of 1,000, against a group commit of one writer",
         1_000,
         "≤ 1.3 ×",
-        turns(|| run(&runtime, &executor, &thousand, 1), || group_commit(&runtime, folder.path(), 1, 1_000)),
+        alternate(|| run(&runtime, &executor, &thousand, 1), || group_commit(&runtime, folder.path(), 1, 1_000)),
     );
     let hundred = steps(100);
     report.ratio(
         "a durable step of 1,000 runs × 100 at once, against a group commit of 1,000 writers",
         100_000,
         "≤ 6.7 ×",
-        turns(|| run(&runtime, &executor, &hundred, 1_000), || group_commit(&runtime, folder.path(), 1_000, 100)),
+        alternate(|| run(&runtime, &executor, &hundred, 1_000), || group_commit(&runtime, folder.path(), 1_000, 100)),
     );
     let looped = iterations(10_000);
     report.ratio(
         "10,000 durable iterations, against as many syncs",
         10_000,
         "≤ 1.5 ×",
-        turns(|| run(&runtime, &executor, &looped, 1), || group_commit(&runtime, folder.path(), 1, 10_000)),
+        alternate(|| run(&runtime, &executor, &looped, 1), || group_commit(&runtime, folder.path(), 1, 10_000)),
     );
 }

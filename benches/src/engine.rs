@@ -1,4 +1,4 @@
-//! Steps, branches and loops in memory.
+//! Benchmarks of steps, branches and loops in memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 
 use crate::{
-    figures::{Report, median, rounds, turns},
+    figures::{Report, alternate, median, rounds},
     limits,
 };
 
@@ -26,10 +26,10 @@ impl Activity for NoOp {
     }
 }
 
-/// Concerns no step.
-struct Elsewhere;
+/// An interceptor that applies to no step.
+struct NeverApplies;
 
-impl Interceptor for Elsewhere {
+impl Interceptor for NeverApplies {
     fn applies(&self, _step: &Step) -> bool {
         false
     }
@@ -46,24 +46,24 @@ fn activities() -> Activities {
             Ok(Value::Null)
         }),
     );
-    activities.register("function", "burn", function(|_| async { Ok(json!(limits::burn(BURN))) }));
+    activities.register("function", "burn", function(|_| async { Ok(json!(limits::burn(BURN_ROUNDS))) }));
     activities
 }
 
-/// Rounds of work of a CPU-bound branch.
-const BURN: u64 = 20_000_000;
+/// The rounds of work in a CPU-bound branch.
+const BURN_ROUNDS: u64 = 20_000_000;
 
 fn engine(interceptors: usize) -> Engine {
     let builder = Engine::builder().activities(activities());
-    (0..interceptors).fold(builder, |builder, _| builder.interceptor(Position::Hooks, Elsewhere)).build()
+    (0..interceptors).fold(builder, |builder, _| builder.interceptor(Position::Hooks, NeverApplies)).build()
 }
 
 fn steps(count: usize, name: &str) -> Vec<Step> {
     (0..count).map(|n| Step::function(format!("s{n}"), name, json!({}))).collect()
 }
 
-/// Runs `plan` so often, in a task as a service would.
-fn run_often(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: usize) {
+/// Runs `plan` repeatedly in a task, as a service would.
+fn run_repeatedly(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: usize) {
     let (engine, plan) = (engine.clone(), plan.clone());
     let task = async move {
         for _ in 0..times {
@@ -71,11 +71,11 @@ fn run_often(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>, times: usize)
             assert!(finished.error.is_none(), "{:?}", finished.error);
         }
     };
-    runtime.block_on(async { tokio::spawn(task).await.expect("no panic") });
+    runtime.block_on(async { tokio::spawn(task).await.expect("the task does not panic") });
 }
 
 fn run(runtime: &Runtime, engine: &Engine, plan: &Arc<Plan>) {
-    run_often(runtime, engine, plan, 1);
+    run_repeatedly(runtime, engine, plan, 1);
 }
 
 fn prepared(engine: &Engine, definition: Definition) -> Arc<Plan> {
@@ -97,7 +97,7 @@ fn looped(iterations: i64, body: usize) -> Definition {
 
 pub(crate) fn measure(report: &mut Report) {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
     let engine = engine(0);
     sequential(report, &runtime, &engine);
     branches(report, &runtime, &engine);
@@ -107,27 +107,29 @@ pub(crate) fn measure(report: &mut Report) {
 }
 
 fn sequential(report: &mut Report, runtime: &Runtime, engine: &Engine) {
-    const REPEAT: usize = 20;
+    const RUNS: usize = 20;
     let plan = prepared(engine, Definition::sequence("steps", steps(1_000, "noop")));
-    let ours = || run_often(runtime, engine, &plan, REPEAT);
-    let limit =
-        || runtime.block_on(async { tokio::spawn(limits::boxed_calls(1_000 * REPEAT)).await.expect("no panic") });
+    let ours = || run_repeatedly(runtime, engine, &plan, RUNS);
+    let limit = || {
+        runtime
+            .block_on(async { tokio::spawn(limits::boxed_calls(1_000 * RUNS)).await.expect("the task does not panic") })
+    };
     report.ratio(
         "a step of 1,000 in memory, against a boxed call",
-        1_000 * REPEAT as u32,
+        1_000 * RUNS as u32,
         "≤ 2.5 ×",
-        turns(ours, limit),
+        alternate(ours, limit),
     );
 
     let with_ten = self::engine(10);
     let plan_of_ten = prepared(&with_ten, Definition::sequence("steps", steps(1_000, "noop")));
-    let ten = || run_often(runtime, &with_ten, &plan_of_ten, REPEAT);
-    let ours = || run_often(runtime, engine, &plan, REPEAT);
+    let ten = || run_repeatedly(runtime, &with_ten, &plan_of_ten, RUNS);
+    let ours = || run_repeatedly(runtime, engine, &plan, RUNS);
     report.ratio(
         "the same with ten interceptors that do not apply, against none",
-        1_000 * REPEAT as u32,
+        1_000 * RUNS as u32,
         "≤ 1.05 ×",
-        turns(ten, ours),
+        alternate(ten, ours),
     );
 
     let definition = Arc::new(Definition::sequence("steps", steps(100, "noop")));
@@ -137,7 +139,7 @@ fn sequential(report: &mut Report, runtime: &Runtime, engine: &Engine) {
         "≤ 1 ms",
         &rounds(|| {
             let definition = Definition::sequence("steps", steps(100, "noop"));
-            std::hint::black_box(engine.prepare(definition).expect("it is valid"));
+            std::hint::black_box(engine.prepare(definition).expect("the definition is valid"));
         }),
     );
     drop(definition);
@@ -149,9 +151,9 @@ fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
         "1,000 no-op branches, against spawned tasks",
         1,
         "≤ 1.5 ms",
-        turns(
+        alternate(
             || run(runtime, engine, &plan),
-            || runtime.block_on(async { tokio::spawn(limits::tasks(1_000)).await.expect("no panic") }),
+            || runtime.block_on(async { tokio::spawn(limits::tasks(1_000)).await.expect("the task does not panic") }),
         ),
     );
     let plan = prepared(engine, parallel(1_000, "sleep", 100));
@@ -159,22 +161,22 @@ fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
         "1,000 × 10 ms, 100 at a time, against plain tokio",
         1,
         "≤ 1.05 ×",
-        turns(
+        alternate(
             || run(runtime, engine, &plan),
             || runtime.block_on(limits::sleeps(1_000, Duration::from_millis(10), 100)),
         ),
     );
     let one = prepared(engine, Definition::sequence("burn", steps(1, "burn")));
     let two = prepared(engine, parallel(2, "burn", 2));
-    let (ours_two, ours_one) = turns(|| run(runtime, engine, &two), || run(runtime, engine, &one));
-    let (threads_two, threads_one) = turns(
+    let (ours_two, ours_one) = alternate(|| run(runtime, engine, &two), || run(runtime, engine, &one));
+    let (threads_two, threads_one) = alternate(
         || {
-            let thread = std::thread::spawn(|| limits::burn(BURN));
-            std::hint::black_box(limits::burn(BURN));
-            std::hint::black_box(thread.join().expect("no panic"));
+            let thread = std::thread::spawn(|| limits::burn(BURN_ROUNDS));
+            std::hint::black_box(limits::burn(BURN_ROUNDS));
+            std::hint::black_box(thread.join().expect("the thread does not panic"));
         },
         || {
-            std::hint::black_box(limits::burn(BURN));
+            std::hint::black_box(limits::burn(BURN_ROUNDS));
         },
     );
     let gain = |one: &[Duration], two: &[Duration]| 2.0 * median(one).as_secs_f64() / median(two).as_secs_f64();
@@ -184,17 +186,17 @@ fn branches(report: &mut Report, runtime: &Runtime, engine: &Engine) {
 
 fn growth(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     let (small, large) = (prepared(engine, looped(1_000, 1)), prepared(engine, looped(10_000, 1)));
-    let (ten, one) = turns(|| run(runtime, engine, &large), || run_often(runtime, engine, &small, 10));
+    let (ten, one) = alternate(|| run(runtime, engine, &large), || run_repeatedly(runtime, engine, &small, 10));
     report.ratio("10,000 iterations, against ten times 1,000", 10_000, "linear", (ten, one));
     let (small, large) = (
         prepared(engine, Definition::sequence("steps", steps(100, "noop"))),
         prepared(engine, Definition::sequence("steps", steps(1_000, "noop"))),
     );
-    let (ten, one) = turns(|| run(runtime, engine, &large), || run_often(runtime, engine, &small, 10));
+    let (ten, one) = alternate(|| run(runtime, engine, &large), || run_repeatedly(runtime, engine, &small, 10));
     report.ratio("1,000 steps, against ten times 100", 1_000, "linear", (ten, one));
 }
 
-/// Collects a number each iteration in a list of the state.
+/// Returns a loop that appends a number to a list in the state in each iteration.
 fn collecting(iterations: i64) -> Definition {
     let set = |id: &str, value: Value| Step::set(id, Map::from_iter([("all".to_owned(), value)]));
     let over = Over::Range { start: json!(0), end: json!(iterations), step: json!(1) };
@@ -205,7 +207,7 @@ fn collecting(iterations: i64) -> Definition {
 
 fn lists(report: &mut Report, runtime: &Runtime, engine: &Engine) {
     let (small, large) = (prepared(engine, collecting(300)), prepared(engine, collecting(3_000)));
-    let (ten, one) = turns(|| run(runtime, engine, &large), || run_often(runtime, engine, &small, 10));
+    let (ten, one) = alternate(|| run(runtime, engine, &large), || run_repeatedly(runtime, engine, &small, 10));
     report.ratio("a list of the state that grows to 3,000 items, against ten of 300", 3_000, "≤ 3 ×", (ten, one));
 }
 
@@ -222,6 +224,6 @@ fn state(report: &mut Report) {
         "a state of 10,000 keys forked, against one of 10",
         FORKS,
         "≈ 1 ×",
-        turns(|| fork(&large), || fork(&small)),
+        alternate(|| fork(&large), || fork(&small)),
     );
 }

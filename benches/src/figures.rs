@@ -1,8 +1,8 @@
-//! Rounds, medians and the table.
+//! Rounds, medians and the table of results.
 
 use std::time::{Duration, Instant};
 
-/// How many rounds a figure is the median of.
+/// The number of rounds for each median.
 const ROUNDS: usize = 9;
 
 /// The rows measured so far.
@@ -18,7 +18,7 @@ struct Row {
 }
 
 impl Report {
-    /// A figure against a limit that was measured in turn with it; `per` is what a time is divided by.
+    /// Adds a time and the limit measured in alternation with it. Both are divided by `per`.
     pub(crate) fn ratio(&mut self, what: &str, per: u32, target: &'static str, rounds: (Vec<Duration>, Vec<Duration>)) {
         let (ours, limit) = rounds;
         let mut ratios: Vec<f64> =
@@ -26,20 +26,20 @@ impl Report {
         ratios.sort_by(f64::total_cmp);
         self.0.push(Row {
             what: what.to_owned(),
-            ours: shown(median(&ours) / per),
-            limit: shown(median(&limit) / per),
+            ours: format_duration(median(&ours) / per),
+            limit: format_duration(median(&limit) / per),
             ratio: format!("{:.2} ×", ratios[ratios.len() / 2]),
             target,
         });
     }
 
-    /// A figure that stands for itself.
+    /// Adds a time without a limit.
     pub(crate) fn time(&mut self, what: &str, per: u32, target: &'static str, rounds: &[Duration]) {
-        let ours = shown(median(rounds) / per);
+        let ours = format_duration(median(rounds) / per);
         self.0.push(Row { what: what.to_owned(), ours, limit: "—".into(), ratio: "—".into(), target });
     }
 
-    /// A ratio that is no time.
+    /// Adds a ratio without times.
     pub(crate) fn plain(&mut self, what: &str, ratio: f64, target: &'static str) {
         self.0.push(Row {
             what: what.to_owned(),
@@ -58,14 +58,14 @@ impl Report {
     }
 }
 
-/// Times `ours` and `limit` in turn.
-pub(crate) fn turns(mut ours: impl FnMut(), mut limit: impl FnMut()) -> (Vec<Duration>, Vec<Duration>) {
+/// Measures `ours` and `limit` in alternation.
+pub(crate) fn alternate(mut ours: impl FnMut(), mut limit: impl FnMut()) -> (Vec<Duration>, Vec<Duration>) {
     ours();
     limit();
     (0..ROUNDS).map(|_| (once(&mut ours), once(&mut limit))).unzip()
 }
 
-/// Times `ours` alone.
+/// Measures `ours` alone.
 pub(crate) fn rounds(mut ours: impl FnMut()) -> Vec<Duration> {
     ours();
     (0..ROUNDS).map(|_| once(&mut ours)).collect()
@@ -83,7 +83,7 @@ pub(crate) fn median(rounds: &[Duration]) -> Duration {
     sorted[sorted.len() / 2]
 }
 
-fn shown(duration: Duration) -> String {
+fn format_duration(duration: Duration) -> String {
     match duration.as_nanos() {
         0..1_000 => format!("{} ns", duration.as_nanos()),
         1_000..1_000_000 => format!("{:.2} µs", duration.as_secs_f64() * 1e6),

@@ -1,4 +1,4 @@
-//! The adapters of the journal, side by side: what a synced append costs, a run, its bytes, and opening it again.
+//! Compares the adapters of the journal: synced appends, a run, its size on disk, and reopening it.
 
 use std::{
     fs,
@@ -21,13 +21,13 @@ use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::figures::median;
 
-/// How many rounds a figure is the median of; the adapters take turns.
+/// The number of rounds for each median; the adapters alternate.
 const ROUNDS: usize = 5;
 
-/// How many appends a round makes, for each number of writers.
+/// The numbers of writers, and of appends in a round.
 const APPENDS: [(usize, usize); 3] = [(1, 1_000), (64, 20_000), (1_000, 50_000)];
 
-/// How many steps the run has.
+/// The number of steps in the run.
 const STEPS: u32 = 1_000;
 
 type Open = fn(&Path) -> Result<Arc<dyn Journal>, JournalError>;
@@ -38,7 +38,7 @@ const ADAPTERS: [(&str, Open); 3] = [
     ("sled", |path| Ok(Arc::new(SledJournal::open_dir(path)?))),
 ];
 
-/// What was measured of one adapter.
+/// The measurements of one adapter.
 #[derive(Default)]
 struct Figures {
     appends: [Vec<Duration>; 3],
@@ -47,10 +47,10 @@ struct Figures {
     bytes: u64,
 }
 
-/// Measures all of them and prints a table.
+/// Measures all adapters and prints a table.
 pub(crate) fn measure() {
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("two threads");
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("the runtime starts");
     let mut all: [Figures; 3] = Default::default();
     for _ in 0..ROUNDS {
         for ((_, open), figures) in ADAPTERS.iter().zip(&mut all) {
@@ -69,31 +69,31 @@ pub(crate) fn measure() {
 }
 
 fn round(runtime: &Runtime, open: Open, figures: &mut Figures) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let path = folder.path().join("appends");
-    let journal = open(&path).expect("the folder is ours");
+    let journal = open(&path).expect("the folder is accessible");
     for (took, (writers, count)) in figures.appends.iter_mut().zip(APPENDS) {
         took.push(append(runtime, &journal, writers, count / writers));
     }
     drop(journal);
     let path = folder.path().join("run");
-    let journal = open(&path).expect("the folder is ours");
+    let journal = open(&path).expect("the folder is accessible");
     let before = bytes_in(&path);
     figures.run.push(run(runtime, &journal));
     figures.bytes = bytes_in(&path) - before;
     drop(journal);
     let begin = Instant::now();
-    let journal = open(&path).expect("the folder is ours");
-    runtime.block_on(RunJournal::open(journal, uuid::Uuid::nil())).expect("it is whole");
+    let journal = open(&path).expect("the folder is accessible");
+    runtime.block_on(RunJournal::open(journal, uuid::Uuid::nil())).expect("the run is complete");
     figures.opening.push(begin.elapsed());
 }
 
-/// Each writer with a run of its own, each record durable before the next.
+/// Appends records with one run for each writer, every record durable before the next.
 fn append(runtime: &Runtime, journal: &Arc<dyn Journal>, writers: usize, each: usize) -> Duration {
     let runs: Vec<(uuid::Uuid, Epoch)> = (0..writers)
         .map(|_| {
             let run = uuid::Uuid::now_v7();
-            (run, runtime.block_on(journal.open(run)).expect("it opens").epoch)
+            (run, runtime.block_on(journal.open(run)).expect("the run can be opened").epoch)
         })
         .collect();
     let begin = Instant::now();
@@ -108,21 +108,21 @@ fn append(runtime: &Runtime, journal: &Arc<dyn Journal>, writers: usize, each: u
                 }
             });
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended.expect("no panic");
+        while let Some(result) = tasks.join_next().await {
+            result.expect("the task does not panic");
         }
     });
     let took = begin.elapsed();
-    runtime.block_on(journal.forget(&runs)).expect("they are ours");
+    runtime.block_on(journal.forget(&runs)).expect("the runs are open here");
     took
 }
 
-/// About 300 bytes.
+/// Returns a record of about 300 bytes.
 fn record() -> Record {
     Record::Stopped { path: format!("/main/{}", "x".repeat(270)), time_us: 0 }
 }
 
-/// A run of no-op steps, one after the other.
+/// Runs a sequence of no-op steps.
 fn run(runtime: &Runtime, journal: &Arc<dyn Journal>) -> Duration {
     let mut activities = Activities::new();
     activities.register("function", "noop", function(|_| async { Ok(json!({"ok": true, "n": 1})) }));
@@ -131,36 +131,37 @@ fn run(runtime: &Runtime, journal: &Arc<dyn Journal>) -> Duration {
     let definition = Definition::sequence("steps", steps);
     let hash = definition.hash().to_string();
     let started = json!({"at": "2026-01-01T00:00:00Z", "workflow": "steps", "definition": hash, "input": {}});
-    let started: Started = serde_json::from_value(started).expect("it has what a start needs");
-    let plan = engine.prepare(definition).expect("it is valid");
+    let started: Started = serde_json::from_value(started).expect("the start record is complete");
+    let plan = engine.prepare(definition).expect("the definition is valid");
     let begin = Instant::now();
     runtime.block_on(async {
-        let journal = Arc::new(RunJournal::open(journal.clone(), uuid::Uuid::nil()).await.expect("it opens"));
+        let journal =
+            Arc::new(RunJournal::open(journal.clone(), uuid::Uuid::nil()).await.expect("the run can be opened"));
         journal.start(started).await.expect("the disk works");
         let extensions = Extensions::new().with_shared(journal.clone());
         let options = RunOptions { resume: journal.resume(), extensions, ..RunOptions::default() };
-        let run = engine.start(&plan, WorkflowInput::default(), &options).expect("it has no input");
+        let run = engine.start(&plan, WorkflowInput::default(), &options).expect("the workflow needs no input");
         assert!(matches!(engine.drive(&run).await, Driven::Done(finished) if finished.error.is_none()));
     });
     begin.elapsed()
 }
 
-/// The bytes of all files in a folder, without the zeros at their ends, which were only made ready.
+/// Returns the size of all files in a folder, without the preallocated zeros at their ends.
 fn bytes_in(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).expect("the folder is ours");
+    let entries = fs::read_dir(folder).expect("the folder is accessible");
     let bytes = entries.map(|entry| {
-        let path = entry.expect("the folder is ours").path();
+        let path = entry.expect("the folder is accessible").path();
         if path.is_dir() {
             return bytes_in(&path);
         }
-        // Files may come and go meanwhile.
+        // Files may be created and removed meanwhile.
         let bytes = fs::read(&path).unwrap_or_default();
         bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
     });
     bytes.sum()
 }
 
-/// With two digits that mean something.
+/// Formats a rate with about two significant digits.
 fn rate(took: &[Duration], count: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a rate of two digits")]
     let rate = count as f64 / median(took).as_secs_f64();

@@ -1,4 +1,4 @@
-//! What this machine can do: calls, tasks and sleeps without any engine.
+//! The limits of the machine: calls, tasks and sleeps without an engine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 type Step = Arc<dyn Fn(Value) -> BoxFuture<'static, Value> + Send + Sync>;
 
-/// `count` boxed calls one after the other, each making the JSON value that a no-op step gives.
+/// Makes `count` boxed calls in sequence, each of which creates the JSON value that a no-op step returns.
 pub(crate) async fn boxed_calls(count: usize) {
     let step: Step = Arc::new(|value| {
         Box::pin(async move {
@@ -22,31 +22,31 @@ pub(crate) async fn boxed_calls(count: usize) {
     std::hint::black_box(value);
 }
 
-/// `count` tasks spawned, then all awaited.
+/// Spawns `count` tasks and awaits all of them.
 pub(crate) async fn tasks(count: usize) {
     let handles: Vec<_> = (0..count).map(|n| tokio::spawn(async move { std::hint::black_box(n) })).collect();
     for handle in handles {
-        handle.await.expect("the task does nothing that could panic");
+        handle.await.expect("the task does not panic");
     }
 }
 
-/// `count` sleeps of `length`, `at_once` of them at a time.
+/// Makes `count` sleeps of `length`, `at_once` at a time.
 pub(crate) async fn sleeps(count: usize, length: Duration, at_once: usize) {
     let permits = Arc::new(tokio::sync::Semaphore::new(at_once));
     let mut handles = Vec::with_capacity(count);
     for _ in 0..count {
-        let permit = permits.clone().acquire_owned().await.expect("nobody closes it");
+        let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         handles.push(tokio::spawn(async move {
             tokio::time::sleep(length).await;
             drop(permit);
         }));
     }
     for handle in handles {
-        handle.await.expect("the task does nothing that could panic");
+        handle.await.expect("the task does not panic");
     }
 }
 
-/// Work for one core.
+/// Keeps one core busy.
 pub(crate) fn burn(rounds: u64) -> u64 {
     (0..rounds).fold(1u64, |hash, n| std::hint::black_box(hash.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(n)))
 }

@@ -1,9 +1,13 @@
-//! Figures of the engine, each as a ratio to what this machine can do, measured in the same run.
+//! Benchmarks of the engine, relative to limits of the machine that are measured in the same run.
 //!
-//! `cargo run --profile dist -p llmspell-workflows-benches` prints the table of the README, with `memory`, `around` or
-//! `durable` that part of it; with `journals` it compares the adapters of the journal instead, with `processes` it
-//! measures whole processes of `spellflow`, which `cargo build --profile dist` makes. Each figure is the median
-//! of several rounds in which the limit and ours take turns, so that a machine whose speed drifts does not matter.
+//! `cargo run --profile dist -p llmspell-workflows-benches` prints the table in the README. An argument selects a part:
+//!
+//! - `memory`, `around` or `durable` prints that part of the table.
+//! - `journals` compares the adapters of the journal.
+//! - `processes` measures whole processes of `spellflow`, which `cargo build --profile dist` builds.
+//!
+//! Each figure is the median of several rounds. Ours and the limit alternate, so changes in the machine's speed cancel
+//! out.
 
 mod around;
 mod durable;
@@ -16,8 +20,8 @@ mod text;
 
 use figures::Report;
 
-/// For both sides alike: with the allocator of glibc a program that makes and drops a thousand outputs in turn spends
-/// its time giving memory back to the system and asking for it again.
+/// The allocator for both sides. With glibc's, a program that creates and drops a thousand outputs in alternation
+/// spends its time returning memory to the system and requesting it again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Conditions and YAML.
+//! Benchmarks of conditions and YAML.
 
 use std::fmt::Write as _;
 
@@ -12,8 +12,9 @@ pub(crate) fn measure(report: &mut Report) {
     const TIMES: u32 = 100_000;
     let context = context();
     let condition =
-        Expr::parse("task.meta.kind == 'feature' && tries > 3 && !flags.skip").expect("it is an expression");
-    let timed = rounds(|| (0..TIMES).for_each(|_| assert!(condition.test(&context).expect("it can be evaluated"))));
+        Expr::parse("task.meta.kind == 'feature' && tries > 3 && !flags.skip").expect("the expression is valid");
+    let timed =
+        rounds(|| (0..TIMES).for_each(|_| assert!(condition.test(&context).expect("the condition can be evaluated"))));
     report.time("a condition with a context of 5 kB", TIMES, "≤ 0.5 µs", &timed);
 
     let (text, types, engine) = (yaml(2_000), StepTypes::new(), Engine::builder().build());
@@ -26,7 +27,7 @@ pub(crate) fn measure(report: &mut Report) {
 
 fn context() -> Value {
     let texts: Vec<String> =
-        (0..60).map(|n| format!("a line of text, number {n}, as outputs of steps hold them")).collect();
+        (0..60).map(|n| format!("a line of text, number {n}, like those in outputs of steps")).collect();
     let value = json!({"task": {"meta": {"kind": "feature", "lines": texts}}, "tries": 4, "flags": {"skip": false}});
     assert!((3_000..6_000).contains(&value.to_string().len()), "about 5 kB");
     value

@@ -1,4 +1,4 @@
-//! A user's data from several sources at once; what does not answer is left out.
+//! A user's data from several sources, queried concurrently; sources that fail are left out.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ fn enrichment() -> ParallelWorkflow {
         .unwrap()
 }
 
-/// Stands in for services on the internet, in place of the shipped tools of those names.
+/// Replaces the built-in tools of these names with simulated internet services.
 fn services() -> Activities {
     let mut activities = Activities::new();
     activities.register(
@@ -95,7 +95,7 @@ fn services() -> Activities {
         function(|call| async move {
             match call.input()["input"].as_str() {
                 Some("https://api.twitter.com/users/ada") => Ok(json!({"followers": 3})),
-                _ => Err(StepError::transient("refused", "the credit bureau refuses").retryable(false)),
+                _ => Err(StepError::transient("refused", "the credit bureau refused the request").retryable(false)),
             }
         }),
     );
@@ -118,7 +118,7 @@ fn services() -> Activities {
 }
 
 #[tokio::test]
-async fn what_answers_is_returned_and_what_refuses_is_left_out() {
+async fn failed_sources_are_left_out_of_the_result() {
     let engine = engine(policy(None, None), services()).build();
     let user =
         json!({"handle": "ada", "linkedin_id": "ada1", "ssn_encrypted": "x", "full_name": "Ada L", "state": "OR"});

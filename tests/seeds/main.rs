@@ -1,6 +1,6 @@
-//! The workflows of the seed documents, as Rust and as YAML, on the shipped tools and real HTTP.
+//! The workflows of the seed documents in Rust and YAML, with the built-in tools and real HTTP.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod csv_job;
 mod enrichment;

@@ -1,4 +1,4 @@
-//! Several sources at once, merged by a function of the workflow's own.
+//! Several sources are searched concurrently and merged by a custom function.
 
 use std::{
     cmp::Ordering,
@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{
     WorkflowInput,
     activity::{Activities, function},
 };
-use llmspell_workflows_tests::{answer_json, engine, policy, serve, yaml};
+use llmspell_workflows_tests::{engine, json_response, policy, serve, yaml};
 use serde_json::{Value, json};
 
 fn search(name: &str, provider: &str) -> Box<SequentialWorkflow> {
@@ -71,7 +71,7 @@ fn multi_search() -> ParallelWorkflow {
         .unwrap()
 }
 
-/// What the knowledge base and the database answer; neither is shipped yet, so the test stands in for them.
+/// Simulates the knowledge base and the database, which are not built in.
 fn internal() -> Activities {
     let mut activities = Activities::new();
     activities.register(
@@ -83,14 +83,14 @@ fn internal() -> Activities {
         }),
     );
     activities.register("tool", "database_connector", function(|call| async move {
-        assert_eq!(call.input()["parameters"], json!(["%rust%"]), "the query is bound, never spliced");
+        assert_eq!(call.input()["parameters"], json!(["%rust%"]), "the query is a bound parameter");
         Ok(json!({"results": [{"url": "doc:1", "title": "ours", "score": 5.0}, {"url": "https://b.example/", "score": 0.1}]}))
     }));
     activities
 }
 
 #[test]
-fn rust_and_yaml_are_one_definition() {
+fn rust_and_yaml_make_the_same_definition() {
     let workflow = multi_search();
     let engine = engine(policy(None, None), internal()).functions(workflow.functions().clone()).build();
     let written = yaml("multi_search.yaml", &engine);
@@ -99,27 +99,27 @@ fn rust_and_yaml_are_one_definition() {
 }
 
 #[tokio::test]
-async fn what_answers_is_merged_and_what_fails_is_left_out() {
+async fn results_are_merged_and_failed_sources_left_out() {
     let google = json!({"items": [
         {"title": "A", "link": "https://a.example/", "snippet": "a"},
         {"title": "B", "link": "https://b.example/", "snippet": "b"},
     ]});
-    // Bing is asked at `/v7.0/search`, DuckDuckGo at `/html/`: neither page exists, so both branches fail.
-    let server = serve(BTreeMap::from([("/customsearch/v1".to_owned(), answer_json(&google))])).await;
+    // Bing uses `/v7.0/search` and DuckDuckGo `/html/`. Neither page exists, so both branches fail.
+    let server = serve(BTreeMap::from([("/customsearch/v1".to_owned(), json_response(&google))])).await;
     let engine = engine(policy(Some(server), None), internal()).build();
     let input = WorkflowInput::new(json!({"query": "rust"}));
     let output = multi_search().execute(input, ExecutionContext::new(engine)).await.unwrap();
     let urls: Vec<_> =
         output.final_result.as_array().unwrap().iter().map(|item| item["url"].as_str().unwrap()).collect();
     assert_eq!(urls[0], "doc:1", "the best score comes first");
-    assert_eq!(urls.iter().collect::<HashSet<_>>().len(), 3, "each page once: {urls:?}");
+    assert_eq!(urls.iter().collect::<HashSet<_>>().len(), 3, "each page occurs once: {urls:?}");
     let failed = |branch: &str| output.step(&format!("/main/{branch}")).unwrap().error.clone().unwrap();
     assert_eq!(failed("bing").path.as_deref(), Some("/main/bing/search"));
     assert_eq!(failed("duckduckgo").details.unwrap()["status"], 404);
 }
 
 #[tokio::test]
-async fn without_the_required_source_there_is_no_answer() {
+async fn a_missing_required_source_fails_the_workflow() {
     let server = serve(BTreeMap::new()).await;
     let engine = engine(policy(Some(server), None), internal()).build();
     let input = WorkflowInput::new(json!({"query": "rust"}));

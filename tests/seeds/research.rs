@@ -1,11 +1,11 @@
-//! Search, read, sum up, judge: one step after the other.
+//! A sequence that searches, reads, summarizes and analyzes a page.
 
 use std::collections::BTreeMap;
 
 use llmspell_workflows_basic::{
     Defined, ErrorStrategy, ExecutionContext, SequentialWorkflow, WorkflowInput, activity::Activities,
 };
-use llmspell_workflows_tests::{answer_json, engine, html, policy, serve, yaml};
+use llmspell_workflows_tests::{engine, html, json_response, policy, serve, yaml};
 use serde_json::json;
 
 fn research() -> SequentialWorkflow {
@@ -51,7 +51,7 @@ fn research() -> SequentialWorkflow {
 }
 
 #[test]
-fn rust_and_yaml_are_one_definition() {
+fn rust_and_yaml_make_the_same_definition() {
     let engine = engine(policy(None, None), Activities::new()).build();
     let written = yaml("research_assistant.yaml", &engine);
     assert_eq!(written, *research().definition());
@@ -59,14 +59,14 @@ fn rust_and_yaml_are_one_definition() {
 }
 
 #[tokio::test]
-async fn it_runs_against_pages_on_loopback() {
+async fn the_workflow_runs_against_pages_on_loopback() {
     let article = "<p>Durable workflows are a wonderful relief. A crash loses nothing, and every step runs once.</p>\
                    <p>Teams in New York love them. The old scripts are gone.</p>";
-    // The search names the page by this server's own address, which is known only once it listens.
+    // The search result contains the address of this server, which is known only once it listens.
     let pages = BTreeMap::from([("/durable".to_owned(), html("Durable workflows", article))]);
     let site = serve(pages).await;
     let found = json!({"results": [{"title": "Durable", "url": format!("http://{site}/durable"), "content": "all about it", "score": 0.9}]});
-    let search = serve(BTreeMap::from([("/search".to_owned(), answer_json(&found))])).await;
+    let search = serve(BTreeMap::from([("/search".to_owned(), json_response(&found))])).await;
 
     let mut policy = policy(Some(search), None);
     policy.hosts.push(site.to_string());
@@ -85,11 +85,11 @@ async fn it_runs_against_pages_on_loopback() {
 }
 
 #[tokio::test]
-async fn a_missing_page_fails_the_step_that_asked_for_it() {
+async fn a_missing_page_fails_the_step_that_requested_it() {
     let site = serve(BTreeMap::new()).await;
     let found =
         json!({"results": [{"title": "Gone", "url": format!("http://{site}/gone"), "content": "", "score": 0.1}]});
-    let search = serve(BTreeMap::from([("/search".to_owned(), answer_json(&found))])).await;
+    let search = serve(BTreeMap::from([("/search".to_owned(), json_response(&found))])).await;
     let mut policy = policy(Some(search), None);
     policy.hosts.push(site.to_string());
     let engine = engine(policy, Activities::new()).build();

@@ -1,4 +1,4 @@
-//! Rules checked at the same time, at least two of which must pass.
+//! Rules are checked concurrently, and at least two must pass.
 
 use llmspell_workflows_basic::{
     AggregationStrategy, Defined, ExecutionContext, ParallelErrorMode, ParallelWorkflow, SequentialWorkflow, StepError,
@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_tests::{engine, policy, yaml};
 use serde_json::{Value, json};
 
-fn one(name: &str, step: &str, tool: &str, parameters: Value) -> Box<SequentialWorkflow> {
+fn single_step(name: &str, step: &str, tool: &str, parameters: Value) -> Box<SequentialWorkflow> {
     Box::new(SequentialWorkflow::builder(name).add_step(step, tool, parameters).build().unwrap())
 }
 
@@ -16,7 +16,7 @@ fn validation() -> ParallelWorkflow {
     ParallelWorkflow::builder("data_validation")
         .add_required_branch(
             "schema",
-            one(
+            single_step(
                 "schema_validation",
                 "validate",
                 "data_validator",
@@ -28,7 +28,7 @@ fn validation() -> ParallelWorkflow {
         )
         .add_required_branch(
             "business_rules",
-            one(
+            single_step(
                 "business_validation",
                 "rules",
                 "rule_engine",
@@ -44,7 +44,7 @@ fn validation() -> ParallelWorkflow {
                 ParallelWorkflow::builder("external_validation")
                     .add_branch(
                         "email",
-                        one(
+                        single_step(
                             "email_check",
                             "verify",
                             "email_validator",
@@ -56,7 +56,7 @@ fn validation() -> ParallelWorkflow {
                     )
                     .add_branch(
                         "phone",
-                        one(
+                        single_step(
                             "phone_check",
                             "verify",
                             "phone_validator",
@@ -77,7 +77,7 @@ fn validation() -> ParallelWorkflow {
         .unwrap()
 }
 
-/// The two validators that are not shipped yet.
+/// Simulates two validators that are not built in.
 fn validators() -> Activities {
     let mut activities = Activities::new();
     activities.register(
@@ -88,7 +88,7 @@ fn validators() -> Activities {
             if email.contains('@') {
                 Ok(json!({"valid": true}))
             } else {
-                Err(StepError::validation("no_email", format!("`{email}` is no address")))
+                Err(StepError::validation("no_email", format!("`{email}` is not an email address")))
             }
         }),
     );
@@ -107,12 +107,12 @@ async fn run(data: Value) -> Result<WorkflowOutput, StepError> {
     let engine = engine(policy(None, None), validators()).build();
     let schema = json!({"type": "object", "required": ["email"], "properties": {"age": {"type": "integer"}}});
     let input = WorkflowInput::new(json!({"data": data, "validation_schema": schema}));
-    let ended = validation().execute(input, ExecutionContext::new(engine)).await;
-    ended.map_err(|error| error.step_error().unwrap().clone())
+    let result = validation().execute(input, ExecutionContext::new(engine)).await;
+    result.map_err(|error| error.step_error().unwrap().clone())
 }
 
 #[test]
-fn rust_and_yaml_are_one_definition() {
+fn rust_and_yaml_make_the_same_definition() {
     let engine = engine(policy(None, None), validators()).build();
     let written = yaml("data_validation.yaml", &engine);
     assert_eq!(written, *validation().definition());
@@ -120,7 +120,7 @@ fn rust_and_yaml_are_one_definition() {
 }
 
 #[tokio::test]
-async fn good_data_passes_everywhere() {
+async fn valid_data_passes_all_branches() {
     let output = run(json!({"email": "ada@example.com", "phone": "1", "country": "NZ", "age": 36})).await.unwrap();
     let passed = output.final_result.as_array().unwrap();
     assert_eq!(passed.len(), 3);
@@ -129,7 +129,7 @@ async fn good_data_passes_everywhere() {
 }
 
 #[tokio::test]
-async fn two_of_three_are_enough() {
+async fn two_of_three_branches_are_enough() {
     let output = run(json!({"email": "nobody", "phone": "1", "country": "NZ"})).await.unwrap();
     assert_eq!(output.final_result.as_array().unwrap().len(), 2);
     let failed = output.step("/main/external").unwrap().error.clone().unwrap();

@@ -1,6 +1,6 @@
-//! What the tests of whole workflows share: pages on loopback, an engine with the shipped tools, YAML.
+//! Shared helpers of the workflow tests: pages on loopback, an engine with the built-in tools, YAML files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry}
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Serves `pages`, by path without its query, each with its content type; ends with the test's runtime.
+/// Serves `pages` by path, without the query, with their content types, until the test's runtime ends.
 pub async fn serve(pages: BTreeMap<String, (&'static str, String)>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -24,9 +24,9 @@ pub async fn serve(pages: BTreeMap<String, (&'static str, String)>) -> SocketAdd
             let pages = pages.clone();
             let service = service_fn(move |request: Request<Incoming>| {
                 let page = pages.get(request.uri().path()).cloned();
-                async move { Ok::<_, Infallible>(answer(page)) }
+                async move { Ok::<_, Infallible>(response(page)) }
             });
-            // A client that goes away is part of some tests.
+            // In some tests, the client disconnects.
             tokio::spawn(async move {
                 let connection = hyper::server::conn::http1::Builder::new();
                 let _ = connection.serve_connection(TokioIo::new(stream), service).await;
@@ -36,7 +36,7 @@ pub async fn serve(pages: BTreeMap<String, (&'static str, String)>) -> SocketAdd
     address
 }
 
-fn answer(page: Option<(&'static str, String)>) -> Response<Full<Bytes>> {
+fn response(page: Option<(&'static str, String)>) -> Response<Full<Bytes>> {
     let (status, content_type, body) = match page {
         Some((content_type, body)) => (200, content_type, body),
         None => (404, "text/plain", "no such page".to_owned()),
@@ -44,7 +44,7 @@ fn answer(page: Option<(&'static str, String)>) -> Response<Full<Bytes>> {
     Response::builder().status(status).header("content-type", content_type).body(Full::from(body)).unwrap()
 }
 
-/// A policy that allows the server at `address`, asks it for every search, and has its files in `folder`.
+/// Creates a policy that allows the server at `address`, uses it for all searches, and uses the files in `folder`.
 pub fn policy(address: Option<SocketAddr>, folder: Option<&Path>) -> Policy {
     let mut policy = Policy::default();
     policy.working_directory = folder.map(Into::into);
@@ -63,14 +63,14 @@ pub fn policy(address: Option<SocketAddr>, folder: Option<&Path>) -> Policy {
     policy
 }
 
-/// An engine with the shipped tools under `policy`, and `more` activities.
+/// Returns an engine with the built-in tools under `policy` and `more` activities.
 pub fn engine(policy: Policy, more: Activities) -> EngineBuilder {
     let policy = Arc::new(policy);
     let tools = activities(Tools::new(Arc::new(registry(policy.clone()).unwrap())), policy).unwrap();
     Engine::builder().activities(tools).activities(more).schemas(JsonSchemas::new())
 }
 
-/// The definition in the file `name` of `workflows/` or `../examples/`, which `engine` finds nothing wrong with.
+/// Reads and validates the definition in the file `name` of `workflows/` or `../examples/`.
 pub fn yaml(name: &str, engine: &Engine) -> Definition {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths = [here.join("workflows").join(name), here.join("../examples").join(name)];
@@ -80,7 +80,7 @@ pub fn yaml(name: &str, engine: &Engine) -> Definition {
     document.definition
 }
 
-/// A page of HTML.
+/// Returns an HTML page.
 pub fn html(title: &str, article: &str) -> (&'static str, String) {
     (
         "text/html; charset=utf-8",
@@ -88,7 +88,7 @@ pub fn html(title: &str, article: &str) -> (&'static str, String) {
     )
 }
 
-/// A JSON answer.
-pub fn answer_json(value: &Value) -> (&'static str, String) {
+/// Returns a JSON response.
+pub fn json_response(value: &Value) -> (&'static str, String) {
     ("application/json", value.to_string())
 }

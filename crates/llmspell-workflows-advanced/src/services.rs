@@ -45,7 +45,7 @@ impl Services {
 
     pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if let Some(events) = &self.events {
-            events.tell_of(kind, run, at, data);
+            events.publish_unrecorded(kind, run, at, data);
         }
     }
 }

@@ -9,12 +9,12 @@ use std::{
 use llmspell_workflows_basic::sync::lock;
 use tokio::time::Instant;
 
-/// When a hook that keeps failing is cut off, and for how long.
+/// When a failing hook is disabled, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// After how many failures in a row; 5 by default.
+    /// The number of consecutive failures that disable the hook; 5 by default.
     pub threshold: u32,
-    /// How long until it is tried again; 30 s by default.
+    /// How long the hook stays disabled before it is tried again; 30 s by default.
     pub recovery: Duration,
 }
 
@@ -24,49 +24,49 @@ impl Default for BreakerSettings {
     }
 }
 
-/// Cuts off a hook after so many failures in a row, then lets one call through to see.
+/// Disables a hook after consecutive failures, then admits one trial call.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     failures: AtomicU32,
-    /// From when on one call may try; only read where there were too many failures.
-    tries_at: Mutex<Option<Instant>>,
+    /// The time from which one trial call is admitted; only read after too many failures.
+    trial_at: Mutex<Option<Instant>>,
 }
 
 impl Breaker {
     pub(crate) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, failures: AtomicU32::new(0), tries_at: Mutex::new(None) }
+        Self { settings, failures: AtomicU32::new(0), trial_at: Mutex::new(None) }
     }
 
-    /// Whether a call may go through now.
+    /// Returns whether a call is admitted now. After too many failures, this claims the trial call.
     pub(crate) fn admits(&self) -> bool {
         if self.failures.load(Ordering::Relaxed) < self.settings.threshold {
             return true;
         }
-        let mut tries_at = lock(&self.tries_at);
+        let mut trial_at = lock(&self.trial_at);
         let now = Instant::now();
-        if tries_at.is_some_and(|at| now < at) {
+        if trial_at.is_some_and(|at| now < at) {
             return false;
         }
-        // Until this one has ended no other tries, unless it takes as long as the recovery.
-        *tries_at = Some(now + self.settings.recovery);
+        // Only one trial at a time, unless it takes longer than the recovery.
+        *trial_at = Some(now + self.settings.recovery);
         true
     }
 
-    pub(crate) fn succeeded(&self) {
+    pub(crate) fn record_success(&self) {
         if self.failures.load(Ordering::Relaxed) > 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Whether this failure cuts the hook off.
-    pub(crate) fn failed(&self) -> bool {
+    /// Records a failure and returns whether it disables the hook.
+    pub(crate) fn record_failure(&self) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let cuts_off = failures >= self.settings.threshold;
-        if cuts_off {
-            *lock(&self.tries_at) = Some(Instant::now() + self.settings.recovery);
+        let disables = failures >= self.settings.threshold;
+        if disables {
+            *lock(&self.trial_at) = Some(Instant::now() + self.settings.recovery);
         }
-        cuts_off
+        disables
     }
 }
 
@@ -75,17 +75,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_opens_tries_once_and_closes() {
+    async fn the_breaker_opens_then_admits_one_trial_and_closes_on_success() {
         let breaker = Breaker::new(BreakerSettings { threshold: 2, recovery: Duration::from_secs(30) });
-        assert_eq!((breaker.failed(), breaker.admits()), (false, true));
-        assert_eq!((breaker.failed(), breaker.admits()), (true, false));
+        assert_eq!((breaker.record_failure(), breaker.admits()), (false, true));
+        assert_eq!((breaker.record_failure(), breaker.admits()), (true, false));
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!((breaker.admits(), breaker.admits()), (true, false));
-        assert!(breaker.failed());
+        assert!(breaker.record_failure());
         assert!(!breaker.admits());
         tokio::time::advance(Duration::from_secs(30)).await;
         assert!(breaker.admits());
-        breaker.succeeded();
-        assert_eq!((breaker.admits(), breaker.failed()), (true, false));
+        breaker.record_success();
+        assert_eq!((breaker.admits(), breaker.record_failure()), (true, false));
     }
 }

@@ -7,38 +7,38 @@ use std::{
 use jiff::Timestamp;
 use llmspell_workflows_basic::{engine::Output, state::Change, sync::lock};
 
-/// How many outputs the cache of a dispatcher holds; when it is full, the one that expires first is dropped.
+/// The maximum number of outputs in a dispatcher's cache; when it is full, the one that expires first is dropped.
 pub const CACHE_ENTRIES_MAX: usize = 10_000;
 
-/// Outputs that hooks asked to keep, in memory, by key.
+/// The outputs that hooks asked to cache, in memory, by key.
 #[derive(Debug, Default)]
 pub(crate) struct Cache(Mutex<HashMap<String, Entry>>);
 
 #[derive(Debug)]
 struct Entry {
     output: Output,
-    until: Timestamp,
+    expires_at: Timestamp,
 }
 
 impl Cache {
-    /// What is kept under `key` and still fresh.
+    /// Returns the output cached under `key` if it has not expired.
     pub(crate) fn get(&self, key: &str, now: Timestamp) -> Option<Output> {
-        self.lock().get(key).filter(|entry| now < entry.until).map(|entry| entry.output.clone())
+        self.lock().get(key).filter(|entry| now < entry.expires_at).map(|entry| entry.output.clone())
     }
 
     pub(crate) fn put(&self, key: String, output: Output, now: Timestamp, ttl: Duration) {
-        // It may be used where the state is another one.
+        // The cached output may be used with another state, where a change that only appends would not apply.
         let state_changes = output.state_changes.into_iter().map(Change::whole).collect();
         let output = Output { state_changes, ..output };
         let mut entries = self.lock();
         if entries.len() >= CACHE_ENTRIES_MAX && !entries.contains_key(&key) {
-            entries.retain(|_, entry| now < entry.until);
-            let first = entries.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| key.clone());
+            entries.retain(|_, entry| now < entry.expires_at);
+            let first = entries.iter().min_by_key(|(_, entry)| entry.expires_at).map(|(key, _)| key.clone());
             if let Some(first) = first.filter(|_| entries.len() >= CACHE_ENTRIES_MAX) {
                 entries.remove(&first);
             }
         }
-        entries.insert(key, Entry { output, until: later(now, ttl) });
+        entries.insert(key, Entry { output, expires_at: later(now, ttl) });
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
@@ -46,7 +46,7 @@ impl Cache {
     }
 }
 
-/// `delay` after `time`; the end of time where there is no such point.
+/// Returns `time` plus `delay`, or the maximum timestamp if that overflows.
 pub(crate) fn later(time: Timestamp, delay: Duration) -> Timestamp {
     let delay = jiff::SignedDuration::try_from(delay).ok();
     delay.and_then(|delay| time.checked_add(delay).ok()).unwrap_or(Timestamp::MAX)
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_that_grew_is_kept_as_a_whole() {
+    fn a_change_that_appends_to_a_list_is_cached_as_the_whole_list() {
         let (cache, now) = (Cache::default(), Timestamp::UNIX_EPOCH);
         let mut state = WorkflowState::default();
         state.set("list", json!([1])).unwrap();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_go_when_their_time_is_over_and_make_room() {
+    fn entries_expire_and_a_full_cache_drops_the_first_to_expire() {
         let (cache, now, ttl) = (Cache::default(), Timestamp::UNIX_EPOCH, Duration::from_secs(1));
         for number in 0..CACHE_ENTRIES_MAX as u64 {
             cache.put(number.to_string(), Output::new(json!(number)), now, ttl + Duration::from_secs(number));

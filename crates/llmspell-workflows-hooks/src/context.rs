@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use crate::{Correlations, HookError, HookPoint, Verdict};
 
-/// What a hook is told about the point at which it is called; cheap to clone.
+/// The data that a hook is called with; cheap to clone.
 ///
-/// Hooks that are called later at the same point see what earlier ones have modified.
+/// Later hooks at the same point see the modifications of earlier ones.
 #[derive(Clone)]
 pub struct HookContext {
     shared: Arc<Shared>,
@@ -26,33 +26,33 @@ pub struct HookContext {
 struct Shared {
     point: HookPoint,
     subject: Subject,
-    about: About,
+    details: Details,
     metadata: Arc<BTreeMap<String, Value>>,
     correlations: Correlations,
 }
 
-/// What it is about.
+/// What a point concerns.
 pub(crate) enum Subject {
     /// A step of a run.
     Step(Call),
-    /// What a host says that it is.
+    /// A subject that the host describes.
     Host(HostPoint),
 }
 
-/// What a host tells the hooks at a point that it fires itself.
+/// The data that a host passes to the hooks at a point that it fires itself.
 #[derive(Debug, Clone, Default)]
 pub struct HostPoint {
-    /// The run, if it is about one.
+    /// The run that the point concerns, if any.
     pub run_id: Option<Uuid>,
-    /// The step's path, if it is about one.
+    /// The path of the step that the point concerns; empty if there is none.
     pub path: String,
-    /// Facts, given to hooks as the input.
+    /// Data that hooks read as the input.
     pub data: Value,
 }
 
-/// What is known at a point beside the step.
+/// The data known at a point besides the step.
 #[derive(Default)]
-pub(crate) struct About {
+pub(crate) struct Details {
     pub(crate) output: Option<Arc<Value>>,
     pub(crate) error: Option<Box<StepError>>,
     pub(crate) choice: Option<Decision>,
@@ -63,16 +63,16 @@ impl HookContext {
     pub(crate) fn new(
         point: HookPoint,
         subject: Subject,
-        mut about: About,
+        mut details: Details,
         metadata: Arc<BTreeMap<String, Value>>,
         correlations: Correlations,
     ) -> Self {
-        let (output, changes) = (about.output.take(), std::mem::take(&mut about.changes));
-        let shared = Arc::new(Shared { point, subject, about, metadata, correlations });
+        let (output, changes) = (details.output.take(), std::mem::take(&mut details.changes));
+        let shared = Arc::new(Shared { point, subject, details, metadata, correlations });
         Self { shared, input: None, output, changes }
     }
 
-    /// As the next hook sees it.
+    /// Returns the context for the next hook, with the modifications of `verdict`.
     pub(crate) fn after(mut self, verdict: &Verdict) -> Self {
         self.input = verdict.input.clone().or(self.input);
         self.output = verdict.output.clone().or(self.output);
@@ -94,43 +94,43 @@ impl HookContext {
         }
     }
 
-    /// The point.
+    /// Returns the point.
     #[must_use]
     pub fn point(&self) -> HookPoint {
         self.shared.point
     }
 
-    /// The run itself; none at points of a host.
+    /// Returns the run itself; `None` at points that a host fires.
     #[must_use]
     pub fn run(&self) -> Option<&Arc<Run>> {
         self.call().map(Call::run)
     }
 
-    /// The run it is about.
+    /// Returns the id of the run that the point concerns.
     #[must_use]
     pub fn run_id(&self) -> Option<Uuid> {
         self.call().map(|call| call.run().id()).or_else(|| self.host()?.run_id)
     }
 
-    /// The name of the workflow; empty at points of a host.
+    /// Returns the name of the workflow; empty at points that a host fires.
     #[must_use]
     pub fn workflow(&self) -> &str {
         self.call().map_or("", |call| &call.run().definition().name)
     }
 
-    /// What ties runs together; the run's id unless [`Correlations`] say otherwise.
+    /// Returns the correlation id of the run; this is the run's own id unless another was set in [`Correlations`].
     #[must_use]
     pub fn correlation_id(&self) -> Option<Arc<str>> {
         self.run_id().map(|run_id| self.shared.correlations.of(run_id))
     }
 
-    /// The step; none at points of a host.
+    /// Returns the step; `None` at points that a host fires.
     #[must_use]
     pub fn step(&self) -> Option<&Step> {
         self.call().map(Call::step)
     }
 
-    /// Where it stands.
+    /// Returns the path of the step.
     #[must_use]
     pub fn path(&self) -> String {
         self.call().map_or_else(
@@ -139,22 +139,24 @@ impl HookContext {
         )
     }
 
-    /// Which entry into the step it is, counted from 1.
+    /// Returns the generation of the step, counted from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.call().map_or(1, Call::generation)
     }
 
-    /// Which attempt it is, counted from 1.
+    /// Returns the attempt, counted from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.call().map_or(1, Call::attempt)
     }
 
-    /// The input of the activity, with secrets masked, or the facts of a host; `None` for a step that calls none.
+    /// Returns the input of the activity, with secrets masked, or the data of a host.
+    ///
+    /// A step that does not call an activity has no input.
     ///
     /// # Errors
-    /// A reference in the step's parameters cannot be resolved.
+    /// Fails if a reference in the step's parameters cannot be resolved.
     pub fn input(&self) -> Result<Option<Arc<Value>>, HookError> {
         if self.input.is_some() {
             return Ok(self.input.clone());
@@ -165,48 +167,48 @@ impl HookContext {
         }
     }
 
-    /// What the step gave; only after it has completed.
+    /// Returns the output of the step, once it has completed.
     #[must_use]
     pub fn output(&self) -> Option<&Value> {
         self.output.as_deref()
     }
 
-    /// Why the step or the attempt failed; only after that.
+    /// Returns why the step or the attempt failed, once it has.
     #[must_use]
     pub fn error(&self) -> Option<&StepError> {
-        self.shared.about.error.as_deref()
+        self.shared.details.error.as_deref()
     }
 
-    /// What was chosen; only at choices.
+    /// Returns the decision that was made; `None` at points that do not concern one.
     #[must_use]
     pub fn choice(&self) -> Option<&Decision> {
-        self.shared.about.choice.as_ref()
+        self.shared.details.choice.as_ref()
     }
 
-    /// The changes of the state that are about to be made, those of earlier hooks among them.
+    /// Returns the pending state changes, including those of earlier hooks.
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// The state as the step sees it, with the changes that are about to be made.
+    /// Returns the state as the step sees it, with the pending changes applied.
     #[must_use]
     pub fn state(&self) -> WorkflowState {
         let mut state = self.call().map(|call| call.state().clone()).unwrap_or_default();
         for change in &self.changes {
-            // What cannot be applied is found, and reported, where it is made.
+            // A change that cannot be applied is reported where it is made.
             let _ = state.apply(change.clone(), self.now());
         }
         state
     }
 
-    /// The time as the run sees it.
+    /// Returns the current time of the run.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.call().map_or_else(Timestamp::now, |call| call.run().now())
     }
 
-    /// What the host has said of all its runs under `key`.
+    /// Returns the metadata that the host set for all its runs under `key`.
     #[must_use]
     pub fn metadata(&self, key: &str) -> Option<&Value> {
         self.shared.metadata.get(key)

@@ -5,22 +5,22 @@ use futures_util::future::BoxFuture;
 
 use crate::{HookContext, Point, Verdict};
 
-/// Code of a user at a point of a run, which may change its course.
+/// User code at a point of a run that may change its course.
 ///
-/// One type can be a hook at several points. It must not block its thread: one that does is reported and left behind.
+/// One type can be a hook at several points. A hook must not block its thread; one that does is reported and abandoned.
 ///
 /// ```
 /// use async_trait::async_trait;
 /// use llmspell_workflows_hooks::{Hook, HookContext, HookError, answer::Before, point::BeforeToolExecution};
 ///
-/// struct NoDeleting;
+/// struct DenyDelete;
 ///
 /// #[async_trait]
-/// impl Hook<BeforeToolExecution> for NoDeleting {
+/// impl Hook<BeforeToolExecution> for DenyDelete {
 ///     async fn call(&self, context: &HookContext) -> Result<Before, HookError> {
 ///         let input = context.input()?.unwrap_or_default();
 ///         Ok(match input["operation"] == "delete" {
-///             true => Before::Cancel("nothing is deleted here".into()),
+///             true => Before::Cancel("deleting is not allowed".into()),
 ///             false => Before::Continue,
 ///         })
 ///     }
@@ -28,7 +28,7 @@ use crate::{HookContext, Point, Verdict};
 /// ```
 #[async_trait]
 pub trait Hook<P: Point>: Send + Sync {
-    /// Answers what becomes of what `context` describes.
+    /// Returns the hook's answer for the point that `context` describes.
     async fn call(&self, context: &HookContext) -> Result<P::Answer, HookError>;
 }
 
@@ -39,12 +39,12 @@ impl<P: Point, H: Hook<P> + ?Sized> Hook<P> for Arc<H> {
     }
 }
 
-/// Makes a hook of an async closure.
+/// Creates a hook from an async closure.
 pub fn hook_fn<F>(function: F) -> HookFn<F> {
     HookFn(function)
 }
 
-/// A hook that is a closure; see [`hook_fn`].
+/// A hook made from a closure; see [`hook_fn`].
 pub struct HookFn<F>(F);
 
 #[async_trait]
@@ -59,17 +59,17 @@ where
     }
 }
 
-/// Why a hook could not answer; any error becomes one.
+/// Why a hook could not answer; any error converts into one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookError(String);
 
 impl HookError {
-    /// An error with this message.
+    /// Creates an error with this message.
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 
-    /// The stable code, which has a page.
+    /// Returns the stable error code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "hook_failed"
@@ -88,15 +88,15 @@ impl<E: std::error::Error> From<E> for HookError {
     }
 }
 
-/// A hook at some point, whose answer has become a verdict.
-pub(crate) trait Erased: Send + Sync {
+/// A hook without its point type, whose answer is converted into a verdict.
+pub(crate) trait ErasedHook: Send + Sync {
     fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Verdict, HookError>>;
 }
 
-/// A hook as one at the point `P`.
-pub(crate) struct At<P, H>(pub(crate) H, pub(crate) PhantomData<fn() -> P>);
+/// A hook at the point `P`.
+pub(crate) struct HookAt<P, H>(pub(crate) H, pub(crate) PhantomData<fn() -> P>);
 
-impl<P: Point, H: Hook<P>> Erased for At<P, H> {
+impl<P: Point, H: Hook<P>> ErasedHook for HookAt<P, H> {
     fn call<'a>(&'a self, context: &'a HookContext) -> BoxFuture<'a, Result<Verdict, HookError>> {
         Box::pin(async move { self.0.call(context).await.map(Into::into) })
     }

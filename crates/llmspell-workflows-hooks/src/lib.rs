@@ -1,15 +1,15 @@
 //! Hooks and events of llmspell-workflows.
 //!
-//! A **hook** is user code at a point of a run that may change its course: give another input or output, skip, replace,
-//! retry, redirect, fork, cancel. What it can answer is fixed by the point, so a wrong answer does not compile. What it
-//! answers is obeyed and recorded, so that a run that goes on after a crash does not ask again. A hook that fails,
-//! hangs, blocks or panics is reported and costs no more than its timeout.
+//! A **hook** is user code at a point of a run that may change its course: change an input or output, skip, replace,
+//! retry, redirect, fork or cancel. The point fixes the type of the answer, so a wrong answer does not compile. Answers
+//! are obeyed and recorded, so a run that resumes after a crash does not ask again. A hook that fails, hangs, blocks or
+//! panics is reported and costs at most its timeout.
 //!
-//! An **event** tells what has happened, to whoever subscribes; nothing waits for it.
+//! An **event** reports what happened to subscribers; nothing waits for it.
 //!
-//! - [`point`]: where hooks stand; [`answer`]: what they say there.
-//! - [`HookDispatcher`] calls them, [`HookLayer`] brings them into an engine.
-//! - [`event`]: the bus, and the layer that tells it what happens.
+//! - [`point`]: the points at which hooks are called; [`answer`]: the answers that fit each of them.
+//! - [`HookDispatcher`] calls hooks; [`HookLayer`] adds a dispatcher to an engine.
+//! - [`event`]: the event bus and the layer that publishes to it.
 //! - [`builtin`]: logging, metrics, a rate limit, and a capture for debugging.
 //!
 //! ```
@@ -19,27 +19,27 @@
 //!     Engine, WorkflowInput, activity::{Activities, function}, engine::Position, model::{Definition, Step},
 //! };
 //! use llmspell_workflows_hooks::{
-//!     HookContext, HookDispatcher, HookLayer, Registration, Selector, answer::{Again, OnError}, hook_fn,
+//!     HookContext, HookDispatcher, HookLayer, Registration, Selector, answer::{HookRetry, OnError}, hook_fn,
 //!     point::ToolError,
 //! };
 //! use serde_json::json;
 //!
-//! // A tool whose quota is used up, and one that is always there.
+//! // A tool whose quota is used up, and one that is always available.
 //! let mut activities = Activities::new();
 //! activities.register("tool", "precise", function(|_| async move {
-//!     Err::<serde_json::Value, _>(llmspell_workflows_basic::StepError::transient("quota", "no more for today"))
+//!     Err::<serde_json::Value, _>(llmspell_workflows_basic::StepError::transient("quota", "no calls left today"))
 //! }));
 //! activities.register("tool", "rough", function(|call| async move { Ok(json!({"about": call.input()["n"]})) }));
 //!
-//! let instead = hook_fn(|context: HookContext| async move {
+//! let fallback = hook_fn(|context: HookContext| async move {
 //!     Ok(match context.error().map(|error| &*error.code) {
 //!         Some("quota") => OnError::Redirect(llmspell_workflows_basic::model::ActivityName::new("tool", "rough")),
-//!         Some("busy") => OnError::Retry(Again::once()),
+//!         Some("busy") => OnError::Retry(HookRetry::once()),
 //!         _ => OnError::Continue,
 //!     })
 //! });
 //! let dispatcher = HookDispatcher::builder()
-//!     .register(Registration::new("instead").at(ToolError, instead).select(Selector::all().path("/main/**")))
+//!     .register(Registration::new("fallback").at(ToolError, fallback).select(Selector::all().path("/main/**")))
 //!     .build();
 //!
 //! let engine = Engine::builder()
@@ -79,5 +79,5 @@ pub use hook::{Hook, HookError, HookFn, hook_fn};
 pub use layer::{HOOK_ROUNDS_MAX, HookLayer};
 pub use point::{HookPoint, Point};
 pub use registration::{Priority, Registration, TIMEOUT_DEFAULT};
-pub use report::{Report, Trouble};
+pub use report::{HookFailure, HookReport};
 pub use selector::Selector;

@@ -1,21 +1,21 @@
-//! What was said of steps and events to pick some of them, and patterns in which `*` stands for any text.
+//! Criteria that select steps and events, and patterns in which `*` matches any text.
 
 use llmspell_workflows_basic::{PathLink, StepPath};
 
-/// Whether one of what was `said` fits; where nothing was, everything does.
-pub(crate) fn any(said: &[String], fits: impl Fn(&str) -> bool) -> bool {
-    said.is_empty() || said.iter().any(|one| fits(one))
+/// Returns whether one of the `criteria` matches; an empty list matches everything.
+pub(crate) fn any(criteria: &[String], matches: impl Fn(&str) -> bool) -> bool {
+    criteria.is_empty() || criteria.iter().any(|criterion| matches(criterion))
 }
 
-/// The same of patterns of paths.
-pub(crate) fn any_path(said: &[String], link: &PathLink) -> bool {
-    said.is_empty() || {
+/// Returns whether one of the path `patterns` matches; an empty list matches everything.
+pub(crate) fn any_path(patterns: &[String], link: &PathLink) -> bool {
+    patterns.is_empty() || {
         let whole = link.to_path();
-        said.iter().any(|pattern| path(pattern, &whole))
+        patterns.iter().any(|pattern| path(pattern, &whole))
     }
 }
 
-/// Whether `text` fits `pattern`.
+/// Returns whether `text` matches `pattern`.
 pub(crate) fn text(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut left) = text.strip_prefix(start) else { return false };
@@ -30,19 +30,19 @@ pub(crate) fn text(pattern: &str, text: &str) -> bool {
     left.ends_with(end)
 }
 
-/// Whether `path` fits `pattern`: `**` stands for any number of segments, `*` for any part of one.
+/// Returns whether `path` matches `pattern`: `**` matches any number of segments, `*` any part of one.
 fn path(pattern: &str, path: &StepPath) -> bool {
     let wanted: Vec<_> = pattern.split('/').filter(|part| !part.is_empty()).collect();
     let segments: Vec<_> =
         path.segments().iter().map(|segment| (segment.id.to_string(), segment.to_string())).collect();
-    all_fit(&wanted, &segments)
+    all_match(&wanted, &segments)
 }
 
-fn all_fit(wanted: &[&str], segments: &[(String, String)]) -> bool {
+fn all_match(wanted: &[&str], segments: &[(String, String)]) -> bool {
     match (wanted.split_first(), segments.split_first()) {
         (None, None) => true,
-        (Some((&"**", rest)), _) => (0..=segments.len()).any(|skipped| all_fit(rest, &segments[skipped..])),
-        (Some((one, rest)), Some(((id, whole), more))) => (text(one, id) || text(one, whole)) && all_fit(rest, more),
+        (Some((&"**", rest)), _) => (0..=segments.len()).any(|skipped| all_match(rest, &segments[skipped..])),
+        (Some((one, rest)), Some(((id, whole), more))) => (text(one, id) || text(one, whole)) && all_match(rest, more),
         _ => false,
     }
 }
@@ -52,8 +52,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, value, fits) in [
+    fn a_star_matches_any_text() {
+        for (pattern, value, matches) in [
             ("a", "a", true),
             ("a", "ab", false),
             ("*", "", true),
@@ -65,13 +65,13 @@ mod tests {
             ("*a", "aa", true),
             ("a*a", "a", false),
         ] {
-            assert_eq!(text(pattern, value), fits, "{pattern} {value}");
+            assert_eq!(text(pattern, value), matches, "{pattern} {value}");
         }
     }
 
     #[test]
-    fn paths_fit_segment_by_segment() {
-        for (pattern, value, fits) in [
+    fn paths_match_segment_by_segment() {
+        for (pattern, value, matches) in [
             ("/main/a", "/main/a", true),
             ("/main/a", "/main/a[3]~2", true),
             ("/main/a[3]", "/main/a[3]", true),
@@ -84,7 +84,7 @@ mod tests {
             ("/**", "/main/a", true),
             ("**/sc*", "/main/a/scan", true),
         ] {
-            assert_eq!(path(pattern, &value.parse().unwrap()), fits, "{pattern} {value}");
+            assert_eq!(path(pattern, &value.parse().unwrap()), matches, "{pattern} {value}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where hooks stand: each point is a type that fixes which answers fit it.
+//! The points at which hooks are called. Each is a type that fixes the type of its answers.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::answer::{
     OnRetry, OnRunError, OnSkip, OnTransition, OnWrite, Permit,
 };
 
-/// A point of a run, as a type: a hook that answers with something that does not fit it does not compile.
+/// A point of a run, as a type: a hook whose answer does not fit it does not compile.
 ///
-/// A host can have points of its own: a type with its name and answers, fired by
+/// A host can define points of its own: a type with a name and an answer type, fired with
 /// [`HookDispatcher::fire`](crate::HookDispatcher::fire).
 ///
 /// ```
@@ -26,7 +26,7 @@ use crate::answer::{
 /// }
 /// ```
 pub trait Point: Send + Sync + 'static {
-    /// What a hook at this point may answer.
+    /// The answers that a hook at this point can give.
     type Answer: Answer;
     /// The point as data.
     const POINT: HookPoint;
@@ -39,15 +39,15 @@ macro_rules! points {
         #[non_exhaustive]
         pub enum HookPoint {
             $($(#[doc = $doc])+ $name,)+
-            /// A point of the host's own, by its name.
+            /// A point defined by a host, by its name.
             Custom(&'static str),
         }
 
         impl HookPoint {
-            /// All points but the hosts' own.
+            /// All points except those that hosts define.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// Its name as programs read it.
+            /// Returns the stable name of the point.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -56,7 +56,7 @@ macro_rules! points {
                 }
             }
 
-            /// Its place in a set of points; none for a host's own.
+            /// Returns the bit number of the point in a set of points; `None` for a point of a host.
             pub(crate) fn number(self) -> Option<u64> {
                 match self {
                     $(Self::$name => Some($number),)+
@@ -79,7 +79,7 @@ macro_rules! points {
 }
 
 points! {
-    /// Before the root step: the run begins or goes on.
+    /// Before the root step: the run starts or resumes.
     BeforeWorkflowStart = 1 "before_workflow_start" -> BeforeBlock;
     /// The root step has completed.
     AfterWorkflowComplete = 2 "after_workflow_complete" -> After;
@@ -91,25 +91,25 @@ points! {
     BeforeWorkflowStage = 5 "before_workflow_stage" -> Before;
     /// A step directly below the root has completed.
     AfterWorkflowStage = 6 "after_workflow_stage" -> After;
-    /// A route goes from one step to another.
+    /// A route moves from one step to another.
     WorkflowStageTransition = 7 "workflow_stage_transition" -> OnTransition;
     /// Before any step of the definition.
     BeforeStep = 10 "before_step" -> Before;
     /// A step has completed.
     AfterStep = 11 "after_step" -> After;
-    /// A step has failed, with all its attempts.
+    /// A step has failed after all its attempts.
     StepError = 12 "step_error" -> OnError;
     /// An attempt of a step has failed, and another is due.
     StepRetry = 13 "step_retry" -> OnRetry;
-    /// A step is not to run: its condition is false, or what it waits for has failed.
+    /// A step is about to be skipped: its condition is false, or a step that it depends on has failed.
     StepSkip = 14 "step_skip" -> OnSkip;
     /// A conditional or a switch has chosen a branch.
     BranchDecision = 20 "branch_decision" -> OnBranch;
     /// Before a loop.
     LoopStart = 21 "loop_start" -> BeforeBlock;
-    /// A loop knows what it runs over.
+    /// A loop has determined its items.
     LoopItems = 22 "loop_items" -> OnItems;
-    /// A loop has tested whether it goes on.
+    /// A loop has tested whether to continue.
     LoopCondition = 23 "loop_condition" -> OnCondition;
     /// Before an iteration.
     IterationStart = 24 "iteration_start" -> BeforeBlock;
@@ -131,33 +131,33 @@ points! {
     BeforeStateWrite = 35 "before_state_write" -> OnWrite;
     /// Before a tool.
     BeforeToolExecution = 40 "before_tool_execution" -> Before;
-    /// A tool has given its result.
+    /// A tool has returned its result.
     AfterToolExecution = 41 "after_tool_execution" -> After;
     /// A tool has failed.
     ToolError = 42 "tool_error" -> OnError;
     /// Before an agent.
     BeforeAgentExecution = 45 "before_agent_execution" -> Before;
-    /// An agent has given its result.
+    /// An agent has returned its result.
     AfterAgentExecution = 46 "after_agent_execution" -> After;
     /// An agent has failed.
     AgentError = 47 "agent_error" -> OnError;
-    /// Before a checkpoint; fired by what keeps them.
+    /// Before a checkpoint is created; fired by the executor.
     WorkflowCheckpoint = 60 "workflow_checkpoint" -> Permit;
-    /// Before a run goes back to a checkpoint; fired by what keeps them.
+    /// Before a run is rolled back to a checkpoint; fired by the executor.
     WorkflowRollback = 61 "workflow_rollback" -> Permit;
     /// Before a run is paused; fired by the executor.
     WorkflowPause = 62 "workflow_pause" -> Permit;
-    /// Before a paused or interrupted run goes on; fired by the executor.
+    /// Before a paused or interrupted run resumes; fired by the executor.
     WorkflowResume = 63 "workflow_resume" -> Permit;
     /// Before the state of a run is migrated to another version of its definition; fired by the executor.
     StateMigration = 68 "state_migration" -> Permit;
-    /// A step begins to wait for a signal.
+    /// A step starts to wait for a signal.
     SignalWait = 64 "signal_wait" -> Observe;
-    /// A signal has come that a step waits for; refused, it is as one that never came.
+    /// A signal that a step waits for has arrived; if refused, it is treated as if it had never arrived.
     SignalReceived = 65 "signal_received" -> Permit;
-    /// Before a step is undone; forbidden, the run is stuck until somebody says what becomes of it.
+    /// Before a step is undone; if forbidden, the run is stuck until the step is resolved manually.
     CompensationStart = 66 "compensation_start" -> Permit;
-    /// A step was undone, or could not be.
+    /// A step was undone, or undoing it failed.
     CompensationEnd = 67 "compensation_end" -> Observe;
 }
 
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn numbers_and_names_are_unique() {
         let numbers: HashSet<_> = HookPoint::ALL.iter().map(|point| point.number()).collect();
-        assert!(numbers.iter().flatten().all(|number| *number < 128), "a set of them fits a u128");
+        assert!(numbers.iter().flatten().all(|number| *number < 128), "a set of points fits a u128");
         let names: HashSet<_> = HookPoint::ALL.iter().map(|point| point.as_str()).collect();
         assert_eq!((numbers.len(), names.len()), (HookPoint::ALL.len(), HookPoint::ALL.len()));
     }

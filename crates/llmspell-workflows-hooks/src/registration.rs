@@ -3,10 +3,10 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 use crate::{
     Hook, HookPoint, Point, Selector,
     breaker::{Breaker, BreakerSettings},
-    hook::{At, Erased},
+    hook::{ErasedHook, HookAt},
 };
 
-/// How early a hook is called: the lowest number first, and of equal ones the first that was registered.
+/// The order in which hooks are called: the lowest number first, equal numbers in the order of registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Priority(pub i32);
 
@@ -15,7 +15,7 @@ impl Priority {
     pub const HIGHEST: Self = Self(i32::MIN);
     /// Early.
     pub const HIGH: Self = Self(-100);
-    /// As most.
+    /// The default.
     pub const NORMAL: Self = Self(0);
     /// Late.
     pub const LOW: Self = Self(100);
@@ -23,10 +23,10 @@ impl Priority {
     pub const LOWEST: Self = Self(i32::MAX);
 }
 
-/// How long a hook has for its answer unless its registration says otherwise.
+/// The default timeout of a hook.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_millis(200);
 
-/// A hook with where it stands and how it is treated.
+/// A hook with its points and settings.
 ///
 /// ```
 /// use llmspell_workflows_hooks::{Priority, Registration, Selector, answer::After, hook_fn, point::AfterStep};
@@ -48,11 +48,11 @@ pub struct Registration {
     pub(crate) required: bool,
     pub(crate) timeout: Duration,
     pub(crate) breaker: BreakerSettings,
-    pub(crate) hooks: Vec<(HookPoint, Arc<dyn Erased>)>,
+    pub(crate) hooks: Vec<(HookPoint, Arc<dyn ErasedHook>)>,
 }
 
 impl Registration {
-    /// A hook called `name`, which stands nowhere yet.
+    /// Creates a registration called `name` without any points.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -65,43 +65,43 @@ impl Registration {
         }
     }
 
-    /// Puts `hook` at `point`; all hooks of one registration share its breaker.
+    /// Adds `hook` at `point`; all hooks of one registration share its breaker.
     #[must_use]
     pub fn at<P: Point>(mut self, point: P, hook: impl Hook<P> + 'static) -> Self {
         let _ = point;
-        self.hooks.push((P::POINT, Arc::new(At::<P, _>(hook, PhantomData))));
+        self.hooks.push((P::POINT, Arc::new(HookAt::<P, _>(hook, PhantomData))));
         self
     }
 
-    /// How early it is called.
+    /// Sets the priority.
     #[must_use]
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
     }
 
-    /// Which steps it concerns; all by default.
+    /// Sets which steps the hook concerns; all by default.
     #[must_use]
     pub fn select(mut self, selector: Selector) -> Self {
         self.selector = selector;
         self
     }
 
-    /// What it stands at does not happen without its answer: where it fails, the step does.
+    /// Marks the hook as required: if it does not answer, the step fails.
     #[must_use]
     pub fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// How long it has for its answer; 200 ms by default.
+    /// Sets how long the hook may take to answer; 200 ms by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// When it is cut off, and for how long.
+    /// Sets when the hook is disabled, and for how long.
     #[must_use]
     pub fn breaker(mut self, breaker: BreakerSettings) -> Self {
         self.breaker = breaker;
@@ -109,7 +109,7 @@ impl Registration {
     }
 }
 
-/// A registration in a dispatcher.
+/// A registration as a dispatcher holds it.
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) priority: Priority,
@@ -119,9 +119,9 @@ pub(crate) struct Entry {
     pub(crate) breaker: Breaker,
 }
 
-/// A hook of a registration at one point.
+/// One hook of a registration, at one point.
 #[derive(Clone)]
 pub(crate) struct Member {
     pub(crate) entry: Arc<Entry>,
-    pub(crate) hook: Arc<dyn Erased>,
+    pub(crate) hook: Arc<dyn ErasedHook>,
 }

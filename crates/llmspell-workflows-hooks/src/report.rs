@@ -4,41 +4,41 @@ use llmspell_workflows_basic::StepError;
 
 use crate::HookPoint;
 
-/// What went wrong with a hook.
+/// A report on a failed hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// The registration's name.
+pub struct HookReport {
+    /// The name of the registration.
     pub hook: Arc<str>,
     /// The point at which it was called.
     pub point: HookPoint,
-    /// What went wrong.
-    pub trouble: Trouble,
-    /// Whether its breaker cuts it off from now on.
+    /// How the hook failed.
+    pub failure: HookFailure,
+    /// Whether the hook's breaker has disabled it.
     pub cut_off: bool,
-    /// Whether what it stood at does not happen without it.
+    /// Whether the hook is required, so that the step fails too.
     pub required: bool,
 }
 
 /// How a hook failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Trouble {
-    /// It gave an error.
+pub enum HookFailure {
+    /// It returned an error.
     Failed(String),
     /// It panicked.
     Panicked(String),
     /// It did not answer in time.
     TimedOut(Duration),
-    /// It did not answer in time and blocks its thread, so that it still runs.
+    /// It did not answer in time and blocks its thread, so it is still running.
     Blocked(Duration),
-    /// It is cut off, since it kept failing.
+    /// It is disabled because it kept failing.
     CutOff,
     /// Its answer does not fit the step.
     Unfit(String),
 }
 
-impl Trouble {
-    /// A stable code with a page.
+impl HookFailure {
+    /// Returns the stable error code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -52,32 +52,32 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for HookReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the hook `{}` at {} ", self.hook, self.point)?;
-        match &self.trouble {
-            Trouble::Failed(message) => write!(f, "failed: {message}")?,
-            Trouble::Panicked(message) => write!(f, "panicked: {message}")?,
-            Trouble::TimedOut(timeout) => write!(f, "did not answer within {timeout:?}")?,
-            Trouble::Blocked(timeout) => {
-                write!(f, "did not answer within {timeout:?}, blocks its thread and still runs")?;
+        match &self.failure {
+            HookFailure::Failed(message) => write!(f, "failed: {message}")?,
+            HookFailure::Panicked(message) => write!(f, "panicked: {message}")?,
+            HookFailure::TimedOut(timeout) => write!(f, "did not answer within {timeout:?}")?,
+            HookFailure::Blocked(timeout) => {
+                write!(f, "did not answer within {timeout:?}; it blocks its thread and is still running")?;
             }
-            Trouble::CutOff => write!(f, "is cut off for now, since it kept failing")?,
-            Trouble::Unfit(message) => write!(f, "gave an answer that does not fit: {message}")?,
+            HookFailure::CutOff => write!(f, "is disabled for now because it kept failing")?,
+            HookFailure::Unfit(message) => write!(f, "returned an answer that does not fit: {message}")?,
         }
-        if self.cut_off { write!(f, "; it is cut off for now, since it keeps failing") } else { Ok(()) }
+        if self.cut_off { write!(f, "; it is disabled for now because it keeps failing") } else { Ok(()) }
     }
 }
 
-impl Report {
-    /// The error of what does not happen without the hook.
+impl HookReport {
+    /// Returns the error of a step that fails because of this hook.
     pub(crate) fn to_error(&self) -> StepError {
-        StepError::configuration(self.trouble.code(), self.to_string())
+        StepError::configuration(self.failure.code(), self.to_string())
     }
 }
 
-/// What a panic says.
+/// Returns the message of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("without a message").to_owned()
+    text.unwrap_or("no message").to_owned()
 }

@@ -5,7 +5,9 @@ use llmspell_workflows_basic::{
 
 use crate::{HookPoint, pattern as glob};
 
-/// Which steps a hook concerns: those that fit all that is said.
+/// Selects the steps that a hook concerns: those that meet all criteria.
+///
+/// Of several criteria of one sort, such as two ids, a step has to meet one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector {
     ids: Vec<String>,
@@ -18,51 +20,51 @@ pub struct Selector {
 const AGENT_KINDS: [&str; 3] = ["persona-request", "persona", "agent"];
 
 impl Selector {
-    /// All steps.
+    /// Selects all steps.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Only steps of this id, or of another that was said.
+    /// Restricts the selection to steps with this id.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.ids.push(id.into());
         self
     }
 
-    /// Only steps of this kind, such as `tool` or `loop`, or of another that was said.
+    /// Restricts the selection to steps of this kind, such as `tool` or `loop`.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.kinds.push(kind.into());
         self
     }
 
-    /// Only steps whose path fits, such as `/main/review[*]/*` or `/main/**/scan`; or another that was said.
+    /// Restricts the selection to steps whose path matches, such as `/main/review[*]/*` or `/main/**/scan`.
     ///
-    /// `*` stands for any part of a segment, `**` for any number of segments. A segment without `[n]` and `~g` fits
-    /// every iteration and generation.
+    /// `*` matches any part of a segment, `**` any number of segments. A segment without `[n]` and `~g` matches every
+    /// iteration and generation.
     #[must_use]
     pub fn path(mut self, pattern: impl Into<String>) -> Self {
         self.paths.push(pattern.into());
         self
     }
 
-    /// Only steps of the workflow of this name, which may hold `*`; or of another that was said.
+    /// Restricts the selection to the workflow with this name, which may contain `*`.
     #[must_use]
     pub fn workflow(mut self, name: impl Into<String>) -> Self {
         self.workflows.push(name.into());
         self
     }
 
-    /// Whether the kind and the id leave it possible that it concerns `step`; the rest shows in a run.
+    /// Returns whether the kind and the id match `step`; the other criteria need a run.
     pub(crate) fn may_concern(&self, point: HookPoint, step: &Step) -> bool {
         let is_iteration = matches!(point, HookPoint::IterationStart | HookPoint::IterationEnd);
         let kind = if is_iteration { "loop" } else { step.kind.as_str() };
         glob::any(&self.kinds, |wanted| wanted == kind) && glob::any(&self.ids, |wanted| step.id == *wanted)
     }
 
-    /// Whether it concerns the step of `call`.
+    /// Returns whether the step of `call` meets all criteria.
     pub(crate) fn concerns(&self, call: &Call) -> bool {
         if self.is_all() {
             return true;
@@ -79,8 +81,8 @@ impl Selector {
     }
 }
 
-/// Whether a step of this kind can come to `point` at all.
-pub(crate) fn comes_to(point: HookPoint, step: &Step) -> bool {
+/// Returns whether a step of this kind can reach `point` at all.
+pub(crate) fn can_reach(point: HookPoint, step: &Step) -> bool {
     use HookPoint as P;
     let pattern = step.kind.pattern();
     match point {
@@ -99,7 +101,7 @@ pub(crate) fn comes_to(point: HookPoint, step: &Step) -> bool {
         P::BeforeWorkflowStage | P::AfterWorkflowStage | P::BeforeStep | P::AfterStep | P::StepError | P::StepSkip => {
             true
         }
-        // What undoes a step may be a step of any kind.
+        // A compensation may be a step of any kind.
         P::BranchStart | P::BranchEnd | P::CompensationStart | P::CompensationEnd => true,
         P::SignalWait | P::SignalReceived => step.kind.traits().waits_for_signal,
         _ => false,

@@ -1,7 +1,7 @@
-//! Time in tests: none of it passes by itself.
+//! Clocks for tests, which do not follow real time.
 //!
-//! - [`SimClock`] moves only when a test says so.
-//! - [`PausedClock`] is the time of a paused runtime of tokio, for activities and hooks that wait by themselves.
+//! - [`SimClock`] changes only when a test sets or advances it.
+//! - [`PausedClock`] follows a paused tokio runtime, for activities and hooks that use tokio timers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,35 +14,35 @@ use llmspell_workflows_basic::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// Where both begin: with the year 2026.
+/// Returns the start time of both clocks, the beginning of 2026.
 fn origin() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().expect("a timestamp")
 }
 
-/// Time that moves only when it is told to: whoever waits for it goes on then.
+/// A clock that changes only when it is set or advanced, which wakes those that wait for it.
 #[derive(Debug, Clone)]
 pub struct SimClock(Arc<watch::Sender<Timestamp>>);
 
 impl SimClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
         Self(Arc::new(watch::Sender::new(now)))
     }
 
-    /// Shows `time` from now on.
+    /// Sets the time.
     pub fn set(&self, time: Timestamp) {
         self.0.send_replace(time);
     }
 
-    /// Shows a later time from now on.
+    /// Advances the time by a duration.
     pub fn advance(&self, by: Duration) {
         self.0.send_modify(|time| *time += by);
     }
 }
 
 impl Default for SimClock {
-    /// A clock that shows the beginning of 2026.
+    /// Creates a clock that shows the beginning of 2026.
     fn default() -> Self {
         Self::new(origin())
     }
@@ -57,7 +57,7 @@ impl Clock for SimClock {
         let mut shown = self.0.subscribe();
         Box::pin(async move {
             if shown.wait_for(|now| *now >= time).await.is_err() {
-                // Nobody can move it any more.
+                // The clock was dropped, so the time never changes again.
                 std::future::pending::<()>().await;
             }
         })
@@ -71,14 +71,16 @@ impl Timers for SimClock {
     }
 }
 
-/// The runtime's own time, from the beginning of 2026 on: a paused runtime moves it on as soon as everything waits.
+/// A clock that follows the runtime, starting at the beginning of 2026.
+///
+/// A paused runtime advances the time as soon as all its tasks wait.
 ///
 /// ```
 /// use std::time::Duration;
 /// use llmspell_workflows_basic::{Engine, StepError, WorkflowInput, activity::{Activities, function}};
 /// use llmspell_workflows_testing::{clock::PausedClock, harness::prelude::*};
 ///
-/// // `#[tokio::test(start_paused = true)]` makes such a runtime.
+/// // `#[tokio::test(start_paused = true)]` creates such a runtime.
 /// # let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
 /// # paused.block_on(async {
 /// let mut activities = Activities::new();
@@ -91,7 +93,7 @@ impl Timers for SimClock {
 /// let finished = engine.run(Definition::sequence("patient", [step]), WorkflowInput::default()).await.unwrap();
 ///
 /// assert_eq!(finished.error.unwrap().code, "timeout");
-/// // A minute, and the grace that a step has to stop.
+/// // A minute, and the grace period for stopping the step.
 /// assert_eq!(finished.ended_at.duration_since(finished.started_at).as_secs(), 65);
 /// # });
 /// ```
@@ -99,9 +101,9 @@ impl Timers for SimClock {
 pub struct PausedClock(Instant);
 
 impl PausedClock {
-    /// A clock that shows the beginning of 2026 now; to be made in the runtime.
+    /// Creates a clock that shows the beginning of 2026 now. Call this inside the runtime.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "a default would hide that it begins now")]
+    #[expect(clippy::new_without_default, reason = "a default would hide that the clock starts now")]
     pub fn new() -> Self {
         Self(Instant::now())
     }
@@ -113,11 +115,11 @@ impl Clock for PausedClock {
     }
 
     fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
-        let length = time.duration_since(origin()).try_into().unwrap_or_default();
-        let until = self.0.checked_add(length);
+        let offset = time.duration_since(origin()).try_into().unwrap_or_default();
+        let deadline = self.0.checked_add(offset);
         Box::pin(async move {
-            match until {
-                Some(until) => tokio::time::sleep_until(until).await,
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         })

@@ -1,30 +1,32 @@
-//! Tests of workflows, and what they are made of.
+//! A test kit for workflows.
 //!
-//! A test says which workflow runs, what its activities answer, and what should come of it; nothing in it sleeps, and
-//! what is not as it should be is shown with all that there was. Begin with [`harness`].
+//! A test defines a workflow, what its activities return, and the expected result. Tests do not sleep, and a failed
+//! assertion shows the whole run. Start with [`harness`].
 //!
-//! | you want to | take |
+//! | you want to | use |
 //! |---|---|
-//! | run a workflow with scripted activities, a scripted model and time that passes at once | [`harness`] |
-//! | see that a crash anywhere makes no difference | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
-//! | see what hooks were asked and answered, and what was told of a run | `recorder` (feature `hooks`) |
-//! | have a journal, a store or another service fail at a certain call | [`double`] |
-//! | say exactly which calls of a service are made, and what it answers | `mock` (feature `mockall`) |
-//! | bound what it costs to make a run durable | [`harness::WorkflowTest::overhead`] |
-//! | plug in a service of your own, and see that it is one | `conformance` (feature `advanced`) |
-//! | lose the power, tear a write, fail a sync below the log | [`crash::SimDisk`] |
-//! | move time by hand, or wait in a paused runtime | [`clock`] |
-//! | try every pattern, or definitions that nobody thought of | [`patterns`], [`generate`] |
+//! | run a workflow with scripted activities, a scripted model and no real waiting | [`harness`] |
+//! | check that a crash does not change the result | [`harness::WorkflowTest::crash_everywhere`], [`crash`] |
+//! | check how hooks were called, what they answered, and which events were published | `recorder` (feature `hooks`) |
+//! | make a journal, a store or another service fail at a certain call | [`double`] |
+//! | specify exactly which calls a service receives, and what it returns | `mock` (feature `mockall`) |
+//! | bound the overhead of making a run durable | [`harness::WorkflowTest::overhead`] |
+//! | check that your own service conforms to its trait | `conformance` (feature `advanced`) |
+//! | simulate a power loss, a torn write or a failed sync | [`crash::SimDisk`] |
+//! | control the clock, or use the time of a paused runtime | [`clock`] |
+//! | test with every pattern or with random definitions | [`patterns`], [`generate`] |
 //!
-//! What is seen in order is a [`Story`]: it has the assertions, and shows the difference.
+//! A [`Story`] is a recorded sequence with assertions that show the difference.
 //!
 //! # Features
 //!
-//! - `hooks`: `recorder`, for workflows with hooks or subscribers.
-//! - `advanced`: doubles and `conformance` of the services of durable runs: states, sessions, vectors, embeddings; and
-//!   `hooks`.
-//! - `mockall`: `mock`, mocks of the service traits; those of hooks and of advanced services with the features above.
+//! - `hooks`: `recorder`, for workflows with hooks or event subscribers.
+//! - `advanced`: doubles and `conformance` tests of the services of durable runs (states, sessions, vectors,
+//!   embeddings). Enables `hooks`.
+//! - `mockall`: `mock`, with mocks of the service traits. Mocks of hooks and advanced services also need the features
+//!   above.
 
+mod bounded_log;
 pub mod clock;
 #[cfg(feature = "advanced")]
 pub mod conformance;
@@ -32,7 +34,6 @@ pub mod crash;
 pub mod double;
 pub mod generate;
 pub mod harness;
-mod kept;
 #[cfg(feature = "mockall")]
 pub mod mock;
 pub mod patterns;
@@ -46,5 +47,5 @@ use llmspell_workflows_basic::EngineBuilder;
 
 pub use story::Story;
 
-/// Adds something to an engine.
-type Build = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;
+/// Configures an engine.
+type ConfigureEngine = Arc<dyn Fn(EngineBuilder) -> EngineBuilder + Send + Sync>;

@@ -1,6 +1,6 @@
-//! Every pattern of a workflow, as steps that show its choices, and the activities that they call.
+//! Test steps for every workflow pattern, and the activities that they call.
 //!
-//! Their input has a list `items` of numbers.
+//! Their input contains a list `items` of numbers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ fn add(id: &str, key: &str, n: &str) -> Step {
     Step::function(id, "add", json!({"key": key, "n": n}))
 }
 
-/// Steps in order, one of which is skipped.
+/// A sequence with a skipped step.
 #[must_use]
 pub fn sequence() -> Vec<Step> {
     vec![
@@ -35,7 +35,7 @@ pub fn sequence() -> Vec<Step> {
     ]
 }
 
-/// A graph with a condition that does not hold.
+/// A graph with a false condition.
 #[must_use]
 pub fn graph() -> Step {
     Step::sequence(
@@ -51,7 +51,7 @@ pub fn graph() -> Step {
     )
 }
 
-/// A route that goes back, through a block that is retried.
+/// A route that moves backward, with a block that is retried.
 #[must_use]
 pub fn route() -> Step {
     Route::new(
@@ -68,7 +68,7 @@ pub fn route() -> Step {
     .into_step("route")
 }
 
-/// A loop over a list, one after the other or at the same time.
+/// A loop over a list, sequential or parallel.
 #[must_use]
 pub fn each(parallel: bool) -> Step {
     let body = [
@@ -94,7 +94,7 @@ pub fn parallel() -> Step {
     .into_step("parallel")
 }
 
-/// A race that one branch never ends.
+/// A race in which one branch never ends.
 #[must_use]
 pub fn race() -> Step {
     Parallel::new([
@@ -105,7 +105,7 @@ pub fn race() -> Step {
     .into_step("race")
 }
 
-/// A block that is entered again, and a leaf that is tried again.
+/// A block and a leaf that are retried.
 #[must_use]
 pub fn retried() -> Step {
     Step::sequence(
@@ -119,7 +119,7 @@ pub fn retried() -> Step {
     .with_retry(Retry::attempts(4).with_initial_delay(Duration::from_millis(1)))
 }
 
-/// Failures that are dealt with, a sleep, a choice and a loop with a condition.
+/// Handled failures, a sleep, a conditional and a loop with a condition.
 #[must_use]
 pub fn handled() -> Step {
     Step::sequence(
@@ -143,7 +143,7 @@ pub fn handled() -> Step {
     )
 }
 
-/// Each pattern alone, between a first and a last step.
+/// Returns a definition for each pattern, between a first and a last step.
 #[must_use]
 pub fn all() -> Vec<Definition> {
     let alone = [graph(), route(), each(false), each(true), parallel(), race(), retried(), handled()];
@@ -153,7 +153,7 @@ pub fn all() -> Vec<Definition> {
     std::iter::once(Definition::sequence("sequence", sequence())).chain(alone).collect()
 }
 
-/// All of them nested in each other.
+/// Returns a definition with all patterns nested in each other.
 #[must_use]
 pub fn nested() -> Definition {
     let inside = |id: &str| Step::sequence(id, [graph(), race(), each(false), retried(), route()]);
@@ -164,19 +164,19 @@ pub fn nested() -> Definition {
     Definition::sequence("nested", [nested, handled()])
 }
 
-/// The input of all of them.
+/// Returns the input of these definitions.
 #[must_use]
 pub fn input() -> Value {
     json!({"items": [1, 2, 3]})
 }
 
-/// The functions that these patterns call.
+/// The names of the functions that these patterns call.
 pub const FUNCTIONS: [&str; 4] = ["echo", "add", "forever", "flaky"];
 
-/// Does what the function `name` of these patterns does.
+/// Performs the function `name` of these patterns.
 ///
 /// # Errors
-/// What it is there for.
+/// Fails where the function is meant to fail.
 pub async fn perform(name: &str, context: ActivityContext) -> Result<ActivityOutput, StepError> {
     match name {
         "echo" => Ok(context.input().clone().into()),
@@ -184,12 +184,12 @@ pub async fn perform(name: &str, context: ActivityContext) -> Result<ActivityOut
         "flaky" => flaky(&context),
         _ => {
             context.cancelled().await;
-            Err(StepError::transient("stopped", "it was stopped"))
+            Err(StepError::transient("stopped", "the activity was stopped"))
         }
     }
 }
 
-/// `definition`, with the functions that these patterns call.
+/// Creates a crash test of `definition` with the functions that these patterns call.
 #[must_use]
 pub fn crash_test(definition: Definition) -> CrashTest {
     let test = CrashTest::new(definition, input());
@@ -198,14 +198,14 @@ pub fn crash_test(definition: Definition) -> CrashTest {
     })
 }
 
-/// One more than `n`, also under the key `key` of the state.
+/// Returns one more than `n`, and sets it under the key `key` of the state.
 fn plus_one(context: &ActivityContext) -> ActivityOutput {
     let sum = json!(context.input()["n"].as_i64().unwrap_or(0) + 1);
     let key = context.input()["key"].as_str().unwrap_or("sum").to_owned();
     ActivityOutput::from(sum.clone()).with_state(&key, sum)
 }
 
-/// Fails until the block around it has been entered for the `succeed_at`th time, or for so many attempts.
+/// Fails until generation `succeed_at` of the enclosing block or attempt `succeed_at` of the step.
 fn flaky(context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let path = context.path().to_path();
     let block = path.segments().iter().rev().nth(1).map_or(1, |segment| segment.generation);

@@ -2,18 +2,18 @@ use std::fmt;
 
 use similar::{ChangeTag, TextDiff};
 
-/// What was seen, in order, a line each; its assertions show what there was.
+/// A recorded sequence of lines, with assertions that show it when they fail.
 ///
 /// ```
 /// use llmspell_workflows_testing::Story;
 ///
 /// let story = Story::of(["step.started /main/charge", "step.retrying /main/charge", "step.completed /main/charge"]);
-/// story.has_in_order(&["step.started /main/charge", "step.completed /main/charge"]);
+/// story.contains_in_order(&["step.started /main/charge", "step.completed /main/charge"]);
 /// story.never("step.failed /main/charge");
 /// story.only(|line| line.starts_with("step.retrying")).is(&["step.retrying /main/charge"]);
 /// ```
 ///
-/// One that is not as it should be shows the difference: what is missing with `-`, what is too much with `+`.
+/// The difference marks expected lines with `-` and actual lines with `+`.
 ///
 /// ```
 /// # use llmspell_workflows_testing::Story;
@@ -31,43 +31,43 @@ pub struct Story {
 }
 
 impl Story {
-    /// The story of these lines.
+    /// Creates a story of these lines.
     pub fn of(lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { lines: lines.into_iter().map(Into::into).collect(), lost: 0 }
     }
 
-    /// The same, before which so many lines were lost because there was no room for them.
+    /// Sets the number of lines that were lost before these because the recorder was full.
     #[must_use]
     pub fn after_lost(self, lost: u64) -> Self {
         Self { lost, ..self }
     }
 
-    /// The lines, oldest first.
+    /// Returns the lines, oldest first.
     #[must_use]
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// How many lines before these were lost.
+    /// Returns the number of lines lost before these.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// How often `line` is there.
+    /// Returns how often `line` occurs.
     #[must_use]
     pub fn count(&self, line: &str) -> usize {
         self.lines.iter().filter(|seen| *seen == line).count()
     }
 
-    /// The lines that `wanted` picks.
+    /// Returns a story of the lines for which `wanted` returns true.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let lines = self.lines.iter().filter(|line| wanted(line)).cloned().collect();
         Self { lines, lost: self.lost }
     }
 
-    /// In what it differs from `expected`, line by line; `None`: in nothing.
+    /// Returns the difference from `expected` line by line, or `None` if there is none.
     #[must_use]
     pub fn difference(&self, expected: &[&str]) -> Option<String> {
         let seen: Vec<&str> = self.lines.iter().map(String::as_str).collect();
@@ -83,44 +83,44 @@ impl Story {
         Some(difference.iter_all_changes().map(|line| format!("{} {}\n", mark(line.tag()), line.value())).collect())
     }
 
-    /// These lines are there, in this order, and no others.
+    /// Asserts that the story consists of exactly these lines in this order.
     ///
     /// # Panics
-    /// Others are, or in another order, or some were lost.
+    /// Panics if it does not, or if lines were lost.
     #[track_caller]
     pub fn is(&self, expected: &[&str]) {
         self.assert_whole();
         if let Some(difference) = self.difference(expected) {
-            panic!("the story should be another one (- is missing, + is too much):\n{difference}");
+            panic!("the story differs (- expected, + actual):\n{difference}");
         }
     }
 
-    /// These lines are there, in this order; others may stand between them.
+    /// Asserts that these lines occur in this order, with any other lines between them.
     ///
     /// # Panics
-    /// One is missing, or comes too early.
+    /// Panics if one is missing or too early.
     #[track_caller]
-    pub fn has_in_order(&self, expected: &[&str]) {
+    pub fn contains_in_order(&self, expected: &[&str]) {
         let mut seen = self.lines.iter();
         for (index, line) in expected.iter().enumerate() {
             let after = index.checked_sub(1).map_or(String::new(), |before| format!(" after `{}`", expected[before]));
-            assert!(seen.any(|seen| seen == line), "the story should have `{line}`{after}:\n{self}");
+            assert!(seen.any(|seen| seen == line), "expected `{line}`{after}:\n{self}");
         }
     }
 
-    /// `line` is not there.
+    /// Asserts that `line` does not occur.
     ///
     /// # Panics
-    /// It is, or some were lost and it may be among them.
+    /// Panics if it occurs, or if lines were lost, since it may be among them.
     #[track_caller]
     pub fn never(&self, line: &str) {
         self.assert_whole();
-        assert!(self.count(line) == 0, "the story should not have `{line}`:\n{self}");
+        assert!(self.count(line) == 0, "unexpected `{line}`:\n{self}");
     }
 
     #[track_caller]
     fn assert_whole(&self) {
-        assert!(self.lost == 0, "{} lines were lost: record with more room\n{self}", self.lost);
+        assert!(self.lost == 0, "{} lines were lost; record with a larger capacity\n{self}", self.lost);
     }
 }
 

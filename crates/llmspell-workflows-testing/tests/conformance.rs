@@ -1,4 +1,4 @@
-//! What comes along conforms, and what does something else is found out.
+//! The included implementations pass the conformance tests, and faulty ones fail them.
 
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
@@ -15,28 +15,28 @@ use llmspell_workflows_testing::{conformance, double::Double};
 use serde_json::Value;
 
 #[tokio::test]
-async fn doubles_conform_as_what_they_stand_around() {
+async fn doubles_conform_like_the_services_they_wrap() {
     conformance::states(&Double::states(StoredStates::new(MemoryHome::new()))).await;
     conformance::sessions(&Double::sessions(MemorySessions::default())).await;
     conformance::vectors(&Double::vectors(MemoryVectors::default())).await;
     conformance::embeddings(&Double::embeddings(HashedEmbeddings::default())).await;
 }
 
-/// What the panic of `check` says.
-async fn found_out(check: impl Future<Output = ()>) -> String {
-    let panic = AssertUnwindSafe(check).catch_unwind().await.expect_err("it does something else");
+/// Returns the panic message of a conformance test that must fail.
+async fn panic_message(check: impl Future<Output = ()>) -> String {
+    let panic = AssertUnwindSafe(check).catch_unwind().await.expect_err("the service is faulty");
     match panic.downcast::<String>() {
         Ok(text) => *text,
-        Err(text) => (*text.downcast::<&str>().expect("a panic with a text")).to_owned(),
+        Err(text) => (*text.downcast::<&str>().expect("a panic with a message")).to_owned(),
     }
 }
 
-/// A service that does one thing wrong.
+/// A service with one fault.
 #[derive(Debug)]
-struct Wrong<S: ?Sized>(Arc<S>);
+struct Faulty<S: ?Sized>(Arc<S>);
 
 #[async_trait]
-impl StateStorage for Wrong<dyn StateStorage> {
+impl StateStorage for Faulty<dyn StateStorage> {
     async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError> {
         self.0.save(workflow_id, state).await
     }
@@ -45,14 +45,14 @@ impl StateStorage for Wrong<dyn StateStorage> {
         self.0.load(workflow_id).await
     }
 
-    /// It was never there.
+    /// Always returns false.
     async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError> {
         self.0.remove(workflow_id).await.map(|_| false)
     }
 }
 
 #[async_trait]
-impl SessionStorage for Wrong<dyn SessionStorage> {
+impl SessionStorage for Faulty<dyn SessionStorage> {
     async fn put(&self, session: &Session) -> Result<(), SessionError> {
         self.0.put(session).await
     }
@@ -61,7 +61,7 @@ impl SessionStorage for Wrong<dyn SessionStorage> {
         self.0.get(id).await
     }
 
-    /// There is no limit.
+    /// Ignores the limit.
     async fn list(&self, query: &SessionQuery) -> Result<Vec<Session>, SessionError> {
         self.0.list(&SessionQuery { limit: None, ..query.clone() }).await
     }
@@ -72,8 +72,8 @@ impl SessionStorage for Wrong<dyn SessionStorage> {
 }
 
 #[async_trait]
-impl VectorStorage for Wrong<dyn VectorStorage> {
-    /// One after the other: what comes before a bad one is kept.
+impl VectorStorage for Faulty<dyn VectorStorage> {
+    /// Inserts one by one, so entries before an invalid one are stored.
     async fn insert(&self, entries: Vec<VectorEntry>) -> Result<(), VectorError> {
         for entry in entries {
             self.0.insert(vec![entry]).await?;
@@ -108,28 +108,28 @@ impl VectorStorage for Wrong<dyn VectorStorage> {
 }
 
 #[async_trait]
-impl EmbeddingService for Wrong<dyn EmbeddingService> {
+impl EmbeddingService for Faulty<dyn EmbeddingService> {
     fn dimensions(&self) -> usize {
         self.0.dimensions()
     }
 
-    /// The last text comes first.
+    /// Returns the vectors in reverse order.
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, VectorError> {
         self.0.embed(texts).await.map(|vectors| vectors.into_iter().rev().collect())
     }
 }
 
 #[tokio::test]
-async fn what_does_something_else_is_found_out() {
-    let wrong = Wrong::<dyn StateStorage>(Arc::new(StoredStates::new(MemoryHome::new())));
-    assert_eq!(found_out(conformance::states(&wrong)).await, "it was there");
-    let wrong = Wrong::<dyn SessionStorage>(Arc::new(MemorySessions::default()));
-    let shown = found_out(conformance::sessions(&wrong)).await;
-    assert!(shown.contains("no more than the limit"), "{shown}");
-    let wrong = Wrong::<dyn VectorStorage>(Arc::new(MemoryVectors::default()));
-    let shown = found_out(conformance::vectors(&wrong)).await;
-    assert!(shown.contains("all of an insertion is kept, or nothing"), "{shown}");
-    let wrong = Wrong::<dyn EmbeddingService>(Arc::new(HashedEmbeddings::default()));
-    let shown = found_out(conformance::embeddings(&wrong)).await;
-    assert!(shown.contains("in the order of their texts"), "{shown}");
+async fn a_faulty_service_fails_the_conformance_tests() {
+    let faulty = Faulty::<dyn StateStorage>(Arc::new(StoredStates::new(MemoryHome::new())));
+    assert_eq!(panic_message(conformance::states(&faulty)).await, "removing an existing state must return true");
+    let faulty = Faulty::<dyn SessionStorage>(Arc::new(MemorySessions::default()));
+    let message = panic_message(conformance::sessions(&faulty)).await;
+    assert!(message.contains("a limit must return the first sessions only"), "{message}");
+    let faulty = Faulty::<dyn VectorStorage>(Arc::new(MemoryVectors::default()));
+    let message = panic_message(conformance::vectors(&faulty)).await;
+    assert!(message.contains("an insertion must be stored completely or not at all"), "{message}");
+    let faulty = Faulty::<dyn EmbeddingService>(Arc::new(HashedEmbeddings::default()));
+    let message = panic_message(conformance::embeddings(&faulty)).await;
+    assert!(message.contains("in the order of their texts"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! A double does what the service does, keeps what it was asked, and fails where a test says so and nowhere else.
+//! A double forwards calls to the service, records them, and fails exactly where a test requests it.
 
 use std::sync::Arc;
 
@@ -14,76 +14,76 @@ use llmspell_workflows_testing::{
 };
 use uuid::Uuid;
 
-fn full() -> SessionError {
+fn disk_full() -> SessionError {
     SessionError::Storage("the disk is full".into())
 }
 
-/// A double of a storage that has one session, which is made without the double.
+/// Creates a double of a storage with one session, which was created without the double.
 async fn with_session() -> (Double<dyn SessionStorage>, Session) {
     let inner: Arc<dyn SessionStorage> = Arc::new(MemorySessions::default());
     let session = SessionManager::new(inner.clone()).create(NewSession::named("one")).await;
-    (Double::around(inner), session.expect("a session is made"))
+    (Double::around(inner), session.expect("creating a session succeeds"))
 }
 
-/// Which of five reads fail.
-async fn failing(script: impl Fn(&Double<dyn SessionStorage>)) -> Vec<u32> {
+/// Returns which of five reads fail.
+async fn failed_reads(script: impl Fn(&Double<dyn SessionStorage>)) -> Vec<u32> {
     let (storage, session) = with_session().await;
     script(&storage);
     let mut failed = Vec::new();
     for number in 1..=5 {
         match storage.get(&session.id).await {
-            Ok(found) => assert_eq!(found.as_ref(), Some(&session), "a read that succeeds is a real one"),
+            Ok(found) => assert_eq!(found.as_ref(), Some(&session), "a successful read returns the session"),
             Err(error) => {
-                assert_eq!(error, full());
+                assert_eq!(error, disk_full());
                 failed.push(number);
             }
         }
     }
     assert_eq!(storage.count("get"), 5);
-    let noted = (1..).zip(storage.calls()).filter(|(_, asked)| asked.error.is_some());
-    assert_eq!(noted.map(|(number, _)| number).collect::<Vec<_>>(), failed);
+    let recorded = (1..).zip(storage.calls()).filter(|(_, recorded)| recorded.error.is_some());
+    assert_eq!(recorded.map(|(number, _)| number).collect::<Vec<_>>(), failed);
     failed
 }
 
 #[tokio::test]
-async fn it_fails_where_it_is_said_and_nowhere_else() {
-    assert_eq!(failing(|_| ()).await, [0; 0]);
-    assert_eq!(failing(|storage| storage.fails_at("get", 2, full)).await, [2]);
-    assert_eq!(failing(|storage| storage.fails_from("get", 4, full)).await, [4, 5]);
-    assert_eq!(failing(|storage| storage.fails_at("put", 1, full)).await, [0; 0]);
+async fn a_double_fails_exactly_where_requested() {
+    assert_eq!(failed_reads(|_| ()).await, [0; 0]);
+    assert_eq!(failed_reads(|storage| storage.fails_at("get", 2, disk_full)).await, [2]);
+    assert_eq!(failed_reads(|storage| storage.fails_from("get", 4, disk_full)).await, [4, 5]);
+    assert_eq!(failed_reads(|storage| storage.fails_at("put", 1, disk_full)).await, [0; 0]);
     let two = |storage: &Double<dyn SessionStorage>| {
-        storage.fails_at("get", 1, full);
-        storage.fails_at("get", 5, full);
+        storage.fails_at("get", 1, disk_full);
+        storage.fails_at("get", 5, disk_full);
     };
-    assert_eq!(failing(two).await, [1, 5]);
-    let healed = |storage: &Double<dyn SessionStorage>| {
-        storage.fails_from("get", 1, full);
-        storage.heals();
+    assert_eq!(failed_reads(two).await, [1, 5]);
+    let cleared = |storage: &Double<dyn SessionStorage>| {
+        storage.fails_from("get", 1, disk_full);
+        storage.clear_failures();
     };
-    assert_eq!(failing(healed).await, [0; 0]);
+    assert_eq!(failed_reads(cleared).await, [0; 0]);
 }
 
 #[tokio::test]
-async fn what_fails_is_not_done_and_what_is_unheard_is() {
-    for (unheard, left) in [(false, true), (true, false)] {
+async fn a_failed_call_has_no_effect_and_a_lost_response_does() {
+    for (response_is_lost, remains) in [(false, true), (true, false)] {
         let (storage, session) = with_session().await;
-        match unheard {
-            true => storage.unheard_at("remove", 1, full),
-            false => storage.fails_at("remove", 1, full),
+        match response_is_lost {
+            true => storage.loses_response_at("remove", 1, disk_full),
+            false => storage.fails_at("remove", 1, disk_full),
         }
-        assert_eq!(storage.remove(&session.id).await, Err(full()));
-        assert_eq!(storage.get(&session.id).await.unwrap().is_some(), left);
+        assert_eq!(storage.remove(&session.id).await, Err(disk_full()));
+        assert_eq!(storage.get(&session.id).await.unwrap().is_some(), remains);
     }
 }
 
 #[tokio::test]
 #[should_panic(expected = "the service has no call `read` that can fail; it has put, get, list, remove")]
-async fn a_call_that_there_is_not_is_refused() {
-    with_session().await.0.fails_at("read", 1, full);
+async fn an_unknown_call_is_refused() {
+    with_session().await.0.fails_at("read", 1, disk_full);
 }
 
 #[tokio::test]
-async fn its_room_is_bounded() {
+async fn the_recorded_calls_are_bounded() {
     let (storage, session) = with_session().await;
     for _ in 0..CALLS_MAX + 3 {
         storage.get(&session.id).await.unwrap();
@@ -93,7 +93,7 @@ async fn its_room_is_bounded() {
 }
 
 #[test]
-fn a_journal_that_fails_at_any_call_loses_nothing_that_it_acknowledged() {
+fn a_journal_that_fails_at_any_call_loses_no_acknowledged_record() {
     let order = Definition::sequence(
         "order",
         [
@@ -107,8 +107,8 @@ fn a_journal_that_fails_at_any_call_loses_nothing_that_it_acknowledged() {
     for call in ["open", "append", "write", "sync"] {
         let mut failures = 0;
         for number in 1.. {
-            let kept = Arc::new(MemoryJournal::new());
-            let double = Double::journal(kept.clone());
+            let memory = Arc::new(MemoryJournal::new());
+            let double = Double::journal(memory.clone());
             double.fails_from(call, number, closed);
             let journal: Arc<dyn Journal> = Arc::new(double.clone());
             match test.run_on(&journal) {
@@ -119,10 +119,11 @@ fn a_journal_that_fails_at_any_call_loses_nothing_that_it_acknowledged() {
                 Err(error) => assert_eq!(error, closed(), "{call} {number}"),
             }
             failures += 1;
-            let journal: Arc<dyn Journal> = kept;
+            let journal: Arc<dyn Journal> = memory;
             assert_eq!(*test.run_on(&journal).unwrap().output, json!(12), "{call} {number}");
-            // The first sync is that of the start; what was synced after it is not performed again.
-            let synced = double.calls().iter().filter(|asked| asked.call == "sync" && asked.error.is_none()).count();
+            // The first sync is for the start; steps whose completion was synced are not performed again.
+            let synced =
+                double.calls().iter().filter(|recorded| recorded.call == "sync" && recorded.error.is_none()).count();
             assert!(test.performed().len() + synced.saturating_sub(1) <= 2, "{call} {number}: {:?}", test.performed());
         }
         assert!(failures > 0, "{call} never fails");
@@ -130,14 +131,14 @@ fn a_journal_that_fails_at_any_call_loses_nothing_that_it_acknowledged() {
 }
 
 #[test]
-fn the_journal_is_told_by_kinds_of_records_and_paths() {
+fn journal_calls_show_the_kind_and_path_of_records() {
     let order = Definition::sequence("order", [Step::function("charge", "do", json!(1))]);
     let test = CrashTest::new(order, json!({})).activity("function", "do", |_| async { Ok(json!(1).into()) });
     let double = Double::journal(Arc::new(MemoryJournal::new()));
     let journal: Arc<dyn Journal> = Arc::new(double.clone());
     test.run_on(&journal).unwrap();
-    double.story().has_in_order(&["open", "append started", "sync", "append began /main/charge", "write"]);
-    double.story().has_in_order(&["append began /main/charge", "append ended /main/charge", "sync"]);
+    double.story().contains_in_order(&["open", "append started", "sync", "append began /main/charge", "write"]);
+    double.story().contains_in_order(&["append began /main/charge", "append ended /main/charge", "sync"]);
     assert_eq!(journal.runs(), [Uuid::nil()]);
 }
 
@@ -146,28 +147,28 @@ fn a_sub_workflow_that_cannot_be_started_fails_its_step() {
     let inner = Definition::sequence("inner", [Step::function("deep", "f", json!(1))]);
     let outer = Definition::sequence("outer", [Step::workflow("sub", "inner", json!({"n": 1}))]);
     let children = Double::children(InProcess);
-    let runs = children.clone();
+    let shared = children.clone();
     let test = WorkflowTest::new(outer)
-        .function("f", Script::answers(json!("done")))
-        .engine(move |engine| engine.workflow(inner.clone()).children(runs.clone()));
+        .function("f", Script::returns(json!("done")))
+        .engine(move |engine| engine.workflow(inner.clone()).children(shared.clone()));
     assert_eq!(test.run().status(), RunStatus::Completed);
     children.fails_at("run", 2, || StepError::configuration("no_room", "no more runs can be started"));
     test.run().failed_with("no_room");
     children.story().is(&["run /main/sub", "run /main/sub: failed, no more runs can be started [no_room]"]);
-    assert_eq!(children.calls()[0].with, json!({"n": 1}));
+    assert_eq!(children.calls()[0].arguments, json!({"n": 1}));
 }
 
 #[tokio::test]
-async fn a_durable_workflow_says_which_service_failed() {
+async fn a_durable_workflow_reports_which_service_failed() {
     let storage = Double::sessions(MemorySessions::default());
     let context = EnhancedExecutionContext::in_memory().with_sessions(Arc::new(storage.clone()));
     let session = context.session_manager.create(NewSession::named("research")).await.unwrap();
     let workflow =
         || Arc::new(EnhancedWorkflow::define(Definition::sequence("small", [Step::set("s", Default::default())])));
-    storage.fails_from("get", 1, full);
+    storage.fails_from("get", 1, disk_full);
     let inside = context.clone().in_session(&session.id);
     let error = inside.execute(workflow(), WorkflowInput::default()).await.unwrap_err();
     assert!(error.to_string().contains("the disk is full"), "{error}");
-    storage.heals();
+    storage.clear_failures();
     inside.execute(workflow(), WorkflowInput::default()).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Mocks stand wherever their services do, and say what was not expected.
+//! Mocks can replace their services and report unexpected calls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ fn activities(payments: MockActivity) -> Activities {
 }
 
 #[test]
-fn each_mock_can_take_the_place_of_its_service() {
+fn each_mock_can_replace_its_service() {
     let stores = Stores {
         runs: Arc::new(MockRunStore::new()),
         archive: Arc::new(MockArchiveStore::new()),
@@ -56,7 +56,7 @@ fn each_mock_can_take_the_place_of_its_service() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_not_expected_fails_the_step_with_the_mock_s_message() {
+async fn an_unexpected_call_fails_the_step_with_the_message_of_the_mock() {
     let engine = Engine::builder().activities(activities(MockActivity::new())).build();
     let finished = engine.run(charge(), WorkflowInput::default()).await.unwrap();
     let error = finished.error.unwrap().to_string();
@@ -65,13 +65,13 @@ async fn a_call_that_was_not_expected_fails_the_step_with_the_mock_s_message() {
 
 #[test]
 #[should_panic(expected = "MockActivity::perform: Expectation(<anything>) called 0 time(s)")]
-fn a_call_that_was_expected_and_not_made_fails_the_test() {
+fn an_expected_call_that_is_not_made_fails_the_test() {
     let mut payments = MockActivity::new();
     payments.expect_perform().times(1).returning(|_| Ok(json!(null).into()));
 }
 
 #[tokio::test]
-async fn a_run_is_started_in_its_journal_before_anything_is_performed() {
+async fn starting_a_run_opens_appends_and_syncs_in_order() {
     let mut order = Sequence::new();
     let mut journal = MockJournal::new();
     let opened = |_| Ok(Opened { epoch: Epoch(1), records: Vec::new() });
@@ -84,7 +84,7 @@ async fn a_run_is_started_in_its_journal_before_anything_is_performed() {
 }
 
 #[tokio::test]
-async fn timers_say_when_a_run_parks() {
+async fn a_run_parks_when_its_timer_says_so() {
     let mut timers = MockTimers::new();
     timers.expect_until().times(1).returning(|_, _| Wake::Park);
     let engine = Engine::builder().timers(timers).build();
@@ -96,7 +96,7 @@ async fn timers_say_when_a_run_parks() {
 }
 
 #[tokio::test]
-async fn hooks_are_asked_about_each_step_once() {
+async fn a_hook_is_called_once_for_each_step() {
     let mut hook = MockHook::<BeforeStep>::new();
     hook.expect_call().times(1).returning(|_| Ok(Before::Skip("not today".into())));
     let hooks = HookDispatcher::builder().register(Registration::new("skips").at(BeforeStep, hook)).build();

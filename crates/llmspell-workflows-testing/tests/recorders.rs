@@ -1,4 +1,4 @@
-//! Recorders keep what was asked and told, in order and bounded, and a story shows where it differs.
+//! Recorders retain calls and events in order and within bounds, and a story shows differences.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use llmspell_workflows_hooks::{
 };
 use llmspell_workflows_testing::{
     Story,
-    harness::{Ended, Script, WorkflowTest, prelude::*},
+    harness::{RunResult, Script, WorkflowTest, prelude::*},
     recorder::{EventRecorder, HookRecorder},
 };
 
 /// Runs `a`, which fails, and `b` with this hook.
-fn run(registration: Registration) -> Ended {
+fn run(registration: Registration) -> RunResult {
     let hooks = Arc::new(HookDispatcher::builder().register(registration).build());
     let steps = [Step::function("a", "bad", json!({"n": 1})), Step::function("b", "good", json!({"n": 2}))];
     WorkflowTest::new(Definition::sequence("test", steps))
-        .function("bad", Script::fails_for_good("boom"))
-        .function("good", Script::answers(json!("done")))
+        .function("bad", Script::fails_permanently("boom"))
+        .function("good", Script::returns(json!("done")))
         .engine(move |engine| engine.interceptor(Position::Hooks, HookLayer::new(hooks.clone())))
         .run()
 }
 
 #[test]
-fn what_a_hook_answers_is_kept_in_every_form() {
+fn answers_and_errors_of_a_hook_are_recorded() {
     let recorder = HookRecorder::new();
     let before = hook_fn(|context: HookContext| async move {
         match &*context.path() {
@@ -46,12 +46,12 @@ fn what_a_hook_answers_is_kept_in_every_form() {
         "step_error /main/a: replace \"instead\"",
         "before_step /main/b: failed, no luck",
     ]);
-    let asked = recorder.asked();
-    assert_eq!(asked[0].answer.as_ref().unwrap().as_ref().unwrap().input.as_deref(), Some(&json!({"n": 7})));
+    let calls = recorder.calls();
+    assert_eq!(calls[0].answer.as_ref().unwrap().as_ref().unwrap().input.as_deref(), Some(&json!({"n": 7})));
 }
 
 #[test]
-fn a_hook_that_does_not_answer_in_time_is_kept_without_an_answer() {
+fn a_hook_that_times_out_is_recorded_without_an_answer() {
     let recorder = HookRecorder::new();
     let hangs = recorder.watch(hook_fn(|_| std::future::pending::<Result<Before, HookError>>()));
     let registration = Registration::new("hangs").at(BeforeStep, hangs).timeout(Duration::from_millis(1));
@@ -60,19 +60,19 @@ fn a_hook_that_does_not_answer_in_time_is_kept_without_an_answer() {
 }
 
 #[test]
-fn both_are_bounded_and_say_what_they_lost() {
-    let recorder = HookRecorder::with_room(2);
+fn recorders_are_bounded_and_count_lost_items() {
+    let recorder = HookRecorder::with_capacity(2);
     run(recorder.everywhere().timeout(Duration::from_secs(60))).failed_with("boom");
     let story = recorder.story();
     assert_eq!((story.lines().len(), story.lines()[1].as_str()), (2, "workflow_error /main"));
     assert!(story.lost() > 0);
 
     let bus = EventBus::new();
-    let recorder = EventRecorder::with_room(&bus, Filter::all(), 3);
+    let recorder = EventRecorder::with_capacity(&bus, Filter::all(), 3);
     let test = WorkflowTest::new(Definition::sequence("test", [Step::function("b", "good", json!({}))]))
-        .function("good", Script::answers(json!("done")))
+        .function("good", Script::returns(json!("done")))
         .engine(move |engine| engine.interceptor(Position::Hooks, EventLayer::new(bus.clone())));
-    // Four events, of which the bus keeps three; then four more, for which these make room.
+    // The first run publishes four events, of which three are retained; four more replace those.
     let _ = test.run();
     let story = recorder.story();
     assert_eq!(
@@ -83,26 +83,26 @@ fn both_are_bounded_and_say_what_they_lost() {
     assert_eq!((recorder.events().len(), recorder.story().lost()), (3, 5));
 }
 
-fn panics(assert: impl Fn(&Story) + std::panic::UnwindSafe, story: Story) -> String {
+fn panic_message(assert: impl Fn(&Story) + std::panic::UnwindSafe, story: Story) -> String {
     let story = std::panic::AssertUnwindSafe(story);
-    let panic = std::panic::catch_unwind(move || assert(&story)).expect_err("it is another story");
-    *panic.downcast::<String>().expect("a panic with a text")
+    let panic = std::panic::catch_unwind(move || assert(&story)).expect_err("the assertion fails");
+    *panic.downcast::<String>().expect("a panic with a message")
 }
 
 #[test]
-fn a_story_shows_where_it_differs() {
+fn a_failed_story_assertion_shows_the_difference() {
     let story = || Story::of(["one", "two", "three"]);
     story().is(&["one", "two", "three"]);
-    story().has_in_order(&["one", "three"]);
+    story().contains_in_order(&["one", "three"]);
     story().never("four");
-    let shown = panics(|story| story.is(&["one", "three", "four"]), story());
-    assert!(shown.ends_with("  one\n+ two\n  three\n- four\n"), "{shown}");
-    let shown = panics(|story| story.has_in_order(&["two", "one"]), story());
-    assert_eq!(shown, "the story should have `one` after `two`:\n  one\n  two\n  three\n");
-    let shown = panics(|story| story.never("two"), story());
-    assert_eq!(shown, "the story should not have `two`:\n  one\n  two\n  three\n");
+    let message = panic_message(|story| story.is(&["one", "three", "four"]), story());
+    assert!(message.ends_with("  one\n+ two\n  three\n- four\n"), "{message}");
+    let message = panic_message(|story| story.contains_in_order(&["two", "one"]), story());
+    assert_eq!(message, "expected `one` after `two`:\n  one\n  two\n  three\n");
+    let message = panic_message(|story| story.never("two"), story());
+    assert_eq!(message, "unexpected `two`:\n  one\n  two\n  three\n");
     for assert in [|story: &Story| story.is(&["one", "two", "three"]), |story: &Story| story.never("four")] {
-        let shown = panics(assert, story().after_lost(2));
-        assert!(shown.starts_with("2 lines were lost"), "{shown}");
+        let message = panic_message(assert, story().after_lost(2));
+        assert!(message.starts_with("2 lines were lost"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! What is generated is valid for the engine.
+//! Generated definitions are valid for the engine.
 
 use llmspell_workflows_basic::{
     Engine, Severity,
@@ -17,7 +17,7 @@ fn engine() -> Engine {
 
 proptest! {
     #[test]
-    fn every_definition_is_valid(definition in generate::definition()) {
+    fn generated_definitions_are_valid(definition in generate::definition()) {
         let problems = engine().validate(definition);
         let errors: Vec<_> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
         prop_assert!(errors.is_empty(), "{errors:#?}");

@@ -1,18 +1,18 @@
-//! Workflows for agents and tools, as one crate whose features choose the parts.
+//! Workflows for agents and tools: one crate, with features that select its parts.
 //!
-//! Everything of [`llmspell_workflows_basic`] stands here: the model, the engine, the builders. What else there is has
-//! a module and a feature each:
+//! The crate re-exports all of [`llmspell_workflows_basic`]: the model, the engine and the builders. Each further part
+//! has its own feature:
 //!
-//! | feature | what it adds | on by default |
+//! | feature | adds | default |
 //! |---|---|---|
-//! | `advanced` | durable runs, with hooks, events, sessions and memory around them | no |
-//! | `sled` | durable runs in a folder for one process, the embedded default | no |
+//! | `advanced` | durable runs with hooks, events, sessions and memory | no |
+//! | `sled` | durable runs in a folder for one process, the default for embedding | no |
 //! | `definition` | [`definition`]: workflows written in YAML and JSON | yes |
-//! | `hooks` | code of yours that may change a run's course, and events | no |
-//! | `tools` | [`tools`]: the tools that come along, and steps that start processes | yes |
+//! | `hooks` | events, and hooks that may change the course of a run | no |
+//! | `tools` | [`tools`]: the built-in tools, and steps that start processes | yes |
 //! | `web` | the tools that use HTTP | yes |
 //!
-//! # In code
+//! # Example
 //!
 //! ```
 //! use llmspell_workflows::{
@@ -24,7 +24,7 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 //! let mut activities = Activities::new();
 //! activities.register("tool", "greet", function(|call| async move {
-//!     Ok(json!(format!("Hello, {}", call.input()["name"].as_str().unwrap_or("whoever you are"))))
+//!     Ok(json!(format!("Hello, {}", call.input()["name"].as_str().unwrap_or("stranger"))))
 //! }));
 //! let engine = Engine::builder().activities(activities).build();
 //!
@@ -52,10 +52,10 @@ pub use llmspell_workflows_hooks as hooks;
 #[doc(inline)]
 pub use llmspell_workflows_tools as tools;
 
-/// Branches at the same time, under the name that the project's first descriptions use.
+/// Another name of [`ParallelWorkflow`].
 pub type AdvancedParallelWorkflow = ParallelWorkflow;
 
-/// The README, whose example is a test.
+/// Runs the example of the README as a test.
 #[cfg(all(doctest, feature = "definition", feature = "tools"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

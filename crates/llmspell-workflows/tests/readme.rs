@@ -1,4 +1,4 @@
-//! The YAML example of the README does what the README says.
+//! The YAML example of the README produces the documented output.
 #![cfg(all(feature = "definition", feature = "tools"))]
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ async fn the_yaml_example_finds_the_complaint() {
         .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     assert!(document.diagnostics().list().is_empty(), "{}", document.diagnostics());
 
-    let given = README.split("--input 'reviews:=").nth(1).unwrap().split('\'').next().unwrap();
-    let reviews: serde_json::Value = serde_json::from_str(given).unwrap();
+    let input = README.split("--input 'reviews:=").nth(1).unwrap().split('\'').next().unwrap();
+    let reviews: serde_json::Value = serde_json::from_str(input).unwrap();
     let finished = engine.run(document.definition, WorkflowInput::new(json!({"reviews": reviews}))).await.unwrap();
     assert_eq!(*finished.output, json!(["What a horrible, useless thing."]), "{:?}", finished.error);
 }

@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_hooks::{
     EventBus, Point,
-    event::{RecordedEvent, ToldByHost},
+    event::{PublishedByHost, RecordedEvent},
     point::WorkflowPause,
 };
 use llmspell_workflows_state::{Journal, JournalError, Listener, Record, RunJournal};
@@ -63,7 +63,7 @@ impl Inner {
 
     /// Says on a run that its events are those of its records.
     pub(super) fn told(&self, extensions: Extensions) -> Extensions {
-        if self.services.events.is_some() { extensions.with(ToldByHost) } else { extensions }
+        if self.services.events.is_some() { extensions.with(PublishedByHost) } else { extensions }
     }
 
     /// Pauses a run that was told to by message `number`, unless a hook forbids it.
@@ -109,7 +109,7 @@ impl Listener for Telling {
             let WorkflowEvent { sequence, part, kind, path, timestamp, data } = event;
             let path: Option<StepPath> = path.parse().ok();
             let (run_id, path) = (self.run, path.as_ref().and_then(PathLink::of));
-            self.bus.tell_recorded(RecordedEvent { run_id, sequence, part, kind, path, timestamp, data });
+            self.bus.publish_recorded(RecordedEvent { run_id, sequence, part, kind, path, timestamp, data });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llmspell_workflows_basic::{engine::Position, model::ActivityName, state::Change};
 use llmspell_workflows_hooks::{
     EventBus, HookContext, HookDispatcher, HookLayer, Registration, Selector,
-    answer::{After, Again, Before, BeforeBlock, OnError, OnItems},
+    answer::{After, Before, BeforeBlock, HookRetry, OnError, OnItems},
     event::{EventLayer, Filter},
     hook_fn,
     point::{AfterStep, BeforeStep, BeforeWorkflowStart, LoopItems, StepError},
@@ -23,7 +23,7 @@ fn hooks() -> HookDispatcher {
     let again = hook_fn(|context: HookContext| async move {
         let is_first = context.generation() == 1;
         let other = OnError::Redirect(ActivityName::new("function", "echo"));
-        Ok(if is_first { OnError::Retry(Again::once()) } else { other })
+        Ok(if is_first { OnError::Retry(HookRetry::once()) } else { other })
     });
     HookDispatcher::builder()
         .register(Registration::new("state").at(BeforeWorkflowStart, state).at(LoopItems, items))

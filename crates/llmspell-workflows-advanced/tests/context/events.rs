@@ -7,7 +7,7 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_hooks::{
     Registration,
-    answer::{Again, Before, OnError},
+    answer::{Before, HookRetry, OnError},
     event::{EventKind, Filter, Received, Subscription},
     hook_fn,
     point::{BeforeStep, StepError},
@@ -197,7 +197,7 @@ async fn what_is_known_from_before_is_not_told_again() {
 /// Everything else that is told of steps, in one run that does all of it.
 #[tokio::test]
 async fn each_kind_of_event_of_steps_is_told() {
-    let again = hook_fn(|_| async { Ok(OnError::Retry(Again::once())) });
+    let again = hook_fn(|_| async { Ok(OnError::Retry(HookRetry::once())) });
     let trouble = hook_fn(|_| async { Err::<Before, _>(llmspell_workflows_hooks::HookError::new("no answer")) });
     let registration = Registration::new("again").at(StepError, again).at(BeforeStep, trouble);
     let context = context().with_hooks(|hooks| hooks.register(registration));
@@ -217,7 +217,7 @@ async fn each_kind_of_event_of_steps_is_told() {
     let run = start(&executor, sequence(steps)).await;
     run.run().signal("go", json!(1));
     finished(&executor, run).await;
-    context.event_bus.say(uuid::Uuid::nil(), json!("of a host"));
+    context.event_bus.publish_custom(uuid::Uuid::nil(), json!("of a host"));
     let told: Vec<_> = told(&mut events);
     let is_told = |kind: EventKind| told.iter().any(|event| event.split(' ').next() == Some(kind.as_str()));
     // Told by tests of their own, or only where a run does not complete.

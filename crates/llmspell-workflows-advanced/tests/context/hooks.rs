@@ -197,7 +197,7 @@ async fn after_what_has_completed() {
         survives(IterationEnd, answer, each()).await;
     }
     let counts = [Step::function("a", "generation", json!(null)), echo("b", json!("{{ a }}"))];
-    survives(AfterStep, After::Retry(Again::once()), counts).await;
+    survives(AfterStep, After::Retry(HookRetry::once()), counts).await;
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn after_failures() {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
                 OnError::Replace(json!("another")),
-                OnError::Retry(Again::once()),
+                OnError::Retry(HookRetry::once()),
                 OnError::Redirect(ActivityName::new($kind, "echo")),
                 OnError::Skip("never mind".into()),
                 OnError::Cancel("no".into()),
@@ -217,7 +217,8 @@ async fn after_failures() {
     }
     at!(StepError "function", ToolError "tool", AgentError "agent");
     let fails = || [Step::function("a", "flaky", json!({"k": 1}))];
-    for answer in [OnRunError::Replace(json!(7)), OnRunError::Retry(Again::once()), OnRunError::Cancel("no".into())] {
+    for answer in [OnRunError::Replace(json!(7)), OnRunError::Retry(HookRetry::once()), OnRunError::Cancel("no".into())]
+    {
         survives(WorkflowError, answer, fails()).await;
     }
 }
@@ -241,7 +242,7 @@ async fn at_choices() {
         let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
         [Step::new("while", StepKind::Loop(Loop::new(Over::While("false".into()), body)))]
     };
-    survives(LoopCondition, OnCondition::GoOn, never()).await;
+    survives(LoopCondition, OnCondition::Iterate, never()).await;
     let route = || {
         let steps = [echo("one", json!(1)).then("two"), echo("two", json!(2)), echo("three", json!(3))];
         [Route::new("one", steps).into_step("route")]

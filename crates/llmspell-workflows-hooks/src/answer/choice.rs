@@ -1,4 +1,4 @@
-//! Answers of hooks that stand at a choice, and of those that only look.
+//! Answers of hooks at decisions, and of hooks that only observe.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,57 +8,57 @@ use serde_json::Value;
 use super::{Course, Verdict, answer};
 
 answer! {
-    /// A conditional or a switch has chosen.
+    /// A conditional or a switch has chosen a branch.
     OnBranch {
-        /// Takes this branch: 0 is `then` or the first case, and the default counts as the last.
+        /// Takes this branch: 0 is `then` or the first case; the default comes last.
         Redirect(branch: usize) => Verdict::course(Course::Branch(Some(branch)));
-        /// Takes none.
+        /// Takes no branch.
         Skip => Verdict::course(Course::Branch(None));
-        /// Cancels the run, for this reason.
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// A route goes on.
+    /// A route moves to its next step.
     OnTransition {
-        /// Goes to this step instead.
+        /// Moves to this step instead.
         Redirect(step: String) => Verdict::course(Course::Step(Some(step)));
         /// Ends the route here.
         Skip => Verdict::course(Course::Step(None));
-        /// Cancels the run, for this reason.
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// A loop knows its items.
+    /// A loop has determined its items.
     OnItems {
-        /// Runs over these instead.
+        /// Runs over these items instead.
         Modify(items: Vec<Value>) => Verdict::course(Course::Items(Arc::new(items)));
-        /// Cancels the run, for this reason.
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// A loop has tested whether it goes on.
+    /// A loop has tested whether to continue.
     OnCondition {
-        /// Makes another iteration.
-        GoOn => Verdict::course(Course::GoOn(true));
-        /// Makes no other.
-        End => Verdict::course(Course::GoOn(false));
-        /// Cancels the run, for this reason.
+        /// Runs another iteration.
+        Iterate => Verdict::course(Course::Iterate(true));
+        /// Ends the loop.
+        End => Verdict::course(Course::Iterate(false));
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// A conflict of branches was resolved.
+    /// A conflict between branches was resolved.
     OnConflict {
-        /// This value stands.
+        /// Sets this value instead.
         Modify(value: Value) => Verdict::course(Course::Value(value));
-        /// Cancels the run, for this reason.
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
@@ -66,11 +66,11 @@ answer! {
 answer! {
     /// A leaf is about to change the state.
     OnWrite {
-        /// Makes these changes and no others.
+        /// Makes exactly these changes.
         Modify(changes: Vec<Change>) => Verdict::course(Course::Changes(changes));
-        /// Makes none; the output stands.
+        /// Makes no changes; the output is kept.
         Skip => Verdict::course(Course::Changes(Vec::new()));
-        /// Cancels the run, for this reason.
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
@@ -78,34 +78,34 @@ answer! {
 answer! {
     /// An attempt has failed and another is due.
     OnRetry {
-        /// Makes it after this delay instead.
+        /// Makes the attempt after this delay instead.
         Retry(delay: Duration) => Verdict::course(Course::Retry { delay, attempts: 1 });
-        /// Makes no other: the step fails.
+        /// Makes no further attempt: the step fails.
         GiveUp => Verdict::course(Course::GiveUp);
-        /// Cancels the run, for this reason.
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// A step is not to run.
+    /// A step is about to be skipped.
     OnSkip {
-        /// Runs it all the same.
+        /// Runs the step anyway.
         Enter => Verdict::course(Course::Enter);
-        /// Cancels the run, for this reason.
+        /// Cancels the run for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// Something is about to happen that can be refused.
+    /// An action that can be refused is about to happen.
     Permit {
-        /// Refuses it, for this reason.
+        /// Refuses it for this reason.
         Cancel(reason: String) => Verdict::course(Course::Cancel(reason));
     }
 }
 
 answer! {
-    /// Something has happened, and nothing can be changed any more.
+    /// Something has happened that can no longer be changed.
     Observe {}
 }

@@ -1,14 +1,14 @@
-//! What hooks answer: a type for each group of points, so that only what fits a point can be said there.
+//! The answers of hooks: one type for each group of points, so that only a fitting answer compiles.
 //!
-//! `Continue` leaves things as they are and lets the next hook speak. What modifies lets the next hook speak too, about
-//! the modified data. Everything else ends the question.
+//! `Continue` changes nothing, and the next hook is called. After an answer that modifies data, the next hook is called
+//! with the modified data. Every other answer is final: no further hooks at the point are called.
 //!
-//! What does not fit does not compile:
+//! An answer that does not fit does not compile:
 //!
 //! ```compile_fail,E0271
 //! use llmspell_workflows_hooks::{HookContext, Registration, answer::Before, hook_fn, point::AfterStep};
 //!
-//! // A step that has completed cannot be skipped any more.
+//! // A completed step can no longer be skipped.
 //! let late = hook_fn(|_: HookContext| async { Ok(Before::Skip("too late".into())) });
 //! Registration::new("late").at(AfterStep, late);
 //! ```
@@ -23,30 +23,30 @@ pub use around::{After, AfterIteration, Before, BeforeBlock, CacheEntry, OnError
 pub use choice::{Observe, OnBranch, OnCondition, OnConflict, OnItems, OnRetry, OnSkip, OnTransition, OnWrite, Permit};
 pub use verdict::{Course, Verdict};
 
-/// What hooks at some point may answer.
+/// The answers that hooks at a point can give.
 pub trait Answer: Into<Verdict> + Send + 'static {
-    /// That things stay as they are.
+    /// The answer that changes nothing.
     const CONTINUE: Self;
 }
 
-/// When and how often to try again.
+/// When and how often to run a step again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Again {
-    /// How long to wait first.
+pub struct HookRetry {
+    /// The delay before the step runs again.
     pub delay: Duration,
-    /// How often the step is entered again over this answer, at most.
+    /// The maximum number of times that the step runs again because of this answer.
     pub attempts: u32,
 }
 
-impl Again {
-    /// Once more, at once.
+impl HookRetry {
+    /// Runs the step again once, without a delay.
     #[must_use]
     pub fn once() -> Self {
         Self { delay: Duration::ZERO, attempts: 1 }
     }
 }
 
-/// Makes an answer type out of its variants, each with the verdict that it stands for.
+/// Defines an answer type from its variants, each with its verdict.
 macro_rules! answer {
     (
         $(#[doc = $doc:literal])+ $name:ident {
@@ -57,7 +57,7 @@ macro_rules! answer {
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         pub enum $name {
-            /// Leaves things as they are.
+            /// Changes nothing.
             Continue,
             $($(#[doc = $text])+ $variant $(($ty))?,)*
         }

@@ -5,81 +5,82 @@ use llmspell_workflows_basic::{model::ActivityName, state::Change};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What all hooks at a point have said together, as data that is recorded and obeyed.
+/// The combined answer of all hooks at a point, as data that is recorded and obeyed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Verdict {
-    /// The input instead of the step's.
+    /// The input that replaces the step's, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Arc<Value>>,
-    /// The output instead of the step's.
+    /// The output that replaces the step's, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Arc<Value>>,
-    /// What is changed in the state.
+    /// The changes of the state.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<Change>,
-    /// How things go on.
+    /// How the run proceeds.
     #[serde(skip_serializing_if = "Course::is_continue")]
     pub course: Course,
-    /// When that is, where it has to wait.
+    /// When it proceeds, if it has to wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
 }
 
-/// How things go on.
+/// How a run proceeds after hooks have answered.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Course {
-    /// As they would.
+    /// Proceeds unchanged.
     #[default]
     Continue,
-    /// Later.
+    /// Proceeds after this delay.
     Delay(Duration),
-    /// The run is cancelled, for this reason.
+    /// Cancels the run for this reason.
     Cancel(String),
-    /// Without this, for this reason.
+    /// Skips the step for this reason.
     Skip(String),
-    /// With this output, and without doing it.
+    /// Completes the step with this output.
     Replace(Arc<Value>),
-    /// Once more.
+    /// Runs the step again.
     Retry {
-        /// How long to wait first.
+        /// The delay before it runs again.
         delay: Duration,
-        /// How often at most.
+        /// The maximum number of times that it runs again.
         attempts: u32,
     },
-    /// To another activity.
+    /// Calls another activity.
     Redirect(ActivityName),
-    /// Once for each of these inputs, at the same time.
+    /// Runs the step concurrently, once for each of these inputs.
     Fork(Vec<Value>),
-    /// With what is cached under the key, else as they would, and what comes is cached.
+    /// Uses the output cached under the key; otherwise runs the step and caches its output.
     Cache {
         /// The key.
         key: String,
-        /// How long it stays.
+        /// How long the output stays cached.
         ttl: Duration,
     },
-    /// To branch number so much, or to none.
+    /// Takes the branch with this number, or none.
     Branch(Option<usize>),
-    /// To this step of the route, or out of it.
+    /// Moves to this step of the route, or ends the route.
     Step(Option<String>),
-    /// Over these items.
+    /// Loops over these items.
     Items(Arc<Vec<Value>>),
-    /// With another iteration, or without.
-    GoOn(bool),
-    /// With this value in the state.
+    /// Runs another iteration, or ends the loop.
+    #[serde(rename = "go_on")]
+    Iterate(bool),
+    /// Sets this value in the state.
     Value(Value),
-    /// With these changes of the state and no others.
+    /// Makes exactly these changes of the state.
     Changes(Vec<Change>),
-    /// Into the step all the same.
+    /// Runs the step instead of skipping it.
     Enter,
-    /// Without another attempt.
+    /// Makes no further attempt.
     GiveUp,
 }
 
 impl Course {
-    /// Whether it changes nothing.
+    /// Returns whether it changes nothing.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         *self == Self::Continue
@@ -87,14 +88,14 @@ impl Course {
 }
 
 impl Verdict {
-    /// Whether it changes nothing.
+    /// Returns whether it changes nothing.
     #[must_use]
     pub fn is_continue(&self) -> bool {
         let Self { input, output, state, course, wake_at: _ } = self;
         input.is_none() && output.is_none() && state.is_empty() && course.is_continue()
     }
 
-    /// Takes in what the next hook says.
+    /// Merges the verdict of the next hook into this one.
     pub(crate) fn absorb(&mut self, next: Self) {
         self.input = next.input.or(self.input.take());
         self.output = next.output.or(self.output.take());

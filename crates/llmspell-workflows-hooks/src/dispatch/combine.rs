@@ -2,69 +2,76 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{Members, Watch, turns::Turns};
-use crate::{HookContext, Report, Verdict};
+use super::{Members, Watchdog, hook_sequence::HookSequence};
+use crate::{HookContext, HookReport, Verdict};
 
-/// How the answers of several hooks at a point become one.
+/// How the answers of several hooks at a point are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Combine {
-    /// One after the other by priority; each sees what those before it modified, and the first that does more than
-    /// modify ends the question.
+    /// Calls hooks one after the other by priority. Each sees the modifications of those before it, and the first
+    /// answer that does more than modify is final.
     #[default]
     Sequence,
-    /// All at the same time, each in a task of its own; of those that do not continue the one of the highest priority
-    /// stands.
+    /// Calls all hooks concurrently, each in its own task. Of the answers other than `Continue`, the one with the
+    /// highest priority wins.
     Parallel,
-    /// All at the same time, each in a task of its own; what more than half of all hooks answer stands, else things go
-    /// on as they would.
+    /// Calls all hooks concurrently, each in its own task. An answer given by more than half of the hooks wins;
+    /// without one, nothing changes.
     Vote,
 }
 
-/// What hooks have said, and what went wrong with them.
+/// The combined answer of hooks, and the reports on those that failed.
 #[derive(Debug, Default)]
-pub(crate) struct Fired {
+pub(crate) struct FireResult {
     pub(crate) verdict: Verdict,
-    pub(crate) reports: Vec<Report>,
+    pub(crate) reports: Vec<HookReport>,
 }
 
-impl Fired {
-    /// The first trouble of a hook without which things do not happen.
-    pub(crate) fn refusal(&self) -> Option<&Report> {
+impl FireResult {
+    /// Returns the report on the first required hook that failed.
+    pub(crate) fn required_failure(&self) -> Option<&HookReport> {
         self.reports.iter().find(|report| report.required)
     }
 }
 
-/// Calls `members` about `context`.
-pub(crate) async fn fire(watch: &Arc<Watch>, combine: Combine, members: Members, context: HookContext) -> Fired {
+/// Calls `members` with `context` and combines their answers.
+pub(crate) async fn fire(
+    watchdog: &Arc<Watchdog>,
+    combine: Combine,
+    members: Members,
+    context: HookContext,
+) -> FireResult {
     match combine {
-        Combine::Sequence => Turns::take(watch, members, context).await,
+        Combine::Sequence => HookSequence::run(watchdog, members, context).await,
         Combine::Parallel => {
-            let fired = at_once(watch, &members, &context).await;
-            let first = fired.iter().position(|fired| !fired.verdict.is_continue());
-            gathered(fired, first)
+            let results = call_concurrently(watchdog, &members, &context).await;
+            let first = results.iter().position(|result| !result.verdict.is_continue());
+            merge(results, first)
         }
         Combine::Vote => {
-            let fired = at_once(watch, &members, &context).await;
-            let votes = |verdict: &Verdict| fired.iter().filter(|other| other.verdict == *verdict).count();
-            let wins = |fired: &Fired| votes(&fired.verdict) * 2 > members.len();
-            let winner = fired.iter().position(wins);
-            gathered(fired, winner)
+            let results = call_concurrently(watchdog, &members, &context).await;
+            let votes = |verdict: &Verdict| results.iter().filter(|other| other.verdict == *verdict).count();
+            let wins = |result: &FireResult| votes(&result.verdict) * 2 > members.len();
+            let winner = results.iter().position(wins);
+            merge(results, winner)
         }
     }
 }
 
-async fn at_once(watch: &Arc<Watch>, members: &Members, context: &HookContext) -> Vec<Fired> {
-    let alone = |member: &crate::registration::Member| Turns::take(watch, Arc::from([member.clone()]), context.clone());
-    join_all(members.iter().map(alone)).await
+async fn call_concurrently(watchdog: &Arc<Watchdog>, members: &Members, context: &HookContext) -> Vec<FireResult> {
+    let call_one = |member: &crate::registration::Member| {
+        HookSequence::run(watchdog, Arc::from([member.clone()]), context.clone())
+    };
+    join_all(members.iter().map(call_one)).await
 }
 
-/// All reports, and the verdict of number `chosen`.
-fn gathered(fired: Vec<Fired>, chosen: Option<usize>) -> Fired {
-    let mut all = Fired::default();
-    for (number, fired) in fired.into_iter().enumerate() {
-        all.reports.extend(fired.reports);
+/// Merges all reports with the verdict of the hook at `chosen`.
+fn merge(results: Vec<FireResult>, chosen: Option<usize>) -> FireResult {
+    let mut all = FireResult::default();
+    for (number, result) in results.into_iter().enumerate() {
+        all.reports.extend(result.reports);
         if Some(number) == chosen {
-            all.verdict = fired.verdict;
+            all.verdict = result.verdict;
         }
     }
     all

@@ -7,30 +7,30 @@ use std::{
 use llmspell_workflows_basic::{StepError, engine::Call, model::Step, targets};
 use serde_json::Value;
 
-use super::{Combine, Fired, Watch, fire};
+use super::{Combine, FireResult, Watchdog, fire};
 use crate::{
-    Correlations, EventBus, HookContext, HookPoint, HostPoint, Point, Registration, Report, Verdict,
+    Correlations, EventBus, HookContext, HookPoint, HookReport, HostPoint, Point, Registration, Verdict,
     breaker::Breaker,
     cache::Cache,
-    context::{About, Subject},
+    context::{Details, Subject},
     registration::{Entry, Member},
-    selector::comes_to,
+    selector::can_reach,
 };
 
-/// Hooks at a point, in the order in which they are called.
+/// The hooks at a point, in calling order.
 pub(crate) type Members = Arc<[Member]>;
 
-/// All hooks of a host, and how they are called.
+/// Holds all hooks of a host and calls them.
 ///
 /// See the [crate's documentation](crate) for an example.
 pub struct HookDispatcher {
     points: HashMap<HookPoint, Chain>,
-    /// The numbers of these points, which each step asks for.
+    /// The bit set of these points, for a fast check at every step.
     numbers: u128,
     metadata: Arc<BTreeMap<String, Value>>,
     correlations: Correlations,
     events: Option<EventBus>,
-    watch: Arc<Watch>,
+    watchdog: Arc<Watchdog>,
     pub(crate) cache: Arc<Cache>,
 }
 
@@ -38,11 +38,11 @@ pub struct HookDispatcher {
 struct Chain {
     combine: Combine,
     members: Members,
-    /// Whether each concerns every step.
+    /// Whether all of them concern every step.
     is_for_all: bool,
 }
 
-/// Puts a [`HookDispatcher`] together.
+/// Builds a [`HookDispatcher`].
 #[derive(Default)]
 pub struct HookDispatcherBuilder {
     registrations: Vec<Registration>,
@@ -53,48 +53,54 @@ pub struct HookDispatcherBuilder {
 }
 
 impl HookDispatcher {
-    /// A dispatcher put together step by step.
+    /// Returns a builder without hooks.
     #[must_use]
     pub fn builder() -> HookDispatcherBuilder {
         HookDispatcherBuilder::default()
     }
 
-    /// Calls the hooks at a point that the engine does not come to by itself.
+    /// Calls the hooks at a point that the engine does not reach by itself.
     ///
     /// # Errors
-    /// A hook without which this does not happen has failed.
+    /// Fails if a required hook does not answer.
     pub async fn fire<P: Point>(&self, point: P, host: HostPoint) -> Result<Verdict, StepError> {
         let _ = point;
         let Some(chain) = self.points.get(&P::POINT) else { return Ok(Verdict::default()) };
-        let place = host.path.clone();
-        let context = self.context(P::POINT, Subject::Host(host), About::default());
-        let fired = fire(&self.watch, chain.combine, chain.members.clone(), context).await;
-        for report in &fired.reports {
-            tracing::warn!(target: targets::HOOK, code = report.trouble.code(), path = %place, "{report}");
+        let path = host.path.clone();
+        let context = self.context(P::POINT, Subject::Host(host), Details::default());
+        let result = fire(&self.watchdog, chain.combine, chain.members.clone(), context).await;
+        for report in &result.reports {
+            tracing::warn!(target: targets::HOOK, code = report.failure.code(), path = %path, "{report}");
         }
-        match fired.refusal() {
+        match result.required_failure() {
             Some(report) => Err(report.to_error()),
-            None => Ok(fired.verdict),
+            None => Ok(result.verdict),
         }
     }
 
-    /// Calls `members` about the step of `call`, and says what went wrong with them.
-    pub(crate) async fn fire_at(&self, point: HookPoint, members: Members, call: &Call, about: About) -> Fired {
+    /// Calls `members` for the step of `call` and reports their failures.
+    pub(crate) async fn fire_at(
+        &self,
+        point: HookPoint,
+        members: Members,
+        call: &Call,
+        details: Details,
+    ) -> FireResult {
         let combine = self.points.get(&point).map_or(Combine::Sequence, |chain| chain.combine);
-        let context = self.context(point, Subject::Step(call.clone()), about);
-        let fired = fire(&self.watch, combine, members, context).await;
-        fired.reports.iter().for_each(|report| self.report(call, report));
-        fired
+        let context = self.context(point, Subject::Step(call.clone()), details);
+        let result = fire(&self.watchdog, combine, members, context).await;
+        result.reports.iter().for_each(|report| self.report(call, report));
+        result
     }
 
-    pub(crate) fn report(&self, call: &Call, report: &Report) {
-        call.run().warn(report.trouble.code(), call.path(), report.to_string());
+    pub(crate) fn report(&self, call: &Call, report: &HookReport) {
+        call.run().warn(report.failure.code(), call.path(), report.to_string());
         if let Some(events) = &self.events {
-            events.hook_trouble(call, report);
+            events.publish_hook_failure(call, report);
         }
     }
 
-    /// The hooks at `point` that the step of `call` concerns.
+    /// Returns the hooks at `point` that concern the step of `call`.
     pub(crate) fn members(&self, point: HookPoint, call: &Call) -> Option<Members> {
         let chain = self.points.get(&point)?;
         if chain.is_for_all {
@@ -105,37 +111,38 @@ impl HookDispatcher {
         (!concerned.is_empty()).then(|| concerned.into())
     }
 
-    /// Whether any hook stands at `point`.
+    /// Returns whether any hook is registered at `point`.
     #[must_use]
     pub fn has_hooks_at(&self, point: HookPoint) -> bool {
         self.points.contains_key(&point)
     }
 
-    /// Whether any hook stands at `point` of the engine's.
-    pub(crate) fn stands_at(&self, point: HookPoint) -> bool {
+    /// Returns whether any hook is registered at `point`, one of the engine's own.
+    pub(crate) fn has_engine_hooks_at(&self, point: HookPoint) -> bool {
         point.number().is_some_and(|number| self.numbers & (1 << number) != 0)
     }
 
-    /// Whether a hook may concern `step`.
+    /// Returns whether any hook may concern `step`.
     pub(crate) fn concerns(&self, step: &Step) -> bool {
         self.points.iter().any(|(point, chain)| {
-            comes_to(*point, step) && chain.members.iter().any(|member| member.entry.selector.may_concern(*point, step))
+            can_reach(*point, step)
+                && chain.members.iter().any(|member| member.entry.selector.may_concern(*point, step))
         })
     }
 
-    fn context(&self, point: HookPoint, subject: Subject, about: About) -> HookContext {
-        HookContext::new(point, subject, about, self.metadata.clone(), self.correlations.clone())
+    fn context(&self, point: HookPoint, subject: Subject, details: Details) -> HookContext {
+        HookContext::new(point, subject, details, self.metadata.clone(), self.correlations.clone())
     }
 }
 
 impl HookDispatcher {
-    /// The same hooks and some more; what is shared, such as breakers and cached outputs, stays shared.
+    /// Returns a dispatcher with additional hooks that shares breakers and cached outputs with this one.
     #[must_use]
     pub fn with(&self, registrations: impl IntoIterator<Item = Registration>) -> Self {
         let combine = self.points.iter().map(|(point, chain)| (*point, chain.combine)).collect();
         let mut members: HashMap<_, Vec<_>> =
             self.points.iter().map(|(point, chain)| (*point, chain.members.to_vec())).collect();
-        registrations.into_iter().for_each(|registration| registration.stand(&mut members));
+        registrations.into_iter().for_each(|registration| registration.register_in(&mut members));
         members.values_mut().for_each(|members| members.sort_by_key(|member| member.entry.priority));
         let (points, numbers) = chains(members, &combine);
         Self {
@@ -144,15 +151,15 @@ impl HookDispatcher {
             metadata: self.metadata.clone(),
             correlations: self.correlations.clone(),
             events: self.events.clone(),
-            watch: self.watch.clone(),
+            watchdog: self.watchdog.clone(),
             cache: self.cache.clone(),
         }
     }
 }
 
 impl Registration {
-    /// Puts its hooks behind those at their points.
-    fn stand(self, members: &mut HashMap<HookPoint, Vec<Member>>) {
+    /// Appends the hooks to those at their points.
+    fn register_in(self, members: &mut HashMap<HookPoint, Vec<Member>>) {
         let Self { name, selector, required, timeout, breaker, hooks, priority } = self;
         let entry = Arc::new(Entry { name, priority, selector, required, timeout, breaker: Breaker::new(breaker) });
         for (point, hook) in hooks {
@@ -161,7 +168,7 @@ impl Registration {
     }
 }
 
-/// What stands at each point, and the numbers of these points.
+/// Builds the chain of each point and the bit set of these points.
 fn chains(
     members: HashMap<HookPoint, Vec<Member>>,
     combine: &HashMap<HookPoint, Combine>,
@@ -189,14 +196,14 @@ impl fmt::Debug for HookDispatcher {
 }
 
 impl HookDispatcherBuilder {
-    /// Adds hooks.
+    /// Adds the hooks of a registration.
     #[must_use]
     pub fn register(mut self, registration: Registration) -> Self {
         self.registrations.push(registration);
         self
     }
 
-    /// How answers at a point become one; in sequence by default.
+    /// Sets how the answers at a point are combined; in sequence by default.
     #[must_use]
     pub fn combine<P: Point>(mut self, point: P, combine: Combine) -> Self {
         let _ = point;
@@ -204,33 +211,33 @@ impl HookDispatcherBuilder {
         self
     }
 
-    /// What hooks read under `key`, at every point.
+    /// Adds metadata that hooks can read under `key`, at every point.
     #[must_use]
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.insert(key.into(), value.into());
         self
     }
 
-    /// What ties runs together.
+    /// Sets the correlation ids of runs.
     #[must_use]
     pub fn correlations(mut self, correlations: Correlations) -> Self {
         self.correlations = correlations;
         self
     }
 
-    /// Where it is told what went wrong with hooks, beside the run's warnings.
+    /// Sets the bus to which failures of hooks are published, in addition to the run's warnings.
     #[must_use]
     pub fn events(mut self, events: EventBus) -> Self {
         self.events = Some(events);
         self
     }
 
-    /// The dispatcher.
+    /// Builds the dispatcher.
     #[must_use]
     pub fn build(mut self) -> HookDispatcher {
         self.registrations.sort_by_key(|registration| registration.priority);
         let mut members = HashMap::new();
-        self.registrations.into_iter().for_each(|registration| registration.stand(&mut members));
+        self.registrations.into_iter().for_each(|registration| registration.register_in(&mut members));
         let (points, numbers) = chains(members, &self.combine);
         HookDispatcher {
             points,
@@ -238,7 +245,7 @@ impl HookDispatcherBuilder {
             metadata: Arc::new(self.metadata),
             correlations: self.correlations,
             events: self.events,
-            watch: Arc::default(),
+            watchdog: Arc::default(),
             cache: Arc::default(),
         }
     }

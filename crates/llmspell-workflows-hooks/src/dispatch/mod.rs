@@ -1,12 +1,12 @@
-//! Calling hooks: who is concerned, in which order, and what their answers come to.
+//! Calling hooks: which of them, in which order, and how their answers are combined.
 
 mod combine;
 mod dispatcher;
-mod turns;
-mod watch;
+mod hook_sequence;
+mod watchdog;
 
 pub use combine::Combine;
-pub(crate) use combine::{Fired, fire};
+pub(crate) use combine::{FireResult, fire};
 pub(crate) use dispatcher::Members;
 pub use dispatcher::{HookDispatcher, HookDispatcherBuilder};
-pub(crate) use watch::Watch;
+pub(crate) use watchdog::Watchdog;

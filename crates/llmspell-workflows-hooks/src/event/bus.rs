@@ -18,9 +18,9 @@ use super::{
     EVENTS_BUFFERED_MAX, Event, EventData, EventKind, Filter, Received, Subscription, Timeline, TimelineSettings,
     queue::Queue, timeline::Timelines,
 };
-use crate::{Correlations, Report};
+use crate::{Correlations, HookReport};
 
-/// Tells subscribers what happens; cheap to clone.
+/// Publishes events to subscribers; cheap to clone.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -44,7 +44,7 @@ use crate::{Correlations, Report};
 pub struct EventBus(Arc<Inner>);
 
 struct Inner {
-    /// The kinds that anybody wants.
+    /// The bit set of the kinds with a subscriber or a timeline.
     wanted: AtomicU64,
     order: AtomicU64,
     subscribers: RwLock<Vec<Arc<Queue>>>,
@@ -52,27 +52,27 @@ struct Inner {
     correlations: Correlations,
 }
 
-/// Something that a host has recorded of a run.
+/// An event of a run that a host has recorded.
 #[derive(Debug, Clone)]
 pub struct RecordedEvent {
-    /// Which run.
+    /// The run.
     pub run_id: Uuid,
     /// The number of the record.
     pub sequence: u64,
-    /// Which event of that record it is, from 0.
+    /// The number of the event within its record, from 0.
     pub part: u32,
-    /// What has happened.
+    /// What happened.
     pub kind: EventKind,
-    /// Where in the run; `None`: to the run as a whole.
+    /// The path of the step; `None` if the event concerns the run as a whole.
     pub path: Option<PathLink>,
-    /// When.
+    /// When it happened.
     pub timestamp: Timestamp,
-    /// What more there is to say.
+    /// Further data.
     pub data: EventData,
 }
 
-/// What is to be published.
-struct Told {
+/// An event to publish.
+struct Publication {
     sequence: Option<u64>,
     part: u32,
     kind: EventKind,
@@ -82,16 +82,16 @@ struct Told {
     data: EventData,
 }
 
-impl Told {
-    /// What happened to a run as a whole and is on no record.
-    fn transient(kind: EventKind, run_id: Uuid, timestamp: Timestamp, data: EventData) -> Self {
+impl Publication {
+    /// Creates an event without a record that concerns the run as a whole.
+    fn unrecorded(kind: EventKind, run_id: Uuid, timestamp: Timestamp, data: EventData) -> Self {
         Self { sequence: None, part: 0, kind, run_id, path: None, timestamp, data }
     }
 }
 
-/// A handler of events at work; dropped, it goes no further.
+/// A running event handler, which is stopped when this is dropped.
 #[derive(Debug)]
-pub struct Handling(JoinHandle<()>);
+pub struct HandlerTask(JoinHandle<()>);
 
 impl Default for EventBus {
     fn default() -> Self {
@@ -100,19 +100,19 @@ impl Default for EventBus {
 }
 
 impl EventBus {
-    /// A bus without subscribers.
+    /// Creates a bus without timelines.
     #[must_use]
     pub fn new() -> Self {
         Self::with(Correlations::default(), None)
     }
 
-    /// A bus that keeps the last events of each run, whether anybody subscribes or not.
+    /// Creates a bus that keeps the most recent events of each run, with or without subscribers.
     #[must_use]
     pub fn with_timelines(settings: TimelineSettings) -> Self {
         Self::with(Correlations::default(), Some(settings))
     }
 
-    /// A bus whose events carry what `correlations` say, with timelines or without.
+    /// Creates a bus whose events carry the ids in `correlations`, with or without timelines.
     #[must_use]
     pub fn with(correlations: Correlations, timelines: Option<TimelineSettings>) -> Self {
         let wanted = AtomicU64::new(if timelines.is_some() { u64::MAX } else { 0 });
@@ -121,145 +121,148 @@ impl EventBus {
         Self(Arc::new(Inner { wanted, order, subscribers, timelines, correlations }))
     }
 
-    /// What ties runs together on this bus.
+    /// Returns the correlation ids of this bus.
     #[must_use]
     pub fn correlations(&self) -> &Correlations {
         &self.0.correlations
     }
 
-    /// Subscribes to what gets through `filter`, with the usual buffer.
+    /// Subscribes to the events that match `filter`, with the default buffer.
     #[must_use]
     pub fn subscribe(&self, filter: Filter) -> Subscription {
         self.subscribe_with(filter, EVENTS_BUFFERED_MAX)
     }
 
-    /// The same with a buffer for `capacity` events.
+    /// Subscribes to the events that match `filter`, with a buffer for `capacity` events.
     #[must_use]
     pub fn subscribe_with(&self, filter: Filter, capacity: usize) -> Subscription {
         let queue = Arc::new(Queue::new(filter, capacity));
         {
             let mut subscribers = self.0.subscribers.write().unwrap_or_else(PoisonError::into_inner);
             subscribers.push(queue.clone());
-            self.0.note_wanted(&subscribers);
+            self.0.update_wanted(&subscribers);
         }
         let bus = Arc::downgrade(&self.0);
-        let leave = Box::new(move |queue: &Arc<Queue>| {
+        let unsubscribe = Box::new(move |queue: &Arc<Queue>| {
             if let Some(bus) = bus.upgrade() {
                 let mut subscribers = bus.subscribers.write().unwrap_or_else(PoisonError::into_inner);
                 subscribers.retain(|other| !Arc::ptr_eq(other, queue));
-                bus.note_wanted(&subscribers);
+                bus.update_wanted(&subscribers);
             }
         });
-        Subscription { queue, leave }
+        Subscription { queue, unsubscribe }
     }
 
-    /// Calls `handler` with each event that gets through `filter`, one after the other, in a task of its own.
+    /// Calls `handler` with each event that matches `filter`, one after the other, in a separate task.
     ///
-    /// A panic in it is reported, and the next event is handled.
-    pub fn handle<F, Fut>(&self, filter: Filter, handler: F) -> Handling
+    /// If the handler panics, the panic is logged and the next event is handled.
+    pub fn handle<F, Fut>(&self, filter: Filter, handler: F) -> HandlerTask
     where
         F: Fn(Received) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send,
     {
         let mut subscription = self.subscribe(filter);
-        Handling(tokio::spawn(async move {
+        HandlerTask(tokio::spawn(async move {
             while let Some(received) = subscription.next().await {
                 if AssertUnwindSafe(async { handler(received).await }).catch_unwind().await.is_err() {
-                    tracing::error!(target: targets::EVENT, "a handler of events panicked");
+                    tracing::error!(target: targets::EVENT, "an event handler panicked");
                 }
             }
         }))
     }
 
-    /// Whether anybody wants events of this kind.
+    /// Returns whether events of this kind have a subscriber or a timeline.
     #[must_use]
     pub fn wants(&self, kind: EventKind) -> bool {
         self.0.wanted.load(Ordering::Relaxed) & kind.bit() != 0
     }
 
-    /// Whether anybody wants any.
+    /// Returns whether events of any kind have a subscriber or a timeline.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.0.wanted.load(Ordering::Relaxed) != 0
     }
 
-    /// Says something about a run, as a host.
-    pub fn say(&self, run_id: Uuid, data: Value) {
+    /// Publishes a custom event of the host about a run.
+    pub fn publish_custom(&self, run_id: Uuid, data: Value) {
         if self.wants(EventKind::Custom) {
-            self.publish(Told::transient(EventKind::Custom, run_id, Timestamp::now(), EventData::Custom(data)));
+            self.publish(Publication::unrecorded(EventKind::Custom, run_id, Timestamp::now(), EventData::Custom(data)));
         }
     }
 
-    /// Tells what a host did with a run as a whole and is on no record; `data` is made only if anybody wants it.
-    pub fn tell_of(&self, kind: EventKind, run_id: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
+    /// Publishes an event without a record that concerns a run as a whole, as its host.
+    ///
+    /// `data` is called only if the kind is wanted.
+    pub fn publish_unrecorded(&self, kind: EventKind, run_id: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if self.wants(kind) {
-            self.publish(Told::transient(kind, run_id, at, data()));
+            self.publish(Publication::unrecorded(kind, run_id, at, data()));
         }
     }
 
-    /// Tells what a host has recorded of a run.
-    pub fn tell_recorded(&self, recorded: RecordedEvent) {
+    /// Publishes an event that a host has recorded.
+    pub fn publish_recorded(&self, recorded: RecordedEvent) {
         let RecordedEvent { run_id, sequence, part, kind, path, timestamp, data } = recorded;
         if self.wants(kind) {
-            self.publish(Told { sequence: Some(sequence), part, kind, run_id, path, timestamp, data });
+            self.publish(Publication { sequence: Some(sequence), part, kind, run_id, path, timestamp, data });
         }
     }
 
-    /// What has happened to a run, as far as it is kept; `None` where nothing is.
+    /// Returns the retained events of a run; `None` if there are none.
     #[must_use]
     pub fn timeline(&self, run_id: Uuid) -> Option<Timeline> {
         let timelines = self.0.timelines.as_ref()?;
         lock(timelines).of(run_id)
     }
 
-    /// What has happened to all runs that belong to `correlation_id`, as far as it is kept.
+    /// Returns the retained events of all runs with this correlation id.
     #[must_use]
     pub fn correlated(&self, correlation_id: &str) -> Timeline {
         let Some(timelines) = &self.0.timelines else { return Timeline::default() };
         lock(timelines).correlated(correlation_id)
     }
 
-    /// Tells what happened to the step of `call`, in a run of which nothing is recorded; `data` is made only if anybody
-    /// wants it.
-    pub(crate) fn tell(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
-        // Counted also where nobody wants it, so that its number does not depend on who listens.
+    /// Publishes an event about the step of `call` in a run without a journal.
+    ///
+    /// `data` is called only if the kind is wanted.
+    pub(crate) fn publish_step(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
+        // Counted even without subscribers, so that numbers do not depend on who listens.
         let sequence = Some(call.run().next_event());
-        self.tell_step(sequence, kind, call, data);
+        self.publish_step_as(sequence, kind, call, data);
     }
 
-    /// Tells what happened to the step of `call` and is on no record.
-    pub(crate) fn tell_transient(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
-        self.tell_step(None, kind, call, data);
+    /// Publishes an event without a record about the step of `call`.
+    pub(crate) fn publish_step_unrecorded(&self, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
+        self.publish_step_as(None, kind, call, data);
     }
 
-    fn tell_step(&self, sequence: Option<u64>, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
+    fn publish_step_as(&self, sequence: Option<u64>, kind: EventKind, call: &Call, data: impl FnOnce() -> EventData) {
         if self.wants(kind) {
             let (run, path) = (call.run(), Some(call.path().clone()));
-            let told = Told::transient(kind, run.id(), run.now(), data());
-            self.publish(Told { sequence, path, ..told });
+            let publication = Publication::unrecorded(kind, run.id(), run.now(), data());
+            self.publish(Publication { sequence, path, ..publication });
         }
     }
 
-    /// Tells what happened to a run as a whole of which nothing is recorded.
-    pub(crate) fn tell_of_run(&self, kind: EventKind, run: &Run, data: impl FnOnce() -> EventData) {
+    /// Publishes an event about a run without a journal as a whole.
+    pub(crate) fn publish_run(&self, kind: EventKind, run: &Run, data: impl FnOnce() -> EventData) {
         let sequence = Some(run.next_event());
         if self.wants(kind) {
-            let told = Told::transient(kind, run.id(), run.now(), data());
-            self.publish(Told { sequence, ..told });
+            let publication = Publication::unrecorded(kind, run.id(), run.now(), data());
+            self.publish(Publication { sequence, ..publication });
         }
     }
 
-    pub(crate) fn hook_trouble(&self, call: &Call, report: &Report) {
-        self.tell_transient(EventKind::HookTroubled, call, || EventData::Hook {
+    pub(crate) fn publish_hook_failure(&self, call: &Call, report: &HookReport) {
+        self.publish_step_unrecorded(EventKind::HookTroubled, call, || EventData::Hook {
             hook: report.hook.to_string(),
             point: report.point.to_string(),
-            code: report.trouble.code().to_owned(),
+            code: report.failure.code().to_owned(),
         });
     }
 
-    fn publish(&self, told: Told) {
-        let Told { sequence, part, kind, run_id, path, timestamp, data } = told;
-        let correlation_id = self.0.correlations.given(run_id);
+    fn publish(&self, publication: Publication) {
+        let Publication { sequence, part, kind, run_id, path, timestamp, data } = publication;
+        let correlation_id = self.0.correlations.explicit(run_id);
         let order = self.0.order.fetch_add(1, Ordering::Relaxed);
         let event = Arc::new(Event { sequence, part, order, kind, run_id, correlation_id, path, timestamp, data });
         if let Some(timelines) = &self.0.timelines {
@@ -271,9 +274,9 @@ impl EventBus {
 }
 
 impl Inner {
-    fn note_wanted(&self, subscribers: &[Arc<Queue>]) {
-        let kept = if self.timelines.is_some() { u64::MAX } else { 0 };
-        let wanted = subscribers.iter().fold(kept, |wanted, queue| wanted | queue.mask);
+    fn update_wanted(&self, subscribers: &[Arc<Queue>]) {
+        let base = if self.timelines.is_some() { u64::MAX } else { 0 };
+        let wanted = subscribers.iter().fold(base, |wanted, queue| wanted | queue.mask);
         self.wanted.store(wanted, Ordering::Relaxed);
     }
 }
@@ -291,7 +294,7 @@ impl Drop for Inner {
     }
 }
 
-impl Drop for Handling {
+impl Drop for HandlerTask {
     fn drop(&mut self) {
         self.0.abort();
     }

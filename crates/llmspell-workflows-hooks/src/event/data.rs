@@ -7,78 +7,78 @@ use llmspell_workflows_basic::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// What an event says beside its kind and its place.
+/// The data of an event besides its kind and path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventData {
-    /// Nothing more.
+    /// No further data.
     None,
-    /// Of a run that begins or goes on.
+    /// A run that starts or resumes.
     Workflow {
-        /// Its name.
+        /// The name of the workflow.
         name: String,
-        /// Its version.
+        /// The version of its definition.
         version: String,
     },
-    /// Of what has completed or was cancelled.
+    /// A run or a step that completed or was cancelled.
     Ended {
         /// How long it took in this process.
         duration: Duration,
     },
-    /// Of what has failed, or of an attempt that has.
+    /// A run, a step or an attempt that failed.
     Failed {
-        /// Why.
+        /// Why it failed.
         error: Box<StepError>,
-        /// How long it took in this process.
+        /// How long it took in this process; in `step.retrying`, the delay until the next attempt.
         duration: Duration,
     },
-    /// Of what did not run.
+    /// A step or a run that was skipped.
     Skipped(SkipReason),
-    /// Of what waits.
+    /// A run or a step that waits.
     Waiting(Wait),
-    /// Of what is stuck: the steps that somebody has to say something of.
+    /// The steps of a stuck run that have to be resolved manually.
     Stuck(Vec<StuckStep>),
-    /// Of a request that concerns the run as a whole.
+    /// A request that concerns the run as a whole.
     Asked {
-        /// What for: `cancel`, `cancel_and_compensate` or `pause`.
+        /// The requested action: `cancel`, `cancel_and_compensate` or `pause`.
         request: String,
-        /// Who asked, and why.
+        /// Who made the request, and why.
         by: Asker,
     },
-    /// Of a choice.
+    /// A decision.
     Chosen(Decision),
-    /// Of a block whose branches or iterations have come together.
-    Joined(Joined),
-    /// Of a step that changed the state: the parts that it set.
+    /// A block whose branches or iterations have all ended.
+    Joined(JoinSummary),
+    /// The parts of the state that a step set.
     Changed(Vec<String>),
-    /// Of something odd.
+    /// A warning.
     Warning(Warning),
-    /// Of a hook in trouble.
+    /// A hook that failed.
     Hook {
-        /// Its name.
+        /// The name of the hook.
         hook: String,
         /// The point at which it was called.
         point: String,
-        /// The code of what went wrong.
+        /// The error code of the failure.
         code: String,
     },
-    /// What a host says.
+    /// Data defined by the host.
     Custom(Value),
 }
 
-/// How the branches of a parallel block or the iterations of a loop have ended.
+/// How the branches of a parallel block or the iterations of a loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Joined {
-    /// How many have begun.
+pub struct JoinSummary {
+    /// The number that started.
     pub begun: usize,
-    /// How many did what they should.
+    /// The number that completed.
     pub completed: usize,
-    /// How many failed, dealt with or not.
+    /// The number that failed, whether handled or not.
     pub failed: usize,
-    /// How many did not run.
+    /// The number that were skipped.
     pub skipped: usize,
-    /// How many were stopped.
+    /// The number that were cancelled.
     pub cancelled: usize,
     /// How long the block took in this process.
     pub duration: Duration,

@@ -10,32 +10,32 @@ use super::EventData;
 /// The version of the fields of an event.
 const SCHEMA_VERSION: u32 = 2;
 
-/// Something that has happened to a run.
+/// An event in a run.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its number in its run: that of the record that it stems from, or its place among the events of a run of which
-    /// nothing is recorded. `None`: it stems from no record, and nobody can ask for it later.
+    /// Its number in the run: the number of the record that it comes from or, in a run without a journal, of the event.
+    /// `None` if it has no record; such an event cannot be read later.
     pub sequence: Option<u64>,
-    /// Which event of its record it is, from 0.
+    /// The number of the event within its record, from 0.
     pub part: u32,
-    /// Its place on the bus, which only rises.
+    /// Its ascending number on the bus.
     pub order: u64,
-    /// What has happened.
+    /// What happened.
     pub kind: EventKind,
-    /// To which run.
+    /// The run.
     pub run_id: Uuid,
-    /// What ties runs together, where something was said of that.
+    /// The correlation id of the run, if one was set.
     pub correlation_id: Option<Arc<str>>,
-    /// Where in the run; `None`: to the run as a whole.
+    /// The path of the step; `None` if the event concerns the run as a whole.
     pub path: Option<PathLink>,
-    /// When, as the run sees it.
+    /// When it happened, by the clock of the run.
     pub timestamp: Timestamp,
-    /// What more there is to say.
+    /// Further data.
     pub data: EventData,
 }
 
 impl Event {
-    /// Its id, the same wherever it is seen: the run, the number, and the part where that is not the first.
+    /// Returns the id, which is the same for every reader: the run, the number, and the part unless it is the first.
     #[must_use]
     pub fn id(&self) -> String {
         match (self.sequence, self.part) {
@@ -45,7 +45,7 @@ impl Event {
         }
     }
 
-    /// Where in the run; empty: the run as a whole.
+    /// Returns the path of the step; empty if the event concerns the run as a whole.
     #[must_use]
     pub fn subject(&self) -> String {
         self.path.as_ref().map(PathLink::to_string).unwrap_or_default()
@@ -71,7 +71,7 @@ impl Serialize for Event {
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
-        /// What has happened.
+        /// The kind of an event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         #[non_exhaustive]
@@ -83,7 +83,7 @@ macro_rules! kinds {
             /// All kinds.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// Its name as programs and patterns read it.
+            /// Returns the stable name of the kind.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -95,92 +95,92 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// A run begins; without an executor, also that it goes on in this process.
+    /// A run starts; without an executor, also when it resumes in this process.
     RunStarted = "run.started";
-    /// A run did what it should.
+    /// A run completed.
     RunCompleted = "run.completed";
     /// A run failed.
     RunFailed = "run.failed";
-    /// A run was stopped.
+    /// A run was cancelled.
     RunCancelled = "run.cancelled";
-    /// A run failed or was stopped, and has undone what it did.
+    /// A run failed or was stopped, and has undone its effects.
     RunCompensated = "run.compensated";
-    /// Somebody has to say what became of a step of a run, as its executor says.
+    /// A step of a run has to be resolved manually.
     RunStuck = "run.stuck";
-    /// A run's trigger was false.
+    /// A run was skipped because its trigger was false.
     RunSkipped = "run.skipped";
-    /// All live branches of a run wait.
+    /// All live branches of a run are waiting.
     RunWaiting = "run.waiting";
-    /// Something odd did not keep a run from going on.
+    /// A run has a warning.
     RunWarned = "run.warned";
-    /// A run that was paused or interrupted goes on, as its executor says.
+    /// A paused or interrupted run resumes; published by the executor.
     RunResumed = "run.resumed";
-    /// A run that waited goes on, as its executor says.
+    /// A waiting run continues; published by the executor.
     RunWoken = "run.woken";
-    /// A run that had failed goes on from an earlier point, as its executor says.
+    /// A failed run is retried from an earlier point; published by the executor.
     RunRetried = "run.retried";
-    /// A run that was made of another one begins.
+    /// A run forked from another one starts.
     RunForked = "run.forked";
-    /// Somebody asked for a run to be cancelled or paused.
+    /// Someone asked to cancel or pause a run.
     RunAsked = "run.asked";
-    /// A run goes on from an earlier point: some of its steps happen again.
+    /// A run continues from an earlier point: some of its steps run again.
     RunRewound = "run.rewound";
-    /// A run goes on under another definition, as its executor says.
+    /// A run continues under another definition; published by the executor.
     RunRedefined = "run.redefined";
-    /// A run was paused, or its process goes down, as its executor says.
+    /// A run was paused, or its process is shutting down; published by the executor.
     RunPaused = "run.paused";
-    /// A checkpoint of a run was made.
+    /// A checkpoint of a run was created.
     RunCheckpointed = "run.checkpointed";
-    /// A run goes back to a checkpoint.
+    /// A run was rolled back to a checkpoint.
     RunRolledBack = "run.rolled_back";
-    /// A step begins.
+    /// A step starts.
     StepStarted = "step.started";
-    /// A step did what it should.
+    /// A step completed.
     StepCompleted = "step.completed";
-    /// A step failed, with all its attempts.
+    /// A step failed after all its attempts.
     StepFailed = "step.failed";
-    /// A step did not run.
+    /// A step was skipped.
     StepSkipped = "step.skipped";
-    /// A step was stopped.
+    /// A step was cancelled.
     StepCancelled = "step.cancelled";
-    /// A step waits for a time or a message.
+    /// A step waits for a time or a signal.
     StepWaiting = "step.waiting";
-    /// Somebody has to say what became of a step.
+    /// A step has to be resolved manually.
     StepStuck = "step.stuck";
     /// An attempt of a step failed and another is due.
     StepRetrying = "step.retrying";
-    /// An iteration of a loop begins.
+    /// An iteration of a loop starts.
     IterationStarted = "iteration.started";
-    /// An iteration of a loop did what it should.
+    /// An iteration of a loop completed.
     IterationCompleted = "iteration.completed";
     /// An iteration of a loop failed.
     IterationFailed = "iteration.failed";
-    /// A conditional or a switch has chosen.
+    /// A conditional or a switch has chosen a branch.
     BranchChosen = "branch.chosen";
-    /// A route goes on.
+    /// A route moves to its next step.
     RouteMoved = "route.moved";
-    /// A loop knows what it runs over.
+    /// A loop has determined its items.
     LoopItems = "loop.items";
-    /// The branches of a parallel block or the iterations of a loop have come together.
+    /// The branches of a parallel block or the iterations of a loop have all ended.
     BlockJoined = "block.joined";
     /// A step changed the state.
     StateChanged = "state.changed";
     /// Branches set the same part of the state to different values, and one was chosen.
     StateConflict = "state.conflict";
-    /// A step begins to wait for a signal.
+    /// A step starts to wait for a signal.
     SignalAwaited = "signal.awaited";
-    /// A signal has come that a step waited for.
+    /// A signal that a step waited for has arrived.
     SignalReceived = "signal.received";
-    /// A hook changed what happens.
+    /// A hook changed the course of the run.
     HookAnswered = "hook.answered";
     /// A hook failed.
     HookTroubled = "hook.troubled";
-    /// What a host says.
+    /// An event defined by the host.
     Custom = "custom";
 }
 
 impl EventKind {
-    /// Its place in a set of kinds.
+    /// Returns the bit of the kind in a set of kinds.
     pub(crate) fn bit(self) -> u64 {
         1 << (self as u8)
     }

@@ -11,14 +11,13 @@ use llmspell_workflows_basic::{
     model::Step,
 };
 
-use super::{EventBus, EventData, EventKind, Joined, ToldByHost};
+use super::{EventBus, EventData, EventKind, JoinSummary, PublishedByHost};
 
-/// Tells a bus what happens to runs; stands at
-/// [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks), added before the
-/// [`HookLayer`](crate::HookLayer).
+/// Publishes the events of runs to a bus.
 ///
-/// There it is inside of the journal, so that what a run knows from before is not told again, and outside of hooks,
-/// so that what they change is told as it comes out.
+/// Add it at [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks), before the
+/// [`HookLayer`](crate::HookLayer). There it is inside the journal, so that recorded events are not published again,
+/// and outside hooks, so that it publishes what they changed.
 #[derive(Clone)]
 pub struct EventLayer {
     bus: EventBus,
@@ -26,13 +25,13 @@ pub struct EventLayer {
 }
 
 impl EventLayer {
-    /// A layer for every run, also for subscribers that come while it goes on.
+    /// Creates a layer for every run, so that subscribers can join while a run is in progress.
     #[must_use]
     pub fn new(bus: EventBus) -> Self {
         Self { bus, always: true }
     }
 
-    /// A layer only for definitions that are prepared while somebody is subscribed: others cost nothing at all.
+    /// Creates a layer only for definitions that are prepared while the bus has subscribers; others cost nothing.
     #[must_use]
     pub fn only_if_wanted(bus: EventBus) -> Self {
         Self { bus, always: false }
@@ -46,18 +45,22 @@ impl Interceptor for EventLayer {
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        let Some(kinds) = Kinds::of(call.role()).filter(|_| self.bus.is_wanted()) else { return next.run(call).await };
-        if is_told(call.run()) {
-            return self.joined(call, next).await;
+        let Some(kinds) = RoleKinds::of(call.role()).filter(|_| self.bus.is_wanted()) else {
+            return next.run(call).await;
+        };
+        if is_published_by_host(call.run()) {
+            return self.run_published_by_host(call, next).await;
         }
-        self.bus.tell(kinds.started, &call, || EventData::None);
+        self.bus.publish_step(kinds.started, &call, || EventData::None);
         let started_at = call.run().now();
         let outcome = next.run(call.clone()).await;
         let duration = since(started_at, call.run().now());
         if call.step().kind.pattern().joins() && outcome.is_final() {
-            self.bus.tell_transient(EventKind::BlockJoined, &call, || EventData::Joined(joined(&call, duration)));
+            self.bus.publish_step_unrecorded(EventKind::BlockJoined, &call, || {
+                EventData::Joined(join_summary(&call, duration))
+            });
         }
-        self.ended(&call, kinds, &outcome, duration);
+        self.publish_outcome(&call, kinds, &outcome, duration);
         outcome
     }
 
@@ -68,18 +71,18 @@ impl Interceptor for EventLayer {
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
         let decision = next.run(point, decision).await?;
-        if !is_told(point.call.run()) {
-            self.chosen(point.call, &decision);
+        if !is_published_by_host(point.call.run()) {
+            self.publish_decision(point.call, &decision);
         }
         Ok(decision)
     }
 
     fn observe(&self, run: &Run, happening: Happening<'_>) {
-        if is_told(run) {
+        if is_published_by_host(run) {
             return;
         }
         match happening {
-            Happening::Begins => self.bus.tell_of_run(EventKind::RunStarted, run, || {
+            Happening::Begins => self.bus.publish_run(EventKind::RunStarted, run, || {
                 let definition = run.definition();
                 EventData::Workflow { name: definition.name.clone(), version: definition.version.to_string() }
             }),
@@ -93,12 +96,12 @@ impl Interceptor for EventLayer {
                     Outcome::Parked(_) => EventKind::RunWaiting,
                     Outcome::Stuck(_) => EventKind::RunStuck,
                 };
-                self.bus.tell_of_run(kind, run, || said(outcome, since(run.started_at(), run.now())));
+                self.bus.publish_run(kind, run, || outcome_data(outcome, since(run.started_at(), run.now())));
             }
             Happening::Warns(warning) => {
-                self.bus.tell_of_run(EventKind::RunWarned, run, || EventData::Warning(warning.clone()));
+                self.bus.publish_run(EventKind::RunWarned, run, || EventData::Warning(warning.clone()));
             }
-            Happening::Cancels { by, compensates } => self.bus.tell_of_run(EventKind::RunAsked, run, || {
+            Happening::Cancels { by, compensates } => self.bus.publish_run(EventKind::RunAsked, run, || {
                 let request = if compensates { "cancel_and_compensate" } else { "cancel" };
                 EventData::Asked { request: request.to_owned(), by: by.clone() }
             }),
@@ -106,21 +109,21 @@ impl Interceptor for EventLayer {
     }
 }
 
-/// Whether its host tells what happens to a run.
-fn is_told(run: &Run) -> bool {
-    run.extension::<ToldByHost>().is_some()
+/// Returns whether the host of a run publishes its events.
+fn is_published_by_host(run: &Run) -> bool {
+    run.extension::<PublishedByHost>().is_some()
 }
 
-/// The kinds of events of a step by what it is to the one around it.
+/// The kinds of events of a step with a certain role.
 #[derive(Clone, Copy)]
-struct Kinds {
+struct RoleKinds {
     started: EventKind,
     completed: EventKind,
     failed: EventKind,
 }
 
-impl Kinds {
-    /// None for what nobody wrote as a step; the run as a whole has its own.
+impl RoleKinds {
+    /// Returns `None` for steps that the definition does not contain; the run as a whole has its own events.
     fn of(role: Role) -> Option<Self> {
         match role {
             Role::Member | Role::Branch => Some(Self {
@@ -139,8 +142,8 @@ impl Kinds {
 }
 
 impl EventLayer {
-    /// Goes on with a step of a run that its host tells of; how its branches came together is on no record.
-    async fn joined(&self, call: Call, next: Next) -> Outcome {
+    /// Runs a step whose events the host publishes, and publishes the join of its branches, which is not recorded.
+    async fn run_published_by_host(&self, call: Call, next: Next) -> Outcome {
         if !call.step().kind.pattern().joins() {
             return next.run(call).await;
         }
@@ -148,16 +151,18 @@ impl EventLayer {
         let outcome = next.run(call.clone()).await;
         if outcome.is_final() {
             let duration = since(started_at, call.run().now());
-            self.bus.tell_transient(EventKind::BlockJoined, &call, || EventData::Joined(joined(&call, duration)));
+            self.bus.publish_step_unrecorded(EventKind::BlockJoined, &call, || {
+                EventData::Joined(join_summary(&call, duration))
+            });
         }
         outcome
     }
 
-    fn ended(&self, call: &Call, kinds: Kinds, outcome: &Outcome, duration: Duration) {
+    fn publish_outcome(&self, call: &Call, kinds: RoleKinds, outcome: &Outcome, duration: Duration) {
         let kind = match outcome {
             Outcome::Completed(output) => {
                 if !output.state_changes.is_empty() && call.step().kind.is_leaf() {
-                    self.bus.tell(EventKind::StateChanged, call, || {
+                    self.bus.publish_step(EventKind::StateChanged, call, || {
                         let parts = output.state_changes.iter().map(|change| change.path.to_string());
                         EventData::Changed(parts.collect())
                     });
@@ -170,19 +175,19 @@ impl EventLayer {
             Outcome::Parked(_) => EventKind::StepWaiting,
             Outcome::Stuck(_) => EventKind::StepStuck,
         };
-        self.bus.tell(kind, call, || said(outcome, duration));
+        self.bus.publish_step(kind, call, || outcome_data(outcome, duration));
     }
 
-    fn chosen(&self, call: &Call, decision: &Decision) {
+    fn publish_decision(&self, call: &Call, decision: &Decision) {
         let kind = match decision {
             Decision::Enter(Some(reason)) => {
-                self.bus.tell(EventKind::StepSkipped, call, || EventData::Skipped(reason.clone()));
+                self.bus.publish_step(EventKind::StepSkipped, call, || EventData::Skipped(reason.clone()));
                 return;
             }
             Decision::Attempt(_, Attempt::Failed { error, wake_at }) => {
                 let (now, error) = (call.run().now(), error.clone());
                 let duration = since(now, *wake_at);
-                self.bus.tell(EventKind::StepRetrying, call, || EventData::Failed { error, duration });
+                self.bus.publish_step(EventKind::StepRetrying, call, || EventData::Failed { error, duration });
                 return;
             }
             Decision::Branch(_) => EventKind::BranchChosen,
@@ -196,12 +201,12 @@ impl EventLayer {
             Decision::Received(_, Received::Signal(_)) => EventKind::SignalReceived,
             _ => return,
         };
-        self.bus.tell(kind, call, || EventData::Chosen(decision.clone()));
+        self.bus.publish_step(kind, call, || EventData::Chosen(decision.clone()));
     }
 }
 
-/// What there is to say of how something ended.
-fn said(outcome: &Outcome, duration: Duration) -> EventData {
+/// Returns the event data of an outcome.
+fn outcome_data(outcome: &Outcome, duration: Duration) -> EventData {
     match outcome {
         Outcome::Completed(_) | Outcome::Cancelled(_) => EventData::Ended { duration },
         Outcome::Skipped(reason) => EventData::Skipped(reason.clone()),
@@ -211,19 +216,19 @@ fn said(outcome: &Outcome, duration: Duration) -> EventData {
     }
 }
 
-fn joined(call: &Call, duration: Duration) -> Joined {
-    let mut joined = Joined { duration, ..Joined::default() };
+fn join_summary(call: &Call, duration: Duration) -> JoinSummary {
+    let mut summary = JoinSummary { duration, ..JoinSummary::default() };
     for record in call.children() {
-        joined.begun += 1;
+        summary.begun += 1;
         match record.status {
-            StepStatus::Completed => joined.completed += 1,
-            StepStatus::Failed => joined.failed += 1,
-            StepStatus::Skipped => joined.skipped += 1,
-            StepStatus::Cancelled => joined.cancelled += 1,
+            StepStatus::Completed => summary.completed += 1,
+            StepStatus::Failed => summary.failed += 1,
+            StepStatus::Skipped => summary.skipped += 1,
+            StepStatus::Cancelled => summary.cancelled += 1,
             _ => {}
         }
     }
-    joined
+    summary
 }
 
 fn since(start: Timestamp, end: Timestamp) -> Duration {

@@ -1,24 +1,24 @@
-//! Events: what happens to runs, told to whoever subscribes, and to nobody's cost.
+//! Events: what happens in runs, published to subscribers without slowing the runs.
 //!
-//! An [`EventLayer`] tells an [`EventBus`]; a [`Subscription`] gets what its [`Filter`] lets through. Its queue is
-//! bounded: a subscriber that is too slow loses the oldest events and is told how many, and a run never waits for it.
-//! The complete record of a run is its journal, not this.
+//! An [`EventLayer`] publishes to an [`EventBus`]; a [`Subscription`] receives the events that match its [`Filter`].
+//! Its queue is bounded: a subscriber that is too slow loses the oldest events and learns how many, and a run never
+//! waits for it. The complete record of a run is its journal.
 
 mod bus;
 mod data;
 #[expect(clippy::module_inception, reason = "the event's own type has a file like every other")]
 mod event;
 mod filter;
-mod hosted;
 mod layer;
+mod published_by_host;
 mod queue;
 mod timeline;
 
-pub use bus::{EventBus, Handling, RecordedEvent};
-pub use data::{EventData, Joined};
+pub use bus::{EventBus, HandlerTask, RecordedEvent};
+pub use data::{EventData, JoinSummary};
 pub use event::{Event, EventKind};
 pub use filter::Filter;
-pub use hosted::ToldByHost;
 pub use layer::EventLayer;
+pub use published_by_host::PublishedByHost;
 pub use queue::{EVENTS_BUFFERED_MAX, Received, Subscription};
 pub use timeline::{Timeline, TimelineSettings};

@@ -10,75 +10,75 @@ use tokio::sync::Notify;
 
 use super::{Event, Filter};
 
-/// How many events are buffered for a subscriber by default.
+/// The default number of events buffered for a subscriber.
 pub const EVENTS_BUFFERED_MAX: usize = 10_000;
 
-/// What a subscriber has not taken yet.
+/// The events that a subscriber has not received yet.
 pub(super) struct Queue {
     filter: Filter,
     pub(super) mask: u64,
     capacity: usize,
-    waiting: Mutex<Waiting>,
-    news: Notify,
+    buffer: Mutex<Buffer>,
+    changed: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Buffer {
     events: VecDeque<Arc<Event>>,
     lost: u64,
     is_closed: bool,
 }
 
-/// What a subscriber gets.
+/// An item that a subscriber receives.
 #[derive(Debug, Clone)]
 pub enum Received {
     /// An event.
     Event(Arc<Event>),
-    /// It was too slow: so many events that came before the next one are lost.
+    /// The subscriber was too slow: this many events before the next one are lost.
     Lost(u64),
 }
 
 impl Queue {
     pub(super) fn new(filter: Filter, capacity: usize) -> Self {
         let mask = filter.mask();
-        Self { filter, mask, capacity: capacity.max(1), waiting: Mutex::default(), news: Notify::new() }
+        Self { filter, mask, capacity: capacity.max(1), buffer: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Adds `event` if it gets through; the oldest makes room.
+    /// Adds `event` if it matches the filter, dropping the oldest one if the queue is full.
     pub(super) fn push(&self, event: &Arc<Event>) {
-        if self.mask & event.kind.bit() == 0 || !self.filter.lets(event) {
+        if self.mask & event.kind.bit() == 0 || !self.filter.matches_event(event) {
             return;
         }
-        let mut waiting = self.lock();
-        // What is lost is freed after the lock.
-        let oldest = if waiting.events.len() >= self.capacity { waiting.events.pop_front() } else { None };
-        waiting.lost += u64::from(oldest.is_some());
-        waiting.events.push_back(event.clone());
-        drop(waiting);
-        self.news.notify_one();
+        let mut buffer = self.lock();
+        // The dropped event is freed after the lock.
+        let oldest = if buffer.events.len() >= self.capacity { buffer.events.pop_front() } else { None };
+        buffer.lost += u64::from(oldest.is_some());
+        buffer.events.push_back(event.clone());
+        drop(buffer);
+        self.changed.notify_one();
     }
 
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        lock(&self.waiting)
+    fn lock(&self) -> MutexGuard<'_, Buffer> {
+        lock(&self.buffer)
     }
 }
 
-/// Takes a queue away from its bus.
-pub(super) type Leave = Box<dyn Fn(&Arc<Queue>) + Send + Sync>;
+/// Removes a queue from its bus.
+pub(super) type Unsubscribe = Box<dyn Fn(&Arc<Queue>) + Send + Sync>;
 
-/// The events of one subscriber; it ends when the bus is gone, and unsubscribes when it is dropped.
+/// The events of one subscriber. Ends when the bus is dropped; unsubscribes when it is dropped itself.
 pub struct Subscription {
     pub(super) queue: Arc<Queue>,
-    pub(super) leave: Leave,
+    pub(super) unsubscribe: Unsubscribe,
 }
 
 impl Subscription {
-    /// Waits for what comes next; `None` when the bus is gone and all was taken.
+    /// Waits for the next item; returns `None` once the bus is dropped and all items are received.
     pub async fn next(&mut self) -> Option<Received> {
         loop {
             if let Some(received) = self.try_next() {
@@ -87,20 +87,20 @@ impl Subscription {
             if self.queue.lock().is_closed {
                 return None;
             }
-            self.queue.news.notified().await;
+            self.queue.changed.notified().await;
         }
     }
 
-    /// What is there already.
+    /// Returns the next item if one is buffered.
     pub fn try_next(&mut self) -> Option<Received> {
-        let mut waiting = self.queue.lock();
-        match std::mem::take(&mut waiting.lost) {
-            0 => waiting.events.pop_front().map(Received::Event),
+        let mut buffer = self.queue.lock();
+        match std::mem::take(&mut buffer.lost) {
+            0 => buffer.events.pop_front().map(Received::Event),
             lost => Some(Received::Lost(lost)),
         }
     }
 
-    /// The same as a stream.
+    /// Converts the subscription into a stream.
     pub fn into_stream(self) -> impl Stream<Item = Received> + Send {
         stream::unfold(self, |mut subscription| async move {
             let received = subscription.next().await?;
@@ -111,7 +111,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        (self.leave)(&self.queue);
+        (self.unsubscribe)(&self.queue);
     }
 }
 

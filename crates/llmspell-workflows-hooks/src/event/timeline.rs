@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::Event;
 
-/// How much the timelines of a bus keep.
+/// How many events the timelines of a bus retain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimelineSettings {
-    /// Of how many runs; the one that began first makes room.
+    /// The maximum number of runs; the one that started first is dropped to make room.
     pub runs_max: usize,
-    /// How many events of each; the oldest makes room.
+    /// The maximum number of events of each run; the oldest is dropped to make room.
     pub events_max: usize,
 }
 
@@ -22,25 +22,25 @@ impl Default for TimelineSettings {
     }
 }
 
-/// What has happened to a run, oldest first, as far as it is kept.
+/// The retained events of a run, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
     /// The events.
     pub events: Vec<Arc<Event>>,
-    /// How many older ones are no longer kept.
+    /// The number of older events that were dropped.
     pub lost: u64,
 }
 
-/// The timelines of the runs that began last.
+/// The timelines of the runs that started last.
 pub(super) struct Timelines {
     settings: TimelineSettings,
-    runs: HashMap<Uuid, Kept>,
-    /// The runs in the order in which their first events came.
+    runs: HashMap<Uuid, RunEvents>,
+    /// The runs in the order of their first events.
     order: VecDeque<Uuid>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct RunEvents {
     events: VecDeque<Arc<Event>>,
     lost: u64,
 }
@@ -59,29 +59,29 @@ impl Timelines {
             }
             self.order.push_back(event.run_id);
         }
-        let kept = self.runs.entry(event.run_id).or_default();
-        if kept.events.len() >= self.settings.events_max.max(1) {
-            kept.events.pop_front();
-            kept.lost += 1;
+        let run = self.runs.entry(event.run_id).or_default();
+        if run.events.len() >= self.settings.events_max.max(1) {
+            run.events.pop_front();
+            run.lost += 1;
         }
-        kept.events.push_back(event.clone());
+        run.events.push_back(event.clone());
     }
 
     pub(super) fn of(&self, run_id: Uuid) -> Option<Timeline> {
-        let kept = self.runs.get(&run_id)?;
-        Some(Timeline { events: kept.events.iter().cloned().collect(), lost: kept.lost })
+        let run = self.runs.get(&run_id)?;
+        Some(Timeline { events: run.events.iter().cloned().collect(), lost: run.lost })
     }
 
-    /// The events of all runs that belong to `correlation_id`, in the order in which they happened.
+    /// Returns the events of all runs with this correlation id, in the order in which they happened.
     pub(super) fn correlated(&self, correlation_id: &str) -> Timeline {
-        let belongs = |kept: &&Kept| {
-            let last = kept.events.back();
+        let belongs = |run: &&RunEvents| {
+            let last = run.events.back();
             last.is_some_and(|event| event.correlation_id.as_deref() == Some(correlation_id))
         };
         let mut timeline = Timeline::default();
-        for kept in self.runs.values().filter(belongs) {
-            timeline.events.extend(kept.events.iter().cloned());
-            timeline.lost += kept.lost;
+        for run in self.runs.values().filter(belongs) {
+            timeline.events.extend(run.events.iter().cloned());
+            timeline.lost += run.lost;
         }
         timeline.events.sort_by_key(|event| event.order);
         timeline

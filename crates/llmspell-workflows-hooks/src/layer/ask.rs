@@ -8,69 +8,69 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::HookLayer;
-use crate::{Course, HookPoint, Report, Trouble, Verdict, cache::later, context::About, selector::is_activity};
+use crate::{Course, HookFailure, HookPoint, HookReport, Verdict, cache::later, context::Details, selector::is_activity};
 
-/// The code of a step that a hook stopped together with its run.
+/// The error code of a step whose run was cancelled by a hook.
 const CANCELLED: &str = "cancelled_by_hook";
 
-/// A choice that is the answer of hooks.
+/// The decision that holds an answer of hooks.
 pub(super) trait AnswerKey: Choice<Value = Arc<Value>> + Clone {}
 
 impl<C: Choice<Value = Arc<Value>> + Clone> AnswerKey for C {}
 
 impl HookLayer {
-    /// What hooks at `point` say: as recorded, else as they say now; `None` where they let things go on.
+    /// Returns the answer of the hooks at `point`, recorded or asked for now; `None` if it changes nothing.
     pub(super) async fn ask(
         &self,
         call: &Call,
         point: HookPoint,
         key: impl AnswerKey,
-        about: impl FnOnce() -> About,
+        details: impl FnOnce() -> Details,
     ) -> Result<Option<Verdict>, StepError> {
-        if !self.0.stands_at(point) {
+        if !self.0.has_engine_hooks_at(point) {
             return Ok(None);
         }
-        match self.known(call, point, key.clone()).await? {
-            Some(known) => Ok(Some(known)),
-            None => self.fresh((call, call), point, key, about()).await,
+        match self.recorded(call, point, key.clone()).await? {
+            Some(recorded) => Ok(Some(recorded)),
+            None => self.ask_now((call, call), point, key, details()).await,
         }
     }
 
-    /// What is recorded of hooks at `point`.
-    pub(super) async fn known(
+    /// Returns the recorded answer of the hooks at `point`.
+    pub(super) async fn recorded(
         &self,
         call: &Call,
         point: HookPoint,
         key: impl AnswerKey,
     ) -> Result<Option<Verdict>, StepError> {
-        if !self.0.stands_at(point) {
+        if !self.0.has_engine_hooks_at(point) {
             return Ok(None);
         }
         call.recall(key).await?.map(|value| read(point, &value)).transpose()
     }
 
-    /// What hooks at `point` say now of the second call, recorded at the first if it changes anything.
-    pub(super) async fn fresh(
+    /// Asks the hooks at `point` about the second call, and records an answer that changes anything at the first.
+    pub(super) async fn ask_now(
         &self,
         (call, current): (&Call, &Call),
         point: HookPoint,
         key: impl AnswerKey,
-        about: About,
+        details: Details,
     ) -> Result<Option<Verdict>, StepError> {
         let Some(members) = self.0.members(point, call) else { return Ok(None) };
-        let fired = self.0.fire_at(point, members, current, about).await;
-        if let Some(report) = fired.refusal() {
+        let result = self.0.fire_at(point, members, current, details).await;
+        if let Some(report) = result.required_failure() {
             let mut error = report.to_error();
             error.message = masked(call, error.message);
             return Err(error.at(call.path()));
         }
-        let verdict = self.settled(call, fired.verdict);
+        let verdict = self.settle(call, result.verdict);
         if verdict.is_continue() {
             return Ok(None);
         }
-        if let Err(message) = fits(call, &verdict) {
-            let trouble = Trouble::Unfit(message);
-            let report = Report { hook: "*".into(), point, trouble, cut_off: false, required: false };
+        if let Err(message) = check_fit(call, &verdict) {
+            let failure = HookFailure::Unfit(message);
+            let report = HookReport { hook: "*".into(), point, failure, cut_off: false, required: false };
             self.0.report(call, &report);
             return Ok(None);
         }
@@ -80,8 +80,8 @@ impl HookLayer {
         read(point, &answer).map(Some)
     }
 
-    /// The verdict as it is recorded: with points in time instead of lengths, and with what the cache holds.
-    fn settled(&self, call: &Call, mut verdict: Verdict) -> Verdict {
+    /// Converts a verdict into the one to record: delays become wake times, and a cache hit becomes its output.
+    fn settle(&self, call: &Call, mut verdict: Verdict) -> Verdict {
         let now = call.run().now();
         match &verdict.course {
             Course::Retry { delay, .. } | Course::Delay(delay) if !delay.is_zero() => {
@@ -99,15 +99,15 @@ impl HookLayer {
     }
 }
 
-/// A text of a hook's without the run's secrets.
+/// Masks the run's secrets in a text from a hook.
 fn masked(call: &Call, text: String) -> String {
     let mut value = Value::String(text);
     call.run().mask(&mut value);
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Why `verdict` does not fit the step of `call`.
-fn fits(call: &Call, verdict: &Verdict) -> Result<(), String> {
+/// Checks that `verdict` fits the step of `call`; the error says why it does not.
+fn check_fit(call: &Call, verdict: &Verdict) -> Result<(), String> {
     let needs_activity = match &verdict.course {
         Course::Redirect(_) => Some("redirects"),
         Course::Fork(_) => Some("forks"),
@@ -117,14 +117,14 @@ fn fits(call: &Call, verdict: &Verdict) -> Result<(), String> {
     match needs_activity {
         Some(what) if !calls_activity => {
             let kind = call.step().kind.as_str();
-            Err(format!("it {what} a step of kind `{kind}`, which calls no activity"))
+            Err(format!("it {what} a step of kind `{kind}`, which does not call an activity"))
         }
         _ => Ok(()),
     }
 }
 
-/// The key of the answer at `point` in `round`.
-pub(super) fn answer_at(point: HookPoint, round: u64) -> choice::HookAnswer {
+/// Returns the key of the answer at `point` in `round`.
+pub(super) fn answer_key(point: HookPoint, round: u64) -> choice::HookAnswer {
     choice::HookAnswer(point.as_str().into(), round)
 }
 
@@ -133,21 +133,18 @@ fn read(point: HookPoint, value: &Value) -> Result<Verdict, StepError> {
 }
 
 fn unreadable(point: HookPoint, error: &serde_json::Error) -> StepError {
-    StepError::configuration(
-        "hook_answer_unreadable",
-        format!("the recorded answer at {point} cannot be read: {error}"),
-    )
+    StepError::configuration("hook_answer_unreadable", format!("cannot read the recorded answer at {point}: {error}"))
 }
 
-/// Cancels the run, for `reason`; how the step ends over it.
-pub(super) fn cancelled(call: &Call, point: HookPoint, reason: &str) -> Outcome {
+/// Cancels the run for `reason` and returns the step's outcome.
+pub(super) fn cancel_run(call: &Call, point: HookPoint, reason: &str) -> Outcome {
     call.run().warn(CANCELLED, call.path(), format!("a hook at {point} cancelled the run: {reason}"));
     call.run().cancel_by(&Asker::new(Who::Hook).with_reason(format!("{point}: {reason}")));
     Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
 }
 
-/// How a step ended in which a hook at a choice may have stopped the run.
-pub(super) fn stopped(cancel: &Cancel, outcome: Outcome) -> Outcome {
+/// Turns a failure into a cancellation if a hook at a decision in the step cancelled the run.
+pub(super) fn or_cancelled(cancel: &Cancel, outcome: Outcome) -> Outcome {
     match &outcome {
         Outcome::Failed(failure) if failure.error.code == CANCELLED && cancel.is_cancelled() => {
             Outcome::Cancelled(Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested)))
@@ -156,8 +153,8 @@ pub(super) fn stopped(cancel: &Cancel, outcome: Outcome) -> Outcome {
     }
 }
 
-/// The same as [`cancelled`] where only an error ends the step.
-pub(super) fn cancelling(call: &Call, point: HookPoint, reason: &str) -> StepError {
-    let _ = cancelled(call, point, reason);
+/// Cancels the run like [`cancel_run`], but returns an error, for decisions.
+pub(super) fn cancel_error(call: &Call, point: HookPoint, reason: &str) -> StepError {
+    let _ = cancel_run(call, point, reason);
     StepError::new(ErrorClass::Cancelled, CANCELLED, format!("a hook at {point} cancelled the run: {reason}"))
 }

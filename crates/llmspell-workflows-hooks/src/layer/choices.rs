@@ -3,26 +3,30 @@ use llmspell_workflows_basic::{
     engine::{Attempt, Call, Decision, DecisionPoint, Received, choice},
 };
 
-use super::{HookLayer, ask::cancelling};
-use crate::{Course, HookPoint, Verdict, cache::later, context::About};
+use super::{HookLayer, ask::cancel_error};
+use crate::{Course, HookPoint, Verdict, cache::later, context::Details};
 
 impl HookLayer {
-    /// The choice as hooks make it.
-    pub(super) async fn chosen(&self, at: DecisionPoint<'_>, decision: Decision) -> Result<Decision, StepError> {
-        let Some(point) = asked_at(&decision) else { return Ok(decision) };
-        let about = || {
+    /// Returns `decision` as changed by hooks.
+    pub(super) async fn decide_with_hooks(
+        &self,
+        at: DecisionPoint<'_>,
+        decision: Decision,
+    ) -> Result<Decision, StepError> {
+        let Some(point) = hook_point_of(&decision) else { return Ok(decision) };
+        let details = || {
             let error = match &decision {
                 Decision::Attempt(_, Attempt::Failed { error, .. }) => Some(error.clone()),
                 _ => None,
             };
-            About { choice: Some(decision.clone()), error, ..About::default() }
+            Details { choice: Some(decision.clone()), error, ..Details::default() }
         };
         let verdict = match &decision {
-            // A step can refuse several signals, and each is asked about once.
+            // A step can refuse several signals; hooks are asked about each of them once.
             Decision::Received(_, Received::Signal(signal)) => {
-                self.ask(at.call, point, choice::HookAnswerToSignal(signal.number), about).await?
+                self.ask(at.call, point, choice::HookAnswerToSignal(signal.number), details).await?
             }
-            _ => self.ask(at.call, point, choice::HookAnswerTo(Box::new(at.key.clone())), about).await?,
+            _ => self.ask(at.call, point, choice::HookAnswerTo(Box::new(at.key.clone())), details).await?,
         };
         let Some(Verdict { course, .. }) = verdict else { return Ok(decision) };
         Ok(match (course, decision) {
@@ -31,11 +35,11 @@ impl HookLayer {
                 warn(at.call, "signal_refused", message);
                 Decision::Received(attempt, Received::Refused)
             }
-            (Course::Cancel(reason), _) => return Err(cancelling(at.call, point, &reason)),
+            (Course::Cancel(reason), _) => return Err(cancel_error(at.call, point, &reason)),
             (Course::Branch(branch), Decision::Branch(_)) => Decision::Branch(branch),
             (Course::Items(items), Decision::Items(_)) => Decision::Items(items),
-            (Course::GoOn(goes_on), Decision::While(n, _)) => Decision::While(n, goes_on),
-            (Course::GoOn(goes_on), Decision::Until(n, _)) => Decision::Until(n, !goes_on),
+            (Course::Iterate(continues), Decision::While(n, _)) => Decision::While(n, continues),
+            (Course::Iterate(continues), Decision::Until(n, _)) => Decision::Until(n, !continues),
             (Course::Step(step), Decision::Transition(n, _)) => Decision::Transition(n, step),
             (Course::Enter, Decision::Enter(_)) => Decision::Enter(None),
             (Course::GiveUp, Decision::Attempt(n, _)) => Decision::Attempt(n, Attempt::GivenUp),
@@ -48,8 +52,8 @@ impl HookLayer {
     }
 }
 
-/// The point at which hooks are asked about a choice, if they are.
-fn asked_at(decision: &Decision) -> Option<HookPoint> {
+/// Returns the point at which hooks are asked about `decision`, if any.
+fn hook_point_of(decision: &Decision) -> Option<HookPoint> {
     Some(match decision {
         Decision::Branch(_) => HookPoint::BranchDecision,
         Decision::Items(_) => HookPoint::LoopItems,

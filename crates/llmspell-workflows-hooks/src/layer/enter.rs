@@ -9,39 +9,40 @@ use serde_json::Value;
 
 use super::{
     HookLayer,
-    ask::{answer_at, cancelled},
-    passage::Passage,
+    ask::{answer_key, cancel_run},
+    point_set::PointSet,
 };
-use crate::{Course, HookPoint, Verdict, context::About};
+use crate::{Course, HookPoint, Verdict, context::Details};
 
-/// A step about to run, as hooks have made it.
-pub(super) struct Entered {
-    /// With its input, activity and state as modified.
+/// A step about to run, as modified by hooks.
+pub(super) struct StepEntry {
+    /// The call, with its modified input, activity and state.
     pub(super) call: Call,
-    /// What hooks changed in the state before it.
+    /// The state changes that hooks made before the step.
     pub(super) changes: Vec<Change>,
-    /// The inputs for which it runs at the same time, if so.
+    /// The inputs for concurrent runs of the step, if a hook forked it.
     pub(super) fork: Option<Vec<Value>>,
-    /// Where its output is kept.
+    /// The cache key and lifetime of its output, if a hook asked to cache it.
     pub(super) cache: Option<(String, Duration)>,
 }
 
 impl HookLayer {
-    /// Asks the hooks before a step, outermost first; `Err` is how the step ends without running.
-    pub(super) async fn enter(&self, call: Call, passages: &[Passage]) -> Result<Entered, Box<Outcome>> {
-        let mut entered = Entered { call, changes: Vec::new(), fork: None, cache: None };
-        for passage in passages {
-            let verdict = self.ask(&entered.call, passage.before, answer_at(passage.before, 0), About::default).await;
-            let verdict = verdict.map_err(|error| ended(&entered.call, error))?;
+    /// Asks the hooks before a step, outermost first; `Err` is the outcome of a step that does not run.
+    pub(super) async fn enter(&self, call: Call, point_sets: &[PointSet]) -> Result<StepEntry, Box<Outcome>> {
+        let mut entry = StepEntry { call, changes: Vec::new(), fork: None, cache: None };
+        for point_set in point_sets {
+            let verdict =
+                self.ask(&entry.call, point_set.before, answer_key(point_set.before, 0), Details::default).await;
+            let verdict = verdict.map_err(|error| failed_outcome(&entry.call, error))?;
             if let Some(verdict) = verdict {
-                entered.obey(passage.before, verdict).await?;
+                entry.obey(point_set.before, verdict).await?;
             }
         }
-        Ok(entered)
+        Ok(entry)
     }
 }
 
-impl Entered {
+impl StepEntry {
     async fn obey(&mut self, point: HookPoint, verdict: Verdict) -> Result<(), Box<Outcome>> {
         let Verdict { input, state, course, wake_at, output: _ } = verdict;
         if !state.is_empty() {
@@ -49,16 +50,16 @@ impl Entered {
         }
         if let Some(input) = input {
             let call = self.call.clone().with_shown_input(input);
-            self.call = call.map_err(|error| ended(&self.call, error))?;
+            self.call = call.map_err(|error| failed_outcome(&self.call, error))?;
         }
         match course {
-            // What is to be undone is still there, so the run is stuck, and not cancelled.
+            // The effect to undo remains, so the run is stuck rather than cancelled.
             Course::Cancel(reason) if point == HookPoint::CompensationStart => {
-                let message = format!("a hook at {point} forbids to undo the step: {reason}");
+                let message = format!("a hook at {point} forbade undoing the step: {reason}");
                 let error = StepError::new(ErrorClass::Poison, "compensation_forbidden", message).retryable(false);
-                return Err(ended(&self.call, error));
+                return Err(failed_outcome(&self.call, error));
             }
-            Course::Cancel(reason) => return Err(Box::new(cancelled(&self.call, point, &reason))),
+            Course::Cancel(reason) => return Err(Box::new(cancel_run(&self.call, point, &reason))),
             Course::Skip(reason) => return Err(Box::new(skipped(reason))),
             Course::Replace(value) => {
                 let state_changes = std::mem::take(&mut self.changes);
@@ -66,7 +67,7 @@ impl Entered {
             }
             Course::Redirect(activity) => {
                 let call = self.call.clone().with_activity(activity);
-                self.call = call.map_err(|error| ended(&self.call, error))?;
+                self.call = call.map_err(|error| failed_outcome(&self.call, error))?;
             }
             Course::Fork(inputs) => self.fork = Some(inputs),
             Course::Cache { key, ttl } => self.cache = Some((key, ttl)),
@@ -83,7 +84,10 @@ impl Entered {
         for change in &changes {
             let applied = state.apply(change.clone(), self.call.run().now());
             applied.map_err(|error| {
-                ended(&self.call, StepError::validation("state_blocked", format!("what a hook changes: {error}")))
+                failed_outcome(
+                    &self.call,
+                    StepError::validation("state_blocked", format!("the changes of a hook: {error}")),
+                )
             })?;
         }
         self.call = self.call.with_state(state);
@@ -92,8 +96,8 @@ impl Entered {
     }
 }
 
-/// The step of `call` failed with `error`.
-pub(super) fn ended(call: &Call, error: StepError) -> Box<Outcome> {
+/// Returns the outcome of the step of `call` that failed with `error`.
+pub(super) fn failed_outcome(call: &Call, error: StepError) -> Box<Outcome> {
     Box::new(Outcome::failed(error.at(call.path())))
 }
 

@@ -5,20 +5,20 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-use super::enter::ended;
+use super::enter::failed_outcome;
 
-/// Runs the step once for each of `inputs` at the same time, under `PATH[n]`; the output is the array of theirs.
+/// Runs the step concurrently, once for each of `inputs`, under `PATH[n]`; its output is the array of their outputs.
 ///
-/// All of them run to their end; the first that did not complete is how the step ends. What one that completed gave
-/// is recorded at its path, so that it is not run again where the others have to.
+/// All parts run to their end. The step has the outcome of the first part that did not complete. The output of each
+/// completed part is recorded at its path, so that a retry runs only the others again.
 pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome {
     let at_once = call.run().engine().limits().parallelism_max.max(1) as usize;
     let run = |(index, input): (usize, Value)| {
         let (numbered, next) = (call.clone().numbered(index).with_shown_input(input), next.clone());
         async move {
             match numbered {
-                Ok(numbered) => remembered(numbered, next).await,
-                Err(error) => *ended(call, error),
+                Ok(numbered) => run_part(numbered, next).await,
+                Err(error) => *failed_outcome(call, error),
             }
         }
     };
@@ -37,12 +37,12 @@ pub(super) async fn fork(call: &Call, inputs: &[Value], next: &Next) -> Outcome 
     Outcome::Completed(Output { value: SharedValue::array(values), state_changes })
 }
 
-/// Runs one of them, unless it is recorded what it gave.
-async fn remembered(call: Call, next: Next) -> Outcome {
+/// Runs one part, unless its output is recorded.
+async fn run_part(call: Call, next: Next) -> Outcome {
     match call.recall(choice::ForkPart).await {
         Ok(Some(output)) => return Outcome::Completed(output),
         Ok(None) => {}
-        Err(error) => return *ended(&call, error),
+        Err(error) => return *failed_outcome(&call, error),
     }
     let output = match next.run(call.clone()).await {
         Outcome::Completed(output) => output,
@@ -50,6 +50,6 @@ async fn remembered(call: Call, next: Next) -> Outcome {
     };
     match call.decide(choice::ForkPart, output).await {
         Ok(output) => Outcome::Completed(output),
-        Err(error) => *ended(&call, error),
+        Err(error) => *failed_outcome(&call, error),
     }
 }

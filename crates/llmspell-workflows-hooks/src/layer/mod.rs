@@ -1,10 +1,10 @@
-//! The interceptor that calls hooks around steps and choices of a run, and obeys what they answer.
+//! The interceptor that calls hooks around the steps and decisions of a run and obeys their answers.
 
 mod ask;
 mod choices;
 mod enter;
 mod fork;
-mod passage;
+mod point_set;
 mod rounds;
 
 pub use rounds::HOOK_ROUNDS_MAX;
@@ -20,15 +20,15 @@ use llmspell_workflows_basic::{
 
 use crate::HookDispatcher;
 
-/// Calls the hooks of a dispatcher; stands at [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks).
+/// Calls the hooks of a dispatcher, at [`Position::Hooks`](llmspell_workflows_basic::engine::Position::Hooks).
 ///
-/// Each answer but `continue` is a decision of the run before it is acted on, so a journal outside of it remembers the
-/// answer, and a run that goes on later obeys it without asking again. Steps that no hook concerns cost nothing.
+/// Each answer other than `Continue` becomes a decision of the run before it takes effect. A journal outside this layer
+/// records the answer, and a resumed run obeys it without asking again. Steps that no hook concerns cost nothing.
 #[derive(Clone)]
 pub struct HookLayer(Arc<HookDispatcher>);
 
 impl HookLayer {
-    /// The layer of `dispatcher`.
+    /// Creates a layer that calls the hooks of `dispatcher`.
     #[must_use]
     pub fn new(dispatcher: Arc<HookDispatcher>) -> Self {
         Self(dispatcher)
@@ -42,13 +42,13 @@ impl Interceptor for HookLayer {
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        let passages = passage::through(&self.0, &call);
-        if passages.is_empty() {
+        let point_sets = point_set::of_call(&self.0, &call);
+        if point_sets.is_empty() {
             let cancel = call.cancel().clone();
-            return ask::stopped(&cancel, next.run(call).await);
+            return ask::or_cancelled(&cancel, next.run(call).await);
         }
-        match self.enter(call, &passages).await {
-            Ok(entered) => self.rounds(entered, &passages, next).await,
+        match self.enter(call, &point_sets).await {
+            Ok(entry) => self.rounds(entry, &point_sets, next).await,
             Err(outcome) => *outcome,
         }
     }
@@ -59,7 +59,7 @@ impl Interceptor for HookLayer {
         decision: Decision,
         next: NextDecision<'_>,
     ) -> Result<Decision, StepError> {
-        let decision = self.chosen(point, decision).await?;
+        let decision = self.decide_with_hooks(point, decision).await?;
         next.run(point, decision).await
     }
 }

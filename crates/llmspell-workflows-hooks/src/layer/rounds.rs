@@ -10,158 +10,159 @@ use serde_json::Value;
 
 use super::{
     HookLayer,
-    ask::{answer_at, cancelled, stopped},
-    enter::{Entered, ended, skipped},
+    ask::{answer_key, cancel_run, or_cancelled},
+    enter::{StepEntry, failed_outcome, skipped},
     fork::fork,
-    passage::Passage,
+    point_set::PointSet,
 };
-use crate::{Course, HookPoint, Verdict, context::About};
+use crate::{Course, HookPoint, Verdict, context::Details};
 
-/// How often the answers of hooks may make a step run again.
+/// The maximum number of times that answers of hooks may make a step run again.
 pub const HOOK_ROUNDS_MAX: u64 = 100;
 
-/// What the hooks after a round come to.
-enum After {
-    /// The step ends so.
+/// The result of the hooks after a round.
+enum RoundResult {
+    /// The step ends with this outcome.
     Ends(Outcome),
-    /// It is entered again.
-    Again(Again),
+    /// The step runs again.
+    Reentry(Reentry),
 }
 
-struct Again {
+struct Reentry {
     wake_at: Option<jiff::Timestamp>,
     activity: Option<ActivityName>,
 }
 
-/// Recorded answers by their points.
-type Known = Vec<(HookPoint, Verdict)>;
+/// Recorded answers with their points.
+type RecordedAnswers = Vec<(HookPoint, Verdict)>;
 
 impl HookLayer {
-    /// Runs a step and asks the hooks after it, innermost first, until they are content.
-    pub(super) async fn rounds(&self, entered: Entered, passages: &[Passage], next: Next) -> Outcome {
-        let first = entered.call.clone();
-        let (mut call, mut round) = (entered.call.clone(), 0);
+    /// Runs a step and asks the hooks after it, innermost first, until none of them makes it run again.
+    pub(super) async fn rounds(&self, entry: StepEntry, point_sets: &[PointSet], next: Next) -> Outcome {
+        let first = entry.call.clone();
+        let (mut call, mut round) = (entry.call.clone(), 0);
         loop {
-            let after = match self.recorded(&first, passages, round).await {
-                Err(error) => return *ended(&first, error),
-                // What made it go on to the next round is known, so this one is over.
-                Ok((Some(again), _)) => After::Again(again),
-                Ok((None, known)) => {
-                    let outcome = self.run(&first, call.clone(), &entered, &next).await;
-                    self.after((&first, &call), passages, round, known, outcome).await
+            let after = match self.recorded_round(&first, point_sets, round).await {
+                Err(error) => return *failed_outcome(&first, error),
+                // The answer that started the next round is recorded, so this round is over.
+                Ok((Some(reentry), _)) => RoundResult::Reentry(reentry),
+                Ok((None, recorded)) => {
+                    let outcome = self.run(&first, call.clone(), &entry, &next).await;
+                    self.after((&first, &call), point_sets, round, recorded, outcome).await
                 }
             };
-            let again = match after {
-                After::Ends(outcome) => return self.end(&entered, outcome),
-                After::Again(again) => again,
+            let reentry = match after {
+                RoundResult::Ends(outcome) => return self.end(&entry, outcome),
+                RoundResult::Reentry(reentry) => reentry,
             };
             round += 1;
-            call = match self.again(&first, call, again, round).await {
+            call = match self.reenter(&first, call, reentry, round).await {
                 Ok(call) => call,
                 Err(outcome) => return *outcome,
             };
         }
     }
 
-    /// What is recorded of the hooks after a round, and whether that was to enter the step again.
-    async fn recorded(
+    /// Returns the recorded answers of the hooks after a round, and the reentry if one of them is to run again.
+    async fn recorded_round(
         &self,
         call: &Call,
-        passages: &[Passage],
+        point_sets: &[PointSet],
         round: u64,
-    ) -> Result<(Option<Again>, Known), StepError> {
-        let mut known = Known::new();
-        for passage in passages.iter().rev() {
-            for point in passage.error.into_iter().chain([passage.after]) {
-                if let Some(verdict) = self.known(call, point, answer_at(point, round)).await? {
-                    if let Some(again) = again(&verdict, round) {
-                        return Ok((Some(again), known));
+    ) -> Result<(Option<Reentry>, RecordedAnswers), StepError> {
+        let mut recorded = RecordedAnswers::new();
+        for point_set in point_sets.iter().rev() {
+            for point in point_set.error.into_iter().chain([point_set.after]) {
+                if let Some(verdict) = self.recorded(call, point, answer_key(point, round)).await? {
+                    if let Some(reentry) = reentry(&verdict, round) {
+                        return Ok((Some(reentry), recorded));
                     }
-                    known.push((point, verdict));
+                    recorded.push((point, verdict));
                 }
             }
         }
-        Ok((None, known))
+        Ok((None, recorded))
     }
 
-    async fn run(&self, first: &Call, call: Call, entered: &Entered, next: &Next) -> Outcome {
-        let outcome = match &entered.fork {
+    async fn run(&self, first: &Call, call: Call, entry: &StepEntry, next: &Next) -> Outcome {
+        let outcome = match &entry.fork {
             Some(inputs) => fork(&call, inputs, next).await,
             None => next.clone().run(call).await,
         };
-        match stopped(first.cancel(), outcome) {
+        match or_cancelled(first.cancel(), outcome) {
             Outcome::Completed(output) if !output.state_changes.is_empty() => self.write(first, output).await,
             outcome => outcome,
         }
     }
 
-    /// Asks the hooks about what a leaf is about to change in the state.
+    /// Asks the hooks about the state changes of a leaf before they are made.
     async fn write(&self, call: &Call, mut output: Output) -> Outcome {
         if !call.step().kind.is_leaf() || !matches!(call.role(), Role::Member | Role::Branch) {
             return Outcome::Completed(output);
         }
         let point = HookPoint::BeforeStateWrite;
-        let about = || About { changes: output.state_changes.clone(), ..About::default() };
-        match self.ask(call, point, answer_at(point, 0), about).await {
+        let details = || Details { changes: output.state_changes.clone(), ..Details::default() };
+        match self.ask(call, point, answer_key(point, 0), details).await {
             Ok(None) => {}
             Ok(Some(Verdict { course: Course::Changes(changes), .. })) => output.state_changes = changes,
-            Ok(Some(Verdict { course: Course::Cancel(reason), .. })) => return cancelled(call, point, &reason),
+            Ok(Some(Verdict { course: Course::Cancel(reason), .. })) => return cancel_run(call, point, &reason),
             Ok(Some(_)) => {}
-            Err(error) => return *ended(call, error),
+            Err(error) => return *failed_outcome(call, error),
         }
         Outcome::Completed(output)
     }
 
-    /// Asks the hooks after a round, innermost first; the second call is the one of this round.
+    /// Asks the hooks after a round, innermost first; the second call is that of this round.
     async fn after(
         &self,
         (call, current): (&Call, &Call),
-        passages: &[Passage],
+        point_sets: &[PointSet],
         round: u64,
-        known: Known,
+        recorded: RecordedAnswers,
         mut outcome: Outcome,
-    ) -> After {
-        for passage in passages.iter().rev() {
-            let (point, about) = match (&outcome, passage.error) {
+    ) -> RoundResult {
+        for point_set in point_sets.iter().rev() {
+            let (point, details) = match (&outcome, point_set.error) {
                 (Outcome::Completed(output), _) => {
                     let (changes, output) = (output.state_changes.clone(), Some(output.value.to_arc()));
-                    (passage.after, About { output, changes, ..About::default() })
+                    (point_set.after, Details { output, changes, ..Details::default() })
                 }
                 (Outcome::Failed(failure), Some(point)) => {
-                    (point, About { error: Some(failure.error.clone()), ..About::default() })
+                    (point, Details { error: Some(failure.error.clone()), ..Details::default() })
                 }
-                (Outcome::Cancelled(cancelled), _) if is_run_cancelled(passage, cancelled.reason) => {
-                    (HookPoint::WorkflowCancelled, About::default())
+                (Outcome::Cancelled(cancelled), _) if is_run_cancelled(point_set, cancelled.reason) => {
+                    (HookPoint::WorkflowCancelled, Details::default())
                 }
                 _ => continue,
             };
-            let verdict = match known.iter().find(|(other, _)| *other == point) {
+            let verdict = match recorded.iter().find(|(other, _)| *other == point) {
                 Some((_, verdict)) => Ok(Some(verdict.clone())),
-                None if self.0.stands_at(point) => {
-                    self.fresh((call, current), point, answer_at(point, round), about).await
+                None if self.0.has_engine_hooks_at(point) => {
+                    self.ask_now((call, current), point, answer_key(point, round), details).await
                 }
                 None => Ok(None),
             };
             match verdict {
                 Ok(None) => {}
                 Ok(Some(verdict)) => match obey(call, point, verdict, round, outcome) {
-                    After::Ends(changed) => outcome = changed,
-                    again => return again,
+                    RoundResult::Ends(changed) => outcome = changed,
+                    reentry => return reentry,
                 },
-                Err(error) => return After::Ends(*ended(call, error)),
+                Err(error) => return RoundResult::Ends(*failed_outcome(call, error)),
             }
         }
-        After::Ends(outcome)
+        RoundResult::Ends(outcome)
     }
 
-    /// The call of the next round, once its time has come.
-    async fn again(&self, first: &Call, last: Call, again: Again, round: u64) -> Result<Call, Box<Outcome>> {
+    /// Waits if necessary, and returns the call of the next round.
+    async fn reenter(&self, first: &Call, last: Call, reentry: Reentry, round: u64) -> Result<Call, Box<Outcome>> {
         if round > HOOK_ROUNDS_MAX {
-            let message = format!("hooks had it entered again {HOOK_ROUNDS_MAX} times, the limit `HOOK_ROUNDS_MAX`");
+            let message =
+                format!("hooks made the step run again more than {HOOK_ROUNDS_MAX} times, the limit `HOOK_ROUNDS_MAX`");
             let error = StepError::new(ErrorClass::Resource, "hook_rounds_max", message).retryable(false);
-            return Err(ended(first, error));
+            return Err(failed_outcome(first, error));
         }
-        if let Some(wake_at) = again.wake_at
+        if let Some(wake_at) = reentry.wake_at
             && let Some(outcome) = first.wait_until(wake_at).await
         {
             return Err(Box::new(outcome));
@@ -170,55 +171,55 @@ impl HookLayer {
             let reason = first.cancel().reason().unwrap_or(CancelReason::Requested);
             return Err(Box::new(Outcome::Cancelled(Cancelled::new(reason))));
         }
-        // The generation is counted at the first entry; what hooks made of the call stays.
-        let entered = first.entered_again(round).await.map_err(|error| ended(first, error))?;
-        match again.activity {
-            Some(activity) => entered.with_activity(activity).map_err(|error| ended(first, error)),
-            None => Ok(last.in_generation_of(&entered)),
+        // The generation is counted at the first entry; the hooks' modifications of the call are kept.
+        let entry = first.entered_again(round).await.map_err(|error| failed_outcome(first, error))?;
+        match reentry.activity {
+            Some(activity) => entry.with_activity(activity).map_err(|error| failed_outcome(first, error)),
+            None => Ok(last.in_generation_of(&entry)),
         }
     }
 
-    /// How the step ends, with what hooks changed before it, and kept where they asked for it.
-    fn end(&self, entered: &Entered, outcome: Outcome) -> Outcome {
+    /// Returns the final outcome with the changes that hooks made before the step, and caches the output if asked to.
+    fn end(&self, entry: &StepEntry, outcome: Outcome) -> Outcome {
         let Outcome::Completed(mut output) = outcome else { return outcome };
-        if let Some((key, ttl)) = &entered.cache {
-            self.0.cache.put(key.clone(), output.clone(), entered.call.run().now(), *ttl);
+        if let Some((key, ttl)) = &entry.cache {
+            self.0.cache.put(key.clone(), output.clone(), entry.call.run().now(), *ttl);
         }
-        if !entered.changes.is_empty() {
-            output.state_changes.splice(0..0, entered.changes.iter().cloned());
+        if !entry.changes.is_empty() {
+            output.state_changes.splice(0..0, entry.changes.iter().cloned());
         }
         Outcome::Completed(output)
     }
 }
 
-fn is_run_cancelled(passage: &Passage, reason: CancelReason) -> bool {
-    passage.before == HookPoint::BeforeWorkflowStart && reason == CancelReason::Requested
+fn is_run_cancelled(point_set: &PointSet, reason: CancelReason) -> bool {
+    point_set.before == HookPoint::BeforeWorkflowStart && reason == CancelReason::Requested
 }
 
-/// The step is entered again over `verdict`, unless it has been often enough.
-fn again(verdict: &Verdict, round: u64) -> Option<Again> {
+/// Returns the reentry that `verdict` asks for, unless its attempts are used up.
+fn reentry(verdict: &Verdict, round: u64) -> Option<Reentry> {
     match &verdict.course {
         Course::Retry { attempts, .. } => {
-            (round < u64::from(*attempts)).then_some(Again { wake_at: verdict.wake_at, activity: None })
+            (round < u64::from(*attempts)).then_some(Reentry { wake_at: verdict.wake_at, activity: None })
         }
-        Course::Redirect(activity) => Some(Again { wake_at: None, activity: Some(activity.clone()) }),
+        Course::Redirect(activity) => Some(Reentry { wake_at: None, activity: Some(activity.clone()) }),
         _ => None,
     }
 }
 
-fn obey(call: &Call, point: HookPoint, verdict: Verdict, round: u64, outcome: Outcome) -> After {
-    if let Some(again) = again(&verdict, round) {
-        return After::Again(again);
+fn obey(call: &Call, point: HookPoint, verdict: Verdict, round: u64, outcome: Outcome) -> RoundResult {
+    if let Some(reentry) = reentry(&verdict, round) {
+        return RoundResult::Reentry(reentry);
     }
-    After::Ends(match verdict.course {
-        Course::Cancel(reason) => cancelled(call, point, &reason),
+    RoundResult::Ends(match verdict.course {
+        Course::Cancel(reason) => cancel_run(call, point, &reason),
         Course::Skip(reason) => skipped(reason),
         Course::Replace(value) => changed(outcome, Some(value), verdict.state),
         _ => changed(outcome, verdict.output, verdict.state),
     })
 }
 
-/// `outcome` with another value and more changes of the state; one that failed completes only by a value.
+/// Returns `outcome` with another value and further state changes; a failed one completes only with a value.
 fn changed(outcome: Outcome, value: Option<Arc<Value>>, changes: Vec<Change>) -> Outcome {
     match (outcome, value) {
         (Outcome::Completed(mut output), value) => {

@@ -1,4 +1,4 @@
-//! What hooks answer before something runs.
+//! The effects of answers before a step, a block or a run.
 
 use std::time::Duration;
 
@@ -21,47 +21,47 @@ fn other() -> ActivityName {
     ActivityName::new("function", "echo")
 }
 
-/// Each answer of `Before`, at `point`, to a step that fails unless it is changed.
-async fn before<P: llmspell_workflows_hooks::Point<Answer = Before> + Copy>(point: P, kind: &str) {
+/// Checks each answer of `Before` at `point`.
+async fn check_before<P: llmspell_workflows_hooks::Point<Answer = Before> + Copy>(point: P, kind: &str) {
     let step = |name: &str, params: Value| [Step::activity("a", kind, name, params)];
-    let echo = || step("echo", json!("{{ state.k || 'as it was' }}"));
+    let echo = || step("echo", json!("{{ state.k || 'unchanged' }}"));
     let fail = || step("fail", json!("in"));
 
     let ran = with(echo(), point, Before::Continue).await;
-    assert_eq!(output(&ran), "as it was");
+    assert_eq!(output(&ran), "unchanged");
     let ran = with(echo(), point, Before::ModifyInput(json!("another"))).await;
     assert_eq!(output(&ran), "another");
     let ran = with(echo(), point, Before::ModifyState(state("k", json!("set")))).await;
     assert_eq!((output(&ran), ran.finished.state_changes), (json!("set"), state("k", json!("set"))));
     let ran = with(echo(), point, Before::Delay(Duration::from_secs(7))).await;
-    assert_eq!((output(&ran), seconds(&ran)), (json!("as it was"), 7));
+    assert_eq!((output(&ran), seconds(&ran)), (json!("unchanged"), 7));
     let ran = with(fail(), point, Before::Skip("not today".into())).await;
     let record = ran.finished.step("a").unwrap();
-    assert_eq!((record.status, &ran.begun), (StepStatus::Skipped, &vec![]));
+    assert_eq!((record.status, &ran.started), (StepStatus::Skipped, &vec![]));
     let reason = record.skip_reason.as_ref().unwrap();
     assert_eq!((&*reason.code, &*reason.message), ("skipped_by_hook", "not today"));
     let ran = with(fail(), point, Before::Replace(json!("instead"))).await;
-    assert_eq!((output(&ran), &ran.begun), (json!("instead"), &vec![]));
+    assert_eq!((output(&ran), &ran.started), (json!("instead"), &vec![]));
     let ran = with(fail(), point, Before::Redirect(other())).await;
     assert_eq!(output(&ran), "in");
     let ran = with(echo(), point, Before::Fork(vec![json!(1), json!(2)])).await;
-    assert_eq!((output(&ran), ran.begun), (json!([1, 2]), vec!["/main/a[0]#1".into(), "/main/a[1]#1".into()]));
-    let ran = with(fail(), point, Before::Cancel("no more".into())).await;
-    assert_eq!((ran.finished.status, &ran.begun), (RunStatus::Cancelled, &vec![]));
+    assert_eq!((output(&ran), ran.started), (json!([1, 2]), vec!["/main/a[0]#1".into(), "/main/a[1]#1".into()]));
+    let ran = with(fail(), point, Before::Cancel("stop".into())).await;
+    assert_eq!((ran.finished.status, &ran.started), (RunStatus::Cancelled, &vec![]));
     assert_eq!(ran.finished.warnings[0].code, "cancelled_by_hook");
-    assert!(ran.finished.warnings[0].message.contains("no more"));
+    assert!(ran.finished.warnings[0].message.contains("stop"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn steps_stages_tools_and_agents() {
-    before(BeforeStep, "function").await;
-    before(BeforeWorkflowStage, "function").await;
-    before(BeforeToolExecution, "tool").await;
-    before(BeforeAgentExecution, "persona-request").await;
+async fn answers_before_steps_stages_tools_and_agents_are_obeyed() {
+    check_before(BeforeStep, "function").await;
+    check_before(BeforeWorkflowStage, "function").await;
+    check_before(BeforeToolExecution, "tool").await;
+    check_before(BeforeAgentExecution, "persona-request").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_is_cached_for_its_time() {
+async fn an_output_is_cached_until_it_expires() {
     let entry = CacheEntry { key: "k".into(), ttl: Duration::from_secs(60) };
     let loops = |ms: u64| {
         let pause = Step::new("pause", StepKind::Sleep(Delay::Fixed(Duration::from_millis(ms))));
@@ -72,57 +72,57 @@ async fn an_output_is_cached_for_its_time() {
         let hooks = HookDispatcher::builder()
             .register(fixed(BeforeStep, Before::Cache(entry.clone())).select(Selector::all().id("a")));
         let ran = Lab::new().run(Definition::sequence("test", loops(ms)), hooks).await;
-        assert_eq!(ran.begun.len(), calls, "with {ms} ms between");
+        assert_eq!(ran.started.len(), calls, "with {ms} ms between");
     }
     let hooks = HookDispatcher::builder().register(fixed(BranchStart, BeforeBlock::Cache(entry)));
     let block = Parallel { max_parallelism: Some(1), ..Parallel::new([echo("x", json!("x")), echo("y", json!("y"))]) };
     let ran = Lab::new().run(Definition::sequence("test", [block.into_step("both")]), hooks).await;
-    assert_eq!((output(&ran), ran.begun.len()), (json!(["x", "x"]), 1));
+    assert_eq!((output(&ran), ran.started.len()), (json!(["x", "x"]), 1));
 }
 
-/// Each answer of `BeforeBlock`, at `point`, to `steps`, which give `own`.
-async fn before_block<P>(point: P, steps: impl Fn() -> Vec<Step>, own: Value, replaced: Value, skipped: Value)
+/// Checks each answer of `BeforeBlock` at `point` in a run of `steps`, whose output is `own`.
+async fn check_before_block<P>(point: P, steps: impl Fn() -> Vec<Step>, own: Value, replaced: Value, skipped: Value)
 where
     P: llmspell_workflows_hooks::Point<Answer = BeforeBlock> + Copy,
 {
     assert_eq!(output(&with(steps(), point, BeforeBlock::Continue).await), own);
     let ran = with(steps(), point, BeforeBlock::ModifyState(state("k", json!("set")))).await;
     assert_eq!(ran.finished.state_changes.last(), state("k", json!("set")).last(), "{}", P::POINT);
-    assert!(ran.finished.output.to_string().contains("set"), "{}: its steps see the state", P::POINT);
+    assert!(ran.finished.output.to_string().contains("set"), "{}: the block's steps see the state", P::POINT);
     let ran = with(steps(), point, BeforeBlock::Delay(Duration::from_secs(7))).await;
     assert_eq!((output(&ran), seconds(&ran)), (own, 7));
     let ran = with(steps(), point, BeforeBlock::Replace(json!("instead"))).await;
-    assert_eq!((output(&ran), &ran.begun), (replaced, &vec![]), "{}", P::POINT);
+    assert_eq!((output(&ran), &ran.started), (replaced, &vec![]), "{}", P::POINT);
     let ran = with(steps(), point, BeforeBlock::Skip("not today".into())).await;
-    assert_eq!((&*ran.finished.output, &ran.begun), (&skipped, &vec![]), "{}", P::POINT);
-    let ran = with(steps(), point, BeforeBlock::Cancel("no more".into())).await;
-    assert_eq!((ran.finished.status, &ran.begun), (RunStatus::Cancelled, &vec![]), "{}", P::POINT);
+    assert_eq!((&*ran.finished.output, &ran.started), (&skipped, &vec![]), "{}", P::POINT);
+    let ran = with(steps(), point, BeforeBlock::Cancel("stop".into())).await;
+    assert_eq!((ran.finished.status, &ran.started), (RunStatus::Cancelled, &vec![]), "{}", P::POINT);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_run() {
+async fn answers_before_the_run_are_obeyed() {
     let steps = || vec![echo("a", json!("{{ state.k || 'own' }}"))];
-    before_block(BeforeWorkflowStart, steps, json!("own"), json!("instead"), json!(null)).await;
+    check_before_block(BeforeWorkflowStart, steps, json!("own"), json!("instead"), json!(null)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn loops_and_their_iterations() {
+async fn answers_before_loops_and_iterations_are_obeyed() {
     let steps = || vec![Loop::items(json!([1]), [echo("a", json!("{{ state.k || 'own' }}"))]).into_step("each")];
-    let gathered = |result: Value| json!({"iterations": 1, "total_count": 1, "failed_count": 0, "errors": [], "results": [result]});
-    before_block(LoopStart, steps, gathered(json!("own")), json!("instead"), json!(null)).await;
-    let (replaced, skipped) = (gathered(json!("instead")), gathered(json!(null)));
-    before_block(IterationStart, steps, gathered(json!("own")), replaced, skipped).await;
+    let loop_output = |result: Value| json!({"iterations": 1, "total_count": 1, "failed_count": 0, "errors": [], "results": [result]});
+    check_before_block(LoopStart, steps, loop_output(json!("own")), json!("instead"), json!(null)).await;
+    let (replaced, skipped) = (loop_output(json!("instead")), loop_output(json!(null)));
+    check_before_block(IterationStart, steps, loop_output(json!("own")), replaced, skipped).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn parallel_blocks_and_their_branches() {
+async fn answers_before_parallel_blocks_and_branches_are_obeyed() {
     let steps = || vec![Parallel::new([echo("x", json!("{{ state.k || 'own' }}"))]).into_step("both")];
-    before_block(ParallelFork, steps, json!(["own"]), json!("instead"), json!(null)).await;
-    before_block(BranchStart, steps, json!(["own"]), json!(["instead"]), json!([null])).await;
+    check_before_block(ParallelFork, steps, json!(["own"]), json!("instead"), json!(null)).await;
+    check_before_block(BranchStart, steps, json!(["own"]), json!(["instead"]), json!([null])).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_fit_a_step_is_reported_and_changes_nothing() {
+async fn an_answer_that_does_not_fit_is_reported_and_changes_nothing() {
     for answer in [
         Before::ModifyInput(json!(1)),
         Before::Redirect(ActivityName::new("function", "echo")),
@@ -142,9 +142,9 @@ async fn what_does_not_fit_a_step_is_reported_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_sees_where_it_is_and_what_is_known() {
+async fn the_context_describes_the_step_and_its_data() {
     let seen: std::sync::Arc<std::sync::Mutex<Vec<Value>>> = std::sync::Arc::default();
-    let note = seen.clone();
+    let seen_by_hook = seen.clone();
     let before = hook_fn(move |context: HookContext| {
         let seen = json!({
             "point": context.point(), "path": context.path(), "id": context.step().unwrap().id,
@@ -152,15 +152,15 @@ async fn a_hook_sees_where_it_is_and_what_is_known() {
             "generation": context.generation(), "attempt": context.attempt(), "tenant": context.metadata("tenant"),
             "correlated": *context.correlation_id().unwrap() == *context.run_id().unwrap().to_string(),
         });
-        note.lock().unwrap().push(seen);
+        seen_by_hook.lock().unwrap().push(seen);
         async { Ok(Before::Continue) }
     });
-    let note = seen.clone();
+    let seen_by_hook = seen.clone();
     let after = hook_fn(move |context: HookContext| {
-        note.lock().unwrap().push(json!({"output": context.output(), "changes": context.changes()}));
+        seen_by_hook.lock().unwrap().push(json!({"output": context.output(), "changes": context.changes()}));
         async { Ok(After::Continue) }
     });
-    let registration = Registration::new("look").at(BeforeStep, before).at(AfterStep, after);
+    let registration = Registration::new("observer").at(BeforeStep, before).at(AfterStep, after);
     let hooks = HookDispatcher::builder().register(registration).metadata("tenant", "t1");
     let steps = [put("a", "k", json!("{{ 1 + 1 }}"))];
     Lab::new().run(Definition::sequence("test", steps), hooks).await;

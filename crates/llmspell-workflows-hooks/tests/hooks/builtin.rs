@@ -36,7 +36,7 @@ async fn a_rate_limit_delays_steps_until_their_turn() {
     let steps = ["a", "b", "c"].map(|id| echo(id, json!(1)));
     let hooks = HookDispatcher::builder().register(limit.registration().select(Selector::all().id("a").id("c")));
     let ran = Lab::new().run(Definition::sequence("test", steps), hooks).await;
-    assert_eq!((seconds(&ran), ran.begun.len()), (10, 3));
+    assert_eq!((seconds(&ran), ran.started.len()), (10, 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! How the answers of several hooks become one.
+//! How the answers of several hooks are combined.
 
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_hooks::{
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Lab, echo, fixed, output};
 
-/// A hook that adds its letter to the output.
-fn adds(letter: &'static str) -> Registration {
+/// Creates a hook that appends `letter` to the output.
+fn append(letter: &'static str) -> Registration {
     let hook = hook_fn(move |context: HookContext| async move {
         let text = context.output().and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(After::ModifyOutput(json!(text + letter)))
@@ -20,49 +20,52 @@ fn adds(letter: &'static str) -> Registration {
     Registration::new(letter).at(AfterStep, hook)
 }
 
-fn says(answer: &Before) -> Registration {
+fn answering(answer: &Before) -> Registration {
     fixed(BeforeStep, answer.clone())
 }
 
-async fn given(combine: Combine, hooks: impl IntoIterator<Item = Registration>) -> Value {
+async fn run_with(combine: Combine, hooks: impl IntoIterator<Item = Registration>) -> Value {
     let builder = HookDispatcher::builder().combine(BeforeStep, combine).combine(AfterStep, combine);
     let builder = hooks.into_iter().fold(builder, |builder, hook| builder.register(hook));
     output(&Lab::new().run(Definition::sequence("test", [echo("a", json!(""))]), builder).await)
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_sequence_by_priority_each_sees_what_was_modified() {
+async fn in_sequence_each_hook_sees_earlier_modifications_by_priority() {
     let hooks = [
-        adds("e").priority(Priority::LOWEST),
-        adds("d").priority(Priority::LOW),
-        adds("c"),
-        adds("a").priority(Priority::HIGHEST),
-        adds("b").priority(Priority::HIGH),
+        append("e").priority(Priority::LOWEST),
+        append("d").priority(Priority::LOW),
+        append("c"),
+        append("a").priority(Priority::HIGHEST),
+        append("b").priority(Priority::HIGH),
     ];
-    assert_eq!(given(Combine::Sequence, hooks).await, "abcde");
-    let ends = fixed(AfterStep, After::Replace(json!("end"))).priority(Priority::HIGH);
-    assert_eq!(given(Combine::Sequence, [adds("x"), ends]).await, "end");
+    assert_eq!(run_with(Combine::Sequence, hooks).await, "abcde");
+    let replace = fixed(AfterStep, After::Replace(json!("end"))).priority(Priority::HIGH);
+    assert_eq!(run_with(Combine::Sequence, [append("x"), replace]).await, "end");
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_once_the_highest_priority_that_says_something_stands() {
-    let hooks =
-        [adds("b"), adds("a").priority(Priority::HIGH), fixed(AfterStep, After::Continue).priority(Priority::HIGHEST)];
-    assert_eq!(given(Combine::Parallel, hooks).await, "a");
+async fn in_parallel_the_answer_with_the_highest_priority_wins() {
+    let hooks = [
+        append("b"),
+        append("a").priority(Priority::HIGH),
+        fixed(AfterStep, After::Continue).priority(Priority::HIGHEST),
+    ];
+    assert_eq!(run_with(Combine::Parallel, hooks).await, "a");
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_vote_more_than_half_are_needed() {
+async fn a_vote_needs_more_than_half_of_all_hooks() {
     let [one, two] = [1, 2].map(|number| Before::Replace(json!(number)));
-    let on = Before::Continue;
-    for (votes, stands) in [
+    let continues = Before::Continue;
+    for (votes, expected) in [
         (vec![&one, &one, &two], json!(1)),
         (vec![&two, &one, &two], json!(2)),
         (vec![&one, &two], json!("")),
-        (vec![&one, &on, &on], json!("")),
-        (vec![&one, &two, &on], json!("")),
-        (vec![&one, &one, &on, &on], json!("")),
+        (vec![&one, &continues, &continues], json!("")),
+        (vec![&one, &two, &continues], json!("")),
+        (vec![&one, &one, &continues, &continues], json!("")),
     ] {
-        assert_eq!(given(Combine::Vote, votes.into_iter().map(says)).await, stands);
+        assert_eq!(run_with(Combine::Vote, votes.into_iter().map(answering)).await, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! What events tell of real runs.
+//! The events of real runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,38 +6,38 @@ use llmspell_workflows_basic::{RunOptions, WorkflowInput, engine::Position, mode
 use llmspell_workflows_hooks::{
     Correlations, EventBus, HookContext, HookDispatcher, HookError, HookLayer, Registration,
     answer::Before,
-    event::{Event, EventData, EventKind, EventLayer, Filter, Joined, Received, Subscription, TimelineSettings},
+    event::{Event, EventData, EventKind, EventLayer, Filter, JoinSummary, Received, Subscription, TimelineSettings},
     hook_fn,
     point::BeforeStep,
 };
 use llmspell_workflows_testing::crash::CrashTest;
 use serde_json::json;
 
-use crate::support::{Lab, Recorded, echo, fail, fixed, put, slow};
+use crate::support::{Lab, RecordedRun, echo, fail, fixed, put, slow};
 
-/// What a subscriber has got, lost events as an error.
-fn taken(subscription: &mut Subscription) -> Vec<Arc<Event>> {
+/// Returns all received events; panics if any are lost.
+fn drain(subscription: &mut Subscription) -> Vec<Arc<Event>> {
     let received = std::iter::from_fn(|| subscription.try_next());
     received
         .map(|received| match received {
             Received::Event(event) => event,
-            Received::Lost(count) => panic!("{count} events are lost"),
+            Received::Lost(count) => panic!("{count} events were lost"),
         })
         .collect()
 }
 
-/// Each event as its kind and its path.
-fn told(events: &[Arc<Event>]) -> Vec<String> {
+/// Formats each event as its kind and path.
+fn lines(events: &[Arc<Event>]) -> Vec<String> {
     events.iter().map(|event| format!("{} {}", event.kind, event.subject()).trim_end().to_owned()).collect()
 }
 
-/// All events of a run of `definition` whose kinds fit `pattern`.
+/// Returns all events of a run of `definition` whose kinds match `pattern`.
 async fn events_of(definition: Definition, pattern: &str) -> Vec<Arc<Event>> {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind(pattern));
     let engine = Lab::new().engine().interceptor(Position::Hooks, EventLayer::new(bus)).build();
     engine.run(definition, WorkflowInput::default()).await.unwrap();
-    taken(&mut subscription)
+    drain(&mut subscription)
 }
 
 async fn events(steps: impl IntoIterator<Item = Step>, pattern: &str) -> Vec<Arc<Event>> {
@@ -45,7 +45,7 @@ async fn events(steps: impl IntoIterator<Item = Step>, pattern: &str) -> Vec<Arc
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_and_its_steps() {
+async fn a_run_and_its_steps_publish_numbered_events() {
     let all = events([echo("a", json!(1)), put("b", "k", json!(1)), echo("c", json!(1)).when("false")], "*").await;
     let expected = [
         "run.started",
@@ -57,8 +57,8 @@ async fn a_run_and_its_steps() {
         "step.skipped /main/c",
         "run.completed",
     ];
-    assert_eq!(told(&all), expected);
-    assert!(all.iter().map(|event| event.sequence).eq((0..8).map(Some)), "a run is told from 0 without a gap");
+    assert_eq!(lines(&all), expected);
+    assert!(all.iter().map(|event| event.sequence).eq((0..8).map(Some)), "events are numbered from 0 without gaps");
     assert_eq!(
         all[0].data,
         EventData::Workflow { name: "test".into(), version: Definition::sequence("x", []).version.to_string() }
@@ -75,7 +75,7 @@ async fn a_run_and_its_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_retries_and_time() {
+async fn failures_and_retries_publish_their_error_and_duration() {
     let retry = Retry { initial_delay: Duration::from_secs(5), jitter: 0.0, ..Retry::attempts(2) };
     let all = events([slow("s", 3_000), fail("a").with_retry(retry)], "*").await;
     let expected = [
@@ -87,7 +87,7 @@ async fn failures_retries_and_time() {
         "step.failed /main/a",
         "run.failed",
     ];
-    assert_eq!(told(&all), expected);
+    assert_eq!(lines(&all), expected);
     assert_eq!(all[2].data, EventData::Ended { duration: Duration::from_secs(3) });
     let failed = |event: &Event| match &event.data {
         EventData::Failed { error, duration } => (error.code.to_string(), duration.as_secs()),
@@ -102,7 +102,7 @@ async fn failures_retries_and_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn blocks_and_what_they_come_to() {
+async fn blocks_publish_how_their_branches_ended() {
     let ok = |id: &str| echo(id, json!(1));
     let block = Parallel::new([ok("x"), fail("y"), ok("z").when("false")]).with_error_mode(ErrorMode::BestEffort);
     let each = Loop {
@@ -115,9 +115,12 @@ async fn blocks_and_what_they_come_to() {
         EventData::Joined(joined) => *joined,
         other => panic!("{other:?}"),
     };
-    assert_eq!(joined(joins[0]), Joined { begun: 3, completed: 1, failed: 1, skipped: 1, ..Joined::default() });
-    assert_eq!(joined(joins[1]), Joined { begun: 3, completed: 2, failed: 1, ..Joined::default() });
-    let iterations: Vec<_> = told(&all).into_iter().filter(|line| line.starts_with("iteration")).collect();
+    assert_eq!(
+        joined(joins[0]),
+        JoinSummary { begun: 3, completed: 1, failed: 1, skipped: 1, ..JoinSummary::default() }
+    );
+    assert_eq!(joined(joins[1]), JoinSummary { begun: 3, completed: 2, failed: 1, ..JoinSummary::default() });
+    let iterations: Vec<_> = lines(&all).into_iter().filter(|line| line.starts_with("iteration")).collect();
     let expected = [
         "iteration.started /main/each[0]",
         "iteration.completed /main/each[0]",
@@ -130,13 +133,13 @@ async fn blocks_and_what_they_come_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn choices() {
+async fn decisions_publish_events() {
     let branch = Conditional::new("true", [echo("t", json!(1))], []).into_step("if");
     let route = Route::new("s", [echo("s", json!(1)).then("t"), echo("t", json!(1))]).into_step("route");
     let each = Loop::items(json!([7]), [echo("i", json!(1))]).into_step("each");
     let both = Parallel::new([put("x", "k", json!(1)), put("y", "k", json!(2))]).with_on_conflict(OnConflict::Last);
     let all = events([branch, route, each, both.into_step("both")], "*").await;
-    let choices: Vec<_> = all.iter().filter(|event| matches!(event.data, EventData::Chosen(_))).cloned().collect();
+    let decisions: Vec<_> = all.iter().filter(|event| matches!(event.data, EventData::Chosen(_))).cloned().collect();
     let expected = [
         "branch.chosen /main/if",
         "route.moved /main/route",
@@ -144,19 +147,19 @@ async fn choices() {
         "loop.items /main/each",
         "state.conflict /main/both",
     ];
-    assert_eq!(told(&choices), expected);
-    assert!(told(&all).contains(&"run.warned".to_owned()), "the conflict is a warning too");
+    assert_eq!(lines(&decisions), expected);
+    assert!(lines(&all).contains(&"run.warned".to_owned()), "the conflict is a warning too");
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopped_and_waiting_and_not_wanted() {
+async fn cancelled_waiting_and_skipped_runs_publish_events() {
     let race = Parallel::new([slow("x", 10), Step::function("y", "hang", json!(null))]);
     let all = events([race.with_aggregation(Aggregation::First).into_step("race")], "*.cancelled").await;
-    assert_eq!(told(&all), ["step.cancelled /main/race/y"]);
+    assert_eq!(lines(&all), ["step.cancelled /main/race/y"]);
 
     let mut definition = Definition::sequence("test", [echo("a", json!(1))]);
     definition.trigger = Some("false".into());
-    assert_eq!(told(&events_of(definition, "*").await), ["run.started", "run.skipped"]);
+    assert_eq!(lines(&events_of(definition, "*").await), ["run.started", "run.skipped"]);
 
     struct Park;
     #[async_trait::async_trait]
@@ -176,7 +179,7 @@ async fn stopped_and_waiting_and_not_wanted() {
     let plan = engine.prepare(Definition::sequence("test", [sleep])).unwrap();
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
     engine.drive(&run).await;
-    assert_eq!(told(&taken(&mut subscription)), ["step.waiting /main/nap", "run.waiting"]);
+    assert_eq!(lines(&drain(&mut subscription)), ["step.waiting /main/nap", "run.waiting"]);
 
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind("run.*"));
@@ -185,11 +188,11 @@ async fn stopped_and_waiting_and_not_wanted() {
     let run = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
     run.cancel();
     engine.drive(&run).await;
-    assert_eq!(told(&taken(&mut subscription)), ["run.asked", "run.started", "run.cancelled"]);
+    assert_eq!(lines(&drain(&mut subscription)), ["run.asked", "run.started", "run.cancelled"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn hooks_that_answer_and_hooks_in_trouble() {
+async fn answers_and_failures_of_hooks_publish_events() {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().path("/main/a"));
     let bad = hook_fn(|_: HookContext| async { Err(HookError::new("no luck")) });
@@ -204,34 +207,34 @@ async fn hooks_that_answer_and_hooks_in_trouble() {
         .interceptor(Position::Hooks, HookLayer::new(Arc::new(hooks)))
         .build();
     engine.run(Definition::sequence("test", [echo("a", json!(1))]), WorkflowInput::default()).await.unwrap();
-    let all = taken(&mut subscription);
+    let all = drain(&mut subscription);
     let expected = ["step.started /main/a", "hook.troubled /main/a", "hook.answered /main/a", "step.skipped /main/a"];
-    assert_eq!(told(&all), expected);
+    assert_eq!(lines(&all), expected);
     let hook = EventData::Hook { hook: "bad".into(), point: "before_step".into(), code: "hook_failed".into() };
     assert_eq!(all[1].data, hook);
 }
 
 #[test]
-fn what_was_before_a_crash_is_not_told_again() {
+fn events_from_before_a_crash_are_not_published_again() {
     let block = Parallel { max_parallelism: Some(1), ..Parallel::new([echo("x", json!(1)), echo("y", json!(1))]) };
     let definition = Definition::sequence("test", [echo("a", json!(1)), block.into_step("both")]);
-    let drive = |recorded: &Recorded, crash_at: Option<u64>| {
+    let drive = |recorded: &RecordedRun, crash_at: Option<u64>| {
         let bus = EventBus::new();
         let mut subscription = bus.subscribe(Filter::all());
         let test = CrashTest::new(definition.clone(), json!({}))
             .activity("function", "echo", |context| async move { Ok(context.input().clone().into()) })
             .engine(move |engine| engine.interceptor(Position::Hooks, EventLayer::new(bus.clone())));
         recorded.process(&test, crash_at);
-        taken(&mut subscription)
+        drain(&mut subscription)
     };
-    // The first crash after which the first branch is on record.
+    // The first crash after which the first branch is recorded.
     let crashed = (0..100).find_map(|crash_at| {
-        let recorded = Recorded::default();
+        let recorded = RecordedRun::default();
         let before = drive(&recorded, Some(crash_at));
         recorded.ended().contains(&"/main/both/x".to_owned()).then_some((recorded, before))
     });
     let (recorded, before) = crashed.unwrap();
-    assert!(told(&before).contains(&"step.completed /main/both/x".to_owned()));
+    assert!(lines(&before).contains(&"step.completed /main/both/x".to_owned()));
     let after = drive(&recorded, None);
     let expected = [
         "run.started",
@@ -242,13 +245,13 @@ fn what_was_before_a_crash_is_not_told_again() {
         "step.completed /main/both",
         "run.completed",
     ];
-    assert_eq!(told(&after), expected);
+    assert_eq!(lines(&after), expected);
     let EventData::Joined(joined) = &after[4].data else { panic!("{:?}", after[4]) };
     assert_eq!((joined.begun, joined.completed), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeline_of_each_run_and_of_what_belongs_together() {
+async fn timelines_retain_events_by_run_and_by_correlation_id() {
     let correlations = Correlations::default();
     let bus = EventBus::with(correlations.clone(), Some(TimelineSettings { runs_max: 2, events_max: 3 }));
     let engine = Lab::new().engine().interceptor(Position::Hooks, EventLayer::new(bus.clone())).build();
@@ -260,10 +263,10 @@ async fn a_timeline_of_each_run_and_of_what_belongs_together() {
         engine.drive(&run).await;
         runs.push(run.id());
     }
-    assert!(bus.timeline(runs[0]).is_none(), "the first made room");
+    assert!(bus.timeline(runs[0]).is_none(), "the first run was dropped");
     let timeline = bus.timeline(runs[2]).unwrap();
     let expected = ["step.started /main/a", "step.completed /main/a", "run.completed"];
-    assert_eq!((told(&timeline.events), timeline.lost), (expected.map(str::to_owned).to_vec(), 1));
+    assert_eq!((lines(&timeline.events), timeline.lost), (expected.map(str::to_owned).to_vec(), 1));
     let all = bus.correlated("order-17");
     assert_eq!((all.events.len(), all.lost), (6, 2));
     assert!(all.events.iter().all(|event| event.correlation_id.as_deref() == Some("order-17")));
@@ -273,9 +276,9 @@ async fn a_timeline_of_each_run_and_of_what_belongs_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_says_something_too() {
+async fn a_host_can_publish_custom_events() {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind("custom"));
-    bus.say(uuid::Uuid::nil(), json!({"order": 17}));
-    assert_eq!(taken(&mut subscription)[0].data, EventData::Custom(json!({"order": 17})));
+    bus.publish_custom(uuid::Uuid::nil(), json!({"order": 17}));
+    assert_eq!(drain(&mut subscription)[0].data, EventData::Custom(json!({"order": 17})));
 }

@@ -1,6 +1,6 @@
 //! Hooks and events in real runs on the real engine.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod after;
 mod before;
@@ -8,9 +8,9 @@ mod builtin;
 mod choices;
 mod combine;
 mod events;
-mod recorded;
-mod selecting;
-mod signalling;
+mod failures;
+mod recorded_answers;
+mod selectors;
+mod signals;
 mod subscribers;
 mod support;
-mod trouble;

@@ -1,4 +1,4 @@
-//! Who gets which events, and what becomes of a subscriber that is too slow.
+//! Which subscribers receive which events, and what happens if one is too slow.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +25,7 @@ async fn run(bus: &EventBus) {
     engine.run(definition(), WorkflowInput::default()).await.unwrap();
 }
 
-fn taken(subscription: &mut Subscription) -> Vec<String> {
+fn drain(subscription: &mut Subscription) -> Vec<String> {
     let received = std::iter::from_fn(|| subscription.try_next());
     received
         .map(|received| match received {
@@ -36,7 +36,7 @@ fn taken(subscription: &mut Subscription) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patterns_of_kinds_and_paths() {
+async fn filters_match_patterns_of_kinds_and_paths() {
     for (filter, expected) in [
         (Filter::all().kind("run.completed"), vec!["run.completed "]),
         (Filter::all().kind("block.*"), vec!["block.joined /main/each", "block.joined /main/both"]),
@@ -55,12 +55,12 @@ async fn patterns_of_kinds_and_paths() {
         let bus = EventBus::new();
         let mut subscription = bus.subscribe(filter.clone());
         run(&bus).await;
-        assert_eq!(taken(&mut subscription), expected, "{filter:?}");
+        assert_eq!(drain(&mut subscription), expected, "{filter:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_is_wanted_is_made() {
+async fn only_kinds_with_subscribers_are_wanted() {
     let bus = EventBus::new();
     assert!(!bus.is_wanted());
     let one = bus.subscribe(Filter::all().kind("step.*"));
@@ -74,22 +74,22 @@ async fn only_what_is_wanted_is_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_subscriber_slows_nothing_loses_the_oldest_and_is_told() {
+async fn a_stuck_subscriber_loses_the_oldest_events_and_learns_how_many() {
     let bus = EventBus::new();
     let mut stuck = bus.subscribe_with(Filter::all().kind("step.*"), 3);
     let mut quick = bus.subscribe(Filter::all().kind("step.*"));
-    // It takes nothing while the run goes on, which ends all the same.
+    // The run ends although the stuck subscriber receives nothing.
     run(&bus).await;
-    let all = taken(&mut quick);
+    let all = drain(&mut quick);
     assert_eq!(all.len(), 10);
     let mut expected = vec![format!("lost {}", all.len() - 3)];
     expected.extend(all[all.len() - 3..].iter().cloned());
-    assert_eq!(taken(&mut stuck), expected);
-    assert_eq!(taken(&mut stuck), Vec::<String>::new(), "it is told once");
+    assert_eq!(drain(&mut stuck), expected);
+    assert_eq!(drain(&mut stuck), Vec::<String>::new(), "the loss is reported once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_waits_for_the_next_and_ends_with_the_bus() {
+async fn a_subscription_waits_for_events_and_ends_with_the_bus() {
     let bus = EventBus::new();
     let mut subscription = bus.subscribe(Filter::all().kind("custom"));
     let waiting = tokio::spawn(async move {
@@ -101,14 +101,14 @@ async fn a_subscriber_waits_for_the_next_and_ends_with_the_bus() {
     });
     for _ in 0..3 {
         tokio::task::yield_now().await;
-        bus.say(uuid::Uuid::nil(), json!(1));
+        bus.publish_custom(uuid::Uuid::nil(), json!(1));
     }
     drop(bus);
     assert_eq!(waiting.await.unwrap(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_of_events() {
+async fn a_subscription_converts_into_a_stream() {
     use futures_util::StreamExt;
     let bus = EventBus::new();
     let stream = bus.subscribe(Filter::all().kind("run.*")).into_stream();
@@ -118,34 +118,34 @@ async fn a_stream_of_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_handles_the_next() {
+async fn a_handler_that_panics_still_handles_the_next_event() {
     let bus = EventBus::new();
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let first = Arc::new(Mutex::new(true));
-    let handling = bus.handle(Filter::all().kind("run.*"), move |received| {
-        let (tell, first) = (tell.clone(), first.clone());
+    let handler_task = bus.handle(Filter::all().kind("run.*"), move |received| {
+        let (sender, first) = (sender.clone(), first.clone());
         async move {
             let Received::Event(event) = received else { panic!("nothing is lost") };
             let is_first = std::mem::replace(&mut *first.lock().unwrap(), false);
             assert!(!is_first, "boom");
-            tell.send(event.kind).unwrap();
+            sender.send(event.kind).unwrap();
         }
     });
     run(&bus).await;
-    assert_eq!(told.recv().await, Some(EventKind::RunCompleted));
-    drop(handling);
-    assert_eq!(told.recv().await, None);
+    assert_eq!(receiver.recv().await, Some(EventKind::RunCompleted));
+    drop(handler_task);
+    assert_eq!(receiver.recv().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_layer_that_applies_only_if_wanted_is_asked_when_a_run_is_prepared() {
+async fn only_if_wanted_is_decided_when_a_definition_is_prepared() {
     let bus = EventBus::new();
     let layer = EventLayer::only_if_wanted(bus.clone());
     let engine = Lab::new().engine().interceptor(Position::Hooks, layer).build();
-    let unwatched = engine.prepare(definition()).unwrap();
+    let without_events = engine.prepare(definition()).unwrap();
     let mut subscription = bus.subscribe(Filter::all().kind("step.*"));
-    engine.run_plan(&unwatched, WorkflowInput::default()).await.unwrap();
-    assert_eq!(taken(&mut subscription), Vec::<String>::new());
+    engine.run_plan(&without_events, WorkflowInput::default()).await.unwrap();
+    assert_eq!(drain(&mut subscription), Vec::<String>::new());
     engine.run(definition(), WorkflowInput::default()).await.unwrap();
-    assert_eq!(taken(&mut subscription).len(), 10);
+    assert_eq!(drain(&mut subscription).len(), 10);
 }

@@ -1,7 +1,7 @@
-//! What every implementation of a service does alike: give each function a fresh, empty one of yours.
+//! Conformance tests for implementations of the advanced services.
 //!
-//! Each panics at the first difference, and says what was expected. Journals and stores have theirs in the state crate,
-//! behind its feature `conformance`.
+//! Pass a new, empty instance of your implementation to each function. It panics at the first difference and says what
+//! was expected. The tests for journals and stores are in the state crate, behind its feature `conformance`.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

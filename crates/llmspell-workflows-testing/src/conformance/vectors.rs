@@ -11,105 +11,124 @@ fn entry(id: &str, scope: &str, vector: [f32; 2]) -> VectorEntry {
 }
 
 async fn found(storage: &dyn VectorStorage, query: VectorQuery) -> Vec<String> {
-    let found = storage.search(&query).await.expect("vectors are searched");
+    let found = storage.search(&query).await.expect("a search must succeed");
     found.into_iter().map(|found| found.entry.id).collect()
 }
 
-/// Vectors are found by the angle between them, in their scopes, and what does not fit changes nothing.
+/// Tests that vectors are found by cosine similarity within scopes, and that invalid vectors change nothing.
 ///
 /// # Panics
-/// The storage does something else.
+/// Panics if the storage behaves differently.
 pub async fn vectors(storage: &dyn VectorStorage) {
     let right = || VectorQuery::new(vec![2.0, 0.1]);
-    assert_eq!(found(storage, right()).await, [""; 0], "an empty storage finds nothing");
+    assert_eq!(found(storage, right()).await, [""; 0], "an empty storage must find nothing");
     let entries = vec![
         entry("right", "a", [1.0, 0.0]),
         entry("up", "a", [0.0, 5.0]),
         entry("left", "a", [-0.5, 0.0]),
         entry("right", "b", [3.0, 0.0]),
     ];
-    storage.insert(entries).await.expect("vectors are inserted");
-    searches(storage).await;
-    refusals(storage).await;
-    changes(storage).await;
+    storage.insert(entries).await.expect("inserting vectors must succeed");
+    check_searches(storage).await;
+    check_refusals(storage).await;
+    check_changes(storage).await;
 }
 
-async fn searches(storage: &dyn VectorStorage) {
+async fn check_searches(storage: &dyn VectorStorage) {
     let right = || VectorQuery::new(vec![2.0, 0.1]);
     let rows: [(VectorQuery, &[&str], &str); 6] = [
-        (right().scope("a"), &["right", "up", "left"], "the nearest comes first, whatever its length"),
-        (right().scope("a").limit(1), &["right"], "no more than the limit"),
-        (right().scope("b"), &["right"], "its scope alone"),
-        (right().limit(2), &["right", "right"], "all scopes where none is said"),
-        (right().filter("id", "up"), &["up"], "what is known of it"),
-        (VectorQuery { score_min: 0.0, ..right().scope("a") }, &["right", "up"], "as near as asked for"),
+        (right().scope("a"), &["right", "up", "left"], "the nearest vector must come first, whatever its length"),
+        (right().scope("a").limit(1), &["right"], "a search must return no more than the limit"),
+        (right().scope("b"), &["right"], "a scope must restrict the search"),
+        (right().limit(2), &["right", "right"], "without a scope, all scopes must be searched"),
+        (right().filter("id", "up"), &["up"], "metadata must filter"),
+        (VectorQuery { score_min: 0.0, ..right().scope("a") }, &["right", "up"], "the minimum score must filter"),
     ];
     for (query, expected, why) in rows {
         assert_eq!(found(storage, query.clone()).await, expected, "{why}: {query:?}");
     }
-    let best = storage.search(&VectorQuery::new(vec![9.0, 0.0]).scope("a")).await.expect("vectors are searched");
-    assert!((best[0].score - 1.0).abs() < 1e-4, "the score of the same direction is 1, not {}", best[0].score);
-    assert!((best[2].score + 1.0).abs() < 1e-4, "the score of the opposite is -1, not {}", best[2].score);
-    assert_eq!(best[0].entry, entry("right", "a", [1.0, 0.0]), "what is found is what was inserted");
+    let best = storage.search(&VectorQuery::new(vec![9.0, 0.0]).scope("a")).await.expect("a search must succeed");
+    assert!((best[0].score - 1.0).abs() < 1e-4, "expected a score of 1 for the same direction, got {}", best[0].score);
+    assert!(
+        (best[2].score + 1.0).abs() < 1e-4,
+        "expected a score of -1 for the opposite direction, got {}",
+        best[2].score
+    );
+    assert_eq!(best[0].entry, entry("right", "a", [1.0, 0.0]), "an entry must be found as it was inserted");
 }
 
-async fn refusals(storage: &dyn VectorStorage) {
+async fn check_refusals(storage: &dyn VectorStorage) {
     for vector in [vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![1.0, 2.0, 3.0]] {
         let bad = VectorEntry::new("bad", "a", vector.clone());
         let refused = storage.insert(vec![entry("good", "a", [1.0, 1.0]), bad]).await;
-        assert!(refused.is_err(), "{vector:?} does not fit to vectors of length 2, or has no direction");
+        assert!(refused.is_err(), "{vector:?} must be refused: it has no direction or another length than 2");
         let refused = storage.search(&VectorQuery::new(vector.clone()).scope("a")).await;
-        assert!(refused.is_err(), "nothing is near to {vector:?}");
+        assert!(refused.is_err(), "searching for {vector:?} must be refused");
     }
-    assert_eq!(entries(storage).await, 4, "all of an insertion is kept, or nothing");
+    assert_eq!(entries(storage).await, 4, "an insertion must be stored completely or not at all");
     let unknown = storage.update_metadata("b", "up", BTreeMap::new()).await;
-    assert!(matches!(unknown, Err(VectorError::Unknown { .. })), "the scope `b` has no entry `up`: {unknown:?}");
+    assert!(
+        matches!(unknown, Err(VectorError::Unknown { .. })),
+        "updating an unknown entry must fail, got {unknown:?}"
+    );
 }
 
-async fn changes(storage: &dyn VectorStorage) {
-    storage.insert(vec![entry("right", "a", [0.0, -1.0])]).await.expect("a vector is inserted");
+async fn check_changes(storage: &dyn VectorStorage) {
+    storage.insert(vec![entry("right", "a", [0.0, -1.0])]).await.expect("inserting a vector must succeed");
     let down = || VectorQuery::new(vec![0.0, -1.0]);
-    assert_eq!(found(storage, down().limit(1)).await, ["right"], "what is inserted last replaces what was there");
-    assert_eq!(entries(storage).await, 4, "and is not kept twice");
+    assert_eq!(found(storage, down().limit(1)).await, ["right"], "inserting an entry again must replace it");
+    assert_eq!(entries(storage).await, 4, "a replaced entry must not be stored twice");
     let red = BTreeMap::from([("colour".to_owned(), json!("red"))]);
-    storage.update_metadata("a", "up", red).await.expect("an entry is described");
-    assert_eq!(found(storage, down().filter("colour", "red")).await, ["up"], "what was said of it");
-    assert_eq!(found(storage, down().filter("id", Value::from("up"))).await, [""; 0], "and no more what was before");
-    assert_eq!(storage.delete("a", &["up".into(), "none".into()]).await, Ok(1), "how many there were");
-    let stats = storage.stats().await.expect("it is counted");
-    assert_eq!(stats.by_scope, BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 1)]), "entries by scope");
-    assert_eq!(storage.delete_scope("a").await, Ok(2), "how many it had");
-    assert_eq!(storage.delete_scope("a").await, Ok(0), "it is gone");
-    assert_eq!(found(storage, down()).await, ["right"], "and the other scope is not");
+    storage.update_metadata("a", "up", red).await.expect("updating metadata must succeed");
+    assert_eq!(found(storage, down().filter("colour", "red")).await, ["up"], "the new metadata must be found");
+    assert_eq!(found(storage, down().filter("id", Value::from("up"))).await, [""; 0], "the old metadata must be gone");
+    assert_eq!(
+        storage.delete("a", &["up".into(), "none".into()]).await,
+        Ok(1),
+        "deleting must return the number of existing entries"
+    );
+    let stats = storage.stats().await.expect("stats must succeed");
+    assert_eq!(
+        stats.by_scope,
+        BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 1)]),
+        "stats must count the entries of each scope"
+    );
+    assert_eq!(storage.delete_scope("a").await, Ok(2), "deleting a scope must return its number of entries");
+    assert_eq!(storage.delete_scope("a").await, Ok(0), "a deleted scope must be empty");
+    assert_eq!(found(storage, down()).await, ["right"], "other scopes must remain");
 }
 
 async fn entries(storage: &dyn VectorStorage) -> usize {
-    storage.stats().await.expect("it is counted").entries
+    storage.stats().await.expect("stats must succeed").entries
 }
 
-/// Each text has a vector of the length that was said, with a direction, in order.
+/// Tests that each text gets a vector of the declared length, with a direction, in the order of the texts.
 ///
 /// # Panics
-/// The service does something else.
+/// Panics if the service behaves differently.
 pub async fn embeddings(service: &dyn EmbeddingService) {
     let texts = ["pay the baker", "", "the weather of tomorrow", "ünï cödé"].map(str::to_owned);
-    let vectors = service.embed(&texts).await.expect("vectors are made");
-    assert_eq!(vectors.len(), texts.len(), "a vector for each text");
+    let vectors = service.embed(&texts).await.expect("embedding must succeed");
+    assert_eq!(vectors.len(), texts.len(), "each text must get a vector");
     for (text, vector) in texts.iter().zip(&vectors) {
-        assert_eq!(vector.len(), service.dimensions(), "the length of the vector of `{text}`");
+        assert_eq!(vector.len(), service.dimensions(), "the vector of `{text}` must have the declared length");
         let length: f32 = vector.iter().map(|part| part * part).sum();
         assert!(length.is_finite() && length > 0.0, "the vector of `{text}` has no direction");
     }
-    assert_eq!(service.embed(&[]).await.expect("nothing is made"), [[0.0; 0]; 0], "no vector for no text");
-    // Models need not give the same bits for the same text; but its own vector is the nearest.
+    assert_eq!(
+        service.embed(&[]).await.expect("embedding no texts must succeed"),
+        [[0.0; 0]; 0],
+        "no texts must get no vectors"
+    );
+    // A model may return different bits for the same text, but the text's own vector must be the nearest.
     for (index, text) in texts.iter().enumerate() {
-        let alone = service.embed(std::slice::from_ref(text)).await.expect("a vector is made").remove(0);
+        let alone = service.embed(std::slice::from_ref(text)).await.expect("embedding must succeed").remove(0);
         let near = |other: &Vec<f32>| cosine(&alone, other);
         let nearest = vectors.iter().enumerate().max_by(|(_, a), (_, b)| near(a).total_cmp(&near(b)));
         assert_eq!(
             nearest.map(|(nearest, _)| nearest),
             Some(index),
-            "vectors come in the order of their texts: `{text}`"
+            "vectors must be in the order of their texts: `{text}`"
         );
     }
 }

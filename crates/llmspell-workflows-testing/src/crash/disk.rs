@@ -8,15 +8,15 @@ use std::{
 use llmspell_workflows_basic::sync::lock;
 use llmspell_workflows_state::disk::{Disk, DiskFile};
 
-use super::{Chance, CrashPoint};
+use super::{CrashPoint, SeededRandom};
 
-/// How much of a write a disk keeps or loses as a whole.
+/// The size of a sector in bytes, which a power loss keeps or loses as a whole.
 const SECTOR: usize = 512;
 
-/// A disk in memory that knows what has been synced.
+/// A simulated disk in memory that tracks which writes are synced.
 ///
-/// After a power loss, what was written since the last sync of its file is there or not, sector by sector and in any
-/// order, and a sector may be torn in two. After a kill all of it is there.
+/// After a power loss, each sector written since the last sync of its file is kept or lost, in any order, and a sector
+/// may be torn in two. After a kill, all writes are kept.
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk {
     files: Arc<Mutex<BTreeMap<PathBuf, Content>>>,
@@ -25,12 +25,12 @@ pub struct SimDisk {
     point: CrashPoint,
 }
 
-/// What a disk may refuse.
+/// A disk operation that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskFault {
-    /// A write fails, and nothing of it is there.
+    /// A write fails without writing anything.
     Write,
-    /// A sync fails: what it should have kept is lost with the power, and later syncs succeed all the same.
+    /// A sync fails: its writes are lost on a power loss, even if later syncs succeed.
     Sync,
 }
 
@@ -43,47 +43,47 @@ struct Content {
 }
 
 impl SimDisk {
-    /// An empty disk.
+    /// Creates an empty disk.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same disk for a process that crashes at `point`.
+    /// Returns this disk as seen by a process that crashes at `point`.
     #[must_use]
     pub fn for_process(&self, point: &CrashPoint) -> Self {
         Self { files: self.files.clone(), locks: Arc::default(), faults: self.faults.clone(), point: point.clone() }
     }
 
-    /// What is left when the process was killed: all that it wrote.
+    /// Returns the disk after the process was killed: all writes are kept.
     #[must_use]
     pub fn after_kill(&self) -> Self {
         Self { files: Arc::new(Mutex::new(self.files().clone())), ..Self::default() }
     }
 
-    /// What is left when the power was lost: what was synced, and of the rest what chance leaves, which `seed` decides.
+    /// Returns the disk after a power loss: synced writes are kept, and `seed` determines which others are.
     #[must_use]
     pub fn after_power_loss(&self, seed: u64) -> Self {
-        let mut chance = Chance::new(seed);
+        let mut random = SeededRandom::new(seed);
         let mut files = self.files().clone();
         for content in files.values_mut() {
-            content.lose(&mut chance);
+            content.lose(&mut random);
         }
         Self { files: Arc::new(Mutex::new(files)), ..Self::default() }
     }
 
-    /// The `number`th operation of this kind from now on fails, counted from 0.
+    /// Makes the `number`th operation of this kind from now on fail, counted from 0.
     pub fn fail(&self, fault: DiskFault, number: u64) {
         lock(&self.faults).push((fault, number));
     }
 
-    /// How often a file was synced.
+    /// Returns the number of syncs of all files.
     #[must_use]
     pub fn syncs(&self) -> u64 {
         self.files().values().map(|content| content.syncs).sum()
     }
 
-    /// The files and their bytes, to damage them.
+    /// Calls `change` with the files and their bytes, to damage them.
     pub fn damage(&self, change: impl FnOnce(&mut BTreeMap<PathBuf, Vec<u8>>)) {
         let mut files = self.files();
         let mut contents = files.iter().map(|(path, content)| (path.clone(), content.current.clone())).collect();
@@ -94,8 +94,8 @@ impl SimDisk {
             .collect();
     }
 
-    /// Whether the disk refuses this operation.
-    fn refuses(&self, fault: DiskFault) -> bool {
+    /// Returns whether this operation has to fail.
+    fn is_failing(&self, fault: DiskFault) -> bool {
         let mut faults = lock(&self.faults);
         let Some(position) = faults.iter().position(|(kind, _)| *kind == fault) else { return false };
         if faults[position].1 == 0 {
@@ -116,20 +116,20 @@ impl SimDisk {
 }
 
 impl Content {
-    fn lose(&mut self, chance: &mut Chance) {
+    fn lose(&mut self, random: &mut SeededRandom) {
         let mut writes: Vec<_> = std::mem::take(&mut self.unsynced);
-        // In any order.
+        // Shuffles the writes.
         for last in (1..writes.len()).rev() {
-            writes.swap(last, chance.below(last as u64 + 1) as usize);
+            writes.swap(last, random.below(last as u64 + 1) as usize);
         }
         let mut bytes = self.synced.clone();
         for (offset, written) in writes {
             let mut at = 0;
             while at < written.len() {
                 let part = (SECTOR - (offset + at) % SECTOR).min(written.len() - at);
-                let kept = match chance.below(4) {
+                let kept = match random.below(4) {
                     0 => 0,
-                    1 => chance.below(part as u64 + 1) as usize,
+                    1 => random.below(part as u64 + 1) as usize,
                     _ => part,
                 };
                 if bytes.len() < offset + at + kept {
@@ -180,16 +180,17 @@ impl Disk for SimDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         let is_free = lock(&self.locks).insert(path.to_owned());
-        Ok(is_free.then(|| Box::new(Held { locks: self.locks.clone(), path: path.to_owned() }) as Box<dyn Send + Sync>))
+        Ok(is_free
+            .then(|| Box::new(DiskLock { locks: self.locks.clone(), path: path.to_owned() }) as Box<dyn Send + Sync>))
     }
 }
 
-struct Held {
+struct DiskLock {
     locks: Arc<Mutex<BTreeSet<PathBuf>>>,
     path: PathBuf,
 }
 
-impl Drop for Held {
+impl Drop for DiskLock {
     fn drop(&mut self) {
         lock(&self.locks).remove(&self.path);
     }
@@ -201,19 +202,19 @@ struct SimFile {
 }
 
 impl SimFile {
-    fn with<T>(&self, act: impl FnOnce(&mut Content) -> T) -> io::Result<T> {
-        self.disk.files().get_mut(&self.path).map(act).ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn with_content<T>(&self, action: impl FnOnce(&mut Content) -> T) -> io::Result<T> {
+        self.disk.files().get_mut(&self.path).map(action).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
 impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.disk.pass()?;
-        if self.disk.refuses(DiskFault::Write) {
+        if self.disk.is_failing(DiskFault::Write) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        self.with(|content| {
+        self.with_content(|content| {
             if content.current.len() < offset + bytes.len() {
                 content.current.resize(offset + bytes.len(), 0);
             }
@@ -224,11 +225,11 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         self.disk.pass()?;
-        if self.disk.refuses(DiskFault::Sync) {
-            self.with(|content| content.unsynced.clear())?;
+        if self.disk.is_failing(DiskFault::Sync) {
+            self.with_content(|content| content.unsynced.clear())?;
             return Err(io::Error::other("the device does not answer"));
         }
-        self.with(|content| {
+        self.with_content(|content| {
             content.synced.clone_from(&content.current);
             content.unsynced.clear();
             content.syncs += 1;
@@ -237,12 +238,12 @@ impl DiskFile for SimFile {
 
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        let bytes = self.with(|content| content.current.get(offset..offset + length).map(<[u8]>::to_vec))?;
+        let bytes = self.with_content(|content| content.current.get(offset..offset + length).map(<[u8]>::to_vec))?;
         bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn length(&self) -> io::Result<u64> {
-        self.with(|content| content.current.len() as u64)
+        self.with_content(|content| content.current.len() as u64)
     }
 }
 
@@ -251,22 +252,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_synced_survives_and_of_the_rest_what_chance_leaves() {
+    fn a_power_loss_keeps_synced_writes_and_a_random_part_of_the_others() {
         let disk = SimDisk::new();
         let path = Path::new("/log/one");
-        let file = disk.create(path, 2_048).expect("there is none yet");
-        file.write_at(0, &[1; 700]).expect("it is there");
-        file.sync().expect("it is there");
-        file.write_at(700, &[2; 1_000]).expect("it is there");
-        let mut differ = BTreeSet::new();
+        let file = disk.create(path, 2_048).expect("the file does not exist yet");
+        file.write_at(0, &[1; 700]).expect("the file exists");
+        file.sync().expect("the file exists");
+        file.write_at(700, &[2; 1_000]).expect("the file exists");
+        let mut results = BTreeSet::new();
         for seed in 0..20 {
-            let left =
-                disk.after_power_loss(seed).open(path).and_then(|file| file.read_at(0, 2_048)).expect("it is there");
-            assert_eq!(left[..700], [1; 700]);
-            differ.insert(left);
+            let remaining = disk
+                .after_power_loss(seed)
+                .open(path)
+                .and_then(|file| file.read_at(0, 2_048))
+                .expect("the file exists");
+            assert_eq!(remaining[..700], [1; 700]);
+            results.insert(remaining);
         }
-        assert!(differ.len() > 10, "only {} ways to lose it", differ.len());
-        let left = disk.after_kill().open(path).and_then(|file| file.read_at(700, 1_000)).expect("it is there");
-        assert_eq!(left, [2; 1_000]);
+        assert!(results.len() > 10, "only {} different results", results.len());
+        let remaining =
+            disk.after_kill().open(path).and_then(|file| file.read_at(700, 1_000)).expect("the file exists");
+        assert_eq!(remaining, [2; 1_000]);
     }
 }

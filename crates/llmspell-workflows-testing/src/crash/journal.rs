@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::CrashPoint;
 
-/// Any journal, in a process that crashes at a boundary; it knows which completions were acknowledged.
+/// Wraps a journal in a process that crashes at a boundary, and records which completions were acknowledged.
 #[derive(Debug)]
 pub struct WatchedJournal {
     journal: Arc<dyn Journal>,
@@ -20,13 +20,13 @@ pub struct WatchedJournal {
 }
 
 impl WatchedJournal {
-    /// `journal` in a process that crashes at `point`.
+    /// Wraps `journal` in a process that crashes at `point`.
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>, point: CrashPoint) -> Self {
         Self { journal, point, pending: Mutex::default(), acknowledged: Mutex::default() }
     }
 
-    /// The paths of the steps whose completion was acknowledged.
+    /// Returns the paths of the steps whose completion was acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> BTreeSet<String> {
         lock(&self.acknowledged).clone()

@@ -1,9 +1,9 @@
-//! Crashes a workflow everywhere, and checks that it makes no difference.
+//! Crashes a workflow at every boundary and checks that the result does not change.
 //!
-//! [`CrashTest`] runs a workflow once undisturbed. Then it runs it again and again, each time with a process that
-//! crashes at the next boundary: before and after each record is appended, before and after each write and each sync of
-//! the disk, before an acknowledgement is heard. The run is resumed by a new process, and must come to the same output
-//! and the same state, with the same effects; a step whose completion was acknowledged must not be performed again.
+//! [`CrashTest`] first runs a workflow without a crash. Then it runs it once for each boundary, in a process that
+//! crashes there: before and after each record is appended, before and after each write and sync of the disk, and
+//! before an acknowledgement is received. A new process resumes the run, which must reach the same output and state
+//! with the same effects. A step whose completion was acknowledged must not be performed again.
 //!
 //! ```
 //! use llmspell_workflows_basic::{activity::function, model::{Definition, Step}};
@@ -22,10 +22,10 @@
 //! assert!(report.crashes > 20);
 //! ```
 
-mod chance;
 mod disk;
 mod journal;
 mod process;
+mod random;
 mod test;
 
 use std::sync::{
@@ -35,15 +35,15 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-use chance::Chance;
 pub use disk::{DiskFault, SimDisk};
 pub use journal::WatchedJournal;
 pub use llmspell_workflows_state::{End, Journal, JournalError, LogError, MemoryJournal, Record};
+use random::SeededRandom;
 pub use test::{CrashReport, CrashTest, Difference};
 
 pub use crate::clock::SimClock;
 
-/// Counts the boundaries of a process, and crashes it at one of them.
+/// Counts the boundaries of a process and crashes it at one of them.
 #[derive(Debug, Clone, Default)]
 pub struct CrashPoint(Arc<Inner>);
 
@@ -52,53 +52,53 @@ struct Inner {
     passed: AtomicU64,
     crash_at: Option<u64>,
     has_crashed: AtomicBool,
-    bell: Notify,
+    crash: Notify,
 }
 
-/// That the process has crashed: nothing of it goes on.
+/// The process has crashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crashed;
 
 impl CrashPoint {
-    /// A process that never crashes.
+    /// Creates a crash point that is never reached.
     #[must_use]
     pub fn never() -> Self {
         Self::default()
     }
 
-    /// A process that crashes at boundary `number`, counted from 0.
+    /// Creates a crash point at boundary `number`, counted from 0.
     #[must_use]
     pub fn at(number: u64) -> Self {
         Self(Arc::new(Inner { crash_at: Some(number), ..Inner::default() }))
     }
 
-    /// Comes to a boundary.
+    /// Passes a boundary.
     ///
     /// # Errors
-    /// The process crashes here, or has crashed.
+    /// Fails if the process crashes here or has crashed.
     pub fn pass(&self) -> Result<(), Crashed> {
         let number = self.0.passed.fetch_add(1, Ordering::SeqCst);
         if self.0.crash_at.is_some_and(|at| number >= at) {
             self.0.has_crashed.store(true, Ordering::SeqCst);
-            self.0.bell.notify_one();
+            self.0.crash.notify_one();
         }
         if self.has_crashed() { Err(Crashed) } else { Ok(()) }
     }
 
-    /// How many boundaries the process came to.
+    /// Returns the number of boundaries that the process reached.
     #[must_use]
     pub fn passed(&self) -> u64 {
         self.0.passed.load(Ordering::SeqCst)
     }
 
-    /// Whether the process has crashed.
+    /// Returns whether the process has crashed.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
         self.0.has_crashed.load(Ordering::SeqCst)
     }
 
-    /// Ends when the process crashes.
+    /// Waits until the process crashes.
     pub async fn crashed(&self) {
-        self.0.bell.notified().await;
+        self.0.crash.notified().await;
     }
 }

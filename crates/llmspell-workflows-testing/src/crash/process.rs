@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::{CrashPoint, SimClock};
 
-/// How a process ended.
+/// How a process end.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum ProcessEnd {
     Done(Box<Finished>),
     Parked(Option<Timestamp>),
     Crashed,
@@ -22,30 +22,30 @@ pub(super) enum Ended {
     Fault(JournalError),
 }
 
-/// One process over a journal: it runs until the run ends, parks or crashes.
+/// One process on a journal, which lasts until the run ends, parks or crashes.
 pub(super) struct Process<'a> {
     pub(super) engine: &'a Engine,
     pub(super) definition: &'a Definition,
     pub(super) input: &'a Value,
     pub(super) signals: &'a [Signal],
-    pub(super) run: Uuid,
+    pub(super) run_id: Uuid,
     pub(super) clock: &'a SimClock,
 }
 
 impl Process<'_> {
-    /// Starts the run, or goes on with it.
-    pub(super) async fn go(&self, journal: Arc<dyn Journal>, point: &CrashPoint) -> Ended {
-        let ended = tokio::select! {
+    /// Starts or resumes the run.
+    pub(super) async fn run(&self, journal: Arc<dyn Journal>, point: &CrashPoint) -> ProcessEnd {
+        let end = tokio::select! {
             biased;
-            () = point.crashed() => Ended::Crashed,
-            ended = self.drive(journal) => ended.unwrap_or_else(Ended::Fault),
+            () = point.crashed() => ProcessEnd::Crashed,
+            end = self.drive(journal) => end.unwrap_or_else(ProcessEnd::Fault),
         };
-        // What a dying process still says does not count.
-        if point.has_crashed() { Ended::Crashed } else { ended }
+        // The result of a process that has crashed is lost.
+        if point.has_crashed() { ProcessEnd::Crashed } else { end }
     }
 
-    async fn drive(&self, journal: Arc<dyn Journal>) -> Result<Ended, JournalError> {
-        let journal = Arc::new(RunJournal::open(journal, self.run).await?);
+    async fn drive(&self, journal: Arc<dyn Journal>) -> Result<ProcessEnd, JournalError> {
+        let journal = Arc::new(RunJournal::open(journal, self.run_id).await?);
         let plan = self.engine.prepare(self.definition.clone()).unwrap_or_else(|invalid| panic!("{invalid}"));
         if journal.started().is_none() {
             let started = Started {
@@ -65,9 +65,9 @@ impl Process<'_> {
         };
         let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
         let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
-        // Those that a step has taken before are known from the journal, and count once.
+        // Signals that a step has already received are in the journal and are not received twice.
         self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
-        // A run that waits for an event alone would wait for ever.
+        // A run that waits only for a signal would wait forever.
         let hold = async {
             run.all_wait().await;
             run.hold();
@@ -79,10 +79,10 @@ impl Process<'_> {
             driven = hold => driven,
         };
         match driven {
-            Driven::Parked(wait) => Ok(Ended::Parked(wait.wake_at)),
+            Driven::Parked(wait) => Ok(ProcessEnd::Parked(wait.wake_at)),
             Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => match journal.fault() {
                 Some(fault) => Err(fault.clone()),
-                None => Ok(Ended::Done(finished)),
+                None => Ok(ProcessEnd::Done(finished)),
             },
         }
     }

@@ -17,38 +17,38 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Chance, CrashPoint, SimClock, SimDisk, WatchedJournal,
-    process::{Ended, Process},
+    CrashPoint, SeededRandom, SimClock, SimDisk, WatchedJournal,
+    process::{Process, ProcessEnd},
 };
-use crate::Build;
+use crate::ConfigureEngine;
 
-/// How often a process may be started again until the run must have ended.
+/// The maximum number of processes in which a run must end.
 const PROCESSES_MAX: usize = 1_000;
 
-/// That all of a run waits, and not for a time.
-const NOBODY_SENDS: &str = "the run waits for an event that nobody sends";
+/// The message for a run in which all branches wait for signals.
+const NEVER_SENT: &str = "the run waits for a signal that is never sent";
 
-/// A workflow that is crashed at every boundary; see [the module](super).
+/// A test that crashes a workflow at every boundary; see [the module](super).
 #[derive(Clone)]
 pub struct CrashTest {
     definition: Definition,
     input: Value,
     activities: Activities,
     signals: Vec<Signal>,
-    build: Build,
+    configure: ConfigureEngine,
     effects: Arc<Mutex<BTreeMap<String, u32>>>,
 }
 
-/// What was tried.
+/// A summary of a crash test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CrashReport {
-    /// How many processes crashed.
+    /// The number of processes that crashed.
     pub crashes: u64,
-    /// How many steps were performed again because they had been in flight.
+    /// The number of steps that were performed again because they were in flight.
     pub performed_again: u64,
 }
 
-/// What a crash changed.
+/// A difference between a crashed and an uninterrupted run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference(String);
 
@@ -60,14 +60,14 @@ impl fmt::Display for Difference {
 
 impl std::error::Error for Difference {}
 
-/// What a crash leaves behind.
+/// What a crash loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
-    /// The journal is in memory, and all that was appended is there.
+    /// The journal is in memory, and all appended records are kept.
     Memory,
-    /// All that was written is there.
+    /// A kill: all writes are kept.
     Kill,
-    /// What was synced is there, and of the rest what chance leaves.
+    /// A power loss: synced writes are kept, and a random part of the others.
     Power,
 }
 
@@ -75,19 +75,26 @@ struct Run {
     finished: Box<Finished>,
     effects: BTreeMap<String, u32>,
     has_crashed: bool,
-    /// How many boundaries the last process came to.
+    /// The number of boundaries that the last process reached.
     boundaries: u64,
 }
 
 impl CrashTest {
-    /// `definition`, run with `input`.
+    /// Creates a test that runs `definition` with `input`.
     #[must_use]
     pub fn new(definition: Definition, input: Value) -> Self {
-        let build = Arc::new(|builder: EngineBuilder| builder);
-        Self { definition, input, activities: Activities::new(), signals: Vec::new(), build, effects: Arc::default() }
+        let configure = Arc::new(|builder: EngineBuilder| builder);
+        Self {
+            definition,
+            input,
+            activities: Activities::new(),
+            signals: Vec::new(),
+            configure,
+            effects: Arc::default(),
+        }
     }
 
-    /// Answers for the activity `name` of `kind`, and counts how often each step performs it.
+    /// Registers the activity `name` of `kind`, and counts how often each step performs it.
     #[must_use]
     pub fn activity<F, Fut>(mut self, kind: &str, name: &str, perform: F) -> Self
     where
@@ -104,7 +111,9 @@ impl CrashTest {
         self
     }
 
-    /// Sends the run the event `name` with `data`, for the first step that waits for it; each process finds it again.
+    /// Sends the run the signal `name` with `data`, for the first step that waits for it.
+    ///
+    /// Each process delivers the signal again.
     #[must_use]
     pub fn signal(mut self, name: &str, data: Value) -> Self {
         let number = self.signals.len() as u64 + 1;
@@ -112,18 +121,19 @@ impl CrashTest {
         self
     }
 
-    /// Builds the engine with what `build` adds.
+    /// Configures the engine with `configure`.
     #[must_use]
-    pub fn engine(mut self, build: impl Fn(EngineBuilder) -> EngineBuilder + Send + Sync + 'static) -> Self {
-        self.build = Arc::new(build);
+    pub fn engine(mut self, configure: impl Fn(EngineBuilder) -> EngineBuilder + Send + Sync + 'static) -> Self {
+        self.configure = Arc::new(configure);
         self
     }
 
-    /// Crashes the workflow at every boundary, with a journal in memory and with the log on a disk of which a kill or a
-    /// power loss leaves what it may.
+    /// Crashes the workflow at every boundary.
+    ///
+    /// The journal is in memory, then a log on a disk that survives a kill, then one that survives a power loss.
     ///
     /// # Errors
-    /// The first crash that made a difference.
+    /// Fails at the first crash that made a difference.
     pub fn crash_everywhere(&self) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
         for loss in [Loss::Memory, Loss::Kill, Loss::Power] {
@@ -132,44 +142,45 @@ impl CrashTest {
         Ok(report)
     }
 
-    /// As [`Self::crash_everywhere`], at `count` boundaries by chance, which `seed` decides.
+    /// Does the same as [`Self::crash_everywhere`] at `count` random boundaries, determined by `seed`.
     ///
     /// # Errors
-    /// The first crash that made a difference.
+    /// Fails at the first crash that made a difference.
     pub fn crash_anywhere(&self, count: u32, seed: u64) -> Result<CrashReport, Difference> {
         let mut report = CrashReport { crashes: 0, performed_again: 0 };
-        let mut chance = Chance::new(seed);
+        let mut random = SeededRandom::new(seed);
         for loss in [Loss::Memory, Loss::Kill, Loss::Power] {
             let expected = self.run(loss, None)?;
             for _ in 0..count {
-                self.crash_once(loss, &expected, chance.below(expected.boundaries + 1), &mut report)?;
+                self.crash_once(loss, &expected, random.below(expected.boundaries + 1), &mut report)?;
             }
         }
         Ok(report)
     }
 
-    /// Runs it to its end on `journal`, which may know it already; waiting takes no time.
+    /// Runs the workflow to its end on `journal`, which may already contain the run. Waiting takes no time.
     ///
     /// # Errors
-    /// The journal cannot be read or written.
+    /// Fails if the journal cannot be read or written.
     pub fn run_on(&self, journal: &Arc<dyn Journal>) -> Result<Finished, JournalError> {
         self.run_at(journal, &SimClock::default())
     }
 
-    /// As [`Self::run_on`], by a clock that may show a later time: that at which an earlier process ended.
+    /// Does the same as [`Self::run_on`] with a clock, which may show the time at which an earlier process ended.
     ///
     /// # Errors
-    /// The journal cannot be read or written.
+    /// Fails if the journal cannot be read or written.
     pub fn run_at(&self, journal: &Arc<dyn Journal>, clock: &SimClock) -> Result<Finished, JournalError> {
         let finished = self.run_until(journal, clock, &CrashPoint::never())?;
-        Ok(finished.expect("it never crashes"))
+        Ok(finished.expect("the process never crashes"))
     }
 
-    /// As [`Self::run_at`], in a process that crashes at `point`; `None`: it has. The journal should be a
-    /// [`WatchedJournal`] of that point, whose boundaries it then crashes at.
+    /// Does the same as [`Self::run_at`] in a process that crashes at `point`; returns `None` if it did.
+    ///
+    /// The journal should be a [`WatchedJournal`] with the same point, which counts the boundaries.
     ///
     /// # Errors
-    /// The journal cannot be read or written.
+    /// Fails if the journal cannot be read or written.
     pub fn run_until(
         &self,
         journal: &Arc<dyn Journal>,
@@ -178,18 +189,18 @@ impl CrashTest {
     ) -> Result<Option<Finished>, JournalError> {
         lock(&self.effects).clear();
         let engine = self.engine_with(clock);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
         loop {
-            match runtime.block_on(self.process(&engine, clock).go(journal.clone(), point)) {
-                Ended::Done(finished) => return Ok(Some(*finished)),
-                Ended::Parked(wake_at) => clock.set(wake_at.unwrap_or_else(|| panic!("{NOBODY_SENDS}"))),
-                Ended::Fault(fault) => return Err(fault),
-                Ended::Crashed => return Ok(None),
+            match runtime.block_on(self.process(&engine, clock).run(journal.clone(), point)) {
+                ProcessEnd::Done(finished) => return Ok(Some(*finished)),
+                ProcessEnd::Parked(wake_at) => clock.set(wake_at.unwrap_or_else(|| panic!("{NEVER_SENT}"))),
+                ProcessEnd::Fault(fault) => return Err(fault),
+                ProcessEnd::Crashed => return Ok(None),
             }
         }
     }
 
-    /// How often each step was performed since the last run began, by its path and attempt.
+    /// Returns how often each step was performed since the last run started, by its path and attempt.
     #[must_use]
     pub fn performed(&self) -> BTreeMap<String, u32> {
         self.effects().clone()
@@ -197,12 +208,12 @@ impl CrashTest {
 
     fn engine_with(&self, clock: &SimClock) -> Engine {
         let builder = Engine::builder().activities(self.activities.clone()).interceptor(Position::Journal, Journaling);
-        (self.build)(builder.clock(clock.clone()).timers(clock.clone())).build()
+        (self.configure)(builder.clock(clock.clone()).timers(clock.clone())).build()
     }
 
     fn process<'a>(&'a self, engine: &'a Engine, clock: &'a SimClock) -> Process<'a> {
         let Self { definition, input, signals, .. } = self;
-        Process { engine, definition, input, signals, run: Uuid::nil(), clock }
+        Process { engine, definition, input, signals, run_id: Uuid::nil(), clock }
     }
 
     fn crash_with(&self, loss: Loss, report: &mut CrashReport) -> Result<(), Difference> {
@@ -215,7 +226,7 @@ impl CrashTest {
         Ok(())
     }
 
-    /// Crashes it at one boundary; whether it came so far.
+    /// Crashes the workflow at one boundary, and returns whether it was reached.
     fn crash_once(
         &self,
         loss: Loss,
@@ -223,11 +234,11 @@ impl CrashTest {
         crash_at: u64,
         report: &mut CrashReport,
     ) -> Result<bool, Difference> {
-        let told = |difference: Difference| {
+        let locate = |difference: Difference| {
             Difference(format!("{}, {loss:?} at boundary {crash_at}: {difference}", self.definition.name))
         };
-        let resumed = self.run(loss, Some(crash_at)).map_err(told)?;
-        self.compare(expected, &resumed).map_err(told)?;
+        let resumed = self.run(loss, Some(crash_at)).map_err(locate)?;
+        self.compare(expected, &resumed).map_err(locate)?;
         report.performed_again += resumed.effects.values().map(|count| u64::from(count - 1)).sum::<u64>();
         report.crashes += u64::from(resumed.has_crashed);
         Ok(resumed.has_crashed)
@@ -239,19 +250,19 @@ impl CrashTest {
         same("output", &one.output, &two.output)?;
         same("error", &one.error, &two.error)?;
         same("state", &one.state_changes, &two.state_changes)?;
-        // How far a step comes that is stopped, because another won, is a matter of chance.
-        let stopped: Vec<String> = [one, two].iter().flat_map(|finished| stopped(finished)).collect();
-        let is_stopped = |effect: &str| {
-            stopped
+        // The progress of a step that is cancelled because another won is random.
+        let cancelled: Vec<String> = [one, two].iter().flat_map(|finished| cancelled_paths(finished)).collect();
+        let is_cancelled = |effect: &str| {
+            cancelled
                 .iter()
                 .any(|path| effect.strip_prefix(&**path).is_some_and(|rest| rest.starts_with(['/', '#', '['])))
         };
         let keys =
-            |run: &Run| run.effects.keys().filter(|effect| !is_stopped(effect)).cloned().collect::<BTreeSet<_>>();
+            |run: &Run| run.effects.keys().filter(|effect| !is_cancelled(effect)).cloned().collect::<BTreeSet<_>>();
         same("set of effects", &keys(expected), &keys(resumed))
     }
 
-    /// Runs to the end with a first process that crashes at boundary `crash_at`.
+    /// Runs to the end, with a first process that crashes at boundary `crash_at`.
     fn run(&self, loss: Loss, crash_at: Option<u64>) -> Result<Run, Difference> {
         lock(&self.effects).clear();
         let clock = SimClock::default();
@@ -261,25 +272,26 @@ impl CrashTest {
         let (memory, mut disk) = (Arc::new(MemoryJournal::new()), SimDisk::new());
         let (mut has_crashed, mut acknowledged) = (false, BTreeMap::new());
         for _ in 0..PROCESSES_MAX {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
             let watched = open(loss, &memory, &disk, &point)?;
-            let ended = match &watched {
-                Some(watched) => runtime.block_on(process.go(watched.clone(), &point)),
-                None => Ended::Crashed,
+            let end = match &watched {
+                Some(watched) => runtime.block_on(process.run(watched.clone(), &point)),
+                None => ProcessEnd::Crashed,
             };
             drop(runtime);
-            let heard = watched.map(|watched| watched.acknowledged()).unwrap_or_default();
-            self.check_effects(&mut acknowledged, heard)?;
-            match ended {
-                Ended::Done(finished) => {
+            let newly_acknowledged = watched.map(|watched| watched.acknowledged()).unwrap_or_default();
+            self.check_effects(&mut acknowledged, newly_acknowledged)?;
+            match end {
+                ProcessEnd::Done(finished) => {
                     let boundaries = point.passed();
                     return Ok(Run { finished, effects: self.effects().clone(), has_crashed, boundaries });
                 }
-                Ended::Parked(wake_at) => {
-                    let wake_at = wake_at.ok_or_else(|| Difference(NOBODY_SENDS.to_owned()))?;
+                ProcessEnd::Parked(wake_at) => {
+                    let wake_at = wake_at.ok_or_else(|| Difference(NEVER_SENT.to_owned()))?;
                     clock.set(wake_at);
                 }
-                Ended::Crashed => {
+                ProcessEnd::Crashed => {
                     has_crashed = true;
                     point = CrashPoint::never();
                     disk = match loss {
@@ -287,17 +299,17 @@ impl CrashTest {
                         Loss::Kill | Loss::Memory => disk.after_kill(),
                     };
                 }
-                Ended::Fault(fault) => return Err(Difference(fault.to_string())),
+                ProcessEnd::Fault(fault) => return Err(Difference(fault.to_string())),
             }
         }
-        Err(Difference(format!("it has not ended after {PROCESSES_MAX} processes")))
+        Err(Difference(format!("the run did not end after {PROCESSES_MAX} processes")))
     }
 
-    /// A step whose completion was acknowledged earlier must not have been performed since.
+    /// Checks that no step was performed again after its completion was acknowledged.
     fn check_effects(
         &self,
         acknowledged: &mut BTreeMap<String, BTreeMap<String, u32>>,
-        heard: BTreeSet<String>,
+        newly_acknowledged: BTreeSet<String>,
     ) -> Result<(), Difference> {
         let effects = self.effects();
         let of = |path: &str| -> BTreeMap<String, u32> {
@@ -306,10 +318,10 @@ impl CrashTest {
         };
         for (path, then) in &*acknowledged {
             if of(path) != *then {
-                return Err(Difference(format!("{path} was acknowledged, and performed again after that")));
+                return Err(Difference(format!("{path} was performed again after its completion was acknowledged")));
             }
         }
-        acknowledged.extend(heard.into_iter().map(|path| (path.clone(), of(&path))));
+        acknowledged.extend(newly_acknowledged.into_iter().map(|path| (path.clone(), of(&path))));
         Ok(())
     }
 
@@ -318,7 +330,7 @@ impl CrashTest {
     }
 }
 
-/// The journal as a process finds it; `None`: it crashes before it has opened it.
+/// Opens the journal for a process; returns `None` if it crashes before the journal is open.
 fn open(
     loss: Loss,
     memory: &Arc<MemoryJournal>,
@@ -328,7 +340,7 @@ fn open(
     let journal: Arc<dyn Journal> = match loss {
         Loss::Memory => memory.clone(),
         Loss::Kill | Loss::Power => {
-            // So short that runs cross from one segment to the next.
+            // Short segments, so that runs span several.
             let options = LogOptions { segment_min: 2 << 10, segment_max: 8 << 10, prepare_ahead: false };
             match WalJournal::open_on(Arc::new(disk.for_process(point)), Path::new("/log"), options) {
                 Ok(journal) => Arc::new(journal),
@@ -341,11 +353,11 @@ fn open(
 }
 
 fn same<T: PartialEq + fmt::Debug>(what: &str, one: &T, two: &T) -> Result<(), Difference> {
-    if one == two { Ok(()) } else { Err(Difference(format!("its {what} is {two:?} instead of {one:?}"))) }
+    if one == two { Ok(()) } else { Err(Difference(format!("expected the {what} {one:?}, got {two:?}"))) }
 }
 
-/// The steps that were stopped.
-fn stopped(finished: &Finished) -> Vec<String> {
-    let stopped = finished.steps.iter().filter(|step| step.status == StepStatus::Cancelled);
-    stopped.map(|step| step.path.to_string()).collect()
+/// Returns the paths of the cancelled steps.
+fn cancelled_paths(finished: &Finished) -> Vec<String> {
+    let cancelled = finished.steps.iter().filter(|step| step.status == StepStatus::Cancelled);
+    cancelled.map(|step| step.path.to_string()).collect()
 }

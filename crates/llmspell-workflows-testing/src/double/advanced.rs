@@ -17,7 +17,7 @@ impl Service for dyn StateStorage + '_ {
 }
 
 impl Double<dyn StateStorage> {
-    /// A double of where states are kept under names: each call is told with the name.
+    /// Creates a double of a state storage; the subject of a call is the name.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -26,7 +26,7 @@ impl Double<dyn StateStorage> {
     /// use llmspell_workflows_testing::double::Double;
     ///
     /// let states = Double::states(StoredStates::new(MemoryHome::new()));
-    /// states.fails_at("save", 1, || ExecutorError::NoBell("there is none".into()));
+    /// states.fails_at("save", 1, || ExecutorError::NoBell("no such device".into()));
     ///
     /// assert!(states.save("orders", &WorkflowState::default()).await.is_err());
     /// assert!(states.load("orders").await.unwrap().is_none());
@@ -42,15 +42,15 @@ impl Double<dyn StateStorage> {
 #[async_trait]
 impl StateStorage for Double<dyn StateStorage> {
     async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError> {
-        self.ask("save", workflow_id, state.to_value()).wait(self.inner.save(workflow_id, state)).await
+        self.record("save", workflow_id, state.to_value()).wait(self.inner.save(workflow_id, state)).await
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError> {
-        self.ask("load", workflow_id, Value::Null).wait(self.inner.load(workflow_id)).await
+        self.record("load", workflow_id, Value::Null).wait(self.inner.load(workflow_id)).await
     }
 
     async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError> {
-        self.ask("remove", workflow_id, Value::Null).wait(self.inner.remove(workflow_id)).await
+        self.record("remove", workflow_id, Value::Null).wait(self.inner.remove(workflow_id)).await
     }
 }
 
@@ -60,7 +60,7 @@ impl Service for dyn SessionStorage + '_ {
 }
 
 impl Double<dyn SessionStorage> {
-    /// A double of where sessions are kept: each call is told with the session's id.
+    /// Creates a double of a session storage; the subject of a call is the id of the session.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -75,7 +75,7 @@ impl Double<dyn SessionStorage> {
     /// let session = sessions.create(NewSession::named("research")).await.unwrap();
     /// assert_eq!(sessions.suspend(&session.id).await, Err(SessionError::Storage("the disk is full".into())));
     ///
-    /// // It is as it was, and the next try succeeds.
+    /// // The session is unchanged, and the next attempt succeeds.
     /// assert_eq!(sessions.get(&session.id).await.unwrap().status, session.status);
     /// sessions.suspend(&session.id).await.unwrap();
     /// assert_eq!(storage.count("put"), 3);
@@ -90,21 +90,21 @@ impl Double<dyn SessionStorage> {
 #[async_trait]
 impl SessionStorage for Double<dyn SessionStorage> {
     async fn put(&self, session: &Session) -> Result<(), SessionError> {
-        self.ask("put", &*session.id, json!(session)).wait(self.inner.put(session)).await
+        self.record("put", &*session.id, json!(session)).wait(self.inner.put(session)).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<Session>, SessionError> {
-        self.ask("get", id, Value::Null).wait(self.inner.get(id)).await
+        self.record("get", id, Value::Null).wait(self.inner.get(id)).await
     }
 
     async fn list(&self, query: &SessionQuery) -> Result<Vec<Session>, SessionError> {
         let SessionQuery { status, parent, tag, limit } = query;
-        let with = json!({"status": status, "parent": parent, "tag": tag, "limit": limit});
-        self.ask("list", "", with).wait(self.inner.list(query)).await
+        let arguments = json!({"status": status, "parent": parent, "tag": tag, "limit": limit});
+        self.record("list", "", arguments).wait(self.inner.list(query)).await
     }
 
     async fn remove(&self, id: &str) -> Result<bool, SessionError> {
-        self.ask("remove", id, Value::Null).wait(self.inner.remove(id)).await
+        self.record("remove", id, Value::Null).wait(self.inner.remove(id)).await
     }
 }
 
@@ -114,7 +114,7 @@ impl Service for dyn VectorStorage + '_ {
 }
 
 impl Double<dyn VectorStorage> {
-    /// A double of where vectors are kept: calls are told with scopes and ids.
+    /// Creates a double of a vector storage; the subject of a call is the scope and the ids.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -122,14 +122,14 @@ impl Double<dyn VectorStorage> {
     /// use llmspell_workflows_testing::double::Double;
     ///
     /// let vectors = Double::vectors(MemoryVectors::default());
-    /// // It arrives, and nobody hears of it: whoever tries again must not keep it twice.
-    /// vectors.unheard_at("insert", 1, || VectorError::Service("the connection is gone".into()));
+    /// // The insertion succeeds but its response is lost: another attempt must not store the entry twice.
+    /// vectors.loses_response_at("insert", 1, || VectorError::Service("connection lost".into()));
     ///
     /// let entry = || vec![VectorEntry::new("n-1", "notes", vec![1.0, 0.0])];
     /// assert!(vectors.insert(entry()).await.is_err());
     /// vectors.insert(entry()).await.unwrap();
     /// assert_eq!(vectors.search(&VectorQuery::new(vec![1.0, 0.0])).await.unwrap().len(), 1);
-    /// vectors.story().has_in_order(&["insert notes/n-1", "search"]);
+    /// vectors.story().contains_in_order(&["insert notes/n-1", "search"]);
     /// # });
     /// ```
     #[must_use]
@@ -141,14 +141,14 @@ impl Double<dyn VectorStorage> {
 #[async_trait]
 impl VectorStorage for Double<dyn VectorStorage> {
     async fn insert(&self, entries: Vec<VectorEntry>) -> Result<(), VectorError> {
-        let about: Vec<_> = entries.iter().map(|entry| format!("{}/{}", entry.scope, entry.id)).collect();
-        self.ask("insert", about.join(" "), json!(entries)).wait(self.inner.insert(entries)).await
+        let subject: Vec<_> = entries.iter().map(|entry| format!("{}/{}", entry.scope, entry.id)).collect();
+        self.record("insert", subject.join(" "), json!(entries)).wait(self.inner.insert(entries)).await
     }
 
     async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError> {
         let VectorQuery { vector, scope, filter, score_min, limit } = query;
-        let with = json!({"vector": vector, "filter": filter, "score_min": score_min, "limit": limit});
-        self.ask("search", scope.clone().unwrap_or_default(), with).wait(self.inner.search(query)).await
+        let arguments = json!({"vector": vector, "filter": filter, "score_min": score_min, "limit": limit});
+        self.record("search", scope.clone().unwrap_or_default(), arguments).wait(self.inner.search(query)).await
     }
 
     async fn update_metadata(
@@ -157,20 +157,20 @@ impl VectorStorage for Double<dyn VectorStorage> {
         id: &str,
         metadata: BTreeMap<String, Value>,
     ) -> Result<(), VectorError> {
-        let turn = self.ask("update_metadata", format!("{scope}/{id}"), json!(metadata));
-        turn.wait(self.inner.update_metadata(scope, id, metadata)).await
+        let call = self.record("update_metadata", format!("{scope}/{id}"), json!(metadata));
+        call.wait(self.inner.update_metadata(scope, id, metadata)).await
     }
 
     async fn delete(&self, scope: &str, ids: &[String]) -> Result<usize, VectorError> {
-        self.ask("delete", scope, json!(ids)).wait(self.inner.delete(scope, ids)).await
+        self.record("delete", scope, json!(ids)).wait(self.inner.delete(scope, ids)).await
     }
 
     async fn delete_scope(&self, scope: &str) -> Result<usize, VectorError> {
-        self.ask("delete_scope", scope, Value::Null).wait(self.inner.delete_scope(scope)).await
+        self.record("delete_scope", scope, Value::Null).wait(self.inner.delete_scope(scope)).await
     }
 
     async fn stats(&self) -> Result<VectorStats, VectorError> {
-        self.ask("stats", "", Value::Null).wait(self.inner.stats()).await
+        self.record("stats", "", Value::Null).wait(self.inner.stats()).await
     }
 }
 
@@ -180,7 +180,7 @@ impl Service for dyn EmbeddingService + '_ {
 }
 
 impl Double<dyn EmbeddingService> {
-    /// A double of what makes vectors of texts: `embed` is told with the number of texts.
+    /// Creates a double of an embedding service; the subject of `embed` is the number of texts.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -188,12 +188,12 @@ impl Double<dyn EmbeddingService> {
     /// use llmspell_workflows_testing::double::Double;
     ///
     /// let words = Double::embeddings(HashedEmbeddings::default());
-    /// words.fails_from("embed", 2, || VectorError::Service("no quota is left".into()));
+    /// words.fails_from("embed", 2, || VectorError::Service("the quota is used up".into()));
     ///
     /// let text = ["invoice".to_owned()];
     /// assert_eq!(words.embed(&text).await, HashedEmbeddings::default().embed(&text).await);
     /// assert!(words.embed(&text).await.is_err());
-    /// words.story().is(&["embed 1", "embed 1: failed, vectors cannot be kept, found or made: no quota is left"]);
+    /// words.story().is(&["embed 1", "embed 1: failed, vectors cannot be kept, found or made: the quota is used up"]);
     /// # });
     /// ```
     #[must_use]
@@ -209,6 +209,6 @@ impl EmbeddingService for Double<dyn EmbeddingService> {
     }
 
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, VectorError> {
-        self.ask("embed", texts.len().to_string(), json!(texts)).wait(self.inner.embed(texts)).await
+        self.record("embed", texts.len().to_string(), json!(texts)).wait(self.inner.embed(texts)).await
     }
 }

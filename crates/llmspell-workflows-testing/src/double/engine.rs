@@ -16,26 +16,26 @@ impl Service for dyn Dispatch + '_ {
 }
 
 impl Double<dyn Dispatch> {
-    /// A double of what carries leaves: `perform` is told with the activity, the path and the attempt.
+    /// Creates a double of a dispatcher of leaves; the subject of `perform` is the activity, the path and the attempt.
     ///
     /// ```
     /// use llmspell_workflows_basic::{StepError, engine::InProcess};
     /// use llmspell_workflows_testing::{double::Double, harness::{Script, WorkflowTest, prelude::*}};
     ///
-    /// // A machine that carries leaves, and is gone for a moment.
+    /// // A machine that performs leaves and is unreachable once.
     /// let machine = Double::dispatch(InProcess);
-    /// machine.fails_at("perform", 1, || StepError::transient("unreachable", "the machine does not answer"));
-    /// let carries = machine.clone();
-    /// let ended = WorkflowTest::new(Definition::sequence("order", [
+    /// machine.fails_at("perform", 1, || StepError::transient("unreachable", "the machine does not respond"));
+    /// let dispatch = machine.clone();
+    /// let result = WorkflowTest::new(Definition::sequence("order", [
     ///     Step::tool("charge", "payments", json!({})).with_retry(Retry::attempts(2)),
     /// ]))
-    /// .tool("payments", Script::answers(json!("r-7")))
-    /// .engine(move |engine| engine.dispatch(carries.clone()))
+    /// .tool("payments", Script::returns(json!("r-7")))
+    /// .engine(move |engine| engine.dispatch(dispatch.clone()))
     /// .run();
     ///
-    /// ended.completed_with(&json!("r-7"));
+    /// result.completed_with(&json!("r-7"));
     /// machine.story().is(&[
-    ///     "perform tool:payments /main/charge#1: failed, the machine does not answer [unreachable]",
+    ///     "perform tool:payments /main/charge#1: failed, the machine does not respond [unreachable]",
     ///     "perform tool:payments /main/charge#2",
     /// ]);
     /// ```
@@ -47,10 +47,10 @@ impl Double<dyn Dispatch> {
 
 impl Dispatch for Double<dyn Dispatch> {
     fn perform(&self, call: LeafCall) -> BoxFuture<'static, Result<ActivityOutput, StepError>> {
-        let about = format!("{} {}#{}", call.name, call.context.path(), call.context.attempt());
-        let turn = self.ask("perform", about, call.context.input().clone());
+        let subject = format!("{} {}#{}", call.name, call.context.path(), call.context.attempt());
+        let recorded = self.record("perform", subject, call.context.input().clone());
         let inner = self.inner.clone();
-        Box::pin(async move { turn.wait(async { inner.perform(call).await }).await })
+        Box::pin(async move { recorded.wait(async { inner.perform(call).await }).await })
     }
 }
 
@@ -60,7 +60,7 @@ impl Service for dyn Children + '_ {
 }
 
 impl Double<dyn Children> {
-    /// A double of what runs sub-workflows: `run` is told with the path of the step.
+    /// Creates a double of a runner of sub-workflows; the subject of `run` is the path of the step.
     #[must_use]
     pub fn children(inner: impl Children + 'static) -> Self {
         Self::around(Arc::new(inner))
@@ -70,7 +70,7 @@ impl Double<dyn Children> {
 #[async_trait]
 impl Children for Double<dyn Children> {
     async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError> {
-        let turn = self.ask("run", call.path().to_string(), child.input.clone());
-        turn.wait(self.inner.run(call, child)).await
+        let recorded = self.record("run", call.path().to_string(), child.input.clone());
+        recorded.wait(self.inner.run(call, child)).await
     }
 }

@@ -13,7 +13,7 @@ impl Service for dyn Journal + '_ {
 }
 
 impl Double<dyn Journal> {
-    /// A double of a journal, which others may have too: `append` is told with the kind of record and its path.
+    /// Creates a double of a shared journal; the subject of `append` is the kind of the record and its path.
     #[must_use]
     pub fn journal(inner: Arc<impl Journal + 'static>) -> Self {
         Self::around(inner)
@@ -23,20 +23,20 @@ impl Double<dyn Journal> {
 #[async_trait]
 impl Journal for Double<dyn Journal> {
     async fn open(&self, run: Uuid) -> Result<Opened, JournalError> {
-        self.ask("open", "", json!(run)).wait(self.inner.open(run)).await
+        self.record("open", "", json!(run)).wait(self.inner.open(run)).await
     }
 
     fn append(&self, run: Uuid, epoch: Epoch, record: &Record) -> Result<Receipt, JournalError> {
-        let with = json!(record);
-        self.ask("append", name(&with), with).with(|| self.inner.append(run, epoch, record))
+        let arguments = json!(record);
+        self.record("append", record_subject(&arguments), arguments).call(|| self.inner.append(run, epoch, record))
     }
 
     async fn write(&self, receipt: Receipt) -> Result<(), JournalError> {
-        self.ask("write", "", json!(receipt.number())).wait(self.inner.write(receipt)).await
+        self.record("write", "", json!(receipt.number())).wait(self.inner.write(receipt)).await
     }
 
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError> {
-        self.ask("sync", "", json!(receipt.number())).wait(self.inner.sync(receipt)).await
+        self.record("sync", "", json!(receipt.number())).wait(self.inner.sync(receipt)).await
     }
 
     fn runs(&self) -> Vec<Uuid> {
@@ -44,17 +44,17 @@ impl Journal for Double<dyn Journal> {
     }
 
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError> {
-        self.ask("records", "", json!(run)).wait(self.inner.records(run)).await
+        self.record("records", "", json!(run)).wait(self.inner.records(run)).await
     }
 
     async fn forget(&self, runs: &[(Uuid, Epoch)]) -> Result<(), JournalError> {
-        let gone: Vec<Uuid> = runs.iter().map(|(run, _)| *run).collect();
-        self.ask("forget", "", json!(gone)).wait(self.inner.forget(runs)).await
+        let runs_forgotten: Vec<Uuid> = runs.iter().map(|(run, _)| *run).collect();
+        self.record("forget", "", json!(runs_forgotten)).wait(self.inner.forget(runs)).await
     }
 }
 
-/// The kind of a record and its path, as in `ended /main/charge`; as JSON it is an object with its kind alone.
-fn name(record: &Value) -> String {
+/// Returns the kind of a record and its path, such as `ended /main/charge`. Its JSON is an object with the kind as key.
+fn record_subject(record: &Value) -> String {
     let Some((kind, fields)) = record.as_object().and_then(|record| record.iter().next()) else {
         return record.as_str().unwrap_or_default().to_owned();
     };

@@ -1,23 +1,23 @@
-//! Services that note what they are asked and fail when a test says so.
+//! Test doubles of services that record calls and fail on request.
 //!
-//! A [`Double`] stands around a real implementation, mostly one in memory, and does what that one does. So its answers
-//! are those of a real service, and a test says no more than what goes wrong:
+//! A [`Double`] wraps a real implementation, usually one in memory, and forwards calls to it. It returns the results of
+//! a real service, so a test specifies only the failures:
 //!
-//! | double | of the trait | feature |
+//! | double | trait | feature |
 //! |---|---|---|
 //! | [`Double::journal`] | `Journal` of the state crate | |
-//! | [`Double::dispatch`] | `Dispatch`, which carries leaves | |
+//! | [`Double::dispatch`] | `Dispatch`, which performs leaves | |
 //! | [`Double::children`] | `Children`, which runs sub-workflows | |
 //! | `Double::states` | `StateStorage` | `advanced` |
 //! | `Double::sessions` | `SessionStorage` | `advanced` |
 //! | `Double::vectors` | `VectorStorage` | `advanced` |
 //! | `Double::embeddings` | `EmbeddingService` | `advanced` |
 //!
-//! Clocks and timers need none, since they cannot fail: [`SimClock`](crate::clock::SimClock) is both. What a disk can
-//! do wrong below a journal, [`SimDisk`](crate::crash::SimDisk) does; activities are
+//! Clocks and timers cannot fail, so they need no double: [`SimClock`](crate::clock::SimClock) implements both.
+//! [`SimDisk`](crate::crash::SimDisk) simulates failures of the disk below a journal, and activities are
 //! [scripted](crate::harness::Script).
 //!
-//! A journal that cannot sync any more:
+//! A journal that can no longer sync:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -28,17 +28,17 @@
 //!
 //! let order = Definition::sequence("order", [Step::function("charge", "charge", json!({"amount": 12}))]);
 //! let test = CrashTest::new(order, json!({})).activity("function", "charge", |_| async { Ok(json!("r-7").into()) });
-//! let kept = Arc::new(MemoryJournal::new());
+//! let memory = Arc::new(MemoryJournal::new());
 //!
-//! // The start is synced first, and the completion of the only leaf after that.
-//! let full = Double::journal(kept.clone());
+//! // The first sync is for the start, the second for the completion of the only leaf.
+//! let full = Double::journal(memory.clone());
 //! full.fails_from("sync", 2, || JournalError::Log(LogError::Closed));
 //! let journal: Arc<dyn Journal> = Arc::new(full.clone());
 //! assert!(test.run_on(&journal).is_err());
-//! full.story().has_in_order(&["append ended /main/charge", "sync: failed, the log has been closed"]);
+//! full.story().contains_in_order(&["append ended /main/charge", "sync: failed, the log has been closed"]);
 //!
-//! // Nothing was acknowledged that is lost: the same run comes to its end on a journal that works.
-//! let journal: Arc<dyn Journal> = kept;
+//! // No acknowledged record is lost: the same run completes on a working journal.
+//! let journal: Arc<dyn Journal> = memory;
 //! assert_eq!(*test.run_on(&journal).unwrap().output, json!("r-7"));
 //! ```
 
@@ -55,30 +55,30 @@ use std::{
 use llmspell_workflows_basic::sync::lock;
 use serde_json::Value;
 
-use crate::{Story, kept::Kept};
+use crate::{Story, bounded_log::BoundedLog};
 
-/// How many calls a double keeps; the oldest makes room.
+/// The maximum number of calls that a double records; the oldest is dropped when it is full.
 pub const CALLS_MAX: usize = 10_000;
 
-/// What a double can stand around: a trait of services, as `dyn Trait`.
+/// A service trait that a double can wrap, as `dyn Trait`.
 pub trait Service {
-    /// How its calls fail.
+    /// The error of its calls.
     type Error: fmt::Display + Send;
-    /// The calls that can fail, by the names of the methods.
+    /// The names of the methods that can fail.
     const CALLS: &'static [&'static str];
 }
 
-/// A service that does what another one does, keeps what it is asked, and fails when it is told to; cheap to clone.
+/// A wrapper around a service that records calls and fails on request; cheap to clone.
 ///
-/// Calls are counted from 1, each by its name. See [the module](self) for an example.
+/// Calls of each method are counted from 1. See [the module](self) for an example.
 pub struct Double<S: Service + ?Sized> {
     inner: Arc<S>,
-    seen: Arc<Mutex<Seen<S::Error>>>,
+    log: Arc<Mutex<CallLog<S::Error>>>,
 }
 
-/// What was asked, and what is to go wrong.
-struct Seen<E> {
-    calls: Kept<Asked>,
+/// The recorded calls and the requested faults.
+struct CallLog<E> {
+    calls: BoundedLog<RecordedCall>,
     counts: Vec<u64>,
     faults: Vec<Fault<E>>,
 }
@@ -87,93 +87,93 @@ struct Fault<E> {
     call: &'static str,
     first: u64,
     last: u64,
-    /// Whether the service does what it is asked all the same.
-    is_done: bool,
+    /// Whether the service performs the call although its response is lost.
+    is_performed: bool,
     error: Arc<dyn Fn() -> E + Send + Sync>,
 }
 
-/// That a service was asked something.
+/// A recorded call of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct RecordedCall {
     /// The name of the method.
     pub call: &'static str,
-    /// What it is about, in a word or two: an id, a path, a kind of record.
-    pub about: String,
-    /// All that was given with it.
-    pub with: Value,
-    /// How it failed, if it did: as a test said, or by itself.
+    /// A short description of its subject: an id, a path, a kind of record.
+    pub subject: String,
+    /// All arguments.
+    pub arguments: Value,
+    /// The error, requested by the test or returned by the service itself.
     pub error: Option<String>,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for RecordedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(format!("{} {}", self.call, self.about).trim_end())?;
+        f.write_str(format!("{} {}", self.call, self.subject).trim_end())?;
         self.error.as_ref().map_or(Ok(()), |error| write!(f, ": failed, {error}"))
     }
 }
 
 impl<S: Service + ?Sized> Double<S> {
-    /// A double around a service that others may have too.
+    /// Creates a double of a shared service.
     #[must_use]
     pub fn around(inner: Arc<S>) -> Self {
-        let seen = Seen { calls: Kept::new(CALLS_MAX), counts: vec![0; S::CALLS.len()], faults: Vec::new() };
-        Self { inner, seen: Arc::new(Mutex::new(seen)) }
+        let log = CallLog { calls: BoundedLog::new(CALLS_MAX), counts: vec![0; S::CALLS.len()], faults: Vec::new() };
+        Self { inner, log: Arc::new(Mutex::new(log)) }
     }
 
-    /// The `number`th `call` fails with `error`, and the service is not asked.
+    /// Makes the `number`th `call` fail with `error`, without calling the service.
     ///
     /// # Panics
-    /// The service has no such call; the message says which it has.
+    /// Panics if the service has no such call; the message lists its calls.
     #[track_caller]
     pub fn fails_at(&self, call: &str, number: u64, error: impl Fn() -> S::Error + Send + Sync + 'static) {
         self.fault(call, number, number, false, error);
     }
 
-    /// The `number`th `call` and all after it fail with `error`, and the service is not asked.
+    /// Makes the `number`th `call` and all later ones fail with `error`, without calling the service.
     ///
     /// # Panics
-    /// The service has no such call; the message says which it has.
+    /// Panics if the service has no such call; the message lists its calls.
     #[track_caller]
     pub fn fails_from(&self, call: &str, number: u64, error: impl Fn() -> S::Error + Send + Sync + 'static) {
         self.fault(call, number, u64::MAX, false, error);
     }
 
-    /// The `number`th `call` does what it should and says `error` all the same, as where an answer is lost on its way.
+    /// Makes the `number`th `call` succeed but return `error`, as if the response were lost.
     ///
     /// # Panics
-    /// The service has no such call; the message says which it has.
+    /// Panics if the service has no such call; the message lists its calls.
     #[track_caller]
-    pub fn unheard_at(&self, call: &str, number: u64, error: impl Fn() -> S::Error + Send + Sync + 'static) {
+    pub fn loses_response_at(&self, call: &str, number: u64, error: impl Fn() -> S::Error + Send + Sync + 'static) {
         self.fault(call, number, number, true, error);
     }
 
-    /// From now on nothing fails that the service itself does not.
-    pub fn heals(&self) {
-        lock(&self.seen).faults.clear();
+    /// Removes all requested failures.
+    pub fn clear_failures(&self) {
+        lock(&self.log).faults.clear();
     }
 
-    /// What was asked so far that can fail, oldest first.
+    /// Returns the recorded calls, oldest first.
     #[must_use]
-    pub fn calls(&self) -> Vec<Asked> {
-        lock(&self.seen).calls.iter().cloned().collect()
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        lock(&self.log).calls.iter().cloned().collect()
     }
 
-    /// How often `call` was asked.
+    /// Returns how often `call` was made.
     ///
     /// # Panics
-    /// The service has no such call; the message says which it has.
+    /// Panics if the service has no such call; the message lists its calls.
     #[must_use]
     #[track_caller]
     pub fn count(&self, call: &str) -> u64 {
         let index = index::<S>(call);
-        lock(&self.seen).counts[index]
+        lock(&self.log).counts[index]
     }
 
-    /// The same as [`Self::calls`], a line each: the call, what it is about, and how it failed.
+    /// Returns the recorded calls as lines: the call, its subject, and its error.
     #[must_use]
     pub fn story(&self) -> Story {
-        let seen = lock(&self.seen);
-        Story::of(seen.calls.iter().map(Asked::to_string)).after_lost(seen.calls.lost())
+        let log = lock(&self.log);
+        Story::of(log.calls.iter().map(RecordedCall::to_string)).after_lost(log.calls.lost())
     }
 
     #[track_caller]
@@ -182,84 +182,84 @@ impl<S: Service + ?Sized> Double<S> {
         call: &str,
         first: u64,
         last: u64,
-        is_done: bool,
+        is_performed: bool,
         error: impl Fn() -> S::Error + Send + Sync + 'static,
     ) {
         assert!(first > 0, "calls are counted from 1");
         let call = S::CALLS[index::<S>(call)];
-        lock(&self.seen).faults.push(Fault { call, first, last, is_done, error: Arc::new(error) });
+        lock(&self.log).faults.push(Fault { call, first, last, is_performed, error: Arc::new(error) });
     }
 
-    /// Notes a call; what it makes of the service's own answer.
-    fn ask(&self, call: &'static str, about: impl Into<String>, with: Value) -> Turn<S::Error> {
+    /// Records a call, and returns a handle that makes it.
+    fn record(&self, call: &'static str, subject: impl Into<String>, arguments: Value) -> PendingCall<S::Error> {
         let index = index::<S>(call);
-        let mut seen = lock(&self.seen);
-        seen.counts[index] += 1;
-        let count = seen.counts[index];
-        let fault = seen.faults.iter().find(|fault| fault.call == call && (fault.first..=fault.last).contains(&count));
-        let fault = fault.map(|fault| (fault.is_done, fault.error.clone()));
-        let number = seen.calls.push(Asked { call, about: about.into(), with, error: None });
-        Turn { seen: self.seen.clone(), number, fault: fault.map(|(is_done, error)| (is_done, error())) }
+        let mut log = lock(&self.log);
+        log.counts[index] += 1;
+        let count = log.counts[index];
+        let fault = log.faults.iter().find(|fault| fault.call == call && (fault.first..=fault.last).contains(&count));
+        let fault = fault.map(|fault| (fault.is_performed, fault.error.clone()));
+        let number = log.calls.push(RecordedCall { call, subject: subject.into(), arguments, error: None });
+        PendingCall { log: self.log.clone(), number, fault: fault.map(|(is_performed, error)| (is_performed, error())) }
     }
 }
 
-/// One call of a double.
-struct Turn<E> {
-    seen: Arc<Mutex<Seen<E>>>,
+/// A recorded call that has not been made yet.
+struct PendingCall<E> {
+    log: Arc<Mutex<CallLog<E>>>,
     number: u64,
     fault: Option<(bool, E)>,
 }
 
-impl<E: fmt::Display> Turn<E> {
-    /// What the double answers where the service would answer with what `ask` gives.
-    fn with<T>(mut self, ask: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let answer = if self.is_done() { ask() } else { Err(self.error()) };
-        self.heard(answer)
+impl<E: fmt::Display> PendingCall<E> {
+    /// Calls the service with `call` unless the call has to fail, and returns its result or the requested error.
+    fn call<T>(mut self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let result = if self.is_performed() { call() } else { Err(self.error()) };
+        self.finish(result)
     }
 
-    /// The same where that takes time.
-    async fn wait<T>(mut self, ask: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let answer = if self.is_done() { ask.await } else { Err(self.error()) };
-        self.heard(answer)
+    /// Does the same as [`Self::call`] for an async method.
+    async fn wait<T>(mut self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let result = if self.is_performed() { call.await } else { Err(self.error()) };
+        self.finish(result)
     }
 
-    /// Whether the service is asked at all.
-    fn is_done(&self) -> bool {
-        self.fault.as_ref().is_none_or(|(is_done, _)| *is_done)
+    /// Returns whether the service is called at all.
+    fn is_performed(&self) -> bool {
+        self.fault.as_ref().is_none_or(|(is_performed, _)| *is_performed)
     }
 
     fn error(&mut self) -> E {
-        self.fault.take().expect("only a fault keeps the service from being asked").1
+        self.fault.take().expect("only a fault prevents the call").1
     }
 
-    /// Notes how it failed, if it did.
-    fn heard<T>(self, answer: Result<T, E>) -> Result<T, E> {
-        let answer = match self.fault {
-            Some((_, error)) => answer.and(Err(error)),
-            None => answer,
+    /// Records the error, if any.
+    fn finish<T>(self, result: Result<T, E>) -> Result<T, E> {
+        let result = match self.fault {
+            Some((_, error)) => result.and(Err(error)),
+            None => result,
         };
-        if let (Err(error), Some(asked)) = (&answer, lock(&self.seen).calls.get_mut(self.number)) {
-            asked.error = Some(error.to_string());
+        if let (Err(error), Some(recorded)) = (&result, lock(&self.log).calls.get_mut(self.number)) {
+            recorded.error = Some(error.to_string());
         }
-        answer
+        result
     }
 }
 
-/// Which call of the service it is.
+/// Returns the index of `call` among the calls of the service.
 #[track_caller]
 fn index<S: Service + ?Sized>(call: &str) -> usize {
-    let found = S::CALLS.iter().position(|known| *known == call);
-    found.unwrap_or_else(|| panic!("the service has no call `{call}` that can fail; it has {}", S::CALLS.join(", ")))
+    let index = S::CALLS.iter().position(|known| *known == call);
+    index.unwrap_or_else(|| panic!("the service has no call `{call}` that can fail; it has {}", S::CALLS.join(", ")))
 }
 
 impl<S: Service + ?Sized> Clone for Double<S> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), seen: self.seen.clone() }
+        Self { inner: self.inner.clone(), log: self.log.clone() }
     }
 }
 
 impl<S: Service + ?Sized> fmt::Debug for Double<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Double").field("calls", &lock(&self.seen).calls).finish_non_exhaustive()
+        f.debug_struct("Double").field("calls", &lock(&self.log).calls).finish_non_exhaustive()
     }
 }

@@ -3,60 +3,60 @@ use std::sync::Arc;
 use llmspell_workflows_basic::{StepError, activity::ActivityContext};
 use serde_json::Value;
 
-/// What an activity does each time it is called.
+/// The behaviour of a scripted activity.
 #[derive(Clone)]
 pub struct Script {
-    /// How many attempts of each step fail first, and with which code.
+    /// The number of attempts of each step that fail first, and their error code.
     fails: Option<(u32, String)>,
-    does: Does,
+    action: Action,
 }
 
-/// Makes an answer of an input.
+/// Computes an output from an input.
 type Compute = dyn Fn(&Value) -> Result<Value, StepError> + Send + Sync;
 
 #[derive(Clone)]
-enum Does {
-    Answers(Value),
-    Fails(String),
-    Computes(Arc<Compute>),
+enum Action {
+    Return(Value),
+    Fail(String),
+    Compute(Arc<Compute>),
 }
 
 impl Script {
-    /// It answers with `value`.
+    /// Returns `value` from every call.
     #[must_use]
-    pub fn answers(value: Value) -> Self {
-        Self { fails: None, does: Does::Answers(value) }
+    pub fn returns(value: Value) -> Self {
+        Self { fails: None, action: Action::Return(value) }
     }
 
-    /// It fails with `code`, in a way that another attempt does not help.
+    /// Fails every call with `code`, in a way that is not retried.
     #[must_use]
-    pub fn fails_for_good(code: &str) -> Self {
-        Self { fails: None, does: Does::Fails(code.to_owned()) }
+    pub fn fails_permanently(code: &str) -> Self {
+        Self { fails: None, action: Action::Fail(code.to_owned()) }
     }
 
-    /// The first `attempts` attempts of each step fail with `code`; see [`Self::then`].
+    /// Fails the first `attempts` attempts of each step with `code`; see [`Self::then`].
     #[must_use]
     pub fn fails(attempts: u32, code: &str) -> Self {
-        Self { fails: Some((attempts, code.to_owned())), does: Does::Answers(Value::Null) }
+        Self { fails: Some((attempts, code.to_owned())), action: Action::Return(Value::Null) }
     }
 
-    /// After that, it answers with `value`.
+    /// Returns `value` after the failures.
     #[must_use]
     pub fn then(mut self, value: Value) -> Self {
-        self.does = Does::Answers(value);
+        self.action = Action::Return(value);
         self
     }
 
-    /// It answers with what `compute` makes of its input.
+    /// Returns the result of `compute` for the input.
     #[must_use]
     pub fn computes(compute: impl Fn(&Value) -> Result<Value, StepError> + Send + Sync + 'static) -> Self {
-        Self { fails: None, does: Does::Computes(Arc::new(compute)) }
+        Self { fails: None, action: Action::Compute(Arc::new(compute)) }
     }
 
-    /// It is a language model that answers by what it is asked: with the first answer whose text is found in its input.
+    /// Simulates a language model: returns the first answer whose text occurs in the input.
     ///
-    /// A request in which none is found fails with `unscripted`, and says what was asked; the text `""` fits all. The
-    /// same request has the same answer always, so workflows with it can be crashed.
+    /// A request that contains none of the texts fails with `unscripted`, and the message shows the request. The text
+    /// `""` matches every request. The same request always has the same answer, so crash tests work.
     ///
     /// ```
     /// use llmspell_workflows_testing::harness::{Script, WorkflowTest, prelude::*};
@@ -71,20 +71,19 @@ impl Script {
     /// ]);
     /// let test = WorkflowTest::new(brief).input(json!({"text": "A long story."})).activity("agent", "writer", writer);
     ///
-    /// let ended = test.run();
-    /// ended.completed_with(&json!("Ein Satz."));
-    /// assert_eq!(ended.calls("writer")[1], json!({"prompt": "Translate: A sentence."}));
+    /// let result = test.run();
+    /// result.completed_with(&json!("Ein Satz."));
+    /// assert_eq!(result.calls("writer")[1], json!({"prompt": "Translate: A sentence."}));
     /// test.crash_everywhere();
     /// ```
     #[must_use]
     pub fn model<T: Into<String>>(answers: impl IntoIterator<Item = (T, Value)>) -> Self {
         let answers: Vec<(String, Value)> = answers.into_iter().map(|(text, answer)| (text.into(), answer)).collect();
         Self::computes(move |input| {
-            let found = answers.iter().find(|(text, _)| says(input, text));
+            let found = answers.iter().find(|(text, _)| contains_text(input, text));
             let unscripted = || {
                 let texts: Vec<_> = answers.iter().map(|(text, _)| format!("`{text}`")).collect();
-                let message =
-                    format!("the script answers what holds {}, and this does not: {input}", texts.join(" or "));
+                let message = format!("expected a request that contains {}, got {input}", texts.join(" or "));
                 StepError::configuration("unscripted", message)
             };
             found.map(|(_, answer)| answer.clone()).ok_or_else(unscripted)
@@ -95,24 +94,24 @@ impl Script {
         if let Some((attempts, code)) = &self.fails
             && context.attempt() <= *attempts
         {
-            let message = format!("attempt {} fails, as its script says", context.attempt());
+            let message = format!("attempt {} fails as scripted", context.attempt());
             return Err(StepError::transient(code.clone(), message));
         }
-        match &self.does {
-            Does::Answers(value) => Ok(value.clone()),
-            Does::Fails(code) => Err(StepError::configuration(code.clone(), "it fails, as its script says")),
-            Does::Computes(compute) => compute(context.input()),
+        match &self.action {
+            Action::Return(value) => Ok(value.clone()),
+            Action::Fail(code) => Err(StepError::configuration(code.clone(), "scripted failure")),
+            Action::Compute(compute) => compute(context.input()),
         }
     }
 }
 
-/// Whether `text` is found in one of the texts of `value`.
-fn says(value: &Value, text: &str) -> bool {
+/// Returns whether `text` occurs in one of the strings in `value`.
+fn contains_text(value: &Value, text: &str) -> bool {
     text.is_empty()
         || match value {
             Value::String(whole) => whole.contains(text),
-            Value::Array(items) => items.iter().any(|item| says(item, text)),
-            Value::Object(fields) => fields.values().any(|field| says(field, text)),
+            Value::Array(items) => items.iter().any(|item| contains_text(item, text)),
+            Value::Object(fields) => fields.values().any(|field| contains_text(field, text)),
             _ => false,
         }
 }

@@ -11,7 +11,7 @@ use mockall::mock;
 use serde_json::Value;
 
 mock! {
-    /// A mock of where states are kept under names.
+    /// A mock of a state storage.
     #[derive(Debug)]
     pub StateStorage {}
 
@@ -24,7 +24,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of where sessions are kept.
+    /// A mock of a session storage.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -32,7 +32,7 @@ mock! {
     /// use llmspell_workflows_advanced::sessions::{NewSession, SessionManager, SessionStatus};
     /// use llmspell_workflows_testing::mock::MockSessionStorage;
     ///
-    /// // Making a session writes it once, active.
+    /// // Creating a session stores it once, as active.
     /// let mut storage = MockSessionStorage::new();
     /// storage
     ///     .expect_put()
@@ -55,7 +55,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of where vectors are kept.
+    /// A mock of a vector storage.
     #[derive(Debug)]
     pub VectorStorage {}
 
@@ -76,19 +76,19 @@ mock! {
 }
 
 mock! {
-    /// A mock of what makes vectors of texts.
+    /// A mock of an embedding service.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// use llmspell_workflows_advanced::EmbeddingService;
     /// use llmspell_workflows_testing::mock::MockEmbeddingService;
     ///
-    /// // Texts whose meaning is as near as the test wants it.
-    /// let mut meanings = MockEmbeddingService::new();
-    /// meanings.expect_embed().returning(|texts| {
+    /// // Vectors with the similarity that the test needs.
+    /// let mut embeddings = MockEmbeddingService::new();
+    /// embeddings.expect_embed().returning(|texts| {
     ///     Ok(texts.iter().map(|text| if text.contains("refund") { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).collect())
     /// });
-    /// let vectors = meanings.embed(&["a refund".into(), "the weather".into()]).await.unwrap();
+    /// let vectors = embeddings.embed(&["a refund".into(), "the weather".into()]).await.unwrap();
     /// assert_eq!(vectors, [[1.0, 0.0], [0.0, 1.0]]);
     /// # });
     /// ```

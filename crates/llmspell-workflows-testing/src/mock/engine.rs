@@ -10,7 +10,7 @@ use mockall::mock;
 use serde_json::Value;
 
 mock! {
-    /// A mock of leaf work; see [the module](super) for an example. Its parameters are not checked before a run.
+    /// A mock of an activity; see [the module](super) for an example. Its parameters are not checked before a run.
     #[derive(Debug)]
     pub Activity {}
 
@@ -21,7 +21,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of what carries leaves.
+    /// A mock of a dispatcher of leaves.
     ///
     /// ```
     /// use llmspell_workflows_basic::{Engine, StepError, WorkflowInput, activity::{Activities, function}};
@@ -29,11 +29,11 @@ mock! {
     /// use llmspell_workflows_testing::mock::MockDispatch;
     /// use serde_json::json;
     ///
-    /// // A machine that is gone; the activity of this process is not called in its place.
+    /// // An unreachable machine; the activity of this process is not called instead.
     /// let mut machine = MockDispatch::new();
     /// machine.expect_perform().times(1).returning(|call| {
     ///     let name = call.name.to_string();
-    ///     Box::pin(async move { Err(StepError::configuration("unreachable", format!("nobody carries {name}"))) })
+    ///     Box::pin(async move { Err(StepError::configuration("unreachable", format!("no machine for {name}"))) })
     /// });
     ///
     /// let mut activities = Activities::new();
@@ -42,7 +42,7 @@ mock! {
     /// let order = Definition::sequence("order", [Step::function("charge", "charge", json!({}))]);
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// let finished = engine.run(order, WorkflowInput::default()).await.unwrap();
-    /// assert_eq!(finished.error.unwrap().message, "nobody carries function:charge");
+    /// assert_eq!(finished.error.unwrap().message, "no machine for function:charge");
     /// # });
     /// ```
     #[derive(Debug)]
@@ -54,7 +54,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of what waits for points in time.
+    /// A mock of the timers.
     #[derive(Debug)]
     pub Timers {}
 
@@ -65,7 +65,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of what runs sub-workflows.
+    /// A mock of a runner of sub-workflows.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -74,7 +74,7 @@ mock! {
     /// use llmspell_workflows_testing::mock::MockChildren;
     /// use serde_json::json;
     ///
-    /// // The sub-workflow is not run; what it would give is said here.
+    /// // The sub-workflow does not run; the mock returns its output.
     /// let mut children = MockChildren::new();
     /// children
     ///     .expect_run()
@@ -82,7 +82,7 @@ mock! {
     ///     .times(1)
     ///     .returning(|_, _| Ok(ChildEnd::Completed(Arc::new(json!("clean")))));
     ///
-    /// let scan = Definition::sequence("scan", [Step::set("look", serde_json::Map::new())]);
+    /// let scan = Definition::sequence("scan", [Step::set("look", Default::default())]);
     /// let review = Definition::sequence("review", [Step::workflow("scan", "scan", json!({"depth": 2}))])
     ///     .with_workflow(scan);
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -101,7 +101,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of what checks data against schemas.
+    /// A mock of a schema validator.
     ///
     /// ```
     /// use llmspell_workflows_basic::engine::{SchemaCheck, Violation};
@@ -122,7 +122,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the time. Where time should pass as runs wait for it, [`SimClock`](crate::clock::SimClock) does that.
+    /// A mock of the clock. Use [`SimClock`](crate::clock::SimClock) if the time has to advance when runs wait for it.
     ///
     /// ```
     /// use llmspell_workflows_basic::Clock;

@@ -13,7 +13,7 @@ mock! {
     /// use llmspell_workflows_testing::mock::{MockHook, mockall::Sequence};
     /// use serde_json::json;
     ///
-    /// // Asked about both steps, in their order.
+    /// // The hook is called for both steps, in order.
     /// let mut order = Sequence::new();
     /// let mut hook = MockHook::<BeforeStep>::new();
     /// for path in ["/main/one", "/main/two"] {

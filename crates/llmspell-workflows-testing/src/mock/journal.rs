@@ -12,7 +12,7 @@ mock! {
     /// use llmspell_workflows_testing::mock::MockJournal;
     /// use uuid::Uuid;
     ///
-    /// // A run whose records make no sense: nothing is appended to it.
+    /// // A run with damaged records: nothing is appended to it.
     /// let mut journal = MockJournal::new();
     /// journal
     ///     .expect_open()

@@ -20,14 +20,14 @@ mock! {
     /// use llmspell_workflows_state::store::{RunPage, RunQuery, RunStore, Stores};
     /// use llmspell_workflows_testing::mock::{MockRunStore, mockall::predicate::function};
     ///
-    /// // Whoever lists runs asks for a page of a bounded size.
+    /// // Runs are listed in pages of a bounded size.
     /// let mut runs = MockRunStore::new();
     /// runs.expect_list()
     ///     .with(function(|query: &RunQuery| query.limit <= 50))
     ///     .times(1)
     ///     .returning(|_| Ok(RunPage::default()));
     ///
-    /// // One store is the mock, the others are in memory.
+    /// // One store is a mock, the others are in memory.
     /// let stores = Stores { runs: Arc::new(runs), ..Stores::memory() };
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// assert!(stores.runs.list(&RunQuery::default()).await.unwrap().runs.is_empty());
@@ -47,7 +47,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the records of runs that have ended.
+    /// A mock of the archive of ended runs.
     #[derive(Debug)]
     pub ArchiveStore {}
 
@@ -61,7 +61,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the definitions by their hashes.
+    /// A mock of the store of definitions.
     #[derive(Debug)]
     pub DefinitionStore {}
 
@@ -75,7 +75,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the checkpoints of runs.
+    /// A mock of the store of checkpoints.
     #[derive(Debug)]
     pub SnapshotStore {}
 
@@ -90,7 +90,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of the messages to runs.
+    /// A mock of the inbox of runs.
     #[derive(Debug)]
     pub InboxStore {}
 
@@ -103,7 +103,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of large values by their hashes.
+    /// A mock of the store of large values.
     #[derive(Debug)]
     pub BlobStore {}
 
@@ -119,7 +119,7 @@ mock! {
 }
 
 mock! {
-    /// A mock of what all stores of one place have in common.
+    /// A mock of an adapter, which is shared by all stores in one location.
     #[derive(Debug)]
     pub Adapter {}
 

@@ -7,59 +7,59 @@ use llmspell_workflows_hooks::{
 };
 
 use super::RECORDED_MAX;
-use crate::{Story, kept::Kept};
+use crate::{Story, bounded_log::BoundedLog};
 
-/// Keeps the last events that get through a filter; cheap to clone. See [the module](super) for an example.
+/// Records the most recent events that match a filter; cheap to clone. See [the module](super) for an example.
 #[derive(Debug, Clone)]
 pub struct EventRecorder(Arc<Mutex<Recording>>);
 
 #[derive(Debug)]
 struct Recording {
     subscription: Subscription,
-    kept: Kept<Arc<Event>>,
-    /// How many the bus had no room for before they were taken.
+    events: BoundedLog<Arc<Event>>,
+    /// The number of events that the subscription lost before they were recorded.
     missed: u64,
 }
 
 impl EventRecorder {
-    /// Keeps what `bus` tells from now on and `filter` lets through.
+    /// Records the events that `bus` publishes from now on and that match `filter`.
     #[must_use]
     pub fn new(bus: &EventBus, filter: Filter) -> Self {
-        Self::with_room(bus, filter, RECORDED_MAX)
+        Self::with_capacity(bus, filter, RECORDED_MAX)
     }
 
-    /// The same with room for so many events; the oldest makes room.
+    /// Does the same with a capacity; the oldest event is dropped when it is full.
     #[must_use]
-    pub fn with_room(bus: &EventBus, filter: Filter, room: usize) -> Self {
-        let subscription = bus.subscribe_with(filter, room);
-        Self(Arc::new(Mutex::new(Recording { subscription, kept: Kept::new(room), missed: 0 })))
+    pub fn with_capacity(bus: &EventBus, filter: Filter, capacity: usize) -> Self {
+        let subscription = bus.subscribe_with(filter, capacity);
+        Self(Arc::new(Mutex::new(Recording { subscription, events: BoundedLog::new(capacity), missed: 0 })))
     }
 
-    /// The events so far, oldest first.
+    /// Returns the events so far, oldest first.
     #[must_use]
     pub fn events(&self) -> Vec<Arc<Event>> {
         let mut recording = lock(&self.0);
-        recording.take();
-        recording.kept.iter().cloned().collect()
+        recording.receive();
+        recording.events.iter().cloned().collect()
     }
 
-    /// What has happened so far, a line each: the kind of the event, and where; nothing more for a run as a whole.
+    /// Returns the events so far as lines: the kind, and the path unless the event concerns the run as a whole.
     #[must_use]
     pub fn story(&self) -> Story {
         let mut recording = lock(&self.0);
-        recording.take();
+        recording.receive();
         let lines =
-            recording.kept.iter().map(|event| format!("{} {}", event.kind, event.subject()).trim_end().to_owned());
-        Story::of(lines).after_lost(recording.kept.lost() + recording.missed)
+            recording.events.iter().map(|event| format!("{} {}", event.kind, event.subject()).trim_end().to_owned());
+        Story::of(lines).after_lost(recording.events.lost() + recording.missed)
     }
 }
 
 impl Recording {
-    /// Takes what waits at the bus.
-    fn take(&mut self) {
+    /// Receives the buffered events.
+    fn receive(&mut self) {
         while let Some(received) = self.subscription.try_next() {
             match received {
-                Received::Event(event) => drop(self.kept.push(event)),
+                Received::Event(event) => drop(self.events.push(event)),
                 Received::Lost(lost) => self.missed += lost,
             }
         }

@@ -11,12 +11,12 @@ use llmspell_workflows_hooks::{
 use serde_json::{Value, json};
 
 use super::RECORDED_MAX;
-use crate::{Story, kept::Kept};
+use crate::{Story, bounded_log::BoundedLog};
 
-/// Keeps at which points hooks were asked, where, and what they answered; cheap to clone.
+/// Records the points and paths at which hooks were called, and their answers; cheap to clone.
 ///
-/// [`Self::watch`] puts it around a hook. As a hook of its own it keeps the point and lets everything go on:
-/// [`Self::everywhere`] puts it at all points, to see which ones a workflow comes to.
+/// [`Self::watch`] wraps a hook. The recorder is also a hook itself, which records the point and changes nothing:
+/// [`Self::everywhere`] registers it at all points, to show which ones a workflow reaches.
 ///
 /// ```
 /// use llmspell_workflows_hooks::{HookDispatcher, HookLayer};
@@ -24,12 +24,12 @@ use crate::{Story, kept::Kept};
 ///
 /// let recorder = HookRecorder::new();
 /// let hooks = std::sync::Arc::new(HookDispatcher::builder().register(recorder.everywhere()).build());
-/// let ended = WorkflowTest::new(Definition::sequence("small", [Step::function("only", "f", json!({}))]))
-///     .function("f", Script::answers(json!(1)))
+/// let result = WorkflowTest::new(Definition::sequence("small", [Step::function("only", "f", json!({}))]))
+///     .function("f", Script::returns(json!(1)))
 ///     .engine(move |engine| engine.interceptor(Position::Hooks, HookLayer::new(hooks.clone())))
 ///     .run();
 ///
-/// ended.completed_with(&json!(1));
+/// result.completed_with(&json!(1));
 /// recorder.story().is(&[
 ///     "before_workflow_start /main",
 ///     "before_workflow_stage /main/only",
@@ -40,72 +40,72 @@ use crate::{Story, kept::Kept};
 /// ]);
 /// ```
 #[derive(Debug, Clone)]
-pub struct HookRecorder(Arc<Mutex<Kept<Asked>>>);
+pub struct HookRecorder(Arc<Mutex<BoundedLog<HookCall>>>);
 
-/// That a hook was asked.
+/// A recorded call of a hook.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub struct HookCall {
     /// The point.
     pub point: HookPoint,
-    /// Where; empty at points of a host that are about no step.
+    /// The path of the step; empty at points of a host that do not concern a step.
     pub path: String,
-    /// What it answered, or why it could not; `None`: it has not answered, or not in time.
+    /// The answer or the error; `None` if the hook has not answered, or not in time.
     pub answer: Option<Result<Verdict, String>>,
 }
 
-/// A hook around which a recorder stands; see [`HookRecorder::watch`].
+/// A hook whose calls are recorded; see [`HookRecorder::watch`].
 #[derive(Debug, Clone)]
-pub struct Watched<H> {
+pub struct RecordedHook<H> {
     hook: H,
     recorder: HookRecorder,
 }
 
 impl Default for HookRecorder {
     fn default() -> Self {
-        Self::with_room(RECORDED_MAX)
+        Self::with_capacity(RECORDED_MAX)
     }
 }
 
 impl HookRecorder {
-    /// One with the usual room.
+    /// Creates a recorder with the default capacity.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One with room for so many questions; the oldest makes room.
+    /// Creates a recorder for `capacity` calls; the oldest is dropped when it is full.
     #[must_use]
-    pub fn with_room(room: usize) -> Self {
-        Self(Arc::new(Mutex::new(Kept::new(room))))
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Arc::new(Mutex::new(BoundedLog::new(capacity))))
     }
 
-    /// `hook`, of which this keeps what it is asked and what it answers.
+    /// Wraps `hook` to record its calls and answers.
     #[must_use]
-    pub fn watch<H>(&self, hook: H) -> Watched<H> {
-        Watched { hook, recorder: self.clone() }
+    pub fn watch<H>(&self, hook: H) -> RecordedHook<H> {
+        RecordedHook { hook, recorder: self.clone() }
     }
 
-    /// What was asked so far, in the order in which it was asked.
+    /// Returns the calls so far, oldest first.
     #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn calls(&self) -> Vec<HookCall> {
         lock(&self.0).iter().cloned().collect()
     }
 
-    /// The same, a line each: the point, where, and what was answered if that changes anything.
+    /// Returns the calls so far as lines: the point, the path, and the answer if it changes anything.
     #[must_use]
     pub fn story(&self) -> Story {
-        let kept = lock(&self.0);
-        Story::of(kept.iter().map(Asked::to_string)).after_lost(kept.lost())
+        let calls = lock(&self.0);
+        Story::of(calls.iter().map(HookCall::to_string)).after_lost(calls.lost())
     }
 
-    fn ask(&self, context: &HookContext) -> u64 {
-        lock(&self.0).push(Asked { point: context.point(), path: context.path(), answer: None })
+    fn record(&self, context: &HookContext) -> u64 {
+        lock(&self.0).push(HookCall { point: context.point(), path: context.path(), answer: None })
     }
 
-    fn answered(&self, number: u64, answer: Result<Verdict, String>) {
-        // One that was slow may have had to make room.
-        if let Some(asked) = lock(&self.0).get_mut(number) {
-            asked.answer = Some(answer);
+    fn record_answer(&self, number: u64, answer: Result<Verdict, String>) {
+        // The call of a slow hook may already have been dropped.
+        if let Some(call) = lock(&self.0).get_mut(number) {
+            call.answer = Some(answer);
         }
     }
 }
@@ -113,39 +113,39 @@ impl HookRecorder {
 #[async_trait]
 impl<P: Point> Hook<P> for HookRecorder {
     async fn call(&self, context: &HookContext) -> Result<P::Answer, HookError> {
-        self.answered(self.ask(context), Ok(Verdict::default()));
+        self.record_answer(self.record(context), Ok(Verdict::default()));
         Ok(P::Answer::CONTINUE)
     }
 }
 
 #[async_trait]
-impl<P: Point, H: Hook<P>> Hook<P> for Watched<H>
+impl<P: Point, H: Hook<P>> Hook<P> for RecordedHook<H>
 where
     P::Answer: Clone,
 {
     async fn call(&self, context: &HookContext) -> Result<P::Answer, HookError> {
-        let number = self.recorder.ask(context);
+        let number = self.recorder.record(context);
         let answer = self.hook.call(context).await;
-        let noted = answer.as_ref().map(|answer| answer.clone().into()).map_err(HookError::to_string);
-        self.recorder.answered(number, noted);
+        let recorded = answer.as_ref().map(|answer| answer.clone().into()).map_err(HookError::to_string);
+        self.recorder.record_answer(number, recorded);
         answer
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for HookCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", format!("{} {}", self.point, self.path).trim_end())?;
         match &self.answer {
             None => f.write_str(": no answer"),
             Some(Err(message)) => write!(f, ": failed, {message}"),
             Some(Ok(verdict)) if verdict.is_continue() => Ok(()),
-            Some(Ok(verdict)) => write!(f, ": {}", said(verdict)),
+            Some(Ok(verdict)) => write!(f, ": {}", verdict_line(verdict)),
         }
     }
 }
 
-/// What a verdict changes, in a line.
-fn said(verdict: &Verdict) -> String {
+/// Formats the changes of a verdict on one line.
+fn verdict_line(verdict: &Verdict) -> String {
     let mut parts = Vec::new();
     parts.extend(verdict.input.as_ref().map(|input| format!("input {input}")));
     parts.extend(verdict.output.as_ref().map(|output| format!("output {output}")));
@@ -165,9 +165,9 @@ fn course(course: &Course) -> String {
 macro_rules! everywhere {
     ($($point:ident)+) => {
         impl HookRecorder {
-            /// This recorder at all points that the engine and its hosts come to, before all other hooks.
+            /// Registers this recorder at all points of the engine and its hosts, before all other hooks.
             ///
-            /// It is asked there whatever they answer, and sees no answers; [`Self::watch`] does.
+            /// It is called whatever they answer but does not see their answers; [`Self::watch`] does.
             #[must_use]
             pub fn everywhere(&self) -> Registration {
                 Registration::new("recorder").priority(Priority::HIGHEST)$(.at(point::$point, self.clone()))+
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everywhere_is_at_every_point() {
+    fn everywhere_registers_at_every_point() {
         let hooks = HookDispatcher::builder().register(HookRecorder::new().everywhere()).build();
         let missing: Vec<_> = HookPoint::ALL.iter().filter(|point| !hooks.has_hooks_at(**point)).collect();
         assert!(missing.is_empty(), "{missing:?}");

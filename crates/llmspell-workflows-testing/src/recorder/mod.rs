@@ -1,8 +1,8 @@
-//! What hooks were asked and answered, and what was told of runs, in order.
+//! Recorders of hook calls and events, in order.
 //!
-//! Both keep the last of it in bounded room, and give a [`Story`](crate::Story) to assert about.
+//! Both retain the most recent items and return a [`Story`](crate::Story) with assertions.
 //!
-//! A hook of one's own, watched: where it was asked, and what it answered.
+//! Recording where your own hook was called and what it answered:
 //!
 //! ```
 //! use llmspell_workflows_hooks::{
@@ -10,7 +10,7 @@
 //! };
 //! use llmspell_workflows_testing::{harness::{Script, WorkflowTest, prelude::*}, recorder::HookRecorder};
 //!
-//! // What is tested: nothing is deleted in a dry run.
+//! // The hook under test: a dry run does not delete anything.
 //! let dry_run = hook_fn(|context: HookContext| async move {
 //!     let input = context.input()?.unwrap_or_default();
 //!     Ok(if input["operation"] == "delete" { Before::Skip("a dry run".into()) } else { Before::Continue })
@@ -23,16 +23,16 @@
 //!     Step::tool("look", "files", json!({"operation": "list"})),
 //!     Step::tool("tidy", "files", json!({"operation": "delete"})),
 //! ]);
-//! let ended = WorkflowTest::new(clean)
-//!     .tool("files", Script::answers(json!([])))
+//! let result = WorkflowTest::new(clean)
+//!     .tool("files", Script::returns(json!([])))
 //!     .engine(move |engine| engine.interceptor(Position::Hooks, HookLayer::new(hooks.clone())))
 //!     .run();
 //!
-//! ended.ran(&["look"]);
+//! result.ran(&["look"]);
 //! recorder.story().is(&["before_tool_execution /main/look", "before_tool_execution /main/tidy: skip \"a dry run\""]);
 //! ```
 //!
-//! All that is told of a run:
+//! Recording all events of a run:
 //!
 //! ```
 //! use llmspell_workflows_hooks::{EventBus, event::{EventLayer, Filter}};
@@ -40,14 +40,14 @@
 //!
 //! let bus = EventBus::new();
 //! let recorder = EventRecorder::new(&bus, Filter::all());
-//! let ended = WorkflowTest::new(Definition::sequence("order", [
+//! let result = WorkflowTest::new(Definition::sequence("order", [
 //!     Step::tool("charge", "payments", json!({})).with_retry(Retry::attempts(2)),
 //! ]))
 //! .tool("payments", Script::fails(1, "unavailable").then(json!("r-7")))
 //! .engine(move |engine| engine.interceptor(Position::Hooks, EventLayer::new(bus.clone())))
 //! .run();
 //!
-//! ended.completed_with(&json!("r-7"));
+//! result.completed_with(&json!("r-7"));
 //! recorder.story().is(&[
 //!     "run.started",
 //!     "step.started /main/charge",
@@ -61,7 +61,7 @@ mod events;
 mod hooks;
 
 pub use events::EventRecorder;
-pub use hooks::{Asked, HookRecorder, Watched};
+pub use hooks::{HookCall, HookRecorder, RecordedHook};
 
-/// How much a recorder keeps unless it is made with more room.
+/// The default capacity of a recorder.
 pub const RECORDED_MAX: usize = 10_000;

@@ -15,23 +15,23 @@ use llmspell_workflows_hooks::{
 use llmspell_workflows_testing::clock::PausedClock;
 use serde_json::{Value, json};
 
-/// Activities that behave in every way, and a note of which were begun.
+/// Test activities that record each start.
 #[derive(Clone)]
 pub(crate) struct Lab {
     activities: Activities,
-    begun: Arc<Mutex<Vec<String>>>,
+    started: Arc<Mutex<Vec<String>>>,
 }
 
-/// A run, and what it began.
-pub(crate) struct Ran {
+/// A finished run and the activities that it started.
+pub(crate) struct LabRun {
     pub(crate) finished: Finished,
-    pub(crate) begun: Vec<String>,
+    pub(crate) started: Vec<String>,
 }
 
 impl Lab {
-    /// `echo`, `fail`, `flaky`, `hang`, `slow` and `put`, each as a function, a tool and an agent.
+    /// Creates `echo`, `fail`, `flaky`, `hang`, `slow` and `put`, each as a function, a tool and an agent.
     pub(crate) fn new() -> Self {
-        let mut lab = Self { activities: Activities::new(), begun: Arc::default() };
+        let mut lab = Self { activities: Activities::new(), started: Arc::default() };
         lab.register("echo", |context| async move { Ok(context.input().clone().into()) });
         lab.register("fail", |_| async move { Err(StepError::transient("boom", "it failed")) });
         // Fails in its first generation.
@@ -65,35 +65,35 @@ impl Lab {
         Fut: Future<Output = Result<ActivityOutput, StepError>> + Send + 'static,
     {
         for kind in ["function", "tool", "persona-request"] {
-            let (begun, perform) = (self.begun.clone(), perform.clone());
+            let (started, perform) = (self.started.clone(), perform.clone());
             let activity = function(move |context: ActivityContext| {
-                begun.lock().unwrap().push(format!("{}#{}", context.path(), context.attempt()));
+                started.lock().unwrap().push(format!("{}#{}", context.path(), context.attempt()));
                 perform(context)
             });
             self.activities.register(kind, name, activity);
         }
     }
 
-    /// The path and attempt of each activity begun so far, in order.
-    pub(crate) fn begun(&self) -> Vec<String> {
-        self.begun.lock().unwrap().clone()
+    /// Returns the path and attempt of each activity started so far, in order.
+    pub(crate) fn started(&self) -> Vec<String> {
+        self.started.lock().unwrap().clone()
     }
 
-    /// An engine with these activities, on the runtime's time.
+    /// Returns an engine with these activities and the runtime's paused clock.
     pub(crate) fn engine(&self) -> EngineBuilder {
         Engine::builder().activities(self.activities.clone()).clock(PausedClock::new())
     }
 
     /// Runs `definition` with these hooks.
-    pub(crate) async fn run(&self, definition: Definition, hooks: HookDispatcherBuilder) -> Ran {
+    pub(crate) async fn run(&self, definition: Definition, hooks: HookDispatcherBuilder) -> LabRun {
         let layer = HookLayer::new(Arc::new(hooks.build()));
         let engine = self.engine().interceptor(Position::Hooks, layer).build();
         let finished = engine.run(definition, WorkflowInput::default()).await;
-        Ran { finished: finished.unwrap_or_else(|error| panic!("{error}")), begun: self.begun() }
+        LabRun { finished: finished.unwrap_or_else(|error| panic!("{error}")), started: self.started() }
     }
 }
 
-/// A hook that always answers so.
+/// Creates a hook that always gives `answer`.
 pub(crate) fn fixed<P: Point>(point: P, answer: P::Answer) -> Registration
 where
     P::Answer: Clone + Sync,
@@ -105,8 +105,8 @@ where
     Registration::new("fixed").at(point, hook_fn(answers))
 }
 
-/// Runs `steps` with a hook at `point` that always answers so.
-pub(crate) async fn with<P: Point>(steps: impl IntoIterator<Item = Step>, point: P, answer: P::Answer) -> Ran
+/// Runs `steps` with a hook at `point` that always gives `answer`.
+pub(crate) async fn with<P: Point>(steps: impl IntoIterator<Item = Step>, point: P, answer: P::Answer) -> LabRun
 where
     P::Answer: Clone + Sync,
 {
@@ -114,21 +114,21 @@ where
     Lab::new().run(Definition::sequence("test", steps), hooks).await
 }
 
-pub(crate) fn output(ran: &Ran) -> Value {
+pub(crate) fn output(ran: &LabRun) -> Value {
     assert_eq!(ran.finished.error, None);
     (*ran.finished.output).clone()
 }
 
-pub(crate) fn code(ran: &Ran) -> &str {
+pub(crate) fn code(ran: &LabRun) -> &str {
     &ran.finished.error.as_ref().expect("the run fails").code
 }
 
-/// How long the run took.
-pub(crate) fn seconds(ran: &Ran) -> i64 {
+/// Returns how long the run took, in seconds.
+pub(crate) fn seconds(ran: &LabRun) -> i64 {
     ran.finished.ended_at.duration_since(ran.finished.started_at).as_secs()
 }
 
-/// A step that answers with `value`.
+/// A step that returns `value`.
 pub(crate) fn echo(id: &str, value: Value) -> Step {
     Step::function(id, "echo", value)
 }
@@ -143,7 +143,7 @@ pub(crate) fn fail(id: &str) -> Step {
     Step::function(id, "fail", json!({}))
 }
 
-/// A step that takes `ms` milliseconds, then answers with its id.
+/// A step that takes `ms` milliseconds, then returns its id.
 pub(crate) fn slow(id: &str, ms: u64) -> Step {
     Step::function(id, "slow", json!({"ms": ms, "value": id}))
 }

@@ -1,7 +1,7 @@
-//! What the tests share: activities that misbehave, and runs whose processes crash.
+//! Shared helpers: test activities, and runs whose processes crash.
 
 mod lab;
-mod recorded;
+mod recorded_run;
 
-pub(crate) use lab::{Lab, Ran, code, echo, fail, fixed, output, put, seconds, slow, with};
-pub(crate) use recorded::Recorded;
+pub(crate) use lab::{Lab, LabRun, code, echo, fail, fixed, output, put, seconds, slow, with};
+pub(crate) use recorded_run::RecordedRun;

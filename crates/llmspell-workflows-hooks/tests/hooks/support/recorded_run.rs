@@ -6,12 +6,12 @@ use llmspell_workflows_testing::{
     crash::{CrashPoint, CrashTest, Journal, MemoryJournal, Record, WatchedJournal},
 };
 
-/// What is on record of one run, whichever process goes on with it.
+/// The records of one run across several processes.
 #[derive(Default)]
-pub(crate) struct Recorded(Arc<MemoryJournal>);
+pub(crate) struct RecordedRun(Arc<MemoryJournal>);
 
-impl Recorded {
-    /// Goes on with the run in a process that crashes at boundary `crash_at`; the run, if it came to an end.
+impl RecordedRun {
+    /// Resumes the run in a process that crashes at boundary `crash_at`; returns the result if the run finished.
     pub(crate) fn process(&self, test: &CrashTest, crash_at: Option<u64>) -> Option<Finished> {
         let point = crash_at.map_or_else(CrashPoint::never, CrashPoint::at);
         let journal: Arc<dyn Journal> = Arc::new(WatchedJournal::new(self.0.clone(), point.clone()));
@@ -22,13 +22,13 @@ impl Recorded {
         self.0.runs().into_iter().flat_map(|run| self.0.kept(run)).collect()
     }
 
-    /// The paths of the steps that have ended.
+    /// Returns the paths of the steps that have ended.
     pub(crate) fn ended(&self) -> Vec<String> {
         let path = |record| if let Record::Ended { path, .. } = record { Some(path) } else { None };
         self.records().into_iter().filter_map(path).collect()
     }
 
-    /// Each choice, and where it was made.
+    /// Returns each decision and its path.
     pub(crate) fn decided(&self) -> Vec<(String, Decision)> {
         let choice = |record| match record {
             Record::Decided { path, decision, .. } => Some((path, decision)),
@@ -37,7 +37,7 @@ impl Recorded {
         self.records().into_iter().filter_map(choice).collect()
     }
 
-    /// How many answers of hooks there are.
+    /// Returns the number of recorded answers of hooks.
     pub(crate) fn answers(&self) -> usize {
         let is_answer = |decision: &Decision| {
             use Decision as D;

@@ -1,12 +1,12 @@
-/// Numbers by chance that a seed decides: splitmix64.
-pub(super) struct Chance(u64);
+/// A seeded random number generator (splitmix64).
+pub(super) struct SeededRandom(u64);
 
-impl Chance {
+impl SeededRandom {
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number below `limit`.
+    /// Returns a random number below `limit`.
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

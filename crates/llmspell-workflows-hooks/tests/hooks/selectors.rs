@@ -1,4 +1,4 @@
-//! Which steps a hook concerns.
+//! How selectors choose the steps that a hook concerns.
 
 use llmspell_workflows_basic::model::{Definition, Loop, Parallel, Step};
 use llmspell_workflows_hooks::{
@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::support::{Lab, echo};
 
-/// The steps of a run of `name` at which a hook with `selector` is called.
-async fn called(
+/// Returns the steps of a run of the workflow `name` at which a hook with `selector` is calls_with.
+async fn calls_with(
     name: &str,
     selector: Selector,
     registration: impl FnOnce(Registration, Calls) -> Registration,
@@ -32,21 +32,21 @@ async fn called(
 struct Calls(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 
 impl Calls {
-    fn note(&self, context: &HookContext) {
+    fn record(&self, context: &HookContext) {
         self.0.lock().unwrap().push(context.path());
     }
 }
 
 fn before(registration: Registration, calls: Calls) -> Registration {
     let hook = hook_fn(move |context: HookContext| {
-        calls.note(&context);
+        calls.record(&context);
         async { Ok(Before::Continue) }
     });
     registration.at(BeforeStep, hook)
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_id_kind_path_and_workflow() {
+async fn selectors_match_by_id_kind_path_and_workflow() {
     let all = ["/main/each", "/main/each[0]/i", "/main/each[1]/i", "/main/both", "/main/both/x", "/main/last"];
     for (selector, expected) in [
         (Selector::all(), &all[..]),
@@ -61,24 +61,24 @@ async fn by_id_kind_path_and_workflow() {
         (Selector::all().workflow("other"), &[]),
         (Selector::all().id("nobody"), &[]),
     ] {
-        let calls = called("test", selector.clone(), before).await;
+        let calls = calls_with("test", selector.clone(), before).await;
         assert_eq!(calls, expected, "{selector:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn stages_stand_directly_below_the_root_and_iterations_count_as_loops() {
-    let stages = called("test", Selector::all(), |registration, calls| {
+async fn stages_are_directly_below_the_root_and_iterations_have_the_kind_loop() {
+    let stages = calls_with("test", Selector::all(), |registration, calls| {
         let hook = hook_fn(move |context: HookContext| {
-            calls.note(&context);
+            calls.record(&context);
             async { Ok(Before::Continue) }
         });
         registration.at(BeforeWorkflowStage, hook)
     });
     assert_eq!(stages.await, ["/main/each", "/main/both", "/main/last"]);
-    let iterations = called("test", Selector::all().kind("loop").id("each"), |registration, calls| {
+    let iterations = calls_with("test", Selector::all().kind("loop").id("each"), |registration, calls| {
         let hook = hook_fn(move |context: HookContext| {
-            calls.note(&context);
+            calls.record(&context);
             async { Ok(BeforeBlock::Continue) }
         });
         registration.at(IterationStart, hook)

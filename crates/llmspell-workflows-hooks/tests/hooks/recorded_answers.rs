@@ -1,4 +1,4 @@
-//! An answer that is recorded is obeyed without asking again, wherever the process crashes.
+//! A recorded answer is obeyed without asking again, wherever the process crashes.
 
 use std::{
     collections::BTreeMap,
@@ -15,23 +15,23 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_hooks::{
     HookContext, HookDispatcher, HookError, HookLayer, Point, Registration,
-    answer::{After, Again, Before, BeforeBlock, CacheEntry, OnBranch, OnError, OnItems, OnRetry, OnSkip},
+    answer::{After, Before, BeforeBlock, CacheEntry, HookRetry, OnBranch, OnError, OnItems, OnRetry, OnSkip},
     hook_fn,
     point::*,
 };
 use llmspell_workflows_testing::crash::CrashTest;
 use serde_json::{Value, json};
 
-use crate::support::{Recorded, echo, fail, put};
+use crate::support::{RecordedRun, echo, fail, put};
 
-/// How often each thing happened, by its name.
+/// How often each event happened, by name.
 type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
 
 fn count(counts: &Counts, name: String) {
     *counts.lock().unwrap().entry(name).or_default() += 1;
 }
 
-/// A hook that answers differently each time it is asked: the answer of its first call, then that of its second.
+/// Creates a hook that gives the first answer on its first call and the second one from then on.
 fn counted<P: Point>(point: P, asked: &Counts, answers: [P::Answer; 2]) -> Registration
 where
     P::Answer: Clone + Sync,
@@ -46,7 +46,7 @@ where
     Registration::new("counted").at(point, hook).timeout(Duration::from_secs(60))
 }
 
-/// A run of `steps` with this hook, which counts what it does.
+/// Creates a test that runs `steps` with this hook and counts the activities.
 fn test(steps: &[Step], hooks: Registration, effects: &Counts) -> CrashTest {
     let layer = HookLayer::new(Arc::new(HookDispatcher::builder().register(hooks).build()));
     let test = CrashTest::new(Definition::sequence("test", steps.to_vec()), json!({}))
@@ -68,9 +68,9 @@ fn test(steps: &[Step], hooks: Registration, effects: &Counts) -> CrashTest {
     })
 }
 
-/// Crashes a run with this hook at every boundary and checks what was asked and done; `steps` and `answer` as given.
+/// Crashes a run of `steps` at every boundary, and checks that it resumes without asking recorded questions again.
 ///
-/// Once an answer is on record the hook, which would say `other` from then on, is not asked again.
+/// The hook at `point` first gives `answer`, then `other`, so that asking again changes the result.
 fn crash_everywhere<P: Point + Copy>(
     steps: impl IntoIterator<Item = Step>,
     point: P,
@@ -80,12 +80,12 @@ fn crash_everywhere<P: Point + Copy>(
     P::Answer: Clone + Sync,
 {
     let steps: Vec<_> = steps.into_iter().collect();
-    let plain = Recorded::default();
+    let plain = RecordedRun::default();
     let hook = counted(point, &Counts::default(), [answer.clone(), other.clone()]);
     let expected = plain.process(&test(&steps, hook, &Counts::default()), None).unwrap();
     let mut boundaries = 0;
     for crash_at in 0.. {
-        let (recorded, asked, effects) = (Recorded::default(), Counts::default(), Counts::default());
+        let (recorded, asked, effects) = (RecordedRun::default(), Counts::default(), Counts::default());
         let hook = || counted(point, &asked, [answer.clone(), other.clone()]);
         let ended = recorded.process(&test(&steps, hook(), &effects), Some(crash_at));
         if ended.is_some() {
@@ -94,22 +94,22 @@ fn crash_everywhere<P: Point + Copy>(
         boundaries += 1;
         let on_record = recorded.answers();
         let before = asked.lock().unwrap().clone();
-        let mut done = effects.lock().unwrap().clone();
+        let mut completed = effects.lock().unwrap().clone();
         let ended = recorded.ended();
-        done.retain(|key, _| ended.iter().any(|path| *path == key.trim_end_matches("#1")));
+        completed.retain(|key, _| ended.iter().any(|path| *path == key.trim_end_matches("#1")));
         if on_record == 0 {
-            // Its first answer was lost with the process, so it may say something else now.
+            // The first answer was lost with the process, so the next one may differ.
             continue;
         }
         let finished = recorded.process(&test(&steps, hook(), &effects), None).unwrap();
-        let place = format!("{} after a crash at boundary {crash_at}", P::POINT);
-        assert_eq!((&finished.output, &finished.error), (&expected.output, &expected.error), "{place}");
-        assert_eq!(finished.state_changes, expected.state_changes, "{place}");
+        let context = format!("{} after a crash at boundary {crash_at}", P::POINT);
+        assert_eq!((&finished.output, &finished.error), (&expected.output, &expected.error), "{context}");
+        assert_eq!(finished.state_changes, expected.state_changes, "{context}");
         let after = asked.lock().unwrap().clone();
         let first = before.keys().next().unwrap();
-        assert_eq!(after[first], 1, "{place}: {first} was asked again");
-        for (key, times) in done {
-            assert_eq!(effects.lock().unwrap()[&key], times, "{place}: {key} was recorded and ran again");
+        assert_eq!(after[first], 1, "{context}: {first} was asked again");
+        for (key, times) in completed {
+            assert_eq!(effects.lock().unwrap()[&key], times, "{context}: {key} was recorded and ran again");
         }
     }
     assert!(boundaries > 2, "{}: only {boundaries} boundaries", P::POINT);
@@ -117,7 +117,7 @@ fn crash_everywhere<P: Point + Copy>(
 }
 
 #[test]
-fn answers_before() {
+fn recorded_answers_before_a_step_are_not_asked_again() {
     let step = || [echo("a", json!("own")), echo("b", json!("{{ a }}"))];
     let entry = CacheEntry { key: "k".into(), ttl: Duration::from_secs(60) };
     for answer in [
@@ -137,13 +137,13 @@ fn answers_before() {
 }
 
 #[test]
-fn answers_after() {
+fn recorded_answers_after_a_step_are_not_asked_again() {
     let step = || [echo("a", json!("own")), echo("b", json!("{{ a }}"))];
     for answer in [
         After::ModifyOutput(json!("another")),
         After::ModifyState(vec![Change::key("k", json!(1))]),
         After::Replace(json!("another")),
-        After::Retry(Again::once()),
+        After::Retry(HookRetry::once()),
         After::Cancel("no".into()),
     ] {
         crash_everywhere(step(), AfterStep, answer, After::Continue);
@@ -151,13 +151,13 @@ fn answers_after() {
 }
 
 #[test]
-fn answers_to_errors() {
+fn recorded_answers_to_errors_are_not_asked_again() {
     let step = || [Step::function("a", "flaky", json!("own")), echo("b", json!("{{ a }}"))];
     for answer in [
         OnError::Replace(json!("another")),
-        OnError::Retry(Again::once()),
+        OnError::Retry(HookRetry::once()),
         OnError::Redirect(ActivityName::new("function", "echo")),
-        OnError::Skip("never mind".into()),
+        OnError::Skip("not needed".into()),
         OnError::Cancel("no".into()),
     ] {
         crash_everywhere(step(), StepError, answer, OnError::Continue);
@@ -165,7 +165,7 @@ fn answers_to_errors() {
 }
 
 #[test]
-fn answers_at_choices() {
+fn recorded_answers_at_decisions_are_not_asked_again() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
     crash_everywhere(choice(), BranchDecision, OnBranch::Redirect(1), OnBranch::Continue);
     let each = || [Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("each")];
@@ -177,11 +177,11 @@ fn answers_at_choices() {
 }
 
 #[test]
-fn a_step_whose_next_generation_was_ordered_is_not_run_in_its_first_one_again() {
+fn a_recorded_retry_does_not_run_the_first_generation_again() {
     let steps = [Step::function("a", "flaky", json!("own"))];
     for crash_at in 0.. {
-        let (recorded, asked, effects) = (Recorded::default(), Counts::default(), Counts::default());
-        let hook = || counted(StepError, &asked, [OnError::Retry(Again::once()), OnError::Continue]);
+        let (recorded, asked, effects) = (RecordedRun::default(), Counts::default(), Counts::default());
+        let hook = || counted(StepError, &asked, [OnError::Retry(HookRetry::once()), OnError::Continue]);
         if recorded.process(&test(&steps, hook(), &effects), Some(crash_at)).is_some() {
             assert!(crash_at > 4);
             break;
@@ -194,11 +194,11 @@ fn a_step_whose_next_generation_was_ordered_is_not_run_in_its_first_one_again() 
 }
 
 #[test]
-fn a_part_of_a_fork_that_has_ended_is_not_run_again() {
+fn a_completed_part_of_a_fork_is_not_run_again() {
     let steps = [echo("a", json!(0))];
-    let mut kept = 0;
+    let mut completed_parts = 0;
     for crash_at in 0.. {
-        let (recorded, asked, effects) = (Recorded::default(), Counts::default(), Counts::default());
+        let (recorded, asked, effects) = (RecordedRun::default(), Counts::default(), Counts::default());
         let fork = Before::Fork(vec![json!(1), json!(2), json!(3)]);
         let hook = || counted(BeforeStep, &asked, [fork.clone(), Before::Continue]);
         if recorded.process(&test(&steps, hook(), &effects), Some(crash_at)).is_some() {
@@ -211,20 +211,20 @@ fn a_part_of_a_fork_that_has_ended_is_not_run_again() {
         }
         let finished = recorded.process(&test(&steps, hook(), &effects), None).unwrap();
         assert_eq!(*finished.output, json!([1, 2, 3]), "after a crash at boundary {crash_at}");
-        kept += ended.len();
+        completed_parts += ended.len();
         for path in ended {
             assert_eq!(effects.lock().unwrap()[&format!("{path}#1")], 1, "{path} after a crash at {crash_at}");
         }
     }
-    assert!(kept > 3, "only {kept} parts had ended");
+    assert!(completed_parts > 3, "only {completed_parts} parts had completed");
 }
 
 #[test]
-fn a_finished_step_is_not_asked_about_and_a_run_that_goes_on_asks_for_the_rest() {
+fn a_resumed_run_asks_only_about_steps_that_have_not_ended() {
     let steps = [put("a", "k", json!(1)), Parallel::new([echo("x", json!(1))]).into_step("both")];
-    // The first crash after which the first step is on record.
+    // The first crash after which the first step is recorded.
     let crashed = (0..100).find_map(|crash_at| {
-        let (recorded, asked, effects) = (Recorded::default(), Counts::default(), Counts::default());
+        let (recorded, asked, effects) = (RecordedRun::default(), Counts::default(), Counts::default());
         let hook = counted(BeforeStep, &asked, [Before::Continue, Before::Continue]);
         recorded.process(&test(&steps, hook, &effects), Some(crash_at));
         (recorded.ended() == ["/main/a"]).then_some((recorded, asked, effects))
@@ -239,7 +239,7 @@ fn a_finished_step_is_not_asked_about_and_a_run_that_goes_on_asks_for_the_rest()
 }
 
 #[test]
-fn a_secret_in_an_answer_is_masked_on_record() {
+fn a_secret_in_an_answer_is_masked_in_the_record() {
     let hook = hook_fn(|context: HookContext| async move {
         let mut input = context.input()?.unwrap();
         let seen = Arc::make_mut(&mut input);
@@ -250,8 +250,8 @@ fn a_secret_in_an_answer_is_masked_on_record() {
     let layer = HookLayer::new(Arc::new(
         HookDispatcher::builder().register(Registration::new("planting").at(BeforeStep, hook)).build(),
     ));
-    let got: Arc<Mutex<Value>> = Arc::default();
-    let note = got.clone();
+    let received: Arc<Mutex<Value>> = Arc::default();
+    let note = received.clone();
     let steps = [Step::function("a", "note", json!({"key": "{{ secrets.KEY }}"}))];
     let definition = Definition { secrets: vec!["KEY".into()], ..Definition::sequence("test", steps) };
     let test = CrashTest::new(definition, json!({}))
@@ -263,9 +263,9 @@ fn a_secret_in_an_answer_is_masked_on_record() {
             let secrets = [("KEY".to_owned(), "s3cret".to_owned())];
             engine.secrets(secrets).interceptor(Position::Hooks, layer.clone())
         });
-    let recorded = Recorded::default();
+    let recorded = RecordedRun::default();
     recorded.process(&test, None).unwrap();
-    assert_eq!(*got.lock().unwrap(), json!({"key": "s3cret", "seen": "***", "planted": "***"}));
+    assert_eq!(*received.lock().unwrap(), json!({"key": "s3cret", "seen": "***", "planted": "***"}));
     let text = format!("{:?}", recorded.records());
     assert!(text.contains("planted") && !text.contains("s3cret"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! A hook that fails, panics, hangs or blocks is reported and costs its timeout and no more.
+//! A hook that fails, panics, hangs or blocks is reported and costs at most its timeout.
 
 use std::{
     sync::{
@@ -23,37 +23,37 @@ use llmspell_workflows_hooks::{
 };
 use serde_json::json;
 
-use crate::support::{Lab, Ran, code, echo, fail, fixed, output, seconds};
+use crate::support::{Lab, LabRun, code, echo, fail, fixed, output, seconds};
 
-fn fails() -> Registration {
+fn failing_hook() -> Registration {
     let hook = hook_fn(|_: HookContext| async { Err(HookError::new("no luck")) });
     Registration::new("bad").at(BeforeStep, hook)
 }
 
-fn panics() -> Registration {
+fn panicking_hook() -> Registration {
     let hook = hook_fn(|_: HookContext| async { panic!("oh no") });
     Registration::new("bad").at(BeforeStep, hook)
 }
 
-fn hangs() -> Registration {
+fn hanging_hook() -> Registration {
     let hook = hook_fn(|_: HookContext| std::future::pending());
     Registration::new("bad").at(BeforeStep, hook).timeout(Duration::from_secs(3))
 }
 
-/// Runs two steps with `bad` before each, and a good hook that answers after it.
-async fn run(bad: Registration, combine: Combine) -> Ran {
+/// Runs two steps with the hook `bad` before each, followed by a good hook.
+async fn run(bad: Registration, combine: Combine) -> LabRun {
     let good = fixed(BeforeStep, Before::ModifyInput(json!("good"))).priority(Priority::LOW);
     let hooks = HookDispatcher::builder().register(bad).register(good).combine(BeforeStep, combine);
     Lab::new().run(Definition::sequence("test", [echo("a", json!(1)), echo("b", json!("{{ a }}"))]), hooks).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_reported_and_the_others_are_asked_all_the_same() {
+async fn a_failed_hook_is_reported_and_the_next_one_is_called() {
     type Bad = fn() -> Registration;
     let rows: [(Bad, &str, &str, i64); 3] = [
-        (fails, "hook_failed", "the hook `bad` at before_step failed: no luck", 0),
-        (panics, "hook_panicked", "the hook `bad` at before_step panicked: oh no", 0),
-        (hangs, "hook_timed_out", "the hook `bad` at before_step did not answer within 3s", 3),
+        (failing_hook, "hook_failed", "the hook `bad` at before_step failed: no luck", 0),
+        (panicking_hook, "hook_panicked", "the hook `bad` at before_step panicked: oh no", 0),
+        (hanging_hook, "hook_timed_out", "the hook `bad` at before_step did not answer within 3s", 3),
     ];
     for combine in [Combine::Sequence, Combine::Parallel] {
         for (bad, code, message, cost) in rows {
@@ -66,18 +66,19 @@ async fn it_is_reported_and_the_others_are_asked_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_without_which_nothing_happens_fails_the_step() {
+async fn a_required_hook_that_fails_fails_the_step() {
     type Bad = fn() -> Registration;
-    let rows: [(Bad, &str); 3] = [(fails, "hook_failed"), (panics, "hook_panicked"), (hangs, "hook_timed_out")];
+    let rows: [(Bad, &str); 3] =
+        [(failing_hook, "hook_failed"), (panicking_hook, "hook_panicked"), (hanging_hook, "hook_timed_out")];
     for (bad, expected) in rows {
         let ran = run(bad().required(), Combine::Sequence).await;
-        assert_eq!((code(&ran), ran.finished.status, ran.begun.len()), (expected, RunStatus::Failed, 0));
+        assert_eq!((code(&ran), ran.finished.status, ran.started.len()), (expected, RunStatus::Failed, 0));
         assert_eq!(ran.finished.error.as_ref().unwrap().path.as_deref(), Some("/main/a"));
     }
 }
 
-/// Runs a block of `count` steps, each in a second of its own, with a hook that fails before each.
-async fn failing_often(registration: Registration, count: usize) -> Ran {
+/// Runs a loop of `count` iterations, one per second, with this hook.
+async fn run_loop(registration: Registration, count: usize) -> LabRun {
     let pause = Step::new("pause", StepKind::Sleep(Delay::Fixed(Duration::from_secs(1))));
     let each = Loop::items(json!(vec![0; count]), [echo("a", json!(1)), pause]).into_step("each");
     let hooks = HookDispatcher::builder().register(registration);
@@ -85,7 +86,7 @@ async fn failing_often(registration: Registration, count: usize) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_keeps_failing_is_cut_off_for_a_while() {
+async fn a_hook_that_keeps_failing_is_disabled_then_tried_again() {
     let calls = Arc::new(AtomicU32::new(0));
     let count = calls.clone();
     let hook = hook_fn(move |_: HookContext| {
@@ -95,29 +96,29 @@ async fn one_that_keeps_failing_is_cut_off_for_a_while() {
     let selector = llmspell_workflows_hooks::Selector::all().id("a");
     let bad = Registration::new("bad").at(BeforeStep, hook).select(selector);
     let bad = bad.breaker(BreakerSettings { threshold: 3, recovery: Duration::from_secs(10) });
-    let ran = failing_often(bad, 20).await;
-    // Three at 0, 1 and 2 s, then one at 12 s that tries.
-    assert_eq!((calls.load(Ordering::SeqCst), ran.begun.len()), (4, 20));
-    let said: Vec<_> = ran.finished.warnings.iter().map(|w| w.message.contains("cut off")).collect();
-    assert_eq!(said, [false, false, true, true]);
+    let ran = run_loop(bad, 20).await;
+    // Three calls at 0, 1 and 2 s, then one trial at 12 s.
+    assert_eq!((calls.load(Ordering::SeqCst), ran.started.len()), (4, 20));
+    let are_disabled: Vec<_> = ran.finished.warnings.iter().map(|w| w.message.contains("disabled")).collect();
+    assert_eq!(are_disabled, [false, false, true, true]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_happens_without_one_that_is_cut_off() {
-    let bad = fails().required().breaker(BreakerSettings { threshold: 1, recovery: Duration::from_secs(10) });
+async fn a_required_hook_that_is_disabled_fails_the_step() {
+    let bad = failing_hook().required().breaker(BreakerSettings { threshold: 1, recovery: Duration::from_secs(10) });
     let hooks = HookDispatcher::builder().register(bad);
     let steps = [echo("a", json!(1)).with_on_error(OnErrorPolicy::Continue), echo("b", json!(1))];
     let ran = Lab::new().run(Definition::sequence("test", steps), hooks).await;
-    assert_eq!((code(&ran), ran.begun.len()), ("hook_cut_off", 0));
+    assert_eq!((code(&ran), ran.started.len()), ("hook_cut_off", 0));
 }
 
 #[test]
-fn one_that_blocks_its_thread_is_left_behind() {
+fn a_hook_that_blocks_its_thread_is_abandoned() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
     let blocking = hook_fn(move |_: HookContext| {
-        // Ends only when the test lets go of it.
+        // Blocks until the test releases it.
         let _ = released.lock().unwrap().recv();
         async { Ok(Before::Cancel("too late to matter".into())) }
     });
@@ -137,38 +138,38 @@ fn one_that_blocks_its_thread_is_left_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_at_a_choice_and_after_an_error_costs_no_more_either() {
-    async fn ran<P: Point>(point: P, steps: Vec<Step>) -> Ran {
+async fn a_hanging_hook_costs_its_timeout_at_decisions_and_after_steps_too() {
+    async fn run_at<P: Point>(point: P, steps: Vec<Step>) -> LabRun {
         let hook = hook_fn(|_: HookContext| std::future::pending());
         let hooks = HookDispatcher::builder()
             .register(Registration::new("bad").at(point, hook).timeout(Duration::from_secs(3)));
         Lab::new().run(Definition::sequence("test", steps), hooks).await
     }
     let choice = vec![Conditional::new("true", [echo("t", json!(1))], []).into_step("if")];
-    let branch = ran(BranchDecision, choice).await;
+    let branch = run_at(BranchDecision, choice).await;
     assert_eq!((output(&branch), seconds(&branch)), (json!(1), 3));
-    let failed = ran(StepError, vec![fail("a")]).await;
+    let failed = run_at(StepError, vec![fail("a")]).await;
     assert_eq!((code(&failed), seconds(&failed)), ("boom", 3));
-    let completed = ran(AfterWorkflowComplete, vec![echo("a", json!(1))]).await;
+    let completed = run_at(AfterWorkflowComplete, vec![echo("a", json!(1))]).await;
     assert_eq!((output(&completed), seconds(&completed)), (json!(1), 3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_dropped_while_a_hook_hangs_takes_the_hook_with_it() {
-    struct Gone(Option<tokio::sync::oneshot::Sender<()>>);
-    impl Drop for Gone {
+async fn dropping_a_run_drops_its_hanging_hook() {
+    struct SignalOnDrop(Option<tokio::sync::oneshot::Sender<()>>);
+    impl Drop for SignalOnDrop {
         fn drop(&mut self) {
             let _ = self.0.take().unwrap().send(());
         }
     }
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let (begun, begins) = tokio::sync::oneshot::channel();
-    let once = Mutex::new(Some((Gone(Some(tell)), begun)));
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let once = Mutex::new(Some((SignalOnDrop(Some(sender)), started)));
     let hook = hook_fn(move |_: HookContext| {
-        let (gone, begun) = once.lock().unwrap().take().unwrap();
+        let (guard, started) = once.lock().unwrap().take().unwrap();
         async move {
-            let _gone = gone;
-            begun.send(()).unwrap();
+            let _guard = guard;
+            started.send(()).unwrap();
             std::future::pending().await
         }
     });
@@ -177,13 +178,13 @@ async fn a_run_that_is_dropped_while_a_hook_hangs_takes_the_hook_with_it() {
     let engine: Engine = Lab::new().engine().interceptor(Position::Hooks, layer).build();
     let definition = Definition::sequence("test", [echo("a", json!(1))]);
     let run = tokio::spawn(async move { engine.run(definition, WorkflowInput::default()).await });
-    begins.await.unwrap();
+    has_started.await.unwrap();
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
-    told.await.unwrap();
+    receiver.await.unwrap();
 }
 
-/// A point of a host's own.
+/// A point defined by a host.
 struct BeforeOrder;
 
 impl Point for BeforeOrder {
@@ -192,30 +193,30 @@ impl Point for BeforeOrder {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hosts_fire_their_own_points_and_those_of_the_executor() {
-    async fn refused<P: Point<Answer = Permit> + Copy>(point: P) -> String {
+async fn hosts_can_fire_their_own_points_and_those_of_the_executor() {
+    async fn refused_course<P: Point<Answer = Permit> + Copy>(point: P) -> String {
         let dispatcher = HookDispatcher::builder().register(fixed(point, Permit::Cancel("no".into()))).build();
         format!("{:?}", dispatcher.fire(point, HostPoint::default()).await.unwrap().course)
     }
-    assert_eq!(refused(WorkflowCheckpoint).await, "Cancel(\"no\")");
-    assert_eq!(refused(WorkflowRollback).await, "Cancel(\"no\")");
-    assert_eq!(refused(WorkflowPause).await, "Cancel(\"no\")");
-    assert_eq!(refused(WorkflowResume).await, "Cancel(\"no\")");
-    assert_eq!(refused(SignalReceived).await, "Cancel(\"no\")");
-    assert_eq!(refused(CompensationStart).await, "Cancel(\"no\")");
+    assert_eq!(refused_course(WorkflowCheckpoint).await, "Cancel(\"no\")");
+    assert_eq!(refused_course(WorkflowRollback).await, "Cancel(\"no\")");
+    assert_eq!(refused_course(WorkflowPause).await, "Cancel(\"no\")");
+    assert_eq!(refused_course(WorkflowResume).await, "Cancel(\"no\")");
+    assert_eq!(refused_course(SignalReceived).await, "Cancel(\"no\")");
+    assert_eq!(refused_course(CompensationStart).await, "Cancel(\"no\")");
 
-    async fn seen<P: Point<Answer = Observe> + Copy>(point: P) -> String {
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    async fn observed_point<P: Point<Answer = Observe> + Copy>(point: P) -> String {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let hook = hook_fn(move |context: HookContext| {
-            tell.send(context.point().to_string()).unwrap();
+            sender.send(context.point().to_string()).unwrap();
             async { Ok(Observe::Continue) }
         });
         let dispatcher = HookDispatcher::builder().register(Registration::new("look").at(point, hook)).build();
         assert!(dispatcher.fire(point, HostPoint::default()).await.unwrap().is_continue());
-        told.recv().await.unwrap()
+        receiver.recv().await.unwrap()
     }
-    assert_eq!(seen(SignalWait).await, "signal_wait");
-    assert_eq!(seen(CompensationEnd).await, "compensation_end");
+    assert_eq!(observed_point(SignalWait).await, "signal_wait");
+    assert_eq!(observed_point(CompensationEnd).await, "compensation_end");
 
     let hook = hook_fn(|context: HookContext| async move {
         assert_eq!((context.path(), context.step().is_none()), ("/main/a".into(), true));
@@ -236,8 +237,8 @@ async fn hosts_fire_their_own_points_and_those_of_the_executor() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_answer_counts_no_more() {
-    // Answers after its timeout would have passed, were it not dropped.
+async fn a_late_answer_is_ignored() {
+    // Would answer after its timeout if it were not dropped.
     let hook = hook_fn(|_: HookContext| async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         Ok(OnError::Replace(json!("too late")))

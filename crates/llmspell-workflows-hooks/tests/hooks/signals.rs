@@ -1,4 +1,4 @@
-//! Hooks run under no lock of the run: they may send it signals.
+//! Hooks do not run under a lock of the run, so they may send it signals.
 
 use std::{
     sync::{Arc, OnceLock, mpsc},
@@ -19,24 +19,24 @@ use serde_json::json;
 use super::support::Lab;
 
 #[test]
-fn a_hook_that_refuses_a_signal_may_send_another() {
-    let (says, hears) = mpsc::channel();
-    // On a thread of its own, so that a deadlock fails the test instead of blocking it.
+fn a_hook_that_refuses_a_signal_can_send_another() {
+    let (sender, receiver) = mpsc::channel();
+    // On a separate thread, so that a deadlock fails the test instead of blocking it.
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        says.send(runtime.block_on(refused_then_answered()))
+        sender.send(runtime.block_on(refuse_then_accept()))
     });
-    let output = hears.recv_timeout(Duration::from_secs(30)).expect("the hook does not block the run");
+    let output = receiver.recv_timeout(Duration::from_secs(30)).expect("the hook does not block the run");
     assert_eq!(output, json!({"name": "go", "data": 2, "timed_out": false}));
 }
 
-async fn refused_then_answered() -> serde_json::Value {
+async fn refuse_then_accept() -> serde_json::Value {
     let run: Arc<OnceLock<Arc<Run>>> = Arc::default();
     let seen = run.clone();
     let refuse = hook_fn(move |_: HookContext| {
         let run = seen.get().unwrap().clone();
         async move {
-            // The second time it has sent one.
+            // A warning means that it has refused one signal and sent another.
             if run.warnings().is_empty() {
                 run.signal("go", 2);
                 return Ok(Permit::Cancel("not this one".into()));
@@ -51,9 +51,9 @@ async fn refused_then_answered() -> serde_json::Value {
     let plan = engine.prepare(definition).unwrap();
     let started = engine.start(&plan, WorkflowInput::default(), &RunOptions::default()).unwrap();
     started.signal("go", 1);
-    assert!(run.set(started.clone()).is_ok(), "it is set once");
+    assert!(run.set(started.clone()).is_ok(), "the run is set once");
     match engine.drive(&started).await {
         Driven::Done(finished) => (*finished.output).clone(),
-        other => panic!("it does not end: {other:?}"),
+        other => panic!("the run did not end: {other:?}"),
     }
 }
