@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::HookLayer;
-use crate::{Course, HookFailure, HookPoint, HookReport, Verdict, cache::later, context::Details, selector::is_activity};
+use crate::{
+    Course, HookFailure, HookPoint, HookReport, Verdict, cache::later, context::Details, selector::is_activity,
+};
 
 /// The error code of a step whose run was cancelled by a hook.
 const CANCELLED: &str = "cancelled_by_hook";
