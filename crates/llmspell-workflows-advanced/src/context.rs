@@ -54,11 +54,11 @@ pub struct EnhancedExecutionContext {
     /// The session that runs are started in.
     pub session_id: Option<String>,
     parking: Parking,
-    made: Arc<Mutex<Option<Made>>>,
+    made: Arc<Mutex<Option<CachedExecutor>>>,
 }
 
 /// The executor, and what it was made of.
-struct Made {
+struct CachedExecutor {
     executor: Executor,
     engine: Engine,
     hooks: Arc<HookDispatcher>,
@@ -157,7 +157,7 @@ impl EnhancedExecutionContext {
         let engine = self.basic_context.engine().clone();
         let home = self.state_manager.home().clone();
         let executor = Executor::with_services(home, &engine, self.services()).parking(self.parking);
-        *made = Some(Made {
+        *made = Some(CachedExecutor {
             executor: executor.clone(),
             engine,
             hooks: self.hook_dispatcher.clone(),
@@ -181,7 +181,7 @@ impl EnhancedExecutionContext {
         Services { hooks: Some(self.hook_dispatcher.clone()), events: Some((*self.event_bus).clone()) }
     }
 
-    fn is_of(&self, made: &Made) -> bool {
+    fn is_of(&self, made: &CachedExecutor) -> bool {
         made.engine.is_same(self.basic_context.engine())
             && Arc::ptr_eq(&made.hooks, &self.hook_dispatcher)
             && Arc::ptr_eq(&made.events, &self.event_bus)

@@ -27,7 +27,7 @@ pub enum ExecutorError {
     Rewind(#[from] RewindError),
     /// Messages to runs could not be heard.
     #[error("no socket on the loopback, where messages to runs are heard: {0}")]
-    NoBell(String),
+    NoLoopback(String),
     /// A file of the home cannot be read or written.
     #[error("{}: {message}", path.display())]
     File {
@@ -218,7 +218,7 @@ impl ExecutorError {
             Self::Journal(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Rewind(error) => error.code(),
-            Self::NoBell(_) => "no_loopback",
+            Self::NoLoopback(_) => "no_loopback",
             Self::File { .. } => "file_failed",
             Self::Definition { .. } | Self::UnknownJournal { .. } => "store_failed",
             Self::UnknownRun(_) => "run_not_found",

@@ -38,12 +38,12 @@ mod workflow;
 pub use context::EnhancedExecutionContext;
 pub use error::ExecutorError;
 pub use executor::{
-    Again, Difference, DurableEnd, DurableRun, Executor, Parking, Recovered, Resolution, RunControl, RunHandle,
-    StartOptions, Written,
+    RewindOptions, Difference, DurableEnd, DurableRun, Executor, Parking, RecoveryReport, Resolution, RunControl, RunHandle,
+    StartOptions, ProcessOutput,
 };
 pub use home::{
-    BackedUp, Compacted, Contact, Delivery, EXPORT_VERSION, FolderHome, Holder, Home, HomeCheck, HomeStats, HomeUsage,
-    JournalId, JournalKind, JournalStats, JournalUsage, KnownRun, Lease, MemoryHome, Prune, RunPlace, Upkeep,
+    BackupReport, CompactionReport, Contact, Delivery, EXPORT_VERSION, FolderHome, Holder, Home, HomeCheck, HomeStats, HomeUsage,
+    JournalId, JournalKind, JournalStats, JournalUsage, KnownRun, Lease, MemoryHome, Prune, RunLocation, Upkeep,
     WorkflowEvent,
 };
 pub use llmspell_workflows_state::{

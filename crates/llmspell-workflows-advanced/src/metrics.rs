@@ -21,7 +21,7 @@ use serde::Serialize;
 pub struct AdvancedMetrics {
     /// From the first start to the end.
     pub execution_time: Duration,
-    /// How long each leaf took, with all its attempts, by path.
+    /// How long each leaf elapsed, with all its attempts, by path.
     pub step_latency: BTreeMap<String, Duration>,
     /// How much longer the leaves would have taken one after the other: the sum of their times over `execution_time`.
     pub parallel_efficiency: f64,
@@ -29,12 +29,12 @@ pub struct AdvancedMetrics {
     pub resource_utilization: ResourceUtilization,
     /// How often attempts failed.
     pub error_rate: ErrorRate,
-    /// How long the leaves took that failed at first and completed in the end, their first attempts and the delays
+    /// How long the leaves elapsed that failed at first and completed in the end, their first attempts and the delays
     /// among it.
     pub recovery_time: Duration,
     /// How many leaves completed per second of `execution_time`.
     pub throughput: f64,
-    /// How much CPU time a completed leaf took; none where it cannot be measured here, or no leaf completed.
+    /// How much CPU time a completed leaf elapsed; none where it cannot be measured here, or no leaf completed.
     pub cost_efficiency: Option<Duration>,
 }
 
@@ -102,7 +102,7 @@ impl AdvancedMetrics {
             let path = leaf.path.to_string();
             let known = past.get(path.as_str());
             let tries = known.map_or(leaf.attempts, |step| step.attempts.max(leaf.attempts));
-            let latency = known.and_then(|step| step.ended?.checked_sub(step.began?)).unwrap_or_else(|| took(leaf));
+            let latency = known.and_then(|step| step.ended?.checked_sub(step.began?)).unwrap_or_else(|| elapsed(leaf));
             attempts += u64::from(tries);
             completed += u64::from(leaf.status == StepStatus::Completed);
             if tries > 1 && leaf.status == StepStatus::Completed {
@@ -152,7 +152,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { exact(part) / exact(whole) }
 }
 
-fn took(record: &StepRecord) -> Duration {
+fn elapsed(record: &StepRecord) -> Duration {
     record.ended_at.map_or(Duration::ZERO, |ended| ended.duration_since(record.started_at).unsigned_abs())
 }
 

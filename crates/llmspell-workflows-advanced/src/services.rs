@@ -34,16 +34,16 @@ impl Services {
     }
 
     /// Lets events of `run` carry the session that its labels name, until the guard is dropped.
-    pub(crate) fn correlate(&self, run: Uuid, labels: &BTreeMap<String, String>) -> Correlated {
+    pub(crate) fn correlate(&self, run: Uuid, labels: &BTreeMap<String, String>) -> SessionCorrelation {
         let session = labels.get(SESSION).filter(|_| self.events.is_some());
         let events = self.events.clone().filter(|_| session.is_some());
         if let (Some(events), Some(session)) = (&events, session) {
             events.correlations().set(run, session.as_str());
         }
-        Correlated { run, events }
+        SessionCorrelation { run, events }
     }
 
-    pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
+    pub(crate) fn publish(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if let Some(events) = &self.events {
             events.tell_of(kind, run, at, data);
         }
@@ -51,19 +51,19 @@ impl Services {
 }
 
 /// A run whose events carry its session.
-pub(crate) struct Correlated {
+pub(crate) struct SessionCorrelation {
     run: Uuid,
     events: Option<EventBus>,
 }
 
-impl Correlated {
+impl SessionCorrelation {
     /// Leaves it so.
     pub(crate) fn keep(mut self) {
         self.events = None;
     }
 }
 
-impl Drop for Correlated {
+impl Drop for SessionCorrelation {
     fn drop(&mut self) {
         if let Some(events) = &self.events {
             events.correlations().forget(self.run);

@@ -74,7 +74,7 @@ impl SessionManager {
     /// # Errors
     /// It is not active, there is none, or it cannot be written.
     pub async fn suspend(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Suspended).await
+        self.set_status(id, SessionStatus::Suspended).await
     }
 
     /// Lets a session that rests go on.
@@ -82,7 +82,7 @@ impl SessionManager {
     /// # Errors
     /// It does not rest, there is none, or it cannot be written.
     pub async fn resume(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Active).await
+        self.set_status(id, SessionStatus::Active).await
     }
 
     /// Ends a session that did what it should.
@@ -90,7 +90,7 @@ impl SessionManager {
     /// # Errors
     /// It has ended, there is none, or it cannot be written.
     pub async fn complete(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Completed).await
+        self.set_status(id, SessionStatus::Completed).await
     }
 
     /// Ends a session that did not.
@@ -98,7 +98,7 @@ impl SessionManager {
     /// # Errors
     /// It has ended, there is none, or it cannot be written.
     pub async fn fail(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Failed).await
+        self.set_status(id, SessionStatus::Failed).await
     }
 
     /// Puts away a session that rests or has ended.
@@ -106,7 +106,7 @@ impl SessionManager {
     /// # Errors
     /// It is active or put away, there is none, or it cannot be written.
     pub async fn archive(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Archived).await
+        self.set_status(id, SessionStatus::Archived).await
     }
 
     /// Forgets a session; its runs stay.
@@ -140,7 +140,7 @@ impl SessionManager {
             }
             Ok(())
         };
-        self.change(id, add).await
+        self.update(id, add).await
     }
 
     /// Notes the state in which the workflow `name` ended last in a session.
@@ -152,10 +152,10 @@ impl SessionManager {
             session.states.insert(name.to_owned(), state);
             Ok(())
         };
-        self.change(id, set).await
+        self.update(id, set).await
     }
 
-    async fn turn(&self, id: &str, wanted: SessionStatus) -> Result<Session, SessionError> {
+    async fn set_status(&self, id: &str, wanted: SessionStatus) -> Result<Session, SessionError> {
         let set = |session: &mut Session| {
             if !session.status.may_become(wanted) {
                 return Err(SessionError::Status { id: id.to_owned(), status: session.status, wanted });
@@ -163,10 +163,10 @@ impl SessionManager {
             session.status = wanted;
             Ok(())
         };
-        self.change(id, set).await
+        self.update(id, set).await
     }
 
-    async fn change(
+    async fn update(
         &self,
         id: &str,
         change: impl FnOnce(&mut Session) -> Result<(), SessionError>,

@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     let Some((history, recorded)) = History::with_state(records)? else { return Ok(WorkflowState::default()) };
     let first = Value::Object(history.started.state.clone());
-    let mut state = restored(history.started.input.clone(), &first);
+    let mut state = state_with_keys(history.started.input.clone(), &first);
     let mut apply = |changes: &[Change], at| {
         // What could be applied when it was made can be applied again.
         changes.iter().try_for_each(|change| state.apply(change.clone(), at)).map_err(|error| error.to_string())
@@ -27,15 +27,15 @@ pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
         return Ok(state);
     }
     let at = history.started.at;
-    apply(&answered(&recorded), at)?;
-    let counts = counting(&recorded);
+    apply(&hook_changes(&recorded), at)?;
+    let is_current = is_current_generation(&recorded);
     let mut ended: Vec<_> = history.steps.iter().filter_map(|step| Some((step.ended?, step))).collect();
     ended.sort_by_key(|(ended, _)| *ended);
     for (_, step) in ended {
         let is_top = step.path.parse::<StepPath>().is_ok_and(|path| path.segments().len() == 2);
         if let Some(Outcome::Completed(Output { state_changes, .. })) = &step.outcome
             && is_top
-            && counts(&step.path)
+            && is_current(&step.path)
         {
             apply(state_changes, at)?;
         }
@@ -44,14 +44,14 @@ pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
 }
 
 /// What hooks before the run have changed.
-fn answered(recorded: &RunState) -> Vec<Change> {
+fn hook_changes(recorded: &RunState) -> Vec<Change> {
     let key = DecisionKey::HookAnswer(HookPoint::BeforeWorkflowStart.as_str().into(), 0);
     let Some(Decision::HookAnswer(_, _, answer)) = recorded.decision("/main", &key) else { return Vec::new() };
     serde_json::from_value::<Verdict>(Value::clone(answer)).map(|verdict| verdict.state).unwrap_or_default()
 }
 
 /// Whether what is recorded at a path still counts: a step that happens again is recorded as its next generation.
-fn counting(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
+fn is_current_generation(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
     move |path| {
         let generation = |path: &StepPath| path.segments().last().map_or(1, |segment| segment.generation);
         let Ok(path) = path.parse::<StepPath>() else { return false };
@@ -65,7 +65,7 @@ fn counting(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
 }
 
 /// A state with these keys, on the input of `before`.
-pub(crate) fn restored(input: Value, keys: &Value) -> WorkflowState {
+pub(crate) fn state_with_keys(input: Value, keys: &Value) -> WorkflowState {
     let mut state = WorkflowState::new(input);
     for (key, value) in keys.as_object().into_iter().flatten() {
         let change = Change::key(key.clone(), value.clone());

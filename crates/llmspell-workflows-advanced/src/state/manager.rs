@@ -38,7 +38,7 @@ impl StateManager {
     /// # Errors
     /// Its journal cannot be read.
     pub async fn state(&self, run: &KnownRun) -> Result<WorkflowState, ExecutorError> {
-        folded(run.id(), &self.home.records(run).await?)
+        state_from_records(run.id(), &self.home.records(run).await?)
     }
 
     /// The state of `run` after its first `position` records.
@@ -47,7 +47,7 @@ impl StateManager {
     /// Its journal cannot be read.
     pub async fn state_at(&self, run: &KnownRun, position: u64) -> Result<WorkflowState, ExecutorError> {
         let records = self.home.records(run).await?;
-        folded(run.id(), &records[..records.len().min(usize::try_from(position).unwrap_or(usize::MAX))])
+        state_from_records(run.id(), &records[..records.len().min(usize::try_from(position).unwrap_or(usize::MAX))])
     }
 
     /// The checkpoints of `run`, by position and then by name.
@@ -81,6 +81,6 @@ impl StateManager {
     }
 }
 
-pub(crate) fn folded(run: Uuid, records: &[Record]) -> Result<WorkflowState, ExecutorError> {
+pub(crate) fn state_from_records(run: Uuid, records: &[Record]) -> Result<WorkflowState, ExecutorError> {
     state_of(records).map_err(|message| JournalError::Damaged { run, message }.into())
 }

@@ -6,7 +6,7 @@ mod fold;
 mod manager;
 mod storage;
 
-pub(crate) use fold::{restored, state_of};
+pub(crate) use fold::{state_with_keys, state_of};
 pub use manager::StateManager;
-pub(crate) use manager::folded;
+pub(crate) use manager::state_from_records;
 pub use storage::{StateStorage, StoredStates};

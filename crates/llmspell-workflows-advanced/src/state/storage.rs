@@ -7,7 +7,7 @@ use llmspell_workflows_state::store::Snapshot;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::restored;
+use super::state_with_keys;
 use crate::{ExecutorError, Home};
 
 /// Keeps states under names, from one run to the next.
@@ -60,7 +60,7 @@ impl StateStorage for StoredStates {
         let found = self.0.stores().await?.snapshots.get(NOBODY, workflow_id).await?;
         Ok(found.map(|mut found| {
             let input = found.state.get_mut("input").map(Value::take).unwrap_or_default();
-            restored(input, &found.state["state"])
+            state_with_keys(input, &found.state["state"])
         }))
     }
 

@@ -44,7 +44,7 @@ pub trait VectorStorage: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The vector has another length than those of a scope that is searched, or they cannot be read.
-    async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError>;
+    async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError>;
 
     /// Sets what is known of an entry beside its vector.
     ///
@@ -150,7 +150,7 @@ impl VectorQuery {
 
 /// An entry that was found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct VectorMatch {
     /// How near it is: the cosine of the angle between them.
     pub score: f32,
     /// The entry.

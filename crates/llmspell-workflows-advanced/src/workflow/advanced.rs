@@ -11,7 +11,7 @@ use super::{AdvancedError, AdvancedWorkflowOutput, WorkflowExecution, similar};
 use crate::{
     EnhancedExecutionContext, ExecutorError,
     sessions::{SessionError, SessionStorage},
-    state::{StateStorage, restored},
+    state::{StateStorage, state_with_keys},
     vectors::{EmbeddingService, VectorError, VectorStorage},
 };
 
@@ -146,7 +146,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         storage: &dyn SessionStorage,
     ) -> Result<Option<WorkflowState>, SessionError> {
         let session = storage.get(session_id).await?.ok_or_else(|| SessionError::Unknown(session_id.to_owned()))?;
-        Ok(session.states.get(self.name()).map(|state| restored(Value::Null, state)))
+        Ok(session.states.get(self.name()).map(|state| state_with_keys(Value::Null, state)))
     }
 
     /// Whether its runs are kept by meaning, and similar ones are looked up.

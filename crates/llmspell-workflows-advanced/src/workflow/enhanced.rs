@@ -50,7 +50,7 @@ impl EnhancedWorkflow {
     /// The workflow that `definition` is.
     #[must_use]
     pub fn define(definition: Definition) -> Self {
-        Self::new(OfDefinition { definition, functions: Functions::default() })
+        Self::new(DefinedWorkflow { definition, functions: Functions::default() })
     }
 
     /// Whether the state in which a run ended is kept; not by default.
@@ -131,12 +131,12 @@ impl fmt::Debug for EnhancedWorkflow {
 }
 
 /// A definition as a basic workflow.
-struct OfDefinition {
+struct DefinedWorkflow {
     definition: Definition,
     functions: Functions,
 }
 
-impl Defined for OfDefinition {
+impl Defined for DefinedWorkflow {
     fn definition(&self) -> &Definition {
         &self.definition
     }
@@ -147,7 +147,7 @@ impl Defined for OfDefinition {
 }
 
 #[async_trait]
-impl BasicWorkflow for OfDefinition {
+impl BasicWorkflow for DefinedWorkflow {
     fn name(&self) -> &str {
         &self.definition.name
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     DurableEnd, DurableRun, EnhancedExecutionContext, Executor, KnownRun, StartOptions,
-    executor::{Begun, Recipe},
+    executor::{RunInfo, Recipe},
     services::Services,
 };
 
@@ -41,7 +41,7 @@ impl EnhancedExecutionContext {
         }
         let memory = self.remember(&*workflow, &input).await?;
         let executor = self.executor();
-        let (definition, recipe) = self.know(&executor, &workflow);
+        let (definition, recipe) = self.register_with(&executor, &workflow);
         let data = input.initial_data.clone();
         let run = executor.start_as(&recipe, &definition, input, options).await?;
         if let Some(session) = &self.session_id {
@@ -60,7 +60,7 @@ impl EnhancedExecutionContext {
         run: &KnownRun,
     ) -> Result<AdvancedWorkflowOutput, AdvancedError> {
         let executor = self.executor();
-        self.know(&executor, &workflow);
+        self.register_with(&executor, &workflow);
         let run = executor.resume(run).await?;
         let data = run.run().input().clone();
         let memory = self.remember(&*workflow, &WorkflowInput::new(data.clone())).await?;
@@ -70,10 +70,10 @@ impl EnhancedExecutionContext {
     /// Makes `workflow` known to [`Self::executor`], whose runs of it then go on with its closures, its code and its
     /// methods, whoever resumes them.
     pub fn register(&self, workflow: &Arc<dyn AdvancedWorkflow>) {
-        self.know(&self.executor(), workflow);
+        self.register_with(&self.executor(), workflow);
     }
 
-    fn know(&self, executor: &Executor, workflow: &Arc<dyn AdvancedWorkflow>) -> (Arc<Definition>, Recipe) {
+    fn register_with(&self, executor: &Executor, workflow: &Arc<dyn AdvancedWorkflow>) -> (Arc<Definition>, Recipe) {
         let lifecycle = Lifecycle {
             workflow: workflow.clone(),
             sessions: self.session_storage.clone(),
@@ -84,7 +84,7 @@ impl EnhancedExecutionContext {
             None => self.hook_dispatcher.clone(),
         };
         let services = Services { hooks: Some(hooks), events: Some((*self.event_bus).clone()) };
-        executor.know(workflow.clone(), &services)
+        executor.register(workflow.clone(), &services)
     }
 
     async fn finish(
@@ -95,7 +95,7 @@ impl EnhancedExecutionContext {
         (input, memory): (Value, Memory),
     ) -> Result<AdvancedWorkflowOutput, AdvancedError> {
         let (id, plan) = (run.id(), run.plan().clone());
-        let begun = run.run().extension::<Begun>();
+        let begun = run.run().extension::<RunInfo>();
         if let Some(session) = begun.as_ref().and_then(|begun| begun.labels.get(SESSION)) {
             self.event_bus.correlations().set(id, session.as_str());
         }

@@ -19,7 +19,7 @@ use llmspell_workflows_hooks::{
 
 use super::{AdvancedWorkflow, AdvancedWorkflowOutput, StepResult, output::SESSION};
 use crate::{
-    executor::{Begun, WeakExecutor},
+    executor::{RunInfo, WeakExecutor},
     sessions::SessionStorage,
 };
 
@@ -65,7 +65,7 @@ impl Lifecycle {
         if self.workflow.has_lifecycle() {
             self.workflow.on_start(&context).await?;
         }
-        let begun = context.run().and_then(|run| run.extension::<Begun>());
+        let begun = context.run().and_then(|run| run.extension::<RunInfo>());
         let session = begun.as_ref().and_then(|begun| begun.labels.get(SESSION));
         let Some(session) = session.filter(|_| self.workflow.supports_session_persistence()) else {
             return Ok(BeforeBlock::Continue);
@@ -111,7 +111,7 @@ impl Lifecycle {
         let output = Output { value: value.into(), state_changes: context.changes().to_vec() };
         let finished = Finished::new(run, Outcome::Completed(output));
         let records = self.executor.upgrade().ok_or_else(gone)?.records(run.id()).await?;
-        let cpu = run.extension::<Begun>().and_then(|begun| begun.cpu);
+        let cpu = run.extension::<RunInfo>().and_then(|begun| begun.cpu);
         Ok(AdvancedWorkflowOutput::of(finished, run.plan(), &records, cpu)?)
     }
 }

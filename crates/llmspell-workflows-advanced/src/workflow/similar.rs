@@ -4,7 +4,7 @@ use llmspell_workflows_basic::{RunStatus, WorkflowInput};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::vectors::{EmbeddingService, Found, VectorEntry, VectorError, VectorQuery, VectorStorage};
+use crate::vectors::{EmbeddingService, VectorMatch, VectorEntry, VectorError, VectorQuery, VectorStorage};
 
 /// How many similar runs an output has at most.
 const SIMILAR_MAX: usize = 5;
@@ -44,7 +44,7 @@ pub(super) async fn find(
     storage: &dyn VectorStorage,
 ) -> Result<Vec<WorkflowExecution>, VectorError> {
     let query = VectorQuery::new(embedding.to_vec()).scope(scope(workflow)).limit(SIMILAR_MAX);
-    let execution = |found: Found| {
+    let execution = |found: VectorMatch| {
         let status = found.entry.metadata.get("status").cloned().unwrap_or_default();
         Some(WorkflowExecution {
             run_id: found.entry.id.parse().ok()?,

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_advanced::{
-    AdvancedError, AdvancedWorkflow, Again, DurableEnd, EnhancedExecutionContext, EnhancedWorkflow, ExecutorError,
+    AdvancedError, AdvancedWorkflow, RewindOptions, DurableEnd, EnhancedExecutionContext, EnhancedWorkflow, ExecutorError,
     Parking,
 };
 use llmspell_workflows_basic::{
@@ -124,14 +124,14 @@ async fn closures_serve_a_retry_a_rerun_and_a_fork_too() {
     let (workflow, context) = (Arc::new(EnhancedWorkflow::new(parallel)), context());
     workflow.execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap_err();
     let (executor, failed) = (context.executor(), the_run(&context).await);
-    let from_x = Again { from: Some("x/x".to_owned()), ..Again::default() };
+    let from_x = RewindOptions { from: Some("x/x".to_owned()), ..RewindOptions::default() };
     assert!(executor.state(&failed, Some("x/x")).await.is_ok() && executor.find_step(&failed, "x/x").await.is_ok());
     // A new run begins with the first generation, which fails again.
-    for again in [executor.rerun(&failed, None, None).await, executor.fork(&failed, &Again::default()).await] {
+    for again in [executor.rerun(&failed, None, None).await, executor.fork(&failed, &RewindOptions::default()).await] {
         let DurableEnd::Finished(finished) = executor.finish(again.unwrap()).await.unwrap() else { panic!() };
         assert_eq!(finished.error.unwrap().code, "boom");
     }
-    let retried = executor.retry(&failed, &Again::default()).await.unwrap();
+    let retried = executor.retry(&failed, &RewindOptions::default()).await.unwrap();
     let DurableEnd::Finished(finished) = executor.finish(retried).await.unwrap() else { panic!() };
     assert_eq!(*finished.output, json!(2), "{:?}", finished.error);
     let completed = executor.home().find(&failed.id().to_string()).await.unwrap();

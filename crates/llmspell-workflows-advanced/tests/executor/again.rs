@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llmspell_workflows_advanced::{Again, DurableEnd, ExecutorError, RewindError};
+use llmspell_workflows_advanced::{RewindOptions, DurableEnd, ExecutorError, RewindError};
 use llmspell_workflows_basic::{Finished, RunStatus, WorkflowState, model::*};
 use llmspell_workflows_testing::patterns;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn whatever_failed_is_retried_and_nothing_else() {
             }
             let before = lab.performed.counts();
             let at = format!("{} with a failure of {path}", definition.name);
-            let run = executor.retry(&lab.known(failed.run_id).await, &Again::default()).await.unwrap();
+            let run = executor.retry(&lab.known(failed.run_id).await, &RewindOptions::default()).await.unwrap();
             let retry = finished(&executor, run).await;
             assert_eq!((retry.status, retry.error.clone()), (RunStatus::Completed, None), "{at}");
             if !is_a_matter_of_order(&definition) {
@@ -87,7 +87,7 @@ async fn a_run_is_forked_from_every_step_and_stays_as_it_is() {
             let path = leaf.path.to_string();
             let at = format!("{} from {path}", definition.name);
             lab.performed.begin(None);
-            let again = Again { from: Some(path.clone()), step_input: None };
+            let again = RewindOptions { from: Some(path.clone()), step_input: None };
             let fork = match executor.fork(&known, &again).await {
                 Ok(fork) => fork,
                 // What was not recorded had not begun.
@@ -133,7 +133,7 @@ async fn a_fork_from_a_step_in_a_loop_in_a_branch_runs_what_follows_it_with_anot
     assert_eq!(*before.output, json!(65));
     lab.performed.begin(None);
     let step_input = Some(json!({"key": "sum", "n": 1000}));
-    let again = Again { from: Some("each[1]/sum".to_owned()), step_input };
+    let again = RewindOptions { from: Some("each[1]/sum".to_owned()), step_input };
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let fork_id = fork.id();
     let forked = finished(&executor, fork).await;
@@ -159,8 +159,8 @@ async fn a_failed_run_is_retried_from_an_earlier_step_with_another_input_more_th
         let step_input = Some(json!({"key": "sum", "n": if round == 1 { 11 } else { 101 }}));
         // Fails again the first time, further on.
         lab.performed.begin((round == 1).then_some(3));
-        let again = Again { from: Some("each[0]/sum".to_owned()), step_input };
-        let again = if round == 1 { again } else { Again { from: Some("each[0]/sum~2".to_owned()), ..again } };
+        let again = RewindOptions { from: Some("each[0]/sum".to_owned()), step_input };
+        let again = if round == 1 { again } else { RewindOptions { from: Some("each[0]/sum~2".to_owned()), ..again } };
         let run = executor.retry(&lab.known(id).await, &again).await.unwrap();
         let end = finished(&executor, run).await;
         if round == 2 {
@@ -180,12 +180,12 @@ async fn what_cannot_be_retried_or_forked_says_why() {
     let run = start(&executor, loop_in_a_branch()).await;
     let id = run.id();
     let open = lab.known(id).await;
-    assert!(matches!(executor.retry(&open, &Again::default()).await, Err(ExecutorError::NotFailed { .. })));
+    assert!(matches!(executor.retry(&open, &RewindOptions::default()).await, Err(ExecutorError::NotFailed { .. })));
     finished(&executor, run).await;
     let known = lab.known(id).await;
-    assert!(matches!(executor.retry(&known, &Again::default()).await, Err(ExecutorError::NotFailed { .. })));
-    let fork = |from: &str, step_input: Option<Value>| Again { from: Some(from.to_owned()), step_input };
-    let error = async |again: Again| executor.fork(&known, &again).await.unwrap_err().to_string();
+    assert!(matches!(executor.retry(&known, &RewindOptions::default()).await, Err(ExecutorError::NotFailed { .. })));
+    let fork = |from: &str, step_input: Option<Value>| RewindOptions { from: Some(from.to_owned()), step_input };
+    let error = async |again: RewindOptions| executor.fork(&known, &again).await.unwrap_err().to_string();
     assert!(error(fork("nowhere", None)).await.starts_with("no step of the run ended or began at `nowhere`"));
     let ambiguous = error(fork("sum", None)).await;
     assert!(ambiguous.contains("/main/both/left/each[0]/sum, /main/both/left/each[1]/sum"), "{ambiguous}");
@@ -237,10 +237,10 @@ async fn a_run_that_was_archived_is_retried_and_forked_too() {
         tokio::task::yield_now().await;
     }
     let executor = lab.executor();
-    let again = Again { from: Some("first".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("first".to_owned()), step_input: None };
     let fork = executor.fork(&lab.known(first).await, &again).await.unwrap();
     assert_eq!(*finished(&executor, fork).await.output, json!(65));
-    let run = executor.retry(&lab.known(first).await, &Again::default()).await.unwrap();
+    let run = executor.retry(&lab.known(first).await, &RewindOptions::default()).await.unwrap();
     assert_eq!(*finished(&executor, run).await.output, json!(65));
     assert_eq!(lab.known(first).await.status(), RunStatus::Completed);
 }

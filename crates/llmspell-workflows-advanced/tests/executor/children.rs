@@ -1,6 +1,6 @@
 //! Runs that are steps of others: recorded, found, retried and forked with what is around them.
 
-use llmspell_workflows_advanced::{Again, DurableEnd, ExecutorError, KnownRun, Message, RunQuery};
+use llmspell_workflows_advanced::{RewindOptions, DurableEnd, ExecutorError, KnownRun, Message, RunQuery};
 use llmspell_workflows_basic::{RunStatus, model::*};
 use serde_json::json;
 
@@ -57,7 +57,7 @@ async fn a_retry_of_the_run_lets_its_failed_child_go_on() {
         let id = run.id();
         assert_eq!(finished(&executor, run).await.status, RunStatus::Failed, "{number}");
         let before = lab.performed.counts();
-        let run = executor.retry(&lab.known(id).await, &Again::default()).await.unwrap();
+        let run = executor.retry(&lab.known(id).await, &RewindOptions::default()).await.unwrap();
         let end = finished(&executor, run).await;
         assert_eq!((end.error, &*end.output), (None, &json!(1063)), "{number}");
         let after = lab.performed.counts();
@@ -81,7 +81,7 @@ async fn a_fork_from_a_step_in_a_loop_in_a_branch_in_a_child_forks_both() {
         records.push((run.id(), lab.home().records(&run).await.unwrap()));
     }
     lab.performed.begin(None);
-    let again = Again {
+    let again = RewindOptions {
         from: Some("/main/sub/main/both/left/each[1]/sum".to_owned()),
         step_input: Some(json!({"key": "sum", "n": 500})),
     };
@@ -99,7 +99,7 @@ async fn a_fork_from_a_step_in_a_loop_in_a_branch_in_a_child_forks_both() {
     assert_eq!(children.len(), 1);
     // The end of a path is enough where it is the only one.
     lab.performed.begin(None);
-    let again = Again { from: Some("total".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("total".to_owned()), step_input: None };
     let fork = executor.fork(&known, &again).await.unwrap();
     assert_eq!(*finished(&executor, fork).await.output, json!(1063));
     assert_eq!(lab.performed.all(), ["/main/total#1", "/main/last#1"]);
@@ -160,7 +160,7 @@ async fn a_child_that_a_failure_beside_it_cancelled_goes_on_when_the_run_is_retr
     assert_eq!(child().await.status(), RunStatus::Cancelled);
     let cancelled = child().await.id();
     lab.performed.begin(None);
-    let run = executor.retry(&lab.known(id).await, &Again::default()).await.unwrap();
+    let run = executor.retry(&lab.known(id).await, &RewindOptions::default()).await.unwrap();
     assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
     assert_eq!(child().await.id(), cancelled);
     drop(executor);

@@ -10,7 +10,7 @@ use crate::lab::{Lab, finished, start};
 
 /// Those that this program was built with.
 fn kinds() -> impl Iterator<Item = JournalKind> {
-    JournalKind::ALL.into_iter().filter(|kind| kind.is_there())
+    JournalKind::ALL.into_iter().filter(|kind| kind.is_available())
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn another_home_is_told_who_has_the_journal() {
 
 #[tokio::test]
 async fn a_journal_that_was_not_built_in_is_an_error() {
-    for kind in JournalKind::ALL.into_iter().filter(|kind| !kind.is_there()) {
+    for kind in JournalKind::ALL.into_iter().filter(|kind| !kind.is_available()) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join(kind.as_str())).unwrap();
         let home: Arc<dyn Home> = FolderHome::new(folder.path()).with_journal(kind).into();

@@ -1,6 +1,6 @@
 //! Large values of runs that have ended are kept apart, once, as long as a run needs them.
 
-use llmspell_workflows_advanced::Again;
+use llmspell_workflows_advanced::RewindOptions;
 use llmspell_workflows_basic::model::{Definition, Step};
 use llmspell_workflows_state::{Record, store::blob_hash};
 use serde_json::json;
@@ -40,7 +40,7 @@ async fn large_values_are_kept_once_and_come_back_wherever_a_run_is_read() {
     assert_eq!(home.records(&lab.known(first).await).await.unwrap(), before);
     assert!(home.verify().await.unwrap().damage.is_empty());
     let executor = lab.executor();
-    let again = Again { from: Some("c".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("c".to_owned()), step_input: None };
     let fork = executor.fork(&lab.known(first).await, &again).await.unwrap();
     let forked = fork.id();
     finished(&executor, fork).await;

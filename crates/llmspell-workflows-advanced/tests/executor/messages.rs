@@ -33,8 +33,8 @@ async fn a_signal_reaches_a_run_at_work_in_another_executor() {
     // Another home, as another process has it.
     let (home, known) = (lab.home(), lab.known(id).await);
     assert_eq!(known.status(), RunStatus::Waiting);
-    assert_eq!(home.post(&known, &signal("go", json!(1))).await.unwrap(), Delivery::Told);
-    assert_eq!(home.post(&known, &signal("go", json!(2))).await.unwrap(), Delivery::Told);
+    assert_eq!(home.post(&known, &signal("go", json!(1))).await.unwrap(), Delivery::Received);
+    assert_eq!(home.post(&known, &signal("go", json!(2))).await.unwrap(), Delivery::Received);
     assert_eq!(*driven.await.unwrap().output, json!({"name": "go", "data": 2, "timed_out": false}));
 }
 
@@ -48,7 +48,7 @@ async fn a_pause_lets_what_is_at_work_end_and_a_resume_goes_on() {
     let known = lab.known(id).await;
     let handle = executor.spawn(run);
     waits(&lab, &known).await;
-    assert_eq!(lab.home().post(&known, &Message::Pause).await.unwrap(), Delivery::Told);
+    assert_eq!(lab.home().post(&known, &Message::Pause).await.unwrap(), Delivery::Received);
     assert!(matches!(handle.await.unwrap(), DurableEnd::Paused));
     // An earlier request to pause does not stop whoever goes on.
     lab.home().post(&known, &signal("open", json!(null))).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_run_that_nobody_has_keeps_its_messages() {
     drop(executor);
     let known = lab.home().find(&id.to_string()).await.unwrap();
     assert_eq!((known.status(), known.holder.as_ref()), (RunStatus::Waiting, None));
-    assert_eq!(lab.home().post(&known, &signal("go", json!("later"))).await.unwrap(), Delivery::Kept);
+    assert_eq!(lab.home().post(&known, &signal("go", json!("later"))).await.unwrap(), Delivery::Stored);
     let executor = lab.executor();
     let run = executor.resume(&known).await.unwrap();
     assert_eq!(finished(&executor, run).await.output["data"], "later");

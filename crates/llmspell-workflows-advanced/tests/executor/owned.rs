@@ -9,7 +9,7 @@ use std::{
 };
 
 use llmspell_workflows_advanced::{
-    Again, DurableEnd, Executor, ExecutorError, MemoryHome, Message, Parking, RunHandle, StartOptions,
+    RewindOptions, DurableEnd, Executor, ExecutorError, MemoryHome, Message, Parking, RunHandle, StartOptions,
 };
 use llmspell_workflows_basic::{
     Engine, RunStatus, StepError, WorkflowInput,
@@ -190,7 +190,7 @@ async fn a_parked_run_goes_back_and_is_retried_and_redefined() {
     let run = executor.resume_with(&known, Arc::new(waits())).await.unwrap();
     assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Released));
     drop(run);
-    let fork = Again { from: Some("before".to_owned()), step_input: None };
+    let fork = RewindOptions { from: Some("before".to_owned()), step_input: None };
     let handle = executor.spawn(executor.fork(&known, &fork).await.unwrap());
     handle.signal("open", json!("forked")).await.unwrap();
     ends_with(handle, json!("forked")).await;

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_advanced::{
-    BackedUp, Contact, DurableEnd, Executor, ExecutorError, Holder, Home, HomeUsage, JournalId, Lease, MemoryHome,
+    BackupReport, Contact, DurableEnd, Executor, ExecutorError, Holder, Home, HomeUsage, JournalId, Lease, MemoryHome,
     StartOptions, Upkeep,
 };
 use llmspell_workflows_basic::{
@@ -159,7 +159,7 @@ impl Home for SlowHome {
         self.open().await
     }
 
-    async fn ring(&self, _journal: &JournalId, _run: Uuid) -> bool {
+    async fn notify(&self, _journal: &JournalId, _run: Uuid) -> bool {
         false
     }
 }
@@ -178,7 +178,7 @@ impl Upkeep for SlowHome {
         Ok(HomeUsage::default())
     }
 
-    async fn back_up(&self, to: &Path) -> Result<BackedUp, ExecutorError> {
+    async fn back_up(&self, to: &Path) -> Result<BackupReport, ExecutorError> {
         self.beside.back_up(to).await
     }
 }

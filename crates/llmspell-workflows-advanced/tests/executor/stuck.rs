@@ -181,7 +181,7 @@ async fn a_fork_does_not_undo_what_the_earlier_run_did() {
     let id = run.id();
     finished(&executor, run).await;
     lab.performed.begin(Some(0));
-    let again = llmspell_workflows_advanced::Again { from: Some("b".to_owned()), step_input: None };
+    let again = llmspell_workflows_advanced::RewindOptions { from: Some("b".to_owned()), step_input: None };
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let end = finished(&executor, fork).await;
     assert_eq!((end.status, lab.performed.all()), (RunStatus::Failed, vec!["/main/b#1".to_owned()]));
