@@ -1,4 +1,4 @@
-//! Who is asked about runs, and told of them.
+//! The hooks and events of an executor.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,20 +20,20 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Asks the hooks at `point` whether that may happen to `run`.
+    /// Checks that the hooks at `point` permit the operation on `run`.
     pub(crate) async fn permit<P: Point>(&self, point: P, run: Uuid, data: Value) -> Result<(), ExecutorError> {
         let Some(hooks) = self.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(P::POINT)) else { return Ok(()) };
         let host = HostPoint { run_id: Some(run), path: String::new(), data };
         let reason = match hooks.fire(point, host).await.map(|verdict| verdict.course) {
             Ok(Course::Cancel(reason)) => reason,
             Ok(_) => return Ok(()),
-            // One without which it does not happen has failed.
+            // A required hook failed.
             Err(error) => error.message,
         };
         Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
     }
 
-    /// Lets events of `run` carry the session that its labels name, until the guard is dropped.
+    /// Correlates events of `run` with the session in its labels, until the returned guard is dropped.
     pub(crate) fn correlate(&self, run: Uuid, labels: &BTreeMap<String, String>) -> SessionCorrelation {
         let session = labels.get(SESSION).filter(|_| self.events.is_some());
         let events = self.events.clone().filter(|_| session.is_some());
@@ -50,14 +50,14 @@ impl Services {
     }
 }
 
-/// A run whose events carry its session.
+/// A guard that keeps the events of a run correlated with its session.
 pub(crate) struct SessionCorrelation {
     run: Uuid,
     events: Option<EventBus>,
 }
 
 impl SessionCorrelation {
-    /// Leaves it so.
+    /// Keeps the correlation after the guard is gone.
     pub(crate) fn keep(mut self) {
         self.events = None;
     }

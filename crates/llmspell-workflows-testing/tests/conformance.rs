@@ -8,7 +8,7 @@ use llmspell_workflows_advanced::{
     EmbeddingService, ExecutorError, MemoryHome, SessionStorage, StateStorage, VectorStorage,
     sessions::{MemorySessions, Session, SessionError, SessionQuery},
     state::StoredStates,
-    vectors::{VectorMatch, HashedEmbeddings, MemoryVectors, VectorEntry, VectorError, VectorQuery, VectorStats},
+    vectors::{HashedEmbeddings, MemoryVectors, VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats},
 };
 use llmspell_workflows_basic::WorkflowState;
 use llmspell_workflows_testing::{conformance, double::Double};

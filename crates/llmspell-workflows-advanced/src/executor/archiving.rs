@@ -47,9 +47,10 @@ impl Inner {
             match moved {
                 Ok(()) => remaining.threshold = ENDED_MAX,
                 Err(error) => {
-                    tracing::warn!(target: targets::JOURNAL, %error, "cannot archive ended runs; they stay in the journal for now");
+                    tracing::warn!(target: targets::JOURNAL, %error, "cannot archive ended runs; kept in the journal");
                     remaining.runs.extend(ended);
-                    remaining.threshold = (remaining.runs.len() * 2).clamp(ENDED_MAX, RETRY_MAX.max(remaining.runs.len() + 1));
+                    remaining.threshold =
+                        (remaining.runs.len() * 2).clamp(ENDED_MAX, RETRY_MAX.max(remaining.runs.len() + 1));
                 }
             }
         });

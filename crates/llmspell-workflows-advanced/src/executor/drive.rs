@@ -111,7 +111,12 @@ impl Executor {
     }
 
     /// Opens a run that this executor owns from its journal.
-    pub(super) async fn open(&self, owned: OwnedRun, lease: &Lease, why: Resumption) -> Result<DurableRun, ExecutorError> {
+    pub(super) async fn open(
+        &self,
+        owned: OwnedRun,
+        lease: &Lease,
+        why: Resumption,
+    ) -> Result<DurableRun, ExecutorError> {
         let id = owned.live.id;
         let journal = std::sync::Arc::new(self.inner.journal_in(lease.journal.clone(), id).await?);
         // Its former owner may have finished it since it was looked up.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Inner;
 use crate::{
     ExecutorError,
-    home::{MessageListener, Contact, JournalId, Lease, ListenerGuard},
+    home::{Contact, JournalId, Lease, ListenerGuard, MessageListener},
 };
 
 /// The journals that an executor has leased.

@@ -1,6 +1,5 @@
 //! Starts, drives, parks, resumes and ends durable runs.
 
-
 mod archiving;
 mod children;
 mod drive;
@@ -32,13 +31,13 @@ use std::{
 use llmspell_workflows_basic::{Engine, EngineBuilder, sync::lock};
 use llmspell_workflows_hooks::{EventBus, HookDispatcher};
 
-pub use retry::RewindOptions;
 pub use handle::RunHandle;
 pub use past::ProcessOutput;
 pub(crate) use recipe::Recipe;
 pub use recover::RecoveryReport;
 pub use redefine::Difference;
 pub use resolve::Resolution;
+pub use retry::RewindOptions;
 pub use run::{DurableEnd, DurableRun, RunControl};
 pub(crate) use services::WeakExecutor;
 pub(crate) use start::RunInfo;

@@ -145,7 +145,13 @@ impl Inner {
     }
 
     /// Registers a run as owned.
-    pub(super) fn admit(self: &Arc<Self>, runs: &mut Runs, run: Uuid, journal: &JournalId, inbox: InboxProgress) -> OwnedRun {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        runs: &mut Runs,
+        run: Uuid,
+        journal: &JournalId,
+        inbox: InboxProgress,
+    ) -> OwnedRun {
         let live = Arc::new(LiveRun {
             id: run,
             journal: journal.clone(),

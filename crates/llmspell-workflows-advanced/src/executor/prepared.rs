@@ -36,7 +36,11 @@ struct NewlyPrepared {
 }
 
 impl PreparedCache {
-    fn find(&mut self, publishes_steps: bool, matches: impl Fn(&PreparedDefinition) -> bool) -> Option<PreparedDefinition> {
+    fn find(
+        &mut self,
+        publishes_steps: bool,
+        matches: impl Fn(&PreparedDefinition) -> bool,
+    ) -> Option<PreparedDefinition> {
         let position = self.definitions.iter().position(|it| it.publishes_steps == publishes_steps && matches(it))?;
         let found = self.definitions.remove(position)?;
         self.definitions.push_front(found.clone());
@@ -59,7 +63,10 @@ impl PreparedCache {
 
 impl Inner {
     /// Prepares `definition` for a new run and stores it in the home.
-    pub(super) async fn prepare_to_start(&self, definition: &Arc<Definition>) -> Result<PreparedDefinition, ExecutorError> {
+    pub(super) async fn prepare_to_start(
+        &self,
+        definition: &Arc<Definition>,
+    ) -> Result<PreparedDefinition, ExecutorError> {
         let publishes_steps = self.has_subscribers();
         // A cached `Arc` cannot have been changed meanwhile.
         let known = lock(&self.prepared).find(publishes_steps, |it| Arc::ptr_eq(&it.definition, definition));

@@ -188,8 +188,14 @@ impl Executor {
     /// Leases the journal of an ended run, which is restored from the archive if necessary.
     ///
     /// A child is moved to the journal of its parent, `around`.
-    pub(super) async fn lease_ended_run(&self, known: &KnownRun, around: Option<&Lease>) -> Result<Lease, ExecutorError> {
-        let RunLocation::Journal(journal) = &known.location else { return self.restore_from_archive(known, around).await };
+    pub(super) async fn lease_ended_run(
+        &self,
+        known: &KnownRun,
+        around: Option<&Lease>,
+    ) -> Result<Lease, ExecutorError> {
+        let RunLocation::Journal(journal) = &known.location else {
+            return self.restore_from_archive(known, around).await;
+        };
         let lease = self.inner.lease_of(known.id(), journal).await?;
         // Keep it out of the archive while it is retried.
         let _archiving = self.inner.archiving.lock().await;

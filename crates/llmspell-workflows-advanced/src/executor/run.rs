@@ -17,8 +17,9 @@ use super::{
 
 /// A durable run and its ownership: nothing else in this process can resume or change it meanwhile.
 ///
-/// [`Executor::drive`](super::Executor::drive) drives it in the current task, [`Executor::spawn`](super::Executor::spawn)
-/// in a background task. Dropping it releases the run as its journal has it; the run can then be resumed.
+/// [`Executor::drive`](super::Executor::drive) drives it in the current task,
+/// [`Executor::spawn`](super::Executor::spawn) in a background task. Dropping it releases the run, which can then be
+/// resumed from its journal.
 #[must_use = "a run makes no progress unless it is driven"]
 pub struct DurableRun {
     pub(super) run: Arc<Run>,

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use llmspell_workflows_basic::{
-    PathLink, StepPath, targets,
+    PathLink, StepPath,
     engine::{Asker, Extensions, Who},
+    targets,
 };
 use llmspell_workflows_hooks::{
     EventBus, Point,
@@ -55,7 +56,8 @@ impl Inner {
     /// Opens the journal of a run; its records are published as events if there is an event bus.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
         let Some(bus) = &self.services.events else { return RunJournal::open(shared, run).await };
-        let publisher = EventPublisher { bus: bus.clone(), run, steps: self.has_subscribers(), builder: Mutex::default() };
+        let publisher =
+            EventPublisher { bus: bus.clone(), run, steps: self.has_subscribers(), builder: Mutex::default() };
         let journal = RunJournal::open_reading(shared, run, |record| drop(publisher.next(record))).await?;
         journal.listen(Arc::new(publisher));
         Ok(journal)

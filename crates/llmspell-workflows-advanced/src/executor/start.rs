@@ -139,7 +139,12 @@ impl Executor {
     }
 
     /// Claims a run, opens it and reads its messages; earlier pause requests no longer count.
-    pub(super) async fn claim_and_open(&self, run: Uuid, lease: &Lease, why: Resumption) -> Result<DurableRun, ExecutorError> {
+    pub(super) async fn claim_and_open(
+        &self,
+        run: Uuid,
+        lease: &Lease,
+        why: Resumption,
+    ) -> Result<DurableRun, ExecutorError> {
         let owned = self.inner.own(run, &lease.id)?;
         let run = self.open(owned, lease, why).await?;
         self.read_inbox(&run, true).await?;

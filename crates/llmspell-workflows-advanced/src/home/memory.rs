@@ -14,7 +14,8 @@ use llmspell_workflows_state::{
 use uuid::Uuid;
 
 use super::{
-    BackupReport, Contact, Holder, Home, HomeUsage, JournalId, JournalUsage, Lease, Upkeep, notify::notify_holder, lease::ended_of,
+    BackupReport, Contact, Holder, Home, HomeUsage, JournalId, JournalUsage, Lease, Upkeep, lease::ended_of,
+    notify::notify_holder,
 };
 use crate::ExecutorError;
 

@@ -24,13 +24,13 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-pub(crate) use notify::{ListenerGuard, MessageListener};
 pub use events::WorkflowEvent;
 pub(crate) use events::{EventBuilder, events};
 pub use folder::{FolderHome, JournalKind};
 pub use forget::Prune;
 pub use lease::Lease;
 pub use memory::MemoryHome;
+pub(crate) use notify::{ListenerGuard, MessageListener};
 pub use post::Delivery;
 pub use run::{Holder, JournalId, KnownRun, RunLocation};
 pub use stats::{HomeCheck, HomeStats, HomeUsage, JournalStats, JournalUsage};
@@ -41,9 +41,9 @@ use crate::ExecutorError;
 
 /// Where runs live: the journals of live runs, each leased by one process at a time, and the stores beside them.
 ///
-/// Carriers implement this trait: [`FolderHome`] is a folder that several processes share, [`MemoryHome`] lasts as long as
-/// its process. Operations on runs are the same on every carrier and implemented once, on `dyn Home`:
-/// [`runs`](trait.Home.html#method.runs), [`find`](trait.Home.html#method.find), `history`, `post`, `export` and others.
+/// Carriers implement this trait: [`FolderHome`] is a folder that several processes share, [`MemoryHome`] lasts as long
+/// as its process. Operations on runs are the same on every carrier and implemented once, on `dyn Home`:
+/// [`runs`](trait.Home.html#method.runs), [`find`](trait.Home.html#method.find), `history`, `post`, `export` etc.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -142,7 +142,7 @@ pub trait Upkeep {
 
     /// Copies the home to the new folder `to` while other processes continue to use it.
     ///
-    /// The copy is a home itself. Each of its runs is as it was at some moment during the call, and can be resumed there.
+    /// The copy is a home itself. Each of its runs is as it was at some moment during the call and can be resumed.
     ///
     /// # Errors
     /// `to` already exists, or a file cannot be read or written; then nothing is left at `to`.

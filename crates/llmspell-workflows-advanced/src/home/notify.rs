@@ -62,7 +62,7 @@ impl MessageListener {
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(target: targets::RUN, %error, "cannot receive notifications of messages to runs");
+                        tracing::warn!(target: targets::RUN, %error, "cannot receive notifications of messages");
                         thread::sleep(ANSWER_TIMEOUT);
                     }
                 }

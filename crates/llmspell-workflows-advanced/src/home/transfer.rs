@@ -97,7 +97,8 @@ struct Import {
 impl Import {
     fn read(document: &Value) -> Result<Self, ExecutorError> {
         let version = document["spellflow_export"].as_u64();
-        let version = version.ok_or_else(|| invalid_export("`spellflow_export`, the version of the format, is missing"))?;
+        let version =
+            version.ok_or_else(|| invalid_export("`spellflow_export`, the version of the format, is missing"))?;
         if version > EXPORT_VERSION {
             return Err(ExecutorError::NewerExport { found: version, known: EXPORT_VERSION });
         }
@@ -107,13 +108,16 @@ impl Import {
         let records = records.map_err(|error| invalid_export(format!("`records` cannot be read: {error}")))?;
         let definitions: BTreeMap<String, Definition> = field(document, "definitions")?;
         if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
-            return Err(invalid_export(format!("the content of definition {hash} has another hash; it was changed after the export")));
+            return Err(invalid_export(format!(
+                "the content of definition {hash} has another hash; it was changed after the export"
+            )));
         }
         if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(hash)) {
             return Err(invalid_export(format!("definition {missing} is missing")));
         }
         History::read(&records).map_err(|message| invalid_export(format!("invalid records: {message}")))?;
-        let summary = RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records do not contain a start"))?;
+        let summary =
+            RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records do not contain a start"))?;
         Ok(Self {
             run,
             summary,

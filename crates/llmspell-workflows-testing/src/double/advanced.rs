@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use llmspell_workflows_advanced::{
     EmbeddingService, ExecutorError, SessionStorage, StateStorage, VectorStorage,
     sessions::{Session, SessionError, SessionQuery},
-    vectors::{VectorMatch, VectorEntry, VectorError, VectorQuery, VectorStats},
+    vectors::{VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats},
 };
 use llmspell_workflows_basic::WorkflowState;
 use serde_json::{Value, json};
@@ -193,7 +193,7 @@ impl Double<dyn EmbeddingService> {
     /// let text = ["invoice".to_owned()];
     /// assert_eq!(words.embed(&text).await, HashedEmbeddings::default().embed(&text).await);
     /// assert!(words.embed(&text).await.is_err());
-    /// words.story().is(&["embed 1", "embed 1: failed, vectors cannot be kept, found or made: no quota is left"]);
+    /// words.story().is(&["embed 1", "embed 1: failed, vector service failed: no quota is left"]);
     /// # });
     /// ```
     #[must_use]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use llmspell_workflows_advanced::{
     EmbeddingService, ExecutorError, SessionStorage, StateStorage, VectorStorage,
     sessions::{Session, SessionError, SessionQuery},
-    vectors::{VectorMatch, VectorEntry, VectorError, VectorQuery, VectorStats},
+    vectors::{VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats},
 };
 use llmspell_workflows_basic::WorkflowState;
 use mockall::mock;

@@ -72,8 +72,8 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport
 
 /// Copies `home` to `to`.
 ///
-/// Journals come first, since a run that leaves them meanwhile is in the store by then. Definitions come last, since all
-/// that the copied runs refer to are stored by then.
+/// Journals come first, since a run that leaves them meanwhile is in the store by then. Definitions come last, since
+/// all that the copied runs refer to are stored by then.
 async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
     let mut live = BTreeMap::<Uuid, Vec<Record>>::new();
     for journal in home.journals().await? {
@@ -83,7 +83,8 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorE
     if let Some(stores) = home.existing_stores().await? {
         let store_path = copy.0.store_path();
         let folder = to.to_owned();
-        home.run_blocking(move |_| fs::create_dir_all(&folder).map_err(|error| ExecutorError::file(&folder, &error))).await?;
+        home.run_blocking(move |_| fs::create_dir_all(&folder).map_err(|error| ExecutorError::file(&folder, &error)))
+            .await?;
         stores.adapter.back_up(&store_path).await?;
         let kept = copy.stores().await?;
         let mut left = Vec::new();

@@ -1,6 +1,6 @@
 use clap::Args;
 use jiff::Timestamp;
-use llmspell_workflows_advanced::{WorkflowEvent, ProcessOutput};
+use llmspell_workflows_advanced::{ProcessOutput, WorkflowEvent};
 use serde_json::{Value, json};
 
 use super::state::executor;
