@@ -37,7 +37,7 @@ pub enum ExecutorError {
         message: String,
     },
     /// A definition cannot be read or written.
-    #[error("definition {hash}: {message}")]
+    #[error("the definition {hash}: {message}")]
     Definition {
         /// Its hash.
         hash: String,
@@ -116,7 +116,7 @@ pub enum ExecutorError {
         difference: Difference,
     },
     /// The other definition lacks recorded steps of the run.
-    #[error("the run {run} cannot continue: this definition lacks its recorded steps {}", paths.join(", "))]
+    #[error("the run {run} cannot continue: this definition has no step at {}", paths.join(", "))]
     MissingSteps {
         /// The id of the run.
         run: Uuid,

@@ -112,7 +112,7 @@ impl dyn Home {
         for hash in &hashes {
             match self.definition(hash).await {
                 Ok(definition) if definition.hash() == **hash => check.definitions += 1,
-                Ok(_) => check.damage.push(format!("definition {hash}: its content has another hash")),
+                Ok(_) => check.damage.push(format!("the definition {hash} was changed: its content has another hash")),
                 Err(error) => check.damage.push(error.to_string()),
             }
         }
@@ -147,13 +147,13 @@ impl HomeCheck {
             self.damage.push(JournalError::Damaged { run, message }.to_string());
         }
         let missing = super::transfer::hashes(records).into_iter().filter(|hash| !definitions.contains(hash));
-        self.damage.extend(missing.map(|hash| format!("definition {hash} of run {run} is missing")));
+        self.damage.extend(missing.map(|hash| format!("the definition {hash} of the run {run} is missing")));
     }
 
     fn add_store_check(&mut self, verified: &Verified) {
         self.archived = verified.archived.len();
         let lost = verified.summaries.difference(&verified.archived);
-        self.damage.extend(lost.map(|run| format!("the records of run {run} are missing from the archive")));
+        self.damage.extend(lost.map(|run| format!("the records of the run {run} are missing from the archive")));
         self.damage.extend(verified.damage.iter().map(ToString::to_string));
     }
 }

@@ -109,15 +109,14 @@ impl Import {
         let definitions: BTreeMap<String, Definition> = field(document, "definitions")?;
         if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
             return Err(invalid_export(format!(
-                "the content of definition {hash} has another hash; it was changed after the export"
+                "the definition {hash} was changed after the export: its content has another hash"
             )));
         }
         if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(hash)) {
-            return Err(invalid_export(format!("definition {missing} is missing")));
+            return Err(invalid_export(format!("the definition {missing} is missing")));
         }
         History::read(&records).map_err(|message| invalid_export(format!("invalid records: {message}")))?;
-        let summary =
-            RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records do not contain a start"))?;
+        let summary = RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records have no start"))?;
         Ok(Self {
             run,
             summary,

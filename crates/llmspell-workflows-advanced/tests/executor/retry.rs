@@ -265,7 +265,7 @@ async fn changed_definition_is_used_only_on_request() {
     drop(executor);
     let executor = lab.executor();
     let missing = executor.resume_with(&known, Arc::new(without)).await.unwrap_err();
-    assert!(missing.to_string().contains("lacks its recorded steps /main/a"), "{missing}");
+    assert!(missing.to_string().contains("has no step at /main/a"), "{missing}");
     lab.home()
         .post(&known, &llmspell_workflows_advanced::Message::Signal { name: "go".into(), payload: json!(1) })
         .await
