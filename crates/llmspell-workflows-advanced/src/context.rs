@@ -15,9 +15,10 @@ use crate::{
     vectors::{EmbeddingService, HashedEmbeddings, MemoryVectors, VectorStorage},
 };
 
-/// All services that workflows run with. It only holds them; cheap to clone.
+/// All services that workflows run with; cheap to clone.
 ///
-/// [`Self::in_memory`] and `embedded` are complete; `with_…` replaces a service, before or between runs.
+/// [`Self::in_memory`] and `embedded` return a complete context; the `with_…` methods replace a service, before or
+/// between runs.
 ///
 /// ```
 /// use llmspell_workflows_advanced::EnhancedExecutionContext;
@@ -37,28 +38,28 @@ pub struct EnhancedExecutionContext {
     pub basic_context: ExecutionContext,
     /// The hooks.
     pub hook_dispatcher: Arc<HookDispatcher>,
-    /// Who is told what happens.
+    /// The bus that events are published on.
     pub event_bus: Arc<EventBus>,
-    /// States that outlive their runs.
+    /// The states that outlive their runs.
     pub state_storage: Arc<dyn StateStorage>,
-    /// Where the runs are, and their states.
+    /// The runs and their states.
     pub state_manager: Arc<StateManager>,
-    /// Where the sessions are kept; those of [`Self::session_manager`].
+    /// The storage behind [`Self::session_manager`].
     pub session_storage: Arc<dyn SessionStorage>,
-    /// Looks after the sessions.
+    /// The sessions.
     pub session_manager: Arc<SessionManager>,
-    /// Past runs by meaning.
+    /// The embeddings of past runs.
     pub vector_storage: Arc<dyn VectorStorage>,
-    /// Makes vectors of texts.
+    /// The service that embeds texts.
     pub embedding_service: Arc<dyn EmbeddingService>,
-    /// The session that runs are started in.
+    /// The session that new runs belong to.
     pub session_id: Option<String>,
     parking: Parking,
-    made: Arc<Mutex<Option<Made>>>,
+    cached: Arc<Mutex<Option<CachedExecutor>>>,
 }
 
-/// The executor, and what it was made of.
-struct Made {
+/// An executor and the services that it was built from.
+struct CachedExecutor {
     executor: Executor,
     engine: Engine,
     hooks: Arc<HookDispatcher>,
@@ -68,20 +69,20 @@ struct Made {
 }
 
 impl EnhancedExecutionContext {
-    /// Everything in memory, no disk is touched: for tests, and for runs that need not outlive their process.
+    /// Returns a context that keeps everything in memory, for tests and for runs that need not outlive their process.
     #[must_use]
     pub fn in_memory() -> Self {
         Self::new(MemoryHome::new())
     }
 
-    /// Runs and their states in the folder `path`, for one process at a time; sessions and vectors in memory.
+    /// Returns a context with runs and states in the folder `path`, for one process at a time; the rest is in memory.
     #[cfg(feature = "sled")]
     #[must_use]
     pub fn embedded(path: impl Into<std::path::PathBuf>) -> Self {
         Self::new(crate::FolderHome::embedded(path))
     }
 
-    /// Runs and their states in `home`; sessions and vectors in memory, an engine without activities, no hooks.
+    /// Returns a context with runs and states in `home`, sessions and vectors in memory, no activities and no hooks.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
         let home = home.into();
@@ -99,65 +100,65 @@ impl EnhancedExecutionContext {
             embedding_service: Arc::new(HashedEmbeddings::default()),
             session_id: None,
             parking: Parking::default(),
-            made: Arc::default(),
+            cached: Arc::default(),
         }
     }
 
-    /// The same with the activities, limits and secrets of `engine`.
+    /// Sets the engine, with its activities, limits and secrets.
     #[must_use]
     pub fn with_engine(self, engine: Engine) -> Self {
-        Self { basic_context: ExecutionContext::new(engine), made: Arc::default(), ..self }
+        Self { basic_context: ExecutionContext::new(engine), cached: Arc::default(), ..self }
     }
 
-    /// The same with these hooks, whose troubles are told to [`Self::event_bus`], and which know its correlations.
+    /// Sets the hooks; they report failures to [`Self::event_bus`] and share its correlations.
     #[must_use]
     pub fn with_hooks(self, hooks: impl FnOnce(HookDispatcherBuilder) -> HookDispatcherBuilder) -> Self {
         let events = (*self.event_bus).clone();
         let builder = HookDispatcher::builder().correlations(events.correlations().clone()).events(events);
-        Self { hook_dispatcher: Arc::new(hooks(builder).build()), made: Arc::default(), ..self }
+        Self { hook_dispatcher: Arc::new(hooks(builder).build()), cached: Arc::default(), ..self }
     }
 
-    /// The same with this bus; to be said before [`Self::with_hooks`].
+    /// Sets the event bus; call this before [`Self::with_hooks`].
     #[must_use]
     pub fn with_events(self, events: EventBus) -> Self {
-        Self { event_bus: Arc::new(events), made: Arc::default(), ..self }
+        Self { event_bus: Arc::new(events), cached: Arc::default(), ..self }
     }
 
-    /// The same with these sessions.
+    /// Sets the storage of sessions.
     #[must_use]
     pub fn with_sessions(self, sessions: Arc<dyn SessionStorage>) -> Self {
         Self { session_manager: Arc::new(SessionManager::new(sessions.clone())), session_storage: sessions, ..self }
     }
 
-    /// The same with these vectors, and what makes them.
+    /// Sets the storage of vectors and the service that computes them.
     #[must_use]
     pub fn with_vectors(self, vectors: Arc<dyn VectorStorage>, embeddings: Arc<dyn EmbeddingService>) -> Self {
         Self { vector_storage: vectors, embedding_service: embeddings, ..self }
     }
 
-    /// The same, whose runs are started in a session.
+    /// Sets the session that new runs belong to.
     #[must_use]
     pub fn in_session(self, session_id: impl Into<String>) -> Self {
         Self { session_id: Some(session_id.into()), ..self }
     }
 
-    /// The same, which lets waiting runs leave memory as `parking` says.
+    /// Sets when waiting runs leave memory.
     #[must_use]
     pub fn with_parking(self, parking: Parking) -> Self {
-        Self { parking, made: Arc::default(), ..self }
+        Self { parking, cached: Arc::default(), ..self }
     }
 
-    /// What runs definitions durably with these services; made anew where one of them is another one by now.
+    /// Returns the durable executor over these services; it is rebuilt only if one of them was replaced.
     #[must_use]
     pub fn executor(&self) -> Executor {
-        let mut made = lock(&self.made);
-        if let Some(made) = made.as_ref().filter(|made| self.is_of(made)) {
-            return made.executor.clone();
+        let mut cached = lock(&self.cached);
+        if let Some(cached) = cached.as_ref().filter(|cached| self.matches(cached)) {
+            return cached.executor.clone();
         }
         let engine = self.basic_context.engine().clone();
         let home = self.state_manager.home().clone();
         let executor = Executor::with_services(home, &engine, self.services()).parking(self.parking);
-        *made = Some(Made {
+        *cached = Some(CachedExecutor {
             executor: executor.clone(),
             engine,
             hooks: self.hook_dispatcher.clone(),
@@ -168,10 +169,10 @@ impl EnhancedExecutionContext {
         executor
     }
 
-    /// An engine with the hooks and the events, for runs in memory of which nothing is recorded.
+    /// Returns an engine with the hooks and events, for unrecorded runs in memory.
     ///
-    /// Steps are told of only if somebody is subscribed when their definition is prepared; those that nobody listens to
-    /// and no hook concerns cost what they cost in the engine alone.
+    /// Step events are published only if there is a subscriber when the definition is prepared. A step without
+    /// subscribers and hooks costs the same as in the bare engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
         around(self.basic_context.engine(), &self.services())
@@ -181,12 +182,12 @@ impl EnhancedExecutionContext {
         Services { hooks: Some(self.hook_dispatcher.clone()), events: Some((*self.event_bus).clone()) }
     }
 
-    fn is_of(&self, made: &Made) -> bool {
-        made.engine.is_same(self.basic_context.engine())
-            && Arc::ptr_eq(&made.hooks, &self.hook_dispatcher)
-            && Arc::ptr_eq(&made.events, &self.event_bus)
-            && Arc::ptr_eq(&made.states, &self.state_manager)
-            && made.parking == self.parking
+    fn matches(&self, cached: &CachedExecutor) -> bool {
+        cached.engine.is_same(self.basic_context.engine())
+            && Arc::ptr_eq(&cached.hooks, &self.hook_dispatcher)
+            && Arc::ptr_eq(&cached.events, &self.event_bus)
+            && Arc::ptr_eq(&cached.states, &self.state_manager)
+            && cached.parking == self.parking
     }
 }
 

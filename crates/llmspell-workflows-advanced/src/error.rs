@@ -7,33 +7,33 @@ use uuid::Uuid;
 
 use crate::{AdvancedError, Difference, JournalId, JournalKind, sessions::SessionError, vectors::VectorError};
 
-/// Why a durable run could not be started, resumed or brought to its end.
+/// Why an operation on a durable run or its home failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutorError {
-    /// The definition cannot run.
+    /// The definition is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The input does not fit, or the state cannot be migrated.
+    /// The input is invalid, or the state cannot be migrated.
     #[error(transparent)]
     Refused(#[from] StepError),
-    /// The journal cannot be read or written; nothing that was acknowledged is lost, and the run can be resumed.
+    /// The journal cannot be read or written; no acknowledged record is lost, and the run can be resumed.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// What is kept beside the journals cannot be read or written.
+    /// A store beside the journals cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The run cannot go on from where it was asked to.
+    /// The run cannot be retried, forked or rolled back as requested.
     #[error(transparent)]
     Rewind(#[from] RewindError),
-    /// Messages to runs could not be heard.
-    #[error("no socket on the loopback, where messages to runs are heard: {0}")]
-    NoBell(String),
+    /// The socket for messages to runs could not be opened.
+    #[error("cannot open the loopback socket for messages to runs: {0}")]
+    NoLoopback(String),
     /// A file of the home cannot be read or written.
     #[error("{}: {message}", path.display())]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error message.
         message: String,
     },
     /// A definition cannot be read or written.
@@ -44,172 +44,172 @@ pub enum ExecutorError {
         /// What is wrong.
         message: String,
     },
-    /// The home has no such journal.
-    #[error("there is no journal {journal}")]
+    /// The home does not contain the journal.
+    #[error("journal {journal} does not exist")]
     UnknownJournal {
-        /// Which one.
+        /// The journal that was named.
         journal: JournalId,
     },
-    /// No run has this id.
-    #[error("no run is called `{0}`")]
+    /// No run matches the given id.
+    #[error("run `{0}` does not exist")]
     UnknownRun(String),
-    /// More than one run could be meant.
-    #[error("`{given}` could be any of {}", candidates.join(", "))]
+    /// More than one run matches.
+    #[error("`{given}` matches several runs: {}", candidates.join(", "))]
     AmbiguousRun {
-        /// What was given.
+        /// The prefix that was given.
         given: String,
-        /// The ids of the runs.
+        /// The ids of the matching runs.
         candidates: Vec<String>,
     },
-    /// Another process has the run.
-    #[error("the run {run} belongs to a process that is alive, {holder}")]
+    /// Another process or executor owns the run.
+    #[error("the run {run} is owned by {holder}, which is still running")]
     Held {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// Who has it.
+        /// Its owner.
         holder: String,
     },
-    /// This process is at work on it.
-    #[error("the run {run} is at work in this process")]
+    /// This process drives the run.
+    #[error("the run {run} is already being driven in this process")]
     Driven {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
     },
-    /// It goes on with the run around it.
-    #[error("the run {run} is a step of the run {parent}, and goes on with it")]
+    /// The run is a sub-workflow, which is resumed with its parent.
+    #[error("the run {run} is a sub-workflow of the run {parent} and is resumed with it")]
     IsChild {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// The run around it.
+        /// Its parent run.
         parent: Uuid,
     },
-    /// Nobody has to say anything of this step.
-    #[error("no step of the run {run} is stuck at `{path}`, or more than one is")]
+    /// The step is not stuck.
+    #[error("the run {run} has no stuck step at `{path}`")]
     NotStuck {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
         /// The path that was given.
         path: String,
     },
-    /// It has not ended.
+    /// The run has not ended.
     #[error("the run {run} has not ended; it is {status}")]
     NotEnded {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// How far it has come.
+        /// Its status.
         status: RunStatus,
     },
-    /// It has not failed.
+    /// The run has not failed.
     #[error("the run {run} has not failed; it is {status}")]
     NotFailed {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// How far it has come.
+        /// Its status.
         status: RunStatus,
     },
     /// The run is pinned to another definition.
     #[error("the run {run} was started with another definition:\n{difference}")]
     Changed {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// What differs.
+        /// The difference to the given definition.
         difference: Difference,
     },
-    /// The run cannot go on under the other definition.
-    #[error("the run {run} cannot go on with this definition, which has no step at {}", paths.join(", "))]
+    /// The other definition lacks recorded steps of the run.
+    #[error("the run {run} cannot continue: this definition has no step at {}", paths.join(", "))]
     MissingSteps {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// Recorded steps that it has not.
+        /// The paths of the missing steps.
         paths: Vec<String>,
     },
-    /// A hook forbids it.
-    #[error("a hook at {point} forbids this of the run {run}: {reason}")]
+    /// A hook forbade the operation.
+    #[error("forbidden by a hook at {point} for the run {run}: {reason}")]
     Forbidden {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// Where the hook stands.
+        /// The hook point.
         point: HookPoint,
-        /// Its reason.
+        /// The reason that the hook gave.
         reason: String,
     },
-    /// No checkpoint of the run has this name.
+    /// The run does not have this checkpoint.
     #[error(
-        "the run {run} has no checkpoint `{name}`; it has {}",
+        "the run {run} has no checkpoint `{name}`; its checkpoints: {}",
         if known.is_empty() { "none".to_owned() } else { known.join(", ") }
     )]
     UnknownCheckpoint {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// The name.
+        /// The name that was given.
         name: String,
-        /// The checkpoints that it has.
+        /// The names of its checkpoints.
         known: Vec<String>,
     },
-    /// There is nothing to go back over.
-    #[error("nothing of the run {run} has happened since its checkpoint `{name}`")]
+    /// There is nothing to roll back.
+    #[error("nothing has happened in the run {run} since its checkpoint `{name}`")]
     NothingSince {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// The checkpoint.
+        /// The name of the checkpoint.
         name: String,
     },
-    /// Another process has the journal, which is for one at a time.
-    #[error("{} is in use by {holder}, and a journal on {kind} is for one process at a time", path.display())]
+    /// Another process has opened the journal, whose kind is for one process at a time.
+    #[error("{} is in use by {holder}; one process at a time can open a {kind} journal", path.display())]
     InUse {
-        /// Where the journal is.
+        /// The path of the journal.
         path: PathBuf,
-        /// What it is.
+        /// The kind of the journal.
         kind: JournalKind,
-        /// Who has it.
+        /// The process that has opened it.
         holder: String,
     },
     /// The runs of the home are in another kind of journal.
-    #[error("the runs in {} are in a journal of the kind `{found}`, not `{asked}`", path.display())]
+    #[error("the runs in {} are in a `{found}` journal, not a `{asked}` journal", path.display())]
     OtherJournal {
-        /// Which home.
+        /// The path of the home.
         path: PathBuf,
-        /// Where its runs are.
+        /// The kind of journal that it has.
         found: JournalKind,
-        /// Where they were looked for.
+        /// The kind of journal that was asked for.
         asked: JournalKind,
     },
-    /// This program has no such journal.
-    #[error("this program was built without journals on {kind}")]
+    /// This program was built without this kind of journal.
+    #[error("this program was built without {kind} journals")]
     JournalNotBuilt {
-        /// What was asked for.
+        /// The kind of journal that was asked for.
         kind: JournalKind,
     },
-    /// What should be imported is no run that was exported, or has been changed.
-    #[error("no run that was exported: {message}")]
+    /// The imported document is not a valid run export.
+    #[error("not a valid run export: {message}")]
     Import {
         /// What is wrong.
         message: String,
     },
-    /// A later version of this program exported it.
-    #[error("the export has format {found}, and this program knows formats up to {known}")]
+    /// The export was written by a later version of this program.
+    #[error("the export has format {found}, but this program reads formats up to {known}")]
     NewerExport {
-        /// The format that it has.
+        /// The format of the export.
         found: u64,
-        /// The latest format that this program knows.
+        /// The latest format that this program reads.
         known: u64,
     },
-    /// A run that should be imported is here already.
-    #[error("the run {run} is here already")]
+    /// The imported run already exists.
+    #[error("the run {run} already exists in this home")]
     Exists {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
     },
-    /// It has ended, so there is nothing to go on with.
-    #[error("the run {run} has ended")]
+    /// The run has already ended.
+    #[error("the run {run} has already ended")]
     Ended {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
     },
 }
 
 impl ExecutorError {
-    /// The stable code, which has a page unless it is that of a step's own error.
+    /// Returns the stable code; it has a page unless it is the code of a step's own error.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -218,7 +218,7 @@ impl ExecutorError {
             Self::Journal(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Rewind(error) => error.code(),
-            Self::NoBell(_) => "no_loopback",
+            Self::NoLoopback(_) => "no_loopback",
             Self::File { .. } => "file_failed",
             Self::Definition { .. } | Self::UnknownJournal { .. } => "store_failed",
             Self::UnknownRun(_) => "run_not_found",
@@ -242,7 +242,7 @@ impl ExecutorError {
         }
     }
 
-    /// Whether the same call may succeed later without a change: another owner may let go.
+    /// Whether the same call may succeed later, for example once another owner releases the run.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -260,7 +260,7 @@ impl ExecutorError {
 }
 
 impl AdvancedError {
-    /// The stable code, which has a page unless it is that of a step's own error.
+    /// Returns the stable code; it has a page unless it is the code of a step's own error.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -277,7 +277,7 @@ impl AdvancedError {
 }
 
 impl SessionError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -290,7 +290,7 @@ impl SessionError {
 }
 
 impl VectorError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, which has a page.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

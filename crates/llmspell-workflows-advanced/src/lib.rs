@@ -1,7 +1,8 @@
 //! Durable runs.
 //!
-//! - [`Home`]: where runs live. [`FolderHome`] is a folder that several processes share, [`MemoryHome`] is for tests.
-//! - [`Executor`]: starts runs, drives them, resumes them after a crash, and records how they end.
+//! - [`Home`] is where runs live: [`FolderHome`] in a folder that several processes share, [`MemoryHome`] for tests.
+//! - [`Executor`] starts and drives runs, resumes them after a crash, and records how they end.
+//! - [`EnhancedExecutionContext`] adds hooks, events, sessions and vectors, and runs [`AdvancedWorkflow`]s.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -38,13 +39,13 @@ mod workflow;
 pub use context::EnhancedExecutionContext;
 pub use error::ExecutorError;
 pub use executor::{
-    Again, Difference, DurableEnd, DurableRun, Executor, Parking, Recovered, Resolution, RunControl, RunHandle,
-    StartOptions, Written,
+    Difference, DurableEnd, DurableRun, Executor, Parking, ProcessOutput, RecoveryReport, Resolution, RewindOptions,
+    RunControl, RunHandle, StartOptions,
 };
 pub use home::{
-    BackedUp, Compacted, Contact, Delivery, EXPORT_VERSION, FolderHome, Holder, Home, HomeCheck, HomeStats, HomeUsage,
-    JournalId, JournalKind, JournalStats, JournalUsage, KnownRun, Lease, MemoryHome, Prune, RunPlace, Upkeep,
-    WorkflowEvent,
+    BackupReport, CompactionReport, Contact, Delivery, EXPORT_VERSION, FolderHome, Holder, Home, HomeCheck, HomeStats,
+    HomeUsage, JournalId, JournalKind, JournalStats, JournalUsage, KnownRun, Lease, MemoryHome, Prune, RunLocation,
+    Upkeep, WorkflowEvent,
 };
 pub use llmspell_workflows_state::{
     History, PastStep, RewindError,

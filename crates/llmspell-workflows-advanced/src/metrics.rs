@@ -1,4 +1,4 @@
-//! What a run cost, and how well it went.
+//! Metrics of a run.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,54 +13,53 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_state::{End, History, RunState};
 use serde::Serialize;
 
-/// The eight figures of a run.
+/// The metrics of a run.
 ///
-/// Times are those of the journal, so they span crashes and waits. CPU and memory are those of **this process since the
-/// run began or went on in it**: runs at the same time share them.
+/// Times come from the journal, so they span crashes and waits. CPU time and memory are those of **this process since
+/// the run was started or resumed in it**: concurrent runs share them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct AdvancedMetrics {
-    /// From the first start to the end.
+    /// The time from the first start to the end.
     pub execution_time: Duration,
-    /// How long each leaf took, with all its attempts, by path.
+    /// The duration of each leaf with all its attempts, by path.
     pub step_latency: BTreeMap<String, Duration>,
-    /// How much longer the leaves would have taken one after the other: the sum of their times over `execution_time`.
+    /// The speedup from parallelism: the sum of the leaves' durations divided by `execution_time`.
     pub parallel_efficiency: f64,
-    /// What was used.
+    /// The resources that the run used.
     pub resource_utilization: ResourceUtilization,
-    /// How often attempts failed.
+    /// The share of failed attempts.
     pub error_rate: ErrorRate,
-    /// How long the leaves took that failed at first and completed in the end, their first attempts and the delays
-    /// among it.
+    /// The total duration of the leaves that completed after a failed attempt, all attempts and delays included.
     pub recovery_time: Duration,
-    /// How many leaves completed per second of `execution_time`.
+    /// The number of completed leaves per second of `execution_time`.
     pub throughput: f64,
-    /// How much CPU time a completed leaf took; none where it cannot be measured here, or no leaf completed.
+    /// The CPU time per completed leaf; `None` if it cannot be measured here or no leaf completed.
     pub cost_efficiency: Option<Duration>,
 }
 
-/// What a run used.
+/// The resources that a run used.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ResourceUtilization {
-    /// CPU time of the process meanwhile; none where it cannot be measured here.
+    /// The CPU time of the process during the run; `None` if it cannot be measured here.
     pub cpu_time: Option<Duration>,
-    /// Memory of the process at the end; none where it cannot be measured here.
+    /// The memory of the process at the end in bytes; `None` if it cannot be measured here.
     pub memory_bytes: Option<u64>,
-    /// The most memory that the process has had; none where it cannot be measured here.
+    /// The peak memory of the process in bytes; `None` if it cannot be measured here.
     pub memory_peak_bytes: Option<u64>,
-    /// How many attempts were made of each activity, such as `tool:web_search`.
+    /// The number of attempts by activity, such as `tool:web_search`.
     pub activity_calls: BTreeMap<String, u64>,
 }
 
-/// How often attempts failed.
+/// The share of failed attempts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct ErrorRate {
-    /// Failed attempts over all attempts, from 0 to 1.
+    /// The number of failed attempts divided by that of all attempts, from 0 to 1.
     pub rate: f64,
-    /// Failed attempts by the class of their errors.
+    /// The number of failed attempts by error class.
     pub by_class: BTreeMap<String, u64>,
 }
 
-/// The CPU time of this process so far; none where it cannot be measured here.
+/// Returns the CPU time of this process so far; `None` if it cannot be measured here.
 pub(crate) fn cpu_time() -> Option<Duration> {
     #[cfg(unix)]
     {
@@ -72,7 +71,7 @@ pub(crate) fn cpu_time() -> Option<Duration> {
     None
 }
 
-/// The memory of this process now, and the most that it has had; none where it cannot be measured here.
+/// Returns the current and the peak memory of this process in bytes; `None` if they cannot be measured here.
 fn memory_bytes() -> (Option<u64>, Option<u64>) {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return (None, None) };
     let field = |name: &str| {
@@ -84,7 +83,7 @@ fn memory_bytes() -> (Option<u64>, Option<u64>) {
 }
 
 impl AdvancedMetrics {
-    /// Those of `finished`, a run with this history in a process that had used `cpu` when it began.
+    /// Computes the metrics of `finished`; the process had used `cpu` when the run was started or resumed in it.
     pub(crate) fn of(
         finished: &Finished,
         plan: &Plan,
@@ -102,7 +101,7 @@ impl AdvancedMetrics {
             let path = leaf.path.to_string();
             let known = past.get(path.as_str());
             let tries = known.map_or(leaf.attempts, |step| step.attempts.max(leaf.attempts));
-            let latency = known.and_then(|step| step.ended?.checked_sub(step.began?)).unwrap_or_else(|| took(leaf));
+            let latency = known.and_then(|step| step.ended?.checked_sub(step.began?)).unwrap_or_else(|| elapsed(leaf));
             attempts += u64::from(tries);
             completed += u64::from(leaf.status == StepStatus::Completed);
             if tries > 1 && leaf.status == StepStatus::Completed {
@@ -121,11 +120,11 @@ impl AdvancedMetrics {
             metrics.parallel_efficiency = all.as_secs_f64() / seconds;
             metrics.throughput = ratio(completed, 1) / seconds;
         }
-        metrics.used(cpu, completed);
+        metrics.add_usage(cpu, completed);
         metrics
     }
 
-    fn used(&mut self, cpu: Option<Duration>, completed: u64) {
+    fn add_usage(&mut self, cpu: Option<Duration>, completed: u64) {
         let used = &mut self.resource_utilization;
         used.cpu_time = cpu.and_then(|before| cpu_time()?.checked_sub(before));
         (used.memory_bytes, used.memory_peak_bytes) = memory_bytes();
@@ -134,7 +133,7 @@ impl AdvancedMetrics {
     }
 }
 
-/// Every attempt that failed, whether another followed or not.
+/// Counts all failed attempts, including those that were not retried.
 fn errors(state: &RunState) -> ErrorRate {
     let mut rate = ErrorRate::default();
     let mut count = |error: &StepError| *rate.by_class.entry(error.class.to_string()).or_default() += 1;
@@ -152,7 +151,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { exact(part) / exact(whole) }
 }
 
-fn took(record: &StepRecord) -> Duration {
+fn elapsed(record: &StepRecord) -> Duration {
     record.ended_at.map_or(Duration::ZERO, |ended| ended.duration_since(record.started_at).unsigned_abs())
 }
 

@@ -1,4 +1,4 @@
-//! Who is asked about runs, and told of them.
+//! The hooks and events of an executor.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,50 +20,50 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Asks the hooks at `point` whether that may happen to `run`.
+    /// Checks that the hooks at `point` permit the operation on `run`.
     pub(crate) async fn permit<P: Point>(&self, point: P, run: Uuid, data: Value) -> Result<(), ExecutorError> {
         let Some(hooks) = self.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(P::POINT)) else { return Ok(()) };
         let host = HostPoint { run_id: Some(run), path: String::new(), data };
         let reason = match hooks.fire(point, host).await.map(|verdict| verdict.course) {
             Ok(Course::Cancel(reason)) => reason,
             Ok(_) => return Ok(()),
-            // One without which it does not happen has failed.
+            // A required hook failed.
             Err(error) => error.message,
         };
         Err(ExecutorError::Forbidden { run, point: P::POINT, reason })
     }
 
-    /// Lets events of `run` carry the session that its labels name, until the guard is dropped.
-    pub(crate) fn correlate(&self, run: Uuid, labels: &BTreeMap<String, String>) -> Correlated {
+    /// Correlates events of `run` with the session in its labels, until the returned guard is dropped.
+    pub(crate) fn correlate(&self, run: Uuid, labels: &BTreeMap<String, String>) -> SessionCorrelation {
         let session = labels.get(SESSION).filter(|_| self.events.is_some());
         let events = self.events.clone().filter(|_| session.is_some());
         if let (Some(events), Some(session)) = (&events, session) {
             events.correlations().set(run, session.as_str());
         }
-        Correlated { run, events }
+        SessionCorrelation { run, events }
     }
 
-    pub(crate) fn tell(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
+    pub(crate) fn publish(&self, kind: EventKind, run: Uuid, at: Timestamp, data: impl FnOnce() -> EventData) {
         if let Some(events) = &self.events {
             events.publish_unrecorded(kind, run, at, data);
         }
     }
 }
 
-/// A run whose events carry its session.
-pub(crate) struct Correlated {
+/// A guard that keeps the events of a run correlated with its session.
+pub(crate) struct SessionCorrelation {
     run: Uuid,
     events: Option<EventBus>,
 }
 
-impl Correlated {
-    /// Leaves it so.
+impl SessionCorrelation {
+    /// Keeps the correlation after the guard is gone.
     pub(crate) fn keep(mut self) {
         self.events = None;
     }
 }
 
-impl Drop for Correlated {
+impl Drop for SessionCorrelation {
     fn drop(&mut self) {
         if let Some(events) = &self.events {
             events.correlations().forget(self.run);

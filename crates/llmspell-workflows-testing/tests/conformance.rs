@@ -8,7 +8,7 @@ use llmspell_workflows_advanced::{
     EmbeddingService, ExecutorError, MemoryHome, SessionStorage, StateStorage, VectorStorage,
     sessions::{MemorySessions, Session, SessionError, SessionQuery},
     state::StoredStates,
-    vectors::{Found, HashedEmbeddings, MemoryVectors, VectorEntry, VectorError, VectorQuery, VectorStats},
+    vectors::{HashedEmbeddings, MemoryVectors, VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats},
 };
 use llmspell_workflows_basic::WorkflowState;
 use llmspell_workflows_testing::{conformance, double::Double};
@@ -81,7 +81,7 @@ impl VectorStorage for Faulty<dyn VectorStorage> {
         Ok(())
     }
 
-    async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError> {
+    async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError> {
         self.0.search(query).await
     }
 

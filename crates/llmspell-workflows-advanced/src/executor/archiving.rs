@@ -1,38 +1,39 @@
-//! Runs that have ended are moved from the journal to the store, in the background, once there are many.
+//! Moves ended runs from the journal to the store, in the background, once there are many.
 
 use std::sync::Arc;
 
+use llmspell_workflows_basic::targets;
 use uuid::Uuid;
 
 use super::Inner;
 use crate::{ExecutorError, home::JournalId};
 
-/// How many runs that have ended stay in a journal before they are moved to the store.
+/// The number of ended runs in a journal from which they are moved to the store.
 const ENDED_MAX: usize = 32;
 
-/// How many may pile up at most before a failed move is tried again.
+/// The maximum number of ended runs before a failed move is retried.
 const RETRY_MAX: usize = 4_096;
 
-/// The runs of one journal that have ended and are not archived yet.
+/// The ended runs of one journal that are not archived yet.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct EndedRuns {
     pub(super) runs: Vec<Uuid>,
-    /// From how many on they are moved; doubled each time that fails, so that a broken store is not asked all the time.
-    moved_from: usize,
+    /// The number of runs that triggers a move; doubled after each failure, to spare a broken store.
+    threshold: usize,
 }
 
-impl Default for Ended {
+impl Default for EndedRuns {
     fn default() -> Self {
-        Self { runs: Vec::new(), moved_from: ENDED_MAX }
+        Self { runs: Vec::new(), threshold: ENDED_MAX }
     }
 }
 
 impl Inner {
-    /// Starts to move the runs of `journal` that have ended, if there are many.
+    /// Starts moving the ended runs of `journal` to the store, if there are many.
     pub(super) fn archive_ended(self: &Arc<Self>, journal: &JournalId) {
         let ended = {
             let mut runs = self.registry.runs();
-            let Some(ended) = runs.ended.get_mut(journal).filter(|ended| ended.runs.len() >= ended.moved_from) else {
+            let Some(ended) = runs.ended.get_mut(journal).filter(|ended| ended.runs.len() >= ended.threshold) else {
                 return;
             };
             std::mem::take(&mut ended.runs)
@@ -42,13 +43,14 @@ impl Inner {
             let _archiving = inner.archiving.lock().await;
             let moved = inner.archive(&journal, &ended).await;
             let mut runs = inner.registry.runs();
-            let kept = runs.ended.entry(journal).or_default();
+            let remaining = runs.ended.entry(journal).or_default();
             match moved {
-                Ok(()) => kept.moved_from = ENDED_MAX,
+                Ok(()) => remaining.threshold = ENDED_MAX,
                 Err(error) => {
-                    tracing::warn!(target: "spellflow", %error, "runs that have ended stay in the journal for now");
-                    kept.runs.extend(ended);
-                    kept.moved_from = (kept.runs.len() * 2).clamp(ENDED_MAX, RETRY_MAX.max(kept.runs.len() + 1));
+                    tracing::warn!(target: targets::JOURNAL, %error, "cannot archive ended runs; kept in the journal");
+                    remaining.runs.extend(ended);
+                    remaining.threshold =
+                        (remaining.runs.len() * 2).clamp(ENDED_MAX, RETRY_MAX.max(remaining.runs.len() + 1));
                 }
             }
         });

@@ -1,4 +1,4 @@
-//! Runs that are steps of others.
+//! Sub-workflows as durable child runs.
 
 use std::sync::{Arc, Weak};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// Runs children as durable runs, in the journal of the run around them.
+/// Runs children as durable runs, in the journal of their parent.
 pub(super) struct DurableChildren(pub(super) Weak<Inner>);
 
 #[async_trait]
@@ -30,43 +30,43 @@ impl Children for DurableChildren {
 
 impl Inner {
     async fn child(self: Arc<Self>, call: &Call, child: Child, parent: &RunJournal) -> Result<ChildEnd, StepError> {
-        let journal = Arc::new(self.journal_in(parent.shared(), child.id).await.map_err(failed)?);
-        if let Some((outcome, _)) = journal.outcome().map_err(failed)? {
+        let journal = Arc::new(self.journal_in(parent.shared(), child.id).await.map_err(journal_error)?);
+        if let Some((outcome, _)) = journal.outcome().map_err(journal_error)? {
             return Ok(recorded(outcome));
         }
         let (engine, plan, started, is_new) = match journal.started() {
             Some(started) => {
-                let ready = self.recalled(&started.definition).await.map_err(not_there)?;
+                let ready = self.prepared_by_hash(&started.definition).await.map_err(child_error)?;
                 (ready.engine, ready.plan, started, false)
             }
             None => (call.run().engine().clone(), child.plan.clone(), self.started(call, &child).await?, true),
         };
         let input = WorkflowInput::new(started.input.clone());
         let resume = journal.resume().unwrap_or_else(|| Resume::new(child.id, started.at));
-        let extensions = self.told(Extensions::new().with_shared(journal.clone()));
+        let extensions = self.mark_recorded_events(Extensions::new().with_shared(journal.clone()));
         let options = RunOptions { resume: Some(resume), extensions, depth: child.depth, ..RunOptions::default() };
         let run = engine.start(&plan, input, &options)?;
         if is_new {
-            journal.start(started).await.map_err(failed)?;
+            journal.start(started).await.map_err(journal_error)?;
         }
         let id = parent.run();
-        let around = self.registry.find(id).ok_or_else(|| not_there(ExecutorError::UnknownRun(id.to_string())))?;
-        let owned = self.own(child.id, &around.journal).map_err(not_there)?;
-        owned.live.enters_memory(&run);
-        self.read(&owned.live).await.map_err(not_there)?;
+        let around = self.registry.find(id).ok_or_else(|| child_error(ExecutorError::UnknownRun(id.to_string())))?;
+        let owned = self.own(child.id, &around.journal).map_err(child_error)?;
+        owned.live.enter_memory(&run);
+        self.read(&owned.live).await.map_err(child_error)?;
         let driven = drive_child(call, &run, engine.drive(&run)).await;
-        owned.live.leaves_memory();
+        owned.live.leave_memory();
         drop(owned);
         let finished = match driven {
             Driven::Parked(wait) => return Ok(ChildEnd::Parked(wait)),
             Driven::Stuck { steps, .. } => {
-                note_stuck(&journal, &steps, self.engine.clock().now()).await.map_err(failed)?;
+                note_stuck(&journal, &steps, self.engine.clock().now()).await.map_err(journal_error)?;
                 return Ok(ChildEnd::Stuck(steps));
             }
             Driven::Done(finished) => finished,
         };
         if let Some(fault) = journal.fault() {
-            return Err(failed(fault.clone()));
+            return Err(journal_error(fault.clone()));
         }
         if run.is_shut_down() && finished.status == RunStatus::Cancelled {
             return Ok(ChildEnd::Cancelled);
@@ -74,9 +74,9 @@ impl Inner {
         journal
             .close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated)
             .await
-            .map_err(failed)?;
-        // It is moved to the store with the run around it.
-        self.registry.have_ended(&around.journal, &[child.id]);
+            .map_err(journal_error)?;
+        // It is moved to the store together with its parent.
+        self.registry.note_ended(&around.journal, &[child.id]);
         Ok(ChildEnd::from(*finished))
     }
 
@@ -87,7 +87,7 @@ impl Inner {
             at: call.run().now(),
             workflow: definition.name.clone(),
             version: definition.version.clone(),
-            definition: self.home.keep(definition).await.map_err(not_there)?,
+            definition: self.home.keep(definition).await.map_err(child_error)?,
             input: child.input.clone(),
             parent: Some(Parent { run: call.run().id(), path: call.path().to_string() }),
             ..Started::default()
@@ -95,7 +95,7 @@ impl Inner {
     }
 }
 
-/// The end of a run that was recorded.
+/// Converts the recorded outcome of a child run.
 fn recorded(outcome: Outcome) -> ChildEnd {
     match outcome {
         Outcome::Completed(output) => ChildEnd::Completed(output.value.to_arc()),
@@ -105,11 +105,11 @@ fn recorded(outcome: Outcome) -> ChildEnd {
     }
 }
 
-fn failed(error: JournalError) -> StepError {
-    not_there(error.into())
+fn journal_error(error: JournalError) -> StepError {
+    child_error(error.into())
 }
 
-fn not_there(error: ExecutorError) -> StepError {
+fn child_error(error: ExecutorError) -> StepError {
     match error {
         ExecutorError::Refused(error) => error,
         error => StepError::configuration("child_not_started", error.to_string()),

@@ -1,4 +1,4 @@
-//! Runs at work, and at their end.
+//! Driving runs until they end or wait.
 
 use jiff::Timestamp;
 use llmspell_workflows_basic::{
@@ -8,23 +8,23 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_state::{JournalError, Resumption, RunJournal};
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor, Inner, Parking, lock, owned::Owned};
+use super::{DurableEnd, DurableRun, Executor, Inner, Parking, lock, owned::OwnedRun};
 use crate::{ExecutorError, home::Lease};
 
 impl Executor {
-    /// Drives `run` until it ends, waits, or is paused or shut down. Then nobody owns it any more, so that it can be
-    /// resumed if it has not ended.
+    /// Drives `run` until it ends, waits, is paused or is shut down, and then releases it.
     ///
-    /// If the future is dropped, what runs of it is stopped and the run is released, as after a crash.
+    /// A run that has not ended can be resumed. If the future is dropped, the running steps are stopped and the run is
+    /// released, as after a crash.
     ///
     /// # Errors
-    /// The journal could not be written or read, so the run was shut down; it can be resumed.
+    /// The journal could not be read or written, so the run was shut down; it can be resumed.
     pub async fn drive(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
         self.drive_to_rest(run).await.map(|(end, _owned)| end)
     }
 
-    /// The same, with the ownership of the run; one whose time has come while it left memory continues at once.
-    pub(super) async fn drive_to_rest(&self, run: DurableRun) -> Result<(DurableEnd, Owned), ExecutorError> {
+    /// Drives `run` as [`Self::drive`] does and returns its ownership; a run that is already due continues at once.
+    pub(super) async fn drive_to_rest(&self, run: DurableRun) -> Result<(DurableEnd, OwnedRun), ExecutorError> {
         let (mut end, mut owned) = self.drive_once(run).await?;
         loop {
             let is_due = |wake_at: Timestamp| wake_at <= self.inner.engine.clock().now();
@@ -39,18 +39,18 @@ impl Executor {
         Ok((end, owned))
     }
 
-    /// Brings a run that is owned already back into memory, with the messages that have come.
-    pub(super) async fn reopen(&self, owned: Owned) -> Result<DurableRun, ExecutorError> {
+    /// Brings an owned run back into memory and delivers the messages that have arrived.
+    pub(super) async fn reopen(&self, owned: OwnedRun) -> Result<DurableRun, ExecutorError> {
         let lease = self.inner.lease_of(owned.live.id, &owned.live.journal).await?;
         let run = self.open(owned, &lease, Resumption::Woken).await?;
         self.read_inbox(&run, false).await?;
         Ok(run)
     }
 
-    async fn drive_once(&self, run: DurableRun) -> Result<(DurableEnd, Owned), ExecutorError> {
+    async fn drive_once(&self, run: DurableRun) -> Result<(DurableEnd, OwnedRun), ExecutorError> {
         let end = self.drive_in_memory(&run).await;
         let DurableRun { owned, .. } = run;
-        owned.live.leaves_memory();
+        owned.live.leave_memory();
         end.map(|end| (end, owned))
     }
 
@@ -60,8 +60,8 @@ impl Executor {
         let driven = tokio::select! {
             biased;
             driven = &mut driven => driven,
-            // Held, it parks.
-            () = self.leaves_memory(&run.run) => {
+            // Holding the run makes it park.
+            () = self.until_parkable(&run.run) => {
                 run.run.hold();
                 driven.await
             }
@@ -71,11 +71,11 @@ impl Executor {
             Driven::Parked(wait) => return Ok(DurableEnd::Waiting(wait)),
             Driven::Stuck { steps, .. } => {
                 note_stuck(&run.journal, &steps, self.inner.engine.clock().now()).await?;
-                let told = |step: StuckStep| {
+                let with_path = |step: StuckStep| {
                     let path = step.to_string();
                     (path.clone(), step.error.at(path))
                 };
-                return Ok(DurableEnd::Stuck(steps.into_iter().map(told).collect()));
+                return Ok(DurableEnd::Stuck(steps.into_iter().map(with_path).collect()));
             }
             Driven::Done(finished) => finished,
         };
@@ -86,13 +86,13 @@ impl Executor {
             return Ok(DurableEnd::Paused);
         }
         run.journal.close(&outcome(&finished), finished.ended_at, finished.status == RunStatus::Compensated).await?;
-        self.inner.registry.have_ended(&live.journal, &[run.id()]);
+        self.inner.registry.note_ended(&live.journal, &[run.id()]);
         self.inner.archive_ended(&live.journal);
         Ok(DurableEnd::Finished(finished))
     }
 
-    /// Ends when `run` waits so long that it need not be in memory.
-    async fn leaves_memory(&self, run: &Run) {
+    /// Returns once `run` only waits, and for long enough to leave memory.
+    async fn until_parkable(&self, run: &Run) {
         loop {
             run.all_wait().await;
             let far = |wake: Timestamp, after: std::time::Duration| {
@@ -110,29 +110,34 @@ impl Executor {
         }
     }
 
-    /// Reads the journal of a run that this executor owns.
-    pub(super) async fn open(&self, owned: Owned, lease: &Lease, why: Resumption) -> Result<DurableRun, ExecutorError> {
+    /// Opens a run that this executor owns from its journal.
+    pub(super) async fn open(
+        &self,
+        owned: OwnedRun,
+        lease: &Lease,
+        why: Resumption,
+    ) -> Result<DurableRun, ExecutorError> {
         let id = owned.live.id;
         let journal = std::sync::Arc::new(self.inner.journal_in(lease.journal.clone(), id).await?);
-        // Its process may have brought it to its end since it was looked up.
+        // Its former owner may have finished it since it was looked up.
         if journal.has_ended() {
             return Err(ExecutorError::Ended { run: id });
         }
         let unknown = || ExecutorError::UnknownRun(id.to_string());
         let started = journal.started().ok_or_else(unknown)?;
-        let ready = self.inner.recalled(&started.definition).await?;
+        let ready = self.inner.prepared_by_hash(&started.definition).await?;
         let mut input = llmspell_workflows_basic::WorkflowInput::new(started.input.clone());
         input.starting_step.clone_from(&started.starting_step);
         let resume = journal.resume().ok_or_else(unknown)?;
         journal.set_resumption(why);
         let run = self.run((&ready.engine, &ready.plan), input, &started, resume, &journal)?;
-        owned.live.enters_memory(&run);
+        owned.live.enter_memory(&run);
         Ok(DurableRun { run, plan: ready.plan, journal, owned })
     }
 }
 
 impl Inner {
-    /// The records of a run as they are now, those that only this process has so far among them.
+    /// Returns the current records of a run, including those that only this process has so far.
     pub(super) async fn records(&self, run: Uuid) -> Result<Vec<llmspell_workflows_state::Record>, ExecutorError> {
         for lease in self.leased().await {
             let records = lease.journal.records(run).await?;
@@ -145,7 +150,7 @@ impl Inner {
     }
 }
 
-/// Notes the stuck steps of a run itself; those of the runs inside of it are on record there.
+/// Records the stuck steps of the run itself; those of its sub-workflows are recorded there.
 pub(super) async fn note_stuck(journal: &RunJournal, steps: &[StuckStep], at: Timestamp) -> Result<(), JournalError> {
     for step in steps.iter().filter(|step| step.around.is_empty()) {
         journal.note_stuck(step.path.clone(), (*step.error).clone(), at).await?;
@@ -153,9 +158,9 @@ pub(super) async fn note_stuck(journal: &RunJournal, steps: &[StuckStep], at: Ti
     Ok(())
 }
 
-/// How the root step ended, as far as anyone asks later.
+/// Returns the outcome of the root step, for the record.
 pub(super) fn outcome(finished: &Finished) -> Outcome {
-    let error = || finished.error.clone().unwrap_or_else(|| unreachable!("what did not complete says why"));
+    let error = || finished.error.clone().unwrap_or_else(|| unreachable!("a run that did not complete has an error"));
     match (finished.status, &finished.skipped) {
         (RunStatus::Completed, Some(reason)) => Outcome::Skipped(reason.clone()),
         (RunStatus::Completed, None) => {

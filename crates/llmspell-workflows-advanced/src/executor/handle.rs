@@ -11,12 +11,12 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{DurableEnd, DurableRun, Executor, parked::End};
+use super::{DurableEnd, DurableRun, Executor, parked::DriveResult};
 use crate::{Delivery, ExecutorError, Home};
 
-/// A run that is driven in the background until it ends; while it waits it is parked.
+/// A handle to a run that is driven in the background until it ends; while the run waits it is parked.
 ///
-/// Dropping the handle changes nothing for the run. Awaiting it gives how the run ended.
+/// Dropping the handle does not affect the run. Awaiting it returns how the run ended.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -31,45 +31,45 @@ use crate::{Delivery, ExecutorError, Home};
 /// let run = executor.start(review, WorkflowInput::default(), StartOptions::default()).await?;
 /// let handle = executor.spawn(run);
 /// handle.signal("approved", json!({"by": "Ada"})).await?;
-/// let DurableEnd::Finished(finished) = handle.await? else { panic!("it has ended") };
+/// let DurableEnd::Finished(finished) = handle.await? else { panic!("the run ends") };
 /// assert_eq!(finished.output["data"]["by"], "Ada");
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 pub struct RunHandle {
     id: Uuid,
     home: Arc<dyn Home>,
-    end: oneshot::Receiver<End>,
+    end: oneshot::Receiver<DriveResult>,
 }
 
 impl Executor {
-    /// Drives `run` in a task of its own until it ends, or is paused or shut down; while it waits it is parked.
-    #[must_use = "the run goes on without its handle, and nobody hears how it ended"]
+    /// Drives `run` in a background task until it ends, is paused or is shut down; while it waits it is parked.
+    #[must_use = "without its handle the run continues, but its result is lost"]
     pub fn spawn(&self, run: DurableRun) -> RunHandle {
         let (reply, end) = oneshot::channel();
         let handle = RunHandle { id: run.id(), home: self.inner.home.clone(), end };
-        tokio::spawn(self.inner.clone().carry(run, reply));
+        tokio::spawn(self.inner.clone().drive_in_background(run, reply));
         handle
     }
 
-    /// Drives `run` until it ends, or is paused or shut down; while it waits it is parked.
+    /// Drives `run` until it ends, is paused or is shut down; while it waits it is parked.
     ///
-    /// The run goes on if the future is dropped, as with [`Self::spawn`].
+    /// The run continues if the future is dropped, as with [`Self::spawn`].
     ///
     /// # Errors
-    /// The journal could not be written or read; the run can be resumed.
+    /// The journal could not be read or written; the run can be resumed.
     pub async fn finish(&self, run: DurableRun) -> Result<DurableEnd, ExecutorError> {
         self.spawn(run).wait().await
     }
 }
 
 impl RunHandle {
-    /// The id of the run.
+    /// Returns the id of the run.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// How far the run has come.
+    /// Returns the status of the run.
     ///
     /// # Errors
     /// Its journal cannot be read.
@@ -78,7 +78,7 @@ impl RunHandle {
         known.map(|known| known.status()).ok_or_else(|| ExecutorError::UnknownRun(self.id.to_string()))
     }
 
-    /// Lets no further step of the run begin; it ends as [`DurableEnd::Paused`] once those at work have ended.
+    /// Pauses the run: no further step starts, and it ends as [`DurableEnd::Paused`] once running steps have finished.
     ///
     /// # Errors
     /// The run has ended, or the message cannot be stored.
@@ -86,7 +86,7 @@ impl RunHandle {
         self.post(Message::Pause).await
     }
 
-    /// Cancels the run for good; its `finally` steps still run.
+    /// Cancels the run permanently; its `finally` steps still run.
     ///
     /// # Errors
     /// The run has ended, or the message cannot be stored.
@@ -94,7 +94,7 @@ impl RunHandle {
         self.post(Message::Cancel).await
     }
 
-    /// Sends the run the signal `name`; the first step that waits for it takes it.
+    /// Sends the signal `name` to the run; the first step that waits for it consumes it.
     ///
     /// # Errors
     /// The run has ended, or the message cannot be stored.
@@ -102,10 +102,10 @@ impl RunHandle {
         self.post(Message::Signal { name: name.into(), payload: data }).await
     }
 
-    /// How the run ended; [`DurableEnd::Released`] if nobody here drives it any more.
+    /// Waits until the run ends; returns [`DurableEnd::Released`] if it is no longer driven here.
     ///
     /// # Errors
-    /// The journal could not be written or read; the run can be resumed.
+    /// The journal could not be read or written; the run can be resumed.
     pub async fn wait(self) -> Result<DurableEnd, ExecutorError> {
         self.end.await.map_or(Ok(DurableEnd::Released), |end| *end)
     }

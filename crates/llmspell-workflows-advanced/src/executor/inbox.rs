@@ -1,59 +1,62 @@
-//! Messages to the runs of this process.
+//! Messages to runs that this process owns.
 
 use std::sync::Arc;
 
-use llmspell_workflows_basic::engine::{Asker, Signal, Who};
+use llmspell_workflows_basic::{
+    engine::{Asker, Signal, Who},
+    targets,
+};
 use llmspell_workflows_state::store::Message;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Inner, lock, owned::Live};
+use super::{DurableRun, Executor, Inner, lock, owned::LiveRun};
 use crate::ExecutorError;
 
-/// Which messages of a run were read.
+/// How far the messages of a run were read.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Seen {
-    /// The number of the last one.
+pub(super) struct InboxProgress {
+    /// The number of the last message that was read.
     last: u64,
-    /// The number of the last signal.
+    /// The number of the last signal that was read.
     pub(super) last_signal: u64,
-    /// Requests to pause up to this number no longer count: whoever resumed the run knew of them, or a hook forbade it.
-    overruled: u64,
+    /// Pause requests up to this number are ignored: the run was resumed after them, or a hook forbade the pause.
+    ignored_pauses: u64,
 }
 
-impl Seen {
-    /// Requests to pause up to `number` no longer count.
-    pub(super) fn overrule(&mut self, number: u64) {
-        self.overruled = self.overruled.max(number);
+impl InboxProgress {
+    /// Ignores pause requests up to `number`.
+    pub(super) fn ignore_pauses(&mut self, number: u64) {
+        self.ignored_pauses = self.ignored_pauses.max(number);
     }
 }
 
 impl Executor {
-    /// Gives a run that is opened the messages that came before.
+    /// Delivers the messages that arrived before the run was opened.
     ///
-    /// Whoever resumes it, `anew`, has decided that it continues: an older request to pause has been obeyed.
-    pub(super) async fn read_inbox(&self, run: &DurableRun, anew: bool) -> Result<(), ExecutorError> {
+    /// An explicit resume (`is_resumed`) overrides earlier pause requests.
+    pub(super) async fn read_inbox(&self, run: &DurableRun, is_resumed: bool) -> Result<(), ExecutorError> {
         let live = &run.owned.live;
-        live.seen.lock().await.last = 0;
-        self.inner.read_all(live, anew).await
+        live.inbox.lock().await.last = 0;
+        self.inner.read_all(live, is_resumed).await
     }
 }
 
 impl Inner {
-    /// `run` has a message: it is obeyed if the run is in memory, and wakes the run if it is parked.
-    pub(super) async fn rung(self: Arc<Self>, run: Uuid) {
+    /// Handles a message for `run`: delivers it if the run is in memory, wakes the run if it is parked.
+    pub(super) async fn message_arrived(self: Arc<Self>, run: Uuid) {
         let mut run = run;
         loop {
             if let Some(live) = self.registry.find(run)
                 && let Err(error) = self.read(&live).await
             {
-                tracing::warn!(target: "spellflow", %run, %error, "its messages cannot be read");
+                tracing::warn!(target: targets::RUN, %run, %error, "cannot read the messages of the run");
             }
-            // It was parked before, or left memory while its messages were read.
+            // The run was parked, or left memory while its messages were read.
             self.wake(run);
-            if self.registry.is_taken(run) {
+            if self.registry.is_owned_or_parked(run) {
                 return;
             }
-            // A sub-workflow whose parent is parked is brought back with it.
+            // A sub-workflow is brought back together with its parked parent.
             match self.home.get(run).await {
                 Ok(Some(known)) if !known.status().has_ended() => match known.summary.parent {
                     Some(parent) => run = parent,
@@ -64,42 +67,42 @@ impl Inner {
         }
     }
 
-    pub(super) async fn read(self: &Arc<Self>, live: &Arc<Live>) -> Result<(), ExecutorError> {
+    pub(super) async fn read(self: &Arc<Self>, live: &Arc<LiveRun>) -> Result<(), ExecutorError> {
         self.read_all(live, false).await
     }
 
-    /// Obeys the messages that were not read yet, except for requests to pause if these are `overruled`.
-    async fn read_all(self: &Arc<Self>, live: &Arc<Live>, overruled: bool) -> Result<(), ExecutorError> {
+    /// Handles unread messages; pause requests among them are skipped if `ignores_pauses`.
+    async fn read_all(self: &Arc<Self>, live: &Arc<LiveRun>, ignores_pauses: bool) -> Result<(), ExecutorError> {
         let Some(stores) = self.home.existing_stores().await? else { return Ok(()) };
-        // One reader at a time, so that no message is obeyed twice.
-        let mut seen = live.seen.lock().await;
+        // One reader at a time, so that no message is handled twice.
+        let mut inbox = live.inbox.lock().await;
         loop {
-            let messages = stores.inbox.next(live.id, seen.last).await?;
+            let messages = stores.inbox.next(live.id, inbox.last).await?;
             if messages.is_empty() {
                 return Ok(());
             }
             for (number, message) in messages {
-                seen.last = number;
-                if overruled {
-                    seen.overrule(number);
+                inbox.last = number;
+                if ignores_pauses {
+                    inbox.ignore_pauses(number);
                 }
                 match message {
-                    Message::Pause if number <= seen.overruled => {}
+                    Message::Pause if number <= inbox.ignored_pauses => {}
                     Message::Signal { .. } => {
-                        seen.last_signal = number;
-                        self.obey(live, number, message);
+                        inbox.last_signal = number;
+                        self.handle(live, number, message);
                     }
-                    message => self.obey(live, number, message),
+                    message => self.handle(live, number, message),
                 }
             }
         }
     }
 
-    fn obey(self: &Arc<Self>, live: &Arc<Live>, number: u64, message: Message) {
+    fn handle(self: &Arc<Self>, live: &Arc<LiveRun>, number: u64, message: Message) {
         let run = lock(&live.run).clone();
         match message {
-            Message::Pause => self.asked_to_pause(live, number),
-            // A run that is resumed while a process has it is at work already.
+            Message::Pause => self.request_pause(live, number),
+            // The run is already being driven.
             Message::Resume => {}
             Message::Cancel => run.iter().for_each(|run| run.cancel_by(&Asker::new(Who::User))),
             Message::CancelAndCompensate => {

@@ -1,4 +1,4 @@
-//! The journals that this process holds.
+//! The journals that this process has leased.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,21 +8,21 @@ use uuid::Uuid;
 use super::Inner;
 use crate::{
     ExecutorError,
-    home::{Bell, Contact, JournalId, Lease, Ringer},
+    home::{Contact, JournalId, Lease, ListenerGuard, MessageListener},
 };
 
 /// The journals that an executor has leased.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     by_id: BTreeMap<JournalId, Lease>,
-    /// The one that new runs go to.
+    /// The journal for new runs.
     own: Option<JournalId>,
-    /// Hears of messages; there as soon as there is a lease.
-    bell: Option<(u16, Ringer)>,
+    /// Listens for messages on this port, from the first lease on.
+    listener: Option<(u16, ListenerGuard)>,
 }
 
 impl Inner {
-    /// The journal that new runs go to.
+    /// Returns the lease on the journal for new runs.
     pub(super) async fn own_lease(self: &Arc<Self>) -> Result<Lease, ExecutorError> {
         let mut leases = self.leases.lock().await;
         if let Some(lease) = leases.own.as_ref().and_then(|own| leases.by_id.get(own)) {
@@ -33,10 +33,10 @@ impl Inner {
         let contact = self.contact(&mut leases)?;
         let lease = self.home.lease_for_new_runs(contact).await?;
         leases.own = Some(lease.id.clone());
-        Ok(self.take(&mut leases, lease))
+        Ok(self.add(&mut leases, lease))
     }
 
-    /// The journal `id`, which `run` is in.
+    /// Returns the lease on the journal `id`, which contains `run`.
     pub(super) async fn lease_of(self: &Arc<Self>, run: Uuid, id: &JournalId) -> Result<Lease, ExecutorError> {
         let mut leases = self.leases.lock().await;
         if let Some(lease) = leases.by_id.get(id) {
@@ -48,36 +48,36 @@ impl Inner {
             ExecutorError::Journal(JournalError::Held { holder, .. }) => ExecutorError::Held { run, holder },
             error => error,
         })?;
-        Ok(self.take(&mut leases, lease))
+        Ok(self.add(&mut leases, lease))
     }
 
-    /// All journals that are leased now.
+    /// Returns all current leases.
     pub(super) async fn leased(&self) -> Vec<Lease> {
         self.leases.lock().await.by_id.values().cloned().collect()
     }
 
-    fn take(&self, leases: &mut Leases, lease: Lease) -> Lease {
-        self.registry.have_ended(&lease.id, &lease.ended);
+    fn add(&self, leases: &mut Leases, lease: Lease) -> Lease {
+        self.registry.note_ended(&lease.id, &lease.ended);
         leases.by_id.insert(lease.id.clone(), lease.clone());
         lease
     }
 
     fn contact(self: &Arc<Self>, leases: &mut Leases) -> Result<Contact, ExecutorError> {
-        if let Some((port, _)) = &leases.bell {
+        if let Some((port, _)) = &leases.listener {
             return Ok(Contact::Port(*port));
         }
-        let no_bell = |error: std::io::Error| ExecutorError::NoBell(error.to_string());
-        let bell = Bell::new().map_err(no_bell)?;
-        let port = bell.port().map_err(no_bell)?;
+        let no_socket = |error: std::io::Error| ExecutorError::NoLoopback(error.to_string());
+        let listener = MessageListener::new().map_err(no_socket)?;
+        let port = listener.port().map_err(no_socket)?;
         let inner = Arc::downgrade(self);
-        // The bell's thread is not one of the runtime's, on which the message is obeyed.
+        // The listener's thread is not one of the runtime's, where the message is handled.
         let runtime = tokio::runtime::Handle::current();
-        let ringer = bell.hear(move |run| {
+        let guard = listener.listen(move |run| {
             if let Some(inner) = inner.upgrade() {
-                runtime.block_on(inner.rung(run));
+                runtime.block_on(inner.message_arrived(run));
             }
         });
-        leases.bell = Some((port, ringer.map_err(no_bell)?));
+        leases.listener = Some((port, guard.map_err(no_socket)?));
         Ok(Contact::Port(port))
     }
 }

@@ -1,6 +1,5 @@
-//! Durable runs: started, driven, parked, and taken up again.
+//! Starts, drives, parks, resumes and ends durable runs.
 
-mod again;
 mod archiving;
 mod children;
 mod drive;
@@ -15,6 +14,7 @@ mod recipe;
 mod recover;
 mod redefine;
 mod resolve;
+mod retry;
 mod rollback;
 mod run;
 mod services;
@@ -31,29 +31,29 @@ use std::{
 use llmspell_workflows_basic::{Engine, EngineBuilder, sync::lock};
 use llmspell_workflows_hooks::{EventBus, HookDispatcher};
 
-pub use again::Again;
 pub use handle::RunHandle;
-pub use past::Written;
+pub use past::ProcessOutput;
 pub(crate) use recipe::Recipe;
-pub use recover::Recovered;
+pub use recover::RecoveryReport;
 pub use redefine::Difference;
 pub use resolve::Resolution;
+pub use retry::RewindOptions;
 pub use run::{DurableEnd, DurableRun, RunControl};
 pub(crate) use services::WeakExecutor;
-pub(crate) use start::Begun;
+pub(crate) use start::RunInfo;
 pub use start::StartOptions;
 
 use children::DurableChildren;
 use leases::Leases;
 use owned::Registry;
-use prepared::Prepared;
+use prepared::PreparedCache;
 
 use crate::{Home, services::Services, stack::stack};
 
 /// Runs definitions durably: a step whose completion was acknowledged is never executed again. Cheap to clone.
 ///
-/// Each run is owned by one [`DurableRun`], [`RunHandle`] or call of [`Self::drive`] at a time, or by nobody: then whoever
-/// holds the home can resume it, in this process or another one. Ownership is a guard, so dropping it releases the run.
+/// At any time a run is owned by one [`DurableRun`], one [`RunHandle`] or one call of [`Self::drive`], or it is free. A
+/// free run can be resumed from its home, in this process or in another one. Dropping the owner releases the run.
 #[derive(Debug, Clone)]
 pub struct Executor {
     inner: Arc<Inner>,
@@ -63,15 +63,15 @@ pub struct Executor {
 struct Inner {
     home: Arc<dyn Home>,
     engine: Engine,
-    /// The same without what surrounds its steps for durability, hooks and events.
+    /// The same engine without the interceptors for durability, hooks and events.
     plain: Engine,
     services: Services,
-    /// What is known of definitions beyond themselves, by their hashes.
+    /// How to prepare definitions that need more than their data, by hash.
     recipes: Mutex<HashMap<String, Recipe>>,
-    prepared: Mutex<Prepared>,
+    prepared: Mutex<PreparedCache>,
     parking: Mutex<Parking>,
     leases: tokio::sync::Mutex<Leases>,
-    /// Held while runs that have ended are moved to the store.
+    /// Held while ended runs are moved to the store.
     archiving: tokio::sync::Mutex<()>,
     registry: Registry,
 }
@@ -81,9 +81,9 @@ struct Inner {
 pub enum Parking {
     /// Never.
     Never,
-    /// When it waits for signals alone.
+    /// When it waits only for signals.
     ForSignals,
-    /// When it waits for signals, or at least this long.
+    /// When it waits only for signals, or for at least this long.
     After(Duration),
 }
 
@@ -94,16 +94,16 @@ impl Default for Parking {
 }
 
 impl Executor {
-    /// Returns an executor that keeps its runs in `home`, with the engine that `builder` makes.
+    /// Returns an executor that keeps its runs in `home` and runs them on the engine built by `builder`.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>, builder: EngineBuilder) -> Self {
         Self::with_services(home.into(), &builder.build(), Services::default())
     }
 
-    /// The same, with the hooks of `hooks`; what happens is published on `events`.
+    /// Returns an executor that also calls `hooks` and publishes events on `events`.
     ///
-    /// Events of steps are published only if somebody is subscribed when the run is started or resumed; otherwise they
-    /// cost nothing.
+    /// Step events are published only if there is a subscriber when the run is started or resumed; otherwise they cost
+    /// nothing.
     #[must_use]
     pub fn with_hooks(
         home: impl Into<Arc<dyn Home>>,
@@ -134,32 +134,32 @@ impl Executor {
         Self { inner }
     }
 
-    /// The same executor, whose waiting runs leave memory as `parking` says.
+    /// Sets when waiting runs leave memory.
     #[must_use]
     pub fn parking(self, parking: Parking) -> Self {
         *lock(&self.inner.parking) = parking;
         self
     }
 
-    /// How many of its runs are in memory.
+    /// Returns the number of runs in memory.
     #[must_use]
     pub fn in_memory(&self) -> usize {
         self.inner.registry.in_memory()
     }
 
-    /// How many of its runs are parked: they wait, and take up next to no memory.
+    /// Returns the number of parked runs, which wait and take up next to no memory.
     #[must_use]
     pub fn parked(&self) -> usize {
         self.inner.registry.parked()
     }
 
-    /// Where its runs are kept.
+    /// Returns the home that the runs are kept in.
     #[must_use]
     pub fn home(&self) -> &Arc<dyn Home> {
         &self.inner.home
     }
 
-    /// What runs them.
+    /// Returns the engine that executes the runs.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.inner.engine

@@ -1,4 +1,4 @@
-//! Which runs this process owns, and who owns them.
+//! The runs that this process owns.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,48 +16,48 @@ use uuid::Uuid;
 
 use super::{
     Inner,
-    archiving::Ended,
-    inbox::Seen,
+    archiving::EndedRuns,
+    inbox::InboxProgress,
     lock,
-    parked::{self, Parked},
+    parked::{self, ParkedRuns},
 };
 use crate::{ExecutorError, home::JournalId};
 
-/// The runs that an executor owns, in memory or parked, and those that have ended and are not archived yet.
+/// The runs that an executor owns, in memory or parked, and the ended runs that are not archived yet.
 #[derive(Debug)]
 pub(super) struct Registry {
     runs: Mutex<Runs>,
-    /// Notified when something changes that the task which wakes parked runs has to know.
+    /// Notifies the task that wakes parked runs of changes.
     pub(super) parked_changed: Arc<Notify>,
-    /// Bounds how many parked runs are brought back into memory at once.
+    /// Limits how many parked runs are brought back into memory at once.
     pub(super) waking: Semaphore,
     released: Notify,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    live: HashMap<Uuid, Arc<Live>>,
-    pub(super) parked: Parked,
-    /// By journal, the runs in it that have ended.
-    pub(super) ended: BTreeMap<JournalId, Ended>,
+    live: HashMap<Uuid, Arc<LiveRun>>,
+    pub(super) parked: ParkedRuns,
+    /// The ended runs of each journal.
+    pub(super) ended: BTreeMap<JournalId, EndedRuns>,
 }
 
-/// A run that somebody in this process owns.
-pub(super) struct Live {
+/// A run that is owned in this process.
+pub(super) struct LiveRun {
     pub(super) id: Uuid,
-    /// The journal that it is in.
+    /// The journal that contains it.
     pub(super) journal: JournalId,
     /// The run itself, while it is in memory.
     pub(super) run: Mutex<Option<Arc<Run>>>,
-    /// What of its messages was read; locked while they are read, so that none is obeyed twice.
-    pub(super) seen: AsyncMutex<Seen>,
-    /// Someone asked it to pause.
+    /// How far its messages were read; locked while they are read, so that none is handled twice.
+    pub(super) inbox: AsyncMutex<InboxProgress>,
+    /// Whether a pause was requested.
     is_paused: AtomicBool,
 }
 
-/// Ownership of a run in this process: dropped, the run is free, and what still runs of it is stopped.
-pub(super) struct Owned {
-    pub(super) live: Arc<Live>,
+/// Ownership of a run in this process. Dropping it stops whatever still runs and releases the run.
+pub(super) struct OwnedRun {
+    pub(super) live: Arc<LiveRun>,
     inner: Weak<Inner>,
 }
 
@@ -91,27 +91,27 @@ impl Registry {
         self.runs().parked.len()
     }
 
-    pub(super) fn live(&self) -> Vec<Arc<Live>> {
+    pub(super) fn live(&self) -> Vec<Arc<LiveRun>> {
         self.runs().live.values().cloned().collect()
     }
 
-    pub(super) fn find(&self, run: Uuid) -> Option<Arc<Live>> {
+    pub(super) fn find(&self, run: Uuid) -> Option<Arc<LiveRun>> {
         self.runs().live.get(&run).cloned()
     }
 
-    /// Whether somebody here drives the run, or is about to.
+    /// Whether the run is driven here, or about to be.
     pub(super) fn is_owned(&self, run: Uuid) -> bool {
         self.runs().live.contains_key(&run)
     }
 
-    /// Whether somebody here drives the run or waits for it.
-    pub(super) fn is_taken(&self, run: Uuid) -> bool {
+    /// Whether the run is driven or parked here.
+    pub(super) fn is_owned_or_parked(&self, run: Uuid) -> bool {
         let runs = self.runs();
         runs.live.contains_key(&run) || runs.parked.contains(run)
     }
 
-    /// Ends once nobody owns a run in memory.
-    pub(super) async fn no_one_drives(&self) {
+    /// Returns once no run is owned here.
+    pub(super) async fn wait_until_idle(&self) {
         loop {
             let mut released = std::pin::pin!(self.released.notified());
             released.as_mut().enable();
@@ -122,8 +122,8 @@ impl Registry {
         }
     }
 
-    /// Notes that runs in a journal have ended.
-    pub(super) fn have_ended(&self, journal: &JournalId, runs: &[Uuid]) {
+    /// Notes the ended `runs` of `journal`.
+    pub(super) fn note_ended(&self, journal: &JournalId, runs: &[Uuid]) {
         if !runs.is_empty() {
             self.runs().ended.entry(journal.clone()).or_default().runs.extend(runs);
         }
@@ -131,41 +131,47 @@ impl Registry {
 }
 
 impl Inner {
-    /// Makes the caller the owner of `run`, which nobody drives; a parked run is taken from the task that waits for it.
+    /// Makes the caller the owner of `run`; a parked run is taken over.
     ///
     /// # Errors
-    /// Somebody in this process drives it.
-    pub(super) fn own(self: &Arc<Self>, run: Uuid, journal: &JournalId) -> Result<Owned, ExecutorError> {
+    /// The run is driven in this process.
+    pub(super) fn own(self: &Arc<Self>, run: Uuid, journal: &JournalId) -> Result<OwnedRun, ExecutorError> {
         let mut runs = self.registry.runs();
         if runs.live.contains_key(&run) {
             return Err(ExecutorError::Driven { run });
         }
-        let seen = runs.parked.take_over(run).unwrap_or_default();
-        Ok(self.admit(&mut runs, run, journal, seen))
+        let inbox = runs.parked.take_over(run).unwrap_or_default();
+        Ok(self.admit(&mut runs, run, journal, inbox))
     }
 
-    /// Counts a run among those that are owned.
-    pub(super) fn admit(self: &Arc<Self>, runs: &mut Runs, run: Uuid, journal: &JournalId, seen: Seen) -> Owned {
-        let live = Arc::new(Live {
+    /// Registers a run as owned.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        runs: &mut Runs,
+        run: Uuid,
+        journal: &JournalId,
+        inbox: InboxProgress,
+    ) -> OwnedRun {
+        let live = Arc::new(LiveRun {
             id: run,
             journal: journal.clone(),
             run: Mutex::default(),
-            seen: AsyncMutex::new(seen),
+            inbox: AsyncMutex::new(inbox),
             is_paused: AtomicBool::new(false),
         });
         runs.live.insert(run, live.clone());
-        Owned { live, inner: Arc::downgrade(self) }
+        OwnedRun { live, inner: Arc::downgrade(self) }
     }
 }
 
-impl Live {
-    /// Lets no further leaf begin, as someone asks for.
+impl LiveRun {
+    /// Pauses the run at the request of `by`: no further leaf starts.
     pub(super) fn pause(&self, by: Asker) {
         self.hold(|journal, run| journal.record_request(Request::Pause, by, run.now()));
     }
 
-    /// Lets no further leaf begin, since the process shuts down.
-    pub(super) fn leave(&self) {
+    /// Starts no further leaf because the process shuts down.
+    pub(super) fn hold_for_shutdown(&self) {
         self.hold(|journal, _| journal.begin_shutdown());
     }
 
@@ -183,21 +189,21 @@ impl Live {
         self.is_paused.load(Ordering::SeqCst)
     }
 
-    /// Puts the run into memory; it is held at once if it was asked to pause meanwhile.
-    pub(super) fn enters_memory(&self, run: &Arc<Run>) {
+    /// Puts the run into memory; a run that was asked to pause meanwhile is held at once.
+    pub(super) fn enter_memory(&self, run: &Arc<Run>) {
         *lock(&self.run) = Some(run.clone());
         if self.is_paused() {
             run.hold();
         }
     }
 
-    pub(super) fn leaves_memory(&self) {
+    pub(super) fn leave_memory(&self) {
         lock(&self.run).take();
     }
 }
 
-impl Owned {
-    /// Frees the run in the same moment in which `then` changes the registry.
+impl OwnedRun {
+    /// Releases the run and applies `then` to the registry under one lock.
     pub(super) fn release_and<T>(self, then: impl FnOnce(&mut Runs) -> T) -> Option<T> {
         let inner = self.inner.upgrade()?;
         let mut runs = inner.registry.runs();
@@ -209,16 +215,16 @@ impl Owned {
 }
 
 impl Runs {
-    fn release(&mut self, live: &Arc<Live>) {
+    fn release(&mut self, live: &Arc<LiveRun>) {
         if self.live.get(&live.id).is_some_and(|current| Arc::ptr_eq(current, live)) {
             self.live.remove(&live.id);
         }
     }
 }
 
-impl Drop for Owned {
+impl Drop for OwnedRun {
     fn drop(&mut self) {
-        // Of a run that was dropped in the middle nothing more may happen; one that has ended does not mind.
+        // Nothing more may happen in a run that is dropped midway; an ended run is not affected.
         if let Some(run) = lock(&self.live.run).take() {
             run.shut_down();
         }
@@ -229,7 +235,7 @@ impl Drop for Owned {
     }
 }
 
-impl fmt::Debug for Live {
+impl fmt::Debug for LiveRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "live run {}", self.id)
     }

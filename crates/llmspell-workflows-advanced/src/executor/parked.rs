@@ -1,4 +1,4 @@
-//! Runs that wait: one entry each, and one task that wakes them.
+//! Parked runs: one entry per run, and one task that wakes them.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,39 +13,39 @@ use uuid::Uuid;
 
 use super::{
     DurableEnd, DurableRun, Executor, Inner,
-    inbox::Seen,
-    owned::{Owned, Runs},
+    inbox::InboxProgress,
+    owned::{OwnedRun, Runs},
 };
 use crate::{ExecutorError, home::JournalId};
 
-/// How many parked runs are brought back into memory at once.
+/// The maximum number of parked runs that are brought back into memory at once.
 const WAKING_MAX: usize = 64;
 
-/// How a run ended that was driven in the background; boxed, since a parked run has room for it all the time.
-pub(super) type End = Box<Result<DurableEnd, ExecutorError>>;
+/// The result of driving a run in the background; boxed to keep the entry of a parked run small.
+pub(super) type DriveResult = Box<Result<DurableEnd, ExecutorError>>;
 
-/// Hears how a run ended that is driven in the background.
-pub(super) type Reply = oneshot::Sender<End>;
+/// Receives the result of a run that is driven in the background.
+pub(super) type Reply = oneshot::Sender<DriveResult>;
 
 /// The parked runs of an executor.
 #[derive(Debug, Default)]
-pub(super) struct Parked {
+pub(super) struct ParkedRuns {
     by_run: HashMap<Uuid, ParkedRun>,
     by_time: BTreeSet<(Timestamp, Uuid)>,
-    /// Whether the task that wakes them is there.
+    /// Whether the task that wakes them is running.
     is_watched: bool,
 }
 
-/// A run of which nothing else is in memory.
+/// All that is in memory of a parked run.
 #[derive(Debug)]
 pub(super) struct ParkedRun {
     journal: JournalId,
     wake_at: Option<Timestamp>,
-    pub(super) seen: Seen,
+    pub(super) inbox: InboxProgress,
     reply: Reply,
 }
 
-impl Parked {
+impl ParkedRuns {
     pub(super) fn len(&self) -> usize {
         self.by_run.len()
     }
@@ -67,12 +67,12 @@ impl Parked {
         Some(parked)
     }
 
-    /// Takes a run from the task that waits for it; whoever waits for its end learns that someone else owns it.
-    pub(super) fn take_over(&mut self, run: Uuid) -> Option<Seen> {
-        let ParkedRun { seen, reply, .. } = self.take(run)?;
-        // Nobody may be waiting any more.
+    /// Removes a run for a new owner; its [`RunHandle`](super::RunHandle) reports it as released.
+    pub(super) fn take_over(&mut self, run: Uuid) -> Option<InboxProgress> {
+        let ParkedRun { inbox, reply, .. } = self.take(run)?;
+        // The receiver may be gone.
         let _ = reply.send(Box::new(Ok(DurableEnd::Released)));
-        Some(seen)
+        Some(inbox)
     }
 
     fn due(&self, now: Timestamp) -> Vec<Uuid> {
@@ -81,10 +81,10 @@ impl Parked {
 }
 
 impl Inner {
-    /// Drives `run` until it ends; while it waits it is parked, and another call of this continues it.
-    pub(super) async fn carry(self: Arc<Self>, run: DurableRun, reply: Reply) {
+    /// Drives `run` until it ends. While it waits it is parked; a later call of this function continues it.
+    pub(super) async fn drive_in_background(self: Arc<Self>, run: DurableRun, reply: Reply) {
         let executor = Executor { inner: self };
-        // Boxed, and gone before the run is parked: a parked run holds little.
+        // Boxed, and freed before the run is parked, so that a parked run takes little memory.
         let end = match Box::pin(executor.drive_to_rest(run)).await {
             Ok((DurableEnd::Waiting(wait), owned)) => return executor.inner.park(owned, &wait, reply).await,
             Ok((end, owned)) => {
@@ -93,16 +93,16 @@ impl Inner {
             }
             Err(error) => Err(error),
         };
-        // Nobody may be waiting any more.
+        // The receiver may be gone.
         let _ = reply.send(Box::new(end));
     }
 
-    async fn park(self: Arc<Self>, owned: Owned, wait: &Wait, reply: Reply) {
+    async fn park(self: Arc<Self>, owned: OwnedRun, wait: &Wait, reply: Reply) {
         let (run, journal) = (owned.live.id, owned.live.journal.clone());
-        let seen = *owned.live.seen.lock().await;
-        // A signal that came while it was leaving memory was delivered to nobody.
-        let has_news = wait.inbox_after.is_some_and(|after| seen.last_signal > after);
-        let parked = ParkedRun { journal, wake_at: wait.wake_at, seen, reply };
+        let inbox = *owned.live.inbox.lock().await;
+        // A signal that arrived while the run was leaving memory has not been delivered.
+        let has_news = wait.inbox_after.is_some_and(|after| inbox.last_signal > after);
+        let parked = ParkedRun { journal, wake_at: wait.wake_at, inbox, reply };
         let starts = owned.release_and(|runs| {
             runs.parked.insert(run, parked);
             !std::mem::replace(&mut runs.parked.is_watched, true)
@@ -127,26 +127,26 @@ impl Inner {
         }
     }
 
-    fn reclaim(self: &Arc<Self>, runs: &mut Runs, run: Uuid, parked: ParkedRun) -> (Owned, Reply) {
-        let ParkedRun { journal, seen, reply, .. } = parked;
-        (self.admit(runs, run, &journal, seen), reply)
+    fn reclaim(self: &Arc<Self>, runs: &mut Runs, run: Uuid, parked: ParkedRun) -> (OwnedRun, Reply) {
+        let ParkedRun { journal, inbox, reply, .. } = parked;
+        (self.admit(runs, run, &journal, inbox), reply)
     }
 
-    async fn bring_back(self: Arc<Self>, owned: Owned, reply: Reply) {
+    async fn bring_back(self: Arc<Self>, owned: OwnedRun, reply: Reply) {
         let executor = Executor { inner: self.clone() };
         let opened = {
             let _turn = self.registry.waking.acquire().await;
             Box::pin(executor.reopen(owned)).await
         };
         match opened {
-            Ok(run) => Box::pin(self.carry(run, reply)).await,
-            // Nobody may be waiting any more.
+            Ok(run) => Box::pin(self.drive_in_background(run, reply)).await,
+            // The receiver may be gone.
             Err(error) => drop(reply.send(Box::new(Err(error)))),
         }
     }
 }
 
-/// Wakes parked runs when their time has come, until none is left or the executor is dropped.
+/// Wakes parked runs when they are due, until none is left or the executor is dropped.
 async fn watch(inner: Weak<Inner>) {
     let Some((engine, changed)) =
         inner.upgrade().map(|inner| (inner.plain.clone(), inner.registry.parked_changed.clone()))
@@ -178,7 +178,7 @@ async fn watch(inner: Weak<Inner>) {
     }
 }
 
-/// How many runs may be brought back at once.
+/// Returns the semaphore that bounds how many runs are brought back at once.
 pub(super) fn waking() -> tokio::sync::Semaphore {
     tokio::sync::Semaphore::new(WAKING_MAX)
 }

@@ -1,4 +1,4 @@
-//! Definitions made ready, for the next run of the same one.
+//! A cache of prepared definitions.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -7,106 +7,113 @@ use llmspell_workflows_basic::{Engine, Plan, model::Definition};
 use super::{Inner, Recipe, lock};
 use crate::ExecutorError;
 
-/// How many definitions are kept ready.
-const READY_MAX: usize = 32;
+/// The maximum number of cached definitions.
+const CACHED_MAX: usize = 32;
 
-/// Those that were used last, the newest first.
+/// The prepared definitions that were used last, most recent first.
 #[derive(Debug, Default)]
-pub(super) struct Prepared {
-    ready: VecDeque<Ready>,
-    /// How often something was forgotten: what was begun before that is not kept.
-    forgotten: u64,
+pub(super) struct PreparedCache {
+    definitions: VecDeque<PreparedDefinition>,
+    /// The number of invalidations; a preparation that began before the latest one is not cached.
+    invalidations: u64,
 }
 
-/// A definition, and what it takes to run it.
+/// A definition with the engine and the plan that run it.
 #[derive(Debug, Clone)]
-pub(super) struct Ready {
+pub(super) struct PreparedDefinition {
     pub(super) definition: Arc<Definition>,
     pub(super) hash: Arc<str>,
     pub(super) engine: Engine,
     pub(super) plan: Arc<Plan>,
-    /// Whether somebody listened to events when it was made ready; others are not told of its steps.
-    is_told: bool,
+    /// Whether events had a subscriber when it was prepared; otherwise step events are not published.
+    publishes_steps: bool,
 }
 
-/// One that is new, and what had been forgotten when its making began.
-struct Made {
-    ready: Ready,
-    forgotten: u64,
+/// A definition that was just prepared, and the invalidation count when that began.
+struct NewlyPrepared {
+    definition: PreparedDefinition,
+    invalidations: u64,
 }
 
-impl Prepared {
-    fn find(&mut self, is_told: bool, is_it: impl Fn(&Ready) -> bool) -> Option<Ready> {
-        let position = self.ready.iter().position(|ready| ready.is_told == is_told && is_it(ready))?;
-        let found = self.ready.remove(position)?;
-        self.ready.push_front(found.clone());
+impl PreparedCache {
+    fn find(
+        &mut self,
+        publishes_steps: bool,
+        matches: impl Fn(&PreparedDefinition) -> bool,
+    ) -> Option<PreparedDefinition> {
+        let position = self.definitions.iter().position(|it| it.publishes_steps == publishes_steps && matches(it))?;
+        let found = self.definitions.remove(position)?;
+        self.definitions.push_front(found.clone());
         Some(found)
     }
 
-    fn put(&mut self, Made { ready, forgotten }: Made) {
-        if self.forgotten == forgotten {
-            self.ready.truncate(READY_MAX - 1);
-            self.ready.push_front(ready);
+    fn put(&mut self, NewlyPrepared { definition, invalidations }: NewlyPrepared) {
+        if self.invalidations == invalidations {
+            self.definitions.truncate(CACHED_MAX - 1);
+            self.definitions.push_front(definition);
         }
     }
 
-    /// Something else is known of the definition of this hash by now.
-    pub(super) fn forget(&mut self, hash: &str) {
-        self.ready.retain(|ready| *ready.hash != *hash);
-        self.forgotten += 1;
+    /// Drops the definition with this hash, whose recipe has changed.
+    pub(super) fn invalidate(&mut self, hash: &str) {
+        self.definitions.retain(|it| *it.hash != *hash);
+        self.invalidations += 1;
     }
 }
 
 impl Inner {
-    /// What it takes to run `definition`, which is kept for its runs.
-    pub(super) async fn ready_to_start(&self, definition: &Arc<Definition>) -> Result<Ready, ExecutorError> {
-        let is_told = self.is_told();
-        // Nobody can have changed it while it is held here.
-        let known = lock(&self.prepared).find(is_told, |ready| Arc::ptr_eq(&ready.definition, definition));
+    /// Prepares `definition` for a new run and stores it in the home.
+    pub(super) async fn prepare_to_start(
+        &self,
+        definition: &Arc<Definition>,
+    ) -> Result<PreparedDefinition, ExecutorError> {
+        let publishes_steps = self.has_subscribers();
+        // A cached `Arc` cannot have been changed meanwhile.
+        let known = lock(&self.prepared).find(publishes_steps, |it| Arc::ptr_eq(&it.definition, definition));
         if let Some(known) = known {
             return Ok(known);
         }
-        let made = self.make_ready(definition, definition.hash())?;
-        // Kept in the home first: no run of it may begin that could not go on later.
-        self.home.keep_as(&made.ready.hash, definition).await?;
-        Ok(self.keep_ready(made))
+        let new = self.prepare(definition, definition.hash())?;
+        // Stored in the home first, so that every run that starts can be resumed later.
+        self.home.keep_as(&new.definition.hash, definition).await?;
+        Ok(self.cache(new))
     }
 
-    /// What it takes to run the definition that is kept under `hash`.
-    pub(super) async fn recalled(&self, hash: &str) -> Result<Ready, ExecutorError> {
-        let is_told = self.is_told();
-        let known = lock(&self.prepared).find(is_told, |ready| *ready.hash == *hash);
+    /// Prepares the definition that is stored under `hash`.
+    pub(super) async fn prepared_by_hash(&self, hash: &str) -> Result<PreparedDefinition, ExecutorError> {
+        let publishes_steps = self.has_subscribers();
+        let known = lock(&self.prepared).find(publishes_steps, |it| *it.hash == *hash);
         if let Some(known) = known {
             return Ok(known);
         }
-        let made = self.make_ready(&Arc::new(self.home.definition(hash).await?), hash.to_owned())?;
-        Ok(self.keep_ready(made))
+        let new = self.prepare(&Arc::new(self.home.definition(hash).await?), hash.to_owned())?;
+        Ok(self.cache(new))
     }
 
-    fn make_ready(&self, definition: &Arc<Definition>, hash: String) -> Result<Made, ExecutorError> {
-        let forgotten = lock(&self.prepared).forgotten;
-        let ready = self.ready_by(&self.recipe(&hash), definition, hash)?;
-        Ok(Made { ready, forgotten })
+    fn prepare(&self, definition: &Arc<Definition>, hash: String) -> Result<NewlyPrepared, ExecutorError> {
+        let invalidations = lock(&self.prepared).invalidations;
+        let definition = self.prepare_with(&self.recipe(&hash), definition, hash)?;
+        Ok(NewlyPrepared { definition, invalidations })
     }
 
-    fn keep_ready(&self, made: Made) -> Ready {
-        let ready = made.ready.clone();
-        lock(&self.prepared).put(made);
-        ready
+    fn cache(&self, new: NewlyPrepared) -> PreparedDefinition {
+        let definition = new.definition.clone();
+        lock(&self.prepared).put(new);
+        definition
     }
 
-    pub(super) fn ready_by(
+    pub(super) fn prepare_with(
         &self,
         recipe: &Recipe,
         definition: &Arc<Definition>,
         hash: String,
-    ) -> Result<Ready, ExecutorError> {
-        let is_told = self.is_told();
-        let (engine, plan) = recipe.ready(definition.clone())?;
-        Ok(Ready { definition: definition.clone(), hash: hash.into(), engine, plan, is_told })
+    ) -> Result<PreparedDefinition, ExecutorError> {
+        let publishes_steps = self.has_subscribers();
+        let (engine, plan) = recipe.prepare(definition.clone())?;
+        Ok(PreparedDefinition { definition: definition.clone(), hash: hash.into(), engine, plan, publishes_steps })
     }
 
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn has_subscribers(&self) -> bool {
         self.services.events.as_ref().is_some_and(llmspell_workflows_hooks::EventBus::is_wanted)
     }
 }

@@ -1,4 +1,4 @@
-//! Workflows that are more than data: with closures, written as code, or with methods of their own around their steps.
+//! Workflows that are more than data: closures, code, or lifecycle methods around their steps.
 
 use std::{fmt, sync::Arc};
 
@@ -10,17 +10,17 @@ use llmspell_workflows_basic::{
 use super::{Executor, Inner, lock};
 use crate::{ExecutorError, services::Services, stack::stack};
 
-/// How a definition is made ready where it does not say everything itself.
+/// How to prepare a definition that its data does not fully describe.
 #[derive(Clone)]
 pub(crate) struct Recipe {
     engine: Engine,
-    /// The root step, where that is code.
+    /// The root step, if it is code.
     body: Option<Arc<dyn BasicWorkflow>>,
 }
 
 impl Recipe {
-    /// The engine that runs `definition`, and the definition made ready for it.
-    pub(super) fn ready(&self, definition: Arc<Definition>) -> Result<(Engine, Arc<Plan>), ExecutorError> {
+    /// Returns the engine for `definition` and its plan on that engine.
+    pub(super) fn prepare(&self, definition: Arc<Definition>) -> Result<(Engine, Arc<Plan>), ExecutorError> {
         let plan = match &self.body {
             Some(body) => self.engine.prepare_code(body.clone()),
             None => self.engine.prepare(definition)?,
@@ -36,7 +36,7 @@ impl fmt::Debug for Recipe {
 }
 
 impl Inner {
-    /// How the definition of this hash is made ready.
+    /// Returns the recipe for the definition with this hash.
     pub(super) fn recipe(&self, hash: &str) -> Recipe {
         let known = lock(&self.recipes).get(hash).cloned();
         known.unwrap_or_else(|| Recipe { engine: self.engine.clone(), body: None })
@@ -44,10 +44,10 @@ impl Inner {
 }
 
 impl Executor {
-    /// Makes `workflow` known, so that its runs go on with its closures, its code and the hooks in `services`.
+    /// Registers `workflow`, so that its runs resume with its closures, its code and the hooks in `services`.
     ///
-    /// Returns what stands for it where runs are recorded.
-    pub(crate) fn know(&self, workflow: Arc<dyn BasicWorkflow>, services: &Services) -> (Arc<Definition>, Recipe) {
+    /// Returns the definition to record for its runs, and the recipe.
+    pub(crate) fn register(&self, workflow: Arc<dyn BasicWorkflow>, services: &Services) -> (Arc<Definition>, Recipe) {
         let (definition, recipe) = match workflow.as_defined() {
             Some(defined) => {
                 let engine = self.inner.plain.with_functions(defined.functions().clone());
@@ -55,18 +55,18 @@ impl Executor {
             }
             None => {
                 let engine = stack(&self.inner.plain, services);
-                (stand_in(&*workflow), Recipe { engine, body: Some(workflow) })
+                (placeholder(&*workflow), Recipe { engine, body: Some(workflow) })
             }
         };
         let hash = definition.hash();
         lock(&self.inner.recipes).insert(hash.clone(), recipe.clone());
-        lock(&self.inner.prepared).forget(&hash);
+        lock(&self.inner.prepared).invalidate(&hash);
         (Arc::new(definition), recipe)
     }
 }
 
-/// What is recorded as the definition of code: it does not run where the code is not known, and says so.
-fn stand_in(workflow: &dyn BasicWorkflow) -> Definition {
+/// Returns the definition to record for code; running it fails unless the code is registered.
+fn placeholder(workflow: &dyn BasicWorkflow) -> Definition {
     let metadata = workflow.metadata();
     let name = workflow.name();
     Definition {

@@ -4,29 +4,29 @@ use llmspell_workflows_state::store::{RUNS_PAGE_MAX, RunQuery};
 use super::{Executor, RunHandle};
 use crate::{ExecutorError, KnownRun};
 
-/// The runs that are recovered, and those that could not be.
+/// The result of [`Executor::recover`].
 #[derive(Debug, Default)]
-pub struct Recovered {
-    /// The runs that are driven now.
+pub struct RecoveryReport {
+    /// The recovered runs, which are now driven in the background.
     pub runs: Vec<RunHandle>,
-    /// The runs that could not be taken up, and why; nothing of them is lost.
+    /// The runs that could not be resumed, and why; none of their records are lost.
     pub failed: Vec<(KnownRun, ExecutorError)>,
 }
 
 impl Executor {
-    /// Takes up every run of the home that nobody drives: runs whose process died, and runs that wait.
+    /// Resumes every unowned run of the home: runs whose process died, and runs that wait.
     ///
-    /// Runs that someone paused, stuck runs, and runs that another process holds stay as they are; a sub-workflow is taken
-    /// up with its parent. Call it when a program starts; calling it again takes up what other processes have left since.
+    /// Paused runs, stuck runs and runs that another process owns are left alone; a sub-workflow is resumed with its
+    /// parent. Call this when a program starts; a later call resumes the runs that other processes have left since.
     ///
     /// # Errors
     /// The runs cannot be listed.
-    pub async fn recover(&self) -> Result<Recovered, ExecutorError> {
-        let mut recovered = Recovered::default();
+    pub async fn recover(&self) -> Result<RecoveryReport, ExecutorError> {
+        let mut recovered = RecoveryReport::default();
         for known in self.recoverable().await? {
             match self.resume(&known).await {
                 Ok(run) => recovered.runs.push(self.spawn(run)),
-                // Someone else was faster.
+                // Another owner was faster.
                 Err(ExecutorError::Held { .. } | ExecutorError::Driven { .. } | ExecutorError::Ended { .. }) => {}
                 Err(error) => recovered.failed.push((known, error)),
             }
@@ -34,7 +34,7 @@ impl Executor {
         Ok(recovered)
     }
 
-    /// The runs that [`Self::recover`] takes up, the oldest first.
+    /// Returns the runs that [`Self::recover`] resumes, oldest first.
     async fn recoverable(&self) -> Result<Vec<KnownRun>, ExecutorError> {
         let statuses = vec![
             RunStatus::Pending,
@@ -53,7 +53,7 @@ impl Executor {
             found.extend(page.into_iter().filter(|run| {
                 let is_ours = run.journal().is_some_and(|journal| leased.contains(journal));
                 let is_free = run.holder.is_none() || is_ours;
-                is_free && run.summary.parent.is_none() && !self.inner.registry.is_taken(run.id())
+                is_free && run.summary.parent.is_none() && !self.inner.registry.is_owned_or_parked(run.id())
             }));
         }
         found.reverse();

@@ -1,4 +1,4 @@
-//! Runs that go on under another definition.
+//! Resuming runs under a changed definition.
 
 use std::{fmt, sync::Arc};
 
@@ -10,23 +10,23 @@ use llmspell_workflows_state::{IllegalRecord, JournalError, Migrated, Record, Re
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, prepared::Ready};
+use super::{DurableRun, Executor, prepared::PreparedDefinition};
 use crate::{ExecutorError, KnownRun};
 
 impl Executor {
-    /// Goes on with a run under another definition than it was started with, where every recorded step still exists.
+    /// Resumes a run under another definition than it was started with; it must contain every recorded step.
     ///
-    /// Where that has migrations and another version, the state of the run is migrated first: all of it or nothing.
+    /// If `definition` has migrations and another version, the state of the run is migrated first, all of it or none.
     ///
     /// # Errors
-    /// As [`Self::resume`]; or a recorded step is not in `definition`, or it does not say how the state is migrated, or
-    /// a hook forbids that.
+    /// Fails like [`Self::resume`], or if `definition` lacks a recorded step or a migration from the run's version, or
+    /// a hook forbids the migration.
     pub async fn resume_with(
         &self,
         known: &KnownRun,
         definition: Arc<Definition>,
     ) -> Result<DurableRun, ExecutorError> {
-        let Ready { hash, plan, engine, .. } = self.inner.ready_to_start(&definition).await?;
+        let PreparedDefinition { hash, plan, engine, .. } = self.inner.prepare_to_start(&definition).await?;
         let lease = self.lease_to_resume(known).await?;
         let journal = self.inner.journal_in(lease.journal.clone(), known.id()).await?;
         if journal.has_ended() {
@@ -38,7 +38,7 @@ impl Executor {
             return Err(ExecutorError::MissingSteps { run: known.id(), paths: missing });
         }
         let started = Started::of(&records).ok_or_else(|| ExecutorError::UnknownRun(known.id().to_string()))?;
-        let input = fitting(&engine, &plan, &started)?;
+        let input = input_under(&engine, &plan, &started)?;
         let migrated = self.migrated(known, &plan, &records, (&started, &input)).await?;
         let now = self.inner.engine.clock().now();
         journal.redefine(now, hash.to_string(), definition.version.clone(), migrated).await?;
@@ -46,7 +46,7 @@ impl Executor {
         self.resume_in(known, &lease).await
     }
 
-    /// The state of a run as `plan` has it, where that says how to migrate it.
+    /// Migrates the state of a run to `plan`; `None` if `plan` has no migrations or the same version.
     async fn migrated(
         &self,
         known: &KnownRun,
@@ -60,15 +60,15 @@ impl Executor {
         }
         self.inner.services.permit(StateMigration, known.id(), json!({"from": from, "to": to})).await?;
         check_answers(known.id(), records)?;
-        let old = self.inner.recalled(&started.definition).await?.plan;
+        let old = self.inner.prepared_by_hash(&started.definition).await?.plan;
         let migrate = |state: Value| plan.migrate(from, state, input).map_err(ExecutorError::Refused);
         Rewinding::new(&old, records)?.migrated(migrate, |key| plan.carried(from, key)).map(Some)
     }
 
-    /// That `known` was started with `definition`.
+    /// Checks that `known` was started with `definition`.
     ///
     /// # Errors
-    /// It was not; the error shows the difference.
+    /// It was started with another one; the error shows the difference.
     pub async fn check_definition(&self, known: &KnownRun, definition: &Arc<Definition>) -> Result<(), ExecutorError> {
         if known.summary.definition == definition.hash() {
             return Ok(());
@@ -78,16 +78,15 @@ impl Executor {
     }
 }
 
-/// The input of a run as `plan` takes it: a run that could not go on under it is not redefined.
-fn fitting(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<Value, ExecutorError> {
+/// Returns the run's input as `plan` takes it; fails if the run could not continue under `plan`.
+fn input_under(engine: &Engine, plan: &Arc<Plan>, started: &Started) -> Result<Value, ExecutorError> {
     let mut input = WorkflowInput::new(started.input.clone());
     input.starting_step.clone_from(&started.starting_step);
     let options = RunOptions { environment: started.environment.clone(), ..RunOptions::default() };
     Ok(engine.start(plan, input, &options)?.input().clone())
 }
 
-/// That no hook has changed the state of a step which has not ended: its answer holds a part of the state that nothing
-/// knows how to migrate.
+/// Checks that no hook has changed the state before a step that has not ended; such changes cannot be migrated.
 fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
     let state = RunState::read(records).map_err(|error| damaged(run, &error))?;
     for (path, step) in state.steps().filter(|(_, step)| step.end().is_none()) {
@@ -95,7 +94,7 @@ fn check_answers(run: Uuid, records: &[Record]) -> Result<(), ExecutorError> {
             let Decision::HookAnswer(_, _, answer) = decision else { continue };
             if serde_json::from_value::<Verdict>(Value::clone(answer)).is_ok_and(|verdict| !verdict.state.is_empty()) {
                 let message =
-                    "a hook has changed the state before this step, and it has not ended: that is not migrated";
+                    "a hook changed the state before this step, which has not ended; such a change cannot be migrated";
                 let error = StepError::configuration("migration_failed", message).at(path);
                 return Err(ExecutorError::Refused(error));
             }
@@ -108,12 +107,12 @@ fn damaged(run: Uuid, error: &IllegalRecord) -> ExecutorError {
     JournalError::Damaged { run, message: error.to_string() }.into()
 }
 
-/// What differs between the definition of a run and another one.
+/// The difference between the definition of a run and another one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// What the run was started with.
+    /// The definition that the run was started with.
     pub old: Arc<Definition>,
-    /// The other one.
+    /// The other definition.
     pub new: Arc<Definition>,
 }
 

@@ -1,4 +1,4 @@
-//! Steps of which somebody has to say what they did.
+//! Manual resolution of stuck steps.
 
 use std::fmt;
 
@@ -9,42 +9,44 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_state::{PastStep, RewindError, Rewinding, Rewound};
 use serde_json::Value;
 
-use super::{DurableRun, Executor, Inner, start::check_own};
+use super::{DurableRun, Executor, Inner, start::check_top_level};
 use crate::{ExecutorError, KnownRun};
 
-/// What somebody knows of a step that is stuck.
+/// The manual resolution of a stuck step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resolution {
-    /// It has done what it does, and gave this.
+    /// The step took effect, with this output.
     Completed(Value),
-    /// It has not done what it does, and is not to; a step that undoes another is given up.
+    /// The step did not take effect and must not run again; an undo is given up.
     Failed,
-    /// It has not done what it does, and is to.
+    /// The step did not take effect and must run again.
     RunAgain,
 }
 
 impl Executor {
-    /// Says what became of the step at `path` of `known`, or at the one path that ends so, and goes on with the run.
+    /// Resolves the stuck step at `path` of `known` and resumes the run.
+    ///
+    /// `path` may be the end of the step's path if only one stuck step matches.
     ///
     /// # Errors
-    /// No such step is stuck, another process has the run, or the journal cannot be read or written.
+    /// No such step is stuck, another process owns the run, or the journal cannot be read or written.
     pub async fn resolve(
         &self,
         known: &KnownRun,
         path: &str,
         resolution: Resolution,
     ) -> Result<DurableRun, ExecutorError> {
-        check_own(known)?;
+        check_top_level(known)?;
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.to_owned() };
         if known.journal().is_none() {
             return Err(not_stuck());
         }
-        let mut meant = self.inner.stuck_steps(known).await?;
-        meant.retain(|step| step.is_meant(path));
-        if let Some(exact) = meant.iter().position(|step| step.to_string() == path) {
-            meant = vec![meant.swap_remove(exact)];
+        let mut matching = self.inner.stuck_steps(known).await?;
+        matching.retain(|step| step.matches(path));
+        if let Some(exact) = matching.iter().position(|step| step.to_string() == path) {
+            matching = vec![matching.swap_remove(exact)];
         }
-        match meant.as_slice() {
+        match matching.as_slice() {
             [step] => self.resolve_step(step, resolution).await?,
             [] => return Err(not_stuck()),
             several => {
@@ -59,8 +61,8 @@ impl Executor {
         let StuckStep { run: known, path, .. } = step;
         let path = path.clone();
         let not_stuck = || ExecutorError::NotStuck { run: known.id(), path: path.clone() };
-        let place = known.journal().ok_or_else(not_stuck)?;
-        let lease = self.inner.lease_of(known.id(), place).await?;
+        let id = known.journal().ok_or_else(not_stuck)?;
+        let lease = self.inner.lease_of(known.id(), id).await?;
         if self.inner.registry.is_owned(known.id()) {
             return Err(ExecutorError::Driven { run: known.id() });
         }
@@ -73,23 +75,23 @@ impl Executor {
         let started = journal.started().ok_or_else(not_stuck)?;
         let is_undo = path.ends_with("/$undo");
         if is_undo && resolution != Resolution::RunAgain {
-            // It has ended, and so ends anew.
+            // A failed undo has ended; reopen it so that it can end again.
             let time_us = journal.time_us(now);
             journal.rewind(Rewound { time_us, reopened: vec![path.clone()], ..Rewound::default() }).await?;
         }
         let outcome = match resolution {
             Resolution::Completed(output) => Outcome::completed(output),
             Resolution::Failed if is_undo => {
-                Outcome::Skipped(SkipReason::new("given_up", "somebody has said that it stays as it is"))
+                Outcome::Skipped(SkipReason::new("given_up", "resolved manually as not undone"))
             }
             Resolution::Failed => {
-                let message = "somebody has said that it has not done what it does";
+                let message = "resolved manually as failed";
                 let error = StepError::new(ErrorClass::Poison, "resolved_as_failed", message).retryable(false);
                 Outcome::Failed(Failure { error: Box::new(error.at(&path)), handled: false })
             }
             Resolution::RunAgain => {
                 let records = self.inner.home.records(known).await?;
-                let plan = self.inner.recalled(&started.definition).await?.plan;
+                let plan = self.inner.prepared_by_hash(&started.definition).await?.plan;
                 let mut rewinding = Rewinding::new(&plan, &records)?;
                 let target: StepPath = path.parse().map_err(|_| not_stuck())?;
                 rewinding.run_again(&target);
@@ -102,8 +104,9 @@ impl Executor {
     }
 }
 
-/// A step of which somebody has to say what it did; shown as its path, behind those of the steps that are the runs
-/// around it.
+/// A stuck step of a run or of its sub-workflows.
+///
+/// Displays as its path, prefixed with the paths of the sub-workflow steps around it.
 pub(super) struct StuckStep {
     run: KnownRun,
     around: Vec<String>,
@@ -111,8 +114,8 @@ pub(super) struct StuckStep {
 }
 
 impl StuckStep {
-    /// Whether `given` is its path or the end of it, with or without the names of the roots inside.
-    fn is_meant(&self, given: &str) -> bool {
+    /// Whether `given` is this path or the end of it, with or without the `/main` of each sub-workflow.
+    fn matches(&self, given: &str) -> bool {
         let suffix = format!("/{}", given.trim_start_matches('/'));
         let all: Vec<&str> = self.around.iter().map(String::as_str).chain([self.path.as_str()]).collect();
         let without_root = |path: &&str| path.strip_prefix("/main").map_or_else(|| (*path).to_owned(), str::to_owned);
@@ -129,14 +132,14 @@ impl fmt::Display for StuckStep {
 }
 
 impl Inner {
-    /// The steps that are stuck in `run`, and in the runs that are steps of it.
+    /// Returns the stuck steps of `run` and of its sub-workflows.
     pub(super) async fn stuck_steps(&self, run: &KnownRun) -> Result<Vec<StuckStep>, ExecutorError> {
         let mut found = Vec::new();
-        self.note_stuck_steps(run, &[], &mut found).await?;
+        self.collect_stuck_steps(run, &[], &mut found).await?;
         Ok(found)
     }
 
-    async fn note_stuck_steps(
+    async fn collect_stuck_steps(
         &self,
         run: &KnownRun,
         around: &[String],
@@ -153,7 +156,7 @@ impl Inner {
             }
             let Some(child) = child else { continue };
             if let Some(child) = self.home.get(child).await? {
-                Box::pin(self.note_stuck_steps(&child, &[around, &[path]].concat(), found)).await?;
+                Box::pin(self.collect_stuck_steps(&child, &[around, &[path]].concat(), found)).await?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Checkpoints of runs, and the way back to them.
+//! Checkpoints of runs, and rollback to them.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{DurableRun, Executor};
-use crate::{ExecutorError, KnownRun, StateManager, state::folded};
+use crate::{ExecutorError, KnownRun, StateManager, state::state_from_records};
 
 impl Executor {
-    /// Makes the checkpoint `name` of a run, in place of its former one of that name: where its journal stands now, and
-    /// its state as [`StateManager::state`] has it. The run goes on meanwhile.
+    /// Stores a checkpoint of a run under `name`: its journal position and its state as of [`StateManager::state`].
+    ///
+    /// Replaces an earlier checkpoint of that name. The run continues meanwhile.
     ///
     /// # Errors
-    /// A hook forbids it, the run is not known, or something cannot be read or written.
+    /// A hook forbids it, the run is unknown, or a journal or the store cannot be read or written.
     pub async fn checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         self.inner.services.permit(WorkflowCheckpoint, run, json!({"name": name})).await?;
         let records = self.inner.records(run).await?;
@@ -28,21 +29,22 @@ impl Executor {
             name: name.to_owned(),
             position: records.len() as u64,
             at: self.inner.engine.clock().now(),
-            state: folded(run, &records)?.to_value(),
+            state: state_from_records(run, &records)?.to_value(),
         };
         self.inner.home.stores().await?.snapshots.put(&snapshot).await?;
         let (at, name) = (snapshot.at, &snapshot.name);
-        self.inner.services.tell(EventKind::RunCheckpointed, run, at, || EventData::Custom(json!({"name": name})));
+        self.inner.services.publish(EventKind::RunCheckpointed, run, at, || EventData::Custom(json!({"name": name})));
         Ok(snapshot)
     }
 
-    /// A run that has not completed goes back to its checkpoint `name`: what has begun or ended since then happens
-    /// again, as its next generation, and everything else stays. Its state is what it was then. Signals that were taken
-    /// stay so: a wait that happens again is for another one.
+    /// Rolls a run that has not completed back to its checkpoint `name`.
+    ///
+    /// Steps that started or ended after the checkpoint run again, as their next generation; everything else is kept.
+    /// The state is that of the checkpoint. Signals stay consumed: a wait that runs again waits for another one.
     ///
     /// # Errors
-    /// A hook forbids it, there is no such checkpoint, nothing has happened since, the run has completed or was
-    /// cancelled, another process has it, or something cannot be read or written.
+    /// The checkpoint does not exist, nothing has happened since, the run has completed or was cancelled, another
+    /// process owns it, a hook forbids it, or a journal or the store cannot be read or written.
     pub async fn rollback(&self, known: &KnownRun, name: &str) -> Result<DurableRun, ExecutorError> {
         let run = known.id();
         if matches!(known.status(), RunStatus::Completed | RunStatus::Cancelled | RunStatus::Compensated) {
@@ -53,16 +55,16 @@ impl Executor {
         }
         let checkpoint = StateManager::new(self.inner.home.clone()).find_checkpoint(run, name).await?;
         self.inner.services.permit(WorkflowRollback, run, json!({"name": name})).await?;
-        let lease = self.ended_lease(known, None).await?;
+        let lease = self.lease_ended_run(known, None).await?;
         let owned = self.inner.own(run, &lease.id)?;
         let journal = self.inner.journal_in(lease.journal.clone(), run).await?;
         let started = journal.started().ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))?;
-        let plan = self.inner.recalled(&started.definition).await?.plan;
+        let plan = self.inner.prepared_by_hash(&started.definition).await?.plan;
         let records = lease.journal.records(run).await?;
         let mut rewinding = Rewinding::new(&plan, &records)?;
         let targets = since(&records, usize::try_from(checkpoint.position).unwrap_or(usize::MAX));
-        let counts = |path: &StepPath| rewinding.find(&path.to_string()).is_ok_and(|found| found == *path);
-        let targets: Vec<_> = targets.into_iter().filter(counts).collect();
+        let is_current = |path: &StepPath| rewinding.find(&path.to_string()).is_ok_and(|found| found == *path);
+        let targets: Vec<_> = targets.into_iter().filter(is_current).collect();
         if targets.is_empty() {
             return Err(ExecutorError::NothingSince { run, name: name.to_owned() });
         }
@@ -70,14 +72,14 @@ impl Executor {
         let now = self.inner.engine.clock().now();
         journal.rewind(rewinding.rewound(now)).await?;
         drop(journal);
-        self.inner.services.tell(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
+        self.inner.services.publish(EventKind::RunRolledBack, run, now, || EventData::Custom(json!({"name": name})));
         let run = self.open(owned, &lease, Resumption::Resumed).await?;
         self.read_inbox(&run, true).await?;
         Ok(run)
     }
 }
 
-/// The outermost steps that began at or after record `position`, and the others of which something ended since.
+/// Returns the outermost steps that started at or after record `position`, and the earlier ones with later ends.
 fn since(records: &[Record], position: usize) -> BTreeSet<StepPath> {
     let parsed = |record: &Record| record.path().and_then(|path| path.parse::<StepPath>().ok());
     let prefixes = |path: &StepPath| -> Vec<StepPath> {
@@ -91,7 +93,7 @@ fn since(records: &[Record], position: usize) -> BTreeSet<StepPath> {
     for record in records.iter().skip(position) {
         let Some(path) = parsed(record) else { continue };
         match prefixes(&path).into_iter().find(|prefix| !before.contains(prefix)) {
-            // The root is there from the beginning, whether that is recorded or not.
+            // The root exists from the beginning, recorded or not.
             Some(outermost) if outermost.segments().len() > 1 => drop(targets.insert(outermost)),
             Some(_) if path.segments().len() > 1 => drop(targets.insert(prefixes(&path).swap_remove(1))),
             None if path.segments().len() > 1 && !blocks.contains(&path) => drop(targets.insert(path)),

@@ -12,64 +12,64 @@ use uuid::Uuid;
 
 use super::{
     lock,
-    owned::{Live, Owned},
+    owned::{LiveRun, OwnedRun},
 };
 
-/// A durable run that the holder of this owns: nobody else in this process can resume or change it meanwhile.
+/// A durable run and its ownership: nothing else in this process can resume or change it meanwhile.
 ///
-/// [`Executor::drive`](super::Executor::drive) drives it where it is called, [`Executor::spawn`](super::Executor::spawn)
-/// in a task of its own. Dropped, the run is released as it stands in its journal, and can be resumed.
-#[must_use = "a run that nobody drives does nothing"]
+/// [`Executor::drive`](super::Executor::drive) drives it in the current task,
+/// [`Executor::spawn`](super::Executor::spawn) in a background task. Dropping it releases the run, which can then be
+/// resumed from its journal.
+#[must_use = "a run makes no progress unless it is driven"]
 pub struct DurableRun {
     pub(super) run: Arc<Run>,
     pub(super) plan: Arc<Plan>,
     pub(super) journal: Arc<RunJournal>,
-    pub(super) owned: Owned,
+    pub(super) owned: OwnedRun,
 }
 
-/// Pauses, cancels or shuts down a run while someone else drives it. It does not own the run.
+/// A handle that pauses, cancels or shuts down a run while it is driven elsewhere. It does not own the run.
 #[derive(Clone)]
 pub struct RunControl {
     id: Uuid,
-    live: Weak<Live>,
+    live: Weak<LiveRun>,
 }
 
-/// How far a run was driven.
+/// How driving a run ended.
 #[derive(Debug)]
 pub enum DurableEnd {
-    /// It has ended, and that is recorded.
+    /// The run has ended, and its end is recorded.
     Finished(Box<Finished>),
-    /// All of its live branches wait; it continues when it is resumed.
+    /// All live branches wait; the run continues when it is resumed.
     Waiting(Wait),
-    /// The outcome of these steps is unknown; each has to be resolved: see
-    /// [`Executor::resolve`](super::Executor::resolve).
+    /// The outcome of these steps is unknown; resolve each with [`Executor::resolve`](super::Executor::resolve).
     Stuck(Vec<(String, StepError)>),
-    /// It was paused, or its process is shutting down; it continues when it is resumed.
+    /// The run was paused, or its process is shutting down; it continues when it is resumed.
     Paused,
-    /// Nobody here drives it any more: while it was parked its executor was dropped, or someone else took the run over.
+    /// The run is no longer driven here: while it was parked, its executor was dropped or another owner took it over.
     Released,
 }
 
 impl DurableRun {
-    /// Its id.
+    /// Returns the id of the run.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.run.id()
     }
 
-    /// The run itself.
+    /// Returns the run itself.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {
         &self.run
     }
 
-    /// What it executes.
+    /// Returns the plan that the run executes.
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
 
-    /// What pauses or cancels it while it is driven.
+    /// Returns a handle that pauses or cancels the run while it is driven.
     #[must_use]
     pub fn control(&self) -> RunControl {
         RunControl { id: self.id(), live: Arc::downgrade(&self.owned.live) }
@@ -77,34 +77,34 @@ impl DurableRun {
 }
 
 impl RunControl {
-    /// The id of the run.
+    /// Returns the id of the run.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Whether the run is still owned as it was when this was made; a run that was parked and woken is not.
+    /// Whether the run still has the owner that it had when this was created; a run that was parked and woken has not.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.live.strong_count() > 0
     }
 
-    /// Cancels the run for good.
+    /// Cancels the run permanently.
     pub fn cancel(&self) {
         self.with_run(|run| run.cancel());
     }
 
-    /// Stops the run so that it can be resumed; steps at work are cancelled and run again then.
+    /// Stops the run so that it can be resumed; running steps are cancelled and run again then.
     pub fn shut_down(&self) {
         if let Some(live) = self.live.upgrade() {
-            live.leave();
+            live.hold_for_shutdown();
         }
         self.with_run(|run| run.shut_down());
     }
 
-    /// Lets no further leaf begin; the run is driven until those at work have ended.
+    /// Pauses the run: no further leaf starts, and running leaves finish.
     ///
-    /// No hook is asked; [`Executor::pause`](super::Executor::pause) asks them.
+    /// Does not ask hooks; [`Executor::pause`](super::Executor::pause) does.
     pub fn pause(&self) {
         if let Some(live) = self.live.upgrade() {
             live.pause(Asker::default());

@@ -1,10 +1,11 @@
-//! What an executor asks its hooks about runs as a whole, and what it knows of runs that events tell of.
+//! Hooks about whole runs, and the publication of recorded events.
 
 use std::sync::{Arc, Mutex, Weak};
 
 use llmspell_workflows_basic::{
     PathLink, StepPath,
     engine::{Asker, Extensions, Who},
+    targets,
 };
 use llmspell_workflows_hooks::{
     EventBus, Point,
@@ -15,14 +16,14 @@ use llmspell_workflows_state::{Journal, JournalError, Listener, Record, RunJourn
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Executor, Inner, RunControl, lock, owned::Live};
-use crate::{ExecutorError, WorkflowEvent, home::Narrator};
+use super::{Executor, Inner, RunControl, lock, owned::LiveRun};
+use crate::{ExecutorError, WorkflowEvent, home::EventBuilder};
 
 impl Executor {
-    /// Asks the hooks, and then lets no further leaf of `run` begin; [`RunControl::pause`] asks nobody.
+    /// Pauses `run` if its hooks permit it: no further leaf starts. [`RunControl::pause`] does not ask hooks.
     ///
     /// # Errors
-    /// A hook forbids it, or one without which it does not happen has failed.
+    /// A hook forbids it, or a required hook failed.
     pub async fn pause(&self, run: &RunControl) -> Result<(), ExecutorError> {
         self.inner.services.permit(WorkflowPause, run.id(), Value::Null).await?;
         run.pause();
@@ -30,7 +31,7 @@ impl Executor {
     }
 }
 
-/// An executor that its runs do not keep alive.
+/// A weak reference to an executor, held by its runs.
 #[derive(Debug, Clone)]
 pub(crate) struct WeakExecutor(Weak<Inner>);
 
@@ -45,65 +46,66 @@ impl Executor {
         WeakExecutor(Arc::downgrade(&self.inner))
     }
 
-    /// The records of a run as they stand now, what only this process has among them.
+    /// Returns the current records of a run, including those that only this process has so far.
     pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<Record>, ExecutorError> {
         self.inner.records(run).await
     }
 }
 
 impl Inner {
-    /// The journal of a run, whose records are told as events where there is a bus.
+    /// Opens the journal of a run; its records are published as events if there is an event bus.
     pub(super) async fn journal_in(&self, shared: Arc<dyn Journal>, run: Uuid) -> Result<RunJournal, JournalError> {
         let Some(bus) = &self.services.events else { return RunJournal::open(shared, run).await };
-        let telling = Telling { bus: bus.clone(), run, steps: self.is_told(), narrator: Mutex::default() };
-        let journal = RunJournal::open_reading(shared, run, |record| drop(telling.next(record))).await?;
-        journal.listen(Arc::new(telling));
+        let publisher =
+            EventPublisher { bus: bus.clone(), run, steps: self.has_subscribers(), builder: Mutex::default() };
+        let journal = RunJournal::open_reading(shared, run, |record| drop(publisher.next(record))).await?;
+        journal.listen(Arc::new(publisher));
         Ok(journal)
     }
 
-    /// Says on a run that its events are those of its records.
-    pub(super) fn told(&self, extensions: Extensions) -> Extensions {
+    /// Marks a run as one whose events are published from its records.
+    pub(super) fn mark_recorded_events(&self, extensions: Extensions) -> Extensions {
         if self.services.events.is_some() { extensions.with(PublishedByHost) } else { extensions }
     }
 
-    /// Pauses a run that was told to by message `number`, unless a hook forbids it.
-    pub(super) fn asked_to_pause(&self, live: &Arc<Live>, number: u64) {
+    /// Pauses a run as message `number` requests, unless a hook forbids it.
+    pub(super) fn request_pause(&self, live: &Arc<LiveRun>, number: u64) {
         let hooks = self.services.hooks.as_ref().filter(|hooks| hooks.has_hooks_at(WorkflowPause::POINT));
         if hooks.is_none() {
             return live.pause(Asker::new(Who::User));
         }
-        // Hooks take a while, and whoever reads messages holds up those that follow.
+        // Hooks take a while, and the reader of messages must not hold up the ones that follow.
         let (services, live) = (self.services.clone(), live.clone());
         tokio::spawn(async move {
             match services.permit(WorkflowPause, live.id, Value::Null).await {
                 Ok(()) => live.pause(Asker::new(Who::User)),
                 Err(error) => {
-                    live.seen.lock().await.overrule(number);
-                    tracing::info!(target: "spellflow", run = %live.id, %error, "it is not paused");
+                    live.inbox.lock().await.ignore_pauses(number);
+                    tracing::info!(target: targets::RUN, run = %live.id, %error, "not paused");
                 }
             }
         });
     }
 }
 
-/// Tells a bus what is recorded of a run.
+/// Publishes the records of a run as events.
 #[derive(Debug)]
-struct Telling {
+struct EventPublisher {
     bus: EventBus,
     run: Uuid,
-    /// Whether anybody listened when the run began or went on: others are told of the run as a whole alone.
+    /// Whether step events are published: there was a subscriber when the run was started or resumed.
     steps: bool,
-    narrator: Mutex<Narrator>,
+    builder: Mutex<EventBuilder>,
 }
 
-impl Telling {
+impl EventPublisher {
     fn next(&self, record: &Record) -> Vec<WorkflowEvent> {
-        let mut narrator = lock(&self.narrator);
-        if self.steps { narrator.tell(record) } else { narrator.tell_of_run(record) }
+        let mut builder = lock(&self.builder);
+        if self.steps { builder.events_of(record) } else { builder.run_events_of(record) }
     }
 }
 
-impl Listener for Telling {
+impl Listener for EventPublisher {
     fn appended(&self, _: u64, record: &Record) {
         for event in self.next(record) {
             let WorkflowEvent { sequence, part, kind, path, timestamp, data } = event;

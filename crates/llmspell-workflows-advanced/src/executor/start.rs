@@ -1,4 +1,4 @@
-//! New runs, and runs that go on.
+//! Starting and resuming runs.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,49 +12,49 @@ use llmspell_workflows_state::{Origin, Resumption, RunJournal, Started, record::
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, Recipe, prepared::Ready};
+use super::{DurableRun, Executor, Recipe, prepared::PreparedDefinition};
 use crate::{
     ExecutorError, KnownRun,
-    home::{JournalId, Lease, RunPlace},
+    home::{JournalId, Lease, RunLocation},
     metrics::cpu_time,
 };
 
-/// What is special about one run.
+/// Options for one run.
 #[derive(Debug, Clone, Default)]
 pub struct StartOptions {
-    /// Which of the definition's environments overrides variables.
+    /// The environment of the definition whose variables override the defaults.
     pub environment: Option<String>,
-    /// What its users call it.
+    /// Labels to find the run by.
     pub labels: BTreeMap<String, String>,
-    /// The run that it was made of.
+    /// The run that this one was made from.
     pub origin: Option<Origin>,
 }
 
-/// What hooks find on a run of what its executor knows.
+/// What the executor tells the hooks of a run about it.
 #[derive(Debug)]
-pub(crate) struct Begun {
-    /// What its users call it.
+pub(crate) struct RunInfo {
+    /// The labels of the run.
     pub(crate) labels: BTreeMap<String, String>,
-    /// What the process had used when it began or went on.
+    /// The CPU time that the process had used when the run was started or resumed.
     pub(crate) cpu: Option<Duration>,
 }
 
 impl Executor {
-    /// Starts a run of `definition`; it is recorded when this returns, and to be driven.
+    /// Starts a run of `definition`. When this returns the run is recorded, but nothing drives it yet.
     ///
     /// # Errors
-    /// The definition or the input is wrong, or nothing can be recorded.
+    /// The definition or the input is invalid, or the run cannot be recorded.
     pub async fn start(
         &self,
         definition: impl Into<Arc<Definition>>,
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let ready = self.inner.ready_to_start(&definition.into()).await?;
+        let ready = self.inner.prepare_to_start(&definition.into()).await?;
         self.start_ready(ready, input, options).await
     }
 
-    /// The same with the engine and the plan that are given.
+    /// Starts a run of `definition`, prepared by `recipe`.
     pub(crate) async fn start_as(
         &self,
         recipe: &Recipe,
@@ -62,19 +62,19 @@ impl Executor {
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
-        let ready = self.inner.ready_by(recipe, definition, definition.hash())?;
+        let ready = self.inner.prepare_with(recipe, definition, definition.hash())?;
         self.inner.home.keep_as(&ready.hash, definition).await?;
         self.start_ready(ready, input, options).await
     }
 
     async fn start_ready(
         &self,
-        ready: Ready,
+        ready: PreparedDefinition,
         input: WorkflowInput,
         options: StartOptions,
     ) -> Result<DurableRun, ExecutorError> {
         let StartOptions { environment, labels, origin } = options;
-        let Ready { definition, hash, engine, plan, .. } = ready;
+        let PreparedDefinition { definition, hash, engine, plan, .. } = ready;
         let started = Started {
             format: FORMAT,
             at: self.inner.engine.clock().now(),
@@ -100,26 +100,25 @@ impl Executor {
         journal.start(started).await?;
         correlated.keep();
         self.inner.archive_ended(&lease.id);
-        owned.live.enters_memory(&run);
+        owned.live.enter_memory(&run);
         Ok(DurableRun { run, plan, journal, owned })
     }
 
-    /// Resumes a run that nobody drives: one whose process died, one that was paused, or one that waits, also if it is
-    /// parked in this process.
+    /// Resumes a run where it stopped: its process died, it was paused, or it waits (also if it is parked here).
     ///
     /// # Errors
-    /// It has ended, a hook forbids it, somebody drives it here, another process has it, its definition is not there or
-    /// does not run here, or the journal cannot be read.
+    /// The run has ended or is driven in this process, another process owns it, a hook forbids it, its definition is
+    /// missing or does not run here, or the journal cannot be read.
     pub async fn resume(&self, known: &KnownRun) -> Result<DurableRun, ExecutorError> {
         let lease = self.lease_to_resume(known).await?;
         self.resume_in(known, &lease).await
     }
 
-    /// The journal of a run that may be resumed.
+    /// Leases the journal of a run for resuming it, if hooks permit.
     pub(super) async fn lease_to_resume(&self, known: &KnownRun) -> Result<Lease, ExecutorError> {
         let journal = self.journal_of(known)?;
-        check_own(known)?;
-        // Asked first, so that a run that is not resumed stays free for others.
+        check_top_level(known)?;
+        // Ask before leasing, so that a forbidden run stays free for others.
         self.inner.services.permit(WorkflowResume, known.id(), Value::Null).await?;
         let lease = self.inner.lease_of(known.id(), journal).await?;
         match self.inner.registry.is_owned(known.id()) {
@@ -129,18 +128,23 @@ impl Executor {
     }
 
     pub(super) fn journal_of<'k>(&self, known: &'k KnownRun) -> Result<&'k JournalId, ExecutorError> {
-        match &known.place {
-            RunPlace::Journal(journal) => Ok(journal),
-            RunPlace::Archive => Err(ExecutorError::Ended { run: known.id() }),
+        match &known.location {
+            RunLocation::Journal(journal) => Ok(journal),
+            RunLocation::Archive => Err(ExecutorError::Ended { run: known.id() }),
         }
     }
 
     pub(super) async fn resume_in(&self, known: &KnownRun, lease: &Lease) -> Result<DurableRun, ExecutorError> {
-        self.take_up(known.id(), lease, Resumption::Resumed).await
+        self.claim_and_open(known.id(), lease, Resumption::Resumed).await
     }
 
-    /// Owns a run, opens it, and reads its messages; older requests to pause no longer count.
-    pub(super) async fn take_up(&self, run: Uuid, lease: &Lease, why: Resumption) -> Result<DurableRun, ExecutorError> {
+    /// Claims a run, opens it and reads its messages; earlier pause requests no longer count.
+    pub(super) async fn claim_and_open(
+        &self,
+        run: Uuid,
+        lease: &Lease,
+        why: Resumption,
+    ) -> Result<DurableRun, ExecutorError> {
         let owned = self.inner.own(run, &lease.id)?;
         let run = self.open(owned, lease, why).await?;
         self.read_inbox(&run, true).await?;
@@ -157,16 +161,16 @@ impl Executor {
     ) -> Result<Arc<Run>, ExecutorError> {
         let extensions = Extensions::new()
             .with_shared(journal.clone())
-            .with(Begun { labels: started.labels.clone(), cpu: cpu_time() });
-        let extensions = self.inner.told(extensions);
+            .with(RunInfo { labels: started.labels.clone(), cpu: cpu_time() });
+        let extensions = self.inner.mark_recorded_events(extensions);
         let environment = started.environment.clone();
         let options = RunOptions { resume: Some(resume), environment, extensions, ..RunOptions::default() };
         Ok(engine.start(plan, input, &options)?)
     }
 }
 
-/// That a run is none that goes on with the one around it.
-pub(super) fn check_own(known: &KnownRun) -> Result<(), ExecutorError> {
+/// Checks that a run is not a sub-workflow, which is resumed with its parent.
+pub(super) fn check_top_level(known: &KnownRun) -> Result<(), ExecutorError> {
     match known.summary.parent {
         Some(parent) => Err(ExecutorError::IsChild { run: known.id(), parent }),
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! Which step is meant, in a run or in the runs that are steps of it.
+//! Finds the step that a user names, in a run or its sub-workflows.
 
 use std::fmt;
 
@@ -9,14 +9,16 @@ use uuid::Uuid;
 use super::Executor;
 use crate::{ExecutorError, KnownRun};
 
-/// How many steps an error names at most.
-const NAMED_MAX: usize = 12;
+/// The maximum number of steps that an error lists.
+const CANDIDATES_MAX: usize = 12;
 
-/// A step of a run; shown as its path, behind those of the steps that are the runs around it.
+/// A step of a run or of its sub-workflows.
+///
+/// Displays as its path, prefixed with the paths of the sub-workflow steps around it.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) step: StepPath,
-    /// Where that step is a run itself: which one, and the step of it.
+    /// If `step` is a sub-workflow: its run, and the step in it.
     pub(super) inside: Option<(KnownRun, Box<Target>)>,
 }
 
@@ -34,10 +36,10 @@ impl fmt::Display for Target {
 }
 
 impl Executor {
-    /// The step that `given` means: its whole path, or the end of it.
+    /// Returns the step that `given`, its path or the end of it, names.
     ///
     /// # Errors
-    /// None is meant, or more than one; or a journal cannot be read.
+    /// No step or more than one matches, or a journal cannot be read.
     pub(super) async fn target(&self, run: &KnownRun, given: &str) -> Result<Target, ExecutorError> {
         let records = self.inner.home.records(run).await?;
         let plan = self.plan_of(run.id(), &records).await?;
@@ -48,19 +50,19 @@ impl Executor {
         }
         match found.len() {
             1 => Ok(found.swap_remove(0)),
-            // It knows what there is instead.
+            // This error lists the steps that exist.
             0 => rewinding.find(given).map(Target::own).map_err(ExecutorError::from),
             _ => {
-                let candidates = found.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+                let candidates = found.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect();
                 Err(RewindError::AmbiguousStep { given: given.to_owned(), candidates }.into())
             }
         }
     }
 
-    /// That the step at `target` of `run` takes an input.
+    /// Checks that the step at `target` of `run` takes an input.
     ///
     /// # Errors
-    /// It calls no activity, or a journal cannot be read.
+    /// The step does not call an activity, or a journal cannot be read.
     pub(super) async fn check_input(&self, run: &KnownRun, target: &Target) -> Result<(), ExecutorError> {
         let (mut run, mut innermost) = (run, target);
         while let Some((child, inside)) = &innermost.inside {
@@ -75,7 +77,7 @@ impl Executor {
         })
     }
 
-    /// All steps that `given` could mean.
+    /// Returns all steps that `given` matches.
     async fn targets(&self, rewinding: &Rewinding<'_>, given: &str) -> Result<Vec<Target>, ExecutorError> {
         let mut found = match rewinding.find(given) {
             Ok(step) if step.to_string() == given => return Ok(vec![Target::own(step)]),
@@ -87,7 +89,7 @@ impl Executor {
             Err(error) => return Err(error.into()),
         };
         let mut children = rewinding.children();
-        // With a whole path there is one child to look into.
+        // A whole path leads into exactly one child.
         if let Some(around) = children.iter().position(|(step, _)| is_around(&step.to_string(), given)) {
             children = vec![children.swap_remove(around)];
         }
@@ -116,12 +118,12 @@ impl Executor {
     }
 }
 
-/// Whether `given` is the path of something in the run that the step at `step` is.
+/// Whether `given` is a path inside the sub-workflow at `step`.
 fn is_around(step: &str, given: &str) -> bool {
     given.strip_prefix(step).is_some_and(|rest| rest.starts_with("/main/"))
 }
 
-/// What `given` can mean in the run that the step at `step` is: all of it, or what follows an end of `step` in it.
+/// Returns what `given` can mean inside the sub-workflow at `step`: all of it, or the part after an end of `step`.
 fn ends_inside<'g>(step: &str, given: &'g str) -> Vec<&'g str> {
     let after = |(at, _)| {
         let (head, rest) = given.split_at(at);
@@ -136,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_may_begin_in_the_path_of_the_step_around() {
+    fn a_given_path_may_start_in_the_path_of_the_parent_step() {
         let step = "/main/both/each[1]/sub";
         for (given, expected) in [
             ("work", vec!["work"]),

@@ -1,4 +1,4 @@
-//! Runs that have ended leave the journal, their large values apart from their records.
+//! Moves ended runs from the journal to the store, with large values apart from their records.
 
 use llmspell_workflows_state::{
     JournalError, Record,
@@ -9,14 +9,14 @@ use uuid::Uuid;
 use super::{Home, Lease};
 use crate::ExecutorError;
 
-/// How many runs are moved at once.
+/// The number of runs that are moved at once.
 const BATCH: usize = 64;
 
 impl dyn Home {
     /// Moves `runs`, which have ended, from the journal of `lease` to the store.
     ///
-    /// First the summaries, then the records, which syncs both; only then does the journal forget them. So a run is in
-    /// one of the two at any moment.
+    /// Writes the summaries and then the records, which syncs both, and only then removes the runs from the journal: a
+    /// run is in at least one of the two at any time.
     pub(crate) async fn archive(&self, lease: &Lease, runs: &[Uuid]) -> Result<(), ExecutorError> {
         for batch in runs.chunks(BATCH) {
             let (mut epochs, mut all) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
@@ -36,20 +36,20 @@ impl dyn Home {
     }
 }
 
-/// Keeps the records of runs that have ended; their large values first, so that no record refers to a missing one.
+/// Stores the records of ended runs, large values first, so that no record refers to a missing value.
 pub(super) async fn put_all(stores: &Stores, mut runs: Vec<(Uuid, Vec<Record>)>) -> Result<(), StoreError> {
     for (run, records) in &mut runs {
         for record in records {
             for (hash, bytes) in record.extract_large() {
                 let kept = stores.blobs.put(*run, bytes).await?;
-                debug_assert_eq!(kept, hash, "both name values by the same hash");
+                debug_assert_eq!(kept, hash, "records and blobs use the same hash");
             }
         }
     }
     stores.archive.put_all(runs).await
 }
 
-/// The records of a run that has ended, with their large values.
+/// Returns the records of an ended run with their large values put back.
 pub(super) async fn get(stores: &Stores, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
     let Some(mut records) = stores.archive.get(run).await? else { return Ok(None) };
     for record in &mut records {

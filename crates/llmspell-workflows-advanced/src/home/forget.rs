@@ -1,4 +1,4 @@
-//! Runs that are not wanted any more.
+//! Deleting runs.
 
 use std::collections::BTreeMap;
 
@@ -9,46 +9,46 @@ use llmspell_workflows_state::{
     store::{RUNS_PAGE_MAX, RunQuery},
 };
 
-use super::{Contact, Home, JournalId, KnownRun, Lease, RunPlace};
+use super::{Contact, Home, JournalId, KnownRun, Lease, RunLocation};
 use crate::ExecutorError;
 
-/// Which of the runs that have ended are not wanted any more. Everything that is set must hold.
+/// Selects ended runs for deletion. All conditions must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prune {
-    /// Those that ended before.
+    /// Runs that ended before this time.
     pub ended_before: Timestamp,
-    /// Those with one of these statuses; any where there are none.
+    /// Runs with one of these statuses; any status if empty.
     pub statuses: Vec<RunStatus>,
-    /// Those of this workflow.
+    /// Runs of this workflow.
     pub workflow: Option<String>,
-    /// How many of the newest of these stay in any case.
+    /// The number of newest matching runs to keep regardless of their age.
     pub keep: usize,
 }
 
 impl dyn Home {
-    /// Deletes runs that have ended, with all that is kept of them.
+    /// Deletes ended runs with everything that is stored for them.
     ///
     /// # Errors
-    /// One has not ended, or is in the journal of a process that is alive; then none is deleted. Or a journal or the
-    /// store cannot be written.
+    /// A run has not ended or is in the journal of a running process, so none is deleted; or a journal or the store
+    /// cannot be written.
     pub async fn delete(&self, runs: &[KnownRun]) -> Result<(), ExecutorError> {
         runs.iter().try_for_each(KnownRun::check_deletable)?;
         let mut leases = BTreeMap::<JournalId, (Lease, Vec<_>)>::new();
         for run in runs {
-            let RunPlace::Journal(journal) = &run.place else { continue };
+            let RunLocation::Journal(journal) = &run.location else { continue };
             if !leases.contains_key(journal) {
                 leases.insert(journal.clone(), (self.lease_of(run, journal).await?, Vec::new()));
             }
-            if let Some((lease, gone)) = leases.get_mut(journal) {
-                gone.push((run.id(), lease.journal.open(run.id()).await?.epoch));
+            if let Some((lease, deleted)) = leases.get_mut(journal) {
+                deleted.push((run.id(), lease.journal.open(run.id()).await?.epoch));
             }
         }
-        for (lease, gone) in leases.values() {
-            lease.journal.forget(gone).await?;
+        for (lease, deleted) in leases.values() {
+            lease.journal.forget(deleted).await?;
         }
         let Some(stores) = self.existing_stores().await? else { return Ok(()) };
         for run in runs {
-            // The summary first: records that nobody finds do no harm, a run without records would.
+            // The summary first: unlisted records do no harm, a listed run without records would.
             stores.runs.remove(run.id()).await?;
             stores.snapshots.remove_all(run.id()).await?;
             stores.inbox.remove(run.id()).await?;
@@ -58,7 +58,7 @@ impl dyn Home {
         Ok(())
     }
 
-    /// The runs that `prune` means, the newest first.
+    /// Returns the runs that `prune` selects, newest first.
     ///
     /// # Errors
     /// A journal or the store cannot be read.
@@ -68,22 +68,22 @@ impl dyn Home {
         let statuses = if prune.statuses.is_empty() { any() } else { prune.statuses.clone() };
         let mut query =
             RunQuery { statuses, workflow: prune.workflow.clone(), limit: RUNS_PAGE_MAX, ..RunQuery::default() };
-        let (mut seen, mut found) = (0, Vec::new());
+        let (mut matching, mut found) = (0, Vec::new());
         loop {
             let page = self.runs(&query).await?;
             let Some(last) = page.last() else { return Ok(found) };
             query.after = Some(last.summary.cursor());
             for run in page.into_iter().filter(|run| run.status().has_ended()) {
-                seen += 1;
+                matching += 1;
                 let is_old = run.summary.ended_at.is_some_and(|ended| ended < prune.ended_before);
-                if is_old && seen > prune.keep {
+                if is_old && matching > prune.keep {
                     found.push(run);
                 }
             }
         }
     }
 
-    /// The journal that `run` is in, for a moment.
+    /// Leases the journal that contains `run`.
     async fn lease_of(&self, run: &KnownRun, journal: &JournalId) -> Result<Lease, ExecutorError> {
         self.lease(journal, Contact::None).await.map_err(|error| match error {
             ExecutorError::Journal(JournalError::Held { holder, .. }) => ExecutorError::Held { run: run.id(), holder },

@@ -5,23 +5,23 @@ use uuid::Uuid;
 
 use super::JournalId;
 
-/// A journal that this process holds until this and its clones are dropped.
+/// A lease on a journal, held until it and its clones are dropped.
 #[derive(Debug, Clone)]
 pub struct Lease {
-    /// Which one.
+    /// The id of the journal.
     pub id: JournalId,
     /// The journal itself.
     pub journal: Arc<dyn Journal>,
-    /// The runs in it that had ended when it was leased.
+    /// The runs in it that had ended when the lease began.
     pub ended: Vec<Uuid>,
 }
 
 impl Lease {
-    /// Writes all records of a run that no journal has yet.
-    pub(crate) async fn take_in(&self, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
+    /// Writes all records of a run that is not in the journal yet.
+    pub(crate) async fn import(&self, run: Uuid, records: &[Record]) -> Result<(), JournalError> {
         let opened = self.journal.open(run).await?;
         if !opened.records.is_empty() {
-            // It was moved to the store, and has not left the journal yet; whoever moved it no longer owns it.
+            // The run was archived but not removed from the journal yet; its former owner has released it.
             return Ok(());
         }
         let mut last: Option<Receipt> = None;
@@ -35,7 +35,7 @@ impl Lease {
     }
 }
 
-/// The runs among `runs` that have ended.
+/// Returns the ids of the ended runs.
 pub(super) fn ended_of(runs: &[RunSummary]) -> Vec<Uuid> {
     runs.iter().filter(|run| run.status.has_ended()).map(|run| run.id).collect()
 }

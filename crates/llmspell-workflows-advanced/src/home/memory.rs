@@ -1,4 +1,4 @@
-//! A home that touches no disk.
+//! A home in memory.
 
 use std::{
     path::Path,
@@ -14,13 +14,14 @@ use llmspell_workflows_state::{
 use uuid::Uuid;
 
 use super::{
-    BackedUp, Contact, Holder, Home, HomeUsage, JournalId, JournalUsage, Lease, Upkeep, bell::ring, lease::ended_of,
+    BackupReport, Contact, Holder, Home, HomeUsage, JournalId, JournalUsage, Lease, Upkeep, lease::ended_of,
+    notify::notify_holder,
 };
 use crate::ExecutorError;
 
-/// A home that lasts as long as it and its clones are there, and touches no disk.
+/// A home in memory, which lasts until it and its clones are dropped.
 ///
-/// Several executors can use it at once, and take over the runs of those that were dropped.
+/// Several executors can use it at once, and take over the runs of dropped executors.
 #[derive(Debug, Clone)]
 pub struct MemoryHome {
     journals: Arc<Mutex<Vec<MemoryLog>>>,
@@ -30,16 +31,16 @@ pub struct MemoryHome {
 #[derive(Debug)]
 struct MemoryLog {
     journal: Arc<MemoryJournal>,
-    held: Weak<HeldJournal>,
+    held: Weak<LeasedJournal>,
     contact: Contact,
 }
 
-/// A journal in the hands of an executor; once it is dropped another executor can take over its runs.
+/// A journal that an executor holds; once it is dropped, another executor can take over its runs.
 #[derive(Debug)]
-struct HeldJournal(Arc<MemoryJournal>);
+struct LeasedJournal(Arc<MemoryJournal>);
 
 impl MemoryHome {
-    /// A home without runs.
+    /// Returns an empty home.
     #[must_use]
     pub fn new() -> Self {
         Self { journals: Arc::default(), stores: Stores::memory() }
@@ -49,7 +50,7 @@ impl MemoryHome {
         lock(&self.journals)
     }
 
-    /// What `act` makes of the journal `id`.
+    /// Applies `act` to the journal `id`.
     fn with<T>(&self, id: &JournalId, act: impl FnOnce(&mut MemoryLog) -> T) -> Result<T, ExecutorError> {
         let number = id.as_str().parse::<usize>().ok();
         let mut journals = self.logs();
@@ -66,7 +67,7 @@ impl MemoryHome {
             if let Some(holder) = Self::holder_of(log) {
                 return Err(JournalError::Held { path: id.to_string(), holder: holder.0 }.into());
             }
-            let held = Arc::new(HeldJournal(log.journal.clone()));
+            let held = Arc::new(LeasedJournal(log.journal.clone()));
             (log.held, log.contact) = (Arc::downgrade(&held), contact);
             let ended = ended_of(&summaries_of(&log.journal, None));
             Ok(Lease { id: id.clone(), journal: held, ended })
@@ -150,9 +151,9 @@ impl Home for MemoryHome {
         }
     }
 
-    async fn ring(&self, journal: &JournalId, run: Uuid) -> bool {
+    async fn notify(&self, journal: &JournalId, run: Uuid) -> bool {
         match self.with(journal, |log| log.contact) {
-            Ok(Contact::Port(port)) => ring(port, run).await,
+            Ok(Contact::Port(port)) => notify_holder(port, run).await,
             Ok(Contact::None) | Err(_) => false,
         }
     }
@@ -165,7 +166,7 @@ impl Upkeep for MemoryHome {
     }
 
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
-        // Its number stays, so that the numbers of others do not change; it takes no room.
+        // Its slot stays, because the numbers of the others depend on it.
         drop(lease);
         Ok(false)
     }
@@ -176,13 +177,13 @@ impl Upkeep for MemoryHome {
         Ok(HomeUsage { bytes: 0, definition_bytes: 0, journals })
     }
 
-    async fn back_up(&self, to: &Path) -> Result<BackedUp, ExecutorError> {
-        let message = "the runs are in memory; there is nothing on disk to copy".to_owned();
+    async fn back_up(&self, to: &Path) -> Result<BackupReport, ExecutorError> {
+        let message = "cannot back up a home in memory: nothing is on disk".to_owned();
         Err(StoreError::Io { path: to.to_owned(), message }.into())
     }
 }
 
-impl JournalWrapper for HeldJournal {
+impl JournalWrapper for LeasedJournal {
     fn inner(&self) -> &dyn Journal {
         &*self.0
     }

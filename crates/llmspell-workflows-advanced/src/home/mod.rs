@@ -1,12 +1,13 @@
-//! Where runs live: the trait [`Home`], its carriers, and what can be done with the runs of any of them.
+//! Where runs live: the trait [`Home`], its carriers, and operations on the runs of any carrier.
 
 mod archive;
-mod bell;
+
 mod events;
 mod folder;
 mod forget;
 mod lease;
 mod memory;
+mod notify;
 mod post;
 mod run;
 mod runs;
@@ -23,26 +24,26 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-pub(crate) use bell::{Bell, Ringer};
 pub use events::WorkflowEvent;
-pub(crate) use events::{Narrator, events};
+pub(crate) use events::{EventBuilder, events};
 pub use folder::{FolderHome, JournalKind};
 pub use forget::Prune;
 pub use lease::Lease;
 pub use memory::MemoryHome;
+pub(crate) use notify::{ListenerGuard, MessageListener};
 pub use post::Delivery;
-pub use run::{Holder, JournalId, KnownRun, RunPlace};
+pub use run::{Holder, JournalId, KnownRun, RunLocation};
 pub use stats::{HomeCheck, HomeStats, HomeUsage, JournalStats, JournalUsage};
 pub use transfer::EXPORT_VERSION;
-pub use upkeep::{BackedUp, Compacted};
+pub use upkeep::{BackupReport, CompactionReport};
 
 use crate::ExecutorError;
 
-/// Where runs live: journals of live runs, each leased by one process at a time, and what is kept beside them.
+/// Where runs live: the journals of live runs, each leased by one process at a time, and the stores beside them.
 ///
-/// A carrier implements this trait: [`FolderHome`] is a folder that several processes share, [`MemoryHome`] lasts as long
-/// as its process. What can be done with runs is the same on every carrier and is implemented once, on `dyn Home`:
-/// [`runs`](trait.Home.html#method.runs), [`find`](trait.Home.html#method.find), `history`, `post`, `export`, and so on.
+/// Carriers implement this trait: [`FolderHome`] is a folder that several processes share, [`MemoryHome`] lasts as long
+/// as its process. Operations on runs are the same on every carrier and implemented once, on `dyn Home`:
+/// [`runs`](trait.Home.html#method.runs), [`find`](trait.Home.html#method.find), `history`, `post`, `export` etc.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -58,99 +59,101 @@ use crate::ExecutorError;
 /// No method blocks its thread.
 #[async_trait]
 pub trait Home: Upkeep + Send + Sync + fmt::Debug + 'static {
-    /// Where it is, for people.
+    /// Returns its location, for display.
     fn location(&self) -> String;
 
-    /// The definitions that runs are pinned to.
+    /// Returns the store of the definitions that runs are pinned to.
     fn definitions(&self) -> &dyn DefinitionStore;
 
-    /// What is kept beside the journals; opened when it is first asked for.
+    /// Returns the stores beside the journals, which are opened on first use.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The stores cannot be opened.
     async fn stores(&self) -> Result<&Stores, ExecutorError>;
 
-    /// The same; `None` if nothing has been kept there yet.
+    /// Returns the stores beside the journals; `None` if nothing has been stored there yet.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The stores cannot be opened.
     async fn existing_stores(&self) -> Result<Option<&Stores>, ExecutorError>;
 
-    /// All journals.
+    /// Returns all journals.
     ///
     /// # Errors
-    /// They cannot be listed.
+    /// The journals cannot be listed.
     async fn journals(&self) -> Result<Vec<JournalId>, ExecutorError>;
 
-    /// Who has leased a journal.
+    /// Returns the holder of the lease on a journal.
     ///
     /// # Errors
-    /// The lease cannot be looked at.
+    /// The lease cannot be inspected.
     async fn holder(&self, journal: &JournalId) -> Result<Option<Holder>, ExecutorError>;
 
-    /// What a journal says of each of its runs, without disturbing its holder.
+    /// Returns a summary of each run in a journal, without disturbing its holder.
     ///
     /// # Errors
     /// The journal cannot be read.
     async fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError>;
 
-    /// The records of one run in a journal, without disturbing its holder; `None` if the run is not in it. Other runs
-    /// are not read.
+    /// Returns the records of one run in a journal, without disturbing its holder; `None` if the run is not in it.
+    ///
+    /// Other runs are not read.
     ///
     /// # Errors
     /// The journal cannot be read, or the records of the run are damaged.
     async fn records_in(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError>;
 
-    /// Leases a journal until the lease is dropped; messages to its runs are announced at `contact`.
+    /// Leases a journal until the lease is dropped; `contact` is notified of messages to its runs.
     ///
     /// # Errors
-    /// Another process has leased it, or it cannot be read.
+    /// Another process has leased the journal, or it cannot be read.
     async fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError>;
 
-    /// Leases a journal for new runs: one that nobody holds and that has no run left to resume, or a new one.
+    /// Leases a journal for new runs: an unleased one without runs to resume, or a new one.
     ///
     /// # Errors
-    /// None can be read or made.
+    /// The journals cannot be read, or a new one cannot be created.
     async fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError>;
 
-    /// Tells the holder of a journal that one of its runs has a message; whether it answered.
-    async fn ring(&self, journal: &JournalId, run: Uuid) -> bool;
+    /// Notifies the holder of a journal of a message to one of its runs; returns whether it answered.
+    async fn notify(&self, journal: &JournalId, run: Uuid) -> bool;
 }
 
-/// How a home is looked after.
+/// Maintenance of a home.
 #[async_trait]
 pub trait Upkeep {
-    /// All records of a journal, strictly: anything that was synced and is not whole any more is an error.
+    /// Reads all records of a journal strictly: any damage to synced records is an error.
     ///
     /// # Errors
     /// The journal is damaged or cannot be read.
     async fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError>;
 
-    /// Gives back a lease and removes its journal if no run is in it; whether it was removed.
+    /// Releases a lease and removes its journal if that is empty; returns whether it was removed.
     ///
     /// # Errors
-    /// It cannot be removed.
+    /// The journal cannot be removed.
     async fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError>;
 
-    /// How much room everything takes.
+    /// Returns the disk usage of the home.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// The usage cannot be determined.
     async fn usage(&self) -> Result<HomeUsage, ExecutorError>;
 
-    /// Copies everything to the new folder `to` while others go on. The copy is a home itself: each of its runs is as it
-    /// was at some moment during the call, and can be resumed there.
+    /// Copies the home to the new folder `to` while other processes continue to use it.
+    ///
+    /// The copy is a home itself. Each of its runs is as it was at some moment during the call and can be resumed.
     ///
     /// # Errors
-    /// There is something at `to`, or something cannot be read or written; then nothing is left there.
-    async fn back_up(&self, to: &Path) -> Result<BackedUp, ExecutorError>;
+    /// `to` already exists, or a file cannot be read or written; then nothing is left at `to`.
+    async fn back_up(&self, to: &Path) -> Result<BackupReport, ExecutorError>;
 }
 
-/// Where the holder of a journal hears of messages to its runs.
+/// Where the holder of a journal is notified of messages to its runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contact {
-    /// At this port of the loopback.
+    /// On this loopback port.
     Port(u16),
-    /// Nowhere: it holds the journal for a moment only.
+    /// Nowhere: it holds the journal only briefly.
     None,
 }

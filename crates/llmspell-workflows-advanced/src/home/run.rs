@@ -4,22 +4,22 @@ use llmspell_workflows_basic::RunStatus;
 use llmspell_workflows_state::store::RunSummary;
 use uuid::Uuid;
 
-/// The process or executor that holds a journal, in its own words.
+/// The process or executor that holds a journal, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder(pub String);
 
-/// A journal of a home. What it looks like is its carrier's own matter.
+/// The id of a journal of a home, opaque to everything but its carrier.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JournalId(Arc<str>);
 
 impl JournalId {
-    /// For carriers: the journal that they know as `name`.
+    /// For carriers: returns the id of the journal called `name`.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(name.into())
     }
 
-    /// For carriers: the name that they gave it.
+    /// For carriers: returns the name of the journal.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -32,43 +32,43 @@ impl fmt::Display for JournalId {
     }
 }
 
-/// A run of a home.
+/// A run of a home, and where it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KnownRun {
-    /// What a list says of it.
+    /// The summary that lists show.
     pub summary: RunSummary,
-    /// Who holds its journal; `None`: nobody does.
+    /// The holder of its journal; `None` if it is free.
     pub holder: Option<Holder>,
-    /// Where its records are.
-    pub place: RunPlace,
+    /// Where its records are stored.
+    pub location: RunLocation,
 }
 
-/// Where the records of a run are.
+/// Where the records of a run are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunPlace {
+pub enum RunLocation {
     /// In this journal.
     Journal(JournalId),
-    /// Among the runs that have ended.
+    /// In the archive of ended runs.
     Archive,
 }
 
 impl KnownRun {
-    /// Its id.
+    /// Returns its id.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.summary.id
     }
 
-    /// The journal that it is in; `None`: it is in the archive.
+    /// Returns the journal that contains it; `None` if it is archived.
     #[must_use]
     pub fn journal(&self) -> Option<&JournalId> {
-        match &self.place {
-            RunPlace::Journal(journal) => Some(journal),
-            RunPlace::Archive => None,
+        match &self.location {
+            RunLocation::Journal(journal) => Some(journal),
+            RunLocation::Archive => None,
         }
     }
 
-    /// How far it has come.
+    /// Returns its status.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         self.summary.status

@@ -1,4 +1,4 @@
-//! The runs of a home, in its journals and in its archive.
+//! Finding and reading the runs of a home, in its journals and its archive.
 
 use llmspell_workflows_basic::model::Definition;
 use llmspell_workflows_state::{
@@ -7,14 +7,14 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-use super::{Home, KnownRun, RunPlace, archive};
+use super::{Home, KnownRun, RunLocation, archive};
 use crate::ExecutorError;
 
-/// How many runs one error names at most.
-const NAMED_MAX: usize = 12;
+/// The maximum number of runs that an error lists.
+const CANDIDATES_MAX: usize = 12;
 
 impl dyn Home {
-    /// The runs that match the query, newest first, without disturbing whoever has them.
+    /// Returns the runs that match `query`, newest first, without disturbing their owners.
     ///
     /// # Errors
     /// A journal or the store cannot be read, or the query is invalid.
@@ -23,18 +23,18 @@ impl dyn Home {
         let mut summaries: Vec<RunSummary> = live.iter().map(|run| run.summary.clone()).collect();
         if let Some(stores) = self.existing_stores().await? {
             let archived = stores.runs.list(query).await?.runs.into_iter();
-            // A run that is in both was archived a moment ago.
+            // A run in both was archived a moment ago.
             summaries.extend(archived.filter(|run| !live.iter().any(|other| other.summary.id == run.id)));
         }
         let page = query.select(summaries)?.runs.into_iter();
         let known = |summary: RunSummary| {
             let found = live.iter().find(|run| run.summary.id == summary.id);
-            found.cloned().unwrap_or(KnownRun { summary, holder: None, place: RunPlace::Archive })
+            found.cloned().unwrap_or(KnownRun { summary, holder: None, location: RunLocation::Archive })
         };
         Ok(page.map(known).collect())
     }
 
-    /// The run that `given` names: its id, a prefix of it, or `@last`.
+    /// Returns the run that `given` names: a run id, a prefix of one, or `@last`.
     ///
     /// # Errors
     /// No run or more than one matches, or a journal or the store cannot be read.
@@ -49,7 +49,7 @@ impl dyn Home {
         if given.is_empty() || !given.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
             return Err(unknown());
         }
-        let query = RunQuery { id_prefix: Some(given.to_owned()), limit: NAMED_MAX, ..RunQuery::default() };
+        let query = RunQuery { id_prefix: Some(given.to_owned()), limit: CANDIDATES_MAX, ..RunQuery::default() };
         let mut runs = self.runs(&query).await?;
         match runs.len() {
             0 => Err(unknown()),
@@ -61,7 +61,7 @@ impl dyn Home {
         }
     }
 
-    /// The newest run that is not a step of another one.
+    /// Returns the newest run that is not a sub-workflow.
     async fn last(&self) -> Result<Option<KnownRun>, ExecutorError> {
         let mut query = RunQuery { limit: 100, ..RunQuery::default() };
         loop {
@@ -77,7 +77,7 @@ impl dyn Home {
         }
     }
 
-    /// The run with exactly this id; other runs are not read.
+    /// Returns the run with exactly this id; other runs are not read.
     ///
     /// # Errors
     /// A journal or the store cannot be read.
@@ -86,20 +86,20 @@ impl dyn Home {
             let Some(records) = self.records_in(&journal, run).await? else { continue };
             let holder = self.holder(&journal).await?;
             if let Some(summary) = RunSummary::of(run, &records, holder.as_ref().map(|holder| &*holder.0)) {
-                return Ok(Some(KnownRun { summary, holder, place: RunPlace::Journal(journal) }));
+                return Ok(Some(KnownRun { summary, holder, location: RunLocation::Journal(journal) }));
             }
         }
         let Some(stores) = self.existing_stores().await? else { return Ok(None) };
         let summary = stores.runs.get(run).await?;
-        Ok(summary.map(|summary| KnownRun { summary, holder: None, place: RunPlace::Archive }))
+        Ok(summary.map(|summary| KnownRun { summary, holder: None, location: RunLocation::Archive }))
     }
 
-    /// The records of `run` as they are now.
+    /// Returns the current records of `run`.
     ///
     /// # Errors
-    /// They cannot be read, or the run is gone.
+    /// The records cannot be read, or the run does not exist any more.
     pub async fn records(&self, run: &KnownRun) -> Result<Vec<Record>, ExecutorError> {
-        if let RunPlace::Journal(journal) = &run.place
+        if let RunLocation::Journal(journal) = &run.location
             && let Some(records) = self.records_in(journal, run.id()).await?
         {
             return Ok(records);
@@ -111,38 +111,38 @@ impl dyn Home {
         archived.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
     }
 
-    /// The history of `run` as its records tell it now.
+    /// Returns the history of `run` according to its current records.
     ///
     /// # Errors
-    /// They cannot be read, or the run is gone.
+    /// The records cannot be read, or the run does not exist any more.
     pub async fn history(&self, run: &KnownRun) -> Result<History, ExecutorError> {
         let damaged = |message| JournalError::Damaged { run: run.id(), message };
         let history = History::read(&self.records(run).await?).map_err(damaged)?;
         history.ok_or_else(|| ExecutorError::UnknownRun(run.id().to_string()))
     }
 
-    /// The definition with this hash.
+    /// Returns the definition with this hash.
     ///
     /// # Errors
-    /// It is not there, or cannot be read.
+    /// It is missing or cannot be read.
     pub async fn definition(&self, hash: &str) -> Result<Definition, ExecutorError> {
         let unreadable = |message: String| ExecutorError::Definition { hash: hash.to_owned(), message };
         let found = self.definitions().get(hash).await?;
-        let found = found.ok_or_else(|| unreadable("it is missing".to_owned()))?;
+        let found = found.ok_or_else(|| unreadable("missing from the home".to_owned()))?;
         serde_json::from_value(found).map_err(|error| unreadable(error.to_string()))
     }
 
-    /// Keeps `definition` for the runs that are pinned to it; returns its hash.
+    /// Stores `definition` for the runs that are pinned to it, and returns its hash.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The definition cannot be written.
     pub async fn keep(&self, definition: &Definition) -> Result<String, ExecutorError> {
         let hash = definition.hash();
         self.keep_as(&hash, definition).await?;
         Ok(hash)
     }
 
-    /// The same for a definition whose hash is known.
+    /// Stores `definition` under its known `hash`.
     pub(crate) async fn keep_as(&self, hash: &str, definition: &Definition) -> Result<(), ExecutorError> {
         let unwritable =
             |error: serde_json::Error| ExecutorError::Definition { hash: hash.to_owned(), message: error.to_string() };
@@ -150,13 +150,13 @@ impl dyn Home {
         Ok(self.definitions().put(hash, &value).await?)
     }
 
-    /// All runs that are in a journal.
+    /// Returns all runs that are in a journal.
     pub(super) async fn live(&self) -> Result<Vec<KnownRun>, ExecutorError> {
         let mut runs = Vec::new();
         for journal in self.journals().await? {
             let holder = self.holder(&journal).await?;
             let known =
-                |summary| KnownRun { summary, holder: holder.clone(), place: RunPlace::Journal(journal.clone()) };
+                |summary| KnownRun { summary, holder: holder.clone(), location: RunLocation::Journal(journal.clone()) };
             runs.extend(self.summaries(&journal).await?.into_iter().map(known));
         }
         Ok(runs)

@@ -1,4 +1,4 @@
-//! What a home holds, and whether it is as it was written.
+//! Statistics and verification of a home.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,74 +9,74 @@ use llmspell_workflows_state::{
 };
 use uuid::Uuid;
 
-use super::{Holder, Home, JournalId, RunPlace, archive};
+use super::{Holder, Home, JournalId, RunLocation, archive};
 use crate::ExecutorError;
 
-/// What a home holds.
+/// The contents of a home, in figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HomeStats {
-    /// How many runs there are, by status.
+    /// The number of runs by status.
     pub runs: BTreeMap<RunStatus, usize>,
-    /// Its journals.
+    /// The journals.
     pub journals: Vec<JournalStats>,
-    /// How many definitions there are.
+    /// The number of definitions.
     pub definitions: usize,
-    /// The adapter of its stores; none if nothing has been kept there yet.
+    /// The name of the store adapter; `None` if nothing has been stored yet.
     pub store: Option<&'static str>,
-    /// How much room everything takes.
+    /// The disk usage.
     pub usage: HomeUsage,
 }
 
-/// What a journal holds.
+/// The contents of a journal, in figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalStats {
-    /// Which journal.
+    /// The id of the journal.
     pub id: JournalId,
-    /// Who holds it.
+    /// The holder of its lease.
     pub holder: Option<Holder>,
-    /// How many runs are in it that have not ended.
+    /// The number of runs in it that have not ended.
     pub live: usize,
-    /// How many runs in it have ended and are not in the archive yet.
+    /// The number of ended runs in it that are not archived yet.
     pub ended: usize,
-    /// How many bytes it takes.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// How much room a home takes.
+/// The disk usage of a home.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HomeUsage {
-    /// In bytes, everything.
+    /// The total size in bytes.
     pub bytes: u64,
-    /// In bytes, its definitions.
+    /// The size of the definitions in bytes.
     pub definition_bytes: u64,
-    /// Each journal.
+    /// The disk usage of each journal.
     pub journals: Vec<JournalUsage>,
 }
 
-/// How much room a journal takes.
+/// The disk usage of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalUsage {
-    /// Which journal.
+    /// The id of the journal.
     pub id: JournalId,
-    /// In bytes.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// The result of reading a home through.
+/// The result of verifying a home.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HomeCheck {
-    /// How many runs are in journals.
+    /// The number of runs in journals.
     pub live: usize,
-    /// How many runs are in the archive.
+    /// The number of runs in the archive.
     pub archived: usize,
-    /// How many definitions were read.
+    /// The number of intact definitions.
     pub definitions: usize,
-    /// What is not as it was written, each with its place.
+    /// Each damaged part, and where it is.
     pub damage: Vec<String>,
 }
 
 impl dyn Home {
-    /// What it holds.
+    /// Returns figures about the contents of the home.
     ///
     /// # Errors
     /// A journal or the store cannot be read.
@@ -92,7 +92,7 @@ impl dyn Home {
         let (live, usage) = (self.live().await?, self.usage().await?);
         let mut journals = Vec::new();
         for JournalUsage { id, bytes } in &usage.journals {
-            let inside = || live.iter().filter(|run| run.place == RunPlace::Journal(id.clone()));
+            let inside = || live.iter().filter(|run| run.location == RunLocation::Journal(id.clone()));
             let ended = inside().filter(|run| run.status().has_ended()).count();
             let (holder, live) = (self.holder(id).await?, inside().count() - ended);
             journals.push(JournalStats { id: id.clone(), holder, live, ended, bytes: *bytes });
@@ -102,17 +102,17 @@ impl dyn Home {
         Ok(HomeStats { runs, journals, definitions, store, usage })
     }
 
-    /// Reads every journal, every record, every definition and every large value.
+    /// Verifies the home by reading every journal, record, definition and large value.
     ///
     /// # Errors
-    /// It cannot be read at all; damaged parts are in the result.
+    /// The home cannot be read at all; damaged parts are reported in the result.
     pub async fn verify(&self) -> Result<HomeCheck, ExecutorError> {
         let mut check = HomeCheck::default();
         let hashes: BTreeSet<String> = self.definitions().hashes().await?.into_iter().collect();
         for hash in &hashes {
             match self.definition(hash).await {
                 Ok(definition) if definition.hash() == **hash => check.definitions += 1,
-                Ok(_) => check.damage.push(format!("the definition {hash} has another hash")),
+                Ok(_) => check.damage.push(format!("the definition {hash} was changed: its content has another hash")),
                 Err(error) => check.damage.push(error.to_string()),
             }
         }
@@ -135,7 +135,7 @@ impl dyn Home {
                     Err(error) => return Err(error),
                 }
             }
-            check.take_in(&verified);
+            check.add_store_check(&verified);
         }
         Ok(check)
     }
@@ -150,7 +150,7 @@ impl HomeCheck {
         self.damage.extend(missing.map(|hash| format!("the definition {hash} of the run {run} is missing")));
     }
 
-    fn take_in(&mut self, verified: &Verified) {
+    fn add_store_check(&mut self, verified: &Verified) {
         self.archived = verified.archived.len();
         let lost = verified.summaries.difference(&verified.archived);
         self.damage.extend(lost.map(|run| format!("the records of the run {run} are missing from the archive")));

@@ -1,4 +1,4 @@
-//! Runs as documents, to be taken elsewhere.
+//! Exporting runs as documents, and importing them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,16 @@ use uuid::Uuid;
 use super::{Contact, Home, KnownRun, archive};
 use crate::ExecutorError;
 
-/// The version of the document that `export` writes; `import` reads all up to it.
+/// The version of the document that `export` writes; `import` reads all versions up to it.
 pub const EXPORT_VERSION: u64 = 1;
 
 impl dyn Home {
-    /// A run as one JSON document: its records, the definitions that it was started and gone on with, its messages,
-    /// checkpoints and large values. Secrets are masked in it, as they are in the records.
+    /// Exports a run as one JSON document: its records, all its definitions, messages, checkpoints and large values.
+    ///
+    /// Secrets are masked, as they are in the records.
     ///
     /// # Errors
-    /// A part of it cannot be read.
+    /// A part of the run cannot be read.
     pub async fn export(&self, run: &KnownRun) -> Result<Value, ExecutorError> {
         let (id, records) = (run.id(), self.records(run).await?);
         let mut definitions = BTreeMap::new();
@@ -47,10 +48,10 @@ impl dyn Home {
         }))
     }
 
-    /// Takes in a run that was exported, under its own id. One that has not ended can be resumed.
+    /// Imports an exported run under its own id; a run that has not ended can be resumed.
     ///
     /// # Errors
-    /// The document is none, is damaged, or is of a later version; the run is here already; or it cannot be written.
+    /// The document is not a valid export or has a later version, the run already exists, or it cannot be written.
     pub async fn import(&self, document: &Value) -> Result<KnownRun, ExecutorError> {
         let Import { run, summary, definitions, records, messages, snapshots } = Import::read(document)?;
         if self.get(run).await?.is_some() {
@@ -63,7 +64,7 @@ impl dyn Home {
         for snapshot in &snapshots {
             stores.snapshots.put(snapshot).await?;
         }
-        // Records refer to messages by number, so all of them come again in their order.
+        // Records refer to messages by number, so all messages are posted again in order.
         stores.inbox.remove(run).await?;
         for message in &messages {
             stores.inbox.post(run, &Uuid::now_v7().to_string(), message).await?;
@@ -72,18 +73,18 @@ impl dyn Home {
             stores.runs.put(&summary).await?;
             archive::put_all(stores, vec![(run, records)]).await?;
         } else {
-            self.lease_for_new_runs(Contact::None).await?.take_in(run, &records).await?;
+            self.lease_for_new_runs(Contact::None).await?.import(run, &records).await?;
         }
         self.get(run).await?.ok_or_else(|| ExecutorError::UnknownRun(run.to_string()))
     }
 }
 
-/// The hashes of the definitions that records name.
+/// Returns the hashes of the definitions that `records` refer to.
 pub(super) fn hashes(records: &[Record]) -> BTreeSet<String> {
     RunState::read_as_far(records).0.definitions().iter().cloned().collect()
 }
 
-/// What a document holds, checked.
+/// The checked content of an exported document.
 struct Import {
     run: Uuid,
     summary: RunSummary,
@@ -96,38 +97,41 @@ struct Import {
 impl Import {
     fn read(document: &Value) -> Result<Self, ExecutorError> {
         let version = document["spellflow_export"].as_u64();
-        let version = version.ok_or_else(|| wrong("it does not say `spellflow_export`, the version of its format"))?;
+        let version =
+            version.ok_or_else(|| invalid_export("`spellflow_export`, the version of the format, is missing"))?;
         if version > EXPORT_VERSION {
             return Err(ExecutorError::NewerExport { found: version, known: EXPORT_VERSION });
         }
-        let run: Uuid = part(document, "run_id")?;
-        let records: Vec<Value> = part(document, "records")?;
+        let run: Uuid = field(document, "run_id")?;
+        let records: Vec<Value> = field(document, "records")?;
         let records = records.iter().map(Record::from_json).collect::<Result<Vec<_>, _>>();
-        let records = records.map_err(|error| wrong(format!("`records` cannot be read: {error}")))?;
-        let definitions: BTreeMap<String, Definition> = part(document, "definitions")?;
+        let records = records.map_err(|error| invalid_export(format!("`records` cannot be read: {error}")))?;
+        let definitions: BTreeMap<String, Definition> = field(document, "definitions")?;
         if let Some((hash, _)) = definitions.iter().find(|(hash, definition)| definition.hash() != **hash) {
-            return Err(wrong(format!("the definition {hash} has another hash, so it is not as it was exported")));
+            return Err(invalid_export(format!(
+                "the definition {hash} was changed after the export: its content has another hash"
+            )));
         }
         if let Some(missing) = hashes(&records).into_iter().find(|hash| !definitions.contains_key(hash)) {
-            return Err(wrong(format!("the definition {missing} is missing")));
+            return Err(invalid_export(format!("the definition {missing} is missing")));
         }
-        History::read(&records).map_err(|message| wrong(format!("its records make no sense: {message}")))?;
-        let summary = RunSummary::of(run, &records, None).ok_or_else(|| wrong("its records have no start"))?;
+        History::read(&records).map_err(|message| invalid_export(format!("invalid records: {message}")))?;
+        let summary = RunSummary::of(run, &records, None).ok_or_else(|| invalid_export("the records have no start"))?;
         Ok(Self {
             run,
             summary,
             definitions: definitions.into_values().collect(),
             records,
-            messages: part(document, "messages")?,
-            snapshots: part(document, "snapshots")?,
+            messages: field(document, "messages")?,
+            snapshots: field(document, "snapshots")?,
         })
     }
 }
 
-fn part<T: serde::de::DeserializeOwned>(document: &Value, name: &str) -> Result<T, ExecutorError> {
-    T::deserialize(&document[name]).map_err(|error| wrong(format!("`{name}` cannot be read: {error}")))
+fn field<T: serde::de::DeserializeOwned>(document: &Value, name: &str) -> Result<T, ExecutorError> {
+    T::deserialize(&document[name]).map_err(|error| invalid_export(format!("`{name}` cannot be read: {error}")))
 }
 
-fn wrong(message: impl Into<String>) -> ExecutorError {
+fn invalid_export(message: impl Into<String>) -> ExecutorError {
     ExecutorError::Import { message: message.into() }
 }

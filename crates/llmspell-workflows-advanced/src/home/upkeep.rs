@@ -1,38 +1,37 @@
-//! A home is kept small.
+//! Compaction of a home, and the reports of maintenance.
 
 use llmspell_workflows_state::JournalError;
 
 use super::{Contact, Home};
 use crate::ExecutorError;
 
-/// What was done to keep a home small.
+/// The result of compacting a home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Compacted {
-    /// How many runs that have ended were moved from journals to the store.
+pub struct CompactionReport {
+    /// The number of ended runs that were moved from journals to the store.
     pub archived: usize,
-    /// How many empty journals were removed.
+    /// The number of empty journals that were removed.
     pub journals_removed: usize,
-    /// How many journals were left as they are, since a running process holds them.
+    /// The number of journals that were left alone because a running process holds them.
     pub journals_held: usize,
 }
 
-/// What is in a backup.
+/// The contents of a backup, in figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct BackedUp {
-    /// How many runs were in a journal.
+pub struct BackupReport {
+    /// The number of runs in journals.
     pub live: usize,
-    /// How many definitions there are.
+    /// The number of definitions.
     pub definitions: usize,
 }
 
 impl dyn Home {
-    /// Moves runs that have ended out of the journals that no process holds, removes those that are empty then, and
-    /// gives room in the store back to the system.
+    /// Archives the ended runs of unleased journals, removes empty journals, and frees unused space in the store.
     ///
     /// # Errors
     /// A journal or the store cannot be read or written.
-    pub async fn compact(&self) -> Result<Compacted, ExecutorError> {
-        let mut done = Compacted::default();
+    pub async fn compact(&self) -> Result<CompactionReport, ExecutorError> {
+        let mut done = CompactionReport::default();
         for journal in self.journals().await? {
             let lease = match self.lease(&journal, Contact::None).await {
                 Err(ExecutorError::Journal(JournalError::Held { .. })) => {

@@ -6,31 +6,31 @@ use uuid::Uuid;
 
 use super::{NewSession, Session, SessionError, SessionQuery, SessionStatus, SessionStorage};
 
-/// Looks after sessions: each change is kept before it is told.
+/// Manages sessions; every change is stored before it is returned.
 #[derive(Debug, Clone)]
 pub struct SessionManager {
     storage: Arc<dyn SessionStorage>,
-    /// One change at a time, so that none is lost.
+    /// Serializes changes, so that none is lost.
     changes: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SessionManager {
-    /// One that keeps sessions in `storage`.
+    /// Returns a manager that keeps sessions in `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn SessionStorage>) -> Self {
         Self { storage, changes: Arc::default() }
     }
 
-    /// Where the sessions are kept.
+    /// Returns the storage of the sessions.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn SessionStorage> {
         &self.storage
     }
 
-    /// Makes a session, which is active.
+    /// Creates an active session.
     ///
     /// # Errors
-    /// Its parent is not there, or it cannot be written.
+    /// The parent session does not exist, or the session cannot be written.
     pub async fn create(&self, new: NewSession) -> Result<Session, SessionError> {
         if let Some(parent) = &new.parent {
             self.get(parent).await?;
@@ -53,74 +53,74 @@ impl SessionManager {
         Ok(session)
     }
 
-    /// The session of this id.
+    /// Returns the session with this id.
     ///
     /// # Errors
-    /// There is none, or it cannot be read.
+    /// The session does not exist or cannot be read.
     pub async fn get(&self, id: &str) -> Result<Session, SessionError> {
         self.storage.get(id).await?.ok_or_else(|| SessionError::Unknown(id.to_owned()))
     }
 
-    /// The sessions that the query asks for, the last changed first.
+    /// Returns the sessions that match `query`, most recently changed first.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// The sessions cannot be read.
     pub async fn list(&self, query: &SessionQuery) -> Result<Vec<Session>, SessionError> {
         self.storage.list(query).await
     }
 
-    /// Lets a session rest.
+    /// Suspends an active session.
     ///
     /// # Errors
-    /// It is not active, there is none, or it cannot be written.
+    /// The session is not active, does not exist or cannot be written.
     pub async fn suspend(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Suspended).await
+        self.set_status(id, SessionStatus::Suspended).await
     }
 
-    /// Lets a session that rests go on.
+    /// Resumes a suspended session.
     ///
     /// # Errors
-    /// It does not rest, there is none, or it cannot be written.
+    /// The session is not suspended, does not exist or cannot be written.
     pub async fn resume(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Active).await
+        self.set_status(id, SessionStatus::Active).await
     }
 
-    /// Ends a session that did what it should.
+    /// Ends a session successfully.
     ///
     /// # Errors
-    /// It has ended, there is none, or it cannot be written.
+    /// The session has already ended, does not exist or cannot be written.
     pub async fn complete(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Completed).await
+        self.set_status(id, SessionStatus::Completed).await
     }
 
-    /// Ends a session that did not.
+    /// Ends a session as failed.
     ///
     /// # Errors
-    /// It has ended, there is none, or it cannot be written.
+    /// The session has already ended, does not exist or cannot be written.
     pub async fn fail(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Failed).await
+        self.set_status(id, SessionStatus::Failed).await
     }
 
-    /// Puts away a session that rests or has ended.
+    /// Archives a suspended or ended session.
     ///
     /// # Errors
-    /// It is active or put away, there is none, or it cannot be written.
+    /// The session is active or already archived, does not exist or cannot be written.
     pub async fn archive(&self, id: &str) -> Result<Session, SessionError> {
-        self.turn(id, SessionStatus::Archived).await
+        self.set_status(id, SessionStatus::Archived).await
     }
 
-    /// Forgets a session; its runs stay.
+    /// Deletes a session; its runs are kept.
     ///
     /// # Errors
-    /// There is none, or it cannot be written.
+    /// The session does not exist, or the deletion cannot be written.
     pub async fn delete(&self, id: &str) -> Result<(), SessionError> {
         if self.storage.remove(id).await? { Ok(()) } else { Err(SessionError::Unknown(id.to_owned())) }
     }
 
-    /// That runs can be started in the session.
+    /// Checks that a session is active, so that runs can be started in it.
     ///
     /// # Errors
-    /// It is not active, or there is none.
+    /// The session is not active or does not exist.
     pub async fn check_active(&self, id: &str) -> Result<Session, SessionError> {
         let session = self.get(id).await?;
         match session.status {
@@ -129,10 +129,10 @@ impl SessionManager {
         }
     }
 
-    /// Notes a run of a session.
+    /// Adds a run to a session.
     ///
     /// # Errors
-    /// There is no such session, or it cannot be written.
+    /// The session does not exist or cannot be written.
     pub async fn add_run(&self, id: &str, run: Uuid) -> Result<Session, SessionError> {
         let add = |session: &mut Session| {
             if !session.runs.contains(&run) {
@@ -140,22 +140,22 @@ impl SessionManager {
             }
             Ok(())
         };
-        self.change(id, add).await
+        self.update(id, add).await
     }
 
-    /// Notes the state in which the workflow `name` ended last in a session.
+    /// Stores the final state of the last run of the workflow `name` in a session.
     ///
     /// # Errors
-    /// There is no such session, or it cannot be written.
+    /// The session does not exist or cannot be written.
     pub async fn set_state(&self, id: &str, name: &str, state: Value) -> Result<Session, SessionError> {
         let set = |session: &mut Session| {
             session.states.insert(name.to_owned(), state);
             Ok(())
         };
-        self.change(id, set).await
+        self.update(id, set).await
     }
 
-    async fn turn(&self, id: &str, wanted: SessionStatus) -> Result<Session, SessionError> {
+    async fn set_status(&self, id: &str, wanted: SessionStatus) -> Result<Session, SessionError> {
         let set = |session: &mut Session| {
             if !session.status.may_become(wanted) {
                 return Err(SessionError::Status { id: id.to_owned(), status: session.status, wanted });
@@ -163,15 +163,15 @@ impl SessionManager {
             session.status = wanted;
             Ok(())
         };
-        self.change(id, set).await
+        self.update(id, set).await
     }
 
-    async fn change(
+    async fn update(
         &self,
         id: &str,
         change: impl FnOnce(&mut Session) -> Result<(), SessionError>,
     ) -> Result<Session, SessionError> {
-        let _alone = self.changes.lock().await;
+        let _changing = self.changes.lock().await;
         let mut session = self.get(id).await?;
         change(&mut session)?;
         session.updated_at = Timestamp::now();

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::{Session, SessionError, SessionQuery, SessionStorage};
 
-/// Sessions that last as long as this is there.
+/// Stores sessions in memory, until it is dropped.
 #[derive(Debug, Default)]
 pub struct MemorySessions(RwLock<BTreeMap<String, Session>>);
 

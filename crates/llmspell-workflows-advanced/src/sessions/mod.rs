@@ -1,4 +1,4 @@
-//! What ties runs together: sessions, where they are kept, and who looks after them.
+//! Sessions, which tie runs together, with their storage and their manager.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -26,30 +26,30 @@ pub use manager::SessionManager;
 pub use memory::MemorySessions;
 pub use session::{NewSession, Session, SessionError, SessionQuery, SessionStatus};
 
-/// Keeps sessions.
+/// Stores sessions.
 #[async_trait]
 pub trait SessionStorage: Send + Sync + fmt::Debug {
-    /// Keeps `session` in place of the one of its id.
+    /// Stores `session`, replacing an earlier one with its id.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The session cannot be written.
     async fn put(&self, session: &Session) -> Result<(), SessionError>;
 
-    /// The session of this id.
+    /// Returns the session with this id.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The session cannot be read.
     async fn get(&self, id: &str) -> Result<Option<Session>, SessionError>;
 
-    /// The sessions that the query asks for, the last changed first.
+    /// Returns the sessions that match `query`, most recently changed first.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// The sessions cannot be read.
     async fn list(&self, query: &SessionQuery) -> Result<Vec<Session>, SessionError>;
 
-    /// Forgets a session; whether there was one.
+    /// Removes a session; returns whether there was one.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The removal cannot be written.
     async fn remove(&self, id: &str) -> Result<bool, SessionError>;
 }

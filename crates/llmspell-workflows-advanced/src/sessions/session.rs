@@ -5,54 +5,54 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// What ties runs together.
+/// A session, which ties runs together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// What its users call it.
+    /// The name, for display.
     pub name: String,
-    /// How far it has come.
+    /// The status.
     pub status: SessionStatus,
-    /// The session that it belongs to.
+    /// The id of the parent session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// Words to find it by.
+    /// Tags to find the session by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Facts about it.
+    /// Arbitrary facts about the session.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
-    /// Its runs, oldest first.
+    /// The runs of the session, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<Uuid>,
-    /// The states in which its workflows ended last, by their names.
+    /// The final states of the last runs, by workflow name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<String, Value>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// How far a session has come.
+/// The status of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStatus {
-    /// Runs can be started in it.
+    /// Runs can be started in the session.
     Active,
-    /// It rests.
+    /// The session is suspended and can be resumed.
     Suspended,
-    /// It did what it should.
+    /// The session ended successfully.
     Completed,
-    /// It did not.
+    /// The session ended as failed.
     Failed,
-    /// It is kept to be looked at.
+    /// The session is kept for reference only.
     Archived,
 }
 
 impl SessionStatus {
-    /// Whether a session may go from this status to `next`.
+    /// Whether a session may change from this status to `next`.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {
@@ -63,7 +63,7 @@ impl SessionStatus {
         }
     }
 
-    /// The status as programs read it.
+    /// Returns the serialized name of the status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,26 +76,26 @@ impl SessionStatus {
     }
 }
 
-/// What a session begins with.
+/// The initial values of a session.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NewSession {
-    /// What its users call it.
+    /// The name, for display.
     pub name: String,
-    /// The session that it belongs to.
+    /// The id of the parent session.
     pub parent: Option<String>,
-    /// Words to find it by.
+    /// Tags to find the session by.
     pub tags: Vec<String>,
-    /// Facts about it.
+    /// Arbitrary facts about the session.
     pub metadata: BTreeMap<String, Value>,
 }
 
 impl NewSession {
-    /// One called `name`.
+    /// Returns a session called `name`.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Adds a word to find it by.
+    /// Adds a tag.
     #[must_use]
     pub fn tagged(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
@@ -103,21 +103,21 @@ impl NewSession {
     }
 }
 
-/// Which sessions to list. Everything that is set must hold.
+/// A filter for sessions. All conditions that are set must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionQuery {
-    /// How far they have come.
+    /// Sessions with this status.
     pub status: Option<SessionStatus>,
-    /// The session that they belong to.
+    /// Sessions with this parent.
     pub parent: Option<String>,
-    /// A word that they can be found by.
+    /// Sessions with this tag.
     pub tag: Option<String>,
-    /// How many at most.
+    /// The maximum number of sessions to return.
     pub limit: Option<usize>,
 }
 
 impl SessionQuery {
-    /// Whether `session` is one of those that are asked for.
+    /// Whether `session` matches this query, apart from the limit.
     #[must_use]
     pub fn admits(&self, session: &Session) -> bool {
         self.status.is_none_or(|status| status == session.status)
@@ -126,32 +126,32 @@ impl SessionQuery {
     }
 }
 
-/// Why something cannot be done with a session.
+/// Why an operation on sessions failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// There is none of this id.
-    #[error("no session has the id `{0}`")]
+    /// The session does not exist.
+    #[error("session `{0}` does not exist")]
     Unknown(String),
-    /// It has come too far, or not far enough.
-    #[error("the session `{id}` is {}, so it cannot become {}", status.as_str(), wanted.as_str())]
+    /// The status of the session does not allow the change.
+    #[error("session `{id}` is {} and cannot become {}", status.as_str(), wanted.as_str())]
     Status {
-        /// Which session.
+        /// The id of the session.
         id: String,
-        /// How far it has come.
+        /// Its status.
         status: SessionStatus,
-        /// What was asked for.
+        /// The requested status.
         wanted: SessionStatus,
     },
-    /// Runs are started in sessions that are active.
-    #[error("the session `{id}` is {}; only in an active one runs can be started", status.as_str())]
+    /// The session is not active, so runs cannot be started in it.
+    #[error("session `{id}` is {}; runs can be started only in an active session", status.as_str())]
     NotActive {
-        /// Which session.
+        /// The id of the session.
         id: String,
-        /// How far it has come.
+        /// Its status.
         status: SessionStatus,
     },
-    /// It cannot be read or written.
-    #[error("the sessions cannot be read or written: {0}")]
+    /// The storage cannot be read or written.
+    #[error("cannot read or write sessions: {0}")]
     Storage(String),
 }

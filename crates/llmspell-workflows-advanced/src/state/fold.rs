@@ -1,4 +1,4 @@
-//! The state of a run out of its records.
+//! Computes the state of a run from its records.
 
 use llmspell_workflows_basic::{
     StepPath, WorkflowState,
@@ -9,17 +9,19 @@ use llmspell_workflows_hooks::{HookPoint, Verdict};
 use llmspell_workflows_state::{History, Record, RunState};
 use serde_json::Value;
 
-/// The state after `records`: what the completed steps directly below the root have changed, in the order in which they
-/// ended, or what the run as a whole has, where it has completed. A block counts once it has ended.
+/// Returns the state after `records`.
+///
+/// Applies the changes of the completed steps directly below the root in the order in which they ended, or those of the
+/// whole run if it has completed. The changes of a block count once it has ended.
 ///
 /// # Errors
-/// What is recorded makes no sense; the text says why.
+/// The records are inconsistent; the message says how.
 pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     let Some((history, recorded)) = History::with_state(records)? else { return Ok(WorkflowState::default()) };
-    let first = Value::Object(history.started.state.clone());
-    let mut state = restored(history.started.input.clone(), &first);
+    let initial = Value::Object(history.started.state.clone());
+    let mut state = state_with_keys(history.started.input.clone(), &initial);
     let mut apply = |changes: &[Change], at| {
-        // What could be applied when it was made can be applied again.
+        // A change that was applied when it was recorded can be applied again.
         changes.iter().try_for_each(|change| state.apply(change.clone(), at)).map_err(|error| error.to_string())
     };
     if let Some((Outcome::Completed(output), at)) = &history.end {
@@ -27,15 +29,15 @@ pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
         return Ok(state);
     }
     let at = history.started.at;
-    apply(&answered(&recorded), at)?;
-    let counts = counting(&recorded);
+    apply(&hook_changes(&recorded), at)?;
+    let is_current = is_current_generation(&recorded);
     let mut ended: Vec<_> = history.steps.iter().filter_map(|step| Some((step.ended?, step))).collect();
     ended.sort_by_key(|(ended, _)| *ended);
     for (_, step) in ended {
         let is_top = step.path.parse::<StepPath>().is_ok_and(|path| path.segments().len() == 2);
         if let Some(Outcome::Completed(Output { state_changes, .. })) = &step.outcome
             && is_top
-            && counts(&step.path)
+            && is_current(&step.path)
         {
             apply(state_changes, at)?;
         }
@@ -43,15 +45,15 @@ pub(crate) fn state_of(records: &[Record]) -> Result<WorkflowState, String> {
     Ok(state)
 }
 
-/// What hooks before the run have changed.
-fn answered(recorded: &RunState) -> Vec<Change> {
+/// Returns the changes of the hooks before the run.
+fn hook_changes(recorded: &RunState) -> Vec<Change> {
     let key = DecisionKey::HookAnswer(HookPoint::BeforeWorkflowStart.as_str().into(), 0);
     let Some(Decision::HookAnswer(_, _, answer)) = recorded.decision("/main", &key) else { return Vec::new() };
     serde_json::from_value::<Verdict>(Value::clone(answer)).map(|verdict| verdict.state).unwrap_or_default()
 }
 
-/// Whether what is recorded at a path still counts: a step that happens again is recorded as its next generation.
-fn counting(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
+/// Returns whether the record at a path still counts: a step that runs again is recorded as its next generation.
+fn is_current_generation(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
     move |path| {
         let generation = |path: &StepPath| path.segments().last().map_or(1, |segment| segment.generation);
         let Ok(path) = path.parse::<StepPath>() else { return false };
@@ -64,12 +66,12 @@ fn counting(recorded: &RunState) -> impl Fn(&str) -> bool + use<'_> {
     }
 }
 
-/// A state with these keys, on the input of `before`.
-pub(crate) fn restored(input: Value, keys: &Value) -> WorkflowState {
+/// Returns a state with the given input and keys.
+pub(crate) fn state_with_keys(input: Value, keys: &Value) -> WorkflowState {
     let mut state = WorkflowState::new(input);
     for (key, value) in keys.as_object().into_iter().flatten() {
         let change = Change::key(key.clone(), value.clone());
-        state.apply(change, jiff::Timestamp::UNIX_EPOCH).expect("nothing lies on the way to a key of the whole");
+        state.apply(change, jiff::Timestamp::UNIX_EPOCH).expect("a top-level key can always be set");
     }
     state
 }

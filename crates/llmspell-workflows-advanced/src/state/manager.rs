@@ -10,47 +10,48 @@ use uuid::Uuid;
 use super::state_of;
 use crate::{ExecutorError, Home, KnownRun};
 
-/// Reads the states of runs, as they are and as they were.
+/// Reads the current and past states of runs.
 ///
-/// Checkpoints are made by [`Executor::checkpoint`](crate::Executor::checkpoint), and runs go back to them by
-/// [`Executor::rollback`](crate::Executor::rollback).
+/// [`Executor::checkpoint`](crate::Executor::checkpoint) creates checkpoints, and
+/// [`Executor::rollback`](crate::Executor::rollback) returns a run to one.
 #[derive(Debug, Clone)]
 pub struct StateManager {
     home: Arc<dyn Home>,
 }
 
 impl StateManager {
-    /// The states of the runs in `home`.
+    /// Returns a manager for the runs in `home`.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
         Self { home: home.into() }
     }
 
-    /// Where the runs are.
+    /// Returns the home of the runs.
     #[must_use]
     pub fn home(&self) -> &Arc<dyn Home> {
         &self.home
     }
 
-    /// The state of `run` now: what its completed steps directly below the root have changed. A block counts once it
-    /// has ended.
+    /// Returns the current state of `run`, as changed by its completed steps directly below the root.
+    ///
+    /// The changes of a block count once it has ended.
     ///
     /// # Errors
-    /// Its journal cannot be read.
+    /// The journal of the run cannot be read.
     pub async fn state(&self, run: &KnownRun) -> Result<WorkflowState, ExecutorError> {
-        folded(run.id(), &self.home.records(run).await?)
+        state_from_records(run.id(), &self.home.records(run).await?)
     }
 
-    /// The state of `run` after its first `position` records.
+    /// Returns the state of `run` after its first `position` records.
     ///
     /// # Errors
-    /// Its journal cannot be read.
+    /// The journal of the run cannot be read.
     pub async fn state_at(&self, run: &KnownRun, position: u64) -> Result<WorkflowState, ExecutorError> {
         let records = self.home.records(run).await?;
-        folded(run.id(), &records[..records.len().min(usize::try_from(position).unwrap_or(usize::MAX))])
+        state_from_records(run.id(), &records[..records.len().min(usize::try_from(position).unwrap_or(usize::MAX))])
     }
 
-    /// The checkpoints of `run`, by position and then by name.
+    /// Returns the checkpoints of `run`, by position and then by name.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -58,10 +59,10 @@ impl StateManager {
         Ok(self.home.stores().await?.snapshots.list(run).await?)
     }
 
-    /// The checkpoint `name` of `run`.
+    /// Returns the checkpoint `name` of `run`.
     ///
     /// # Errors
-    /// There is none, or the store cannot be read.
+    /// The checkpoint does not exist, or the store cannot be read.
     pub async fn find_checkpoint(&self, run: Uuid, name: &str) -> Result<Snapshot, ExecutorError> {
         let found = self.home.stores().await?.snapshots.get(run, name).await?;
         if let Some(found) = found {
@@ -71,16 +72,16 @@ impl StateManager {
         Err(ExecutorError::UnknownCheckpoint { run, name: name.to_owned(), known })
     }
 
-    /// What has changed in the state of `run` since the checkpoint `name`.
+    /// Returns the changes to the state of `run` since the checkpoint `name`.
     ///
     /// # Errors
-    /// There is no such checkpoint, or its journal or the store cannot be read.
+    /// The checkpoint does not exist, or the journal or the store cannot be read.
     pub async fn changed_since(&self, run: &KnownRun, name: &str) -> Result<Vec<Difference>, ExecutorError> {
         let before = self.find_checkpoint(run.id(), name).await?.state;
         Ok(differences(&before, &self.state(run).await?.to_value()))
     }
 }
 
-pub(crate) fn folded(run: Uuid, records: &[Record]) -> Result<WorkflowState, ExecutorError> {
+pub(crate) fn state_from_records(run: Uuid, records: &[Record]) -> Result<WorkflowState, ExecutorError> {
     state_of(records).map_err(|message| JournalError::Damaged { run, message }.into())
 }

@@ -7,64 +7,64 @@ use llmspell_workflows_state::store::Snapshot;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::restored;
+use super::state_with_keys;
 use crate::{ExecutorError, Home};
 
-/// Keeps states under names, from one run to the next.
+/// Stores states by name, from one run to the next.
 #[async_trait]
 pub trait StateStorage: Send + Sync + fmt::Debug {
-    /// Keeps `state` under `workflow_id`, in place of what was kept there.
+    /// Stores `state` under `workflow_id`, replacing an earlier state.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The state cannot be written.
     async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError>;
 
-    /// What is kept under `workflow_id`; its history is not.
+    /// Returns the state stored under `workflow_id`, without its history.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The state cannot be read.
     async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError>;
 
-    /// Forgets what is kept under `workflow_id`; whether there was something.
+    /// Removes the state stored under `workflow_id`; returns whether there was one.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The removal cannot be written.
     async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError>;
 }
 
-/// States beside the runs of a home, in its store of snapshots; what was saved outlives a power loss.
+/// Stores states in the snapshot store of a home; saved states survive a power loss.
 #[derive(Debug, Clone)]
 pub struct StoredStates(Arc<dyn Home>);
 
 impl StoredStates {
-    /// States in the stores of `home`.
+    /// Returns a storage in the stores of `home`.
     #[must_use]
     pub fn new(home: impl Into<Arc<dyn Home>>) -> Self {
         Self(home.into())
     }
 }
 
-/// Whose snapshots they are: no run's.
-const NOBODY: Uuid = Uuid::nil();
+/// The run id of these snapshots, which do not belong to a run.
+const NO_RUN: Uuid = Uuid::nil();
 
 #[async_trait]
 impl StateStorage for StoredStates {
     async fn save(&self, workflow_id: &str, state: &WorkflowState) -> Result<(), ExecutorError> {
         let input = state.key("$input").cloned().unwrap_or_default();
         let state = json!({"input": input, "state": state.to_value()});
-        let snapshot = Snapshot { run: NOBODY, name: workflow_id.to_owned(), position: 0, at: Timestamp::now(), state };
+        let snapshot = Snapshot { run: NO_RUN, name: workflow_id.to_owned(), position: 0, at: Timestamp::now(), state };
         Ok(self.0.stores().await?.snapshots.put(&snapshot).await?)
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<WorkflowState>, ExecutorError> {
-        let found = self.0.stores().await?.snapshots.get(NOBODY, workflow_id).await?;
+        let found = self.0.stores().await?.snapshots.get(NO_RUN, workflow_id).await?;
         Ok(found.map(|mut found| {
             let input = found.state.get_mut("input").map(Value::take).unwrap_or_default();
-            restored(input, &found.state["state"])
+            state_with_keys(input, &found.state["state"])
         }))
     }
 
     async fn remove(&self, workflow_id: &str) -> Result<bool, ExecutorError> {
-        Ok(self.0.stores().await?.snapshots.remove(NOBODY, workflow_id).await?)
+        Ok(self.0.stores().await?.snapshots.remove(NO_RUN, workflow_id).await?)
     }
 }

@@ -4,23 +4,23 @@ use async_trait::async_trait;
 
 use super::VectorError;
 
-/// Makes vectors of texts.
+/// Embeds texts as vectors.
 #[async_trait]
 pub trait EmbeddingService: Send + Sync + fmt::Debug {
-    /// How long its vectors are.
+    /// Returns the length of its vectors.
     fn dimensions(&self) -> usize;
 
-    /// The vector of each text, in order.
+    /// Returns the vector of each text, in order.
     ///
     /// # Errors
-    /// Nothing makes a vector of it.
+    /// The texts cannot be embedded.
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, VectorError>;
 }
 
-/// Vectors out of the words of a text and their parts, the same everywhere and always.
+/// Embeds a text by hashing its words and their trigrams; the vectors are the same on every machine and version.
 ///
-/// **It knows no meanings**: texts are near each other where they share words, or words that are written alike. `car`
-/// and `automobile` have nothing in common here; a model does better.
+/// **It does not understand meaning**: texts are near each other if they share words or words with similar spelling.
+/// `car` and `automobile` are unrelated here; an embedding model does better.
 #[derive(Debug, Clone)]
 pub struct HashedEmbeddings {
     dimensions: usize,
@@ -33,7 +33,7 @@ impl Default for HashedEmbeddings {
 }
 
 impl HashedEmbeddings {
-    /// Vectors of this length, at least 2.
+    /// Returns a service for vectors of this length, at least 2.
     #[must_use]
     pub fn new(dimensions: usize) -> Self {
         Self { dimensions: dimensions.max(2) }
@@ -41,7 +41,7 @@ impl HashedEmbeddings {
 
     fn vector(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0; self.dimensions];
-        // The first part is there for every text, so that an empty one has a direction as well.
+        // The first component is the same for every text, so that an empty text has a direction too.
         vector[0] = 0.1;
         for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
             self.add(&mut vector, word.as_bytes(), 1.0);
@@ -55,15 +55,15 @@ impl HashedEmbeddings {
         vector
     }
 
-    /// Adds a feature at a place, and with a sign, that only the feature decides.
+    /// Adds a feature at an index and with a sign that depend only on the feature.
     fn add(&self, vector: &mut [f32], feature: &[u8], weight: f32) {
         let hash = fnv1a(feature);
-        let place = 1 + usize::try_from(hash % (self.dimensions as u64 - 1)).unwrap_or(0);
-        vector[place] += if hash >> 63 == 0 { weight } else { -weight };
+        let index = 1 + usize::try_from(hash % (self.dimensions as u64 - 1)).unwrap_or(0);
+        vector[index] += if hash >> 63 == 0 { weight } else { -weight };
     }
 }
 
-/// The 64-bit FNV-1a hash (RFC draft-eastlake-fnv), which no version of anything changes.
+/// Returns the 64-bit FNV-1a hash (draft-eastlake-fnv), which never changes.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -6,13 +6,13 @@ use std::{
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Found, VectorEntry, VectorError, VectorQuery, VectorStats, VectorStorage};
+use super::{VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats, VectorStorage};
 
-/// Vectors that last as long as this is there; a search looks at all of them, or at all of its scope.
+/// Stores vectors in memory until it is dropped; a search compares all vectors of the searched scopes.
 #[derive(Debug, Default)]
 pub struct MemoryVectors(RwLock<Scopes>);
 
-/// The entries of each scope by their ids, with the lengths of their vectors.
+/// The entries of each scope by id, with the Euclidean norms of their vectors.
 type Scopes = BTreeMap<String, BTreeMap<String, (VectorEntry, f32)>>;
 
 impl MemoryVectors {
@@ -35,7 +35,7 @@ impl VectorStorage for MemoryVectors {
             }
             for entry in &entries {
                 let expected = *lengths.entry(&entry.scope).or_insert(entry.vector.len());
-                fits(&entry.scope, expected, entry.vector.len())?;
+                check_length(&entry.scope, expected, entry.vector.len())?;
             }
             let normed: Vec<_> =
                 entries.into_iter().map(|entry| Ok((norm(&entry.vector)?, entry))).collect::<Result<_, _>>()?;
@@ -46,18 +46,18 @@ impl VectorStorage for MemoryVectors {
         })
     }
 
-    async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError> {
+    async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError> {
         let norm = norm(&query.vector)?;
         self.read(|scopes| {
             let searched =
                 scopes.iter().filter(|(scope, _)| query.scope.as_ref().is_none_or(|wanted| wanted == *scope));
             let mut found = Vec::new();
             for (entry, own) in searched.flat_map(|(_, entries)| entries.values()) {
-                fits(&entry.scope, entry.vector.len(), query.vector.len())?;
-                let is_known = query.filter.iter().all(|(key, value)| entry.metadata.get(key) == Some(value));
+                check_length(&entry.scope, entry.vector.len(), query.vector.len())?;
+                let has_metadata = query.filter.iter().all(|(key, value)| entry.metadata.get(key) == Some(value));
                 let dot: f32 = entry.vector.iter().zip(&query.vector).map(|(a, b)| a * b).sum();
                 let score = dot / (norm * own);
-                if is_known && score >= query.score_min {
+                if has_metadata && score >= query.score_min {
                     found.push((score, entry));
                 }
             }
@@ -65,7 +65,7 @@ impl VectorStorage for MemoryVectors {
                 b.total_cmp(a).then_with(|| (&one.scope, &one.id).cmp(&(&other.scope, &other.id)))
             });
             found.truncate(query.limit);
-            Ok(found.into_iter().map(|(score, entry)| Found { score, entry: entry.clone() }).collect())
+            Ok(found.into_iter().map(|(score, entry)| VectorMatch { score, entry: entry.clone() }).collect())
         })
     }
 
@@ -87,11 +87,11 @@ impl VectorStorage for MemoryVectors {
     async fn delete(&self, scope: &str, ids: &[String]) -> Result<usize, VectorError> {
         Ok(self.write(|scopes| {
             let Some(entries) = scopes.get_mut(scope) else { return 0 };
-            let gone = ids.iter().filter(|id| entries.remove(*id).is_some()).count();
+            let deleted = ids.iter().filter(|id| entries.remove(*id).is_some()).count();
             if entries.is_empty() {
                 scopes.remove(scope);
             }
-            gone
+            deleted
         }))
     }
 
@@ -108,11 +108,11 @@ impl VectorStorage for MemoryVectors {
     }
 }
 
-fn fits(scope: &str, expected: usize, found: usize) -> Result<(), VectorError> {
+fn check_length(scope: &str, expected: usize, found: usize) -> Result<(), VectorError> {
     if expected == found { Ok(()) } else { Err(VectorError::Length { scope: scope.to_owned(), expected, found }) }
 }
 
-/// How long a vector is.
+/// Returns the Euclidean norm of a vector.
 fn norm(vector: &[f32]) -> Result<f32, VectorError> {
     let norm = vector.iter().map(|part| part * part).sum::<f32>().sqrt();
     if norm.is_finite() && norm > 0.0 { Ok(norm) } else { Err(VectorError::NoDirection) }

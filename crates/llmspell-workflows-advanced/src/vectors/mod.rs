@@ -1,4 +1,4 @@
-//! Memory by meaning: vectors with metadata, and what makes vectors of texts.
+//! Vectors with metadata, and services that embed texts as vectors.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -31,25 +31,25 @@ use serde_json::Value;
 pub use embedding::{EmbeddingService, HashedEmbeddings};
 pub use memory::MemoryVectors;
 
-/// Keeps vectors, and finds those that are near another one.
+/// Stores vectors and finds the nearest ones.
 #[async_trait]
 pub trait VectorStorage: Send + Sync + fmt::Debug {
-    /// Keeps the entries, each in place of the one of its scope and id; all or none of them.
+    /// Stores all entries or none; each replaces an earlier entry with its scope and id.
     ///
     /// # Errors
-    /// A vector has another length than those of its scope, or no direction; or they cannot be written.
+    /// A vector differs in length from those of its scope or has no direction, or the entries cannot be written.
     async fn insert(&self, entries: Vec<VectorEntry>) -> Result<(), VectorError>;
 
-    /// The entries that are nearest to the query by the angle between them, the nearest first.
+    /// Returns the entries nearest to the query by angle, nearest first.
     ///
     /// # Errors
-    /// The vector has another length than those of a scope that is searched, or they cannot be read.
-    async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError>;
+    /// The vector differs in length from those of a searched scope, or the entries cannot be read.
+    async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError>;
 
-    /// Sets what is known of an entry beside its vector.
+    /// Replaces the metadata of an entry.
     ///
     /// # Errors
-    /// There is no such entry, or it cannot be written.
+    /// The entry does not exist or cannot be written.
     async fn update_metadata(
         &self,
         scope: &str,
@@ -57,46 +57,46 @@ pub trait VectorStorage: Send + Sync + fmt::Debug {
         metadata: BTreeMap<String, Value>,
     ) -> Result<(), VectorError>;
 
-    /// Forgets entries of a scope; how many there were.
+    /// Deletes entries of a scope; returns how many existed.
     ///
     /// # Errors
-    /// They cannot be written.
+    /// The deletion cannot be written.
     async fn delete(&self, scope: &str, ids: &[String]) -> Result<usize, VectorError>;
 
-    /// Forgets a scope; how many entries it had.
+    /// Deletes a scope; returns how many entries it had.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The deletion cannot be written.
     async fn delete_scope(&self, scope: &str) -> Result<usize, VectorError>;
 
-    /// How much is kept.
+    /// Returns the number of entries, in total and by scope.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The entries cannot be read.
     async fn stats(&self) -> Result<VectorStats, VectorError>;
 }
 
-/// A vector, and what is known of what it stands for.
+/// A vector with metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VectorEntry {
-    /// Its id, unique in its scope.
+    /// The id, unique in its scope.
     pub id: String,
-    /// What it belongs to.
+    /// The scope that it belongs to.
     pub scope: String,
-    /// The vector; all of a scope have one length.
+    /// The vector; all vectors of a scope have the same length.
     pub vector: Vec<f32>,
-    /// What is known of it.
+    /// Arbitrary facts about the entry, which queries can filter by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, Value>,
 }
 
 impl VectorEntry {
-    /// An entry of which nothing more is known.
+    /// Returns an entry without metadata.
     pub fn new(id: impl Into<String>, scope: impl Into<String>, vector: Vec<f32>) -> Self {
         Self { id: id.into(), scope: scope.into(), vector, metadata: BTreeMap::new() }
     }
 
-    /// Adds something that is known of it.
+    /// Adds a metadata value.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.insert(key.into(), value.into());
@@ -104,43 +104,43 @@ impl VectorEntry {
     }
 }
 
-/// What is searched for.
+/// A search for vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorQuery {
-    /// What it should be near to.
+    /// The vector to be near to.
     pub vector: Vec<f32>,
-    /// What it belongs to; none: anything.
+    /// The scope to search; `None`: all scopes.
     pub scope: Option<String>,
-    /// What must be known of it.
+    /// Metadata that an entry must have.
     pub filter: BTreeMap<String, Value>,
-    /// How near it must be: the cosine of the angle between them, from −1 to 1.
+    /// The minimum score: the cosine of the angle to `vector`, from −1 to 1.
     pub score_min: f32,
-    /// How many at most; 10 by default.
+    /// The maximum number of entries to return; 10 by default.
     pub limit: usize,
 }
 
 impl VectorQuery {
-    /// The ten entries that are nearest to `vector`.
+    /// Returns a search for the ten entries nearest to `vector`.
     #[must_use]
     pub fn new(vector: Vec<f32>) -> Self {
         Self { vector, scope: None, filter: BTreeMap::new(), score_min: -1.0, limit: 10 }
     }
 
-    /// Only those of this scope.
+    /// Restricts the search to a scope.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Only those of which this is known.
+    /// Restricts the search to entries with this metadata value.
     #[must_use]
     pub fn filter(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.filter.insert(key.into(), value.into());
         self
     }
 
-    /// At most so many.
+    /// Sets the maximum number of entries to return.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
@@ -148,50 +148,50 @@ impl VectorQuery {
     }
 }
 
-/// An entry that was found.
+/// An entry that a search found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// How near it is: the cosine of the angle between them.
+pub struct VectorMatch {
+    /// The cosine of the angle between the entry and the query, from −1 to 1.
     pub score: f32,
     /// The entry.
     pub entry: VectorEntry,
 }
 
-/// How much a storage keeps.
+/// The number of entries in a storage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VectorStats {
-    /// How many entries.
+    /// The total number of entries.
     pub entries: usize,
-    /// How many of each scope.
+    /// The number of entries by scope.
     pub by_scope: BTreeMap<String, usize>,
 }
 
-/// Why vectors cannot be kept, found or made.
+/// Why an operation on vectors failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VectorError {
-    /// It does not fit to the others.
-    #[error("a vector has the length {found}, and those of the scope `{scope}` have {expected}")]
+    /// The vector differs in length from the others of its scope.
+    #[error("expected a vector of length {expected} in scope `{scope}`, got length {found}")]
     Length {
-        /// Where.
+        /// The scope.
         scope: String,
-        /// The length of the others.
+        /// The length of its vectors.
         expected: usize,
-        /// Its length.
+        /// The length of the given vector.
         found: usize,
     },
-    /// It points nowhere.
-    #[error("a vector has no direction: all of it is zero, or something of it is no finite number")]
+    /// The vector has no direction.
+    #[error("a vector has no direction: all components are zero, or one is not a finite number")]
     NoDirection,
-    /// There is none.
-    #[error("the scope `{scope}` has no entry `{id}`")]
+    /// The entry does not exist.
+    #[error("scope `{scope}` has no entry `{id}`")]
     Unknown {
-        /// Where it was looked for.
+        /// The scope that was searched.
         scope: String,
-        /// Its id.
+        /// The id of the entry.
         id: String,
     },
-    /// It cannot be read or written, or nothing makes a vector of it.
-    #[error("vectors cannot be kept, found or made: {0}")]
+    /// The storage or the embedding service failed.
+    #[error("vector service failed: {0}")]
     Service(String),
 }

@@ -11,16 +11,16 @@ use super::{AdvancedError, AdvancedWorkflowOutput, WorkflowExecution, similar};
 use crate::{
     EnhancedExecutionContext, ExecutorError,
     sessions::{SessionError, SessionStorage},
-    state::{StateStorage, restored},
+    state::{StateStorage, state_with_keys},
     vectors::{EmbeddingService, VectorError, VectorStorage},
 };
 
-/// A workflow with methods of its own around its steps, and with what infrastructure knows of it.
+/// A workflow with lifecycle methods around its steps, and with durable runs, state, sessions and memory.
 ///
-/// Everything has a default, so that whatever is a [`BasicWorkflow`] becomes one by an empty `impl`. Its methods `on_…`
-/// are hooks of all its runs, before those of the context: they run in a task of their own, have 30 s, and are
-/// **required**: an error of one fails the step that it is about, or the run. On a run that goes on after a crash they
-/// are called for what had not ended.
+/// Every method has a default, so an empty `impl` turns any [`BasicWorkflow`] into one. The `on_…` methods are hooks of
+/// all its runs and come before those of the context. Each call runs in its own task, may take 30 s, and is
+/// **required**: an error fails the step that the call is about, or the run. When a run resumes after a crash, they are
+/// called for whatever had not ended.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -51,7 +51,7 @@ use crate::{
 /// #[async_trait]
 /// impl AdvancedWorkflow for Order {
 ///     async fn on_step_start(&self, step_id: &str, _: &HookContext) -> Result<(), StepError> {
-///         println!("{step_id} begins");
+///         println!("{step_id} starts");
 ///         Ok(())
 ///     }
 /// }
@@ -64,11 +64,12 @@ use crate::{
 /// ```
 #[async_trait]
 pub trait AdvancedWorkflow: BasicWorkflow + 'static {
-    /// Runs it durably, with the hooks, the events and the memory of `context`; where its type is not known that is
-    /// [`EnhancedExecutionContext::execute`].
+    /// Runs the workflow durably, with the services of `context`.
+    ///
+    /// For a trait object, use [`EnhancedExecutionContext::execute`].
     ///
     /// # Errors
-    /// It cannot run, it did not do what it should, or it waits or was paused and can be gone on with.
+    /// The workflow is invalid, the run failed, or it waits or was paused and can be resumed.
     async fn execute_with_infrastructure(
         self: Arc<Self>,
         input: WorkflowInput,
@@ -80,52 +81,52 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         context.execute(self, input).await
     }
 
-    /// Its run begins or goes on.
+    /// Called when a run starts or resumes.
     async fn on_start(&self, context: &HookContext) -> Result<(), StepError> {
         let _ = context;
         Ok(())
     }
 
-    /// A step of it begins.
+    /// Called when a step starts.
     async fn on_step_start(&self, step_id: &str, context: &HookContext) -> Result<(), StepError> {
         let _ = (step_id, context);
         Ok(())
     }
 
-    /// A step of it has completed or failed.
+    /// Called when a step has completed or failed.
     async fn on_step_end(&self, step_id: &str, result: &StepResult, context: &HookContext) -> Result<(), StepError> {
         let _ = (step_id, result, context);
         Ok(())
     }
 
-    /// It has done what it should; `output` is that of the run as it stands, before its end is recorded.
+    /// Called when a run completes, before its end is recorded; `output` is that of the run so far.
     async fn on_complete(&self, output: &AdvancedWorkflowOutput, context: &HookContext) -> Result<(), StepError> {
         let _ = (output, context);
         Ok(())
     }
 
-    /// It has failed.
+    /// Called when a run has failed.
     async fn on_error(&self, error: &WorkflowError, context: &HookContext) -> Result<(), StepError> {
         let _ = (error, context);
         Ok(())
     }
 
-    /// Whether any of its methods `on_…` does something; if not, none is called.
+    /// Whether any `on_…` method is implemented; if not, none is called.
     fn has_lifecycle(&self) -> bool {
         true
     }
 
-    /// Whether [`Self::save_state`] is called when a run of it has completed.
+    /// Whether [`Self::save_state`] is called when a run has completed.
     fn state_persistence(&self) -> bool {
         false
     }
 
-    /// Keeps the state in which it ended.
+    /// Saves the final state of a run.
     async fn save_state(&self, state: &WorkflowState, storage: &dyn StateStorage) -> Result<(), ExecutorError> {
         storage.save(self.name(), state).await
     }
 
-    /// The state that was kept under `workflow_id`.
+    /// Returns the state saved under `workflow_id`.
     async fn load_state(
         &self,
         workflow_id: &str,
@@ -134,27 +135,27 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         storage.load(workflow_id).await
     }
 
-    /// Whether its state goes on from run to run of a session.
+    /// Whether its state carries over from run to run of a session.
     fn supports_session_persistence(&self) -> bool {
         true
     }
 
-    /// The state with which it begins in a session: that of its last run there.
+    /// Returns the initial state of a run in a session: the final state of its last run there.
     async fn resume_from_session(
         &self,
         session_id: &str,
         storage: &dyn SessionStorage,
     ) -> Result<Option<WorkflowState>, SessionError> {
         let session = storage.get(session_id).await?.ok_or_else(|| SessionError::Unknown(session_id.to_owned()))?;
-        Ok(session.states.get(self.name()).map(|state| restored(Value::Null, state)))
+        Ok(session.states.get(self.name()).map(|state| state_with_keys(Value::Null, state)))
     }
 
-    /// Whether its runs are kept by meaning, and similar ones are looked up.
+    /// Whether runs are stored with an embedding, and similar past runs are looked up.
     fn context_embedding(&self) -> bool {
         false
     }
 
-    /// What its run on `input` is found by.
+    /// Returns the embedding that a run on `input` is stored with.
     async fn get_context_embeddings(
         &self,
         input: &WorkflowInput,
@@ -163,7 +164,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         similar::embedding(input, service).await
     }
 
-    /// Past runs of it that are near to `embedding`, the nearest first.
+    /// Returns past runs near to `embedding`, nearest first.
     async fn find_similar_executions(
         &self,
         embedding: &[f32],
@@ -172,7 +173,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         similar::find(self.name(), embedding, storage).await
     }
 
-    /// Runs it in memory, as every basic workflow runs.
+    /// Runs the workflow in memory, like any basic workflow.
     async fn execute(&self, input: WorkflowInput, context: ExecutionContext) -> Result<WorkflowOutput, WorkflowError> {
         self.execute_basic(input, &context).await
     }
@@ -181,8 +182,8 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepResult {
-    /// It did what it should, with this output.
+    /// The step completed with this output.
     Success(Arc<Value>),
-    /// It failed, with all its attempts.
+    /// The step failed after all its attempts.
     Failed(StepError),
 }

@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{
 
 use super::AdvancedWorkflow;
 
-/// Any basic workflow with everything around it, as it is.
+/// A wrapper that makes any basic workflow an [`AdvancedWorkflow`].
 ///
 /// ```
 /// use std::sync::Arc;
@@ -36,41 +36,41 @@ pub struct EnhancedWorkflow {
 }
 
 impl EnhancedWorkflow {
-    /// `basic`, with everything around it.
+    /// Wraps `basic`.
     pub fn new(basic: impl BasicWorkflow + 'static) -> Self {
         Self::shared(Arc::new(basic))
     }
 
-    /// The same of one that others hold too, such as a registry.
+    /// Wraps a workflow that is shared, for example with a registry.
     #[must_use]
     pub fn shared(basic: Arc<dyn BasicWorkflow>) -> Self {
         Self { basic, state_persistence: false, session_aware: true, context_embedding: false }
     }
 
-    /// The workflow that `definition` is.
+    /// Wraps the workflow of a definition.
     #[must_use]
     pub fn define(definition: Definition) -> Self {
-        Self::new(OfDefinition { definition, functions: Functions::default() })
+        Self::new(DefinedWorkflow { definition, functions: Functions::default() })
     }
 
-    /// Whether the state in which a run ended is kept; not by default.
+    /// Sets whether the final state of a run is saved; off by default.
     #[must_use]
-    pub fn with_state_persistence(mut self, is_kept: bool) -> Self {
-        self.state_persistence = is_kept;
+    pub fn with_state_persistence(mut self, is_enabled: bool) -> Self {
+        self.state_persistence = is_enabled;
         self
     }
 
-    /// Whether the state goes on from run to run of a session; so by default.
+    /// Sets whether the state carries over from run to run of a session; on by default.
     #[must_use]
-    pub fn with_session_aware(mut self, is_aware: bool) -> Self {
-        self.session_aware = is_aware;
+    pub fn with_session_aware(mut self, is_enabled: bool) -> Self {
+        self.session_aware = is_enabled;
         self
     }
 
-    /// Whether runs are kept by meaning, and similar ones are looked up; not by default.
+    /// Sets whether runs are stored with an embedding and similar past runs looked up; off by default.
     #[must_use]
-    pub fn with_context_embedding(mut self, is_embedded: bool) -> Self {
-        self.context_embedding = is_embedded;
+    pub fn with_context_embedding(mut self, is_enabled: bool) -> Self {
+        self.context_embedding = is_enabled;
         self
     }
 }
@@ -126,17 +126,17 @@ impl AdvancedWorkflow for EnhancedWorkflow {
 
 impl fmt::Debug for EnhancedWorkflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "workflow `{}` with everything around it", self.name())
+        write!(f, "enhanced workflow `{}`", self.name())
     }
 }
 
 /// A definition as a basic workflow.
-struct OfDefinition {
+struct DefinedWorkflow {
     definition: Definition,
     functions: Functions,
 }
 
-impl Defined for OfDefinition {
+impl Defined for DefinedWorkflow {
     fn definition(&self) -> &Definition {
         &self.definition
     }
@@ -147,7 +147,7 @@ impl Defined for OfDefinition {
 }
 
 #[async_trait]
-impl BasicWorkflow for OfDefinition {
+impl BasicWorkflow for DefinedWorkflow {
     fn name(&self) -> &str {
         &self.definition.name
     }

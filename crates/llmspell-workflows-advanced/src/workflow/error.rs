@@ -3,50 +3,50 @@ use uuid::Uuid;
 
 use crate::{ExecutorError, sessions::SessionError, vectors::VectorError};
 
-/// Why a workflow gave no output.
+/// Why a workflow did not return an output.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdvancedError {
-    /// It could not be started or gone on with, or its journal could not be used.
+    /// The run could not be started or resumed, or its journal could not be read or written.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
-    /// The run has ended, and not as it should.
-    #[error("the run {run} gave nothing: {error}")]
+    /// The run ended without completing.
+    #[error("the run {run} did not complete: {error}")]
     Ended {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// How it ended.
+        /// The error that it ended with.
         error: Box<WorkflowError>,
     },
-    /// The run was paused, or its process goes down; it can be gone on with.
+    /// The run was paused, or its process is shutting down; it can be resumed.
     #[error("the run {run} was paused")]
     Paused {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
     },
-    /// Somebody has to say what became of a step; see [`crate::Executor::resolve`].
+    /// A step's outcome is unknown; resolve it with [`Executor::resolve`](crate::Executor::resolve).
     #[error("the run {run} is stuck at {}", steps.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(", "))]
     Stuck {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// Where, and why.
+        /// The paths of the stuck steps, with their errors.
         steps: Vec<(String, StepError)>,
     },
-    /// The run waits; it can be gone on with when that has come.
-    #[error("the run {run} waits")]
+    /// The run waits; it can be resumed once the wait is over.
+    #[error("the run {run} is waiting")]
     Waiting {
-        /// Which run.
+        /// The id of the run.
         run: Uuid,
-        /// For what.
+        /// What it waits for.
         wait: Wait,
     },
-    /// The workflow itself is wrong, or a method of its own failed.
+    /// The workflow is invalid, or one of its methods failed.
     #[error(transparent)]
     Workflow(Box<WorkflowError>),
-    /// Its session cannot be used.
+    /// The session cannot be used.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// Past runs cannot be searched or kept.
+    /// The embeddings of past runs cannot be searched or stored.
     #[error(transparent)]
     Vector(#[from] VectorError),
 }

@@ -1,4 +1,4 @@
-//! How workflows run in a context.
+//! Running workflows in a context.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     DurableEnd, DurableRun, EnhancedExecutionContext, Executor, KnownRun, StartOptions,
-    executor::{Begun, Recipe},
+    executor::{Recipe, RunInfo},
     services::Services,
 };
 
-/// What is known of a run's past before it begins.
+/// The embedding of a run and the similar past runs, looked up before it starts.
 #[derive(Default)]
 struct Memory {
     embedding: Option<Vec<f32>>,
@@ -24,10 +24,10 @@ struct Memory {
 }
 
 impl EnhancedExecutionContext {
-    /// Runs `workflow` durably to its end; while it waits it is parked.
+    /// Runs `workflow` durably until it ends; while it waits it is parked.
     ///
     /// # Errors
-    /// It cannot run, it did not do what it should, or it was paused and can be gone on with.
+    /// The workflow is invalid, the run failed, or it was paused and can be resumed.
     pub async fn execute(
         &self,
         workflow: Arc<dyn AdvancedWorkflow>,
@@ -41,7 +41,7 @@ impl EnhancedExecutionContext {
         }
         let memory = self.remember(&*workflow, &input).await?;
         let executor = self.executor();
-        let (definition, recipe) = self.know(&executor, &workflow);
+        let (definition, recipe) = self.register_with(&executor, &workflow);
         let data = input.initial_data.clone();
         let run = executor.start_as(&recipe, &definition, input, options).await?;
         if let Some(session) = &self.session_id {
@@ -50,41 +50,40 @@ impl EnhancedExecutionContext {
         self.finish(&executor, &*workflow, run, (data, memory)).await
     }
 
-    /// Goes on with `run`, which is one of `workflow`, to its end.
+    /// Resumes `run`, a run of `workflow`, and drives it until it ends.
     ///
     /// # Errors
-    /// As [`Self::execute`]; or the run has ended, or another process has it.
+    /// Fails like [`Self::execute`], or if the run has ended or another process owns it.
     pub async fn resume(
         &self,
         workflow: Arc<dyn AdvancedWorkflow>,
         run: &KnownRun,
     ) -> Result<AdvancedWorkflowOutput, AdvancedError> {
         let executor = self.executor();
-        self.know(&executor, &workflow);
+        self.register_with(&executor, &workflow);
         let run = executor.resume(run).await?;
         let data = run.run().input().clone();
         let memory = self.remember(&*workflow, &WorkflowInput::new(data.clone())).await?;
         self.finish(&executor, &*workflow, run, (data, memory)).await
     }
 
-    /// Makes `workflow` known to [`Self::executor`], whose runs of it then go on with its closures, its code and its
-    /// methods, whoever resumes them.
+    /// Registers `workflow` with [`Self::executor`], so that its runs resume with its closures, code and methods.
     pub fn register(&self, workflow: &Arc<dyn AdvancedWorkflow>) {
-        self.know(&self.executor(), workflow);
+        self.register_with(&self.executor(), workflow);
     }
 
-    fn know(&self, executor: &Executor, workflow: &Arc<dyn AdvancedWorkflow>) -> (Arc<Definition>, Recipe) {
+    fn register_with(&self, executor: &Executor, workflow: &Arc<dyn AdvancedWorkflow>) -> (Arc<Definition>, Recipe) {
         let lifecycle = Lifecycle {
             workflow: workflow.clone(),
             sessions: self.session_storage.clone(),
             executor: executor.downgrade(),
         };
         let hooks = match lifecycle.registration() {
-            Some(own) => Arc::new(self.hook_dispatcher.with([own])),
+            Some(lifecycle) => Arc::new(self.hook_dispatcher.with([lifecycle])),
             None => self.hook_dispatcher.clone(),
         };
         let services = Services { hooks: Some(hooks), events: Some((*self.event_bus).clone()) };
-        executor.know(workflow.clone(), &services)
+        executor.register(workflow.clone(), &services)
     }
 
     async fn finish(
@@ -95,8 +94,8 @@ impl EnhancedExecutionContext {
         (input, memory): (Value, Memory),
     ) -> Result<AdvancedWorkflowOutput, AdvancedError> {
         let (id, plan) = (run.id(), run.plan().clone());
-        let begun = run.run().extension::<Begun>();
-        if let Some(session) = begun.as_ref().and_then(|begun| begun.labels.get(SESSION)) {
+        let info = run.run().extension::<RunInfo>();
+        if let Some(session) = info.as_ref().and_then(|info| info.labels.get(SESSION)) {
             self.event_bus.correlations().set(id, session.as_str());
         }
         let end = executor.finish(run).await;
@@ -109,14 +108,14 @@ impl EnhancedExecutionContext {
         };
         let status = finished.status;
         let records = executor.records(id).await?;
-        let output = AdvancedWorkflowOutput::of(*finished, &plan, &records, begun.and_then(|begun| begun.cpu));
+        let output = AdvancedWorkflowOutput::of(*finished, &plan, &records, info.and_then(|info| info.cpu));
         self.keep(workflow, (id, status), input, memory.embedding).await?;
         let output = AdvancedWorkflowOutput { similar_executions: memory.similar, ..output? };
         self.keep_state(workflow, &output).await?;
         Ok(output)
     }
 
-    /// What is known of runs like the one that begins.
+    /// Looks up past runs that are similar to a run on `input`.
     async fn remember(&self, workflow: &dyn AdvancedWorkflow, input: &WorkflowInput) -> Result<Memory, AdvancedError> {
         if !workflow.context_embedding() {
             return Ok(Memory::default());

@@ -1,4 +1,4 @@
-//! The methods of a workflow around its steps, as hooks of its runs.
+//! The lifecycle methods of a workflow, as hooks of its runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,14 +19,14 @@ use llmspell_workflows_hooks::{
 
 use super::{AdvancedWorkflow, AdvancedWorkflowOutput, StepResult, output::SESSION};
 use crate::{
-    executor::{Begun, WeakExecutor},
+    executor::{RunInfo, WeakExecutor},
     sessions::SessionStorage,
 };
 
-/// How long a method of a workflow's own may take.
+/// How long a lifecycle method may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the hooks of a workflow need.
+/// The hooks of a workflow.
 #[derive(Clone)]
 pub(super) struct Lifecycle {
     pub(super) workflow: Arc<dyn AdvancedWorkflow>,
@@ -35,10 +35,11 @@ pub(super) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// The hooks; none where the workflow wants none.
+    /// Returns the registration of the hooks; `None` if the workflow needs none.
     pub(super) fn registration(&self) -> Option<Registration> {
-        let (has_methods, is_aware) = (self.workflow.has_lifecycle(), self.workflow.supports_session_persistence());
-        if !has_methods && !is_aware {
+        let (has_methods, uses_sessions) =
+            (self.workflow.has_lifecycle(), self.workflow.supports_session_persistence());
+        if !has_methods && !uses_sessions {
             return None;
         }
         let registration = Registration::new(self.workflow.name())
@@ -46,8 +47,9 @@ impl Lifecycle {
             .priority(Priority::HIGHEST)
             .timeout(TIMEOUT)
             .breaker(BreakerSettings { threshold: u32::MAX, ..BreakerSettings::default() });
-        let own = self.clone();
-        let registration = registration.at(BeforeWorkflowStart, hook_fn(move |context| own.clone().starts(context)));
+        let lifecycle = self.clone();
+        let registration =
+            registration.at(BeforeWorkflowStart, hook_fn(move |context| lifecycle.clone().starts(context)));
         Some(if has_methods { self.with_methods(registration) } else { registration })
     }
 
@@ -65,8 +67,8 @@ impl Lifecycle {
         if self.workflow.has_lifecycle() {
             self.workflow.on_start(&context).await?;
         }
-        let begun = context.run().and_then(|run| run.extension::<Begun>());
-        let session = begun.as_ref().and_then(|begun| begun.labels.get(SESSION));
+        let info = context.run().and_then(|run| run.extension::<RunInfo>());
+        let session = info.as_ref().and_then(|info| info.labels.get(SESSION));
         let Some(session) = session.filter(|_| self.workflow.supports_session_persistence()) else {
             return Ok(BeforeBlock::Continue);
         };
@@ -103,15 +105,15 @@ impl Lifecycle {
         Ok(OnRunError::Continue)
     }
 
-    /// What the run gives, as it stands.
+    /// Returns the output of the run so far.
     async fn output(&self, context: &HookContext) -> Result<AdvancedWorkflowOutput, HookError> {
-        let gone = || HookError::new("the executor of the run is gone");
-        let run = context.run().ok_or_else(gone)?;
+        let dropped = || HookError::new("the executor of the run was dropped");
+        let run = context.run().ok_or_else(dropped)?;
         let value = Arc::new(context.output().cloned().unwrap_or_default());
         let output = Output { value: value.into(), state_changes: context.changes().to_vec() };
         let finished = Finished::new(run, Outcome::Completed(output));
-        let records = self.executor.upgrade().ok_or_else(gone)?.records(run.id()).await?;
-        let cpu = run.extension::<Begun>().and_then(|begun| begun.cpu);
+        let records = self.executor.upgrade().ok_or_else(dropped)?.records(run.id()).await?;
+        let cpu = run.extension::<RunInfo>().and_then(|info| info.cpu);
         Ok(AdvancedWorkflowOutput::of(finished, run.plan(), &records, cpu)?)
     }
 }
@@ -121,11 +123,11 @@ fn id(context: &HookContext) -> &str {
 }
 
 fn error(context: &HookContext) -> StepError {
-    let unknown = || StepError::configuration("hook_failed", "the step failed, and nothing says why");
+    let unknown = || StepError::configuration("hook_failed", "the step failed without an error");
     context.error().cloned().unwrap_or_else(unknown)
 }
 
-/// What makes `state` out of one with nothing in it.
+/// Returns the changes that build `state` from an empty one.
 fn changes(state: &WorkflowState) -> Vec<Change> {
     let keys = state.keys().filter(|key| *key != "$input");
     keys.filter_map(|key| Some(Change::key(key, state.key(key)?.clone()))).collect()

@@ -1,7 +1,7 @@
-//! Workflows with everything around them.
+//! Workflows with hooks, sessions and memory.
 //!
-//! [`AdvancedWorkflow`] is a [`BasicWorkflow`](llmspell_workflows_basic::BasicWorkflow) with methods of its own around
-//! its steps; [`EnhancedWorkflow`] makes one of any basic workflow as it is.
+//! [`AdvancedWorkflow`] is a [`BasicWorkflow`](llmspell_workflows_basic::BasicWorkflow) with lifecycle methods around
+//! its steps; [`EnhancedWorkflow`] wraps any basic workflow without changes.
 
 mod advanced;
 mod enhanced;

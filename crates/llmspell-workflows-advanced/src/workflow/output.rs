@@ -7,30 +7,30 @@ use uuid::Uuid;
 use super::{AdvancedError, WorkflowExecution};
 use crate::{AdvancedMetrics, ExecutorError, WorkflowEvent, home::events};
 
-/// What a completed run gives, with what happened on the way.
+/// The output of a completed run, with its events and metrics.
 #[derive(Debug, Clone)]
 pub struct AdvancedWorkflowOutput {
-    /// What a basic workflow gives.
+    /// The output of the basic workflow.
     pub basic_output: WorkflowOutput,
-    /// The run.
+    /// The id of the run.
     pub run_id: Uuid,
-    /// The state in which it ended.
+    /// The final state.
     pub state_snapshot: Option<WorkflowState>,
-    /// The session that it belongs to.
+    /// The session that the run belongs to.
     pub session_id: Option<String>,
-    /// All that has happened to it, out of its journal.
+    /// All events of the run, from its journal.
     pub execution_events: Vec<WorkflowEvent>,
-    /// What it cost, and how well it went.
+    /// The metrics of the run.
     pub performance_metrics: AdvancedMetrics,
-    /// Past runs like it, where they are looked up.
+    /// Similar past runs, if the workflow looks them up.
     pub similar_executions: Vec<WorkflowExecution>,
 }
 
 impl AdvancedWorkflowOutput {
-    /// That of `finished`, a run of `plan` with these records, in a process that had used `cpu` when it began.
+    /// Builds the output of `finished`, a run of `plan`; the process had used `cpu` when the run started or resumed.
     ///
     /// # Errors
-    /// It did not do what it should, or its records make no sense.
+    /// The run did not complete, or its records are inconsistent.
     pub(super) fn of(
         finished: Finished,
         plan: &Plan,
@@ -60,7 +60,7 @@ impl AdvancedWorkflowOutput {
     }
 }
 
-/// The label that says to which session a run belongs.
+/// The label with the session of a run.
 pub(crate) const SESSION: &str = "session";
 
 fn damaged(run: Uuid, message: String) -> ExecutorError {

@@ -1,30 +1,30 @@
-//! Past runs by what they were about.
+//! Past runs with similar inputs.
 
 use llmspell_workflows_basic::{RunStatus, WorkflowInput};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::vectors::{EmbeddingService, Found, VectorEntry, VectorError, VectorQuery, VectorStorage};
+use crate::vectors::{EmbeddingService, VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStorage};
 
-/// How many similar runs an output has at most.
+/// The maximum number of similar runs in an output.
 const SIMILAR_MAX: usize = 5;
 
-/// A past run of a workflow, and how near it is to another one.
+/// A past run of a workflow, and its similarity to another run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowExecution {
-    /// The run.
+    /// The id of the run.
     pub run_id: Uuid,
     /// The name of its workflow.
     pub workflow: String,
-    /// What it was started with.
+    /// The input that the run was started with.
     pub input: Value,
-    /// How it ended.
+    /// The status that the run ended with.
     pub status: RunStatus,
-    /// The cosine of the angle between the two, from −1 to 1.
+    /// The cosine of the angle between the embeddings of the two runs, from −1 to 1.
     pub similarity: f32,
 }
 
-/// Where the runs of `workflow` are kept.
+/// Returns the vector scope for the runs of `workflow`.
 fn scope(workflow: &str) -> String {
     format!("executions/{workflow}")
 }
@@ -34,7 +34,7 @@ pub(super) async fn embedding(input: &WorkflowInput, service: &dyn EmbeddingServ
         Value::String(text) => text.clone(),
         data => data.to_string(),
     };
-    let none = || VectorError::Service("the service answered with no vector".to_owned());
+    let none = || VectorError::Service("the service did not return a vector".to_owned());
     service.embed(&[text]).await?.into_iter().next().ok_or_else(none)
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn find(
     storage: &dyn VectorStorage,
 ) -> Result<Vec<WorkflowExecution>, VectorError> {
     let query = VectorQuery::new(embedding.to_vec()).scope(scope(workflow)).limit(SIMILAR_MAX);
-    let execution = |found: Found| {
+    let execution = |found: VectorMatch| {
         let status = found.entry.metadata.get("status").cloned().unwrap_or_default();
         Some(WorkflowExecution {
             run_id: found.entry.id.parse().ok()?,
@@ -57,7 +57,7 @@ pub(super) async fn find(
     Ok(storage.search(&query).await?.into_iter().filter_map(execution).collect())
 }
 
-/// Keeps a run, to be found later.
+/// Stores a run with its embedding.
 pub(super) async fn keep(
     (run, workflow, status): (Uuid, &str, RunStatus),
     input: Value,

@@ -1,4 +1,4 @@
-//! The states of runs, as they are and as they were, and the way back.
+//! Current and past states of runs, checkpoints and rollback.
 
 use llmspell_workflows_advanced::{EnhancedExecutionContext, ExecutorError, Parking};
 use llmspell_workflows_basic::{
@@ -8,9 +8,11 @@ use llmspell_workflows_basic::{
 };
 use serde_json::json;
 
-use crate::support::{Log, builder, clock, echo, elsewhere, finished, put, sequence, soon, start, the_run, wait_for};
+use crate::support::{
+    Log, builder, clock, echo, elsewhere, finished, newest_run, put, sequence, start, wait_for, within_timeout,
+};
 
-/// Sets, waits, sets, waits, and fails until `mends` says otherwise.
+/// A workflow that sets state, waits, sets state again, and fails once at the end.
 fn definition() -> Definition {
     sequence([
         put("one", 1),
@@ -21,7 +23,7 @@ fn definition() -> Definition {
     ])
 }
 
-/// A context whose activity `mendable` fails once, and what was performed.
+/// Returns a context whose activity `mendable` fails once, and the log of executed attempts.
 fn mendable() -> (EnhancedExecutionContext, Log) {
     let (log, fails) = (Log::default(), std::sync::atomic::AtomicBool::new(true));
     let mut activities = Activities::new();
@@ -29,7 +31,7 @@ fn mendable() -> (EnhancedExecutionContext, Log) {
         let fails = fails.swap(false, std::sync::atomic::Ordering::SeqCst);
         async move {
             let input = context.input().clone();
-            if fails { Err(StepError::configuration("boom", "it fails this once")) } else { Ok(input) }
+            if fails { Err(StepError::configuration("boom", "fails this once")) } else { Ok(input) }
         }
     });
     activities.register("function", "mendable", mendable);
@@ -38,42 +40,42 @@ fn mendable() -> (EnhancedExecutionContext, Log) {
 }
 
 #[tokio::test]
-async fn a_run_goes_back_to_a_checkpoint_and_its_state_is_what_it_was() {
+async fn rollback_restores_the_state_of_the_checkpoint() {
     let (context, log) = mendable();
     let executor = context.executor();
     let run = start(&executor, definition()).await;
     let id = run.id();
-    soon(executor.drive(run)).await.unwrap();
+    within_timeout(executor.drive(run)).await.unwrap();
     let checkpoint = executor.checkpoint(id, "waits").await.unwrap();
     assert_eq!(checkpoint.state, json!({"k": 2}));
 
     drop(executor);
     let context = elsewhere(context);
     let executor = context.executor();
-    let run = executor.resume(&the_run(&context).await).await.unwrap();
+    let run = executor.resume(&newest_run(&context).await).await.unwrap();
     run.run().signal("go", json!("first"));
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
-    let changed = context.state_manager.changed_since(&the_run(&context).await, "waits").await.unwrap();
+    let changed = context.state_manager.changed_since(&newest_run(&context).await, "waits").await.unwrap();
     assert_eq!((changed.len(), &*changed[0].pointer(), &changed[0].after), (1, "/k", &Some(json!(3))));
 
-    let run = executor.rollback(&the_run(&context).await, "waits").await.unwrap();
-    assert_eq!(context.state_manager.state(&the_run(&context).await).await.unwrap().to_value(), json!({"k": 2}));
+    let run = executor.rollback(&newest_run(&context).await, "waits").await.unwrap();
+    assert_eq!(context.state_manager.state(&newest_run(&context).await).await.unwrap().to_value(), json!({"k": 2}));
     run.run().signal("go", json!("second"));
     let finished = finished(&executor, run).await;
     assert_eq!((finished.status, &*finished.output), (RunStatus::Completed, &json!(3)));
     let performed = log.lock().unwrap().clone();
     let expected = ["/main/one#1", "/main/block/two#1", "/main/block/inside#1", "/main/three#1", "/main/three~2#1"];
-    assert_eq!(performed, expected, "what had ended before the checkpoint does not happen again");
+    assert_eq!(performed, expected, "steps that ended before the checkpoint do not run again");
 }
 
 #[tokio::test]
-async fn every_record_is_a_point_to_look_at() {
+async fn state_can_be_read_at_every_record() {
     let (context, _) = mendable();
     let executor = context.executor();
     let run = start(&executor, sequence([put("one", 1), put("two", 2)])).await;
     let id = run.id();
     finished(&executor, run).await;
-    let known = the_run(&context).await;
+    let known = newest_run(&context).await;
     let records = context.state_manager.home().records(&known).await.unwrap().len() as u64;
     let mut states = Vec::new();
     for position in 0..=records {
@@ -88,27 +90,27 @@ async fn every_record_is_a_point_to_look_at() {
 }
 
 #[tokio::test]
-async fn what_cannot_go_back_says_why() {
+async fn refused_rollbacks_name_the_reason() {
     let (context, _) = mendable();
     let executor = context.executor();
     let run = start(&executor, sequence([put("one", 1)])).await;
     let id = run.id();
     executor.checkpoint(id, "start").await.unwrap();
     finished(&executor, run).await;
-    let error = executor.rollback(&the_run(&context).await, "start").await.unwrap_err();
+    let error = executor.rollback(&newest_run(&context).await, "start").await.unwrap_err();
     assert!(matches!(error, ExecutorError::Ended { .. }), "{error}");
 
     let (context, _) = mendable();
     let executor = context.executor();
     let run = start(&executor, definition()).await;
     let id = run.id();
-    soon(executor.drive(run)).await.unwrap();
+    within_timeout(executor.drive(run)).await.unwrap();
     executor.checkpoint(id, "now").await.unwrap();
-    let error = executor.rollback(&the_run(&context).await, "now").await.unwrap_err();
+    let error = executor.rollback(&newest_run(&context).await, "now").await.unwrap_err();
     assert!(matches!(error, ExecutorError::NothingSince { .. }), "{error}");
-    // Whoever owns it is not overruled.
-    let run = executor.resume(&the_run(&context).await).await.unwrap();
-    let error = executor.rollback(&the_run(&context).await, "now").await.unwrap_err();
+    // An owned run cannot be rolled back.
+    let run = executor.resume(&newest_run(&context).await).await.unwrap();
+    let error = executor.rollback(&newest_run(&context).await, "now").await.unwrap_err();
     assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
     drop(run);
 }

@@ -1,4 +1,4 @@
-//! Runs with hooks and events around them are crashed at every boundary, and it makes no difference.
+//! Runs with hooks and events survive a crash at every boundary.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use llmspell_workflows_hooks::{
 use llmspell_workflows_testing::patterns;
 use serde_json::json;
 
-/// Hooks that change what the patterns do, the same way whenever they are asked.
+/// Hooks that change what the patterns do, with the same answer at every call.
 fn hooks() -> HookDispatcher {
     let state = hook_fn(|_| async { Ok(BeforeBlock::ModifyState(vec![Change::key("hooked", json!(1))])) });
     let input = hook_fn(|_| async { Ok(Before::ModifyInput(json!("changed"))) });
     let output = hook_fn(|_| async { Ok(After::ModifyState(vec![Change::key("after", json!(2))])) });
     let items = hook_fn(|_| async { Ok(OnItems::Modify(vec![json!(5), json!(6)])) });
-    // Whatever fails for good is tried once more, then done otherwise.
+    // A permanent failure is retried once, then redirected.
     let again = hook_fn(|context: HookContext| async move {
         let is_first = context.generation() == 1;
         let other = OnError::Redirect(ActivityName::new("function", "echo"));
@@ -34,13 +34,13 @@ fn hooks() -> HookDispatcher {
 }
 
 #[test]
-fn hooks_and_events_change_nothing_of_that() {
+fn crashes_at_every_boundary_change_nothing_with_hooks_and_events() {
     let mut crashes = 0;
-    // How far the loser of a race comes depends on how long hooks take, so its effects are no measure.
+    // How far the loser of a race gets depends on how long hooks take, so its effects vary.
     for definition in patterns::all().into_iter().filter(|definition| definition.name != "race") {
         let name = definition.name.clone();
         let bus = EventBus::new();
-        let heard = bus.subscribe(Filter::all());
+        let subscription = bus.subscribe(Filter::all());
         let (events, hooks) = (EventLayer::new(bus), HookLayer::new(Arc::new(hooks())));
         let test = patterns::crash_test(definition).engine(move |builder| {
             let builder = builder.interceptor(Position::Hooks, events.clone());
@@ -48,7 +48,7 @@ fn hooks_and_events_change_nothing_of_that() {
         });
         let report = test.crash_everywhere().unwrap_or_else(|difference| panic!("{name}: {difference}"));
         crashes += report.crashes;
-        drop(heard);
+        drop(subscription);
     }
     assert!(crashes > 500, "only {crashes} crashes");
 }

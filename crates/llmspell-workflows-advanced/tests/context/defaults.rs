@@ -1,4 +1,4 @@
-//! The two defaults: everything in memory, and runs in a folder.
+//! The two default contexts: everything in memory, and runs in a folder.
 
 use std::sync::Arc;
 
@@ -7,26 +7,26 @@ use llmspell_workflows_basic::{RunStatus, WorkflowInput, WorkflowState};
 use llmspell_workflows_hooks::{HookDispatcher, Registration, answer::Before, hook_fn, point::BeforeStep};
 use serde_json::json;
 
-use crate::support::{context, echo, elsewhere, engine, finished, put, sequence, start, the_run};
+use crate::support::{context, echo, elsewhere, engine, finished, newest_run, put, sequence, start};
 
-/// Starts a run and leaves it; another context over the same home goes on with it and reads it.
-async fn goes_on_elsewhere(
+/// Starts a run and drops it; another context over the same home resumes and reads it.
+async fn resumes_in_another_context(
     context: EnhancedExecutionContext,
-    again: impl FnOnce(EnhancedExecutionContext) -> EnhancedExecutionContext,
+    reopen: impl FnOnce(EnhancedExecutionContext) -> EnhancedExecutionContext,
 ) {
     let executor = context.executor();
     let run = start(&executor, sequence([put("a", 1), echo("b", json!("{{ state.k }}"))])).await;
     let id = run.id();
     drop((run, executor));
-    let context = again(context);
-    let known = the_run(&context).await;
+    let context = reopen(context);
+    let known = newest_run(&context).await;
     assert_eq!((known.id(), known.status(), known.holder.clone()), (id, RunStatus::Interrupted, None));
     let run = context.executor().resume(&known).await.unwrap();
-    assert!(the_run(&context).await.holder.is_some());
+    assert!(newest_run(&context).await.holder.is_some());
     let finished = finished(&context.executor(), run).await;
     assert_eq!((finished.run_id, &*finished.output), (id, &json!(1)));
     let home = context.state_manager.home();
-    let history = home.history(&the_run(&context).await).await.unwrap();
+    let history = home.history(&newest_run(&context).await).await.unwrap();
     assert_eq!(
         history.steps.iter().map(|step| step.path.as_str()).collect::<Vec<_>>(),
         ["/main", "/main/a", "/main/b"]
@@ -35,18 +35,18 @@ async fn goes_on_elsewhere(
 }
 
 #[tokio::test]
-async fn in_memory() {
-    goes_on_elsewhere(context(), elsewhere).await;
+async fn run_in_memory_resumes_in_another_context() {
+    resumes_in_another_context(context(), elsewhere).await;
     assert_eq!(EnhancedExecutionContext::in_memory().state_manager.home().location(), "memory");
 }
 
 #[cfg(feature = "sled")]
 #[tokio::test]
-async fn embedded() {
+async fn run_in_a_folder_resumes_in_another_context() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
     let first = EnhancedExecutionContext::embedded(&path).with_engine(engine());
-    goes_on_elsewhere(first, |context| {
+    resumes_in_another_context(first, |context| {
         drop(context);
         EnhancedExecutionContext::embedded(path).with_engine(engine())
     })
@@ -54,13 +54,13 @@ async fn embedded() {
 }
 
 #[tokio::test]
-async fn a_run_that_another_executor_has_is_named_as_such() {
+async fn error_names_the_other_executor_that_owns_the_run() {
     let context = context();
     let run = start(&context.executor(), sequence([put("a", 1)])).await;
     let other = EnhancedExecutionContext::new(context.state_manager.home().clone()).with_engine(engine());
-    let error = other.executor().resume(&the_run(&context).await).await.unwrap_err();
+    let error = other.executor().resume(&newest_run(&context).await).await.unwrap_err();
     assert!(error.to_string().contains("another executor of this process"), "{error}");
-    // New runs go to a journal of its own.
+    // New runs of the other executor go to its own journal.
     let own = start(&other.executor(), sequence([put("a", 1)])).await;
     finished(&other.executor(), own).await;
     finished(&context.executor(), run).await;
@@ -68,7 +68,7 @@ async fn a_run_that_another_executor_has_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn many_runs_leave_the_journal_and_are_still_there() {
+async fn archived_runs_can_still_be_read() {
     let context = context();
     for _ in 0..70 {
         let run = start(&context.executor(), sequence([put("a", 1)])).await;
@@ -83,7 +83,7 @@ async fn many_runs_leave_the_journal_and_are_still_there() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_replaced_is_used_from_then_on() {
+async fn replaced_service_is_used_by_later_runs() {
     let mut context = context();
     let run = start(&context.executor(), sequence([echo("a", json!(1))])).await;
     assert_eq!(*finished(&context.executor(), run).await.output, json!(1));
@@ -97,7 +97,7 @@ async fn a_service_that_is_replaced_is_used_from_then_on() {
 }
 
 #[tokio::test]
-async fn states_are_kept_under_names() {
+async fn states_can_be_saved_loaded_and_removed() {
     let context = context();
     let storage = &context.state_storage;
     assert!(storage.load("counter").await.unwrap().is_none());
@@ -110,7 +110,7 @@ async fn states_are_kept_under_names() {
 }
 
 #[tokio::test]
-async fn a_homes_own_context_runs_workflows() {
+async fn context_over_a_home_runs_workflows() {
     let context = EnhancedExecutionContext::new(MemoryHome::new()).with_engine(engine());
     let workflow = Arc::new(EnhancedWorkflow::define(sequence([echo("a", json!("{{ n }}"))])));
     let output = workflow.execute_with_infrastructure(WorkflowInput::new(json!({"n": 4})), context).await.unwrap();

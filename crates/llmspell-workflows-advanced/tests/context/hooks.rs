@@ -1,4 +1,4 @@
-//! Each answer of a hook changes a durable run, is recorded, and is not asked for again wherever the run is cut.
+//! Hook answers change a durable run, are recorded, and are reused wherever the run is cut.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,13 +14,13 @@ use llmspell_workflows_state::{Journal, MemoryJournal, Record, RunJournal, Start
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Log, builder, clock, echo, put, sequence, soon, wait_for};
+use crate::support::{Log, builder, clock, echo, put, sequence, wait_for, within_timeout};
 
-/// Where hooks were asked.
-type Asked = Arc<Mutex<Vec<String>>>;
+/// The paths at which hooks were called.
+type CallPaths = Arc<Mutex<Vec<String>>>;
 
-/// A hook that gives one answer after the other, then lets things go on.
-fn hook<P: Point>(asked: &Asked, answers: Vec<P::Answer>) -> impl Hook<P> + use<P>
+/// Returns a hook that gives each of `answers` in turn, then always continues.
+fn hook<P: Point>(asked: &CallPaths, answers: Vec<P::Answer>) -> impl Hook<P> + use<P>
 where
     P::Answer: Clone + Sync,
 {
@@ -33,8 +33,8 @@ where
     })
 }
 
-/// A context whose hook gives one answer after the other, then lets things go on.
-fn context<P: Point>(point: P, asked: &Asked, answers: Vec<P::Answer>) -> EnhancedExecutionContext
+/// Returns a context with such a hook at `point`.
+fn context<P: Point>(point: P, asked: &CallPaths, answers: Vec<P::Answer>) -> EnhancedExecutionContext
 where
     P::Answer: Clone + Sync,
 {
@@ -43,8 +43,8 @@ where
     EnhancedExecutionContext::in_memory().with_engine(engine).with_hooks(|hooks| hooks.register(registration))
 }
 
-/// How a run of `definition` that has come as far as `records` say goes on, and all of its records.
-async fn goes_on(engine: &Engine, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
+/// Resumes a run of `definition` from `records`; returns its end and all of its records.
+async fn resume_from(engine: &Engine, definition: &Definition, records: &[Record]) -> (Finished, Vec<Record>) {
     let (journal, run) = (Arc::new(MemoryJournal::new()), Uuid::nil());
     let epoch = journal.open(run).await.unwrap().epoch;
     for record in records {
@@ -61,10 +61,10 @@ async fn goes_on(engine: &Engine, definition: &Definition, records: &[Record]) -
     let run = engine.start(&plan, WorkflowInput::new(json!({})), &options).unwrap();
     run.signal("go", json!(1));
     run.signal("go", json!(2));
-    match soon(engine.drive(&run)).await {
+    match within_timeout(engine.drive(&run)).await {
         Driven::Done(finished) => (*finished, journal.kept(Uuid::nil())),
         Driven::Stuck { so_far, .. } => (*so_far, journal.kept(Uuid::nil())),
-        Driven::Parked(wait) => panic!("it waits: {wait:?}"),
+        Driven::Parked(wait) => panic!("the run waits: {wait:?}"),
     }
 }
 
@@ -74,7 +74,7 @@ fn is_answer(record: &Record) -> bool {
     matches!(decision, D::HookAnswer(..) | D::HookAnswerTo(..) | D::HookAnswerToSignal(..) | D::ForkPart(_))
 }
 
-/// What a run came to, as far as a hook can change it.
+/// Returns the parts of a run's result that a hook can change.
 fn result(finished: &Finished) -> Value {
     let steps: Vec<_> = finished.steps.iter().map(|step| json!([step.path.to_string(), step.status])).collect();
     json!({
@@ -86,33 +86,38 @@ fn result(finished: &Finished) -> Value {
     })
 }
 
-/// What of that does not depend on where the run was cut.
-fn lasting(finished: &Finished) -> Value {
+/// Returns the parts of the result that do not depend on where the run was cut.
+fn cut_independent(finished: &Finished) -> Value {
     let mut result = result(finished);
     result.as_object_mut().unwrap().remove("steps");
     result
 }
 
-async fn survives<P: Point + Copy>(point: P, answer: P::Answer, steps: impl IntoIterator<Item = Step>)
+async fn answer_survives_cuts<P: Point + Copy>(point: P, answer: P::Answer, steps: impl IntoIterator<Item = Step>)
 where
     P::Answer: Clone + Sync + std::fmt::Debug,
 {
     let (definition, row) = (sequence(steps), format!("{} answers {answer:?}", P::POINT));
-    let (none, asked) = (Asked::default(), Asked::default());
+    let (none, asked) = (CallPaths::default(), CallPaths::default());
     let plain = context(point, &none, Vec::new()).executor().engine().clone();
-    let (without, _) = goes_on(&plain, &definition, &[]).await;
+    let (without, _) = resume_from(&plain, &definition, &[]).await;
     let hooked = context(point, &asked, vec![answer]).executor().engine().clone();
-    let (expected, records) = goes_on(&hooked, &definition, &[]).await;
-    assert_ne!(result(&expected), result(&without), "{row}: it changes nothing");
+    let (expected, records) = resume_from(&hooked, &definition, &[]).await;
+    assert_ne!(result(&expected), result(&without), "{row}: the answer changes nothing");
     let answered = asked.lock().unwrap()[0].clone();
-    let first = records.iter().position(is_answer).unwrap_or_else(|| panic!("{row}: it is not recorded"));
+    let first = records.iter().position(is_answer).unwrap_or_else(|| panic!("{row}: the answer is not recorded"));
     for cut in first + 1..=records.len() {
-        let again = Asked::default();
+        let again = CallPaths::default();
         let engine = context(point, &again, Vec::new()).executor().engine().clone();
-        let (resumed, _) = goes_on(&engine, &definition, &records[..cut]).await;
-        assert_eq!(lasting(&resumed), lasting(&expected), "{row}: cut after {cut} of {} records", records.len());
-        // A choice of a loop that comes up more than once is asked about each time.
-        let count = |asked: &Asked| asked.lock().unwrap().iter().filter(|path| **path == answered).count();
+        let (resumed, _) = resume_from(&engine, &definition, &records[..cut]).await;
+        assert_eq!(
+            cut_independent(&resumed),
+            cut_independent(&expected),
+            "{row}: cut after {cut} of {} records",
+            records.len()
+        );
+        // A choice that comes up more than once in a loop is asked about each time.
+        let count = |asked: &CallPaths| asked.lock().unwrap().iter().filter(|path| **path == answered).count();
         let again = count(&again);
         assert!(again == 0 || again < count(&asked), "{row}: asked again when cut after {cut} records");
     }
@@ -126,13 +131,13 @@ fn cache() -> CacheEntry {
     CacheEntry { key: "k".into(), ttl: std::time::Duration::from_secs(60) }
 }
 
-/// A step of each kind that comes to points `Before`.
+/// Returns a step of the given kind, which passes the `Before…` points, and one that uses its output.
 fn two(kind: &str) -> [Step; 2] {
     [Step::activity("a", kind, "echo", json!({"k": 1})), echo("b", json!("{{ a }}"))]
 }
 
 #[tokio::test]
-async fn before_steps_tools_and_agents() {
+async fn answers_before_steps_tools_and_agents_survive_a_cut() {
     macro_rules! at {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
@@ -144,7 +149,7 @@ async fn before_steps_tools_and_agents() {
                 Before::Fork(vec![json!({"k": 1}), json!({"k": 2})]),
                 Before::Cancel("no".into()),
             ] {
-                survives($point, answer, two($kind)).await;
+                answer_survives_cuts($point, answer, two($kind)).await;
             }
         )*};
     }
@@ -152,7 +157,7 @@ async fn before_steps_tools_and_agents() {
 }
 
 #[tokio::test]
-async fn before_blocks() {
+async fn answers_before_blocks_survive_a_cut() {
     let each = || [Loop::items(json!([1]), [put("i", 1)]).into_step("each"), echo("b", json!("{{ state.k }}"))];
     let both =
         || [Parallel::new([Step::sequence("x", [put("i", 1)])]).into_step("both"), echo("b", json!("{{ state.k }}"))];
@@ -163,17 +168,17 @@ async fn before_blocks() {
                 BeforeBlock::Cancel("no".into()),
                 BeforeBlock::Replace(json!("instead")),
             ] {
-                survives($point, answer, $steps().map(|step| step)).await;
+                answer_survives_cuts($point, answer, $steps().map(|step| step)).await;
             }
         )*};
     }
     at!(BeforeWorkflowStart each, LoopStart each, IterationStart each, ParallelFork both, BranchStart both);
     let plain = || [echo("a", json!(1))];
-    survives(BeforeWorkflowStart, BeforeBlock::Skip("not today".into()), plain()).await;
+    answer_survives_cuts(BeforeWorkflowStart, BeforeBlock::Skip("not today".into()), plain()).await;
 }
 
 #[tokio::test]
-async fn after_what_has_completed() {
+async fn answers_after_completion_survive_a_cut() {
     let each = || [Loop::items(json!([1]), [echo("i", json!(1))]).into_step("each"), echo("b", json!("{{ each }}"))];
     let both = || [Parallel::new([echo("x", json!(1))]).into_step("both"), echo("b", json!("{{ both }}"))];
     let (step, tool, agent) = (|| two("function"), || two("tool"), || two("agent"));
@@ -185,7 +190,7 @@ async fn after_what_has_completed() {
                 After::Replace(json!("another")),
                 After::Cancel("no".into()),
             ] {
-                survives($point, answer, $steps()).await;
+                answer_survives_cuts($point, answer, $steps()).await;
             }
         )*};
     }
@@ -194,14 +199,14 @@ async fn after_what_has_completed() {
         AfterAgentExecution agent, LoopEnd each, ParallelJoin both, BranchEnd both
     );
     for answer in [AfterIteration::ModifyOutput(json!("another")), AfterIteration::Cancel("no".into())] {
-        survives(IterationEnd, answer, each()).await;
+        answer_survives_cuts(IterationEnd, answer, each()).await;
     }
     let counts = [Step::function("a", "generation", json!(null)), echo("b", json!("{{ a }}"))];
-    survives(AfterStep, After::Retry(HookRetry::once()), counts).await;
+    answer_survives_cuts(AfterStep, After::Retry(HookRetry::once()), counts).await;
 }
 
 #[tokio::test]
-async fn after_failures() {
+async fn answers_to_failures_survive_a_cut() {
     macro_rules! at {
         ($($point:ident $kind:literal),*) => {$(
             for answer in [
@@ -211,7 +216,8 @@ async fn after_failures() {
                 OnError::Skip("never mind".into()),
                 OnError::Cancel("no".into()),
             ] {
-                survives($point, answer, [Step::activity("a", $kind, "flaky", json!({"k": 1})), echo("b", json!(1))]).await;
+                let steps = [Step::activity("a", $kind, "flaky", json!({"k": 1})), echo("b", json!(1))];
+                answer_survives_cuts($point, answer, steps).await;
             }
         )*};
     }
@@ -219,66 +225,66 @@ async fn after_failures() {
     let fails = || [Step::function("a", "flaky", json!({"k": 1}))];
     for answer in [OnRunError::Replace(json!(7)), OnRunError::Retry(HookRetry::once()), OnRunError::Cancel("no".into())]
     {
-        survives(WorkflowError, answer, fails()).await;
+        answer_survives_cuts(WorkflowError, answer, fails()).await;
     }
 }
 
 #[tokio::test]
-async fn at_choices() {
+async fn answers_at_choices_survive_a_cut() {
     let choice = || [Conditional::new("true", [echo("t", json!(1))], [echo("e", json!(2))]).into_step("if")];
-    survives(BranchDecision, OnBranch::Redirect(1), choice()).await;
-    survives(BranchDecision, OnBranch::Skip, choice()).await;
-    survives(BranchDecision, OnBranch::Cancel("no".into()), choice()).await;
+    answer_survives_cuts(BranchDecision, OnBranch::Redirect(1), choice()).await;
+    answer_survives_cuts(BranchDecision, OnBranch::Skip, choice()).await;
+    answer_survives_cuts(BranchDecision, OnBranch::Cancel("no".into()), choice()).await;
     let each = || [Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("each")];
-    survives(LoopItems, OnItems::Modify(vec![json!(7)]), each()).await;
-    survives(LoopItems, OnItems::Cancel("no".into()), each()).await;
+    answer_survives_cuts(LoopItems, OnItems::Modify(vec![json!(7)]), each()).await;
+    answer_survives_cuts(LoopItems, OnItems::Cancel("no".into()), each()).await;
     let turn = || {
         let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
         [Step::new("while", StepKind::Loop(Loop::new(Over::While("(state.k || 0) < 2".into()), body)))]
     };
-    survives(LoopCondition, OnCondition::End, turn()).await;
-    survives(LoopCondition, OnCondition::Cancel("no".into()), turn()).await;
+    answer_survives_cuts(LoopCondition, OnCondition::End, turn()).await;
+    answer_survives_cuts(LoopCondition, OnCondition::Cancel("no".into()), turn()).await;
     let never = || {
         let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
         [Step::new("while", StepKind::Loop(Loop::new(Over::While("false".into()), body)))]
     };
-    survives(LoopCondition, OnCondition::Iterate, never()).await;
+    answer_survives_cuts(LoopCondition, OnCondition::Iterate, never()).await;
     let route = || {
         let steps = [echo("one", json!(1)).then("two"), echo("two", json!(2)), echo("three", json!(3))];
         [Route::new("one", steps).into_step("route")]
     };
-    survives(WorkflowStageTransition, OnTransition::Redirect("three".into()), route()).await;
-    survives(WorkflowStageTransition, OnTransition::Skip, route()).await;
-    survives(WorkflowStageTransition, OnTransition::Cancel("no".into()), route()).await;
+    answer_survives_cuts(WorkflowStageTransition, OnTransition::Redirect("three".into()), route()).await;
+    answer_survives_cuts(WorkflowStageTransition, OnTransition::Skip, route()).await;
+    answer_survives_cuts(WorkflowStageTransition, OnTransition::Cancel("no".into()), route()).await;
     let skipped = || [echo("a", json!(1)).when("false"), echo("b", json!(2))];
-    survives(StepSkip, OnSkip::Enter, skipped()).await;
-    survives(StepSkip, OnSkip::Cancel("no".into()), skipped()).await;
+    answer_survives_cuts(StepSkip, OnSkip::Enter, skipped()).await;
+    answer_survives_cuts(StepSkip, OnSkip::Cancel("no".into()), skipped()).await;
     let retried = || [Step::function("a", "flaky", json!(1)).with_retry(Retry::attempts(2))];
-    survives(StepRetry, OnRetry::GiveUp, retried()).await;
-    survives(StepRetry, OnRetry::Cancel("no".into()), retried()).await;
+    answer_survives_cuts(StepRetry, OnRetry::GiveUp, retried()).await;
+    answer_survives_cuts(StepRetry, OnRetry::Cancel("no".into()), retried()).await;
     let conflict = || {
         let block = Parallel::new([Step::sequence("x", [put("p", 1)]), Step::sequence("y", [put("p", 2)])]);
         [block.with_on_conflict(OnConflict::Last).into_step("both")]
     };
-    survives(StateConflict, OnConflictAnswer::Modify(json!(9)), conflict()).await;
-    survives(StateConflict, OnConflictAnswer::Cancel("no".into()), conflict()).await;
-    survives(BeforeStateWrite, OnWrite::Cancel("no".into()), [put("a", 1)]).await;
-    survives(BeforeStateWrite, OnWrite::Skip, [put("a", 1)]).await;
-    survives(BeforeStateWrite, OnWrite::Modify(vec![Change::key("k", json!(3))]), [put("a", 1)]).await;
-    survives(SignalReceived, Permit::Cancel("not this one".into()), [wait_for("wait", "go")]).await;
+    answer_survives_cuts(StateConflict, OnConflictAnswer::Modify(json!(9)), conflict()).await;
+    answer_survives_cuts(StateConflict, OnConflictAnswer::Cancel("no".into()), conflict()).await;
+    answer_survives_cuts(BeforeStateWrite, OnWrite::Cancel("no".into()), [put("a", 1)]).await;
+    answer_survives_cuts(BeforeStateWrite, OnWrite::Skip, [put("a", 1)]).await;
+    answer_survives_cuts(BeforeStateWrite, OnWrite::Modify(vec![Change::key("k", json!(3))]), [put("a", 1)]).await;
+    answer_survives_cuts(SignalReceived, Permit::Cancel("not this one".into()), [wait_for("wait", "go")]).await;
     let undone = || {
         let paid = echo("a", json!(1)).with_compensation(Step::function("undo", "echo", json!("{{ output }}")));
         [paid, Step::function("b", "fail", json!(1))]
     };
-    survives(CompensationStart, Permit::Cancel("not by itself".into()), undone()).await;
+    answer_survives_cuts(CompensationStart, Permit::Cancel("not by itself".into()), undone()).await;
 }
 
-/// Notes until when runs wait, and lets them go on at once.
+/// Timers that record when runs would wake, and wake them at once.
 #[derive(Clone, Default)]
-struct Waits(Arc<Mutex<Vec<jiff::Timestamp>>>);
+struct RecordedWaits(Arc<Mutex<Vec<jiff::Timestamp>>>);
 
 #[async_trait::async_trait]
-impl Timers for Waits {
+impl Timers for RecordedWaits {
     async fn until(&self, _: &Call, wake_at: jiff::Timestamp) -> Wake {
         self.0.lock().unwrap().push(wake_at);
         Wake::Due
@@ -286,73 +292,73 @@ impl Timers for Waits {
 }
 
 #[tokio::test]
-async fn a_delay_lasts_until_the_same_time_wherever_the_run_is_cut() {
-    async fn lasts<P: Point + Copy>(point: P, answer: P::Answer, steps: Vec<Step>)
+async fn delay_ends_at_the_same_time_after_a_cut() {
+    async fn delay_survives_a_cut<P: Point + Copy>(point: P, answer: P::Answer, steps: Vec<Step>)
     where
         P::Answer: Clone + Sync,
     {
-        let engine = |asked: &Asked, answers: Vec<P::Answer>| {
-            let waits = Waits::default();
+        let engine = |asked: &CallPaths, answers: Vec<P::Answer>| {
+            let waits = RecordedWaits::default();
             let engine = builder(&Log::default(), &clock()).timers(waits.clone()).build();
             let hook = hook::<P>(asked, answers);
             let registration = Registration::new("answers").at(point, hook);
             let context = EnhancedExecutionContext::in_memory().with_engine(engine);
             (context.with_hooks(|hooks| hooks.register(registration)).executor().engine().clone(), waits)
         };
-        let (asked, definition) = (Asked::default(), sequence(steps));
+        let (asked, definition) = (CallPaths::default(), sequence(steps));
         let (first, waits) = engine(&asked, vec![answer]);
-        let (_, records) = goes_on(&first, &definition, &[]).await;
+        let (_, records) = resume_from(&first, &definition, &[]).await;
         let until = waits.0.lock().unwrap().clone();
         assert_eq!(until, [first.clock().now() + std::time::Duration::from_secs(5)], "{}", P::POINT);
         let answered = records.iter().position(is_answer).unwrap();
-        let again = Asked::default();
+        let again = CallPaths::default();
         let (second, waits) = engine(&again, Vec::new());
-        goes_on(&second, &definition, &records[..=answered]).await;
+        resume_from(&second, &definition, &records[..=answered]).await;
         assert_eq!(*waits.0.lock().unwrap(), until, "{}", P::POINT);
-        let place = &asked.lock().unwrap()[0];
-        assert!(!again.lock().unwrap().contains(place), "{}: asked again", P::POINT);
+        let path = &asked.lock().unwrap()[0];
+        assert!(!again.lock().unwrap().contains(path), "{}: asked again", P::POINT);
     }
     let delay = std::time::Duration::from_secs(5);
     for kind in ["function", "tool", "agent"] {
         let steps = || two(kind).to_vec();
-        lasts(BeforeStep, Before::Delay(delay), steps()).await;
+        delay_survives_a_cut(BeforeStep, Before::Delay(delay), steps()).await;
         match kind {
-            "tool" => lasts(BeforeToolExecution, Before::Delay(delay), steps()).await,
-            "agent" => lasts(BeforeAgentExecution, Before::Delay(delay), steps()).await,
-            _ => lasts(BeforeWorkflowStage, Before::Delay(delay), steps()).await,
+            "tool" => delay_survives_a_cut(BeforeToolExecution, Before::Delay(delay), steps()).await,
+            "agent" => delay_survives_a_cut(BeforeAgentExecution, Before::Delay(delay), steps()).await,
+            _ => delay_survives_a_cut(BeforeWorkflowStage, Before::Delay(delay), steps()).await,
         }
     }
     let each = || vec![Loop::items(json!([1]), [put("i", 1)]).into_step("each")];
-    lasts(BeforeWorkflowStart, BeforeBlock::Delay(delay), each()).await;
-    lasts(LoopStart, BeforeBlock::Delay(delay), each()).await;
-    lasts(IterationStart, BeforeBlock::Delay(delay), each()).await;
+    delay_survives_a_cut(BeforeWorkflowStart, BeforeBlock::Delay(delay), each()).await;
+    delay_survives_a_cut(LoopStart, BeforeBlock::Delay(delay), each()).await;
+    delay_survives_a_cut(IterationStart, BeforeBlock::Delay(delay), each()).await;
     let both = || vec![Parallel::new([echo("x", json!(1))]).into_step("both")];
-    lasts(ParallelFork, BeforeBlock::Delay(delay), both()).await;
-    lasts(BranchStart, BeforeBlock::Delay(delay), both()).await;
+    delay_survives_a_cut(ParallelFork, BeforeBlock::Delay(delay), both()).await;
+    delay_survives_a_cut(BranchStart, BeforeBlock::Delay(delay), both()).await;
     let retried = vec![Step::function("a", "flaky", json!(1)).with_retry(Retry::attempts(2))];
-    lasts(StepRetry, OnRetry::Retry(delay), retried).await;
+    delay_survives_a_cut(StepRetry, OnRetry::Retry(delay), retried).await;
 }
 
 use llmspell_workflows_hooks::answer::OnConflict as OnConflictAnswer;
 
 #[tokio::test]
-async fn a_cached_output_is_recorded_with_its_answer() {
-    let asked = Asked::default();
+async fn cached_output_is_recorded_with_its_answer() {
+    let asked = CallPaths::default();
     let engine =
         context(BeforeStep, &asked, vec![Before::Cache(cache()), Before::Cache(cache())]).executor().engine().clone();
     let definition = sequence([echo("a", json!("first")), echo("b", json!("second"))]);
-    let (finished, records) = goes_on(&engine, &definition, &[]).await;
+    let (finished, records) = resume_from(&engine, &definition, &[]).await;
     assert_eq!(*finished.output, json!("first"));
-    // Another process has nothing in its cache, and knows the output all the same.
+    // Another process has an empty cache but gets the recorded output.
     let last = records.iter().rposition(is_answer).unwrap();
-    let other = context(BeforeStep, &Asked::default(), Vec::new()).executor().engine().clone();
-    assert_eq!(*goes_on(&other, &definition, &records[..=last]).await.0.output, json!("first"));
+    let other = context(BeforeStep, &CallPaths::default(), Vec::new()).executor().engine().clone();
+    assert_eq!(*resume_from(&other, &definition, &records[..=last]).await.0.output, json!("first"));
 }
 
 #[tokio::test]
-async fn those_that_only_look_are_asked_once_each() {
+async fn observing_hooks_are_called_once() {
     for point in ["signal_wait", "compensation_end", "workflow_cancelled"] {
-        let asked = Asked::default();
+        let asked = CallPaths::default();
         let (context, steps) = match point {
             "compensation_end" => {
                 let paid = echo("a", json!(1)).with_compensation(Step::function("undo", "echo", json!(1)));
@@ -373,13 +379,13 @@ async fn those_that_only_look_are_asked_once_each() {
             }
         };
         let engine = context.executor().engine().clone();
-        let (_, records) = goes_on(&engine, &sequence(steps.clone()), &[]).await;
+        let (_, records) = resume_from(&engine, &sequence(steps.clone()), &[]).await;
         assert_eq!(asked.lock().unwrap().len(), 1, "{point}");
         if point == "signal_wait" {
             let waits = |record: &Record| matches!(record, Record::Decided { decision: Decision::Awaits(..), .. });
             let cut = records.iter().position(waits).unwrap() + 1;
-            goes_on(&engine, &sequence(steps), &records[..cut]).await;
-            assert_eq!(asked.lock().unwrap().len(), 1, "that it waits is on record");
+            resume_from(&engine, &sequence(steps), &records[..cut]).await;
+            assert_eq!(asked.lock().unwrap().len(), 1, "the wait is recorded");
         }
     }
 }

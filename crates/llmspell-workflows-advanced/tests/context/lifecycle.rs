@@ -1,4 +1,4 @@
-//! A workflow's own methods around its steps.
+//! The lifecycle methods of workflows.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,16 +13,16 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_hooks::HookContext;
 use serde_json::json;
 
-use crate::support::{context, elsewhere, is_free, post, soon, the_run, wait_for};
+use crate::support::{context, elsewhere, newest_run, post, until_free, wait_for, within_timeout};
 
-/// Notes what it is told of, and fails where it is told to.
-struct Watched {
+/// A workflow that logs the calls of its lifecycle methods, and fails in the method `fails_at`.
+struct LoggedWorkflow {
     basic: SequentialWorkflow,
     log: Arc<Mutex<Vec<String>>>,
     fails_at: &'static str,
 }
 
-impl Watched {
+impl LoggedWorkflow {
     fn new(steps: impl IntoIterator<Item = Step>, fails_at: &'static str) -> Arc<Self> {
         let builder = SequentialWorkflow::builder("watched");
         let builder = steps.into_iter().fold(builder, |builder, step| builder.with_step(step));
@@ -40,7 +40,7 @@ impl Watched {
 }
 
 #[async_trait]
-impl BasicWorkflow for Watched {
+impl BasicWorkflow for LoggedWorkflow {
     fn name(&self) -> &str {
         self.basic.name()
     }
@@ -59,7 +59,7 @@ impl BasicWorkflow for Watched {
 }
 
 #[async_trait]
-impl AdvancedWorkflow for Watched {
+impl AdvancedWorkflow for LoggedWorkflow {
     async fn on_start(&self, context: &HookContext) -> Result<(), StepError> {
         self.note("on_start", context.workflow().to_owned())
     }
@@ -93,15 +93,15 @@ fn steps() -> [Step; 2] {
 }
 
 async fn run(
-    workflow: &Arc<Watched>,
+    workflow: &Arc<LoggedWorkflow>,
     context: EnhancedExecutionContext,
 ) -> Result<AdvancedWorkflowOutput, AdvancedError> {
-    soon(workflow.clone().execute_with_infrastructure(WorkflowInput::new(json!({})), context)).await
+    within_timeout(workflow.clone().execute_with_infrastructure(WorkflowInput::new(json!({})), context)).await
 }
 
 #[tokio::test]
-async fn all_of_them_are_called_in_order() {
-    let workflow = Watched::new(steps(), "");
+async fn lifecycle_methods_are_called_in_order() {
+    let workflow = LoggedWorkflow::new(steps(), "");
     let output = run(&workflow, context()).await.unwrap();
     assert_eq!(output.basic_output.final_result, json!(1));
     let expected = [
@@ -116,23 +116,23 @@ async fn all_of_them_are_called_in_order() {
 }
 
 #[tokio::test]
-async fn an_error_of_any_of_them_ends_the_run() {
+async fn error_of_a_lifecycle_method_fails_the_run() {
     for (method, called) in [("on_start", 1), ("on_step_start", 2), ("on_step_end", 3), ("on_complete", 6)] {
-        let workflow = Watched::new(steps(), method);
+        let workflow = LoggedWorkflow::new(steps(), method);
         let context = context();
         let error = run(&workflow, context.clone()).await.unwrap_err();
         let AdvancedError::Ended { error, .. } = error else { panic!("{method}: {error}") };
         assert!(error.to_string().contains("this is refused"), "{method}: {error}");
         let log = workflow.log();
         assert_eq!(log.iter().filter(|line| !line.starts_with("on_error")).count(), called, "{log:?}");
-        assert_eq!(the_run(&context).await.status().to_string(), "failed");
+        assert_eq!(newest_run(&context).await.status().to_string(), "failed");
     }
 }
 
 #[tokio::test]
-async fn a_failure_is_told_and_its_method_may_fail_too() {
+async fn on_error_is_called_and_may_fail_itself() {
     for fails_at in ["", "on_error"] {
-        let workflow = Watched::new([Step::function("a", "fail", json!(1))], fails_at);
+        let workflow = LoggedWorkflow::new([Step::function("a", "fail", json!(1))], fails_at);
         run(&workflow, context()).await.unwrap_err();
         let expected = ["on_start watched", "on_step_start a", "on_step_end a boom", "on_error boom"];
         assert_eq!(workflow.log(), expected);
@@ -140,15 +140,15 @@ async fn a_failure_is_told_and_its_method_may_fail_too() {
 }
 
 #[tokio::test]
-async fn a_run_that_goes_on_elsewhere_calls_them_for_what_had_not_ended() {
+async fn resumed_run_calls_lifecycle_methods_only_for_open_steps() {
     let [a, b] = steps();
-    let workflow = Watched::new([a, wait_for("wait", "go"), b], "");
+    let workflow = LoggedWorkflow::new([a, wait_for("wait", "go"), b], "");
     let context = context().with_parking(Parking::ForSignals);
     let running = tokio::spawn({
         let (workflow, context) = (workflow.clone(), context.clone());
         async move { run(&workflow, context).await }
     });
-    soon(async {
+    within_timeout(async {
         while !workflow.log.lock().unwrap().iter().any(|line| line == "on_step_start wait") {
             tokio::task::yield_now().await;
         }
@@ -157,12 +157,12 @@ async fn a_run_that_goes_on_elsewhere_calls_them_for_what_had_not_ended() {
     running.abort();
     running.await.unwrap_err();
     let context = elsewhere(context);
-    is_free(&context).await;
+    until_free(&context).await;
     workflow.log();
-    // Whoever resumes it: the executor knows the workflow.
+    // The executor calls the methods of the registered workflow.
     let known: Arc<dyn AdvancedWorkflow> = workflow.clone();
     context.register(&known);
-    let run = context.executor().resume(&the_run(&context).await).await.unwrap();
+    let run = context.executor().resume(&newest_run(&context).await).await.unwrap();
     let executor = context.executor();
     let running = tokio::spawn(async move { crate::support::finished(&executor, run).await });
     post(&context, llmspell_workflows_advanced::Message::Signal { name: "go".into(), payload: json!(0) }).await;
@@ -173,7 +173,7 @@ async fn a_run_that_goes_on_elsewhere_calls_them_for_what_had_not_ended() {
 }
 
 #[tokio::test]
-async fn one_that_panics_or_hangs_costs_its_run_alone() {
+async fn panic_in_a_lifecycle_method_fails_only_its_run() {
     struct Panics;
     #[async_trait]
     impl BasicWorkflow for Panics {

@@ -1,6 +1,6 @@
-//! Everything around durable runs: hooks, events, sessions, memory, outputs.
+//! Hooks, events, sessions, vectors and outputs of durable runs.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 mod checkpoints;
 mod crashes;

@@ -1,4 +1,4 @@
-//! `docs/migration.md` holds: the same workflows, basic and advanced, come to the same.
+//! As `docs/migration.md` promises, workflows give the same results basic and advanced.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_testing::patterns;
 use serde_json::{Value, json};
 
-use crate::support::soon;
+use crate::support::within_timeout;
 
-/// What the patterns of the testing crate call.
+/// Returns an engine with the activities that the patterns of the testing crate call.
 fn engine() -> Engine {
     let mut activities = Activities::new();
     for name in ["echo", "add", "flaky", "forever"] {
@@ -40,19 +40,19 @@ async fn perform(name: &'static str, context: ActivityContext) -> Result<Activit
             let path = context.path().to_path();
             let block = path.segments().iter().rev().nth(1).map_or(1, |segment| segment.generation);
             match i64::from(block.max(context.attempt())) < input["succeed_at"].as_i64().unwrap_or(0) {
-                true => Err(StepError::transient("flaky", "it fails")),
+                true => Err(StepError::transient("flaky", "the step fails")),
                 false => Ok(json!("mended").into()),
             }
         }
         "forever" => {
             context.cancelled().await;
-            Err(StepError::transient("stopped", "it was stopped"))
+            Err(StepError::transient("stopped", "the step was stopped"))
         }
         _ => Ok(input.into()),
     }
 }
 
-/// The state in which a run in memory ended.
+/// Returns the final state of a run in memory.
 fn state(finished: &Finished, input: &Value) -> Value {
     let mut state = WorkflowState::new(input.clone());
     for change in &finished.state_changes {
@@ -63,23 +63,23 @@ fn state(finished: &Finished, input: &Value) -> Value {
 
 async fn both_ways(definition: Definition, context: &EnhancedExecutionContext) {
     let (name, input) = (definition.name.clone(), WorkflowInput::new(patterns::input()));
-    let basic = soon(engine().run(definition.clone(), input.clone())).await.unwrap();
+    let basic = within_timeout(engine().run(definition.clone(), input.clone())).await.unwrap();
     let workflow = Arc::new(EnhancedWorkflow::define(definition));
-    let advanced = soon(workflow.execute_with_infrastructure(input, context.clone())).await.unwrap();
+    let advanced = within_timeout(workflow.execute_with_infrastructure(input, context.clone())).await.unwrap();
     assert_eq!(advanced.state_snapshot.unwrap().to_value(), state(&basic, &patterns::input()), "{name}");
     let basic = basic.into_output().unwrap();
     assert_eq!(advanced.basic_output.final_result, basic.final_result, "{name}");
     let paths = |output: &llmspell_workflows_basic::WorkflowOutput| {
         output.step_results.iter().map(|(path, step)| format!("{path} {:?}", step.status)).collect::<Vec<_>>()
     };
-    // A race's loser is stopped wherever it is by then.
+    // The loser of a race is stopped wherever it is at that time.
     if !name.contains("race") && !name.contains("nested") {
         assert_eq!(paths(&advanced.basic_output), paths(&basic), "{name}");
     }
 }
 
 #[tokio::test]
-async fn every_pattern_comes_to_the_same() {
+async fn every_pattern_gives_the_same_result() {
     let context = EnhancedExecutionContext::in_memory().with_engine(engine());
     for definition in patterns::all().into_iter().chain([patterns::nested()]) {
         both_ways(definition, &context).await;
@@ -88,7 +88,7 @@ async fn every_pattern_comes_to_the_same() {
 
 #[cfg(feature = "sled")]
 #[tokio::test]
-async fn every_pattern_comes_to_the_same_in_a_folder() {
+async fn every_pattern_gives_the_same_result_in_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let context = EnhancedExecutionContext::embedded(folder.path()).with_engine(engine());
     for definition in patterns::all() {
@@ -96,7 +96,7 @@ async fn every_pattern_comes_to_the_same_in_a_folder() {
     }
 }
 
-/// The builders of basic workflows, as the guide has them.
+/// Returns workflows of each basic builder, as in the guide.
 fn built() -> Vec<Arc<dyn BasicWorkflow>> {
     let sequential = |name: &str| {
         let builder = SequentialWorkflow::builder(name).add_step("first", "echo", json!("{{ items[0] }}"));
@@ -108,13 +108,13 @@ fn built() -> Vec<Arc<dyn BasicWorkflow>> {
 }
 
 #[tokio::test]
-async fn every_builder_comes_to_the_same() {
+async fn every_builder_gives_the_same_result() {
     let input = || WorkflowInput::new(patterns::input());
     for basic in built() {
         let expected = basic.execute_basic(input(), &ExecutionContext::new(engine())).await.unwrap();
         let context = EnhancedExecutionContext::in_memory().with_engine(engine());
         let workflow = Arc::new(EnhancedWorkflow::shared(basic.clone()));
-        let output = soon(workflow.execute_with_infrastructure(input(), context)).await.unwrap();
+        let output = within_timeout(workflow.execute_with_infrastructure(input(), context)).await.unwrap();
         assert_eq!(output.basic_output.final_result, expected.final_result, "{}", basic.name());
         assert_eq!(output.basic_output.execution_path, expected.execution_path, "{}", basic.name());
     }

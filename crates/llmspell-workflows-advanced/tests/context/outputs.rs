@@ -1,4 +1,4 @@
-//! What a run gives beside its output: its events, its state, and the eight figures.
+//! The events, the state and the metrics in the output of a run.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,9 +13,9 @@ use llmspell_workflows_basic::{
 use serde_json::json;
 use tokio::sync::Barrier;
 
-use crate::support::{Log, builder, clock, echo, put, sequence, soon};
+use crate::support::{Log, builder, clock, echo, put, sequence, within_timeout};
 
-/// Runs it on a clock that only `work` moves on, by 100 ms each.
+/// Runs `definition` on a clock that only `work` advances, by 100 ms each.
 async fn run(definition: Definition) -> AdvancedWorkflowOutput {
     run_on(builder(&Log::default(), &clock()).build(), definition).await
 }
@@ -23,7 +23,7 @@ async fn run(definition: Definition) -> AdvancedWorkflowOutput {
 async fn run_on(engine: Engine, definition: Definition) -> AdvancedWorkflowOutput {
     let context = EnhancedExecutionContext::in_memory().with_engine(engine);
     let workflow = Arc::new(EnhancedWorkflow::define(definition));
-    soon(workflow.execute_with_infrastructure(WorkflowInput::new(json!({"n": 3})), context)).await.unwrap()
+    within_timeout(workflow.execute_with_infrastructure(WorkflowInput::new(json!({"n": 3})), context)).await.unwrap()
 }
 
 fn work(id: &str) -> Step {
@@ -35,7 +35,7 @@ fn millis(duration: Duration) -> u128 {
 }
 
 #[tokio::test]
-async fn events_are_those_of_the_journal_in_order() {
+async fn output_contains_the_journal_events_in_order() {
     let output = run(sequence([
         work("a"),
         echo("never", json!(1)).when("false"),
@@ -64,7 +64,7 @@ async fn events_are_those_of_the_journal_in_order() {
 }
 
 #[tokio::test]
-async fn the_state_is_that_in_which_it_ended() {
+async fn output_contains_the_final_state() {
     let output = run(sequence([put("a", 1), put("b", 2)])).await;
     let state = output.state_snapshot.unwrap();
     assert_eq!((state.to_value(), state.key("$input")), (json!({"k": 2}), Some(&json!({"n": 3}))));
@@ -72,7 +72,7 @@ async fn the_state_is_that_in_which_it_ended() {
 }
 
 #[tokio::test]
-async fn eight_figures() {
+async fn metrics_of_a_sequential_run() {
     let retried =
         Step::function("c", "flaky", json!(1)).with_retry(Retry::attempts(2).with_backoff(Backoff::Immediate));
     let failing = Step::function("d", "fail", json!(1)).with_on_error(OnError::Continue);
@@ -80,13 +80,13 @@ async fn eight_figures() {
     assert_eq!(millis(metrics.execution_time), 200);
     let latencies: Vec<_> = metrics.step_latency.iter().map(|(path, time)| (path.as_str(), millis(*time))).collect();
     assert_eq!(latencies, [("/main/a", 100), ("/main/b", 100), ("/main/c", 0), ("/main/d", 0)]);
-    assert!((metrics.parallel_efficiency - 1.0).abs() < 1e-9, "one after the other: {}", metrics.parallel_efficiency);
+    assert!((metrics.parallel_efficiency - 1.0).abs() < 1e-9, "sequential steps: {}", metrics.parallel_efficiency);
     let calls = json!(metrics.resource_utilization.activity_calls);
     assert_eq!(calls, json!({"tool:work": 2, "function:flaky": 2, "function:fail": 1}));
-    // Five attempts, of which two failed.
+    // Two of five attempts failed.
     assert!((metrics.error_rate.rate - 0.4).abs() < 1e-9, "{:?}", metrics.error_rate);
     assert_eq!(json!(metrics.error_rate.by_class), json!({"transient": 2}));
-    assert_eq!(millis(metrics.recovery_time), 0, "the clock stood still");
+    assert_eq!(millis(metrics.recovery_time), 0, "the clock did not advance");
     assert!((metrics.throughput - 15.0).abs() < 1e-9, "3 leaves in 200 ms: {}", metrics.throughput);
     if cfg!(target_os = "linux") {
         let used = &metrics.resource_utilization;
@@ -96,7 +96,7 @@ async fn eight_figures() {
 }
 
 #[tokio::test]
-async fn what_recovers_counts_its_whole_time() {
+async fn recovery_time_includes_failed_attempts() {
     let recovers =
         Step::tool("a", "recovers", json!(1)).with_retry(Retry::attempts(2).with_backoff(Backoff::Immediate));
     let metrics = run(sequence([recovers, work("b")])).await.performance_metrics;
@@ -104,11 +104,11 @@ async fn what_recovers_counts_its_whole_time() {
 }
 
 #[tokio::test]
-async fn branches_at_the_same_time_are_more_efficient() {
+async fn parallel_branches_raise_the_efficiency() {
     let (time, meets) = (clock(), Arc::new(Barrier::new(4)));
     let mut activities = Activities::new();
     let (moved, before) = (time.clone(), time.now());
-    // All four begin, 100 ms pass, all four end.
+    // All four start, 100 ms pass, all four end.
     let meet = function(move |_| {
         let (moved, meets) = (moved.clone(), meets.clone());
         async move {

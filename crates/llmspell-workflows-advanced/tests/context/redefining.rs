@@ -1,4 +1,4 @@
-//! Runs that go on in a later version of their definition.
+//! Resuming runs under a later version of their definition.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use llmspell_workflows_hooks::{
 };
 use serde_json::json;
 
-use crate::support::{context, echo, elsewhere, finished, put, sequence, soon, start, the_run, wait_for};
+use crate::support::{context, echo, elsewhere, finished, newest_run, put, sequence, start, wait_for, within_timeout};
 
 fn version(version: &str, migration: Option<Migration>) -> Definition {
     let mut definition = sequence([put("a", 7), wait_for("gate", "go"), echo("b", json!("{{ state }}"))]);
@@ -29,17 +29,17 @@ fn rename() -> Migration {
     Migration { rename: [("k".to_owned(), "key".to_owned())].into(), ..Migration::default() }
 }
 
-/// Where a run of version 1 waits whose process is gone.
+/// Starts a run of version 1 that waits, and returns the context of another process.
 async fn waiting(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
     let executor = context.executor();
     let run = start(&executor, version("1", None)).await;
-    soon(executor.drive(run)).await.unwrap();
+    within_timeout(executor.drive(run)).await.unwrap();
     drop(executor);
     elsewhere(context)
 }
 
 #[tokio::test]
-async fn a_function_of_the_host_can_migrate_what_an_expression_cannot() {
+async fn host_function_can_migrate_the_state() {
     let context = waiting(context()).await;
     let engine = {
         let mut functions = llmspell_workflows_basic::Functions::default();
@@ -49,66 +49,66 @@ async fn a_function_of_the_host_can_migrate_what_an_expression_cannot() {
     let context = context.with_engine(engine);
     let migration = Migration { function: Some("twice".to_owned()), ..rename() };
     let executor = context.executor();
-    let run = executor.resume_with(&the_run(&context).await, Arc::new(version("2", Some(migration)))).await.unwrap();
+    let run = executor.resume_with(&newest_run(&context).await, Arc::new(version("2", Some(migration)))).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"twice": 14}));
-    let state = context.state_manager.state(&the_run(&context).await).await.unwrap().to_value();
+    let state = context.state_manager.state(&newest_run(&context).await).await.unwrap().to_value();
     assert_eq!(state, json!({"twice": 14}));
 }
 
 #[tokio::test]
-async fn a_hook_can_forbid_it_and_the_run_stays_as_it_was() {
+async fn hook_can_forbid_a_migration_without_changing_the_run() {
     let forbid = hook_fn(|context: llmspell_workflows_hooks::HookContext| {
-        let said = context.input().unwrap().unwrap();
-        let (from, to) = (said["from"].clone(), said["to"].clone());
+        let data = context.input().unwrap().unwrap();
+        let (from, to) = (data["from"].clone(), data["to"].clone());
         async move { Ok(Permit::Cancel(format!("not from {from} to {to}"))) }
     });
     let context = waiting(context()).await;
     let context = context.with_hooks(|hooks| hooks.register(Registration::new("no").at(StateMigration, forbid)));
     let executor = context.executor();
     let error =
-        executor.resume_with(&the_run(&context).await, Arc::new(version("2", Some(rename())))).await.unwrap_err();
+        executor.resume_with(&newest_run(&context).await, Arc::new(version("2", Some(rename())))).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Forbidden { .. }), "{error}");
     assert!(error.to_string().contains("not from \"1\" to \"2\""), "{error}");
-    let run = executor.resume(&the_run(&context).await).await.unwrap();
+    let run = executor.resume(&newest_run(&context).await).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"k": 7}));
 }
 
 #[tokio::test]
-async fn what_a_hook_put_into_the_state_of_a_step_that_goes_on_is_not_migrated_silently() {
+async fn state_changed_by_a_hook_before_an_open_step_is_not_migrated() {
     let set = hook_fn(|_| async { Ok(BeforeBlock::ModifyState(vec![Change::key("from_hook", json!(1))])) });
     let context = context().with_hooks(|hooks| hooks.register(Registration::new("sets").at(BeforeWorkflowStart, set)));
     let context = waiting(context).await;
     let executor = context.executor();
     let error =
-        executor.resume_with(&the_run(&context).await, Arc::new(version("2", Some(rename())))).await.unwrap_err();
+        executor.resume_with(&newest_run(&context).await, Arc::new(version("2", Some(rename())))).await.unwrap_err();
     let ExecutorError::Refused(error) = error else { panic!("{error}") };
     assert_eq!((&*error.code, error.path.as_deref()), ("migration_failed", Some("/main")));
-    // The same version number, or no migrations: nothing is migrated, so nothing is in the way.
-    let run = executor.resume_with(&the_run(&context).await, Arc::new(version("2", None))).await.unwrap();
+    // With the same version or without migrations, nothing has to be migrated.
+    let run = executor.resume_with(&newest_run(&context).await, Arc::new(version("2", None))).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(finished(&executor, run).await.status, RunStatus::Completed);
 }
 
 #[tokio::test]
-async fn only_a_run_that_nobody_drives_gets_another_definition() {
+async fn driven_run_cannot_be_redefined() {
     let context = context();
     let executor = context.executor();
     let run = start(&executor, version("1", None)).await;
     let next = Arc::new(version("2", Some(rename())));
-    let error = executor.resume_with(&the_run(&context).await, next.clone()).await.unwrap_err();
+    let error = executor.resume_with(&newest_run(&context).await, next.clone()).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
-    assert_eq!(the_run(&context).await.summary.version, "1");
-    // Parked, it is driven by nobody.
-    soon(executor.drive(run)).await.unwrap();
-    drop(executor.resume_with(&the_run(&context).await, next).await.unwrap());
-    assert_eq!(the_run(&context).await.summary.version, "2");
+    assert_eq!(newest_run(&context).await.summary.version, "1");
+    // A waiting run is not driven.
+    within_timeout(executor.drive(run)).await.unwrap();
+    drop(executor.resume_with(&newest_run(&context).await, next).await.unwrap());
+    assert_eq!(newest_run(&context).await.summary.version, "2");
 }
 
-/// Branches come together by what they did, also by what made no difference.
+/// Merging compares the changes of branches, including those without effect.
 #[tokio::test]
-async fn branches_whose_keys_were_renamed_come_together_as_they_would_have() {
+async fn branches_with_renamed_keys_merge_as_before() {
     let definition = |version: &str| {
         let branch = |id: &str, step| Step::sequence(id, [step]);
         let both = Parallel {
@@ -123,40 +123,40 @@ async fn branches_whose_keys_were_renamed_come_together_as_they_would_have() {
         let context = context();
         let executor = context.executor();
         let run = start(&executor, definition("1")).await;
-        soon(executor.drive(run)).await.unwrap();
+        within_timeout(executor.drive(run)).await.unwrap();
         drop(executor);
         let context = elsewhere(context);
         let mut later = definition("2");
         later.migrations = migrations.map(|migration| ("1".to_owned(), migration)).into_iter().collect();
         let executor = context.executor();
-        let run = executor.resume_with(&the_run(&context).await, Arc::new(later)).await.unwrap();
+        let run = executor.resume_with(&newest_run(&context).await, Arc::new(later)).await.unwrap();
         run.run().signal("go", json!(1));
         assert_eq!(*finished(&executor, run).await.output, expected);
     }
 }
 
 #[tokio::test]
-async fn a_version_that_the_input_does_not_fit_is_refused_before_anything_is_recorded() {
+async fn definition_that_refuses_the_input_is_rejected_without_a_record() {
     let context = waiting(context()).await;
     let mut later = version("2", Some(rename()));
     later.inputs.insert("who".to_owned(), InputSpec { required: true, ..InputSpec::default() });
     let executor = context.executor();
-    let error = executor.resume_with(&the_run(&context).await, Arc::new(later)).await.unwrap_err();
+    let error = executor.resume_with(&newest_run(&context).await, Arc::new(later)).await.unwrap_err();
     let ExecutorError::Refused(error) = error else { panic!("{error}") };
     assert_eq!(error.code, "invalid_input");
-    let run = executor.resume(&the_run(&context).await).await.unwrap();
+    let run = executor.resume(&newest_run(&context).await).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"k": 7}));
 }
 
 #[tokio::test]
-async fn a_migration_sees_the_input_with_its_defaults() {
+async fn migration_sees_the_input_with_defaults() {
     let context = waiting(context()).await;
     let sum = [("sum".to_owned(), json!("{{ state.k + input.more }}"))].into();
     let mut later = version("2", Some(Migration { set: sum, ..Migration::default() }));
     later.inputs.insert("more".to_owned(), InputSpec { default: Some(json!(3)), ..InputSpec::default() });
     let executor = context.executor();
-    let run = executor.resume_with(&the_run(&context).await, Arc::new(later)).await.unwrap();
+    let run = executor.resume_with(&newest_run(&context).await, Arc::new(later)).await.unwrap();
     run.run().signal("go", json!(1));
     assert_eq!(*finished(&executor, run).await.output, json!({"k": 7, "sum": 10}));
 }

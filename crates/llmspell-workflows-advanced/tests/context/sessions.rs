@@ -1,4 +1,4 @@
-//! Sessions: what ties runs together, and the state that goes on in them.
+//! Sessions, and the state that carries over in them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use llmspell_workflows_basic::{WorkflowInput, model::Step};
 use llmspell_workflows_hooks::event::{Filter, Received};
 use serde_json::json;
 
-use crate::support::{context, echo, elsewhere, is_free, post, sequence, soon, the_run, wait_for};
+use crate::support::{context, echo, elsewhere, newest_run, post, sequence, until_free, wait_for, within_timeout};
 
 fn counter() -> EnhancedWorkflow {
     let count = Step::function("count", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}));
@@ -25,7 +25,7 @@ async fn count(workflow: &EnhancedWorkflow, context: &EnhancedExecutionContext) 
 }
 
 #[tokio::test]
-async fn the_state_goes_on_from_run_to_run_of_a_session() {
+async fn state_carries_over_between_runs_of_a_session() {
     let context = context();
     let session = context.session_manager.create(NewSession::named("counting")).await.unwrap();
     let inside = context.clone().in_session(&session.id);
@@ -34,12 +34,16 @@ async fn the_state_goes_on_from_run_to_run_of_a_session() {
     }
     let session = context.session_manager.get(&session.id).await.unwrap();
     assert_eq!((session.runs.len(), &session.states["test"]), (3, &json!({"k": 3})));
-    assert_eq!(count(&counter(), &context).await, json!(1), "outside of the session");
-    assert_eq!(count(&counter().with_session_aware(false), &inside).await, json!(1), "it does not want to");
+    assert_eq!(count(&counter(), &context).await, json!(1), "a run outside of the session");
+    assert_eq!(
+        count(&counter().with_session_aware(false), &inside).await,
+        json!(1),
+        "a workflow that ignores sessions"
+    );
 }
 
 #[tokio::test]
-async fn the_state_that_a_run_began_with_is_on_record() {
+async fn initial_state_from_a_session_is_recorded() {
     let steps = [
         Step::function("count", "put", json!({"k": "{{ state.k + 1 }}"})),
         wait_for("wait", "go"),
@@ -55,23 +59,27 @@ async fn the_state_that_a_run_began_with_is_on_record() {
         let (workflow, inside) = (workflow.clone(), inside.clone());
         async move { inside.execute(workflow, WorkflowInput::default()).await }
     });
-    soon(waits.next()).await;
+    within_timeout(waits.next()).await;
     running.abort();
     running.await.unwrap_err();
 
     let sessions = inside.session_storage.clone();
     let context = elsewhere(inside).with_sessions(sessions);
-    is_free(&context).await;
+    until_free(&context).await;
     context.session_manager.set_state(&session.id, "test", json!({"k": 100})).await.unwrap();
     post(&context, Message::Signal { name: "go".into(), payload: json!(0) }).await;
-    let output = soon(context.resume(workflow, &the_run(&context).await)).await.unwrap();
-    assert_eq!(output.basic_output.final_result, json!(2), "it began with 1, whatever the session says now");
+    let output = within_timeout(context.resume(workflow, &newest_run(&context).await)).await.unwrap();
+    assert_eq!(
+        output.basic_output.final_result,
+        json!(2),
+        "the recorded initial state counts, not the current one of the session"
+    );
     assert_eq!(output.session_id.as_ref(), Some(&session.id));
     assert_eq!(context.session_manager.get(&session.id).await.unwrap().states["test"], json!({"k": 2}));
 }
 
 #[tokio::test]
-async fn events_of_its_runs_carry_the_session() {
+async fn events_are_correlated_with_their_session() {
     let context = context();
     let session = context.session_manager.create(NewSession::named("seen")).await.unwrap();
     let mut events = context.event_bus.subscribe(Filter::all().correlation(&session.id).kind("run.*"));
@@ -85,7 +93,7 @@ async fn events_of_its_runs_carry_the_session() {
 }
 
 #[tokio::test]
-async fn runs_are_started_in_active_sessions_alone() {
+async fn runs_start_only_in_active_sessions() {
     let context = context();
     let session = context.session_manager.create(NewSession::named("rests")).await.unwrap();
     context.session_manager.suspend(&session.id).await.unwrap();
@@ -101,7 +109,7 @@ async fn runs_are_started_in_active_sessions_alone() {
 }
 
 #[tokio::test]
-async fn sessions_are_found_changed_and_forgotten() {
+async fn sessions_can_be_listed_changed_and_deleted() {
     let sessions = SessionManager::new(Arc::new(MemorySessions::default()));
     let parent = sessions.create(NewSession::named("parent")).await.unwrap();
     let child = NewSession { parent: Some(parent.id.clone()), ..NewSession::named("child").tagged("blue") };
@@ -117,11 +125,11 @@ async fn sessions_are_found_changed_and_forgotten() {
     assert_eq!(names(SessionQuery { tag: Some("blue".into()), ..SessionQuery::default() }).await, ["child"]);
     assert_eq!(names(SessionQuery { parent: Some(parent.id.clone()), ..SessionQuery::default() }).await, ["child"]);
 
-    assert!(matches!(sessions.resume(&child.id).await, Err(SessionError::Status { .. })), "it does not rest");
+    assert!(matches!(sessions.resume(&child.id).await, Err(SessionError::Status { .. })), "not suspended");
     sessions.suspend(&child.id).await.unwrap();
     sessions.resume(&child.id).await.unwrap();
     sessions.complete(&child.id).await.unwrap();
-    assert!(matches!(sessions.fail(&child.id).await, Err(SessionError::Status { .. })), "it has ended");
+    assert!(matches!(sessions.fail(&child.id).await, Err(SessionError::Status { .. })), "already completed");
     assert_eq!(sessions.archive(&child.id).await.unwrap().status, SessionStatus::Archived);
     sessions.fail(&parent.id).await.unwrap();
     sessions.delete(&child.id).await.unwrap();

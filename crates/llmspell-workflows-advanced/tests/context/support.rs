@@ -16,14 +16,14 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_testing::crash::SimClock;
 use serde_json::{Value, json};
 
-/// What was performed, as `PATH#ATTEMPT`.
+/// The executed attempts, as `PATH#ATTEMPT`.
 pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
-/// Everything that is waited for has come.
-struct AtOnce;
+/// Timers that are due at once.
+struct ImmediateTimers;
 
 #[async_trait]
-impl Timers for AtOnce {
+impl Timers for ImmediateTimers {
     async fn until(&self, _call: &Call, _wake_at: jiff::Timestamp) -> Wake {
         Wake::Due
     }
@@ -33,7 +33,7 @@ pub(crate) fn clock() -> SimClock {
     SimClock::new("2026-01-01T00:00:00Z".parse().unwrap())
 }
 
-/// Functions, tools and agents that echo, fail, put into the state, fail at first, take 100 ms.
+/// Returns an engine with functions, tools and agents that echo, fail, set state, fail at first or take 100 ms.
 pub(crate) fn builder(log: &Log, clock: &SimClock) -> EngineBuilder {
     let mut activities = Activities::new();
     for name in ["echo", "fail", "put", "flaky", "work", "generation", "recovers"] {
@@ -50,16 +50,16 @@ pub(crate) fn builder(log: &Log, clock: &SimClock) -> EngineBuilder {
         activities.register("tool", name, function(perform.clone()));
         activities.register("agent", name, function(perform));
     }
-    Engine::builder().activities(activities).clock(clock.clone()).timers(AtOnce)
+    Engine::builder().activities(activities).clock(clock.clone()).timers(ImmediateTimers)
 }
 
 fn perform(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let input = context.input().clone();
     match name {
-        "fail" => Err(StepError::transient("boom", "it failed")),
-        "recovers" if context.attempt() == 1 => Err(StepError::transient("boom", "it failed")),
+        "fail" => Err(StepError::transient("boom", "the step failed")),
+        "recovers" if context.attempt() == 1 => Err(StepError::transient("boom", "the step failed")),
         "flaky" if context.path().generation() == 1 && context.attempt() == 1 => {
-            Err(StepError::transient("boom", "it failed"))
+            Err(StepError::transient("boom", "the step failed"))
         }
         "put" => Ok(ActivityOutput::from(input.clone()).with_state("k", input["k"].clone())),
         "generation" => Ok(json!(context.path().generation()).into()),
@@ -96,7 +96,7 @@ pub(crate) async fn start(executor: &Executor, definition: Definition) -> Durabl
     executor.start(definition, WorkflowInput::new(json!({})), StartOptions::default()).await.unwrap()
 }
 
-/// The context as another process over the same home would have it, when this one is gone.
+/// Drops the context and returns a new one over the same home, as another process would have it.
 pub(crate) fn elsewhere(context: EnhancedExecutionContext) -> EnhancedExecutionContext {
     let home = context.state_manager.home().clone();
     let engine = context.basic_context.engine().clone();
@@ -104,33 +104,33 @@ pub(crate) fn elsewhere(context: EnhancedExecutionContext) -> EnhancedExecutionC
     EnhancedExecutionContext::new(home).with_engine(engine).with_parking(Parking::ForSignals)
 }
 
-pub(crate) async fn the_run(context: &EnhancedExecutionContext) -> KnownRun {
+pub(crate) async fn newest_run(context: &EnhancedExecutionContext) -> KnownRun {
     context.state_manager.home().runs(&RunQuery::default()).await.unwrap().remove(0)
 }
 
-/// Ends when nobody has the newest run any more.
-pub(crate) async fn is_free(context: &EnhancedExecutionContext) {
-    soon(async {
-        while the_run(context).await.holder.is_some() {
+/// Returns once the newest run is free.
+pub(crate) async fn until_free(context: &EnhancedExecutionContext) {
+    within_timeout(async {
+        while newest_run(context).await.holder.is_some() {
             tokio::task::yield_now().await;
         }
     })
     .await;
 }
 
-/// Sends the newest run a message, as another terminal would.
+/// Sends a message to the newest run, as another terminal would.
 pub(crate) async fn post(context: &EnhancedExecutionContext, message: Message) {
-    context.state_manager.home().post(&the_run(context).await, &message).await.unwrap();
+    context.state_manager.home().post(&newest_run(context).await, &message).await.unwrap();
 }
 
-/// Ends when it does, and fails where that takes longer than it ever should.
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it does not end")
+/// Awaits `future`; panics if it takes longer than it ever should.
+pub(crate) async fn within_timeout<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("timed out")
 }
 
 pub(crate) async fn finished(executor: &Executor, run: DurableRun) -> Finished {
-    match soon(executor.finish(run)).await.unwrap() {
+    match within_timeout(executor.finish(run)).await.unwrap() {
         DurableEnd::Finished(finished) => *finished,
-        other => panic!("it has not ended: {other:?}"),
+        other => panic!("the run did not finish: {other:?}"),
     }
 }

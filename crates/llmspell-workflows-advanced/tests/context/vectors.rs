@@ -1,4 +1,4 @@
-//! Vectors, and past runs that are found by them.
+//! Vectors, and the search for similar past runs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,7 +29,7 @@ async fn ids(vectors: &MemoryVectors, query: VectorQuery) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_nearest_come_first_whatever_their_length() {
+async fn search_orders_by_angle_regardless_of_length() {
     let vectors = some().await;
     let query = VectorQuery::new(vec![0.5, 0.1]);
     assert_eq!(ids(&vectors, query.clone()).await, ["right", "up", "left"]);
@@ -42,7 +42,7 @@ async fn the_nearest_come_first_whatever_their_length() {
 }
 
 #[tokio::test]
-async fn entries_are_replaced_described_and_forgotten() {
+async fn entries_can_be_replaced_updated_and_deleted() {
     let vectors = some().await;
     vectors.insert(vec![entry("right", "a", [0.0, -1.0])]).await.unwrap();
     assert_eq!(ids(&vectors, VectorQuery::new(vec![0.0, -1.0]).limit(1)).await, ["right"]);
@@ -58,7 +58,7 @@ async fn entries_are_replaced_described_and_forgotten() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_and_nothing_of_it_is_kept() {
+async fn insert_with_an_invalid_vector_stores_nothing() {
     let vectors = some().await;
     for vector in [vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![1.0, 2.0, 3.0]] {
         let both = vec![entry("good", "a", [1.0, 1.0]), VectorEntry::new("bad", "a", vector.clone())];
@@ -69,23 +69,23 @@ async fn what_does_not_fit_is_refused_and_nothing_of_it_is_kept() {
 }
 
 #[tokio::test]
-async fn texts_with_words_in_common_are_near_each_other_always_and_everywhere() {
+async fn texts_with_common_words_are_near_and_vectors_are_stable() {
     let words = HashedEmbeddings::default();
     let texts = ["pay the baker", "paying a baker", "weather", ""].map(str::to_owned);
     let vectors = words.embed(&texts).await.unwrap();
     let near = |a: usize, b: usize| vectors[a].iter().zip(&vectors[b]).map(|(a, b)| a * b).sum::<f32>();
     assert!(near(0, 1) > 0.4 && near(0, 1) > near(0, 2) + 0.2, "{} {}", near(0, 1), near(0, 2));
-    assert!((near(3, 3) - 1.0).abs() < 1e-6, "a text of nothing has a direction too");
+    assert!((near(3, 3) - 1.0).abs() < 1e-6, "an empty text has a direction too");
     assert_eq!(vectors, words.embed(&texts).await.unwrap());
     assert_eq!(vectors[0].len(), words.dimensions());
-    // What is kept today must be found tomorrow: the same text has the same vector in every version.
+    // Stored vectors must stay findable: a text has the same vector in every version.
     let small = HashedEmbeddings::new(4).embed(&["a".to_owned()]).await.unwrap().remove(0);
     let rounded: Vec<i32> = small.iter().map(|part| (part * 1000.0).round() as i32).collect();
     assert_eq!(rounded, [77, 0, -997, 0]);
 }
 
 #[tokio::test]
-async fn past_runs_like_the_one_that_begins_are_found() {
+async fn similar_past_runs_are_found() {
     let context = context();
     let steps = [echo("a", json!("{{ task }}")), Step::function("b", "fail", json!(1)).when("contains(task, 'bad')")];
     let workflow = Arc::new(EnhancedWorkflow::define(sequence(steps)).with_context_embedding(true));

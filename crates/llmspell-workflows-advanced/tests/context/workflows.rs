@@ -1,4 +1,4 @@
-//! Any basic workflow, with everything around it, as it is.
+//! Basic workflows wrapped as enhanced workflows.
 
 use std::{
     sync::{
@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_advanced::{
-    AdvancedError, AdvancedWorkflow, Again, DurableEnd, EnhancedExecutionContext, EnhancedWorkflow, ExecutorError,
-    Parking,
+    AdvancedError, AdvancedWorkflow, DurableEnd, EnhancedExecutionContext, EnhancedWorkflow, ExecutorError, Parking,
+    RewindOptions,
 };
 use llmspell_workflows_basic::{
     AggregationStrategy, BasicWorkflow, BranchResult, ExecutionContext, ParallelWorkflow, SequentialWorkflow,
@@ -19,11 +19,11 @@ use llmspell_workflows_basic::{
 };
 use serde_json::json;
 
-use crate::support::{context, elsewhere, engine, is_free, soon, the_run};
+use crate::support::{context, elsewhere, engine, newest_run, until_free, within_timeout};
 
-/// Code that counts how often its first step was performed, and hangs once after it.
+/// A code-first workflow that counts its executions, and hangs once after its first step.
 struct Code {
-    performed: AtomicU32,
+    executions: AtomicU32,
     hangs: AtomicU32,
 }
 
@@ -38,7 +38,7 @@ impl BasicWorkflow for Code {
         input: WorkflowInput,
         context: &ExecutionContext,
     ) -> Result<WorkflowOutput, WorkflowError> {
-        self.performed.fetch_add(1, Ordering::SeqCst);
+        self.executions.fetch_add(1, Ordering::SeqCst);
         let double = function(|call| async move { Ok(json!(call.input().as_i64().unwrap_or(0) * 2)) });
         let n = context.step("double", input.initial_data, double).await?;
         if self.hangs.fetch_sub(1, Ordering::SeqCst) == 1 {
@@ -50,41 +50,41 @@ impl BasicWorkflow for Code {
 }
 
 #[tokio::test]
-async fn code_goes_on_where_it_was() {
-    let code = Arc::new(Code { performed: AtomicU32::new(0), hangs: AtomicU32::new(1) });
+async fn code_first_workflow_resumes_where_it_stopped() {
+    let code = Arc::new(Code { executions: AtomicU32::new(0), hangs: AtomicU32::new(1) });
     let workflow: Arc<dyn AdvancedWorkflow> = Arc::new(EnhancedWorkflow::shared(code.clone()));
     let context = context().with_parking(Parking::Never);
     let running = tokio::spawn({
         let (workflow, context) = (workflow.clone(), context.clone());
         async move { context.execute(workflow, WorkflowInput::new(20)).await }
     });
-    soon(async {
+    within_timeout(async {
         while code.hangs.load(Ordering::SeqCst) == 1 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    // The future that is dropped does not stop the run; the end of the executor does.
+    // Dropping the future does not stop the run; shutting down the executor does.
     running.abort();
     running.await.unwrap_err();
-    soon(context.executor().shut_down(Duration::ZERO)).await;
+    within_timeout(context.executor().shut_down(Duration::ZERO)).await;
     let context = elsewhere(context);
-    is_free(&context).await;
-    let error = context.executor().resume(&the_run(&context).await).await.unwrap_err();
+    until_free(&context).await;
+    let error = context.executor().resume(&newest_run(&context).await).await.unwrap_err();
     assert!(
         matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("no code is called `code`"),
         "{error}"
     );
-    let output = context.resume(workflow, &the_run(&context).await).await.unwrap();
+    let output = context.resume(workflow, &newest_run(&context).await).await.unwrap();
     assert_eq!(output.basic_output.final_result, json!(41));
-    assert_eq!(code.performed.load(Ordering::SeqCst), 2, "the code ran twice");
+    assert_eq!(code.executions.load(Ordering::SeqCst), 2, "the code runs twice");
     let kinds: Vec<_> = output.execution_events.iter().map(|event| format!("{} {}", event.kind, event.path)).collect();
     let doubled = kinds.iter().filter(|event| *event == "step.completed /main/double").count();
     assert_eq!(doubled, 1, "{kinds:?}");
 }
 
 #[tokio::test]
-async fn those_of_a_registry_keep_their_closures() {
+async fn workflows_from_a_registry_keep_their_closures() {
     let one = |id: &str| SequentialWorkflow::builder(id).add_step(id, "echo", json!("{{ n }}")).build().unwrap();
     let sequential = SequentialWorkflow::builder("one").add_step("a", "echo", json!("{{ n }}")).build().unwrap();
     let aggregate = AggregationStrategy::Custom(Box::new(|results| Ok(json!(results.len()))));
@@ -109,7 +109,7 @@ async fn those_of_a_registry_keep_their_closures() {
 }
 
 #[tokio::test]
-async fn closures_serve_a_retry_a_rerun_and_a_fork_too() {
+async fn retry_rerun_and_fork_use_the_registered_closures() {
     let one = |id: &str, does: &str| SequentialWorkflow::builder(id).add_step(id, does, json!(3)).build().unwrap();
     let all = |results: Vec<BranchResult>| match results.iter().find_map(|branch| branch.error.clone()) {
         Some(error) => Err(error),
@@ -123,15 +123,15 @@ async fn closures_serve_a_retry_a_rerun_and_a_fork_too() {
         .unwrap();
     let (workflow, context) = (Arc::new(EnhancedWorkflow::new(parallel)), context());
     workflow.execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap_err();
-    let (executor, failed) = (context.executor(), the_run(&context).await);
-    let from_x = Again { from: Some("x/x".to_owned()), ..Again::default() };
+    let (executor, failed) = (context.executor(), newest_run(&context).await);
+    let from_x = RewindOptions { from: Some("x/x".to_owned()), ..RewindOptions::default() };
     assert!(executor.state(&failed, Some("x/x")).await.is_ok() && executor.find_step(&failed, "x/x").await.is_ok());
-    // A new run begins with the first generation, which fails again.
-    for again in [executor.rerun(&failed, None, None).await, executor.fork(&failed, &Again::default()).await] {
+    // A new run starts with the first generation, which fails again.
+    for again in [executor.rerun(&failed, None, None).await, executor.fork(&failed, &RewindOptions::default()).await] {
         let DurableEnd::Finished(finished) = executor.finish(again.unwrap()).await.unwrap() else { panic!() };
         assert_eq!(finished.error.unwrap().code, "boom");
     }
-    let retried = executor.retry(&failed, &Again::default()).await.unwrap();
+    let retried = executor.retry(&failed, &RewindOptions::default()).await.unwrap();
     let DurableEnd::Finished(finished) = executor.finish(retried).await.unwrap() else { panic!() };
     assert_eq!(*finished.output, json!(2), "{:?}", finished.error);
     let completed = executor.home().find(&failed.id().to_string()).await.unwrap();
@@ -140,12 +140,12 @@ async fn closures_serve_a_retry_a_rerun_and_a_fork_too() {
 }
 
 #[tokio::test]
-async fn the_state_in_which_it_ended_is_kept_on_request() {
+async fn final_state_is_saved_only_on_request() {
     let put = llmspell_workflows_basic::model::Step::function("a", "put", json!({"k": 7}));
     let basic = SequentialWorkflow::builder("keeps").with_step(put).build().unwrap();
-    for (is_kept, expected) in [(false, None), (true, Some(json!({"k": 7})))] {
+    for (is_saved, expected) in [(false, None), (true, Some(json!({"k": 7})))] {
         let context = context();
-        let workflow = Arc::new(EnhancedWorkflow::new(basic.clone()).with_state_persistence(is_kept));
+        let workflow = Arc::new(EnhancedWorkflow::new(basic.clone()).with_state_persistence(is_saved));
         workflow.clone().execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap();
         let loaded = workflow.load_state("keeps", &*context.state_storage).await.unwrap();
         assert_eq!(loaded.map(|state| state.to_value()), expected);
@@ -153,7 +153,7 @@ async fn the_state_in_which_it_ended_is_kept_on_request() {
 }
 
 #[tokio::test]
-async fn what_it_says_of_itself_and_runs_in_memory_stay_as_they_are() {
+async fn wrapper_does_not_change_metadata_or_runs_in_memory() {
     let basic =
         SequentialWorkflow::builder("says").description("what").add_step("a", "echo", json!(1)).build().unwrap();
     let workflow = EnhancedWorkflow::new(basic.clone());
@@ -167,11 +167,11 @@ async fn what_it_says_of_itself_and_runs_in_memory_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_paused_or_fails_is_named_in_the_error() {
+async fn error_of_a_failed_run_contains_its_id() {
     let fails = SequentialWorkflow::builder("fails").add_step("a", "fail", json!(1)).build().unwrap();
     let context: EnhancedExecutionContext = context();
     let workflow = Arc::new(EnhancedWorkflow::new(fails));
     let error = workflow.execute_with_infrastructure(WorkflowInput::default(), context.clone()).await.unwrap_err();
     let AdvancedError::Ended { run, error } = error else { panic!("{error}") };
-    assert_eq!((run, &*error.step_error().unwrap().code), (the_run(&context).await.id(), "boom"));
+    assert_eq!((run, &*error.step_error().unwrap().code), (newest_run(&context).await.id(), "boom"));
 }

@@ -1,4 +1,4 @@
-//! Homes in which something is broken: told before a run begins, or made whole.
+//! Damaged homes: reported before a run starts, or repaired.
 
 use llmspell_workflows_advanced::{ExecutorError, StartOptions};
 use llmspell_workflows_basic::{
@@ -14,19 +14,19 @@ fn echo() -> Definition {
 }
 
 #[tokio::test]
-async fn no_run_begins_beside_a_store_that_is_not_understood() {
+async fn run_does_not_start_beside_an_unreadable_store() {
     let lab = Lab::new();
     lab.home().stores().await.unwrap();
     let store = std::fs::read_dir(lab.folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let store = store.into_iter().find(|path| path.is_file()).unwrap();
-    std::fs::write(&store, "no store at all, and long enough to be looked at".repeat(100)).unwrap();
+    std::fs::write(&store, "not a store, but long enough to be read as one".repeat(100)).unwrap();
     let started = lab.executor().start(echo(), WorkflowInput::default(), StartOptions::default()).await;
     assert!(matches!(started, Err(ExecutorError::Store(_))), "{started:?}");
     assert!(lab.performed.all().is_empty());
 }
 
 #[tokio::test]
-async fn a_definition_that_is_not_whole_is_kept_again_by_the_next_run_of_it() {
+async fn damaged_definition_is_repaired_by_its_next_run() {
     let lab = Lab::new();
     {
         let executor = lab.executor();

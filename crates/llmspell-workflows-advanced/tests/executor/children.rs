@@ -1,6 +1,6 @@
-//! Runs that are steps of others: recorded, found, retried and forked with what is around them.
+//! Sub-workflows: recorded, found, retried and forked with their parents.
 
-use llmspell_workflows_advanced::{Again, DurableEnd, ExecutorError, KnownRun, Message, RunQuery};
+use llmspell_workflows_advanced::{DurableEnd, ExecutorError, KnownRun, Message, RewindOptions, RunQuery};
 use llmspell_workflows_basic::{RunStatus, model::*};
 use serde_json::json;
 
@@ -10,7 +10,7 @@ fn echo(id: &str, value: serde_json::Value) -> Step {
     Step::function(id, "echo", value)
 }
 
-/// A loop in a branch, in a workflow that a step runs.
+/// A workflow with a sub-workflow that has a loop in a branch.
 fn parent() -> Definition {
     let add = |id: &str, n: &str| Step::function(id, "add", json!({"key": "sum", "n": n}));
     let each = Loop::items(json!([10, 20, 30]), [add("sum", "{{ (state.sum || 0) + loop.item }}")]).into_step("each");
@@ -22,7 +22,7 @@ fn parent() -> Definition {
 }
 
 #[tokio::test]
-async fn a_child_is_a_run_of_its_own_with_a_link_to_the_one_around_it() {
+async fn child_is_a_separate_run_linked_to_its_parent() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, parent()).await;
@@ -44,7 +44,7 @@ async fn a_child_is_a_run_of_its_own_with_a_link_to_the_one_around_it() {
 }
 
 #[tokio::test]
-async fn a_retry_of_the_run_lets_its_failed_child_go_on() {
+async fn retry_resumes_the_failed_child() {
     let lab = Lab::new();
     let executor = lab.executor();
     lab.performed.begin(None);
@@ -57,19 +57,19 @@ async fn a_retry_of_the_run_lets_its_failed_child_go_on() {
         let id = run.id();
         assert_eq!(finished(&executor, run).await.status, RunStatus::Failed, "{number}");
         let before = lab.performed.counts();
-        let run = executor.retry(&lab.known(id).await, &Again::default()).await.unwrap();
+        let run = executor.retry(&lab.known(id).await, &RewindOptions::default()).await.unwrap();
         let end = finished(&executor, run).await;
         assert_eq!((end.error, &*end.output), (None, &json!(1063)), "{number}");
         let after = lab.performed.counts();
         for (effect, times) in &before {
-            assert_eq!(after.get(effect), Some(times), "{effect} was performed again, {number}");
+            assert_eq!(after.get(effect), Some(times), "{effect} was executed again, {number}");
         }
         assert_eq!(lab.performed.all().len(), count + 1, "{number}");
     }
 }
 
 #[tokio::test]
-async fn a_fork_from_a_step_in_a_loop_in_a_branch_in_a_child_forks_both() {
+async fn fork_from_a_step_in_a_child_forks_parent_and_child() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, parent()).await;
@@ -81,7 +81,7 @@ async fn a_fork_from_a_step_in_a_loop_in_a_branch_in_a_child_forks_both() {
         records.push((run.id(), lab.home().records(&run).await.unwrap()));
     }
     lab.performed.begin(None);
-    let again = Again {
+    let again = RewindOptions {
         from: Some("/main/sub/main/both/left/each[1]/sum".to_owned()),
         step_input: Some(json!({"key": "sum", "n": 500})),
     };
@@ -97,9 +97,9 @@ async fn a_fork_from_a_step_in_a_loop_in_a_branch_in_a_child_forks_both() {
     }
     let children = lab.home().runs(&RunQuery { parent: Some(forked), ..RunQuery::default() }).await.unwrap();
     assert_eq!(children.len(), 1);
-    // The end of a path is enough where it is the only one.
+    // The end of a path is enough if it is unambiguous.
     lab.performed.begin(None);
-    let again = Again { from: Some("total".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("total".to_owned()), step_input: None };
     let fork = executor.fork(&known, &again).await.unwrap();
     assert_eq!(*finished(&executor, fork).await.output, json!(1063));
     assert_eq!(lab.performed.all(), ["/main/total#1", "/main/last#1"]);
@@ -110,7 +110,7 @@ fn wait(event: &str) -> Step {
 }
 
 #[tokio::test]
-async fn a_child_that_waits_parks_with_its_parent_and_hears_its_own_signals() {
+async fn waiting_child_parks_with_its_parent_and_receives_its_signals() {
     let lab = Lab::new();
     let executor = lab.executor();
     let child =
@@ -125,14 +125,14 @@ async fn a_child_that_waits_parks_with_its_parent_and_hears_its_own_signals() {
     lab.home().post(&child, &Message::Signal { name: "go".into(), payload: json!("heard") }).await.unwrap();
     let executor = lab.executor();
     let is_child = executor.resume(&child).await.unwrap_err();
-    assert!(is_child.to_string().contains("goes on with it"), "{is_child}");
+    assert!(is_child.to_string().contains("is resumed with it"), "{is_child}");
     let run = executor.resume(&known).await.unwrap();
     assert_eq!(*finished(&executor, run).await.output, json!("heard"));
     assert_eq!(lab.performed.all(), ["/main/before#1", "/main/after#1"]);
 }
 
 #[tokio::test]
-async fn a_child_that_a_failure_beside_it_cancelled_goes_on_when_the_run_is_retried() {
+async fn retry_resumes_a_child_cancelled_by_a_sibling_failure() {
     let lab = Lab::new();
     let child = Definition::sequence("child", [echo("before", json!(1)), wait("go"), echo("after", json!(2))]);
     let beside = Step::sequence("beside", [wait("fail"), echo("fails", json!(3))]);
@@ -160,7 +160,7 @@ async fn a_child_that_a_failure_beside_it_cancelled_goes_on_when_the_run_is_retr
     assert_eq!(child().await.status(), RunStatus::Cancelled);
     let cancelled = child().await.id();
     lab.performed.begin(None);
-    let run = executor.retry(&lab.known(id).await, &Again::default()).await.unwrap();
+    let run = executor.retry(&lab.known(id).await, &RewindOptions::default()).await.unwrap();
     assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
     assert_eq!(child().await.id(), cancelled);
     drop(executor);
@@ -172,7 +172,7 @@ async fn a_child_that_a_failure_beside_it_cancelled_goes_on_when_the_run_is_retr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_child_cancels_the_run_around_it() {
+async fn cancelling_a_child_cancels_its_parent() {
     let lab = Lab::new();
     let executor = lab.executor().parking(llmspell_workflows_advanced::Parking::Never);
     let child = Definition::sequence("child", [wait("never")]);

@@ -1,4 +1,4 @@
-//! Homes whose journal is for one process at a time.
+//! All kinds of journals, also those for one process at a time.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use serde_json::json;
 
 use crate::lab::{Lab, finished, start};
 
-/// Those that this program was built with.
+/// Returns the kinds that this program was built with.
 fn kinds() -> impl Iterator<Item = JournalKind> {
-    JournalKind::ALL.into_iter().filter(|kind| kind.is_there())
+    JournalKind::ALL.into_iter().filter(|kind| kind.is_available())
 }
 
 #[tokio::test]
-async fn a_run_parks_and_goes_on_in_every_kind_of_journal() {
+async fn run_parks_and_resumes_in_every_kind_of_journal() {
     for kind in kinds() {
         let lab = Lab::new();
         let home: Arc<dyn Home> = lab.folder_home().with_journal(kind).into();
@@ -24,7 +24,7 @@ async fn a_run_parks_and_goes_on_in_every_kind_of_journal() {
         let run = start(&executor, Definition::sequence("waits", steps)).await;
         let id = run.id().to_string();
         assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Waiting(_)));
-        // Whoever shares the home sees it, and that this process has it.
+        // The run is visible through the home, with this process as the holder.
         let known = home.find(&id).await.unwrap();
         assert!(known.status() == RunStatus::Waiting && known.holder.is_some(), "{known:?}");
         let other = Executor::new(home.clone(), lab.engine());
@@ -46,7 +46,7 @@ async fn a_run_parks_and_goes_on_in_every_kind_of_journal() {
 }
 
 #[tokio::test]
-async fn another_home_is_told_who_has_the_journal() {
+async fn error_names_the_process_that_has_the_journal_open() {
     for kind in kinds().filter(|kind| *kind != JournalKind::Log) {
         let lab = Lab::new();
         let executor = Executor::new(lab.folder_home().with_journal(kind), lab.engine());
@@ -57,15 +57,15 @@ async fn another_home_is_told_who_has_the_journal() {
         let error = other.find(&id.to_string()).await.unwrap_err();
         assert!(matches!(&error, ExecutorError::InUse { kind: found, .. } if *found == kind), "{error}");
         assert!(error.to_string().contains(&format!("process {} ", std::process::id())), "{error}");
-        // Its runs are looked for where they are, and nowhere else.
+        // A home with another kind of journal must not overlook the runs.
         let error = lab.home().find("@last").await.unwrap_err();
         assert!(matches!(&error, ExecutorError::OtherJournal { found, .. } if *found == kind), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_journal_that_was_not_built_in_is_an_error() {
-    for kind in JournalKind::ALL.into_iter().filter(|kind| !kind.is_there()) {
+async fn journal_kind_that_was_not_built_in_is_an_error() {
+    for kind in JournalKind::ALL.into_iter().filter(|kind| !kind.is_available()) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join(kind.as_str())).unwrap();
         let home: Arc<dyn Home> = FolderHome::new(folder.path()).with_journal(kind).into();

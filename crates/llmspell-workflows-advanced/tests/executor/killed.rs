@@ -27,26 +27,26 @@ use tokio::time::timeout;
 
 use crate::parked::until_parked;
 
-/// Where the process that is killed keeps its runs; it is this test in another process.
+/// The environment variable with the folder of the process that is killed: this test in another process.
 const FOLDER: &str = "HOME_OF_A_CHILD";
 
-const NAME: &str = "killed::parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_their_time";
+const NAME: &str = "killed::parked_runs_of_a_killed_process_wake_in_another_process";
 
 /// The workflow that waits for a signal.
 const SIGNALLED: &str = "signalled";
 
-/// What the process says once all of its runs are parked.
+/// The line that the process prints once all its runs are parked.
 const PARKED: &str = "all are parked";
 
-/// How long the test waits for something that is about to happen, with many runs, too.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest time that the test waits, also with many runs.
+const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
-/// As many as one query gives.
+/// The most runs that one query returns.
 const RUNS_MAX: usize = 10_000;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// An executor whose steps leave a line each, and the time that it goes by.
+/// Returns an executor whose steps append a line each to a file, and its clock.
 fn executor(folder: &Path) -> (Executor, SimClock) {
     let effects = folder.join("effects");
     let note = function(move |context: ActivityContext| {
@@ -68,7 +68,7 @@ fn definition(name: &str, wait: StepKind) -> Arc<Definition> {
     Arc::new(Definition::sequence(name, [note("before"), Step::new("wait", wait), note("after")]))
 }
 
-/// What the process does that is killed.
+/// Runs in the process that is killed: parks all runs and waits.
 async fn park(folder: &Path, runs: usize) {
     let (executor, _) = executor(folder);
     let open = WaitForEvent { event: "open".into(), ..Default::default() };
@@ -84,7 +84,7 @@ async fn park(folder: &Path, runs: usize) {
     std::future::pending().await
 }
 
-/// Starts that process, and kills it once all of its runs are parked.
+/// Starts that process and kills it once all its runs are parked.
 fn parked_and_killed(folder: &Path) {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([NAME, "--exact", "--nocapture"]).env(FOLDER, folder);
@@ -92,14 +92,14 @@ fn parked_and_killed(folder: &Path) {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (sender, is_parked) = channel();
     thread::spawn(move || sender.send(lines.map_while(Result::ok).any(|line| line == PARKED)));
-    let is_parked = is_parked.recv_timeout(PATIENCE);
+    let is_parked = is_parked.recv_timeout(TIMEOUT_MAX);
     child.kill().unwrap();
     assert_eq!((is_parked, child.wait().unwrap().signal()), (Ok(true), Some(9)));
 }
 
 async fn assert_finishes(handle: RunHandle) {
-    let end = timeout(PATIENCE, handle.wait()).await.expect("it should have ended by now").unwrap();
-    let DurableEnd::Finished(finished) = end else { panic!("it has not ended: {end:?}") };
+    let end = timeout(TIMEOUT_MAX, handle.wait()).await.expect("timed out").unwrap();
+    let DurableEnd::Finished(finished) = end else { panic!("the run did not finish: {end:?}") };
     assert_eq!(finished.status, RunStatus::Completed);
 }
 
@@ -111,9 +111,9 @@ fn effects(folder: &Path) -> BTreeMap<String, usize> {
     effects
 }
 
-/// `RUNS` says how many, up to 10,000.
+/// Set `RUNS` to change the number of runs, up to 10,000.
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_their_time() {
+async fn parked_runs_of_a_killed_process_wake_in_another_process() {
     let runs: usize = env::var("RUNS").map_or(100, |text| text.parse().unwrap());
     if let Some(folder) = env::var_os(FOLDER) {
         return park(&PathBuf::from(folder), runs).await;
@@ -141,13 +141,13 @@ async fn parked_runs_of_a_killed_process_wake_in_another_by_their_signal_or_thei
     };
     let (by_signal, by_time) = (take_over(&signalled).await, take_over(&timed).await);
     until_parked(&executor, runs).await;
-    assert_eq!(effects(folder), once("before"), "none went on by itself");
+    assert_eq!(effects(folder), once("before"), "no run continued by itself");
     for (run, driven) in signalled.iter().zip(by_signal) {
         home.post(run, &Message::Signal { name: "open".into(), payload: json!(null) }).await.unwrap();
         assert_finishes(driven).await;
     }
     let after_signals = effects(folder);
-    assert_eq!(after_signals.len(), runs + signalled.len(), "the others have not woken yet");
+    assert_eq!(after_signals.len(), runs + signalled.len(), "the others must not have woken yet");
     clock.advance(HOUR);
     for driven in by_time {
         assert_finishes(driven).await;

@@ -13,7 +13,7 @@ use llmspell_workflows_testing::patterns;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A home in a folder of its own, and a note of what is performed.
+/// A home in a temporary folder, and a log of the executed steps.
 pub(crate) struct Lab {
     pub(crate) folder: TempDir,
     pub(crate) performed: Arc<Performed>,
@@ -22,7 +22,7 @@ pub(crate) struct Lab {
 #[derive(Default)]
 pub(crate) struct Performed {
     log: Mutex<Vec<String>>,
-    /// The performance of this number fails for good, once.
+    /// The number of the execution that fails permanently, once.
     fails: Mutex<Option<usize>>,
 }
 
@@ -35,22 +35,22 @@ impl Performed {
             return Ok(());
         }
         *fails = None;
-        Err(StepError::configuration("injected", "it fails this once"))
+        Err(StepError::configuration("injected", "fails this once"))
     }
 
-    /// Each performance so far, as `PATH#ATTEMPT`.
+    /// Returns the executions so far, as `PATH#ATTEMPT`.
     pub(crate) fn all(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
-    /// How often each was performed.
+    /// Returns how often each was executed.
     pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         self.all().into_iter().for_each(|one| *counts.entry(one).or_default() += 1);
         counts
     }
 
-    /// Forgets what was performed; the performance of number `fails` from here on fails for good.
+    /// Clears the log; the execution with number `fails` from here on fails permanently.
     pub(crate) fn begin(&self, fails: Option<usize>) {
         self.log.lock().unwrap().clear();
         *self.fails.lock().unwrap() = fails;
@@ -70,7 +70,7 @@ impl Lab {
         FolderHome::new(self.folder.path())
     }
 
-    /// An engine with the functions of the patterns.
+    /// Returns an engine with the functions of the patterns.
     pub(crate) fn engine(&self) -> EngineBuilder {
         let mut activities = Activities::new();
         for name in patterns::FUNCTIONS {
@@ -87,7 +87,7 @@ impl Lab {
         Engine::builder().activities(activities)
     }
 
-    /// An executor, as a process of its own would have one.
+    /// Returns an executor, as another process would have one.
     pub(crate) fn executor(&self) -> Executor {
         Executor::new(self.home(), self.engine())
     }
@@ -104,6 +104,6 @@ pub(crate) async fn start(executor: &Executor, definition: Definition) -> Durabl
 pub(crate) async fn finished(executor: &Executor, run: DurableRun) -> Finished {
     match executor.drive(run).await.unwrap() {
         DurableEnd::Finished(finished) => *finished,
-        other => panic!("it has not ended: {other:?}"),
+        other => panic!("the run did not finish: {other:?}"),
     }
 }

@@ -1,13 +1,13 @@
-//! Large values of runs that have ended are kept apart, once, as long as a run needs them.
+//! Large values of ended runs are stored apart, once, until the last run that needs them is deleted.
 
-use llmspell_workflows_advanced::Again;
+use llmspell_workflows_advanced::RewindOptions;
 use llmspell_workflows_basic::model::{Definition, Step};
 use llmspell_workflows_state::{Record, store::blob_hash};
 use serde_json::json;
 
 use crate::lab::{Lab, finished, start};
 
-/// A step that gives a long text and puts it into the state, and one that does it again.
+/// Two steps that put the same long text into the state, and a short one.
 fn long() -> Definition {
     let text = "x".repeat(200_000);
     let put = |id: &str| Step::set(id, serde_json::Map::from_iter([("n".to_owned(), json!(text))]));
@@ -15,7 +15,7 @@ fn long() -> Definition {
 }
 
 #[tokio::test]
-async fn large_values_are_kept_once_and_come_back_wherever_a_run_is_read() {
+async fn large_values_are_stored_once_and_restored_on_read() {
     let lab = Lab::new();
     let (first, second) = {
         let executor = lab.executor();
@@ -36,11 +36,11 @@ async fn large_values_are_kept_once_and_come_back_wherever_a_run_is_read() {
     let owned = stores.blobs.owned(first).await.unwrap();
     assert!(!owned.is_empty() && owned == stores.blobs.owned(second).await.unwrap(), "{owned:?}");
     assert_eq!(stores.blobs.owners(&owned[0]).await.unwrap(), 2);
-    // Read back it is what it was, also by a fork and in another home.
+    // The records are the same when read back, in a fork and in another home.
     assert_eq!(home.records(&lab.known(first).await).await.unwrap(), before);
     assert!(home.verify().await.unwrap().damage.is_empty());
     let executor = lab.executor();
-    let again = Again { from: Some("c".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("c".to_owned()), step_input: None };
     let fork = executor.fork(&lab.known(first).await, &again).await.unwrap();
     let forked = fork.id();
     finished(&executor, fork).await;
@@ -49,7 +49,7 @@ async fn large_values_are_kept_once_and_come_back_wherever_a_run_is_read() {
     let other = Lab::new();
     let imported = other.home().import(&home.export(&lab.known(first).await).await.unwrap()).await.unwrap();
     assert_eq!(other.home().records(&imported).await.unwrap(), before);
-    // The last run that needs them takes them along.
+    // Deleting the last run that needs the values deletes them.
     home.delete(&[lab.known(first).await]).await.unwrap();
     assert!(home.records(&lab.known(second).await).await.is_ok());
     home.delete(&[lab.known(second).await]).await.unwrap();
@@ -57,7 +57,7 @@ async fn large_values_are_kept_once_and_come_back_wherever_a_run_is_read() {
 }
 
 #[tokio::test]
-async fn a_large_value_that_is_gone_is_told_and_not_made_up() {
+async fn missing_large_value_is_an_error() {
     let lab = Lab::new();
     let run = {
         let executor = lab.executor();
@@ -76,7 +76,7 @@ async fn a_large_value_that_is_gone_is_told_and_not_made_up() {
 }
 
 #[test]
-fn a_record_is_the_same_after_it_was_set_apart_and_put_back() {
+fn record_survives_splitting_off_its_large_values() {
     let text = format!(
         r#"{{"ended": {{"path": "/main/a", "t": 1, "end": {{"completed": {{
             "output": {{"o": [["long", {{"v": "{0}"}}], ["short", {{"v": 1}}]]}},
@@ -87,7 +87,7 @@ fn a_record_is_the_same_after_it_was_set_apart_and_put_back() {
     let mut apart = record.clone();
     let taken = apart.extract_large();
     assert_eq!(taken.len(), 2);
-    assert_eq!(taken[0], taken[1], "both are the same value");
+    assert_eq!(taken[0], taken[1], "both values are the same");
     assert_eq!(taken[0].0, blob_hash(&taken[0].1));
     assert!(serde_json::to_string(&apart).unwrap().len() < 500);
     assert_eq!(apart.large_hashes(), [taken[0].0.clone(), taken[0].0.clone()]);

@@ -1,8 +1,7 @@
-//! Durable runs as their users see them: gone on with, paused, signalled, retried, forked.
+//! Durable runs from the user's side: resume, pause, signals, retry, fork.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
-mod again;
 mod broken;
 mod children;
 mod journals;
@@ -13,5 +12,6 @@ mod messages;
 mod owned;
 mod parked;
 mod prepared;
+mod retry;
 mod slow_disk;
 mod stuck;

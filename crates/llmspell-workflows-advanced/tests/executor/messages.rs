@@ -14,15 +14,15 @@ fn signal(name: &str, payload: serde_json::Value) -> Message {
     Message::Signal { name: name.into(), payload }
 }
 
-/// Ends when the journal says that the run waits.
-async fn waits(lab: &Lab, known: &KnownRun) {
+/// Returns once the journal shows that the run waits.
+async fn until_waiting(lab: &Lab, known: &KnownRun) {
     while lab.home().find(&known.id().to_string()).await.unwrap().status() != RunStatus::Waiting {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_reaches_a_run_at_work_in_another_executor() {
+async fn signal_reaches_a_run_driven_by_another_executor() {
     let lab = Lab::new();
     let executor = lab.executor().parking(Parking::Never);
     let run = start(&executor, Definition::sequence("waits", [wait("a", "go"), wait("b", "go")])).await;
@@ -30,44 +30,44 @@ async fn a_signal_reaches_a_run_at_work_in_another_executor() {
     let in_memory = run.run().clone();
     let driven = tokio::spawn(async move { finished(&executor, run).await });
     in_memory.all_wait().await;
-    // Another home, as another process has it.
+    // Another instance of the home, as in another process.
     let (home, known) = (lab.home(), lab.known(id).await);
     assert_eq!(known.status(), RunStatus::Waiting);
-    assert_eq!(home.post(&known, &signal("go", json!(1))).await.unwrap(), Delivery::Told);
-    assert_eq!(home.post(&known, &signal("go", json!(2))).await.unwrap(), Delivery::Told);
+    assert_eq!(home.post(&known, &signal("go", json!(1))).await.unwrap(), Delivery::Received);
+    assert_eq!(home.post(&known, &signal("go", json!(2))).await.unwrap(), Delivery::Received);
     assert_eq!(*driven.await.unwrap().output, json!({"name": "go", "data": 2, "timed_out": false}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_lets_what_is_at_work_end_and_a_resume_goes_on() {
+async fn resume_continues_a_paused_run() {
     let lab = Lab::new();
     let executor = lab.executor();
-    let steps = [wait("gate", "open"), Step::function("after", "echo", json!("went on"))];
+    let steps = [wait("gate", "open"), Step::function("after", "echo", json!("resumed"))];
     let run = start(&executor, Definition::sequence("pauses", steps)).await;
     let id = run.id();
     let known = lab.known(id).await;
     let handle = executor.spawn(run);
-    waits(&lab, &known).await;
-    assert_eq!(lab.home().post(&known, &Message::Pause).await.unwrap(), Delivery::Told);
+    until_waiting(&lab, &known).await;
+    assert_eq!(lab.home().post(&known, &Message::Pause).await.unwrap(), Delivery::Received);
     assert!(matches!(handle.await.unwrap(), DurableEnd::Paused));
-    // An earlier request to pause does not stop whoever goes on.
+    // An earlier pause request does not affect the resumed run.
     lab.home().post(&known, &signal("open", json!(null))).await.unwrap();
     let run = executor.resume(&known).await.unwrap();
-    assert_eq!(*finished(&executor, run).await.output, json!("went on"));
+    assert_eq!(*finished(&executor, run).await.output, json!("resumed"));
     assert_eq!(lab.performed.all(), ["/main/after#1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_run_ends_wherever_it_is() {
+async fn cancel_message_ends_a_waiting_run() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, Definition::sequence("long", [wait("never", "never")])).await;
     let id = run.id();
     let known = lab.known(id).await;
     let handle = executor.spawn(run);
-    waits(&lab, &known).await;
+    until_waiting(&lab, &known).await;
     lab.home().post(&known, &Message::Cancel).await.unwrap();
-    let DurableEnd::Finished(end) = handle.await.unwrap() else { panic!("it has ended") };
+    let DurableEnd::Finished(end) = handle.await.unwrap() else { panic!("the run did not finish") };
     assert_eq!(end.status, RunStatus::Cancelled);
     let known = lab.known(id).await;
     assert_eq!(known.status(), RunStatus::Cancelled);
@@ -75,7 +75,7 @@ async fn a_cancelled_run_ends_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_has_keeps_its_messages() {
+async fn message_to_a_free_run_is_delivered_on_resume() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, Definition::sequence("waits", [wait("a", "go")])).await;
@@ -84,14 +84,14 @@ async fn a_run_that_nobody_has_keeps_its_messages() {
     drop(executor);
     let known = lab.home().find(&id.to_string()).await.unwrap();
     assert_eq!((known.status(), known.holder.as_ref()), (RunStatus::Waiting, None));
-    assert_eq!(lab.home().post(&known, &signal("go", json!("later"))).await.unwrap(), Delivery::Kept);
+    assert_eq!(lab.home().post(&known, &signal("go", json!("later"))).await.unwrap(), Delivery::Stored);
     let executor = lab.executor();
     let run = executor.resume(&known).await.unwrap();
     assert_eq!(finished(&executor, run).await.output["data"], "later");
 }
 
 #[tokio::test]
-async fn a_run_is_gone_on_with_by_one_executor_at_a_time() {
+async fn only_one_executor_can_resume_a_run() {
     let lab = Lab::new();
     let (one, two) = (lab.executor(), lab.executor());
     let run = start(&one, Definition::sequence("waits", [wait("a", "go")])).await;

@@ -1,4 +1,4 @@
-//! Who owns a run, and how it becomes free again.
+//! Ownership of runs, and how it is released.
 
 use std::{
     sync::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 use llmspell_workflows_advanced::{
-    Again, DurableEnd, Executor, ExecutorError, MemoryHome, Message, Parking, RunHandle, StartOptions,
+    DurableEnd, Executor, ExecutorError, MemoryHome, Message, Parking, RewindOptions, RunHandle, StartOptions,
 };
 use llmspell_workflows_basic::{
     Engine, RunStatus, StepError, WorkflowInput,
@@ -31,15 +31,15 @@ fn waits() -> Definition {
     Definition::sequence("waits", [Step::function("before", "echo", json!(1)), wait("gate", "open"), after])
 }
 
-/// What a test waits for at most.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time that a test waits.
+const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.expect("it should have ended by now")
+async fn within_timeout<T>(future: impl Future<Output = T>) -> T {
+    timeout(TIMEOUT_MAX, future).await.expect("timed out")
 }
 
 async fn until_parked(executor: &Executor, count: usize) {
-    soon(async {
+    within_timeout(async {
         while executor.parked() != count {
             tokio::task::yield_now().await;
         }
@@ -48,14 +48,14 @@ async fn until_parked(executor: &Executor, count: usize) {
 }
 
 async fn ends_with(handle: RunHandle, expected: serde_json::Value) {
-    match soon(handle.wait()).await.unwrap() {
+    match within_timeout(handle.wait()).await.unwrap() {
         DurableEnd::Finished(end) => assert_eq!((end.error, &*end.output), (None, &expected)),
-        other => panic!("it has not ended: {other:?}"),
+        other => panic!("the run did not finish: {other:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_waits_is_resumed_where_it_lives() {
+async fn waiting_run_can_be_resumed_by_the_same_executor() {
     let lab = Lab::new();
     let executor = lab.executor();
     for round in 0..3 {
@@ -67,11 +67,11 @@ async fn a_run_that_waits_is_resumed_where_it_lives() {
         let run = executor.resume(&lab.known(id).await).await.unwrap();
         assert_eq!(*finished(&executor, run).await.output, json!(round));
     }
-    assert_eq!(lab.performed.counts()["/main/before#1"], 3, "no finished step runs again");
+    assert_eq!(lab.performed.counts()["/main/before#1"], 3, "finished steps do not run again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_run_is_signalled_cancelled_paused_and_taken_over_in_its_own_process() {
+async fn parked_run_handles_signal_cancel_pause_and_takeover() {
     let lab = Lab::new();
     let executor = lab.executor();
     let mut handles = Vec::new();
@@ -89,27 +89,29 @@ async fn a_parked_run_is_signalled_cancelled_paused_and_taken_over_in_its_own_pr
     let cancelled = handles.next().unwrap();
     assert_eq!(cancelled.status().await.unwrap(), RunStatus::Waiting);
     cancelled.cancel().await.unwrap();
-    let DurableEnd::Finished(end) = soon(cancelled.wait()).await.unwrap() else { panic!("it has ended") };
+    let DurableEnd::Finished(end) = within_timeout(cancelled.wait()).await.unwrap() else {
+        panic!("the run did not finish")
+    };
     assert_eq!(end.status, RunStatus::Cancelled);
 
     let paused = handles.next().unwrap();
     paused.pause().await.unwrap();
-    assert!(matches!(soon(paused.wait()).await.unwrap(), DurableEnd::Paused));
+    assert!(matches!(within_timeout(paused.wait()).await.unwrap(), DurableEnd::Paused));
 
     let taken = handles.next().unwrap();
     let run = executor.resume(&lab.known(taken.id()).await).await.unwrap();
-    assert!(matches!(soon(taken.wait()).await.unwrap(), DurableEnd::Released));
+    assert!(matches!(within_timeout(taken.wait()).await.unwrap(), DurableEnd::Released));
     let error = executor.resume(&lab.known(run.id()).await).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
     drop(run);
 
-    // A dropped handle leaves its run to the executor.
+    // Dropping the handle does not affect the run.
     let dropped = handles.next().unwrap();
     let id = dropped.id();
     drop(dropped);
     let open = Message::Signal { name: "open".into(), payload: json!(1) };
     lab.home().post(&lab.known(id).await, &open).await.unwrap();
-    soon(async {
+    within_timeout(async {
         while lab.known(id).await.status() != RunStatus::Completed {
             tokio::task::yield_now().await;
         }
@@ -118,11 +120,11 @@ async fn a_parked_run_is_signalled_cancelled_paused_and_taken_over_in_its_own_pr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropping_a_driver_frees_the_run() {
+async fn dropping_the_drive_future_releases_the_run() {
     let lab = Lab::new();
-    let begun = Arc::new(AtomicUsize::new(0));
+    let executions = Arc::new(AtomicUsize::new(0));
     let mut activities = Activities::new();
-    let count = begun.clone();
+    let count = executions.clone();
     activities.register(
         "function",
         "hangs_once",
@@ -131,7 +133,7 @@ async fn dropping_a_driver_frees_the_run() {
             async move {
                 if is_first {
                     context.cancelled().await;
-                    return Err(StepError::transient("stopped", "it was stopped"));
+                    return Err(StepError::transient("stopped", "the step was stopped"));
                 }
                 Ok(json!("done"))
             }
@@ -143,11 +145,11 @@ async fn dropping_a_driver_frees_the_run() {
     let id = run.id();
     {
         let mut driven = std::pin::pin!(executor.drive(run));
-        soon(async {
-            while begun.load(Ordering::SeqCst) == 0 {
+        within_timeout(async {
+            while executions.load(Ordering::SeqCst) == 0 {
                 tokio::select! {
                     biased;
-                    _ = &mut driven => panic!("it hangs"),
+                    _ = &mut driven => panic!("the step should hang"),
                     () = tokio::task::yield_now() => {}
                 }
             }
@@ -158,11 +160,11 @@ async fn dropping_a_driver_frees_the_run() {
     }
     let run = executor.resume(&lab.known(id).await).await.unwrap();
     assert_eq!(*finished(&executor, run).await.output, json!("done"));
-    assert_eq!(begun.load(Ordering::SeqCst), 2);
+    assert_eq!(executions.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_never_driven_is_free_once_it_is_dropped() {
+async fn dropping_an_undriven_run_releases_it() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, waits()).await;
@@ -174,7 +176,7 @@ async fn a_run_that_was_never_driven_is_free_once_it_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_run_goes_back_and_is_retried_and_redefined() {
+async fn parked_run_can_be_checkpointed_redefined_and_forked() {
     let lab = Lab::new();
     let executor = lab.executor();
     let handle = executor.spawn(start(&executor, waits()).await);
@@ -188,16 +190,16 @@ async fn a_parked_run_goes_back_and_is_retried_and_redefined() {
     until_parked(&executor, 1).await;
     let known = lab.known(handle.id()).await;
     let run = executor.resume_with(&known, Arc::new(waits())).await.unwrap();
-    assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Released));
+    assert!(matches!(within_timeout(handle.wait()).await.unwrap(), DurableEnd::Released));
     drop(run);
-    let fork = Again { from: Some("before".to_owned()), step_input: None };
+    let fork = RewindOptions { from: Some("before".to_owned()), step_input: None };
     let handle = executor.spawn(executor.fork(&known, &fork).await.unwrap());
     handle.signal("open", json!("forked")).await.unwrap();
     ends_with(handle, json!("forked")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_task_wakes_parked_runs_in_the_order_of_their_times() {
+async fn parked_runs_wake_in_order_of_their_times() {
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
     let executor = Executor::new(MemoryHome::new(), Engine::builder().clock(clock.clone()))
         .parking(Parking::After(Duration::ZERO));
@@ -214,20 +216,20 @@ async fn one_task_wakes_parked_runs_in_the_order_of_their_times() {
     handles.sort_by_key(|(hours, _)| *hours);
     for (left, (_, handle)) in (0..3).rev().zip(handles) {
         clock.advance(Duration::from_secs(3600));
-        assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Finished(_)));
+        assert!(matches!(within_timeout(handle.wait()).await.unwrap(), DurableEnd::Finished(_)));
         assert_eq!(executor.parked(), left);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_runs_are_released_with_their_executor() {
+async fn dropping_the_executor_releases_parked_runs() {
     let lab = Lab::new();
     let executor = lab.executor();
     let handle = executor.spawn(start(&executor, waits()).await);
     until_parked(&executor, 1).await;
     let known = lab.known(handle.id()).await;
     drop(executor);
-    assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Released));
+    assert!(matches!(within_timeout(handle.wait()).await.unwrap(), DurableEnd::Released));
     let other = lab.executor();
     let run = other.resume(&known).await.unwrap();
     let open = Message::Signal { name: "open".into(), payload: json!(2) };
@@ -236,7 +238,7 @@ async fn parked_runs_are_released_with_their_executor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shut_down_executor_leaves_runs_that_can_be_resumed() {
+async fn runs_can_be_resumed_after_shutdown() {
     let lab = Lab::new();
     let mut activities = Activities::new();
     activities.register(
@@ -244,14 +246,14 @@ async fn a_shut_down_executor_leaves_runs_that_can_be_resumed() {
         "hangs",
         function(|context: ActivityContext| async move {
             context.cancelled().await;
-            Err::<serde_json::Value, _>(StepError::transient("stopped", "it was stopped"))
+            Err::<serde_json::Value, _>(StepError::transient("stopped", "the step was stopped"))
         }),
     );
     let executor = Executor::new(lab.home(), lab.engine().activities(activities));
     let hangs = Definition::sequence("hangs", [Step::function("a", "hangs", json!(null))]);
     let handle = executor.spawn(start(&executor, hangs).await);
     let id = handle.id();
-    soon(executor.shut_down(Duration::ZERO)).await;
-    assert!(matches!(soon(handle.wait()).await.unwrap(), DurableEnd::Paused));
+    within_timeout(executor.shut_down(Duration::ZERO)).await;
+    assert!(matches!(within_timeout(handle.wait()).await.unwrap(), DurableEnd::Paused));
     drop(executor.resume(&lab.known(id).await).await.unwrap());
 }

@@ -1,4 +1,4 @@
-//! Runs that wait for long, or for many events.
+//! Parked runs: waking, memory and takeover.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ fn wait(id: &str, event: &str) -> Step {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_run_is_woken_by_each_signal_and_by_its_time() {
+async fn parked_run_wakes_on_signals_and_when_due() {
     let lab = Lab::new();
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
     let executor = Executor::new(lab.home(), lab.engine().clock(clock.clone())).parking(Parking::After(Duration::ZERO));
@@ -30,18 +30,18 @@ async fn a_parked_run_is_woken_by_each_signal_and_by_its_time() {
     for (name, data) in [("two", 2), ("one", 1)] {
         lab.home().post(&known, &Message::Signal { name: name.into(), payload: json!(data) }).await.unwrap();
     }
-    // It has seen the first signal, and waits for the time.
+    // The run has consumed the first signal and waits for the timer.
     while lab.home().find(&id.to_string()).await.unwrap().summary.wake_at.is_none() {
         tokio::task::yield_now().await;
     }
     clock.advance(Duration::from_secs(7 * 24 * 3600));
-    let DurableEnd::Finished(end) = driven.await.unwrap().unwrap() else { panic!("it has ended") };
+    let DurableEnd::Finished(end) = driven.await.unwrap().unwrap() else { panic!("the run did not finish") };
     assert_eq!((*end.output).clone(), json!(2));
     assert_eq!(lab.home().find(&id.to_string()).await.unwrap().status(), RunStatus::Completed);
     assert!(end.ended_at.duration_since(end.started_at).as_hours() >= 7 * 24);
 }
 
-/// What this process holds in memory, in bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -60,9 +60,9 @@ fn gated() -> Arc<Definition> {
     Arc::new(Definition::sequence("waits", [gate]))
 }
 
-/// `RUNS=100000` for as many as the figure is about; fewer show the same.
+/// Set `RUNS=100000` to check the figure; fewer runs behave the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_run_takes_half_a_kilobyte() {
+async fn parked_run_takes_half_a_kilobyte() {
     let runs: usize = std::env::var("RUNS").map_or(4_000, |text| text.parse().unwrap());
     let lab = Lab::new();
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
@@ -70,7 +70,7 @@ async fn a_parked_run_takes_half_a_kilobyte() {
     let definition = gated();
     let (mut before, mut handles) = (0, Vec::with_capacity(runs));
     for number in 0..runs {
-        // The first ones pay for what all share.
+        // The first runs pay for what all of them share.
         if number == runs / 10 {
             until_parked(&executor, handles.len()).await;
             before = resident();
@@ -86,7 +86,7 @@ async fn a_parked_run_takes_half_a_kilobyte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parked_runs_wake_by_their_signal_or_their_time_also_in_another_executor() {
+async fn parked_runs_wake_in_another_executor() {
     const RUNS: usize = 200;
     let lab = Lab::new();
     let clock = SimClock::new("2026-01-01T00:00:00Z".parse().unwrap());
@@ -124,12 +124,12 @@ async fn parked_runs_wake_by_their_signal_or_their_time_also_in_another_executor
             rest.push(handle);
             continue;
         }
-        let DurableEnd::Finished(end) = handle.await.unwrap() else { panic!("it has ended") };
+        let DurableEnd::Finished(end) = handle.await.unwrap() else { panic!("the run did not finish") };
         assert_eq!(end.output["data"], json!(known.id().to_string()));
     }
     clock.advance(Duration::from_secs(3600));
     for handle in rest {
-        let DurableEnd::Finished(end) = handle.await.unwrap() else { panic!("it has ended") };
+        let DurableEnd::Finished(end) = handle.await.unwrap() else { panic!("the run did not finish") };
         assert_eq!(end.output["timed_out"], true);
     }
 }

@@ -1,4 +1,4 @@
-//! Definitions that are kept ready.
+//! The cache of prepared definitions.
 
 use std::{fs, sync::Arc};
 
@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::lab::{Lab, finished};
 
-/// No run may begin whose definition is nowhere.
+/// A run must not start unless its definition is stored.
 #[tokio::test]
-async fn a_definition_that_could_not_be_kept_is_kept_before_its_first_run() {
+async fn definition_is_stored_before_its_first_run_even_after_a_failure() {
     let lab = Lab::new();
     let definitions = lab.folder.path().join("definitions");
     let executor = Executor::new(lab.home(), lab.engine());

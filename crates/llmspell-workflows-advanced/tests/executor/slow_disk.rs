@@ -1,4 +1,4 @@
-//! A slow disk slows what waits for it and nothing else.
+//! A slow disk delays only what waits for it.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmspell_workflows_advanced::{
-    BackedUp, Contact, DurableEnd, Executor, ExecutorError, Holder, Home, HomeUsage, JournalId, Lease, MemoryHome,
+    BackupReport, Contact, DurableEnd, Executor, ExecutorError, Holder, Home, HomeUsage, JournalId, Lease, MemoryHome,
     StartOptions, Upkeep,
 };
 use llmspell_workflows_basic::{
@@ -30,11 +30,11 @@ use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// How long a sync takes, and how late a timer may be meanwhile, beyond what the machine makes every thread late.
+/// How long a sync takes, and how late a timer may be meanwhile, beyond the lateness of any sleeping thread.
 const SYNC: Duration = Duration::from_millis(200);
 const LATE_MAX: Duration = Duration::from_millis(20);
 
-/// How late the machine makes a thread that does nothing but sleep, until `is_done`.
+/// Returns the greatest lateness of a thread that only sleeps, until `is_done`.
 fn lateness(is_done: &AtomicBool) -> Duration {
     let mut latest = Duration::ZERO;
     while !is_done.load(Ordering::SeqCst) {
@@ -45,7 +45,7 @@ fn lateness(is_done: &AtomicBool) -> Duration {
     latest
 }
 
-/// The system's disk, on which each sync, each new file and each lock takes a long time.
+/// The system's disk with slow syncs, reads and changes to folders.
 #[derive(Debug)]
 struct SlowDisk;
 
@@ -100,8 +100,7 @@ impl DiskFile for SlowFile {
     }
 }
 
-/// A home whose journal is a log on that disk, with small segments so that new ones are often needed; all else is in
-/// memory.
+/// A home in memory with its journal on the slow disk, in small segments so that new ones are often needed.
 #[derive(Debug)]
 struct SlowHome {
     folder: TempDir,
@@ -159,7 +158,7 @@ impl Home for SlowHome {
         self.open().await
     }
 
-    async fn ring(&self, _journal: &JournalId, _run: Uuid) -> bool {
+    async fn notify(&self, _journal: &JournalId, _run: Uuid) -> bool {
         false
     }
 }
@@ -178,13 +177,13 @@ impl Upkeep for SlowHome {
         Ok(HomeUsage::default())
     }
 
-    async fn back_up(&self, to: &Path) -> Result<BackedUp, ExecutorError> {
+    async fn back_up(&self, to: &Path) -> Result<BackupReport, ExecutorError> {
         self.beside.back_up(to).await
     }
 }
 
 #[test]
-fn timers_of_a_runtime_of_one_thread_stay_on_time_on_a_slow_disk() {
+fn slow_disk_does_not_delay_timers_on_a_single_threaded_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let is_done = Arc::new(AtomicBool::new(false));
     let machine = {
@@ -203,11 +202,13 @@ fn timers_of_a_runtime_of_one_thread_stay_on_time_on_a_slow_disk() {
             let run = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await.unwrap();
             let journal = run.id();
             let began = Instant::now();
-            let DurableEnd::Finished(end) = executor.drive(run).await.unwrap() else { panic!("it has ended") };
+            let DurableEnd::Finished(end) = executor.drive(run).await.unwrap() else {
+                panic!("the run did not finish")
+            };
             assert_eq!(end.error, None);
-            assert!(began.elapsed() > SYNC * 4, "each step waited for the disk");
+            assert!(began.elapsed() > SYNC * 4, "each step waits for the disk");
             executor.checkpoint(journal, "end").await.unwrap();
-            // Closing a journal waits for its disk, so it is done elsewhere.
+            // Closing the journal blocks on its disk.
             blocking(move || drop(executor)).await;
         };
         let mut latest = Duration::ZERO;
@@ -227,8 +228,5 @@ fn timers_of_a_runtime_of_one_thread_stay_on_time_on_a_slow_disk() {
     is_done.store(true, Ordering::SeqCst);
     let machine = machine.join().unwrap();
     println!("a timer was at most {latest:?} late; a thread that only sleeps, {machine:?}");
-    assert!(
-        latest < LATE_MAX + 2 * machine,
-        "a timer was {latest:?} late, where the machine alone makes it {machine:?}"
-    );
+    assert!(latest < LATE_MAX + 2 * machine, "a timer was {latest:?} late, a thread that only sleeps {machine:?}");
 }

@@ -1,4 +1,4 @@
-//! Steps that run at most once, undoing that fails, and what people say of them.
+//! Stuck steps: `at_most_once` steps, failed undos, and their resolution.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn echo(id: &str, value: serde_json::Value) -> Step {
     Step::function(id, "echo", value)
 }
 
-/// A step whose first performance never comes back, and which runs at most once.
+/// An `at_most_once` step whose first execution never returns.
 fn once(id: &str) -> Step {
     Step::function(id, "forever", json!(null)).at_most_once().with_timeout(Duration::from_millis(300))
 }
@@ -27,12 +27,12 @@ async fn stuck(executor: &Executor, definition: Definition) -> (Uuid, Vec<(Strin
     let id = run.id();
     match executor.drive(run).await.unwrap() {
         DurableEnd::Stuck(steps) => (id, steps),
-        other => panic!("it is not stuck: {other:?}"),
+        other => panic!("the run is not stuck: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_step_that_runs_at_most_once_and_is_cut_leaves_its_run_stuck_until_somebody_says_what_it_did() {
+async fn interrupted_at_most_once_step_is_stuck_until_resolved() {
     for (resolution, status, output) in [
         (Resolution::Completed(json!("paid")), RunStatus::Completed, json!("paid!")),
         (Resolution::Failed, RunStatus::Failed, json!(null)),
@@ -45,7 +45,7 @@ async fn a_step_that_runs_at_most_once_and_is_cut_leaves_its_run_stuck_until_som
         let known = lab.known(id).await;
         assert_eq!(known.status(), RunStatus::Stuck);
         drop(executor);
-        // Another process does not guess either.
+        // Another process cannot know the outcome either.
         let executor = lab.executor();
         let run = executor.resume(&known).await.unwrap();
         assert!(matches!(executor.drive(run).await.unwrap(), DurableEnd::Stuck(_)));
@@ -61,7 +61,7 @@ async fn a_step_that_runs_at_most_once_and_is_cut_leaves_its_run_stuck_until_som
 }
 
 #[tokio::test]
-async fn a_stuck_step_runs_again_where_somebody_says_so_under_a_key_of_its_own() {
+async fn rerun_of_a_stuck_step_gets_a_new_idempotency_key() {
     let lab = Lab::new();
     let mut activities = Activities::new();
     activities.register(
@@ -73,7 +73,7 @@ async fn a_stuck_step_runs_again_where_somebody_says_so_under_a_key_of_its_own()
                 return Ok(json!(context.idempotency_key().to_owned()));
             }
             context.cancelled().await;
-            Err(StepError::transient("stopped", "it was stopped"))
+            Err(StepError::transient("stopped", "the step was stopped"))
         }),
     );
     let executor = Executor::new(lab.home(), lab.engine().activities(activities));
@@ -86,7 +86,7 @@ async fn a_stuck_step_runs_again_where_somebody_says_so_under_a_key_of_its_own()
 }
 
 #[tokio::test]
-async fn a_branch_that_is_stuck_lets_the_others_end() {
+async fn stuck_branch_does_not_stop_the_others() {
     let lab = Lab::new();
     let executor = lab.executor();
     let both = Parallel::new([once("pay"), echo("works", json!(1))]).into_step("both");
@@ -96,7 +96,7 @@ async fn a_branch_that_is_stuck_lets_the_others_end() {
     assert_eq!((status("/main/both/pay"), status("/main/both/works")), ("stuck", "completed"));
 }
 
-/// A step that cannot be undone between two that can.
+/// A step whose undo fails, between two whose undo succeeds.
 fn half_undone() -> Definition {
     let undoable = |id: &str, undo: &str| {
         echo(id, json!(id)).with_compensation(Step::function("undo", undo, json!("{{ output }}")))
@@ -113,7 +113,7 @@ fn with_failures(lab: &Lab) -> Executor {
             name,
             function(move |context| async move {
                 let again = context.path().to_path().segments().last().unwrap().generation > 1;
-                if again { Ok(json!(null)) } else { Err(StepError::configuration(name, "it fails")) }
+                if again { Ok(json!(null)) } else { Err(StepError::configuration(name, "the step fails")) }
             }),
         );
     }
@@ -121,7 +121,7 @@ fn with_failures(lab: &Lab) -> Executor {
 }
 
 #[tokio::test]
-async fn undoing_that_fails_is_resolved_and_goes_on() {
+async fn failed_undo_can_be_resolved() {
     for (resolution, status) in [
         (Resolution::Completed(json!("by hand")), RunStatus::Compensated),
         (Resolution::RunAgain, RunStatus::Compensated),
@@ -150,7 +150,7 @@ async fn undoing_that_fails_is_resolved_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_cancelled_run_is_undone_where_that_is_asked_for() {
+async fn cancel_compensates_only_on_request() {
     for (message, status, undone) in
         [(Message::Cancel, RunStatus::Cancelled, 0), (Message::CancelAndCompensate, RunStatus::Compensated, 1)]
     {
@@ -173,7 +173,7 @@ async fn a_cancelled_run_is_undone_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_fork_does_not_undo_what_the_earlier_run_did() {
+async fn fork_does_not_undo_steps_of_the_original_run() {
     let lab = Lab::new();
     let executor = lab.executor();
     let undoable = echo("a", json!(1)).with_compensation(echo("undo", json!(2)));
@@ -181,7 +181,7 @@ async fn a_fork_does_not_undo_what_the_earlier_run_did() {
     let id = run.id();
     finished(&executor, run).await;
     lab.performed.begin(Some(0));
-    let again = llmspell_workflows_advanced::Again { from: Some("b".to_owned()), step_input: None };
+    let again = llmspell_workflows_advanced::RewindOptions { from: Some("b".to_owned()), step_input: None };
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let end = finished(&executor, fork).await;
     assert_eq!((end.status, lab.performed.all()), (RunStatus::Failed, vec!["/main/b#1".to_owned()]));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use llmspell_workflows_advanced::{Again, RunQuery};
+use llmspell_workflows_advanced::{RewindOptions, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ impl Retry {
         let Some(run) = &self.run else { return self.all(app) };
         let (known, settings, session) = prepare(app, run, &self.stay)?;
         check_secrets(app, &settings, &known)?;
-        let again = Again { from: self.from, step_input: self.step_input };
+        let again = RewindOptions { from: self.from, step_input: self.step_input };
         let run = session.wait(session.executor().retry(&known, &again))?;
         Ok(session.go(run, None))
     }
@@ -99,7 +99,7 @@ impl Retry {
         let session = Session::new(app, &settings, &self.stay)?;
         Ok(session.go_each(&runs, |executor, known| {
             check_secrets(app, &settings, known)?;
-            session.wait(executor.retry(known, &Again::default()))
+            session.wait(executor.retry(known, &RewindOptions::default()))
         }))
     }
 }
@@ -128,7 +128,7 @@ impl Fork {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
         check_secrets(app, &settings, &known)?;
-        let again = Again { from: Some(self.from), step_input: self.step_input };
+        let again = RewindOptions { from: Some(self.from), step_input: self.step_input };
         let run = session.wait(session.executor().fork(&known, &again))?;
         Ok(session.go(run, None))
     }

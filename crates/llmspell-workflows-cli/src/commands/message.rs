@@ -45,7 +45,7 @@ impl Pause {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let known = app.wait(app.home().find(&self.run))?;
         if known.holder.is_none() && !known.status().has_ended() {
-            return Ok(said(app, &known, &Delivery::Kept, "it is not at work"));
+            return Ok(said(app, &known, &Delivery::Stored, "it is not at work"));
         }
         let delivery = app.wait(app.home().post(&known, &Message::Pause))?;
         Ok(said(app, &known, &delivery, "it pauses as soon as what is at work has ended"))
@@ -57,7 +57,7 @@ impl Cancel {
         let known = app.wait(app.home().find(&self.run))?;
         let message = if self.compensate { Message::CancelAndCompensate } else { Message::Cancel };
         let delivery = app.wait(app.home().post(&known, &message))?;
-        if delivery != Delivery::Kept {
+        if delivery != Delivery::Stored {
             return Ok(said(app, &known, &delivery, "it is being cancelled"));
         }
         // No process has it, so this one ends it, with its `finally` steps.
@@ -93,17 +93,17 @@ impl Signal {
 fn said(app: &App, known: &KnownRun, delivery: &Delivery, told: &str) -> Exit {
     let (run, output) = (known.id(), app.output());
     let word = match delivery {
-        Delivery::Told => "told",
-        Delivery::Kept => "kept",
+        Delivery::Received => "told",
+        Delivery::Stored => "kept",
         Delivery::Unanswered(_) => "unanswered",
     };
     if !output.is_text() {
         output.payload(&json!({"run_id": run, "delivery": word}));
     }
     let note = match delivery {
-        Delivery::Told => format!("the run {run}: {told}"),
-        Delivery::Kept if known.status() == RunStatus::Running => format!("the run {run}: {told}"),
-        Delivery::Kept => format!("no process is at work on the run {run}; go on with `spellflow resume {run}`"),
+        Delivery::Received => format!("the run {run}: {told}"),
+        Delivery::Stored if known.status() == RunStatus::Running => format!("the run {run}: {told}"),
+        Delivery::Stored => format!("no process is at work on the run {run}; go on with `spellflow resume {run}`"),
         Delivery::Unanswered(holder) => {
             format!("the run {run} belongs to {}, which does not answer; it is told when it does", holder.0)
         }

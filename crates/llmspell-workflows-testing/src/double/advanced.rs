@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use llmspell_workflows_advanced::{
     EmbeddingService, ExecutorError, SessionStorage, StateStorage, VectorStorage,
     sessions::{Session, SessionError, SessionQuery},
-    vectors::{Found, VectorEntry, VectorError, VectorQuery, VectorStats},
+    vectors::{VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats},
 };
 use llmspell_workflows_basic::WorkflowState;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ impl Double<dyn StateStorage> {
     /// use llmspell_workflows_testing::double::Double;
     ///
     /// let states = Double::states(StoredStates::new(MemoryHome::new()));
-    /// states.fails_at("save", 1, || ExecutorError::NoBell("no such device".into()));
+    /// states.fails_at("save", 1, || ExecutorError::NoLoopback("there is none".into()));
     ///
     /// assert!(states.save("orders", &WorkflowState::default()).await.is_err());
     /// assert!(states.load("orders").await.unwrap().is_none());
@@ -145,7 +145,7 @@ impl VectorStorage for Double<dyn VectorStorage> {
         self.record("insert", subject.join(" "), json!(entries)).wait(self.inner.insert(entries)).await
     }
 
-    async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError> {
+    async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError> {
         let VectorQuery { vector, scope, filter, score_min, limit } = query;
         let arguments = json!({"vector": vector, "filter": filter, "score_min": score_min, "limit": limit});
         self.record("search", scope.clone().unwrap_or_default(), arguments).wait(self.inner.search(query)).await
@@ -193,7 +193,7 @@ impl Double<dyn EmbeddingService> {
     /// let text = ["invoice".to_owned()];
     /// assert_eq!(words.embed(&text).await, HashedEmbeddings::default().embed(&text).await);
     /// assert!(words.embed(&text).await.is_err());
-    /// words.story().is(&["embed 1", "embed 1: failed, vectors cannot be kept, found or made: the quota is used up"]);
+    /// words.story().is(&["embed 1", "embed 1: failed, vector service failed: the quota is used up"]);
     /// # });
     /// ```
     #[must_use]

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use llmspell_workflows_advanced::{
     EmbeddingService, ExecutorError, SessionStorage, StateStorage, VectorStorage,
     sessions::{Session, SessionError, SessionQuery},
-    vectors::{Found, VectorEntry, VectorError, VectorQuery, VectorStats},
+    vectors::{VectorEntry, VectorError, VectorMatch, VectorQuery, VectorStats},
 };
 use llmspell_workflows_basic::WorkflowState;
 use mockall::mock;
@@ -62,7 +62,7 @@ mock! {
     #[async_trait]
     impl VectorStorage for VectorStorage {
         async fn insert(&self, entries: Vec<VectorEntry>) -> Result<(), VectorError>;
-        async fn search(&self, query: &VectorQuery) -> Result<Vec<Found>, VectorError>;
+        async fn search(&self, query: &VectorQuery) -> Result<Vec<VectorMatch>, VectorError>;
         async fn update_metadata(
             &self,
             scope: &str,

@@ -12,7 +12,7 @@ use llmspell_workflows_state::{
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Definitions as files, which people can read: `HASH.json` in one folder.
+/// Definitions as readable files: `HASH.json` in one folder.
 #[derive(Debug, Clone)]
 pub(super) struct Definitions {
     folder: PathBuf,
@@ -33,12 +33,12 @@ impl Definitions {
 
     fn put_now(&self, hash: &str, definition: &Value) -> io::Result<()> {
         let (path, text) = (self.path(hash), serde_json::to_vec(definition)?);
-        // One that is not whole is written again.
+        // A damaged file is written again.
         if fs::read(&path).is_ok_and(|kept| kept == text) {
             return Ok(());
         }
         SystemDisk.create_dir(&self.folder)?;
-        // Under a name of its own first, so that half of it is never found under its hash.
+        // Written under a temporary name first, so that a partial file never has the name of the hash.
         let draft = self.folder.join(format!(".{hash}.{}", Uuid::now_v7()));
         let mut file = fs::File::create_new(&draft)?;
         file.write_all(&text)?;
@@ -56,7 +56,7 @@ impl Definitions {
 
     pub(super) fn hashes_now(&self) -> io::Result<Vec<String>> {
         let names = SystemDisk.list(&self.folder)?;
-        // A name that begins with a dot is being written.
+        // A name that starts with a dot is a file being written.
         let hash = |name: &String| Some(name.strip_suffix(".json")?.to_owned()).filter(|hash| !hash.starts_with('.'));
         Ok(names.iter().filter_map(hash).collect())
     }
@@ -68,7 +68,7 @@ impl Definitions {
         }
     }
 
-    async fn ask<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         path: PathBuf,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
@@ -83,20 +83,20 @@ impl Definitions {
 impl DefinitionStore for Definitions {
     async fn put(&self, hash: &str, definition: &Value) -> Result<(), StoreError> {
         let (path, hash, definition) = (self.path(hash), hash.to_owned(), definition.clone());
-        self.ask(path, move |own| own.put_now(&hash, &definition)).await
+        self.run_blocking(path, move |own| own.put_now(&hash, &definition)).await
     }
 
     async fn get(&self, hash: &str) -> Result<Option<Value>, StoreError> {
         let (path, hash) = (self.path(hash), hash.to_owned());
-        self.ask(path, move |own| own.get_now(&hash)).await
+        self.run_blocking(path, move |own| own.get_now(&hash)).await
     }
 
     async fn hashes(&self) -> Result<Vec<String>, StoreError> {
-        self.ask(self.folder.clone(), Self::hashes_now).await
+        self.run_blocking(self.folder.clone(), Self::hashes_now).await
     }
 
     async fn remove(&self, hash: &str) -> Result<bool, StoreError> {
         let (path, hash) = (self.path(hash), hash.to_owned());
-        self.ask(path, move |own| own.remove_now(&hash)).await
+        self.run_blocking(path, move |own| own.remove_now(&hash)).await
     }
 }

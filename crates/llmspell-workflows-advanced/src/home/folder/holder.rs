@@ -1,4 +1,4 @@
-//! Who holds a journal, and where it can be reached: said in a file beside the lock.
+//! The file beside a journal's lock that names its holder and the port to notify.
 
 use std::{fs, path::Path};
 
@@ -10,7 +10,7 @@ use crate::ExecutorError;
 
 const HOLDER: &str = "holder.json";
 
-/// Says that this process holds the journal in `folder`, and where it answers.
+/// Writes that this process holds the journal in `folder`, and where it is notified of messages.
 pub(super) fn announce(folder: &Path, contact: Contact) -> Result<(), ExecutorError> {
     let path = folder.join(HOLDER);
     let command = std::env::args().next().unwrap_or_default();
@@ -22,35 +22,35 @@ pub(super) fn announce(folder: &Path, contact: Contact) -> Result<(), ExecutorEr
     fs::write(&path, holder).map_err(|error| ExecutorError::file(&path, &error))
 }
 
-/// Who holds the journal in `folder`; `is_held` looks at the lock itself.
+/// Returns the holder of the journal in `folder`; `is_held` checks the lock itself.
 pub(super) fn holder(
     folder: &Path,
     is_held: impl Fn() -> Result<bool, ExecutorError>,
 ) -> Result<Option<Holder>, ExecutorError> {
     let free = || Ok::<_, ExecutorError>((!is_held()?).then_some(()));
-    Ok(match acquire_or_identify(free, || announced(folder))? {
+    Ok(match acquire_or_identify(free, || read_holder(folder))? {
         LockAttempt::Acquired(()) => None,
-        LockAttempt::HeldBy(holder) => Some(named(holder)),
+        LockAttempt::HeldBy(holder) => Some(holder_or_unknown(holder)),
     })
 }
 
-/// The process that last said that it holds the journal, and its own words for itself.
-pub(super) fn announced(folder: &Path) -> Option<(u32, String)> {
-    let says = says(folder)?;
-    let pid = u32::try_from(says["pid"].as_u64()?).ok()?;
-    Some((pid, format!("process {pid} ({})", says["command"].as_str().unwrap_or_default())))
+/// Returns the process that last claimed the journal, and its description.
+pub(super) fn read_holder(folder: &Path) -> Option<(u32, String)> {
+    let file = read_file(folder)?;
+    let pid = u32::try_from(file["pid"].as_u64()?).ok()?;
+    Some((pid, format!("process {pid} ({})", file["command"].as_str().unwrap_or_default())))
 }
 
-pub(super) fn named(holder: Option<String>) -> Holder {
-    Holder(holder.unwrap_or_else(|| "a process that does not say who it is".to_owned()))
+pub(super) fn holder_or_unknown(holder: Option<String>) -> Holder {
+    Holder(holder.unwrap_or_else(|| "an unknown process".to_owned()))
 }
 
-/// Where the holder of the journal in `folder` can be reached.
+/// Returns where the holder of the journal in `folder` is notified.
 pub(super) fn contact(folder: &Path) -> Contact {
-    let port = says(folder).and_then(|says| says["port"].as_u64()?.try_into().ok());
+    let port = read_file(folder).and_then(|file| file["port"].as_u64()?.try_into().ok());
     port.map_or(Contact::None, Contact::Port)
 }
 
-fn says(folder: &Path) -> Option<Value> {
+fn read_file(folder: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(folder.join(HOLDER)).ok()?).ok()
 }

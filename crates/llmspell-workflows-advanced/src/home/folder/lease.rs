@@ -1,4 +1,4 @@
-//! Leasing the journal of a process.
+//! Leasing journals.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,13 +14,13 @@ use super::{
 use crate::ExecutorError;
 
 impl Folder {
-    /// Leases `journal`, for a process that answers at `contact`.
+    /// Leases `journal` for a process that is notified at `contact`.
     pub(super) fn lease(&self, journal: &JournalId, contact: Contact) -> Result<Lease, ExecutorError> {
         let ended = ended_of(&self.summaries(journal)?);
         Ok(Lease { ended, ..self.open(journal, contact)? })
     }
 
-    /// Leases a journal whose process has died and left no run that could be resumed, or a new one.
+    /// Leases an unleased journal without runs to resume, or a new one.
     pub(super) fn lease_for_new_runs(&self, contact: Contact) -> Result<Lease, ExecutorError> {
         if let Some(single) = &self.single {
             self.check_kind()?;
@@ -36,7 +36,7 @@ impl Folder {
                 return Ok(lease);
             }
         }
-        // Two processes may come to the same number; one of them takes the next.
+        // If two processes pick the same number, one of them takes the next.
         loop {
             match self.open(&JournalId::new(&format!("{number:06}")), contact) {
                 Err(ExecutorError::Journal(JournalError::Held { .. })) => number += 1,
@@ -45,7 +45,7 @@ impl Folder {
         }
     }
 
-    /// Leases `journal`, unless a run in it could be resumed or another process holds it.
+    /// Leases `journal` unless it contains a run to resume or another process holds it.
     fn lease_if_ended(&self, journal: &JournalId, contact: Contact) -> Result<Option<Lease>, ExecutorError> {
         let runs = self.summaries(journal)?;
         if runs.iter().any(|run| !run.status.has_ended()) {
@@ -68,16 +68,16 @@ impl Folder {
     }
 }
 
-/// The log in `folder`, unless a process that is alive holds it.
+/// Opens the log in `folder` unless a running process holds it.
 pub(super) fn open_log(folder: &Path) -> Result<WalJournal, JournalError> {
     let take = || match WalJournal::open_dir(folder) {
         Err(JournalError::Held { .. }) => Ok(None),
         opened => opened.map(Some),
     };
-    match acquire_or_identify(take, || holder::announced(folder))? {
+    match acquire_or_identify(take, || holder::read_holder(folder))? {
         LockAttempt::Acquired(log) => Ok(log),
         LockAttempt::HeldBy(name) => {
-            Err(JournalError::Held { path: folder.display().to_string(), holder: holder::named(name).0 })
+            Err(JournalError::Held { path: folder.display().to_string(), holder: holder::holder_or_unknown(name).0 })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The journals of a folder, read while others may write them.
+//! Reading the journals of a folder while other processes may write them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,15 +15,15 @@ use super::{
 };
 use crate::ExecutorError;
 
-/// How often a journal that is being written is read again if it seems damaged.
-const LOOKS: usize = 5;
+/// How often a journal that is being written is read before it counts as damaged.
+const READS_MAX: usize = 5;
 
 impl Folder {
     pub(super) fn kind(&self) -> JournalKind {
         self.single.as_ref().map_or(JournalKind::Log, |single| single.kind())
     }
 
-    /// Where a journal is.
+    /// Returns the folder of a journal.
     pub(super) fn dir(&self, journal: &JournalId) -> PathBuf {
         match &self.single {
             Some(single) => single.folder().to_owned(),
@@ -31,7 +31,7 @@ impl Folder {
         }
     }
 
-    /// All journals.
+    /// Returns all journals.
     pub(super) fn journals(&self) -> Result<Vec<JournalId>, ExecutorError> {
         self.check_kind()?;
         if let Some(single) = &self.single {
@@ -41,7 +41,7 @@ impl Folder {
         Ok(self.logs()?.into_iter().map(|(_, journal)| journal).collect())
     }
 
-    /// The logs, by their numbers.
+    /// Returns the logs by number.
     pub(super) fn logs(&self) -> Result<Vec<(u32, JournalId)>, ExecutorError> {
         self.check_kind()?;
         let folder = self.path.join(JournalKind::Log.as_str());
@@ -64,22 +64,22 @@ impl Folder {
         holder::holder(&self.dir(journal), || self.is_held(journal))
     }
 
-    /// What is said of each run in a journal.
+    /// Returns a summary of each run in a journal.
     pub(super) fn summaries(&self, journal: &JournalId) -> Result<Vec<RunSummary>, ExecutorError> {
         let holder = self.holder(journal)?;
         let owner = holder.as_ref().map(|holder| holder.0.as_str());
-        // A run without a start was never acknowledged to anybody.
+        // A run without a start record was never acknowledged.
         let summary = |(run, records): &(Uuid, Vec<Record>)| RunSummary::of(*run, records, owner);
         Ok(self.peek(journal)?.iter().filter_map(summary).collect())
     }
 
-    /// The records of one run.
+    /// Returns the records of one run.
     pub(super) fn records(&self, journal: &JournalId, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
         if let Some(single) = &self.single {
             return single.records(run);
         }
         let dir = self.dir(journal);
-        tolerant(&dir, || WalJournal::peek_run(&dir, run), || WalJournal::check_run(&dir, run))
+        read_shared(&dir, || WalJournal::peek_run(&dir, run), || WalJournal::check_run(&dir, run))
     }
 
     pub(super) fn peek(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
@@ -87,19 +87,19 @@ impl Folder {
             return single.peek();
         }
         let dir = self.dir(journal);
-        tolerant(&dir, || WalJournal::peek(&dir), || WalJournal::check(&dir))
+        read_shared(&dir, || WalJournal::peek(&dir), || WalJournal::check(&dir))
     }
 
-    /// What a journal holds, where nothing may be missing that was synced.
+    /// Reads a journal strictly: any damage to synced records is an error.
     pub(super) fn check(&self, journal: &JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
         if let Some(single) = &self.single {
-            // Opening it has looked for what is missing.
+            // Opening the journal has verified it.
             return single.peek();
         }
         let dir = self.dir(journal);
         let mut read = WalJournal::check(&dir);
-        for _ in 1..LOOKS {
-            // A frame that is being written seems damaged for a moment.
+        for _ in 1..READS_MAX {
+            // A frame that is being written looks damaged for a moment.
             if read.is_ok() || !WalJournal::is_held(&dir)? {
                 break;
             }
@@ -109,17 +109,17 @@ impl Folder {
     }
 }
 
-/// Reads a log by `check`; where a frame of it is being written, which seems damaged for a moment, by `peek`.
+/// Reads a log strictly with `check`, or with `peek` if it looks damaged while its holder writes it.
 ///
-/// If nobody writes it, it is damaged: less than what was synced would be a wrong answer.
-fn tolerant<T>(
+/// A damaged log without a holder is an error: returning fewer records than were synced would be wrong.
+fn read_shared<T>(
     dir: &Path,
     peek: impl Fn() -> Result<T, JournalError>,
     check: impl Fn() -> Result<T, JournalError>,
 ) -> Result<T, ExecutorError> {
     match check() {
         Err(JournalError::Log(LogError::Damaged { .. })) if WalJournal::is_held(dir)? => Ok(peek()?),
-        // Its holder may have gone meanwhile.
+        // Its holder may have exited meanwhile.
         Err(JournalError::Log(LogError::Damaged { .. })) => Ok(check()?),
         read => Ok(read?),
     }

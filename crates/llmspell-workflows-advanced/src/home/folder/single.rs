@@ -1,4 +1,4 @@
-//! Journals that one process at a time can have open.
+//! Journals that one process at a time can open.
 
 use std::{
     fmt, fs,
@@ -15,23 +15,23 @@ use uuid::Uuid;
 use super::Folder;
 use crate::ExecutorError;
 
-/// What the journal of a home is.
+/// The kind of journals in a home.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum JournalKind {
-    /// A write-ahead log for each process, so that several can use the home at once.
+    /// A write-ahead log per process, so that several processes can share the home.
     #[default]
     Log,
-    /// One on fjall, for one process at a time; needs the feature `fjall`.
+    /// A journal on fjall, for one process at a time; needs the feature `fjall`.
     Fjall,
-    /// One on sled, for one process at a time; needs the feature `sled`.
+    /// A journal on sled, for one process at a time; needs the feature `sled`.
     Sled,
 }
 
 impl JournalKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Log, Self::Fjall, Self::Sled];
 
-    /// Its name, which is that of its folder in the home, too.
+    /// Returns its name, which is also that of its folder in the home.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,9 +41,9 @@ impl JournalKind {
         }
     }
 
-    /// Whether this program was built with it.
+    /// Whether this program was built with support for it.
     #[must_use]
-    pub fn is_there(self) -> bool {
+    pub fn is_available(self) -> bool {
         match self {
             Self::Log => true,
             Self::Fjall => cfg!(feature = "fjall"),
@@ -70,7 +70,7 @@ impl FromStr for JournalKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| format!("no journal is called `{text}`; there are log, fjall and sled"))
+        found.ok_or_else(|| format!("unknown journal `{text}`; use log, fjall or sled"))
     }
 }
 
@@ -80,9 +80,9 @@ impl fmt::Display for JournalKind {
     }
 }
 
-/// The journal of a home that one process has open from when it is first read, as long as the home is there.
+/// The only journal of a home, which this process keeps open from the first read until the home is dropped.
 #[derive(Debug)]
-pub(super) struct Single {
+pub(super) struct SingleJournal {
     kind: JournalKind,
     folder: PathBuf,
     state: Mutex<State>,
@@ -91,19 +91,19 @@ pub(super) struct Single {
 #[derive(Debug, Default)]
 struct State {
     opened: Option<Arc<dyn Journal>>,
-    leased: Weak<Leased>,
+    leased: Weak<LeasedJournal>,
 }
 
-/// The journal in the hands of an executor; once it is dropped another one of this process can take over its runs.
+/// The journal while an executor holds it; once it is dropped, another executor of this process can lease it.
 #[derive(Debug)]
-struct Leased(Arc<dyn Journal>);
+struct LeasedJournal(Arc<dyn Journal>);
 
-/// The output of `future`, on a thread that may block.
+/// Blocks on `future`, on a thread that may block.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     Handle::current().block_on(future)
 }
 
-impl Single {
+impl SingleJournal {
     pub(super) fn new(kind: JournalKind, folder: PathBuf) -> Self {
         Self { kind, folder, state: Mutex::default() }
     }
@@ -124,21 +124,21 @@ impl Single {
         self.state().leased.strong_count() > 0
     }
 
-    /// The records of all runs.
+    /// Returns the records of all runs.
     pub(super) fn peek(&self) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
         let journal = self.opened(&mut self.state())?;
         let read = |run| Ok((run, wait(journal.records(run))?));
         journal.runs().into_iter().map(read).collect()
     }
 
-    /// The records of one run.
+    /// Returns the records of one run.
     pub(super) fn records(&self, run: Uuid) -> Result<Option<Vec<Record>>, ExecutorError> {
         let journal = self.opened(&mut self.state())?;
         let records = wait(journal.records(run))?;
         Ok((!records.is_empty()).then_some(records))
     }
 
-    /// The journal, for an executor, unless another one has leased it.
+    /// Leases the journal unless another executor has it.
     pub(super) fn lease(&self) -> Result<Arc<dyn Journal>, ExecutorError> {
         let mut state = self.state();
         if state.leased.strong_count() > 0 {
@@ -146,7 +146,7 @@ impl Single {
             let holder = "another executor of this process".to_owned();
             return Err(JournalError::Held { path, holder }.into());
         }
-        let leased = Arc::new(Leased(self.opened(&mut state)?));
+        let leased = Arc::new(LeasedJournal(self.opened(&mut state)?));
         state.leased = Arc::downgrade(&leased);
         Ok(leased)
     }
@@ -170,7 +170,7 @@ impl Single {
 }
 
 impl Folder {
-    /// That no runs are in a journal of another kind, where nobody would look for them.
+    /// Checks that no runs are in a journal of another kind, where they would be overlooked.
     pub(super) fn check_kind(&self) -> Result<(), ExecutorError> {
         let is_other = |kind: &JournalKind| *kind != self.kind() && has_files(&self.path.join(kind.as_str()));
         match JournalKind::ALL.into_iter().find(is_other) {
@@ -184,7 +184,7 @@ fn has_files(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-impl JournalWrapper for Leased {
+impl JournalWrapper for LeasedJournal {
     fn inner(&self) -> &dyn Journal {
         &*self.0
     }

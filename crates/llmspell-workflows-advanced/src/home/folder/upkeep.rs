@@ -1,4 +1,4 @@
-//! Looking after a folder.
+//! Maintenance of a folder home.
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
@@ -6,21 +6,21 @@ use llmspell_workflows_state::{Journal, Record, store::RunSummary};
 use uuid::Uuid;
 
 use super::{
-    super::{BackedUp, Contact, Home, HomeUsage, JournalUsage, Lease, archive},
+    super::{BackupReport, Contact, Home, HomeUsage, JournalUsage, Lease, archive},
     Folder, FolderHome,
     lease::open_log,
 };
 use crate::ExecutorError;
 
 impl Folder {
-    /// Removes the journal of `lease` if it is empty; a journal on another engine stays all the same.
+    /// Removes the journal of `lease` if it is empty; a fjall or sled journal is never removed.
     pub(super) fn remove_if_empty(&self, lease: Lease) -> Result<bool, ExecutorError> {
         let Lease { id, journal, .. } = lease;
         if self.single.is_some() || !journal.runs().is_empty() {
             return Ok(false);
         }
         let dir = self.dir(&id);
-        // The only holder lets go of it; whoever takes it in between keeps it.
+        // Release the lease; a process that takes the journal before it is reopened keeps it.
         drop(journal);
         match open_log(&dir) {
             Ok(log) if Journal::runs(&log).is_empty() => {
@@ -43,22 +43,22 @@ impl Folder {
     }
 }
 
-pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackedUp, ExecutorError> {
-    let told = |error: io::Error| ExecutorError::file(to, &error);
+pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
+    let file_error = |error: io::Error| ExecutorError::file(to, &error);
     if to.exists() {
-        return Err(told(io::ErrorKind::AlreadyExists.into()));
+        return Err(file_error(io::ErrorKind::AlreadyExists.into()));
     }
-    // Under another name first, so that half of it is never taken for a backup.
+    // Written under a temporary name first, so that a partial copy is never taken for a backup.
     let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let draft = to.with_file_name(format!(".{name}.{}", Uuid::now_v7()));
     let copied = copy_to(home, &draft).await;
     let (from, target) = (draft.clone(), to.to_owned());
-    home.ask(move |_| {
+    home.run_blocking(move |_| {
         let placed = copied.and_then(|copied| {
-            let told = |error: io::Error| ExecutorError::file(&target, &error);
-            fs::rename(&from, &target).map_err(told)?;
+            let file_error = |error: io::Error| ExecutorError::file(&target, &error);
+            fs::rename(&from, &target).map_err(file_error)?;
             let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(told)?;
+            fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(file_error)?;
             Ok(copied)
         });
         if placed.is_err() {
@@ -70,9 +70,11 @@ pub(super) async fn back_up(home: &FolderHome, to: &Path) -> Result<BackedUp, Ex
     .await
 }
 
-/// The journals first: what leaves them meanwhile is in the store by then. The definitions last: all that runs name are
-/// there by then.
-async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackedUp, ExecutorError> {
+/// Copies `home` to `to`.
+///
+/// Journals come first, since a run that leaves them meanwhile is in the store by then. Definitions come last, since
+/// all that the copied runs refer to are stored by then.
+async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackupReport, ExecutorError> {
     let mut live = BTreeMap::<Uuid, Vec<Record>>::new();
     for journal in home.journals().await? {
         live.extend(home.check_while_written(&journal).await?);
@@ -81,12 +83,13 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackedUp, ExecutorError
     if let Some(stores) = home.existing_stores().await? {
         let store_path = copy.0.store_path();
         let folder = to.to_owned();
-        home.ask(move |_| fs::create_dir_all(&folder).map_err(|error| ExecutorError::file(&folder, &error))).await?;
+        home.run_blocking(move |_| fs::create_dir_all(&folder).map_err(|error| ExecutorError::file(&folder, &error)))
+            .await?;
         stores.adapter.back_up(&store_path).await?;
         let kept = copy.stores().await?;
         let mut left = Vec::new();
         for (run, records) in &live {
-            // A run that has ended, or was deleted in the archive, since its journal was read.
+            // The run has ended since its journal was read, or has been deleted from the archive.
             let archived = archive::get(kept, *run).await?;
             left.extend(archived.filter(|all| all.len() > records.len() && all.starts_with(records)).map(|_| *run));
         }
@@ -96,7 +99,7 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackedUp, ExecutorError
     if !live.is_empty() {
         let lease = copy.lease_for_new_runs(Contact::None).await?;
         for (run, records) in &live {
-            lease.take_in(*run, records).await?;
+            lease.import(*run, records).await?;
         }
     }
     let hashes = home.definitions().hashes().await?;
@@ -106,24 +109,24 @@ async fn copy_to(home: &FolderHome, to: &Path) -> Result<BackedUp, ExecutorError
         let definition = own.definition(hash).await?;
         all.keep(&definition).await?;
     }
-    Ok(BackedUp { live: live.len(), definitions: hashes.len() })
+    Ok(BackupReport { live: live.len(), definitions: hashes.len() })
 }
 
 impl FolderHome {
-    /// The records of a journal that others may be writing.
+    /// Returns the records of a journal that other processes may be writing.
     async fn check_while_written(&self, journal: &super::JournalId) -> Result<Vec<(Uuid, Vec<Record>)>, ExecutorError> {
         let journal = journal.clone();
-        self.ask(move |folder| folder.peek(&journal)).await
+        self.run_blocking(move |folder| folder.peek(&journal)).await
     }
 
-    /// A home like this one in another folder.
+    /// Returns a home of the same kind in another folder.
     fn elsewhere(&self, path: &Path) -> Self {
         let kind = self.journal();
         Self::with(path.to_owned(), self.0.store, self.0.open).with_journal(kind)
     }
 }
 
-/// How many bytes the files under `path` take; a file that goes meanwhile takes none.
+/// Returns the size of the files under `path` in bytes; files that are removed meanwhile do not count.
 fn bytes_in(path: &Path) -> io::Result<u64> {
     let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let metadata = match fs::symlink_metadata(path) {

@@ -1,6 +1,6 @@
 use clap::Args;
 use jiff::Timestamp;
-use llmspell_workflows_advanced::{WorkflowEvent, Written};
+use llmspell_workflows_advanced::{ProcessOutput, WorkflowEvent};
 use serde_json::{Value, json};
 
 use super::state::executor;
@@ -78,7 +78,7 @@ fn short(text: &str) -> String {
 impl Logs {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let known = app.wait(app.home().find(&self.run))?;
-        let mut written = app.wait(executor(app)?.written(&known))?;
+        let mut written = app.wait(executor(app)?.process_outputs(&known))?;
         if let Some(step) = &self.step {
             let suffix = format!("/{}", step.trim_start_matches('/'));
             written.retain(|one| one.path.ends_with(&suffix));
@@ -87,7 +87,7 @@ impl Logs {
         if output.is_text() {
             output.text(&written.iter().map(|one| text(one, self.lines)).collect::<String>());
         } else {
-            let line = |one: &Written| {
+            let line = |one: &ProcessOutput| {
                 let (stdout, cut_out) = last_lines(&one.stdout, self.lines);
                 let (stderr, cut_err) = last_lines(&one.stderr, self.lines);
                 json!({
@@ -101,7 +101,7 @@ impl Logs {
     }
 }
 
-fn text(one: &Written, lines: usize) -> String {
+fn text(one: &ProcessOutput, lines: usize) -> String {
     let end = one.exit_code.map_or("no exit code".to_owned(), |number| format!("exit code {number}"));
     let mut text = format!("{}, attempt {}: {end}\n", one.path, one.attempt);
     for (sign, written) in [("  ", &one.stdout), ("! ", &one.stderr)] {

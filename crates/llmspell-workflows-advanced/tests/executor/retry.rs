@@ -1,8 +1,8 @@
-//! Retry, rerun and fork: what is reused, what runs again, and that the old run is untouched.
+//! Retry, rerun and fork: what is reused, what runs again, and that the original run is unchanged.
 
 use std::sync::Arc;
 
-use llmspell_workflows_advanced::{Again, DurableEnd, ExecutorError, RewindError};
+use llmspell_workflows_advanced::{DurableEnd, ExecutorError, RewindError, RewindOptions};
 use llmspell_workflows_basic::{Finished, RunStatus, WorkflowState, model::*};
 use llmspell_workflows_testing::patterns;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn definitions() -> Vec<Definition> {
     patterns::all().into_iter().chain([patterns::nested()]).collect()
 }
 
-/// The state that a run leaves.
+/// Returns the final state of a run.
 fn state(finished: &Finished) -> Value {
     let mut state = WorkflowState::new(json!(null));
     for change in &finished.state_changes {
@@ -22,13 +22,13 @@ fn state(finished: &Finished) -> Value {
     state.to_value()
 }
 
-/// Whether the order in which branches end decides what it gives.
-fn is_a_matter_of_order(definition: &Definition) -> bool {
+/// Whether the result depends on the order in which branches end.
+fn depends_on_order(definition: &Definition) -> bool {
     ["parallel", "nested"].contains(&definition.name.as_str())
 }
 
 #[tokio::test]
-async fn whatever_failed_is_retried_and_nothing_else() {
+async fn retry_runs_only_failed_steps() {
     let lab = Lab::new();
     let executor = lab.executor();
     let (mut retried, mut absorbed) = (0, 0);
@@ -39,7 +39,7 @@ async fn whatever_failed_is_retried_and_nothing_else() {
         let all = lab.performed.all();
         let some = if definition.name == "nested" { 7 } else { 1 };
         for (number, path) in all.iter().enumerate().step_by(some) {
-            // Without its fast branch a race would wait for ever.
+            // Without its fast branch a race would wait forever.
             if path.contains("race") {
                 continue;
             }
@@ -52,15 +52,15 @@ async fn whatever_failed_is_retried_and_nothing_else() {
             }
             let before = lab.performed.counts();
             let at = format!("{} with a failure of {path}", definition.name);
-            let run = executor.retry(&lab.known(failed.run_id).await, &Again::default()).await.unwrap();
+            let run = executor.retry(&lab.known(failed.run_id).await, &RewindOptions::default()).await.unwrap();
             let retry = finished(&executor, run).await;
             assert_eq!((retry.status, retry.error.clone()), (RunStatus::Completed, None), "{at}");
-            if !is_a_matter_of_order(&definition) {
+            if !depends_on_order(&definition) {
                 assert_eq!((&retry.output, state(&retry)), (&expected.output, state(&expected)), "{at}");
             }
             let after = lab.performed.counts();
             for (effect, count) in &before {
-                assert_eq!(after.get(effect), Some(count), "{effect} of {at} was performed again");
+                assert_eq!(after.get(effect), Some(count), "{effect} of {at} was executed again");
             }
             retried += 1;
         }
@@ -69,7 +69,7 @@ async fn whatever_failed_is_retried_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_run_is_forked_from_every_step_and_stays_as_it_is() {
+async fn fork_from_every_step_leaves_the_original_unchanged() {
     let lab = Lab::new();
     let executor = lab.executor();
     let mut forks = 0;
@@ -81,26 +81,26 @@ async fn a_run_is_forked_from_every_step_and_stays_as_it_is() {
         let known = lab.known(id).await;
         let records = lab.home().records(&known).await.unwrap();
         let leaves = expected.steps.iter().filter(|step| step.path.segments().len() > 1);
-        // The nested one has them all again, more than once.
+        // The nested pattern contains all of them again, more than once.
         let leaves: Vec<_> = leaves.step_by(if definition.name == "nested" { 7 } else { 1 }).collect();
         for leaf in leaves {
             let path = leaf.path.to_string();
             let at = format!("{} from {path}", definition.name);
             lab.performed.begin(None);
-            let again = Again { from: Some(path.clone()), step_input: None };
+            let again = RewindOptions { from: Some(path.clone()), step_input: None };
             let fork = match executor.fork(&known, &again).await {
                 Ok(fork) => fork,
-                // What was not recorded had not begun.
+                // An unrecorded step had not started.
                 Err(ExecutorError::Rewind(RewindError::UnknownStep { .. })) => continue,
                 Err(error) => panic!("{at}: {error}"),
             };
             assert_ne!(fork.id(), id);
             let forked = finished(&executor, fork).await;
             assert_eq!(forked.status, RunStatus::Completed, "{at}");
-            if !is_a_matter_of_order(&definition) {
+            if !depends_on_order(&definition) {
                 assert_eq!((&forked.output, state(&forked)), (&expected.output, state(&expected)), "{at}");
             }
-            // How far the loser of a race gets is chance.
+            // How far the loser of a race gets is random.
             let is_loser = path.contains("/race/slow/");
             if leaf.is_leaf && leaf.output.is_some() && !path.ends_with("/wait") && !is_loser {
                 let performed = lab.performed.all();
@@ -124,7 +124,7 @@ fn loop_in_a_branch() -> Definition {
 }
 
 #[tokio::test]
-async fn a_fork_from_a_step_in_a_loop_in_a_branch_runs_what_follows_it_with_another_input() {
+async fn fork_from_a_nested_step_with_a_new_input_reruns_what_follows() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, loop_in_a_branch()).await;
@@ -133,11 +133,11 @@ async fn a_fork_from_a_step_in_a_loop_in_a_branch_runs_what_follows_it_with_anot
     assert_eq!(*before.output, json!(65));
     lab.performed.begin(None);
     let step_input = Some(json!({"key": "sum", "n": 1000}));
-    let again = Again { from: Some("each[1]/sum".to_owned()), step_input };
+    let again = RewindOptions { from: Some("each[1]/sum".to_owned()), step_input };
     let fork = executor.fork(&lab.known(id).await, &again).await.unwrap();
     let fork_id = fork.id();
     let forked = finished(&executor, fork).await;
-    // Not the first step, the first iteration, nor the other branch.
+    // Not the first step, the first iteration or the other branch.
     let again =
         ["/main/both/left/each[1]/sum#1", "/main/both/left/each[2]/sum#1", "/main/both/left/after#1", "/main/last#1"];
     assert_eq!(lab.performed.all(), again);
@@ -148,7 +148,7 @@ async fn a_fork_from_a_step_in_a_loop_in_a_branch_runs_what_follows_it_with_anot
 }
 
 #[tokio::test]
-async fn a_failed_run_is_retried_from_an_earlier_step_with_another_input_more_than_once() {
+async fn retry_from_an_earlier_step_can_be_repeated_with_new_inputs() {
     let lab = Lab::new();
     let executor = lab.executor();
     lab.performed.begin(Some(4));
@@ -157,10 +157,10 @@ async fn a_failed_run_is_retried_from_an_earlier_step_with_another_input_more_th
     assert_eq!(finished(&executor, run).await.status, RunStatus::Failed);
     for (round, expected) in [(1, 0), (2, 102 + 21 + 31 + 1 + 1)] {
         let step_input = Some(json!({"key": "sum", "n": if round == 1 { 11 } else { 101 }}));
-        // Fails again the first time, further on.
+        // The first retry fails again, at a later step.
         lab.performed.begin((round == 1).then_some(3));
-        let again = Again { from: Some("each[0]/sum".to_owned()), step_input };
-        let again = if round == 1 { again } else { Again { from: Some("each[0]/sum~2".to_owned()), ..again } };
+        let again = RewindOptions { from: Some("each[0]/sum".to_owned()), step_input };
+        let again = if round == 1 { again } else { RewindOptions { from: Some("each[0]/sum~2".to_owned()), ..again } };
         let run = executor.retry(&lab.known(id).await, &again).await.unwrap();
         let end = finished(&executor, run).await;
         if round == 2 {
@@ -174,18 +174,18 @@ async fn a_failed_run_is_retried_from_an_earlier_step_with_another_input_more_th
 }
 
 #[tokio::test]
-async fn what_cannot_be_retried_or_forked_says_why() {
+async fn refused_retries_and_forks_name_the_reason() {
     let lab = Lab::new();
     let executor = lab.executor();
     let run = start(&executor, loop_in_a_branch()).await;
     let id = run.id();
     let open = lab.known(id).await;
-    assert!(matches!(executor.retry(&open, &Again::default()).await, Err(ExecutorError::NotFailed { .. })));
+    assert!(matches!(executor.retry(&open, &RewindOptions::default()).await, Err(ExecutorError::NotFailed { .. })));
     finished(&executor, run).await;
     let known = lab.known(id).await;
-    assert!(matches!(executor.retry(&known, &Again::default()).await, Err(ExecutorError::NotFailed { .. })));
-    let fork = |from: &str, step_input: Option<Value>| Again { from: Some(from.to_owned()), step_input };
-    let error = async |again: Again| executor.fork(&known, &again).await.unwrap_err().to_string();
+    assert!(matches!(executor.retry(&known, &RewindOptions::default()).await, Err(ExecutorError::NotFailed { .. })));
+    let fork = |from: &str, step_input: Option<Value>| RewindOptions { from: Some(from.to_owned()), step_input };
+    let error = async |again: RewindOptions| executor.fork(&known, &again).await.unwrap_err().to_string();
     assert!(error(fork("nowhere", None)).await.starts_with("no recorded step matches `nowhere`"));
     let ambiguous = error(fork("sum", None)).await;
     assert!(ambiguous.contains("/main/both/left/each[0]/sum, /main/both/left/each[1]/sum"), "{ambiguous}");
@@ -195,7 +195,7 @@ async fn what_cannot_be_retried_or_forked_says_why() {
 }
 
 #[tokio::test]
-async fn a_rerun_reuses_nothing_and_can_take_another_input() {
+async fn rerun_reuses_nothing_and_accepts_a_new_input() {
     let lab = Lab::new();
     let executor = lab.executor();
     let definition = Definition::sequence("echo", [Step::function("a", "echo", json!("{{ items }}"))]);
@@ -213,7 +213,7 @@ async fn a_rerun_reuses_nothing_and_can_take_another_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_archived_is_retried_and_forked_too() {
+async fn archived_run_can_be_retried_and_forked() {
     let lab = Lab::new();
     let first = {
         let executor = lab.executor();
@@ -228,7 +228,7 @@ async fn a_run_that_was_archived_is_retried_and_forked_too() {
         }
         id
     };
-    // It is moved in the background.
+    // The run is archived in the background.
     loop {
         let is_moved = lab.home().stores().await.unwrap().archive.get(first).await.unwrap().is_some();
         if is_moved && lab.known(first).await.holder.is_none() {
@@ -237,16 +237,16 @@ async fn a_run_that_was_archived_is_retried_and_forked_too() {
         tokio::task::yield_now().await;
     }
     let executor = lab.executor();
-    let again = Again { from: Some("first".to_owned()), step_input: None };
+    let again = RewindOptions { from: Some("first".to_owned()), step_input: None };
     let fork = executor.fork(&lab.known(first).await, &again).await.unwrap();
     assert_eq!(*finished(&executor, fork).await.output, json!(65));
-    let run = executor.retry(&lab.known(first).await, &Again::default()).await.unwrap();
+    let run = executor.retry(&lab.known(first).await, &RewindOptions::default()).await.unwrap();
     assert_eq!(*finished(&executor, run).await.output, json!(65));
     assert_eq!(lab.known(first).await.status(), RunStatus::Completed);
 }
 
 #[tokio::test]
-async fn a_run_goes_on_under_another_definition_only_where_that_is_asked_for() {
+async fn changed_definition_is_used_only_on_request() {
     let lab = Lab::new();
     let executor = lab.executor();
     let nap = || Step::new("nap", StepKind::WaitForEvent(WaitForEvent { event: "go".into(), ..Default::default() }));
@@ -265,7 +265,7 @@ async fn a_run_goes_on_under_another_definition_only_where_that_is_asked_for() {
     drop(executor);
     let executor = lab.executor();
     let missing = executor.resume_with(&known, Arc::new(without)).await.unwrap_err();
-    assert!(missing.to_string().contains("which has no step at /main/a"), "{missing}");
+    assert!(missing.to_string().contains("has no step at /main/a"), "{missing}");
     lab.home()
         .post(&known, &llmspell_workflows_advanced::Message::Signal { name: "go".into(), payload: json!(1) })
         .await

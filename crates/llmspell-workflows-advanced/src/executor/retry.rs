@@ -1,4 +1,4 @@
-//! Runs that go on from an earlier point, as themselves or as new runs.
+//! Retrying, rerunning and forking runs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,36 +7,37 @@ use llmspell_workflows_state::{Origin, Parent, Record, Resumption, RewindError, 
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{DurableRun, Executor, StartOptions, start::check_own, target::Target};
+use super::{DurableRun, Executor, StartOptions, start::check_top_level, target::Target};
 use crate::{
     ExecutorError, KnownRun,
-    home::{Lease, RunPlace},
+    home::{Lease, RunLocation},
 };
 
-/// From where a run happens again.
+/// Where a retry or a fork begins, and with which input.
 #[derive(Debug, Clone, Default)]
-pub struct Again {
-    /// The step, as its path or the end of it; none: what failed.
+pub struct RewindOptions {
+    /// The path of the step to begin at, or the end of it; `None`: the failed steps.
     pub from: Option<String>,
-    /// What the activity there gets instead of what its parameters make.
+    /// The input for the activity at `from`, in place of its evaluated parameters.
     pub step_input: Option<Value>,
 }
 
 impl Executor {
-    /// A failed run goes on: what failed runs again, as its next generation, and everything else stays. A failed step
-    /// that is a run goes on in the same way.
+    /// Retries a failed run: failed steps run again as their next generation; completed steps are kept.
+    ///
+    /// A failed sub-workflow is retried in the same way.
     ///
     /// # Errors
-    /// It has not failed, another process has it, the step is not there or takes no input, or the journal cannot be
-    /// read or written.
-    pub async fn retry(&self, known: &KnownRun, again: &Again) -> Result<DurableRun, ExecutorError> {
-        check_own(known)?;
+    /// The run has not failed, another process owns it, the step does not exist or does not take an input, or the
+    /// journal cannot be read or written.
+    pub async fn retry(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
+        check_top_level(known)?;
         if known.status() != RunStatus::Failed {
             return Err(ExecutorError::NotFailed { run: known.id(), status: known.status() });
         }
-        let target = self.target_of(known, again).await?;
-        let lease = self.retry_in(known, target.as_ref(), again.step_input.as_ref(), None).await?;
-        self.take_up(known.id(), &lease, Resumption::Retried).await
+        let target = self.target_of(known, options).await?;
+        let lease = self.retry_in(known, target.as_ref(), options.step_input.as_ref(), None).await?;
+        self.claim_and_open(known.id(), &lease, Resumption::Retried).await
     }
 
     async fn retry_in(
@@ -46,14 +47,14 @@ impl Executor {
         input: Option<&Value>,
         around: Option<&Lease>,
     ) -> Result<Lease, ExecutorError> {
-        let lease = self.ended_lease(known, around).await?;
-        let here = KnownRun { place: RunPlace::Journal(lease.id.clone()), ..known.clone() };
+        let lease = self.lease_ended_run(known, around).await?;
+        let here = KnownRun { location: RunLocation::Journal(lease.id.clone()), ..known.clone() };
         let records = self.inner.home.records(&here).await?;
         let plan = self.plan_of(known.id(), &records).await?;
         let mut rewinding = Rewinding::new(&plan, &records)?;
         rewind(&mut rewinding, target)?;
         let mut inputs = BTreeMap::new();
-        // Children first: a run whose failed child goes on has not ended itself.
+        // Children first: a run with a retried child has not ended itself.
         match target {
             Some(Target { inside: Some((child, inside)), .. }) => {
                 Box::pin(self.retry_in(child, Some(inside), input, Some(&lease))).await?;
@@ -62,7 +63,7 @@ impl Executor {
                 inputs.extend(input.map(|input| (rewinding.rerun_path(step), Arc::new(input.clone()))));
             }
             None => {
-                // Of a step that was tried more than once, the last run goes on.
+                // A step that was tried more than once resumes its last child.
                 let children: BTreeMap<_, _> = rewinding.failed_children().into_iter().collect();
                 for (path, child) in children {
                     let Some(child) = self.inner.home.get(child).await? else { continue };
@@ -78,7 +79,7 @@ impl Executor {
         Ok(lease)
     }
 
-    /// Lets a child go on that has failed or was cancelled, or that was about to; whether it can.
+    /// Retries a failed or cancelled child; returns whether the child can continue.
     async fn retry_child(&self, child: &KnownRun, lease: &Lease) -> Result<bool, ExecutorError> {
         match child.status() {
             RunStatus::Failed | RunStatus::Cancelled => {
@@ -88,10 +89,12 @@ impl Executor {
         }
     }
 
-    /// A new run of what `known` ran, with the same input or another; nothing is reused.
+    /// Runs the same workflow again from scratch, with the same input or another one; no results are reused.
+    ///
+    /// `definition` replaces the definition that `known` ran.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// Fails like [`Self::start`].
     pub async fn rerun(
         &self,
         known: &KnownRun,
@@ -106,24 +109,26 @@ impl Executor {
         let mut new = WorkflowInput::new(input.unwrap_or(started.input));
         new.starting_step = started.starting_step;
         let origin = Some(Origin { run: known.id(), path: None });
-        let options = StartOptions { environment: started.environment, labels: started.labels, origin };
-        self.start(definition, new, options).await
+        let start = StartOptions { environment: started.environment, labels: started.labels, origin };
+        self.start(definition, new, start).await
     }
 
-    /// A new run that has everything in common with `known` but the step at `from`, what follows it in each list, route
-    /// and loop around it, and its dependents. The old run does not change.
+    /// Starts a new run that reuses the results of `known` up to the step at `from`.
+    ///
+    /// That step runs again, with whatever follows it in each list, route and loop around it, and its dependents. The
+    /// old run does not change.
     ///
     /// # Errors
-    /// The step is not there or takes no input, or a journal cannot be read or written.
-    pub async fn fork(&self, known: &KnownRun, again: &Again) -> Result<DurableRun, ExecutorError> {
+    /// The step does not exist or does not take an input, or a journal cannot be read or written.
+    pub async fn fork(&self, known: &KnownRun, options: &RewindOptions) -> Result<DurableRun, ExecutorError> {
         let lease = self.inner.own_lease().await?;
         let id = Uuid::now_v7();
-        let target = self.target_of(known, again).await?;
-        self.fork_in(known, target.as_ref(), again.step_input.as_ref(), &lease, Fork { id, parent: None }).await?;
-        self.take_up(id, &lease, Resumption::Forked).await
+        let target = self.target_of(known, options).await?;
+        self.fork_in(known, target.as_ref(), options.step_input.as_ref(), &lease, Fork { id, parent: None }).await?;
+        self.claim_and_open(id, &lease, Resumption::Forked).await
     }
 
-    /// Makes a fork of `known`; where the step is in a child, that is forked as a child of the new run.
+    /// Forks `known`; a child that contains the step is forked as a child of the new run.
     async fn fork_in(
         &self,
         known: &KnownRun,
@@ -153,12 +158,12 @@ impl Executor {
         let origin = Some(Origin { run: known.id(), path: target.map(Target::to_string) });
         let mut all = vec![Record::Started(Box::new(Started { origin, inputs, parent, ..started }))];
         all.extend(rewinding.fork_records(self.inner.engine.clock().now())?);
-        Ok(lease.take_in(id, &all).await?)
+        Ok(lease.import(id, &all).await?)
     }
 
-    /// The step from which on `again` lets a run happen again, which takes the input that it gives.
-    async fn target_of(&self, known: &KnownRun, again: &Again) -> Result<Option<Target>, ExecutorError> {
-        match (&again.from, &again.step_input) {
+    /// Returns the step that `options` begin at, after checking that it takes the given input.
+    async fn target_of(&self, known: &KnownRun, options: &RewindOptions) -> Result<Option<Target>, ExecutorError> {
+        match (&options.from, &options.step_input) {
             (None, Some(_)) => Err(RewindError::InputForNoStep.into()),
             (None, None) => Ok(None),
             (Some(given), input) => {
@@ -171,48 +176,54 @@ impl Executor {
         }
     }
 
-    /// What a run executes, as its records say last.
+    /// Returns the plan that a run executes according to its latest records.
     pub(super) async fn plan_of(&self, run: Uuid, records: &[Record]) -> Result<Arc<Plan>, ExecutorError> {
-        Ok(self.inner.recalled(&started(run, records)?.definition).await?.plan)
+        Ok(self.inner.prepared_by_hash(&started(run, records)?.definition).await?.plan)
     }
 
     async fn started(&self, known: &KnownRun) -> Result<Started, ExecutorError> {
         started(known.id(), &self.inner.home.records(known).await?)
     }
 
-    /// The journal that a run which has ended is in, brought back from the store where that has it.
+    /// Leases the journal of an ended run, which is restored from the archive if necessary.
     ///
-    /// A child goes where the run `around` it is.
-    pub(super) async fn ended_lease(&self, known: &KnownRun, around: Option<&Lease>) -> Result<Lease, ExecutorError> {
-        let RunPlace::Journal(journal) = &known.place else { return self.brought_back(known, around).await };
+    /// A child is moved to the journal of its parent, `around`.
+    pub(super) async fn lease_ended_run(
+        &self,
+        known: &KnownRun,
+        around: Option<&Lease>,
+    ) -> Result<Lease, ExecutorError> {
+        let RunLocation::Journal(journal) = &known.location else {
+            return self.restore_from_archive(known, around).await;
+        };
         let lease = self.inner.lease_of(known.id(), journal).await?;
-        // It is not moved to the store while it is retried.
+        // Keep it out of the archive while it is retried.
         let _archiving = self.inner.archiving.lock().await;
         if let Some(ended) = self.inner.registry.runs().ended.get_mut(journal) {
             ended.runs.retain(|run| *run != known.id());
         }
         if !lease.journal.runs().contains(&known.id()) {
-            return self.brought_back(known, around).await;
+            return self.restore_from_archive(known, around).await;
         }
         let Some(around) = around.filter(|around| around.id != lease.id) else { return Ok(lease) };
         let opened = lease.journal.open(known.id()).await?;
-        around.take_in(known.id(), &opened.records).await?;
+        around.import(known.id(), &opened.records).await?;
         lease.journal.forget(&[(known.id(), opened.epoch)]).await?;
         Ok(around.clone())
     }
 
-    async fn brought_back(&self, known: &KnownRun, around: Option<&Lease>) -> Result<Lease, ExecutorError> {
-        let records = self.inner.home.records(&KnownRun { place: RunPlace::Archive, ..known.clone() }).await?;
+    async fn restore_from_archive(&self, known: &KnownRun, around: Option<&Lease>) -> Result<Lease, ExecutorError> {
+        let records = self.inner.home.records(&KnownRun { location: RunLocation::Archive, ..known.clone() }).await?;
         let lease = match around {
             Some(around) => around.clone(),
             None => self.inner.own_lease().await?,
         };
-        lease.take_in(known.id(), &records).await?;
+        lease.import(known.id(), &records).await?;
         Ok(lease)
     }
 }
 
-/// Notes what happens again: from `target` on, or what failed.
+/// Marks what runs again: everything from `target` on, or the failed steps.
 fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), RewindError> {
     match target {
         None => rewinding.retry()?,
@@ -222,7 +233,7 @@ fn rewind(rewinding: &mut Rewinding<'_>, target: Option<&Target>) -> Result<(), 
     Ok(())
 }
 
-/// A new run that is made of an old one.
+/// The identity of a run that is forked from another one.
 struct Fork {
     id: Uuid,
     parent: Option<Parent>,

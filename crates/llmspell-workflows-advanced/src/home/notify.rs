@@ -1,6 +1,6 @@
-//! How a process is told that there is a message for a run of its.
+//! Notifies the process that owns a run of a message for it.
 //!
-//! The message itself is in the store; what goes over the loopback is the run's id alone, and comes back as the answer.
+//! The message itself is in the store. Only the run's id is sent over the loopback, and echoed as the answer.
 
 use std::{
     io,
@@ -13,27 +13,28 @@ use std::{
     time::Duration,
 };
 
+use llmspell_workflows_basic::targets;
 use llmspell_workflows_state::disk::blocking;
 use uuid::Uuid;
 
-/// How often one rings, and how long one waits for the answer each time.
-const RINGS: u32 = 20;
-const ANSWER: Duration = Duration::from_millis(50);
+/// How often a notification is sent, and how long each waits for its answer.
+const SENDS_MAX: u32 = 20;
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Where a process hears that a run of its has a message.
+/// The socket on which a process is notified of messages to its runs.
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct MessageListener {
     socket: UdpSocket,
 }
 
-/// Ends the thread that hears a bell.
+/// Stops the listener's thread when dropped.
 #[derive(Debug)]
-pub(crate) struct Ringer {
+pub(crate) struct ListenerGuard {
     port: u16,
     ends: Arc<AtomicBool>,
 }
 
-impl Bell {
+impl MessageListener {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { socket: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))? })
     }
@@ -42,55 +43,55 @@ impl Bell {
         Ok(self.socket.local_addr()?.port())
     }
 
-    /// Calls `rung` with each run that has a message, in a thread that ends with the ringer.
-    pub(crate) fn hear(self, rung: impl Fn(Uuid) + Send + 'static) -> io::Result<Ringer> {
-        let ringer = Ringer { port: self.port()?, ends: Arc::default() };
-        let ends = ringer.ends.clone();
+    /// Calls `on_message` with each run that has a message, in a thread that the returned guard stops.
+    pub(crate) fn listen(self, on_message: impl Fn(Uuid) + Send + 'static) -> io::Result<ListenerGuard> {
+        let guard = ListenerGuard { port: self.port()?, ends: Arc::default() };
+        let ends = guard.ends.clone();
         thread::Builder::new().name("spellflow-inbox".to_owned()).spawn(move || {
             let mut buffer = [0; 16];
             loop {
-                let heard = self.socket.recv_from(&mut buffer);
+                let received = self.socket.recv_from(&mut buffer);
                 if ends.load(Ordering::SeqCst) {
                     return;
                 }
-                match heard {
+                match received {
                     Ok((16, from)) => {
-                        rung(Uuid::from_bytes(buffer));
-                        // By now it is obeyed; the one who rang may be gone.
+                        on_message(Uuid::from_bytes(buffer));
+                        // The message is handled by now; the sender may be gone.
                         let _ = self.socket.send_to(&buffer, from);
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(target: "spellflow", %error, "messages to runs of this process are not heard");
-                        thread::sleep(ANSWER);
+                        tracing::warn!(target: targets::RUN, %error, "cannot receive notifications of messages");
+                        thread::sleep(ANSWER_TIMEOUT);
                     }
                 }
             }
         })?;
-        Ok(ringer)
+        Ok(guard)
     }
 }
 
-impl Drop for Ringer {
+impl Drop for ListenerGuard {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::SeqCst);
         let wake = |socket: UdpSocket| socket.send_to(&[], (Ipv4Addr::LOCALHOST, self.port));
-        // Where even this fails the thread is left to itself, and waits.
+        // If even this fails, the thread stays blocked in `recv_from`.
         let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(wake);
     }
 }
 
-/// Tells the process that answers at `port` that `run` has a message; whether it answers.
-pub(super) async fn ring(port: u16, run: Uuid) -> bool {
-    blocking(move || ring_now(port, run).unwrap_or(false)).await
+/// Notifies the process at `port` of a message for `run`; returns whether it answered.
+pub(super) async fn notify_holder(port: u16, run: Uuid) -> bool {
+    blocking(move || notify_now(port, run).unwrap_or(false)).await
 }
 
-fn ring_now(port: u16, run: Uuid) -> io::Result<bool> {
+fn notify_now(port: u16, run: Uuid) -> io::Result<bool> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.set_read_timeout(Some(ANSWER))?;
+    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     socket.connect((Ipv4Addr::LOCALHOST, port))?;
     let mut answer = [0; 16];
-    for _ in 0..RINGS {
+    for _ in 0..SENDS_MAX {
         socket.send(run.as_bytes())?;
         match socket.recv(&mut answer) {
             Ok(16) if answer == *run.as_bytes() => return Ok(true),
