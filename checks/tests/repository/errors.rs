@@ -16,12 +16,12 @@ fn pages() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_code_can_be_read() {
+fn every_code_is_a_literal() {
     none(&codes().unreadable, "codes that are no literals");
 }
 
 #[test]
-fn every_code_has_a_page_and_every_page_a_code() {
+fn error_pages_match_the_codes() {
     let (codes, pages) = (codes().places, pages());
     let mut wrong: Vec<_> = codes
         .iter()
@@ -41,7 +41,7 @@ const ALSO_OF_THE_COMMAND_LINE: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn the_command_line_takes_the_codes_of_library_errors_from_the_libraries() {
+fn command_line_does_not_repeat_codes_of_library_errors() {
     let codes = codes();
     let mut wrong = Vec::new();
     for (code, _) in
@@ -60,7 +60,7 @@ fn every_public_error_has_a_code() {
 }
 
 #[test]
-fn every_page_says_what_it_is_and_what_to_do() {
+fn every_error_page_has_the_required_sections() {
     let mut wrong = Vec::new();
     for code in pages() {
         let text = text(&format!("{FOLDER}{code}.md"));
@@ -75,7 +75,7 @@ fn every_page_says_what_it_is_and_what_to_do() {
 }
 
 #[test]
-fn the_index_is_made_from_the_pages() {
+fn index_of_error_pages_is_up_to_date() {
     let mut index = "# Error codes\n\nGenerated from the pages in this directory. The meaning of a code never changes.\n\n| code | meaning |\n|---|---|\n".to_owned();
     for code in pages() {
         let text = text(&format!("{FOLDER}{code}.md"));

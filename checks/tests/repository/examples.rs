@@ -45,7 +45,7 @@ fn with_sub_workflows(definition: &Definition, path: &str) -> Definition {
 }
 
 #[test]
-fn every_example_is_valid_and_prints_back_equal() {
+fn every_example_is_valid_and_round_trips() {
     let (engine, types) = (engine(), StepTypes::new());
     let examples = examples();
     assert!(!examples.is_empty());

@@ -40,7 +40,7 @@ fn short(name: &str) -> Option<&str> {
 }
 
 #[test]
-fn crates_name_only_crates_below_them() {
+fn crates_depend_only_on_lower_layers() {
     let mut wrong = Vec::new();
     let packages = packages();
     for package in &packages {

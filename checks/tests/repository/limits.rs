@@ -14,7 +14,7 @@ Generated from the code. Exceeding a limit is an error that names it, never a si
 ";
 
 #[test]
-fn the_table_of_limits_is_up_to_date() {
+fn limits_page_is_up_to_date() {
     let mut page = HEAD.to_owned();
     section(
         &mut page,

@@ -13,7 +13,7 @@ fn names(table: Option<&toml::Value>) -> BTreeSet<String> {
 }
 
 #[test]
-fn each_dependency_has_its_reason_beside_it() {
+fn every_dependency_has_a_reason() {
     let text = text("Cargo.toml");
     let section = text.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
     let lines = section.lines().filter(|line| line.contains(" = ") && !line.starts_with("llmspell-workflows"));
@@ -22,7 +22,7 @@ fn each_dependency_has_its_reason_beside_it() {
 }
 
 #[test]
-fn versions_are_named_once() {
+fn versions_are_declared_only_in_the_workspace() {
     let mut used = BTreeSet::new();
     let mut wrong = Vec::new();
     for path in files("", "Cargo.toml") {
@@ -43,7 +43,7 @@ fn versions_are_named_once() {
 }
 
 #[test]
-fn every_crate_has_the_lints_of_the_workspace() {
+fn every_crate_uses_the_workspace_lints() {
     let members = files("", "Cargo.toml").into_iter().filter(|path| path != "Cargo.toml");
     let without = members.filter(|path| !text(path).contains("[lints]\nworkspace = true"));
     none(&without.collect::<Vec<_>>(), "manifests without lints");

@@ -12,7 +12,7 @@ fn has_docs(attributes: &[Attribute]) -> bool {
 }
 
 #[test]
-fn no_file_is_longer_than_one_idea() {
+fn source_files_are_short() {
     let lines = |path: &String| text(path).lines().count();
     let long = files("", ".rs").into_iter().filter(|path| lines(path) > LINES_MAX);
     let long: Vec<_> = long.map(|path| format!("{path}: {} lines, {LINES_MAX} at most", lines(&path))).collect();
@@ -20,7 +20,7 @@ fn no_file_is_longer_than_one_idea() {
 }
 
 #[test]
-fn roots_of_crates_and_modules_are_guides() {
+fn crate_and_module_roots_are_documented() {
     let mut wrong = Vec::new();
     for path in files("crates", ".rs") {
         let is_crate = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
@@ -50,7 +50,7 @@ fn declaration_has_docs(path: &str) -> bool {
 }
 
 #[test]
-fn nothing_is_left_open() {
+fn sources_contain_no_unfinished_work() {
     let mut wrong = Vec::new();
     let marks = ["TO", "FIX", "XX", "HA"].into_iter().zip(["DO", "ME", "X", "CK"]);
     let marks: Vec<_> = marks.map(|(start, end)| format!("{start}{end}")).collect();
@@ -75,7 +75,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn nothing_names_a_place_on_somebodys_machine() {
+fn files_contain_no_machine_specific_paths() {
     let mut wrong = Vec::new();
     let homes = ["home", "Users", "root"].map(|folder| format!("/{folder}/"));
     for ending in [".rs", ".toml", ".md", ".yaml", ".yml", ".json", "run"] {

@@ -1,4 +1,4 @@
-//! Folders given in place of files.
+//! Expansion of folder arguments to the files in them.
 
 use std::{
     fs,
@@ -7,22 +7,22 @@ use std::{
 
 use crate::{Exit, Failure};
 
-/// The definitions among `given`: files as they are, and of folders every file in them, at any depth, that looks like
-/// one.
+/// Returns the definitions in `given`: files as they are, and for a folder every YAML file in it, at any depth, that is
+/// not a test.
 ///
 /// # Errors
-/// A folder cannot be read, or has none.
+/// If a folder cannot be read or contains no definition.
 pub(crate) fn definitions(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     expand(given, "workflow", &|name| {
-        // JSON in a folder is mostly data.
+        // JSON files in a folder are mostly data.
         [".yaml", ".yml"].iter().any(|end| name.ends_with(end)) && !is_test(name)
     })
 }
 
-/// The tests among `given`, likewise.
+/// Returns the test files in `given`, found like [`definitions`].
 ///
 /// # Errors
-/// The same.
+/// If a folder cannot be read or contains no test.
 pub(crate) fn tests(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     expand(given, "test", &is_test)
 }
@@ -41,14 +41,14 @@ fn expand(given: &[PathBuf], noun: &str, is_one: &dyn Fn(&str) -> bool) -> Resul
         let before = files.len();
         walk(path, is_one, &mut files)?;
         if files.len() == before {
-            let message = format!("there is no {noun} in the folder `{}`", path.display());
+            let message = format!("no {noun} found in the folder `{}`", path.display());
             return Err(Failure::new(Exit::NotFound, "nothing_found", message));
         }
     }
     Ok(files)
 }
 
-/// Hidden folders are left out; links to folders are not followed, so that it ends.
+/// Collects matching files. Skips hidden folders, and does not follow links to folders, which could form a cycle.
 fn walk(folder: &Path, is_one: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let failed = |error| Failure::file("read", folder, &error);
     let mut entries: Vec<_> = fs::read_dir(folder).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
@@ -65,8 +65,8 @@ fn walk(folder: &Path, is_one: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) 
     Ok(())
 }
 
-/// Whether something is there that is no file, such as a pipe, which would be waited for without an end. A link that
-/// leads nowhere is not: reading it says so.
+/// Returns whether `path` is not a regular file, such as a pipe, which could block forever. A dangling link is not
+/// special: reading it reports the error.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }

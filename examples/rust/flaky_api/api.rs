@@ -17,7 +17,7 @@ const GATHERING_MAX: Duration = Duration::from_secs(30);
 
 /// A request that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Served {
+pub(crate) struct AnsweredRequest {
     /// Which item it asked for.
     pub(crate) item: u32,
     /// The status of the answer.
@@ -29,7 +29,7 @@ pub(crate) struct Served {
 /// Answers `GET /items/N` on `listener` for ever, and tells `seen` of each answer.
 ///
 /// The first `together` requests are answered only once all of them are there.
-pub(crate) fn serve(listener: &TcpListener, together: usize, seen: impl Fn(Served) + Send + Sync + 'static) {
+pub(crate) fn serve(listener: &TcpListener, together: usize, seen: impl Fn(AnsweredRequest) + Send + Sync + 'static) {
     let api = Arc::new(Api {
         together,
         arrived: Mutex::default(),
@@ -54,7 +54,7 @@ struct Api<S> {
     seen: S,
 }
 
-impl<S: Fn(Served)> Api<S> {
+impl<S: Fn(AnsweredRequest)> Api<S> {
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         let mut lines = BufReader::new(&stream).lines();
@@ -64,7 +64,7 @@ impl<S: Fn(Served)> Api<S> {
         let item = request.split(['/', ' ']).find_map(|part| part.parse().ok()).unwrap_or(0);
         let count = *lock(&self.asked).entry(item).and_modify(|count| *count += 1).or_insert(1);
         let (status, body) = reply(item, count);
-        (self.seen)(Served { item, status, in_flight });
+        (self.seen)(AnsweredRequest { item, status, in_flight });
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         write!(
             stream,

@@ -9,7 +9,7 @@ fn step<'v>(shown: &'v Value, path: &str) -> &'v str {
 }
 
 #[test]
-fn it_starts_runs_from_requests_and_reports_how_far_they_have_come() {
+fn service_starts_runs_and_reports_their_progress() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path());
     let (status, created) = service.post("/orders", &json!({"amount": 12}));
@@ -29,7 +29,7 @@ fn it_starts_runs_from_requests_and_reports_how_far_they_have_come() {
 }
 
 #[test]
-fn it_stops_while_runs_wait_and_resumes_them_when_it_starts_again() {
+fn service_resumes_waiting_runs_after_a_restart() {
     resumes_after(|service| {
         let (code, printed) = service.stop();
         assert_eq!(code, Some(0));
@@ -38,7 +38,7 @@ fn it_stops_while_runs_wait_and_resumes_them_when_it_starts_again() {
 }
 
 #[test]
-fn it_resumes_its_runs_after_a_kill_and_charges_nobody_twice() {
+fn service_resumes_runs_after_a_kill_without_charging_twice() {
     resumes_after(Service::kill);
 }
 

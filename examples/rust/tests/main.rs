@@ -22,7 +22,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Runs the commands that the page shows for the example `name`: each prints what the page says.
-fn follow_the_page(name: &str) {
+fn check_readme(name: &str) {
     let place = tempfile::tempdir().unwrap();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     for shown in page::commands(&page, name) {
@@ -37,16 +37,16 @@ fn follow_the_page(name: &str) {
 }
 
 #[test]
-fn code_first_prints_what_the_page_says() {
-    follow_the_page("code_first");
+fn code_first_output_matches_the_readme() {
+    check_readme("code_first");
 }
 
 #[test]
-fn hooks_prints_what_the_page_says() {
-    follow_the_page("hooks");
+fn hooks_output_matches_the_readme() {
+    check_readme("hooks");
 }
 
 #[test]
-fn crash_everywhere_prints_what_the_page_says() {
-    follow_the_page("crash_everywhere");
+fn crash_everywhere_output_matches_the_readme() {
+    check_readme("crash_everywhere");
 }

@@ -6,7 +6,7 @@ use llmspell_workflows_basic::model::{
 
 use crate::outline;
 
-/// A definition as boxes, boxes around boxes, and arrows.
+/// A definition as nested boxes and arrows.
 #[derive(Debug)]
 pub(crate) struct Chart {
     pub(super) title: String,
@@ -20,7 +20,7 @@ pub(super) enum Item {
     Cluster(Cluster),
 }
 
-/// A step that runs no others, or a point where a way is chosen.
+/// A step without children, or a point where a branch is chosen.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) key: String,
@@ -64,7 +64,7 @@ impl Item {
 }
 
 impl Chart {
-    /// The drawing of `definition`.
+    /// Draws `definition`.
     pub(crate) fn new(definition: &Definition) -> Self {
         let mut pen = Pen::default();
         let mut items = pen.root(&definition.body);
@@ -94,7 +94,7 @@ impl Pen {
         Item::Node(Node { key: self.key(), lines, shape })
     }
 
-    /// A box around `items`; around nothing it is a plain one.
+    /// Draws a box around `items`; without items, a plain node.
     fn cluster(&mut self, lines: Vec<String>, items: Vec<Item>) -> Item {
         let key = self.key();
         if items.is_empty() {
@@ -107,7 +107,7 @@ impl Pen {
         self.edges.push(Edge { from: from.to_owned(), to: to.to_owned(), label, is_failure: false });
     }
 
-    /// The body of a definition, without a box around it where it is a list.
+    /// Draws the body of a definition; a list has no box around it.
     fn root(&mut self, body: &StepKind) -> Vec<Item> {
         match body {
             StepKind::Sequence(steps) => self.list(steps),
@@ -116,7 +116,7 @@ impl Pen {
         }
     }
 
-    /// Steps in order, or as their dependencies say.
+    /// Draws steps in order, or by their dependencies.
     fn list(&mut self, steps: &[Arc<Step>]) -> Vec<Item> {
         let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
         let before = |number: usize| -> Vec<usize> {
@@ -145,7 +145,7 @@ impl Pen {
         items
     }
 
-    /// One step; its condition stands in its box where no arrow leads to it that could bear it.
+    /// Draws one step; its condition is in its box if no arrow to the step can carry it.
     fn step(&mut self, step: &Step, shows_condition: bool) -> Item {
         let mut lines = vec![step.id.clone()];
         lines.extend(step.name.clone().filter(|name| *name != step.id));
@@ -196,7 +196,7 @@ impl Pen {
         let mut items = vec![fork];
         for (label, name, steps) in ways.iter().filter(|(_, _, steps)| !steps.is_empty()) {
             let inside = self.list(steps);
-            // A box around a single box would say nothing more.
+            // A box around a single box would add nothing.
             let block = match <[Item; 1]>::try_from(inside) {
                 Ok([single]) => single,
                 Err(inside) => self.cluster(vec![name.clone()], inside),
@@ -243,7 +243,7 @@ impl Pen {
                     Some(id) => key_of(id),
                     None => Some(end.key().to_owned()),
                 };
-                // A target that does not exist is for `validate` to tell.
+                // `validate` reports a target that does not exist.
                 if let Some(to) = to {
                     self.edge(from, &to, way.condition.as_ref().map(|condition| format!("if {condition}")));
                 }
@@ -255,7 +255,7 @@ impl Pen {
         items
     }
 
-    /// The steps that run where `step` failed.
+    /// Draws the steps that run when `step` fails.
     fn handler(&mut self, step: &Step, from: &str) -> Option<Item> {
         let OnError::Steps(steps) = &step.on_error else { return None };
         let inside = self.list(steps);

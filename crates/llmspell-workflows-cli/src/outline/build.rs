@@ -7,12 +7,12 @@ use super::{
     describe::{retry_data, what},
 };
 
-/// The lists of `definition`: what it does first, then `on_error` and `finally` where it has them.
+/// Returns the lists of `definition`: its body, then `on_error` and `finally` if it has them.
 pub(crate) fn build(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
     let outliner = Outliner { known };
     let mut blocks = match &definition.body {
         StepKind::Sequence(_) | StepKind::Route(_) => outliner.blocks(&definition.body, "/main"),
-        // A body that is one block is shown as the step that it is.
+        // A body that is a single block is shown as a step.
         kind => {
             let main = Step::new("main", kind.clone());
             let entry = Entry { path: "/main".to_owned(), ..outliner.entry(&main, "", None, Vec::new()) };
@@ -74,7 +74,7 @@ impl Outliner<'_> {
         }
     }
 
-    /// Steps in order, or as a graph with levels.
+    /// Outlines steps in order, or as a graph with levels.
     fn list(&self, name: &str, steps: &[Arc<Step>], path: &str) -> Block {
         let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
         let waits: Vec<Vec<String>> = match is_graph {
@@ -136,8 +136,8 @@ impl Outliner<'_> {
     }
 }
 
-/// The level of each step: 1 for those that wait for none, else one more than the highest that it waits for; none
-/// for what is in or behind a cycle.
+/// Returns the level of each step: one more than the highest level of its dependencies, 1 without dependencies, and none
+/// for steps in or after a cycle.
 fn levels(steps: &[Arc<Step>], waits: &[Vec<String>]) -> Vec<Option<usize>> {
     let numbers: HashMap<&str, usize> = steps.iter().enumerate().map(|(n, step)| (step.id.as_str(), n)).collect();
     let mut levels = vec![None; steps.len()];

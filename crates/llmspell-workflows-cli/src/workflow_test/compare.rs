@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::{Expect, Mocks, Pattern};
 
-/// Where a run differs from what was expected.
+/// A difference between a run and the expectations.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Mismatch {
-    /// What differs: `status`, `output/greeting`, `steps/scan/skip_reason/code`, `order`.
+    /// The path of the difference: `status`, `output/greeting`, `steps/scan/skip_reason/code`, `order`.
     pub(crate) at: String,
     pub(crate) expected: Value,
-    /// None: there is no such thing.
+    /// The actual value; none if there is no such value.
     pub(crate) got: Option<Value>,
-    /// What explains the difference.
+    /// An explanation of the difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
 }
@@ -31,7 +31,7 @@ impl Mismatch {
     }
 }
 
-/// Everything in which `finished` differs from `expect`; a run is expected to complete unless it says otherwise.
+/// Returns all differences between `finished` and `expect`. By default, a run is expected to complete.
 pub(super) fn mismatches(expect: &Expect, finished: &Finished, mocks: &Mocks) -> Vec<Mismatch> {
     let mut found = Vec::new();
     let expects_failure = expect.error.is_some();
@@ -63,7 +63,7 @@ pub(super) fn mismatches(expect: &Expect, finished: &Finished, mocks: &Mocks) ->
     found
 }
 
-/// An object holds at least the fields that are expected, a list just its elements; anything else is equal.
+/// Compares values: objects must contain at least the expected fields; everything else must be equal.
 fn subset(expected: &Value, got: Option<&Value>, at: &str, found: &mut Vec<Mismatch>) {
     match (expected, got) {
         (Value::Object(fields), Some(Value::Object(got))) => {
@@ -82,14 +82,14 @@ fn subset(expected: &Value, got: Option<&Value>, at: &str, found: &mut Vec<Misma
     }
 }
 
-/// As [`subset`], but of the message a part is enough.
+/// Compares errors like [`subset`], but the expected message only has to be a part of the actual one.
 fn error(expected: &Value, got: Option<&Value>, at: &str, found: &mut Vec<Mismatch>) {
     let mut expected = expected.clone();
-    let part = expected.as_object_mut().and_then(|fields| fields.remove("message"));
-    if let Some(part) = part {
+    let expected_message = expected.as_object_mut().and_then(|fields| fields.remove("message"));
+    if let Some(part) = expected_message {
         let message = got.and_then(|got| got["message"].as_str());
-        let is_in = part.as_str().zip(message).is_some_and(|(part, message)| message.contains(part));
-        if !is_in {
+        let is_part = part.as_str().zip(message).is_some_and(|(part, message)| message.contains(part));
+        if !is_part {
             found.push(Mismatch::new(format!("{at}/message"), part, message.map(Value::from)));
         }
     }
@@ -104,13 +104,13 @@ fn step(pattern: &Pattern, expected: &Value, finished: &Finished, found: &mut Ve
         [] => {
             // A step that was never reached has no record.
             if expected["status"] != "pending" {
-                found.push(Mismatch::new(at, expected.clone(), None).with_note("the run did not come to this step"));
+                found.push(Mismatch::new(at, expected.clone(), None).with_note("the run did not reach this step"));
             }
             return;
         }
         several => {
             let paths: Vec<_> = several.iter().map(|record| record.path.to_string()).collect();
-            let note = format!("several steps are meant, name one of {}", paths.join(", "));
+            let note = format!("several steps match; name one of {}", paths.join(", "));
             return found.push(Mismatch::new(at, expected.clone(), None).with_note(note));
         }
     };
@@ -137,7 +137,7 @@ fn as_json(record: &StepRecord) -> Value {
     })
 }
 
-/// The steps began in this order; others may have begun between them.
+/// Checks that the expected steps started in this order; other steps may start between them.
 fn order(expected: &[Pattern], finished: &Finished, found: &mut Vec<Mismatch>) {
     let ran: Vec<&StepRecord> = finished
         .steps
@@ -150,7 +150,7 @@ fn order(expected: &[Pattern], finished: &Finished, found: &mut Vec<Mismatch>) {
         let names: Vec<_> = expected.iter().map(ToString::to_string).collect();
         let paths: Vec<_> = ran.iter().map(|record| record.path.to_string()).collect();
         let note = match ran.iter().any(|record| missing.matches(&record.path)) {
-            true => format!("`{missing}` did not begin where it was expected"),
+            true => format!("`{missing}` did not start in the expected order"),
             false => format!("`{missing}` did not run"),
         };
         found.push(Mismatch::new("order", json!(names), Some(json!(paths))).with_note(note));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_may_have_more_and_lists_may_not() {
+    fn objects_may_have_extra_fields_but_lists_no_extra_items() {
         let none: [&str; 0] = [];
         assert_eq!(differs(json!({"a": 1}), json!({"a": 1.0, "b": 2})), none);
         assert_eq!(differs(json!({"a": {"b": [1]}}), json!({"a": {"b": [2], "c": 3}})), ["/a/b/0"]);
