@@ -62,8 +62,8 @@ pub(crate) fn directives(verbosity: u8) -> Option<String> {
     Some(level.as_str().to_lowercase())
 }
 
-/// Parses comma-separated directives: `LEVEL` for all targets in [`OURS`], or `TARGET=LEVEL` for targets that begin with
-/// `TARGET`.
+/// Parses comma-separated directives: `LEVEL` for all targets in [`OURS`], or `TARGET=LEVEL` for targets that begin
+/// with `TARGET`.
 ///
 /// # Errors
 /// If a level is unknown; the message lists the levels.

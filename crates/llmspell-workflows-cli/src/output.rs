@@ -124,8 +124,8 @@ impl Output {
         self.text(&written.expect("results are plain data with string keys"));
     }
 
-    /// Writes `text` to standard output unchanged. A closed pipe is not an error; any other failure, such as a full disk,
-    /// is reported and changes the exit code ([`Self::exit`]).
+    /// Writes `text` to standard output unchanged. A closed pipe is not an error; any other failure, such as a full
+    /// disk, is reported and changes the exit code ([`Self::exit`]).
     pub(crate) fn text(&self, text: &str) {
         let mut out = io::stdout().lock();
         let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };

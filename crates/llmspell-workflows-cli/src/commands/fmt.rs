@@ -8,8 +8,8 @@ use crate::{App, Exit, Failure, folders::definitions, replace::replace, source::
 
 /// Formats workflows in the canonical form: one name for each field, one order of fields.
 ///
-/// Without `--check` or `--write`, prints the canonical form. It drops comments, `defaults` and `personas`, so `--write`
-/// refuses files that have any of these unless `--force` is given.
+/// Without `--check` or `--write`, prints the canonical form. It drops comments, `defaults` and `personas`, so
+/// `--write` refuses files that have any of these unless `--force` is given.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow fmt flow.yaml\n  \

@@ -19,8 +19,8 @@ use crate::{
 
 /// Runs tests of workflows, with mocks in place of tools.
 ///
-/// For a folder, runs every `.test.yaml` file in it. A case that calls a tool without a mock fails unless `--allow-real`
-/// is given. `docs/testing-workflows.md` describes the file format.
+/// For a folder, runs every `.test.yaml` file in it. A case that calls a tool without a mock fails unless
+/// `--allow-real` is given. `docs/testing-workflows.md` describes the file format.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow test flow.test.yaml\n  \

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{Exit, Failure, cli::Global, logs};
 
-/// Variables that a step's process finds in its environment. They are not settings, so a nested `spellflow` ignores them.
+/// Variables that a step's process finds in its environment. They are not settings, so a nested `spellflow` ignores
+/// them.
 const STEP_VARIABLES: &[&str] =
     &["SPELLFLOW_RUN_ID", "SPELLFLOW_STEP_PATH", "SPELLFLOW_ATTEMPT", "SPELLFLOW_IDEMPOTENCY_KEY"];
 

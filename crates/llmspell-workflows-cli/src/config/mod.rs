@@ -1,7 +1,7 @@
 //! The configuration: flags, then `SPELLFLOW_*`, then the project's `spellflow.toml`, then the user's, then defaults.
 //!
-//! [`settings`] lists every key with its kind and default, [`layers`] reads the sources of values, and [`typed`] converts
-//! the merged values to [`Settings`].
+//! [`settings`] lists every key with its kind and default, [`layers`] reads the sources of values, and [`typed`]
+//! converts the merged values to [`Settings`].
 
 mod layers;
 mod settings;

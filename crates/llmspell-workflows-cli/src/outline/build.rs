@@ -136,8 +136,8 @@ impl Outliner<'_> {
     }
 }
 
-/// Returns the level of each step: one more than the highest level of its dependencies, 1 without dependencies, and none
-/// for steps in or after a cycle.
+/// Returns the level of each step: one more than the highest level of its dependencies, 1 without dependencies, and
+/// none for steps in or after a cycle.
 fn levels(steps: &[Arc<Step>], waits: &[Vec<String>]) -> Vec<Option<usize>> {
     let numbers: HashMap<&str, usize> = steps.iter().enumerate().map(|(n, step)| (step.id.as_str(), n)).collect();
     let mut levels = vec![None; steps.len()];

@@ -25,7 +25,8 @@ pub(super) struct Mocks {
 }
 
 impl Target {
-    /// Returns whether this target matches a step that calls `name`. Tools also match by alias; `is_path` matches paths.
+    /// Returns whether this target matches a step that calls `name`. Tools also match by alias; `is_path` matches
+    /// paths.
     pub(super) fn matches(
         &self,
         name: &ActivityName,

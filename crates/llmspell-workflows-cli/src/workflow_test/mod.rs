@@ -1,8 +1,8 @@
 //! Tests of workflows in YAML, which `spellflow test` runs.
 //!
-//! [`File`] is the content of a test file; reading it reports all problems together. [`run()`] runs each case in its own
-//! engine, where [`Mocks`] replace activities and a clock skips idle time. [`compare`] finds the differences between a run
-//! and the expectations. `docs/testing-workflows.md` is the user guide.
+//! [`File`] is the content of a test file; reading it reports all problems together. [`run()`] runs each case in its
+//! own engine, where [`Mocks`] replace activities and a clock skips idle time. [`compare`] finds the differences
+//! between a run and the expectations. `docs/testing-workflows.md` is the user guide.
 
 mod clock;
 mod compare;

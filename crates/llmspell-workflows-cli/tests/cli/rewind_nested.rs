@@ -1,5 +1,5 @@
-//! Retry, rerun, fork and resume of a deeply nested step: in a loop in a branch of a sub-workflow from another file, whose
-//! step is itself in a loop in a branch.
+//! Retry, rerun, fork and resume of a deeply nested step: in a loop in a branch of a sub-workflow from another file,
+//! whose step is itself in a loop in a branch.
 
 use std::fs;
 

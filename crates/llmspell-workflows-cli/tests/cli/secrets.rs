@@ -6,7 +6,8 @@ use crate::support::Sandbox;
 
 const PLANTED: &str = "planted-5ecret-c0ffee";
 
-/// Passes a secret everywhere: to processes that print it, fail with it and are retried, to the state, names and outputs.
+/// Passes a secret everywhere: to processes that print it, fail with it and are retried, to the state, names and
+/// outputs.
 const FLOW: &str = "
 name: leaky
 secrets: [TOKEN]

@@ -22,8 +22,8 @@ use needs::{Field, Requirements};
 
 /// Shows what a run would do, without executing it.
 ///
-/// Shows the tree of steps with conditions, retries, timeouts and dependencies, the tools with their permissions, and the
-/// inputs that are still missing. Conditions that depend only on the input are evaluated.
+/// Shows the tree of steps with conditions, retries, timeouts and dependencies, the tools with their permissions, and
+/// the inputs that are still missing. Conditions that depend only on the input are evaluated.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow plan flow.yaml\n  \

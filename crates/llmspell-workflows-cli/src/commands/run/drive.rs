@@ -92,7 +92,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                 }
                 if let Some(control) = &run.control {
                     let grace = crate::watch::elapsed(display.pause_grace);
-                    output.note(&format!("pausing the run: running steps have {grace} to finish; press Ctrl-C again to stop them immediately"));
+                    output.note(&format!("pausing the run: running steps have {grace} to finish; press Ctrl-C again to stop immediately"));
                     control.pause();
                     stop_at = Some(Instant::now() + display.pause_grace);
                 } else {
