@@ -7,7 +7,7 @@ use std::{
 
 use crate::{Exit, Failure};
 
-/// Returns the definitions in `given`: files as they are, and for a folder every YAML file in it, at any depth, that is
+/// Returns the definitions in `given`: files unchanged, and for a folder every YAML file in it, at any depth, that is
 /// not a test.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ fn is_test(name: &str) -> bool {
     name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
-fn expand(given: &[PathBuf], noun: &str, is_one: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, Failure> {
+fn expand(given: &[PathBuf], noun: &str, is_match: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in given {
         if !path.is_dir() {
@@ -39,7 +39,7 @@ fn expand(given: &[PathBuf], noun: &str, is_one: &dyn Fn(&str) -> bool) -> Resul
             continue;
         }
         let before = files.len();
-        walk(path, is_one, &mut files)?;
+        walk(path, is_match, &mut files)?;
         if files.len() == before {
             let message = format!("no {noun} found in the folder `{}`", path.display());
             return Err(Failure::new(Exit::NotFound, "nothing_found", message));
@@ -49,7 +49,7 @@ fn expand(given: &[PathBuf], noun: &str, is_one: &dyn Fn(&str) -> bool) -> Resul
 }
 
 /// Collects matching files. Skips hidden folders, and does not follow links to folders, which could form a cycle.
-fn walk(folder: &Path, is_one: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn walk(folder: &Path, is_match: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let failed = |error| Failure::file("read", folder, &error);
     let mut entries: Vec<_> = fs::read_dir(folder).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -57,8 +57,8 @@ fn walk(folder: &Path, is_one: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) 
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() && !name.starts_with('.') {
-            walk(&entry.path(), is_one, files)?;
-        } else if !kind.is_dir() && is_one(&name) && !is_special(&entry.path()) {
+            walk(&entry.path(), is_match, files)?;
+        } else if !kind.is_dir() && is_match(&name) && !is_special(&entry.path()) {
             files.push(entry.path());
         }
     }

@@ -46,22 +46,22 @@ fn user_file() -> Option<PathBuf> {
 }
 
 pub(super) fn file(path: &Path) -> Result<Values, Failure> {
-    let wrong = |message: String| {
+    let invalid = |message: String| {
         Failure::new(Exit::Usage, "invalid_configuration", format!("`{}`: {message}", path.display()))
     };
     let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => wrong("the file is not UTF-8".to_owned()),
+        io::ErrorKind::InvalidData => invalid("the file is not UTF-8".to_owned()),
         _ => Failure::file("read", path, &error),
     })?;
-    let table: toml::Table = toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
     let mut values = Vec::new();
     flatten(&mut values, String::new(), toml::Value::Table(table));
     let folder = path.parent().unwrap_or(Path::new("."));
     let set = |(key, value): (String, toml::Value)| {
-        let setting = settings::find(&key).ok_or_else(|| unknown(&key).map_message(&wrong))?;
-        let value = serde_json::to_value(value).map_err(|error| wrong(format!("`{key}`: {error}")))?;
+        let setting = settings::find(&key).ok_or_else(|| unknown(&key).map_message(&invalid))?;
+        let value = serde_json::to_value(value).map_err(|error| invalid(format!("`{key}`: {error}")))?;
         if !setting.kind.admits(&value) {
-            return Err(wrong(format!("`{key}` must be {}, got {value}", setting.kind.description())));
+            return Err(invalid(format!("`{key}` must be {}, got {value}", setting.kind.description())));
         }
         Ok((key, SettingValue { value: setting.kind.resolve_in(folder, value), origin: Origin::File(path.to_owned()) }))
     };
@@ -99,10 +99,10 @@ pub(super) fn variables(variables: impl Iterator<Item = (OsString, OsString)>) -
     let ours = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let ours = ours.filter(|(name, _)| name.starts_with(PREFIX) && !STEP_VARIABLES.contains(&name.as_str()));
     let set = |(name, value): (String, OsString)| {
-        let wrong = |message: String| Failure::new(Exit::Usage, "invalid_configuration", message);
+        let invalid = |message: String| Failure::new(Exit::Usage, "invalid_configuration", message);
         let known = || SETTINGS.iter().filter_map(|setting| Some((setting, setting.variable()?)));
         let Some((setting, _)) = known().find(|(_, variable)| *variable == name) else {
-            let failure = wrong(format!("unknown setting `{name}` in the environment"));
+            let failure = invalid(format!("unknown setting `{name}` in the environment"));
             // The common prefix must not count towards the similarity.
             let without_prefix = |variable: &str| variable.trim_start_matches(PREFIX).to_owned();
             let names: Vec<String> = known().map(|(_, variable)| without_prefix(&variable)).collect();
@@ -111,11 +111,11 @@ pub(super) fn variables(variables: impl Iterator<Item = (OsString, OsString)>) -
                 None => failure.with_help("`spellflow config show` lists the settings"),
             });
         };
-        let text = value.into_string().map_err(|_| wrong(format!("`{name}` is not UTF-8")))?;
+        let text = value.into_string().map_err(|_| invalid(format!("`{name}` is not UTF-8")))?;
         let value = setting.kind.parse(&text);
         match value.filter(|value| setting.kind.admits(value)) {
             Some(value) => Ok((setting.key.to_owned(), SettingValue { value, origin: Origin::Variable(name) })),
-            None => Err(wrong(format!("`{name}` must be {}, got `{text}`", setting.kind.description()))),
+            None => Err(invalid(format!("`{name}` must be {}, got `{text}`", setting.kind.description()))),
         }
     };
     ours.map(set).collect()
