@@ -157,7 +157,7 @@ pub(super) fn stuck(run: impl std::fmt::Display, steps: &[(String, StepError)]) 
     let why: Vec<String> = steps.iter().map(|(path, error)| format!("{path}: {}", error.message)).collect();
     let path = steps.first().map(|(path, _)| path.as_str()).unwrap_or_default();
     Failure::new(Exit::Stuck, "stuck", format!("run {run} is stuck: {}", why.join("; "))).with_help(format!(
-        "check what happened, then run `spellflow resolve {run} {path}` with `--completed JSON`, `--failed` or \
+        "check what happened, then run `spellflow resolve {run} {path} --completed JSON`, or use `--failed` or \
          `--run-again`"
     ))
 }
