@@ -47,7 +47,7 @@ pub(crate) struct Retry {
 pub(crate) struct Rerun {
     /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// Overrides a field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
+    /// Override a field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
     #[arg(short, long = "input", value_name = "INPUT")]
     inputs: Vec<String>,
     /// Use the definition in this file instead of the one that the run was started with.

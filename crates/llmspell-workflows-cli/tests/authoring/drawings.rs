@@ -6,7 +6,7 @@ const FLOW: &str = r#"
 name: release
 version: 1.2.0
 steps:
-  - {id: build, type: shell, command: make, retries: 2, timeout: 5m, on_error: {steps: [{id: release_step, type: set, params: {k: 1}}]}}
+  - {id: build, type: shell, command: make, retries: 2, timeout: 5m, on_error: {steps: [{id: tell, type: set, params: {k: 1}}]}}
   - {id: lint, tool: text_summarizer, params: {input: "a <b> & \"c\" #1"}}
   - id: decide
     type: conditional
