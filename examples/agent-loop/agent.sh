@@ -1,10 +1,10 @@
 #!/bin/sh
-# Plays a coding agent, so that the workflow runs without a key and gives the same result every time.
+# Simulates a coding agent, so that the workflow needs no key and always gives the same result.
 #
 #   agent.sh plan TASK            prints a plan
-#   agent.sh implement FOLDER     writes FOLDER/slug.sh; the last test report comes on standard input
+#   agent.sh implement FOLDER     writes FOLDER/slug.sh; reads the last test report from standard input
 #
-# It fixes the first failure of the report and nothing else, so it takes several rounds.
+# It fixes only the first failure of the report, so it takes several rounds.
 set -eu
 
 case $1 in

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests FOLDER/slug.sh: check.sh FOLDER. Prints a line per test, and exits with 1 if one of them failed.
+# Tests FOLDER/slug.sh: check.sh FOLDER. Prints one line per test, and exits with 1 if any test failed.
 set -eu
 failed=0
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes a small git repository to try the pipeline on: make-repository.sh FOLDER [--broken]
+# Creates a small git repository for the pipeline: make-repository.sh FOLDER [--broken]
 #
-# With --broken it adds a commit whose unit test fails to the repository that is there.
+# With --broken, adds a commit with a failing unit test to the existing repository.
 set -eu
 folder=$1
 
@@ -21,8 +21,8 @@ mkdir -p "$folder/tests"
 printf '#!/bin/sh\necho "Hello, $1!"\n' > "$folder/greet.sh"
 cat > "$folder/tests/greet.sh" <<'END'
 #!/bin/sh
-said=$(sh greet.sh Ada)
-[ "$said" = "Hello, Ada!" ] || { echo "expected Hello, Ada! but got $said" >&2; exit 1; }
+got=$(sh greet.sh Ada)
+[ "$got" = "Hello, Ada!" ] || { echo "expected Hello, Ada! but got $got" >&2; exit 1; }
 END
 echo 1.0.0 > "$folder/VERSION"
 commit "Greet"

@@ -1,4 +1,4 @@
-//! Durable runs inside of an axum service.
+//! Durable runs in an axum service.
 //!
 //! ```console
 //! $ cargo run --example axum_service
@@ -7,11 +7,11 @@
 //! $ curl -X POST localhost:8080/orders/RUN/approval -H 'content-type: application/json' -d '{"by": "Ada"}'
 //! ```
 //!
-//! Each order is a run that charges, waits for an approval and ships. Ctrl-C or SIGTERM ends the service: requests that
-//! are being answered are finished, runs stop after the step they are at. Started again, it resumes all of them. After a
-//! kill it does, too.
+//! Each order is a run that charges, waits for an approval and ships. On Ctrl-C or SIGTERM the service finishes the
+//! requests in progress, and its runs stop after their current steps. On the next start it resumes all of them, also
+//! after a kill.
 //!
-//! `axum_service ADDRESS FOLDER` says where to listen and where to keep the runs.
+//! The arguments are the address to listen on and the folder of the store: `axum_service ADDRESS FOLDER`.
 
 use std::{env, error::Error, time::Duration};
 
@@ -34,10 +34,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// How long steps at work have to end when the service stops.
+/// How long running steps have to finish when the service stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What an order goes through.
+/// The workflow of an order.
 fn order() -> Definition {
     let approval = WaitForEvent { event: "approved".into(), ..WaitForEvent::default() };
     Definition::sequence(
@@ -50,12 +50,12 @@ fn order() -> Definition {
     )
 }
 
-/// What the steps do; a real service would call others here.
+/// The activities of the steps; a real service would call other services here.
 fn activities() -> Activities {
     let mut activities = Activities::new();
     let charge = function(|call| async move {
         println!("charging {}", call.input()["amount"]);
-        // The key is the same when the step runs again, so the payment service can tell.
+        // The key is the same if the step runs again, so the payment service can detect the repetition.
         Ok(json!({"receipt": call.idempotency_key()}))
     });
     activities.register("function", "charge", charge);
@@ -70,13 +70,13 @@ struct Orders {
 }
 
 impl Orders {
-    /// Opens the runs in `folder`, and resumes those that nobody drives.
+    /// Opens the store in `folder`, and resumes the runs that no process drives.
     async fn open(folder: &str) -> Result<Self, ExecutorError> {
         let executor = Executor::new(FolderHome::new(folder), Engine::builder().activities(activities()));
         let recovered = executor.recover().await?;
         for run in recovered.runs {
             println!("resuming {}", run.id());
-            report(run);
+            report_error(run);
         }
         for (run, error) in recovered.failed {
             eprintln!("{} cannot be resumed: {error}", run.id());
@@ -85,8 +85,8 @@ impl Orders {
     }
 }
 
-/// Reports a run that the journal fails; every other end is in the journal.
-fn report(run: RunHandle) {
+/// Reports a run whose journal fails; every other result is recorded in the journal.
+fn report_error(run: RunHandle) {
     let id = run.id();
     tokio::spawn(async move {
         if let Err(error) = run.await {
@@ -95,16 +95,16 @@ fn report(run: RunHandle) {
     });
 }
 
-/// `POST /orders`: starts a run, and answers once its start is recorded.
+/// `POST /orders`: starts a run, and responds once its start is recorded.
 async fn create(State(orders): State<Orders>, Json(input): Json<Value>) -> Result<Response, Failure> {
     let run = orders.executor.start(order(), WorkflowInput::new(input), StartOptions::default()).await?;
     let id = run.id();
-    // It is driven in a task of its own, whatever becomes of the request.
-    report(orders.executor.spawn(run));
+    // The run is driven in its own task, independently of the request.
+    report_error(orders.executor.spawn(run));
     Ok((StatusCode::CREATED, Json(json!({"run": id}))).into_response())
 }
 
-/// `GET /orders/{run}`: how far it has come.
+/// `GET /orders/{run}`: reports the progress of the run.
 async fn show(State(orders): State<Orders>, Path(run): Path<String>) -> Result<Json<Value>, Failure> {
     let home = orders.executor.home();
     let run = home.find(&run).await?;
@@ -113,7 +113,7 @@ async fn show(State(orders): State<Orders>, Path(run): Path<String>) -> Result<J
     Ok(Json(json!({"run": run.id(), "status": run.status(), "steps": steps})))
 }
 
-/// `POST /orders/{run}/approval`: the event that the run waits for; the body comes with it.
+/// `POST /orders/{run}/approval`: sends the event that the run waits for, with the body as its data.
 async fn approve(
     State(orders): State<Orders>,
     Path(run): Path<String>,
@@ -125,7 +125,7 @@ async fn approve(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Why a request was refused.
+/// An error response.
 struct Failure(Box<dyn Error + Send + Sync>);
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
@@ -145,9 +145,9 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Ends on Ctrl-C and on SIGTERM.
-async fn stopped() {
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
+/// Completes on Ctrl-C or SIGTERM.
+async fn shutdown_signal() {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
@@ -168,7 +168,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_state(orders.clone());
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, routes).with_graceful_shutdown(stopped()).await?;
+    axum::serve(listener, routes).with_graceful_shutdown(shutdown_signal()).await?;
     orders.executor.shut_down(GRACE).await;
     println!("stopped");
     Ok(())

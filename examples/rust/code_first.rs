@@ -1,12 +1,12 @@
-//! A workflow that is plain async Rust: it imports a catalogue, page after page, and survives a crash.
+//! A workflow in plain async Rust that imports a catalogue page by page and survives a crash.
 //!
 //! ```console
 //! $ cargo run --example code_first -- --crash
 //! $ cargo run --example code_first
 //! ```
 //!
-//! The first command dies while it fetches the third page. The second one finds the run that was cut off and resumes it:
-//! pages that were fetched are not fetched again.
+//! The first command crashes while it fetches the third page. The second finds the interrupted run and resumes it
+//! without fetching any page twice.
 
 use std::{error::Error, sync::Arc};
 
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 /// Imports all pages of a catalogue.
 struct Import {
-    /// Whether the process dies at the third page.
+    /// Whether the process crashes at the third page.
     crashes: bool,
 }
 
@@ -38,7 +38,7 @@ impl BasicWorkflow for Import {
     ) -> Result<WorkflowOutput, WorkflowError> {
         let crashes = self.crashes;
         let (mut next, mut products, mut total) = (json!(1), 0, 0.0);
-        // The way through the code depends on results of steps alone, so a resumed run takes the same way.
+        // The control flow depends only on step results, so a resumed run takes the same path.
         while let Some(number) = next.as_u64() {
             let fetch = function(move |call| async move { fetch(call.input(), crashes) });
             let step =
@@ -54,24 +54,24 @@ impl BasicWorkflow for Import {
     }
 }
 
-/// Nothing to do when the run or a step of it begins or ends.
+/// Without lifecycle callbacks.
 impl AdvancedWorkflow for Import {
     fn has_lifecycle(&self) -> bool {
         false
     }
 }
 
-/// Stands in for a request to the catalogue's server.
+/// Simulates a request to the catalogue's server.
 fn fetch(request: &Value, crashes: bool) -> Result<Value, StepError> {
     let page = match request["page"].as_u64() {
         Some(1) => json!({"prices": [4.5, 8.0], "next": 2}),
         Some(2) => json!({"prices": [12.0], "next": 3}),
         Some(3) if crashes => {
-            println!("fetching page 3, and dying");
+            println!("fetching page 3, then crashing");
             std::process::abort();
         }
         Some(3) => json!({"prices": [1.5, 2.0, 3.0], "next": null}),
-        _ => return Err(StepError::validation("unknown_page", format!("there is no page {}", request["page"]))),
+        _ => return Err(StepError::validation("unknown_page", format!("page {} does not exist", request["page"]))),
     };
     println!("fetched page {}", request["page"]);
     Ok(page)
@@ -83,9 +83,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let context = EnhancedExecutionContext::new(FolderHome::new("target/code_first"));
     let runs = context.executor().home().runs(&RunQuery::default()).await?;
     let output = match runs.into_iter().find(|run| !run.status().has_ended()) {
-        Some(cut_off) => {
+        Some(interrupted) => {
             println!("resuming");
-            context.resume(workflow, &cut_off).await?
+            context.resume(workflow, &interrupted).await?
         }
         None => {
             workflow.execute_with_infrastructure(WorkflowInput::new(json!({"catalogue": "spring"})), context).await?

@@ -1,13 +1,13 @@
-//! A test that crashes a workflow at every boundary at which a process can die, and what it finds.
+//! A test that crashes a workflow at every boundary at which a process can die.
 //!
 //! ```console
 //! $ cargo test --example crash_everywhere
 //! $ cargo run --example crash_everywhere
 //! ```
 //!
-//! Each crash is followed by a resumption, which must come to the output of a run that nothing disturbed. Two workflows
-//! number invoices. One takes the next number of a counter; a crash between taking and recording it leaves a gap. The
-//! other one derives the number from the idempotency key, which stays the same when a step runs again.
+//! After each crash the run is resumed, and must give the same output as an uninterrupted run. Two workflows number
+//! invoices. The first takes the next number of a counter; a crash between taking and recording it leaves a gap. The
+//! second derives the number from the idempotency key, which stays the same when a step runs again.
 
 use std::sync::{
     Arc,
@@ -37,7 +37,7 @@ fn counted() -> Result<CrashReport, Difference> {
             let number = last.fetch_add(1, Ordering::SeqCst) + 1;
             async move { Ok(json!(number).into()) }
         })
-        // An engine is built once for each run that is tried, so each of them begins with a fresh counter.
+        // An engine is built for each tested run, so each run starts with a fresh counter.
         .engine(move |engine| {
             fresh.store(0, Ordering::SeqCst);
             engine
@@ -45,7 +45,7 @@ fn counted() -> Result<CrashReport, Difference> {
         .crash_everywhere()
 }
 
-/// Takes the number that belongs to this step of this run.
+/// Derives the number from the idempotency key of the step.
 fn derived() -> Result<CrashReport, Difference> {
     invoice()
         .activity("function", "number", |call| async move { Ok(json!(call.idempotency_key()).into()) })
@@ -55,7 +55,7 @@ fn derived() -> Result<CrashReport, Difference> {
 fn main() {
     for (name, found) in [("a counter", counted()), ("the idempotency key", derived())] {
         match found {
-            Ok(report) => println!("{name}: {} crashes, and none makes a difference", report.crashes),
+            Ok(report) => println!("{name}: {} crashes, no differences", report.crashes),
             Err(difference) => println!("{name}: {difference}"),
         }
     }

@@ -1,12 +1,12 @@
-//! Hooks that change a run without a change of its workflow.
+//! Hooks that change runs without changing their workflow.
 //!
 //! ```console
 //! $ cargo run --example hooks
 //! ```
 //!
-//! A workflow answers a customer and sends a refund. Four hooks stand around its steps: personal data is removed before
-//! a model sees it, a cheaper model takes over when the quota of the good one is used up, answers are signed, and large
-//! refunds are left to people.
+//! A workflow answers a customer and sends a refund. Four hooks intercept its steps: they remove personal data before a
+//! model sees it, redirect to a cheaper model when the quota of the good one is exhausted, sign replies, and leave
+//! large refunds to people.
 
 use std::{error::Error, sync::Arc};
 
@@ -24,7 +24,7 @@ use llmspell_workflows::{
 };
 use serde_json::{Value, json};
 
-/// The workflow, which knows nothing of hooks.
+/// The workflow, which does not know about hooks.
 fn support() -> Definition {
     Definition::sequence(
         "support",
@@ -35,10 +35,10 @@ fn support() -> Definition {
     )
 }
 
-/// The tools. The quota of the good model is used up.
+/// The tools. The quota of the good model is exhausted.
 fn activities() -> Activities {
     let mut activities = Activities::new();
-    let good = function(|_| async move { Err::<Value, _>(StepError::transient("quota", "the quota is used up")) });
+    let good = function(|_| async move { Err::<Value, _>(StepError::transient("quota", "the quota is exhausted")) });
     activities.register("tool", "good_model", good);
     let cheap = function(|call| async move { Ok(json!(format!("You wrote: {}", text(&call.input()["prompt"])))) });
     activities.register("tool", "cheap_model", cheap);
@@ -58,11 +58,11 @@ fn private() -> Registration {
         let words: Vec<_> = prompt.split(' ').map(|word| if word.contains('@') { "[e-mail]" } else { word }).collect();
         Ok(Before::ModifyInput(json!({"prompt": words.join(" ")})))
     });
-    // Without its answer no tool is called.
+    // Required: if the hook does not answer, the tool is not called.
     Registration::new("private").at(BeforeToolExecution, hook).required()
 }
 
-/// Calls the cheap model instead where the good one's quota is used up.
+/// Redirects to the cheap model when the quota of the good one is exhausted.
 fn fallback() -> Registration {
     let hook = hook_fn(|context: HookContext| async move {
         Ok(match context.error() {
@@ -82,7 +82,7 @@ fn signature() -> Registration {
     Registration::new("signature").at(AfterStep, hook).select(Selector::all().id("reply"))
 }
 
-/// Skips refunds that a person has to decide about.
+/// Skips refunds that a person must decide on.
 fn four_eyes() -> Registration {
     let hook = hook_fn(|context: HookContext| async move {
         let amount = context.input()?.and_then(|input| input["amount"].as_f64()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which public errors of the libraries have a code: a method or a field called `code`.
+//! Finds the public error types of the libraries that have no code, that is, no method or field `code`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use syn::{Attribute, Fields, ImplItem, Item, Token, Visibility, punctuated::Punc
 
 use crate::codes::{krate, sources, type_name};
 
-/// A type, by its crate and its name.
-type Name = (String, String);
+/// A crate and the name of a type in it.
+type TypeKey = (String, String);
 
-/// Every public type of a library that is an error and has no code.
+/// Returns every public error type of a library that has no code.
 pub(crate) fn errors_without_code() -> Vec<String> {
-    let mut public: BTreeMap<Name, String> = BTreeMap::new();
-    let (mut errors, mut coded) = (BTreeSet::<Name>::new(), BTreeSet::<Name>::new());
+    let mut public: BTreeMap<TypeKey, String> = BTreeMap::new();
+    let (mut errors, mut coded) = (BTreeSet::<TypeKey>::new(), BTreeSet::<TypeKey>::new());
     for (file, path) in sources() {
         let name = |name: String| (krate(&path), name);
         for item in &file.items {

@@ -1,8 +1,8 @@
-//! Every error code in the source, found where it is given to something that takes a code.
+//! Finds every error code in the source.
 //!
-//! What takes a code is known by its name: a parameter, a field or a variable called `code` whose type is text. The
-//! source is read once for these parameters and once more for what is given to them; a code that is no literal and
-//! comes from nowhere known is itself a mistake, so that none is missed.
+//! Codes are the values of parameters, fields and variables named `code` with a string type. The first pass over the
+//! source collects the functions with such parameters, the second the values passed to them. A value that is neither a
+//! literal nor from a known source is an error, so that no code is missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,24 +13,26 @@ use syn::{
 
 use crate::support::{files, text};
 
-/// Files in which the word means something else, so that what is no literal there is no mistake.
+/// Files in which `code` means something else, so that other values than literals are allowed there.
 const OTHER_MEANINGS: [(&str, &str); 4] = [
     ("llmspell-workflows-basic/src/expr/token.rs", "the number of a character"),
-    ("llmspell-workflows-cli/src/output.rs", "a colour of the terminal"),
-    ("llmspell-workflows-definition/src/diagnose/render.rs", "a colour of the terminal"),
+    ("llmspell-workflows-cli/src/output.rs", "a color of the terminal"),
+    ("llmspell-workflows-definition/src/diagnose/render.rs", "a color of the terminal"),
     ("llmspell-workflows-tools/src/data/jq/program.rs", "the text of a program"),
 ];
 
-/// Codes with the places that use them, and places whose code could not be read.
+/// The codes found, and values that could not be resolved.
 #[derive(Default)]
 pub(crate) struct Codes {
+    /// The files that use each code.
     pub(crate) places: BTreeMap<String, BTreeSet<String>>,
-    /// Those that a method called `code` returns, with the files of the methods.
+    /// The codes returned by methods named `code`, with the files of these methods.
     pub(crate) returned: BTreeMap<String, BTreeSet<String>>,
+    /// Values that could not be resolved to a code.
     pub(crate) unreadable: Vec<String>,
 }
 
-/// The source of all crates but that of the tests, parsed, with its paths.
+/// Parses the source of all crates except tests and test support; returns it with its paths.
 pub(crate) fn sources() -> Vec<(syn::File, String)> {
     let paths = files("crates", ".rs").into_iter().filter(|path| {
         path.contains("/src/") && !path.ends_with("/tests.rs") && !path.contains("/llmspell-workflows-testing/")
@@ -38,18 +40,19 @@ pub(crate) fn sources() -> Vec<(syn::File, String)> {
     paths.map(|path| (syn::parse_file(&text(&path)).unwrap(), path)).collect()
 }
 
-/// Reads the source of all crates.
+/// Collects the codes in the source of all crates.
 pub(crate) fn codes() -> Codes {
     let sources = sources();
-    let mut takers = Takers::default();
+    let mut parameters = CodeParameters::default();
     for (file, path) in &sources {
-        (takers.krate, takers.path) = (krate(path), path.clone());
-        takers.visit_file(file);
+        (parameters.krate, parameters.path) = (krate(path), path.clone());
+        parameters.visit_file(file);
     }
     let mut codes = Codes::default();
     for (file, path) in &sources {
         let (krate, owner) = (krate(path), String::new());
-        Givers { takers: &takers, path, krate, owner, is_returned: false, codes: &mut codes }.visit_file(file);
+        CodeValues { parameters: &parameters, path, krate, owner, is_returned: false, codes: &mut codes }
+            .visit_file(file);
     }
     codes
 }
@@ -58,22 +61,23 @@ pub(crate) fn krate(path: &str) -> String {
     path.split('/').nth(1).unwrap().to_owned()
 }
 
-/// Which argument of which function is a code: by crate, type (empty for free functions) and name.
+/// First pass: which argument of which function is a code, by crate, type (empty for free functions) and name.
 #[derive(Default)]
-struct Takers {
+struct CodeParameters {
     krate: String,
     path: String,
     owner: String,
     arguments: HashMap<(String, String, String), usize>,
     methods: HashMap<(String, String), usize>,
-    /// Functions that take no code: where another of the name does, only what is plainly a code counts.
+    /// Functions without a code parameter: for another function of the same name, only values that look like codes
+    /// count.
     ambiguous: HashSet<(String, String, String)>,
     closures: HashMap<(String, String), usize>,
-    /// Texts by the constants that hold them.
+    /// The values of string constants.
     constants: HashMap<(String, String), String>,
 }
 
-impl Takers {
+impl CodeParameters {
     fn signature(&mut self, signature: &Signature) {
         let name = signature.ident.to_string();
         let has_self = signature.receiver().is_some();
@@ -95,7 +99,7 @@ impl Takers {
     }
 }
 
-impl Visit<'_> for Takers {
+impl Visit<'_> for CodeParameters {
     fn visit_item_impl(&mut self, item: &ItemImpl) {
         self.owner = type_name(&item.self_ty);
         visit::visit_item_impl(self, item);
@@ -129,51 +133,52 @@ impl Visit<'_> for Takers {
     }
 }
 
-/// Stands for the type in the name of a method, whose type is not known where it is called.
+/// Replaces the type of a method, because the receiver's type is not known at the call.
 const METHOD: &str = ".";
 
-struct Givers<'a> {
-    takers: &'a Takers,
+/// Second pass: collects the values passed as codes.
+struct CodeValues<'a> {
+    parameters: &'a CodeParameters,
     path: &'a str,
     krate: String,
     owner: String,
-    /// Whether what is given is returned by a method called `code`.
+    /// Whether the values are returned by a method named `code`.
     is_returned: bool,
     codes: &'a mut Codes,
 }
 
-impl Givers<'_> {
-    /// Notes `expression`, which is given to the function `name` of `owner`.
-    fn give_to(&mut self, owner: &str, name: &str, expression: &Expr) {
+impl CodeValues<'_> {
+    /// Collects `expression`, an argument of the function `name` of `owner`.
+    fn collect_argument(&mut self, owner: &str, name: &str, expression: &Expr) {
         let key = (self.krate.clone(), owner.to_owned(), name.to_owned());
-        if !self.takers.ambiguous.contains(&key) || literal(expression).is_some_and(|text| looks_like_code(&text)) {
-            self.give(expression);
+        if !self.parameters.ambiguous.contains(&key) || literal(expression).is_some_and(|text| looks_like_code(&text)) {
+            self.collect(expression);
         }
     }
 
-    /// Notes what `expression` can be.
-    fn give(&mut self, expression: &Expr) {
+    /// Collects the possible values of `expression`.
+    fn collect(&mut self, expression: &Expr) {
         match expression {
-            Expr::Lit(_) => self.note(literal(expression).unwrap_or_default()),
+            Expr::Lit(_) => self.add(literal(expression).unwrap_or_default()),
             Expr::If(branches) => {
-                self.give_block(&branches.then_branch.stmts);
-                branches.else_branch.iter().for_each(|(_, other)| self.give(other));
+                self.collect_block(&branches.then_branch.stmts);
+                branches.else_branch.iter().for_each(|(_, other)| self.collect(other));
             }
-            Expr::Match(choice) => choice.arms.iter().for_each(|arm| self.give(&arm.body)),
-            Expr::Block(block) => self.give_block(&block.block.stmts),
-            Expr::Reference(inner) => self.give(&inner.expr),
-            Expr::Paren(inner) => self.give(&inner.expr),
-            // A return or an error ends the way to the code; a field or a result called so has been given elsewhere.
+            Expr::Match(choice) => choice.arms.iter().for_each(|arm| self.collect(&arm.body)),
+            Expr::Block(block) => self.collect_block(&block.block.stmts),
+            Expr::Reference(inner) => self.collect(&inner.expr),
+            Expr::Paren(inner) => self.collect(&inner.expr),
+            // A return or `?` gives no code; a field or method named `code` is collected elsewhere.
             Expr::Return(_) | Expr::Try(_) => {}
             Expr::Field(field) if matches!(&field.member, syn::Member::Named(name) if name == "code") => {}
             Expr::MethodCall(call) if call.method == "code" => {}
-            Expr::MethodCall(call) if call.method == "unwrap_or_else" => self.give(&call.args[0]),
-            Expr::Closure(closure) => self.give(&closure.body),
-            Expr::MethodCall(call) => self.give(&call.receiver),
+            Expr::MethodCall(call) if call.method == "unwrap_or_else" => self.collect(&call.args[0]),
+            Expr::Closure(closure) => self.collect(&closure.body),
+            Expr::MethodCall(call) => self.collect(&call.receiver),
             Expr::Path(path) => {
                 let name = path.path.segments.last().unwrap().ident.to_string();
-                match self.takers.constants.get(&(self.krate.clone(), name.clone())) {
-                    Some(text) => self.note(text.clone()),
+                match self.parameters.constants.get(&(self.krate.clone(), name.clone())) {
+                    Some(text) => self.add(text.clone()),
                     None if name == "code" => {}
                     None => self.unreadable(&name),
                 }
@@ -182,34 +187,34 @@ impl Givers<'_> {
         }
     }
 
-    fn give_block(&mut self, statements: &[Stmt]) {
+    fn collect_block(&mut self, statements: &[Stmt]) {
         if let Some(Stmt::Expr(last, None)) = statements.last() {
-            self.give(last);
+            self.collect(last);
         }
     }
 
-    /// Notes element `position` of the tuples that `expression` can be.
-    fn give_element(&mut self, expression: &Expr, position: usize) {
+    /// Collects element `position` of the tuples that `expression` can be.
+    fn collect_element(&mut self, expression: &Expr, position: usize) {
         match expression {
-            Expr::Tuple(tuple) => self.give(&tuple.elems[position]),
-            Expr::Match(choice) => choice.arms.iter().for_each(|arm| self.give_element(&arm.body, position)),
+            Expr::Tuple(tuple) => self.collect(&tuple.elems[position]),
+            Expr::Match(choice) => choice.arms.iter().for_each(|arm| self.collect_element(&arm.body, position)),
             Expr::If(branches) => {
-                self.give_element_of(&branches.then_branch.stmts, position);
-                branches.else_branch.iter().for_each(|(_, other)| self.give_element(other, position));
+                self.collect_element_of_block(&branches.then_branch.stmts, position);
+                branches.else_branch.iter().for_each(|(_, other)| self.collect_element(other, position));
             }
-            Expr::Block(block) => self.give_element_of(&block.block.stmts, position),
+            Expr::Block(block) => self.collect_element_of_block(&block.block.stmts, position),
             Expr::Return(_) => {}
             _ => self.unreadable(&quoted(expression)),
         }
     }
 
-    fn give_element_of(&mut self, statements: &[Stmt], position: usize) {
+    fn collect_element_of_block(&mut self, statements: &[Stmt], position: usize) {
         if let Some(Stmt::Expr(last, None)) = statements.last() {
-            self.give_element(last, position);
+            self.collect_element(last, position);
         }
     }
 
-    fn note(&mut self, code: String) {
+    fn add(&mut self, code: String) {
         if looks_like_code(&code) {
             if self.is_returned {
                 self.codes.returned.entry(code.clone()).or_default().insert(self.path.to_owned());
@@ -220,14 +225,14 @@ impl Givers<'_> {
         }
     }
 
-    fn unreadable(&mut self, what: &str) {
+    fn unreadable(&mut self, value: &str) {
         if OTHER_MEANINGS.iter().any(|(file, _)| self.path.ends_with(file)) {
             return;
         }
-        self.codes.unreadable.push(format!("{}: `{what}` is given as a code", self.path));
+        self.codes.unreadable.push(format!("{}: `{value}` is used as a code", self.path));
     }
 
-    /// Which argument of the function at `path` is a code.
+    /// Returns which argument of the function at `path` is a code.
     fn argument(&self, path: &syn::Path) -> Option<usize> {
         let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         let (name, before) = names.split_last().unwrap();
@@ -236,19 +241,20 @@ impl Givers<'_> {
             Some(owner) if owner.starts_with(char::is_uppercase) => owner.to_owned(),
             _ => String::new(),
         };
-        let arguments = &self.takers.arguments;
+        let arguments = &self.parameters.arguments;
         let own = arguments.get(&(self.krate.clone(), owner.clone(), name.clone()));
         let elsewhere = || {
             let mut others =
                 arguments.iter().filter(|((_, other, its), _)| !owner.is_empty() && *other == owner && its == name);
             others.next().map(|(_, position)| position)
         };
-        let closure = || self.takers.closures.get(&(self.path.to_owned(), name.clone())).filter(|_| before.is_empty());
+        let closure =
+            || self.parameters.closures.get(&(self.path.to_owned(), name.clone())).filter(|_| before.is_empty());
         own.or_else(closure).or_else(elsewhere).copied()
     }
 }
 
-impl Visit<'_> for Givers<'_> {
+impl Visit<'_> for CodeValues<'_> {
     fn visit_item_mod(&mut self, module: &ItemMod) {
         if !module.attrs.iter().any(is_for_tests) {
             visit::visit_item_mod(self, module);
@@ -265,7 +271,7 @@ impl Visit<'_> for Givers<'_> {
         let returns_text = matches!(&item.sig.output, ReturnType::Type(_, ty) if is_text(ty));
         if item.sig.ident == "code" && returns_text {
             self.is_returned = true;
-            self.give_block(&item.block.stmts);
+            self.collect_block(&item.block.stmts);
             self.is_returned = false;
         }
         visit::visit_impl_item_fn(self, item);
@@ -278,22 +284,22 @@ impl Visit<'_> for Givers<'_> {
         {
             let names: Vec<_> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
             let is_free = names.len() < 2 || !names[names.len() - 2].starts_with(char::is_uppercase);
-            if is_free { self.give_to("", &names[names.len() - 1], code) } else { self.give(code) }
+            if is_free { self.collect_argument("", &names[names.len() - 1], code) } else { self.collect(code) }
         }
         visit::visit_expr_call(self, call);
     }
 
     fn visit_expr_method_call(&mut self, call: &syn::ExprMethodCall) {
         let key = (self.krate.clone(), call.method.to_string());
-        if let Some(code) = self.takers.methods.get(&key).and_then(|position| call.args.get(*position)) {
-            self.give_to(METHOD, &key.1, code);
+        if let Some(code) = self.parameters.methods.get(&key).and_then(|position| call.args.get(*position)) {
+            self.collect_argument(METHOD, &key.1, code);
         }
         visit::visit_expr_method_call(self, call);
     }
 
     fn visit_field_value(&mut self, field: &syn::FieldValue) {
         if matches!(&field.member, syn::Member::Named(name) if name == "code") && field.colon_token.is_some() {
-            self.give(&field.expr);
+            self.collect(&field.expr);
         }
         visit::visit_field_value(self, field);
     }
@@ -303,10 +309,10 @@ impl Visit<'_> for Givers<'_> {
             match &local.pat {
                 Pat::Tuple(tuple) => {
                     if let Some(position) = tuple.elems.iter().position(is_code) {
-                        self.give_element(&init.expr, position);
+                        self.collect_element(&init.expr, position);
                     }
                 }
-                pattern if is_code(pattern) => self.give(&init.expr),
+                pattern if is_code(pattern) => self.collect(&init.expr),
                 _ => {}
             }
         }

@@ -1,4 +1,4 @@
-//! The examples are valid definitions, and the gallery links to each.
+//! The examples are valid definitions, and the gallery links to all of them.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,9 +9,9 @@ use llmspell_workflows_basic::{
 use llmspell_workflows_definition::{StepTypes, check, read, to_yaml};
 use llmspell_workflows_tools::{JsonSchemas, Policy, Tools, activities, registry};
 
-use crate::support::{files, none, root, text};
+use crate::support::{assert_none, files, root, text};
 
-/// An engine as the command line has it: all tools, and any program.
+/// Returns an engine like that of the command line, with all tools and any program.
 fn engine() -> Engine {
     let mut policy = Policy::default();
     policy.working_directory = Some(root());
@@ -21,31 +21,31 @@ fn engine() -> Engine {
     Engine::builder().activities(activities).schemas(JsonSchemas::new()).build()
 }
 
-/// The workflows among the examples; what stands beside them as `NAME.test.yaml` are their tests, which the command
-/// line runs in its own tests.
+/// Returns the example workflows, without their tests (`NAME.test.yaml`), which the tests of the command line run.
 fn examples() -> Vec<String> {
     files("examples", ".yaml").into_iter().filter(|path| !path.ends_with(".test.yaml")).collect()
 }
 
-/// `definition`, which is in the file `path`, with the definitions in files that its steps name.
+/// Embeds the definition files that the steps of `definition`, read from `path`, name.
 fn with_sub_workflows(definition: &Definition, path: &str) -> Definition {
-    let mut whole = definition.clone();
+    let mut complete = definition.clone();
     let folder = Path::new(path).parent().unwrap();
     let root = Step::new("main", definition.body.clone());
     let mut left = vec![&root];
     while let Some(step) = left.pop() {
         if let StepKind::Workflow(sub) = &step.kind {
             let file = folder.join(&sub.workflow).display().to_string();
-            let inner = read(&text(&file), &file, &StepTypes::new()).unwrap_or_else(|wrong| panic!("{wrong}"));
-            whole.workflows.insert(sub.workflow.clone(), Arc::new(inner.definition));
+            let inner =
+                read(&text(&file), &file, &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+            complete.workflows.insert(sub.workflow.clone(), Arc::new(inner.definition));
         }
         left.extend(step.children());
     }
-    whole
+    complete
 }
 
 #[test]
-fn every_example_is_valid_and_prints_back_equal() {
+fn every_example_is_valid_and_round_trips() {
     let (engine, types) = (engine(), StepTypes::new());
     let examples = examples();
     assert!(!examples.is_empty());
@@ -63,6 +63,7 @@ fn every_example_is_valid_and_prints_back_equal() {
 #[test]
 fn every_example_is_in_the_gallery() {
     let gallery = text("examples/README.md");
-    let lost = examples().into_iter().filter(|path| !gallery.contains(&format!("]({})", &path["examples/".len()..])));
-    none(&lost.collect::<Vec<_>>(), "examples that nobody finds");
+    let missing =
+        examples().into_iter().filter(|path| !gallery.contains(&format!("]({})", &path["examples/".len()..])));
+    assert_none(&missing.collect::<Vec<_>>(), "examples missing from the gallery");
 }

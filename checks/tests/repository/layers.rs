@@ -1,15 +1,15 @@
-//! Arrows between crates point down only.
+//! Crates depend only on crates in lower layers.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{none, root};
+use crate::support::{assert_none, root};
 
 const PREFIX: &str = "llmspell-workflows-";
 
-/// What each crate may name, by short names; the facade has the empty one.
-const ARROWS: [(&str, &[&str]); 13] = [
+/// The crates that each crate may depend on, by short name; that of the facade is empty.
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 13] = [
     ("basic", &[]),
     ("definition", &["basic"]),
     ("tools", &["basic"]),
@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("checks", &["", "basic", "definition", "tools", "testing"]),
 ];
 
-/// The packages of the workspace as `cargo metadata` tells them.
+/// Returns the packages of the workspace, from `cargo metadata`.
 fn packages() -> Vec<Value> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).current_dir(root());
@@ -40,26 +40,26 @@ fn short(name: &str) -> Option<&str> {
 }
 
 #[test]
-fn crates_name_only_crates_below_them() {
+fn crates_depend_only_on_lower_layers() {
     let mut wrong = Vec::new();
     let packages = packages();
     for package in &packages {
         let name = package["name"].as_str().unwrap();
         let own = short(name).unwrap_or_else(|| panic!("{name} does not begin with {PREFIX}"));
-        let Some((_, below)) = ARROWS.iter().find(|(crate_name, _)| *crate_name == own) else {
-            panic!("{name} has no line in the table of arrows");
+        let Some((_, below)) = ALLOWED_DEPENDENCIES.iter().find(|(crate_name, _)| *crate_name == own) else {
+            panic!("{name} has no entry in `ALLOWED_DEPENDENCIES`");
         };
         for dependency in package["dependencies"].as_array().unwrap() {
             let Some(other) = short(dependency["name"].as_str().unwrap()) else { continue };
-            // A crate may name itself there, to be tested with all its features.
+            // A crate may depend on itself in tests, to enable all its features.
             let in_tests = dependency["kind"] == "dev" && (other == "testing" || other == own);
             if !below.contains(&other) && !in_tests {
                 wrong.push(format!("{name} must not depend on {PREFIX}{other}"));
             }
         }
     }
-    assert_eq!(packages.len(), ARROWS.len(), "each crate has a line in the table of arrows");
-    none(&wrong, "arrows that point up");
+    assert_eq!(packages.len(), ALLOWED_DEPENDENCIES.len(), "every crate needs an entry in `ALLOWED_DEPENDENCIES`");
+    assert_none(&wrong, "dependencies on higher layers");
 }
 
 #[test]
@@ -73,5 +73,5 @@ fn only_binaries_use_anyhow() {
             wrong.push(package["name"].to_string());
         }
     }
-    none(&wrong, "libraries with errors that no program can tell apart");
+    assert_none(&wrong, "libraries that use anyhow, whose errors callers cannot distinguish");
 }

@@ -6,7 +6,7 @@ use llmspell_workflows_basic::Limits;
 use llmspell_workflows_tools::Policy;
 use syn::{Attribute, BinOp, Expr, Item, Lit, Meta, Visibility};
 
-use crate::support::{files, generated, text};
+use crate::support::{assert_generated, files, text};
 
 const HEAD: &str = "# Limits
 
@@ -14,7 +14,7 @@ Generated from the code. Exceeding a limit is an error that names it, never a si
 ";
 
 #[test]
-fn the_table_of_limits_is_up_to_date() {
+fn limits_page_is_up_to_date() {
     let mut page = HEAD.to_owned();
     section(
         &mut page,
@@ -23,7 +23,7 @@ fn the_table_of_limits_is_up_to_date() {
         Limits::default()
             .table()
             .into_iter()
-            .map(|(name, value, what)| [name.to_owned(), digits(&value), what.to_owned()]),
+            .map(|(name, value, meaning)| [name.to_owned(), digits(&value), meaning.to_owned()]),
     );
     let expressions = constants("crates/llmspell-workflows-basic/src/expr/limits.rs", |_| true);
     section(&mut page, "Expressions", "Fixed.", expressions);
@@ -36,17 +36,17 @@ fn the_table_of_limits_is_up_to_date() {
     let hooks = files("crates/llmspell-workflows-hooks/src", ".rs");
     let hooks: Vec<_> = hooks.iter().flat_map(|path| constants(path, |name| name.ends_with("_MAX"))).collect();
     section(&mut page, "Hooks and events", "Fixed, except that a subscriber may choose its own buffer size.", hooks);
-    generated("docs/limits.md", &page);
+    assert_generated("docs/limits.md", &page);
 }
 
 fn section(page: &mut String, title: &str, how: &str, rows: impl IntoIterator<Item = [String; 3]>) {
     write!(page, "\n## {title}\n\n{how}\n\n| limit | default | meaning |\n|---|--:|---|\n").unwrap();
-    for [name, value, what] in rows {
-        writeln!(page, "| `{name}` | {value} | {what} |").unwrap();
+    for [name, value, meaning] in rows {
+        writeln!(page, "| `{name}` | {value} | {meaning} |").unwrap();
     }
 }
 
-/// The numbers of the policy, with what its fields say of themselves.
+/// Returns the limits of the policy, with the docs of its fields.
 fn policy() -> Vec<[String; 3]> {
     let policy = Policy::default();
     let values = [
@@ -66,16 +66,16 @@ fn policy() -> Vec<[String; 3]> {
         (name.ends_with("_max") || name.ends_with("_ms")).then(|| (name, first_sentence(&field.attrs)))
     });
     limits
-        .map(|(name, what)| {
+        .map(|(name, docs)| {
             let value =
-                values.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("{name} is not told")).1;
-            [name, digits(&value.to_string()), what.split(';').next().unwrap().trim_end_matches('.').to_owned()]
+                values.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("{name} has no value here")).1;
+            [name, digits(&value.to_string()), docs.split(';').next().unwrap().trim_end_matches('.').to_owned()]
         })
         .collect()
 }
 
-/// The numbers among the constants of a file that `tell` chooses by name.
-fn constants(path: &str, tell: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
+/// Returns the numeric constants of a file whose names `is_limit` accepts.
+fn constants(path: &str, is_limit: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
     let file = syn::parse_file(&text(path)).unwrap();
     let constants = file.items.into_iter().filter_map(|item| match item {
         Item::Const(constant) => Some(constant),
@@ -83,22 +83,22 @@ fn constants(path: &str, tell: impl Fn(&str) -> bool) -> Vec<[String; 3]> {
     });
     constants
         .filter(|constant| matches!(constant.vis, Visibility::Public(_)) || path.contains("-tools/"))
-        .filter(|constant| tell(&constant.ident.to_string()))
+        .filter(|constant| is_limit(&constant.ident.to_string()))
         .filter_map(|constant| {
             let value = number(&constant.expr)?;
-            let what = first_sentence(&constant.attrs);
+            let docs = first_sentence(&constant.attrs);
             let name = match path.split_once("-tools/src/") {
                 Some((_, place)) => {
                     format!("{} {}", place.trim_end_matches(".rs").trim_end_matches("/mod"), constant.ident)
                 }
                 None => constant.ident.to_string(),
             };
-            Some([name, digits(&value.to_string()), what])
+            Some([name, digits(&value.to_string()), docs])
         })
         .collect()
 }
 
-/// Numbers, products and shifts.
+/// Evaluates integer literals, products and shifts.
 fn number(expression: &Expr) -> Option<u64> {
     match expression {
         Expr::Lit(literal) => match &literal.lit {
@@ -117,7 +117,7 @@ fn number(expression: &Expr) -> Option<u64> {
     }
 }
 
-/// A number with commas, and in binary units where it is a round one.
+/// Formats a number with commas, and also in binary units if it is a multiple.
 fn digits(text: &str) -> String {
     let Ok(number) = text.parse::<u64>() else { return text.to_owned() };
     let mut grouped = String::new();
@@ -134,7 +134,7 @@ fn digits(text: &str) -> String {
     }
 }
 
-/// The first sentence of a doc comment.
+/// Returns the first sentence of a doc comment.
 fn first_sentence(attributes: &[Attribute]) -> String {
     let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {

@@ -1,8 +1,8 @@
-//! Links between pages lead somewhere.
+//! Links between pages resolve, and every page is linked.
 
 use std::path::Path;
 
-use crate::support::{files, none, root, text};
+use crate::support::{assert_none, files, root, text};
 
 #[test]
 fn every_link_resolves() {
@@ -19,14 +19,14 @@ fn every_link_resolves() {
             if !file.exists() {
                 wrong.push(format!("{page}: {target}"));
             } else if !anchor.is_empty() && !has_heading(&file, anchor) {
-                wrong.push(format!("{page}: {target} has no such heading"));
+                wrong.push(format!("{page}: {target}: no such heading"));
             }
         }
     }
-    none(&wrong, "links that lead nowhere");
+    assert_none(&wrong, "broken links");
 }
 
-/// The targets of `[text](target)` outside of code.
+/// Returns the targets of `[text](target)` outside code.
 fn links(text: &str) -> Vec<String> {
     let mut in_code = false;
     let mut found = Vec::new();
@@ -55,7 +55,7 @@ fn has_heading(file: &Path, anchor: &str) -> bool {
 }
 
 #[test]
-fn links_are_found() {
+fn links_are_found_outside_code() {
     let text = "a [b](c.md) and [`d`](e.md#f)\n`[x](y)`\n```\n[x](z)\n```\n";
     assert_eq!(links(text), ["c.md", "e.md#f"]);
 }
@@ -64,6 +64,6 @@ fn links_are_found() {
 fn every_page_is_linked() {
     let all: String = files("", ".md").iter().map(|page| text(page)).collect();
     let links = links(&all).join("\n");
-    let lost = files("docs", ".md").into_iter().filter(|page| !links.contains(page.rsplit('/').next().unwrap()));
-    none(&lost.collect::<Vec<_>>(), "pages that nobody finds");
+    let unlinked = files("docs", ".md").into_iter().filter(|page| !links.contains(page.rsplit('/').next().unwrap()));
+    assert_none(&unlinked.collect::<Vec<_>>(), "pages without a link to them");
 }

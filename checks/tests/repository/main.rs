@@ -1,7 +1,8 @@
-//! What the repository promises about itself.
+//! Tests of the repository itself.
 //!
-//! Each file is one promise: arrows between crates, the shape of source files, a page per error code, generated pages,
-//! links, examples, manifests. `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks` writes the generated pages anew.
+//! Each file checks one thing: dependencies between crates, the form of source files, a page per error code, generated
+//! pages, links, examples, manifests. `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks` updates the generated
+//! pages.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
 mod coded;

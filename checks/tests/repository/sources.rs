@@ -1,10 +1,10 @@
-//! Source files are short, say what they are for, and hold nothing unfinished.
+//! Source files are short and documented, and contain no unfinished work or machine-specific paths.
 
 use syn::{Attribute, File};
 
-use crate::support::{files, none, text};
+use crate::support::{assert_none, files, text};
 
-/// Past this a file is two ideas.
+/// A longer file should be split.
 const LINES_MAX: usize = 400;
 
 fn has_docs(attributes: &[Attribute]) -> bool {
@@ -12,15 +12,16 @@ fn has_docs(attributes: &[Attribute]) -> bool {
 }
 
 #[test]
-fn no_file_is_longer_than_one_idea() {
+fn source_files_are_short() {
     let lines = |path: &String| text(path).lines().count();
     let long = files("", ".rs").into_iter().filter(|path| lines(path) > LINES_MAX);
-    let long: Vec<_> = long.map(|path| format!("{path}: {} lines, {LINES_MAX} at most", lines(&path))).collect();
-    none(&long, "files that are too long");
+    let long: Vec<_> =
+        long.map(|path| format!("{path}: {} lines, at most {LINES_MAX} are allowed", lines(&path))).collect();
+    assert_none(&long, "files that are too long");
 }
 
 #[test]
-fn roots_of_crates_and_modules_are_guides() {
+fn crate_and_module_roots_are_documented() {
     let mut wrong = Vec::new();
     for path in files("crates", ".rs") {
         let is_crate = path.ends_with("src/lib.rs") || path.ends_with("src/main.rs");
@@ -34,10 +35,10 @@ fn roots_of_crates_and_modules_are_guides() {
             wrong.push(path);
         }
     }
-    none(&wrong, "guides without a word");
+    assert_none(&wrong, "crate and module roots without docs");
 }
 
-/// Whether the line `mod name;` that includes the module at `path` carries its docs.
+/// Returns whether the declaration `mod name;` of the module at `path` has docs.
 fn declaration_has_docs(path: &str) -> bool {
     let folder = path.trim_end_matches("/mod.rs");
     let (around, name) = folder.rsplit_once('/').unwrap();
@@ -50,7 +51,7 @@ fn declaration_has_docs(path: &str) -> bool {
 }
 
 #[test]
-fn nothing_is_left_open() {
+fn sources_contain_no_unfinished_work() {
     let mut wrong = Vec::new();
     let marks = ["TO", "FIX", "XX", "HA"].into_iter().zip(["DO", "ME", "X", "CK"]);
     let marks: Vec<_> = marks.map(|(start, end)| format!("{start}{end}")).collect();
@@ -67,7 +68,7 @@ fn nothing_is_left_open() {
             }
         }
     }
-    none(&wrong, "work that is not done");
+    assert_none(&wrong, "unfinished work");
 }
 
 fn words(line: &str) -> impl Iterator<Item = &str> {
@@ -75,7 +76,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn nothing_names_a_place_on_somebodys_machine() {
+fn files_contain_no_machine_specific_paths() {
     let mut wrong = Vec::new();
     let homes = ["home", "Users", "root"].map(|folder| format!("/{folder}/"));
     for ending in [".rs", ".toml", ".md", ".yaml", ".yml", ".json", "run"] {
@@ -87,10 +88,10 @@ fn nothing_names_a_place_on_somebodys_machine() {
             }
         }
     }
-    none(&wrong, "absolute paths of one machine");
+    assert_none(&wrong, "machine-specific paths");
 }
 
-/// Whether a path in `line` begins with `folder`.
+/// Returns whether a path in `line` begins with `folder`.
 fn begins_with(line: &str, folder: &str) -> bool {
     line.match_indices(folder).any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric()))
 }

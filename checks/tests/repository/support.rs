@@ -1,23 +1,23 @@
-//! The files of this repository.
+//! Access to the files of this repository.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The folder that holds the workspace.
+/// Returns the root folder of the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
-/// The text of the file at `path`, seen from the root.
+/// Reads the file at `path`, relative to the root.
 pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All files below `folder` whose name ends with `ending`, as paths from the root with `/`, sorted.
+/// Returns all files below `folder` whose name ends with `ending`, as sorted paths relative to the root, with `/`.
 ///
-/// What builds and runs leave behind is no part of the repository.
+/// Skips `target` and hidden folders except `.ci`.
 pub(crate) fn files(folder: &str, ending: &str) -> Vec<String> {
     let mut found = Vec::new();
     walk(&root().join(folder), &mut found);
@@ -44,17 +44,17 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Fails with all of `wrong` at once.
-pub(crate) fn none(wrong: &[String], what: &str) {
-    assert!(wrong.is_empty(), "{what}:\n  {}", wrong.join("\n  "));
+/// Fails if there are problems, and lists all of them.
+pub(crate) fn assert_none(problems: &[String], title: &str) {
+    assert!(problems.is_empty(), "{title}:\n  {}", problems.join("\n  "));
 }
 
-/// Compares the generated page at `path` with `made`, or writes it where `UPDATE_DOCS` is set.
-pub(crate) fn generated(path: &str, made: &str) {
+/// Asserts that the page at `path` equals `expected`; with `UPDATE_DOCS=1`, writes it first.
+pub(crate) fn assert_generated(path: &str, expected: &str) {
     let target = root().join(path);
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&target, made).unwrap();
+        fs::write(&target, expected).unwrap();
     }
-    let there = fs::read_to_string(&target).unwrap_or_default();
-    assert!(there == made, "{path} is not up to date: run `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks`");
+    let actual = fs::read_to_string(&target).unwrap_or_default();
+    assert!(actual == expected, "{path} is out of date: run `UPDATE_DOCS=1 cargo test -p llmspell-workflows-checks`");
 }

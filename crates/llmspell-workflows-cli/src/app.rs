@@ -12,17 +12,18 @@ use crate::{
     output::{Color, Format, Output},
 };
 
-/// What the commands share: where results go, and the configuration.
+/// The state that all commands share: the output, the store and the configuration.
 pub(crate) struct App {
     output: Output,
     home: Arc<dyn Home>,
-    /// What commands wait on that drive no run.
+    /// Runs operations that do not drive a run; built on first use.
     runtime: std::cell::OnceCell<Runtime>,
     config: Result<Config, Failure>,
 }
 
 impl App {
-    /// A configuration that cannot be read is an error of the commands that ask for it, so `doctor` still works.
+    /// Creates the shared state. A configuration error is reported only by [`config`](Self::config), so `doctor`
+    /// works without a valid configuration.
     pub(crate) fn new(global: Global) -> Self {
         let config = Config::load(&global);
         let home = match &config {
@@ -46,16 +47,16 @@ impl App {
         &self.output
     }
 
-    /// Where runs are kept; the same one each time, since some journals are opened once.
+    /// Returns the store. All commands share one instance, because some journals can be opened only once.
     pub(crate) fn home(&self) -> Arc<dyn Home> {
         self.home.clone()
     }
 
-    /// The result of an operation on runs that drives none.
+    /// Waits for `operation`, which does not drive a run.
     ///
     /// # Errors
-    /// It failed, or the system provides no runtime.
-    pub(crate) fn wait<T>(&self, done: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
+    /// If the operation fails, or the async runtime cannot be started.
+    pub(crate) fn wait<T>(&self, operation: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
         let runtime = match self.runtime.get() {
             Some(runtime) => runtime,
             None => {
@@ -64,13 +65,13 @@ impl App {
                 self.runtime.get_or_init(|| runtime)
             }
         };
-        runtime.block_on(done).map_err(durable_failure)
+        runtime.block_on(operation).map_err(durable_failure)
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     ///
     /// # Errors
-    /// It cannot be read, or is wrong.
+    /// If it cannot be read or is invalid.
     pub(crate) fn config(&self) -> Result<&Config, Failure> {
         self.config.as_ref().map_err(Clone::clone)
     }

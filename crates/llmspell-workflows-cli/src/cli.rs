@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line: global options and subcommands.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -32,25 +32,25 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-/// What every command understands.
+/// Options that every command accepts.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Global {
-    /// How results are written: for people, or for programs.
+    /// The output format.
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
-    /// When to use colours; `NO_COLOR` is respected.
+    /// When to use colors; `NO_COLOR` is respected.
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub(crate) color: Option<crate::output::Color>,
-    /// Logs more on standard error: runs and failures, with `-vv` each step, with `-vvv` everything.
+    /// Log more to standard error: `-v` runs and failures, `-vv` every step, `-vvv` everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// How log lines are written: for people, or as JSON objects.
+    /// The format of log lines.
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) log_format: Option<crate::logs::LogFormat>,
-    /// The folder in which runs are kept, instead of `.spellflow`.
+    /// The folder that contains the store, instead of `.spellflow`.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
-    /// The configuration file of the project, instead of the `spellflow.toml` found upwards.
+    /// The project's configuration file; by default `spellflow.toml` in this folder or the nearest parent that has one.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -66,10 +66,10 @@ enum Command {
     Plan(commands::plan::Plan),
     Run(commands::run::Run),
     Resume(commands::resume::Resume),
-    Retry(commands::again::Retry),
-    Rerun(commands::again::Rerun),
+    Retry(commands::rewind::Retry),
+    Rerun(commands::rewind::Rerun),
     Resolve(commands::resolve::Resolve),
-    Fork(commands::again::Fork),
+    Fork(commands::rewind::Fork),
     Pause(commands::message::Pause),
     Cancel(commands::message::Cancel),
     Signal(commands::message::Signal),
@@ -114,12 +114,12 @@ impl Command {
     }
 }
 
-/// Reads the arguments, does what they say, and shows what went wrong.
+/// Parses the arguments, executes the command and reports a failure.
 pub(crate) fn main() -> Exit {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refused(&error, &arguments),
+        Err(error) => return show_parse_error(&error, &arguments),
     };
     let app = App::new(cli.global);
     let exit = cli.command.execute(&app).unwrap_or_else(|failure| app.output().failure(&failure));
@@ -135,19 +135,19 @@ fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-/// The whole command, for help, completions and manual pages.
+/// Returns the whole command, for help, completions and manual pages.
 pub(crate) fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Help that was asked for, or arguments that could not be understood.
-fn refused(error: &clap::Error, arguments: &[OsString]) -> Exit {
+/// Prints the requested help or version, or reports invalid arguments.
+fn show_parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if !error.use_stderr() {
-        // Nothing is left to do where standard output is closed.
+        // If standard output is closed, nothing can be reported.
         let _ = error.print();
         return Exit::Ok;
     }
-    match Format::asked_for(arguments) {
+    match Format::find_in(arguments) {
         Some(format) if format != Format::Text => {
             let text = error.render().to_string();
             let message = text.strip_prefix("error: ").unwrap_or(&text).split("\n\n").next().unwrap_or_default();
@@ -165,7 +165,7 @@ fn refused(error: &clap::Error, arguments: &[OsString]) -> Exit {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_command_line_is_consistent() {
+    fn command_line_definition_is_valid() {
         super::command().debug_assert();
     }
 }

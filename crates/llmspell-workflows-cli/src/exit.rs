@@ -1,25 +1,25 @@
 use std::process::ExitCode;
 
-/// How the process ends; the table in `docs/exit-codes.md` says the same to people.
+/// The exit code of the process; `docs/exit-codes.md` has the same table for users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// All went well.
+    /// Success.
     Ok = 0,
-    /// The run failed, or the machine could not do what was asked.
+    /// The run failed, or the operating system refused an operation.
     Failed = 1,
-    /// The arguments, the input or the configuration are wrong.
+    /// The arguments, the input or the configuration are invalid.
     Usage = 2,
     /// The definition is invalid.
     Invalid = 3,
     /// A file, a run or a name was not found.
     NotFound = 4,
-    /// The run waits for something.
+    /// The run is waiting or paused.
     Waiting = 5,
-    /// The run took longer than `--timeout` or its own limit.
+    /// The run exceeded `--timeout` or its own time limit.
     TimedOut = 6,
-    /// Somebody has to say what became of a step.
+    /// The run is stuck: the outcome of a step is unknown and must be resolved manually.
     Stuck = 8,
-    /// Ctrl-C.
+    /// Interrupted by Ctrl-C or a termination signal.
     Interrupted = 130,
 }
 
@@ -59,6 +59,6 @@ mod tests {
         ];
         let rows = all.map(|exit| format!("| {} | {} |\n", exit as u8, meaning(exit)));
         let table = format!("| code | meaning |\n|--:|---|\n{}", rows.concat());
-        crate::docs::keep("exit-codes.md", "codes", &table);
+        crate::docs::assert_up_to_date("exit-codes.md", "codes", &table);
     }
 }

@@ -1,4 +1,4 @@
-//! Folders given in place of files.
+//! Expansion of folder arguments to the files in them.
 
 use std::{
     fs,
@@ -7,22 +7,22 @@ use std::{
 
 use crate::{Exit, Failure};
 
-/// The definitions among `given`: files as they are, and of folders every file in them, at any depth, that looks like
-/// one.
+/// Returns the definitions in `given`: files unchanged, and for a folder every YAML file in it, at any depth, that is
+/// not a test.
 ///
 /// # Errors
-/// A folder cannot be read, or has none.
+/// If a folder cannot be read or contains no definition.
 pub(crate) fn definitions(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     expand(given, "workflow", &|name| {
-        // JSON in a folder is mostly data.
+        // JSON files in a folder are mostly data.
         [".yaml", ".yml"].iter().any(|end| name.ends_with(end)) && !is_test(name)
     })
 }
 
-/// The tests among `given`, likewise.
+/// Returns the test files in `given`, found like [`definitions`].
 ///
 /// # Errors
-/// The same.
+/// If a folder cannot be read or contains no test.
 pub(crate) fn tests(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     expand(given, "test", &is_test)
 }
@@ -31,7 +31,7 @@ fn is_test(name: &str) -> bool {
     name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
-fn expand(given: &[PathBuf], noun: &str, is_one: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, Failure> {
+fn expand(given: &[PathBuf], noun: &str, is_match: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in given {
         if !path.is_dir() {
@@ -39,17 +39,17 @@ fn expand(given: &[PathBuf], noun: &str, is_one: &dyn Fn(&str) -> bool) -> Resul
             continue;
         }
         let before = files.len();
-        walk(path, is_one, &mut files)?;
+        walk(path, is_match, &mut files)?;
         if files.len() == before {
-            let message = format!("there is no {noun} in the folder `{}`", path.display());
+            let message = format!("no {noun} found in the folder `{}`", path.display());
             return Err(Failure::new(Exit::NotFound, "nothing_found", message));
         }
     }
     Ok(files)
 }
 
-/// Hidden folders are left out; links to folders are not followed, so that it ends.
-fn walk(folder: &Path, is_one: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// Collects matching files. Skips hidden folders, and does not follow links to folders, which could form a cycle.
+fn walk(folder: &Path, is_match: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let failed = |error| Failure::file("read", folder, &error);
     let mut entries: Vec<_> = fs::read_dir(folder).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -57,16 +57,16 @@ fn walk(folder: &Path, is_one: &dyn Fn(&str) -> bool, files: &mut Vec<PathBuf>) 
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() && !name.starts_with('.') {
-            walk(&entry.path(), is_one, files)?;
-        } else if !kind.is_dir() && is_one(&name) && !is_special(&entry.path()) {
+            walk(&entry.path(), is_match, files)?;
+        } else if !kind.is_dir() && is_match(&name) && !is_special(&entry.path()) {
             files.push(entry.path());
         }
     }
     Ok(())
 }
 
-/// Whether something is there that is no file, such as a pipe, which would be waited for without an end. A link that
-/// leads nowhere is not: reading it says so.
+/// Returns whether `path` is not a regular file, such as a pipe, which could block forever. A dangling link is not
+/// special: reading it reports the error.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }

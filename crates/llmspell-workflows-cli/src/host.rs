@@ -1,4 +1,4 @@
-//! The engine and the tools as the configuration says.
+//! The engine, tools and secrets that the configuration describes.
 
 use std::sync::Arc;
 
@@ -7,33 +7,33 @@ use llmspell_workflows_tools::{HostRules, JsonSchemas, Registry, Tools, activiti
 
 use crate::{Exit, Failure, config::Settings};
 
-/// The tools, under the policy of `settings`.
+/// Builds the tools under the policy of `settings`.
 ///
 /// # Errors
-/// A folder that tools may use cannot be opened, or a host is none.
+/// If a folder that tools may use cannot be opened, or a host rule is invalid.
 pub(crate) fn tools(settings: &Settings) -> Result<Arc<Registry>, Failure> {
     Ok(Arc::new(registry(Arc::new(settings.policy.clone()))?))
 }
 
-/// An engine with every activity that this program has; the caller adds what is special about it.
+/// Returns a builder for an engine with every activity of this program, the environment and the secrets.
 ///
 /// # Errors
-/// A folder that tools may use cannot be opened.
+/// If a folder that tools may use cannot be opened, or a host rule is invalid.
 pub(crate) fn engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
-    // Definitions list the variables that they read; the rest is never looked at.
+    // Definitions declare the variables they read; the others are never used.
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let secrets = settings.secrets.keys().filter_map(|name| Some((name.clone(), secret(settings, name)?)));
     Ok(sealed_engine(settings)?.env(env).secrets(secrets))
 }
 
-/// The same without the environment and the secrets of this machine.
+/// Like [`engine`], but without the environment and the secrets of this machine.
 ///
 /// # Errors
-/// The same.
+/// If a folder that tools may use cannot be opened, or a host rule is invalid.
 pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failure> {
     let policy = Arc::new(settings.policy.clone());
-    // The tools are made when a definition has one, so what is wrong with their settings is looked for here.
+    // The tools are built only when a definition uses one, so their settings are checked here.
     HostRules::parse(&policy.hosts)?;
     let tools = {
         let policy = policy.clone();
@@ -43,23 +43,23 @@ pub(crate) fn sealed_engine(settings: &Settings) -> Result<EngineBuilder, Failur
     Ok(Engine::builder().activities(activities).schemas(JsonSchemas::new()))
 }
 
-/// The runtime of a run, made when there is something to run.
+/// Starts the async runtime for a run.
 ///
 /// # Errors
-/// The system gives no threads.
+/// If the system cannot start its threads.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().build().map_err(|error| no_runtime(&error))
 }
 
 pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, "no_runtime", format!("could not start the runtime: {error}"))
+    Failure::new(Exit::Failed, "no_runtime", format!("could not start the async runtime: {error}"))
 }
 
-/// That every secret that `definition` names has a value.
+/// Checks that every secret of `definition` has a value.
 ///
 /// # Errors
-/// One has none; the help says where it is set.
+/// If one has none; the help says how to set it.
 pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
     let missing = definition.secrets.iter().find(|name| secret(settings, name).is_none());
     missing.map_or(Ok(()), |name| {
@@ -71,7 +71,7 @@ pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Res
     })
 }
 
-/// The value of the secret `name`, where it has one.
+/// Returns the value of the secret `name`, if it is configured and not empty.
 pub(crate) fn secret(settings: &Settings, name: &str) -> Option<String> {
     std::env::var(settings.secrets.get(name)?).ok().filter(|value| !value.is_empty())
 }

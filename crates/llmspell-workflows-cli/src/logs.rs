@@ -1,4 +1,4 @@
-//! What the libraries say of their work, as lines on standard error.
+//! Log lines of the libraries and of this program, on standard error.
 
 use std::io;
 
@@ -16,23 +16,23 @@ use tracing_subscriber::{
 
 use crate::{output::Output, screen::screen};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What the targets of the libraries and of this program begin with.
+/// Prefixes of the log targets of the libraries and of this program.
 const OURS: [&str; 2] = ["llmspell_workflows", "spellflow"];
 
-/// Writes log lines from now on: those that `filter` admits, or warnings and errors where there is none.
+/// Starts logging what `filter` admits; without a filter, warnings and errors.
 pub(crate) fn start(filter: Option<&str>, format: LogFormat, output: &Output) {
-    let targets = filter.and_then(|directives| parse(directives).ok()).unwrap_or_else(by_default);
+    let targets = filter.and_then(|directives| parse(directives).ok()).unwrap_or_else(default_targets);
     let registry = Registry::default().with(targets);
     match format {
         LogFormat::Text => registry.with(fmt::layer().with_ansi(output.paints_err()).with_writer(Lines)).init(),
@@ -42,8 +42,8 @@ pub(crate) fn start(filter: Option<&str>, format: LogFormat, output: &Output) {
     }
 }
 
-/// Without the warnings of runs, which commands show themselves.
-fn by_default() -> Targets {
+/// Returns the default filter. It excludes warnings of runs, because the commands show these themselves.
+fn default_targets() -> Targets {
     ours(LevelFilter::WARN).with_target(targets::WARNING, LevelFilter::OFF)
 }
 
@@ -51,7 +51,7 @@ fn ours(level: LevelFilter) -> Targets {
     OURS.into_iter().fold(Targets::new(), |targets, target| targets.with_target(target, level))
 }
 
-/// What `-v`, `-vv` and so on ask for, as directives.
+/// Returns the log directives for `-v`, `-vv` and so on.
 pub(crate) fn directives(verbosity: u8) -> Option<String> {
     let level = match verbosity {
         0 => return None,
@@ -62,10 +62,11 @@ pub(crate) fn directives(verbosity: u8) -> Option<String> {
     Some(level.as_str().to_lowercase())
 }
 
-/// Directives, separated by commas: a level for all of ours, or `TARGET=LEVEL` for whatever begins with `TARGET`.
+/// Parses comma-separated directives: `LEVEL` for all targets in [`OURS`], or `TARGET=LEVEL` for targets that begin
+/// with `TARGET`.
 ///
 /// # Errors
-/// One is neither; the message says what it must be.
+/// If a level is unknown; the message lists the levels.
 pub(crate) fn parse(directives: &str) -> Result<Targets, String> {
     let mut targets = Targets::new();
     for directive in directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
@@ -84,7 +85,7 @@ pub(crate) fn parse(directives: &str) -> Result<Targets, String> {
     Ok(targets)
 }
 
-/// Standard error, whole lines at a time, so that they never stand inside of the live view.
+/// Writes whole log lines to standard error through the [`screen`], so that they never end up inside the live view.
 struct Lines;
 
 impl MakeWriter<'_> for Lines {
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directives_admit_levels_by_target() {
+    fn directives_set_levels_by_target() {
         let step = targets::STEP;
         for (text, target, level, admits) in [
             ("info", step, Level::INFO, true),
@@ -127,15 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn directives_without_a_level_are_refused() {
+    fn directives_without_a_valid_level_are_rejected() {
         for text in ["debgu", "llmspell_workflows::step", "llmspell_workflows=loud", "a=b=info"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn warnings_of_runs_are_shown_once() {
-        assert!(by_default().would_enable(targets::HOOK, &Level::WARN));
-        assert!(!by_default().would_enable(targets::WARNING, &Level::WARN));
+    fn default_filter_excludes_run_warnings() {
+        assert!(default_targets().would_enable(targets::HOOK, &Level::WARN));
+        assert!(!default_targets().would_enable(targets::WARNING, &Level::WARN));
     }
 }

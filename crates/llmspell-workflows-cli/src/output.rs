@@ -1,4 +1,4 @@
-//! Where results go: standard output holds the payload only, everything else goes to standard error.
+//! Output: results go to standard output, everything else to standard error.
 
 use std::{
     ffi::OsString,
@@ -12,33 +12,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Exit, Failure, screen::screen};
 
-/// How results are written.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON value.
     Json,
-    /// JSON values, one a line.
+    /// One JSON value per line.
     Jsonl,
     /// One YAML document.
     Yaml,
 }
 
-/// When colours are used.
+/// When to use colors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     Auto,
-    /// In any case.
+    /// Always.
     Always,
-    /// In no case.
+    /// Never.
     Never,
 }
 
-/// A meaning that is shown in colour where there are colours; the text alone says it too.
+/// A meaning that is shown as a color; the text alone expresses it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     Good,
@@ -48,10 +48,10 @@ pub(crate) enum Paint {
     Bold,
 }
 
-/// Whether a part of the result could not be written; standard output is one for the whole process.
-static IS_LOST: AtomicBool = AtomicBool::new(false);
+/// Whether some of the output could not be written; global, because the process has one standard output.
+static OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
 
-/// Writes results, notes and failures as the flags and the configuration say.
+/// Writes results, notes and failures in the configured format.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
@@ -60,8 +60,8 @@ pub(crate) struct Output {
 }
 
 impl Format {
-    /// The format that arguments ask for that could not be understood as a whole.
-    pub(crate) fn asked_for(arguments: &[OsString]) -> Option<Self> {
+    /// Returns the output format requested by `arguments`, even if the arguments as a whole are invalid.
+    pub(crate) fn find_in(arguments: &[OsString]) -> Option<Self> {
         let texts: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
         let apart = texts.windows(2).filter(|pair| matches!(pair[0], "-o" | "--output")).map(|pair| pair[1]);
         let together = texts.iter().filter_map(|text| {
@@ -84,7 +84,7 @@ impl Output {
         Self { format, paints_out: paints(out), paints_err: paints(err) }
     }
 
-    /// One without colours.
+    /// Creates an output without colors.
     pub(crate) fn plain(format: Format) -> Self {
         Self { format, paints_out: false, paints_err: false }
     }
@@ -97,22 +97,22 @@ impl Output {
         self.format == Format::Text
     }
 
-    /// How diagnostics on standard error are shown.
+    /// Returns the style of diagnostics on standard error.
     pub(crate) fn style(&self) -> Style {
         if self.paints_err { Style::Colour } else { Style::Plain }
     }
 
-    /// Whether standard error is painted.
+    /// Returns whether standard error uses colors.
     pub(crate) fn paints_err(&self) -> bool {
         self.paints_err
     }
 
-    /// How diagnostics on standard output are shown.
+    /// Returns the style of diagnostics on standard output.
     pub(crate) fn style_out(&self) -> Style {
         if self.paints_out { Style::Colour } else { Style::Plain }
     }
 
-    /// Writes the one result of a command: in any format but text, for which see [`Self::text`].
+    /// Writes the result of a command in a format for programs; for the text format see [`Self::text`].
     pub(crate) fn payload(&self, value: &impl Serialize) {
         let written = match self.format {
             Format::Yaml => {
@@ -121,31 +121,31 @@ impl Output {
             Format::Jsonl => serde_json::to_string(value).map(|text| text + "\n"),
             Format::Text | Format::Json => serde_json::to_string_pretty(value).map(|text| text + "\n"),
         };
-        self.text(&written.expect("results are plain data with text keys"));
+        self.text(&written.expect("results are plain data with string keys"));
     }
 
-    /// Writes `text` to standard output as it stands. A reader that has gone away is no error; a full disk is one, which
-    /// [`Self::exit`] tells.
+    /// Writes `text` to standard output unchanged. A closed pipe is not an error; any other failure, such as a full
+    /// disk, is reported and changes the exit code ([`Self::exit`]).
     pub(crate) fn text(&self, text: &str) {
         let mut out = io::stdout().lock();
         let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
-        if error.kind() != io::ErrorKind::BrokenPipe && !IS_LOST.swap(true, Ordering::Relaxed) {
+        if error.kind() != io::ErrorKind::BrokenPipe && !OUTPUT_LOST.swap(true, Ordering::Relaxed) {
             self.note(&format!("{}: could not write to standard output: {error}", self.on_err(Paint::Bad, "error")));
         }
     }
 
-    /// How the process ends that would end with `exit`: not well where a part of the result could not be written.
+    /// Returns `exit`, or [`Exit::Failed`] instead of [`Exit::Ok`] if some of the output could not be written.
     pub(crate) fn exit(&self, exit: Exit) -> Exit {
-        if exit == Exit::Ok && IS_LOST.load(Ordering::Relaxed) { Exit::Failed } else { exit }
+        if exit == Exit::Ok && OUTPUT_LOST.load(Ordering::Relaxed) { Exit::Failed } else { exit }
     }
 
     /// Writes a line to standard error.
     pub(crate) fn note(&self, line: &str) {
-        // Nothing is left to do where standard error is closed.
+        // If standard error is closed, nothing can be reported.
         let _ = screen().write(&format!("{line}\n"));
     }
 
-    /// Shows what went wrong, and says how the process ends.
+    /// Reports a failure and returns its exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
         match self.format {
             Format::Text => {
@@ -162,12 +162,12 @@ impl Output {
         failure.exit
     }
 
-    /// `text` for standard output, painted.
+    /// Colors `text` for standard output.
     pub(crate) fn on_out(&self, paint: Paint, text: &str) -> String {
         paint.apply(self.paints_out, text)
     }
 
-    /// `text` for standard error, painted.
+    /// Colors `text` for standard error.
     pub(crate) fn on_err(&self, paint: Paint, text: &str) -> String {
         paint.apply(self.paints_err, text)
     }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_found_in_arguments_that_are_wrong() {
+    fn format_is_found_in_invalid_arguments() {
         for (arguments, expected) in [
             (vec!["spellflow", "rnu", "-o", "json"], Some(Format::Json)),
             (vec!["spellflow", "-ojson"], Some(Format::Json)),
@@ -200,7 +200,7 @@ mod tests {
             (vec!["spellflow", "run", "json"], None),
         ] {
             let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-            assert_eq!(Format::asked_for(&arguments), expected, "{arguments:?}");
+            assert_eq!(Format::find_in(&arguments), expected, "{arguments:?}");
         }
     }
 }

@@ -1,18 +1,18 @@
-//! `docs/commands.md`, made from what the program understands.
+//! `docs/commands.md`, generated from the command line definition.
 
 use std::{fmt::Write, fs, path::Path};
 
 use clap::{Arg, Command};
 
 const HEAD: &str =
-    "# Commands\n\nMade from the program by a test: `UPDATE_DOCS=1 cargo test -p llmspell-workflows-cli`.\n";
+    "# Commands\n\nGenerated from the program by `UPDATE_DOCS=1 cargo test -p llmspell-workflows-cli`.\n";
 
-/// The page for people.
+/// Renders the page.
 fn page() -> String {
     let mut command = crate::cli::command();
     command.build();
     let mut out = HEAD.to_owned();
-    put(&mut out, "\n## Options of every command\n\n");
+    put(&mut out, "\n## Global options\n\n");
     options(&mut out, command.get_arguments().filter(|argument| argument.is_global_set()));
     for inner in visible(&command) {
         section(&mut out, inner, "spellflow", 2);
@@ -25,7 +25,7 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
 }
 
 fn put(out: &mut String, text: &str) {
-    out.write_str(text).expect("a String takes whatever is written to it");
+    out.write_str(text).expect("writing to a String cannot fail");
 }
 
 fn section(out: &mut String, command: &Command, before: &str, level: usize) {
@@ -69,7 +69,7 @@ fn options<'a>(out: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
 }
 
 #[test]
-fn the_page_is_up_to_date() {
+fn commands_page_is_up_to_date() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/commands.md");
     let page = page();
     if std::env::var_os("UPDATE_DOCS").is_some() {

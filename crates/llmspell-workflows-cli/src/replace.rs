@@ -1,4 +1,4 @@
-//! Files written as a whole or not at all.
+//! Atomic replacement of files.
 
 use std::{
     fs::{self, File},
@@ -6,23 +6,24 @@ use std::{
     path::Path,
 };
 
-/// Puts `text` in place of what is in `file`: whoever reads it, and whatever fails, finds the old text or the new one.
+/// Atomically replaces the content of `file` with `text`: readers see the old or the new text, never a mix.
 ///
-/// The text goes to a new file beside it, which takes its place. Permissions are kept, and a link stays a link.
+/// The text is written to a temporary file beside it, which is then renamed. Permissions are kept, and a link stays a
+/// link.
 ///
 /// # Errors
-/// The new file cannot be written or put in place; nothing has changed.
+/// If the temporary file cannot be written or renamed; `file` is then unchanged.
 pub(crate) fn replace(file: &Path, text: &str) -> io::Result<()> {
-    let place = fs::canonicalize(file)?;
-    let permissions = fs::metadata(&place)?.permissions();
-    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let beside = place.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written = write(&beside, text, permissions).and_then(|()| fs::rename(&beside, &place));
-    if written.is_err() {
-        // It may not have been made; what is left says by its name what it is.
-        let _ = fs::remove_file(&beside);
+    let target = fs::canonicalize(file)?;
+    let permissions = fs::metadata(&target)?.permissions();
+    let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let temporary = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let replaced = write(&temporary, text, permissions).and_then(|()| fs::rename(&temporary, &target));
+    if replaced.is_err() {
+        // The file may not exist; one that stays behind is recognizable by its name.
+        let _ = fs::remove_file(&temporary);
     }
-    written
+    replaced
 }
 
 fn write(file: &Path, text: &str, permissions: fs::Permissions) -> io::Result<()> {

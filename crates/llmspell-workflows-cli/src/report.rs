@@ -1,4 +1,4 @@
-//! A run as programs read it.
+//! Run reports for programs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use llmspell_workflows_basic::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// What `run -o json` and `runs show -o json` print; the shape is stable.
+/// The output of `run -o json` and `runs show -o json`; its shape is stable.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'f> {
     run_id: String,
@@ -22,12 +22,12 @@ pub(crate) struct Report<'f> {
     output: &'f Value,
     error: Option<Error<'f>>,
     steps: Vec<Step<'f>>,
-    /// Paths of the steps that ran, in the order in which they began.
+    /// Paths of the steps that ran, in start order.
     execution_path: Vec<String>,
     metrics: Metrics,
 }
 
-/// A step of it.
+/// A step of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Step<'f> {
     pub(crate) path: String,
@@ -37,7 +37,7 @@ pub(crate) struct Step<'f> {
     pub(crate) output: Option<&'f Value>,
     pub(crate) error: Option<Error<'f>>,
     pub(crate) skip_reason: Option<&'f SkipReason>,
-    /// What it waits for: an event or a time, since when, and until when.
+    /// The event or time that the step waits for, since when and until when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waits_for: Option<&'f Awaited>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Error<'f> {
     retryable: bool,
 }
 
-/// Counts and times of a whole run.
+/// Counts and the duration of a run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Metrics {
     pub(crate) duration_ms: f64,
@@ -62,7 +62,7 @@ pub(crate) struct Metrics {
 }
 
 impl<'f> Report<'f> {
-    /// The steps are those below the root, which is the run itself.
+    /// Creates the report of a finished run. The root step is the run itself and is not listed.
     pub(crate) fn new(definition: &'f Definition, finished: &'f Finished) -> Self {
         let steps: Vec<Step<'f>> = below_root(finished).map(Step::new).collect();
         Self {
@@ -72,13 +72,13 @@ impl<'f> Report<'f> {
             status: finished.status.as_str(),
             output: &finished.output,
             error: finished.error.as_ref().map(Error::new),
-            execution_path: ran(&steps),
+            execution_path: executed_paths(&steps),
             metrics: Metrics::new(finished),
             steps,
         }
     }
 
-    /// A run as its journal tells it.
+    /// Creates the report of a run from its journal.
     pub(crate) fn past(known: &'f KnownRun, history: &'f History) -> Self {
         let steps: Vec<Step<'f>> = past_steps(known, history).collect();
         let end = history.end.as_ref().map(|(outcome, _)| outcome);
@@ -90,19 +90,19 @@ impl<'f> Report<'f> {
             status: known.status().as_str(),
             output: end.and_then(output).unwrap_or(&Value::Null),
             error: end.and_then(Outcome::error).map(Error::new),
-            execution_path: ran(&steps),
+            execution_path: executed_paths(&steps),
             metrics: Metrics::of(&steps, between(known.summary.started_at, until)),
             steps,
         }
     }
 }
 
-fn ran(steps: &[Step<'_>]) -> Vec<String> {
+fn executed_paths(steps: &[Step<'_>]) -> Vec<String> {
     let skipped = StepStatus::Skipped.as_str();
     steps.iter().filter(|step| step.status != skipped).map(|step| step.path.clone()).collect()
 }
 
-/// The steps of a run as its journal tells them.
+/// Returns the steps of a run, from its journal.
 pub(crate) fn past_steps<'f>(known: &'f KnownRun, history: &'f History) -> impl Iterator<Item = Step<'f>> {
     let has_process = known.holder.is_some();
     let steps = history.steps.iter().filter(|step| step.path.matches('/').count() > 1);
@@ -132,7 +132,7 @@ impl<'f> Step<'f> {
 
     fn past(step: &'f PastStep, has_process: bool) -> Self {
         let status = match step.status() {
-            // Nobody is at work on it any more.
+            // No process is running it any more.
             StepStatus::Running if !has_process => StepStatus::Pending,
             status => status,
         };
@@ -187,7 +187,7 @@ fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// With microseconds as the fraction.
+/// Converts to milliseconds, with microsecond precision.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }

@@ -1,4 +1,4 @@
-//! Standard error, which is one for the whole process: lines that stay, and below them lines that are drawn anew.
+//! Standard error, shared by the whole process: permanent lines, and below them lines that are redrawn.
 
 use std::{
     io,
@@ -9,15 +9,15 @@ use console::{Term, truncate_str};
 
 static SCREEN: LazyLock<Mutex<Screen>> = LazyLock::new(|| Mutex::new(Screen::new(Term::buffered_stderr())));
 
-/// The screen of this process.
+/// Locks the screen of this process.
 pub(crate) fn screen() -> MutexGuard<'static, Screen> {
     SCREEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is on standard error.
+/// The content of standard error.
 pub(crate) struct Screen {
     term: Term,
-    /// How many lines at the end are replaced when it is drawn anew.
+    /// How many lines at the end the next drawing replaces.
     drawn: usize,
 }
 
@@ -26,14 +26,14 @@ impl Screen {
         Self { term, drawn: 0 }
     }
 
-    /// Its height and its width in characters.
+    /// Returns the height and width in characters.
     pub(crate) fn size(&self) -> (u16, u16) {
         self.term.size()
     }
 
-    /// Replaces what was drawn last by `lines`, each cut after `columns` characters.
+    /// Replaces the last drawing with `lines`, each truncated to `columns` characters.
     pub(crate) fn draw(&mut self, lines: &[String], columns: usize) {
-        // A terminal that has gone away is no reason to stop the run.
+        // A terminal that went away must not stop the run.
         let _ = self.term.clear_last_lines(self.drawn);
         for line in lines {
             let _ = self.term.write_line(&truncate_str(line, columns, "…"));
@@ -42,15 +42,15 @@ impl Screen {
         self.drawn = lines.len();
     }
 
-    /// Leaves what is drawn where it is; what comes next stands below it.
+    /// Makes the current drawing permanent; later output goes below it.
     pub(crate) fn keep(&mut self) {
         self.drawn = 0;
     }
 
-    /// Writes `text`, which ends with a line break, in place of what was drawn; that comes back with the next drawing.
+    /// Writes `text`, which ends with a line break, in place of the drawing; the next [`draw`](Self::draw) restores it.
     ///
     /// # Errors
-    /// Standard error cannot be written.
+    /// If standard error cannot be written.
     pub(crate) fn write(&mut self, text: &str) -> io::Result<()> {
         self.term.clear_last_lines(std::mem::take(&mut self.drawn))?;
         self.term.write_str(text)?;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_written_line_replaces_the_drawing_until_the_next_one() {
+    fn written_line_replaces_the_drawing_until_the_next_draw() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut reader: File = file.reopen().unwrap();
         let mut screen = Screen::new(Term::read_write_pair(file.reopen().unwrap(), file.reopen().unwrap()));
@@ -85,6 +85,6 @@ mod tests {
         assert_eq!(written(), "one\ntwo\n", "the log line stays");
         screen.keep();
         screen.write("the result\n").unwrap();
-        assert_eq!(written(), "the result\n", "what is kept is not cleared");
+        assert_eq!(written(), "the result\n", "a kept drawing is not cleared");
     }
 }

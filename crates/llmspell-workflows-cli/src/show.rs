@@ -1,13 +1,13 @@
-//! Values as people read them: text as it is, lists of records as tables, the rest as YAML.
+//! Values for people: strings as they are, lists of flat objects as tables, everything else as YAML.
 
 use llmspell_workflows_definition::value_to_yaml;
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthStr;
 
-/// How wide a column of a table may be, in columns of the screen.
+/// The maximum width of a table column, in screen columns.
 const COLUMN_MAX: usize = 60;
 
-/// `value` with a line break at its end, or nothing for null.
+/// Renders `value` with a trailing line break; null renders as nothing.
 pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -19,7 +19,7 @@ pub(crate) fn value(value: &Value) -> String {
     }
 }
 
-/// Fields that are tables stand below their name, longer texts too.
+/// Renders an object; tables and multi-line strings go below the name of their field.
 fn object(fields: &Map<String, Value>) -> String {
     let mut text = String::new();
     for (name, field) in fields {
@@ -34,7 +34,7 @@ fn object(fields: &Map<String, Value>) -> String {
     text
 }
 
-/// A table of `items`, if they are flat objects.
+/// Renders `items` as a table if all are flat objects.
 pub(crate) fn table(items: &[Value]) -> Option<String> {
     let rows: Vec<&Map<String, Value>> = items.iter().map(Value::as_object).collect::<Option<_>>()?;
     let is_flat = |row: &&Map<String, Value>| !row.is_empty() && row.values().all(|value| !is_deep(value));
@@ -47,9 +47,9 @@ pub(crate) fn table(items: &[Value]) -> Option<String> {
             columns.push(name);
         }
     }
-    let is_figure = |value: &Value| value.is_number() || value.is_null();
-    let is_number = |name: &str| rows.iter().all(|row| row.get(name).is_none_or(is_figure));
-    // Names before figures; an object does not keep the order in which it was written.
+    let is_numeric = |value: &Value| value.is_number() || value.is_null();
+    let is_number = |name: &str| rows.iter().all(|row| row.get(name).is_none_or(is_numeric));
+    // Text columns before numbers; objects do not keep the order of their fields.
     columns.sort_by_key(|name| is_number(name));
     let cells =
         |row: &&Map<String, Value>| -> Vec<String> { columns.iter().map(|name| cell(row.get(*name))).collect() };
@@ -74,7 +74,7 @@ fn is_deep(value: &Value) -> bool {
     matches!(value, Value::Array(_) | Value::Object(_))
 }
 
-/// One line, cut where it is long.
+/// Renders a cell as one line, truncated to the maximum width.
 fn cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => String::new(),
@@ -90,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn values_are_shown_by_their_shape() {
+    fn shape_of_a_value_decides_its_rendering() {
         for (given, expected) in [
             (json!(null), ""),
             (json!("# Title\n"), "# Title\n"),

@@ -1,4 +1,4 @@
-//! Definitions from files and standard input.
+//! Reads definitions from files and standard input.
 
 use std::{
     fs,
@@ -11,9 +11,9 @@ use llmspell_workflows_definition::{Diagnostics, Document, StepTypes, check, lim
 
 use crate::{Exit, Failure, sub_workflows::embedded};
 
-/// The text of a definition and what diagnostics call it.
+/// The text of a definition, with its name for diagnostics.
 pub(crate) struct Source {
-    /// Where it is, to find files that it names.
+    /// The folder of the file, for resolving files that the definition names.
     folder: PathBuf,
     pub(crate) name: String,
     pub(crate) text: String,
@@ -23,7 +23,7 @@ impl Source {
     /// Reads `file`; `-` is standard input.
     ///
     /// # Errors
-    /// It does not exist, cannot be read, is too large or is not UTF-8.
+    /// If the file does not exist, cannot be read, is too large or is not UTF-8.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
         let (name, bytes) = if file.as_os_str() == "-" {
             let name = "standard input";
@@ -50,45 +50,45 @@ impl Source {
                 Ok(Self { folder, name, text })
             }
             Err(error) => {
-                // The reader says where the bytes are wrong.
+                // The reader reports the position of the invalid bytes.
                 let read = llmspell_workflows_definition::read_bytes(error.as_bytes(), &name, &StepTypes::new());
-                Err(Failure::invalid(read.expect_err("bytes that are no UTF-8 are no definition")))
+                Err(Failure::invalid(read.expect_err("bytes that are not UTF-8 cannot be a definition")))
             }
         }
     }
 
-    /// The definition, checked by its reader and by `engine`.
+    /// Parses the definition and validates it with `engine`.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// If it is invalid; all problems are reported together.
     pub(crate) fn check(&self, engine: &Engine) -> Result<Document, Failure> {
         self.examine(engine).map_err(Failure::invalid)
     }
 
-    /// The same, with what is wrong as it is; definitions that its steps name are a part of it.
+    /// Like [`check`](Self::check), but returns the diagnostics. Definitions that the steps name are embedded.
     pub(crate) fn examine(&self, engine: &Engine) -> Result<Document, Diagnostics> {
-        let mut whole = None;
+        let mut complete = None;
         let document = check(&self.text, &self.name, &StepTypes::new(), |definition| {
             let (embedded, mut problems) = embedded(definition, &self.folder);
             problems.extend(engine.validate(embedded.clone()));
-            whole = Some(embedded);
+            complete = Some(embedded);
             problems
         });
         document.map(|mut document| {
-            document.definition = whole.unwrap_or(document.definition);
+            document.definition = complete.unwrap_or(document.definition);
             document
         })
     }
 }
 
-/// One byte more than a definition may have, so that the reader can refuse it.
+/// Reads at most one byte more than a definition may have, so that the reader rejects a larger one.
 fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(limits::FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The file beside `file` whose name is nearest.
+/// Returns the file in the same folder whose name is nearest to that of `file`.
 fn nearest_file(file: &Path) -> Option<String> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names: Vec<String> =

@@ -1,4 +1,4 @@
-//! Definitions in files that the steps of a definition name: they become a part of it, so that a run is pinned to them.
+//! Embeds the definition files that `workflow` steps name, so that a run is pinned to their content.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::source::Source;
 
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// `definition`, which is in the folder `folder`, with the definitions that its steps name; and what is wrong with those.
+/// Embeds the definitions that the steps of `definition` name, relative to `folder`; also returns their problems.
 pub(crate) fn embedded(definition: &Definition, folder: &Path) -> (Definition, Vec<Problem>) {
     let mut loader = Loader { around: Vec::new(), problems: Vec::new() };
     let embedded = loader.embed(definition.clone(), folder);
@@ -24,7 +24,7 @@ pub(crate) fn embedded(definition: &Definition, folder: &Path) -> (Definition, V
 }
 
 struct Loader {
-    /// The files that are being read, from the outermost on.
+    /// The files being read, outermost first; detects cycles.
     around: Vec<PathBuf>,
     problems: Vec<Problem>,
 }
@@ -38,7 +38,7 @@ impl Loader {
             let Some(file) = file(folder, &name) else { continue };
             match self.load(&file) {
                 Ok(inner) => drop(definition.workflows.insert(name, Arc::new(inner))),
-                // Said once, where the outermost file names it.
+                // Located at the step of the outermost file.
                 Err(message) if self.around.is_empty() => {
                     self.problems.push(Problem::error("invalid_sub_workflow", place, message));
                 }
@@ -66,8 +66,7 @@ impl Loader {
     }
 }
 
-/// The file that `name` stands for, where there is one: a path, or a name of a file beside the definition or in
-/// `workflows`.
+/// Resolves `name`: a path with an extension, or a file name without one, beside the definition or in `workflows`.
 fn file(folder: &Path, name: &str) -> Option<PathBuf> {
     let is_file = Path::new(name).extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
     if is_file {
@@ -78,7 +77,7 @@ fn file(folder: &Path, name: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|candidate| candidate.is_file())
 }
 
-/// Where steps name other definitions, and which.
+/// Returns the steps that name other definitions, with these names.
 fn named(definition: &Definition) -> Vec<(Place, String)> {
     let (mut found, root) = (Vec::new(), Step::new("main", definition.body.clone()));
     let mut left = vec![("/main".to_owned(), &root)];

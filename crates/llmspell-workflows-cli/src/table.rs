@@ -1,8 +1,8 @@
-//! Rows in columns.
+//! Tables of aligned columns.
 
 use unicode_width::UnicodeWidthStr;
 
-/// The rows as lines, each column as wide as its widest cell.
+/// Renders `rows` as lines; each column is as wide as its widest cell.
 pub(crate) fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = rows.into_iter().collect();
     let widths: [usize; N] = std::array::from_fn(|at| rows.iter().map(|row| row[at].width()).max().unwrap_or_default());
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_under_each_other() {
+    fn columns_are_aligned_by_display_width() {
         let rows = [["a", "日本", "x"], ["bcd", "e", "yz"]].map(|row| row.map(str::to_owned));
         assert_eq!(table(rows), "a    日本  x\nbcd  e     yz\n");
     }

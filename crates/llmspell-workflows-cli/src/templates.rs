@@ -2,16 +2,16 @@
 
 use clap::ValueEnum;
 
-/// A workflow to begin with.
+/// A starting point for a new workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Template {
     /// Steps one after the other.
     Sequence,
-    /// Steps that wait for those they depend on.
+    /// Steps that run after those they depend on.
     Graph,
-    /// Branches at the same time.
+    /// Branches that run at the same time.
     Parallel,
-    /// The same steps for each item.
+    /// The same steps for every item.
     Loop,
     /// Steps that name the next one, also backward.
     Route,
@@ -25,7 +25,7 @@ pub(crate) const PROJECT: [(&str, &str); 3] = [
 ];
 
 impl Template {
-    /// The workflow as YAML, called `name`.
+    /// Returns the YAML of the workflow, named `name`.
     pub(crate) fn workflow(self, name: &str) -> String {
         let text = match self {
             Self::Sequence => include_str!("../templates/sequence.yaml"),
@@ -34,7 +34,7 @@ impl Template {
             Self::Loop => include_str!("../templates/loop.yaml"),
             Self::Route => include_str!("../templates/route.yaml"),
         };
-        // These words are no texts in YAML.
+        // Unquoted, these words are not strings in YAML.
         let is_word = ["true", "false", "null"].iter().any(|word| name.eq_ignore_ascii_case(word));
         text.replace("__NAME__", &if is_word { format!("\"{name}\"") } else { name.to_owned() })
     }

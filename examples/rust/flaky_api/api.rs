@@ -1,4 +1,4 @@
-//! An HTTP API that refuses some requests at first.
+//! An HTTP API that rejects some requests at first.
 
 use std::{
     collections::HashMap,
@@ -12,35 +12,39 @@ use std::{
     time::Duration,
 };
 
-/// How long the first requests wait for each other.
+/// How long the first requests wait for each other at most.
 const GATHERING_MAX: Duration = Duration::from_secs(30);
 
-/// A request that was answered.
+/// An answered request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Served {
-    /// Which item it asked for.
+pub(crate) struct AnsweredRequest {
+    /// The requested item.
     pub(crate) item: u32,
-    /// The status of the answer.
+    /// The status of the response.
     pub(crate) status: u16,
-    /// How many requests were being served, with this one.
+    /// The number of requests in flight, including this one.
     pub(crate) in_flight: usize,
 }
 
-/// Answers `GET /items/N` on `listener` for ever, and tells `seen` of each answer.
+/// Answers `GET /items/N` on `listener` forever, and calls `on_answer` for each response.
 ///
-/// The first `together` requests are answered only once all of them are there.
-pub(crate) fn serve(listener: &TcpListener, together: usize, seen: impl Fn(Served) + Send + Sync + 'static) {
+/// The first `together` requests are answered only once all of them have arrived.
+pub(crate) fn serve(
+    listener: &TcpListener,
+    together: usize,
+    on_answer: impl Fn(AnsweredRequest) + Send + Sync + 'static,
+) {
     let api = Arc::new(Api {
         together,
         arrived: Mutex::default(),
         all_arrived: Condvar::new(),
         in_flight: AtomicUsize::new(0),
         asked: Mutex::default(),
-        seen,
+        on_answer,
     });
     for stream in listener.incoming().map_while(Result::ok) {
         let api = api.clone();
-        // A client that went away needs no answer.
+        // Errors are ignored: the client has gone.
         thread::spawn(move || drop(api.answer(stream)));
     }
 }
@@ -51,10 +55,10 @@ struct Api<S> {
     all_arrived: Condvar,
     in_flight: AtomicUsize,
     asked: Mutex<HashMap<u32, u32>>,
-    seen: S,
+    on_answer: S,
 }
 
-impl<S: Fn(Served)> Api<S> {
+impl<S: Fn(AnsweredRequest)> Api<S> {
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         let mut lines = BufReader::new(&stream).lines();
@@ -64,7 +68,7 @@ impl<S: Fn(Served)> Api<S> {
         let item = request.split(['/', ' ']).find_map(|part| part.parse().ok()).unwrap_or(0);
         let count = *lock(&self.asked).entry(item).and_modify(|count| *count += 1).or_insert(1);
         let (status, body) = reply(item, count);
-        (self.seen)(Served { item, status, in_flight });
+        (self.on_answer)(AnsweredRequest { item, status, in_flight });
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         write!(
             stream,
@@ -73,6 +77,7 @@ impl<S: Fn(Served)> Api<S> {
         )
     }
 
+    /// Waits until the first `together` requests have arrived.
     fn gather(&self) {
         let mut arrived = lock(&self.arrived);
         *arrived += 1;
@@ -82,15 +87,15 @@ impl<S: Fn(Served)> Api<S> {
     }
 }
 
-/// The status and the body of the answer to the `count`th request for `item`.
+/// Returns the status and body of the response to the `count`th request for `item`.
 fn reply(item: u32, count: u32) -> (u16, String) {
-    let refusals = match item {
+    let rejections = match item {
         7 => u32::MAX,
         _ if item.is_multiple_of(4) => 2,
         _ if item.is_multiple_of(3) => 1,
         _ => 0,
     };
-    if count <= refusals {
+    if count <= rejections {
         return (if count == 1 { 429 } else { 503 }, r#"{"error": "try again later"}"#.to_owned());
     }
     match item {

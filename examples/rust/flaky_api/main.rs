@@ -1,10 +1,10 @@
-//! An HTTP API that refuses some requests at first, for `examples/api-fan-out`.
+//! An HTTP API that rejects some requests at first, for `examples/api-fan-out`.
 //!
 //! ```console
 //! $ cargo run --example flaky_api
 //! ```
 //!
-//! `/items/1` to `/items/12` are there. Multiples of 3 and of 4 are refused once and twice, item 7 always.
+//! Serves `/items/1` to `/items/12`. It rejects multiples of 3 once, multiples of 4 twice, and item 7 always.
 
 mod api;
 

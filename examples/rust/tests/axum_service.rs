@@ -2,14 +2,14 @@ use serde_json::{Value, json};
 
 use crate::service::Service;
 
-/// The status of the step at `path`, as the service shows it.
+/// Returns the status of the step at `path`, as reported by the service.
 fn step<'v>(shown: &'v Value, path: &str) -> &'v str {
     let step = shown["steps"].as_array().unwrap().iter().find(|step| step["path"] == path);
-    step.unwrap_or_else(|| panic!("{path} is not there: {shown}"))["status"].as_str().unwrap()
+    step.unwrap_or_else(|| panic!("no step {path}: {shown}"))["status"].as_str().unwrap()
 }
 
 #[test]
-fn it_starts_runs_from_requests_and_reports_how_far_they_have_come() {
+fn service_starts_runs_and_reports_their_progress() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path());
     let (status, created) = service.post("/orders", &json!({"amount": 12}));
@@ -21,7 +21,7 @@ fn it_starts_runs_from_requests_and_reports_how_far_they_have_come() {
     assert_eq!(service.post(&format!("/orders/{run}/approval"), &json!({"by": "Ada"})).0, 202);
     let completed = service.until(run, "completed");
     assert_eq!(step(&completed, "/main/ship"), "completed");
-    // There is nothing to approve any more.
+    // The run has ended, so there is nothing to approve.
     assert_eq!(service.post(&format!("/orders/{run}/approval"), &json!({"by": "Bob"})).0, 409);
     assert_eq!(service.get("/orders/00000000-0000-0000-0000-000000000000").0, 404);
     let (code, printed) = service.stop();
@@ -29,7 +29,7 @@ fn it_starts_runs_from_requests_and_reports_how_far_they_have_come() {
 }
 
 #[test]
-fn it_stops_while_runs_wait_and_resumes_them_when_it_starts_again() {
+fn service_resumes_waiting_runs_after_a_restart() {
     resumes_after(|service| {
         let (code, printed) = service.stop();
         assert_eq!(code, Some(0));
@@ -38,11 +38,11 @@ fn it_stops_while_runs_wait_and_resumes_them_when_it_starts_again() {
 }
 
 #[test]
-fn it_resumes_its_runs_after_a_kill_and_charges_nobody_twice() {
+fn service_resumes_runs_after_a_kill_without_charging_twice() {
     resumes_after(Service::kill);
 }
 
-/// A run that waits when the service ends completes in the next one.
+/// Tests that a run that waits when the service ends completes after the next start.
 fn resumes_after(end: impl Fn(Service) -> Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path());

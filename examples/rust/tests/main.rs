@@ -1,4 +1,4 @@
-//! The examples in Rust do what `examples/README.md` says, as processes.
+//! The Rust examples behave as `examples/README.md` says; each runs as a process.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
@@ -13,7 +13,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The program of the example `name`, which `cargo test` builds before it runs any test.
+/// Returns the program of the example `name`, which `cargo test` builds before it runs any test.
 fn program(name: &str) -> PathBuf {
     let tests = env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("examples").join(name);
@@ -21,9 +21,9 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// Runs the commands that the page shows for the example `name`: each prints what the page says.
-fn follow_the_page(name: &str) {
-    let place = tempfile::tempdir().unwrap();
+/// Runs the commands that the page shows for the example `name`, and compares their output with the page.
+fn check_readme(name: &str) {
+    let folder = tempfile::tempdir().unwrap();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
     for shown in page::commands(&page, name) {
         let arguments = shown.command.strip_prefix(&format!("cargo run --example {name}")).unwrap_or_else(|| {
@@ -31,22 +31,22 @@ fn follow_the_page(name: &str) {
         });
         let arguments = arguments.split_whitespace().filter(|argument| *argument != "--");
         let mut command = Command::new(program(name));
-        let output = command.args(arguments).current_dir(place.path()).stdin(Stdio::null()).output().unwrap();
+        let output = command.args(arguments).current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
         shown.check(&String::from_utf8(output.stdout).unwrap(), &String::from_utf8(output.stderr).unwrap());
     }
 }
 
 #[test]
-fn code_first_prints_what_the_page_says() {
-    follow_the_page("code_first");
+fn code_first_output_matches_the_readme() {
+    check_readme("code_first");
 }
 
 #[test]
-fn hooks_prints_what_the_page_says() {
-    follow_the_page("hooks");
+fn hooks_output_matches_the_readme() {
+    check_readme("hooks");
 }
 
 #[test]
-fn crash_everywhere_prints_what_the_page_says() {
-    follow_the_page("crash_everywhere");
+fn crash_everywhere_output_matches_the_readme() {
+    check_readme("crash_everywhere");
 }

@@ -1,4 +1,4 @@
-//! The service of `axum_service.rs` as a process, and requests to it.
+//! Runs the service of `axum_service.rs` as a process and sends requests to it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,19 +13,19 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long a test waits for something that is about to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long tests wait for an expected event.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Service {
     process: Child,
     lines: Receiver<String>,
     address: String,
-    /// What it printed before it listened.
+    /// The lines printed before the service started to listen.
     pub(crate) printed: Vec<String>,
 }
 
 impl Service {
-    /// One that keeps its runs in `folder`, once it listens.
+    /// Starts a service with its store in `folder`, and waits until it listens.
     pub(crate) fn start(folder: &Path) -> Self {
         let mut command = Command::new(crate::program("axum_service"));
         let mut process = command.arg("127.0.0.1:0").arg(folder).stdout(Stdio::piped()).spawn().unwrap();
@@ -37,7 +37,7 @@ impl Service {
         });
         let mut service = Self { process, lines, address: String::new(), printed: Vec::new() };
         while service.address.is_empty() {
-            let line = service.lines.recv_timeout(PATIENCE).unwrap();
+            let line = service.lines.recv_timeout(TIMEOUT).unwrap();
             match line.strip_prefix("listening on http://") {
                 Some(address) => address.clone_into(&mut service.address),
                 None => service.printed.push(line),
@@ -54,10 +54,10 @@ impl Service {
         self.request("POST", path, &body.to_string())
     }
 
-    /// The status of the answer, and its body as JSON.
+    /// Sends a request; returns the status and the JSON body of the response.
     fn request(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -65,53 +65,53 @@ impl Service {
             body.len()
         )
         .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, serde_json::from_str(body).unwrap_or_default())
     }
 
-    /// The run, once it is `status`.
+    /// Waits until the run has the status `status`, and returns the run.
     pub(crate) fn until(&self, run: &str, status: &str) -> Value {
-        let late = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let (_, shown) = self.get(&format!("/orders/{run}"));
             if shown["status"] == status {
                 return shown;
             }
-            assert!(Instant::now() < late, "it should be {status} by now: {shown}");
+            assert!(Instant::now() < deadline, "the run is not {status}: {shown}");
             thread::yield_now();
         }
     }
 
-    /// Asks it to stop: its exit code, and what it printed since it listened.
+    /// Stops the service with SIGTERM; returns the exit code and the lines printed since it listened.
     pub(crate) fn stop(self) -> (Option<i32>, Vec<String>) {
         kill_process(Pid::from_raw(self.process.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
-        self.ended()
+        self.wait()
     }
 
-    /// Kills it: what it printed since it listened.
+    /// Kills the service; returns the lines printed since it listened.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.process.kill().unwrap();
-        self.ended().1
+        self.wait().1
     }
 
-    /// Its exit code, and what it printed since it listened, once it has ended.
-    fn ended(mut self) -> (Option<i32>, Vec<String>) {
+    /// Waits for the end; returns the exit code and the lines printed since it listened.
+    fn wait(mut self) -> (Option<i32>, Vec<String>) {
         let mut printed = Vec::new();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) => printed.push(line),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("the service should have ended"),
+                Err(RecvTimeoutError::Timeout) => panic!("the service did not end in time"),
             }
         }
         (self.process.wait().unwrap().code(), printed)
     }
 }
 
-/// A test that fails leaves no service behind.
+/// Kills the service, so that a failing test does not leave it running.
 impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.process.kill();

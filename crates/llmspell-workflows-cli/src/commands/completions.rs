@@ -3,14 +3,14 @@ use clap_complete::Shell;
 
 use crate::{App, Exit, Failure};
 
-/// Prints the completions of a shell.
+/// Prints a shell completion script.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow completions bash > ~/.local/share/bash-completion/completions/spellflow\n  \
         spellflow completions fish > ~/.config/fish/completions/spellflow.fish\n  \
         spellflow completions zsh > ~/.zfunc/_spellflow")]
 pub(crate) struct Completions {
-    /// Which shell.
+    /// The shell.
     #[arg(value_enum)]
     shell: Shell,
 }

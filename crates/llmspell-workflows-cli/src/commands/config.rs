@@ -17,7 +17,7 @@ pub(crate) struct Config {
 enum Command {
     /// Lists every setting that has a value.
     Show {
-        /// Says where each value came from: a flag, a variable, a file or the default.
+        /// Show where each value comes from: a flag, a variable, a file or the default.
         #[arg(long)]
         origin: bool,
     },
@@ -40,7 +40,7 @@ impl Config {
     }
 }
 
-/// Lines as they could stand in `spellflow.toml`.
+/// Renders the settings as lines for `spellflow.toml`.
 fn text(app: &App, config: &crate::config::Config, with_origin: bool) -> String {
     let mut text = String::new();
     for (key, value, origin) in config.shown() {

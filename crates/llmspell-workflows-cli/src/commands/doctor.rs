@@ -17,24 +17,24 @@ use crate::{
     output::Paint,
 };
 
-/// How long a connection may take.
+/// The time limit of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Checks that what workflows may need is there: configuration, tools, folders, programs, keys.
+/// Checks the setup: configuration, tools, folders, programs, API keys and secrets.
 ///
-/// Nothing is printed of a key but whether it is set.
+/// For keys and secrets, prints only whether they are set.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow doctor\n  \
         spellflow doctor --online\n  \
         spellflow doctor -o json")]
 pub(crate) struct Doctor {
-    /// Connects to the endpoints of the configuration too.
+    /// Also connect to the configured endpoints.
     #[arg(long)]
     online: bool,
 }
 
-/// What was looked at, how it is, and what to do about it.
+/// The result of one check, with a remedy if it did not succeed.
 #[derive(Debug, Serialize)]
 struct Check {
     check: String,
@@ -58,7 +58,7 @@ impl Doctor {
             Err(failure) => checks.push(failed("configuration", &failure)),
             Ok(config) => {
                 checks.push(check("configuration", Ok(format!("valid ({})", files(config)))));
-                self.configured(config.settings(), &mut checks);
+                self.check_settings(config.settings(), &mut checks);
             }
         }
         let is_ok = checks.iter().all(|check| check.status != Status::Fail);
@@ -70,7 +70,7 @@ impl Doctor {
         Ok(if is_ok { Exit::Ok } else { Exit::Failed })
     }
 
-    fn configured(&self, settings: &Settings, checks: &mut Vec<Check>) {
+    fn check_settings(&self, settings: &Settings, checks: &mut Vec<Check>) {
         checks.push(match host::tools(settings) {
             Ok(tools) => check("tools", Ok(format!("{} available", tools.specs().count()))),
             Err(failure) => failed("tools", &failure),
@@ -85,9 +85,11 @@ impl Doctor {
             let about = format!("secret {name}");
             match host::secret(settings, name) {
                 Some(_) => check(&about, Ok(format!("set by {variable}"))),
-                None => {
-                    warning(&about, format!("`{variable}` is not set"), "set it before you run what needs the secret")
-                }
+                None => warning(
+                    &about,
+                    format!("`{variable}` is not set"),
+                    "set it before you run a workflow that needs the secret",
+                ),
             }
         }));
         if self.online {
@@ -97,7 +99,7 @@ impl Doctor {
     }
 }
 
-/// The files that settings come from.
+/// Lists the configuration files that were read.
 fn files(config: &Config) -> String {
     let origins = config.shown().filter_map(|(_, _, origin)| match origin {
         Origin::File(path) => Some(path.display().to_string()),
@@ -139,7 +141,7 @@ fn line(app: &App, check: &Check) -> String {
 }
 
 fn folder(verb: &str, root: &Path, result: io::Result<()>) -> Check {
-    // `/project/.` is `/project`.
+    // Shows `/project/.` as `/project`.
     let shown: std::path::PathBuf = root.components().collect();
     let about = format!("{verb} {}", shown.display());
     match result {
@@ -155,7 +157,7 @@ fn readable(folder: &Path) -> io::Result<()> {
     fs::read_dir(within(folder)).map(drop)
 }
 
-/// Tried with a file that is removed again, since permissions alone do not tell.
+/// Creates and removes a file, because permissions alone do not tell whether a folder is writable.
 fn writable(folder: &Path) -> io::Result<()> {
     let probe = within(folder).join(format!(".spellflow-doctor-{}", std::process::id()));
     fs::OpenOptions::new().write(true).create_new(true).open(&probe)?;
@@ -166,7 +168,7 @@ fn within(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-/// What `shell` steps start: the shell itself, git, and the programs that the configuration names.
+/// Checks programs that `shell` steps may start: the shell, git, and those that the configuration names.
 fn programs(settings: &Settings) -> Vec<Check> {
     let named = settings.policy.programs.iter().filter(|name| !name.contains('*')).map(String::as_str);
     let mut names: Vec<&str> = ["sh", "git"].into_iter().chain(named).collect();
@@ -199,7 +201,7 @@ fn providers(settings: &Settings) -> Vec<Check> {
         checks.push(match provider.key(name) {
             _ if name == "duckduckgo" => check(&about, Ok("configured, needs no key".to_owned())),
             Ok(_) => check(&about, Ok("configured with a key".to_owned())),
-            Err(error) => warning(&about, error.message, error.help.as_deref().unwrap_or("give it a key")),
+            Err(error) => warning(&about, error.message, error.help.as_deref().unwrap_or("configure an API key")),
         });
     }
     match &search.default_provider {
@@ -216,11 +218,11 @@ fn providers(settings: &Settings) -> Vec<Check> {
 }
 
 fn reachable(endpoint: &str) -> Check {
-    // The rest of a URL may hold a key.
+    // Only host and port are shown: the rest of the URL may contain a key.
     let address = address(endpoint);
     let about = address.as_ref().map_or("endpoint".to_owned(), |(host, port)| format!("endpoint {host}:{port}"));
-    let connected = address.ok_or_else(|| io::Error::other("it is no URL with a host")).and_then(|address| {
-        let mut last = io::Error::other("its name has no address");
+    let connected = address.ok_or_else(|| io::Error::other("not a URL with a host")).and_then(|address| {
+        let mut last = io::Error::other("the host name has no address");
         for address in address.to_socket_addrs()? {
             match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
                 Ok(_) => return Ok(()),
@@ -231,13 +233,11 @@ fn reachable(endpoint: &str) -> Check {
     });
     match connected {
         Ok(()) => check(&about, Ok("reachable".to_owned())),
-        Err(error) => {
-            check(&about, Err((error.to_string(), "check the network, and the endpoint in the configuration")))
-        }
+        Err(error) => check(&about, Err((error.to_string(), "check the network and the configured endpoint"))),
     }
 }
 
-/// The host and port of a URL.
+/// Returns the host and port of a URL.
 fn address(url: &str) -> Option<(String, u16)> {
     let (scheme, rest) = url.split_once("://")?;
     let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())?;

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::{App, Exit, Failure, folders::definitions, replace::replace, source::Source};
 
-/// Writes workflows in the canonical form: one name for each field, one order of fields.
+/// Formats workflows in the canonical form: one name for each field, one order of fields.
 ///
-/// Without `--check` or `--write` the form goes to standard output. It keeps no comments, `defaults` and `personas`, so
-/// `--write` refuses a file that has some unless `--force` is given.
+/// Without `--check` or `--write`, prints the canonical form. It drops comments, `defaults` and `personas`, so
+/// `--write` refuses files that have any of these unless `--force` is given.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow fmt flow.yaml\n  \
@@ -19,13 +19,13 @@ pub(crate) struct Fmt {
     /// Definitions, or folders of them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Changes nothing, and fails where a file is not in the canonical form.
+    /// Change nothing, and fail if a file is not in the canonical form.
     #[arg(long, conflicts_with = "write")]
     check: bool,
-    /// Changes the files.
+    /// Rewrite the files.
     #[arg(long)]
     write: bool,
-    /// With `--write`: also files that lose something by it.
+    /// With `--write`, also rewrite files that lose comments, `defaults` or `personas`.
     #[arg(long, requires = "write")]
     force: bool,
 }
@@ -33,21 +33,21 @@ pub(crate) struct Fmt {
 impl Fmt {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let mut files = Vec::new();
-        // All are read before any is written, so that a wrong one changes nothing.
+        // Read all files before writing any, so that an invalid file prevents every change.
         for file in definitions(&self.files)? {
             let source = Source::read(&file)?;
             let document = read(&source.text, &source.name, &StepTypes::new()).map_err(Failure::invalid)?;
             let canonical = to_yaml(&document.definition);
             let again = read(&canonical, &source.name, &StepTypes::new());
             if !again.is_ok_and(|again| again.definition == document.definition) {
-                let message = format!("the canonical form of `{}` would mean something else", source.name);
+                let message = format!("the canonical form of `{}` would change its meaning", source.name);
                 return Err(Failure::new(Exit::Failed, "not_printable", message)
-                    .with_help("please report it; nothing was changed"));
+                    .with_help("this is a bug, please report it; no file was changed"));
             }
             files.push((file, source, canonical));
         }
         if self.write {
-            self.refuse(&files)?;
+            self.check_writable(&files)?;
         }
         let mut results = Vec::new();
         for (file, source, canonical) in &files {
@@ -62,22 +62,22 @@ impl Fmt {
         Ok(if self.check && differs { Exit::Failed } else { Exit::Ok })
     }
 
-    fn refuse(&self, files: &[(PathBuf, Source, String)]) -> Result<(), Failure> {
+    fn check_writable(&self, files: &[(PathBuf, Source, String)]) -> Result<(), Failure> {
         for (file, source, canonical) in files {
-            let refused =
+            let error =
                 |code, message: String, help: &str| Err(Failure::new(Exit::Usage, code, message).with_help(help));
             if file.as_os_str() == "-" {
-                return refused("usage", "standard input cannot be written to".to_owned(), "leave `--write` out");
+                return error("usage", "cannot write to standard input".to_owned(), "remove `--write`");
             }
             if file.extension().is_some_and(|extension| extension == "json") {
-                let message = format!("`{}` is JSON, and the canonical form is YAML", file.display());
-                return refused("usage", message, "write it to a new file: spellflow fmt FILE > NEW.yaml");
+                let message = format!("`{}` is JSON, but the canonical form is YAML", file.display());
+                return error("usage", message, "write it to a new file: spellflow fmt FILE > NEW.yaml");
             }
             let lost = lost(source);
             if !self.force && source.text != *canonical && !lost.is_empty() {
                 let message =
                     format!("`{}` has {}, which the canonical form does not keep", file.display(), lost.join(" and "));
-                return refused("would_be_lost", message, "add `--force` to write it all the same");
+                return error("would_be_lost", message, "add `--force` to rewrite it anyway");
             }
         }
         Ok(())
@@ -102,14 +102,14 @@ impl Fmt {
     }
 }
 
-/// What stands in a file and is no part of the definition itself.
+/// Returns the parts of a file that its canonical form drops.
 fn lost(source: &Source) -> Vec<&'static str> {
     let plain = Plain::read(&source.text, &source.name);
     let has = |field: &str| plain.as_ref().is_ok_and(|plain| plain.value().get(field).is_some());
     let parts = [
         (has_comments(&source.text), "comments"),
-        (has("defaults"), "`defaults` (their settings would stand at each step)"),
+        (has("defaults"), "`defaults` (their settings would be copied to each step)"),
         (has("personas"), "`personas`"),
     ];
-    parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, what)| what).collect()
+    parts.into_iter().filter(|(is_present, _)| *is_present).map(|(_, name)| name).collect()
 }

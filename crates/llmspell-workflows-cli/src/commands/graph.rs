@@ -11,7 +11,7 @@ use crate::{
     source::Source,
 };
 
-/// Draws a workflow: Mermaid for Markdown, DOT for Graphviz, or plain text.
+/// Draws a workflow as Mermaid for Markdown, DOT for Graphviz, or plain text.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow graph flow.yaml\n  \
@@ -20,16 +20,16 @@ use crate::{
 pub(crate) struct Graph {
     /// The definition, YAML or JSON; `-` is standard input.
     file: PathBuf,
-    /// What is written.
+    /// The drawing format.
     #[arg(long, value_enum, default_value_t = Format::Mermaid)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A flowchart as Markdown viewers show it.
+    /// A Mermaid flowchart for Markdown viewers.
     Mermaid,
-    /// For Graphviz.
+    /// DOT for Graphviz.
     Dot,
     /// A tree in plain text.
     Ascii,

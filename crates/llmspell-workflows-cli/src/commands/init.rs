@@ -10,15 +10,15 @@ use serde_json::json;
 use super::schema;
 use crate::{App, Exit, Failure, templates::PROJECT};
 
-/// Begins a project: a configuration, a workflow and a test of it.
+/// Creates a project: a configuration, a workflow and its test.
 ///
-/// Nothing that exists is overwritten.
+/// Never overwrites a file.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow init\n  \
         spellflow init my-project")]
 pub(crate) struct Init {
-    /// Its folder, which is made where it does not exist.
+    /// The project folder, created if it does not exist.
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
 }
@@ -29,11 +29,11 @@ impl Init {
         let files: Vec<(PathBuf, &str)> = PROJECT
             .into_iter()
             .chain([("workflow.schema.json", schema.as_str())])
-            .map(|(path, text)| (self.at(path), text))
+            .map(|(path, text)| (self.path(path), text))
             .collect();
         let existing: Vec<_> = files.iter().filter(|(path, _)| path.exists()).collect();
         if let [(first, _), ..] = existing.as_slice() {
-            let message = format!("`{}` exists already, and nothing is overwritten", first.display());
+            let message = format!("`{}` already exists and is not overwritten", first.display());
             let failure = Failure::new(Exit::Usage, "file_exists", message);
             return Err(failure.with_help("choose another folder, or add a workflow with `spellflow new NAME`"));
         }
@@ -42,26 +42,26 @@ impl Init {
         }
         if app.output().is_text() {
             files.iter().for_each(|(path, _)| app.output().text(&format!("created {}\n", path.display())));
-            let into =
+            let cd =
                 if self.folder == Path::new(".") { String::new() } else { format!("cd {} && ", self.folder.display()) };
             app.output().note(&format!(
-                "next: {into}spellflow run workflows/hello.yaml --input name=Ada\n      {into}spellflow test workflows"
+                "next: {cd}spellflow run workflows/hello.yaml --input name=Ada\n      {cd}spellflow test workflows"
             ));
         } else {
             let created: Vec<_> = files.iter().map(|(path, _)| path.display().to_string()).collect();
             app.output().payload(
-                &json!({"created": created, "workflow": self.at("workflows/hello.yaml").display().to_string()}),
+                &json!({"created": created, "workflow": self.path("workflows/hello.yaml").display().to_string()}),
             );
         }
         Ok(Exit::Ok)
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    fn path(&self, path: &str) -> PathBuf {
         if self.folder == Path::new(".") { PathBuf::from(path) } else { self.folder.join(path) }
     }
 }
 
-/// Writes a file that must not exist yet, and the folders around it.
+/// Creates a file, which must not exist, and its parent folders.
 pub(super) fn create(path: &Path, text: &str) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| Failure::file("create", folder, &error))?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::Failure;
 
-/// The arguments that make an input.
+/// Arguments that make up the input.
 #[derive(Debug, Args)]
 pub(crate) struct Inputs {
     /// A field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
@@ -14,7 +14,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// What they say together, null where none is given; `file` is another argument that may be standard input.
+    /// Reads and merges the arguments; null without arguments. `file` is another argument that may be standard input.
     pub(super) fn read(&self, file: &Path) -> Result<Value, Failure> {
         super::run::input::read(&self.inputs, file)
     }

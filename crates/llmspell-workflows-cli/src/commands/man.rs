@@ -4,13 +4,13 @@ use clap::Args;
 
 use crate::{App, Exit, Failure};
 
-/// Prints the manual page, or writes a page for every command.
+/// Prints the manual page, or writes one page per command.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow man | man -l -\n  \
         spellflow man --to ~/.local/share/man/man1")]
 pub(crate) struct Man {
-    /// Writes a page for each command into a folder.
+    /// Write a page for each command into this folder.
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }
@@ -20,7 +20,7 @@ impl Man {
         let Some(folder) = self.to else {
             let mut page = Vec::new();
             let rendered = clap_mangen::Man::new(crate::cli::command()).render(&mut page);
-            rendered.expect("a Vec takes whatever is written to it");
+            rendered.expect("writing to a Vec cannot fail");
             app.output().text(&String::from_utf8_lossy(&page));
             return Ok(Exit::Ok);
         };

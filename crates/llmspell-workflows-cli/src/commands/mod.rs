@@ -1,6 +1,5 @@
-//! One file per command: its arguments, and what it does.
+//! The commands, one file each.
 
-pub(crate) mod again;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
@@ -14,6 +13,7 @@ pub(crate) mod new;
 pub(crate) mod plan;
 pub(crate) mod resolve;
 pub(crate) mod resume;
+pub(crate) mod rewind;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;

@@ -7,32 +7,32 @@ use serde_json::json;
 use super::init::create;
 use crate::{App, Exit, Failure, templates::Template};
 
-/// Adds a workflow that runs as it is, to be changed into your own.
+/// Creates a workflow from a template that runs as it is.
 ///
-/// It becomes `workflows/NAME.yaml` where there is a folder `workflows`, else `NAME.yaml`. Nothing that exists is
-/// overwritten.
+/// Writes `workflows/NAME.yaml` if there is a folder `workflows`, otherwise `NAME.yaml`. Never overwrites a file.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow new digest\n  \
         spellflow new triage --template route")]
 pub(crate) struct New {
-    /// Its name: letters, digits, `_` and `-`.
+    /// The name of the workflow: letters, digits, `_` and `-`.
     name: String,
-    /// What it begins with.
+    /// The template to start from.
     #[arg(long, value_enum, default_value_t = Template::Sequence)]
     template: Template,
 }
 
 impl New {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        if let Err(error) = StepId::new(&self.name) {
-            return Err(Failure::usage(format!("`{}` cannot be a workflow's name: {error}", self.name)));
+        if StepId::new(&self.name).is_err() {
+            let message = format!("invalid workflow name `{}`: use letters, digits, `_` and `-`", self.name);
+            return Err(Failure::usage(message).with_help("the first character must be a letter or `_`"));
         }
         let folder = Path::new("workflows");
         let folder = if folder.is_dir() { folder } else { Path::new("") };
         let file: PathBuf = folder.join(format!("{}.yaml", self.name));
         if file.exists() {
-            let message = format!("`{}` exists already, and nothing is overwritten", file.display());
+            let message = format!("`{}` already exists and is not overwritten", file.display());
             return Err(Failure::new(Exit::Usage, "file_exists", message).with_help("choose another name"));
         }
         create(&file, &self.template.workflow(&self.name))?;

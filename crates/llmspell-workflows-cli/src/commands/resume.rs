@@ -2,29 +2,29 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 
-use super::run::{Stay, check_secrets, durable_failure, prepare};
+use super::run::{WaitOptions, check_secrets, durable_failure, prepare};
 use crate::{App, Exit, Failure, host, source::Source};
 
-/// Goes on with a run that was interrupted or paused, exactly where it was.
+/// Resumes an interrupted, paused or waiting run where it stopped.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow resume @last\n  spellflow resume 0199c1 --wait\n  \
     spellflow resume 0199c1 --definition flow.yaml --accept-changes")]
 pub(crate) struct Resume {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// The file of its definition; where that has changed since the run was started, the difference is shown.
+    /// The file of its definition; if it has changed since the run started, the difference is shown.
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
-    /// Goes on under the changed definition, where it still has every recorded step.
+    /// Resume with the changed definition; every recorded step must still exist in it.
     #[arg(long, requires = "definition")]
     accept_changes: bool,
     #[command(flatten)]
-    stay: Stay,
+    wait_options: WaitOptions,
 }
 
 impl Resume {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
         let executor = session.executor();
         let changed = match &self.definition {
             Some(file) => {
@@ -47,6 +47,6 @@ impl Resume {
                 session.wait(executor.resume(&known))?
             }
         };
-        Ok(session.go(run, None))
+        Ok(session.drive(run, None))
     }
 }

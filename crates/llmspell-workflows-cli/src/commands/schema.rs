@@ -5,17 +5,17 @@ use llmspell_workflows_definition::StepTypes;
 
 use crate::{App, Exit, Failure};
 
-/// Prints the JSON Schema of workflows, for completion and checks in editors.
+/// Prints the JSON Schema of workflows, for completion and validation in editors.
 #[derive(Debug, Args)]
 #[command(
     before_help = "Examples:\n  \
         spellflow schema\n  \
         spellflow schema --to workflow.schema.json",
-    after_help = "Editors with yaml-language-server complete and check a workflow that begins with\n  \
+    after_help = "Editors with yaml-language-server complete and validate a workflow that begins with\n  \
         # yaml-language-server: $schema=workflow.schema.json"
 )]
 pub(crate) struct Schema {
-    /// Writes it to a file.
+    /// Write the schema to this file.
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
 }
@@ -29,7 +29,7 @@ impl Schema {
         };
         fs::write(&file, text()).map_err(|error| Failure::file("write", &file, &error))?;
         app.output().note(&format!(
-            "wrote {0}; begin a workflow with this line and editors complete and check it:\n\
+            "wrote {0}; to have editors complete and validate a workflow, begin it with this line:\n\
              # yaml-language-server: $schema={0}",
             file.display()
         ));
@@ -37,7 +37,7 @@ impl Schema {
     }
 }
 
-/// The schema as a file.
+/// Returns the schema as the text of a file.
 pub(crate) fn text() -> String {
     format!("{:#}\n", llmspell_workflows_definition::schema(&StepTypes::new()))
 }

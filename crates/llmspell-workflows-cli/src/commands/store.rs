@@ -1,4 +1,4 @@
-//! The store as a whole.
+//! Maintenance of the store.
 
 use std::path::PathBuf;
 
@@ -8,61 +8,61 @@ use serde_json::{Map, Value, json};
 
 use crate::{App, Exit, Failure, output::Paint, table::table};
 
-/// Looks after the folder in which runs are kept.
+/// Inspects, verifies, compacts and backs up the store.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store stats\n  spellflow store verify\n  \
     spellflow store backup /backups/monday")]
 pub(crate) struct Store {
     #[command(subcommand)]
-    what: What,
+    command: StoreCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum StoreCommand {
     Stats(Stats),
     Verify(Verify),
     Compact(Compact),
     Backup(Backup),
 }
 
-/// Says what the store holds, and how much room it takes.
+/// Shows what the store contains and how much space it uses.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store stats\n  spellflow store stats -o json")]
 struct Stats {}
 
-/// Reads all that is kept, and names what is not as it was written; the exit code is 1 then.
+/// Verifies the store and reports damage; the exit code is 1 if there is any.
 ///
-/// It reads every journal, every record of finished runs, every definition and every large value, and changes nothing.
+/// Reads every journal, every record of finished runs, every definition and every large value. Changes nothing.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store verify\n  spellflow store verify --store /backups/monday")]
 struct Verify {}
 
-/// Moves runs that have ended to the archive, removes empty journals, and gives room back to the system.
+/// Moves ended runs to the archive, removes empty journals and frees disk space.
 ///
-/// Journals of processes that are alive stay as they are.
+/// Does not touch journals that a running process uses.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store compact")]
 struct Compact {}
 
-/// Copies the store to a new folder, while runs go on.
+/// Copies the store to a new folder; runs may continue meanwhile.
 ///
-/// The copy is a store itself: `--store DIR` works with it, and a copy of it in place of a store that is lost brings all
-/// runs back, which can be resumed there.
+/// The copy is itself a store: use it with `--store DIR`. To restore a lost store, copy the backup in its place; its
+/// runs can then be resumed.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow store backup /backups/monday\n  \
-    spellflow runs list --store /backups/monday\n  cp -R /backups/monday .spellflow   # the way back")]
+    spellflow runs list --store /backups/monday\n  cp -R /backups/monday .spellflow   # restore")]
 struct Backup {
-    /// The folder, which is made.
+    /// The new folder.
     dir: PathBuf,
 }
 
 impl Store {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        match self.what {
-            What::Stats(Stats {}) => stats(app),
-            What::Verify(Verify {}) => verify(app),
-            What::Compact(Compact {}) => compact(app),
-            What::Backup(backup) => backup.execute(app),
+        match self.command {
+            StoreCommand::Stats(Stats {}) => stats(app),
+            StoreCommand::Verify(Verify {}) => verify(app),
+            StoreCommand::Compact(Compact {}) => compact(app),
+            StoreCommand::Backup(backup) => backup.execute(app),
         }
     }
 }
@@ -96,19 +96,19 @@ fn text(path: &str, kind: &str, stats: &HomeStats) -> String {
     let mut rows = vec![
         ["store".to_owned(), path.to_owned()],
         ["journal".to_owned(), kind.to_owned()],
-        ["takes".to_owned(), size(stats.usage.bytes)],
+        ["size".to_owned(), size(stats.usage.bytes)],
     ];
     rows.extend(stats.runs.iter().map(|(status, count)| [status.to_string(), format!("{count} runs")]));
     rows.push(["definitions".to_owned(), format!("{}, {}", stats.definitions, size(stats.usage.definition_bytes))]);
     for one in &stats.journals {
-        let holder = one.holder.as_ref().map_or("nobody has it", |holder| &holder.0);
-        let words = format!("{} to go on, {} ended, {}; {holder}", one.live, one.ended, size(one.bytes));
-        rows.push([format!("journal {}", one.id), words]);
+        let holder = one.holder.as_ref().map_or("not in use", |holder| &holder.0);
+        let usage = format!("{} unfinished, {} ended, {}; {holder}", one.live, one.ended, size(one.bytes));
+        rows.push([format!("journal {}", one.id), usage]);
     }
     table(rows)
 }
 
-/// Bytes as people read them.
+/// Formats a number of bytes for people.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1_024 => format!("{bytes} B"),
@@ -120,11 +120,11 @@ fn size(bytes: u64) -> String {
 fn verify(app: &App) -> Result<Exit, Failure> {
     let check = app.wait(app.home().verify())?;
     let output = app.output();
-    let is_whole = check.damage.is_empty();
+    let is_intact = check.damage.is_empty();
     if output.is_text() {
         check.damage.iter().for_each(|damage| output.text(&format!("{damage}\n")));
         let verdict = match check.damage.len() {
-            0 => output.on_err(Paint::Good, "all is as it was written"),
+            0 => output.on_err(Paint::Good, "no damage found"),
             1 => output.on_err(Paint::Bad, "1 thing is damaged"),
             count => output.on_err(Paint::Bad, &format!("{count} things are damaged")),
         };
@@ -133,11 +133,11 @@ fn verify(app: &App) -> Result<Exit, Failure> {
             .note(&format!("{verdict}: {live} runs in journals, {archived} in the archive, {definitions} definitions"));
     } else {
         output.payload(&json!({
-            "ok": is_whole, "live": check.live, "archived": check.archived, "definitions": check.definitions,
+            "ok": is_intact, "live": check.live, "archived": check.archived, "definitions": check.definitions,
             "damage": check.damage,
         }));
     }
-    Ok(if is_whole { Exit::Ok } else { Exit::Failed })
+    Ok(if is_intact { Exit::Ok } else { Exit::Failed })
 }
 
 fn compact(app: &App) -> Result<Exit, Failure> {
@@ -153,7 +153,7 @@ fn compact(app: &App) -> Result<Exit, Failure> {
         }));
     }
     output.note(&format!(
-        "{} runs moved to the archive, {} journals removed, {} left to their processes; {} before, {} now",
+        "{} runs moved to the archive, {} journals removed, {} still in use; {} before, {} now",
         done.archived,
         done.journals_removed,
         done.journals_held,
@@ -167,8 +167,10 @@ impl Backup {
     fn execute(self, app: &App) -> Result<Exit, Failure> {
         let dir = self.dir;
         if dir.exists() {
-            let message = format!("there is something at `{}`", dir.display());
-            return Err(Failure::new(Exit::Usage, "file_exists", message).with_help("name a folder that is not there"));
+            let message = format!("`{}` already exists", dir.display());
+            return Err(
+                Failure::new(Exit::Usage, "file_exists", message).with_help("choose a folder that does not exist")
+            );
         }
         let done = app.wait(app.home().back_up(&dir))?;
         let output = app.output();
@@ -176,8 +178,10 @@ impl Backup {
             let dir = dir.display().to_string();
             output.payload(&json!({"dir": dir, "live": done.live, "definitions": done.definitions}));
         }
-        output
-            .note(&format!("the store is in `{0}`; look at it with `spellflow runs list --store {0}`", dir.display()));
+        output.note(&format!(
+            "copied the store to `{0}`; list its runs with `spellflow runs list --store {0}`",
+            dir.display()
+        ));
         Ok(Exit::Ok)
     }
 }

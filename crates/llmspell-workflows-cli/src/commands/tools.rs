@@ -21,16 +21,16 @@ pub(crate) struct Tools {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists every tool with its category, its security level and the permissions it needs.
+    /// Lists every tool with its category, security level and required permissions.
     List,
-    /// Shows what a tool does, and its parameters.
+    /// Shows what a tool does and its parameters.
     Show {
-        /// Its name, or an alias of it.
+        /// The name or an alias of the tool.
         name: String,
     },
-    /// Calls a tool, under the limits of the configuration.
+    /// Calls a tool, under the configured policy.
     Call {
-        /// Its name, or an alias of it.
+        /// The name or an alias of the tool.
         name: String,
         #[command(flatten)]
         inputs: Inputs,
@@ -52,7 +52,7 @@ impl Tools {
 fn find<'t>(tools: &'t Registry, name: &str) -> Result<&'t ToolSpec, Failure> {
     let found = tools.find(name).map(|tool| tool.spec());
     found.map_err(|error| Failure {
-        help: error.help.or(Some("`spellflow tools list` shows them all".to_owned())),
+        help: error.help.or(Some("`spellflow tools list` lists all tools".to_owned())),
         ..Failure::new(Exit::NotFound, error.code, error.message)
     })
 }
@@ -112,7 +112,7 @@ fn show(app: &App, spec: &ToolSpec) {
     output.text(&text);
 }
 
-/// A row for each parameter: name, type, and what it is for.
+/// Returns a row for each parameter: name, type and description.
 fn parameters(spec: &ToolSpec) -> Vec<[String; 3]> {
     let required = spec.parameters["required"].as_array().cloned().unwrap_or_default();
     let properties = spec.parameters["properties"].as_object().cloned().unwrap_or_default();
@@ -139,7 +139,7 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// A step that gives the tool what it must have.
+/// Returns an example step with the required parameters.
 fn example(spec: &ToolSpec) -> String {
     let required = spec.parameters["required"].as_array().cloned().unwrap_or_default();
     let params: Map<String, Value> = required
@@ -172,7 +172,7 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
         let call = tools.call(spec.name, parameters, &context);
         tokio::pin!(call);
         tokio::select! {
-            // First, so that it is listened to before the call begins.
+            // Polled first, so that Ctrl-C is handled from the start of the call.
             biased;
             _ = tokio::signal::ctrl_c() => {
                 interrupted.cancel();
@@ -181,10 +181,10 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
             result = &mut call => Some(result),
         }
     });
-    // What still runs is not waited for.
+    // Does not wait for what still runs.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
-        None => Err(Failure::new(Exit::Interrupted, "interrupted", "the call was stopped")),
+        None => Err(Failure::new(Exit::Interrupted, "interrupted", "the call was interrupted")),
         Some(Ok(result)) => {
             match app.output().is_text() {
                 true => app.output().text(&crate::show::value(&result)),

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, source::Source};
 
-/// Checks workflows without running them, and shows all that is wrong at once.
+/// Checks workflows without running them, and reports all problems together.
 ///
-/// Of a folder every `.yaml` and `.yml` file in it is checked that is no test. Warnings fail only with `--strict`.
+/// For a folder, checks every `.yaml` and `.yml` file in it except tests. Warnings fail only with `--strict`.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow validate flow.yaml\n  \
@@ -19,7 +19,7 @@ pub(crate) struct Validate {
     /// Definitions, or folders of them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Fails on warnings too.
+    /// Also fail on warnings.
     #[arg(long)]
     strict: bool,
 }
@@ -50,7 +50,7 @@ fn exit(valid: bool) -> Exit {
     if valid { Exit::Ok } else { Exit::Invalid }
 }
 
-/// What the reader and the engine say of a file; one that is not UTF-8 is reported like any other mistake.
+/// Returns the diagnostics of the reader and the engine for a file, also if it is not UTF-8.
 fn diagnostics(file: &std::path::Path, engine: &Engine) -> Result<Diagnostics, Failure> {
     let source = match Source::read(file) {
         Ok(source) => source,

@@ -1,7 +1,7 @@
 //! The configuration: flags, then `SPELLFLOW_*`, then the project's `spellflow.toml`, then the user's, then defaults.
 //!
-//! [`settings`] names every key once, with its kind and its default; [`layers`] reads the places where values come
-//! from; [`typed`] makes [`Settings`] of what they say together.
+//! [`settings`] lists every key with its kind and default, [`layers`] reads the sources of values, and [`typed`]
+//! converts the merged values to [`Settings`].
 
 mod layers;
 mod settings;
@@ -15,7 +15,7 @@ use crate::{Failure, cli::Global};
 
 pub(crate) use typed::{Settings, parse_duration};
 
-/// Every value that is set, and what they mean.
+/// All values that are set, raw and typed.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     values: Values,
@@ -23,16 +23,16 @@ pub(crate) struct Config {
 }
 
 /// Values by key, such as `tools.hosts`.
-type Values = BTreeMap<String, Set>;
+type Values = BTreeMap<String, SettingValue>;
 
-/// A value and where it came from.
+/// A value and its origin.
 #[derive(Debug, Clone)]
-pub(crate) struct Set {
+pub(crate) struct SettingValue {
     pub(crate) value: Value,
     pub(crate) origin: Origin,
 }
 
-/// Where a value came from, weakest first.
+/// The source of a value, lowest precedence first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
@@ -42,10 +42,10 @@ pub(crate) enum Origin {
 }
 
 impl Config {
-    /// Reads every layer.
+    /// Reads and merges all layers.
     ///
     /// # Errors
-    /// A file cannot be read, or a key or value in it is wrong.
+    /// If a file cannot be read, or a key or value is invalid.
     pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
         let mut values = layers::defaults();
         for file in layers::files(global.config.as_deref())? {
@@ -61,7 +61,7 @@ impl Config {
         &self.settings
     }
 
-    /// Every value with its origin, sorted by key; keys that hold secrets are masked.
+    /// Returns every value with its origin, sorted by key; secret values are masked.
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&str, Value, &Origin)> {
         self.values.iter().map(|(key, set)| {
             let value = if settings::is_secret(key) { "***".into() } else { set.value.clone() };

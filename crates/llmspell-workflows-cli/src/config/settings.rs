@@ -1,35 +1,35 @@
-//! Every key of the configuration.
+//! The list of all configuration keys.
 
 use llmspell_workflows_basic::nearest;
 use serde_json::{Value, json};
 
-/// What the environment variables that set something begin with.
+/// The prefix of environment variables for settings.
 pub(super) const PREFIX: &str = "SPELLFLOW_";
 
-/// What a value must be.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
-    /// One of these.
-    Word(&'static [&'static str]),
-    /// Such as `info` or `warn,llmspell_workflows::step=debug`.
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Log directives, such as `info` or `warn,llmspell_workflows::step=debug`.
     Filter,
-    /// Such as `90s` or `5m`; a bare number is in seconds.
+    /// A duration, such as `90s` or `5m`; a bare number is in seconds.
     Duration,
-    /// A whole number, not negative.
+    /// A non-negative integer.
     Number,
     List,
     Path,
     Paths,
 }
 
-/// A key; `*` stands for a name that the user chooses.
+/// A setting; `*` in its key matches a name chosen by the user.
 pub(super) struct Setting {
     pub(super) key: &'static str,
     pub(super) kind: Kind,
     default: Option<&'static str>,
     /// Its meaning, for `docs/configuration.md`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the page is made by a test"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the test that generates the page uses it"))]
     doc: &'static str,
 }
 
@@ -38,8 +38,8 @@ const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
 }
 
 impl Setting {
-    /// With a default, in JSON.
-    const fn or(self, default: &'static str) -> Self {
+    /// Sets the default, in JSON; text that is not JSON is a string.
+    const fn with_default(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
     }
 
@@ -47,12 +47,12 @@ impl Setting {
         self.default.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)))
     }
 
-    /// The environment variable that sets it; keys with names of the user's have none.
+    /// Returns the environment variable of this setting; keys with `*` have none.
     pub(super) fn variable(&self) -> Option<String> {
         (!self.key.contains('*')).then(|| format!("{PREFIX}{}", self.key.to_uppercase().replace('.', "_")))
     }
 
-    fn names(&self, key: &str) -> bool {
+    fn matches(&self, key: &str) -> bool {
         let (mut pattern, mut key) = (self.key.split('.'), key.split('.'));
         loop {
             match (pattern.next(), key.next()) {
@@ -65,55 +65,55 @@ impl Setting {
     }
 }
 
-/// Those of the tools are the fields of their policy, which has its own defaults.
+/// All settings. Those below `tools` are the fields of the tool policy.
 pub(super) const SETTINGS: &[Setting] = &[
-    setting("output", Kind::Word(&["text", "json", "jsonl", "yaml"]), "The output format").or("text"),
-    setting("color", Kind::Word(&["auto", "always", "never"]), "When to use colors").or("auto"),
+    setting("output", Kind::Choice(&["text", "json", "jsonl", "yaml"]), "The output format").with_default("text"),
+    setting("color", Kind::Choice(&["auto", "always", "never"]), "When to use colors").with_default("auto"),
     setting(
         "log",
         Kind::Filter,
         "What to log to standard error: a level for everything, and `TARGET=LEVEL` for parts; by default warnings and \
          errors",
     ),
-    setting("log_format", Kind::Word(&["text", "json"]), "The format of log lines").or("text"),
+    setting("log_format", Kind::Choice(&["text", "json"]), "The format of log lines").with_default("text"),
     setting("environment", Kind::Text, "The environment to use, for workflows that define environments"),
     setting("timeout", Kind::Duration, "The time limit of a run, such as `90s` or `5m`"),
     setting("pause_grace", Kind::Duration, "How long running steps have to finish when a run is paused with Ctrl-C")
-        .or("10s"),
-    setting("store.path", Kind::Path, "The directory that contains the store").or(".spellflow"),
+        .with_default("10s"),
+    setting("store.path", Kind::Path, "The directory that contains the store").with_default(".spellflow"),
     setting(
         "store.journal",
-        Kind::Word(&["log", "fjall", "sled"]),
+        Kind::Choice(&["log", "fjall", "sled"]),
         "The kind of journal for unfinished runs; all but `log` allow only one process at a time and are optional features",
     )
-    .or("log"),
+    .with_default("log"),
     setting("store.retention", Kind::Duration, "The time after its end when `runs prune` deletes a run")
-        .or("30d"),
+        .with_default("30d"),
     setting("secrets.*.env", Kind::Text, "The environment variable that holds the secret with this name"),
     setting(
         "tools.working_directory",
         Kind::Path,
         "The base of relative paths for tools and processes; the working directory by default",
     ),
-    setting("tools.read_roots", Kind::Paths, "Directories that tools may read").or(r#"["."]"#),
-    setting("tools.write_roots", Kind::Paths, "Directories that tools may change").or(r#"["."]"#),
-    setting("tools.file_bytes_max", Kind::Number, "The largest file that tools read or write, in bytes").or("67108864"),
+    setting("tools.read_roots", Kind::Paths, "Directories that tools may read").with_default(r#"["."]"#),
+    setting("tools.write_roots", Kind::Paths, "Directories that tools may change").with_default(r#"["."]"#),
+    setting("tools.file_bytes_max", Kind::Number, "The largest file that tools read or write, in bytes").with_default("67108864"),
     setting("tools.hosts", Kind::List, "Hosts that tools may connect to; `*` allows every host with a public address")
-        .or(r#"["*"]"#),
-    setting("tools.response_bytes_max", Kind::Number, "The largest response body, in bytes").or("10485760"),
-    setting("tools.request_timeout_ms", Kind::Number, "The time limit of a request, in milliseconds").or("30000"),
-    setting("tools.redirects_max", Kind::Number, "How many redirects a request follows").or("10"),
+        .with_default(r#"["*"]"#),
+    setting("tools.response_bytes_max", Kind::Number, "The largest response body, in bytes").with_default("10485760"),
+    setting("tools.request_timeout_ms", Kind::Number, "The time limit of a request, in milliseconds").with_default("30000"),
+    setting("tools.redirects_max", Kind::Number, "How many redirects a request follows").with_default("10"),
     setting("tools.user_agent", Kind::Text, "The `User-Agent` of requests")
-        .or(concat!("spellflow/", env!("CARGO_PKG_VERSION"))),
-    // Running a workflow runs its shell steps, as with a Makefile; a configuration can restrict them.
+        .with_default(concat!("spellflow/", env!("CARGO_PKG_VERSION"))),
+    // As with a Makefile, running a workflow executes its shell steps; a configuration can restrict them.
     setting(
         "tools.programs",
         Kind::List,
         "Programs that `shell` steps may start, by name or absolute path; `sh` runs command lines",
     )
-    .or(r#"["*"]"#),
+    .with_default(r#"["*"]"#),
     setting("tools.output_bytes_max", Kind::Number, "The largest output of a tool or a process, in bytes")
-        .or("67108864"),
+        .with_default("67108864"),
     setting("tools.search.default_provider", Kind::Text, "The search provider for calls that do not name one"),
     setting("tools.search.providers.*.endpoint", Kind::Text, "The endpoint of this search provider"),
     setting("tools.search.providers.*.api_key", Kind::Text, "Its API key"),
@@ -121,24 +121,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("tools.search.providers.*.engine_id", Kind::Text, "The id of a Google programmable search engine"),
 ];
 
-/// The setting that `key` names.
+/// Returns the setting that matches `key`.
 pub(super) fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.names(key))
+    SETTINGS.iter().find(|setting| setting.matches(key))
 }
 
-/// The key that `key` was most likely meant to be.
+/// Returns the known key that is most similar to `key`.
 pub(super) fn nearest_key(key: &str) -> Option<&'static str> {
     let keys = || SETTINGS.iter().map(|setting| setting.key);
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
     nearest(key, keys()).or_else(|| {
-        // The right name in the wrong table, or without one.
+        // The right name in the wrong table, or without a table.
         let own = key.rsplit('.').next().unwrap_or(key);
         let near = nearest(own, keys().map(last))?;
         keys().find(|key| last(key) == near)
     })
 }
 
-/// Whether the value of `key` must not be shown.
+/// Returns whether the value of `key` must not be shown.
 pub(super) fn is_secret(key: &str) -> bool {
     key.ends_with(".api_key")
 }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_key_has_a_nearest_one() {
+    fn unknown_key_suggests_the_nearest() {
         for (key, expected) in [
             ("ouput", Some("output")),
             ("tools.host", Some("tools.hosts")),
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_users_choice_are_found() {
+    fn wildcard_matches_one_name() {
         assert_eq!(find("secrets.TOKEN.env").map(|setting| setting.key), Some("secrets.*.env"));
         assert!(find("secrets.TOKEN").is_none());
         assert_eq!(find("tools.hosts").and_then(Setting::variable).as_deref(), Some("SPELLFLOW_TOOLS_HOSTS"));
@@ -175,9 +175,9 @@ mod tests {
             let variable = setting.variable().map(code).unwrap_or_default();
             let default = setting.default().map(|value| code(value.to_string())).unwrap_or_default();
             let words =
-                if let Kind::Word(words) = setting.kind { format!(": {}", words.join(", ")) } else { String::new() };
+                if let Kind::Choice(words) = setting.kind { format!(": {}", words.join(", ")) } else { String::new() };
             table += &format!("| `{key}` | {variable} | {default} | {}{words} |\n", setting.doc);
         }
-        crate::docs::keep("configuration.md", "settings", &table);
+        crate::docs::assert_up_to_date("configuration.md", "settings", &table);
     }
 }

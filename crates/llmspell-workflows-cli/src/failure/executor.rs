@@ -1,21 +1,21 @@
-//! What a user is told when durable runs cannot do what a command asks; the code is the library's own.
+//! Failures of durable runs: the exit code and the help for each [`ExecutorError`].
 
 use llmspell_workflows_advanced::{ExecutorError, RewindError};
 
 use crate::{Exit, Failure, commands::run::input, difference};
 
-/// What to do about records of another version.
-const OTHER_FORMAT: &str = "use the version of spellflow that recorded them, or another folder with `--store`";
+/// Help for records of another format version.
+const OTHER_FORMAT: &str = "use the version of spellflow that wrote them, or another folder with `--store`";
 
-/// What a user is told of `error`: its code, how the process exits, and the command that helps.
+/// Converts `error` to a failure with its code, its exit code and a helpful command.
 pub(crate) fn durable_failure(error: ExecutorError) -> Failure {
     let failure = Failure::new(exit(&error), error.code(), error.to_string());
     let failure = Failure { help: help(&error), retryable: error.is_retryable(), ..failure };
     match error {
         ExecutorError::Refused(error) => input::refused(error),
         ExecutorError::Changed { run, difference } => {
-            let lines = difference::of_definitions(&difference.old, &difference.new);
-            let message = format!("the run {run} was started with another definition:\n{}", lines.trim_end());
+            let lines = difference::diff_definitions(&difference.old, &difference.new);
+            let message = format!("run {run} was started with a different definition:\n{}", lines.trim_end());
             Failure { message, ..failure }
         }
         _ => failure,
@@ -48,40 +48,45 @@ fn help(error: &ExecutorError) -> Option<String> {
         ExecutorError::Store(error) if error.is_other_format() => OTHER_FORMAT.to_owned(),
         ExecutorError::UnknownRun(_) => "`spellflow runs list` shows all runs".to_owned(),
         ExecutorError::Held { run, .. } => {
-            format!("`spellflow runs watch {run}` shows it, `spellflow pause {run}` lets go of it")
+            format!("watch it with `spellflow runs watch {run}`, or pause it with `spellflow pause {run}`")
         }
-        ExecutorError::Import { .. } => "`spellflow runs export` writes what can be imported".to_owned(),
-        ExecutorError::NewerExport { .. } => "import it with a later version of this program".to_owned(),
+        ExecutorError::Import { .. } => "create an export with `spellflow runs export`".to_owned(),
+        ExecutorError::NewerExport { .. } => "import it with a newer version of spellflow".to_owned(),
         ExecutorError::Exists { run } => {
             format!("delete it first with `spellflow runs delete {run}`, or import into another store")
         }
         ExecutorError::InUse { .. } => {
-            "wait until that process ends; with the journal `log`, which is the default, several can work at once"
+            "wait until that process ends, or use the default journal `log`, which several processes can share"
                 .to_owned()
         }
         ExecutorError::OtherJournal { found, .. } => {
-            format!("set `store.journal = \"{found}\"`, or name another folder with `--store`")
+            format!("set `store.journal = \"{found}\"`, or use another folder with `--store`")
         }
         ExecutorError::JournalNotBuilt { kind } => {
-            format!("build it with `--features {kind}`, or set `store.journal = \"log\"`")
+            format!("build spellflow with `--features {kind}`, or set `store.journal = \"log\"`")
         }
-        ExecutorError::Ended { run } => format!("`spellflow runs show {run}` shows what it came to"),
+        ExecutorError::Ended { run } => format!("`spellflow runs show {run}` shows its result"),
         ExecutorError::IsChild { parent, .. } => {
-            format!("`spellflow resume {parent}`, or `retry` where it has failed, goes on with both")
+            format!(
+                "resume its parent with `spellflow resume {parent}`; if that has failed, use `spellflow retry {parent}`"
+            )
         }
         ExecutorError::NotStuck { run, .. } => format!("`spellflow runs show {run}` shows which steps are stuck"),
         ExecutorError::NotEnded { run, .. } => format!("end it with `spellflow cancel {run}`"),
         ExecutorError::NotFailed { run, .. } => {
-            format!("`spellflow fork {run} --from PATH` runs a part of it again, `spellflow rerun {run}` all of it")
+            format!(
+                "to run part of it again, use `spellflow fork {run} --from PATH`; for all of it, `spellflow rerun {run}`"
+            )
         }
         ExecutorError::Changed { .. } => {
-            "`--accept-changes` goes on with the new definition where every recorded step still exists".to_owned()
+            "add `--accept-changes` to resume with the new definition; every recorded step must still exist in it"
+                .to_owned()
         }
         ExecutorError::MissingSteps { run, .. } => {
-            format!("`spellflow resume {run}` goes on with the definition that it was started with")
+            format!("`spellflow resume {run}` resumes it with its original definition")
         }
         ExecutorError::Rewind(RewindError::UnknownStep { .. }) => {
-            "`spellflow runs show RUN` lists them all; for one of a sub-workflow, show the run of that".to_owned()
+            "`spellflow runs show RUN` lists all steps; for steps of a sub-workflow, show its own run".to_owned()
         }
         _ => return None,
     })

@@ -1,4 +1,4 @@
-//! Why a command could not do what it was asked to, from whatever says so to the one shape that is shown.
+//! Command failures: the one type that all errors are converted to and reported as.
 
 mod executor;
 
@@ -13,7 +13,7 @@ pub(crate) use executor::durable_failure;
 
 use crate::Exit;
 
-/// Why a command could not do what it was asked to; shown in one place, as text or as JSON.
+/// Why a command failed; reported in one place, as text or JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -21,10 +21,10 @@ pub(crate) struct Failure {
     pub(crate) code: String,
     /// A fragment that fits after "error: ".
     pub(crate) message: String,
-    /// What would be right.
+    /// How to fix it.
     pub(crate) help: Option<String>,
     pub(crate) retryable: bool,
-    /// What is wrong with a file, line by line.
+    /// The problems of an invalid file, with their locations.
     pub(crate) diagnostics: Option<Box<Diagnostics>>,
 }
 
@@ -34,7 +34,7 @@ impl Failure {
         Self { exit, code, message, help: None, retryable: false, diagnostics: None }
     }
 
-    /// The arguments are wrong.
+    /// Invalid arguments.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", message)
     }
@@ -48,11 +48,11 @@ impl Failure {
         Self::new(exit, code, format!("could not {action} `{}`: {error}", path.display()))
     }
 
-    /// A definition that cannot run.
+    /// An invalid definition.
     pub(crate) fn invalid(diagnostics: Diagnostics) -> Self {
         let errors = diagnostics.list().len() + diagnostics.omitted();
-        let things = if errors == 1 { "problem" } else { "problems" };
-        let message = format!("`{}` is not a valid workflow: {errors} {things}", diagnostics.file());
+        let noun = if errors == 1 { "problem" } else { "problems" };
+        let message = format!("`{}` is not a valid workflow: {errors} {noun}", diagnostics.file());
         let code = diagnostics.code();
         Self { diagnostics: Some(Box::new(diagnostics)), ..Self::new(Exit::Invalid, code, message) }
     }
@@ -82,21 +82,21 @@ impl fmt::Display for Failure {
 }
 
 impl From<Invalid> for Failure {
-    /// A definition that cannot run, found after its file was read.
+    /// Converts a problem found in a definition after its file was read.
     fn from(error: Invalid) -> Self {
         Self::new(Exit::Invalid, error.code(), error.to_string())
     }
 }
 
 impl From<StepError> for Failure {
-    /// A run that could not be started: its input or its variables are wrong.
+    /// Converts the error of a run that could not start because its input or variables are invalid.
     fn from(error: StepError) -> Self {
         Self { retryable: error.retryable, ..Self::new(Exit::Usage, error.code, error.message) }
     }
 }
 
 impl From<ToolError> for Failure {
-    /// Tools that could not be set up as the configuration says.
+    /// Converts the error of tools that could not be set up from the configuration.
     fn from(error: ToolError) -> Self {
         Self { help: error.help, ..Self::new(Exit::Usage, error.code, error.message) }
     }

@@ -4,7 +4,7 @@ use llmspell_workflows_basic::model::{Definition, Group, OnError, Pattern, Route
 
 use crate::outline;
 
-/// A definition as boxes, boxes around boxes, and arrows.
+/// A definition as nested boxes and arrows.
 #[derive(Debug)]
 pub(crate) struct Chart {
     pub(super) title: String,
@@ -18,7 +18,7 @@ pub(super) enum Item {
     Cluster(Cluster),
 }
 
-/// A step that runs no others, or a point where a way is chosen.
+/// A step without children, or a point where a branch is chosen.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) key: String,
@@ -62,7 +62,7 @@ impl Item {
 }
 
 impl Chart {
-    /// The drawing of `definition`.
+    /// Draws `definition`.
     pub(crate) fn new(definition: &Definition) -> Self {
         let mut pen = Pen::default();
         let mut items = pen.root(&definition.body);
@@ -92,7 +92,7 @@ impl Pen {
         Item::Node(Node { key: self.key(), lines, shape })
     }
 
-    /// A box around `items`; around nothing it is a plain one.
+    /// Draws a box around `items`; without items, a plain node.
     fn cluster(&mut self, lines: Vec<String>, items: Vec<Item>) -> Item {
         let key = self.key();
         if items.is_empty() {
@@ -105,7 +105,7 @@ impl Pen {
         self.edges.push(Edge { from: from.to_owned(), to: to.to_owned(), label, is_failure: false });
     }
 
-    /// The body of a definition, without a box around it where it is a list.
+    /// Draws the body of a definition; a list has no box around it.
     fn root(&mut self, body: &StepKind) -> Vec<Item> {
         match body.list() {
             Some(_) => self.inside(body),
@@ -113,7 +113,7 @@ impl Pen {
         }
     }
 
-    /// The steps inside a step.
+    /// Draws the steps inside a step.
     fn inside(&mut self, kind: &StepKind) -> Vec<Item> {
         let groups = kind.groups();
         match (kind, kind.pattern()) {
@@ -126,7 +126,7 @@ impl Pen {
         }
     }
 
-    /// Steps in order, or as their dependencies say.
+    /// Draws steps in order, or by their dependencies.
     fn list(&mut self, steps: &[&Arc<Step>]) -> Vec<Item> {
         let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
         let before = |number: usize| -> Vec<usize> {
@@ -155,7 +155,7 @@ impl Pen {
         items
     }
 
-    /// One step; its condition stands in its box where no arrow leads to it that could bear it.
+    /// Draws one step; its condition is in its box if no arrow to the step can carry it.
     fn step(&mut self, step: &Step, shows_condition: bool) -> Item {
         let mut lines = vec![step.id.clone()];
         lines.extend(step.name.clone().filter(|name| *name != step.id));
@@ -173,7 +173,7 @@ impl Pen {
         self.cluster(lines, items)
     }
 
-    /// A choice between lists: by one condition, or between several cases.
+    /// Draws a choice between lists: by one condition, or between several cases.
     fn choice(&mut self, groups: &[Group<'_>]) -> Vec<Item> {
         let conditions: Vec<&str> = groups.iter().filter_map(|group| group.when).collect();
         let (question, yes, no) = match conditions.as_slice() {
@@ -185,7 +185,7 @@ impl Pen {
         let mut items = vec![fork];
         for group in groups.iter().filter(|group| !group.steps.is_empty()) {
             let inside = self.list(&group.steps);
-            // A box around a single box would say nothing more.
+            // A box around a single box would add nothing.
             let block = match <[Item; 1]>::try_from(inside) {
                 Ok([single]) => single,
                 Err(inside) => {
@@ -200,7 +200,7 @@ impl Pen {
         items
     }
 
-    /// Steps that run at the same time.
+    /// Draws steps that run at the same time.
     fn branches(&mut self, steps: &[&Arc<Step>]) -> Vec<Item> {
         let mut items = Vec::new();
         for step in steps {
@@ -237,7 +237,7 @@ impl Pen {
                     Some(id) => key_of(id),
                     None => Some(end.key().to_owned()),
                 };
-                // A target that does not exist is for `validate` to tell.
+                // `validate` reports a target that does not exist.
                 if let Some(to) = to {
                     self.edge(from, &to, way.condition.as_ref().map(|condition| format!("if {condition}")));
                 }
@@ -249,7 +249,7 @@ impl Pen {
         items
     }
 
-    /// The steps that run where `step` failed.
+    /// Draws the steps that run when `step` fails.
     fn handler(&mut self, step: &Step, from: &str) -> Option<Item> {
         let OnError::Steps(steps) = &step.on_error else { return None };
         let inside = self.list(&steps.iter().collect::<Vec<_>>());

@@ -2,7 +2,7 @@ use std::{collections::HashMap, fmt::Write};
 
 use super::{Chart, Edge, Item, Shape};
 
-/// The drawing for Graphviz (`dot -Tsvg`).
+/// Renders a chart for Graphviz (`dot -Tsvg`).
 pub(crate) fn dot(chart: &Chart) -> String {
     let mut ends = HashMap::new();
     collect_ends(&chart.items, &mut ends);
@@ -17,7 +17,7 @@ pub(crate) fn dot(chart: &Chart) -> String {
     out
 }
 
-/// The nodes at which arrows to and from a box are fastened, since Graphviz has none between boxes themselves.
+/// The nodes that arrows to and from a box are attached to, because Graphviz has no arrows between boxes.
 struct Ends {
     first: String,
     last: String,
@@ -58,7 +58,7 @@ fn items(out: &mut String, all: &[Item], depth: usize) {
                 head.and_then(|()| writeln!(out, "{margin}}}"))
             }
         };
-        written.expect("a String takes whatever is written to it");
+        written.expect("writing to a String cannot fail");
     }
 }
 
@@ -83,10 +83,10 @@ fn arrow(out: &mut String, edge: &Edge, ends: &HashMap<String, Ends>) {
         settings.push("style=dashed".to_owned());
     }
     let settings = if settings.is_empty() { String::new() } else { format!(" [{}]", settings.join(", ")) };
-    writeln!(out, "  {from} -> {to}{settings};").expect("a String takes whatever is written to it");
+    writeln!(out, "  {from} -> {to}{settings};").expect("writing to a String cannot fail");
 }
 
-/// A text in quotes; `\n` is a line break, and anything else stands for itself.
+/// Quotes a text; line breaks become `\n`, other control characters become spaces.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {

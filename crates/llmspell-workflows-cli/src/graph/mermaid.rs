@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use super::{Chart, Edge, Item, Shape};
 
-/// The drawing as a Mermaid flowchart, as Markdown viewers show it.
+/// Renders a chart as a Mermaid flowchart, for Markdown viewers.
 pub(crate) fn mermaid(chart: &Chart) -> String {
     let mut out = format!("---\ntitle: {}\n---\nflowchart TD\n", serde_json::Value::from(chart.title.as_str()));
     items(&mut out, &chart.items, 1);
@@ -28,21 +28,21 @@ fn items(out: &mut String, all: &[Item], depth: usize) {
                 head.and_then(|()| writeln!(out, "{margin}end"))
             }
         };
-        written.expect("a String takes whatever is written to it");
+        written.expect("writing to a String cannot fail");
     }
 }
 
 fn arrow(out: &mut String, edge: &Edge) {
     let line = if edge.is_failure { "-.->" } else { "-->" };
     let label = edge.label.as_ref().map(|label| format!("|\"{}\"|", escaped(label))).unwrap_or_default();
-    writeln!(out, "  {} {line}{label} {}", edge.from, edge.to).expect("a String takes whatever is written to it");
+    writeln!(out, "  {} {line}{label} {}", edge.from, edge.to).expect("writing to a String cannot fail");
 }
 
 fn text(lines: &[String], between: &str) -> String {
     lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join(between)
 }
 
-/// Characters that mean something to Mermaid or to HTML, as the entities that Mermaid knows.
+/// Escapes characters that are special in Mermaid or HTML, as Mermaid entities.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

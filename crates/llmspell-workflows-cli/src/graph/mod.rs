@@ -1,7 +1,7 @@
-//! Drawings of definitions: Mermaid, Graphviz, and plain text.
+//! Charts of definitions, as Mermaid and Graphviz text.
 //!
-//! [`Chart`] is the drawing itself, with composites as boxes around their steps; each format is one file. The same
-//! definition always gives the same text.
+//! A [`Chart`] draws composites as boxes around their steps; each output format is one file. The same definition always
+//! gives the same text.
 
 mod chart;
 mod dot;

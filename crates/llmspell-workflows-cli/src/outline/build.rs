@@ -7,12 +7,12 @@ use super::{
     describe::{retry_data, what},
 };
 
-/// The lists of `definition`: what it does first, then `on_error` and `finally` where it has them.
+/// Returns the lists of `definition`: its body, then `on_error` and `finally` if it has them.
 pub(crate) fn build(definition: &Definition, known: &Known<'_>) -> Vec<Block> {
     let outliner = Outliner { known };
     let mut blocks = match &definition.body {
         list if list.list().is_some() => outliner.blocks(list, "/main"),
-        // A body that is one block is shown as the step that it is.
+        // A body that is a single block is shown as a step.
         kind => {
             let main = Step::new("main", kind.clone());
             let entry = Entry { path: "/main".to_owned(), ..outliner.entry(&main, "", None, Vec::new()) };
@@ -31,7 +31,7 @@ fn block(name: impl Into<String>, order: Order, when: Option<String>, steps: Vec
     Block { name: name.into(), order, when, when_holds: None, steps }
 }
 
-/// Whether a list is chosen that runs where no other one of its choice does.
+/// Returns whether the default of a choice is taken, given whether its other lists are.
 fn no_other(others: &[Option<bool>]) -> Option<bool> {
     if others.contains(&Some(true)) {
         return Some(false);

@@ -1,16 +1,16 @@
-//! Steps in words.
+//! Descriptions of steps.
 
 use llmspell_workflows_basic::model::{
     Aggregation, Definition, Delay, ErrorMode, IterationMode, Loop, Over, Parallel, Retry, Step, StepKind, ValidateMode,
 };
 use serde_json::{Value, json};
 
-/// A workflow's name and version.
+/// Returns a workflow's name and version.
 pub(crate) fn title(definition: &Definition) -> String {
     format!("{} {}", definition.name, definition.version).trim().to_owned()
 }
 
-/// What a step does: `tool web_searcher`, `loop over {{ pages }}, at most 4 at once`.
+/// Describes what a step does: `tool web_searcher`, `loop over {{ pages }}, at most 4 at once`.
 pub(crate) fn what(step: &Step) -> String {
     match &step.kind {
         StepKind::Activity(call) => format!("{} {}", call.activity.kind, call.activity.name).trim().to_owned(),
@@ -70,7 +70,7 @@ fn at_once(is_parallel: bool, most: Option<u32>) -> String {
     }
 }
 
-/// A value in one short line.
+/// Renders a value as one short line.
 fn shown(value: &Value) -> String {
     const CHARS: usize = 60;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -89,7 +89,7 @@ pub(super) fn retry_words(retry: &Value) -> String {
     }
 }
 
-/// A retry policy for programs, with lengths of time as texts.
+/// Converts a retry policy for programs, with durations as strings.
 pub(super) fn retry_data(retry: &Retry) -> Value {
     let delay = |duration| Delay::Fixed(duration).to_string();
     json!({

@@ -1,4 +1,4 @@
-//! A definition as a tree of steps with what is set on each: what `plan` and `graph --format ascii` show.
+//! Outlines: a definition as a tree of steps with their settings, as `plan` and `graph --format ascii` show it.
 
 mod build;
 mod describe;
@@ -23,23 +23,23 @@ pub(crate) struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     pub(crate) kind: String,
-    /// The activity that it calls.
+    /// The activity that the step calls.
     #[serde(skip)]
     pub(crate) call: Option<ActivityName>,
-    /// Which of its kind, of a step that calls an activity.
+    /// The name of that activity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) activity: Option<String>,
-    /// The kind with its settings, in words.
+    /// A description of the kind and its settings.
     #[serde(skip)]
     pub(crate) what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) condition: Option<String>,
-    /// What the condition comes to, where the input alone decides it.
+    /// The value of the condition, if the input alone decides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) condition_holds: Option<bool>,
-    /// The steps of its list that must end first; of a list in order the one before it.
+    /// The steps of its list that must end first; in a sequence, the previous step.
     pub(crate) waits_for: Vec<String>,
-    /// In a graph: steps of one level can run at the same time, counted from 1.
+    /// The level in a graph, from 1; steps of one level can run at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) level: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,23 +50,23 @@ pub(crate) struct Entry {
     pub(crate) timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) total_timeout: Option<String>,
-    /// `continue` or `steps`; none where a failure fails the list.
+    /// `continue` or `steps`; none if a failure fails the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_error: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) limits: Vec<String>,
-    /// In a route: where it goes next.
+    /// The possible next steps in a route.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) next: Vec<Way>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) blocks: Vec<Block>,
 }
 
-/// A way on from a step of a route.
+/// A transition from a step of a route.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Way {
     pub(crate) condition: Option<String>,
-    /// None: the route ends.
+    /// The next step; none ends the route.
     pub(crate) target: Option<String>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Block {
     /// `steps`, `branches`, `then`, `else`, `case[0]`, `default`, `$on_error`.
     pub(crate) name: String,
     pub(crate) order: Order,
-    /// The condition on which it runs.
+    /// The condition under which the block runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) when: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,24 +84,24 @@ pub(crate) struct Block {
     pub(crate) steps: Vec<Entry>,
 }
 
-/// How the steps of a list follow each other.
+/// The order of the steps of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     /// One after the other.
     Sequence,
-    /// As their dependencies say.
+    /// By their dependencies.
     Graph,
     /// All at the same time.
     Parallel,
-    /// As each names the next.
+    /// Each step names the next.
     Route,
 }
 
-/// What is known before a run beside the definition.
+/// Facts known before a run, in addition to the definition.
 pub(crate) struct Known<'k> {
-    /// What steps of graphs wait for, by path; a path that is missing waits for its declared dependencies.
+    /// The steps that each step of a graph waits for, by path; a missing path waits for its declared dependencies.
     pub(crate) waits: BTreeMap<String, Vec<String>>,
-    /// The value of a condition, where the input decides it.
+    /// Returns the value of a condition, if the input decides it.
     pub(crate) decide: &'k dyn Fn(&str) -> Option<bool>,
 }

@@ -5,14 +5,14 @@ use super::{Block, Entry, Order, describe::retry_words};
 /// How the branches of a tree are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Branches {
-    /// With characters of ASCII alone.
+    /// With ASCII characters only.
     Ascii,
-    /// With lines.
+    /// With box-drawing characters.
     Lines,
 }
 
 impl Branches {
-    /// What stands before an entry, and before what is below it.
+    /// Returns the prefix of an entry and the prefix of the lines below it.
     fn before(self, is_last: bool) -> (&'static str, &'static str) {
         match (self, is_last) {
             (Self::Ascii, false) => ("|-- ", "|   "),
@@ -37,7 +37,7 @@ impl Branches {
     }
 }
 
-/// The lists as a tree below `title`.
+/// Renders the lists as a tree below `title`.
 pub(crate) fn text(title: &str, blocks: &[Block], branches: Branches) -> String {
     let mut out = format!("{}\n", printable(title));
     let rows = rows(blocks, branches);
@@ -53,17 +53,17 @@ struct Row {
 fn write(out: &mut String, rows: &[Row], margin: &str, branches: Branches) {
     for (number, row) in rows.iter().enumerate() {
         let (here, below) = branches.before(number + 1 == rows.len());
-        writeln!(out, "{margin}{here}{}", printable(&row.text)).expect("a String takes whatever is written to it");
+        writeln!(out, "{margin}{here}{}", printable(&row.text)).expect("writing to a String cannot fail");
         write(out, &row.below, &format!("{margin}{below}"), branches);
     }
 }
 
-/// What a definition says must not command the terminal.
+/// Replaces control characters, so that a definition cannot send commands to the terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
-/// The plain list of a step stands right below it; any other block has a row of its own.
+/// Returns the rows of blocks; steps of a plain list are directly below their parent, other blocks have a heading.
 fn rows(blocks: &[Block], branches: Branches) -> Vec<Row> {
     let mut rows = Vec::new();
     for block in blocks {
@@ -87,7 +87,7 @@ fn heading(block: &Block) -> String {
     format!("{name}{when}{}", holds(block.when_holds))
 }
 
-/// What is known of a condition before a run, in words.
+/// Describes the value of a condition, if it is known before the run.
 pub(crate) fn holds(value: Option<bool>) -> &'static str {
     match value {
         None => "",
@@ -136,7 +136,7 @@ fn ways(entry: &Entry, order: Order, branches: Branches) -> Vec<Row> {
     entry.next.iter().map(way).collect()
 }
 
-/// A text of several lines as one.
+/// Joins the lines of a text.
 fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

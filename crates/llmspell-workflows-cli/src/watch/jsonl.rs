@@ -7,7 +7,7 @@ use crate::{
     report::{Error, milliseconds},
 };
 
-/// One JSON object a line on standard output: `{"event", "path", …}`.
+/// Writes one JSON object per line to standard output: `{"event", "path", …}`.
 pub(crate) struct Jsonl(Output);
 
 impl Jsonl {
@@ -22,7 +22,7 @@ impl View for Jsonl {
     }
 }
 
-/// An event as programs read it.
+/// An event, for programs.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line<'e> {

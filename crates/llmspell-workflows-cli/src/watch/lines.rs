@@ -11,12 +11,12 @@ use llmspell_workflows_basic::engine::StepStatus;
 use super::{Event, Place, View, elapsed, sign};
 use crate::output::{Output, Paint};
 
-/// One event a line on standard error, where that is no terminal.
+/// Writes one line per event to standard error, for when that is not a terminal.
 pub(crate) struct Lines {
     output: Output,
-    /// How many steps had ended before, and nothing was said of yet.
+    /// How many steps ended earlier, according to the journal, and have not been reported yet.
     recorded: AtomicUsize,
-    /// The steps whose end was shown or counted: a run that wakes goes over them again.
+    /// The steps whose end was reported or counted; a run that wakes up visits them again.
     known: Mutex<HashSet<String>>,
 }
 
@@ -25,25 +25,25 @@ impl Lines {
         Self { output, recorded: AtomicUsize::new(0), known: Mutex::default() }
     }
 
-    /// Whether nothing was said of the end of this step yet.
+    /// Returns whether this is the end of a step that was neither reported nor counted.
     fn is_new(&self, event: &Event<'_>) -> bool {
         let (Event::Ended { path, .. } | Event::Skipped { path, .. }) = event else { return false };
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_string())
     }
 
-    /// Says once what was there before, when something new happens.
-    fn say_recorded(&self) {
+    /// Reports the number of recorded steps once, before the first new event.
+    fn report_recorded(&self) {
         let count = self.recorded.swap(0, Ordering::Relaxed);
         if count > 0 {
             let steps = if count == 1 { "step" } else { "steps" };
             let head = self.output.on_err(Paint::Dim, "· recorded ");
-            self.output.note(&format!("{head} {count} {steps} that had ended before"));
+            self.output.note(&format!("{head} {count} {steps} that ended earlier"));
         }
     }
 
     fn line(&self, sign: &str, word: &str, paint: Paint, path: &Place, rest: &str) {
-        // Only what stands before the path has a fixed width.
-        self.say_recorded();
+        // Only the part before the path has a fixed width.
+        self.report_recorded();
         let head = self.output.on_err(paint, &format!("{sign} {word:<9}"));
         self.output.note(format!("{head} {path}  {rest}").trim_end());
     }
@@ -84,7 +84,7 @@ impl View for Lines {
     }
 }
 
-/// The colour that goes with a status.
+/// Returns the color of a status.
 pub(super) fn paint(status: StepStatus) -> Paint {
     match status {
         StepStatus::Completed => Paint::Good,

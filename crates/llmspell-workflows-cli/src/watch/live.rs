@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{output::Output, screen::screen};
 
-/// How many lines of the tree stay when the run has ended.
+/// The maximum number of lines that stay when the run has ended.
 const LINES_MAX: usize = 200;
 
-/// The tree of steps on a terminal, redrawn in place.
+/// Draws the tree of steps on a terminal, redrawn in place.
 pub(crate) struct Live {
     output: Output,
     state: Mutex<State>,
@@ -30,7 +30,7 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As much of the tree as fits into `lines_max` lines.
+    /// Renders as much of the tree as fits into `lines_max` lines.
     fn fitting(&self, state: &State, lines_max: usize, frame: Option<usize>) -> Vec<String> {
         let render = |detail| state.tree.render(&self.output, detail, frame);
         let full = render(Detail::Full);
@@ -53,7 +53,7 @@ impl View for Live {
         self.state().tree.take(event);
     }
 
-    // The tree shows the whole run, and how much of each loop is done.
+    // The tree shows the whole run, including recorded steps and loop progress.
     fn recorded(&self, event: &Event<'_>) {
         self.event(event);
     }
@@ -68,7 +68,7 @@ impl View for Live {
     }
 
     fn finish(&self) {
-        // Another run begins with a tree of its own.
+        // The next run starts with an empty tree.
         let state = std::mem::take(&mut *self.state());
         let lines = self.fitting(&state, LINES_MAX, None);
         let mut screen = screen();

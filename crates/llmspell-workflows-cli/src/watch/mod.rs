@@ -1,7 +1,7 @@
-//! What is shown of a run while it goes on.
+//! Live progress of a run.
 //!
-//! [`Watch`] is an interceptor that turns what the engine does into [`Event`]s; a [`View`] shows them: [`Lines`] one a
-//! line, [`Jsonl`] for programs, [`Live`] as a tree that is redrawn in place.
+//! [`Watch`] is an interceptor that turns the engine's calls into [`Event`]s, and a [`View`] shows them: [`Lines`] as
+//! one line each, [`Jsonl`] for programs, [`Live`] as a tree that is redrawn in place.
 
 mod jsonl;
 mod lines;
@@ -34,24 +34,24 @@ pub(crate) use {jsonl::Jsonl, lines::Lines, live::Live};
 /// Something that happened in a run.
 #[derive(Debug)]
 pub(crate) enum Event<'e> {
-    /// A step begins.
+    /// A step started.
     Began { path: &'e Place, kind: &'e str },
-    /// A step has ended.
+    /// A step ended.
     Ended { path: &'e Place, status: StepStatus, elapsed: Duration, error: Option<&'e StepError> },
-    /// A step does not run.
+    /// A step was skipped.
     Skipped { path: &'e Place, reason: &'e SkipReason },
-    /// An attempt failed, and another one follows.
+    /// An attempt failed and will be retried.
     Retried { path: &'e Place, attempt: u64, error: &'e StepError, delay: Duration },
-    /// A loop knows how many iterations it makes.
+    /// The number of iterations of a loop is known.
     Counted { path: &'e Place, total: usize },
 }
 
-/// Where a step is: its path, behind those of the steps that are the runs around its own.
+/// The location of a step: its path, preceded by the paths of the `workflow` steps around its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place(Vec<StepPath>);
 
 impl Place {
-    /// The path in each of the runs, the outermost first.
+    /// Returns the path in each run, outermost first.
     pub(crate) fn paths(&self) -> &[StepPath] {
         &self.0
     }
@@ -63,27 +63,27 @@ impl fmt::Display for Place {
     }
 }
 
-/// Shows what happens.
+/// Shows the events of a run.
 pub(crate) trait View: Send + Sync {
-    /// Takes in one event; called from many tasks, so it must be quick.
+    /// Shows an event. Called from many tasks, so it must be fast.
     fn event(&self, event: &Event<'_>);
 
-    /// Takes in one that had happened before this process went on with the run.
+    /// Shows an event that was recorded before this process resumed the run.
     fn recorded(&self, event: &Event<'_>) {
         let _ = event;
     }
 
-    /// Some time has passed.
+    /// Called periodically, to redraw.
     fn tick(&self) {}
 
-    /// The run has ended.
+    /// Called when the run has ended.
     fn finish(&self) {}
 }
 
-/// Tells a view of everything below the root step, which is the run itself.
+/// Reports everything below the root step, which is the run itself, to a view.
 pub(crate) struct Watch {
     view: Arc<dyn View>,
-    /// The steps that are runs at work, by the ids of these.
+    /// The `workflow` steps whose runs are active, by run id.
     around: Mutex<HashMap<Uuid, Place>>,
 }
 
@@ -102,12 +102,12 @@ impl Watch {
         Place(paths.collect())
     }
 
-    /// Tells the view of something that happens now, or that is on record.
+    /// Reports a new or a recorded event to the view.
     fn tell(&self, event: &Event<'_>, is_recorded: bool) {
         if is_recorded { self.view.recorded(event) } else { self.view.event(event) }
     }
 
-    /// The steps of the run that `place` is are no longer to be placed.
+    /// Forgets the run of the `workflow` step at `place`.
     fn leave(&self, place: &Place) {
         self.around().retain(|_, around| around != place);
     }
@@ -163,7 +163,7 @@ impl Interceptor for Watch {
 }
 
 impl Watch {
-    /// Tells of a choice, as far as it is shown.
+    /// Reports a decision if views show it.
     fn chosen(&self, call: &Call, decision: &Decision, is_recorded: bool) {
         let path = || self.place(call);
         match decision {
@@ -183,7 +183,7 @@ impl Watch {
     }
 }
 
-/// The sign beside a status; never the only thing that says it.
+/// Returns the symbol of a status; always shown together with its name.
 pub(crate) fn sign(status: StepStatus) -> &'static str {
     match status {
         StepStatus::Pending => "·",
@@ -197,7 +197,7 @@ pub(crate) fn sign(status: StepStatus) -> &'static str {
     }
 }
 
-/// A length of time as people read it: `340µs`, `12ms`, `1.2s`, `3m07s`.
+/// Formats a duration for people: `340µs`, `12ms`, `1.2s`, `3m07s`.
 pub(crate) fn elapsed(duration: Duration) -> String {
     match duration {
         d if d < Duration::from_millis(1) => format!("{}µs", d.as_micros()),
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_short() {
+    fn durations_are_short() {
         for (millis, expected) in [(0, "0µs"), (12, "12ms"), (1_240, "1.2s"), (187_000, "3m07s"), (7_500_000, "2h05m")]
         {
             assert_eq!(elapsed(Duration::from_millis(millis)), expected);

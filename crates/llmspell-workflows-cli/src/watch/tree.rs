@@ -1,4 +1,4 @@
-//! The steps of a run as they stand, for people who watch.
+//! The tree of steps of a run, for the live view.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tokio::time::Instant;
 use super::{Event, Place, elapsed, lines::paint, sign};
 use crate::output::Output;
 
-/// Steps in the order in which they began, each under the one it belongs to.
+/// Steps in start order, each below its parent.
 ///
-/// An iteration that completed is only counted, so the tree stays small however long a loop runs.
+/// Completed iterations are only counted, so the tree stays small for long loops.
 #[derive(Default)]
 pub(super) struct Tree {
     steps: Vec<Step>,
 }
 
-/// How much of a tree is shown.
+/// How much of a tree to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Detail {
-    /// What runs or failed, and what that is in.
+    /// Running and failed steps, with their parents.
     Active,
-    /// All but what is inside completed steps.
+    /// Everything except the children of completed steps.
     Folded,
     /// Everything.
     Full,
@@ -32,9 +32,9 @@ struct Step {
     status: StepStatus,
     began: Instant,
     took: Option<Duration>,
-    /// A reason, an error, or that an attempt failed.
+    /// A skip reason, an error or a failed attempt.
     note: String,
-    /// How many iterations have ended, of how many.
+    /// The number of ended iterations, and the total if known.
     iterations: Option<(u64, Option<usize>)>,
     children: Vec<Step>,
 }
@@ -45,7 +45,7 @@ impl Tree {
             Event::Began { path, .. } => {
                 let step = self.at(path);
                 (step.status, step.began, step.took) = (StepStatus::Running, Instant::now(), None);
-                // One that goes on after it waited tells of all its iterations again.
+                // A loop that resumes after a wait reports all its iterations again.
                 step.iterations = None;
             }
             Event::Ended { path, status, elapsed, error } => {
@@ -77,18 +77,18 @@ impl Tree {
         }
     }
 
-    /// The step at `path`, which is made where there is none.
+    /// Returns the step at `path`, creating it if necessary.
     fn at(&mut self, path: &Place) -> &mut Step {
         self.find(&keys(path)).expect("steps below the root have a path")
     }
 
-    /// The step that `keys` lead to, which is made where there is none.
+    /// Returns the step at `keys`, creating it if necessary; none for an empty path.
     fn find(&mut self, keys: &[String]) -> Option<&mut Step> {
         let (first, rest) = keys.split_first()?;
         Some(rest.iter().fold(child(&mut self.steps, first), |step, key| child(&mut step.children, key)))
     }
 
-    /// The lines for people; `frame` turns what runs into movement.
+    /// Renders the tree as lines; `frame` animates running steps.
     pub(super) fn render(&self, output: &Output, detail: Detail, frame: Option<usize>) -> Vec<String> {
         let mut lines = Vec::new();
         self.steps.iter().for_each(|step| step.render(&mut lines, output, detail, frame, 0));
@@ -96,7 +96,7 @@ impl Tree {
     }
 }
 
-/// `/main/each[3]/check~2` as `each`, `[3]`, `check~2`; a step of a run that is a step stands under that.
+/// Splits `/main/each[3]/check~2` into `each`, `[3]`, `check~2`; steps of a sub-workflow follow its `workflow` step.
 fn keys(path: &Place) -> Vec<String> {
     let mut keys = Vec::new();
     for segment in path.paths().iter().flat_map(|path| &path.segments()[1..]) {
@@ -191,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn an_iteration_that_waits_has_not_ended_and_counts_once_when_it_goes_on() {
+    fn waiting_iteration_is_counted_once_after_it_resumes() {
         let mut tree = Tree::default();
-        let mut go = |last: StepStatus| {
+        let mut pass = |last: StepStatus| {
             for text in ["/main/each", "/main/each[0]", "/main/each[1]"] {
                 tree.take(&Event::Began { path: &path(text), kind: "loop" });
             }
@@ -202,12 +202,12 @@ mod tests {
             tree.end(&path("/main/each"), last, None, String::new());
             tree.render(&Output::plain(Format::Text), Detail::Full, None)
         };
-        assert_eq!(go(StepStatus::Waiting), ["… waiting   each  1", "… waiting     [1]"]);
-        assert_eq!(go(StepStatus::Completed), ["✓ completed each  2"]);
+        assert_eq!(pass(StepStatus::Waiting), ["… waiting   each  1", "… waiting     [1]"]);
+        assert_eq!(pass(StepStatus::Completed), ["✓ completed each  2"]);
     }
 
     #[test]
-    fn steps_of_a_sub_workflow_stand_under_the_step_that_it_is() {
+    fn steps_of_a_sub_workflow_are_below_its_workflow_step() {
         let mut tree = Tree::default();
         let [sub, inner]: [llmspell_workflows_basic::StepPath; 2] =
             ["/main/each[1]/sub", "/main/work"].map(|text| text.parse().unwrap());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_stand_under_what_they_belong_to_and_fold() {
+    fn children_of_completed_steps_are_folded() {
         let mut tree = Tree::default();
         for text in ["/main/block", "/main/block/inner"] {
             tree.take(&Event::Began { path: &path(text), kind: "sequence" });

@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use llmspell_workflows_basic::Clock;
 use tokio::sync::oneshot;
 
-/// A clock that skips time in which nothing happens, so that a test never waits for a delay.
+/// A clock that skips idle time, so that tests never wait for delays.
 ///
-/// It runs like the machine's. When the runtime has nothing to do but to wait, [`skip`](Self::skip) moves it to the
-/// next time that something waits for; not while an activity does its real work, which takes real time.
+/// It follows the machine's clock. When the runtime is idle, [`skip`](Self::skip) advances it to the next time that a
+/// task waits for, except while an activity does real work, which takes real time.
 #[derive(Clone, Default)]
 pub(super) struct IdleClock(Arc<Mutex<State>>);
 
@@ -24,21 +24,21 @@ struct State {
     busy: usize,
 }
 
-/// That real work is being done, until it is dropped.
-pub(super) struct Busy(IdleClock);
+/// Marks real work; prevents skipping until dropped.
+pub(super) struct BusyGuard(IdleClock);
 
 impl IdleClock {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds the clock to the machine's time.
-    pub(super) fn busy(&self) -> Busy {
+    /// Keeps the clock from skipping until the guard is dropped.
+    pub(super) fn busy(&self) -> BusyGuard {
         self.state().busy += 1;
-        Busy(self.clone())
+        BusyGuard(self.clone())
     }
 
-    /// Goes on to the next time that something waits for; to be called when the runtime is idle.
+    /// Advances to the next time that a task waits for; call it when the runtime is idle.
     pub(super) fn skip(&self) {
         let mut state = self.state();
         if state.busy > 0 {
@@ -52,13 +52,13 @@ impl IdleClock {
         }
         let later = state.waiting.split_off(&(next, u64::MAX));
         for (_, waiter) in std::mem::replace(&mut state.waiting, later) {
-            // One that was dropped meanwhile waits no more.
+            // The receiver may have been dropped meanwhile.
             let _ = waiter.send(());
         }
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.state().busy -= 1;
     }
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_waits_takes_no_time_and_keeps_its_order() {
+    fn sleeps_are_skipped_in_order() {
         let clock = IdleClock::default();
         let skipper = clock.clone();
         let mut builder = tokio::runtime::Builder::new_current_thread();

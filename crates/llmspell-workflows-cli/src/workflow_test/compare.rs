@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::{Expect, Mocks, Pattern};
 
-/// Where a run differs from what was expected.
+/// A difference between a run and the expectations.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Mismatch {
-    /// What differs: `status`, `output/greeting`, `steps/scan/skip_reason/code`, `order`.
+    /// The path of the difference: `status`, `output/greeting`, `steps/scan/skip_reason/code`, `order`.
     pub(crate) at: String,
     pub(crate) expected: Value,
-    /// None: there is no such thing.
+    /// The actual value; none if there is no such value.
     pub(crate) got: Option<Value>,
-    /// What explains the difference.
+    /// An explanation of the difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
 }
@@ -31,72 +31,72 @@ impl Mismatch {
     }
 }
 
-/// Everything in which `finished` differs from `expect`; a run is expected to complete unless it says otherwise.
+/// Returns all differences between `finished` and `expect`. By default, a run is expected to complete.
 pub(super) fn mismatches(expect: &Expect, finished: &Finished, mocks: &Mocks) -> Vec<Mismatch> {
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     let expects_failure = expect.error.is_some();
     let status = expect.status.as_deref().unwrap_or(if expects_failure { "failed" } else { "completed" });
     if status != finished.status.as_str() {
         let mismatch = Mismatch::new("status", status.into(), Some(finished.status.as_str().into()));
-        found.push(match &finished.error {
+        differences.push(match &finished.error {
             Some(error) => mismatch.with_note(error.to_string()),
             None => mismatch,
         });
     }
     if let Some(expected) = &expect.output {
-        subset(expected, Some(&finished.output), "output", &mut found);
+        subset(expected, Some(&finished.output), "output", &mut differences);
     }
     if let Some(expected) = &expect.error {
         let got = finished.error.as_ref().map(|error| json!(error));
-        error(expected, got.as_ref(), "error", &mut found);
+        error(expected, got.as_ref(), "error", &mut differences);
     }
     for (pattern, expected) in &expect.steps {
-        step(pattern, expected, finished, &mut found);
+        step(pattern, expected, finished, &mut differences);
     }
-    order(&expect.order, finished, &mut found);
+    order(&expect.order, finished, &mut differences);
     for (key, expected) in &expect.calls {
         let got = mocks.calls(key);
         if got != Some(*expected) {
-            found.push(Mismatch::new(format!("calls/{key}"), (*expected).into(), got.map(Value::from)));
+            differences.push(Mismatch::new(format!("calls/{key}"), (*expected).into(), got.map(Value::from)));
         }
     }
-    found
+    differences
 }
 
-/// An object holds at least the fields that are expected, a list just its elements; anything else is equal.
-fn subset(expected: &Value, got: Option<&Value>, at: &str, found: &mut Vec<Mismatch>) {
+/// Compares values: objects must contain at least the expected fields; everything else must be equal.
+fn subset(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec<Mismatch>) {
     match (expected, got) {
         (Value::Object(fields), Some(Value::Object(got))) => {
             for (name, expected) in fields {
-                subset(expected, got.get(name), &format!("{at}/{name}"), found);
+                subset(expected, got.get(name), &format!("{at}/{name}"), differences);
             }
         }
         (Value::Array(items), Some(Value::Array(got))) if items.len() == got.len() => {
             for (number, (expected, got)) in items.iter().zip(got).enumerate() {
-                subset(expected, Some(got), &format!("{at}/{number}"), found);
+                subset(expected, Some(got), &format!("{at}/{number}"), differences);
             }
         }
         (Value::Number(one), Some(Value::Number(two))) if one.as_f64() == two.as_f64() => {}
         (expected, got) if Some(expected) == got => {}
-        (expected, got) => found.push(Mismatch::new(at, expected.clone(), got.cloned())),
+        (expected, got) => differences.push(Mismatch::new(at, expected.clone(), got.cloned())),
     }
 }
 
-/// As [`subset`], but of the message a part is enough.
-fn error(expected: &Value, got: Option<&Value>, at: &str, found: &mut Vec<Mismatch>) {
+/// Compares errors like [`subset`], but the expected message only has to be a part of the actual one.
+fn error(expected: &Value, got: Option<&Value>, at: &str, differences: &mut Vec<Mismatch>) {
     let mut expected = expected.clone();
-    let part = expected.as_object_mut().and_then(|fields| fields.remove("message"));
-    if let Some(part) = part {
+    let expected_message = expected.as_object_mut().and_then(|fields| fields.remove("message"));
+    if let Some(part) = expected_message {
         let message = got.and_then(|got| got["message"].as_str());
-        let is_in = part.as_str().zip(message).is_some_and(|(part, message)| message.contains(part));
-        if !is_in {
-            found.push(Mismatch::new(format!("{at}/message"), part, message.map(Value::from)));
+        let is_part = part.as_str().zip(message).is_some_and(|(part, message)| message.contains(part));
+        if !is_part {
+            differences.push(Mismatch::new(format!("{at}/message"), part, message.map(Value::from)));
         }
     }
-    subset(&expected, got, at, found);
+    subset(&expected, got, at, differences);
 }
 
-fn step(pattern: &Pattern, expected: &Value, finished: &Finished, found: &mut Vec<Mismatch>) {
+fn step(pattern: &Pattern, expected: &Value, finished: &Finished, differences: &mut Vec<Mismatch>) {
     let at = format!("steps/{pattern}");
     let records: Vec<&StepRecord> = finished.steps.iter().filter(|record| pattern.matches(&record.path)).collect();
     let record = match records.as_slice() {
@@ -104,26 +104,27 @@ fn step(pattern: &Pattern, expected: &Value, finished: &Finished, found: &mut Ve
         [] => {
             // A step that was never reached has no record.
             if expected["status"] != "pending" {
-                found.push(Mismatch::new(at, expected.clone(), None).with_note("the run did not come to this step"));
+                differences
+                    .push(Mismatch::new(at, expected.clone(), None).with_note("the run did not reach this step"));
             }
             return;
         }
         several => {
             let paths: Vec<_> = several.iter().map(|record| record.path.to_string()).collect();
-            let note = format!("several steps are meant, name one of {}", paths.join(", "));
-            return found.push(Mismatch::new(at, expected.clone(), None).with_note(note));
+            let note = format!("several steps match; name one of {}", paths.join(", "));
+            return differences.push(Mismatch::new(at, expected.clone(), None).with_note(note));
         }
     };
     let mut expected = expected.clone();
     let error_expected = expected.as_object_mut().and_then(|fields| fields.remove("error"));
-    let before = found.len();
-    subset(&expected, Some(&as_json(record)), &at, found);
+    let before = differences.len();
+    subset(&expected, Some(&as_json(record)), &at, differences);
     if let Some(expected) = error_expected {
         let got = record.error.as_ref().map(|error| json!(error));
-        error(&expected, got.as_ref(), &format!("{at}/error"), found);
+        error(&expected, got.as_ref(), &format!("{at}/error"), differences);
     }
     let why = record.skip_reason.as_ref().map(ToString::to_string).or(record.error.as_ref().map(ToString::to_string));
-    if let (Some(why), Some(mismatch)) = (why, found.get_mut(before)) {
+    if let (Some(why), Some(mismatch)) = (why, differences.get_mut(before)) {
         mismatch.note = Some(why);
     }
 }
@@ -137,8 +138,8 @@ fn as_json(record: &StepRecord) -> Value {
     })
 }
 
-/// The steps began in this order; others may have begun between them.
-fn order(expected: &[Pattern], finished: &Finished, found: &mut Vec<Mismatch>) {
+/// Checks that the expected steps started in this order; other steps may start between them.
+fn order(expected: &[Pattern], finished: &Finished, differences: &mut Vec<Mismatch>) {
     let ran: Vec<&StepRecord> = finished
         .steps
         .iter()
@@ -150,10 +151,10 @@ fn order(expected: &[Pattern], finished: &Finished, found: &mut Vec<Mismatch>) {
         let names: Vec<_> = expected.iter().map(ToString::to_string).collect();
         let paths: Vec<_> = ran.iter().map(|record| record.path.to_string()).collect();
         let note = match ran.iter().any(|record| missing.matches(&record.path)) {
-            true => format!("`{missing}` did not begin where it was expected"),
+            true => format!("`{missing}` did not start in the expected order"),
             false => format!("`{missing}` did not run"),
         };
-        found.push(Mismatch::new("order", json!(names), Some(json!(paths))).with_note(note));
+        differences.push(Mismatch::new("order", json!(names), Some(json!(paths))).with_note(note));
     }
 }
 
@@ -162,13 +163,13 @@ mod tests {
     use super::*;
 
     fn differs(expected: Value, got: Value) -> Vec<String> {
-        let mut found = Vec::new();
-        subset(&expected, Some(&got), "", &mut found);
-        found.into_iter().map(|mismatch| mismatch.at).collect()
+        let mut differences = Vec::new();
+        subset(&expected, Some(&got), "", &mut differences);
+        differences.into_iter().map(|mismatch| mismatch.at).collect()
     }
 
     #[test]
-    fn objects_may_have_more_and_lists_may_not() {
+    fn objects_may_have_extra_fields_but_lists_no_extra_items() {
         let none: [&str; 0] = [];
         assert_eq!(differs(json!({"a": 1}), json!({"a": 1.0, "b": 2})), none);
         assert_eq!(differs(json!({"a": {"b": [1]}}), json!({"a": {"b": [2], "c": 3}})), ["/a/b/0"]);

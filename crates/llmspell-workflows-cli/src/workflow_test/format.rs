@@ -5,68 +5,68 @@ use serde_json::Value;
 
 use super::Pattern;
 
-/// What a test file says.
+/// The content of a test file.
 #[derive(Debug)]
 pub(crate) struct File {
-    /// The workflow, relative to the test file.
+    /// The path of the workflow, relative to the test file.
     pub(crate) workflow: String,
     pub(super) env: BTreeMap<String, String>,
     pub(super) secrets: BTreeMap<String, String>,
     pub(crate) cases: Vec<Case>,
 }
 
-/// One run and what is expected of it.
+/// A test case: one run and its expected result.
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// Where it stands in the file, for messages: `cases/0`.
+    /// Its location in the file, for diagnostics: `cases/0`.
     pub(super) at: String,
     pub(super) input: Value,
     pub(super) environment: Option<String>,
-    /// Those of the case, then those of the file.
-    pub(super) mocks: Vec<Mocked>,
+    /// The mocks of the case, then those of the file.
+    pub(super) mocks: Vec<MockEntry>,
     pub(super) expect: Expect,
 }
 
-/// What answers instead of certain steps.
+/// A mock and the steps it applies to.
 #[derive(Debug, Clone)]
-pub(super) struct Mocked {
-    /// As it is written, for messages.
+pub(super) struct MockEntry {
+    /// The key as written, for diagnostics.
     pub(super) key: String,
-    /// Where it stands in the file.
+    /// Its location in the file.
     pub(super) at: String,
     pub(super) target: Target,
     pub(super) mock: Mock,
 }
 
-/// Which steps a mock answers for.
+/// The steps that a mock applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// Those that call this activity: `tool:web_searcher`, or `shell:` for all of a kind.
+    /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all of a kind.
     Activity { kind: String, name: String },
-    /// Those at this path, or whose path ends like this.
+    /// The steps whose path is or ends with this.
     Step(Pattern),
 }
 
-/// What a mock does.
+/// The behavior of a mock.
 #[derive(Debug, Clone)]
 pub(super) enum Mock {
-    /// The same at every call.
+    /// The same answer to every call.
     Always(Answer),
-    /// One answer a call, and none after the last.
-    Each(Vec<Answer>),
-    /// What the activity itself does.
+    /// One answer per call; further calls fail.
+    Sequence(Vec<Answer>),
+    /// Calls the activity itself.
     Real,
 }
 
-/// What one call gives.
+/// The answer to one call.
 #[derive(Debug, Clone)]
 pub(super) enum Answer {
     Output { output: Value, state: Vec<(String, Value)> },
     Error(Box<StepError>),
 }
 
-/// What is expected of a run.
+/// The expected result of a run.
 #[derive(Debug, Default)]
 pub(super) struct Expect {
     pub(super) status: Option<String>,
@@ -74,6 +74,6 @@ pub(super) struct Expect {
     pub(super) error: Option<Value>,
     pub(super) steps: Vec<(Pattern, Value)>,
     pub(super) order: Vec<Pattern>,
-    /// How often the steps of each mock were called, by its key.
+    /// The expected number of calls of each mock, by its key.
     pub(super) calls: Vec<(String, u64)>,
 }

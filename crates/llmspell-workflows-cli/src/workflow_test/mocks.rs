@@ -13,19 +13,20 @@ use llmspell_workflows_basic::{
 };
 use llmspell_workflows_tools::{Registry, SecurityLevel};
 
-use super::{Answer, IdleClock, Mock, Mocked, format::Target};
+use super::{Answer, IdleClock, Mock, MockEntry, format::Target};
 
-/// Answers instead of activities, and lets those through that may do their real work.
+/// Answers calls with mocks, and passes allowed calls on to the real activities.
 #[derive(Clone)]
 pub(super) struct Mocks {
-    mocks: Arc<Vec<(Mocked, AtomicUsize)>>,
+    mocks: Arc<Vec<(MockEntry, AtomicUsize)>>,
     tools: Arc<Registry>,
     allows_real: bool,
     clock: IdleClock,
 }
 
 impl Target {
-    /// Whether the step at `path` that calls `name` is meant; tools are known by their aliases too.
+    /// Returns whether this target matches a step that calls `name`. Tools also match by alias; `is_path` matches
+    /// paths.
     pub(super) fn matches(
         &self,
         name: &ActivityName,
@@ -42,7 +43,7 @@ impl Target {
     }
 }
 
-/// The name under which the tools know `called`; of anything but a tool the name itself.
+/// Resolves a tool alias to the tool's name; returns other names unchanged.
 fn canonical<'n>(tools: &'n Registry, of: &ActivityName, called: &'n str) -> &'n str {
     match of.kind.as_str() {
         "tool" => tools.get(called).map_or(called, |tool| tool.spec().name),
@@ -51,20 +52,20 @@ fn canonical<'n>(tools: &'n Registry, of: &ActivityName, called: &'n str) -> &'n
 }
 
 impl Mocks {
-    pub(super) fn new(mocks: Vec<Mocked>, tools: Arc<Registry>, allows_real: bool, clock: IdleClock) -> Self {
+    pub(super) fn new(mocks: Vec<MockEntry>, tools: Arc<Registry>, allows_real: bool, clock: IdleClock) -> Self {
         let mocks = mocks.into_iter().map(|mock| (mock, AtomicUsize::new(0))).collect();
         Self { mocks: Arc::new(mocks), tools, allows_real, clock }
     }
 
-    /// How often the steps of the mock `key` were called; none where there is no such mock.
+    /// Returns the number of calls of the mock `key`, if it exists.
     pub(super) fn calls(&self, key: &str) -> Option<u64> {
         let (_, calls) = self.mocks.iter().find(|(mock, _)| mock.key == key)?;
         Some(calls.load(Ordering::SeqCst) as u64)
     }
 
-    /// The mock for a call, with the number of the call, counted from 0: a path goes before an activity.
-    fn find(&self, name: &ActivityName, path: &StepPath) -> Option<(&Mocked, usize)> {
-        let of_step = |mock: &Mocked| matches!(mock.target, Target::Step(_));
+    /// Returns the mock for a call and the number of the call, from 0. Mocks for a path take precedence.
+    fn find(&self, name: &ActivityName, path: &StepPath) -> Option<(&MockEntry, usize)> {
+        let of_step = |mock: &MockEntry| matches!(mock.target, Target::Step(_));
         let matching = || {
             self.mocks
                 .iter()
@@ -79,30 +80,30 @@ impl Mocks {
         spec.is_some_and(|spec| spec.security_level == SecurityLevel::Safe && spec.permissions.is_empty())
     }
 
-    /// The work itself, where it is allowed.
-    fn real(&self, call: LeafCall, asked_for: bool) -> BoxFuture<'static, Result<ActivityOutput, StepError>> {
+    /// Calls the real activity, if allowed.
+    fn real(&self, call: LeafCall, is_requested: bool) -> BoxFuture<'static, Result<ActivityOutput, StepError>> {
         let LeafCall { name, activity, context } = call;
-        let is_allowed = self.allows_real || (asked_for && self.is_safe(&name));
+        let is_allowed = self.allows_real || (is_requested && self.is_safe(&name));
         if !is_allowed {
-            return Box::pin(async move { Err(not_mocked(&name, asked_for)) });
+            return Box::pin(async move { Err(not_mocked(&name, is_requested)) });
         }
         let busy = self.clock.busy();
         Box::pin(async move {
             let _busy = busy;
             match activity {
                 Some(activity) => activity.perform(context).await,
-                None => Err(StepError::configuration("unknown_activity", format!("nothing answers for `{name}`"))),
+                None => Err(StepError::configuration("unknown_activity", format!("no activity `{name}`"))),
             }
         })
     }
 }
 
-fn not_mocked(name: &ActivityName, asked_for: bool) -> StepError {
-    let why = match asked_for {
+fn not_mocked(name: &ActivityName, is_requested: bool) -> StepError {
+    let why = match is_requested {
         true => format!("`{name}` does more than compute, so `real: true` is not enough"),
-        false => format!("nothing is mocked for `{name}`"),
+        false => format!("`{name}` is not mocked"),
     };
-    let help = "add a mock for it or for its step, or run the tests with `--allow-real`";
+    let help = "add a mock for it or its step, or run the tests with `--allow-real`";
     StepError::configuration("not_mocked", format!("{why}: {help}"))
 }
 
@@ -113,14 +114,14 @@ impl Dispatch for Mocks {
         let answer = match &mocked.mock {
             Mock::Real => return self.real(call, true),
             Mock::Always(answer) => answer.clone(),
-            Mock::Each(answers) => match answers.get(number) {
+            Mock::Sequence(answers) => match answers.get(number) {
                 Some(answer) => answer.clone(),
-                None => Answer::Error(Box::new(used_up(&mocked.key, answers.len()))),
+                None => Answer::Error(Box::new(exhausted(&mocked.key, answers.len()))),
             },
         };
         let LeafCall { name, activity, context } = call;
         Box::pin(async move {
-            // A mock takes the parameters that the activity would take, so it cannot hide a wrong call.
+            // A mock checks parameters like the real activity, so it cannot hide an invalid call.
             let problems = activity.map(|activity| activity.check(context.input(), &|_| false)).unwrap_or_default();
             if let Some(problem) = problems.first() {
                 let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
@@ -128,23 +129,23 @@ impl Dispatch for Mocks {
                 return Err(StepError::validation("invalid_parameters", message));
             }
             match name.kind.as_str() {
-                "persona-request" => Persona(Fixed(answer)).perform(context).await,
-                _ => Fixed(answer).perform(context).await,
+                "persona-request" => Persona(FixedAnswer(answer)).perform(context).await,
+                _ => FixedAnswer(answer).perform(context).await,
             }
         })
     }
 }
 
-fn used_up(key: &str, answers: usize) -> StepError {
-    let message = format!("the mock `{key}` has {answers} answers, and this is call {}", answers + 1);
+fn exhausted(key: &str, answers: usize) -> StepError {
+    let message = format!("the mock `{key}` has {answers} answers, but this is call {}", answers + 1);
     StepError::configuration("mock_used_up", message)
 }
 
-/// One answer of a mock.
-struct Fixed(Answer);
+/// An activity that gives one answer of a mock.
+struct FixedAnswer(Answer);
 
 #[async_trait]
-impl Activity for Fixed {
+impl Activity for FixedAnswer {
     async fn perform(&self, _context: ActivityContext) -> Result<ActivityOutput, StepError> {
         match &self.0 {
             Answer::Error(error) => Err((**error).clone()),

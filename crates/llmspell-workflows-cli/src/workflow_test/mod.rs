@@ -1,14 +1,14 @@
-//! Tests of workflows, written in YAML beside them: what `spellflow test` runs.
+//! Tests of workflows in YAML, which `spellflow test` runs.
 //!
-//! [`File`] is what such a file says, read with all that is wrong at once. [`run()`] runs each of its cases in an engine
-//! of its own, where [`Mocks`] answer instead of activities and a clock skips what steps only wait for. [`compare`]
-//! says where a run differs from what was expected. `docs/testing-workflows.md` is the guide for users.
+//! [`File`] is the content of a test file; reading it reports all problems together. [`run()`] runs each case in its
+//! own engine, where [`Mocks`] replace activities and a clock skips idle time. [`compare`] finds the differences
+//! between a run and the expectations. `docs/testing-workflows.md` is the user guide.
 
 mod clock;
 mod compare;
 mod format;
 mod mocks;
-mod placed;
+mod pattern;
 mod read;
 mod report;
 mod run;
@@ -16,8 +16,8 @@ mod run;
 use clock::IdleClock;
 use compare::{Mismatch, mismatches};
 pub(crate) use format::File;
-use format::{Answer, Case, Expect, Mock, Mocked};
+use format::{Answer, Case, Expect, Mock, MockEntry};
 use mocks::Mocks;
-use placed::Pattern;
+use pattern::Pattern;
 pub(crate) use report::report_text;
-pub(crate) use run::{CaseReport, Options, problems, run, stand_ins};
+pub(crate) use run::{CaseReport, Options, placeholders, problems, run};

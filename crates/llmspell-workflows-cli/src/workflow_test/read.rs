@@ -4,17 +4,17 @@ use llmspell_workflows_basic::{ErrorClass, Place, Problem, StepError, nearest};
 use llmspell_workflows_definition::{Diagnostics, Plain};
 use serde_json::{Map, Value};
 
-use super::{Answer, Case, Expect, File, Mock, Mocked, Pattern, format::Target};
+use super::{Answer, Case, Expect, File, Mock, MockEntry, Pattern, format::Target};
 
 type Fields = Map<String, Value>;
 
 const STATUSES: [&str; 6] = ["pending", "running", "waiting", "completed", "failed", "cancelled"];
 
 impl File {
-    /// Reads a test file; `source_name` is what diagnostics call it.
+    /// Reads a test file; diagnostics refer to it as `source_name`.
     ///
     /// # Errors
-    /// All that is wrong with it, at once.
+    /// If the file is invalid; all problems are reported together.
     pub(crate) fn read(text: &str, source_name: &str) -> Result<(Self, Plain), Diagnostics> {
         let plain = Plain::read(text, source_name)?;
         let mut reader = Reader::default();
@@ -31,30 +31,30 @@ struct Reader {
     problems: Vec<Problem>,
 }
 
-fn below(at: &str, name: &str) -> String {
+fn join(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}/{name}") }
 }
 
 impl Reader {
-    fn wrong(&mut self, code: &'static str, at: &str, message: impl Into<String>) {
+    fn error_at(&mut self, code: &'static str, at: &str, message: impl Into<String>) {
         self.problems.push(Problem::error(code, Place::new("", at), message));
     }
 
-    /// The fields of a mapping, which may have no others than `names`; `what` is what it is, for messages.
-    fn fields<'v>(&mut self, value: &'v Value, at: &str, what: &str, names: &[&str]) -> Option<&'v Fields> {
+    /// Returns the fields of a mapping and reports those not in `names`; `noun` names the mapping in messages.
+    fn fields<'v>(&mut self, value: &'v Value, at: &str, noun: &str, names: &[&str]) -> Option<&'v Fields> {
         let Some(fields) = value.as_object() else {
-            self.wrong("wrong_type", at, format!("{what} is a mapping with {}", names.join(", ")));
+            self.error_at("wrong_type", at, format!("{noun} must be a mapping with {}", names.join(", ")));
             return None;
         };
         for name in fields.keys().filter(|name| !names.contains(&name.as_str())) {
             let problem = Problem::error(
                 "unknown_field",
-                Place::new("", below(at, name)),
-                format!("`{name}` is not a field of {what}"),
+                Place::new("", join(at, name)),
+                format!("`{name}` is not a field of {noun}"),
             );
             self.problems.push(match nearest(name, names.iter().copied()) {
                 Some(near) => problem.with_help(format!("did you mean `{near}`?")),
-                None => problem.with_help(format!("it has {}", names.join(", "))),
+                None => problem.with_help(format!("its fields are {}", names.join(", "))),
             });
         }
         Some(fields)
@@ -64,7 +64,7 @@ impl Reader {
         match fields.get(name)? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
             _ => {
-                self.wrong("wrong_type", &below(at, name), format!("`{name}` must be a text that is not empty"));
+                self.error_at("wrong_type", &join(at, name), format!("`{name}` must be a non-empty string"));
                 None
             }
         }
@@ -72,26 +72,26 @@ impl Reader {
 
     fn required(&mut self, fields: &Fields, at: &str, name: &str) -> Option<String> {
         if !fields.contains_key(name) {
-            self.wrong("missing_field", at, format!("`{name}` is missing"));
+            self.error_at("missing_field", at, format!("`{name}` is missing"));
         }
         self.text(fields, at, name)
     }
 
-    /// The entries of a mapping of texts.
-    fn texts(&mut self, fields: &Fields, name: &str) -> BTreeMap<String, String> {
+    /// Returns the entries of a mapping with string values.
+    fn strings(&mut self, fields: &Fields, name: &str) -> BTreeMap<String, String> {
         let Some(value) = fields.get(name) else { return BTreeMap::new() };
         let Some(entries) = value.as_object() else {
-            self.wrong("wrong_type", name, format!("`{name}` must be a mapping of texts"));
+            self.error_at("wrong_type", name, format!("`{name}` must be a mapping with string values"));
             return BTreeMap::new();
         };
-        let mut texts = BTreeMap::new();
+        let mut strings = BTreeMap::new();
         for (key, value) in entries {
             match value.as_str() {
-                Some(text) => drop(texts.insert(key.clone(), text.to_owned())),
-                None => self.wrong("wrong_type", &below(name, key), format!("`{key}` must be a text")),
+                Some(text) => drop(strings.insert(key.clone(), text.to_owned())),
+                None => self.error_at("wrong_type", &join(name, key), format!("`{key}` must be a string")),
             }
         }
-        texts
+        strings
     }
 
     fn items<'v>(&mut self, fields: &'v Fields, at: &str, name: &str) -> &'v [Value] {
@@ -99,7 +99,7 @@ impl Reader {
             None => &[],
             Some(Value::Array(items)) => items,
             Some(_) => {
-                self.wrong("wrong_type", &below(at, name), format!("`{name}` must be a list"));
+                self.error_at("wrong_type", &join(at, name), format!("`{name}` must be a list"));
                 &[]
             }
         }
@@ -110,7 +110,7 @@ impl Reader {
             None => Vec::new(),
             Some(Value::Object(entries)) => entries.iter().collect(),
             Some(_) => {
-                self.wrong("wrong_type", &below(at, name), format!("`{name}` must be a mapping"));
+                self.error_at("wrong_type", &join(at, name), format!("`{name}` must be a mapping"));
                 Vec::new()
             }
         }
@@ -118,39 +118,42 @@ impl Reader {
 
     fn file(&mut self, value: &Value) -> Option<File> {
         if value.get("steps").is_some() && value.get("cases").is_none() {
-            let problem =
-                Problem::error("invalid_test", Place::new("", "steps"), "this is a workflow, not a test of one");
-            self.problems.push(problem.with_help("a test file has `workflow`, which names one, and `cases`"));
+            let problem = Problem::error("invalid_test", Place::new("", "steps"), "expected a test, got a workflow");
+            self.problems.push(problem.with_help("a test file has `workflow`, the path of a workflow, and `cases`"));
             return None;
         }
         let names = ["workflow", "env", "secrets", "mocks", "cases"];
         let fields = self.fields(value, "", "a test file", &names)?;
         let workflow = self.required(fields, "", "workflow");
-        let (env, secrets) = (self.texts(fields, "env"), self.texts(fields, "secrets"));
+        let (env, secrets) = (self.strings(fields, "env"), self.strings(fields, "secrets"));
         let shared = self.mocks(fields, "");
         let items = self.items(fields, "", "cases");
         if items.is_empty() {
-            self.wrong("missing_field", "cases", "a test file needs `cases`, a list of at least one");
+            self.error_at("missing_field", "cases", "`cases` must be a list with at least one case");
         }
         let mut cases: Vec<Case> = Vec::with_capacity(items.len());
         for (number, item) in items.iter().enumerate() {
             let at = format!("cases/{number}");
             let Some(case) = self.case(item, &at, &shared) else { continue };
             if cases.iter().any(|other| other.name == case.name) {
-                self.wrong("duplicate_name", &below(&at, "name"), format!("two cases are called `{}`", case.name));
+                self.error_at(
+                    "duplicate_name",
+                    &join(&at, "name"),
+                    format!("another case is also named `{}`", case.name),
+                );
             }
             cases.push(case);
         }
         Some(File { workflow: workflow?, env, secrets, cases })
     }
 
-    fn case(&mut self, value: &Value, at: &str, shared: &[Mocked]) -> Option<Case> {
+    fn case(&mut self, value: &Value, at: &str, shared: &[MockEntry]) -> Option<Case> {
         let fields = self.fields(value, at, "a case", &["name", "input", "environment", "mocks", "expect"])?;
         let name = self.required(fields, at, "name");
         let mut mocks = self.mocks(fields, at);
         mocks.extend(shared.iter().cloned());
         let expect = match fields.get("expect") {
-            Some(expect) => self.expect(expect, &below(at, "expect"), &mocks).unwrap_or_default(),
+            Some(expect) => self.expect(expect, &join(at, "expect"), &mocks).unwrap_or_default(),
             None => Expect::default(),
         };
         let environment = self.text(fields, at, "environment");
@@ -158,17 +161,17 @@ impl Reader {
         Some(Case { name: name?, at: at.to_owned(), input, environment, mocks, expect })
     }
 
-    fn mocks(&mut self, fields: &Fields, at: &str) -> Vec<Mocked> {
-        let all = below(at, "mocks");
+    fn mocks(&mut self, fields: &Fields, at: &str) -> Vec<MockEntry> {
+        let all = join(at, "mocks");
         let mut mocks = Vec::new();
         for (key, value) in self.entries(fields, at, "mocks") {
-            let at = below(&all, key);
+            let at = join(&all, key);
             let target = match key.split_once(':') {
                 Some((kind, name)) => Target::Activity { kind: kind.to_owned(), name: name.to_owned() },
                 None => Target::Step(Pattern::new(key)),
             };
             if let Some(mock) = self.mock(value, &at) {
-                mocks.push(Mocked { key: key.clone(), at, target, mock });
+                mocks.push(MockEntry { key: key.clone(), at, target, mock });
             }
         }
         mocks
@@ -182,7 +185,7 @@ impl Reader {
             ["output" | "error"] => self.answer(value, at).map(Mock::Always),
             ["outputs"] => {
                 let items = self.items(fields, at, "outputs").iter();
-                Some(Mock::Each(
+                Some(Mock::Sequence(
                     items.map(|output| Answer::Output { output: output.clone(), state: Vec::new() }).collect(),
                 ))
             }
@@ -190,19 +193,19 @@ impl Reader {
                 let items = self.items(fields, at, "calls").iter().enumerate();
                 let answers: Vec<_> =
                     items.map(|(number, item)| self.answer(item, &format!("{at}/calls/{number}"))).collect();
-                answers.into_iter().collect::<Option<_>>().map(Mock::Each)
+                answers.into_iter().collect::<Option<_>>().map(Mock::Sequence)
             }
             ["real"] if fields["real"] == true => Some(Mock::Real),
             _ => {
-                let message = "a mock has one of `output`, `error`, `outputs` (a list, one a call), \
+                let message = "a mock must have one of `output`, `error`, `outputs` (a list, one per call), \
                                `calls` (a list of outputs and errors) or `real: true`";
-                self.wrong("wrong_mock", at, message);
+                self.error_at("wrong_mock", at, message);
                 None
             }
         }
     }
 
-    /// `{output, state}` or `{error}`.
+    /// Reads `{output, state}` or `{error}`.
     fn answer(&mut self, value: &Value, at: &str) -> Option<Answer> {
         let fields = self.fields(value, at, "an answer", &["output", "state", "error"])?;
         match (fields.get("output"), fields.get("error")) {
@@ -211,15 +214,15 @@ impl Reader {
                 let state = state.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
                 Some(Answer::Output { output: output.clone(), state })
             }
-            (None, Some(error)) => self.error(error, &below(at, "error")).map(|error| Answer::Error(Box::new(error))),
+            (None, Some(error)) => self.error(error, &join(at, "error")).map(|error| Answer::Error(Box::new(error))),
             _ => {
-                self.wrong("wrong_mock", at, "an answer has either `output` or `error`");
+                self.error_at("wrong_mock", at, "an answer must have either `output` or `error`");
                 None
             }
         }
     }
 
-    /// `{class, code, message, retryable, details}`, or just a message.
+    /// Reads `{class, code, message, retryable, details}`, or only a message.
     fn error(&mut self, value: &Value, at: &str) -> Option<StepError> {
         if let Some(message) = value.as_str() {
             return Some(StepError::transient("mocked_error", message));
@@ -230,7 +233,7 @@ impl Reader {
             Some(class) => match serde_json::from_value(class.clone()) {
                 Ok(class) => class,
                 Err(error) => {
-                    self.wrong("bad_value", &below(at, "class"), error.to_string());
+                    self.error_at("bad_value", &join(at, "class"), error.to_string());
                     return None;
                 }
             },
@@ -242,25 +245,25 @@ impl Reader {
             None => error,
             Some(Value::Bool(retryable)) => error.retryable(*retryable),
             Some(_) => {
-                self.wrong("wrong_type", &below(at, "retryable"), "`retryable` must be true or false");
+                self.error_at("wrong_type", &join(at, "retryable"), "`retryable` must be true or false");
                 return None;
             }
         };
         Some(fields.get("details").into_iter().fold(error, |error, details| error.with_details(details.clone())))
     }
 
-    fn expect(&mut self, value: &Value, at: &str, mocks: &[Mocked]) -> Option<Expect> {
+    fn expect(&mut self, value: &Value, at: &str, mocks: &[MockEntry]) -> Option<Expect> {
         let names = ["status", "output", "error", "steps", "order", "calls"];
         let fields = self.fields(value, at, "`expect`", &names)?;
         let status = self.text(fields, at, "status");
         if let Some(status) = status.as_ref().filter(|status| !STATUSES.contains(&status.as_str())) {
-            let message = format!("`{status}` is no status of a run: one is {}", STATUSES.join(", "));
-            self.wrong("bad_value", &below(at, "status"), message);
+            let message = format!("`{status}` is not a run status; expected one of {}", STATUSES.join(", "));
+            self.error_at("bad_value", &join(at, "status"), message);
         }
         if let Some(error) = fields.get("error") {
             self.fields(
                 error,
-                &below(at, "error"),
+                &join(at, "error"),
                 "an error",
                 &["class", "code", "message", "path", "attempt", "retryable", "details"],
             );
@@ -269,20 +272,17 @@ impl Reader {
         let steps: Vec<_> = steps.map(|(key, value)| (Pattern::new(key), value.clone())).collect();
         for (pattern, value) in &steps {
             let at = format!("{at}/steps/{pattern}");
-            self.fields(
-                value,
-                &at,
-                "what is expected of a step",
-                &["status", "output", "error", "skip_reason", "attempts"],
-            );
+            self.fields(value, &at, "an expected step", &["status", "output", "error", "skip_reason", "attempts"]);
         }
         let mut order = Vec::new();
         for (number, item) in self.items(fields, at, "order").iter().enumerate() {
             match item.as_str() {
                 Some(id) => order.push(Pattern::new(id)),
-                None => {
-                    self.wrong("wrong_type", &format!("{at}/order/{number}"), "an id or a path of a step is a text")
-                }
+                None => self.error_at(
+                    "wrong_type",
+                    &format!("{at}/order/{number}"),
+                    "expected the id or path of a step, a string",
+                ),
             }
         }
         let calls = self.calls(fields, at, mocks);
@@ -296,21 +296,21 @@ impl Reader {
         })
     }
 
-    /// How often mocks are called, by their keys.
-    fn calls(&mut self, fields: &Fields, at: &str, mocks: &[Mocked]) -> Vec<(String, u64)> {
+    /// Reads the expected number of calls of mocks, by key.
+    fn calls(&mut self, fields: &Fields, at: &str, mocks: &[MockEntry]) -> Vec<(String, u64)> {
         let mut calls = Vec::new();
         for (key, value) in self.entries(fields, at, "calls") {
             let at = format!("{at}/calls/{key}");
             if !mocks.iter().any(|mock| mock.key == *key) {
-                self.wrong(
+                self.error_at(
                     "unknown_mock",
                     &at,
-                    format!("`{key}` is not one of the `mocks`, and only their calls are counted"),
+                    format!("`{key}` is not a key of `mocks`; only calls of mocks are counted"),
                 );
             }
             match value.as_u64() {
                 Some(count) => calls.push((key.clone(), count)),
-                None => self.wrong("wrong_type", &at, "a number of calls is a whole number"),
+                None => self.error_at("wrong_type", &at, "expected a number of calls"),
             }
         }
         calls

@@ -6,7 +6,7 @@ use similar::{ChangeTag, TextDiff};
 use super::{CaseReport, Mismatch};
 use crate::output::{Output, Paint};
 
-/// How the cases of `file` went, with what was expected and what there was of those that failed.
+/// Renders the results of the cases of `file`, with the differences of failed cases.
 pub(crate) fn report_text(output: &Output, file: &str, workflow: Option<&str>, cases: &[CaseReport]) -> String {
     let about = workflow.map(|name| format!(" ({name})")).unwrap_or_default();
     let mut text = format!("{file}{about}\n");
@@ -26,7 +26,7 @@ pub(crate) fn report_text(output: &Output, file: &str, workflow: Option<&str>, c
 
 fn line(text: &mut String, margin: usize, content: &str) {
     for part in content.lines() {
-        writeln!(text, "{:margin$}{part}", "").expect("a String takes whatever is written to it");
+        writeln!(text, "{:margin$}{part}", "").expect("writing to a String cannot fail");
     }
 }
 
@@ -57,7 +57,7 @@ fn difference(text: &mut String, output: &Output, mismatch: &Mismatch) {
     }
 }
 
-/// The lines of a value for which one line is not enough.
+/// Renders a value that does not fit on one line.
 fn block(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if text.trim_end().contains('\n') => Some(format!("{}\n", text.trim_end())),

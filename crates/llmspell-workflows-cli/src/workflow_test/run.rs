@@ -15,54 +15,54 @@ use crate::{
     outline::{self, Block, Entry, Known},
 };
 
-/// How a case went.
+/// The result of a case.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct CaseReport {
     pub(crate) name: String,
     pub(crate) passed: bool,
     pub(crate) duration_ms: u64,
-    /// The run could not be started, or did not end.
+    /// Why the run could not start, or did not end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     pub(crate) mismatches: Vec<Mismatch>,
 }
 
-/// What is the same for all cases of a file.
+/// Options that all cases of a file share.
 pub(crate) struct Options<'o> {
     pub(crate) tools: Arc<Registry>,
     pub(crate) allows_real: bool,
-    /// An engine with all activities there are, made anew for each case.
+    /// Creates an engine with all activities; called for each case.
     pub(crate) engine: &'o dyn Fn() -> Result<EngineBuilder, Failure>,
 }
 
-/// What is wrong with the mocks and expectations of `file`, given the workflow it is about.
+/// Checks the mocks and expectations of `file` against the workflow.
 pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -> Vec<Problem> {
     let leaves = leaves(definition);
     let mut paths: Vec<&str> = leaves.iter().map(|leaf| leaf.path.as_str()).collect();
     let all = all_entries(definition);
     let mut problems = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
-    for mocked in file.cases.iter().flat_map(|case| &case.mocks) {
-        if seen.contains(&mocked.at.as_str()) {
+    for mock in file.cases.iter().flat_map(|case| &case.mocks) {
+        if seen.contains(&mock.at.as_str()) {
             continue;
         }
-        seen.push(&mocked.at);
-        if leaves.iter().any(|leaf| leaf.is_meant(&mocked.target, tools)) {
+        seen.push(&mock.at);
+        if leaves.iter().any(|leaf| leaf.is_matched_by(&mock.target, tools)) {
             continue;
         }
-        let message = format!("no step that calls an activity is meant by `{}`", mocked.key);
+        let message = format!("`{}` does not match any step that calls an activity", mock.key);
         let names: Vec<_> = leaves.iter().flat_map(|leaf| [leaf.id.clone(), leaf.name.to_string()]).collect();
-        let problem = Problem::error("unknown_step", Place::new("", &*mocked.at), message);
-        problems.push(problem.with_known(&mocked.key, names.iter().map(String::as_str)));
+        let problem = Problem::error("unknown_step", Place::new("", &*mock.at), message);
+        problems.push(problem.with_known(&mock.key, names.iter().map(String::as_str)));
     }
     paths.extend(all.iter().map(|entry| entry.path.as_str()));
     for case in &file.cases {
         let steps = case.expect.steps.iter().map(|(pattern, _)| (pattern, format!("steps/{pattern}")));
         let order = case.expect.order.iter().enumerate().map(|(n, pattern)| (pattern, format!("order/{n}")));
         for (pattern, at) in steps.chain(order) {
-            if !paths.iter().any(|path| pattern.may_mean(path)) {
+            if !paths.iter().any(|path| pattern.may_match(path)) {
                 let place = Place::new("", format!("{}/expect/{at}", case.at));
-                let problem = Problem::error("unknown_step", place, format!("no step is called `{pattern}`"));
+                let problem = Problem::error("unknown_step", place, format!("no step matches `{pattern}`"));
                 problems.push(problem.with_known(&pattern.to_string(), all.iter().map(|entry| entry.id.as_str())));
             }
         }
@@ -78,8 +78,8 @@ struct Leaf {
 }
 
 impl Leaf {
-    fn is_meant(&self, target: &Target, tools: &Registry) -> bool {
-        target.matches(&self.name, tools, |pattern| pattern.may_mean(&self.path))
+    fn is_matched_by(&self, target: &Target, tools: &Registry) -> bool {
+        target.matches(&self.name, tools, |pattern| pattern.may_match(&self.path))
     }
 }
 
@@ -102,17 +102,17 @@ fn all_entries(definition: &Definition) -> Vec<Entry> {
     entries
 }
 
-/// The activities that exist only as mocks, so that the definition can be checked and run.
-pub(crate) fn stand_ins(file: &File, definition: &Definition, engine: &Engine, tools: &Registry) -> Activities {
+/// Returns placeholders for activities that exist only as mocks, so that the definition can be validated and run.
+pub(crate) fn placeholders(file: &File, definition: &Definition, engine: &Engine, tools: &Registry) -> Activities {
     let mut activities = Activities::new();
     for leaf in leaves(definition) {
         let is_mocked =
-            || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_meant(&mock.target, tools));
+            || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_matched_by(&mock.target, tools));
         if engine.activities().find(&leaf.name).is_none() && is_mocked() {
             let name = leaf.name.to_string();
-            // Only a case that does not mock it comes here, with `--allow-real`.
+            // Called only with `--allow-real`, by a case that does not mock it.
             let missing = function(move |_| {
-                let error = StepError::configuration("unknown_activity", format!("nothing answers for `{name}`"));
+                let error = StepError::configuration("unknown_activity", format!("no activity `{name}`"));
                 async move { Err::<Value, _>(error) }
             });
             activities.register(leaf.name.kind, leaf.name.name, missing);
@@ -121,12 +121,12 @@ pub(crate) fn stand_ins(file: &File, definition: &Definition, engine: &Engine, t
     activities
 }
 
-/// Runs `case` of `file` in an engine of its own.
+/// Runs `case` of `file` in its own engine.
 pub(crate) fn run(file: &File, case: &Case, definition: &Arc<Definition>, options: &Options<'_>) -> CaseReport {
     let began = Instant::now();
-    let ended = attempt(file, case, definition, options);
+    let result = run_case(file, case, definition, options);
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let (error, mismatches) = match ended {
+    let (error, mismatches) = match result {
         Ok(mismatches) => (None, mismatches),
         Err(error) => (Some(error), Vec::new()),
     };
@@ -134,7 +134,7 @@ pub(crate) fn run(file: &File, case: &Case, definition: &Arc<Definition>, option
     CaseReport { name: case.name.clone(), passed, duration_ms, error, mismatches }
 }
 
-fn attempt(
+fn run_case(
     file: &File,
     case: &Case,
     definition: &Arc<Definition>,
@@ -150,7 +150,7 @@ fn attempt(
         .env(pairs(&file.env))
         .secrets(pairs(&file.secrets))
         .build();
-    // One thread, so that it is known when nothing but waiting is left to do.
+    // A single thread, so that the clock can tell when the runtime is idle.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime =
         builder.enable_all().on_thread_park(move || clock.skip()).build().map_err(|error| error.to_string())?;
@@ -160,7 +160,7 @@ fn attempt(
         let started = engine.start(&plan, WorkflowInput::new(case.input.clone()), &run_options);
         match engine.drive(&started.map_err(|error| error.to_string())?).await {
             Driven::Done(finished) | Driven::Stuck { so_far: finished, .. } => Ok(finished),
-            Driven::Parked(_) => Err("the run waits for something that no test can send".to_owned()),
+            Driven::Parked(_) => Err("the run waits for an event, which a test cannot send".to_owned()),
         }
     })?;
     Ok(mismatches(&case.expect, &finished, &mocks))

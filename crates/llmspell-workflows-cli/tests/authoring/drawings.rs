@@ -1,6 +1,6 @@
 //! `graph` and `schema`.
 
-use crate::support::Place;
+use crate::support::Sandbox;
 
 const FLOW: &str = r#"
 name: release
@@ -35,45 +35,45 @@ finally:
 "#;
 
 #[test]
-fn every_format_draws_the_same_flow() {
-    let place = Place::with("flow.yaml", FLOW);
+fn every_format_is_deterministic() {
+    let sandbox = Sandbox::with("flow.yaml", FLOW);
     for format in ["mermaid", "dot", "ascii"] {
-        let ran = place.run(&["graph", "flow.yaml", "--format", format]).ok();
+        let ran = sandbox.run(&["graph", "flow.yaml", "--format", format]).ok();
         insta::assert_snapshot!(format, ran.out);
-        assert_eq!(place.run(&["graph", "flow.yaml", "--format", format]).out, ran.out);
-        let data = place.run(&["graph", "flow.yaml", "--format", format, "-o", "json"]).ok().json();
+        assert_eq!(sandbox.run(&["graph", "flow.yaml", "--format", format]).out, ran.out);
+        let data = sandbox.run(&["graph", "flow.yaml", "--format", format, "-o", "json"]).ok().json();
         assert_eq!((data["text"].as_str(), data["format"].as_str()), (Some(ran.out.as_str()), Some(format)));
     }
-    let ascii = place.run(&["graph", "flow.yaml", "--format", "ascii"]).out;
+    let ascii = sandbox.run(&["graph", "flow.yaml", "--format", "ascii"]).out;
     assert!(ascii.is_ascii(), "{ascii}");
 }
 
 #[test]
-fn what_a_definition_says_does_not_command_the_terminal() {
-    let place =
-        Place::with("f.yaml", "name: \"a\\e[31m\"\nsteps: [{id: a, name: \"x\\ey\", type: set, params: {k: 1}}]\n");
+fn control_characters_of_a_definition_are_not_printed() {
+    let sandbox =
+        Sandbox::with("f.yaml", "name: \"a\\e[31m\"\nsteps: [{id: a, name: \"x\\ey\", type: set, params: {k: 1}}]\n");
     for arguments in [
         ["graph", "f.yaml", "--format", "ascii"],
         ["graph", "f.yaml", "--format", "dot"],
         ["plan", "f.yaml", "-i", "a=b"],
     ] {
-        let ran = place.run(&arguments).ok();
+        let ran = sandbox.run(&arguments).ok();
         assert!(!ran.out.contains('\u{1b}'), "{ran:?}");
     }
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_invalid() {
-    let place = Place::with("flow.yaml", "name: x\nsteps: [{id: a, tpye: set}]\n");
-    assert_eq!(place.run(&["graph", "flow.yaml"]).code, 3);
+fn invalid_definition_is_not_drawn() {
+    let sandbox = Sandbox::with("flow.yaml", "name: x\nsteps: [{id: a, tpye: set}]\n");
+    assert_eq!(sandbox.run(&["graph", "flow.yaml"]).code, 3);
 }
 
 #[test]
-fn the_schema_is_printed_or_written() {
-    let place = Place::new();
-    let printed = place.run(&["schema"]).ok().json();
+fn schema_is_printed_or_written() {
+    let sandbox = Sandbox::new();
+    let printed = sandbox.run(&["schema"]).ok().json();
     assert_eq!(printed["title"], "Workflow");
-    let ran = place.run(&["schema", "--to", "s.json"]).ok();
+    let ran = sandbox.run(&["schema", "--to", "s.json"]).ok();
     assert!(ran.out.is_empty() && ran.err.contains("yaml-language-server: $schema=s.json"), "{ran:?}");
-    assert_eq!(place.read("s.json"), format!("{printed:#}\n"));
+    assert_eq!(sandbox.read("s.json"), format!("{printed:#}\n"));
 }

@@ -1,4 +1,4 @@
-//! The commands around writing workflows, as processes.
+//! Tests of the commands for writing workflows, in real processes.
 
 mod doctor;
 mod drawings;

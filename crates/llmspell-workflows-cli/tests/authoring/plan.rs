@@ -1,4 +1,4 @@
-use crate::support::Place;
+use crate::support::Sandbox;
 
 const FLOW: &str = r#"
 name: digest
@@ -18,23 +18,23 @@ steps:
 "#;
 
 #[test]
-fn it_shows_what_would_run_and_runs_nothing() {
-    let place = Place::with("flow.yaml", FLOW);
-    insta::assert_snapshot!("missing", place.run(&["plan", "flow.yaml"]).ok().all());
-    insta::assert_snapshot!("given", place.run(&["plan", "flow.yaml", "-i", "topic=rust"]).ok().out);
+fn plan_shows_the_steps_and_runs_nothing() {
+    let sandbox = Sandbox::with("flow.yaml", FLOW);
+    insta::assert_snapshot!("missing", sandbox.run(&["plan", "flow.yaml"]).ok().all());
+    insta::assert_snapshot!("given", sandbox.run(&["plan", "flow.yaml", "-i", "topic=rust"]).ok().out);
     insta::assert_snapshot!(
         "data",
-        place.run(&["plan", "flow.yaml", "-i", "topic=rust", "-i", "count:=9", "-o", "json"]).ok().out
+        sandbox.run(&["plan", "flow.yaml", "-i", "topic=rust", "-i", "count:=9", "-o", "json"]).ok().out
     );
-    assert!(!place.path("ran.txt").exists());
+    assert!(!sandbox.path("ran.txt").exists());
 }
 
 #[test]
-fn inputs_that_are_not_declared_are_found_where_they_are_read() {
+fn undeclared_inputs_are_found_in_expressions() {
     let flow = "name: f\nsteps:\n  - {id: a, type: set, params: {who: '{{ user.name }}', how: \"{{ tone || 'kind' }}\"}}\n  \
         - {id: b, type: set, params: {x: '{{ input.place }} {{ a.who }}'}}\n";
-    let place = Place::with("f.yaml", flow);
-    let plan = place.run(&["plan", "f.yaml", "-i", "place=here", "-o", "json"]).ok().json();
+    let sandbox = Sandbox::with("f.yaml", flow);
+    let plan = sandbox.run(&["plan", "f.yaml", "-i", "place=here", "-o", "json"]).ok().json();
     let fields = plan["inputs"].as_array().cloned().unwrap_or_default();
     let fields: Vec<_> = fields.iter().map(|field| (field["name"].as_str(), field["is_missing"].as_bool())).collect();
     assert_eq!(fields, [("place", false), ("tone", false), ("user", true)].map(|(name, is)| (Some(name), Some(is))));
@@ -42,28 +42,28 @@ fn inputs_that_are_not_declared_are_found_where_they_are_read() {
 }
 
 #[test]
-fn an_input_that_does_not_fit_is_refused_as_by_a_run() {
-    let place = Place::with("flow.yaml", FLOW);
+fn invalid_input_is_rejected_as_by_run() {
+    let sandbox = Sandbox::with("flow.yaml", FLOW);
     for arguments in [["-i", "topik=rust"], ["-i", "count=3"]] {
-        let plan = place.run(&[["plan", "flow.yaml"], arguments].concat());
-        let run = place.run_with(&[["run", "flow.yaml"], arguments].concat(), &[], "");
+        let plan = sandbox.run(&[["plan", "flow.yaml"], arguments].concat());
+        let run = sandbox.run_with(&[["run", "flow.yaml"], arguments].concat(), &[], "");
         assert_eq!(plan.code, 2, "{plan:?}");
         assert!(run.code == 2, "{run:?}");
     }
 }
 
 #[test]
-fn an_environment_that_there_is_not_is_refused() {
-    let place = Place::with("flow.yaml", FLOW);
-    let ran = place.run(&["plan", "flow.yaml", "-i", "topic=rust", "-e", "live", "-o", "json"]);
+fn unknown_environment_is_rejected() {
+    let sandbox = Sandbox::with("flow.yaml", FLOW);
+    let ran = sandbox.run(&["plan", "flow.yaml", "-i", "topic=rust", "-e", "live", "-o", "json"]);
     let error = ran.json()["error"].clone();
     assert_eq!((ran.code, error["code"].as_str()), (2, Some("unknown_environment")));
     assert_eq!(error["message"], "no environment is called `live` (the workflow has none)");
 }
 
 #[test]
-fn an_invalid_definition_has_no_plan() {
-    let place = Place::with("flow.yaml", "name: x\nsteps: [{id: a, tool: nothing_like_it}]\n");
-    let ran = place.run(&["plan", "flow.yaml", "-o", "json"]);
+fn invalid_definition_has_no_plan() {
+    let sandbox = Sandbox::with("flow.yaml", "name: x\nsteps: [{id: a, tool: nothing_like_it}]\n");
+    let ran = sandbox.run(&["plan", "flow.yaml", "-o", "json"]);
     assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (3, Some("invalid_definition")));
 }

@@ -1,4 +1,4 @@
-//! A folder to work in, and the program run in it.
+//! Runs the program in a temporary folder.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
@@ -12,27 +12,27 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder that goes away with the test.
-pub(crate) struct Place(TempDir);
+/// A temporary folder, removed after the test.
+pub(crate) struct Sandbox(TempDir);
 
-/// How a command ended, and what it wrote.
+/// The exit code and output of a command.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Place {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    /// The same with one file.
+    /// Creates a sandbox with one file.
     pub(crate) fn with(name: &str, text: &str) -> Self {
-        let place = Self::new();
-        place.write(name, text);
-        place
+        let sandbox = Self::new();
+        sandbox.write(name, text);
+        sandbox
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -49,12 +49,12 @@ impl Place {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, &[], "")
     }
 
-    /// The same with variables and standard input.
-    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Ran {
+    /// Runs the program with environment variables and standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)], input: &str) -> CommandOutput {
         let mut child = Command::new(env!("CARGO_BIN_EXE_spellflow"))
             .args(arguments)
             .current_dir(self.0.path())
@@ -67,29 +67,29 @@ impl Place {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // One that does not read its input may have ended before.
+        // Fails if the program has already ended without reading its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let ended = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| {
-            // The folder's name is another one each time.
+            // The name of the folder differs each time.
             String::from_utf8(bytes).unwrap().replace(&self.0.path().display().to_string(), "HERE")
         };
-        Ran { code: ended.status.code().unwrap(), out: text(ended.stdout), err: text(ended.stderr) }
+        CommandOutput { code: ended.status.code().unwrap(), out: text(ended.stdout), err: text(ended.stderr) }
     }
 }
 
-impl Ran {
-    /// The exit code and both outputs, for golden tests.
+impl CommandOutput {
+    /// Returns the exit code and both outputs, for golden tests.
     pub(crate) fn all(&self) -> String {
         format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.out, self.err)
     }
 
-    /// What was written as JSON.
+    /// Parses standard output as JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
 
-    /// The same for a command that must have succeeded.
+    /// Asserts that the command succeeded.
     pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self

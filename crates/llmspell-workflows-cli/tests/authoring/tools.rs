@@ -1,33 +1,33 @@
-use crate::support::Place;
+use crate::support::Sandbox;
 
 #[test]
-fn every_tool_is_listed_with_what_it_may_do() {
-    let place = Place::new();
-    let listed = place.run(&["tools", "list", "-o", "json"]).ok().json();
+fn tools_are_listed_with_their_permissions() {
+    let sandbox = Sandbox::new();
+    let listed = sandbox.run(&["tools", "list", "-o", "json"]).ok().json();
     let tools = listed.as_array().into_iter().flatten();
     let file = tools.clone().find(|tool| tool["name"] == "file_operations");
     let file = file.unwrap_or_else(|| panic!("{listed}"));
     assert_eq!(file["security_level"], "restricted");
     assert_eq!(file["permissions"][1], "files_write");
-    let text = place.run(&["tools", "list"]).ok().out;
+    let text = sandbox.run(&["tools", "list"]).ok().out;
     assert_eq!(text.lines().count(), tools.count() + 1);
     assert!(text.starts_with("TOOL"));
 }
 
 #[test]
-fn one_is_shown_by_any_of_its_names() {
-    let place = Place::new();
-    insta::assert_snapshot!(place.run(&["tools", "show", "text-summarizer"]).ok().out);
-    let shown = place.run(&["tools", "show", "web_search", "-o", "json"]).ok().json();
+fn tool_is_shown_by_any_of_its_names() {
+    let sandbox = Sandbox::new();
+    insta::assert_snapshot!(sandbox.run(&["tools", "show", "text-summarizer"]).ok().out);
+    let shown = sandbox.run(&["tools", "show", "web_search", "-o", "json"]).ok().json();
     assert_eq!(shown["name"], "web_searcher");
     assert_eq!(shown["parameters"]["required"][0], "input");
 }
 
 #[test]
-fn a_miss_names_the_nearest() {
-    let place = Place::new();
+fn unknown_tool_suggests_the_nearest() {
+    let sandbox = Sandbox::new();
     for arguments in [["tools", "show"], ["tools", "call"]] {
-        let ran = place.run(&[arguments.as_slice(), &["text_sumarizer", "-o", "json"]].concat());
+        let ran = sandbox.run(&[arguments.as_slice(), &["text_sumarizer", "-o", "json"]].concat());
         let error = ran.json()["error"].clone();
         assert_eq!((ran.code, error["code"].as_str()), (4, Some("unknown_tool")));
         assert_eq!(error["help"], "did you mean `text_summarizer`?");
@@ -35,14 +35,14 @@ fn a_miss_names_the_nearest() {
 }
 
 #[test]
-fn a_call_checks_its_parameters_and_gives_the_result() {
-    let place = Place::new();
+fn call_checks_parameters_and_returns_the_result() {
+    let sandbox = Sandbox::new();
     let call = ["tools", "call", "text_summarizer", "-o", "json"];
-    let ran = place.run(&[call.as_slice(), &["-i", "input=One two. Three.", "-i", "max_length:=8"]].concat()).ok();
+    let ran = sandbox.run(&[call.as_slice(), &["-i", "input=One two. Three.", "-i", "max_length:=8"]].concat()).ok();
     assert_eq!(ran.json()["result"], "Three.");
-    let ran = place.run(&[call.as_slice(), &["-i", "text=x"]].concat());
+    let ran = sandbox.run(&[call.as_slice(), &["-i", "text=x"]].concat());
     assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (2, Some("invalid_parameters")));
-    let ran = place.run(&[
+    let ran = sandbox.run(&[
         "tools",
         "call",
         "file_operations",

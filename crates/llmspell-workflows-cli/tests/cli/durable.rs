@@ -1,4 +1,4 @@
-//! Runs that survive: real processes that are killed, and go on where they were.
+//! Durable runs: real processes that are killed, and runs that resume where they stopped.
 
 use std::{
     fs,
@@ -10,9 +10,9 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Place, exit_code, lines};
+use crate::support::{Sandbox, TIMEOUT, exit_code, lines};
 
-/// Every step leaves a line with its own path: in order, in a loop, in branches, in a loop in a branch.
+/// Every step writes a line with its own path: in a sequence, a loop, branches, a loop in a branch and a sub-workflow.
 const NESTED: &str = "
 name: nested
 steps:
@@ -65,84 +65,89 @@ const STEPS: [&str; 14] = [
     "/main/last",
 ];
 
-/// The lines that steps have left, in that order.
-fn effects(place: &Place) -> Vec<String> {
-    let text = fs::read_to_string(place.path("effects")).unwrap_or_default();
+/// Returns the lines that steps have written, in order.
+fn effects(sandbox: &Sandbox) -> Vec<String> {
+    let text = fs::read_to_string(sandbox.path("effects")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
-/// What is known after a kill.
+/// What the store and the effects show after a kill.
 struct Kill {
-    /// The leaves whose completion the store knows.
+    /// The leaves that the store shows as completed.
     completed: Vec<String>,
-    /// How many lines there were.
+    /// The number of lines written so far.
     effects: usize,
 }
 
 impl Kill {
-    /// Reads the store after a process was killed; `None`: the run has come to its end.
-    fn read(place: &Place) -> Option<Self> {
-        let effects = effects(place).len();
-        let shown = place.run(&["runs", "show", "@last", "-o", "json"]);
-        // It may come before the start is recorded.
+    /// Reads the store after a kill; `None` if the run has completed.
+    fn read(sandbox: &Sandbox) -> Option<Self> {
+        let effects = effects(sandbox).len();
+        let shown = sandbox.run(&["runs", "show", "@last", "-o", "json"]);
+        // The kill may come before the start is recorded.
         if shown.code == 4 {
             return Some(Self { completed: Vec::new(), effects });
         }
         assert_eq!(shown.code, 0, "{}{}", shown.stdout, shown.stderr);
         let shown = shown.json();
         let completed = shown["steps"].as_array().unwrap().iter().filter(|step| step["status"] == "completed");
-        // What was retried has another generation, and leaves the same line.
+        // A retried step has another generation, but writes the same line.
         let paths = completed.map(|step| step["path"].as_str().unwrap().split('~').next().unwrap());
         let completed = paths.filter(|path| STEPS.contains(path)).map(str::to_owned).collect();
         (shown["status"] != "completed").then_some(Self { completed, effects })
     }
 }
 
-/// Runs and kills until a process comes to the end; returns what was known after each kill.
-fn killed_again_and_again(place: &Place, seed: u64) -> Vec<Kill> {
+/// Starts and kills processes until one completes the run; returns what was known after each kill.
+fn kill_until_completed(sandbox: &Sandbox, seed: u64) -> Vec<Kill> {
     let (mut chance, mut kills) = (seed, Vec::new());
     while kills.len() < 100 {
-        let arguments = match place.run(&["runs", "list", "-o", "json"]).json()[0]["status"].as_str() {
+        let arguments = match sandbox.run(&["runs", "list", "-o", "json"]).json()[0]["status"].as_str() {
             None => ["run", "flow.yaml"],
-            // A step was cut three times, since chance killed others' processes in it: it is given up as poison.
+            // The same step happened to be interrupted three times, so it failed as poison.
             Some("failed") => ["retry", "@last"],
             Some(_) => ["resume", "@last"],
         };
-        let mut child =
-            place.command(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = sandbox
+            .command(&arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // Each process comes a step further, or one that is cut again and again would be given up as poison.
-        let enough = effects(place).len() + 2 + (chance >> 60) as usize % 3;
-        let is_over = |child: &mut Child| child.try_wait().unwrap().is_some();
-        while effects(place).len() < enough && !is_over(&mut child) {
+        // Each process completes at least one step; otherwise a repeatedly interrupted step would fail as poison.
+        let enough = effects(sandbox).len() + 2 + (chance >> 60) as usize % 3;
+        let has_exited = |child: &mut Child| child.try_wait().unwrap().is_some();
+        while effects(sandbox).len() < enough && !has_exited(&mut child) {
             thread::yield_now();
         }
         let kill_at = Instant::now() + Duration::from_micros((chance >> 33) % 6_000);
-        while Instant::now() < kill_at && !is_over(&mut child) {
+        while Instant::now() < kill_at && !has_exited(&mut child) {
             thread::yield_now();
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        match Kill::read(place) {
+        match Kill::read(sandbox) {
             Some(kill) => kills.push(kill),
             None => return kills,
         }
     }
-    panic!("it does not come to its end: {}", place.run(&["runs", "show", "@last"]).stdout);
+    panic!("the run does not complete: {}", sandbox.run(&["runs", "show", "@last"]).stdout);
 }
 
-/// Kills processes over `journal` until there were `KILLS`, or 20; the seeds are the numbers from 1 on. For all of them:
+/// Kills processes with the journal kind `journal`, `KILLS` times (default 20), with the seeds 1, 2, 3, … To run more:
 /// `KILLS=200 cargo test -p llmspell-workflows-cli --test cli journal_ -- --nocapture`.
 fn survives_kills(journal: &str) {
-    let wanted = std::env::var("KILLS").map_or(20, |text| text.parse().expect("a number"));
+    let wanted = std::env::var("KILLS").map_or(20, |text| text.parse().expect("KILLS must be a number"));
     let began = Instant::now();
     let (mut killed, mut acknowledged, mut seed) = (0, 0, 0);
     while killed < wanted {
         seed += 1;
-        let place = Place::with_flow(NESTED).file("spellflow.toml", &format!("store.journal = '{journal}'\n"));
-        let kills = killed_again_and_again(&place, seed);
-        assert!(place.path(".spellflow").join(journal).exists());
-        let effects = effects(&place);
+        let sandbox = Sandbox::with_flow(NESTED).file("spellflow.toml", &format!("store.journal = '{journal}'\n"));
+        let kills = kill_until_completed(&sandbox, seed);
+        assert!(sandbox.path(".spellflow").join(journal).exists());
+        let effects = effects(&sandbox);
         for (number, kill) in kills.iter().enumerate() {
             for path in &kill.completed {
                 let at = format!("{path}, completed before kill {number} of seed {seed}");
@@ -155,14 +160,14 @@ fn survives_kills(journal: &str) {
         assert!(missing.is_empty(), "no effect of {missing:?} with seed {seed}");
         let strange: Vec<_> = effects.iter().filter(|line| !STEPS.contains(&line.as_str())).collect();
         assert!(strange.is_empty(), "{strange:?}");
-        let shown = place.run(&["runs", "show", "@last", "-o", "json"]).json();
+        let shown = sandbox.run(&["runs", "show", "@last", "-o", "json"]).json();
         assert_eq!((&shown["status"], &shown["error"]), (&json!("completed"), &Value::Null));
         killed += kills.len();
     }
-    assert!(acknowledged > killed, "most kills come after something was acknowledged");
+    assert!(acknowledged > killed, "most kills happen after an acknowledged completion");
     let took = began.elapsed().as_secs_f64();
     println!(
-        "{journal}: {killed} kills over {seed} runs (seeds 1 to {seed}), {acknowledged} acknowledged completions looked for, {took:.1} s"
+        "{journal}: {killed} kills over {seed} runs (seeds 1 to {seed}), {acknowledged} acknowledged completions checked, {took:.1} s"
     );
 }
 
@@ -182,42 +187,42 @@ fn journal_sled_survives_kills_at_any_moment() {
 }
 
 #[test]
-fn ctrl_c_pauses_a_run_and_names_the_command_that_goes_on() {
+fn ctrl_c_pauses_a_run_and_prints_the_resume_command() {
     let flow = "name: pausing\nsteps:\n  - {id: one, type: shell, command: 'echo one >> effects'}\n  - id: two\n    type: shell\n    command: 'test -e go && exit 0; echo up > alive; sleep 1000'\n";
-    let place = Place::with_flow(flow);
-    let alive = place.pipe("alive");
-    let mut command = place.command(&["run", "flow.yaml"]);
+    let sandbox = Sandbox::with_flow(flow);
+    let alive = sandbox.pipe("alive");
+    let mut command = sandbox.command(&["run", "flow.yaml"]);
     command.env("SPELLFLOW_PAUSE_GRACE", "1ms");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = child.stderr.take().unwrap();
     let stderr = lines(move || stderr);
-    assert_eq!(alive.recv_timeout(PATIENCE).as_deref(), Ok("up"));
-    let listed = place.run(&["runs", "list", "-o", "json"]).json();
+    assert_eq!(alive.recv_timeout(TIMEOUT).as_deref(), Ok("up"));
+    let listed = sandbox.run(&["runs", "list", "-o", "json"]).json();
     assert_eq!(listed[0]["status"], "running");
-    let held = place.run(&["resume", "@last"]);
+    let held = sandbox.run(&["resume", "@last"]);
     assert_eq!(held.code, 1);
     assert!(held.stderr.contains(&format!("process {}", child.id())), "{}", held.stderr);
     kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::INT).unwrap();
     assert_eq!(exit_code(child), Some(5));
-    let said: Vec<_> = stderr.iter().collect();
+    let stderr: Vec<_> = stderr.iter().collect();
     let id = listed[0]["run_id"].as_str().unwrap();
-    assert!(said.iter().any(|line| line.contains(&format!("spellflow resume {id}"))), "{said:?}");
-    assert_eq!(place.run(&["runs", "list", "-o", "json"]).json()[0]["status"], "paused");
-    fs::write(place.path("go"), "").unwrap();
-    let resumed = place.run(&["resume", id]);
-    assert_eq!((resumed.code, effects(&place)), (0, vec!["one".to_owned()]), "{}", resumed.stderr);
-    assert_eq!(place.run(&["resume", id]).code, 1);
-    let listed = place.run(&["runs", "list"]);
+    assert!(stderr.iter().any(|line| line.contains(&format!("spellflow resume {id}"))), "{stderr:?}");
+    assert_eq!(sandbox.run(&["runs", "list", "-o", "json"]).json()[0]["status"], "paused");
+    fs::write(sandbox.path("go"), "").unwrap();
+    let resumed = sandbox.run(&["resume", id]);
+    assert_eq!((resumed.code, effects(&sandbox)), (0, vec!["one".to_owned()]), "{}", resumed.stderr);
+    assert_eq!(sandbox.run(&["resume", id]).code, 1);
+    let listed = sandbox.run(&["runs", "list"]);
     assert!(listed.stdout.contains("completed"), "{}", listed.stdout);
 }
 
 #[test]
-fn a_run_in_memory_leaves_nothing_behind() {
-    let place = Place::with_flow("name: gone\nsteps:\n  - {id: one, type: set, params: {x: 1}}\n");
-    assert_eq!(place.run(&["run", "flow.yaml", "--in-memory"]).code, 0);
-    assert!(!place.path(".spellflow").exists());
-    assert_eq!(place.run(&["runs", "list", "-o", "json"]).json(), json!([]));
-    assert_eq!(place.run(&["resume", "@last"]).code, 4);
-    assert_eq!(place.run(&["run", "flow.yaml", "--store", "kept"]).code, 0);
-    assert_eq!(place.run(&["runs", "list", "--store", "kept", "-o", "json"]).json()[0]["workflow"], "gone");
+fn in_memory_run_leaves_no_files() {
+    let sandbox = Sandbox::with_flow("name: gone\nsteps:\n  - {id: one, type: set, params: {x: 1}}\n");
+    assert_eq!(sandbox.run(&["run", "flow.yaml", "--in-memory"]).code, 0);
+    assert!(!sandbox.path(".spellflow").exists());
+    assert_eq!(sandbox.run(&["runs", "list", "-o", "json"]).json(), json!([]));
+    assert_eq!(sandbox.run(&["resume", "@last"]).code, 4);
+    assert_eq!(sandbox.run(&["run", "flow.yaml", "--store", "kept"]).code, 0);
+    assert_eq!(sandbox.run(&["runs", "list", "--store", "kept", "-o", "json"]).json()[0]["workflow"], "gone");
 }

@@ -1,10 +1,10 @@
-//! Log lines: on standard error, as many as were asked for, each with the run and the step it is about.
+//! Log lines on standard error: levels, filters, formats and the fields of runs and steps.
 
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Ended, Place, Terminal, expect, newest, until};
+use crate::support::{CommandOutput, Sandbox, Terminal, assert_error, newest_run, wait_until};
 
 const FLOW: &str = "
 name: greeting
@@ -13,20 +13,20 @@ steps:
   - {id: flaky, type: shell, command: 'test -e there || { touch there; exit 3; }', retries: {max_retries: 1, initial_delay: 1ms}}
 ";
 
-/// The log lines of a run that was asked for JSON on both channels.
-fn log(ended: &Ended) -> Vec<Value> {
+/// Parses the log lines of a run with JSON on both channels.
+fn log(ended: &CommandOutput) -> Vec<Value> {
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
-    assert_eq!(ended.json()["status"], "completed", "standard output is the result alone");
+    assert_eq!(ended.json()["status"], "completed", "standard output contains only the result");
     let lines = ended.stderr.lines();
     lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-fn logged(place: &Place, arguments: &[&str]) -> Vec<Value> {
+fn logged(sandbox: &Sandbox, arguments: &[&str]) -> Vec<Value> {
     let arguments = ["run", "flow.yaml", "-o", "json", "--log-format", "json"].iter().chain(arguments);
-    log(&place.run(&arguments.copied().collect::<Vec<_>>()))
+    log(&sandbox.run(&arguments.copied().collect::<Vec<_>>()))
 }
 
-/// The fields of the spans around a log line, the innermost one first.
+/// Finds a field in the spans of a log line, innermost first.
 fn field<'l>(line: &'l Value, name: &str) -> Option<&'l Value> {
     line["spans"].as_array()?.iter().rev().find_map(|span| span.get(name))
 }
@@ -37,14 +37,14 @@ fn messages<'l>(lines: &'l [Value], target: &str) -> Vec<&'l str> {
 }
 
 #[test]
-fn a_run_logs_nothing_unless_it_is_asked_to() {
-    assert_eq!(logged(&Place::with_flow(FLOW), &[]), Vec::<Value>::new());
+fn run_logs_nothing_by_default() {
+    assert_eq!(logged(&Sandbox::with_flow(FLOW), &[]), Vec::<Value>::new());
 }
 
 #[test]
 fn each_v_logs_more() {
     let lines: Vec<Vec<Value>> =
-        ["-v", "-vv", "-vvv"].iter().map(|flag| logged(&Place::with_flow(FLOW), &[flag])).collect();
+        ["-v", "-vv", "-vvv"].iter().map(|flag| logged(&Sandbox::with_flow(FLOW), &[flag])).collect();
     for run in &lines {
         assert_eq!(messages(run, "llmspell_workflows::run"), ["started", "completed"]);
     }
@@ -61,10 +61,10 @@ fn each_v_logs_more() {
 }
 
 #[test]
-fn a_line_about_a_step_carries_its_workflow_run_path_and_attempt() {
-    let place = Place::with_flow(FLOW);
-    let lines = logged(&place, &["-vv"]);
-    let run = newest(&place);
+fn step_lines_carry_workflow_run_path_and_attempt() {
+    let sandbox = Sandbox::with_flow(FLOW);
+    let lines = logged(&sandbox, &["-vv"]);
+    let run = newest_run(&sandbox);
     let of_steps: Vec<_> = lines.iter().filter(|line| line["target"] == "llmspell_workflows::step").collect();
     assert!(!of_steps.is_empty());
     for line in &of_steps {
@@ -79,26 +79,26 @@ fn a_line_about_a_step_carries_its_workflow_run_path_and_attempt() {
 }
 
 #[test]
-fn the_variable_filters_by_target_and_a_flag_overrides_it() {
+fn log_variable_filters_by_target_and_a_flag_overrides_it() {
     let run = |filter: &str, flags: &[&str]| {
-        let place = Place::with_flow(FLOW);
-        let mut command = place.command(&["run", "flow.yaml", "-o", "json", "--log-format", "json"]);
+        let sandbox = Sandbox::with_flow(FLOW);
+        let mut command = sandbox.command(&["run", "flow.yaml", "-o", "json", "--log-format", "json"]);
         command.args(flags).env("SPELLFLOW_LOG", filter).stdin(Stdio::null());
-        Ended::new(command.output().unwrap())
+        CommandOutput::new(command.output().unwrap())
     };
     let lines = log(&run("off,llmspell_workflows::step=debug", &[]));
     assert!(!lines.is_empty() && lines.iter().all(|line| line["target"] == "llmspell_workflows::step"), "{lines:?}");
     assert_eq!(messages(&log(&run("off", &["-v"])), "llmspell_workflows::run"), ["started", "completed"]);
     let refused = run("debgu", &[]);
-    expect(&refused, 2, "invalid_configuration");
+    assert_error(&refused, 2, "invalid_configuration");
     assert!(refused.stdout.contains("SPELLFLOW_LOG"), "{}", refused.stdout);
 }
 
 #[test]
-fn lines_for_people_are_coloured_only_where_colours_are_asked_for() {
+fn text_lines_are_colored_only_on_request() {
     for (flags, is_painted) in [(&[][..], false), (&["--color", "always"], true), (&["--color", "never"], false)] {
-        let place = Place::with_flow(FLOW);
-        let ended = place.run(&[&["run", "flow.yaml", "-o", "json", "-v"][..], flags].concat());
+        let sandbox = Sandbox::with_flow(FLOW);
+        let ended = sandbox.run(&[&["run", "flow.yaml", "-o", "json", "-v"][..], flags].concat());
         assert!(ended.stderr.contains("llmspell_workflows::run"), "{}", ended.stderr);
         assert_eq!(ended.stderr.contains('\u{1b}'), is_painted, "{flags:?}: {}", ended.stderr);
         assert!(ended.json()["status"] == "completed");
@@ -106,17 +106,17 @@ fn lines_for_people_are_coloured_only_where_colours_are_asked_for() {
 }
 
 #[test]
-fn the_resume_of_a_killed_process_logs_the_takeover() {
-    let place = Place::with_flow(
+fn resume_after_a_kill_logs_the_takeover() {
+    let sandbox = Sandbox::with_flow(
         "{name: long, steps: [{id: wait, type: shell, command: 'test -e there || { touch there; sleep 600; }'}]}",
     );
-    let terminal = Terminal::open(&place, &["run", "flow.yaml", "-o", "jsonl"]);
-    until(|| place.path("there").exists().then_some(()));
+    let terminal = Terminal::open(&sandbox, &["run", "flow.yaml", "-o", "jsonl"]);
+    wait_until(|| sandbox.path("there").exists().then_some(()));
     terminal.kill();
-    let lines = log(&place.run(&["resume", "@last", "-v", "-o", "json", "--log-format", "json"]));
+    let lines = log(&sandbox.run(&["resume", "@last", "-v", "-o", "json", "--log-format", "json"]));
     let journal = messages(&lines, "llmspell_workflows::journal");
     assert_eq!(journal, ["took over the log of a process that ended", "resumed"]);
     let resumed = lines.iter().find(|line| line["message"] == "resumed").unwrap();
-    assert_eq!(field(resumed, "run").unwrap(), &newest(&place));
+    assert_eq!(field(resumed, "run").unwrap(), &newest_run(&sandbox));
     assert_eq!(messages(&lines, "llmspell_workflows::run"), ["started", "completed"]);
 }

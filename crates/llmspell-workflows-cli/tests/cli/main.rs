@@ -1,15 +1,15 @@
-//! The real program in real processes.
+//! Tests of the real program, in real processes.
 #![expect(clippy::unwrap_used, reason = "a test fails where it panics")]
 
-mod again;
-mod again_inside;
 mod configuration;
 mod durable;
 mod examples;
 mod gallery;
 mod interrupt;
-mod kept;
 mod logs;
+mod recorded_runs;
+mod rewind;
+mod rewind_nested;
 mod run;
 mod second_terminal;
 mod secrets;

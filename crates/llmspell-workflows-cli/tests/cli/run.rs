@@ -1,4 +1,4 @@
-//! `spellflow run` as people and programs see it.
+//! `spellflow run`, as people and programs see it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Ended, Place, steady};
+use crate::support::{CommandOutput, Sandbox, normalize};
 
 const GREET: &str = "
 name: greet
@@ -36,10 +36,10 @@ outputs:
 ";
 
 #[test]
-fn people_see_one_event_a_line_and_the_output() {
-    let ended = Place::with_flow(GREET).run(&["run", "flow.yaml"]);
+fn text_output_has_one_event_per_line_and_the_result() {
+    let ended = Sandbox::with_flow(GREET).run(&["run", "flow.yaml"]);
     assert_eq!(
-        (ended.code, steady(&ended.stderr).as_str()),
+        (ended.code, normalize(&ended.stderr).as_str()),
         (
             0,
             "\
@@ -61,9 +61,9 @@ fn people_see_one_event_a_line_and_the_output() {
 }
 
 #[test]
-fn programs_read_one_object() {
+fn json_output_is_one_object() {
     let flow = "name: two\nversion: 0.1.0\nsteps:\n  - {id: a, type: set, params: {x: 1}}\n  - {id: b, type: set, params: {x: 2}, condition: 'x > 1'}\n";
-    let ended = Place::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]);
+    let ended = Sandbox::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
     let expected = r#"{
   "run_id": "RUN",
@@ -110,13 +110,13 @@ fn programs_read_one_object() {
   }
 }
 "#;
-    assert_eq!(steady(&ended.stdout), expected);
+    assert_eq!(normalize(&ended.stdout), expected);
 }
 
 #[test]
-fn each_line_of_json_lines_is_an_event_and_the_last_is_the_run() {
-    let place = Place::with_flow(GREET);
-    let ended = place.run(&["run", "flow.yaml", "-o", "jsonl"]);
+fn jsonl_lines_are_events_and_the_last_is_the_run() {
+    let sandbox = Sandbox::with_flow(GREET);
+    let ended = sandbox.run(&["run", "flow.yaml", "-o", "jsonl"]);
     let lines: Vec<serde_json::Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!(events.first(), Some(&"run_started"));
@@ -127,8 +127,8 @@ fn each_line_of_json_lines_is_an_event_and_the_last_is_the_run() {
 }
 
 #[test]
-fn yaml_is_yaml() {
-    let ended = Place::with_flow("name: x\nsteps: [{id: a, type: set, params: {x: 'yes'}}]").run(&[
+fn yaml_output_is_yaml() {
+    let ended = Sandbox::with_flow("name: x\nsteps: [{id: a, type: set, params: {x: 'yes'}}]").run(&[
         "run",
         "flow.yaml",
         "-o",
@@ -139,14 +139,14 @@ fn yaml_is_yaml() {
 
 #[test]
 fn inputs_come_from_arguments_and_files() {
-    let place = Place::with_flow(GREET).file("in.json", r#"{"name": "Grace", "times": 2}"#);
+    let sandbox = Sandbox::with_flow(GREET).file("in.json", r#"{"name": "Grace", "times": 2}"#);
     for (arguments, greeting, times) in [
         (vec!["--input", "name=Ada"], "hello Ada", 1),
         (vec!["--input", "name=Ada", "--input", "times:=3"], "hello Ada", 3),
         (vec!["--input", "@in.json"], "hello Grace", 2),
         (vec!["--input", "@in.json", "--input", "name=Ada"], "hello Ada", 2),
     ] {
-        let ended = place.run(&[&["run", "flow.yaml", "-o", "json"], arguments.as_slice()].concat());
+        let ended = sandbox.run(&[&["run", "flow.yaml", "-o", "json"], arguments.as_slice()].concat());
         let report = ended.json();
         assert_eq!(report["output"]["greeting"], greeting, "{arguments:?}");
         assert_eq!(report["steps"][1]["output"]["iterations"], times, "{arguments:?}");
@@ -154,17 +154,17 @@ fn inputs_come_from_arguments_and_files() {
 }
 
 #[test]
-fn definition_and_input_come_from_standard_input() {
-    let place = Place::with_flow(GREET);
-    let ended = place.run_with_stdin(&["run", "-", "-o", "json"], GREET);
+fn definition_or_input_is_read_from_standard_input() {
+    let sandbox = Sandbox::with_flow(GREET);
+    let ended = sandbox.run_with_stdin(&["run", "-", "-o", "json"], GREET);
     assert_eq!(ended.json()["output"]["greeting"], "hello you");
-    let ended = place.run_with_stdin(&["run", "flow.yaml", "--input", "@-", "-o", "json"], r#"{"name": "Ada"}"#);
+    let ended = sandbox.run_with_stdin(&["run", "flow.yaml", "--input", "@-", "-o", "json"], r#"{"name": "Ada"}"#);
     assert_eq!(ended.json()["output"]["greeting"], "hello Ada");
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_exit_code() {
-    let place = Place::with_flow(GREET).file(
+fn each_error_has_its_exit_code_and_help() {
+    let sandbox = Sandbox::with_flow(GREET).file(
         "bad.yaml",
         "name: x\nsteps:\n  - {id: a, type: tool, tool: file_serch, params: {pattern: x, path: .}}\n",
     );
@@ -181,7 +181,7 @@ fn what_is_wrong_is_said_with_its_exit_code() {
         (vec!["run", "flow.yaml", "--root", "nowhere"], 2, "root_unavailable", "read_roots"),
         (vec!["run"], 2, "usage", "--help"),
     ] {
-        let ended = place.run(&[arguments.as_slice(), &["-o", "json"]].concat());
+        let ended = sandbox.run(&[arguments.as_slice(), &["-o", "json"]].concat());
         let shown = ended.json();
         assert_eq!((ended.code, &shown["error"]["code"]), (code, &json!(error)), "{arguments:?}");
         assert_eq!(shown["error"]["retryable"], false);
@@ -190,11 +190,11 @@ fn what_is_wrong_is_said_with_its_exit_code() {
 }
 
 #[test]
-fn an_invalid_definition_is_shown_with_its_lines() {
+fn invalid_definition_is_shown_with_source_lines() {
     let flow =
         "name: x\nsteps:\n  - id: find\n    type: tool\n    tool: file_serch\n    params: {pattern: x, path: .}\n";
-    let place = Place::with_flow(flow);
-    let ended = place.run(&["run", "flow.yaml"]);
+    let sandbox = Sandbox::with_flow(flow);
+    let ended = sandbox.run(&["run", "flow.yaml"]);
     assert_eq!(ended.stdout, "");
     assert_eq!(
         ended.stderr,
@@ -209,16 +209,16 @@ error[unknown_tool]: no tool is called `file_serch`
 error: `flow.yaml` is not a valid workflow: 1 problem
 "
     );
-    let diagnostics = place.run(&["run", "flow.yaml", "-o", "json"]).json();
+    let diagnostics = sandbox.run(&["run", "flow.yaml", "-o", "json"]).json();
     assert_eq!(diagnostics["error"]["files"][0]["diagnostics"][0]["line"], 5);
 }
 
 #[test]
-fn a_failed_step_is_named_with_what_it_said_and_what_helps() {
+fn failed_step_is_reported_with_output_help_and_next_command() {
     let flow = "name: x\nsteps:\n  - {id: a, type: set, params: {x: 1}}\n  - {id: b, type: shell, command: 'echo one >&2; echo two >&2; exit 3'}\n";
-    let ended = Place::with_flow(flow).run(&["run", "flow.yaml"]);
+    let ended = Sandbox::with_flow(flow).run(&["run", "flow.yaml"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
-    let shown = steady(&ended.stderr);
+    let shown = normalize(&ended.stderr);
     let (_, end) = shown.split_at(shown.find("✗ failed x").unwrap());
     assert_eq!(
         end,
@@ -232,7 +232,7 @@ error[process_failed]: the process ended with exit code 3: two
   next: spellflow retry RUN
 "
     );
-    let report = Place::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]).json();
+    let report = Sandbox::with_flow(flow).run(&["run", "flow.yaml", "-o", "json"]).json();
     let error = json!({
         "code": "process_failed", "class": "transient", "path": "/main/b", "retryable": true,
         "message": "the process ended with exit code 3: two",
@@ -241,15 +241,15 @@ error[process_failed]: the process ended with exit code 3: two
 }
 
 #[test]
-fn a_run_begins_where_it_is_told_to() {
+fn start_step_skips_earlier_steps() {
     let flow = "name: x\nsteps:\n  - {id: a, type: shell, command: exit 1}\n  - {id: b, type: set, params: {x: 1}}\n";
-    let report = Place::with_flow(flow).run(&["run", "flow.yaml", "--start-step", "b", "-o", "json"]).json();
+    let report = Sandbox::with_flow(flow).run(&["run", "flow.yaml", "--start-step", "b", "-o", "json"]).json();
     assert_eq!(report["steps"][0]["skip_reason"]["code"], "before_starting_step");
     assert_eq!(report["output"], json!({"x": 1}));
 }
 
 #[test]
-fn environments_and_secrets_come_from_outside() {
+fn environment_and_secrets_are_applied_and_secrets_masked() {
     let flow = "
 name: x
 secrets: [TOKEN]
@@ -259,13 +259,13 @@ steps:
   - {id: a, type: shell, command: 'echo \"$T\"', env: {T: '{{ secrets.TOKEN }}'}}
   - {id: b, type: set, params: {where: '{{ variables.where }}'}}
 ";
-    let place = Place::with_flow(flow).file("spellflow.toml", "[secrets]\nTOKEN = { env = \"MY_TOKEN\" }\n");
-    let missing = place.run(&["run", "flow.yaml", "-o", "json"]).json();
+    let sandbox = Sandbox::with_flow(flow).file("spellflow.toml", "[secrets]\nTOKEN = { env = \"MY_TOKEN\" }\n");
+    let missing = sandbox.run(&["run", "flow.yaml", "-o", "json"]).json();
     assert_eq!(missing["error"]["code"], "missing_secret");
     assert!(missing["error"]["help"].as_str().unwrap().contains("`MY_TOKEN`"), "{missing}");
     let run = |arguments: &[&str]| {
-        let output = place.command(arguments).env("MY_TOKEN", "hunter2").output().unwrap();
-        Ended::new(output)
+        let output = sandbox.command(arguments).env("MY_TOKEN", "hunter2").output().unwrap();
+        CommandOutput::new(output)
     };
     let report = run(&["run", "flow.yaml", "--env", "production", "-o", "json"]);
     assert!(!report.stdout.contains("hunter2"), "{}", report.stdout);
@@ -274,17 +274,17 @@ steps:
 }
 
 #[test]
-fn a_run_that_takes_too_long_is_stopped() {
-    let place = Place::with_flow("name: x\nsteps: [{id: wait, type: sleep, duration: 1h}]");
-    let ended = place.run(&["run", "flow.yaml", "--timeout", "50ms", "-o", "json"]);
+fn timeouts_stop_runs_and_steps() {
+    let sandbox = Sandbox::with_flow("name: x\nsteps: [{id: wait, type: sleep, duration: 1h}]");
+    let ended = sandbox.run(&["run", "flow.yaml", "--timeout", "50ms", "-o", "json"]);
     assert_eq!((ended.code, &ended.json()["error"]["code"]), (6, &json!("run_timed_out")));
-    let place = Place::with_flow("name: x\nsteps: [{id: wait, type: sleep, duration: 1h, timeout: 50ms}]");
-    let ended = place.run(&["run", "flow.yaml", "-o", "json"]);
+    let sandbox = Sandbox::with_flow("name: x\nsteps: [{id: wait, type: sleep, duration: 1h, timeout: 50ms}]");
+    let ended = sandbox.run(&["run", "flow.yaml", "-o", "json"]);
     assert_eq!((ended.code, &ended.json()["error"]["class"]), (1, &json!("timeout")));
 }
 
 #[test]
-fn a_host_that_is_not_public_takes_a_flag() {
+fn private_host_requires_allow_host() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
@@ -295,10 +295,10 @@ fn a_host_that_is_not_public_takes_a_flag() {
             stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi").unwrap();
         }
     });
-    let place = Place::with_flow(&format!("name: x\nsteps: [{{id: get, type: http, url: 'http://{host}/'}}]"));
-    let report = place.run(&["run", "flow.yaml", "-o", "json", "--allow-host", &host]).json();
+    let sandbox = Sandbox::with_flow(&format!("name: x\nsteps: [{{id: get, type: http, url: 'http://{host}/'}}]"));
+    let report = sandbox.run(&["run", "flow.yaml", "-o", "json", "--allow-host", &host]).json();
     assert_eq!((&report["output"]["status"], &report["output"]["body"]), (&json!(200), &json!("hi")), "{report}");
-    let ended = place.run(&["run", "flow.yaml"]);
+    let ended = sandbox.run(&["run", "flow.yaml"]);
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("`--allow-host HOST` lets tools reach it"), "{}", ended.stderr);
 }

@@ -1,12 +1,13 @@
-//! A planted secret is found nowhere: not in the store, nor in what is shown of a run.
+//! Secrets are neither stored nor shown.
 
 use std::{fs, path::Path};
 
-use crate::support::Place;
+use crate::support::Sandbox;
 
 const PLANTED: &str = "planted-5ecret-c0ffee";
 
-/// Everywhere a secret can go: processes that print it, fail with it, and are tried again; the state, names, outputs.
+/// Passes a secret everywhere: to processes that print it, fail with it and are retried, to the state, names and
+/// outputs.
 const FLOW: &str = "
 name: leaky
 secrets: [TOKEN]
@@ -25,17 +26,17 @@ steps:
   - {id: breaks, type: shell, command: 'echo \"$TOKEN\"; echo \"$TOKEN\" >&2; exit 1', env: {TOKEN: '{{ secrets.TOKEN }}'}}
 ";
 
-fn place() -> Place {
-    Place::with_flow(FLOW).file("spellflow.toml", "[secrets]\nTOKEN = { env = \"PLANTED\" }\n")
+fn sandbox() -> Sandbox {
+    Sandbox::with_flow(FLOW).file("spellflow.toml", "[secrets]\nTOKEN = { env = \"PLANTED\" }\n")
 }
 
-fn run(place: &Place, arguments: &[&str]) -> crate::support::Ended {
-    let mut command = place.command(arguments);
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> crate::support::CommandOutput {
+    let mut command = sandbox.command(arguments);
     command.env("PLANTED", PLANTED).stdin(std::process::Stdio::null());
-    crate::support::Ended::new(command.output().unwrap())
+    crate::support::CommandOutput::new(command.output().unwrap())
 }
 
-/// Every file below `folder` that holds the secret.
+/// Returns every file below `folder` that contains the secret.
 fn leaks(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -50,47 +51,48 @@ fn leaks(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_planted_secret_is_found_nowhere() {
-    let place = place();
-    let waiting = run(&place, &["run", "flow.yaml", "-o", "jsonl"]);
+fn planted_secret_is_never_stored_or_shown() {
+    let sandbox = sandbox();
+    let waiting = run(&sandbox, &["run", "flow.yaml", "-o", "jsonl"]);
     assert_eq!(waiting.code, 5, "{}{}", waiting.stdout, waiting.stderr);
-    // Somebody sends it in from outside, where it cannot be known for one before the run sees it.
-    assert_eq!(run(&place, &["signal", "@last", "go"]).code, 0);
-    let ended = run(&place, &["resume", "@last"]);
+    // The event ends the wait, so that the remaining steps fail and are compensated.
+    assert_eq!(run(&sandbox, &["signal", "@last", "go"]).code, 0);
+    let ended = run(&sandbox, &["resume", "@last"]);
     assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
-    let shown = run(&place, &["runs", "show", "@last", "-o", "json"]);
+    let shown = run(&sandbox, &["runs", "show", "@last", "-o", "json"]);
     assert_eq!(shown.json()["status"], "compensated", "{}", shown.stdout);
-    let told = shown.json()["steps"].as_array().unwrap().iter().any(|step| step["path"] == "/main/undone/$undo");
-    assert!(told, "{}", shown.stdout);
-    let text = run(&place, &["runs", "show", "@last"]);
+    let is_compensated =
+        shown.json()["steps"].as_array().unwrap().iter().any(|step| step["path"] == "/main/undone/$undo");
+    assert!(is_compensated, "{}", shown.stdout);
+    let text = run(&sandbox, &["runs", "show", "@last"]);
     for ended in [&waiting, &ended, &shown, &text] {
         assert!(!ended.stdout.contains(PLANTED) && !ended.stderr.contains(PLANTED), "{}{}", ended.stdout, ended.stderr);
         assert!(ended.stdout.contains("***") || ended.stderr.contains("***"), "{}{}", ended.stdout, ended.stderr);
     }
-    assert_eq!(leaks(&place.path(".spellflow")), Vec::<String>::new());
+    assert_eq!(leaks(&sandbox.path(".spellflow")), Vec::<String>::new());
 }
 
 #[test]
-fn what_would_put_a_secret_on_record_is_refused() {
+fn recording_a_secret_is_rejected() {
     let event =
         "name: leaky\nsecrets: [TOKEN]\nsteps:\n  - {id: a, type: wait_for_event, event: 'for {{ secrets.TOKEN }}'}\n";
-    let place = || place();
-    let named = place().file("flow.yaml", event);
+    let sandbox = || sandbox();
+    let named = sandbox().file("flow.yaml", event);
     let ended = run(&named, &["run", "flow.yaml"]);
     assert!(ended.code == 1 && ended.stderr.contains("holds the secret `TOKEN`"), "{}", ended.stderr);
     assert_eq!(leaks(&named.path(".spellflow")), Vec::<String>::new());
-    // What a loop runs over is masked for the loop, too.
+    // The items of a loop are masked too.
     let each = "name: leaky\nsecrets: [TOKEN]\nsteps:\n  - {id: a, type: loop, items: ['{{ secrets.TOKEN }}'], steps: [{id: b, type: set, params: {x: '{{ loop.item }}'}}]}\n";
-    let looped = place().file("flow.yaml", each);
+    let looped = sandbox().file("flow.yaml", each);
     assert_eq!(run(&looped, &["run", "flow.yaml"]).code, 0);
     assert_eq!(leaks(&looped.path(".spellflow")), Vec::<String>::new());
-    let sent = place();
+    let sent = sandbox();
     assert_eq!(run(&sent, &["run", "flow.yaml"]).code, 5);
     let refused = run(&sent, &["signal", "@last", "go", "--data", &format!("\"{PLANTED}\"")]);
-    assert!(refused.code == 2 && refused.stderr.contains("holds the secret `TOKEN`"), "{}", refused.stderr);
+    assert!(refused.code == 2 && refused.stderr.contains("contains the secret `TOKEN`"), "{}", refused.stderr);
     assert_eq!(leaks(&sent.path(".spellflow")), Vec::<String>::new());
-    let place = place();
-    let given = run(&place, &["run", "flow.yaml", "--input", &format!("token={PLANTED}")]);
+    let sandbox = sandbox();
+    let given = run(&sandbox, &["run", "flow.yaml", "--input", &format!("token={PLANTED}")]);
     assert!(given.stderr.contains("the input would be recorded, and holds the secret `TOKEN`"), "{}", given.stderr);
-    assert_eq!(leaks(&place.path(".spellflow")), Vec::<String>::new());
+    assert_eq!(leaks(&sandbox.path(".spellflow")), Vec::<String>::new());
 }

@@ -1,16 +1,16 @@
-//! What becomes of the run of a sub-workflow where the run around it does something special.
+//! The runs of sub-workflows when their parent fails, retries, or is stuck.
 
 use std::fs;
 
 use serde_json::json;
 
 use crate::{
-    again_inside::{effects, runs, with_pipes},
-    support::{Place, expect, newest, performed, show},
+    rewind_nested::{effects, runs, with_pipes},
+    support::{Sandbox, assert_error, newest_run, show, take_effects},
 };
 
 #[test]
-fn a_sub_workflow_that_a_failure_beside_it_cancelled_goes_on_when_that_is_retried() {
+fn retry_resumes_a_sub_workflow_cancelled_by_a_sibling_failure() {
     let outer = "
 name: outer
 steps:
@@ -28,16 +28,16 @@ steps:
   - {id: long, type: shell, command: 'echo up > alive; echo long >> effects; test -e ok || read told < tell'}
   - {id: end, type: shell, command: 'echo end >> effects'}
 ";
-    let place = Place::with_flow(outer).file("inner.yaml", inner);
-    with_pipes(&place);
-    assert_eq!(place.run(&["run", "flow.yaml"]).code, 1);
-    let run = newest(&place);
-    assert_eq!(show(&place, &runs(&place, Some(&run))[0])["status"], "cancelled");
-    assert_eq!(performed(&place).iter().filter(|line| *line == "begin").count(), 1);
-    fs::write(place.path("ok"), "").unwrap();
-    let retried = place.run(&["retry", &run]);
-    assert_eq!((retried.code, performed(&place)), (0, effects(&["long, right, end"])), "{}", retried.stderr);
-    assert_eq!(runs(&place, Some(&run)).len(), 1);
+    let sandbox = Sandbox::with_flow(outer).file("inner.yaml", inner);
+    with_pipes(&sandbox);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    let run = newest_run(&sandbox);
+    assert_eq!(show(&sandbox, &runs(&sandbox, Some(&run))[0])["status"], "cancelled");
+    assert_eq!(take_effects(&sandbox).iter().filter(|line| *line == "begin").count(), 1);
+    fs::write(sandbox.path("ok"), "").unwrap();
+    let retried = sandbox.run(&["retry", &run]);
+    assert_eq!((retried.code, take_effects(&sandbox)), (0, effects(&["long, right, end"])), "{}", retried.stderr);
+    assert_eq!(runs(&sandbox, Some(&run)).len(), 1);
 }
 
 const WORKS: &str = "
@@ -48,24 +48,25 @@ steps:
   - {id: work, type: shell, command: 'echo work {{ n }} >> effects; test -e ok'}
 ";
 
-/// Each attempt of such a step is a run of its own.
+/// Each attempt of a `workflow` step is a separate run.
 #[test]
-fn of_a_sub_workflow_that_was_tried_twice_the_last_run_goes_on() {
+fn retry_resumes_the_last_run_of_a_retried_sub_workflow() {
     let outer = "name: outer\nsteps: [{id: sub, type: workflow, workflow: inner, retries: {max_retries: 1, initial_delay: 1ms}}]\n";
-    let place = Place::with_flow(outer).file("inner.yaml", WORKS);
-    assert_eq!(place.run(&["run", "flow.yaml"]).code, 1);
-    assert_eq!(performed(&place), ["begin 1", "begin 1", "work 1", "work 1"]);
-    let run = newest(&place);
-    fs::write(place.path("ok"), "").unwrap();
-    let retried = place.run(&["retry", &run]);
-    assert_eq!((retried.code, performed(&place)), (0, effects(&["work 1"])), "{}", retried.stderr);
-    let statuses: Vec<_> = runs(&place, Some(&run)).iter().map(|child| show(&place, child)["status"].take()).collect();
+    let sandbox = Sandbox::with_flow(outer).file("inner.yaml", WORKS);
+    assert_eq!(sandbox.run(&["run", "flow.yaml"]).code, 1);
+    assert_eq!(take_effects(&sandbox), ["begin 1", "begin 1", "work 1", "work 1"]);
+    let run = newest_run(&sandbox);
+    fs::write(sandbox.path("ok"), "").unwrap();
+    let retried = sandbox.run(&["retry", &run]);
+    assert_eq!((retried.code, take_effects(&sandbox)), (0, effects(&["work 1"])), "{}", retried.stderr);
+    let statuses: Vec<_> =
+        runs(&sandbox, Some(&run)).iter().map(|child| show(&sandbox, child)["status"].take()).collect();
     assert_eq!(statuses, ["failed", "completed"]);
 }
 
-/// Two of them at once have steps of the same paths, each in its own run.
+/// Two concurrent runs of a sub-workflow have steps with the same paths.
 #[test]
-fn steps_of_sub_workflows_are_shown_with_their_whole_paths() {
+fn steps_of_sub_workflows_are_shown_with_full_paths() {
     let outer = "
 name: outer
 steps:
@@ -75,25 +76,25 @@ steps:
       - {id: a, type: workflow, workflow: inner}
       - {id: b, type: workflow, workflow: inner, input: {n: 2}}
 ";
-    let place = Place::with_flow(outer).file("inner.yaml", WORKS).file("ok", "");
+    let sandbox = Sandbox::with_flow(outer).file("inner.yaml", WORKS).file("ok", "");
     for arguments in [&["run", "flow.yaml"][..], &["run", "flow.yaml", "--in-memory"]] {
-        let said = place.run(arguments).stderr;
+        let stderr = sandbox.run(arguments).stderr;
         for path in ["/main/both/a/main/begin", "/main/both/b/main/begin", "/main/both/a/main/work"] {
             let lines = [format!("→ started   {path}  (shell)"), format!("✓ completed {path}  ")];
-            assert!(lines.iter().all(|line| said.contains(line)), "{said}");
+            assert!(lines.iter().all(|line| stderr.contains(line)), "{stderr}");
         }
-        assert!(!said.contains(" /main/begin"), "{said}");
+        assert!(!stderr.contains(" /main/begin"), "{stderr}");
     }
-    let jsonl = place.run(&["run", "flow.yaml", "-o", "jsonl"]).stdout;
+    let jsonl = sandbox.run(&["run", "flow.yaml", "-o", "jsonl"]).stdout;
     let started = json!({"event": "step_started", "path": "/main/both/b/main/work", "type": "shell"}).to_string();
     assert!(jsonl.lines().any(|line| line == started), "{jsonl}");
-    // They can be named so.
-    assert_eq!(place.run(&["fork", "@last", "--from", "/main/both/b/main/work"]).code, 0);
+    // The full path also works as an argument.
+    assert_eq!(sandbox.run(&["fork", "@last", "--from", "/main/both/b/main/work"]).code, 0);
 }
 
-/// What became of one of two equal steps says nothing of the other.
+/// Resolving one of two identical steps must not affect the other.
 #[test]
-fn a_stuck_step_of_a_sub_workflow_is_resolved_by_its_whole_path_and_never_by_half_of_it() {
+fn stuck_sub_workflow_step_is_resolved_only_by_an_unambiguous_path() {
     let outer = "
 name: outer
 steps:
@@ -108,21 +109,21 @@ name: inner
 steps:
   - {id: pay, type: shell, at_most_once: true, timeout: 100ms, command: 'read told < tell'}
 ";
-    let place = Place::with_flow(outer).file("inner.yaml", inner);
-    with_pipes(&place);
-    let stuck = place.run(&["run", "flow.yaml"]);
+    let sandbox = Sandbox::with_flow(outer).file("inner.yaml", inner);
+    with_pipes(&sandbox);
+    let stuck = sandbox.run(&["run", "flow.yaml"]);
     assert_eq!(stuck.code, 8, "{}", stuck.stderr);
-    let run = newest(&place);
+    let run = newest_run(&sandbox);
     let paths = [0, 1].map(|index| format!("/main/each[{index}]/sub/main/pay"));
     assert!(paths.iter().all(|path| stuck.stderr.contains(path)), "{}", stuck.stderr);
-    for half in ["pay", "sub/pay", "/main/pay"] {
-        let refused = place.run(&["resolve", &run, half, "--completed", "1", "-o", "json"]);
-        expect(&refused, 2, "ambiguous_step");
+    for partial in ["pay", "sub/pay", "/main/pay"] {
+        let refused = sandbox.run(&["resolve", &run, partial, "--completed", "1", "-o", "json"]);
+        assert_error(&refused, 2, "ambiguous_step");
         assert!(paths.iter().all(|path| refused.stdout.contains(path)), "{}", refused.stdout);
     }
-    let nowhere = place.run(&["resolve", &run, "each[2]/sub/pay", "--completed", "1", "-o", "json"]);
-    expect(&nowhere, 4, "not_stuck");
-    assert_eq!(place.run(&["resolve", &run, &paths[1], "--completed", "\"right\""]).code, 8);
-    let resolved = place.run(&["resolve", &run, "each[0]/sub/pay", "--completed", "\"left\"", "-o", "json"]);
+    let nowhere = sandbox.run(&["resolve", &run, "each[2]/sub/pay", "--completed", "1", "-o", "json"]);
+    assert_error(&nowhere, 4, "not_stuck");
+    assert_eq!(sandbox.run(&["resolve", &run, &paths[1], "--completed", "\"right\""]).code, 8);
+    let resolved = sandbox.run(&["resolve", &run, "each[0]/sub/pay", "--completed", "\"left\"", "-o", "json"]);
     assert_eq!((resolved.code, &resolved.json()["output"]["results"]), (0, &json!(["left", "right"])));
 }

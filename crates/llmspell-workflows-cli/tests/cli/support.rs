@@ -1,4 +1,4 @@
-//! A real `spellflow` in a folder of its own.
+//! Runs the real `spellflow` in a temporary folder.
 
 use std::{
     fs::{self, File},
@@ -14,25 +14,25 @@ use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long a test waits for something that is about to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long tests wait for an expected event.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A folder with files, in which `spellflow` is started without any configuration of the user's.
-pub(crate) struct Place(tempfile::TempDir);
+/// A temporary folder in which `spellflow` runs without the user's configuration.
+pub(crate) struct Sandbox(tempfile::TempDir);
 
-/// How a process ended.
-pub(crate) struct Ended {
+/// The exit code and output of a process.
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Place {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// One with the definition `flow.yaml`.
+    /// Creates a sandbox with the definition `flow.yaml`.
     pub(crate) fn with_flow(text: &str) -> Self {
         Self::new().file("flow.yaml", text)
     }
@@ -53,25 +53,25 @@ impl Place {
         command
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
-        Ended::new(self.command(arguments).stdin(Stdio::null()).output().unwrap())
+    pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::new(self.command(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
-    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> Ended {
+    pub(crate) fn run_with_stdin(&self, arguments: &[&str], stdin: &str) -> CommandOutput {
         let mut command = self.command(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        Ended::new(child.wait_with_output().unwrap())
+        CommandOutput::new(child.wait_with_output().unwrap())
     }
 
-    /// A pipe with a name; what comes out of it line by line, then nothing more once every writer is gone.
+    /// Creates a named pipe and reads its lines; the receiver disconnects once every writer is gone.
     pub(crate) fn pipe(&self, name: &str) -> Receiver<String> {
         self.make_pipe(name);
-        self.again(name)
+        self.open_pipe(name)
     }
 
-    /// What comes out of a pipe that is there.
-    pub(crate) fn again(&self, name: &str) -> Receiver<String> {
+    /// Reads the lines of an existing pipe.
+    pub(crate) fn open_pipe(&self, name: &str) -> Receiver<String> {
         let path = self.path(name);
         lines(move || File::open(path).unwrap())
     }
@@ -81,12 +81,12 @@ impl Place {
     }
 }
 
-/// `spellflow` in `folder`, without settings in its environment.
+/// Returns a `spellflow` command in `folder`, without settings in its environment.
 pub(crate) fn command(folder: &Path) -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_spellflow")), folder)
 }
 
-/// `command` in `folder`, without settings of `spellflow` in its environment.
+/// Runs `command` in `folder`, without `spellflow` settings in its environment.
 pub(crate) fn without_settings(mut command: Command, folder: &Path) -> Command {
     let ours =
         std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("SPELLFLOW_"));
@@ -97,7 +97,7 @@ pub(crate) fn without_settings(mut command: Command, folder: &Path) -> Command {
     command
 }
 
-/// The lines of what `open` gives, read in a thread.
+/// Reads lines in a thread.
 pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -107,40 +107,40 @@ pub(crate) fn lines<R: Read>(open: impl FnOnce() -> R + Send + 'static) -> Recei
     receiver
 }
 
-/// What `look` finds, which must happen soon; each look starts a process, so it takes its time.
-pub(crate) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let late = Instant::now() + PATIENCE;
+/// Polls until `look` returns a value; there is no delay, because each look starts a process.
+pub(crate) fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < late, "it should have happened by now");
+        assert!(Instant::now() < deadline, "timed out");
         thread::yield_now();
     }
 }
 
-/// The exit code of `child`, which must end soon.
+/// Waits for the end of `child` and returns its exit code.
 pub(crate) fn exit_code(mut child: Child) -> Option<i32> {
     let (sender, receiver) = channel();
     thread::spawn(move || sender.send(child.wait().unwrap().code()));
-    receiver.recv_timeout(PATIENCE).expect("the process should have ended")
+    receiver.recv_timeout(TIMEOUT).expect("the process did not end in time")
 }
 
-impl Ended {
+impl CommandOutput {
     pub(crate) fn new(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        let code = output.status.code().expect("no signal ended it");
+        let code = output.status.code().expect("the process was ended by a signal");
         Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// Standard output as JSON.
+    /// Parses standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
     }
 }
 
-/// `text` with what differs from run to run replaced: times as `TIME`, run ids as `RUN`.
-pub(crate) fn steady(text: &str) -> String {
+/// Replaces what differs between runs: durations become `TIME`, run ids become `RUN`.
+pub(crate) fn normalize(text: &str) -> String {
     let id = Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
     let time = Regex::new(r"\b\d+(\.\d+)?(µs|ms|s)\b").unwrap();
     let milliseconds = Regex::new(r#""duration_ms":\s?[0-9.]+"#).unwrap();
@@ -148,7 +148,7 @@ pub(crate) fn steady(text: &str) -> String {
     time.replace_all(&id.replace_all(&text, "RUN"), "TIME").into_owned()
 }
 
-/// A terminal in which a command is at work.
+/// A running command, as in another terminal.
 pub(crate) struct Terminal {
     child: Child,
     pub(crate) stdout: Receiver<String>,
@@ -156,8 +156,8 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    pub(crate) fn open(place: &Place, arguments: &[&str]) -> Self {
-        let mut command = place.command(arguments);
+    pub(crate) fn open(sandbox: &Sandbox, arguments: &[&str]) -> Self {
+        let mut command = sandbox.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -168,47 +168,47 @@ impl Terminal {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
     }
 
+    /// Returns how messages name this process, with a trailing space.
     pub(crate) fn name(&self) -> String {
         format!("process {} ", self.child.id())
     }
 
-    /// The exit code, what it wrote to standard output, and to standard error.
+    /// Waits for the end; returns the exit code, the lines of standard output, and standard error.
     pub(crate) fn end(self) -> (Option<i32>, Vec<String>, String) {
         let code = exit_code(self.child);
         (code, self.stdout.iter().collect(), self.stderr.iter().collect::<Vec<_>>().join("\n"))
     }
 
-    /// Kills it.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Whether its command has ended.
+    /// Returns whether the command has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 }
 
-/// What has been performed since the last time: the lines of `effects`, sorted.
-pub(crate) fn performed(place: &Place) -> Vec<String> {
-    let text = fs::read_to_string(place.path("effects")).unwrap_or_default();
-    fs::write(place.path("effects"), "").unwrap();
+/// Returns the sorted lines of the file `effects`, and clears it.
+pub(crate) fn take_effects(sandbox: &Sandbox) -> Vec<String> {
+    let text = fs::read_to_string(sandbox.path("effects")).unwrap_or_default();
+    fs::write(sandbox.path("effects"), "").unwrap();
     let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
     lines.sort_unstable();
     lines
 }
 
-pub(crate) fn show(place: &Place, run: &str) -> Value {
-    place.run(&["runs", "show", run, "-o", "json"]).json()
+pub(crate) fn show(sandbox: &Sandbox, run: &str) -> Value {
+    sandbox.run(&["runs", "show", run, "-o", "json"]).json()
 }
 
-/// The id of the newest run that is no step of another.
-pub(crate) fn newest(place: &Place) -> String {
-    show(place, "@last")["run_id"].as_str().unwrap().to_owned()
+/// Returns the id of the newest run that is not a sub-workflow's.
+pub(crate) fn newest_run(sandbox: &Sandbox) -> String {
+    show(sandbox, "@last")["run_id"].as_str().unwrap().to_owned()
 }
 
-/// That `ended` with `code`, and the error `error` as JSON.
-pub(crate) fn expect(ended: &Ended, code: i32, error: &str) {
+/// Asserts the exit code and the code of the JSON error.
+pub(crate) fn assert_error(ended: &CommandOutput, code: i32, error: &str) {
     assert_eq!((ended.code, &ended.json()["error"]["code"]), (code, &error.into()), "{}{}", ended.stdout, ended.stderr);
 }

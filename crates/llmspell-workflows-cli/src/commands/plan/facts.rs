@@ -6,10 +6,10 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Map, Value};
 
-/// How far named conditions may refer to each other.
+/// How deep named conditions may refer to each other.
 const DEPTH_MAX: usize = 16;
 
-/// What is known before a run: the input and the variables.
+/// Facts known before a run: the input and the variables.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     scope: Map<String, Value>,
@@ -32,11 +32,11 @@ impl Facts {
         for (name, value) in &definition.variables {
             let value = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(value);
             scope.insert("variables".to_owned(), variables.clone().into());
-            // The input's fields go before the variables, as in a run.
+            // Fields of the input shadow variables, as in a run.
             let mut here = scope.clone();
             here.extend(variables.clone());
             here.extend(input.clone());
-            // One that reads the clock or a secret is known only in a run.
+            // A variable that reads the clock or a secret is known only in a run.
             if let Ok(value) = Template::parse(value).map_err(drop).and_then(|value| value.render(&here).map_err(drop))
             {
                 variables.insert(name.clone(), (*value).clone());
@@ -53,7 +53,7 @@ impl Facts {
         Self { scope, conditions }
     }
 
-    /// What a condition comes to, where it depends on nothing else.
+    /// Evaluates a condition if it depends only on known facts.
     pub(super) fn decide(&self, condition: &str) -> Option<bool> {
         let mut condition = condition;
         for _ in 0..DEPTH_MAX {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_input_decides_is_decided() {
+    fn conditions_are_decided_only_from_known_facts() {
         let text = "
 name: x
 variables: {big: \"{{ count > limit }}\", limit: 3}

@@ -1,4 +1,4 @@
-//! `spellflow plan`: what a run would do.
+//! `spellflow plan`: shows what a run would do.
 
 mod facts;
 mod needs;
@@ -18,12 +18,12 @@ use crate::{
     table::table,
 };
 use facts::Facts;
-use needs::{Field, Needs};
+use needs::{Field, Requirements};
 
-/// Shows what a run would do, and does nothing of it.
+/// Shows what a run would do, without executing it.
 ///
-/// The tree of steps with conditions, retries and timeouts, what waits for what, the tools with what they may reach,
-/// and the inputs that are still missing. Conditions that the input decides are decided.
+/// Shows the tree of steps with conditions, retries, timeouts and dependencies, the tools with their permissions, and
+/// the inputs that are still missing. Conditions that depend only on the input are evaluated.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow plan flow.yaml\n  \
@@ -34,7 +34,7 @@ pub(crate) struct Plan {
     file: PathBuf,
     #[command(flatten)]
     inputs: Inputs,
-    /// Which of the workflow's environments overrides variables.
+    /// The environment whose variables to use.
     #[arg(short, long = "env", value_name = "NAME")]
     environment: Option<String>,
 }
@@ -56,14 +56,14 @@ impl Plan {
         let given = self.inputs.read(&self.file)?;
         let fields = needs::fields(&plan, &given);
         let is_complete = fields.iter().all(|field| !field.is_missing);
-        if is_complete || needs::is_wrong(&definition.inputs, &given) {
-            start(&engine, &plan, &given, environment.clone())?;
+        if is_complete || needs::has_invalid(&definition.inputs, &given) {
+            check_start(&engine, &plan, &given, environment.clone())?;
         }
         let facts = if is_complete { Facts::new(definition, &given, environment.as_deref()) } else { Facts::default() };
         let decide = |condition: &str| facts.decide(condition);
         let blocks = outline::build(definition, &Known { waits: plan.waits(), decide: &decide });
         let tools = host::tools(settings)?;
-        let needs = Needs::new(&blocks, &tools, settings, definition);
+        let needs = Requirements::new(&blocks, &tools, settings, definition);
         let trigger_holds = definition.trigger.as_ref().and_then(|trigger| facts.decide(trigger));
         self.show(app, &plan, trigger_holds, &blocks, &fields, &needs);
         Ok(Exit::Ok)
@@ -76,7 +76,7 @@ impl Plan {
         trigger_holds: Option<bool>,
         blocks: &[Block],
         fields: &[Field],
-        needs: &Needs,
+        needs: &Requirements,
     ) {
         let definition = plan.definition();
         if !app.output().is_text() {
@@ -130,8 +130,8 @@ impl Plan {
     }
 }
 
-/// As a run does before its first step, so that the same is refused in the same words.
-fn start(
+/// Starts a run without driving it, so that invalid inputs give the same errors as `run`.
+fn check_start(
     engine: &Engine,
     plan: &std::sync::Arc<Prepared>,
     given: &Value,

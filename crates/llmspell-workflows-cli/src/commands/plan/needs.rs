@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{config::Settings, host, outline::Block};
 
-/// A field of the input, and whether it has a value.
+/// A field of the input, with its value if it has one.
 #[derive(Debug, Serialize)]
 pub(super) struct Field {
     pub(super) name: String,
@@ -28,8 +28,8 @@ pub(super) struct Field {
     description: Option<String>,
 }
 
-/// The fields of the input with the values of `given`: those that are declared, or where none are those that
-/// expressions read, then those that are given without being asked for.
+/// Returns the fields of the input with the values of `given`: the declared fields, or without declarations the fields
+/// that expressions read, then given fields that are neither.
 pub(super) fn fields(plan: &Plan, given: &Value) -> Vec<Field> {
     let declared = &plan.definition().inputs;
     let mut fields: Vec<Field> = declared.iter().map(|(name, spec)| field(name, spec, given.get(name))).collect();
@@ -59,8 +59,8 @@ fn field(name: &str, spec: &InputSpec, given: Option<&Value>) -> Field {
     }
 }
 
-/// Whether something that is given is not declared, or of the wrong type.
-pub(super) fn is_wrong(declared: &IndexMap<String, InputSpec>, given: &Value) -> bool {
+/// Returns whether a given field is not declared or has the wrong type.
+pub(super) fn has_invalid(declared: &IndexMap<String, InputSpec>, given: &Value) -> bool {
     let fits = |(name, value): (&String, &Value)| {
         declared.get(name).is_some_and(|spec| spec.kind.is_none_or(|kind| kind.admits(value)))
     };
@@ -80,11 +80,11 @@ impl Field {
     }
 }
 
-/// What a run needs beside its input.
-pub(super) struct Needs {
+/// The tools, activities and secrets that a run needs.
+pub(super) struct Requirements {
     pub(super) tools: Vec<Tool>,
-    /// Activities that are no tools.
-    pub(super) others: Vec<Other>,
+    /// Activities that are not tools.
+    pub(super) others: Vec<OtherActivity>,
     pub(super) secrets: Vec<Secret>,
 }
 
@@ -99,7 +99,7 @@ pub(super) struct Tool {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Other {
+pub(super) struct OtherActivity {
     kind: String,
     name: String,
     steps: Vec<String>,
@@ -108,15 +108,15 @@ pub(super) struct Other {
 #[derive(Debug, Serialize)]
 pub(super) struct Secret {
     name: String,
-    /// Whether it has a value here.
+    /// Whether the secret has a value on this machine.
     is_set: bool,
 }
 
-impl Needs {
+impl Requirements {
     pub(super) fn new(blocks: &[Block], registry: &Registry, settings: &Settings, definition: &Definition) -> Self {
         let mut calls = BTreeMap::new();
         blocks.iter().for_each(|block| collect(block, &mut calls));
-        let (mut tools, mut others): (BTreeMap<&str, Tool>, Vec<Other>) = (BTreeMap::new(), Vec::new());
+        let (mut tools, mut others): (BTreeMap<&str, Tool>, Vec<OtherActivity>) = (BTreeMap::new(), Vec::new());
         for ((kind, name), steps) in calls {
             match registry.get(&name).filter(|_| kind == "tool").map(|tool| tool.spec()) {
                 Some(spec) => {
@@ -129,7 +129,7 @@ impl Needs {
                     });
                     tool.steps.extend(steps);
                 }
-                None => others.push(Other { kind, name, steps }),
+                None => others.push(OtherActivity { kind, name, steps }),
             }
         }
         let secret = |name: &String| Secret { name: name.clone(), is_set: host::secret(settings, name).is_some() };
@@ -139,7 +139,7 @@ impl Needs {
     pub(super) fn tool_rows(&self) -> impl Iterator<Item = [String; 4]> {
         self.tools.iter().map(|tool| {
             let permissions: Vec<_> = tool.permissions.iter().map(word).collect();
-            let permissions = if permissions.is_empty() { "needs nothing".to_owned() } else { permissions.join(", ") };
+            let permissions = if permissions.is_empty() { "no permissions".to_owned() } else { permissions.join(", ") };
             [format!("  {}", tool.name), word(tool.security_level), permissions, tool.steps.join(", ")]
         })
     }
@@ -160,7 +160,7 @@ fn word(value: impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// The steps that call each activity.
+/// Collects the paths of the steps that call each activity.
 fn collect(block: &Block, calls: &mut BTreeMap<(String, String), Vec<String>>) {
     for step in &block.steps {
         if let Some(call) = &step.call {

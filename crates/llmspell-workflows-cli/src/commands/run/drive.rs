@@ -1,4 +1,4 @@
-//! A run and what may interrupt it.
+//! Drives a run and handles signals and the time limit.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -9,44 +9,44 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::Shown;
+use super::RunDisplay;
 use crate::Failure;
 
-/// How long a run has to end once it is asked to stop.
+/// How long a run has to end after a request to stop.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
-/// How often a view is told that time passes.
+/// How often a view is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How a run ended for the one who started it.
-pub(crate) enum Ended {
+/// How driving a run ended.
+pub(crate) enum RunEnd {
     Finished(Box<Finished>),
-    /// It waits for something that cannot come here.
+    /// The run waits for an event, and this process does not wait with it.
     Waiting(Wait),
-    /// Somebody has to say what became of these steps, and why.
+    /// The outcome of these steps, with their errors, must be resolved manually.
     Stuck(Vec<(String, StepError)>),
-    /// It was stopped, and can be resumed.
+    /// The run was stopped and can be resumed.
     Stopped,
-    /// It could not go on.
-    Broken(Box<Failure>),
-    /// It did not stop in time, or was not given any.
+    /// The run could not be driven.
+    Error(Box<Failure>),
+    /// The run did not stop in time, or a second signal stopped it immediately.
     Killed,
 }
 
 /// A run that this process drives.
-pub(crate) struct Driven {
+pub(crate) struct ActiveRun {
     run: Arc<Run>,
-    /// What pauses the run; none for a run in memory.
-    durable: Option<RunControl>,
+    /// The control that pauses a durable run; none for a run in memory.
+    control: Option<RunControl>,
 }
 
-impl Driven {
+impl ActiveRun {
     pub(crate) fn in_memory(run: &Arc<Run>) -> Self {
-        Self { run: run.clone(), durable: None }
+        Self { run: run.clone(), control: None }
     }
 
     pub(crate) fn durable(run: &DurableRun) -> Self {
-        Self { run: run.run().clone(), durable: Some(run.control()) }
+        Self { run: run.run().clone(), control: Some(run.control()) }
     }
 
     pub(crate) fn run(&self) -> &Arc<Run> {
@@ -54,32 +54,31 @@ impl Driven {
     }
 
     fn cancel(&self) {
-        match &self.durable {
+        match &self.control {
             None => self.run.cancel(),
             Some(control) => control.cancel(),
         }
     }
 
     fn shut_down(&self) {
-        match &self.durable {
+        match &self.control {
             None => self.run.shut_down(),
             Some(control) => control.shut_down(),
         }
     }
 
     pub(crate) fn is_durable(&self) -> bool {
-        self.durable.is_some()
+        self.control.is_some()
     }
 }
 
-/// Waits for the end of `run`, which `driven` drives; a first signal asks it to pause or to stop, a second one does not
-/// ask.
-pub(crate) async fn drive(driven: impl Future<Output = Ended>, run: &Driven, shown: &Shown<'_>) -> Ended {
-    let output = shown.output;
+/// Waits for `driven`, which drives `run`. The first signal pauses or cancels the run, the second stops it immediately.
+pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun, display: &RunDisplay<'_>) -> RunEnd {
+    let output = display.output;
     let mut signals = Signals::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut time_is_up = shown.timeout.map(|timeout| Instant::now() + timeout);
+    let mut deadline = display.timeout.map(|timeout| Instant::now() + timeout);
     let (mut stop_at, mut give_up): (Option<Instant>, Option<Instant>) = (None, None);
     let mut timed_out = None;
     tokio::pin!(driven);
@@ -89,48 +88,48 @@ pub(crate) async fn drive(driven: impl Future<Output = Ended>, run: &Driven, sho
             ended = &mut driven => break ended,
             () = signals.next() => {
                 if stop_at.is_some() || give_up.is_some() {
-                    break Ended::Killed;
+                    break RunEnd::Killed;
                 }
-                if let Some(control) = &run.durable {
-                    let grace = crate::watch::elapsed(shown.pause_grace);
-                    output.note(&format!("pausing the run; steps at work have {grace} to end, Ctrl-C again stops them at once"));
+                if let Some(control) = &run.control {
+                    let grace = crate::watch::elapsed(display.pause_grace);
+                    output.note(&format!("pausing the run: running steps have {grace} to finish; press Ctrl-C again to stop immediately"));
                     control.pause();
-                    stop_at = Some(Instant::now() + shown.pause_grace);
+                    stop_at = Some(Instant::now() + display.pause_grace);
                 } else {
                     output.note(
-                        "stopping the run, which is in memory and cannot be resumed; Ctrl-C again stops it at once",
+                        "stopping the run, which is in memory and cannot be resumed; press Ctrl-C again to stop immediately",
                     );
                     run.cancel();
                     give_up = Some(Instant::now() + STOP_WAIT);
                 }
             }
             () = until(stop_at), if give_up.is_none() => {
-                // They run again when the run is resumed.
+                // The steps that still run are run again when the run is resumed.
                 run.shut_down();
                 give_up = Some(Instant::now() + STOP_WAIT);
             }
-            () = until(time_is_up) => {
-                (timed_out, time_is_up) = (shown.timeout, None);
+            () = until(deadline) => {
+                (timed_out, deadline) = (display.timeout, None);
                 run.cancel();
                 give_up = give_up.or(Some(Instant::now() + STOP_WAIT));
             }
-            () = until(give_up) => break Ended::Killed,
-            _ = ticks.tick(), if shown.view.is_some() => shown.view.iter().for_each(|view| view.tick()),
+            () = until(give_up) => break RunEnd::Killed,
+            _ = ticks.tick(), if display.view.is_some() => display.view.iter().for_each(|view| view.tick()),
         }
     };
-    shown.view.iter().for_each(|view| view.finish());
+    display.view.iter().for_each(|view| view.finish());
     match (ended, timed_out) {
-        (Ended::Finished(finished), Some(timeout)) => Ended::Finished(Box::new(late(*finished, timeout))),
+        (RunEnd::Finished(finished), Some(timeout)) => RunEnd::Finished(Box::new(as_timed_out(*finished, timeout))),
         (ended, _) => ended,
     }
 }
 
-/// A run that was stopped because its time was up has failed; one that still completed has not.
-fn late(finished: Finished, timeout: Duration) -> Finished {
+/// Turns a run that the time limit cancelled into a failed run; a run that still completed is unchanged.
+fn as_timed_out(finished: Finished, timeout: Duration) -> Finished {
     if finished.status != RunStatus::Cancelled {
         return finished;
     }
-    let message = format!("the run took longer than {}", crate::watch::elapsed(timeout));
+    let message = format!("the run exceeded its time limit of {}", crate::watch::elapsed(timeout));
     let error = StepError::new(ErrorClass::Timeout, "run_timed_out", message).at("/main");
     Finished { status: RunStatus::Failed, error: Some(error), ..finished }
 }
@@ -142,12 +141,12 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// Ctrl-C, and the two other ways in which a process is asked to stop.
+/// The signals that ask a process to stop: Ctrl-C, termination and hangup.
 struct Signals([Option<Signal>; 3]);
 
 impl Signals {
     fn new() -> Self {
-        // Where a signal cannot be listened to it does what it does anyway: it ends the process.
+        // A signal that cannot be handled keeps its default action: it ends the process.
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         Self(kinds.map(|kind| signal(kind).ok()))
     }

@@ -1,4 +1,4 @@
-//! Runs that survive.
+//! Sessions that drive durable runs.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use llmspell_workflows_basic::{EngineBuilder, RunStatus, StepError, engine::Wait
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::{Driven, Ended, Shown, drive, durable_failure, view, watched};
+use super::{ActiveRun, RunDisplay, RunEnd, drive, durable_failure, view, watched};
 use crate::{
     App, Exit, Failure,
     config::{Settings, parse_duration},
@@ -17,18 +17,18 @@ use crate::{
     watch::View,
 };
 
-/// How long a command stays with the run that it starts or goes on with.
+/// How long a command waits for the run that it starts or resumes.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Stay {
-    /// Stays while the run waits for events, too, instead of ending with code 5.
+pub(crate) struct WaitOptions {
+    /// Keep waiting while the run waits for an event, instead of exiting with code 5.
     #[arg(long)]
     pub(crate) wait: bool,
-    /// How long the run may take, such as `90s` or `5m`.
+    /// The time limit of the run, such as `90s` or `5m`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 }
 
-/// What drives durable runs for one command.
+/// Drives durable runs for one command.
 pub(crate) struct Session {
     output: Output,
     view: Option<Arc<dyn View>>,
@@ -39,30 +39,30 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// As the configuration says.
+    /// Creates a session with an engine for `settings`.
     ///
     /// # Errors
-    /// A folder that tools may use cannot be opened, or the system gives no threads.
-    pub(crate) fn new(app: &App, settings: &Settings, stay: &Stay) -> Result<Self, Failure> {
+    /// If a folder that tools may use cannot be opened, or the async runtime cannot be started.
+    pub(crate) fn new(app: &App, settings: &Settings, wait_options: &WaitOptions) -> Result<Self, Failure> {
         let view = view(*app.output());
         let builder = watched(host::engine(settings)?, view.as_ref());
-        Self::with(app, settings, stay, builder, view)
+        Self::with(app, settings, wait_options, builder, view)
     }
 
-    /// The same with an engine that is there already.
+    /// Like [`new`](Self::new), with the given engine and view.
     pub(crate) fn with(
         app: &App,
         settings: &Settings,
-        stay: &Stay,
+        wait_options: &WaitOptions,
         builder: EngineBuilder,
         view: Option<Arc<dyn View>>,
     ) -> Result<Self, Failure> {
-        let parking = if stay.wait { Parking::Never } else { Parking::ForSignals };
+        let parking = if wait_options.wait { Parking::Never } else { Parking::ForSignals };
         Ok(Self {
             output: *app.output(),
             view,
             pause_grace: settings.pause_grace,
-            timeout: stay.timeout.or(settings.timeout),
+            timeout: wait_options.timeout.or(settings.timeout),
             runtime: host::runtime()?,
             executor: Executor::new(app.home(), builder).parking(parking),
         })
@@ -76,50 +76,50 @@ impl Session {
         &self.runtime
     }
 
-    /// Waits for what an executor does.
+    /// Waits for an operation of the executor.
     ///
     /// # Errors
-    /// It could not be done.
-    pub(crate) fn wait<T>(&self, does: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
-        self.runtime.block_on(does).map_err(durable_failure)
+    /// If the operation fails.
+    pub(crate) fn wait<T>(&self, operation: impl Future<Output = Result<T, ExecutorError>>) -> Result<T, Failure> {
+        self.runtime.block_on(operation).map_err(durable_failure)
     }
 
-    /// Lets each of `runs` go on as `begin` says, one after the other, and shows what became of them; whoever interrupts
-    /// one leaves those after it as they are.
-    pub(crate) fn go_each(
+    /// Starts each of `runs` with `begin`, drives them one after the other and reports their results. An interrupt also
+    /// skips the remaining runs.
+    pub(crate) fn drive_each(
         &self,
         runs: &[KnownRun],
         begin: impl Fn(&Executor, &KnownRun) -> Result<DurableRun, Failure>,
     ) -> Exit {
-        let mut told = Vec::new();
+        let mut results = Vec::new();
         let mut exit = Exit::Ok;
         for known in runs {
             let (output, view) = (self.output, self.view.clone());
             output.note(&format!("{} {}", known.id(), known.summary.workflow));
-            let shown = Shown { output, view, timeout: self.timeout, pause_grace: self.pause_grace, file: None };
-            let ended = match begin(&self.executor, known) {
+            let display = RunDisplay { output, view, timeout: self.timeout, pause_grace: self.pause_grace, file: None };
+            let end = match begin(&self.executor, known) {
                 Ok(run) => {
-                    let shown_run = Driven::durable(&run);
-                    let driven = async { ended(self.executor.drive(run).await) };
-                    self.runtime.block_on(drive(driven, &shown_run, &shown))
+                    let active = ActiveRun::durable(&run);
+                    let driven = async { run_end(self.executor.drive(run).await) };
+                    self.runtime.block_on(drive(driven, &active, &display))
                 }
-                Err(failure) => Ended::Broken(Box::new(failure)),
+                Err(failure) => RunEnd::Error(Box::new(failure)),
             };
-            let (status, error) = match &ended {
-                Ended::Finished(finished) => {
+            let (status, error) = match &end {
+                RunEnd::Finished(finished) => {
                     (finished.status.as_str(), finished.error.as_ref().map(ToString::to_string))
                 }
-                Ended::Waiting(_) => ("waiting", None),
-                Ended::Stuck(steps) => ("stuck", Some(stuck(known.id(), steps).to_string())),
-                Ended::Stopped | Ended::Killed => ("paused", None),
-                Ended::Broken(failure) => (known.status().as_str(), Some(failure.to_string())),
+                RunEnd::Waiting(_) => ("waiting", None),
+                RunEnd::Stuck(steps) => ("stuck", Some(stuck(known.id(), steps).to_string())),
+                RunEnd::Stopped | RunEnd::Killed => ("paused", None),
+                RunEnd::Error(failure) => (known.status().as_str(), Some(failure.to_string())),
             };
-            let said = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            output.note(&format!("{} {status}{said}", known.id()));
-            told.push(json!({"run_id": known.id(), "status": status, "error": error}));
-            match ended {
-                Ended::Finished(finished) if finished.status == RunStatus::Completed => {}
-                Ended::Stopped | Ended::Killed => {
+            let detail = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+            output.note(&format!("{} {status}{detail}", known.id()));
+            results.push(json!({"run_id": known.id(), "status": status, "error": error}));
+            match end {
+                RunEnd::Finished(finished) if finished.status == RunStatus::Completed => {}
+                RunEnd::Stopped | RunEnd::Killed => {
                     exit = Exit::Interrupted;
                     break;
                 }
@@ -127,41 +127,42 @@ impl Session {
             }
         }
         if !self.output.is_text() {
-            self.output.payload(&told);
+            self.output.payload(&results);
         }
         exit
     }
 
-    /// Drives `run` to its end, and shows it.
-    pub(crate) fn go(self, run: DurableRun, file: Option<&Path>) -> Exit {
+    /// Drives `run` to its end and shows the result.
+    pub(crate) fn drive(self, run: DurableRun, file: Option<&Path>) -> Exit {
         let Self { output, view, pause_grace, timeout, runtime, executor } = self;
-        let shown = Shown { output, view, timeout, pause_grace, file };
-        let shown_run = Driven::durable(&run);
-        let driven = async { ended(executor.drive(run).await) };
-        shown.go(runtime, driven, &shown_run)
+        let display = RunDisplay { output, view, timeout, pause_grace, file };
+        let active = ActiveRun::durable(&run);
+        let driven = async { run_end(executor.drive(run).await) };
+        display.drive(runtime, driven, &active)
     }
 }
 
-fn ended(end: Result<DurableEnd, ExecutorError>) -> Ended {
+fn run_end(end: Result<DurableEnd, ExecutorError>) -> RunEnd {
     match end {
-        Ok(DurableEnd::Finished(finished)) => Ended::Finished(finished),
-        Ok(DurableEnd::Waiting(wait)) => Ended::Waiting(wait),
-        Ok(DurableEnd::Stuck(steps)) => Ended::Stuck(steps),
-        Ok(DurableEnd::Paused | DurableEnd::Released) => Ended::Stopped,
-        Err(error) => Ended::Broken(Box::new(durable_failure(error))),
+        Ok(DurableEnd::Finished(finished)) => RunEnd::Finished(finished),
+        Ok(DurableEnd::Waiting(wait)) => RunEnd::Waiting(wait),
+        Ok(DurableEnd::Stuck(steps)) => RunEnd::Stuck(steps),
+        Ok(DurableEnd::Paused | DurableEnd::Released) => RunEnd::Stopped,
+        Err(error) => RunEnd::Error(Box::new(durable_failure(error))),
     }
 }
 
-/// That somebody has to say what became of a step.
+/// Returns the failure for a run with steps that must be resolved manually.
 pub(super) fn stuck(run: impl std::fmt::Display, steps: &[(String, StepError)]) -> Failure {
     let why: Vec<String> = steps.iter().map(|(path, error)| format!("{path}: {}", error.message)).collect();
     let path = steps.first().map(|(path, _)| path.as_str()).unwrap_or_default();
-    Failure::new(Exit::Stuck, "stuck", format!("the run {run} is stuck: {}", why.join("; "))).with_help(format!(
-        "find out, then say so: `spellflow resolve {run} {path} --completed JSON`, `--failed` or `--run-again`"
+    Failure::new(Exit::Stuck, "stuck", format!("run {run} is stuck: {}", why.join("; "))).with_help(format!(
+        "check what happened, then run `spellflow resolve {run} {path} --completed JSON`, or use `--failed` or \
+         `--run-again`"
     ))
 }
 
-/// What a wait is for, in words.
+/// Describes what a run waits for.
 pub(super) fn waits_for(wait: &Wait) -> String {
     match wait.wake_at {
         Some(at) => format!("for an event, or until {at}"),

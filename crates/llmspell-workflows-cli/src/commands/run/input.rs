@@ -1,4 +1,4 @@
-//! The input of a run, from arguments.
+//! Reads the input of a run from arguments.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{Exit, Failure};
 
-/// What `arguments` say together, null where there is none; a later one overrides fields of an earlier one.
+/// Reads and merges `arguments`; later ones override earlier ones. Returns null if there are none.
 pub(crate) fn read(arguments: &[String], definition: &Path) -> Result<Value, Failure> {
     let mut fields = Map::new();
     for argument in arguments {
@@ -23,46 +23,45 @@ pub(crate) fn read(arguments: &[String], definition: &Path) -> Result<Value, Fai
 }
 
 fn field(argument: &str) -> Result<(&str, Value), Failure> {
-    let wrong = |message: String| Failure::usage(message).with_help("write KEY=TEXT, KEY:=JSON or @FILE");
-    let (key, value) = argument.split_once('=').ok_or_else(|| wrong(format!("`{argument}` is no input")))?;
+    let invalid = |message: String| Failure::usage(message).with_help("write KEY=TEXT, KEY:=JSON or @FILE");
+    let (key, value) = argument.split_once('=').ok_or_else(|| invalid(format!("invalid input `{argument}`")))?;
     let (key, value) = match key.strip_suffix(':') {
         None => (key, value.into()),
         Some(key) => {
-            let value = json(value).map_err(|error| wrong(format!("the input `{key}` is {error}")))?;
+            let value = json(value).map_err(|error| invalid(format!("the input `{key}` is {error}")))?;
             (key, value)
         }
     };
-    if key.is_empty() { Err(wrong(format!("`{argument}` names no input"))) } else { Ok((key, value)) }
+    if key.is_empty() { Err(invalid(format!("the input `{argument}` has no name"))) } else { Ok((key, value)) }
 }
 
 fn object(file: &Path, definition: &Path) -> Result<Map<String, Value>, Failure> {
     let is_stdin = file.as_os_str() == "-";
     if is_stdin && definition.as_os_str() == "-" {
-        return Err(Failure::usage("the definition and the input cannot both be standard input"));
+        return Err(Failure::usage("the definition and the input cannot both come from standard input"));
     }
     let text = if is_stdin { std::io::read_to_string(std::io::stdin()) } else { fs::read_to_string(file) };
     let text = text.map_err(|error| Failure::file("read", file, &error))?;
-    let wrong = |message: String| {
-        Failure::new(Exit::Usage, "invalid_input", format!("`{}` is no JSON object: {message}", file.display()))
+    let invalid = |message: String| {
+        Failure::new(Exit::Usage, "invalid_input", format!("`{}` is not a JSON object: {message}", file.display()))
     };
     match serde_json::from_str(&text) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(other) => Err(wrong(format!("it holds {other}"))),
-        Err(error) => Err(wrong(error.to_string())),
+        Ok(other) => Err(invalid(format!("got {other}"))),
+        Err(error) => Err(invalid(error.to_string())),
     }
 }
 
-/// A value of the command line that is JSON.
+/// Parses a JSON value from the command line.
 pub(crate) fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
+    serde_json::from_str(text).map_err(|error| format!("not valid JSON: {error}"))
 }
 
-/// A run that could not be started.
+/// Converts the error of a run that could not start.
 pub(crate) fn refused(error: StepError) -> Failure {
     let failure = Failure::from(error);
     if failure.message.contains("must be of type") {
-        return failure
-            .with_help("`KEY=TEXT` is a text; write `KEY:=JSON` for numbers, true, false, lists and objects");
+        return failure.with_help("`KEY=TEXT` is a string; use `KEY:=JSON` for numbers, booleans, lists and objects");
     }
     failure
 }
@@ -73,7 +72,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fields_are_texts_or_json() {
+    fn fields_are_strings_or_json() {
         for (argument, expected) in [
             ("a=1", Some(("a", json!("1")))),
             ("a:=1", Some(("a", json!(1)))),

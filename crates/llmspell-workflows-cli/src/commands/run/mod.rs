@@ -2,8 +2,8 @@
 
 mod drive;
 mod durable;
+mod existing;
 pub(crate) mod input;
-mod known;
 mod summary;
 
 use std::{
@@ -31,9 +31,9 @@ use crate::{
     source::Source,
     watch::{Jsonl, Lines, Live, View, Watch},
 };
-pub(crate) use drive::{Driven, Ended, drive};
-pub(crate) use durable::{Session, Stay};
-pub(crate) use known::{check_secrets, prepare};
+pub(crate) use drive::{ActiveRun, RunEnd, drive};
+pub(crate) use durable::{Session, WaitOptions};
+pub(crate) use existing::{check_secrets, prepare};
 
 /// Runs a workflow.
 #[derive(Debug, Args)]
@@ -46,21 +46,21 @@ pub(crate) struct Run {
     file: PathBuf,
     #[command(flatten)]
     inputs: Inputs,
-    /// Which of the workflow's environments overrides variables.
+    /// The environment whose variables to use.
     #[arg(short, long = "env", value_name = "NAME")]
     environment: Option<String>,
-    /// The step to begin with; earlier ones are skipped.
+    /// The step to start at; earlier steps are skipped.
     #[arg(long, value_name = "ID")]
     start_step: Option<String>,
-    /// Keeps nothing of the run, so that it cannot be resumed.
+    /// Do not record the run; it cannot be resumed.
     #[arg(long)]
     in_memory: bool,
     #[command(flatten)]
-    stay: Stay,
-    /// A host that tools may reach beside those of the configuration, such as `127.0.0.1:8080`.
+    wait_options: WaitOptions,
+    /// A host that tools may connect to, in addition to the configured ones, such as `127.0.0.1:8080`.
     #[arg(long, value_name = "HOST")]
     allow_host: Vec<String>,
-    /// A folder that tools may use, instead of the working directory; may be repeated.
+    /// A folder that tools may read and write, instead of the configured ones; may be repeated.
     #[arg(long, value_name = "DIR")]
     root: Vec<PathBuf>,
 }
@@ -84,29 +84,29 @@ impl Run {
         if self.in_memory {
             let runtime = host::runtime()?;
             let (timeout, pause_grace) = (settings.timeout, settings.pause_grace);
-            let shown = Shown { output, view, timeout, pause_grace, file: Some(&self.file) };
+            let display = RunDisplay { output, view, timeout, pause_grace, file: Some(&self.file) };
             let engine = builder.build();
             let plan = engine.prepare(document.definition)?;
             let options = RunOptions { environment, ..RunOptions::default() };
             let run = engine.start(&plan, input, &options).map_err(input::refused)?;
             let driven = async {
                 match engine.drive(&run).await {
-                    EngineDriven::Done(finished) => Ended::Finished(finished),
-                    EngineDriven::Parked(wait) => Ended::Waiting(wait),
-                    EngineDriven::Stuck { so_far, .. } => Ended::Finished(so_far),
+                    EngineDriven::Done(finished) => RunEnd::Finished(finished),
+                    EngineDriven::Parked(wait) => RunEnd::Waiting(wait),
+                    EngineDriven::Stuck { so_far, .. } => RunEnd::Finished(so_far),
                 }
             };
-            return Ok(shown.go(runtime, driven, &Driven::in_memory(&run)));
+            return Ok(display.drive(runtime, driven, &ActiveRun::in_memory(&run)));
         }
-        let session = Session::with(app, &settings, &self.stay, builder, view)?;
+        let session = Session::with(app, &settings, &self.wait_options, builder, view)?;
         let options = StartOptions { environment, ..StartOptions::default() };
         let run = session.wait(session.executor().start(document.definition, input, options))?;
-        Ok(session.go(run, Some(&self.file)))
+        Ok(session.drive(run, Some(&self.file)))
     }
 
     fn settings(&self, configured: &Settings) -> Settings {
         let mut settings = configured.clone();
-        settings.timeout = self.stay.timeout.or(settings.timeout);
+        settings.timeout = self.wait_options.timeout.or(settings.timeout);
         settings.policy.hosts.extend(self.allow_host.iter().cloned());
         if !self.root.is_empty() {
             settings.policy.read_roots.clone_from(&self.root);
@@ -115,71 +115,72 @@ impl Run {
         settings
     }
 
-    /// The flag's, else the configuration's, which is for workflows that have environments.
+    /// Returns the environment of the flag or of the configuration; the latter applies only to workflows that have
+    /// environments.
     fn environment(&self, settings: &Settings, definition: &Definition) -> Option<String> {
         let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
         self.environment.clone().or(configured)
     }
 }
 
-/// How a run is watched, and where its end is shown.
-pub(crate) struct Shown<'f> {
+/// How a run and its result are displayed, and its limits.
+pub(crate) struct RunDisplay<'f> {
     pub(crate) output: Output,
     pub(crate) view: Option<Arc<dyn View>>,
     pub(crate) timeout: Option<Duration>,
-    /// How long steps at work have to end when the run is paused.
+    /// How long running steps have to finish when the run is paused.
     pub(crate) pause_grace: Duration,
-    /// The definition's file, where it was started from one.
+    /// The file of the definition, if the run was started from one.
     pub(crate) file: Option<&'f Path>,
 }
 
-impl Shown<'_> {
-    /// Waits for the end of `run`, and shows it.
-    pub(crate) fn go(self, runtime: Runtime, driven: impl Future<Output = Ended>, run: &Driven) -> Exit {
+impl RunDisplay<'_> {
+    /// Waits for the end of `run` and shows the result.
+    pub(crate) fn drive(self, runtime: Runtime, driven: impl Future<Output = RunEnd>, run: &ActiveRun) -> Exit {
         let output = self.output;
         let definition = run.run().definition();
         if output.format() == Format::Jsonl {
-            output.payload(&First {
+            output.payload(&RunStarted {
                 event: "run_started",
                 run_id: run.run().id().to_string(),
                 workflow: &definition.name,
             });
         }
-        let ended = runtime.block_on(drive(driven, run, &self));
-        match ended {
-            // Nothing of it runs any more.
-            Ended::Finished(_) => runtime.shutdown_background(),
-            // Whatever still runs is dropped, and its processes with it.
+        let end = runtime.block_on(drive(driven, run, &self));
+        match end {
+            // No task of the run is left.
+            RunEnd::Finished(_) => runtime.shutdown_background(),
+            // Drops the tasks that still run, and their processes.
             _ => runtime.shutdown_timeout(Duration::from_millis(100)),
         }
-        self.show(run, definition, ended)
+        self.show(run, definition, end)
     }
 
-    fn show(&self, run: &Driven, definition: &Definition, ended: Ended) -> Exit {
+    fn show(&self, run: &ActiveRun, definition: &Definition, end: RunEnd) -> Exit {
         let (output, id) = (self.output, run.run().id());
-        let finished = match ended {
-            Ended::Finished(finished) => finished,
-            Ended::Broken(failure) => return output.failure(&failure),
-            Ended::Waiting(wait) if run.is_durable() => {
-                let message = format!("the run {id} waits {}", durable::waits_for(&wait));
+        let finished = match end {
+            RunEnd::Finished(finished) => finished,
+            RunEnd::Error(failure) => return output.failure(&failure),
+            RunEnd::Waiting(wait) if run.is_durable() => {
+                let message = format!("run {id} is waiting {}", durable::waits_for(&wait));
                 let help = format!(
-                    "send it with `spellflow signal {id} NAME`, then go on with `spellflow resume {id}`; \
-                     `--wait` stays until it comes"
+                    "send the event with `spellflow signal {id} NAME`, then resume with `spellflow resume {id}`; \
+                     `--wait` keeps waiting instead"
                 );
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message).with_help(help));
             }
-            Ended::Stuck(steps) => return output.failure(&durable::stuck(id, &steps)),
-            Ended::Stopped | Ended::Killed if run.is_durable() => {
-                let exit = if matches!(ended, Ended::Killed) { Exit::Interrupted } else { Exit::Waiting };
-                let failure = Failure::new(exit, "paused", format!("the run {id} is paused"));
-                return output.failure(&failure.with_help(format!("go on with `spellflow resume {id}`")));
+            RunEnd::Stuck(steps) => return output.failure(&durable::stuck(id, &steps)),
+            RunEnd::Stopped | RunEnd::Killed if run.is_durable() => {
+                let exit = if matches!(end, RunEnd::Killed) { Exit::Interrupted } else { Exit::Waiting };
+                let failure = Failure::new(exit, "paused", format!("run {id} is paused"));
+                return output.failure(&failure.with_help(format!("resume it with `spellflow resume {id}`")));
             }
-            Ended::Waiting(_) | Ended::Stopped => {
-                let message = "the run waits for an event, and is in memory, where none can reach it";
+            RunEnd::Waiting(_) | RunEnd::Stopped => {
+                let message = "the run is waiting for an event, but events cannot reach a run in memory";
                 return output.failure(&Failure::new(Exit::Waiting, "waiting", message));
             }
-            Ended::Killed => {
-                let message = "the run was stopped at once; what it did is not recorded";
+            RunEnd::Killed => {
+                let message = "the run was stopped immediately; its progress was not recorded";
                 return output.failure(&Failure::new(Exit::Interrupted, "interrupted", message));
             }
         };
@@ -187,7 +188,7 @@ impl Shown<'_> {
             Format::Text => summary::show(output, definition, &finished, self.file, run.is_durable()),
             Format::Jsonl => {
                 summary::warnings(output, &finished);
-                output.payload(&Last { event: "run_ended", report: Report::new(definition, &finished) });
+                output.payload(&RunEnded { event: "run_ended", report: Report::new(definition, &finished) });
             }
             Format::Json | Format::Yaml => {
                 summary::warnings(output, &finished);
@@ -198,23 +199,23 @@ impl Shown<'_> {
     }
 }
 
-/// The first line of a run in JSON Lines.
+/// The first line of a run in the `jsonl` format.
 #[derive(serde::Serialize)]
-struct First<'p> {
+struct RunStarted<'p> {
     event: &'static str,
     run_id: String,
     workflow: &'p str,
 }
 
-/// The last line of a run in JSON Lines.
+/// The last line of a run in the `jsonl` format.
 #[derive(serde::Serialize)]
-struct Last<'f> {
+struct RunEnded<'f> {
     event: &'static str,
     #[serde(flatten)]
     report: Report<'f>,
 }
 
-/// The engine with `view` watching its steps.
+/// Adds an interceptor that shows the steps in `view`.
 pub(crate) fn watched(builder: EngineBuilder, view: Option<&Arc<dyn View>>) -> EngineBuilder {
     match view {
         Some(view) => builder.interceptor(Position::Trace, Watch::new(view.clone())),
@@ -222,7 +223,7 @@ pub(crate) fn watched(builder: EngineBuilder, view: Option<&Arc<dyn View>>) -> E
     }
 }
 
-/// What is shown while the run goes on: nothing to programs that want one value and do not watch.
+/// Returns the view of a running workflow; none for formats with a single value, unless standard error is a terminal.
 pub(crate) fn view(output: Output) -> Option<Arc<dyn View>> {
     match (output.format(), std::io::stderr().is_terminal()) {
         (Format::Jsonl, _) => Some(Arc::new(Jsonl::new(output))),
@@ -238,9 +239,9 @@ fn exit(finished: &Finished) -> Exit {
         (RunStatus::Completed, _) => Exit::Ok,
         (RunStatus::Cancelled, _) => Exit::Interrupted,
         (RunStatus::Waiting, _) => Exit::Waiting,
-        // The argument names no step.
+        // `--start-step` does not name a step.
         (_, Some(error)) if &*error.code == "unknown_starting_step" => Exit::Usage,
-        // A limit of the run as a whole, not of a step of it.
+        // The time limit of the whole run, not of a step.
         (_, Some(error)) if error.class == ErrorClass::Timeout && error.path.as_deref() == Some("/main") => {
             Exit::TimedOut
         }

@@ -1,4 +1,4 @@
-//! The end of a run, for people: the output on standard output, the rest on standard error.
+//! The result of a run, for people: its output on standard output, the rest on standard error.
 
 use std::{path::Path, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     watch::{elapsed, sign},
 };
 
-/// How many of the last lines that a failed process wrote are shown.
+/// How many of the last lines of a failed process are shown.
 const LINES_SHOWN: usize = 10;
 
 pub(super) fn show(
@@ -36,7 +36,7 @@ pub(super) fn show(
     output.text(&show::value(&finished.output));
 }
 
-/// Each warning on a line of its own, and how many were not kept.
+/// Shows each warning on its own line, and how many were dropped.
 pub(super) fn warnings(output: Output, finished: &Finished) {
     finished.warnings.iter().for_each(|one| warning(output, one));
     if finished.warnings_dropped > 0 {
@@ -77,7 +77,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Where and why it failed, what helps, and what to type next.
+/// Shows where and why the run failed, the help, and the next command.
 fn failure(output: Output, error: &StepError, path: &str, next: Option<&str>) {
     let head = output.on_err(Paint::Bad, &format!("error[{}]", error.code));
     output.note(&format!("{head}: {}", error.message));
@@ -114,7 +114,7 @@ fn help(error: &StepError) -> Option<&'static str> {
     })
 }
 
-/// To begin at the failed step, where that is one of the root list and not its first, or to see everything.
+/// Suggests starting at the failed step if it is in the root list and not its first, otherwise showing all details.
 fn next_command(definition: &Definition, path: &str, file: Option<&Path>) -> Option<String> {
     let file = file.filter(|file| file.as_os_str() != "-")?.display();
     let path: StepPath = path.parse().ok()?;

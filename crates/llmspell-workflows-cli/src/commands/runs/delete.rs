@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::{App, Exit, Failure};
 
-/// Deletes runs that have ended, with all that is kept of them.
+/// Deletes ended runs with everything recorded about them.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs delete @last\n  spellflow runs delete 0199c1 0199c2")]
 pub(super) struct Delete {
-    /// The runs: their ids, the beginnings of them, or `@last`.
+    /// The runs: their ids, unique prefixes of them, or `@last`.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<String>,
 }
@@ -18,13 +18,13 @@ impl Delete {
         let home = app.home();
         let runs: Vec<KnownRun> = self.runs.iter().map(|run| app.wait(home.find(run))).collect::<Result<_, _>>()?;
         app.wait(home.delete(&runs))?;
-        said(app, &runs, &[]);
+        report_deleted(app, &runs, &[]);
         Ok(Exit::Ok)
     }
 }
 
-/// Says which runs are gone, and which stay.
-pub(super) fn said(app: &App, deleted: &[KnownRun], held: &[KnownRun]) {
+/// Reports which runs were deleted, and which were kept because a running process holds their journals.
+pub(super) fn report_deleted(app: &App, deleted: &[KnownRun], held: &[KnownRun]) {
     let output = app.output();
     let ids = |runs: &[KnownRun]| runs.iter().map(|run| run.id().to_string()).collect::<Vec<_>>();
     if !output.is_text() {
@@ -35,6 +35,9 @@ pub(super) fn said(app: &App, deleted: &[KnownRun], held: &[KnownRun]) {
     output.note(&format!("{} {runs} deleted", deleted.len()));
     for run in held {
         let holder = run.holder.as_ref().map(|holder| holder.0.as_str()).unwrap_or_default();
-        output.note(&format!("the run {} stays as long as {holder} is alive, in whose journal it is", run.id()));
+        output.note(&format!(
+            "run {} is kept while {holder} is running, because it is in the journal of that process",
+            run.id()
+        ));
     }
 }

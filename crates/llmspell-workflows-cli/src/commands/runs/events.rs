@@ -6,26 +6,26 @@ use serde_json::{Value, json};
 use super::state::executor;
 use crate::{App, Exit, Failure, table::table, watch::elapsed};
 
-/// Shows what happened in a run, in order, out of its journal.
+/// Shows the events of a run in order, from its journal.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs events @last\n  spellflow runs events 0199c1 -o json")]
 pub(super) struct Events {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
 }
 
-/// Shows what the processes of a run's steps wrote.
+/// Shows the output of the processes that a run's steps started.
 ///
-/// Of a process that failed only the end is kept.
+/// For a failed process, only the end of its output is recorded.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs logs @last\n  spellflow runs logs 0199c1 --step build --lines 20")]
 pub(super) struct Logs {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// Only steps whose path ends so.
+    /// Only steps whose path ends with this.
     #[arg(long, value_name = "PATH")]
     step: Option<String>,
-    /// How many of the last lines of each process are shown.
+    /// How many of the last lines of each process to show.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     lines: usize,
 }
@@ -52,10 +52,10 @@ fn row(start: Timestamp, event: &WorkflowEvent) -> [String; 4] {
     [at, event.kind.to_string(), event.path.clone(), short(&details(event))]
 }
 
-/// What there is to say of an event beside its kind: the message of what failed, was skipped or is odd, else all of it.
+/// Returns the details of an event: the message of a failure, skip or warning, otherwise all of its data.
 fn details(event: &WorkflowEvent) -> String {
     let data = serde_json::to_value(&event.data).unwrap_or_default();
-    // An event that says nothing more is a text, and one of an end only says how long it took.
+    // An event without data serializes as a string, and the data of an end is only its duration.
     let Some((kind, body)) = data.as_object().and_then(|fields| fields.iter().next()) else { return String::new() };
     let message = ["/error/message", "/message", "/0/error/message"].into_iter().find_map(|at| body.pointer(at));
     match message.and_then(Value::as_str) {
@@ -65,9 +65,9 @@ fn details(event: &WorkflowEvent) -> String {
     }
 }
 
-/// The beginning of a text, where it is long.
+/// Truncates a long text.
 fn short(text: &str) -> String {
-    /// How many characters are shown.
+    /// The maximum number of characters.
     const SHOWN: usize = 100;
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -107,14 +107,14 @@ fn text(one: &ProcessOutput, lines: usize) -> String {
     for (sign, written) in [("  ", &one.stdout), ("! ", &one.stderr)] {
         let (last, left_out) = last_lines(written, lines);
         if left_out > 0 {
-            text += &format!("{sign}({left_out} lines before are not shown; `--lines` shows more)\n");
+            text += &format!("{sign}({left_out} earlier lines not shown; use `--lines` to show more)\n");
         }
         last.lines().for_each(|line| text += &format!("{sign}{line}\n"));
     }
     text
 }
 
-/// The last `lines` lines of a text, and how many come before.
+/// Returns the last `lines` lines of a text, and the number of lines before them.
 fn last_lines(text: &str, lines: usize) -> (&str, usize) {
     let count = text.lines().count();
     let left_out = count.saturating_sub(lines);
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_shown_and_the_others_counted() {
+    fn last_lines_are_returned_and_the_others_counted() {
         for (lines, expected) in [(0, ("", 3)), (1, ("c", 2)), (2, ("b\nc", 1)), (9, ("a\nb\nc", 0))] {
             assert_eq!(last_lines("a\nb\nc", lines), expected, "{lines}");
         }

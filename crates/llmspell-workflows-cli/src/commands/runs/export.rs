@@ -11,26 +11,26 @@ use crate::{
     source::Source,
 };
 
-/// Writes a run as one JSON document, to be imported elsewhere.
+/// Exports a run as one JSON document that can be imported elsewhere.
 ///
-/// It holds the definition, all that was recorded, messages and large values. Secrets are masked in it.
+/// The document contains the definition, all records, messages and large values. Secrets are masked.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs export @last --file run.json\n  \
     spellflow runs export 0199c1 > run.json")]
 pub(super) struct Export {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// Where to write it, instead of standard output.
+    /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
-/// Takes in a run that was exported, under its own id.
+/// Imports an exported run under its original id.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs import run.json\n  \
     spellflow runs export @last | spellflow runs import - --store elsewhere")]
 pub(super) struct Import {
-    /// The document; `-` is standard input.
+    /// The exported document; `-` is standard input.
     file: PathBuf,
 }
 
@@ -39,13 +39,13 @@ impl Export {
         let home = app.home();
         let known = app.wait(home.find(&self.run))?;
         let document = app.wait(home.export(&known))?;
-        let text = serde_json::to_string_pretty(&document).expect("a document has text keys") + "\n";
+        let text = serde_json::to_string_pretty(&document).expect("an export is plain data with string keys") + "\n";
         match &self.file {
             Some(file) => {
                 std::fs::write(file, &text).map_err(|error| Failure::file("write", file, &error))?;
-                app.output().note(&format!("the run {} is in `{}`", known.id(), file.display()));
+                app.output().note(&format!("exported run {} to `{}`", known.id(), file.display()));
             }
-            // Text is for people elsewhere; here the document is what was asked for.
+            // In the text format too, the result is the JSON document.
             None if app.output().format() == Format::Text => app.output().text(&text),
             None => app.output().payload(&document),
         }
@@ -65,7 +65,7 @@ impl Import {
             output.payload(&serde_json::json!({"run_id": known.id(), "status": known.status().as_str()}));
         }
         let next = if known.status().has_ended() { "runs show" } else { "resume" };
-        output.note(&format!("the run {} is here; next: spellflow {next} {0}", known.id()));
+        output.note(&format!("imported run {}; next: spellflow {next} {0}", known.id()));
         Ok(Exit::Ok)
     }
 }

@@ -5,24 +5,24 @@ use serde::Serialize;
 
 use crate::{App, Exit, Failure, table::table};
 
-/// Lists runs, the newest first.
+/// Lists runs, newest first.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs list\n  spellflow runs list --status failed --workflow nightly")]
 pub(super) struct List {
-    /// Only those that are so; may be repeated.
+    /// Only runs with this status; may be repeated.
     #[arg(long, value_name = "STATUS")]
     status: Vec<RunStatus>,
     /// Only runs of this workflow.
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
-    /// How many at most.
+    /// The maximum number of runs.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
 }
 
-/// A run as programs read it.
+/// An element of the list, for programs.
 #[derive(Serialize)]
-struct Line<'r> {
+struct RunEntry<'r> {
     run_id: String,
     workflow: &'r str,
     version: &'r str,
@@ -43,13 +43,13 @@ impl List {
             let head = ["run", "workflow", "status", "started", ""].map(str::to_owned);
             output.text(&table(std::iter::once(head).chain(runs.iter().map(row))));
         } else {
-            output.payload(&runs.iter().map(Line::new).collect::<Vec<_>>());
+            output.payload(&runs.iter().map(RunEntry::new).collect::<Vec<_>>());
         }
         Ok(Exit::Ok)
     }
 }
 
-impl<'r> Line<'r> {
+impl<'r> RunEntry<'r> {
     fn new(run: &'r KnownRun) -> Self {
         let summary = &run.summary;
         Self {

@@ -1,4 +1,4 @@
-//! The runs of the store.
+//! Commands on the runs in the store.
 
 mod delete;
 mod events;
@@ -13,17 +13,17 @@ use clap::{Args, Subcommand};
 
 use crate::{App, Exit, Failure};
 
-/// Shows the runs of the store, takes them elsewhere, and deletes them.
+/// Lists, shows, watches, exports, imports and deletes runs.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs list --status failed\n  spellflow runs show @last -o json\n  \
     spellflow runs watch @last")]
 pub(crate) struct Runs {
     #[command(subcommand)]
-    what: What,
+    command: RunsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum RunsCommand {
     List(list::List),
     Show(show::Show),
     Watch(watch::Watch),
@@ -39,18 +39,18 @@ enum What {
 
 impl Runs {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        match self.what {
-            What::List(list) => list.execute(app),
-            What::Show(show) => show.execute(app),
-            What::Watch(watch) => watch.execute(app),
-            What::Events(events) => events.execute(app),
-            What::Logs(logs) => logs.execute(app),
-            What::State(state) => state.execute(app),
-            What::Diff(diff) => diff.execute(app),
-            What::Export(export) => export.execute(app),
-            What::Import(import) => import.execute(app),
-            What::Delete(delete) => delete.execute(app),
-            What::Prune(prune) => prune.execute(app),
+        match self.command {
+            RunsCommand::List(list) => list.execute(app),
+            RunsCommand::Show(show) => show.execute(app),
+            RunsCommand::Watch(watch) => watch.execute(app),
+            RunsCommand::Events(events) => events.execute(app),
+            RunsCommand::Logs(logs) => logs.execute(app),
+            RunsCommand::State(state) => state.execute(app),
+            RunsCommand::Diff(diff) => diff.execute(app),
+            RunsCommand::Export(export) => export.execute(app),
+            RunsCommand::Import(import) => import.execute(app),
+            RunsCommand::Delete(delete) => delete.execute(app),
+            RunsCommand::Prune(prune) => prune.execute(app),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs show @last\n  spellflow runs show 0199c1 -o json")]
 pub(super) struct Show {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
 }
 
@@ -35,13 +35,13 @@ fn text(known: &KnownRun, history: &History) -> String {
     let end = history.end.as_ref().map(|(outcome, _)| outcome);
     let mut text = format!("{} {} {}\n", known.status(), known.summary.workflow, known.id());
     if let Some(origin) = &history.started.origin {
-        let from = origin.path.as_ref().map(|path| format!(" from {path}")).unwrap_or_default();
-        text += &format!("made of {}{from}\n", origin.run);
+        let from = origin.path.as_ref().map(|path| format!(" at {path}")).unwrap_or_default();
+        text += &format!("created from run {}{from}\n", origin.run);
     }
     let rows = past_steps(known, history).map(|step| {
         let why = step.skip_reason.map(|reason| reason.message.clone());
         let why = why.or_else(|| step.error.as_ref().map(|error| error.message.to_owned()));
-        let note = why.or_else(|| step.waits_for.map(waits)).unwrap_or_default();
+        let note = why.or_else(|| step.waits_for.map(describe_wait)).unwrap_or_default();
         [format!("  {}", step.status), step.path, note]
     });
     text += &table(rows);
@@ -55,11 +55,11 @@ fn text(known: &KnownRun, history: &History) -> String {
     text + &output
 }
 
-/// What a step waits for, in words.
-pub(super) fn waits(awaited: &Awaited) -> String {
+/// Describes what a step waits for.
+pub(super) fn describe_wait(awaited: &Awaited) -> String {
     let what = match &awaited.signal {
-        Some(name) => format!("waits for the event `{name}` since {}", awaited.since),
-        None => format!("waits since {}", awaited.since),
+        Some(name) => format!("waiting for the event `{name}` since {}", awaited.since),
+        None => format!("waiting since {}", awaited.since),
     };
     what + &awaited.until.map(|until| format!(", until {until}")).unwrap_or_default()
 }

@@ -6,31 +6,31 @@ use serde_json::{Value, json};
 use crate::{App, Exit, Failure, difference, host, report::past_steps, show};
 use llmspell_workflows_definition::value_to_yaml;
 
-/// Shows the state of a run, as it is or as it was after a step.
+/// Shows the state of a run, at present or after a step.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs state @last\n  spellflow runs state 0199c1 --at 'each[2]/count'")]
 pub(super) struct State {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// The step, as its path or the end of it: the state that what follows it sees.
+    /// Show the state after this step: its path or a unique suffix of it.
     #[arg(long, value_name = "PATH")]
     at: Option<String>,
 }
 
-/// Shows what differs between two runs, or between two points of one.
+/// Compares two runs, or two steps of one run.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs diff 0199c1 @last\n  \
     spellflow runs diff @last --from 'each[0]/count' --to 'each[1]/count'")]
 pub(super) struct Diff {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
     /// The other run.
     #[arg(required_unless_present = "from")]
     other: Option<String>,
-    /// A step of the run, as its path or the end of it: its output and the state after it.
+    /// Compare the output of this step and the state after it: its path or a unique suffix of it.
     #[arg(long, value_name = "PATH", requires = "to", conflicts_with = "other")]
     from: Option<String>,
-    /// The step that it is compared with.
+    /// The step to compare with.
     #[arg(long, value_name = "PATH", requires = "from")]
     to: Option<String>,
 }
@@ -53,26 +53,26 @@ impl Diff {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let executor = executor(app)?;
         let (old, new) = match (&self.other, &self.from, &self.to) {
-            (Some(other), ..) => (whole(app, &executor, &self.run)?, whole(app, &executor, other)?),
+            (Some(other), ..) => (run_content(app, &executor, &self.run)?, run_content(app, &executor, other)?),
             (None, Some(from), Some(to)) => {
-                (point(app, &executor, &self.run, from)?, point(app, &executor, &self.run, to)?)
+                (step_content(app, &executor, &self.run, from)?, step_content(app, &executor, &self.run, to)?)
             }
-            _ => return Err(Failure::usage("a second run, or `--from` and `--to`, say what to compare")),
+            _ => return Err(Failure::usage("name a second run, or use `--from` and `--to`")),
         };
         let output = app.output();
         if !output.is_text() {
             output.payload(&json!({"differences": differences(&old, &new)}));
         } else if old == new {
-            output.note("nothing differs");
+            output.note("no differences");
         } else {
-            output.text(&difference::of_texts(&value_to_yaml(&old), &value_to_yaml(&new)));
+            output.text(&difference::diff_texts(&value_to_yaml(&old), &value_to_yaml(&new)));
         }
         Ok(Exit::Ok)
     }
 }
 
-/// All of a run that can differ in meaning; no times and no ids.
-fn whole(app: &App, executor: &Executor, run: &str) -> Result<Value, Failure> {
+/// Returns the comparable content of a run: everything but times and ids.
+fn run_content(app: &App, executor: &Executor, run: &str) -> Result<Value, Failure> {
     let home = app.home();
     let known = app.wait(home.find(run))?;
     let history = app.wait(home.history(&known))?;
@@ -94,8 +94,8 @@ fn whole(app: &App, executor: &Executor, run: &str) -> Result<Value, Failure> {
     }))
 }
 
-/// A step's output and the state after it.
-fn point(app: &App, executor: &Executor, run: &str, path: &str) -> Result<Value, Failure> {
+/// Returns the output of a step and the state after it.
+fn step_content(app: &App, executor: &Executor, run: &str, path: &str) -> Result<Value, Failure> {
     let home = app.home();
     let known = app.wait(home.find(run))?;
     let path = app.wait(executor.find_step(&known, path))?;
@@ -105,7 +105,7 @@ fn point(app: &App, executor: &Executor, run: &str, path: &str) -> Result<Value,
     Ok(json!({"output": output, "state": state}))
 }
 
-/// What knows how the steps of a run stand to each other.
+/// Creates an executor, which knows the order and the nesting of steps.
 pub(super) fn executor(app: &App) -> Result<Executor, Failure> {
     Ok(Executor::new(app.home(), host::engine(app.config()?.settings())?))
 }

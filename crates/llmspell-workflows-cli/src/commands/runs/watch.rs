@@ -5,26 +5,26 @@ use llmspell_workflows_advanced::KnownRun;
 use llmspell_workflows_basic::RunStatus;
 use serde::Serialize;
 
-use super::show::waits;
+use super::show::describe_wait;
 use crate::{
     App, Exit, Failure,
     report::{Error, Report, Step, past_steps},
 };
 
-/// How often the journal is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the journal is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Follows a run that another process drives, until it ends or nobody drives it.
+/// Follows a run of another process, until it ends or no process runs it.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs watch @last\n  spellflow runs watch 0199c1 -o jsonl")]
 pub(super) struct Watch {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
 }
 
-/// How far a step has come, as programs read it.
+/// A status change of a step, for programs.
 #[derive(Serialize)]
-struct Line<'s> {
+struct StepEvent<'s> {
     event: &'static str,
     path: &'s str,
     status: &'static str,
@@ -35,13 +35,13 @@ impl Watch {
     pub(super) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let (home, output) = (app.home(), *app.output());
         let mut known = app.wait(home.find(&self.run))?;
-        let mut told = HashMap::new();
+        let mut reported = HashMap::new();
         loop {
-            news(app, &known, &mut told)?;
+            report_changes(app, &known, &mut reported)?;
             if known.holder.is_none() || known.status().has_ended() {
                 break;
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
             known = app.wait(home.find(&known.id().to_string()))?;
         }
         let history = app.wait(home.history(&known))?;
@@ -59,19 +59,19 @@ impl Watch {
     }
 }
 
-/// Tells what has changed since the last look.
-fn news(app: &App, known: &KnownRun, told: &mut HashMap<String, &'static str>) -> Result<(), Failure> {
+/// Reports the steps whose status has changed since the last poll.
+fn report_changes(app: &App, known: &KnownRun, reported: &mut HashMap<String, &'static str>) -> Result<(), Failure> {
     let (home, output) = (app.home(), *app.output());
     let history = app.wait(home.history(known))?;
     for step in past_steps(known, &history) {
-        if told.insert(step.path.clone(), step.status) == Some(step.status) {
+        if reported.insert(step.path.clone(), step.status) == Some(step.status) {
             continue;
         }
         match output.format() {
             crate::output::Format::Text => output.text(&line(&step)),
             crate::output::Format::Jsonl => {
                 let Step { path, status, error, .. } = &step;
-                output.payload(&Line { event: "step", path, status, error: error.as_ref() });
+                output.payload(&StepEvent { event: "step", path, status, error: error.as_ref() });
             }
             _ => {}
         }
@@ -82,6 +82,6 @@ fn news(app: &App, known: &KnownRun, told: &mut HashMap<String, &'static str>) -
 fn line(step: &Step<'_>) -> String {
     let why = step.skip_reason.map(|reason| reason.message.clone());
     let why = why.or_else(|| step.error.as_ref().map(|error| format!("{} [{}]", error.message, error.code)));
-    let why = why.or_else(|| step.waits_for.map(waits)).unwrap_or_default();
+    let why = why.or_else(|| step.waits_for.map(describe_wait)).unwrap_or_default();
     format!("{:<9} {}  {why}", step.status, step.path).trim_end().to_owned() + "\n"
 }

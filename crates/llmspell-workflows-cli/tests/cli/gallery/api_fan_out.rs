@@ -7,17 +7,17 @@ use std::{
 
 use serde_json::json;
 
-use super::{follow, place_with};
+use super::{check_readme_with, sandbox_with};
 
 #[path = "../../../../../examples/rust/flaky_api/api.rs"]
 mod api;
 
-use api::Served;
+use api::AnsweredRequest;
 
 const WORKFLOW: &str = "examples/api-fan-out/api-fan-out.yaml";
 
-/// The API, whose first `together` requests wait for each other: its address, and what it has answered.
-fn serve(together: usize) -> (String, Arc<Mutex<Vec<Served>>>) {
+/// Starts the API, whose first `together` requests wait for each other; returns its address and the answered requests.
+fn serve(together: usize) -> (String, Arc<Mutex<Vec<AnsweredRequest>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answered = Arc::new(Mutex::new(Vec::new()));
@@ -27,21 +27,21 @@ fn serve(together: usize) -> (String, Arc<Mutex<Vec<Served>>>) {
 }
 
 #[test]
-fn it_prints_what_the_page_says() {
+fn output_matches_the_readme() {
     let (address, _) = serve(1);
-    follow(&place_with("api-fan-out"), "api-fan-out", |command| {
+    check_readme_with(&sandbox_with("api-fan-out"), "api-fan-out", |command| {
         let input = format!("--input api=http://{address} --allow-host");
         command.replace("127.0.0.1:8099", &address).replace("--allow-host", &input)
     });
 }
 
 #[test]
-fn no_more_requests_are_in_flight_than_the_limit_says_and_refused_ones_are_sent_again() {
-    // Three come together at first: fewer at once would not.
+fn limit_bounds_requests_in_flight_and_refused_requests_are_retried() {
+    // The first three requests wait for each other, so all of them must be in flight at once.
     let (address, answered) = serve(3);
-    let place = place_with("api-fan-out");
+    let sandbox = sandbox_with("api-fan-out");
     let api = format!("api=http://{address}");
-    let ended = place.run(&["run", WORKFLOW, "--allow-host", &address, "--input", &api, "-o", "json"]);
+    let ended = sandbox.run(&["run", WORKFLOW, "--allow-host", &address, "--input", &api, "-o", "json"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let answered = answered.lock().unwrap();
     assert_eq!(answered.iter().map(|served| served.in_flight).max(), Some(3), "{answered:?}");
@@ -57,15 +57,14 @@ fn no_more_requests_are_in_flight_than_the_limit_says_and_refused_ones_are_sent_
     assert_eq!((&output["failed"][0]["item"], &output["failed"][0]["status"]), (&json!(7), &json!(503)), "{output}");
 }
 
-/// Trying again would not help.
 #[test]
-fn an_item_that_does_not_exist_is_asked_for_once() {
+fn missing_item_is_not_retried() {
     let (address, answered) = serve(1);
-    let place = place_with("api-fan-out");
+    let sandbox = sandbox_with("api-fan-out");
     let api = format!("api=http://{address}");
     let arguments =
         ["run", WORKFLOW, "--allow-host", &address, "--input", &api, "--input", "items:=[101]", "-o", "json"];
-    let ended = place.run(&arguments);
+    let ended = sandbox.run(&arguments);
     assert_eq!(ended.json()["output"]["failed"][0]["status"], 404, "{}", ended.stdout);
     assert_eq!(answered.lock().unwrap().len(), 1);
 }

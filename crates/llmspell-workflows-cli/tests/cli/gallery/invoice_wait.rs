@@ -2,66 +2,66 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{follow_the_page, place_with};
-use crate::support::{Place, Terminal, show, until};
+use super::{check_readme, sandbox_with};
+use crate::support::{Sandbox, Terminal, show, wait_until};
 
 const WORKFLOW: &str = "examples/invoice-wait/invoice-wait.yaml";
 
-fn mail(place: &Place) -> String {
-    fs::read_to_string(place.path("target/invoice-wait/mail")).unwrap_or_default()
+fn mail(sandbox: &Sandbox) -> String {
+    fs::read_to_string(sandbox.path("target/invoice-wait/mail")).unwrap_or_default()
 }
 
-fn run_that_waits(place: &Place) -> String {
-    until(|| {
-        let runs = place.run(&["runs", "list", "--status", "waiting", "-o", "json"]).json();
+fn waiting_run(sandbox: &Sandbox) -> String {
+    wait_until(|| {
+        let runs = sandbox.run(&["runs", "list", "--status", "waiting", "-o", "json"]).json();
         runs[0]["run_id"].as_str().map(str::to_owned)
     })
 }
 
-/// The page stops the process that waits; a kill is no different.
+/// The page says to stop the waiting process; here it is killed.
 #[test]
-fn it_prints_what_the_page_says() {
-    let place = place_with("invoice-wait");
-    let first = Terminal::open(&place, &["run", WORKFLOW]);
-    run_that_waits(&place);
+fn output_matches_the_readme() {
+    let sandbox = sandbox_with("invoice-wait");
+    let first = Terminal::open(&sandbox, &["run", WORKFLOW]);
+    waiting_run(&sandbox);
     first.kill();
-    follow_the_page(&place, "invoice-wait");
+    check_readme(&sandbox, "invoice-wait");
 }
 
 #[test]
-fn a_killed_process_neither_ends_the_wait_nor_moves_its_end_nor_sends_the_invoice_again() {
-    let place = place_with("invoice-wait");
-    let first = Terminal::open(&place, &["run", WORKFLOW, "--wait"]);
-    let run = run_that_waits(&place);
-    let until_before = show(&place, &run)["steps"][1]["waits_for"]["until"].clone();
+fn kill_keeps_the_deadline_and_does_not_resend_the_invoice() {
+    let sandbox = sandbox_with("invoice-wait");
+    let first = Terminal::open(&sandbox, &["run", WORKFLOW, "--wait"]);
+    let run = waiting_run(&sandbox);
+    let until_before = show(&sandbox, &run)["steps"][1]["waits_for"]["until"].clone();
     assert!(until_before.is_string(), "{until_before}");
     first.kill();
 
-    let second = Terminal::open(&place, &["resume", &run, "--wait"]);
-    until(|| {
-        let listed = place.run(&["runs", "list", "-o", "text"]).stdout;
+    let second = Terminal::open(&sandbox, &["resume", &run, "--wait"]);
+    wait_until(|| {
+        let listed = sandbox.run(&["runs", "list", "-o", "text"]).stdout;
         listed.contains(second.name().trim()).then_some(())
     });
-    assert_eq!(show(&place, &run)["steps"][1]["waits_for"]["until"], until_before);
-    let told = place.run(&["signal", &run, "paid", "--data", r#"{"amount": 120}"#]);
-    assert_eq!(told.code, 0, "{}", told.stderr);
-    let (code, _, said) = second.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(mail(&place), "invoice over 120 to Ada\nreceipt to Ada\n");
-    assert_eq!(show(&place, &run)["output"], json!({"paid": true, "amount": 120}));
+    assert_eq!(show(&sandbox, &run)["steps"][1]["waits_for"]["until"], until_before);
+    let sent = sandbox.run(&["signal", &run, "paid", "--data", r#"{"amount": 120}"#]);
+    assert_eq!(sent.code, 0, "{}", sent.stderr);
+    let (code, _, stderr) = second.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(mail(&sandbox), "invoice over 120 to Ada\nreceipt to Ada\n");
+    assert_eq!(show(&sandbox, &run)["output"], json!({"paid": true, "amount": 120}));
 }
 
 #[test]
-fn a_payment_of_too_little_is_left_for_others() {
-    let place = place_with("invoice-wait");
-    let terminal = Terminal::open(&place, &["run", WORKFLOW, "-o", "json"]);
-    let run = run_that_waits(&place);
+fn insufficient_payment_does_not_end_the_wait() {
+    let sandbox = sandbox_with("invoice-wait");
+    let terminal = Terminal::open(&sandbox, &["run", WORKFLOW, "-o", "json"]);
+    let run = waiting_run(&sandbox);
     for amount in [1, 120] {
         let data = json!({"amount": amount}).to_string();
-        assert_eq!(place.run(&["signal", &run, "paid", "--data", &data]).code, 0);
+        assert_eq!(sandbox.run(&["signal", &run, "paid", "--data", &data]).code, 0);
     }
-    let (code, printed, said) = terminal.end();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed, stderr) = terminal.end();
+    assert_eq!(code, Some(0), "{stderr}");
     let report: Value = serde_json::from_str(&printed.join("\n")).unwrap();
     assert_eq!(report["output"]["amount"], 120);
 }

@@ -1,4 +1,4 @@
-//! The examples of `examples/README.md` do what that page says, as processes in a folder of their own.
+//! The examples in `examples/README.md` behave as that page says; each runs in its own folder.
 
 mod agent_loop;
 mod api_fan_out;
@@ -15,17 +15,17 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{Ended, Place, without_settings};
+use crate::support::{CommandOutput, Sandbox, without_settings};
 
 fn examples() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").canonicalize().unwrap()
 }
 
-/// A folder with the example `name` in it, in which its commands work as a reader pastes them.
-fn place_with(name: &str) -> Place {
-    let place = Place::new();
-    copy(&examples().join(name), &place.path("examples").join(name));
-    place
+/// Creates a sandbox with the example `name`, in which its commands work as pasted.
+fn sandbox_with(name: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    copy(&examples().join(name), &sandbox.path("examples").join(name));
+    sandbox
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -39,25 +39,25 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs `line` in a shell that finds `spellflow`.
-fn shell(place: &Place, line: &str) -> Ended {
+/// Runs `line` in a shell with `spellflow` in its `PATH`.
+fn shell(sandbox: &Sandbox, line: &str) -> CommandOutput {
     let program = Path::new(env!("CARGO_BIN_EXE_spellflow")).parent().unwrap().to_owned();
     let paths = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
     let paths = env::join_paths([program].into_iter().chain(paths)).unwrap();
-    let mut command = without_settings(Command::new("sh"), &place.path(""));
-    command.args(["-c", line]).env("PATH", paths).env("HOME", place.path("home")).env_remove("XDG_CONFIG_HOME");
-    Ended::new(command.stdin(Stdio::null()).output().unwrap())
+    let mut command = without_settings(Command::new("sh"), &sandbox.path(""));
+    command.args(["-c", line]).env("PATH", paths).env("HOME", sandbox.path("home")).env_remove("XDG_CONFIG_HOME");
+    CommandOutput::new(command.stdin(Stdio::null()).output().unwrap())
 }
 
-/// Runs the commands that the page shows for the example `name`, one after the other: each prints what the page says.
-fn follow_the_page(place: &Place, name: &str) {
-    follow(place, name, |command| command);
+/// Runs the commands that the page shows for the example `name`, and compares their output with the page.
+fn check_readme(sandbox: &Sandbox, name: &str) {
+    check_readme_with(sandbox, name, |command| command);
 }
 
-/// As [`follow_the_page`], each command with a change.
-fn follow(place: &Place, name: &str, change: impl Fn(String) -> String) {
+/// Like [`check_readme`], but changes each command first.
+fn check_readme_with(sandbox: &Sandbox, name: &str, change: impl Fn(String) -> String) {
     for shown in page::commands(&examples().join("README.md"), name) {
-        let ended = shell(place, &change(shown.command.clone()));
+        let ended = shell(sandbox, &change(shown.command.clone()));
         shown.check(&ended.stdout, &ended.stderr);
     }
 }

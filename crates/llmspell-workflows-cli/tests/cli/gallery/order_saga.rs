@@ -1,36 +1,36 @@
 use std::fs;
 
-use super::{follow_the_page, place_with};
-use crate::support::{Place, show};
+use super::{check_readme, sandbox_with};
+use crate::support::{Sandbox, show};
 
 const WORKFLOW: &str = "examples/order-saga/order-saga.yaml";
 
-fn ledger(place: &Place) -> Vec<String> {
-    let text = fs::read_to_string(place.path("target/order-saga/ledger")).unwrap();
+fn ledger(sandbox: &Sandbox) -> Vec<String> {
+    let text = fs::read_to_string(sandbox.path("target/order-saga/ledger")).unwrap();
     text.lines().map(str::to_owned).collect()
 }
 
 #[test]
-fn it_prints_what_the_page_says() {
-    follow_the_page(&place_with("order-saga"), "order-saga");
+fn output_matches_the_readme() {
+    check_readme(&sandbox_with("order-saga"), "order-saga");
 }
 
 #[test]
-fn what_was_done_is_undone_in_reverse_order_when_the_last_step_fails() {
-    let place = place_with("order-saga");
-    let ended = place.run(&["run", WORKFLOW]);
+fn completed_steps_are_compensated_in_reverse_order() {
+    let sandbox = sandbox_with("order-saga");
+    let ended = sandbox.run(&["run", WORKFLOW]);
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     let expected = ["reserved goods for o-1", "charged 42 for o-1", "refunded 42 of c-o-1", "released r-o-1"];
-    assert_eq!(ledger(&place), expected);
-    let run = show(&place, "@last");
+    assert_eq!(ledger(&sandbox), expected);
+    let run = show(&sandbox, "@last");
     assert_eq!((&run["status"], &run["error"]["path"]), (&"compensated".into(), &"/main/ship".into()), "{run}");
 }
 
 #[test]
-fn nothing_is_undone_when_all_steps_succeed() {
-    let place = place_with("order-saga");
-    let ended = place.run(&["run", WORKFLOW, "--input", "address=1 Main Street"]);
+fn successful_order_compensates_nothing() {
+    let sandbox = sandbox_with("order-saga");
+    let ended = sandbox.run(&["run", WORKFLOW, "--input", "address=1 Main Street"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert_eq!(ledger(&place).last().map(String::as_str), Some("shipped o-1 to 1 Main Street"));
-    assert_eq!(ledger(&place).len(), 3);
+    assert_eq!(ledger(&sandbox).last().map(String::as_str), Some("shipped o-1 to 1 Main Street"));
+    assert_eq!(ledger(&sandbox).len(), 3);
 }

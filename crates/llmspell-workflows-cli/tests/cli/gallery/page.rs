@@ -1,29 +1,29 @@
-//! What `examples/README.md` shows: commands, and what they print.
+//! The commands in `examples/README.md`, and their output.
 
 use std::{fs, path::Path};
 
-/// A command that a reader can paste, and what it prints.
-pub(crate) struct Shown {
+/// A command on the page, with its expected output.
+pub(crate) struct PageCommand {
     pub(crate) command: String,
-    prints: String,
+    output: String,
 }
 
-/// The commands in the section of `page` that is about the example `name`.
-pub(crate) fn commands(page: &Path, name: &str) -> Vec<Shown> {
+/// Returns the commands in the section of `page` about the example `name`.
+pub(crate) fn commands(page: &Path, name: &str) -> Vec<PageCommand> {
     let text = fs::read_to_string(page).unwrap();
     let heading = format!("{name}\n");
     let section = text.split("\n## ").find_map(|section| section.strip_prefix(&*heading));
     let section = section.unwrap_or_else(|| panic!("{} has no section about {name}", page.display()));
-    let mut commands: Vec<Shown> = Vec::new();
+    let mut commands: Vec<PageCommand> = Vec::new();
     let mut in_block = false;
     for line in section.lines() {
         match line.strip_prefix("$ ") {
             _ if line.starts_with("```") => in_block = line == "```console",
             _ if !in_block => {}
-            Some(command) => commands.push(Shown { command: command.to_owned(), prints: String::new() }),
+            Some(command) => commands.push(PageCommand { command: command.to_owned(), output: String::new() }),
             None => {
                 let last = commands.last_mut().unwrap_or_else(|| panic!("{name}: `{line}` follows no command"));
-                last.prints += &format!("{line}\n");
+                last.output += &format!("{line}\n");
             }
         }
     }
@@ -31,22 +31,22 @@ pub(crate) fn commands(page: &Path, name: &str) -> Vec<Shown> {
     commands
 }
 
-impl Shown {
-    /// That the command printed what the page says, where `…` stands for anything within a line.
+impl PageCommand {
+    /// Asserts that the command printed what the page says; `…` matches anything within a line.
     #[track_caller]
     pub(crate) fn check(&self, stdout: &str, stderr: &str) {
-        let same = self.prints.lines().count() == stdout.lines().count()
-            && self.prints.lines().zip(stdout.lines()).all(|(shown, printed)| fits(shown, printed));
+        let same = self.output.lines().count() == stdout.lines().count()
+            && self.output.lines().zip(stdout.lines()).all(|(shown, printed)| matches_line(shown, printed));
         assert!(
             same,
             "{}\n--- the page\n{}--- printed\n{stdout}--- standard error\n{stderr}",
-            self.command, self.prints
+            self.command, self.output
         );
     }
 }
 
-/// Whether `printed` is `shown`, with something in place of each `…`.
-fn fits(shown: &str, printed: &str) -> bool {
+/// Returns whether `printed` matches `shown`, where `…` matches anything.
+fn matches_line(shown: &str, printed: &str) -> bool {
     let mut parts = shown.split('…');
     let Some(mut rest) = printed.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let parts: Vec<_> = parts.collect();
@@ -59,7 +59,7 @@ fn fits(shown: &str, printed: &str) -> bool {
 }
 
 #[test]
-fn an_ellipsis_stands_for_anything_within_a_line() {
+fn ellipsis_matches_anything_within_a_line() {
     for (shown, printed, expected) in [
         ("a b", "a b", true),
         ("a b", "a bc", false),
@@ -68,6 +68,6 @@ fn an_ellipsis_stands_for_anything_within_a_line() {
         ("… of …", "1 of 2", true),
         ("… of …", "1 or 2", false),
     ] {
-        assert_eq!(fits(shown, printed), expected, "{shown} {printed}");
+        assert_eq!(matches_line(shown, printed), expected, "{shown} {printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! Runs that go on from an earlier point, as themselves or as new runs.
+//! Commands that repeat a run or a part of it: `retry` in place, `rerun` and `fork` as a new run.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,78 +10,78 @@ use llmspell_workflows_advanced::{RewindOptions, RunQuery};
 use llmspell_workflows_basic::RunStatus;
 use serde_json::Value;
 
-use super::run::{Session, Stay, check_secrets, input, prepare};
+use super::run::{Session, WaitOptions, check_secrets, input, prepare};
 use crate::{App, Exit, Failure, host, source::Source};
 
-/// How many failed runs are retried at most by one command.
+/// The maximum number of failed runs that one command retries.
 const ALL_MAX: usize = 10_000;
 
-/// Lets a failed run go on, or all of them: what failed runs again, everything else stays.
+/// Retries a failed run, or all failed runs; completed steps are kept.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow retry @last\n  spellflow retry --failed --workflow nightly\n  \
     spellflow retry 0199c1 --from 'each[3]/fetch' --step-input '{\"url\": \"http://localhost/\"}'")]
 pub(crate) struct Retry {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     #[arg(required_unless_present = "failed", conflicts_with = "failed")]
     run: Option<String>,
-    /// All runs that have failed, one after the other, the oldest first.
+    /// Retry all failed runs, one after the other, oldest first.
     #[arg(long, conflicts_with_all = ["from", "step_input"])]
     failed: bool,
-    /// Only those of this workflow.
+    /// Only runs of this workflow.
     #[arg(long, value_name = "NAME", requires = "failed")]
     workflow: Option<String>,
-    /// The step from which on it runs again, as its path or the end of it; by default what failed.
+    /// The first step to run again: its path or a unique suffix of it; by default the failed steps.
     #[arg(long, value_name = "PATH")]
     from: Option<String>,
-    /// What that step gets instead of what its parameters make, in JSON.
+    /// The input of that step, in JSON, instead of the one made from its parameters.
     #[arg(long, value_name = "JSON", requires = "from", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
-    stay: Stay,
+    wait_options: WaitOptions,
 }
 
-/// Starts a new run of what a run ran; nothing is reused.
+/// Runs the same workflow again from scratch, as a new run.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow rerun @last\n  \
     spellflow rerun 0199c1 --input name=Ada --definition flow.yaml")]
 pub(crate) struct Rerun {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// A field of the input instead of the run's: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
+    /// Override a field of the input: `KEY=TEXT`, `KEY:=JSON`, or `@FILE` with a JSON object.
     #[arg(short, long = "input", value_name = "INPUT")]
     inputs: Vec<String>,
-    /// The definition as it is now, instead of the one that the run was started with.
+    /// Use the definition in this file instead of the one that the run was started with.
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
     #[command(flatten)]
-    stay: Stay,
+    wait_options: WaitOptions,
 }
 
-/// Starts a new run that keeps what a run did, except from a step on.
+/// Starts a new run that keeps the results of a run up to a step, and continues from that step.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow fork @last --from write\n  \
     spellflow fork 0199c1 --from '/main/both/left/each[2]/work' --step-input '{\"n\": 3}'")]
 pub(crate) struct Fork {
-    /// The run: its id, the beginning of it, or `@last`.
+    /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// The step from which on it runs again, as its path or the end of it.
+    /// The first step to run again: its path or a unique suffix of it.
     #[arg(long, value_name = "PATH")]
     from: String,
-    /// What that step gets instead of what its parameters make, in JSON.
+    /// The input of that step, in JSON, instead of the one made from its parameters.
     #[arg(long, value_name = "JSON", value_parser = input::json)]
     step_input: Option<Value>,
     #[command(flatten)]
-    stay: Stay,
+    wait_options: WaitOptions,
 }
 
 impl Retry {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
         let Some(run) = &self.run else { return self.all(app) };
-        let (known, settings, session) = prepare(app, run, &self.stay)?;
+        let (known, settings, session) = prepare(app, run, &self.wait_options)?;
         check_secrets(app, &settings, &known)?;
         let again = RewindOptions { from: self.from, step_input: self.step_input };
         let run = session.wait(session.executor().retry(&known, &again))?;
-        Ok(session.go(run, None))
+        Ok(session.drive(run, None))
     }
 
     fn all(self, app: &App) -> Result<Exit, Failure> {
@@ -93,11 +93,11 @@ impl Retry {
             ..RunQuery::default()
         };
         let mut runs = app.wait(app.home().runs(&query))?;
-        // Those that are steps of others go on with them.
+        // Runs of sub-workflows are retried with their parents.
         runs.retain(|known| known.summary.parent.is_none());
         runs.reverse();
-        let session = Session::new(app, &settings, &self.stay)?;
-        Ok(session.go_each(&runs, |executor, known| {
+        let session = Session::new(app, &settings, &self.wait_options)?;
+        Ok(session.drive_each(&runs, |executor, known| {
             check_secrets(app, &settings, known)?;
             session.wait(executor.retry(known, &RewindOptions::default()))
         }))
@@ -106,7 +106,7 @@ impl Retry {
 
 impl Rerun {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
         let definition = match &self.definition {
             Some(file) => Some(Arc::new(Source::read(file)?.check(session.executor().engine())?.definition)),
             None => None,
@@ -120,21 +120,21 @@ impl Rerun {
             given => Some(merged(app.wait(app.home().history(&known))?.started.input, given)),
         };
         let run = session.wait(session.executor().rerun(&known, definition, input))?;
-        Ok(session.go(run, self.definition.as_deref()))
+        Ok(session.drive(run, self.definition.as_deref()))
     }
 }
 
 impl Fork {
     pub(crate) fn execute(self, app: &App) -> Result<Exit, Failure> {
-        let (known, settings, session) = prepare(app, &self.run, &self.stay)?;
+        let (known, settings, session) = prepare(app, &self.run, &self.wait_options)?;
         check_secrets(app, &settings, &known)?;
         let again = RewindOptions { from: Some(self.from), step_input: self.step_input };
         let run = session.wait(session.executor().fork(&known, &again))?;
-        Ok(session.go(run, None))
+        Ok(session.drive(run, None))
     }
 }
 
-/// The fields of `before`, those of `given` instead where both have them.
+/// Merges two inputs; fields of `given` override those of `before`.
 fn merged(before: Value, given: Value) -> Value {
     match (before, given) {
         (Value::Object(mut before), Value::Object(given)) => {

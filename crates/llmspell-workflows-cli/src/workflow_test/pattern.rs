@@ -2,9 +2,9 @@ use std::fmt;
 
 use llmspell_workflows_basic::StepPath;
 
-/// A step as people name it: its path (`/main/review/scan`), or the end of it (`scan`, `review/scan`).
+/// A pattern for steps: a path (`/main/review/scan`) or a suffix of one (`scan`, `review/scan`).
 ///
-/// Without iterations and generations it means all of them; `/main/each[2]/rate` means one.
+/// Without iterations and generations it matches all of them; `/main/each[2]/rate` matches one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern(String);
 
@@ -13,23 +13,23 @@ impl Pattern {
         Self(text.into())
     }
 
-    /// Whether the step at `path` is meant.
+    /// Returns whether the pattern matches the step at `path`.
     pub(super) fn matches(&self, path: &StepPath) -> bool {
-        self.fits(&path.to_string()) || self.fits(&plain(path))
+        self.matches_text(&path.to_string()) || self.matches_text(&ids_only(path))
     }
 
-    /// Whether `path` is the one, or ends like it.
-    pub(super) fn fits(&self, path: &str) -> bool {
+    /// Returns whether the pattern equals `path` or is a suffix of it.
+    pub(super) fn matches_text(&self, path: &str) -> bool {
         match self.0.strip_prefix('/') {
             Some(_) => path == self.0,
             None => path.strip_suffix(self.0.as_str()).is_some_and(|before| before.ends_with('/')),
         }
     }
 
-    /// Whether it may mean a step of a definition whose path, without iterations, is `path`.
-    pub(super) fn may_mean(&self, path: &str) -> bool {
-        // Iterations and generations are known only in a run.
-        self.fits(path) || Self(without_marks(&self.0)).fits(&without_marks(path))
+    /// Returns whether the pattern may match a step of a definition, whose `path` has no iterations.
+    pub(super) fn may_match(&self, path: &str) -> bool {
+        // Iterations and generations are only known in a run.
+        self.matches_text(path) || Self(without_suffixes(&self.0)).matches_text(&without_suffixes(path))
     }
 }
 
@@ -39,12 +39,12 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The path without iterations and generations.
-fn plain(path: &StepPath) -> String {
+/// Returns the path without iterations and generations.
+fn ids_only(path: &StepPath) -> String {
     path.segments().iter().map(|segment| format!("/{}", segment.id)).collect()
 }
 
-fn without_marks(path: &str) -> String {
+fn without_suffixes(path: &str) -> String {
     let parts = path.split('/').map(|part| part.split(['[', '~']).next().unwrap_or_default());
     parts.collect::<Vec<_>>().join("/")
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_or_the_end_of_one_means_a_step() {
+    fn pattern_matches_a_path_or_its_suffix() {
         for (pattern, path, expected) in [
             ("scan", "/main/scan", true),
             ("can", "/main/scan", false),

@@ -1,0 +1,30 @@
+//! Prepares existing runs for commands that resume or repeat them.
+
+use llmspell_workflows_advanced::KnownRun;
+
+use super::{Session, WaitOptions};
+use crate::{App, Failure, config::Settings, host};
+
+/// Finds the run named `run`, and creates a session to drive it.
+///
+/// # Errors
+/// If there is no such run, the configuration is invalid, or [`Session::new`] fails.
+pub(crate) fn prepare(
+    app: &App,
+    run: &str,
+    wait_options: &WaitOptions,
+) -> Result<(KnownRun, Settings, Session), Failure> {
+    let settings = app.config()?.settings().clone();
+    let known = app.wait(app.home().find(run))?;
+    let session = Session::new(app, &settings, wait_options)?;
+    Ok((known, settings, session))
+}
+
+/// Checks that every secret of the definition of `known` has a value.
+///
+/// # Errors
+/// If one has none, or the definition is missing from the store.
+pub(crate) fn check_secrets(app: &App, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
+    let definition = app.wait(app.home().definition(&known.summary.definition))?;
+    host::check_secrets(settings, &definition)
+}
