@@ -1,6 +1,6 @@
 //! A step kind is one place: how many others name it is counted on a leaf and a composite that exist.
 
-use crate::support::{files, , text};
+use crate::support::{assert_none, files, text};
 
 /// A kind that exists: its words in code, its own files, and how many other lines may name it.
 struct Kind {
@@ -60,6 +60,6 @@ fn few_places_name_a_kind_of_step() {
         // Its variant, its row and its plan at least.
         assert!(places.len() >= 3, "{name} is named in {places:?}");
         let too_many = if places.len() > kind.places_max { places } else { Vec::new() };
-        (&too_many, &format!("more than {} lines outside of its own files name `{name}`", kind.places_max));
+        assert_none(&too_many, &format!("more than {} lines outside of its own files name `{name}`", kind.places_max));
     }
 }

@@ -75,6 +75,9 @@ pub enum ExecutorError {
         /// The id of the run.
         run: Uuid,
     },
+    /// The executor was shut down.
+    #[error("this executor was shut down; use another executor of the same home")]
+    ShutDown,
     /// The run is a sub-workflow, which is resumed with its parent.
     #[error("the run {run} is a sub-workflow of the run {parent} and is resumed with it")]
     IsChild {
@@ -224,6 +227,7 @@ impl ExecutorError {
             Self::UnknownRun(_) => "run_not_found",
             Self::AmbiguousRun { .. } => "ambiguous_run",
             Self::Held { .. } | Self::Driven { .. } => "run_held",
+            Self::ShutDown => "executor_shut_down",
             Self::IsChild { .. } => "run_is_child",
             Self::NotStuck { .. } => "not_stuck",
             Self::NotEnded { .. } => "run_not_ended",

@@ -51,7 +51,7 @@ impl Inner {
         }
         let id = parent.run();
         let around = self.registry.find(id).ok_or_else(|| child_error(ExecutorError::UnknownRun(id.to_string())))?;
-        let owned = self.own(child.id, &around.journal).map_err(child_error)?;
+        let owned = self.own_child(child.id, &around.journal).map_err(child_error)?;
         owned.live.enter_memory(&run);
         self.read(&owned.live).await.map_err(child_error)?;
         let driven = drive_child(call, &run, engine.drive(&run)).await;

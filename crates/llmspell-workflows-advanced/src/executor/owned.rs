@@ -38,6 +38,8 @@ pub(super) struct Registry {
 pub(super) struct Runs {
     live: HashMap<Uuid, Arc<LiveRun>>,
     pub(super) parked: ParkedRuns,
+    /// Whether the executor was shut down, so that it starts, resumes and parks no run any more.
+    pub(super) is_closed: bool,
     /// The ended runs of each journal.
     pub(super) ended: BTreeMap<JournalId, EndedRuns>,
 }
@@ -134,9 +136,29 @@ impl Inner {
     /// Makes the caller the owner of `run`; a parked run is taken over.
     ///
     /// # Errors
-    /// The run is driven in this process.
+    /// The run is driven in this process, or the executor was shut down.
     pub(super) fn own(self: &Arc<Self>, run: Uuid, journal: &JournalId) -> Result<OwnedRun, ExecutorError> {
-        let mut runs = self.registry.runs();
+        let runs = self.registry.runs();
+        if runs.is_closed {
+            return Err(ExecutorError::ShutDown);
+        }
+        self.own_in(runs, run, journal)
+    }
+
+    /// Makes a step the owner of its sub-workflow `run`, also during a shutdown: the step decides when it stops.
+    ///
+    /// # Errors
+    /// The run is driven in this process.
+    pub(super) fn own_child(self: &Arc<Self>, run: Uuid, journal: &JournalId) -> Result<OwnedRun, ExecutorError> {
+        self.own_in(self.registry.runs(), run, journal)
+    }
+
+    fn own_in(
+        self: &Arc<Self>,
+        mut runs: MutexGuard<'_, Runs>,
+        run: Uuid,
+        journal: &JournalId,
+    ) -> Result<OwnedRun, ExecutorError> {
         if runs.live.contains_key(&run) {
             return Err(ExecutorError::Driven { run });
         }

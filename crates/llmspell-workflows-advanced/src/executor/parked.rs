@@ -69,14 +69,26 @@ impl ParkedRuns {
 
     /// Removes a run for a new owner; its [`RunHandle`](super::RunHandle) reports it as released.
     pub(super) fn take_over(&mut self, run: Uuid) -> Option<InboxProgress> {
-        let ParkedRun { inbox, reply, .. } = self.take(run)?;
-        // The receiver may be gone.
-        let _ = reply.send(Box::new(Ok(DurableEnd::Released)));
-        Some(inbox)
+        Some(self.take(run)?.release())
+    }
+
+    /// Removes all runs.
+    pub(super) fn take_all(&mut self) -> Vec<ParkedRun> {
+        self.by_time.clear();
+        self.by_run.drain().map(|(_, run)| run).collect()
     }
 
     fn due(&self, now: Timestamp) -> Vec<Uuid> {
         self.by_time.iter().take_while(|(wake_at, _)| *wake_at <= now).map(|(_, run)| *run).collect()
+    }
+}
+
+impl ParkedRun {
+    /// Leaves the run to others; its [`RunHandle`](super::RunHandle) reports it as released.
+    pub(super) fn release(self) -> InboxProgress {
+        // The receiver may be gone.
+        let _ = self.reply.send(Box::new(Ok(DurableEnd::Released)));
+        self.inbox
     }
 }
 
@@ -104,6 +116,10 @@ impl Inner {
         let has_news = wait.inbox_after.is_some_and(|after| inbox.last_signal > after);
         let parked = ParkedRun { journal, wake_at: wait.wake_at, inbox, reply };
         let starts = owned.release_and(|runs| {
+            if runs.is_closed {
+                parked.release();
+                return false;
+            }
             runs.parked.insert(run, parked);
             !std::mem::replace(&mut runs.parked.is_watched, true)
         });

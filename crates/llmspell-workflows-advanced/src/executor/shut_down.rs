@@ -8,9 +8,21 @@ impl Executor {
     /// Steps that are still running after `grace` are stopped; they run again when their run is resumed. A stopped
     /// `at_most_once` step leaves its run stuck.
     ///
-    /// Returns once this executor drives no run. Every run can be resumed later, here or in another process.
+    /// Parked runs are released: nothing wakes them here any more. Afterwards this executor starts and resumes no run
+    /// ([`ExecutorError::ShutDown`](crate::ExecutorError::ShutDown)); any other executor of the home can resume them all.
+    ///
+    /// Returns once this executor drives no run.
     pub async fn shut_down(&self, grace: Duration) {
         let registry = &self.inner.registry;
+        let released = {
+            let mut runs = registry.runs();
+            runs.is_closed = true;
+            runs.parked.take_all()
+        };
+        for parked in released {
+            parked.release();
+        }
+        registry.parked_changed.notify_one();
         registry.live().iter().for_each(|live| live.hold_for_shutdown());
         if tokio::time::timeout(grace, registry.wait_until_idle()).await.is_ok() {
             return;

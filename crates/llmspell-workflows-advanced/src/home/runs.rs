@@ -83,8 +83,9 @@ impl dyn Home {
     /// A journal or the store cannot be read.
     pub async fn get(&self, run: Uuid) -> Result<Option<KnownRun>, ExecutorError> {
         for journal in self.journals().await? {
-            let Some(records) = self.records_in(&journal, run).await? else { continue };
+            // The holder first: one that ends the run and exits in between must not make it look interrupted.
             let holder = self.holder(&journal).await?;
+            let Some(records) = self.records_in(&journal, run).await? else { continue };
             if let Some(summary) = RunSummary::of(run, &records, holder.as_ref().map(|holder| &*holder.0)) {
                 return Ok(Some(KnownRun { summary, holder, location: RunLocation::Journal(journal) }));
             }

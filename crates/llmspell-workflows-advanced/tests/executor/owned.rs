@@ -172,7 +172,27 @@ async fn dropping_an_undriven_run_releases_it() {
     let error = executor.resume(&lab.known(id).await).await.unwrap_err();
     assert!(matches!(error, ExecutorError::Driven { .. }), "{error}");
     drop(run);
-    drop(executor.resume(&lab.known(id).await).await.unwrap());
+    assert!(matches!(executor.resume(&lab.known(id).await).await, Err(ExecutorError::ShutDown)));
+    let other = Executor::new(lab.home(), lab.engine());
+    drop(other.resume(&lab.known(id).await).await);
+}
+
+#[tokio::test]
+async fn shutdown_releases_parked_runs_and_wakes_none_of_them() {
+    let lab = Lab::new();
+    let executor = lab.executor();
+    let handle = executor.spawn(start(&executor, waits()).await);
+    until_parked(&executor, 1).await;
+    let known = lab.known(handle.id()).await;
+    within_timeout(executor.shut_down(Duration::ZERO)).await;
+    assert!(matches!(within_timeout(handle.wait()).await.unwrap(), DurableEnd::Released));
+    assert_eq!((executor.parked(), executor.in_memory()), (0, 0));
+    let open = Message::Signal { name: "open".into(), payload: json!(2) };
+    lab.home().post(&known, &open).await.unwrap();
+    assert_eq!((executor.parked(), executor.in_memory()), (0, 0));
+    let definition = Definition::sequence("late", [Step::set("a", serde_json::Map::new())]);
+    let late = executor.start(definition, WorkflowInput::default(), StartOptions::default()).await;
+    assert!(matches!(late, Err(ExecutorError::ShutDown)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
