@@ -17,7 +17,7 @@ pub(crate) const ROOT: &[Field] = &[
     field(
         "environments",
         Shape::Environments,
-        "Overrides of variables by environment, which is chosen when a run starts.",
+        "Values that override variables, by environment; the environment is chosen when a run starts.",
     ),
     field("conditions", Shape::Conditions, "Named expressions; a name can be used wherever a condition is expected."),
     field("context", Shape::Object, "Constants, available as context.NAME."),
@@ -55,7 +55,7 @@ pub(crate) const ROOT: &[Field] = &[
     field(
         "migrations",
         Shape::Migrations,
-        "How to convert the state of runs of earlier versions to this version, by the earlier version.",
+        "How to migrate the state of runs of earlier versions, by the version to migrate from.",
     ),
     field("workflows", Shape::Workflows, "The definitions of sub-workflows, by name."),
     field("outputs", Shape::NonNull, "A template for the output; by default the output of the last step."),

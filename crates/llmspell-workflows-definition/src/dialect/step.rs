@@ -3,7 +3,7 @@ use super::{Field, Shape, field, missing};
 /// The fields of any step.
 pub(crate) const COMMON: &[Field] = &[
     field("id", Shape::Text, "The id, unique among its siblings; derived from the name if omitted."),
-    field("name", Shape::Text, "A name for display; may contain references."),
+    field("name", Shape::Text, "The display name; may contain references."),
     field("type", Shape::Text, "The step type."),
     field("dependencies", Shape::Texts, "Steps in the same list that must end first.").or(&["depends_on", "needs"]),
     field("condition", Shape::Expression, "The step is skipped if this is false.").or(&["when", "if"]),
@@ -30,11 +30,11 @@ pub(crate) const COMMON: &[Field] = &[
         Shape::Bool,
         "Whether the effect must not happen twice: if its outcome is unknown, the run is stuck until `spellflow resolve`.",
     ),
-    missing("output_schema", "check the output in a `validate` step"),
+    missing("output_schema", "check the output in a `validate` step instead"),
     missing("cache", "remove it; results are not cached"),
     missing("circuit_breaker", "remove it; `retries` handles temporary failures"),
-    missing("idle_timeout", "use `timeout`"),
-    missing("idle_timeout_ms", "use `timeout`"),
+    missing("idle_timeout", "use `timeout` instead"),
+    missing("idle_timeout_ms", "use `timeout` instead"),
     missing("on_complete", "use a later step instead"),
     missing("weight", "remove it; all branches have the same weight"),
 ];

@@ -9,8 +9,8 @@ use crate::{
 
 pub(super) const CONDITIONAL: Kind = Kind::new("conditional", "Runs one of two lists of steps.", read, &[
         field("condition", Shape::Expression, "Decides which list runs.").or(&["when", "if"]).required(),
-        field("then_steps", Shape::Block, "Runs if the condition is true: steps, or ids of steps in the same list.").or(&["then"]),
-        field("else_steps", Shape::Block, "Runs if the condition is false: steps, or ids of steps in the same list.").or(&["else"]),
+        field("then_steps", Shape::Block, "Steps that run if the condition is true, or ids of steps in the same list.").or(&["then"]),
+        field("else_steps", Shape::Block, "Steps that run if the condition is false, or ids of steps in the same list.").or(&["else"]),
         field("only_if", Shape::Expression, "The whole block is skipped if this is false."),
     ])
     .inferred_from(&["then_steps", "then", "else_steps", "else"]);

@@ -109,7 +109,7 @@ impl Reader<'_> {
         }
         let is_word = |entry: &Entry<'_>| !matches!(entry.value.data, Data::Map(_) | Data::List(_));
         match fields.get("on_error").filter(|entry| is_word(entry)) {
-            // The default of `on_error` on any other step.
+            // The default of `on_error` on other steps, accepted here too.
             Some(entry) if entry.value.as_text() == Some("fail") => IterationErrors::Stop,
             Some(_) => self.word(fields, "on_error", ERRORS).unwrap_or_default(),
             None => IterationErrors::default(),

@@ -45,7 +45,7 @@ kinds! {
     wait_for_event: WAIT_FOR_EVENT => WaitForEvent(wait);
     validate: VALIDATE => Validate(check);
     workflow: WORKFLOW => Workflow(sub);
-    later: APPROVAL, EMIT, STATE_MACHINE, STREAM;
+    unsupported: APPROVAL, EMIT, STATE_MACHINE, STREAM;
 }
 
 pub(crate) use activity::call;
@@ -55,6 +55,7 @@ pub(crate) use loops::iteration_errors;
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) aliases: &'static [&'static str],
+    /// The description in the schema; for an unsupported type, what to use instead.
     pub(crate) doc: &'static str,
     /// Fields that imply this type in a step without `type`.
     pub(crate) markers: &'static [&'static str],
@@ -112,7 +113,7 @@ impl Kind {
     }
 
     /// Creates a type that is rejected as unsupported, with `advice` as help.
-    const fn later(name: &'static str, advice: &'static str) -> Self {
+    const fn unsupported(name: &'static str, advice: &'static str) -> Self {
         Self {
             name,
             aliases: &[],

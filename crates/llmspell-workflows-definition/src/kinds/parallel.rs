@@ -15,7 +15,7 @@ use crate::{
 
 pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches concurrently and joins them.", read, &[
         field("steps", Shape::Members, "The branches, each a step.").or(&["branches", "parallel_steps"]).required(),
-        field("wait_for", Shape::Word(&["all", "any"]), "Waits for all branches, or for any one and cancels the rest."),
+        field("wait_for", Shape::Word(&["all", "any"]), "Whether to wait for all branches, or for any one and cancel the rest."),
         MAX_PARALLELISM,
         ERROR_MODE,
         field("aggregation", Shape::Aggregation, "How many branches must succeed, and what the output contains: all, first, partial:N, majority, or the name of a function."),
@@ -78,7 +78,7 @@ fn read(
     let outputs = [("values", ParallelOutput::Values), ("by_branch", ParallelOutput::ByBranch)];
     let output = reader.word(fields, "output", &outputs).unwrap_or_default();
     let aggregation = reader.parallel_aggregation(fields);
-    Some(reader.joined(fields, branches, aggregation, output))
+    Some(reader.parallel(fields, branches, aggregation, output))
 }
 
 fn read_fork_join(
@@ -96,11 +96,11 @@ fn read_fork_join(
     };
     let branches = reader.branches(entries, fields.at);
     let aggregation = reader.join_policy(fields);
-    Some(reader.joined(fields, branches, aggregation, ParallelOutput::ByBranch))
+    Some(reader.parallel(fields, branches, aggregation, ParallelOutput::ByBranch))
 }
 
 impl Reader<'_> {
-    fn joined(
+    fn parallel(
         &mut self,
         fields: &Fields<'_, '_>,
         branches: Vec<Branch>,

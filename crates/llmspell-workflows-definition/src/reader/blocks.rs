@@ -44,7 +44,7 @@ impl Reader<'_> {
             let read = match node.as_text() {
                 None => self.step(StepNode { key: None, node }, &parent, at, &[], &mut inline),
                 Some(name) => {
-                    let Some(item) = self.moved(name, node.span, at, siblings, id) else { continue };
+                    let Some(item) = self.move_step(name, node.span, at, siblings, id) else { continue };
                     self.step(item, &parent, at, &[], siblings)
                 }
             };
@@ -61,7 +61,8 @@ impl Reader<'_> {
         steps
     }
 
-    fn moved<'n, 's>(
+    /// Moves the sibling `name` into the block `id`, or reports why it cannot move.
+    fn move_step<'n, 's>(
         &mut self,
         name: &str,
         span: Span,

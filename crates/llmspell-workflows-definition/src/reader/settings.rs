@@ -15,7 +15,7 @@ use crate::{
     tree::{Data, Entry, Node, Span},
 };
 
-/// The id of a compensation without one.
+/// The default id of a compensation.
 const UNDO: &str = "undo";
 
 /// The default settings of a step type, with their spans.

@@ -42,7 +42,7 @@ impl Reader<'_> {
         match node.as_text() {
             Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
             Some(_) => {
-                self.error("bad_value", at, node.span, format!("`{name}` is empty"));
+                self.error("bad_value", at, node.span, format!("`{name}` must not be empty"));
                 None
             }
             None => {
@@ -120,7 +120,7 @@ impl Reader<'_> {
         };
         let expression = unwrapped(text.trim());
         if expression.is_empty() {
-            self.error("bad_value", at, node.span, format!("`{name}` is empty"));
+            self.error("bad_value", at, node.span, format!("`{name}` must not be empty"));
             return None;
         }
         Some(expression.to_owned())
