@@ -107,7 +107,7 @@ impl Kind {
         self
     }
 
-    const fn as_fallback(mut self) -> Self {
+    const fn fallback(mut self) -> Self {
         self.is_fallback = true;
         self
     }

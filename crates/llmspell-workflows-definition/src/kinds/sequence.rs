@@ -6,7 +6,7 @@ use crate::{
     reader::{Fields, Reader, RouteSettings, Siblings},
 };
 
-pub(super) const SEQUENCE: Kind = Kind::new("sequence", "Runs steps in order, or as a graph if any of them has dependencies.", read, &[STEPS]).inferred_from(&["steps"]).as_fallback();
+pub(super) const SEQUENCE: Kind = Kind::new("sequence", "Runs steps in order, or as a graph if any of them has dependencies.", read, &[STEPS]).inferred_from(&["steps"]).fallback();
 
 fn read(
     reader: &mut Reader<'_>,
