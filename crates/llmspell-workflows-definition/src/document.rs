@@ -96,7 +96,7 @@ fn parse(text: &str, source_name: &str, types: &StepTypes) -> Result<(Document, 
     let parsed = tree_of(text, source_name)?;
     let source = Source::new(source_name, text);
     let outcome = reader::lower(&parsed.root, &source, types, parsed.findings);
-    let reader::Outcome { definition, positions, findings } = outcome;
+    let reader::ReadResult { definition, positions, findings } = outcome;
     let is_readable = !findings.has_errors();
     match definition {
         Some(definition) => Ok((Document { definition, positions, source, findings }, is_readable)),

@@ -177,5 +177,5 @@ fn duplicate_defaults_of_a_type_are_rejected_under_any_name() {
     let text = "{name: x, steps: [], defaults: {loop: {timeout: 1}, foreach: {timeout: 5}}}";
     let diagnostics = read(text, "x.yml", &StepTypes::new()).expect_err("the defaults are duplicated");
     let [one] = diagnostics.list() else { panic!("{diagnostics}") };
-    assert_eq!((one.code, &*one.message), ("duplicate_field", "the defaults of `loop` stand here a second time"));
+    assert_eq!((one.code, &*one.message), ("duplicate_field", "duplicate defaults for `loop`"));
 }

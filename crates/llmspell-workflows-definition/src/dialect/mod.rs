@@ -1,4 +1,4 @@
-//! The words of the dialect: one table per mapping, read by the reader, by the schema and by the printer's tests.
+//! The fields of the dialect: one table per mapping, for the reader, the schema and the printer's tests.
 
 mod parts;
 mod root;
@@ -15,48 +15,48 @@ pub(crate) use step::{BODY, COMMON, DEFAULTS, MEMBER};
 pub(crate) struct Field {
     /// The canonical name.
     pub(crate) name: &'static str,
-    /// Other names for the same thing; at most one of them all may stand in one mapping.
+    /// Other names of the field; a mapping may use only one of all names.
     pub(crate) aliases: &'static [&'static str],
-    /// What its value may be.
+    /// The allowed values.
     pub(crate) shape: Shape,
-    /// What it is for, as the schema and editors show it.
+    /// The description in the schema and in editors; for an unsupported field, what to do instead.
     pub(crate) doc: &'static str,
     pub(crate) required: bool,
 }
 
-/// What a value may be.
+/// The allowed values of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Known to the specification, and not a part of this version.
+    /// A field of the specification that this version does not support.
     Missing,
-    /// A text.
+    /// A string.
     Text,
-    /// A text, or a number that is taken as it is written.
+    /// A string, or a number that is kept as it is written.
     Version,
-    /// A list of texts, or one.
+    /// A string or a list of strings.
     Texts,
-    /// An expression: a text, or `true` or `false`.
+    /// An expression: a string or a boolean.
     Expression,
-    /// A list of expressions, or one.
+    /// An expression or a list of expressions.
     Expressions,
-    /// A length of time: seconds, a text such as `30s`, or one expression. Also under `NAME_ms` and `NAME_seconds`.
+    /// A number of seconds, a string such as `30s`, or an expression. Also under `NAME_ms` and `NAME_seconds`.
     Delay,
-    /// A length of time without expressions.
+    /// Like a delay, but not an expression.
     Duration,
-    /// A whole number between these.
+    /// An integer between these, inclusive.
     Count(u64, u64),
-    /// A number, at least 0.
+    /// A number of at least 0.
     Number,
     Bool,
-    /// Anything.
+    /// Any value.
     Any,
-    /// Anything but nothing.
-    Given,
-    /// A mapping of anything.
+    /// Any value except null.
+    NonNull,
+    /// Any mapping.
     Object,
-    /// A list or a text with a reference to one.
+    /// A list, or a string with a reference to one.
     Items,
-    /// A number or a text with a reference to one.
+    /// A number, or a string with a reference to one.
     NumberOrText,
     /// One of these words.
     Word(&'static [&'static str]),
@@ -64,15 +64,15 @@ pub(crate) enum Shape {
     Steps,
     /// A list of steps, or a mapping of ids to steps.
     StepsById,
-    /// A list of steps and of ids of steps of the same list, or one id.
+    /// A list of steps and of ids of steps in the same list, or one id.
     Block,
-    /// Steps that run at the same time: a list, or a mapping of names to branches.
+    /// Concurrent steps: a list, or a mapping of names to branches.
     Members,
     /// A mapping of names to branches.
     Branches,
     /// A step without an id.
     Body,
-    /// A step whose id may be left out.
+    /// A step whose id is optional.
     Undo,
     /// A mapping of names to definitions.
     Workflows,
@@ -89,7 +89,7 @@ pub(crate) enum Shape {
     Next,
     Cases,
     Range,
-    /// The id of a step, or nothing for the end.
+    /// The id of a step, or null for the end.
     Target,
     Aggregation,
     OnConflict,
@@ -99,7 +99,7 @@ pub(crate) enum Shape {
     Environments,
     /// A mapping of names to expressions.
     Conditions,
-    /// A mapping of names to whole numbers, at least 1.
+    /// A mapping of names to integers of at least 1.
     Counts,
     Trigger,
     Timeouts,
@@ -107,20 +107,20 @@ pub(crate) enum Shape {
     Personas,
     /// Names of environment variables, or a mapping of names to values for processes.
     RootEnv,
-    /// A mapping of names to texts.
+    /// A mapping of names to strings, numbers or booleans.
     Env,
 }
 
-/// What most numbers may be at most.
+/// The maximum of most integers.
 pub(crate) const COUNT_MAX: u64 = u32::MAX as u64;
 
 pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
     Field { name, aliases: &[], shape, doc, required: false }
 }
 
-/// A field that the specification has and this version has not.
-pub(crate) const fn missing(name: &'static str, doc: &'static str) -> Field {
-    field(name, Shape::Missing, doc)
+/// Declares a field of the specification that this version does not support, with `advice` on what to do instead.
+pub(crate) const fn missing(name: &'static str, advice: &'static str) -> Field {
+    field(name, Shape::Missing, advice)
 }
 
 impl Field {
@@ -134,7 +134,7 @@ impl Field {
         self
     }
 
-    /// All names under which it may stand.
+    /// Returns all names of the field, with those for other units.
     pub(crate) fn names(&self) -> impl Iterator<Item = std::borrow::Cow<'static, str>> {
         let plain = std::iter::once(self.name).chain(self.aliases.iter().copied());
         let is_time = matches!(self.shape, Shape::Delay | Shape::Duration);
@@ -144,7 +144,7 @@ impl Field {
         })
     }
 
-    /// Whether `written` is one of its names.
+    /// Returns whether `written` is a name of the field.
     pub(crate) fn is_named(&self, written: &str) -> bool {
         let plain = match self.shape {
             Shape::Delay | Shape::Duration => {

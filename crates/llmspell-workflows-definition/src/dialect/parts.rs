@@ -2,16 +2,21 @@ use super::{COUNT_MAX, Field, Shape, field};
 
 /// A retry policy.
 pub(crate) const RETRY: &[Field] = &[
-    field("strategy", Shape::Word(STRATEGIES), "How the delay grows from attempt to attempt.").or(&["backoff"]),
-    field("max_attempts", Shape::Count(1, COUNT_MAX), "All attempts together, the first included."),
-    field("max_retries", Shape::Count(0, COUNT_MAX), "The attempts after the first."),
+    field("strategy", Shape::Word(STRATEGIES), "How the delay grows with each attempt.").or(&["backoff"]),
+    field("max_attempts", Shape::Count(1, COUNT_MAX), "The maximum number of attempts, including the first."),
+    field("max_retries", Shape::Count(0, COUNT_MAX), "The maximum number of attempts after the first."),
     field("initial_delay", Shape::Duration, "The delay before the second attempt."),
-    field("max_delay", Shape::Duration, "No delay is longer."),
-    field("multiplier", Shape::Number, "By how much an exponential delay grows each time.").or(&["backoff_multiplier"]),
-    field("jitter", Shape::Jitter, "How far a delay may stray, as a share of it; true is 0.1."),
-    field("retry_on", Shape::Texts, "Error codes or classes that are tried again.").or(&["retry_on_errors"]),
-    field("retry_on_status_codes", Shape::StatusCodes, "HTTP status codes that are tried again."),
-    field("max_duration", Shape::Duration, "No attempt begins later than this after the first."),
+    field("max_delay", Shape::Duration, "The maximum delay."),
+    field("multiplier", Shape::Number, "The factor by which an exponential delay grows with each attempt.")
+        .or(&["backoff_multiplier"]),
+    field("jitter", Shape::Jitter, "The random variation of each delay, as a fraction of it; true means 0.1."),
+    field("retry_on", Shape::Texts, "Error codes or classes that are retried.").or(&["retry_on_errors"]),
+    field("retry_on_status_codes", Shape::StatusCodes, "HTTP status codes that are retried."),
+    field(
+        "max_duration",
+        Shape::Duration,
+        "The maximum time from the start of the first attempt to the start of the last.",
+    ),
 ];
 
 const STRATEGIES: &[&str] =
@@ -19,61 +24,65 @@ const STRATEGIES: &[&str] =
 
 /// A case of a switch.
 pub(crate) const CASE: &[Field] = &[
-    field("when", Shape::Expression, "The case is taken where this is true.").or(&["condition", "if"]).required(),
-    field("steps", Shape::Block, "What runs then.").required(),
+    field("when", Shape::Expression, "The case matches if this is true.").or(&["condition", "if"]).required(),
+    field("steps", Shape::Block, "The steps of the case.").required(),
 ];
 
-/// A way on from a step of a route.
+/// A transition from a step of a route.
 pub(crate) const TRANSITION: &[Field] = &[
-    field("condition", Shape::Expression, "The way is taken where this is true; always where it is not given.")
+    field("condition", Shape::Expression, "The transition is taken if this is true; always, if omitted.")
         .or(&["when", "if"]),
     field("target", Shape::Target, "The id of the next step, or `end`.").or(&["next_step", "next"]).required(),
 ];
 
 /// The numbers of a loop.
 pub(crate) const RANGE: &[Field] = &[
-    field("start", Shape::NumberOrText, "The first number; 0 where it is not given."),
-    field("end", Shape::NumberOrText, "The number before which it stops.").required(),
-    field("step", Shape::NumberOrText, "The distance from one to the next; 1 where it is not given."),
+    field("start", Shape::NumberOrText, "The first number; 0 by default."),
+    field("end", Shape::NumberOrText, "The end of the range, exclusive.").required(),
+    field("step", Shape::NumberOrText, "The difference between numbers; 1 by default, negative to count down."),
 ];
 
 /// A field of the input.
 pub(crate) const INPUT: &[Field] = &[
-    field("type", Shape::Word(&["string", "integer", "number", "boolean", "array", "object", "any"]), "Its type."),
-    field("required", Shape::Bool, "Whether it must be given."),
-    field("default", Shape::Any, "Its value where it is not given."),
-    field("description", Shape::Text, "What it is for."),
+    field(
+        "type",
+        Shape::Word(&["string", "integer", "number", "boolean", "array", "object", "any"]),
+        "The type of the value.",
+    ),
+    field("required", Shape::Bool, "Whether a value is required."),
+    field("default", Shape::Any, "The default value."),
+    field("description", Shape::Text, "A description of the field."),
 ];
 
-/// When a run goes on at all.
+/// The condition for a run to start its steps.
 pub(crate) const TRIGGER: &[Field] =
-    &[field("condition", Shape::Expression, "The run ends at once where this is false.").required()];
+    &[field("condition", Shape::Expression, "The run ends immediately if this is false.").required()];
 
-/// How long a run may take.
-pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "How long the whole run may take.")];
+/// The timeouts of a run.
+pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "The timeout of the whole run.")];
 
-/// From the state of one version to that of another.
+/// A migration of the state from one version to another.
 pub(crate) const MIGRATION: &[Field] = &[
-    field("to", Shape::Version, "The version that the state has then; that of the definition where it is not given."),
-    field("rename", Shape::Names, "Keys of the state, and how they are called from then on."),
+    field("to", Shape::Version, "The version of the migrated state; by default that of the definition."),
+    field("rename", Shape::Names, "State keys to rename, and their new names."),
     field(
         "set",
         Shape::Object,
-        "Keys of the state and their values, which may refer to `state`, as it was, and to `input`.",
+        "State keys to set, and their values, which may refer to the old `state` and to `input`.",
     ),
-    field("remove", Shape::Texts, "Keys of the state that are no more."),
+    field("remove", Shape::Texts, "State keys to remove."),
     field("function", Shape::Text, "The name of a registered function that does the rest."),
 ];
 
-/// Steps in a mapping of their own.
-pub(crate) const STEPS: &[Field] = &[field("steps", Shape::Steps, "What runs.").required()];
+/// Steps in a nested mapping.
+pub(crate) const STEPS: &[Field] = &[field("steps", Shape::Steps, "The steps to run.").required()];
 
-/// A function named where a word of the dialect could stand.
+/// The name of a function that could be mistaken for a word of the dialect.
 pub(crate) const CUSTOM_NAME: &[Field] =
     &[field("custom", Shape::Text, "The name of a registered function.").required()];
 
 /// An activity that checks data.
 pub(crate) const VALIDATOR: &[Field] = &[
     field("kind", Shape::Text, "The step type of the activity, such as function or tool.").required(),
-    field("name", Shape::Text, "Which of its kind."),
+    field("name", Shape::Text, "The name of the activity, if its kind has several."),
 ];

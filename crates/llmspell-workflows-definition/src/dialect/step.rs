@@ -2,57 +2,60 @@ use super::{Field, Shape, field, missing};
 
 /// The fields of any step.
 pub(crate) const COMMON: &[Field] = &[
-    field("id", Shape::Text, "Its id, unique among its siblings; a step with only a name has that."),
-    field("name", Shape::Text, "A name for people; may hold references."),
-    field("type", Shape::Text, "What kind of step it is."),
-    field("dependencies", Shape::Texts, "Steps of the same list that must end first.").or(&["depends_on", "needs"]),
-    field("condition", Shape::Expression, "The step is skipped where this is false.").or(&["when", "if"]),
-    field("trigger_rule", Shape::Word(RULES), "When it runs, given how its dependencies ended."),
-    field("retries", Shape::Retry, "How often it is tried again after the first attempt, or a whole retry policy.")
-        .or(&["retry"]),
-    field("timeout", Shape::Delay, "How long one attempt may take."),
-    field("total_timeout", Shape::Delay, "How long all attempts and the delays between them may take."),
-    field("on_error", Shape::OnError, "What its failure does: fail, continue, or {steps: [...]} that run instead."),
-    field("limits", Shape::Texts, "Named concurrency limits of which it takes a permit; leaves only."),
-    field("next_step", Shape::Next, "Where a route goes next: an id, `end`, or a list of {condition, target}.")
+    field("id", Shape::Text, "The id, unique among its siblings; derived from the name if omitted."),
+    field("name", Shape::Text, "The display name; may contain references."),
+    field("type", Shape::Text, "The step type."),
+    field("dependencies", Shape::Texts, "Steps in the same list that must end first.").or(&["depends_on", "needs"]),
+    field("condition", Shape::Expression, "The step is skipped if this is false.").or(&["when", "if"]),
+    field("trigger_rule", Shape::Word(RULES), "When the step runs, depending on how its dependencies ended."),
+    field("retries", Shape::Retry, "The maximum number of attempts after the first, or a retry policy.").or(&["retry"]),
+    field("timeout", Shape::Delay, "The timeout of one attempt."),
+    field("total_timeout", Shape::Delay, "The timeout of all attempts together, including the delays between them."),
+    field(
+        "on_error",
+        Shape::OnError,
+        "What happens if the step fails: fail, continue, or {steps: [...]} to run instead.",
+    ),
+    field("limits", Shape::Texts, "The named concurrency limits that the step takes a permit of; not for blocks."),
+    field("next_step", Shape::Next, "The next step of a route: an id, `end`, or a list of {condition, target}.")
         .or(&["next", "branches"]),
     field(
         "compensate",
         Shape::Undo,
-        "A step that undoes this one when the run fails for good; it sees `input`, `output` and `certain`.",
+        "A step that undoes this one if the run fails for good; it may refer to `input`, `output` and `certain`.",
     )
     .or(&["undo"]),
     field(
         "at_most_once",
         Shape::Bool,
-        "Its effect must not happen twice: where nobody knows whether it has, the run is stuck until `spellflow resolve`.",
+        "Whether the effect must not happen twice: if its outcome is unknown, the run is stuck until `spellflow resolve`.",
     ),
-    missing("output_schema", "checking a step's output"),
-    missing("cache", "cached results"),
-    missing("circuit_breaker", "circuit breakers"),
-    missing("idle_timeout", "a timeout for silence"),
-    missing("idle_timeout_ms", "a timeout for silence"),
-    missing("on_complete", "what is started afterwards"),
-    missing("weight", "weighted aggregation"),
+    missing("output_schema", "check the output in a `validate` step instead"),
+    missing("cache", "remove it; results are not cached"),
+    missing("circuit_breaker", "remove it; `retries` handles temporary failures"),
+    missing("idle_timeout", "use `timeout` instead"),
+    missing("idle_timeout_ms", "use `timeout` instead"),
+    missing("on_complete", "use a later step instead"),
+    missing("weight", "remove it; all branches have the same weight"),
 ];
 
-/// The ways a step may run given how its dependencies ended.
+/// When a step runs, depending on how its dependencies ended.
 const RULES: &[&str] = &["none_failed_min_one_success", "all_success", "all_done", "one_success", "always"];
 
-/// Fields of a branch of a parallel block beside those of any step.
+/// The additional fields of a step that is a branch of a parallel block.
 pub(crate) const MEMBER: &[Field] =
-    &[field("required", Shape::Bool, "Whether the whole block fails if this branch does.")];
+    &[field("required", Shape::Bool, "Whether the whole block fails if this branch fails.")];
 
-/// Fields of a definition's body beside those of its type.
-pub(crate) const BODY: &[Field] = &[field("type", Shape::Text, "What kind of block it is.")];
+/// The additional fields of the `body` of a definition.
+pub(crate) const BODY: &[Field] = &[field("type", Shape::Text, "The step type of the block.")];
 
-/// Settings that may stand under `defaults` for a step type.
+/// The settings of a step type under `defaults`.
 pub(crate) const DEFAULTS: &[Field] = &[
-    field("retries", Shape::Retry, "How often a step is tried again, or a whole retry policy.").or(&["retry"]),
-    field("timeout", Shape::Delay, "How long one attempt may take."),
-    field("total_timeout", Shape::Delay, "How long all attempts and the delays between them may take."),
-    field("on_error", Shape::Word(&["fail", "continue"]), "What a failure does."),
-    field("limits", Shape::Texts, "Named concurrency limits of which a step takes a permit."),
-    missing("cache", "cached results"),
-    missing("circuit_breaker", "circuit breakers"),
+    field("retries", Shape::Retry, "The maximum number of attempts after the first, or a retry policy.").or(&["retry"]),
+    field("timeout", Shape::Delay, "The timeout of one attempt."),
+    field("total_timeout", Shape::Delay, "The timeout of all attempts together, including the delays between them."),
+    field("on_error", Shape::Word(&["fail", "continue"]), "What happens if a step fails."),
+    field("limits", Shape::Texts, "The named concurrency limits that a step takes a permit of."),
+    missing("cache", "remove it; results are not cached"),
+    missing("circuit_breaker", "remove it; `retries` handles temporary failures"),
 ];

@@ -7,40 +7,40 @@ use serde_json::Value;
 use super::{Kind, PARAMS, kind};
 use crate::{
     dialect::{Shape, field},
-    print::Fields as Printed,
-    reader::{Fields, Reader, Scope},
+    print::YamlMap,
+    reader::{Fields, Reader, Siblings},
 };
 
 pub(super) const TOOL: Kind = Kind::new("tool", "Calls a tool.", read, &[
-        field("tool", Shape::Text, "The tool's name.").required(),
+        field("tool", Shape::Text, "The name of the tool.").required(),
         PARAMS,
     ])
-    .told_by(&["tool"]).with_activity_in("tool");
+    .inferred_from(&["tool"]).with_activity_in("tool");
 
-pub(super) const AGENT: Kind = Kind::new("agent", "Asks an agent.", read, &[
-        field("agent", Shape::Text, "The agent's name.").required(),
+pub(super) const AGENT: Kind = Kind::new("agent", "Calls an agent.", read, &[
+        field("agent", Shape::Text, "The name of the agent.").required(),
         PARAMS,
     ])
-    .told_by(&["agent"]).with_activity_in("agent");
+    .inferred_from(&["agent"]).with_activity_in("agent");
 
 pub(super) const PERSONA: Kind = Kind::new("persona-request", "Sends a request to a persona.", read, &[
-        field("persona", Shape::Text, "The persona's name.").required(),
+        field("persona", Shape::Text, "The name of the persona.").required(),
         PARAMS,
     ])
-    .told_by(&["persona"]).with_activity_in("persona");
+    .inferred_from(&["persona"]).with_activity_in("persona");
 
 pub(super) const FUNCTION: Kind = Kind::new("function", "Calls a registered function.", read, &[
-        field("function", Shape::Text, "The function's name.").required(),
+        field("function", Shape::Text, "The name of the function.").required(),
         PARAMS,
     ])
-    .told_by(&["function"]).with_activity_in("function");
+    .inferred_from(&["function"]).with_activity_in("function");
 
-/// An activity named by a field of the step.
+/// Reads an activity whose name is in a field of the step.
 fn read(
     reader: &mut Reader<'_>,
     kind: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let field = kind.activity_field?;
@@ -53,7 +53,7 @@ fn read(
     Some(call(kind.name, name, params))
 }
 
-/// A step that calls the activity `name` of `kind`.
+/// Returns the kind of a step that calls the activity `name` of `kind`.
 pub(crate) fn call(kind: &str, name: String, params: Value) -> StepKind {
     StepKind::Activity(ActivityCall { activity: ActivityName::new(kind, name), params })
 }
@@ -66,13 +66,14 @@ impl Reader<'_> {
         }
         let help = self.suggest(name, personas.iter().map(String::as_str));
         let span = fields.get("persona").map_or(fields.head, |entry| entry.value.span);
-        let finding = self.error("unknown_persona", fields.at, span, format!("`{name}` is not one of the `personas`"));
+        let message = format!("persona `{name}` is not declared in `personas`");
+        let finding = self.error("unknown_persona", fields.at, span, message);
         finding.severity = Severity::Warning;
         finding.help = help;
     }
 }
 
-pub(super) fn print(call: &ActivityCall, out: &mut Printed) {
+pub(super) fn print(call: &ActivityCall, out: &mut YamlMap) {
     let ActivityName { kind: name, name: activity } = &call.activity;
     if !activity.is_empty() {
         out.put(kind(name).and_then(|kind| kind.activity_field).unwrap_or("activity"), activity);

@@ -4,24 +4,24 @@ use serde_json::Value;
 use super::{ENV, Kind, PARAM_OBJECT, activity::call};
 use crate::{
     dialect::{Shape, field},
-    reader::{Fields, Reader, Scope},
+    reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const GIT: Kind = Kind::new("git-operation", "Runs a git operation.", read, &[
+pub(super) const GIT: Kind = Kind::new("git-operation", "Runs a Git operation.", read, &[
         field("operation", Shape::Text, "The operation, such as commit, push or merge."),
-        field("branch", Shape::Text, "The branch it is about."),
+        field("branch", Shape::Text, "The branch of the operation."),
         field("message", Shape::Text, "The commit message."),
         ENV,
         PARAM_OBJECT,
     ])
     .or(&["git_operation"])
-    .told_by(&["operation"]).with_activity_in("operation");
+    .inferred_from(&["operation"]).with_activity_in("operation");
 
 fn read(
     reader: &mut Reader<'_>,
     kind: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let mut params = reader.merged(fields, kind.fields)?;
@@ -29,8 +29,8 @@ fn read(
         Some(Value::String(operation)) if !operation.is_empty() => operation,
         Some(_) => return None,
         None => {
-            reader.error("missing_field", fields.at, fields.head, "the step lacks `operation`")
-                .help("add `operation`, such as commit, push or merge");
+            reader.error("missing_field", fields.at, fields.head, "missing field `operation` in a `git-operation` step")
+                .help("add `operation`, such as `commit`, `push` or `merge`");
             return None;
         }
     };

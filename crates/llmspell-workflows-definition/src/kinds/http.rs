@@ -4,24 +4,24 @@ use serde_json::Value;
 use super::{Kind, PARAM_OBJECT, activity::call};
 use crate::{
     dialect::{Shape, field},
-    reader::{Fields, Reader, Scope},
+    reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const HTTP: Kind = Kind::new("http", "Sends an HTTP request by the tool http_requester.", read, &[
-        field("url", Shape::Text, "The address.").or(&["input"]),
-        field("method", Shape::Text, "The method."),
-        field("headers", Shape::Given, "The headers."),
-        field("body", Shape::Any, "The body."),
-        field("auth", Shape::Given, "How it authenticates."),
+pub(super) const HTTP: Kind = Kind::new("http", "Sends an HTTP request with the tool http_requester.", read, &[
+        field("url", Shape::Text, "The URL of the request.").or(&["input"]),
+        field("method", Shape::Text, "The HTTP method."),
+        field("headers", Shape::NonNull, "The request headers."),
+        field("body", Shape::Any, "The request body."),
+        field("auth", Shape::NonNull, "The credentials: {type: basic, username, password} or {type: bearer, token}."),
         PARAM_OBJECT,
     ])
-    .told_by(&["url"]);
+    .inferred_from(&["url"]);
 
 fn read(
     reader: &mut Reader<'_>,
     kind: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let mut params = reader.merged(fields, kind.fields)?;
@@ -33,7 +33,8 @@ fn read(
         reader.mark(fields.at, "params/input", span);
     }
     if !params.contains_key("input") {
-        reader.error("missing_field", fields.at, fields.head, "the step lacks `url`").help("add `url`, the address");
+        reader.error("missing_field", fields.at, fields.head, "missing field `url` in an `http` step")
+            .help("add `url`, the URL of the request");
     }
     reader.mark(fields.at, "activity", fields.head);
     Some(call("tool", "http_requester".to_owned(), Value::Object(params)))

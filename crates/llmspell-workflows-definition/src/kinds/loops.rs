@@ -5,25 +5,25 @@ use super::Kind;
 use crate::{
     diagnose::At,
     dialect::{RANGE, Shape, field},
-    print::{Fields as Printed, Yaml, step},
-    reader::{Fields, Reader, Scope},
+    print::{Yaml, YamlMap, step},
+    reader::{Fields, Reader, Siblings},
     tree::{Data, Entry},
 };
 
-pub(super) const LOOP: Kind = Kind::new("loop", "Runs steps once an item, a number, or while a condition holds.", read, &[
+pub(super) const LOOP: Kind = Kind::new("loop", "Runs steps for each item or number, or while a condition is true.", read, &[
         field("items", Shape::Items, "A list, or a reference to one.").or(&["collection"]),
-        field("range", Shape::Range, "Numbers: {start, end, step}."),
-        field("while", Shape::Expression, "Runs as long as this is true."),
-        field("steps", Shape::Steps, "What runs in each iteration.").or(&["loop_body", "body"]).required(),
-        field("mode", Shape::Word(&["sequential", "parallel"]), "One iteration after the other, or several at once.").or(&["execution_mode"]),
+        field("range", Shape::Range, "The numbers to loop over: {start, end, step}."),
+        field("while", Shape::Expression, "Repeats the loop while this is true."),
+        field("steps", Shape::Steps, "The steps of each iteration.").or(&["loop_body", "body"]).required(),
+        field("mode", Shape::Word(&["sequential", "parallel"]), "Whether iterations run one after another or concurrently.").or(&["execution_mode"]),
         super::parallel::MAX_PARALLELISM,
-        field("max_iterations", Shape::Count(1, u64::MAX), "Only the first so many iterations run."),
-        field("until", Shape::Expression, "Ends the loop after the iteration in which it is true.").or(&["break_condition"]),
-        field("on_error", Shape::LoopOnError, "What a failed iteration does: stop, continue or collect."),
-        field("on_iteration_error", Shape::Word(&["stop", "continue", "collect"]), "The same, where on_error says what the failure of the whole loop does."),
+        field("max_iterations", Shape::Count(1, u64::MAX), "The maximum number of iterations; further ones do not run."),
+        field("until", Shape::Expression, "Ends the loop after the iteration in which this is true.").or(&["break_condition"]),
+        field("on_error", Shape::LoopOnError, "What happens if an iteration fails: stop, continue or collect."),
+        field("on_iteration_error", Shape::Word(&["stop", "continue", "collect"]), "What happens if an iteration fails, when `on_error` applies to the whole loop."),
     ])
     .or(&["foreach"])
-    .told_by(&["items", "collection", "range", "while", "loop_body"]);
+    .inferred_from(&["items", "collection", "range", "while", "loop_body"]);
 
 const MODES: &[(&str, IterationMode)] =
     &[("sequential", IterationMode::Sequential), ("parallel", IterationMode::Parallel)];
@@ -35,7 +35,7 @@ fn read(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let over = reader.over(fields);
@@ -56,13 +56,13 @@ impl Reader<'_> {
         let given: Vec<_> = ["items", "range", "while"].iter().filter_map(|name| fields.get(name)).collect();
         match given.as_slice() {
             [] => {
-                self.error("missing_field", fields.at, fields.head, "a `loop` step lacks what it runs over")
-                    .help("add `items`, `range` or `while`");
+                let message = "missing field `items`, `range` or `while` in a `loop` step";
+                self.error("missing_field", fields.at, fields.head, message).help("add one of them");
                 return None;
             }
             [_] => {}
             [first, second, ..] => {
-                let message = format!("a loop runs over `{}` or `{}`, not over both", first.key, second.key);
+                let message = format!("`{}` and `{}` are mutually exclusive", first.key, second.key);
                 self.error("conflicting_fields", fields.at, second.key_span, message).help("keep one of the two");
             }
         }
@@ -102,14 +102,14 @@ impl Reader<'_> {
         Some(Over::Range { start: start?, end: end?, step: step? })
     }
 
-    /// What a failed iteration does. `on_error` says it, unless it says what the failure of the whole loop does.
+    /// Reads what happens if an iteration fails, from `on_iteration_error` or else from `on_error`.
     fn iteration_errors(&mut self, fields: &Fields<'_, '_>) -> IterationErrors {
         if fields.has("on_iteration_error") {
             return self.word(fields, "on_iteration_error", ERRORS).unwrap_or_default();
         }
         let is_word = |entry: &Entry<'_>| !matches!(entry.value.data, Data::Map(_) | Data::List(_));
         match fields.get("on_error").filter(|entry| is_word(entry)) {
-            // As on any other step, where it is the default.
+            // The default of `on_error` on other steps, accepted here too.
             Some(entry) if entry.value.as_text() == Some("fail") => IterationErrors::Stop,
             Some(_) => self.word(fields, "on_error", ERRORS).unwrap_or_default(),
             None => IterationErrors::default(),
@@ -117,12 +117,12 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn print(block: &Loop, out: &mut Printed) {
+pub(super) fn print(block: &Loop, out: &mut YamlMap) {
     match &block.over {
         Over::Items(items) => out.put("items", items),
         Over::While(condition) => out.put("while", condition),
         Over::Range { start, end, step } => {
-            let mut range = Printed::default();
+            let mut range = YamlMap::default();
             range.put("start", start);
             range.put("end", end);
             range.put("step", step);
@@ -138,7 +138,7 @@ pub(super) fn print(block: &Loop, out: &mut Printed) {
     out.put("steps", step::list(&block.steps));
 }
 
-/// What a failed iteration does, in the words of the dialect.
+/// Returns the word of the dialect for what happens if an iteration fails.
 pub(crate) fn iteration_errors(errors: IterationErrors) -> &'static str {
     match errors {
         IterationErrors::Stop => "stop",

@@ -1,26 +1,26 @@
-//! The step types of the dialect, each in a file: its fields, how it is read, and how it is printed.
+//! The step types of the dialect, each in its own file with its fields, its reader and its printer.
 //!
-//! The schema, completion and the advice in messages come from the same rows.
+//! The schema, completion and the suggestions in messages use the same table.
 
 use llmspell_workflows_basic::model::StepKind;
 
 use crate::{
     dialect::{Field, Shape, field},
-    print::Fields as Printed,
-    reader::{Fields, Reader, Scope},
+    print::YamlMap,
+    reader::{Fields, Reader, Siblings},
 };
 
-/// Declares for each file the step types it describes and the kind of the model that it prints.
+/// Declares for each file its step types and the kind of the model that it prints.
 macro_rules! kinds {
     ($($file:ident: $($row:ident),+ $(=> $kind:ident $(($data:ident))?)?;)+) => {
         $(mod $file;)+
 
-        /// All step types of the specification, in the order in which they are listed.
+        /// All step types of the specification, in the order of the schema and of messages.
         pub(crate) const KINDS: &[Kind] = &[$($($file::$row),+),+];
 
-        /// Prints the fields of a step of this kind, beside those of any step.
-        pub(crate) fn print(kind: &StepKind) -> Printed {
-            let mut out = Printed::default();
+        /// Prints the fields that are specific to `kind`.
+        pub(crate) fn print(kind: &StepKind) -> YamlMap {
+            let mut out = YamlMap::default();
             match kind {
                 $($(StepKind::$kind $(($data))? => $file::print($($data,)? &mut out),)?)+
             }
@@ -45,7 +45,7 @@ kinds! {
     wait_for_event: WAIT_FOR_EVENT => WaitForEvent(wait);
     validate: VALIDATE => Validate(check);
     workflow: WORKFLOW => Workflow(sub);
-    later: APPROVAL, EMIT, STATE_MACHINE, STREAM;
+    unsupported: APPROVAL, EMIT, STATE_MACHINE, STREAM;
 }
 
 pub(crate) use activity::call;
@@ -55,31 +55,41 @@ pub(crate) use loops::iteration_errors;
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) aliases: &'static [&'static str],
+    /// The description in the schema; for an unsupported type, what to use instead.
     pub(crate) doc: &'static str,
-    /// Fields that identify a step without `type` as one of these.
+    /// Fields that imply this type in a step without `type`.
     pub(crate) markers: &'static [&'static str],
-    /// Whether its markers count only where no other type's do.
-    pub(crate) yields: bool,
-    /// Its fields beside those of any step.
+    /// Whether the markers count only if no other type matches.
+    pub(crate) is_fallback: bool,
+    /// The fields that are specific to this type.
     pub(crate) fields: &'static [Field],
-    /// The field that has the name of its activity.
+    /// The field that contains the name of the activity.
     pub(crate) activity_field: Option<&'static str>,
-    /// Reads a step of this type; `None` for a type of the specification that this version does not have.
-    pub(crate) read: Option<Read>,
+    /// Reads a step of this type; `None` for a type of the specification that this version does not support.
+    pub(crate) read: Option<ReadFn>,
 }
 
-/// Reads what a step does from its fields; `None` where it could not be read, which is reported.
-pub(crate) type Read =
-    for<'n, 's> fn(&mut Reader<'_>, &'static Kind, &Fields<'n, 's>, &mut Scope<'n, 's>, &str) -> Option<StepKind>;
+/// Reads what a step does from its fields, or reports an error and returns `None`.
+pub(crate) type ReadFn =
+    for<'n, 's> fn(&mut Reader<'_>, &'static Kind, &Fields<'n, 's>, &mut Siblings<'n, 's>, &str) -> Option<StepKind>;
 
-/// The step type called `name`.
+/// Returns the step type with this name or alias.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name || kind.aliases.contains(&name))
 }
 
 impl Kind {
-    const fn new(name: &'static str, doc: &'static str, read: Read, fields: &'static [Field]) -> Self {
-        Self { name, aliases: &[], doc, markers: &[], yields: false, fields, activity_field: None, read: Some(read) }
+    const fn new(name: &'static str, doc: &'static str, read: ReadFn, fields: &'static [Field]) -> Self {
+        Self {
+            name,
+            aliases: &[],
+            doc,
+            markers: &[],
+            is_fallback: false,
+            fields,
+            activity_field: None,
+            read: Some(read),
+        }
     }
 
     const fn or(mut self, aliases: &'static [&'static str]) -> Self {
@@ -87,7 +97,7 @@ impl Kind {
         self
     }
 
-    const fn told_by(mut self, markers: &'static [&'static str]) -> Self {
+    const fn inferred_from(mut self, markers: &'static [&'static str]) -> Self {
         self.markers = markers;
         self
     }
@@ -97,37 +107,37 @@ impl Kind {
         self
     }
 
-    const fn yielding(mut self) -> Self {
-        self.yields = true;
+    const fn fallback(mut self) -> Self {
+        self.is_fallback = true;
         self
     }
 
-    /// A type that is refused by name.
-    const fn later(name: &'static str, what: &'static str) -> Self {
+    /// Creates a type that is rejected as unsupported, with `advice` as help.
+    const fn unsupported(name: &'static str, advice: &'static str) -> Self {
         Self {
             name,
             aliases: &[],
-            doc: what,
+            doc: advice,
             markers: &[],
-            yields: false,
+            is_fallback: false,
             fields: &[],
             activity_field: None,
             read: None,
         }
     }
 
-    /// Whether the fields of `params` are those of the step itself, and checked as such.
+    /// Returns whether `params` accepts the same fields as the step, and checks them.
     #[cfg(test)]
     pub(crate) fn checks_params(&self) -> bool {
         self.fields.iter().any(|field| field.name == "params" && field.shape == PARAM_OBJECT.shape && !field.required)
     }
 
-    /// Whether it has a field of this name itself, beside that of any step.
+    /// Returns whether the type has its own field of this name.
     pub(crate) fn has_own(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
 
-    /// The field under which any step's condition is written, where the type has a `condition` of another meaning.
+    /// Returns the field for the condition under which the step runs; `condition` itself may mean something else.
     pub(crate) fn condition_field(&self) -> &'static str {
         if self.has_own("condition") { "only_if" } else { "condition" }
     }
@@ -136,16 +146,16 @@ impl Kind {
 /// The steps of a block, in order.
 const STEPS: Field = field("steps", Shape::StepsById, "The steps, in order.").required();
 
-/// The input of an activity, where it is any JSON.
-const PARAMS: Field = field("params", Shape::Any, "The input of the activity; its texts may hold references.").or(&[
+/// The input of an activity that accepts any JSON value.
+const PARAMS: Field = field("params", Shape::Any, "The input of the activity; strings may contain references.").or(&[
     "with",
     "config",
     "parameters",
 ]);
 
-/// The input of an activity whose parameters are fields of the step too.
+/// The input of an activity whose parameters are also fields of the step.
 const PARAM_OBJECT: Field =
-    field("params", Shape::Object, "The same fields, in a mapping of their own.").or(&["with", "config", "parameters"]);
+    field("params", Shape::Object, "The fields of the step as a nested mapping.").or(&["with", "config", "parameters"]);
 
 const ENV: Field = field("env", Shape::Env, "Environment variables of the process.");
 
@@ -158,29 +168,29 @@ mod tests {
 
     use super::*;
 
-    /// Types that generated definitions do not hold: they need a server, a process, a signal or another definition, or
-    /// are another notation for one that is held.
+    /// Types that are never generated: they need a server, a process, a signal or another definition, or they are a
+    /// second notation for a generated type.
     const NOT_GENERATED: &[&str] =
         &["agent", "persona-request", "shell", "http", "git-operation", "wait_for_event", "workflow", "fork-join"];
 
     #[test]
-    fn generated_definitions_hold_every_other_step_type() {
-        let mut held = BTreeSet::new();
+    fn generated_definitions_contain_every_other_step_type() {
+        let mut generated = BTreeSet::new();
         for seed in 0..200 {
             let root = Step::new("main", generate::from_seed(seed).body);
             let mut left = vec![&root];
             while let Some(step) = left.pop() {
-                held.insert(step.kind.as_str().to_owned());
+                generated.insert(step.kind.as_str().to_owned());
                 left.extend(step.children());
             }
         }
         let known = KINDS.iter().filter(|kind| kind.read.is_some()).map(|kind| kind.name);
         let expected: BTreeSet<_> = known.filter(|name| !NOT_GENERATED.contains(name)).map(str::to_owned).collect();
-        assert_eq!(held, expected);
+        assert_eq!(generated, expected);
     }
 
     #[test]
-    fn the_name_of_a_kind_in_the_model_is_a_step_type() {
+    fn every_kind_of_the_model_is_a_step_type() {
         for seed in 0..50 {
             let root = Step::new("main", generate::from_seed(seed).body);
             assert!(kind(root.kind.as_str()).is_some(), "{}", root.kind.as_str());

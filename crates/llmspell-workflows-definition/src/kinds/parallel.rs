@@ -8,46 +8,46 @@ use super::Kind;
 use crate::{
     diagnose::At,
     dialect::{COUNT_MAX, CUSTOM_NAME, Field, MEMBER, Shape, field},
-    print::{Fields as Printed, Yaml, step},
-    reader::{Fields, Item, Read, Reader, RouteSettings, Scope},
+    print::{Yaml, YamlMap, step},
+    reader::{Fields, StepNode, ParsedStep, Reader, RouteSettings, Siblings},
     tree::{Data, Entry, Node, Span},
 };
 
-pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches at the same time and joins them.", read, &[
+pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches concurrently and joins them.", read, &[
         field("steps", Shape::Members, "The branches, each a step.").or(&["branches", "parallel_steps"]).required(),
-        field("wait_for", Shape::Word(&["all", "any"]), "all of them, or any one, which cancels the rest."),
+        field("wait_for", Shape::Word(&["all", "any"]), "Whether to wait for all branches, or for any one and cancel the rest."),
         MAX_PARALLELISM,
         ERROR_MODE,
-        field("aggregation", Shape::Aggregation, "How many must succeed, and what the output is made of: all, first, partial:N, majority, or the name of a function."),
+        field("aggregation", Shape::Aggregation, "How many branches must succeed, and what the output contains: all, first, partial:N, majority, or the name of a function."),
         ON_CONFLICT,
-        field("output", Shape::Word(&["values", "by_branch"]), "A list of outputs, or an object by branch."),
-        field("branch_timeout", Shape::Delay, "How long each branch may take."),
+        field("output", Shape::Word(&["values", "by_branch"]), "Whether the output is a list, or an object by branch name."),
+        field("branch_timeout", Shape::Delay, "The timeout of each branch."),
     ])
-    .told_by(&["parallel_steps"]);
+    .inferred_from(&["parallel_steps"]);
 
-pub(super) const FORK_JOIN: Kind = Kind::new("fork-join", "Runs named branches of several steps; the output is an object by branch.", read_fork_join, &[
+pub(super) const FORK_JOIN: Kind = Kind::new("fork-join", "Runs named branches of several steps concurrently; the output is an object by branch name.", read_fork_join, &[
         field("branches", Shape::Branches, "The branches by name, each {steps, timeout}.").required(),
         field("join_policy", Shape::Word(&["all", "any", "majority", "n_of_m"]), "How many branches must succeed."),
-        field("n_required", Shape::Count(1, COUNT_MAX), "How many, for n_of_m."),
+        field("n_required", Shape::Count(1, COUNT_MAX), "The number of branches that must succeed, for n_of_m."),
         MAX_PARALLELISM,
         ERROR_MODE,
         ON_CONFLICT,
-        field("branch_timeout", Shape::Delay, "How long each branch may take."),
+        field("branch_timeout", Shape::Delay, "The timeout of each branch."),
     ])
     .or(&["fork_join"])
-    .told_by(&["join_policy"]);
+    .inferred_from(&["join_policy"]);
 
 pub(super) const MAX_PARALLELISM: Field =
-    field("max_parallelism", Shape::Count(1, COUNT_MAX), "How many run at once.").or(&["max_concurrency"]);
+    field("max_parallelism", Shape::Count(1, COUNT_MAX), "The maximum number of branches or iterations that run at once.").or(&["max_concurrency"]);
 const ERROR_MODE: Field = field(
     "error_mode",
     Shape::Word(&["fail_slow", "fail_fast", "best_effort"]),
-    "What a failed branch does to the others.",
+    "What happens to the other branches if one fails.",
 );
 const ON_CONFLICT: Field = field(
     "on_conflict",
     Shape::OnConflict,
-    "What happens where two branches changed the same part of the state: error, first, last, merge, or the name of a function.",
+    "How to resolve a conflict between the state changes of two branches: error, first, last, merge, or the name of a function.",
 );
 
 const ERROR_MODES: &[(&str, ErrorMode)] =
@@ -57,7 +57,7 @@ fn read(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let entry = fields.get("steps")?;
@@ -78,14 +78,14 @@ fn read(
     let outputs = [("values", ParallelOutput::Values), ("by_branch", ParallelOutput::ByBranch)];
     let output = reader.word(fields, "output", &outputs).unwrap_or_default();
     let aggregation = reader.parallel_aggregation(fields);
-    Some(reader.joined(fields, branches, aggregation, output))
+    Some(reader.parallel(fields, branches, aggregation, output))
 }
 
 fn read_fork_join(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let entry = fields.get("branches")?;
@@ -96,11 +96,11 @@ fn read_fork_join(
     };
     let branches = reader.branches(entries, fields.at);
     let aggregation = reader.join_policy(fields);
-    Some(reader.joined(fields, branches, aggregation, ParallelOutput::ByBranch))
+    Some(reader.parallel(fields, branches, aggregation, ParallelOutput::ByBranch))
 }
 
 impl Reader<'_> {
-    fn joined(
+    fn parallel(
         &mut self,
         fields: &Fields<'_, '_>,
         branches: Vec<Branch>,
@@ -118,28 +118,28 @@ impl Reader<'_> {
         })
     }
 
-    /// Branches that are steps.
+    /// Reads branches from a list of steps.
     fn members(&mut self, nodes: &[Node<'_>], at: At) -> Vec<Branch> {
         let parent = self.positions.path(at).to_owned();
-        let items: Vec<_> = nodes.iter().map(|node| Item { key: None, node }).collect();
-        let mut scope = Scope::new(items.clone());
+        let items: Vec<_> = nodes.iter().map(|node| StepNode { key: None, node }).collect();
+        let mut siblings = Siblings::new(items.clone());
         let mut branches = Vec::with_capacity(items.len());
         for item in items {
-            let Some(read) = self.step(item, &parent, at, MEMBER, &mut scope) else { continue };
+            let Some(read) = self.step(item, &parent, at, MEMBER, &mut siblings) else { continue };
             branches.push(self.branch(read, item.node.span));
         }
         branches
     }
 
-    fn branch(&mut self, read: Read, span: Span) -> Branch {
-        if read.names_next {
-            let message = "a branch does not go on to another step; all of them run at the same time";
-            self.error("conflicting_fields", read.at, span, message).help("leave `next_step` out");
+    fn branch(&mut self, read: ParsedStep, span: Span) -> Branch {
+        if read.has_next {
+            let message = "a branch cannot have `next_step`, because branches run concurrently";
+            self.error("conflicting_fields", read.at, span, message).help("remove `next_step`");
         }
         Branch { step: Arc::new(read.step), required: read.required }
     }
 
-    /// Branches by name, each `{steps, timeout}`, a list of steps, or one step.
+    /// Reads branches by name, each of which is `{steps, timeout}`, a list of steps, or a step.
     fn branches(&mut self, entries: &[Entry<'_>], at: At) -> Vec<Branch> {
         let parent = self.positions.path(at).to_owned();
         let mut branches = Vec::with_capacity(entries.len());
@@ -152,8 +152,8 @@ impl Reader<'_> {
                 branches.push(Branch { step: Arc::new(Step::new(id, body)), required: false });
                 continue;
             }
-            let item = Item { key: Some((&entry.key, entry.key_span)), node: &entry.value };
-            let read = self.step(item, &parent, at, MEMBER, &mut Scope::new(Vec::new()));
+            let item = StepNode { key: Some((&entry.key, entry.key_span)), node: &entry.value };
+            let read = self.step(item, &parent, at, MEMBER, &mut Siblings::new(Vec::new()));
             branches.extend(read.map(|read| self.branch(read, entry.key_span)));
         }
         branches
@@ -170,7 +170,7 @@ impl Reader<'_> {
         if aggregation.is_some() && waits_for_any != is_first {
             let span = fields.get("wait_for").map_or(fields.head, |entry| entry.value.span);
             self.error("conflicting_fields", fields.at, span, "`wait_for` and `aggregation` contradict each other")
-                .help("`wait_for: any` is `aggregation: first`; keep one of the two");
+                .help("`wait_for: any` means `aggregation: first`; keep one of the two");
         }
         aggregation.unwrap_or(if waits_for_any { Aggregation::First } else { Aggregation::All })
     }
@@ -185,12 +185,13 @@ impl Reader<'_> {
             "first" => Aggregation::First,
             "majority" => Aggregation::Majority,
             "weighted" => {
-                self.unsupported(at, entry.value.span, "weighted", "weighted aggregation");
+                let advice = "use `all`, `first`, `majority` or `partial:N`";
+                self.unsupported(at, entry.value.span, "weighted", advice);
                 return None;
             }
             "partial" => {
-                self.error("bad_value", at, entry.value.span, "`partial` lacks how many must succeed")
-                    .help("write `partial:2`");
+                self.error("bad_value", at, entry.value.span, "`partial` requires a number of branches")
+                    .help("use `partial:N`, such as `partial:2`");
                 return None;
             }
             _ => match text.strip_prefix("partial:") {
@@ -198,8 +199,9 @@ impl Reader<'_> {
                 Some(count) => match count.trim().parse() {
                     Ok(count) if count > 0 => Aggregation::AtLeast(count),
                     _ => {
-                        let message = format!("`{count}` is not a number of branches");
-                        self.error("bad_value", at, entry.value.span, message).help("write `partial:2`");
+                        let message = format!("expected a number of branches after `partial:`, got `{count}`");
+                        self.error("bad_value", at, entry.value.span, message)
+                            .help("use `partial:N`, such as `partial:2`");
                         return None;
                     }
                 },
@@ -219,8 +221,8 @@ impl Reader<'_> {
         self.mark_as(fields, "join_policy", "aggregation");
         match (policy, fields.get("n_required")) {
             ("n_of_m", None) => {
-                self.error("missing_field", fields.at, fields.head, "`join_policy: n_of_m` lacks `n_required`")
-                    .help("add `n_required`, how many branches must succeed");
+                self.error("missing_field", fields.at, fields.head, "`join_policy: n_of_m` requires `n_required`")
+                    .help("add `n_required`, the number of branches that must succeed");
             }
             ("n_of_m", Some(_)) => {}
             (_, Some(entry)) => {
@@ -228,7 +230,7 @@ impl Reader<'_> {
                     "conflicting_fields",
                     fields.at,
                     entry.key_span,
-                    "`n_required` belongs to `join_policy: n_of_m`",
+                    "`n_required` requires `join_policy: n_of_m`",
                 );
             }
             _ => {}
@@ -257,7 +259,7 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn print(block: &Parallel, out: &mut Printed) {
+pub(super) fn print(block: &Parallel, out: &mut YamlMap) {
     out.put_some("max_parallelism", block.max_parallelism.map(|count| Yaml::Value(count.into())));
     match block.error_mode {
         ErrorMode::FailSlow => {}
@@ -292,12 +294,12 @@ pub(super) fn print(block: &Parallel, out: &mut Printed) {
 
 const AGGREGATIONS: &[&str] = &["all", "first", "majority", "weighted", "partial"];
 
-/// The name of a function, spelled out where it could be taken for one of `words`.
+/// Prints the name of a function, as `{custom: name}` if it could be mistaken for one of `words`.
 fn custom(name: &str, words: &[&str]) -> Yaml {
     if !words.contains(&name) && !name.starts_with("partial:") {
         return name.into();
     }
-    let mut out = Printed::default();
+    let mut out = YamlMap::default();
     out.put("custom", name);
     out.into()
 }

@@ -2,22 +2,22 @@ use llmspell_workflows_basic::model::{StepKind, Steps};
 
 use super::{Kind, STEPS};
 use crate::{
-    print::{Fields as Printed, step},
-    reader::{Fields, Reader, RouteSettings, Scope},
+    print::{YamlMap, step},
+    reader::{Fields, Reader, RouteSettings, Siblings},
 };
 
-pub(super) const SEQUENCE: Kind = Kind::new("sequence", "Runs steps in order, or as a graph if any of them has dependencies.", read, &[STEPS]).told_by(&["steps"]).yielding();
+pub(super) const SEQUENCE: Kind = Kind::new("sequence", "Runs steps in order, or as a graph if any of them has dependencies.", read, &[STEPS]).inferred_from(&["steps"]).fallback();
 
 fn read(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     reader.block_body(fields, RouteSettings::default())
 }
 
-pub(super) fn print(steps: &Steps, out: &mut Printed) {
+pub(super) fn print(steps: &Steps, out: &mut YamlMap) {
     out.put("steps", step::list(steps));
 }

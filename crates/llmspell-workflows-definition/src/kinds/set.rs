@@ -4,18 +4,18 @@ use serde_json::{Map, Value};
 use super::Kind;
 use crate::{
     dialect::{Shape, field},
-    print::Fields as Printed,
-    reader::{Fields, Reader, Scope},
+    print::YamlMap,
+    reader::{Fields, Reader, Siblings},
     tree::Data,
 };
 
-pub(super) const SET: Kind = Kind::new("set", "Sets keys of the run's state; the object is also the output.", read, &[field("params", Shape::Object, "State keys and their values.").or(&["with", "config", "parameters"]).required()]);
+pub(super) const SET: Kind = Kind::new("set", "Sets keys of the run's state, and returns them as its output.", read, &[field("params", Shape::Object, "The state keys and their values.").or(&["with", "config", "parameters"]).required()]);
 
 fn read(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let entry = fields.get("params")?;
@@ -33,6 +33,6 @@ fn read(
     }
 }
 
-pub(super) fn print(values: &Map<String, Value>, out: &mut Printed) {
+pub(super) fn print(values: &Map<String, Value>, out: &mut YamlMap) {
     out.put("params", Value::Object(values.clone()));
 }

@@ -4,19 +4,19 @@ use serde_json::{Map, Value};
 use super::{ENV, Kind, PARAM_OBJECT, activity::call};
 use crate::{
     dialect::{Shape, field},
-    reader::{Fields, Reader, Scope},
+    reader::{Fields, Reader, Siblings},
 };
 
 pub(super) const SHELL: Kind = Kind::new("shell", "Runs a command. The output is {stdout, stderr, exit_code}.", read, &[
         field("command", Shape::Text, "A command line for `sh -c`."),
-        field("argv", Shape::Items, "A program and its arguments, without a shell."),
+        field("argv", Shape::Items, "A program and its arguments, run without a shell."),
         field("cwd", Shape::Text, "The working directory."),
-        field("stdin", Shape::Any, "What the process reads."),
-        field("allow_failure", Shape::Bool, "Whether another exit code than 0 is a result like any other."),
+        field("stdin", Shape::Any, "The standard input of the process."),
+        field("allow_failure", Shape::Bool, "Whether the step succeeds with a nonzero exit code."),
         ENV,
         PARAM_OBJECT,
     ])
-    .told_by(&["command", "argv"]);
+    .inferred_from(&["command", "argv"]);
 
 /// The parameters of a `shell` step.
 const PARAMETERS: &[&str] = &["command", "argv", "cwd", "stdin", "allow_failure", "env"];
@@ -25,7 +25,7 @@ fn read(
     reader: &mut Reader<'_>,
     kind: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let mut params = reader.merged(fields, kind.fields)?;
@@ -45,11 +45,12 @@ impl Reader<'_> {
         }
         match (params.contains_key("command"), params.contains_key("argv")) {
             (true, true) => {
-                self.error("conflicting_fields", fields.at, fields.head, "the step has both `command` and `argv`")
-                    .help("`command` is a line for `sh -c`, `argv` a program and its arguments; keep one");
+                self.error("conflicting_fields", fields.at, fields.head, "`command` and `argv` are mutually exclusive")
+                    .help("keep one: `command` is a line for `sh -c`, `argv` is a program and its arguments");
             }
             (false, false) => {
-                self.error("missing_field", fields.at, fields.head, "the step lacks `command`")
+                let message = "missing field `command` or `argv` in a `shell` step";
+                self.error("missing_field", fields.at, fields.head, message)
                     .help("add `command`, a line for `sh -c`, or `argv`, a program and its arguments");
             }
             _ => {}

@@ -3,41 +3,41 @@ use llmspell_workflows_basic::model::{ActivityName, StepKind, Validate, Validate
 use super::Kind;
 use crate::{
     dialect::{Shape, VALIDATOR, field},
-    print::{Fields as Printed, Yaml},
-    reader::{Fields, Reader, Scope},
+    print::{Yaml, YamlMap},
+    reader::{Fields, Reader, Siblings},
     tree::Data,
 };
 
-pub(super) const VALIDATE: Kind = Kind::new("validate", "Checks data; all violations at once.", read, &[
-        field("data", Shape::Any, "What is checked; also the output.").required(),
-        field("schema", Shape::Given, "A JSON Schema.").or(&["json_schema"]),
-        field("assertions", Shape::Expressions, "Expressions that must hold, with the data as `data`."),
-        field("validator", Shape::Validator, "A function that answers with a list of errors."),
-        field("mode", Shape::Word(&["strict", "warn"]), "Whether a violation fails the step."),
-        field("transform", Shape::Given, "What to make of the data once it is valid.").or(&["transformations"]),
+pub(super) const VALIDATE: Kind = Kind::new("validate", "Checks data, and reports all violations together.", read, &[
+        field("data", Shape::Any, "The data to check; also the output, unless `transform` is set.").required(),
+        field("schema", Shape::NonNull, "A JSON Schema.").or(&["json_schema"]),
+        field("assertions", Shape::Expressions, "Expressions that must be true, with the data as `data`."),
+        field("validator", Shape::Validator, "A function, or another activity as KIND:NAME, that returns a list of errors."),
+        field("mode", Shape::Word(&["strict", "warn"]), "Whether a violation fails the step (strict) or is only a warning (warn)."),
+        field("transform", Shape::NonNull, "A template for the output, rendered once the data is valid.").or(&["transformations"]),
     ])
-    .told_by(&["assertions"]);
+    .inferred_from(&["assertions"]);
 
 fn read(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let modes = [("strict", ValidateMode::Strict), ("warn", ValidateMode::Warn)];
     Some(StepKind::Validate(Validate {
         data: reader.json(fields, "data", "data").unwrap_or_default(),
-        schema: reader.given(fields, "schema"),
+        schema: reader.non_null(fields, "schema"),
         validator: reader.validator(fields),
         assertions: reader.expressions(fields, "assertions"),
         mode: reader.word(fields, "mode", &modes).unwrap_or_default(),
-        transform: reader.given(fields, "transform"),
+        transform: reader.non_null(fields, "transform"),
     }))
 }
 
 impl Reader<'_> {
-    /// `NAME` is a function, `KIND:NAME` anything else.
+    /// Reads the validator: `NAME` is a function, `KIND:NAME` any other activity.
     fn validator(&mut self, fields: &Fields<'_, '_>) -> Option<ActivityName> {
         let entry = fields.get("validator")?;
         if let Data::Map(_) = entry.value.data {
@@ -53,7 +53,7 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn print(check: &Validate, out: &mut Printed) {
+pub(super) fn print(check: &Validate, out: &mut YamlMap) {
     out.put("data", &check.data);
     out.put_some("schema", check.schema.as_ref());
     out.put_some("validator", check.validator.as_ref().map(validator));
@@ -68,7 +68,7 @@ fn validator(name: &ActivityName) -> Yaml {
     if !name.kind.contains(':') && !name.name.is_empty() {
         return name.to_string().into();
     }
-    let mut out = Printed::default();
+    let mut out = YamlMap::default();
     out.put("kind", &name.kind);
     out.put_some("name", Some(&name.name).filter(|name| !name.is_empty()));
     out.into()

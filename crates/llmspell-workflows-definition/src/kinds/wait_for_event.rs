@@ -3,23 +3,23 @@ use llmspell_workflows_basic::model::{OnTimeout, StepKind, WaitForEvent};
 use super::Kind;
 use crate::{
     dialect::{Shape, field},
-    print::Fields as Printed,
-    reader::{Fields, Reader, Scope},
+    print::YamlMap,
+    reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const WAIT_FOR_EVENT: Kind = Kind::new("wait_for_event", "Waits for an event from outside, such as `spellflow signal`.", read, &[
-        field("event", Shape::Text, "Its name; may hold references.").required(),
-        field("filter", Shape::Expression, "Only an event, as `event`, for which this is true; others are left for other steps."),
-        field("on_timeout", Shape::Word(&["fail", "continue"]), "What becomes of the step when none comes within its `timeout`."),
+pub(super) const WAIT_FOR_EVENT: Kind = Kind::new("wait_for_event", "Waits for a signal from outside, such as one from `spellflow signal`.", read, &[
+        field("event", Shape::Text, "The name of the signal; may contain references.").required(),
+        field("filter", Shape::Expression, "Accepts only signals for which this is true, with the signal as `event`; others are left for other steps."),
+        field("on_timeout", Shape::Word(&["fail", "continue"]), "What happens if no signal arrives within the `timeout` of the step."),
     ])
     .or(&["wait_for"])
-    .told_by(&["event"]);
+    .inferred_from(&["event"]);
 
 fn read(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let ends = [("fail", OnTimeout::Fail), ("continue", OnTimeout::Continue)];
@@ -30,7 +30,7 @@ fn read(
     }))
 }
 
-pub(super) fn print(wait: &WaitForEvent, out: &mut Printed) {
+pub(super) fn print(wait: &WaitForEvent, out: &mut YamlMap) {
     out.put("event", &wait.event);
     out.put_some("filter", wait.filter.as_deref());
     if wait.on_timeout == OnTimeout::Continue {

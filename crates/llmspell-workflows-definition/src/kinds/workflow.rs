@@ -3,24 +3,24 @@ use llmspell_workflows_basic::model::{StepKind, SubWorkflow};
 use super::Kind;
 use crate::{
     dialect::{Shape, field},
-    print::Fields as Printed,
-    reader::{Fields, Reader, Scope},
+    print::YamlMap,
+    reader::{Fields, Reader, Siblings},
     tree::Data,
 };
 
-pub(super) const WORKFLOW: Kind = Kind::new("workflow", "Runs another workflow, as a run of its own.", read, &[
-        field("workflow", Shape::Text, "Its name under `workflows`, or a file relative to this one.").required(),
-        field("version", Shape::Version, "The version that it must have."),
-        field("input", Shape::Any, "Its input; texts in it may hold references.").or(&["params", "with", "input_mapping"]),
+pub(super) const WORKFLOW: Kind = Kind::new("workflow", "Runs another workflow as a child run.", read, &[
+        field("workflow", Shape::Text, "A name under `workflows`, or a file path relative to this file.").required(),
+        field("version", Shape::Version, "The version that the workflow must have."),
+        field("input", Shape::Any, "The input of the workflow; strings may contain references.").or(&["params", "with", "input_mapping"]),
     ])
     .or(&["sub_workflow", "sub-workflow"])
-    .told_by(&["workflow"]);
+    .inferred_from(&["workflow"]);
 
 fn read(
     reader: &mut Reader<'_>,
     _: &'static Kind,
     fields: &Fields<'_, '_>,
-    _: &mut Scope<'_, '_>,
+    _: &mut Siblings<'_, '_>,
     _: &str,
 ) -> Option<StepKind> {
     let version = fields.get("version").map(|entry| match &entry.value.data {
@@ -34,7 +34,7 @@ fn read(
     }))
 }
 
-pub(super) fn print(sub: &SubWorkflow, out: &mut Printed) {
+pub(super) fn print(sub: &SubWorkflow, out: &mut YamlMap) {
     out.put("workflow", &sub.workflow);
     out.put_some("version", sub.version.as_deref());
     if !sub.input.is_null() {

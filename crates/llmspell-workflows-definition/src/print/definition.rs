@@ -1,11 +1,11 @@
 use llmspell_workflows_basic::model::{Definition, Durability, InputSpec, IterationErrors, Migration, StepKind};
 
-use super::{Fields, Yaml, step};
+use super::{Yaml, YamlMap, step};
 use crate::kinds;
 
-/// The fields of a definition in their order.
-pub(super) fn definition(definition: &Definition) -> Fields {
-    let mut out = Fields::default();
+/// Returns the fields of a definition in canonical order.
+pub(super) fn definition(definition: &Definition) -> YamlMap {
+    let mut out = YamlMap::default();
     out.put("name", &definition.name);
     for (name, text) in [("version", &definition.version), ("description", &definition.description)] {
         out.put_some(name, Some(text).filter(|text| !text.is_empty()));
@@ -14,7 +14,7 @@ pub(super) fn definition(definition: &Definition) -> Fields {
     out.put_texts("tags", &definition.tags);
     out.put_texts("required_tools", &definition.required_tools);
     values(definition, &mut out);
-    bounds(definition, &mut out);
+    run_settings(definition, &mut out);
     body(&definition.body, &mut out);
     if !definition.on_error.is_empty() {
         out.put("on_error", step::list(&definition.on_error));
@@ -37,11 +37,11 @@ pub(super) fn definition(definition: &Definition) -> Fields {
     out
 }
 
-fn values(definition: &Definition, out: &mut Fields) {
+fn values(definition: &Definition, out: &mut YamlMap) {
     mapping(out, "inputs", definition.inputs.iter().map(|(name, spec)| (name, input(spec))));
     mapping(out, "variables", definition.variables.iter().map(|(name, value)| (name, value.into())));
     let environment = |variables: &indexmap::IndexMap<String, serde_json::Value>| {
-        Yaml::Map(Fields(variables.iter().map(|(name, value)| (name.clone(), value.into())).collect()))
+        Yaml::Map(YamlMap(variables.iter().map(|(name, value)| (name.clone(), value.into())).collect()))
     };
     mapping(
         out,
@@ -54,9 +54,9 @@ fn values(definition: &Definition, out: &mut Fields) {
     out.put_texts("env", &definition.env);
 }
 
-fn bounds(definition: &Definition, out: &mut Fields) {
+fn run_settings(definition: &Definition, out: &mut YamlMap) {
     if let Some(condition) = &definition.trigger {
-        let mut trigger = Fields::default();
+        let mut trigger = YamlMap::default();
         trigger.put("condition", condition);
         out.put("trigger", trigger);
     }
@@ -67,14 +67,14 @@ fn bounds(definition: &Definition, out: &mut Fields) {
     );
     out.put_some("max_retry_budget", definition.retry_budget.map(|count| Yaml::Value(count.into())));
     if let Some(total) = &definition.total_timeout {
-        let mut timeouts = Fields::default();
+        let mut timeouts = YamlMap::default();
         timeouts.put("total", total.to_string());
         out.put("timeouts", timeouts);
     }
 }
 
-/// The body as `steps` where it is a list, so that a definition is not one block without need.
-fn body(body: &StepKind, out: &mut Fields) {
+/// Prints the body as `steps` if it is a list, or else as `body`.
+fn body(body: &StepKind, out: &mut YamlMap) {
     match body {
         StepKind::Sequence(steps) => out.put("steps", step::list(steps)),
         StepKind::Route(route) if route.steps.first().is_some_and(|first| first.id == route.start) => {
@@ -82,7 +82,7 @@ fn body(body: &StepKind, out: &mut Fields) {
             out.put("steps", step::route_list(&route.steps));
         }
         other => {
-            let mut block = Fields::default();
+            let mut block = YamlMap::default();
             let fields = kinds::print(other);
             block.put("type", other.as_str());
             block.0.extend(fields.0);
@@ -96,15 +96,15 @@ fn body(body: &StepKind, out: &mut Fields) {
     }
 }
 
-fn mapping<'n>(out: &mut Fields, name: &str, entries: impl Iterator<Item = (&'n String, Yaml)>) {
-    let fields = Fields(entries.map(|(name, value)| (name.clone(), value)).collect());
+fn mapping<'n>(out: &mut YamlMap, name: &str, entries: impl Iterator<Item = (&'n String, Yaml)>) {
+    let fields = YamlMap(entries.map(|(name, value)| (name.clone(), value)).collect());
     if !fields.0.is_empty() {
         out.put(name, fields);
     }
 }
 
 fn migration(migration: &Migration) -> Yaml {
-    let mut out = Fields::default();
+    let mut out = YamlMap::default();
     out.put_some("to", migration.to.as_ref());
     mapping(&mut out, "rename", migration.rename.iter().map(|(old, new)| (old, new.into())));
     mapping(&mut out, "set", migration.set.iter().map(|(key, value)| (key, value.into())));
@@ -114,7 +114,7 @@ fn migration(migration: &Migration) -> Yaml {
 }
 
 fn input(spec: &InputSpec) -> Yaml {
-    let mut out = Fields::default();
+    let mut out = YamlMap::default();
     out.put_some("type", spec.kind.map(|kind| kind.as_str()));
     if spec.required {
         out.put("required", Yaml::Value(true.into()));

@@ -1,26 +1,26 @@
-//! Values to text in block style.
+//! Writes values in block style.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Fields, Yaml};
+use super::{Yaml, YamlMap};
 use crate::{limits, tree::is_plain_text};
 
-/// Columns by which an inner block stands further to the right.
+/// The indentation of an inner block in columns.
 const INDENT: usize = 2;
 
-pub(super) fn document(fields: &Fields) -> String {
+pub(super) fn document(fields: &YamlMap) -> String {
     let mut out = String::new();
     mapping(&mut out, fields.0.iter().map(|(key, value)| (key.as_str(), Item::Yaml(value))), 0, false);
     out
 }
 
-/// A value that is no part of another.
+/// Writes a value on its own, outside of any mapping or list.
 pub(super) fn value_alone(json: &Value) -> String {
     let mut out = String::new();
     value(&mut out, Item::Json(json), 0, false);
-    // What separates a value from its key stands before nothing here.
+    // Without a key, the separator after it is superfluous.
     out.trim_start_matches([' ', '\n']).to_owned()
 }
 
@@ -30,7 +30,7 @@ enum Item<'v> {
     Json(&'v Value),
 }
 
-/// Writes a value after `key:` or `-`; a block goes to lines of its own, or begins on this one where it may.
+/// Writes a value after `key:` or `-`; a block starts on the next line, or after a dash on the same line.
 fn value(out: &mut String, item: Item<'_>, indent: usize, after_dash: bool) {
     match item {
         Item::Yaml(Yaml::Value(json)) => value(out, Item::Json(json), indent, after_dash),
@@ -47,7 +47,7 @@ fn value(out: &mut String, item: Item<'_>, indent: usize, after_dash: bool) {
             scalar(out, text, indent);
             out.push('\n');
         }
-        Item::Json(other) => writeln!(out, " {other}").expect("a String takes whatever is written to it"),
+        Item::Json(other) => writeln!(out, " {other}").expect("writing to a String cannot fail"),
     }
 }
 
@@ -122,7 +122,7 @@ fn scalar(out: &mut String, text: &str, indent: usize) {
     }
 }
 
-/// Whether `text` may stand without quotes, for readers of YAML 1.1 too.
+/// Returns whether `text` needs no quotes, for readers of YAML 1.1 too.
 fn is_plain(text: &str) -> bool {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '/' | '$'));
     let last = text.chars().next_back().is_some_and(|c| c != ':' && !c.is_whitespace());
@@ -135,7 +135,7 @@ fn is_plain(text: &str) -> bool {
         && !matches!(text.to_ascii_lowercase().as_str(), "y" | "n" | "yes" | "no" | "on" | "off")
 }
 
-/// Whether `text` is several lines that a literal block holds as they are.
+/// Returns whether `text` has several lines, all of which a literal block preserves.
 fn is_block(text: &str) -> bool {
     let lines = text.strip_suffix('\n').unwrap_or(text);
     lines.contains('\n')
@@ -145,7 +145,7 @@ fn is_block(text: &str) -> bool {
         && lines.split('\n').all(|line| !line.starts_with('\t') && (line.is_empty() || !line.trim().is_empty()))
 }
 
-/// Whether a reader takes `character` as it is in every style.
+/// Returns whether readers accept `character` unescaped in every style.
 fn is_printable(character: char) -> bool {
     match character {
         '\u{2028}' | '\u{2029}' | '\u{feff}' => false,
@@ -164,7 +164,7 @@ fn quoted(out: &mut String, text: &str) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             c if is_printable(c) => out.push(c),
-            c => write!(out, "\\u{:04X}", c as u32).expect("a String takes whatever is written to it"),
+            c => write!(out, "\\u{:04X}", c as u32).expect("writing to a String cannot fail"),
         }
     }
     out.push('"');

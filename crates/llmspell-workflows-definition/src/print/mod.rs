@@ -1,4 +1,4 @@
-//! The model to canonical YAML.
+//! Prints the model as canonical YAML.
 
 mod definition;
 mod emit;
@@ -7,11 +7,11 @@ pub(crate) mod step;
 use llmspell_workflows_basic::model::Definition;
 use serde_json::Value;
 
-/// The definition as YAML that reads back as an equal definition.
+/// Prints a definition as YAML that reads back as an equal definition.
 ///
-/// The form is canonical: one name for each field, one order of fields, block style, texts of several lines as `|`.
-/// What the model does not hold is gone: comments, `defaults` (their settings stand at each step), `personas`, and ids
-/// in place of inline steps.
+/// The form is canonical: one name per field, a fixed order of fields, block style, and `|` for strings of several
+/// lines. What the model does not contain is lost: comments, `defaults` (each step gets their settings), `personas`,
+/// and ids in place of inline steps.
 ///
 /// ```
 /// use llmspell_workflows_basic::model::{Definition, Step};
@@ -31,7 +31,7 @@ pub fn to_yaml(definition: &Definition) -> String {
     emit::document(&definition::definition(definition))
 }
 
-/// Any value as YAML in block style, which reads back as an equal value.
+/// Prints a JSON value as YAML in block style that reads back as an equal value.
 ///
 /// ```
 /// use llmspell_workflows_definition::value_to_yaml;
@@ -49,14 +49,14 @@ pub fn value_to_yaml(value: &Value) -> String {
 pub(crate) enum Yaml {
     Value(Value),
     List(Vec<Yaml>),
-    Map(Fields),
+    Map(YamlMap),
 }
 
-/// The entries of a mapping in the making; what says nothing is left out.
+/// A mapping in the order of its entries; empty and default values are left out by those who build it.
 #[derive(Default)]
-pub(crate) struct Fields(Vec<(String, Yaml)>);
+pub(crate) struct YamlMap(Vec<(String, Yaml)>);
 
-impl Fields {
+impl YamlMap {
     pub(crate) fn put(&mut self, name: impl Into<String>, value: impl Into<Yaml>) {
         self.0.push((name.into(), value.into()));
     }
@@ -110,8 +110,8 @@ impl From<Vec<Yaml>> for Yaml {
     }
 }
 
-impl From<Fields> for Yaml {
-    fn from(fields: Fields) -> Self {
+impl From<YamlMap> for Yaml {
+    fn from(fields: YamlMap) -> Self {
         Self::Map(fields)
     }
 }

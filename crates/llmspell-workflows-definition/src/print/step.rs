@@ -5,24 +5,24 @@ use llmspell_workflows_basic::model::{
 };
 use serde_json::{Number, Value};
 
-use super::{Fields, Yaml};
+use super::{Yaml, YamlMap};
 use crate::kinds::{self, Kind};
 
-/// Steps of a list.
+/// Prints the steps of a list.
 pub(crate) fn list(steps: &[Arc<Step>]) -> Yaml {
     Yaml::List(steps.iter().map(|each| step(each, None).into()).collect())
 }
 
-/// Steps of a route, each of which says where it goes on.
+/// Prints the steps of a route, each with `next_step`.
 pub(crate) fn route_list(steps: &[Arc<Step>]) -> Yaml {
-    // A step that is called `end` takes this word from the end itself.
+    // If a step has the id `end`, null ends the route instead.
     let end = if steps.iter().any(|step| step.id == "end") { Value::Null } else { "end".into() };
     Yaml::List(steps.iter().map(|each| step(each, Some(&end)).into()).collect())
 }
 
-/// The fields of a step in their order; in a route, `end` is what ends it.
-pub(crate) fn step(step: &Step, end: Option<&Value>) -> Fields {
-    let mut out = Fields::default();
+/// Returns the fields of a step in canonical order; in a route, `end` is the target that ends it.
+pub(crate) fn step(step: &Step, end: Option<&Value>) -> YamlMap {
+    let mut out = YamlMap::default();
     out.put("id", &step.id);
     out.put_some("name", step.name.as_ref());
     let kind = step.kind.as_str();
@@ -55,7 +55,7 @@ pub(crate) fn step(step: &Step, end: Option<&Value>) -> Fields {
     out
 }
 
-fn on_error(step: &Step, out: &mut Fields) {
+fn on_error(step: &Step, out: &mut YamlMap) {
     if let StepKind::Loop(block) = &step.kind {
         let word = kinds::iteration_errors(block.on_error);
         match (&step.on_error, block.on_error) {
@@ -68,35 +68,35 @@ fn on_error(step: &Step, out: &mut Fields) {
         OnError::Fail => {}
         OnError::Continue => out.put("on_error", "continue"),
         OnError::Steps(steps) => {
-            let mut handler = Fields::default();
+            let mut handler = YamlMap::default();
             handler.put("steps", list(steps));
             out.put("on_error", handler);
         }
     }
 }
 
-fn next(ways: &[Transition], end: &Value) -> Yaml {
-    match ways {
+fn next(transitions: &[Transition], end: &Value) -> Yaml {
+    match transitions {
         [] => end.into(),
         [Transition { condition: None, target: Some(target) }] => target.into(),
-        ways => {
-            let way = |way: &Transition| {
-                let mut out = Fields::default();
-                out.put_some("condition", way.condition.as_ref());
-                out.put("target", way.target.as_ref().map_or_else(|| end.into(), Yaml::from));
+        transitions => {
+            let print = |transition: &Transition| {
+                let mut out = YamlMap::default();
+                out.put_some("condition", transition.condition.as_ref());
+                out.put("target", transition.target.as_ref().map_or_else(|| end.into(), Yaml::from));
                 out.into()
             };
-            Yaml::List(ways.iter().map(way).collect())
+            Yaml::List(transitions.iter().map(print).collect())
         }
     }
 }
 
-fn retry(policy: &Retry, out: &mut Fields) {
+fn retry(policy: &Retry, out: &mut YamlMap) {
     let default = Retry::attempts(policy.attempts_max);
     if *policy == default && policy.attempts_max > 0 {
         return out.put("retries", Yaml::Value((policy.attempts_max - 1).into()));
     }
-    let mut long = Fields::default();
+    let mut long = YamlMap::default();
     if policy.backoff != default.backoff {
         long.put("strategy", strategy(policy.backoff));
     }

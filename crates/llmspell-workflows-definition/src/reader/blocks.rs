@@ -1,4 +1,4 @@
-//! Lists of steps that belong to a choice.
+//! Reads the lists of steps in the branches of a conditional or a switch.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use llmspell_workflows_basic::model::{Step, Steps};
 
 use super::{
     Reader,
-    lists::{Item, Scope},
+    lists::{Siblings, StepNode},
 };
 use crate::{
     diagnose::At,
@@ -14,13 +14,13 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// The steps of one branch: written here, or named by their ids in the list around, `scope`.
+    /// Reads the steps of one branch of the block `id`: inline steps, or ids of `siblings` that move into the block.
     pub(crate) fn block<'n, 's>(
         &mut self,
         node: &'n Node<'s>,
         word: &str,
         at: At,
-        scope: &mut Scope<'n, 's>,
+        siblings: &mut Siblings<'n, 's>,
         id: &str,
     ) -> Steps {
         let parent = format!("{}/{word}", self.positions.path(at));
@@ -36,59 +36,60 @@ impl Reader<'_> {
             return self.steps(node, &parent, at);
         }
         let inline =
-            items.iter().filter(|item| item.as_text().is_none()).map(|node| Item { key: None, node }).collect();
-        let mut inline = Scope::new(inline);
+            items.iter().filter(|item| item.as_text().is_none()).map(|node| StepNode { key: None, node }).collect();
+        let mut inline = Siblings::new(inline);
         let named: Vec<&str> = items.iter().filter_map(Node::as_text).collect();
         let mut steps = Steps::new();
         for node in items {
             let read = match node.as_text() {
-                None => self.step(Item { key: None, node }, &parent, at, &[], &mut inline),
+                None => self.step(StepNode { key: None, node }, &parent, at, &[], &mut inline),
                 Some(name) => {
-                    let Some(item) = self.taken(name, node.span, at, scope, id) else { continue };
-                    self.step(item, &parent, at, &[], scope)
+                    let Some(item) = self.move_step(name, node.span, at, siblings, id) else { continue };
+                    self.step(item, &parent, at, &[], siblings)
                 }
             };
             if let Some(mut read) = read {
-                if read.names_next {
-                    let message = "a step that a block takes in by its id does not name the next";
+                if read.has_next {
+                    let message = "a step that moves into a block by its id cannot have `next_step`";
                     self.error("conflicting_fields", read.at, node.span, message)
                         .help("write the steps of the block inline");
                 }
-                self.leave_list(&mut read.step, read.at, id, &named);
+                self.check_moved(&mut read.step, read.at, id, &named);
                 steps.push(Arc::new(read.step));
             }
         }
         steps
     }
 
-    fn taken<'n, 's>(
+    /// Moves the sibling `name` into the block `id`, or reports why it cannot move.
+    fn move_step<'n, 's>(
         &mut self,
         name: &str,
         span: Span,
         at: At,
-        scope: &mut Scope<'n, 's>,
+        siblings: &mut Siblings<'n, 's>,
         id: &str,
-    ) -> Option<Item<'n, 's>> {
-        match scope.take(name, id) {
+    ) -> Option<StepNode<'n, 's>> {
+        match siblings.take(name, id) {
             Some(Ok(item)) => Some(item),
             Some(Err(block)) => {
-                let message = format!("`{name}` runs inside `{block}` already");
-                self.error("moved_step", at, span, message)
-                    .help("a step runs in one place; write another step for this one");
+                let message = format!("`{name}` already runs inside `{block}`");
+                self.error("moved_step", at, span, message).help("a step can run in only one block; add a second step");
                 None
             }
             None => {
-                let help = self.suggest(name, scope.ids());
-                let message = format!("`{name}` is not a step of this list");
+                let help = self.suggest(name, siblings.ids());
+                let message = format!("step `{name}` does not exist in this list");
                 self.error("unknown_step", at, span, message).help = help;
                 None
             }
         }
     }
 
-    /// What a step taken into the block `id` may still wait for: steps of the same branch. The block itself goes
-    /// without saying.
-    fn leave_list(&mut self, step: &mut Step, at: At, id: &str, named: &[&str]) {
+    /// Checks the dependencies of a step that moved into the block `id`.
+    ///
+    /// It may depend only on steps of the same branch; a dependency on the block itself is implied, and removed.
+    fn check_moved(&mut self, step: &mut Step, at: At, id: &str, named: &[&str]) {
         let own = std::mem::take(&mut step.dependencies);
         for (index, dependency) in own.into_iter().enumerate() {
             if dependency == id {
@@ -96,8 +97,10 @@ impl Reader<'_> {
             }
             if !named.contains(&dependency.as_str()) {
                 let span = self.field_span(at, &format!("dependencies/{index}"));
-                let message = format!("`{}` runs inside `{id}`, so it cannot wait for `{dependency}` outside", step.id);
-                self.error("moved_step", at, span, message).help(format!("let `{id}` depend on `{dependency}`"));
+                let message =
+                    format!("`{}` runs inside `{id}`, so it cannot depend on `{dependency}` outside", step.id);
+                self.error("moved_step", at, span, message)
+                    .help(format!("make `{id}` depend on `{dependency}` instead"));
             }
             step.dependencies.push(dependency);
         }

@@ -1,4 +1,4 @@
-//! The entries of a mapping by the tables of the dialect.
+//! Matches the entries of a mapping with the tables of the dialect.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,11 @@ use crate::{
 /// The known fields of a mapping, under their canonical names.
 pub(crate) struct Fields<'n, 's> {
     known: Vec<(&'static str, &'n Entry<'s>)>,
-    /// Fields of a step type from outside.
+    /// The fields of a custom step type.
     pub(crate) custom: Vec<&'n Entry<'s>>,
-    /// What the mapping is, in the words of a message: "a `tool` step".
+    /// The mapping in the words of a message, such as "a `tool` step".
     pub(crate) what: Cow<'static, str>,
-    /// Where a message about the whole mapping points.
+    /// The span for messages about the whole mapping.
     pub(crate) head: Span,
     pub(crate) at: At,
 }
@@ -33,8 +33,9 @@ impl<'n, 's> Fields<'n, 's> {
 }
 
 impl Reader<'_> {
-    /// Sorts the entries of `node` by `tables`, of which the first that knows a name counts. `None` where `node` is
-    /// no mapping.
+    /// Matches the entries of `node` with the fields of `tables`; the first table that has a name takes precedence.
+    ///
+    /// Returns `None` if `node` is not a mapping. Reports unknown, duplicate, missing and unsupported fields.
     pub(crate) fn fields<'n, 's>(
         &mut self,
         node: &'n Node<'s>,
@@ -45,8 +46,8 @@ impl Reader<'_> {
     ) -> Option<Fields<'n, 's>> {
         let what = what.into();
         let Data::Map(entries) = &node.data else {
-            self.error("wrong_type", at, node.span, format!("{what} must be a mapping, and is {}", node.noun()))
-                .help("write its fields as `name: value`");
+            self.error("wrong_type", at, node.span, format!("{what}: expected a mapping, got {}", node.noun()))
+                .help("write the fields as `name: value`");
             return None;
         };
         let id = entries.iter().find(|entry| entry.key == "id").map(|entry| entry.value.span);
@@ -62,20 +63,20 @@ impl Reader<'_> {
                 Some(field) if field.shape == Shape::Missing => {
                     self.unsupported(at, entry.key_span, &entry.key, field.doc)
                 }
-                Some(field) => self.keep(field, entry, &mut fields),
+                Some(field) => self.add(field, entry, &mut fields),
             }
         }
         for field in tables.iter().flat_map(|table| table.iter()).filter(|field| field.required) {
             if !fields.has(field.name) {
-                let message = format!("{} lacks `{}`", fields.what, field.name);
-                self.error("missing_field", at, fields.head, message)
-                    .help(format!("add `{}`: {}", field.name, field.doc));
+                let message = format!("missing field `{}` in {}", field.name, fields.what);
+                let help = format!("add `{}`: {}", field.name, fragment(field.doc));
+                self.error("missing_field", at, fields.head, message).help(help);
             }
         }
         Some(fields)
     }
 
-    fn keep<'n, 's>(&mut self, field: &Field, entry: &'n Entry<'s>, fields: &mut Fields<'n, 's>) {
+    fn add<'n, 's>(&mut self, field: &Field, entry: &'n Entry<'s>, fields: &mut Fields<'n, 's>) {
         match fields.get(field.name) {
             Some(first) => {
                 let message = format!("`{}` and `{}` are the same field", first.key, entry.key);
@@ -86,13 +87,13 @@ impl Reader<'_> {
         }
     }
 
-    pub(crate) fn unsupported(&mut self, at: At, span: Span, written: &str, what: &str) {
-        self.error("unsupported", at, span, format!("`{written}` is not a part of this version: {what}"))
-            .help("leave it out; it is refused rather than ignored");
+    /// Reports a feature that this version lacks, with `advice` on what to do instead.
+    pub(crate) fn unsupported(&mut self, at: At, span: Span, written: &str, advice: &str) {
+        self.error("unsupported", at, span, format!("`{written}` is not supported in this version")).help(advice);
     }
 
     fn unknown(&mut self, entry: &Entry<'_>, tables: &[&'static [Field]], custom: &[String], fields: &Fields<'_, '_>) {
-        let help = (!self.findings.is_crowded()).then(|| self.near_field(&entry.key, tables, custom, &fields.what));
+        let help = (!self.findings.is_crowded()).then(|| self.field_hint(&entry.key, tables, custom, &fields.what));
         let message = format!("`{}` is not a field of {}", entry.key, fields.what);
         let finding = self.error("unknown_field", fields.at, entry.key_span, message);
         finding.help = help.flatten();
@@ -100,16 +101,17 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    fn near_field(&self, written: &str, tables: &[&'static [Field]], custom: &[String], what: &str) -> Option<String> {
+    /// Suggests a similar field, or else the step types that have this one.
+    fn field_hint(&self, written: &str, tables: &[&'static [Field]], custom: &[String], what: &str) -> Option<String> {
         let known = tables.iter().flat_map(|table| table.iter()).filter(|field| field.shape != Shape::Missing);
         let names: Vec<_> = known.flat_map(Field::names).collect();
-        let near = self.suggest(written, names.iter().map(Cow::as_ref).chain(custom.iter().map(String::as_str)));
-        near.or_else(|| belongs_to(written, what))
+        let similar = self.suggest(written, names.iter().map(Cow::as_ref).chain(custom.iter().map(String::as_str)));
+        similar.or_else(|| owners(written, what))
     }
 }
 
-/// Where a field that is unknown here does belong.
-fn belongs_to(written: &str, what: &str) -> Option<String> {
+/// Names the step types that have a field `written`.
+fn owners(written: &str, what: &str) -> Option<String> {
     if !what.contains("step") {
         return None;
     }
@@ -118,5 +120,17 @@ fn belongs_to(written: &str, what: &str) -> Option<String> {
         .filter(|kind| kind.fields.iter().any(|field| field.is_named(written)))
         .map(|kind| format!("`{}`", kind.name))
         .collect();
-    (!kinds.is_empty()).then(|| format!("`{written}` is a field of {}", kinds.join(", ")))
+    (!kinds.is_empty()).then(|| format!("`{written}` is a field of {} steps", kinds.join(", ")))
+}
+
+/// Converts a sentence to a fragment: without its final period, and in lower case unless it starts with an acronym.
+fn fragment(sentence: &str) -> String {
+    let sentence = sentence.trim_end_matches('.');
+    let mut characters = sentence.chars();
+    match characters.next() {
+        Some(first) if !characters.as_str().starts_with(char::is_uppercase) => {
+            first.to_lowercase().chain(characters).collect()
+        }
+        _ => sentence.to_owned(),
+    }
 }

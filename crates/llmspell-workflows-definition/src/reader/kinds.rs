@@ -1,8 +1,8 @@
-//! Which type a step is, and what reads it.
+//! Finds the type of a step and calls its reader.
 
 use llmspell_workflows_basic::model::StepKind;
 
-use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
+use super::{Fields, Reader, lists::RouteSettings, lists::Siblings};
 use crate::{
     CustomType,
     diagnose::At,
@@ -13,12 +13,12 @@ use crate::{
 
 /// The type of a step.
 #[derive(Clone)]
-pub(crate) enum Type {
+pub(crate) enum StepType {
     Known(&'static Kind),
     Custom(String, CustomType),
 }
 
-impl Type {
+impl StepType {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Known(kind) => kind.name,
@@ -40,7 +40,7 @@ impl Type {
         }
     }
 
-    /// The field under which any step's condition is written.
+    /// Returns the field for the condition under which the step runs.
     pub(crate) fn condition_field(&self) -> &'static str {
         match self {
             Self::Known(kind) => kind.condition_field(),
@@ -50,23 +50,23 @@ impl Type {
 }
 
 impl Reader<'_> {
-    /// The type that a step says or that its fields tell.
-    pub(crate) fn kind_of(&mut self, node: &Node<'_>, at: At) -> Option<Type> {
-        let Some(written) = node.get("type") else { return self.told_kind(node, at) };
+    /// Returns the type of a step, from `type` or else inferred from its fields.
+    pub(crate) fn kind_of(&mut self, node: &Node<'_>, at: At) -> Option<StepType> {
+        let Some(written) = node.get("type") else { return self.inferred_kind(node, at) };
         self.mark(at, "type", written.span);
         let Some(name) = written.as_text() else {
-            self.wrong_type(at, "type", written, "a text");
+            self.wrong_type(at, "type", written, "a string");
             return None;
         };
         if let Some(custom) = self.types.get(name) {
-            return Some(Type::Custom(name.to_owned(), custom.clone()));
+            return Some(StepType::Custom(name.to_owned(), custom.clone()));
         }
         let Some(kind) = kind(name) else {
             let mut names: Vec<&str> = known_names().collect();
             names.extend(self.types.names());
             let help = self.suggest(name, names.iter().copied()).unwrap_or_else(|| {
                 names.retain(|name| dialect_name(name).is_none_or(|canonical| canonical == *name));
-                format!("a step is one of `{}`", names.join("`, `"))
+                format!("use one of `{}`", names.join("`, `"))
             });
             self.error("unknown_step_type", at, written.span, format!("`{name}` is not a step type")).help(help);
             return None;
@@ -75,49 +75,48 @@ impl Reader<'_> {
             self.unsupported(at, written.span, name, kind.doc);
             return None;
         }
-        Some(Type::Known(kind))
+        Some(StepType::Known(kind))
     }
 
-    fn told_kind(&mut self, node: &Node<'_>, at: At) -> Option<Type> {
-        let told: Vec<_> = KINDS
+    fn inferred_kind(&mut self, node: &Node<'_>, at: At) -> Option<StepType> {
+        let candidates: Vec<_> = KINDS
             .iter()
-            .filter(|kind| !kind.yields)
+            .filter(|kind| !kind.is_fallback)
             .filter(|kind| kind.markers.iter().any(|marker| node.get(marker).is_some()))
             .collect();
         let head = node.entries().first().map_or(node.span, |entry| entry.key_span);
-        match told.as_slice() {
+        match candidates.as_slice() {
             [kind] if kind.read.is_none() => {
                 self.unsupported(at, head, kind.name, kind.doc);
                 None
             }
-            [kind] => Some(Type::Known(kind)),
-            [] if let Some(kind) = yielding(node) => Some(Type::Known(kind)),
+            [kind] => Some(StepType::Known(kind)),
+            [] if let Some(kind) = fallback_kind(node) => Some(StepType::Known(kind)),
             [] => {
-                let help =
-                    "add `type`, such as `type: tool`; `tool`, `persona`, `agent`, `function` and others tell it too";
-                self.error("missing_field", at, head, "the step lacks `type`").help(help);
+                let help = "add `type`, or a field that implies it, such as `tool`, `agent`, `persona` or `function`";
+                self.error("missing_field", at, head, "missing field `type` in a step").help(help);
                 None
             }
             several => {
                 let names: Vec<_> = several.iter().map(|kind| format!("`{}`", kind.name)).collect();
-                let message = format!("the step lacks `type`, and its fields are those of {}", names.join(" and "));
+                let message = format!("missing field `type` in a step whose fields match {}", names.join(" and "));
                 self.error("missing_field", at, head, message).help("add `type`");
                 None
             }
         }
     }
 
-    /// What the step does; `None` where that could not be read.
+    /// Reads what the step does; returns `None` after an error.
     pub(crate) fn build<'n, 's>(
         &mut self,
-        kind: &Type,
+        kind: &StepType,
         fields: &Fields<'n, 's>,
-        scope: &mut Scope<'n, 's>,
+        siblings: &mut Siblings<'n, 's>,
         id: &str,
     ) -> Option<StepKind> {
         match kind {
-            Type::Custom(name, custom) => self.custom(name, custom, fields),
-            Type::Known(kind) => (kind.read?)(self, kind, fields, scope, id),
+            StepType::Custom(name, custom) => self.custom(name, custom, fields),
+            StepType::Known(kind) => (kind.read?)(self, kind, fields, siblings, id),
         }
     }
 
@@ -127,7 +126,7 @@ impl Reader<'_> {
         Some(self.body(&steps.value, fields.at, settings))
     }
 
-    /// Remembers the field `name` under the word that the model has for it.
+    /// Records the span of the field `name` under `word`, its name in the model.
     pub(crate) fn mark_as(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) {
         if let Some(entry) = fields.get(name) {
             match entry.value.as_text() {
@@ -138,12 +137,12 @@ impl Reader<'_> {
     }
 }
 
-/// The canonical name of a step type of the dialect.
+/// Returns the canonical name of a step type of the dialect.
 fn dialect_name(name: &str) -> Option<&'static str> {
     kind(name).map(|kind| kind.name)
 }
 
-/// The step types that there are in this version.
+/// Returns the names and aliases of the step types that this version supports.
 fn known_names() -> impl Iterator<Item = &'static str> + Clone {
     KINDS
         .iter()
@@ -151,7 +150,7 @@ fn known_names() -> impl Iterator<Item = &'static str> + Clone {
         .flat_map(|kind| std::iter::once(kind.name).chain(kind.aliases.iter().copied()))
 }
 
-/// The type whose markers count only because no other type's do.
-fn yielding(node: &Node<'_>) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.yields && kind.markers.iter().any(|marker| node.get(marker).is_some()))
+/// Infers the type of a step whose fields are not markers of any other type.
+fn fallback_kind(node: &Node<'_>) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.is_fallback && kind.markers.iter().any(|marker| node.get(marker).is_some()))
 }

@@ -1,4 +1,4 @@
-//! Lists of steps: sequences, graphs and routes, and steps that a block of the same list takes in.
+//! Reads lists of steps: sequences, graphs and routes, and steps that move into a block of the same list.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,46 +12,46 @@ use crate::{
 
 /// An entry of a list of steps, or of a mapping of ids to steps.
 #[derive(Clone, Copy)]
-pub(crate) struct Item<'n, 's> {
+pub(crate) struct StepNode<'n, 's> {
     pub(crate) key: Option<(&'n str, Span)>,
     pub(crate) node: &'n Node<'s>,
 }
 
-/// What the steps of one list know of each other while they are read.
-pub(crate) struct Scope<'n, 's> {
-    items: Vec<Item<'n, 's>>,
+/// The steps of one list, some of which move into blocks of the same list.
+pub(crate) struct Siblings<'n, 's> {
+    items: Vec<StepNode<'n, 's>>,
     by_id: HashMap<&'n str, usize>,
-    /// For each item the id of the block that takes it in, and whether it did so.
-    taken: Vec<Option<(&'n str, bool)>>,
+    /// For each item the id of the block that it moves into, and whether it has moved.
+    owners: Vec<Option<(&'n str, bool)>>,
     by_key: bool,
 }
 
-/// How a route is bounded, where a document says so.
+/// The settings of a route, if the document has any.
 #[derive(Default)]
 pub(crate) struct RouteSettings {
     pub(crate) start: Option<String>,
     pub(crate) transitions_max: Option<u32>,
-    /// It is one even if no step names the next.
+    /// Whether the list is a route even if no step has a next step.
     pub(crate) is_route: bool,
 }
 
-impl<'n, 's> Scope<'n, 's> {
-    pub(crate) fn new(items: Vec<Item<'n, 's>>) -> Self {
-        let id = |item: &Item<'n, 's>| match item.key {
+impl<'n, 's> Siblings<'n, 's> {
+    pub(crate) fn new(items: Vec<StepNode<'n, 's>>) -> Self {
+        let id = |item: &StepNode<'n, 's>| match item.key {
             Some((key, _)) => Some(key),
             None => item.node.get("id").or_else(|| item.node.get("name")).and_then(Node::as_text),
         };
         let by_id: HashMap<_, _> =
             items.iter().enumerate().rev().filter_map(|(index, item)| Some((id(item)?, index))).collect();
-        let mut taken = vec![None; items.len()];
+        let mut owners = vec![None; items.len()];
         for item in &items {
             let block = id(item).unwrap_or_default();
             for index in block_ids(item.node).into_iter().filter_map(|id| by_id.get(id)) {
-                taken[*index].get_or_insert((block, false));
+                owners[*index].get_or_insert((block, false));
             }
         }
         let by_key = items.iter().any(|item| item.key.is_some());
-        Self { items, by_id, taken, by_key }
+        Self { items, by_id, owners, by_key }
     }
 
     pub(crate) fn has(&self, id: &str) -> bool {
@@ -62,18 +62,21 @@ impl<'n, 's> Scope<'n, 's> {
         self.by_id.keys().copied()
     }
 
-    /// The step `id` for the block that takes it in, or the id of the block that has it already.
-    pub(crate) fn take(&mut self, id: &str, block: &str) -> Option<Result<Item<'n, 's>, &'n str>> {
+    /// Moves the step `id` into `block`.
+    ///
+    /// Returns the id of its block as an error if the step has moved already, and `None` for an unknown step.
+    pub(crate) fn take(&mut self, id: &str, block: &str) -> Option<Result<StepNode<'n, 's>, &'n str>> {
         let index = *self.by_id.get(id)?;
-        let (owner, done) = self.taken[index].as_mut()?;
-        if *done || *owner != block {
+        let (owner, has_moved) = self.owners[index].as_mut()?;
+        if *has_moved || *owner != block {
             return Some(Err(owner));
         }
-        *done = true;
+        *has_moved = true;
         Some(Ok(self.items[index]))
     }
 
-    fn names_next(&self) -> bool {
+    /// Returns whether any step has a next step, which makes the list a route.
+    fn any_has_next(&self) -> bool {
         self.items.iter().any(|item| {
             item.node.entries().iter().any(|entry| match entry.key.as_ref() {
                 "next_step" | "next" => true,
@@ -87,12 +90,12 @@ impl<'n, 's> Scope<'n, 's> {
     }
 }
 
-/// Whether an entry of `branches` is a way on rather than a step.
+/// Returns whether an entry of `branches` is a transition rather than a step.
 fn is_transition(node: &Node<'_>) -> bool {
     ["next_step", "target", "next"].iter().any(|key| node.get(key).is_some()) && node.get("id").is_none()
 }
 
-/// The ids that the branches of a block name.
+/// Returns the ids of the steps that move into the block `node`.
 fn block_ids<'n>(node: &'n Node<'_>) -> Vec<&'n str> {
     let mut blocks: Vec<_> =
         ["then_steps", "then", "else_steps", "else"].iter().filter_map(|key| node.get(key)).collect();
@@ -108,53 +111,53 @@ fn block_ids<'n>(node: &'n Node<'_>) -> Vec<&'n str> {
 }
 
 impl Reader<'_> {
-    /// The steps of `node`, whose paths begin with `parent`. Steps that name the next become one step, a route.
+    /// Reads the steps of `node`, whose paths begin with `parent`; a route becomes a list of one step.
     pub(crate) fn steps(&mut self, node: &Node<'_>, parent: &str, at: At) -> Steps {
-        let Some(scope) = self.scope(node, at) else { return Steps::new() };
-        if !scope.names_next() {
-            return self.plain(scope, parent, at);
+        let Some(siblings) = self.siblings(node, at) else { return Steps::new() };
+        if !siblings.any_has_next() {
+            return self.sequence(siblings, parent, at);
         }
         let path = format!("{parent}/route");
         let at = self.positions.enter(path.clone(), node.span);
-        vec![Arc::new(Step::new("route", self.route(scope, &path, at, RouteSettings::default())))]
+        vec![Arc::new(Step::new("route", self.route(siblings, &path, at, RouteSettings::default())))]
     }
 
-    /// The steps of `node` as what a block or a definition does.
+    /// Reads the steps of `node` as the kind of a block or the body of a definition.
     pub(crate) fn body(&mut self, node: &Node<'_>, at: At, settings: RouteSettings) -> StepKind {
         let parent = self.positions.path(at).to_owned();
         let is_route = settings.is_route || settings.start.is_some() || settings.transitions_max.is_some();
-        match self.scope(node, at) {
-            Some(scope) if is_route || scope.names_next() => self.route(scope, &parent, at, settings),
-            Some(scope) => StepKind::Sequence(self.plain(scope, &parent, at)),
+        match self.siblings(node, at) {
+            Some(siblings) if is_route || siblings.any_has_next() => self.route(siblings, &parent, at, settings),
+            Some(siblings) => StepKind::Sequence(self.sequence(siblings, &parent, at)),
             None => StepKind::Sequence(Steps::new()),
         }
     }
 
-    pub(crate) fn scope<'n, 's>(&mut self, node: &'n Node<'s>, at: At) -> Option<Scope<'n, 's>> {
+    pub(crate) fn siblings<'n, 's>(&mut self, node: &'n Node<'s>, at: At) -> Option<Siblings<'n, 's>> {
         let items = match &node.data {
-            Data::List(items) => items.iter().map(|node| Item { key: None, node }).collect(),
+            Data::List(items) => items.iter().map(|node| StepNode { key: None, node }).collect(),
             Data::Map(entries) => entries
                 .iter()
-                .map(|entry| Item { key: Some((entry.key.as_ref(), entry.key_span)), node: &entry.value })
+                .map(|entry| StepNode { key: Some((entry.key.as_ref(), entry.key_span)), node: &entry.value })
                 .collect(),
             _ => {
                 self.wrong_type(at, "steps", node, "a list of steps");
                 return None;
             }
         };
-        Some(Scope::new(items))
+        Some(Siblings::new(items))
     }
 
-    fn plain(&mut self, scope: Scope<'_, '_>, parent: &str, at: At) -> Steps {
-        self.all(scope, parent, at, false).into_iter().map(|(step, _)| Arc::new(step)).collect()
+    fn sequence(&mut self, siblings: Siblings<'_, '_>, parent: &str, at: At) -> Steps {
+        self.read_steps(siblings, parent, at, false).into_iter().map(|(step, _)| Arc::new(step)).collect()
     }
 
-    fn route(&mut self, scope: Scope<'_, '_>, parent: &str, at: At, settings: RouteSettings) -> StepKind {
-        let by_key = scope.by_key;
-        let mut steps = self.all(scope, parent, at, true);
+    fn route(&mut self, siblings: Siblings<'_, '_>, parent: &str, at: At, settings: RouteSettings) -> StepKind {
+        let by_key = siblings.by_key;
+        let mut steps = self.read_steps(siblings, parent, at, true);
         let following: Vec<_> = steps.iter().skip(1).map(|(step, _)| step.id.clone()).collect();
-        for ((step, names_next), next) in steps.iter_mut().zip(following) {
-            if !*names_next && !by_key {
+        for ((step, has_next), next) in steps.iter_mut().zip(following) {
+            if !*has_next && !by_key {
                 step.next = vec![Transition { condition: None, target: Some(next) }];
             }
         }
@@ -163,48 +166,52 @@ impl Reader<'_> {
         StepKind::Route(Route { start, steps, transitions_max: settings.transitions_max })
     }
 
-    /// All steps that no block takes in, each with whether it names the next.
-    fn all(&mut self, mut scope: Scope<'_, '_>, parent: &str, at: At, in_route: bool) -> Vec<(Step, bool)> {
-        let free: Vec<_> = scope.items.iter().zip(&scope.taken).filter(|(_, t)| t.is_none()).map(|(i, _)| *i).collect();
+    /// Reads all steps that do not move into a block, each with whether it has a next step.
+    fn read_steps(
+        &mut self,
+        mut siblings: Siblings<'_, '_>,
+        parent: &str,
+        at: At,
+        in_route: bool,
+    ) -> Vec<(Step, bool)> {
+        let free: Vec<_> =
+            siblings.items.iter().zip(&siblings.owners).filter(|(_, t)| t.is_none()).map(|(i, _)| *i).collect();
         let mut steps = Vec::with_capacity(free.len());
         for item in free {
-            if let Some(read) = self.step(item, parent, at, &[], &mut scope) {
-                self.check_dependencies(&read.step, read.at, &scope);
-                if read.names_next && !in_route {
-                    self.stray_next(read.at, item.node);
+            if let Some(read) = self.step(item, parent, at, &[], &mut siblings) {
+                self.check_dependencies(&read.step, read.at, &siblings);
+                if read.has_next && !in_route {
+                    self.reject_next(read.at, item.node);
                 }
-                steps.push((read.step, read.names_next));
+                steps.push((read.step, read.has_next));
             }
         }
-        for (item, block) in scope.items.iter().zip(&scope.taken) {
+        for (item, block) in siblings.items.iter().zip(&siblings.owners) {
             if let Some((block, false)) = block {
                 let span =
                     item.key.map_or_else(|| item.node.get("id").map_or(item.node.span, |id| id.span), |(_, s)| s);
-                self.error(
-                    "circular_block",
-                    at,
-                    span,
-                    format!("this step runs inside `{block}`, which never runs itself"),
-                )
-                .help("a block cannot be one of its own steps");
+                self.error("circular_block", at, span, format!("this step runs inside `{block}`, which can never run"))
+                    .help("a block cannot contain itself, directly or indirectly");
             }
         }
         steps
     }
 
-    fn stray_next(&mut self, at: At, node: &Node<'_>) {
-        self.error("conflicting_fields", at, node.span, "only a step of a route names the next");
+    fn reject_next(&mut self, at: At, node: &Node<'_>) {
+        self.error("conflicting_fields", at, node.span, "`next_step` is allowed only in a route");
     }
 
-    fn check_dependencies(&mut self, step: &Step, at: At, scope: &Scope<'_, '_>) {
+    fn check_dependencies(&mut self, step: &Step, at: At, siblings: &Siblings<'_, '_>) {
         for (index, id) in step.dependencies.iter().enumerate() {
-            let Some((block, _)) = scope.by_id.get(id.as_str()).and_then(|index| scope.taken[*index]) else { continue };
+            let Some((block, _)) = siblings.by_id.get(id.as_str()).and_then(|index| siblings.owners[*index]) else {
+                continue;
+            };
             let span = self.field_span(at, &format!("dependencies/{index}"));
             self.error(
                 "moved_step",
                 at,
                 span,
-                format!("`{id}` runs only inside `{block}`, so nothing outside can wait for it"),
+                format!("`{id}` runs inside `{block}`, so no step outside can depend on it"),
             )
             .help(format!("depend on `{block}` instead"));
         }

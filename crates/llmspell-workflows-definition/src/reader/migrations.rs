@@ -1,4 +1,4 @@
-//! How states of earlier versions are migrated.
+//! Reads migrations of the state of earlier versions.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A document to the model: one walk over the tree that collects everything that is wrong.
+//! Converts the tree of a document to the model, in one walk that collects all errors.
 
 mod blocks;
 mod fields;
@@ -24,20 +24,20 @@ use crate::{
     tree::{Node, Span},
 };
 pub(crate) use fields::Fields;
-pub(crate) use lists::{Item, RouteSettings, Scope};
-use settings::Settings;
-pub(crate) use steps::Read;
+pub(crate) use lists::{RouteSettings, Siblings, StepNode};
+use settings::DefaultSettings;
+pub(crate) use steps::ParsedStep;
 
-/// What reading a tree gives.
-pub(crate) struct Outcome {
-    /// The definition, in which a broken part stands for itself as far as it could be read.
+/// A definition with its positions and the findings of the reader.
+pub(crate) struct ReadResult {
+    /// The definition, with the readable part of everything invalid; `None` if too little could be read.
     pub(crate) definition: Option<Definition>,
     pub(crate) positions: Positions,
     pub(crate) findings: Findings,
 }
 
-/// Lowers `root` to a definition.
-pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, findings: Findings) -> Outcome {
+/// Reads the definition in `root`.
+pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, findings: Findings) -> ReadResult {
     let mut reader = Reader {
         source,
         types,
@@ -49,7 +49,7 @@ pub(crate) fn lower(root: &Node<'_>, source: &Source, types: &StepTypes, finding
         nesting: 0,
     };
     let definition = reader.definition(root);
-    Outcome { definition, positions: reader.positions, findings: reader.findings }
+    ReadResult { definition, positions: reader.positions, findings: reader.findings }
 }
 
 pub(crate) struct Reader<'a> {
@@ -57,25 +57,25 @@ pub(crate) struct Reader<'a> {
     pub(crate) types: &'a StepTypes,
     pub(crate) findings: Findings,
     pub(crate) positions: Positions,
-    /// Settings by step type.
-    pub(crate) defaults: BTreeMap<String, Settings>,
-    /// Environment variables that every process gets.
+    /// The `defaults` of the document, by step type.
+    pub(crate) defaults: BTreeMap<String, DefaultSettings>,
+    /// The environment variables of every process that the workflow starts.
     pub(crate) process_env: BTreeMap<String, Value>,
-    /// The personas there are, if the document says so.
+    /// The declared personas, if the document has `personas`.
     pub(crate) personas: Option<Vec<String>>,
-    /// How many steps enclose the one that is read.
+    /// The number of steps around the current one.
     pub(crate) nesting: usize,
 }
 
 impl Reader<'_> {
-    /// Notes that something is wrong; the caller goes on with what it can.
+    /// Records an error; the caller continues with what is readable.
     pub(crate) fn error(&mut self, code: &'static str, at: At, span: Span, message: impl Into<String>) -> &mut Finding {
         let mut finding = Finding::error(code, span, message);
         finding.at = at;
         self.findings.push(finding)
     }
 
-    /// The nearest of `names` to `written`, as a question.
+    /// Returns the name most similar to `written` as a question, such as "did you mean `timeout`?".
     pub(crate) fn suggest<'n>(&self, written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
         if self.findings.is_crowded() {
             return None;
@@ -83,12 +83,12 @@ impl Reader<'_> {
         nearest(written, names.into_iter().take(limits::SUGGESTIONS)).map(|name| format!("did you mean `{name}`?"))
     }
 
-    /// Remembers where `field` of the step at `at` stands.
+    /// Records the span of `field` of the step at `at`.
     pub(crate) fn mark(&mut self, at: At, field: impl Into<std::borrow::Cow<'static, str>>, span: Span) {
         self.positions.mark(at, field, Mark { span, inside: Inside::Unknown });
     }
 
-    /// The same for a field whose text is `text`.
+    /// Records the span of a field whose string is `text`, so that its parts can be located too.
     pub(crate) fn mark_text(
         &mut self,
         at: At,

@@ -1,9 +1,9 @@
-//! The parameters of activities.
+//! Reads the parameters of activities.
 
 use llmspell_workflows_basic::model::StepKind;
 use serde_json::{Map, Value};
 
-use super::{Fields, Reader};
+use super::{Fields, Reader, values::SCALAR};
 use crate::{
     CustomType,
     diagnose::At,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// The entries of `params` with the fields of `table` that stand beside it.
+    /// Merges the entries of `params` with those fields of the step that are in `table`.
     pub(crate) fn merged(&mut self, fields: &Fields<'_, '_>, table: &'static [Field]) -> Option<Map<String, Value>> {
         let mut params = Map::new();
         if let Some(entry) = fields.get("params") {
@@ -38,29 +38,29 @@ impl Reader<'_> {
         Some(params)
     }
 
-    /// Refuses a parameter of another shape than the table says.
+    /// Checks a parameter against the shape in the table.
     fn check_param(&mut self, shape: Shape, entry: &Entry<'_>, at: At) {
         let Entry { key, value, .. } = entry;
         let is_scalar = |node: &Node<'_>| !matches!(node.data, Data::Map(_) | Data::List(_) | Data::Null);
         match (shape, &value.data) {
             (Shape::Text, _) => drop(self.text_of(at, key, value)),
             (Shape::Bool, Data::Bool(_)) | (Shape::Items, Data::List(_) | Data::Text(_)) => {}
-            (Shape::Bool, _) => self.wrong_type(at, key, value, "true or false"),
+            (Shape::Bool, _) => self.wrong_type(at, key, value, "`true` or `false`"),
             (Shape::Items, _) => self.wrong_type(at, key, value, "a list"),
-            (Shape::Given, Data::Null) => self.wrong_type(at, key, value, "a value"),
+            (Shape::NonNull, Data::Null) => self.wrong_type(at, key, value, "a value"),
             (Shape::Env, Data::Map(entries)) => {
                 for entry in entries.iter().filter(|entry| !is_scalar(&entry.value)) {
-                    self.wrong_type(at, &entry.key, &entry.value, "a text");
+                    self.wrong_type(at, &entry.key, &entry.value, SCALAR);
                 }
             }
-            (Shape::Env, _) => self.wrong_type(at, key, value, "a mapping of names to texts"),
+            (Shape::Env, _) => self.wrong_type(at, key, value, "a mapping of names to values"),
             _ => {}
         }
     }
 
     fn param(&mut self, params: &mut Map<String, Value>, name: &str, entry: &Entry<'_>, fields: &Fields<'_, '_>) {
         if params.contains_key(name) {
-            let message = format!("`{}` stands beside the parameters and among them", entry.key);
+            let message = format!("`{}` is set both in the step and in `params`", entry.key);
             self.error("duplicate_field", fields.at, entry.key_span, message).help("keep one of the two");
             return;
         }
@@ -68,7 +68,7 @@ impl Reader<'_> {
         params.insert(name.to_owned(), entry.value.to_json());
     }
 
-    /// Adds the variables that every process gets, where the step does not set them itself.
+    /// Adds the environment variables of the workflow that the step does not set itself.
     pub(crate) fn add_env(&mut self, params: &mut Map<String, Value>) {
         if self.process_env.is_empty() {
             return;
@@ -81,13 +81,13 @@ impl Reader<'_> {
         }
     }
 
-    /// A step of a type from outside: its fields go into its parameters.
+    /// Reads a step of a custom type, whose fields become parameters.
     pub(crate) fn custom(&mut self, kind: &str, custom: &CustomType, fields: &Fields<'_, '_>) -> Option<StepKind> {
         let name = self.text(fields, "activity").unwrap_or_default();
         for missing in custom.required().filter(|name| !fields.custom.iter().any(|entry| entry.key == **name)) {
             let is_param = fields.get("params").is_some_and(|entry| entry.value.get(missing).is_some());
             if !is_param {
-                let message = format!("{} lacks `{missing}`", fields.what);
+                let message = format!("missing field `{missing}` in {}", fields.what);
                 self.error("missing_field", fields.at, fields.head, message).help(format!("add `{missing}`"));
             }
         }
@@ -104,8 +104,8 @@ impl Reader<'_> {
         Some(call(kind, name, if is_given { Value::Object(params) } else { Value::Null }))
     }
 
-    /// Any value but nothing.
-    pub(crate) fn given(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Value> {
+    /// Returns the JSON value in the field `name`, which must not be null.
+    pub(crate) fn non_null(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Value> {
         let entry = fields.get(name)?;
         if matches!(entry.value.data, Data::Null) {
             self.wrong_type(fields.at, &entry.key, &entry.value, "a value");

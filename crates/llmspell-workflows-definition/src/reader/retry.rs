@@ -1,4 +1,4 @@
-//! `retries: 2`, and whole retry policies.
+//! Reads `retries: 2` and retry policies.
 
 use llmspell_workflows_basic::model::{Backoff, Retry};
 
@@ -15,7 +15,7 @@ const STRATEGIES: &[(&str, Backoff)] = &[
     ("immediate", Backoff::Immediate),
 ];
 
-/// The fields of a policy, and the model's words for them.
+/// The fields of a policy, and their names in the model.
 const WORDS: &[(&str, &str)] = &[
     ("strategy", "retry/backoff"),
     ("max_attempts", "retry/attempts_max"),
@@ -29,7 +29,7 @@ const WORDS: &[(&str, &str)] = &[
     ("max_duration", "retry/duration_max"),
 ];
 
-/// What `jitter: true` stands for: ±10 %.
+/// The value of `jitter: true`: ±10 %.
 const JITTER: f64 = 0.1;
 
 impl Reader<'_> {
@@ -57,7 +57,7 @@ impl Reader<'_> {
         let attempts: Option<u32> = self.count(fields, "max_attempts", 1);
         let retries: Option<u32> = self.count(fields, "max_retries", 0);
         if let (Some(_), Some(second)) = (fields.get("max_attempts"), fields.get("max_retries")) {
-            let message = "`max_attempts` and `max_retries` say the same thing";
+            let message = "`max_attempts` and `max_retries` are mutually exclusive";
             self.error("conflicting_fields", fields.at, second.key_span, message)
                 .help("keep one: `max_attempts` counts the first attempt, `max_retries` does not");
         }
@@ -100,7 +100,7 @@ impl Reader<'_> {
             _ => None,
         };
         if share.is_none() {
-            let message = "`jitter` must be true, false, or a share from 0 to 1";
+            let message = "`jitter`: expected `true`, `false` or a number from 0 to 1";
             self.error("bad_value", fields.at, entry.value.span, message);
         }
         share

@@ -1,4 +1,4 @@
-//! The definition itself.
+//! Reads a definition.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,7 +6,11 @@ use indexmap::IndexMap;
 use llmspell_workflows_basic::model::{Definition, Delay, Durability, InputSpec, InputType, StepKind};
 use serde_json::Value;
 
-use super::{Fields, Reader, lists::RouteSettings, lists::Scope};
+use super::{
+    Fields, Reader,
+    lists::{RouteSettings, Siblings},
+    values::SCALAR,
+};
 use crate::{
     diagnose::{At, Positions},
     dialect::{BODY, COMMANDS, INPUT, ROOT, STEPS, TIMEOUTS, TRIGGER},
@@ -14,10 +18,10 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// Reads the whole document; `None` where too little of it is there to go on with.
+    /// Reads the whole document; returns `None` if too little of it is readable.
     pub(crate) fn definition(&mut self, root: &Node<'_>) -> Option<Definition> {
         if let Some(entry) = root.entries().iter().find(|entry| COMMANDS.contains(&entry.key.as_ref())) {
-            self.unsupported(At::ROOT, entry.key_span, &entry.key, "the command dialect");
+            self.unsupported(At::ROOT, entry.key_span, &entry.key, "define the workflow with `steps` instead");
             return None;
         }
         let fields = self.fields(root, &[ROOT], &[], "a definition", At::ROOT)?;
@@ -29,14 +33,14 @@ impl Reader<'_> {
         let body = self.root_body(&fields);
         let name = self.text(&fields, "name").unwrap_or_default();
         let mut definition = Definition::new(name, body.unwrap_or(StepKind::Sequence(Vec::new())));
-        self.head(&mut definition, &fields);
+        self.metadata(&mut definition, &fields);
         self.values(&mut definition, &fields);
-        self.bounds(&mut definition, &fields);
+        self.run_settings(&mut definition, &fields);
         self.handlers(&mut definition, &fields);
         Some(definition)
     }
 
-    fn head(&mut self, definition: &mut Definition, fields: &Fields<'_, '_>) {
+    fn metadata(&mut self, definition: &mut Definition, fields: &Fields<'_, '_>) {
         definition.version = self.version(fields).unwrap_or_default();
         definition.description = self.text(fields, "description").unwrap_or_default();
         definition.author = self.text(fields, "author");
@@ -45,7 +49,7 @@ impl Reader<'_> {
         definition.secrets = self.texts(fields, "secrets");
     }
 
-    /// A version is taken as it is written, so that `1.0` is not 1.
+    /// Returns the version as it is written, so that `1.0` does not become 1.
     fn version(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
         let entry = fields.get("version")?;
         self.mark(At::ROOT, "version", entry.value.span);
@@ -63,7 +67,7 @@ impl Reader<'_> {
         if let Some(entry) = fields.get("env").filter(|entry| matches!(entry.value.data, Data::Map(_))) {
             for variable in entry.value.entries() {
                 if matches!(variable.value.data, Data::List(_) | Data::Map(_) | Data::Null) {
-                    self.wrong_type(At::ROOT, &variable.key, &variable.value, "a text");
+                    self.wrong_type(At::ROOT, &variable.key, &variable.value, SCALAR);
                 }
                 self.process_env.insert(variable.key.as_ref().to_owned(), variable.value.to_json());
             }
@@ -75,10 +79,12 @@ impl Reader<'_> {
         });
     }
 
-    /// A declared persona has a name and at most a description: what it can do is set up where it lives.
+    /// Returns the name of a declared persona; its only option is a description.
     fn persona(&mut self, entry: &Entry<'_>) -> String {
         if !matches!(entry.value.data, Data::Null | Data::Text(_)) {
-            self.unsupported(At::ROOT, entry.key_span, &entry.key, "options of personas; a description is a text");
+            let message = format!("options of persona `{}` are not supported in this version", entry.key);
+            self.error("unsupported", At::ROOT, entry.key_span, message)
+                .help("use a string, the persona's description");
         }
         entry.key.as_ref().to_owned()
     }
@@ -88,7 +94,7 @@ impl Reader<'_> {
         let transitions_max = self.count(fields, "max_transitions", 1);
         let Some(steps) = fields.get("steps") else { return self.single_body(fields) };
         if let Some(body) = fields.get("body") {
-            self.error("conflicting_fields", At::ROOT, body.key_span, "a definition has `steps` or a `body`, not both")
+            self.error("conflicting_fields", At::ROOT, body.key_span, "`steps` and `body` are mutually exclusive")
                 .help("keep one of the two");
         }
         let at = self.positions.enter("/main".to_owned(), steps.key_span);
@@ -104,16 +110,16 @@ impl Reader<'_> {
         }
     }
 
-    /// A definition that is one block.
+    /// Reads the `body` of a definition that is a single block.
     fn single_body(&mut self, fields: &Fields<'_, '_>) -> Option<StepKind> {
         for name in ["start_step", "max_transitions"] {
             if let Some(entry) = fields.get(name) {
-                let message = format!("`{}` belongs to `steps`", entry.key);
+                let message = format!("`{}` requires `steps`", entry.key);
                 self.error("conflicting_fields", At::ROOT, entry.key_span, message);
             }
         }
         let Some(entry) = fields.get("body") else {
-            self.error("missing_field", At::ROOT, fields.head, "a definition lacks `steps`")
+            self.error("missing_field", At::ROOT, fields.head, "missing field `steps` in a definition")
                 .help("add `steps`, a list of steps");
             return None;
         };
@@ -123,7 +129,7 @@ impl Reader<'_> {
             return None;
         }
         if entry.value.get("type").is_none() {
-            self.error("missing_field", at, entry.key_span, "the body lacks `type`")
+            self.error("missing_field", at, entry.key_span, "missing field `type` in `body`")
                 .help("add `type`, such as `type: parallel`");
             return None;
         }
@@ -137,11 +143,11 @@ impl Reader<'_> {
             ("on_error", body.get("on_error").filter(is_steps)),
         ] {
             if let Some(entry) = entry {
-                let message = format!("`{name}` is for a step among others, and this is the whole");
+                let message = format!("`{name}` is not allowed in `body`, which is the whole workflow");
                 self.error("conflicting_fields", at, entry.key_span, message);
             }
         }
-        self.build(&kind, &body, &mut Scope::new(Vec::new()), "main")
+        self.build(&kind, &body, &mut Siblings::new(Vec::new()), "main")
     }
 
     fn values(&mut self, definition: &mut Definition, fields: &Fields<'_, '_>) {
@@ -179,12 +185,12 @@ impl Reader<'_> {
                 definition.workflows.insert(entry.key.as_ref().to_owned(), Arc::new(inner));
             }
         }
-        let kept = [("sync", Durability::Sync), ("async", Durability::Async), ("none", Durability::None)];
-        definition.durability = self.word(fields, "durability", &kept).unwrap_or_default();
-        definition.outputs = self.given(fields, "outputs");
+        let durabilities = [("sync", Durability::Sync), ("async", Durability::Async), ("none", Durability::None)];
+        definition.durability = self.word(fields, "durability", &durabilities).unwrap_or_default();
+        definition.outputs = self.non_null(fields, "outputs");
     }
 
-    /// A definition inside of this one: nothing of what this one says holds there.
+    /// Reads an inner definition, which inherits nothing from the outer one.
     fn inner_definition(&mut self, node: &Node<'_>) -> Option<Definition> {
         let outer = (
             std::mem::replace(&mut self.positions, Positions::new()),
@@ -242,7 +248,7 @@ impl Reader<'_> {
         }
     }
 
-    fn bounds(&mut self, definition: &mut Definition, fields: &Fields<'_, '_>) {
+    fn run_settings(&mut self, definition: &mut Definition, fields: &Fields<'_, '_>) {
         definition.retry_budget = self.count(fields, "max_retry_budget", 0);
         self.mark_as(fields, "max_retry_budget", "retry_budget");
         for entry in self.mapping(fields, "concurrency") {

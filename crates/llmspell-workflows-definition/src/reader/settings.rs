@@ -1,4 +1,4 @@
-//! Settings that any step has, and their defaults by step type.
+//! Reads the settings of all steps, and their defaults by step type.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use llmspell_workflows_basic::model::{Delay, OnError, Retry, Step, TriggerRule};
 
 use super::{
     Fields, Reader,
-    lists::{Item, Scope},
+    lists::{Siblings, StepNode},
 };
 use crate::{
     diagnose::At,
@@ -15,12 +15,12 @@ use crate::{
     tree::{Data, Entry, Node, Span},
 };
 
-/// The id of a step that undoes another and has none.
+/// The default id of a compensation.
 const UNDO: &str = "undo";
 
-/// Settings for a step type, with where they stand.
+/// The default settings of a step type, with their spans.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Settings {
+pub(crate) struct DefaultSettings {
     retry: Option<(Retry, Span)>,
     timeout: Option<(Delay, Span)>,
     total_timeout: Option<(Delay, Span)>,
@@ -37,7 +37,7 @@ const RULES: &[(&str, TriggerRule)] = &[
 ];
 
 impl Reader<'_> {
-    /// Fills in what any step has, but its id, name, condition and kind.
+    /// Reads the settings of any step, except for its id, name, condition and kind.
     pub(crate) fn settings(&mut self, step: &mut Step, fields: &Fields<'_, '_>, kind: &str) {
         step.dependencies = self.texts(fields, "dependencies");
         step.trigger_rule = self.word(fields, "trigger_rule", RULES).unwrap_or_default();
@@ -46,15 +46,15 @@ impl Reader<'_> {
         step.total_timeout = self.delay(fields, "total_timeout");
         step.limits = self.texts(fields, "limits");
         let own_on_error = fields.has("on_error") && (kind != "loop" || fields.has("on_iteration_error"));
-        if let Some(entry) = fields.get("on_error").filter(|entry| own_on_error || is_handler(&entry.value)) {
+        if let Some(entry) = fields.get("on_error").filter(|entry| own_on_error || is_steps(&entry.value)) {
             step.on_error = self.on_error(fields.at, entry);
         }
         step.at_most_once = self.boolean(fields, "at_most_once").unwrap_or_default();
-        step.compensate = fields.get("compensate").and_then(|entry| self.undo(fields.at, entry)).map(Arc::new);
+        step.compensate = fields.get("compensate").and_then(|entry| self.compensation(fields.at, entry)).map(Arc::new);
         let Some(defaults) = self.defaults.get(kind).cloned() else { return };
-        self.fill(fields, "retries", "retry", &mut step.retry, defaults.retry);
-        self.fill(fields, "timeout", "timeout", &mut step.timeout, defaults.timeout);
-        self.fill(fields, "total_timeout", "total_timeout", &mut step.total_timeout, defaults.total_timeout);
+        self.apply_default(fields, "retries", "retry", &mut step.retry, defaults.retry);
+        self.apply_default(fields, "timeout", "timeout", &mut step.timeout, defaults.timeout);
+        self.apply_default(fields, "total_timeout", "total_timeout", &mut step.total_timeout, defaults.total_timeout);
         if let Some((limits, span)) = defaults.limits.filter(|_| !fields.has("limits")) {
             (0..limits.len()).for_each(|index| self.mark(fields.at, format!("limits/{index}"), span));
             step.limits = limits;
@@ -65,7 +65,7 @@ impl Reader<'_> {
         }
     }
 
-    fn fill<T>(
+    fn apply_default<T>(
         &mut self,
         fields: &Fields<'_, '_>,
         name: &str,
@@ -79,20 +79,20 @@ impl Reader<'_> {
         }
     }
 
-    /// What undoes a step; it needs no id.
-    fn undo(&mut self, at: At, entry: &Entry<'_>) -> Option<Step> {
+    /// Reads the compensation of a step; its id is optional.
+    fn compensation(&mut self, at: At, entry: &Entry<'_>) -> Option<Step> {
         self.mark(at, "compensate", entry.value.span);
         let key = entry.value.get("id").is_none().then_some((UNDO, entry.key_span));
-        let item = || Item { key, node: &entry.value };
+        let item = || StepNode { key, node: &entry.value };
         let parent = self.positions.path(at).to_string();
-        let mut scope = Scope::new(vec![item()]);
-        self.step(item(), &parent, at, &[], &mut scope).map(|read| read.step)
+        let mut siblings = Siblings::new(vec![item()]);
+        self.step(item(), &parent, at, &[], &mut siblings).map(|read| read.step)
     }
 
-    /// What the failure of a step does: a word, or steps.
+    /// Reads `on_error`: a word, or steps.
     fn on_error(&mut self, at: At, entry: &Entry<'_>) -> OnError {
         self.mark(at, "on_error", entry.value.span);
-        if is_handler(&entry.value) {
+        if is_steps(&entry.value) {
             let path = format!("{}/$on_error", self.positions.path(at));
             let steps = match &entry.value.data {
                 Data::List(_) => Some(&entry.value),
@@ -109,7 +109,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The `defaults` of a definition.
+    /// Reads the `defaults` of a definition.
     pub(crate) fn read_defaults(&mut self, node: &Node<'_>) {
         if !matches!(node.data, Data::Map(_)) {
             return self.wrong_type(At::ROOT, "defaults", node, "a mapping of step types to settings");
@@ -129,7 +129,7 @@ impl Reader<'_> {
             let what = format!("the defaults of `{}`", entry.key);
             if let Some(fields) = self.fields(&entry.value, &[DEFAULTS], &[], what, At::ROOT) {
                 if self.defaults.contains_key(&name) {
-                    let message = format!("the defaults of `{name}` stand here a second time");
+                    let message = format!("duplicate defaults for `{name}`");
                     self.error("duplicate_field", At::ROOT, entry.key_span, message).help("keep one of the two");
                 }
                 let settings = self.default_settings(&fields);
@@ -138,11 +138,11 @@ impl Reader<'_> {
         }
     }
 
-    fn default_settings(&mut self, fields: &Fields<'_, '_>) -> Settings {
+    fn default_settings(&mut self, fields: &Fields<'_, '_>) -> DefaultSettings {
         let span = |name: &str| fields.get(name).map_or(fields.head, |entry| entry.value.span);
         let word = self.word(fields, "on_error", &[("fail", false), ("continue", true)]);
-        let on_error = word.map(|goes_on| if goes_on { OnError::Continue } else { OnError::Fail });
-        Settings {
+        let on_error = word.map(|continues| if continues { OnError::Continue } else { OnError::Fail });
+        DefaultSettings {
             retry: self.retry(fields).map(|retry| (retry, span("retries"))),
             timeout: self.delay(fields, "timeout").map(|delay| (delay, span("timeout"))),
             total_timeout: self.delay(fields, "total_timeout").map(|delay| (delay, span("total_timeout"))),
@@ -152,7 +152,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether the value of an `on_error` is steps rather than a word.
-fn is_handler(node: &Node<'_>) -> bool {
+/// Returns whether the value of `on_error` contains steps rather than a word.
+fn is_steps(node: &Node<'_>) -> bool {
     matches!(node.data, Data::Map(_) | Data::List(_))
 }

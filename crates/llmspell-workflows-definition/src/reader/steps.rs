@@ -1,4 +1,4 @@
-//! One step: its id, its name, its settings, its kind.
+//! Reads one step: its id, name, settings and kind.
 
 use llmspell_workflows_basic::{
     Place, StepId,
@@ -8,7 +8,7 @@ use serde_json::Map;
 
 use super::{
     Fields, Reader,
-    lists::{Item, Scope},
+    lists::{Siblings, StepNode},
 };
 use crate::{
     diagnose::At,
@@ -17,51 +17,53 @@ use crate::{
     tree::{Data, Entry, Node, Span},
 };
 
-/// A step that was read.
-pub(crate) struct Read {
+/// A step with what its list needs to know about it.
+pub(crate) struct ParsedStep {
     pub(crate) step: Step,
     pub(crate) at: At,
-    /// Whether it says where a route goes next.
-    pub(crate) names_next: bool,
-    /// What it says of `required`, in a parallel block.
+    /// Whether the step has `next_step`.
+    pub(crate) has_next: bool,
+    /// The value of `required`, for a branch of a parallel block.
     pub(crate) required: bool,
 }
 
 impl Reader<'_> {
-    /// Reads `item` of a list whose steps' paths begin with `parent`; `extra` are fields that the list adds.
+    /// Reads `item` of a list whose steps' paths begin with `parent`; `extra` are additional fields in this list.
     pub(crate) fn step<'n, 's>(
         &mut self,
-        item: Item<'n, 's>,
+        item: StepNode<'n, 's>,
         parent: &str,
         around: At,
         extra: &'static [Field],
-        scope: &mut Scope<'n, 's>,
-    ) -> Option<Read> {
+        siblings: &mut Siblings<'n, 's>,
+    ) -> Option<ParsedStep> {
         if !matches!(item.node.data, Data::Map(_)) {
-            self.wrong_type(around, "a step", item.node, "a mapping");
+            let message = format!("expected a step, got {}", item.node.noun());
+            self.error("wrong_type", around, item.node.span, message)
+                .help("write a step as a mapping, such as `{id: fetch, tool: web_scraper}`");
             return None;
         }
         if self.nesting >= limits::STEP_NESTING {
-            let message = format!("steps nest deeper than {} levels", limits::STEP_NESTING);
+            let message = format!("steps are nested deeper than {} levels", limits::STEP_NESTING);
             self.error("too_deep", around, item.node.span, message);
             return None;
         }
         self.nesting += 1;
-        let read = self.nested_step(item, parent, extra, scope);
+        let read = self.nested_step(item, parent, extra, siblings);
         self.nesting -= 1;
         Some(read)
     }
 
     fn nested_step<'n, 's>(
         &mut self,
-        item: Item<'n, 's>,
+        item: StepNode<'n, 's>,
         parent: &str,
         extra: &'static [Field],
-        scope: &mut Scope<'n, 's>,
-    ) -> Read {
+        siblings: &mut Siblings<'n, 's>,
+    ) -> ParsedStep {
         let (id, head) = self.id(&item, parent);
         let at = self.positions.enter(format!("{parent}/{id}"), head);
-        let mut read = Read { step: placeholder(id), at, names_next: false, required: false };
+        let mut read = ParsedStep { step: placeholder(id), at, has_next: false, required: false };
         let Some(kind) = self.kind_of(item.node, at) else { return read };
         let mut tables = vec![extra];
         tables.push(kind.fields());
@@ -74,24 +76,24 @@ impl Reader<'_> {
         step.name = self.name(&fields, &step.id);
         step.condition = self.expression_as(&fields, kind.condition_field(), "condition");
         self.settings(&mut step, &fields, kind.name());
-        read.names_next = fields.has("next_step");
-        step.next = self.next(&fields, scope);
-        step.kind = self.build(&kind, &fields, scope, &step.id).unwrap_or(step.kind);
+        read.has_next = fields.has("next_step");
+        step.next = self.next(&fields, siblings);
+        step.kind = self.build(&kind, &fields, siblings, &step.id).unwrap_or(step.kind);
         read.required = self.boolean(&fields, "required").unwrap_or_default();
         read.step = step;
         read
     }
 
-    /// The id of a step, and where the step is named.
-    fn id(&mut self, item: &Item<'_, '_>, parent: &str) -> (String, Span) {
+    /// Returns the id of a step and the span of its name.
+    fn id(&mut self, item: &StepNode<'_, '_>, parent: &str) -> (String, Span) {
         let written = item.node.get("id");
         let name = item.node.get("name");
         let head = item.node.entries().first().map_or(item.node.span, |entry| entry.key_span);
         let around = self.positions.known(parent);
         if let Some((key, span)) = item.key {
             if let Some(id) = written.filter(|id| id.as_text() != Some(key)) {
-                let message = format!("the step is `{key}` by its key, and says another id");
-                self.error("conflicting_fields", around, id.span, message).help("leave `id` out");
+                let message = format!("the key of the step is `{key}`, but its `id` differs");
+                self.error("conflicting_fields", around, id.span, message).help("remove `id`");
             }
             return (self.checked_id(key, around, span), span);
         }
@@ -99,7 +101,7 @@ impl Reader<'_> {
             (Some(node), _) => match node.as_text() {
                 Some(text) => (self.checked_id(text, around, node.span), node.span),
                 None => {
-                    self.wrong_type(around, "id", node, "a text");
+                    self.wrong_type(around, "id", node, "a string");
                     (UNNAMED.to_owned(), node.span)
                 }
             },
@@ -107,7 +109,7 @@ impl Reader<'_> {
                 (StepId::from_name(node.as_text().unwrap_or_default()).as_str().to_owned(), node.span)
             }
             _ => {
-                self.error("missing_field", around, head, "the step lacks `id`")
+                self.error("missing_field", around, head, "missing field `id` in a step")
                     .help("add `id`: letters, digits, `_` and `-`, unique among its siblings");
                 (UNNAMED.to_owned(), head)
             }
@@ -116,9 +118,9 @@ impl Reader<'_> {
 
     pub(crate) fn checked_id(&mut self, text: &str, around: At, span: Span) -> String {
         if StepId::new(text).is_err() {
-            let message = format!("`{text}` is not a step id");
+            let message = format!("invalid step id `{text}`");
             let help = format!(
-                "an id starts with a letter or `_` and goes on with letters, digits, `_` or `-`, such as `{}`",
+                "use letters, digits, `_` and `-`, starting with a letter or `_`, such as `{}`",
                 StepId::from_name(text)
             );
             self.error("invalid_id", around, span, message).help(help);
@@ -126,70 +128,76 @@ impl Reader<'_> {
         text.to_owned()
     }
 
-    fn mark_id(&mut self, item: &Item<'_, '_>, fields: &Fields<'_, '_>) {
+    fn mark_id(&mut self, item: &StepNode<'_, '_>, fields: &Fields<'_, '_>) {
         let span = item.key.map(|(_, span)| span).or_else(|| fields.get("id").map(|entry| entry.value.span));
         self.mark(fields.at, "id", span.unwrap_or(fields.head));
     }
 
-    /// The name, unless the id says the same.
+    /// Returns the name, unless it is the same as the id.
     fn name(&mut self, fields: &Fields<'_, '_>, id: &str) -> Option<String> {
         let name = self.text(fields, "name")?;
         (fields.has("id") || name != id).then_some(name)
     }
 
-    /// The ways on of a step in a route.
-    fn next(&mut self, fields: &Fields<'_, '_>, scope: &Scope<'_, '_>) -> Vec<Transition> {
+    /// Reads the transitions of a step in a route.
+    fn next(&mut self, fields: &Fields<'_, '_>, siblings: &Siblings<'_, '_>) -> Vec<Transition> {
         let Some(entry) = fields.get("next_step") else { return Vec::new() };
         self.mark(fields.at, "next", entry.value.span);
         match &entry.value.data {
             Data::List(items) => items
                 .iter()
                 .enumerate()
-                .filter_map(|(index, item)| self.transition(item, index, fields.at, scope))
+                .filter_map(|(index, item)| self.transition(item, index, fields.at, siblings))
                 .collect(),
-            _ => match self.target(entry, fields.at, 0, scope) {
+            _ => match self.target(entry, fields.at, 0, siblings) {
                 Some(Some(target)) => vec![Transition { condition: None, target: Some(target) }],
                 _ => Vec::new(),
             },
         }
     }
 
-    fn transition(&mut self, node: &Node<'_>, index: usize, at: At, scope: &Scope<'_, '_>) -> Option<Transition> {
-        let fields = self.fields(node, &[TRANSITION], &[], "a way on", at)?;
+    fn transition(&mut self, node: &Node<'_>, index: usize, at: At, siblings: &Siblings<'_, '_>) -> Option<Transition> {
+        let fields = self.fields(node, &[TRANSITION], &[], "a transition", at)?;
         let condition = self.expression_as(&fields, "condition", format!("next/{index}/condition"));
-        let target = self.target(fields.get("target")?, at, index, scope)?;
+        let target = self.target(fields.get("target")?, at, index, siblings)?;
         Some(Transition { condition, target })
     }
 
-    /// The step that a way leads to; `Some(None)`: the end.
-    fn target(&mut self, entry: &Entry<'_>, at: At, index: usize, scope: &Scope<'_, '_>) -> Option<Option<String>> {
+    /// Reads the target of a transition; `Some(None)` is the end of the route.
+    fn target(
+        &mut self,
+        entry: &Entry<'_>,
+        at: At,
+        index: usize,
+        siblings: &Siblings<'_, '_>,
+    ) -> Option<Option<String>> {
         match &entry.value.data {
             Data::Null => Some(None),
-            Data::Text(text) if text == END && !scope.has(END) => Some(None),
+            Data::Text(text) if text == END && !siblings.has(END) => Some(None),
             Data::Text(text) => {
                 self.mark_text(at, format!("next/{index}/target"), entry.value.span, text);
                 Some(Some(text.as_ref().to_owned()))
             }
             _ => {
-                self.wrong_type(at, &entry.key, &entry.value, "the id of a step, or `end`");
+                self.wrong_type(at, &entry.key, &entry.value, "a step id or `end`");
                 None
             }
         }
     }
 
-    /// Where `field` of the step at `at` stands.
+    /// Returns the span of `field` of the step at `at`.
     pub(crate) fn field_span(&self, at: At, field: &str) -> Span {
         self.positions.find(&Place::new(self.positions.path(at), field), self.source)
     }
 }
 
-/// The target that ends a route, unless a step of it has this id.
+/// The target that ends a route, unless one of its steps has this id.
 const END: &str = "end";
 
-/// The id of a step that has none; the definition is refused anyway.
+/// The id of a step that lacks one; the definition is rejected anyway.
 const UNNAMED: &str = "_";
 
-/// A step whose kind could not be read; the definition is refused anyway.
+/// Creates a step whose kind could not be read; the definition is rejected anyway.
 fn placeholder(id: String) -> Step {
     Step::new(id, StepKind::Set(Map::new()))
 }

@@ -1,4 +1,4 @@
-//! Single values, each refused with what would be right.
+//! Reads single values; an error names the expected value.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -11,18 +11,22 @@ use crate::{
     tree::{Data, Entry, Node, Span},
 };
 
+/// The expected type of environment variables, for messages.
+pub(super) const SCALAR: &str = "a string, a number or a boolean";
+
 impl Reader<'_> {
-    pub(crate) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, wanted: &str) {
-        let message = format!("`{name}` must be {wanted}, and is {}", node.noun());
+    /// Reports a value of the wrong type; `expected` has an article.
+    pub(crate) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, expected: &str) {
+        let message = format!("`{name}`: expected {expected}, got {}", node.noun());
         let finding = self.error("wrong_type", at, node.span, message);
-        if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && wanted.starts_with("a text") {
-            finding.help("write it in quotes if it is meant as a text");
+        if matches!(node.data, Data::Number(_) | Data::Bool(_) | Data::Null) && expected.starts_with("a string") {
+            finding.help("write it in quotes if it is a string");
         } else if is_bare_template(node) {
-            finding.help("a text that begins with `{{` stands in quotes, such as \"{{ query }}\"");
+            finding.help("put a string that starts with `{{` in quotes, such as \"{{ query }}\"");
         }
     }
 
-    /// A text of the field `name`; it may not be empty.
+    /// Returns the string in the field `name`; it must not be empty.
     pub(crate) fn text(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
         let entry = fields.get(name)?;
         let text = self.text_of(fields.at, &entry.key, &entry.value)?;
@@ -31,27 +35,35 @@ impl Reader<'_> {
     }
 
     pub(crate) fn text_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
+        self.text_or(at, name, node, "a string")
+    }
+
+    fn text_or(&mut self, at: At, name: &str, node: &Node<'_>, expected: &str) -> Option<String> {
         match node.as_text() {
             Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
             Some(_) => {
-                self.error("bad_value", at, node.span, format!("`{name}` is empty"));
+                self.error("bad_value", at, node.span, format!("`{name}` must not be empty"));
                 None
             }
             None => {
-                self.wrong_type(at, name, node, "a text");
+                self.wrong_type(at, name, node, expected);
                 None
             }
         }
     }
 
-    /// Texts of the field `name`, marked as `name/0`, `name/1`, …; a single text is a list of one.
+    /// Returns the strings in the field `name`, marked as `name/0`, `name/1`, …; a single string is a list of one.
     pub(crate) fn texts(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
         let Some(entry) = fields.get(name) else { return Vec::new() };
         self.mark(fields.at, name, entry.value.span);
-        self.each(fields.at, name, entry, |reader, at, node| reader.text_of(at, &entry.key, node))
+        let expected = match entry.value.data {
+            Data::List(_) => "a string",
+            _ => "a string or a list of strings",
+        };
+        self.each(fields.at, name, entry, |reader, at, node| reader.text_or(at, &entry.key, node, expected))
     }
 
-    /// Expressions of the field `name`, likewise.
+    /// Returns the expressions in the field `name`, like [`texts`](Self::texts).
     pub(crate) fn expressions(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
         let Some(entry) = fields.get(name) else { return Vec::new() };
         self.mark(fields.at, name, entry.value.span);
@@ -79,12 +91,12 @@ impl Reader<'_> {
         texts
     }
 
-    /// The expression of the field `name`.
+    /// Returns the expression in the field `name`.
     pub(crate) fn expression(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<String> {
         self.expression_as(fields, name, name)
     }
 
-    /// The same, for a field that the model calls `word`.
+    /// Returns the expression in the field `name`, which the model calls `word`.
     pub(crate) fn expression_as(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -97,7 +109,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// An expression without the braces that may stand around the whole of it.
+    /// Returns an expression, without braces around the whole of it.
     pub(crate) fn expression_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
         if let Data::Bool(value) = node.data {
             return Some(value.to_string());
@@ -108,13 +120,13 @@ impl Reader<'_> {
         };
         let expression = unwrapped(text.trim());
         if expression.is_empty() {
-            self.error("bad_value", at, node.span, format!("`{name}` is empty"));
+            self.error("bad_value", at, node.span, format!("`{name}` must not be empty"));
             return None;
         }
         Some(expression.to_owned())
     }
 
-    /// The length of time of the field `name`.
+    /// Returns the duration or expression in the field `name`.
     pub(crate) fn delay(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Delay> {
         let entry = fields.get(name)?;
         let delay = self.delay_of(fields.at, &entry.key, &entry.value)?;
@@ -139,7 +151,7 @@ impl Reader<'_> {
                 _ => Err(()),
             },
             _ => {
-                self.wrong_type(at, name, node, "a length of time");
+                self.wrong_type(at, name, node, "a duration");
                 return None;
             }
         };
@@ -148,30 +160,29 @@ impl Reader<'_> {
 
     fn bad_delay(&mut self, at: At, name: &str, span: Span, is_ms: bool) {
         let written = span.slice(self.source.text());
-        let message = format!("`{name}` must be a length of time, and is `{written}`");
+        let message = format!("`{name}`: expected a duration, got `{written}`");
         let help = if is_ms {
-            "write milliseconds as a number"
+            "use a number of milliseconds"
         } else {
-            "write seconds as a number, or a text such as `30s`, `500ms`, `1h30m`, `PT5M`"
+            "use a number of seconds, or a string such as `30s`, `500ms`, `1h30m` or `PT5M`"
         };
         self.error("bad_value", at, span, message).help(help);
     }
 
-    /// A length of time that is no expression.
+    /// Returns the duration in the field `name`, which must not be an expression.
     pub(crate) fn duration(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Option<Duration> {
         let entry = fields.get(name)?;
         match self.delay_of(fields.at, &entry.key, &entry.value)? {
             Delay::Fixed(duration) => Some(duration),
             Delay::Expression(_) => {
-                let message = format!("`{}` must be known from the start, and is an expression", entry.key);
-                self.error("bad_value", fields.at, entry.value.span, message)
-                    .help("write a length of time such as `30s`");
+                let message = format!("`{}`: expected a constant duration, got an expression", entry.key);
+                self.error("bad_value", fields.at, entry.value.span, message).help("use a duration such as `30s`");
                 None
             }
         }
     }
 
-    /// A whole number between `min` and `max` of the field `name`.
+    /// Returns the integer in the field `name`, between `min` and the maximum of `T`.
     pub(crate) fn count<T: TryFrom<u64>>(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -185,7 +196,7 @@ impl Reader<'_> {
 
     pub(crate) fn count_of<T: TryFrom<u64>>(&mut self, at: At, name: &str, node: &Node<'_>, min: u64) -> Option<T> {
         let Data::Number(number) = &node.data else {
-            self.wrong_type(at, name, node, "a whole number");
+            self.wrong_type(at, name, node, "an integer");
             return None;
         };
         let whole = number
@@ -194,7 +205,7 @@ impl Reader<'_> {
         let count = whole.filter(|n| *n >= min).and_then(|n| T::try_from(n).ok());
         if count.is_none() {
             let max = u64::MAX >> (64 - 8 * size_of::<T>());
-            let message = format!("`{name}` must be a whole number from {min} to {max}, and is {number}");
+            let message = format!("`{name}`: expected an integer from {min} to {max}, got {number}");
             self.error("bad_value", at, node.span, message);
         }
         count
@@ -205,13 +216,13 @@ impl Reader<'_> {
         match entry.value.data {
             Data::Bool(value) => Some(value),
             _ => {
-                self.wrong_type(fields.at, &entry.key, &entry.value, "true or false");
+                self.wrong_type(fields.at, &entry.key, &entry.value, "`true` or `false`");
                 None
             }
         }
     }
 
-    /// One of `words`.
+    /// Returns the value of the word in the field `name`, which is one of `words`.
     pub(crate) fn word<T: Copy>(
         &mut self,
         fields: &Fields<'_, '_>,
@@ -225,7 +236,8 @@ impl Reader<'_> {
 
     pub(crate) fn word_of<T: Copy>(&mut self, at: At, name: &str, node: &Node<'_>, words: &[(&str, T)]) -> Option<T> {
         let Some(text) = node.as_text() else {
-            self.wrong_type(at, name, node, "a word");
+            let expected = format!("one of {}", join(words.iter().map(|(word, _)| *word)));
+            self.wrong_type(at, name, node, &expected);
             return None;
         };
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -243,20 +255,18 @@ impl Reader<'_> {
         written: &str,
         words: impl Iterator<Item = &'w str> + Clone,
     ) {
-        let help = self.suggest(written, words.clone()).unwrap_or_else(|| {
-            format!("it is one of {}", words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
-        });
-        self.error("bad_value", at, span, format!("`{written}` is not a value of `{name}`")).help(help);
+        let help = self.suggest(written, words.clone()).unwrap_or_else(|| format!("use one of {}", join(words)));
+        self.error("bad_value", at, span, format!("unknown value `{written}` for `{name}`")).help(help);
     }
 
-    /// Any value of the field `name`, all parts of which are marked under `word`.
+    /// Returns the JSON value in the field `name`, with all its parts marked under `word`.
     pub(crate) fn json(&mut self, fields: &Fields<'_, '_>, name: &str, word: &'static str) -> Option<Value> {
         let entry = fields.get(name)?;
         self.mark_all(fields.at, word.into(), &entry.value);
         Some(entry.value.to_json())
     }
 
-    /// Marks `node` and all that is in it.
+    /// Marks `node` and everything in it.
     pub(crate) fn mark_all(&mut self, at: At, word: Cow<'static, str>, node: &Node<'_>) {
         match &node.data {
             Data::List(items) => {
@@ -276,12 +286,17 @@ impl Reader<'_> {
     }
 }
 
-/// Whether `node` is what `{{ x }}` without quotes is to YAML: a mapping in a mapping.
+/// Joins words for a message: "`a`, `b`".
+fn join<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns whether `node` is `{{ x }}` without quotes, which is a mapping in a mapping to YAML.
 fn is_bare_template(node: &Node<'_>) -> bool {
     matches!(node.entries(), [entry] if entry.key.starts_with('{'))
 }
 
-/// `{{ a > 1 }}` and `${a > 1}` without their braces, if they stand around the whole.
+/// Removes the braces of `{{ a > 1 }}` and `${a > 1}`, if they enclose the whole text.
 fn unwrapped(text: &str) -> &str {
     for (open, close) in [("{{", "}}"), ("${", "}")] {
         let inner = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
@@ -297,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_pair_of_braces_around_the_whole_goes() {
+    fn braces_around_a_whole_expression_are_removed() {
         for (text, expression) in [
             ("{{ a > 1 }}", "a > 1"),
             ("${a > 1}", "a > 1"),

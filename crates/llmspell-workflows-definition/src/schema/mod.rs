@@ -1,4 +1,4 @@
-//! The dialect as a JSON Schema, from the tables that the reader goes by.
+//! The JSON Schema of the dialect, generated from the tables of the reader.
 
 mod shapes;
 mod steps;
@@ -15,10 +15,10 @@ use crate::{
 };
 use shapes::shape;
 
-/// The JSON Schema (draft 7) of the dialect, for editors: completion, descriptions, and most mistakes while typing.
+/// Returns the JSON Schema (draft 7) of the dialect, for completion, descriptions and checks in editors.
 ///
-/// It comes from the same tables as the reader, so the two cannot drift apart. What a schema cannot say, such as
-/// whether a step exists, only the reader and the engine find.
+/// It is generated from the same tables as the reader, so the two cannot drift apart. What a schema cannot express,
+/// such as whether a step exists, is checked only by the reader and the engine.
 #[must_use]
 pub fn schema(types: &StepTypes) -> Value {
     let mut root = object(&[ROOT], &[]);
@@ -32,31 +32,33 @@ pub fn schema(types: &StepTypes) -> Value {
     root
 }
 
-/// A mapping of the fields of `tables`, of which the first that has a name counts; other fields are not refused yet.
+/// Returns the schema of a mapping with the fields of `tables`, which also accepts other fields.
+///
+/// The first table that has a name takes precedence.
 fn object(tables: &[&[Field]], custom: &[String]) -> Value {
     let mut properties = Map::new();
-    let mut demands = Vec::new();
+    let mut constraints = Vec::new();
     for field in fields(tables) {
         let names: Vec<_> = field.names().filter(|name| owner(tables, name) == Some(field.name)).collect();
-        add(field, &names, &mut properties, &mut demands);
+        add(field, &names, &mut properties, &mut constraints);
     }
     properties.extend(custom.iter().map(|name| (name.clone(), json!(true))));
     let mut schema = json!({ "type": "object", "properties": properties });
-    if !demands.is_empty() {
-        schema["allOf"] = demands.into();
+    if !constraints.is_empty() {
+        schema["allOf"] = constraints.into();
     }
     schema
 }
 
-/// Adds `field` under `names`: at most one of them, and at least one where it is required.
-fn add(field: &Field, names: &[Cow<'_, str>], properties: &mut Map<String, Value>, demands: &mut Vec<Value>) {
+/// Adds `field` under `names`, of which a mapping may have only one, or exactly one if the field is required.
+fn add(field: &Field, names: &[Cow<'_, str>], properties: &mut Map<String, Value>, constraints: &mut Vec<Value>) {
     for name in names {
         let mut schema = shape(field.shape, name);
         let doc = match *name == field.name {
             true => field.doc.to_owned(),
-            false if name.ends_with("_ms") => format!("{} In milliseconds.", field.doc),
-            false if name.ends_with("_seconds") => format!("{} In seconds.", field.doc),
-            false => format!("The same as `{}`.", field.name),
+            false if name.ends_with("_ms") => format!("{}, in milliseconds.", field.doc.trim_end_matches('.')),
+            false if name.ends_with("_seconds") => format!("{}, in seconds.", field.doc.trim_end_matches('.')),
+            false => format!("An alias of `{}`.", field.name),
         };
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".to_owned(), doc.into());
@@ -64,23 +66,23 @@ fn add(field: &Field, names: &[Cow<'_, str>], properties: &mut Map<String, Value
         properties.insert(name.to_string(), schema);
     }
     if field.required {
-        demands.push(any_required(names));
+        constraints.push(any_required(names));
     }
     let pairs = names.iter().enumerate().flat_map(|(at, one)| names[at + 1..].iter().map(move |two| (one, two)));
-    let clashes: Vec<_> = pairs.map(|(one, two)| json!({ "required": [one, two] })).collect();
-    if !clashes.is_empty() {
-        demands.push(json!({ "not": { "anyOf": clashes } }));
+    let conflicts: Vec<_> = pairs.map(|(one, two)| json!({ "required": [one, two] })).collect();
+    if !conflicts.is_empty() {
+        constraints.push(json!({ "not": { "anyOf": conflicts } }));
     }
 }
 
-/// The same with no other fields.
+/// Returns the schema of a mapping with the fields of `tables` and no others.
 fn closed(tables: &[&[Field]]) -> Value {
     let mut schema = object(tables, &[]);
     schema["additionalProperties"] = false.into();
     schema
 }
 
-/// The fields that this version has; a field of a later table that an earlier one has too does not count.
+/// Returns the supported fields, each from the first table that has it.
 fn fields<'t>(tables: &'t [&'t [Field]]) -> impl Iterator<Item = &'t Field> {
     let shadowed =
         |at: usize, name: &str| tables[..at].iter().any(|table| table.iter().any(|field| field.name == name));
@@ -89,7 +91,7 @@ fn fields<'t>(tables: &'t [&'t [Field]]) -> impl Iterator<Item = &'t Field> {
     })
 }
 
-/// The canonical name of the field that `written` means.
+/// Returns the canonical name of the field called `written`.
 fn owner(tables: &[&[Field]], written: &str) -> Option<&'static str> {
     tables.iter().flat_map(|table| table.iter()).find(|field| field.is_named(written)).map(|field| field.name)
 }

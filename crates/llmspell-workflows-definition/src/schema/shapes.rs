@@ -6,7 +6,7 @@ use crate::dialect::{
     VALIDATOR,
 };
 
-/// What a value may be, for the field that is written as `name`.
+/// Returns the schema of a shape, for a field that is written as `name`.
 pub(super) fn shape(shape: Shape, name: &str) -> Value {
     match shape {
         Shape::Missing => json!(false),
@@ -22,7 +22,7 @@ pub(super) fn shape(shape: Shape, name: &str) -> Value {
         Shape::Number => json!({ "type": "number", "minimum": 0 }),
         Shape::Bool => json!({ "type": "boolean" }),
         Shape::Any => json!({}),
-        Shape::Given => json!({ "not": { "type": "null" } }),
+        Shape::NonNull => json!({ "not": { "type": "null" } }),
         Shape::Object => json!({ "type": "object" }),
         Shape::Items => json!({ "type": ["array", "string"] }),
         Shape::NumberOrText => json!({ "type": ["number", "string"] }),
@@ -63,7 +63,7 @@ pub(super) fn shape(shape: Shape, name: &str) -> Value {
     }
 }
 
-/// Shapes that hold steps.
+/// Returns the schema of a shape that contains steps.
 fn steps(shape: Shape) -> Value {
     let list = reference("list");
     match shape {
@@ -117,12 +117,12 @@ fn mapping(value: &Value) -> Value {
     json!({ "type": "object", "additionalProperties": value })
 }
 
-/// `partial:` is followed by a number.
+/// Requires a number after `partial:`.
 fn partial() -> Value {
     json!({ "anyOf": [{ "not": { "pattern": "^partial:" } }, { "pattern": "^partial: *0*[1-9][0-9]* *$" }] })
 }
 
-/// A length of time as a number, and as a text of these kinds.
+/// Returns the schema of a duration: a number, and strings of the allowed forms.
 fn time(has_units: bool, may_be_expression: bool) -> Value {
     let mut forms = vec![json!({ "type": "number", "minimum": 0 })];
     if may_be_expression {
@@ -135,7 +135,7 @@ fn time(has_units: bool, may_be_expression: bool) -> Value {
     json!({ "anyOf": forms })
 }
 
-/// The shapes that others refer to by name.
+/// Returns the shapes that others refer to by name.
 pub(super) fn shared() -> [(&'static str, Value); 4] {
     let retry = json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": COUNT_MAX }, closed(&[RETRY])] });
     [("retry", retry), ("expression", expression()), ("delay", time(true, true)), ("delay_ms", time(false, true))]

@@ -10,8 +10,8 @@ use crate::{
     kinds::KINDS,
 };
 
-/// A step type as the schema sees it.
-struct Type<'t> {
+/// A step type of the dialect or of the host.
+struct StepType<'t> {
     names: Vec<&'t str>,
     doc: &'t str,
     fields: &'static [Field],
@@ -19,7 +19,7 @@ struct Type<'t> {
     markers: &'static [&'static str],
 }
 
-/// The parts that refer to each other: a step of each type, lists of steps, branches.
+/// Returns the definitions that refer to each other: a step of each type, lists of steps, branches.
 pub(super) fn definitions(types: &StepTypes) -> Value {
     let types: Vec<_> = custom(types).chain(known()).collect();
     let mut parts = Map::new();
@@ -54,8 +54,8 @@ pub(super) fn definitions(types: &StepTypes) -> Value {
     Value::Object(parts)
 }
 
-/// The fields of a type, and those of any step that it does not have itself.
-fn kind(each: &Type<'_>) -> Value {
+/// Returns the schema of a step type, with the common fields that the type does not redefine.
+fn kind(each: &StepType<'_>) -> Value {
     let is_own = |name: &str| each.fields.iter().any(|field| field.is_named(name));
     let mut own = object(&[each.fields], each.custom);
     let mut all: Vec<_> = own["allOf"].take().as_array().cloned().unwrap_or_default();
@@ -76,8 +76,8 @@ fn kind(each: &Type<'_>) -> Value {
     own
 }
 
-fn known<'t>() -> impl Iterator<Item = Type<'t>> {
-    KINDS.iter().filter(|kind| kind.read.is_some()).map(|kind| Type {
+fn known<'t>() -> impl Iterator<Item = StepType<'t>> {
+    KINDS.iter().filter(|kind| kind.read.is_some()).map(|kind| StepType {
         names: std::iter::once(kind.name).chain(kind.aliases.iter().copied()).collect(),
         doc: kind.doc,
         fields: kind.fields,
@@ -86,8 +86,8 @@ fn known<'t>() -> impl Iterator<Item = Type<'t>> {
     })
 }
 
-fn custom(types: &StepTypes) -> impl Iterator<Item = Type<'_>> {
-    types.iter().map(|(name, custom)| Type {
+fn custom(types: &StepTypes) -> impl Iterator<Item = StepType<'_>> {
+    types.iter().map(|(name, custom)| StepType {
         names: vec![name],
         doc: custom.doc(),
         fields: CustomType::TABLE,
@@ -96,11 +96,11 @@ fn custom(types: &StepTypes) -> impl Iterator<Item = Type<'_>> {
     })
 }
 
-/// A step of any type, with the fields that the list around it adds.
-fn step(types: &[Type<'_>], extra: &[Field]) -> Value {
+/// Returns the schema of a step of any type, with `extra` fields.
+fn step(types: &[StepType<'_>], extra: &[Field]) -> Value {
     let names: Vec<_> = types.iter().flat_map(|each| &each.names).collect();
     let more: Vec<_> = extra.iter().map(|field| field.name).collect();
-    let fits = |each: &Type<'_>| {
+    let fits = |each: &StepType<'_>| {
         let mut names = reference(&format!("names_{}", each.names[0]));
         if !more.is_empty() {
             names = json!({ "anyOf": [names, { "enum": more }] });
@@ -111,20 +111,21 @@ fn step(types: &[Type<'_>], extra: &[Field]) -> Value {
         let is_type = json!({ "properties": { "type": { "enum": each.names } }, "required": ["type"] });
         json!({ "if": is_type, "then": { "allOf": fits(each) } })
     });
-    let told = types.iter().filter(|each| !each.markers.is_empty()).map(|each| {
+    let inferred = types.iter().filter(|each| !each.markers.is_empty()).map(|each| {
         let Value::Array(mut all) = fits(each) else { return json!({}) };
         all.push(any_required(each.markers));
         json!({ "allOf": all })
     });
-    let untyped = json!({ "if": { "not": { "required": ["type"] } }, "then": { "anyOf": told.collect::<Vec<_>>() } });
+    let untyped =
+        json!({ "if": { "not": { "required": ["type"] } }, "then": { "anyOf": inferred.collect::<Vec<_>>() } });
     let mut schema = object(&[extra], &[]);
     schema["properties"]["type"] = json!({ "enum": names });
     schema["allOf"] = typed.chain([untyped]).collect();
     schema
 }
 
-/// A step without an id and without what is for a step among others.
-fn body(types: &[Type<'_>]) -> Value {
+/// Returns the schema of a `body`: a step without an id and other fields that only a step in a list can have.
+fn body(types: &[StepType<'_>]) -> Value {
     let names: Vec<_> = types.iter().flat_map(|each| &each.names).collect();
     let fits = types.iter().map(|each| {
         let mut names = open_names(&[each.fields, BODY], each.custom);
@@ -143,7 +144,7 @@ fn body(types: &[Type<'_>]) -> Value {
     })
 }
 
-fn defaults(types: &[Type<'_>]) -> Value {
+fn defaults(types: &[StepType<'_>]) -> Value {
     let settings = super::closed(&[DEFAULTS]);
     let names = types.iter().flat_map(|each| &each.names);
     let names: Vec<_> = names.collect();

@@ -1,4 +1,4 @@
-//! The schema and the reader agree.
+//! Tests that the schema and the reader agree.
 
 use std::{fs, path::Path};
 
@@ -28,7 +28,7 @@ fn fixtures(folder: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn good_documents_fit() {
+fn valid_documents_match_the_schema() {
     let validator = validator();
     for (name, text) in fixtures("good") {
         read(&text, &name, &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
@@ -40,7 +40,7 @@ fn good_documents_fit() {
 
 proptest! {
     #[test]
-    fn printed_definitions_fit(definition in generate::definition()) {
+    fn printed_definitions_match_the_schema(definition in generate::definition()) {
         thread_local!(static VALIDATOR: Validator = validator());
         let text = to_yaml(&definition);
         let value = crate::tree::parse(&text).unwrap_or_else(|_| panic!("{text}")).root.to_json();
@@ -48,10 +48,10 @@ proptest! {
     }
 }
 
-/// What only the reader can tell.
+/// The codes of errors that only the reader can find.
 const READER_ONLY: &[&str] = &["unknown_step", "moved_step", "conflicting_fields"];
 
-/// What the two say differently, if they do.
+/// Describes a document that only one of the two accepts.
 fn difference(validator: &Validator, document: &Value) -> Option<String> {
     let read = read(&document.to_string(), "x.json", &StepTypes::new());
     let errors: Vec<_> = match &read {
@@ -122,7 +122,7 @@ fn samples() -> Vec<Value> {
     ]
 }
 
-/// The least that a step of `kind` holds beside `field`: its required fields, and one of those of which it needs any.
+/// Returns the smallest step of `kind` without `field`: with its required fields, and one of alternative fields.
 fn base(kind: &Kind, field: &Field) -> Value {
     let mut step = json!({"id": "a", "type": kind.name});
     let required = kind.fields.iter().filter(|field| field.required).map(|field| (field.name, least(field.shape)));
@@ -135,16 +135,16 @@ fn base(kind: &Kind, field: &Field) -> Value {
         _ => None,
     };
     for (name, value) in required.chain(one_of) {
-        // A loop runs over one thing, and a process is started in one way.
-        let other = matches!((name, field.name), ("items", "range" | "while") | ("command", "argv"));
-        if !other {
+        // These fields exclude each other.
+        let excluded = matches!((name, field.name), ("items", "range" | "while") | ("command", "argv"));
+        if !excluded {
             step[name] = value;
         }
     }
     step
 }
 
-/// The smallest value of this shape.
+/// Returns a small valid value of this shape.
 fn least(shape: Shape) -> Value {
     match shape {
         Shape::Steps | Shape::StepsById | Shape::Members => json!([{"id": "b", "tool": "t"}]),
@@ -156,12 +156,12 @@ fn least(shape: Shape) -> Value {
 }
 
 #[test]
-fn every_field_of_every_step_type() {
+fn schema_and_reader_agree_on_every_field_of_every_step_type() {
     let validator = validator();
     let samples = samples();
     let mut differences = Vec::new();
     for kind in KINDS.iter().filter(|kind| kind.read.is_some()) {
-        // Parameters are checked by what they are for.
+        // The parameters of these types are checked by the type itself.
         for field in kind.fields.iter().chain(COMMON) {
             let skips = matches!(field.name, "type" | "id") || (field.name == "params" && kind.checks_params());
             if skips || field.shape == Shape::Missing {
@@ -181,7 +181,7 @@ fn every_field_of_every_step_type() {
 }
 
 #[test]
-fn every_field_of_a_definition() {
+fn schema_and_reader_agree_on_every_field_of_a_definition() {
     let validator = validator();
     let mut differences = Vec::new();
     for field in ROOT.iter().filter(|field| field.shape != Shape::Missing) {
@@ -199,7 +199,7 @@ fn every_field_of_a_definition() {
 }
 
 #[test]
-fn fields_that_are_not_there() {
+fn schema_and_reader_reject_invalid_fields() {
     let validator = validator();
     for document in [
         json!({"name": "x", "steps": [{"id": "a", "tool": "t", "timout": 3}]}),
@@ -221,8 +221,8 @@ fn fields_that_are_not_there() {
 }
 
 #[test]
-fn step_types_from_outside() {
-    let custom = CustomType::new("Tells people.").with_field("channel");
+fn custom_step_types_are_part_of_the_schema() {
+    let custom = CustomType::new("Sends a notification.").with_field("channel");
     let validator = jsonschema::draft7::new(&schema(&StepTypes::new().with("notify", custom))).unwrap();
     let document = |field: &str| json!({"name": "x", "steps": [{"id": "a", "type": "notify", field: "ops"}]});
     assert!(validator.is_valid(&document("channel")));

@@ -13,7 +13,7 @@ use llmspell_workflows_basic::{
     sync::lock,
 };
 use llmspell_workflows_state::{Journal, JournalError, Journaling, LogOptions, MemoryJournal, WalJournal};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
@@ -246,10 +246,13 @@ impl CrashTest {
 
     fn compare(&self, expected: &Run, resumed: &Run) -> Result<(), Difference> {
         let (one, two) = (&expected.finished, &resumed.finished);
-        same("status", &one.status, &two.status)?;
-        same("output", &one.output, &two.output)?;
-        same("error", &one.error, &two.error)?;
-        same("state", &one.state_changes, &two.state_changes)?;
+        same("status", &one.status, &two.status, |status| status.as_str().to_owned())?;
+        same("output", &one.output, &two.output, |output| output.to_string())?;
+        same("error", &one.error, &two.error, |error| match error {
+            Some(error) => error.to_string(),
+            None => "no error".to_owned(),
+        })?;
+        same("state", &one.state_changes, &two.state_changes, |changes| json!(changes).to_string())?;
         // The progress of a step that is cancelled because another won is random.
         let cancelled: Vec<String> = [one, two].iter().flat_map(|finished| cancelled_paths(finished)).collect();
         let is_cancelled = |effect: &str| {
@@ -258,8 +261,8 @@ impl CrashTest {
                 .any(|path| effect.strip_prefix(&**path).is_some_and(|rest| rest.starts_with(['/', '#', '['])))
         };
         let keys =
-            |run: &Run| run.effects.keys().filter(|effect| !is_cancelled(effect)).cloned().collect::<BTreeSet<_>>();
-        same("set of effects", &keys(expected), &keys(resumed))
+            |run: &Run| run.effects.keys().filter(|effect| !is_cancelled(effect)).cloned().collect::<Vec<_>>();
+        same("effects", &keys(expected), &keys(resumed), |keys| keys.join(", "))
     }
 
     /// Runs to the end, with a first process that crashes at boundary `crash_at`.
@@ -352,8 +355,11 @@ fn open(
     Ok(Some(Arc::new(WatchedJournal::new(journal, point.clone()))))
 }
 
-fn same<T: PartialEq + fmt::Debug>(what: &str, one: &T, two: &T) -> Result<(), Difference> {
-    if one == two { Ok(()) } else { Err(Difference(format!("expected the {what} {one:?}, got {two:?}"))) }
+fn same<T: PartialEq>(what: &str, one: &T, two: &T, show: impl Fn(&T) -> String) -> Result<(), Difference> {
+    if one == two {
+        return Ok(());
+    }
+    Err(Difference(format!("expected the {what} {}, got {}", show(one), show(two))))
 }
 
 /// Returns the paths of the cancelled steps.
