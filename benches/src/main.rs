@@ -2,7 +2,7 @@
 //!
 //! `cargo run --profile dist -p llmspell-workflows-benches` prints the table in the README. An argument selects a part:
 //!
-//! - `memory`, `around` or `durable` prints that part of the table.
+//! - `memory`, `around`, `durable` or `past` prints that part of the table.
 //! - `journals` compares the adapters of the journal.
 //! - `processes` measures whole processes of `spellflow`, which `cargo build --profile dist` builds.
 //!
@@ -15,6 +15,7 @@ mod engine;
 mod figures;
 mod journals;
 mod limits;
+mod past;
 mod processes;
 mod text;
 
@@ -44,6 +45,9 @@ fn main() {
     }
     if wanted("durable") {
         durable::measure(&mut report);
+    }
+    if wanted("past") {
+        past::measure(&mut report);
     }
     report.print();
 }

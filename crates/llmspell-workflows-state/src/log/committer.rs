@@ -2,6 +2,8 @@
 
 use std::{io, sync::Arc};
 
+use llmspell_workflows_basic::targets;
+
 use super::{Chunk, Files, LogError, Position, Shared, lock, segment};
 use crate::{commit::Commit, disk::DiskFile};
 
@@ -26,6 +28,7 @@ impl Commit for Shared {
 
     fn after_sync(&self) {
         self.prepare_next();
+        self.write_later_files();
     }
 
     fn closed() -> LogError {
@@ -80,6 +83,16 @@ impl Shared {
             }
         }
         self.disk.create(&path, chunk.length).map(Into::into)
+    }
+
+    fn write_later_files(&self) {
+        for (path, contents) in std::mem::take(&mut *lock(&self.later)) {
+            let bytes = contents();
+            let written = self.disk.create(&path, bytes.len() as u64).and_then(|file| file.write_at(0, &bytes));
+            if let Err(error) = written {
+                tracing::debug!(target: targets::JOURNAL, path = %path.display(), %error, "an index was not written");
+            }
+        }
     }
 
     fn sync_current(&self) -> Result<(), LogError> {

@@ -122,7 +122,7 @@ impl LogError {
         "journal_failed"
     }
 
-    fn io(path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         Self::Io { path: path.to_owned(), message: error.to_string() }
     }
 
@@ -144,6 +144,8 @@ struct Shared {
     options: LogOptions,
     tail: Mutex<Tail>,
     files: Mutex<Files>,
+    /// Files about full segments that are written after the next sync.
+    later: Mutex<Vec<LaterFile>>,
     /// The first segment that this process writes.
     first: u64,
 }
@@ -167,6 +169,9 @@ struct Chunk {
     offset: u64,
     bytes: Vec<u8>,
 }
+
+/// A file that nothing depends on, and what makes its contents.
+type LaterFile = (PathBuf, Box<dyn FnOnce() -> Vec<u8> + Send>);
 
 /// A segment that is created in its own thread.
 type SegmentCreation = JoinHandle<io::Result<Box<dyn DiskFile>>>;
@@ -203,6 +208,7 @@ impl Log {
             options,
             tail: Mutex::new(tail),
             files: Mutex::default(),
+            later: Mutex::default(),
             first: segment,
         });
         let committer = Committer::start(shared.clone()).map_err(|error| LogError::io(dir, &error))?;
@@ -246,7 +252,7 @@ impl Log {
 
     /// Removes a segment that is no longer needed; returns `false` if it stays because it is still being written.
     /// Blocks for the disk.
-    pub(crate) fn remove(&self, number: u64) -> Result<bool, LogError> {
+    pub(crate) fn remove(&self, number: u64, about: &Path) -> Result<bool, LogError> {
         // Pending bytes may belong to any segment from the one written last.
         let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);
         if number >= written {
@@ -254,8 +260,22 @@ impl Log {
         }
         let path = segment::path(&self.shared.dir, number);
         lock(&self.shared.files).read.take_if(|(read, _)| *read == number);
+        // It may not have been written yet, and without its segment it means nothing.
+        lock(&self.shared.later).retain(|(later, _)| later != about);
+        let _ = self.shared.disk.remove(about);
         self.shared.disk.remove(&path).map_err(|error| LogError::io(&path, &error))?;
         Ok(true)
+    }
+
+    /// The folder that contains it.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Writes a new file after the next sync, on the thread that syncs. It is only a help: if it cannot be written, it
+    /// is missing.
+    pub(crate) fn write_later(&self, path: PathBuf, contents: impl FnOnce() -> Vec<u8> + Send + 'static) {
+        lock(&self.shared.later).push((path, Box::new(contents)));
     }
 }
 

@@ -60,16 +60,29 @@ fn read_all(disk: &dyn Disk, dir: &Path) -> Result<(Recovery, BTreeMap<u64, u64>
     let mut marks = BTreeMap::new();
     for (number, bytes) in segments(disk, dir)? {
         let path = segment::path(dir, number);
-        if let Some(length) = segment::length(number, &bytes)
-            && length > bytes.len() as u64
-        {
-            let message = format!("the file was truncated to {} of its {length} bytes", bytes.len());
-            return Err(LogError::damaged(&path, message));
-        }
+        check_length(&path, number, &bytes)?;
         let end = frames(&path, number, &bytes, &mut recovery.frames, &mut marks)?;
         recovery.ends.insert(number, end);
     }
     Ok((recovery, marks))
+}
+
+/// Returns the frames of segment `number`, of which `bytes` were read from `path`.
+pub(crate) fn segment_frames(path: &Path, number: u64, bytes: &[u8]) -> Result<Vec<RecoveredFrame>, LogError> {
+    check_length(path, number, bytes)?;
+    let mut all = Vec::new();
+    frames(path, number, bytes, &mut all, &mut BTreeMap::new())?;
+    Ok(all)
+}
+
+fn check_length(path: &Path, number: u64, bytes: &[u8]) -> Result<(), LogError> {
+    match segment::length(number, bytes) {
+        Some(length) if length > bytes.len() as u64 => {
+            let message = format!("the file was truncated to {} of its {length} bytes", bytes.len());
+            Err(LogError::damaged(path, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns the bytes of all segments, ordered by number.

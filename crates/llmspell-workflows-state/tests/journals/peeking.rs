@@ -1,14 +1,22 @@
 //! A reader of a log that another process writes sees everything up to some moment.
 
 use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
 
-use llmspell_workflows_state::{Journal, LogOptions, Record, WalJournal, disk::SystemDisk};
+use llmspell_workflows_state::{
+    Journal, LogOptions, Record, WalJournal,
+    disk::{Disk, DiskFile, SystemDisk},
+};
+use proptest::prelude::*;
+use tempfile::TempDir;
 
 use crate::support::{folder, record, run, runtime};
 
@@ -58,4 +66,210 @@ fn peeking_sees_no_gap_while_segments_are_created_and_removed() {
 fn number(record: &Record) -> usize {
     let path = record.path().unwrap();
     path.trim_start_matches("/main/step").parse().unwrap()
+}
+
+/// A journal in `folder` whose segments are full after a few records.
+fn with_small_segments(folder: &Path) -> WalJournal {
+    let options = LogOptions { segment_min: 4 << 10, segment_max: 4 << 10, prepare_ahead: false };
+    WalJournal::open_on(Arc::new(SystemDisk), folder, options).unwrap()
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    files.sort();
+    files
+}
+
+/// What can happen to a log.
+#[derive(Debug, Clone)]
+enum Action {
+    /// Opens the run, whether or not it is there.
+    Open(u128),
+    Append(u128),
+    Forget(u128),
+    Sync,
+    /// The process ends, and another one opens the log.
+    Reopen,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        2 => (1_u128..6).prop_map(Action::Open),
+        20 => (1_u128..6).prop_map(Action::Append),
+        1 => (1_u128..6).prop_map(Action::Forget),
+        3 => Just(Action::Sync),
+        1 => Just(Action::Reopen),
+    ]
+}
+
+/// Carries out `actions` in `folder`, then leaves the log.
+fn carry_out(folder: &Path, actions: &[Action]) {
+    let runtime = runtime();
+    let mut journal = with_small_segments(folder);
+    let (mut epochs, mut number, mut last) = (BTreeMap::new(), 0, None);
+    for action in actions {
+        match action {
+            Action::Open(id) => {
+                epochs.insert(*id, runtime.block_on(journal.open(run(*id))).unwrap().epoch);
+            }
+            Action::Append(id) => {
+                if let Some(epoch) = epochs.get(id) {
+                    number += 1;
+                    last = Some(journal.append(run(*id), *epoch, &record(number)).unwrap());
+                }
+            }
+            Action::Forget(id) => {
+                if let Some(epoch) = epochs.remove(id) {
+                    runtime.block_on(journal.forget(&[(run(*id), epoch)])).unwrap();
+                }
+            }
+            Action::Sync => {
+                if let Some(last) = last.take() {
+                    runtime.block_on(journal.sync(last)).unwrap();
+                }
+            }
+            Action::Reopen => {
+                drop(journal);
+                journal = with_small_segments(folder);
+                (epochs, last) = (BTreeMap::new(), None);
+            }
+        }
+    }
+    drop(journal);
+}
+
+/// Every run's records, by looking at all of them and by looking at each.
+fn assert_same(folder: &Path) {
+    let all: BTreeMap<_, _> = WalJournal::peek(folder).unwrap().into_iter().collect();
+    for id in 0..7 {
+        let expected = all.get(&run(id)).filter(|records| !records.is_empty());
+        assert_eq!(WalJournal::peek_run(folder, run(id)).unwrap().as_ref(), expected, "run {id}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn looking_at_one_run_sees_what_looking_at_all_sees(actions in prop::collection::vec(action(), 1..400)) {
+        let folder = folder();
+        carry_out(folder.path(), &actions);
+        assert_same(folder.path());
+    }
+}
+
+/// A log of some full segments, with their indexes.
+fn indexed_log() -> TempDir {
+    let folder = folder();
+    let many = |id: u128| std::iter::repeat_n([Action::Append(id), Action::Append(id + 1), Action::Sync], 80).flatten();
+    let open = [1, 2, 3, 4].map(Action::Open);
+    carry_out(folder.path(), &open.into_iter().chain(many(1)).chain(many(3)).collect::<Vec<_>>());
+    assert!(files(folder.path(), ".index").len() > 2, "full segments have an index");
+    folder
+}
+
+#[test]
+fn a_damaged_index_is_not_believed() {
+    let folder = indexed_log();
+    let index = files(folder.path(), ".index").remove(0);
+    let whole = fs::read(&index).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        fs::write(&index, damaged).unwrap();
+        assert_same(folder.path());
+    }
+    for length in (0..whole.len()).step_by(7) {
+        fs::write(&index, &whole[..length]).unwrap();
+        assert_same(folder.path());
+    }
+    fs::write(&index, vec![0; whole.len()]).unwrap();
+    assert_same(folder.path());
+}
+
+#[test]
+fn an_index_without_its_segment_goes_when_the_log_is_opened() {
+    let folder = indexed_log();
+    let orphan = folder.path().join("000000000999.index");
+    fs::copy(&files(folder.path(), ".index")[0], &orphan).unwrap();
+    drop(with_small_segments(folder.path()));
+    assert!(!orphan.exists());
+    assert_same(folder.path());
+}
+
+/// A disk that counts the bytes that are read from it.
+#[derive(Debug, Default, Clone)]
+struct CountingDisk(Arc<AtomicU64>);
+
+struct CountingFile(Box<dyn DiskFile>, Arc<AtomicU64>);
+
+impl Disk for CountingDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.create_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        SystemDisk.list(path)
+    }
+
+    fn create(&self, path: &Path, length: u64) -> io::Result<Box<dyn DiskFile>> {
+        SystemDisk.create(path, length)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(CountingFile(SystemDisk.open(path)?, self.0.clone())))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove(path)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        SystemDisk.lock(path)
+    }
+}
+
+impl DiskFile for CountingFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.1.fetch_add(length as u64, Ordering::SeqCst);
+        self.0.read_at(offset, length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+}
+
+#[test]
+fn looking_at_one_run_of_many_reads_little_else() {
+    let folder = folder();
+    let options = LogOptions { segment_min: 64 << 10, segment_max: 64 << 10, prepare_ahead: false };
+    let journal = WalJournal::open_on(Arc::new(SystemDisk), folder.path(), options).unwrap();
+    let runtime = runtime();
+    // Each run has one long record, as those that wait have.
+    let long = |id: usize| Record::Stopped { path: format!("/main/{}{id}", "x".repeat(2_000)), time_us: 0 };
+    for id in 1..=2_000 {
+        let run = run(id as u128);
+        let epoch = runtime.block_on(journal.open(run)).unwrap().epoch;
+        let receipt = journal.append(run, epoch, &long(id)).unwrap();
+        if id % 20 == 0 {
+            runtime.block_on(journal.sync(receipt)).unwrap();
+        }
+    }
+    drop(journal);
+    let disk = CountingDisk::default();
+    let seen = WalJournal::peek_run_on(&disk, folder.path(), run(700)).unwrap().unwrap();
+    assert_eq!(seen, [long(700)]);
+    let size: u64 = files(folder.path(), ".log").iter().map(|path| path.metadata().unwrap().len()).sum();
+    let read = disk.0.load(Ordering::SeqCst);
+    assert!(read * 10 < size, "{read} of {size} bytes were read");
 }

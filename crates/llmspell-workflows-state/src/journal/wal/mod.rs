@@ -1,5 +1,7 @@
 //! The default journal, on a write-ahead log.
 
+mod index;
+mod peek;
 mod runs;
 
 use std::{
@@ -16,7 +18,7 @@ use uuid::Uuid;
 use super::{Epoch, Journal, JournalError, Opened, Receipt};
 use crate::{
     disk::{Disk, SystemDisk, blocking},
-    log::{FrameLocation, Log, LogOptions, Position, recover::Recovery},
+    log::{FrameLocation, Log, LogOptions, Position, recover::Recovery, segment},
     record::Record,
 };
 use runs::{LogReader, Runs, kind, opened_body};
@@ -38,7 +40,7 @@ pub struct WalJournal {
 /// The log and its runs, shared with threads that may block.
 struct OpenLog {
     log: Log,
-    runs: Mutex<Runs>,
+    runs: Arc<Mutex<Runs>>,
 }
 
 impl WalJournal {
@@ -64,6 +66,7 @@ impl WalJournal {
             return Err(JournalError::Held { path, holder: "which is still alive".to_owned() });
         };
         let _entered = tracing::info_span!(target: targets::JOURNAL, "takeover", path = %dir.display()).entered();
+        remove_orphaned_indexes(&*disk, &dir).map_err(io_error)?;
         let (log, recovery) = Log::open(disk, &dir, options)?;
         let mut reading = LogReader::default();
         for frame in recovery.frames {
@@ -76,7 +79,7 @@ impl WalJournal {
                 "took over the log of a process that ended"
             );
         }
-        let open = Arc::new(OpenLog { log, runs: Mutex::new(reading.runs) });
+        let open = Arc::new(OpenLog { log, runs: Arc::new(Mutex::new(reading.runs)) });
         open.remove_unneeded(recovery.ends.into_keys())?;
         Ok(Self { dir, open, _lock: lock })
     }
@@ -112,12 +115,22 @@ impl WalJournal {
     }
 
     /// Returns the records of `run` in the log in `dir` of this machine, as [`Self::peek`] does; `None` if there are
-    /// none. Records of other runs are not decoded.
+    /// none.
+    ///
+    /// Of full segments, which have an index, only the frames of this run are read.
     ///
     /// # Errors
     /// The log cannot be read.
     pub fn peek_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
-        records_of_run(crate::log::recover::peek(&SystemDisk, dir.as_ref())?, run)
+        peek::peek_run(&SystemDisk, dir.as_ref(), run)
+    }
+
+    /// Does the same as [`Self::peek_run`] on `disk`.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn peek_run_on(disk: &dyn Disk, dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
+        peek::peek_run(disk, dir.as_ref(), run)
     }
 
     /// Does the same as [`Self::peek_run`], with the checks of [`Self::check`].
@@ -156,6 +169,15 @@ impl OpenLog {
         lock(&self.runs)
     }
 
+    /// Notes a frame for the index of its segment. If that is the first frame of a segment, the index of the one before
+    /// is written with the next sync.
+    fn index(&self, runs: &mut Runs, location: FrameLocation, number: u32, kind: u8, forgotten: Option<Uuid>) {
+        let Some(full) = runs.current.add(location, number, kind, forgotten) else { return };
+        let path = index::path(self.log.dir(), full.segment);
+        let runs = self.runs.clone();
+        self.log.write_later(path, move || full.to_index(&lock(&runs)));
+    }
+
     /// Removes the unneeded ones of `segments`, and of those that were still in use the last time.
     fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
         let unneeded: Vec<u64> = {
@@ -165,12 +187,20 @@ impl OpenLog {
             unneeded.into_iter().filter(|segment| !runs.needed.contains_key(segment)).collect()
         };
         for segment in unneeded {
-            if !self.log.remove(segment)? {
+            if !self.log.remove(segment, &index::path(self.log.dir(), segment))? {
                 self.runs().unneeded.insert(segment);
             }
         }
         Ok(())
     }
+}
+
+/// Removes the indexes whose segments are gone: another segment may get the same number.
+fn remove_orphaned_indexes(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
+    let names = disk.list(dir)?;
+    let numbers = names.iter().filter_map(|name| index::number(name));
+    let orphaned = numbers.filter(|number| !names.iter().any(|name| segment::number(name) == Some(*number)));
+    orphaned.into_iter().try_for_each(|number| disk.remove(&index::path(dir, number)))
 }
 
 /// Returns the records that a log holds, by run.
@@ -232,6 +262,7 @@ impl Journal for WalJournal {
             let body = opened_body(run, epoch);
             let (_, location) = self.open.log.append(kind::OPENED, number, &body)?;
             runs.open(run, number, epoch, location);
+            self.open.index(&mut runs, location, number, kind::OPENED, None);
             (epoch, runs.records(run))
         };
         Ok(Opened { epoch, records: self.read(run, locations).await? })
@@ -243,6 +274,7 @@ impl Journal for WalJournal {
         let number = runs.number(run, epoch)?;
         let (position, location) = self.open.log.append(kind::RECORD, number, &body)?;
         runs.need(run, kind::RECORD, location);
+        self.open.index(&mut runs, location, number, kind::RECORD, None);
         Ok(Receipt(position.number()))
     }
 
@@ -275,6 +307,7 @@ impl Journal for WalJournal {
                 let number = runs.number(*run, *epoch)?;
                 let (position, location) = self.open.log.append(kind::FORGOTTEN, number, run.as_bytes())?;
                 freed.extend(runs.forget(*run, location.segment));
+                self.open.index(&mut runs, location, number, kind::FORGOTTEN, Some(*run));
                 last = Some(position);
             }
         }

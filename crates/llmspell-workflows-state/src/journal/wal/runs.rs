@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
 
-use super::super::{Epoch, JournalError};
+use super::{
+    super::{Epoch, JournalError},
+    index::SegmentFrames,
+};
 use crate::log::{FrameLocation, recover::RecoveredFrame};
 
 /// The kinds of frames; 0 is the log's own.
@@ -26,6 +29,8 @@ pub(super) struct Runs {
     tombstones: Vec<Tombstone>,
     /// Segments that no run needs but to which frames were still being appended.
     pub(super) unneeded: BTreeSet<u64>,
+    /// The frames appended to the current segment, for its index.
+    pub(super) current: SegmentFrames,
 }
 
 /// A frame that marks a run as forgotten. It must stay as long as another frame of that run does.
@@ -164,7 +169,7 @@ pub(super) fn opened_body(run: Uuid, epoch: Epoch) -> Vec<u8> {
     [run.as_bytes().as_slice(), &epoch.0.to_le_bytes()].concat()
 }
 
-fn parse_opened(body: &[u8]) -> Option<(Uuid, Epoch)> {
+pub(super) fn parse_opened(body: &[u8]) -> Option<(Uuid, Epoch)> {
     let epoch = u64::from_le_bytes(body.get(16..24)?.try_into().ok()?);
     Some((Uuid::from_slice(body.get(..16)?).ok()?, Epoch(epoch)))
 }
