@@ -11,29 +11,37 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const TOOL: Kind = Kind::new("tool", "Calls a tool.", read, &[
-        field("tool", Shape::Text, "The name of the tool.").required(),
-        PARAMS,
-    ])
-    .inferred_from(&["tool"]).with_activity_in("tool");
+pub(super) const TOOL: Kind =
+    Kind::new("tool", "Calls a tool.", read, &[field("tool", Shape::Text, "The name of the tool.").required(), PARAMS])
+        .inferred_from(&["tool"])
+        .with_activity_in("tool");
 
-pub(super) const AGENT: Kind = Kind::new("agent", "Calls an agent.", read, &[
-        field("agent", Shape::Text, "The name of the agent.").required(),
-        PARAMS,
-    ])
-    .inferred_from(&["agent"]).with_activity_in("agent");
+pub(super) const AGENT: Kind = Kind::new(
+    "agent",
+    "Calls an agent.",
+    read,
+    &[field("agent", Shape::Text, "The name of the agent.").required(), PARAMS],
+)
+.inferred_from(&["agent"])
+.with_activity_in("agent");
 
-pub(super) const PERSONA: Kind = Kind::new("persona-request", "Sends a request to a persona.", read, &[
-        field("persona", Shape::Text, "The name of the persona.").required(),
-        PARAMS,
-    ])
-    .inferred_from(&["persona"]).with_activity_in("persona");
+pub(super) const PERSONA: Kind = Kind::new(
+    "persona-request",
+    "Sends a request to a persona.",
+    read,
+    &[field("persona", Shape::Text, "The name of the persona.").required(), PARAMS],
+)
+.inferred_from(&["persona"])
+.with_activity_in("persona");
 
-pub(super) const FUNCTION: Kind = Kind::new("function", "Calls a registered function.", read, &[
-        field("function", Shape::Text, "The name of the function.").required(),
-        PARAMS,
-    ])
-    .inferred_from(&["function"]).with_activity_in("function");
+pub(super) const FUNCTION: Kind = Kind::new(
+    "function",
+    "Calls a registered function.",
+    read,
+    &[field("function", Shape::Text, "The name of the function.").required(), PARAMS],
+)
+.inferred_from(&["function"])
+.with_activity_in("function");
 
 /// Reads an activity whose name is in a field of the step.
 fn read(

@@ -7,13 +7,24 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const CONDITIONAL: Kind = Kind::new("conditional", "Runs one of two lists of steps.", read, &[
+pub(super) const CONDITIONAL: Kind = Kind::new(
+    "conditional",
+    "Runs one of two lists of steps.",
+    read,
+    &[
         field("condition", Shape::Expression, "Decides which list runs.").or(&["when", "if"]).required(),
-        field("then_steps", Shape::Block, "Steps that run if the condition is true, or ids of steps in the same list.").or(&["then"]),
-        field("else_steps", Shape::Block, "Steps that run if the condition is false, or ids of steps in the same list.").or(&["else"]),
+        field("then_steps", Shape::Block, "Steps that run if the condition is true, or ids of steps in the same list.")
+            .or(&["then"]),
+        field(
+            "else_steps",
+            Shape::Block,
+            "Steps that run if the condition is false, or ids of steps in the same list.",
+        )
+        .or(&["else"]),
         field("only_if", Shape::Expression, "The whole block is skipped if this is false."),
-    ])
-    .inferred_from(&["then_steps", "then", "else_steps", "else"]);
+    ],
+)
+.inferred_from(&["then_steps", "then", "else_steps", "else"]);
 
 fn read<'n, 's>(
     reader: &mut Reader<'_>,

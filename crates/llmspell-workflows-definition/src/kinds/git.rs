@@ -7,15 +7,21 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const GIT: Kind = Kind::new("git-operation", "Runs a Git operation.", read, &[
+pub(super) const GIT: Kind = Kind::new(
+    "git-operation",
+    "Runs a Git operation.",
+    read,
+    &[
         field("operation", Shape::Text, "The operation, such as commit, push or merge."),
         field("branch", Shape::Text, "The branch of the operation."),
         field("message", Shape::Text, "The commit message."),
         ENV,
         PARAM_OBJECT,
-    ])
-    .or(&["git_operation"])
-    .inferred_from(&["operation"]).with_activity_in("operation");
+    ],
+)
+.or(&["git_operation"])
+.inferred_from(&["operation"])
+.with_activity_in("operation");
 
 fn read(
     reader: &mut Reader<'_>,
@@ -29,7 +35,8 @@ fn read(
         Some(Value::String(operation)) if !operation.is_empty() => operation,
         Some(_) => return None,
         None => {
-            reader.error("missing_field", fields.at, fields.head, "missing field `operation` in a `git-operation` step")
+            reader
+                .error("missing_field", fields.at, fields.head, "missing field `operation` in a `git-operation` step")
                 .help("add `operation`, such as `commit`, `push` or `merge`");
             return None;
         }

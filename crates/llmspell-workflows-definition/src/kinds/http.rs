@@ -7,15 +7,20 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const HTTP: Kind = Kind::new("http", "Sends an HTTP request with the tool http_requester.", read, &[
+pub(super) const HTTP: Kind = Kind::new(
+    "http",
+    "Sends an HTTP request with the tool http_requester.",
+    read,
+    &[
         field("url", Shape::Text, "The URL of the request.").or(&["input"]),
         field("method", Shape::Text, "The HTTP method."),
         field("headers", Shape::NonNull, "The request headers."),
         field("body", Shape::Any, "The request body."),
         field("auth", Shape::NonNull, "The credentials: {type: basic, username, password} or {type: bearer, token}."),
         PARAM_OBJECT,
-    ])
-    .inferred_from(&["url"]);
+    ],
+)
+.inferred_from(&["url"]);
 
 fn read(
     reader: &mut Reader<'_>,
@@ -33,7 +38,8 @@ fn read(
         reader.mark(fields.at, "params/input", span);
     }
     if !params.contains_key("input") {
-        reader.error("missing_field", fields.at, fields.head, "missing field `url` in an `http` step")
+        reader
+            .error("missing_field", fields.at, fields.head, "missing field `url` in an `http` step")
             .help("add `url`, the URL of the request");
     }
     reader.mark(fields.at, "activity", fields.head);

@@ -10,20 +10,39 @@ use crate::{
     tree::{Data, Entry},
 };
 
-pub(super) const LOOP: Kind = Kind::new("loop", "Runs steps for each item or number, or while a condition is true.", read, &[
+pub(super) const LOOP: Kind = Kind::new(
+    "loop",
+    "Runs steps for each item or number, or while a condition is true.",
+    read,
+    &[
         field("items", Shape::Items, "A list, or a reference to one.").or(&["collection"]),
         field("range", Shape::Range, "The numbers to loop over: {start, end, step}."),
         field("while", Shape::Expression, "Repeats the loop while this is true."),
         field("steps", Shape::Steps, "The steps of each iteration.").or(&["loop_body", "body"]).required(),
-        field("mode", Shape::Word(&["sequential", "parallel"]), "Whether iterations run one after another or concurrently.").or(&["execution_mode"]),
+        field(
+            "mode",
+            Shape::Word(&["sequential", "parallel"]),
+            "Whether iterations run one after another or concurrently.",
+        )
+        .or(&["execution_mode"]),
         super::parallel::MAX_PARALLELISM,
-        field("max_iterations", Shape::Count(1, u64::MAX), "The maximum number of iterations; further ones do not run."),
-        field("until", Shape::Expression, "Ends the loop after the iteration in which this is true.").or(&["break_condition"]),
+        field(
+            "max_iterations",
+            Shape::Count(1, u64::MAX),
+            "The maximum number of iterations; further ones do not run.",
+        ),
+        field("until", Shape::Expression, "Ends the loop after the iteration in which this is true.")
+            .or(&["break_condition"]),
         field("on_error", Shape::LoopOnError, "What happens if an iteration fails: stop, continue or collect."),
-        field("on_iteration_error", Shape::Word(&["stop", "continue", "collect"]), "What happens if an iteration fails, when `on_error` applies to the whole loop."),
-    ])
-    .or(&["foreach"])
-    .inferred_from(&["items", "collection", "range", "while", "loop_body"]);
+        field(
+            "on_iteration_error",
+            Shape::Word(&["stop", "continue", "collect"]),
+            "What happens if an iteration fails, when `on_error` applies to the whole loop.",
+        ),
+    ],
+)
+.or(&["foreach"])
+.inferred_from(&["items", "collection", "range", "while", "loop_body"]);
 
 const MODES: &[(&str, IterationMode)] =
     &[("sequential", IterationMode::Sequential), ("parallel", IterationMode::Parallel)];

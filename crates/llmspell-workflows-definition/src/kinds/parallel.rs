@@ -9,7 +9,7 @@ use crate::{
     diagnose::At,
     dialect::{COUNT_MAX, CUSTOM_NAME, Field, MEMBER, Shape, field},
     print::{Yaml, YamlMap, step},
-    reader::{Fields, StepNode, ParsedStep, Reader, RouteSettings, Siblings},
+    reader::{Fields, ParsedStep, Reader, RouteSettings, Siblings, StepNode},
     tree::{Data, Entry, Node, Span},
 };
 
@@ -25,7 +25,11 @@ pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches concurren
     ])
     .inferred_from(&["parallel_steps"]);
 
-pub(super) const FORK_JOIN: Kind = Kind::new("fork-join", "Runs named branches of several steps concurrently; the output is an object by branch name.", read_fork_join, &[
+pub(super) const FORK_JOIN: Kind = Kind::new(
+    "fork-join",
+    "Runs named branches of several steps concurrently; the output is an object by branch name.",
+    read_fork_join,
+    &[
         field("branches", Shape::Branches, "The branches by name, each {steps, timeout}.").required(),
         field("join_policy", Shape::Word(&["all", "any", "majority", "n_of_m"]), "How many branches must succeed."),
         field("n_required", Shape::Count(1, COUNT_MAX), "The number of branches that must succeed, for n_of_m."),
@@ -33,12 +37,17 @@ pub(super) const FORK_JOIN: Kind = Kind::new("fork-join", "Runs named branches o
         ERROR_MODE,
         ON_CONFLICT,
         field("branch_timeout", Shape::Delay, "The timeout of each branch."),
-    ])
-    .or(&["fork_join"])
-    .inferred_from(&["join_policy"]);
+    ],
+)
+.or(&["fork_join"])
+.inferred_from(&["join_policy"]);
 
-pub(super) const MAX_PARALLELISM: Field =
-    field("max_parallelism", Shape::Count(1, COUNT_MAX), "The maximum number of branches or iterations that run at once.").or(&["max_concurrency"]);
+pub(super) const MAX_PARALLELISM: Field = field(
+    "max_parallelism",
+    Shape::Count(1, COUNT_MAX),
+    "The maximum number of branches or iterations that run at once.",
+)
+.or(&["max_concurrency"]);
 const ERROR_MODE: Field = field(
     "error_mode",
     Shape::Word(&["fail_slow", "fail_fast", "best_effort"]),

@@ -7,12 +7,19 @@ use crate::{
     reader::{Fields, Reader, RouteSettings, Siblings},
 };
 
-pub(super) const ROUTE: Kind = Kind::new("route", "Runs steps in the order given by their `next_step`, also backward.", read, &[
+pub(super) const ROUTE: Kind = Kind::new(
+    "route",
+    "Runs steps in the order given by their `next_step`, also backward.",
+    read,
+    &[
         STEPS,
-        field("start_step", Shape::Text, "The first step; by default the first in the list.").or(&["start", "initial_step"]),
-        field("max_transitions", Shape::Count(1, COUNT_MAX), "The maximum number of transitions between steps.").or(&["transitions_max"]),
-    ])
-    .inferred_from(&["start_step", "initial_step"]);
+        field("start_step", Shape::Text, "The first step; by default the first in the list.")
+            .or(&["start", "initial_step"]),
+        field("max_transitions", Shape::Count(1, COUNT_MAX), "The maximum number of transitions between steps.")
+            .or(&["transitions_max"]),
+    ],
+)
+.inferred_from(&["start_step", "initial_step"]);
 
 fn read(
     reader: &mut Reader<'_>,

@@ -6,7 +6,10 @@ use crate::{
     reader::{Fields, Reader, RouteSettings, Siblings},
 };
 
-pub(super) const SEQUENCE: Kind = Kind::new("sequence", "Runs steps in order, or as a graph if any of them has dependencies.", read, &[STEPS]).inferred_from(&["steps"]).fallback();
+pub(super) const SEQUENCE: Kind =
+    Kind::new("sequence", "Runs steps in order, or as a graph if any of them has dependencies.", read, &[STEPS])
+        .inferred_from(&["steps"])
+        .fallback();
 
 fn read(
     reader: &mut Reader<'_>,

@@ -9,7 +9,14 @@ use crate::{
     tree::Data,
 };
 
-pub(super) const SET: Kind = Kind::new("set", "Sets keys of the run's state, and returns them as its output.", read, &[field("params", Shape::Object, "The state keys and their values.").or(&["with", "config", "parameters"]).required()]);
+pub(super) const SET: Kind = Kind::new(
+    "set",
+    "Sets keys of the run's state, and returns them as its output.",
+    read,
+    &[field("params", Shape::Object, "The state keys and their values.")
+        .or(&["with", "config", "parameters"])
+        .required()],
+);
 
 fn read(
     reader: &mut Reader<'_>,

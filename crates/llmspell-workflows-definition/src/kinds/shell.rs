@@ -7,7 +7,11 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const SHELL: Kind = Kind::new("shell", "Runs a command. The output is {stdout, stderr, exit_code}.", read, &[
+pub(super) const SHELL: Kind = Kind::new(
+    "shell",
+    "Runs a command. The output is {stdout, stderr, exit_code}.",
+    read,
+    &[
         field("command", Shape::Text, "A command line for `sh -c`."),
         field("argv", Shape::Items, "A program and its arguments, run without a shell."),
         field("cwd", Shape::Text, "The working directory."),
@@ -15,8 +19,9 @@ pub(super) const SHELL: Kind = Kind::new("shell", "Runs a command. The output is
         field("allow_failure", Shape::Bool, "Whether the step succeeds with a nonzero exit code."),
         ENV,
         PARAM_OBJECT,
-    ])
-    .inferred_from(&["command", "argv"]);
+    ],
+)
+.inferred_from(&["command", "argv"]);
 
 /// The parameters of a `shell` step.
 const PARAMETERS: &[&str] = &["command", "argv", "cwd", "stdin", "allow_failure", "env"];

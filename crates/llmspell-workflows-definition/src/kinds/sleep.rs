@@ -7,7 +7,13 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const SLEEP: Kind = Kind::new("sleep", "Waits for a duration.", read, &[field("duration", Shape::Delay, "How long to wait.").required()]).inferred_from(&["duration", "duration_ms", "duration_seconds"]);
+pub(super) const SLEEP: Kind = Kind::new(
+    "sleep",
+    "Waits for a duration.",
+    read,
+    &[field("duration", Shape::Delay, "How long to wait.").required()],
+)
+.inferred_from(&["duration", "duration_ms", "duration_seconds"]);
 
 fn read(
     reader: &mut Reader<'_>,

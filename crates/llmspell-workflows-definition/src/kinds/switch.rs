@@ -9,11 +9,16 @@ use crate::{
     tree::{Data, Node},
 };
 
-pub(super) const SWITCH: Kind = Kind::new("switch", "Runs the steps of the first case that matches.", read, &[
+pub(super) const SWITCH: Kind = Kind::new(
+    "switch",
+    "Runs the steps of the first case that matches.",
+    read,
+    &[
         field("cases", Shape::Cases, "The cases, each {when, steps}; the first that matches runs.").required(),
         field("default", Shape::Block, "Steps that run if no case matches, or ids of steps in the same list."),
-    ])
-    .inferred_from(&["cases"]);
+    ],
+)
+.inferred_from(&["cases"]);
 
 fn read<'n, 's>(
     reader: &mut Reader<'_>,

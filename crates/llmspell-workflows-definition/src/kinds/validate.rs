@@ -8,15 +8,29 @@ use crate::{
     tree::Data,
 };
 
-pub(super) const VALIDATE: Kind = Kind::new("validate", "Checks data, and reports all violations together.", read, &[
+pub(super) const VALIDATE: Kind = Kind::new(
+    "validate",
+    "Checks data, and reports all violations together.",
+    read,
+    &[
         field("data", Shape::Any, "The data to check; also the output, unless `transform` is set.").required(),
         field("schema", Shape::NonNull, "A JSON Schema.").or(&["json_schema"]),
         field("assertions", Shape::Expressions, "Expressions that must be true, with the data as `data`."),
-        field("validator", Shape::Validator, "A function, or another activity as KIND:NAME, that returns a list of errors."),
-        field("mode", Shape::Word(&["strict", "warn"]), "Whether a violation fails the step (strict) or is only a warning (warn)."),
-        field("transform", Shape::NonNull, "A template for the output, rendered once the data is valid.").or(&["transformations"]),
-    ])
-    .inferred_from(&["assertions"]);
+        field(
+            "validator",
+            Shape::Validator,
+            "A function, or another activity as KIND:NAME, that returns a list of errors.",
+        ),
+        field(
+            "mode",
+            Shape::Word(&["strict", "warn"]),
+            "Whether a violation fails the step (strict) or is only a warning (warn).",
+        ),
+        field("transform", Shape::NonNull, "A template for the output, rendered once the data is valid.")
+            .or(&["transformations"]),
+    ],
+)
+.inferred_from(&["assertions"]);
 
 fn read(
     reader: &mut Reader<'_>,

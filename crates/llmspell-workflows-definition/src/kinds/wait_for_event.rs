@@ -7,13 +7,26 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-pub(super) const WAIT_FOR_EVENT: Kind = Kind::new("wait_for_event", "Waits for a signal from outside, such as one from `spellflow signal`.", read, &[
+pub(super) const WAIT_FOR_EVENT: Kind = Kind::new(
+    "wait_for_event",
+    "Waits for a signal from outside, such as one from `spellflow signal`.",
+    read,
+    &[
         field("event", Shape::Text, "The name of the signal; may contain references.").required(),
-        field("filter", Shape::Expression, "Accepts only signals for which this is true, with the signal as `event`; others are left for other steps."),
-        field("on_timeout", Shape::Word(&["fail", "continue"]), "What happens if no signal arrives within the `timeout` of the step."),
-    ])
-    .or(&["wait_for"])
-    .inferred_from(&["event"]);
+        field(
+            "filter",
+            Shape::Expression,
+            "Accepts only signals for which this is true, with the signal as `event`; others are left for other steps.",
+        ),
+        field(
+            "on_timeout",
+            Shape::Word(&["fail", "continue"]),
+            "What happens if no signal arrives within the `timeout` of the step.",
+        ),
+    ],
+)
+.or(&["wait_for"])
+.inferred_from(&["event"]);
 
 fn read(
     reader: &mut Reader<'_>,

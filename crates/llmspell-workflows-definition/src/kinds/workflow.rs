@@ -8,13 +8,22 @@ use crate::{
     tree::Data,
 };
 
-pub(super) const WORKFLOW: Kind = Kind::new("workflow", "Runs another workflow as a child run.", read, &[
+pub(super) const WORKFLOW: Kind = Kind::new(
+    "workflow",
+    "Runs another workflow as a child run.",
+    read,
+    &[
         field("workflow", Shape::Text, "A name under `workflows`, or a file path relative to this file.").required(),
         field("version", Shape::Version, "The version that the workflow must have."),
-        field("input", Shape::Any, "The input of the workflow; strings may contain references.").or(&["params", "with", "input_mapping"]),
-    ])
-    .or(&["sub_workflow", "sub-workflow"])
-    .inferred_from(&["workflow"]);
+        field("input", Shape::Any, "The input of the workflow; strings may contain references.").or(&[
+            "params",
+            "with",
+            "input_mapping",
+        ]),
+    ],
+)
+.or(&["sub_workflow", "sub-workflow"])
+.inferred_from(&["workflow"]);
 
 fn read(
     reader: &mut Reader<'_>,

@@ -41,10 +41,10 @@ fn settle(step: &mut Step) {
         settle_all(steps);
     }
     match &mut step.kind {
-        StepKind::Loop(settings) => {
-            if settings.mode == IterationMode::Parallel && settings.on_error == IterationErrors::Stop {
-                settings.on_error = IterationErrors::Collect;
-            }
+        StepKind::Loop(settings)
+            if settings.mode == IterationMode::Parallel && settings.on_error == IterationErrors::Stop =>
+        {
+            settings.on_error = IterationErrors::Collect;
         }
         StepKind::Parallel(parallel) => {
             if parallel.aggregation == Aggregation::First {
