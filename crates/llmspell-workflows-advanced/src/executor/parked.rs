@@ -30,19 +30,49 @@ pub(super) type Reply = oneshot::Sender<DriveResult>;
 /// The parked runs of an executor.
 #[derive(Debug, Default)]
 pub(super) struct ParkedRuns {
-    by_run: HashMap<Uuid, ParkedRun>,
-    by_time: BTreeSet<(Timestamp, Uuid)>,
+    by_run: HashMap<Uuid, Entry>,
+    by_time: BTreeSet<(WakeTime, Uuid)>,
+    /// The journals of the runs, which are few.
+    journals: Vec<JournalId>,
     /// Whether the task that wakes them is running.
     is_watched: bool,
 }
 
-/// All that is in memory of a parked run.
+/// A parked run.
 #[derive(Debug)]
 pub(super) struct ParkedRun {
     journal: JournalId,
     wake_at: Option<Timestamp>,
-    pub(super) inbox: InboxProgress,
+    inbox: InboxProgress,
     reply: Reply,
+}
+
+/// All that is in memory of a parked run, of which there may be a hundred thousand.
+#[derive(Debug)]
+struct Entry {
+    /// The position of its journal in [`ParkedRuns::journals`].
+    journal: u32,
+    wake_at: Option<WakeTime>,
+    inbox: InboxProgress,
+    reply: Reply,
+}
+
+/// A time in microseconds since 1970, in half the bytes of a timestamp; rounded up, so that no run wakes too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct WakeTime(i64);
+
+impl From<Timestamp> for WakeTime {
+    fn from(time: Timestamp) -> Self {
+        let floor = time.as_microsecond();
+        let is_whole = Timestamp::from_microsecond(floor).is_ok_and(|whole| whole == time);
+        Self(if is_whole { floor } else { floor.saturating_add(1) })
+    }
+}
+
+impl From<WakeTime> for Timestamp {
+    fn from(time: WakeTime) -> Self {
+        Self::from_microsecond(time.0).unwrap_or(Self::MAX)
+    }
 }
 
 impl ParkedRuns {
@@ -55,16 +85,30 @@ impl ParkedRuns {
     }
 
     fn insert(&mut self, run: Uuid, parked: ParkedRun) {
-        self.by_time.extend(parked.wake_at.map(|wake_at| (wake_at, run)));
-        self.by_run.insert(run, parked);
+        let ParkedRun { journal, wake_at, inbox, reply } = parked;
+        let known = self.journals.iter().position(|known| *known == journal);
+        let position = known.unwrap_or_else(|| {
+            self.journals.push(journal);
+            self.journals.len() - 1
+        });
+        let journal = u32::try_from(position).expect("a process leases far fewer than 2^32 journals");
+        let wake_at = wake_at.map(WakeTime::from);
+        self.by_time.extend(wake_at.map(|wake_at| (wake_at, run)));
+        self.by_run.insert(run, Entry { journal, wake_at, inbox, reply });
+    }
+
+    fn parked(&self, entry: Entry) -> ParkedRun {
+        let Entry { journal, wake_at, inbox, reply } = entry;
+        let journal = self.journals[journal as usize].clone();
+        ParkedRun { journal, wake_at: wake_at.map(Timestamp::from), inbox, reply }
     }
 
     fn take(&mut self, run: Uuid) -> Option<ParkedRun> {
-        let parked = self.by_run.remove(&run)?;
-        if let Some(wake_at) = parked.wake_at {
+        let entry = self.by_run.remove(&run)?;
+        if let Some(wake_at) = entry.wake_at {
             self.by_time.remove(&(wake_at, run));
         }
-        Some(parked)
+        Some(self.parked(entry))
     }
 
     /// Removes a run for a new owner; its [`RunHandle`](super::RunHandle) reports it as released.
@@ -75,11 +119,12 @@ impl ParkedRuns {
     /// Removes all runs.
     pub(super) fn take_all(&mut self) -> Vec<ParkedRun> {
         self.by_time.clear();
-        self.by_run.drain().map(|(_, run)| run).collect()
+        let entries: Vec<Entry> = self.by_run.drain().map(|(_, entry)| entry).collect();
+        entries.into_iter().map(|entry| self.parked(entry)).collect()
     }
 
     fn due(&self, now: Timestamp) -> Vec<Uuid> {
-        self.by_time.iter().take_while(|(wake_at, _)| *wake_at <= now).map(|(_, run)| *run).collect()
+        self.by_time.iter().take_while(|(wake_at, _)| Timestamp::from(*wake_at) <= now).map(|(_, run)| *run).collect()
     }
 }
 
@@ -179,7 +224,7 @@ async fn watch(inner: Weak<Inner>) {
                 runs.parked.is_watched = false;
                 return;
             }
-            runs.parked.by_time.first().map(|(wake_at, _)| *wake_at)
+            runs.parked.by_time.first().map(|(wake_at, _)| Timestamp::from(*wake_at))
         };
         let time = async {
             match next {

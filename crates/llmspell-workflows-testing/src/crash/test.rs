@@ -260,8 +260,7 @@ impl CrashTest {
                 .iter()
                 .any(|path| effect.strip_prefix(&**path).is_some_and(|rest| rest.starts_with(['/', '#', '['])))
         };
-        let keys =
-            |run: &Run| run.effects.keys().filter(|effect| !is_cancelled(effect)).cloned().collect::<Vec<_>>();
+        let keys = |run: &Run| run.effects.keys().filter(|effect| !is_cancelled(effect)).cloned().collect::<Vec<_>>();
         same("effects", &keys(expected), &keys(resumed), |keys| keys.join(", "))
     }
 

@@ -22,7 +22,7 @@
 //! | | 12 | kind of the frame; 13–15 are zero |
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -76,33 +76,31 @@ impl SegmentFrames {
     }
 
     /// Returns the index as bytes. Frames of runs that are no longer in `runs` are left out.
-    pub(super) fn to_index(&self, runs: &Runs) -> Vec<u8> {
-        let by_number: HashMap<u32, Uuid> = runs.by_id.iter().map(|(run, live)| (live.number, *run)).collect();
-        let mut by_run = BTreeMap::<Uuid, Vec<IndexEntry>>::new();
-        for (run, at) in &self.forgotten {
-            by_run.entry(*run).or_default().push(self.entries[*at]);
-        }
-        for entry in self.entries.iter().filter(|entry| entry.kind != kind::FORGOTTEN) {
-            if let Some(run) = by_number.get(&entry.number) {
-                by_run.entry(*run).or_default().push(*entry);
-            }
-        }
-        let mut bytes = [MAGIC.as_slice(), &self.segment.to_le_bytes()].concat();
-        bytes.extend_from_slice(&small(by_run.len()).to_le_bytes());
-        let (mut entries, mut first) = (Vec::new(), 0);
-        for (run, mut own) in by_run {
-            own.sort_unstable_by_key(|entry| entry.offset);
-            let encoded: Vec<u8> = own.iter().flat_map(|entry| entry.encode()).collect();
-            bytes.extend_from_slice(run.as_bytes());
-            for number in [first, small(own.len()), crc32c::crc32c(&encoded)] {
+    pub(super) fn into_index(self, runs: &Runs) -> Vec<u8> {
+        let Self { segment, entries, forgotten } = self;
+        let numbers: HashSet<u32> = entries.iter().map(|entry| entry.number).collect();
+        let live = runs.by_id.iter().filter(|(_, live)| numbers.contains(&live.number));
+        let by_number: HashMap<u32, Uuid> = live.map(|(run, live)| (live.number, *run)).collect();
+        let tombstones = forgotten.iter().map(|(run, at)| (*run, entries[*at]));
+        let frames = entries.iter().filter(|entry| entry.kind != kind::FORGOTTEN);
+        let frames = frames.filter_map(|entry| Some((*by_number.get(&entry.number)?, *entry)));
+        let mut listed: Vec<(Uuid, IndexEntry)> = frames.chain(tombstones).collect();
+        listed.sort_unstable_by_key(|(run, entry)| (*run, entry.offset));
+        let by_run = || listed.chunk_by(|(one, _), (other, _)| one == other);
+        let mut bytes = [MAGIC.as_slice(), &segment.to_le_bytes()].concat();
+        bytes.extend_from_slice(&small(by_run().count()).to_le_bytes());
+        let mut first = 0;
+        for own in by_run() {
+            let checksum = own.iter().fold(0, |sum, (_, entry)| crc32c::crc32c_append(sum, &entry.encode()));
+            bytes.extend_from_slice(own[0].0.as_bytes());
+            for number in [first, small(own.len()), checksum] {
                 bytes.extend_from_slice(&number.to_le_bytes());
             }
             first += small(own.len());
-            entries.extend(encoded);
         }
         let checksum = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
-        bytes.extend(entries);
+        listed.iter().for_each(|(_, entry)| bytes.extend_from_slice(&entry.encode()));
         bytes
     }
 }

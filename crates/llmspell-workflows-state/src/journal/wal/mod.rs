@@ -175,7 +175,7 @@ impl OpenLog {
         let Some(full) = runs.current.add(location, number, kind, forgotten) else { return };
         let path = index::path(self.log.dir(), full.segment);
         let runs = self.runs.clone();
-        self.log.write_later(path, move || full.to_index(&lock(&runs)));
+        self.log.write_later(path, move || full.into_index(&lock(&runs)));
     }
 
     /// Removes the unneeded ones of `segments`, and of those that were still in use the last time.

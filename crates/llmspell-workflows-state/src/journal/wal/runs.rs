@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{
@@ -45,26 +46,39 @@ pub(super) struct LiveRun {
     pub(super) number: u32,
     pub(super) epoch: Epoch,
     /// All frames of the run, including those that only open it.
-    frames: Vec<FrameRef>,
+    frames: SmallVec<[FrameRef; FRAMES_INLINE]>,
 }
 
-/// The kind and location of a frame, in 16 bytes.
+/// How many frames a run that waits has, about; so many need no memory of their own.
+const FRAMES_INLINE: usize = 4;
+
+/// The kind and location of a frame, in 12 bytes.
 #[derive(Clone, Copy)]
 struct FrameRef {
-    segment: u32,
+    /// The kind in the two lowest bits, the segment in the others.
+    segment_and_kind: u32,
     offset: u32,
     length: u32,
-    kind: u8,
 }
 
 impl FrameRef {
     fn new(kind: u8, location: FrameLocation) -> Self {
-        let small = |number: u64| u32::try_from(number).expect("a log has fewer than 2^32 segments of less than 4 GiB");
-        Self { segment: small(location.segment), offset: small(location.offset), length: location.length, kind }
+        let small = |number: u64| u32::try_from(number).expect("a log has fewer than 2^30 segments of less than 4 GiB");
+        debug_assert!(kind < 4, "a kind of frame has two bits");
+        let segment_and_kind = small(location.segment << 2) | u32::from(kind);
+        Self { segment_and_kind, offset: small(location.offset), length: location.length }
+    }
+
+    fn kind(self) -> u8 {
+        (self.segment_and_kind & 3) as u8
+    }
+
+    fn segment(self) -> u64 {
+        (self.segment_and_kind >> 2).into()
     }
 
     fn location(self) -> FrameLocation {
-        FrameLocation { segment: self.segment.into(), offset: self.offset.into(), length: self.length }
+        FrameLocation { segment: self.segment(), offset: self.offset.into(), length: self.length }
     }
 }
 
@@ -105,7 +119,7 @@ impl Runs {
     /// Returns where the records of `run` are.
     pub(super) fn records(&self, run: Uuid) -> Vec<FrameLocation> {
         let Some(live) = self.by_id.get(&run) else { return Vec::new() };
-        live.frames.iter().filter(|frame| frame.kind == kind::RECORD).map(|frame| frame.location()).collect()
+        live.frames.iter().filter(|frame| frame.kind() == kind::RECORD).map(|frame| frame.location()).collect()
     }
 
     pub(super) fn number(&self, run: Uuid, epoch: Epoch) -> Result<u32, JournalError> {
@@ -117,7 +131,7 @@ impl Runs {
 
     pub(super) fn open(&mut self, run: Uuid, number: u32, epoch: Epoch, location: FrameLocation) {
         self.last_number = self.last_number.max(number);
-        let live = self.by_id.entry(run).or_insert_with(|| LiveRun { number, epoch, frames: Vec::new() });
+        let live = self.by_id.entry(run).or_insert_with(|| LiveRun { number, epoch, frames: SmallVec::new() });
         live.epoch = epoch;
         self.need(run, kind::OPENED, location);
     }
@@ -132,7 +146,7 @@ impl Runs {
     /// Removes a run, whose tombstone is in `segment`; returns the segments that are no longer needed.
     pub(super) fn forget(&mut self, run: Uuid, segment: u64) -> Vec<u64> {
         let Some(live) = self.by_id.remove(&run) else { return Vec::new() };
-        let mut covers: Vec<u64> = live.frames.iter().map(|frame| frame.segment.into()).collect();
+        let mut covers: Vec<u64> = live.frames.iter().map(|frame| frame.segment()).collect();
         covers.dedup();
         // Frames in the same segment as the tombstone go with it.
         covers.retain(|covered| *covered != segment);
@@ -142,7 +156,7 @@ impl Runs {
         }
         let mut freed = Vec::new();
         for frame in live.frames {
-            self.release(frame.segment.into(), &mut freed);
+            self.release(frame.segment(), &mut freed);
         }
         freed
     }
