@@ -1,4 +1,4 @@
-//! Calls of activities: what a step with effects does.
+//! Calls of activities, the steps with effects.
 
 use std::{
     any::Any,
@@ -25,7 +25,7 @@ impl From<EvalError> for StepError {
     }
 }
 
-/// Calls an activity, through the dispatch.
+/// Calls an activity through the dispatch.
 pub(super) async fn activity(call: Call, around: &Around, plan: &ActivityPlan) -> Outcome {
     let other = call.other_activity().cloned();
     let plan = other.as_deref().unwrap_or(plan);
@@ -58,7 +58,7 @@ pub(super) async fn activity(call: Call, around: &Around, plan: &ActivityPlan) -
     }
 }
 
-/// Where an outcome belongs whose call has been given away.
+/// Identifies the step of an outcome after its call has been moved.
 struct Back<'a> {
     around: &'a Around,
     record: usize,
@@ -81,7 +81,7 @@ impl Back<'_> {
 type Performing<'a> = BoxFuture<'a, Result<ActivityOutput, StepError>>;
 type Ended = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
 
-/// Hands a leaf to what carries it: the step's own activity, or the validator of one.
+/// Passes a leaf to the dispatch, or to its activity in this process.
 fn carry<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> Performing<'a> {
     match (run.engine().dispatch(), &plan.activity) {
         (Some(dispatch), activity) => {
@@ -92,7 +92,7 @@ fn carry<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> Per
     }
 }
 
-/// Begins one attempt of an activity: how it ended where that was at once, else what is left of it.
+/// Begins one attempt of an activity; returns its result if it ends immediately, or the remaining future.
 ///
 /// Most quick leaves end here, before anything is set up to stop them.
 async fn begin<'a>(back: &Back<'_>, plan: &'a ActivityPlan, call: Call, input: Input) -> Result<Ended, Performing<'a>> {
@@ -109,7 +109,7 @@ async fn begin<'a>(back: &Back<'_>, plan: &'a ActivityPlan, call: Call, input: I
     }
 }
 
-/// What an attempt gave, as the run may see it.
+/// Converts the result of an attempt to one that the run may see: masked and limited in size.
 fn concluded(run: &Run, ended: Ended) -> Result<ActivityOutput, Box<StepError>> {
     let error = match ended {
         Ok(Ok(mut output)) => match too_large(&output.output, run.limits().output_bytes_max) {
@@ -125,7 +125,7 @@ fn concluded(run: &Run, ended: Ended) -> Result<ActivityOutput, Box<StepError>> 
     Err(Box::new(run.masked(error)))
 }
 
-/// The rest of an attempt; it has the grace to stop once it is asked to, then it is dropped.
+/// Awaits the rest of an attempt; once asked to stop, it has the grace to end, then it is dropped.
 async fn stoppable(back: &Back<'_>, work: Performing<'_>) -> Result<Ended, Cancelled> {
     let Around { run, cancel, .. } = back.around;
     let mut work = AssertUnwindSafe(work).catch_unwind();
@@ -139,7 +139,7 @@ async fn stoppable(back: &Back<'_>, work: Performing<'_>) -> Result<Ended, Cance
         () = grace => None,
     };
     match ended {
-        // Its effect has happened, so it counts, whatever was asked meanwhile.
+        // Its effect has happened, so it counts even if it was asked to stop.
         Some(ended) if !cancel.is_cancelled() || matches!(ended, Ok(Ok(_))) => Ok(ended),
         stopped => {
             let cancelled = Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested));
@@ -154,11 +154,11 @@ fn too_large(output: &Value, limit: usize) -> Option<StepError> {
     if fits(output, &mut left) {
         return None;
     }
-    let message = format!("its output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
+    let message = format!("the output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
     Some(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
 }
 
-/// Whether `value` takes at most `left` bytes as JSON, near enough; takes them away.
+/// Returns whether `value` takes at most about `left` bytes as JSON; subtracts them.
 fn fits(value: &Value, left: &mut usize) -> bool {
     let own = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 4,
@@ -177,7 +177,7 @@ fn fits(value: &Value, left: &mut usize) -> bool {
     }
 }
 
-/// What the activity `plan` makes of `input`, called for the step `call`; an outcome says how the step ends instead.
+/// Calls the activity `plan` with `input` for the step of `call`; returns the outcome of the step if it ends instead.
 pub(crate) async fn called(call: &Call, plan: &ActivityPlan, input: Arc<Value>) -> Result<Value, Outcome> {
     let back = Back { around: &call.around, record: call.record(), attempt: call.attempt() };
     let ended = match begin(&back, plan, call.clone(), Input::Given(input)).await {

@@ -13,21 +13,21 @@ use tokio_util::sync::CancellationToken;
 use super::Run;
 use crate::sync::lock;
 
-/// How many branches of a run are at work rather than wait, and whether it is held.
+/// The number of active branches of a run, and whether the run is held.
 ///
-/// A branch rests while it waits for a time, for a message, or for the branches below it; when all rest, the run need
-/// not be in memory.
+/// A branch is not active while it waits for a time, for a message, or for the branches below it. If none is active,
+/// the run need not be in memory.
 pub(crate) struct Branches {
     at_work: AtomicUsize,
     all_rest: Notify,
     one_works: Notify,
     held: CancellationToken,
-    /// How many waits end at each of these times.
+    /// The number of waits that end at each time.
     wakes: Mutex<BTreeMap<Timestamp, usize>>,
 }
 
 impl Branches {
-    /// One branch, the root's.
+    /// Creates the state of a run with one active branch, the root's.
     pub(super) fn new() -> Self {
         let (held, wakes) = (CancellationToken::new(), Mutex::default());
         Self { at_work: AtomicUsize::new(1), all_rest: Notify::new(), one_works: Notify::new(), held, wakes }
@@ -46,7 +46,7 @@ impl Branches {
     }
 }
 
-/// A branch at work beside the one that began it.
+/// A guard that counts another branch as active.
 pub(super) struct AtWork(Arc<Run>);
 
 impl Drop for AtWork {
@@ -55,7 +55,7 @@ impl Drop for AtWork {
     }
 }
 
-/// A branch that waits.
+/// A guard that counts the current branch as waiting.
 pub(crate) struct Resting<'r>(&'r Run);
 
 impl Drop for Resting<'_> {
@@ -64,7 +64,7 @@ impl Drop for Resting<'_> {
     }
 }
 
-/// That something ends at a time.
+/// A guard that registers the end of a wait.
 pub(crate) struct Wakes<'r>(&'r Run, Timestamp);
 
 impl Drop for Wakes<'_> {
@@ -80,20 +80,20 @@ impl Drop for Wakes<'_> {
 }
 
 impl Run {
-    /// Lets no further leaf begin: those at work end, those that wait park, and then the run does.
+    /// Parks the run: no further leaf begins, running leaves end, and waiting leaves park.
     ///
-    /// Nothing is cancelled. It is for those who can drive the run again from its journal.
+    /// Nothing is cancelled. Use it only if the run can be driven again from its journal.
     pub fn hold(&self) {
         self.branches.held.cancel();
     }
 
-    /// Whether it was asked to [`hold`](Self::hold).
+    /// Returns whether [`hold`](Self::hold) was called.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.branches.held.is_cancelled()
     }
 
-    /// Ends as soon as all of its branches wait for a time or a message at once.
+    /// Waits until all of its branches wait for a time or a message.
     pub async fn all_wait(&self) {
         loop {
             let mut notified = std::pin::pin!(self.branches.all_rest.notified());
@@ -105,23 +105,23 @@ impl Run {
         }
     }
 
-    /// Ends as soon as one of its branches is at work again, or has been since this was called.
+    /// Waits until one of its branches is active again, or has been since this was called.
     pub async fn goes_on(&self) {
         let mut notified = std::pin::pin!(self.branches.one_works.notified());
         notified.as_mut().enable();
-        // It may wait again before anyone looks, so this is asked once.
+        // The branch may wait again before this task runs, so this is checked only once.
         if self.branches.at_work.load(Ordering::SeqCst) == 0 {
             notified.await;
         }
     }
 
-    /// The earliest time at which a wait ends by itself.
+    /// Returns the earliest time at which a wait ends by itself.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         lock(&self.branches.wakes).keys().next().copied()
     }
 
-    /// Ends where all of its branches wait for messages alone, and nobody can send it any.
+    /// Waits until all of its branches wait only for messages, which nothing can send.
     pub(super) async fn waits_in_vain(&self) {
         self.all_wait().await;
         if self.is_held() || self.next_wake().is_some() {
@@ -129,7 +129,7 @@ impl Run {
         }
     }
 
-    /// Until this is dropped, a wait ends at `time`.
+    /// Registers a wait that ends at `time`, until the guard is dropped.
     pub(crate) fn wakes_at(&self, time: Timestamp) -> Wakes<'_> {
         *lock(&self.branches.wakes).entry(time).or_default() += 1;
         Wakes(self, time)
@@ -139,13 +139,13 @@ impl Run {
         self.branches.held.cancelled().await;
     }
 
-    /// Another branch is at work until this is dropped.
+    /// Counts another branch as active until the guard is dropped.
     pub(super) fn branch(self: &Arc<Self>) -> AtWork {
         self.branches.rise();
         AtWork(self.clone())
     }
 
-    /// The branch that calls this waits until this is dropped.
+    /// Counts the calling branch as waiting until the guard is dropped.
     pub(crate) fn rest(&self) -> Resting<'_> {
         self.branches.fall();
         Resting(self)

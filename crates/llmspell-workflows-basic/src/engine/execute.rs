@@ -11,18 +11,18 @@ use crate::{
     plan::{Body, Node, Recovery, Work},
 };
 
-/// Steps that never wait still leave their thread to others now and then, and to a request to stop.
+/// The number of steps after which a run that never waits yields its thread, also to a request to stop.
 const STEPS_AT_A_TIME: usize = 512;
 
-/// Executes a step: the one way through.
+/// Executes a step; the only code path that does.
 ///
-/// Whether it runs at all is decided first; then come its interceptors, the step itself, and what its failure does.
+/// It decides whether the step runs, runs its interceptors and the step itself, and handles its failure.
 pub(crate) async fn execute(call: Call) -> Outcome {
     let around = call.around.clone();
     execute_in(call, &around).await
 }
 
-/// The same where the caller keeps what is around the step.
+/// Like [`execute`], for a caller that already has the context of the step.
 pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
     if call.needs_task() {
         return Box::pin(Tasks::run(call, in_task)).await;
@@ -33,7 +33,7 @@ pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
     let begins_at = around.begins_at();
     let number = around.run.records().begin(&call, begins_at);
     call.set_record(number);
-    // What is rare is boxed, so that the future of a step stays small.
+    // Rare cases are boxed to keep the future of a step small.
     let entered = match may_begin(&call, number) {
         Ok(()) if call.node().is_plain && call.gate().is_none() => Ok(()),
         Ok(()) => Box::pin(enter(&mut call)).await,
@@ -59,7 +59,7 @@ pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
     outcome
 }
 
-/// The call as whoever lets the run go on has changed it.
+/// Applies the generation and the input that [`Resume`](super::Resume) overrides.
 fn changed(mut call: Call, run: &Run) -> Call {
     if let Some(generation) = run.reentered.get(&call.path().to_string()) {
         call = call.with_generation(*generation);
@@ -76,7 +76,7 @@ fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(execute(call))
 }
 
-/// Whether the run goes on at all.
+/// Checks that the run is not cancelled, held or over its limit of steps.
 fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     if call.cancel().is_cancelled() {
         return Err(call.cancelled());
@@ -87,7 +87,7 @@ fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
 }
 
-/// Whether it runs: its list's reason against it, its condition.
+/// Decides whether the step runs, given its list's reason to skip it and its condition.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
     if call.node().reads_start {
         let now = call.run().clock().now();
@@ -122,7 +122,7 @@ async fn decide_enter(call: &Call, reason: Option<SkipReason>) -> Result<Option<
     inner(call, reason).await.into()
 }
 
-/// What was chosen, or how the step ended over it.
+/// The value of a decision, or the outcome of the step that failed to make it.
 enum Decided<T> {
     Made(T),
     Ended(Outcome),
@@ -143,7 +143,7 @@ impl<T> From<Decided<T>> for Result<T, Outcome> {
     }
 }
 
-/// Why its condition keeps the step from running, if it does.
+/// Returns why the step's condition skips it, if it does.
 fn condition(call: &Call) -> Option<SkipReason> {
     let condition = call.node().condition.as_ref()?;
     match condition.test(&call.view()) {
@@ -160,7 +160,7 @@ fn condition(call: &Call) -> Option<SkipReason> {
     }
 }
 
-/// The step with its interceptors around it, and what its failure does.
+/// Runs the step with its interceptors, and handles its failure.
 pub(super) async fn enclosed(call: Call) -> Outcome {
     let after = call.clone();
     match through(call).await {
@@ -176,7 +176,7 @@ async fn through(call: Call) -> Outcome {
     Next::new(call.node().slice.clone()).run(call).await
 }
 
-/// What the failure of a step does to the steps around it.
+/// Handles the failure of a step.
 fn recover(call: Call, failure: Failure) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         match &call.node().recovery {
@@ -202,13 +202,13 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
     }
 }
 
-/// Does what the step is for.
+/// Runs the step itself.
 pub(super) async fn perform(call: Call) -> Outcome {
     if call.run().secrets.is_empty() && call.node().outputs.is_none() {
         return by_kind(call).await;
     }
     let (run, node) = (call.run().clone(), call.node().clone());
-    // The outputs of other kinds are made of what is masked already.
+    // The outputs of other kinds consist of values that are already masked.
     let reads_secrets = node.is_root || node.step.kind.traits().renders_secrets;
     let outcome = Box::pin(with_outputs(call)).await;
     if run.secrets.is_empty() { outcome } else { run.masked_outcome(outcome, reads_secrets) }

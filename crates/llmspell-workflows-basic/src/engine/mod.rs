@@ -1,8 +1,8 @@
-//! The engine: one way through for every step, with seams for everything that surrounds it.
+//! The engine: a single code path that executes every step, with extension points around it.
 //!
-//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): texts parsed once, references checked, each step
-//! with just the [`Interceptor`]s that concern it. [`Engine::drive`] runs it. Every step is executed the same way, through the
-//! [`Stack`]; every choice goes through [`Call::decide`].
+//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): texts are parsed once, references are checked,
+//! and each step gets only the [`Interceptor`]s that apply to it. [`Engine::drive`] runs it. Every step is executed
+//! through the [`Stack`]; every decision goes through [`Call::decide`].
 
 mod activity;
 mod alter;
@@ -13,7 +13,7 @@ mod call;
 mod cancel;
 mod child;
 mod decision;
-#[expect(clippy::module_inception, reason = "the engine's own type has a file like every other")]
+#[expect(clippy::module_inception, reason = "the engine's own type has a file like every other type")]
 mod engine;
 mod execute;
 mod extensions;

@@ -1,4 +1,4 @@
-//! How a run begins and ends around its root step.
+//! The beginning and the end of a run, around its root step.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Run {
-    /// The run with its variables computed, in the order they are declared.
+    /// Computes the variables of the run, in the order of their declaration.
     pub(super) fn with_variables(mut self, environment: Option<&str>) -> Result<Self, StepError> {
         let plan = self.plan.clone();
         let overrides = match environment {
@@ -21,8 +21,8 @@ impl Run {
             Some(name) => Some(plan.environments.get(name).ok_or_else(|| {
                 let mut known: Vec<_> = plan.environments.keys().map(String::as_str).collect();
                 known.sort_unstable();
-                let known = if known.is_empty() { "the workflow has none".to_owned() } else { known.join(", ") };
-                let message = format!("no environment is called `{name}` ({known})");
+                let known = if known.is_empty() { "the workflow has no environments".to_owned() } else { format!("known are: {}", known.join(", ")) };
+                let message = format!("unknown environment `{name}` ({known})");
                 StepError::configuration("unknown_environment", message)
             })?),
         };
@@ -30,19 +30,19 @@ impl Run {
             let template: &Template = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(template);
             let value = template.render(&Before(&self)).map_err(|error| {
                 let error = StepError::from(error);
-                StepError { message: format!("the variable `{name}`: {}", error.message), ..error }
+                StepError { message: format!("variable `{name}`: {}", error.message), ..error }
             })?;
             self.variables.insert(name.clone(), (*value).clone());
         }
         Ok(self)
     }
 
-    /// Executes the root step and what comes after it.
+    /// Executes the root step, then compensation and `finally`.
     pub(super) async fn execute_root(self: &Arc<Self>) -> Outcome {
         let call = self.root_call(&self.plan.root, None, self.cancel.clone());
         if let Some(trigger) = &self.plan.trigger
             && !trigger.test(&call.view()).unwrap_or_else(|error| {
-                self.warn("condition_unevaluable", call.path(), format!("the trigger counts as false: {error}"));
+                self.warn("condition_unevaluable", call.path(), format!("the trigger cannot be evaluated and counts as false: {error}"));
                 false
             })
         {
@@ -50,7 +50,7 @@ impl Run {
             return Outcome::Skipped(SkipReason::new("trigger_false", message));
         }
         let path = call.path().clone();
-        // In a task of its own, so that a step that blocks its thread can still be given up on.
+        // In its own task, so that a step that blocks its thread can be abandoned.
         let mut outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
         if let Outcome::Completed(output) = &mut outcome {
             output.state_changes.splice(0..0, self.first_state.iter().cloned());
@@ -62,10 +62,10 @@ impl Run {
         }
     }
 
-    /// Runs in any case, also when the run was cancelled; its own failure fails the run.
+    /// Runs the `finally` steps, even if the run was cancelled; their failure fails the run.
     async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
         if self.cancel.reason() == Some(CancelReason::Shutdown) {
-            // The run has not ended without it, so it goes on later.
+            // The run has not ended before `finally`, so it continues later.
             return match outcome {
                 Outcome::Cancelled(cancelled) => Outcome::Cancelled(cancelled),
                 _ => Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown)),
@@ -78,7 +78,7 @@ impl Run {
         if let Outcome::Completed(output) = &outcome {
             let state = Arc::make_mut(&mut state);
             for change in &output.state_changes {
-                // What the root step changed could be applied there, so it can be here.
+                // The root step has applied the same changes, so this cannot fail.
                 let _ = state.apply(change.clone(), self.clock().now());
             }
         }
@@ -110,11 +110,11 @@ impl Run {
         }
     }
 
-    /// A call at the root, or directly below it.
+    /// Creates a call of the root step, or of a step directly below it.
     pub(super) fn root_call(self: &Arc<Self>, node: &Arc<Node>, parent: Option<PathLink>, cancel: Cancel) -> Call {
         let mut state = WorkflowState::new(self.input().clone());
         for change in &self.first_state {
-            // A whole key can always be set.
+            // Setting a whole key never fails.
             let _ = state.apply(change.clone(), self.clock().now());
         }
         let state = Arc::new(state);
@@ -123,7 +123,7 @@ impl Run {
     }
 }
 
-/// What names mean before any step has run: the input and the variables so far.
+/// The scope before any step has run: the input and the variables so far.
 struct Before<'a>(&'a Run);
 
 impl expr::Scope for Before<'_> {

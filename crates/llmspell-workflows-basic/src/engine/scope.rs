@@ -14,7 +14,7 @@ use crate::{
     state::{Parts, SharedValue},
 };
 
-/// The lists, loops and names around a step, innermost first.
+/// The lists, loops and names that enclose a step, innermost first.
 #[derive(Debug)]
 pub(crate) struct Scope {
     parent: Option<Arc<Scope>>,
@@ -23,19 +23,19 @@ pub(crate) struct Scope {
 
 #[derive(Debug)]
 enum Frame {
-    /// The steps of a list that have ended; `visible` narrows them to those that a graph's step may see.
+    /// The steps of a list that have ended; `visible` is the step of a graph that sees only its predecessors.
     List { list: Arc<List>, slots: Arc<Slots>, visible: Option<usize> },
     /// An iteration of a loop.
     Loop { item: Arc<Value>, index: Value, is_first: Value, is_last: Value },
-    /// Names given by a pattern, such as `error`.
+    /// Names that a pattern defines, such as `error`.
     Names(Vec<(&'static str, Arc<Value>)>),
 }
 
-/// How the steps of a list ended, by their number; each is set once.
+/// The results of the steps of a list, by number; each is set once.
 #[derive(Debug)]
 pub(crate) struct Slots(Box<[OnceLock<Ended>]>);
 
-/// How a step ended, as other steps see it.
+/// The result of a step, as other steps see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
     pub(crate) status: StepStatus,
@@ -48,7 +48,7 @@ impl Slots {
         Self((0..count).map(|_| OnceLock::new()).collect())
     }
 
-    /// Notes how step `number` ended.
+    /// Sets the result of step `number`.
     pub(crate) fn set(&self, number: usize, ended: Ended) {
         let first = self.0[number].set(ended);
         debug_assert!(first.is_ok(), "a step of a list ends once");
@@ -58,7 +58,7 @@ impl Slots {
         self.0[number].get()
     }
 
-    /// The same slots with step `number` ended anew.
+    /// Returns a copy with a new result of step `number`.
     pub(crate) fn with(&self, number: usize, ended: Ended) -> Self {
         let slots = Self(self.0.clone());
         let slots = Self(
@@ -81,7 +81,7 @@ impl Scope {
         Arc::new(Self { parent, frame })
     }
 
-    /// As step `number` of a graph sees it: only what it waits for.
+    /// Creates the scope of step `number` of a graph, which sees only the steps before it.
     pub(crate) fn graph(parent: Option<Arc<Scope>>, list: &Arc<List>, slots: &Arc<Slots>, number: usize) -> Arc<Self> {
         let frame = Frame::List { list: list.clone(), slots: slots.clone(), visible: Some(number) };
         Arc::new(Self { parent, frame })
@@ -98,11 +98,11 @@ impl Scope {
     }
 }
 
-/// What names mean to a step: an expression's way into a run.
+/// Resolves the names in the expressions of a step.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     call: &'a Call,
-    /// How deep in named conditions it is.
+    /// The nesting of named conditions.
     depth: u8,
 }
 
@@ -160,7 +160,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// `steps.ID…`: the step's output, status and error under names that are never ambiguous.
+    /// Resolves `steps.ID…`: the step's output, status and error under names that are never ambiguous.
     fn step(&self, keys: &[Segment<'_>]) -> Found<'a> {
         let ended = self.ended(name_at(keys, 0)?)?;
         match name_at(keys, 1) {
@@ -176,7 +176,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// `ID…`: the output's own property first; `result`, `results` and `output` are the output where it has none.
+    /// Resolves `ID…`: a field of the output first; `result`, `results` and `output` mean the output if it has no such
+    /// field.
     fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Found<'a> {
         let ended = self.ended(id)?;
         let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
@@ -191,7 +192,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// `context…`: the state, facts of the run, constants, and the input's fields.
+    /// Resolves `context…`: the state, facts of the run, constants, and fields of the input.
     fn context(&self, keys: &[Segment<'_>]) -> Found<'a> {
         let run = self.call.run();
         let name = name_at(keys, 0)?;
@@ -226,7 +227,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A named condition, evaluated where it is used; one that leads back to itself ends at a depth.
+    /// Evaluates a named condition at the position where it is used; a depth limit stops recursion.
     fn condition(&self, keys: &[Segment<'_>]) -> Found<'a> {
         let expression = self.call.run().plan().condition(name_at(keys, 0)?)?;
         let inner = Self { call: self.call, depth: self.depth + 1 };
@@ -246,8 +247,8 @@ fn has_field(value: &SharedValue, name: &str) -> bool {
     }
 }
 
-/// What the keys after the first `skip` lead to, as far as `value` is made of parts: what is beside it is not put
-/// together for that.
+/// Resolves the keys after the first `skip` as far as `value` consists of parts, so the other parts need not be
+/// assembled.
 fn within<'s>(value: &'s SharedValue, keys: &[Segment<'_>], skip: usize) -> (Cow<'s, Value>, usize) {
     let part = match (value.parts(), keys.get(skip)) {
         (Some(Parts::Object(fields)), Some(Segment::Name(name))) => {
@@ -350,7 +351,7 @@ impl expr::Scope for View<'_> {
     }
 }
 
-/// The fields of `map` as a value, for names that stand for many.
+/// Converts `entries` to an object.
 pub(crate) fn object<'m>(entries: impl Iterator<Item = (&'m str, &'m Value)>) -> Value {
     Value::Object(entries.map(|(name, value)| (name.to_owned(), value.clone())).collect::<Map<_, _>>())
 }

@@ -1,10 +1,10 @@
-//! Waiting until a time, for whatever in a step has to.
+//! Waiting until a time, in any part of a step.
 
 use jiff::Timestamp;
 
 use super::{Call, Outcome, Wait, Wake};
 
-/// Waits; an outcome says that the step ends, or parks, instead of going on.
+/// Waits until `wake_at`; returns an outcome if the step ends or parks instead.
 pub(crate) async fn wait_until(call: &Call, wake_at: Timestamp) -> Option<Outcome> {
     let park = || Some(Outcome::Parked(Wait { wake_at: Some(wake_at), inbox_after: None }));
     let run = call.run();
