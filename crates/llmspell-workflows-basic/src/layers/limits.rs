@@ -15,7 +15,7 @@ impl Interceptor for Limit {
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        // In the order of their names, so that two steps that need the same two never wait for each other.
+        // Sorted by name, so that two steps that need the same limits never wait for each other.
         let mut names = call.step().limits.clone();
         names.sort_unstable();
         names.dedup();

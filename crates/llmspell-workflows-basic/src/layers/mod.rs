@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::{Position, Stack};
 
-/// `stack` with the layers of every engine in their places.
+/// Adds the layers of every engine to `stack`.
 pub(crate) fn standard(stack: Stack) -> Stack {
     stack
         .with(Position::Trace, Arc::new(trace::Trace))

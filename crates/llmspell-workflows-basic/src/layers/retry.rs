@@ -14,10 +14,10 @@ use crate::{
     targets,
 };
 
-/// Tries a failed step again, by its policy.
+/// Retries a failed step according to its policy.
 ///
-/// A leaf's attempts share one generation and so one idempotency key; a block is entered anew, as its next generation.
-/// How each attempt ended is a decision, so attempts that are remembered are not made again.
+/// All attempts of a leaf share one generation and so one idempotency key; a block is entered again under its next
+/// generation. The result of each attempt is a decision, so recorded attempts are not made again.
 pub(super) struct Retrying;
 
 #[async_trait]
@@ -46,7 +46,7 @@ impl Interceptor for Retrying {
             }
             let entered = current.path().to_path();
             let (error, wake_at) = match recall!(call, choice::Attempt(attempt)) {
-                // Remembered, so it has used up its share of the budget before.
+                // A recorded retry counts against the budget too.
                 Some(Attempt::Failed { error, wake_at }) => {
                     call.run().take_retry();
                     (*error, wake_at)
@@ -67,7 +67,7 @@ impl Interceptor for Retrying {
             if !is_leaf && let Err(outcome) = undone(&call, &entered).await {
                 return outcome;
             }
-            tracing::info!(target: targets::STEP, attempt, %error, "tried again at {wake_at}");
+            tracing::info!(target: targets::STEP, attempt, %error, "retrying at {wake_at}");
             if let Some(outcome) = wait_until(&call, wake_at).await {
                 return outcome;
             }
@@ -76,12 +76,12 @@ impl Interceptor for Retrying {
     }
 }
 
-/// Whether `step` may be tried again.
+/// Returns whether `step` may be retried.
 pub(super) fn retries(step: &Step) -> bool {
     step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1)
 }
 
-/// One attempt, within a span of its own where somebody listens.
+/// Runs one attempt, in its own span if tracing is enabled.
 async fn attempted(call: Call, attempt: u32, next: Next) -> Outcome {
     if !tracing::enabled!(target: targets::STEP, Level::INFO) {
         return next.run(call).await;
@@ -90,7 +90,7 @@ async fn attempted(call: Call, attempt: u32, next: Next) -> Outcome {
     next.run(call).instrument(span).await
 }
 
-/// Undoes what an attempt of a block did, before the next one.
+/// Undoes an attempt of a block before the next one.
 async fn undone(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
@@ -99,7 +99,7 @@ async fn undone(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     }
 }
 
-/// When the next attempt begins, if there is to be one.
+/// Returns when the next attempt begins, if there is one.
 fn again(
     call: &Call,
     retry: &Retry,
@@ -117,7 +117,7 @@ fn again(
     call.run().take_retry().then_some(wake_at)
 }
 
-/// What the policy names decides; where it names nothing, the error itself.
+/// Returns whether the policy allows a retry after `error`; without filters, the error decides.
 fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     if retry.on_errors.is_empty() && retry.on_status_codes.is_empty() {
         return error.retryable;
@@ -128,7 +128,7 @@ fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     named || by_status
 }
 
-/// The delay after `attempt`, strayed by up to its jitter: differently in each run, and the same each time it is asked.
+/// Returns the delay after `attempt` with jitter: different in each run, but the same for each call.
 fn delay(retry: &Retry, call: &Call, attempt: u32) -> Duration {
     let delay = retry.delay_after(attempt);
     let mut hasher = DefaultHasher::new();

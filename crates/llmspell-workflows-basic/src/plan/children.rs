@@ -1,4 +1,4 @@
-//! Steps that are runs of other definitions, and steps that undo others.
+//! Sub-workflows, and steps that undo others.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Builder<'_> {
             return Self::nothing();
         }
         if chain.len() > limit {
-            let message = format!("sub-workflows nest deeper than {limit}, the limit `sub_workflow_depth_max`");
+            let message = format!("sub-workflows are nested deeper than {limit}, the limit `sub_workflow_depth_max`");
             self.error("sub_workflow_depth_max", Place::new(path, "workflow"), message);
             return Self::nothing();
         }
@@ -43,20 +43,20 @@ impl Builder<'_> {
             Err(invalid) => {
                 let first = invalid.0.iter().find(|problem| problem.severity == Severity::Error);
                 let first = first.map(ToString::to_string).unwrap_or_default();
-                let message = format!("the workflow `{}` is not valid: {first}", sub.workflow);
+                let message = format!("the workflow `{}` is invalid: {first}", sub.workflow);
                 self.error("invalid_sub_workflow", Place::new(path, "workflow"), message);
                 Self::nothing()
             }
         }
     }
 
-    /// A step that holds a limit of the engine while steps of its sub-workflow wait for the same one would never end.
+    /// Reports a sub-workflow step that holds a limit of the engine which steps inside it need too: it would never end.
     pub(super) fn limits_held_around(&mut self, step: &Step, sub: &SubPlan, path: &str) {
         for (position, limit) in step.limits.iter().enumerate() {
             if self.engine.permits().declared(limit).is_some() && sub.plan.takes_permit(limit) {
                 let message = format!(
-                    "the steps of `{}` take permits of the engine's limit `{limit}` too: a step that holds one while it \
-                     waits for them would never end",
+                    "the steps of `{}` need permits of the engine's limit `{limit}` too, so this step would wait for them \
+                     forever while it holds one",
                     sub.name
                 );
                 self.error("limit_on_block", Place::new(path, format!("limits/{position}")), message);
@@ -64,12 +64,12 @@ impl Builder<'_> {
         }
     }
 
-    /// The definition that a step names.
+    /// Returns the definition of a sub-workflow step.
     fn named(&mut self, sub: &SubWorkflow, path: &str) -> Option<Arc<Definition>> {
         let own = self.definition.clone();
         let found = own.workflows.get(&sub.workflow).or_else(|| self.engine.workflows().get(&sub.workflow));
         let Some(found) = found else {
-            let message = format!("no workflow is called `{}`", sub.workflow);
+            let message = format!("unknown workflow `{}`", sub.workflow);
             let problem = Problem::error("unknown_workflow", Place::new(path, "workflow"), message);
             let known: Vec<_> =
                 own.workflows.keys().chain(self.engine.workflows().keys()).map(String::as_str).collect();
@@ -78,17 +78,17 @@ impl Builder<'_> {
         };
         if let Some(version) = sub.version.as_ref().filter(|version| **version != found.version) {
             let message =
-                format!("the workflow `{}` has the version `{}`, not `{version}`", sub.workflow, found.version);
+                format!("the workflow `{}` has version `{}`, not `{version}`", sub.workflow, found.version);
             self.error("unknown_workflow_version", Place::new(path, "version"), message);
         }
         Some(found.clone())
     }
 
-    /// The step that undoes the one at `path`: it sees `input`, `output` and `certain`.
+    /// Builds the step that undoes the one at `path`; it sees `input`, `output` and `certain`.
     pub(super) fn undo(&mut self, undo: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let place = format!("{path}/$undo");
         if let Some(field) = unfit(undo) {
-            let message = format!("a step that undoes another has no `{field}`");
+            let message = format!("a step that undoes another cannot have `{field}`");
             self.error("invalid_compensation", Place::new(&*place, field), message);
         }
         let node = self.apart(|builder| {
@@ -104,17 +104,17 @@ impl Builder<'_> {
     pub(super) fn at_most_once(&mut self, step: &Step, path: &str) {
         let place = || Place::new(path, "at_most_once");
         if step.kind.traits().effect != Effect::Activity {
-            let message = format!("a `{}` step has no effect of its own that could happen twice", step.kind.as_str());
+            let message = format!("a `{}` step has no effect that could happen twice", step.kind.as_str());
             self.error("at_most_once_without_effect", place(), message);
         }
         if step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1) {
-            let message = "a step runs at most once, or is tried again, and not both";
+            let message = "a step cannot run at most once and also be retried";
             self.error("at_most_once_with_retry", place(), message);
         }
     }
 }
 
-/// What a step cannot have that undoes another.
+/// Returns a field that a step which undoes another cannot have.
 fn unfit(undo: &Step) -> Option<&'static str> {
     [
         (!undo.dependencies.is_empty(), "dependencies"),

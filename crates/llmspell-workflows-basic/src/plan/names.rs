@@ -8,13 +8,13 @@ use crate::{
     nearest,
 };
 
-/// What names mean at the place that is being built.
+/// The names in scope at the step that is being built.
 #[derive(Default)]
 pub(super) struct Names {
     lists: Vec<ListNames>,
     loops: usize,
     bindings: Vec<&'static str>,
-    /// Whether the step being built asks when it began.
+    /// Whether the step being built reads when it began.
     pub(super) reads_start: bool,
 }
 
@@ -25,14 +25,14 @@ struct ListNames {
     uses: Vec<Use>,
 }
 
-/// That a step, or one inside it, reads the output of a sibling.
+/// A reference of a step, or of one inside it, to the output of a sibling.
 pub(crate) struct Use {
     pub(super) by: usize,
     pub(super) of: usize,
     pub(super) place: Place,
 }
 
-/// The names that mean something of the engine's own, whatever the input holds.
+/// The names with a fixed meaning, regardless of the input.
 const ROOTS: [&str; 14] = [
     "input",
     "task",
@@ -80,7 +80,7 @@ impl Builder<'_> {
         built
     }
 
-    /// Builds what sees nothing of the lists and loops around it.
+    /// Builds something that does not see the enclosing lists and loops.
     pub(crate) fn apart<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::take(&mut self.names);
         let built = build(self);
@@ -88,7 +88,7 @@ impl Builder<'_> {
         built
     }
 
-    /// Parses an expression and checks its references; a wrong one is null, with a problem.
+    /// Parses an expression and checks its references; an invalid one becomes null, with a problem.
     pub(crate) fn expression(&mut self, source: &str, place: &Place) -> Expr {
         match Expr::parse(source) {
             Ok(expression) => {
@@ -108,7 +108,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Parses a value with references and checks them; a wrong one is null, with problems.
+    /// Parses a template and checks its references; an invalid one becomes null, with problems.
     pub(crate) fn template(&mut self, value: &serde_json::Value, path: &str, field: &str) -> Template {
         match Template::parse(value) {
             Ok(template) => {
@@ -127,7 +127,7 @@ impl Builder<'_> {
                         None => problem,
                     });
                 }
-                Template::parse(&serde_json::Value::Null).expect("null holds no expression")
+                Template::parse(&serde_json::Value::Null).expect("null contains no expressions")
             }
         }
     }
@@ -143,15 +143,15 @@ impl Builder<'_> {
             ("step", Some(id)) => self.step_reference(id, reference, place, true),
             ("variables", Some(name)) if !self.definition.variables.contains_key(name) => {
                 let known: Vec<_> = self.definition.variables.keys().cloned().collect();
-                self.unknown(reference, place, &format!("no variable is called `{name}`"), name, &known);
+                self.unknown(reference, place, &format!("unknown variable `{name}`"), name, &known);
             }
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
             ("input" | "task", Some(name)) => self.reads_field(name, reference),
-            // What a step that undoes another sees of it.
+            // The input of the step that this one undoes.
             ("input", _) if self.names.bindings.contains(&"input") => {}
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
                 let known: Vec<_> = self.definition.conditions.keys().cloned().collect();
-                self.unknown(reference, place, &format!("no condition is called `{name}`"), name, &known);
+                self.unknown(reference, place, &format!("unknown condition `{name}`"), name, &known);
             }
             ("env", Some(name)) if !self.definition.env.iter().any(|known| known == name) => {
                 let known = self.definition.env.clone();
@@ -165,7 +165,7 @@ impl Builder<'_> {
             }
             ("loop", _) if self.names.loops == 0 => {
                 self.problems.push(
-                    Problem::error("unknown_reference", place.clone(), "`loop` means something only inside a loop")
+                    Problem::error("unknown_reference", place.clone(), "`loop` is available only inside a loop")
                         .with_help("use it in the steps of a `loop`"),
                 );
             }
@@ -180,7 +180,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Notes a field of the input, where none are declared.
+    /// Records that a field of the input is read, if no inputs are declared.
     fn reads_field(&mut self, name: &str, reference: &Reference) {
         if self.definition.inputs.is_empty() {
             let is_needed = !reference.optional && !self.sets_any_state;
@@ -194,7 +194,7 @@ impl Builder<'_> {
 
     fn undeclared_input(&mut self, name: &str, reference: &Reference, place: &Place) {
         let known: Vec<_> = self.definition.inputs.keys().cloned().collect();
-        self.unknown(reference, place, &format!("no input is called `{name}`"), name, &known);
+        self.unknown(reference, place, &format!("unknown input `{name}`"), name, &known);
     }
 
     fn bare(&mut self, name: &str, reference: &Reference, place: &Place) {
@@ -219,10 +219,10 @@ impl Builder<'_> {
         names.extend(self.names.lists.iter().flat_map(|list| list.ids.clone()));
         names.extend(self.names.bindings.iter().map(|name| (*name).to_owned()));
         if !definition.inputs.is_empty() {
-            self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
+            self.unknown(reference, place, &format!("unknown name `{name}`"), name, &names);
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str).chain(ROOTS)) {
-            // Without declared inputs any name may be a field of the input, so a near miss is only odd.
-            let message = format!("`{name}` is taken as a field of the input");
+            // Without declared inputs, any name may be a field of the input, so a near miss is only a warning.
+            let message = format!("`{name}` is read as a field of the input");
             let problem = Problem::warning("unknown_reference", place.clone(), message);
             self.problems.push(problem.with_help(format!("did you mean `{near}`?")));
         }
@@ -242,10 +242,10 @@ impl Builder<'_> {
             let elsewhere = self.all_ids.contains(id);
             let message = if elsewhere {
                 format!(
-                    "the step `{id}` cannot be seen from here: only earlier steps of this list and of those around it can"
+                    "the step `{id}` is not visible here; only earlier steps of this list and of enclosing lists are"
                 )
             } else {
-                format!("no step is called `{id}`")
+                format!("unknown step `{id}`")
             };
             self.unknown(reference, place, &message, id, &known);
         }
@@ -259,9 +259,9 @@ impl Builder<'_> {
             let help = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if known.is_empty() => {
-                    "a `set` step sets one, and so does a persona step X: `X_result`, `X_status`".into()
+                    "set it with a `set` step; a persona step `X` sets `X_result` and `X_status`".into()
                 }
-                None => format!("set are: {}", known.join(", ")),
+                None => format!("the state keys are: {}", known.join(", ")),
             };
             self.problems.push(problem.with_help(help));
         }
@@ -274,7 +274,7 @@ impl Builder<'_> {
     fn unknown(&mut self, reference: &Reference, place: &Place, message: &str, name: &str, known: &[String]) {
         let help = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if known.is_empty() => "there is none to refer to here".to_owned(),
+            None if known.is_empty() => "none are defined here".to_owned(),
             None => format!("known are: {}", known.join(", ")),
         };
         let severity = if reference.optional { Problem::warning } else { Problem::error };
@@ -282,7 +282,7 @@ impl Builder<'_> {
     }
 }
 
-/// The ids, state keys and whether any step may set a key that cannot be known, of `steps` and all inside.
+/// Returns the ids and state keys of `steps` and all steps inside, and whether any may set unknown keys.
 pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bool) {
     let (mut ids, mut keys, mut any) = (BTreeSet::new(), BTreeSet::new(), false);
     let mut left: Vec<&Step> = steps.to_vec();
@@ -301,7 +301,7 @@ fn null() -> Expr {
     Expr::parse("null").expect("`null` is an expression")
 }
 
-/// A field and a JSON pointer inside it, as one path.
+/// Joins a field and a JSON pointer inside it to one path.
 pub(super) fn join(field: &str, pointer: &str) -> String {
     if field.is_empty() { pointer.trim_start_matches('/').to_owned() } else { format!("{field}{pointer}") }
 }
