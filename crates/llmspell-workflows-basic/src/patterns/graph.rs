@@ -15,7 +15,7 @@ use crate::{
     state::{Change, Conflict, SharedValue, StatePath, WorkflowState},
 };
 
-/// Runs the steps of a list as soon as what they wait for has ended.
+/// Runs each step of a list as soon as the steps that it waits for have ended.
 pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     let start = match starting_step(&call, &list) {
         Ok(start) => start,
@@ -42,14 +42,14 @@ pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     }
 }
 
-/// Where a graph has come to.
+/// The progress of a graph.
 struct Walk<'a> {
     call: &'a Call,
     list: &'a Arc<List>,
     graph: &'a Graph,
     slots: Arc<Slots>,
     changes: Vec<Vec<Change>>,
-    /// The state as each step that has begun sees it and, once it has ended, left it.
+    /// The state that each step sees and, once it has ended, the state after it.
     states: Vec<Option<Arc<WorkflowState>>>,
     ready: VecDeque<usize>,
     left: Vec<usize>,
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The call of step `number`: it sees the base and the changes of all steps before it.
+    /// Creates the call of step `number`, which sees the base state and the changes of all steps before it.
     fn child(&mut self, number: usize, tasks: &Tasks) -> Result<Call, Outcome> {
         let state = self.view(number)?;
         let scope = Scope::graph(self.call.around.scope.clone(), self.list, &self.slots, number);
@@ -106,7 +106,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The state as step `number` sees it.
+    /// Returns the state that step `number` sees.
     fn view(&self, number: usize) -> Result<Arc<WorkflowState>, Outcome> {
         let nearest = &self.graph.waits_for[number];
         let is_last = |one: &&usize| nearest.iter().all(|other| other == *one || self.graph.is_before(*other, **one));
@@ -119,10 +119,10 @@ impl<'a> Walk<'a> {
         Ok(progress.state)
     }
 
-    /// The changes of `steps`, each after those that its step has seen.
+    /// Returns the changes of `steps`, each after those that its step has seen.
     ///
-    /// Two steps that have not seen each other conflict where one sets what the other sets or something inside of it,
-    /// and the values differ; not where a step that has seen it has set it anew.
+    /// Two steps that have not seen each other conflict if both set the same part of the state, or one sets a part
+    /// inside the other's, and the values differ. There is no conflict about a part that a later step has set again.
     fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
         let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
         changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);
@@ -143,7 +143,7 @@ impl<'a> Walk<'a> {
         Ok(changed.into_iter().flat_map(|step| self.changes[step].iter().cloned()).collect())
     }
 
-    /// Whether what two steps set at these paths goes together.
+    /// Checks that two steps do not set these paths to different values.
     fn agree(&self, one: (usize, &StatePath), two: (usize, &StatePath)) -> Result<(), Outcome> {
         let path = match (one.1.contains(two.1), two.1.contains(one.1)) {
             (true, _) => one.1,
@@ -161,16 +161,16 @@ impl<'a> Walk<'a> {
         Err(conflicting(self.call, Conflict { path: path.clone(), values }))
     }
 
-    /// Why the trigger rule of step `number` keeps it from running, if it does.
+    /// Returns why the trigger rule of step `number` skips it, if it does.
     fn gate(&self, number: usize) -> Option<SkipReason> {
         let dependencies = &self.graph.dependencies[number];
         let rule = self.list.nodes[number].step.trigger_rule;
         if dependencies.is_empty() {
-            // What waits for nothing runs whatever else fails: it could as well have begun before that.
+            // A step without dependencies runs even if others fail: it could have begun before they did.
             return None;
         }
         let status = |step: &usize| self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
-        // A failure that the step itself has dealt with does not count as one.
+        // A handled failure does not count as a failure.
         let failed = |step: &&usize| self.failed.iter().any(|(failed, _)| failed == *step);
         let succeeded = |step: &&usize| !failed(step) && status(step) != StepStatus::Skipped;
         let (failures, successes) =
@@ -191,9 +191,9 @@ impl<'a> Walk<'a> {
         });
         let all = all.collect::<Vec<_>>().join(", ");
         match (failures, successes) {
-            (0, 0) => SkipReason::new("dependencies_skipped", format!("everything it depends on was skipped: {all}")),
+            (0, 0) => SkipReason::new("dependencies_skipped", format!("all dependencies were skipped: {all}")),
             (0, _) => SkipReason::new("trigger_rule", format!("`{}` is not met: {all}", rule.as_str())),
-            _ => SkipReason::new("dependency_failed", format!("something it depends on has failed: {all}")),
+            _ => SkipReason::new("dependency_failed", format!("a dependency failed: {all}")),
         }
     }
 
@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The whole ends over `outcome`: what runs is stopped, nothing new begins.
+    /// Ends the graph with `outcome`: running steps are stopped, and no other step begins.
     fn stop(&mut self, outcome: Outcome, tasks: &Tasks) {
         match (&mut self.stopped, outcome) {
             (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),

@@ -24,7 +24,7 @@ pub(super) async fn iterate(plan: &LoopPlan, call: Call) -> Outcome {
     };
     let items = match items {
         Ok(mut items) => {
-            // They are recorded.
+            // The items are recorded.
             items.iter_mut().for_each(|item| call.run().mask(item));
             Arc::new(items)
         }
@@ -48,19 +48,19 @@ fn collection(call: &Call, template: &Template) -> Result<Vec<Value>, StepError>
         Value::Array(items) => Ok(items),
         other => {
             let shown: String = other.to_string().chars().take(80).collect();
-            let message = format!("{} gave {shown}, which is no array to loop over", template.source());
+            let message = format!("`{}`: expected an array, got {shown}", template.source());
             Err(StepError::validation("not_a_collection", message))
         }
     }
 }
 
-/// The numbers of a range; whole ones stay whole.
+/// Returns the numbers of a range; integers stay integers.
 fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
     let mut numbers = Vec::with_capacity(3);
     for template in bounds {
         let value = template.render(&call.view())?;
         if !value.is_number() {
-            let message = format!("{} gave {value}, which is no number for a range", template.source());
+            let message = format!("`{}`: expected a number, got {value}", template.source());
             return Err(StepError::validation("not_a_number", message));
         }
         numbers.push(value);
@@ -72,7 +72,7 @@ fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
         }
         let count = ((end - start) / step).ceil().max(0.0);
         if count > limit as f64 {
-            let message = format!("a range of {count} numbers is more than a run may execute steps: {limit}");
+            let message = format!("the range has {count} numbers, more than the limit `run_steps_max`, {limit}");
             return Err(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false));
         }
         Ok(count as u64)
@@ -97,12 +97,12 @@ fn bounded(call: &Call, plan: &LoopPlan, wanted: u64) -> Result<(), StepError> {
         return Ok(());
     }
     let message = format!(
-        "the loop would make more than {limit} iterations, the limit `loop_iterations_max`; `max_iterations` can say more"
+        "the loop needs more than {limit} iterations, the limit `loop_iterations_max`; set `max_iterations` to allow more"
     );
     Err(StepError::new(ErrorClass::Resource, "loop_iterations_max", message).retryable(false))
 }
 
-/// The call of iteration `index`.
+/// Creates the call of iteration `index`.
 fn iteration(
     call: &Call,
     plan: &LoopPlan,
@@ -113,12 +113,12 @@ fn iteration(
 ) -> Call {
     let count = count.map(|count| count as u64);
     let scope = Scope::iteration(call.around.scope.clone(), Arc::new(item), index as u64, count);
-    // An iteration stands where the loop does.
+    // An iteration has the path of its loop.
     let around = Around { state: progress.state.clone(), scope: Some(scope), ..(*call.around).clone() };
     Call::new(Arc::new(around), &plan.body).with_generation(call.generation()).with_iteration(index)
 }
 
-/// What a loop gathers.
+/// The results of the iterations so far.
 struct Gathered {
     results: Vec<SharedValue>,
     errors: Vec<(usize, StepError)>,
@@ -129,7 +129,7 @@ impl Gathered {
         Self { results: Vec::new(), errors: Vec::new() }
     }
 
-    /// How the loop ends once its iterations have.
+    /// Returns the outcome of the loop once its iterations have ended.
     fn conclude(mut self, call: &Call, plan: &LoopPlan, progress: Progress, total: usize) -> Outcome {
         self.errors.sort_by_key(|(index, _)| *index);
         let errors: Vec<Value> =
@@ -154,7 +154,7 @@ impl Gathered {
         progress.finish(call, None, SharedValue::object(fields.into()))
     }
 
-    /// Takes in how iteration `index` ended; `Err` is how the loop ends over it.
+    /// Adds the outcome of iteration `index`; returns `Err` with the outcome of the loop if it ends because of it.
     fn take(
         &mut self,
         call: &Call,
@@ -232,7 +232,7 @@ async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome 
     gathered.conclude(call, plan, progress, index)
 }
 
-/// Whether the loop ends after iteration `index`, which gave `output`.
+/// Returns whether the loop ends after iteration `index` with the output `output`.
 fn until_holds(
     call: &Call,
     until: &Expr,
@@ -254,12 +254,12 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
     let base = Progress::new(call);
     let child =
         |around: &Call, index: usize| iteration(around, plan, &base, items[index].clone(), index, Some(items.len()));
-    // Which iteration the loop failed over depends on which failed first, so that is remembered.
+    // The outcome of the loop depends on which iteration failed first, so that is a recorded decision.
     if plan.settings.on_error == IterationErrors::Stop
         && let Some(index) = recall!(call, choice::FirstFailed)
     {
         if index >= items.len() {
-            let message = format!("iteration number {index} is said to have failed, and there are {}", items.len());
+            let message = format!("the recorded failed iteration {index} does not exist: the loop has {}", items.len());
             return call.failed(StepError::configuration("wrong_decision", message));
         }
         if let Err(outcome) = gathered.take(call, plan, &mut progress, index, execute(child(call, index)).await) {
@@ -314,7 +314,7 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
     }
 }
 
-/// The loop ends over `outcome`; what still runs is stopped, and the first failure stands.
+/// Ends the loop with `outcome` and stops running iterations; the first failure is kept.
 fn stop(stopped: &mut Option<Outcome>, outcome: Outcome, tasks: &Tasks) {
     match (stopped.as_mut(), outcome) {
         (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),

@@ -11,7 +11,7 @@ use crate::{
     state::SharedValue,
 };
 
-/// Steps in order, or as a graph.
+/// Steps that run in order or as a graph, prepared to run.
 pub(crate) struct ListPlan(pub(crate) Arc<List>);
 
 impl Composite for ListPlan {
@@ -79,7 +79,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
                     number,
                     Ended { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
                 );
-                // The first failure stands; what runs in any case still runs.
+                // The first failure is kept; steps that run in any case still run.
                 failed.get_or_insert(Outcome::Failed(failure));
             }
             Err(outcome) => return outcome,
@@ -94,16 +94,16 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     }
 }
 
-/// The number of the step that the run begins with, if it was started at one; the root list's alone.
+/// Returns the number of the step at which the run starts, if one was given; only in the root list.
 pub(super) fn starting_step(call: &Call, list: &List) -> Result<Option<usize>, Outcome> {
     let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node().is_root) else { return Ok(None) };
     list.number(id).map(Some).ok_or_else(|| {
         let known: Vec<_> = list.ids().map(|(_, id)| id).collect();
-        let message = format!("no step is called `{id}` to start with; there are: {}", known.join(", "));
+        let message = format!("cannot start at unknown step `{id}`; the steps are: {}", known.join(", "));
         call.failed(crate::StepError::validation("unknown_starting_step", message))
     })
 }
 
 pub(super) fn before_start(id: &str) -> SkipReason {
-    SkipReason::new("before_starting_step", format!("the run was started at `{id}`"))
+    SkipReason::new("before_starting_step", format!("the run started at `{id}`"))
 }

@@ -11,7 +11,7 @@ use crate::{
     plan::{Body, Builder, Child, ChildAt, Composite, List, Node, Role},
 };
 
-/// A list that runs once for each iteration.
+/// A list that runs once for each iteration, prepared to run.
 pub(super) struct LoopPlan {
     pub(super) over: Iterations,
     pub(super) body: Arc<Node>,
@@ -19,7 +19,7 @@ pub(super) struct LoopPlan {
     pub(super) settings: Loop,
 }
 
-/// What a loop runs over.
+/// What a loop iterates over.
 pub(super) enum Iterations {
     Items(Template),
     Range { start: Template, end: Template, step: Template },
@@ -52,14 +52,14 @@ impl Builder<'_> {
         let over = match &settings.over {
             Over::Items(items) => {
                 if !items.is_array() && !items.is_string() {
-                    let message = format!("a loop runs over an array or a reference to one, not over {items}");
+                    let message = format!("expected an array or a reference to one, got {items}");
                     self.error("not_a_collection", Place::new(path, "over/items"), message);
                 }
                 Iterations::Items(self.template(items, path, "over/items"))
             }
             Over::Range { start, end, step } => {
                 if step.as_f64() == Some(0.0) {
-                    self.error("invalid_number", Place::new(path, "over/range/step"), "a step of 0 would never end");
+                    self.error("invalid_number", Place::new(path, "over/range/step"), "a range with a step of 0 would never end");
                 }
                 Iterations::Range {
                     start: self.template(start, path, "over/range/start"),
@@ -93,11 +93,11 @@ impl Builder<'_> {
         }
         if settings.mode == IterationMode::Parallel {
             if settings.until.is_some() {
-                let message = "`until` is tested after each iteration, so it needs `mode: sequential`";
+                let message = "`until` is tested after each iteration and needs `mode: sequential`";
                 self.error("until_in_parallel", Place::new(path, "until"), message);
             }
             if matches!(settings.over, Over::While(_)) {
-                let message = "`while` is tested before each iteration, so it needs `mode: sequential`";
+                let message = "`while` is tested before each iteration and needs `mode: sequential`";
                 self.error("while_in_parallel", Place::new(path, "over/while"), message);
             }
         }

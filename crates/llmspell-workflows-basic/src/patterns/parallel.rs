@@ -32,7 +32,7 @@ struct Block<'a> {
     plan: &'a ParallelPlan,
     around: Arc<Around>,
     judge: Judge<'a>,
-    /// The branches in the order in which they ended, where that order matters.
+    /// The branches in the order in which they ended, if the order matters.
     order: Vec<usize>,
     began: Vec<Timestamp>,
     durations: Vec<Duration>,
@@ -56,7 +56,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Whether the outcome depends on which branch ends first.
+    /// Returns whether the outcome depends on which branch ends first.
     fn order_matters(&self) -> bool {
         let settings = &self.plan.settings;
         settings.aggregation == Aggregation::First
@@ -64,7 +64,7 @@ impl<'a> Block<'a> {
             || settings.on_conflict == OnConflict::First
     }
 
-    /// Whether anyone asks how long branches take.
+    /// Returns whether the durations of branches are needed.
     fn is_timed(&self) -> bool {
         matches!(self.plan.settings.aggregation, Aggregation::Custom(_))
     }
@@ -73,14 +73,14 @@ impl<'a> Block<'a> {
         Call::new(self.around.clone(), &self.plan.branches[number])
     }
 
-    /// Takes in the branches that are known to have ended, in their order, before any other begins.
+    /// Replays the branches that are recorded as ended, in their order, before any other begins.
     async fn replay(&mut self) -> Result<(), Outcome> {
         while self.order_matters() && self.judge.verdict() == Verdict::Wait {
             let nth = choice::EndedNth(self.order.len() as u64);
             let known = self.call.recall(nth).await.map_err(|error| self.call.failed(error))?;
             let Some(number) = known else { break };
             if number >= self.plan.branches.len() || self.judge.has_ended(number) {
-                let message = format!("branch number {number} is said to have ended, which it cannot have");
+                let message = format!("the recorded ended branch {number} does not exist or has ended before");
                 return Err(self.call.failed(StepError::configuration("wrong_decision", message)));
             }
             let outcome = execute(self.child(number)).await;
@@ -143,7 +143,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Keeps what a stopped branch left behind.
+    /// Collects the activities that a cancelled branch left behind.
     fn leave(&mut self, outcome: &Outcome) {
         if let Outcome::Cancelled(cancelled) = outcome {
             self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb(cancelled.clone());
@@ -163,7 +163,7 @@ impl<'a> Block<'a> {
                 Some(outcome) => outcome,
                 None => self.ended().await,
             },
-            // What waits was stopped with the rest.
+            // Waiting branches were stopped with the others.
             Verdict::Won | Verdict::Lost => {
                 let ended = self.ended().await;
                 unended.over(ended)
@@ -171,7 +171,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// How the block ends once all of its branches have.
+    /// Returns the outcome of the block once all of its branches have ended.
     async fn ended(self) -> Outcome {
         let value = match self.judge.conclude(self.call, &self.durations) {
             Ok(value) => value,
@@ -183,7 +183,7 @@ impl<'a> Block<'a> {
             }
         };
         if let Some(left) = self.left.as_ref().filter(|left| !left.left_behind().is_empty()) {
-            let message = format!("the block went on without some of its branches{}", left.left_behind());
+            let message = format!("the block continued without some of its branches{}", left.left_behind());
             self.call.run().warn("left_behind", self.call.path(), message);
         }
         self.joined(value).await

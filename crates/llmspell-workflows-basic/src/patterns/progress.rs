@@ -5,13 +5,13 @@ use crate::{
     state::{Change, SharedValue, WorkflowState},
 };
 
-/// How far a composite has come: the state as its next step sees it, and what it gives so far.
+/// The progress of a composite: the state that its next step sees, and its changes so far.
 pub(super) struct Progress {
     pub(super) state: Arc<WorkflowState>,
     changes: Vec<Change>,
 }
 
-/// How the root step `call` ended, with what its `outputs` make of it.
+/// Applies the `outputs` of the root step `call` to its outcome.
 pub(crate) fn with_outputs(call: &Call, outcome: Outcome) -> Outcome {
     let Outcome::Completed(Output { value, state_changes }) = outcome else { return outcome };
     let mut progress = Progress::new(call);
@@ -26,12 +26,12 @@ impl Progress {
         Self { state: call.around.state.clone(), changes: Vec::new() }
     }
 
-    /// Whether the state is no longer that of `around`.
+    /// Returns whether the state differs from the one of `around`.
     pub(super) fn has_moved_on(&self, around: &Around) -> bool {
         !Arc::ptr_eq(&self.state, &around.state)
     }
 
-    /// Takes in how a child ended; `Err` is how the composite ends over it.
+    /// Applies the outcome of a child; returns `Err` with the outcome of the composite if it ends because of it.
     pub(super) fn take(&mut self, call: &Call, outcome: Outcome) -> Result<Ended, Outcome> {
         match outcome {
             Outcome::Completed(output) => {
@@ -65,7 +65,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Ends the composite with `value`, or with what its `outputs` make of what `scope` holds.
+    /// Completes the composite with `value`, or with its `outputs` evaluated in `scope`.
     pub(super) fn finish(self, call: &Call, scope: Option<&Arc<Scope>>, value: SharedValue) -> Outcome {
         let value = match &call.node().outputs {
             None => value,

@@ -12,11 +12,11 @@ use crate::{
     state::SharedValue,
 };
 
-/// Steps by id, each naming the next.
+/// Steps of which each names the next, prepared to run.
 struct RoutePlan {
     list: Arc<List>,
     start: usize,
-    /// The transitions of each step: a condition, and the number of the next step or the end.
+    /// The transitions of each step: a condition, and the number of the next step, or `None` for the end.
     transitions: Vec<Vec<(Option<Expr>, Option<usize>)>>,
     transitions_max: Option<u32>,
 }
@@ -30,7 +30,7 @@ impl Builder<'_> {
             self.at_step(number);
             let inner = format!("{path}/{}", step.id);
             if !step.dependencies.is_empty() {
-                let message = "a step of a route has no dependencies: it runs when another names it as the next";
+                let message = "a step of a route cannot have dependencies: it runs when another step names it as the next one";
                 self.error("dependencies_in_route", Place::new(&*inner, "dependencies/0"), message);
             }
             nodes.push(self.step(step, &inner, depth + 1));
@@ -64,7 +64,7 @@ impl Builder<'_> {
         let found = steps.iter().position(|step| step.id == id);
         if found.is_none() {
             let problem =
-                Problem::error("unknown_step", place.clone(), format!("no step of this route is called `{id}`"));
+                Problem::error("unknown_step", place.clone(), format!("unknown step in this route: `{id}`"));
             self.problems.push(problem.with_known(id, steps.iter().map(|step| step.id.as_str())));
         }
         found
@@ -89,7 +89,7 @@ impl Composite for RoutePlan {
     }
 }
 
-/// Runs one step after the other, each naming the next; a step entered again is its next generation.
+/// Runs the steps of a route; a step that is entered again runs under its next generation.
 async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
     let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
     let mut current = match starting_step(&call, &plan.list) {
@@ -136,13 +136,13 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
         current = match plan.list.number(&next) {
             Some(number) => number,
             None => {
-                let message = format!("no step of this route is called `{next}`");
+                let message = format!("unknown step in this route: `{next}`");
                 return call.failed(StepError::configuration("unknown_step", message));
             }
         };
     }
     let message =
-        format!("the route went from one step to another more than {limit} times, the limit `transitions_max`");
+        format!("the route has made more than {limit} transitions, the limit `transitions_max`");
     call.failed(StepError::new(ErrorClass::Resource, "transitions_max", message).retryable(false))
 }
 
