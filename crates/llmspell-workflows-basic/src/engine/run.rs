@@ -190,8 +190,8 @@ impl Run {
             let Some(other) = share.other_number() else { continue };
             let (name, holders) = (share.name(), share.holders());
             let message = format!(
-                "this version of `{}` allows {holders} holders of the limit `{name}`, but another running version allows \
-                 {other}; each step waits until fewer steps hold it than its own version allows",
+                "this version of `{}` declares the limit `{name}` as {holders}, and another running version as {other}; \
+                 each step waits until fewer steps hold it than its own version allows",
                 self.definition().name
             );
             self.warn("limit_differs", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);

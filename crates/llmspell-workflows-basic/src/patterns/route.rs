@@ -64,7 +64,7 @@ impl Builder<'_> {
         let found = steps.iter().position(|step| step.id == id);
         if found.is_none() {
             let problem =
-                Problem::error("unknown_step", place.clone(), format!("unknown step in this route: `{id}`"));
+                Problem::error("unknown_step", place.clone(), format!("the route has no step `{id}`"));
             self.problems.push(problem.with_known(id, steps.iter().map(|step| step.id.as_str())));
         }
         found
@@ -136,7 +136,7 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
         current = match plan.list.number(&next) {
             Some(number) => number,
             None => {
-                let message = format!("unknown step in this route: `{next}`");
+                let message = format!("the route has no step `{next}`");
                 return call.failed(StepError::configuration("unknown_step", message));
             }
         };

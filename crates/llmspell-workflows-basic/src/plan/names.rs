@@ -219,7 +219,7 @@ impl Builder<'_> {
         names.extend(self.names.lists.iter().flat_map(|list| list.ids.clone()));
         names.extend(self.names.bindings.iter().map(|name| (*name).to_owned()));
         if !definition.inputs.is_empty() {
-            self.unknown(reference, place, &format!("unknown name `{name}`"), name, &names);
+            self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str).chain(ROOTS)) {
             // Without declared inputs, any name may be a field of the input, so a near miss is only a warning.
             let message = format!("`{name}` is read as a field of the input");

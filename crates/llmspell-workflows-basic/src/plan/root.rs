@@ -70,7 +70,7 @@ impl Builder<'_> {
 
     fn root_settings(&mut self, definition: &Definition) {
         if definition.name.trim().is_empty() {
-            self.error("name_missing", Place::new("", "name"), "the workflow has no name");
+            self.error("name_missing", Place::new("", "name"), "a workflow needs a name");
         }
         for (position, tool) in definition.required_tools.iter().enumerate() {
             let place = Place::new("", format!("required_tools/{position}"));

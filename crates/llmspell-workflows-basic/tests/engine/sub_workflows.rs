@@ -34,7 +34,7 @@ async fn sub_workflows_are_found_in_the_engine_by_version() {
     let problems = engine.validate(step("2"));
     assert_eq!(
         (problems[0].code, &*problems[0].message),
-        ("unknown_workflow_version", "the workflow `child` has the version `1.2`, not `2`")
+        ("unknown_workflow_version", "the workflow `child` has version `1.2`, not `2`")
     );
     let unknown = engine.validate(Definition::sequence("parent", [Step::workflow("sub", "chidl", json!(null))]));
     assert_eq!((unknown[0].code, unknown[0].help.as_deref()), ("unknown_workflow", Some("did you mean `child`?")));

@@ -93,7 +93,7 @@ async fn waits_that_time_out_fail_or_continue() {
     let failed = engine.run(Definition::sequence("waits", [step(&kind)]), WorkflowInput::default()).await.unwrap();
     let error = failed.error.unwrap();
     assert_eq!((&*error.code, error.path.as_deref()), ("event_timeout", Some("/main/wait")));
-    assert_eq!(error.message, "no event `never` came in time");
+    assert_eq!(error.message, "the event `never` did not arrive in time");
     kind.on_timeout = OnTimeout::Continue;
     let continued = engine.run(Definition::sequence("waits", [step(&kind)]), WorkflowInput::default()).await.unwrap();
     assert_eq!(*continued.output, json!({"name": "never", "data": null, "timed_out": true}));

@@ -62,7 +62,7 @@ pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -
         for (pattern, at) in steps.chain(order) {
             if !paths.iter().any(|path| pattern.may_mean(path)) {
                 let place = Place::new("", format!("{}/expect/{at}", case.at));
-                let problem = Problem::error("unknown_step", place, format!("no step is called `{pattern}`"));
+                let problem = Problem::error("unknown_step", place, format!("unknown step `{pattern}`"));
                 problems.push(problem.with_known(&pattern.to_string(), all.iter().map(|entry| entry.id.as_str())));
             }
         }

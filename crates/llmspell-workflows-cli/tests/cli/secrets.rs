@@ -91,6 +91,6 @@ fn what_would_put_a_secret_on_record_is_refused() {
     assert_eq!(leaks(&sent.path(".spellflow")), Vec::<String>::new());
     let place = place();
     let given = run(&place, &["run", "flow.yaml", "--input", &format!("token={PLANTED}")]);
-    assert!(given.stderr.contains("the input would be recorded, and holds the secret `TOKEN`"), "{}", given.stderr);
+    assert!(given.stderr.contains("the input would be recorded, but contains the secret `TOKEN`"), "{}", given.stderr);
     assert_eq!(leaks(&place.path(".spellflow")), Vec::<String>::new());
 }
