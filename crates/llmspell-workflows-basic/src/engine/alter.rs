@@ -77,7 +77,7 @@ impl Call {
     /// Returns the same call with the state `state`.
     #[must_use]
     pub fn with_state(&self, state: WorkflowState) -> Self {
-        self.seeing(self.around.scope.clone(), Arc::new(state))
+        self.seeing(self.context.scope.clone(), Arc::new(state))
     }
 
     /// Returns the same call as number `index` of several calls of its step.

@@ -18,9 +18,9 @@ use crate::sync::lock;
 /// A branch is not active while it waits for a time, for a message, or for the branches below it. If none is active,
 /// the run need not be in memory.
 pub(crate) struct Branches {
-    at_work: AtomicUsize,
-    all_rest: Notify,
-    one_works: Notify,
+    active: AtomicUsize,
+    all_waiting: Notify,
+    one_active: Notify,
     held: CancellationToken,
     /// The number of waits that end at each time.
     wakes: Mutex<BTreeMap<Timestamp, usize>>,
@@ -30,44 +30,44 @@ impl Branches {
     /// Creates the state of a run with one active branch, the root's.
     pub(super) fn new() -> Self {
         let (held, wakes) = (CancellationToken::new(), Mutex::default());
-        Self { at_work: AtomicUsize::new(1), all_rest: Notify::new(), one_works: Notify::new(), held, wakes }
+        Self { active: AtomicUsize::new(1), all_waiting: Notify::new(), one_active: Notify::new(), held, wakes }
     }
 
-    fn rise(&self) {
-        if self.at_work.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.one_works.notify_waiters();
+    fn increment(&self) {
+        if self.active.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.one_active.notify_waiters();
         }
     }
 
-    fn fall(&self) {
-        if self.at_work.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.all_rest.notify_waiters();
+    fn decrement(&self) {
+        if self.active.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.all_waiting.notify_waiters();
         }
     }
 }
 
 /// A guard that counts another branch as active.
-pub(super) struct AtWork(Arc<Run>);
+pub(super) struct ActiveBranch(Arc<Run>);
 
-impl Drop for AtWork {
+impl Drop for ActiveBranch {
     fn drop(&mut self) {
-        self.0.branches.fall();
+        self.0.branches.decrement();
     }
 }
 
 /// A guard that counts the current branch as waiting.
-pub(crate) struct Resting<'r>(&'r Run);
+pub(crate) struct WaitingBranch<'r>(&'r Run);
 
-impl Drop for Resting<'_> {
+impl Drop for WaitingBranch<'_> {
     fn drop(&mut self) {
-        self.0.branches.rise();
+        self.0.branches.increment();
     }
 }
 
 /// A guard that registers the end of a wait.
-pub(crate) struct Wakes<'r>(&'r Run, Timestamp);
+pub(crate) struct PendingWake<'r>(&'r Run, Timestamp);
 
-impl Drop for Wakes<'_> {
+impl Drop for PendingWake<'_> {
     fn drop(&mut self) {
         let mut wakes = lock(&self.0.branches.wakes);
         if let Some(count) = wakes.get_mut(&self.1) {
@@ -96,9 +96,9 @@ impl Run {
     /// Waits until all of its branches wait for a time or a message.
     pub async fn all_wait(&self) {
         loop {
-            let mut notified = std::pin::pin!(self.branches.all_rest.notified());
+            let mut notified = std::pin::pin!(self.branches.all_waiting.notified());
             notified.as_mut().enable();
-            if self.branches.at_work.load(Ordering::SeqCst) == 0 {
+            if self.branches.active.load(Ordering::SeqCst) == 0 {
                 return;
             }
             notified.await;
@@ -107,10 +107,10 @@ impl Run {
 
     /// Waits until one of its branches is active again, or has been since this was called.
     pub async fn goes_on(&self) {
-        let mut notified = std::pin::pin!(self.branches.one_works.notified());
+        let mut notified = std::pin::pin!(self.branches.one_active.notified());
         notified.as_mut().enable();
         // The branch may wait again before this task runs, so this is checked only once.
-        if self.branches.at_work.load(Ordering::SeqCst) == 0 {
+        if self.branches.active.load(Ordering::SeqCst) == 0 {
             notified.await;
         }
     }
@@ -122,7 +122,7 @@ impl Run {
     }
 
     /// Waits until all of its branches wait only for messages, which nothing can send.
-    pub(super) async fn waits_in_vain(&self) {
+    pub(super) async fn waits_only_for_messages(&self) {
         self.all_wait().await;
         if self.is_held() || self.next_wake().is_some() {
             std::future::pending::<()>().await;
@@ -130,24 +130,24 @@ impl Run {
     }
 
     /// Registers a wait that ends at `time`, until the guard is dropped.
-    pub(crate) fn wakes_at(&self, time: Timestamp) -> Wakes<'_> {
+    pub(crate) fn wakes_at(&self, time: Timestamp) -> PendingWake<'_> {
         *lock(&self.branches.wakes).entry(time).or_default() += 1;
-        Wakes(self, time)
+        PendingWake(self, time)
     }
 
-    pub(crate) async fn held(&self) {
+    pub(crate) async fn hold_requested(&self) {
         self.branches.held.cancelled().await;
     }
 
     /// Counts another branch as active until the guard is dropped.
-    pub(super) fn branch(self: &Arc<Self>) -> AtWork {
-        self.branches.rise();
-        AtWork(self.clone())
+    pub(super) fn mark_active(self: &Arc<Self>) -> ActiveBranch {
+        self.branches.increment();
+        ActiveBranch(self.clone())
     }
 
     /// Counts the calling branch as waiting until the guard is dropped.
-    pub(crate) fn rest(&self) -> Resting<'_> {
-        self.branches.fall();
-        Resting(self)
+    pub(crate) fn mark_waiting(&self) -> WaitingBranch<'_> {
+        self.branches.decrement();
+        WaitingBranch(self)
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 /// A call is cheap: it shares one reference with its siblings, and its path is created only when it is read.
 #[derive(Clone)]
 pub struct Call {
-    pub(crate) around: Arc<Around>,
+    pub(crate) context: Arc<CallContext>,
     node: NodeRef,
     /// Values that few calls have.
     extra: Option<Box<Extra>>,
@@ -39,7 +39,7 @@ pub struct Call {
 }
 
 /// What a call shares with its siblings.
-pub(crate) struct Around {
+pub(crate) struct CallContext {
     pub(crate) run: Arc<Run>,
     /// The path of the enclosing step; `None` at the root.
     pub(crate) parent: Option<PathLink>,
@@ -65,7 +65,7 @@ struct Extra {
     activity: Option<Arc<ActivityPlan>>,
 }
 
-impl Around {
+impl CallContext {
     pub(crate) fn new(
         run: Arc<Run>,
         parent: Option<PathLink>,
@@ -93,12 +93,12 @@ impl Around {
     }
 
     /// Records the end of a step whose next sibling begins immediately.
-    pub(super) fn goes_on_at(&self, ended_at: Timestamp) {
+    pub(super) fn record_end(&self, ended_at: Timestamp) {
         self.ended_at_ns.store(i64::try_from(ended_at.as_nanosecond()).unwrap_or(0), Ordering::Relaxed);
     }
 }
 
-impl Clone for Around {
+impl Clone for CallContext {
     fn clone(&self) -> Self {
         let Self { run, parent, scope, state, cancel, deadline, ended_at_ns, in_order } = self;
         let ended_at_ns = AtomicI64::new(ended_at_ns.load(Ordering::Relaxed));
@@ -109,9 +109,9 @@ impl Clone for Around {
 
 impl Call {
     /// Creates the call of `node` in `around`.
-    pub(crate) fn new(around: Arc<Around>, node: &Arc<Node>) -> Self {
+    pub(crate) fn new(context: Arc<CallContext>, node: &Arc<Node>) -> Self {
         Self {
-            around,
+            context,
             node: node.into(),
             extra: None,
             path: OnceLock::new(),
@@ -124,7 +124,7 @@ impl Call {
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
-        self.node.in_plan(&self.around.run.plan)
+        self.node.in_plan(&self.context.run.plan)
     }
 
     pub(super) fn node_ref(&self) -> NodeRef {
@@ -140,14 +140,14 @@ impl Call {
     /// Returns its run.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {
-        &self.around.run
+        &self.context.run
     }
 
     /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &PathLink {
         self.path.get_or_init(|| {
-            let parent = self.around.parent.clone();
+            let parent = self.context.parent.clone();
             PathLink::new(parent, self.node().id.clone(), self.iteration, self.generation)
         })
     }
@@ -161,13 +161,13 @@ impl Call {
     /// Returns the state that the step sees.
     #[must_use]
     pub fn state(&self) -> &WorkflowState {
-        &self.around.state
+        &self.context.state
     }
 
     /// Returns the request to stop that applies to it.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {
-        &self.around.cancel
+        &self.context.cancel
     }
 
     /// Sets an input that replaces the step's parameters.
@@ -253,7 +253,7 @@ impl Call {
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.extra.as_ref().and_then(|extra| extra.deadline).or(self.around.deadline)
+        self.extra.as_ref().and_then(|extra| extra.deadline).or(self.context.deadline)
     }
 
     /// Returns when it began, as recorded; only if one of its expressions reads it.
@@ -310,28 +310,28 @@ impl Call {
 
     /// Returns the same call with `scope` and `state`, to evaluate expressions.
     pub(crate) fn seeing(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Self {
-        let around = Around { scope, state, ..(*self.around).clone() };
-        Self { around: Arc::new(around), ..self.clone() }
+        let context = CallContext { scope, state, ..(*self.context).clone() };
+        Self { context: Arc::new(context), ..self.clone() }
     }
 
     /// Sets the request to stop that applies to it.
     pub(super) fn with_cancel(mut self, cancel: &Cancel) -> Self {
-        let around = Around { cancel: cancel.clone(), ..(*self.around).clone() };
-        self.around = Arc::new(around);
+        let context = CallContext { cancel: cancel.clone(), ..(*self.context).clone() };
+        self.context = Arc::new(context);
         self
     }
 
     /// Returns the context of the children of the step.
-    pub(crate) fn inside(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Around {
+    pub(crate) fn inside(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> CallContext {
         let parent = Some(self.path().clone());
-        let new = Around::new(self.run().clone(), parent, scope, state, self.cancel().clone());
-        Around { deadline: self.deadline(), ..new }
+        let new = CallContext::new(self.run().clone(), parent, scope, state, self.cancel().clone());
+        CallContext { deadline: self.deadline(), ..new }
     }
 
     /// Creates the call of `node`, a child of the step with the same scope and state.
     pub(crate) fn child(&self, node: &Arc<Node>) -> Self {
-        let around = self.inside(self.around.scope.clone(), self.around.state.clone());
-        Self::new(Arc::new(around), node)
+        let context = self.inside(self.context.scope.clone(), self.context.state.clone());
+        Self::new(Arc::new(context), node)
     }
 
     /// Returns what names mean to the step.
@@ -345,7 +345,7 @@ impl Call {
     }
 
     /// Returns the outcome of a step that does not begin because the run is held; it can begin immediately after.
-    pub(super) fn held(&self) -> Outcome {
+    pub(super) fn parked_by_hold(&self) -> Outcome {
         Outcome::Parked(Wait { wake_at: Some(self.run().clock().now()), inbox_after: None })
     }
 

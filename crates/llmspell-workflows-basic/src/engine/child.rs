@@ -108,7 +108,7 @@ impl Children for InProcess {
 pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     let run = call.run();
     let mut driven = std::pin::pin!(driven);
-    let (mut is_stopped, mut is_held, mut resting) = (false, false, None);
+    let (mut is_stopped, mut is_held, mut waiting) = (false, false, None);
     loop {
         tokio::select! {
             biased;
@@ -120,28 +120,28 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
                     _ => child.cancel_by(&Asker::new(Who::Parent)),
                 }
             }
-            () = run.held(), if !is_held => {
+            () = run.hold_requested(), if !is_held => {
                 is_held = true;
                 child.hold();
             }
-            () = child.all_wait(), if resting.is_none() => {
-                resting = Some((child.next_wake().map(|wake| run.wakes_at(wake)), run.rest()));
+            () = child.all_wait(), if waiting.is_none() => {
+                waiting = Some((child.next_wake().map(|wake| run.wakes_at(wake)), run.mark_waiting()));
             }
-            () = child.goes_on(), if resting.is_some() => resting = None,
+            () = child.goes_on(), if waiting.is_some() => waiting = None,
         }
     }
 }
 
 /// Executes a sub-workflow step.
 pub(super) async fn sub_workflow(call: Call, plan: &SubPlan) -> Outcome {
-    match prepared(&call, plan) {
+    match prepare(&call, plan) {
         Ok(child) => {
             let known = ChildRun { run: child.id, definition: child.plan.definition.hash() };
             let known = decide!(call, choice::Child(call.attempt()), known);
             let child = Child { id: known.run, ..child };
             let id = child.id;
             match call.run().engine().children().run(&call, child).await {
-                Ok(end) => concluded(&call, &plan.name, id, end),
+                Ok(end) => to_outcome(&call, &plan.name, id, end),
                 Err(error) => {
                     let message = format!("cannot start the run {id} of `{}`: {}", plan.name, error.message);
                     call.failed(StepError { message, ..error })
@@ -152,7 +152,7 @@ pub(super) async fn sub_workflow(call: Call, plan: &SubPlan) -> Outcome {
     }
 }
 
-fn prepared(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
+fn prepare(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
     let run = call.run();
     let (depth, limit) = (run.depth + 1, run.limits().sub_workflow_depth_max);
     if depth > limit {
@@ -170,7 +170,7 @@ fn prepared(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
 }
 
 /// Returns the outcome of the step whose child ended so.
-fn concluded(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
+fn to_outcome(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
     match end {
         ChildEnd::Completed(output) => Outcome::completed(output),
         ChildEnd::Parked(wait) => Outcome::Parked(wait),

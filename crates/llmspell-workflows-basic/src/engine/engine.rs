@@ -210,12 +210,12 @@ impl Engine {
             reentered: resume.reentered,
             inputs: resume.inputs,
             first_state: resume.state.into_iter().map(|(key, value)| Change::key(key, value)).collect(),
-            told: AtomicU64::new(0),
+            emitted_events: AtomicU64::new(0),
         };
         for (path, input, outcome) in resume.undoable {
-            run.note_undo(path, input, &outcome);
+            run.record_undoable(path, input, &outcome);
         }
-        run.forget_undone(&resume.undone);
+        run.remove_undone(&resume.undone);
         run.with_variables(options.environment.as_deref()).map(Arc::new)
     }
 
@@ -225,13 +225,13 @@ impl Engine {
     /// call [`Run::cancel`] or [`Run::shut_down`] and wait.
     pub async fn drive(&self, run: &Arc<Run>) -> Driven {
         if !tracing::enabled!(target: targets::RUN, Level::INFO) {
-            return self.driven(run).await;
+            return self.drive_untraced(run).await;
         }
         let (workflow, version) = (&run.definition().name, &run.definition().version);
         let span = tracing::info_span!(target: targets::RUN, "run", %workflow, %version, run = %run.id());
         async {
             tracing::info!(target: targets::RUN, "started");
-            let driven = self.driven(run).await;
+            let driven = self.drive_untraced(run).await;
             let status = match &driven {
                 Driven::Done(finished) => finished.status.as_str(),
                 Driven::Parked(_) => "waiting",
@@ -244,11 +244,11 @@ impl Engine {
         .await
     }
 
-    async fn driven(&self, run: &Arc<Run>) -> Driven {
+    async fn drive_untraced(&self, run: &Arc<Run>) -> Driven {
         self.stack().observe(run, Happening::Begins);
         run.warn_of_differing_limits();
         let outcome = run.execute_root().await;
-        let outcome = run.kept_by_undo(outcome);
+        let outcome = run.stuck_if_undo_failed(outcome);
         self.stack().observe(run, Happening::Ends(&outcome));
         match outcome {
             Outcome::Parked(wait) => Driven::Parked(wait),
@@ -284,7 +284,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 driven = &mut driven => break driven,
-                () = run.waits_in_vain() => run.hold(),
+                () = run.waits_only_for_messages() => run.hold(),
             }
         };
         match driven {

@@ -24,12 +24,12 @@ pub struct Signal {
 /// The signals of a run that no step has taken yet; each is taken by one step.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    letters: Mutex<Letters>,
+    queue: Mutex<SignalQueue>,
     arrival: Notify,
 }
 
 #[derive(Default)]
-struct Letters {
+struct SignalQueue {
     waiting: BTreeMap<u64, Arc<Signal>>,
     taken: HashSet<u64>,
     last: u64,
@@ -39,16 +39,16 @@ impl Mailbox {
     /// Creates a mailbox from which the signals with these numbers are already taken.
     pub(super) fn after(taken: HashSet<u64>) -> Self {
         let last = taken.iter().copied().max().unwrap_or(0);
-        Self { letters: Mutex::new(Letters { taken, last, ..Letters::default() }), arrival: Notify::new() }
+        Self { queue: Mutex::new(SignalQueue { taken, last, ..SignalQueue::default() }), arrival: Notify::new() }
     }
 
     fn put(&self, signal: Signal) {
-        let mut letters = lock(&self.letters);
-        letters.last = letters.last.max(signal.number);
-        if !letters.taken.contains(&signal.number) {
-            letters.waiting.insert(signal.number, Arc::new(signal));
+        let mut queue = lock(&self.queue);
+        queue.last = queue.last.max(signal.number);
+        if !queue.taken.contains(&signal.number) {
+            queue.waiting.insert(signal.number, Arc::new(signal));
         }
-        drop(letters);
+        drop(queue);
         self.arrival.notify_waiters();
     }
 
@@ -71,22 +71,22 @@ impl Mailbox {
 
     /// Returns the first signal after number `seen` that is not taken.
     fn first_after(&self, seen: u64) -> Option<Arc<Signal>> {
-        lock(&self.letters).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
+        lock(&self.queue).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
     }
 
     /// Takes signal `number`; returns `false` if another step was faster.
     fn claim(&self, number: u64) -> bool {
-        let mut letters = lock(&self.letters);
-        let is_mine = letters.waiting.remove(&number).is_some();
+        let mut queue = lock(&self.queue);
+        let is_mine = queue.waiting.remove(&number).is_some();
         if is_mine {
-            letters.taken.insert(number);
+            queue.taken.insert(number);
         }
         is_mine
     }
 
     /// Returns the number of the last signal that arrived.
     pub(crate) fn last(&self) -> u64 {
-        lock(&self.letters).last
+        lock(&self.queue).last
     }
 }
 

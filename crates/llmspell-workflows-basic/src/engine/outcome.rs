@@ -120,7 +120,8 @@ impl Cancelled {
             text += &format!("; dropped because they did not stop in time: {}", self.aborted.join(", "));
         }
         if !self.still_running.is_empty() {
-            text += &format!("; still running because they ignore the request to stop: {}", self.still_running.join(", "));
+            text +=
+                &format!("; still running because they ignore the request to stop: {}", self.still_running.join(", "));
         }
         text
     }
@@ -190,12 +191,12 @@ impl fmt::Display for StuckStep {
 
 /// The steps of a block that have neither ended nor still run: they wait or are stuck.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unended {
+pub(crate) struct UnfinishedSteps {
     wait: Option<Wait>,
     stuck: Vec<StuckStep>,
 }
 
-impl Unended {
+impl UnfinishedSteps {
     /// Adds a parked or stuck step; returns any other outcome.
     pub(crate) fn take(&mut self, outcome: Outcome) -> Option<Outcome> {
         match outcome {
@@ -224,7 +225,7 @@ impl Unended {
 
     /// Returns `ended`, the outcome of a block that does not need its waiting steps. Stuck steps take precedence,
     /// unless the process shuts down.
-    pub(crate) fn over(self, ended: Outcome) -> Outcome {
+    pub(crate) fn stuck_or(self, ended: Outcome) -> Outcome {
         let shuts_down = matches!(&ended, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown);
         if self.stuck.is_empty() || shuts_down { ended } else { Outcome::Stuck(self.stuck) }
     }

@@ -95,11 +95,11 @@ struct Record {
     ended_at: Option<Timestamp>,
     /// Whether it was abandoned while it ran; its outcome is ignored after that.
     abandoned: bool,
-    ending: Ending,
-    notes: Option<Box<Notes>>,
+    result: StepResult,
+    details: Option<Box<Details>>,
 }
 
-enum Ending {
+enum StepResult {
     None,
     Output(SharedValue),
     Error(Box<StepError>),
@@ -108,7 +108,7 @@ enum Ending {
 
 /// Details that few records have.
 #[derive(Default)]
-struct Notes {
+struct Details {
     name: Option<String>,
     /// The failure that the step's `on_error` steps handled.
     recovered: Option<StepError>,
@@ -122,7 +122,7 @@ impl Records {
 
     /// Records that a step begins; returns the number of the record.
     pub(crate) fn begin(&mut self, call: &Call, now: Timestamp) -> usize {
-        let parent = call.around.parent.as_ref().map(|parent| self.parent(parent));
+        let parent = call.context.parent.as_ref().map(|parent| self.parent(parent));
         self.all.push(Record {
             parent,
             node: call.node_ref(),
@@ -133,8 +133,8 @@ impl Records {
             started_at: now,
             ended_at: None,
             abandoned: false,
-            ending: Ending::None,
-            notes: None,
+            result: StepResult::None,
+            details: None,
         });
         self.all.len() - 1
     }
@@ -147,7 +147,7 @@ impl Records {
     }
 
     pub(crate) fn name(&mut self, number: usize, name: &str) {
-        self.all[number].notes.get_or_insert_default().name = Some(name.to_owned());
+        self.all[number].details.get_or_insert_default().name = Some(name.to_owned());
     }
 
     pub(crate) fn attempts(&mut self, number: usize, attempts: u32) {
@@ -156,7 +156,7 @@ impl Records {
 
     /// Records the failure that the step's `on_error` steps are about to handle.
     pub(crate) fn recovering(&mut self, number: usize, error: &StepError) {
-        self.all[number].notes.get_or_insert_default().recovered = Some(error.clone());
+        self.all[number].details.get_or_insert_default().recovered = Some(error.clone());
     }
 
     /// Records the outcome of a step.
@@ -164,19 +164,19 @@ impl Records {
         if self.all[number].abandoned {
             return;
         }
-        let (status, ending) = match outcome {
-            Outcome::Completed(output) => (StepStatus::Completed, Ending::Output(output.value.clone())),
-            Outcome::Skipped(reason) => (StepStatus::Skipped, Ending::Skipped(Box::new(reason.clone()))),
-            Outcome::Failed(failure) => (StepStatus::Failed, Ending::Error(failure.error.clone())),
+        let (status, result) = match outcome {
+            Outcome::Completed(output) => (StepStatus::Completed, StepResult::Output(output.value.clone())),
+            Outcome::Skipped(reason) => (StepStatus::Skipped, StepResult::Skipped(Box::new(reason.clone()))),
+            Outcome::Failed(failure) => (StepStatus::Failed, StepResult::Error(failure.error.clone())),
             Outcome::Cancelled(cancelled) => {
-                (StepStatus::Cancelled, Ending::Error(Box::new(cancelled.to_error().at(self.path(number)))))
+                (StepStatus::Cancelled, StepResult::Error(Box::new(cancelled.to_error().at(self.path(number)))))
             }
-            Outcome::Parked(_) => (StepStatus::Waiting, Ending::None),
+            Outcome::Parked(_) => (StepStatus::Waiting, StepResult::None),
             Outcome::Stuck(steps) => (StepStatus::Stuck, stuck(&self.path(number), steps)),
         };
         let record = &mut self.all[number];
         record.ended_at = outcome.is_final().then_some(now);
-        (record.status, record.ending) = (status, ending);
+        (record.status, record.result) = (status, result);
     }
 
     /// Returns the path of the step of a record.
@@ -232,11 +232,11 @@ impl Records {
             return parent.filter(|parent| parent.enters_as(path)).map(PathLink::generation);
         }
         // An iteration has the path of its loop.
-        let stands_with = match (parent, path.parent()) {
+        let is_sibling = match (parent, path.parent()) {
             (Some(one), Some(other)) => one.is_same_place(other),
             (one, other) => one.is_none() && other.is_none(),
         };
-        (stands_with && &node.id == path.id()).then_some(record.generation)
+        (is_sibling && &node.id == path.id()).then_some(record.generation)
     }
 
     pub(crate) fn to_vec(&self) -> Vec<StepRecord> {
@@ -245,14 +245,14 @@ impl Records {
 
     fn to_public(&self, record: &Record) -> StepRecord {
         let node = self.node(record);
-        let recovered = || record.notes.as_ref()?.recovered.clone();
-        let (output, error, skip_reason) = match &record.ending {
-            Ending::None => (None, None, None),
-            Ending::Output(value) => (Some(value.clone()), recovered(), None),
-            Ending::Error(error) => (None, Some((**error).clone()), None),
-            Ending::Skipped(reason) => (None, None, Some((**reason).clone())),
+        let recovered = || record.details.as_ref()?.recovered.clone();
+        let (output, error, skip_reason) = match &record.result {
+            StepResult::None => (None, None, None),
+            StepResult::Output(value) => (Some(value.clone()), recovered(), None),
+            StepResult::Error(error) => (None, Some((**error).clone()), None),
+            StepResult::Skipped(reason) => (None, None, Some((**reason).clone())),
         };
-        let named = record.notes.as_ref().and_then(|notes| notes.name.clone());
+        let named = record.details.as_ref().and_then(|details| details.name.clone());
         StepRecord {
             path: self.path_of(record).to_path(),
             name: named.or_else(|| node.name.is_none().then(|| node.step.name.clone()).flatten()),
@@ -269,15 +269,15 @@ impl Records {
 }
 
 /// Returns why the step at `path` itself is stuck; a block around stuck steps has no error of its own.
-fn stuck(path: &PathLink, steps: &[StuckStep]) -> Ending {
+fn stuck(path: &PathLink, steps: &[StuckStep]) -> StepResult {
     let path = path.to_string();
     let own = steps.iter().find(|step| step.around.is_empty() && step.path == path);
-    own.map_or(Ending::None, |step| Ending::Error(step.error.clone()))
+    own.map_or(StepResult::None, |step| StepResult::Error(step.error.clone()))
 }
 
 impl Record {
     /// Returns whether the step has failed and its `on_error` steps are running.
     fn is_recovering(&self) -> bool {
-        self.notes.as_ref().is_some_and(|notes| notes.recovered.is_some())
+        self.details.as_ref().is_some_and(|details| details.recovered.is_some())
     }
 }

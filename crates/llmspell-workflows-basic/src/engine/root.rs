@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Around, Call, Cancel, CancelReason, Cancelled, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute};
+use super::{
+    Call, CallContext, Cancel, CancelReason, Cancelled, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute,
+};
 use crate::{
     PathLink, StepError,
     expr::{self, Segment, Template},
@@ -21,7 +23,11 @@ impl Run {
             Some(name) => Some(plan.environments.get(name).ok_or_else(|| {
                 let mut known: Vec<_> = plan.environments.keys().map(String::as_str).collect();
                 known.sort_unstable();
-                let known = if known.is_empty() { "the workflow has no environments".to_owned() } else { format!("known are: {}", known.join(", ")) };
+                let known = if known.is_empty() {
+                    "the workflow has no environments".to_owned()
+                } else {
+                    format!("known are: {}", known.join(", "))
+                };
                 let message = format!("unknown environment `{name}` ({known})");
                 StepError::configuration("unknown_environment", message)
             })?),
@@ -42,7 +48,11 @@ impl Run {
         let call = self.root_call(&self.plan.root, None, self.cancel.clone());
         if let Some(trigger) = &self.plan.trigger
             && !trigger.test(&call.view()).unwrap_or_else(|error| {
-                self.warn("condition_unevaluable", call.path(), format!("the trigger cannot be evaluated and counts as false: {error}"));
+                self.warn(
+                    "condition_unevaluable",
+                    call.path(),
+                    format!("the trigger cannot be evaluated and counts as false: {error}"),
+                );
                 false
             })
         {
@@ -55,7 +65,7 @@ impl Run {
         if let Outcome::Completed(output) = &mut outcome {
             output.state_changes.splice(0..0, self.first_state.iter().cloned());
         }
-        let outcome = self.compensated(outcome).await;
+        let outcome = self.compensate_if_due(outcome).await;
         match &self.plan.finally {
             Some(finally) if outcome.is_final() => self.finally(finally, &path, outcome).await,
             _ => outcome,
@@ -73,8 +83,8 @@ impl Run {
         }
         let error = outcome.error().map_or(Value::Null, |error| json!(error));
         let call = self.root_call(finally, Some(main.clone()), self.begin_cleanup());
-        let scope = Scope::names(call.around.scope.clone(), vec![("error", Arc::new(error))]);
-        let mut state = call.around.state.clone();
+        let scope = Scope::names(call.context.scope.clone(), vec![("error", Arc::new(error))]);
+        let mut state = call.context.state.clone();
         if let Outcome::Completed(output) = &outcome {
             let state = Arc::make_mut(&mut state);
             for change in &output.state_changes {
@@ -119,7 +129,7 @@ impl Run {
         }
         let state = Arc::new(state);
         let scope = parent.as_ref().and_then(|_| self.root_scope());
-        Call::new(Arc::new(Around::new(self.clone(), parent, scope, state, cancel)), node)
+        Call::new(Arc::new(CallContext::new(self.clone(), parent, scope, state, cancel)), node)
     }
 }
 

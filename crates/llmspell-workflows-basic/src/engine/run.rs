@@ -60,7 +60,7 @@ pub struct Run {
     /// The state before any step, without the input.
     pub(super) first_state: Vec<Change>,
     /// The number of emitted events, if nothing is recorded.
-    pub(super) told: AtomicU64,
+    pub(super) emitted_events: AtomicU64,
 }
 
 /// The first warnings of a run, and the number of later ones.
@@ -218,7 +218,7 @@ impl Run {
 
     /// Returns the number of the next event of a run that is not recorded, from 0.
     pub fn next_event(&self) -> u64 {
-        self.told.fetch_add(1, Ordering::Relaxed)
+        self.emitted_events.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Returns its plan.

@@ -33,11 +33,11 @@ enum Frame {
 
 /// The results of the steps of a list, by number; each is set once.
 #[derive(Debug)]
-pub(crate) struct Slots(Box<[OnceLock<Ended>]>);
+pub(crate) struct Slots(Box<[OnceLock<VisibleResult>]>);
 
 /// The result of a step, as other steps see it.
 #[derive(Debug, Clone)]
-pub(crate) struct Ended {
+pub(crate) struct VisibleResult {
     pub(crate) status: StepStatus,
     pub(crate) value: SharedValue,
     pub(crate) error: Option<Arc<StepError>>,
@@ -49,17 +49,17 @@ impl Slots {
     }
 
     /// Sets the result of step `number`.
-    pub(crate) fn set(&self, number: usize, ended: Ended) {
+    pub(crate) fn set(&self, number: usize, ended: VisibleResult) {
         let first = self.0[number].set(ended);
         debug_assert!(first.is_ok(), "a step of a list ends once");
     }
 
-    pub(crate) fn get(&self, number: usize) -> Option<&Ended> {
+    pub(crate) fn get(&self, number: usize) -> Option<&VisibleResult> {
         self.0[number].get()
     }
 
     /// Returns a copy with a new result of step `number`.
-    pub(crate) fn with(&self, number: usize, ended: Ended) -> Self {
+    pub(crate) fn with(&self, number: usize, ended: VisibleResult) -> Self {
         let slots = Self(self.0.clone());
         let slots = Self(
             slots
@@ -106,7 +106,7 @@ pub(crate) struct View<'a> {
     depth: u8,
 }
 
-type Found<'s> = Option<(Cow<'s, Value>, usize)>;
+type Lookup<'s> = Option<(Cow<'s, Value>, usize)>;
 
 impl<'a> View<'a> {
     pub(crate) fn new(call: &'a Call) -> Self {
@@ -114,7 +114,7 @@ impl<'a> View<'a> {
     }
 
     fn frames(&self) -> impl Iterator<Item = &'a Frame> {
-        let mut scope = self.call.around.scope.as_deref();
+        let mut scope = self.call.context.scope.as_deref();
         std::iter::from_fn(move || {
             let current = scope?;
             scope = current.parent.as_deref();
@@ -122,7 +122,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn iteration(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn iteration(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let Frame::Loop { item, index, is_first, is_last } =
             self.frames().find(|frame| matches!(frame, Frame::Loop { .. }))?
         else {
@@ -149,7 +149,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn ended(&self, id: &str) -> Option<&'a Ended> {
+    fn ended(&self, id: &str) -> Option<&'a VisibleResult> {
         self.frames().find_map(|frame| match frame {
             Frame::List { list, slots, visible } => {
                 let number = list.number(id)?;
@@ -161,7 +161,7 @@ impl<'a> View<'a> {
     }
 
     /// Resolves `steps.ID…`: the step's output, status and error under names that are never ambiguous.
-    fn step(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn step(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let ended = self.ended(name_at(keys, 0)?)?;
         match name_at(keys, 1) {
             Some("output" | "result" | "results") => Some(within(&ended.value, keys, 2)),
@@ -178,14 +178,14 @@ impl<'a> View<'a> {
 
     /// Resolves `ID…`: a field of the output first; `result`, `results` and `output` mean the output if it has no such
     /// field.
-    fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Found<'a> {
+    fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Lookup<'a> {
         let ended = self.ended(id)?;
         let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
         let consumed = alias.is_some_and(|name| !has_field(&ended.value, name));
         Some(within(&ended.value, keys, usize::from(consumed)))
     }
 
-    fn state(&self, keys: &[Segment<'_>], skip: usize) -> Found<'a> {
+    fn state(&self, keys: &[Segment<'_>], skip: usize) -> Lookup<'a> {
         match name_at(keys, skip) {
             Some(key) => Some((Cow::Borrowed(self.call.state().key(key)?), skip + 1)),
             None => Some((Cow::Owned(self.call.state().to_value()), skip)),
@@ -193,7 +193,7 @@ impl<'a> View<'a> {
     }
 
     /// Resolves `context…`: the state, facts of the run, constants, and fields of the input.
-    fn context(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn context(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let run = self.call.run();
         let name = name_at(keys, 0)?;
         match name {
@@ -207,7 +207,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn workflow(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn workflow(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let run = self.call.run();
         match name_at(keys, 0)? {
             "input" => Some((Cow::Borrowed(run.input()), 1)),
@@ -218,7 +218,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn run(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn run(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let run = self.call.run();
         match name_at(keys, 0)? {
             "id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
@@ -228,7 +228,7 @@ impl<'a> View<'a> {
     }
 
     /// Evaluates a named condition at the position where it is used; a depth limit stops recursion.
-    fn condition(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn condition(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let expression = self.call.run().plan().condition(name_at(keys, 0)?)?;
         let inner = Self { call: self.call, depth: self.depth + 1 };
         if inner.depth > 16 {
@@ -272,7 +272,7 @@ fn name_at<'k>(keys: &'k [Segment<'_>], position: usize) -> Option<&'k str> {
     }
 }
 
-fn error_value(ended: &Ended) -> Value {
+fn error_value(ended: &VisibleResult) -> Value {
     ended.error.as_ref().map_or(Value::Null, |error| json!(**error))
 }
 

@@ -73,7 +73,7 @@ impl Run {
     /// # Errors
     /// Fails if it contains a secret; the error names it.
     pub fn check_recorded(&self, what: &str, value: &Value) -> Result<(), StepError> {
-        let Some(name) = self.revealed(value) else { return Ok(()) };
+        let Some(name) = self.find_secret(value) else { return Ok(()) };
         let message = format!(
             "{what} would be recorded, but contains the secret `{name}`; use secrets only in the parameters of activities"
         );
@@ -81,7 +81,7 @@ impl Run {
     }
 
     /// Returns the name of a secret that `value` contains.
-    fn revealed(&self, value: &Value) -> Option<&str> {
+    fn find_secret(&self, value: &Value) -> Option<&str> {
         if self.secrets.is_empty() {
             return None;
         }
@@ -92,8 +92,8 @@ impl Run {
         };
         match value {
             Value::String(text) => in_text(text),
-            Value::Array(items) => items.iter().find_map(|item| self.revealed(item)),
-            Value::Object(map) => map.iter().find_map(|(key, item)| in_text(key).or_else(|| self.revealed(item))),
+            Value::Array(items) => items.iter().find_map(|item| self.find_secret(item)),
+            Value::Object(map) => map.iter().find_map(|(key, item)| in_text(key).or_else(|| self.find_secret(item))),
             _ => None,
         }
     }

@@ -7,7 +7,9 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope, Unended, branches::AtWork};
+use super::{
+    Call, CallContext, Cancel, CancelReason, Cancelled, Outcome, Scope, UnfinishedSteps, branches::ActiveBranch,
+};
 use crate::{StepError, state::WorkflowState};
 
 /// How long after the grace a task may take to end before it is considered to block its thread.
@@ -19,8 +21,8 @@ const JOIN_MARGIN: Duration = Duration::from_secs(1);
 /// not end even then blocks its thread; it is reported and abandoned.
 pub(crate) struct Tasks {
     /// Receives the result of each task. It never holds more than the tasks that run at once, so it is unbounded.
-    ended: UnboundedReceiver<Ended>,
-    says: UnboundedSender<Ended>,
+    results: UnboundedReceiver<TaskResult>,
+    sender: UnboundedSender<TaskResult>,
     /// The tasks that have not ended, by number.
     running: Vec<Option<Running>>,
     left: usize,
@@ -30,7 +32,7 @@ pub(crate) struct Tasks {
 }
 
 /// The number of a task, and its outcome or panic. The branch counts as active until this is read.
-type Ended = (usize, std::thread::Result<Outcome>, AtWork);
+type TaskResult = (usize, std::thread::Result<Outcome>, ActiveBranch);
 
 /// A task that has not ended.
 struct Running {
@@ -42,13 +44,13 @@ impl Tasks {
     /// Creates a group of tasks below `parent` that can be stopped together.
     pub(crate) fn new(parent: &Call) -> Self {
         let cancel = parent.cancel().child();
-        let (says, ended) = unbounded_channel();
-        Self { ended, says, running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
+        let (sender, results) = unbounded_channel();
+        Self { results, sender, running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
     }
 
     /// Returns the context of tasks that are children of the parent's step and see `scope` and `state`.
-    pub(crate) fn around(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Around {
-        Around { cancel: self.cancel.clone(), ..self.parent.inside(scope, state) }
+    pub(crate) fn context(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> CallContext {
+        CallContext { cancel: self.cancel.clone(), ..self.parent.inside(scope, state) }
     }
 
     /// Returns the call of the parent itself, to continue it in a task.
@@ -83,10 +85,10 @@ impl Tasks {
         self.left += 1;
         // Leaves catch panics of user code, so a panic here comes from an interceptor or the engine.
         let future = AssertUnwindSafe(run(call)).catch_unwind();
-        let (says, at_work) = (self.says.clone(), self.parent.run().branch());
+        let (sender, active) = (self.sender.clone(), self.parent.run().mark_active());
         let task = tokio::spawn(async move {
             // There is no receiver if the whole group was dropped.
-            let _ = says.send((index, future.await, at_work));
+            let _ = sender.send((index, future.await, active));
         });
         self.running[index] = Some(Running { call: named, task: task.abort_handle() });
     }
@@ -99,8 +101,8 @@ impl Tasks {
     /// Returns the next task that ended, with its number; `None` once all have ended.
     pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
         while self.left > 0 {
-            let Some((index, ended, at_work)) = self.join().await else { return Some(self.give_up()) };
-            drop(at_work);
+            let Some((index, ended, active)) = self.join().await else { return Some(self.give_up()) };
+            drop(active);
             // An abandoned task may still end, which no longer matters.
             if let Some(Running { call, .. }) = self.running[index].take() {
                 self.left -= 1;
@@ -111,19 +113,19 @@ impl Tasks {
     }
 
     /// Returns the next result; `None` when it is time to abandon the tasks that were asked to stop.
-    async fn join(&mut self) -> Option<Ended> {
-        if let Ok(ended) = self.ended.try_recv() {
+    async fn join(&mut self) -> Option<TaskResult> {
+        if let Ok(ended) = self.results.try_recv() {
             return Some(ended);
         }
         let run = self.parent.run().clone();
-        let _resting = run.rest();
+        let _waiting = run.mark_waiting();
         loop {
             if let Some(at) = self.give_up_at {
-                return tokio::time::timeout_at(at, self.ended.recv()).await.ok().flatten();
+                return tokio::time::timeout_at(at, self.results.recv()).await.ok().flatten();
             }
             tokio::select! {
                 biased;
-                ended = self.ended.recv() => return ended,
+                ended = self.results.recv() => return ended,
                 () = self.cancel.cancelled() => {
                     let grace = self.parent.run().limits().cancel_grace;
                     self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
@@ -134,7 +136,8 @@ impl Tasks {
 
     /// Reports a task that does not end, and abandons it.
     fn give_up(&mut self) -> (usize, Outcome) {
-        let index = self.running.iter().position(Option::is_some).expect("`next` gives up only while tasks are running");
+        let index =
+            self.running.iter().position(Option::is_some).expect("`next` gives up only while tasks are running");
         let Running { call, task } = self.running[index].take().expect("the task is running");
         let path = call.path().to_path();
         self.left -= 1;
@@ -148,15 +151,15 @@ impl Tasks {
     }
 
     /// Waits for all running tasks; returns what they left behind, and the steps that have not ended.
-    pub(crate) async fn drain(&mut self) -> (Cancelled, Unended) {
+    pub(crate) async fn drain(&mut self) -> (Cancelled, UnfinishedSteps) {
         let mut left = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
-        let mut unended = Unended::default();
+        let mut unfinished = UnfinishedSteps::default();
         while let Some((_, outcome)) = self.next().await {
-            if let Some(Outcome::Cancelled(cancelled)) = unended.take(outcome) {
+            if let Some(Outcome::Cancelled(cancelled)) = unfinished.take(outcome) {
                 left.absorb(cancelled);
             }
         }
-        (left, unended)
+        (left, unfinished)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Asker, Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, StuckStep, Tasks, call::decide, choice,
-    execute, execute::enclosed,
+    execute, execute::with_recovery,
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, sync::lock};
 
@@ -29,15 +29,15 @@ pub(crate) struct Undos {
     /// How many steps have been undone, and how many were deliberately left as they are.
     undone: usize,
     given_up: usize,
-    pub(crate) end: UndoEnd,
+    pub(crate) end: UndoStatus,
 }
 
 /// The result of undoing a run.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) enum UndoEnd {
+pub(crate) enum UndoStatus {
     /// There was nothing to undo, or a part was deliberately left as it is.
     #[default]
-    No,
+    NotCompensated,
     /// Everything is undone.
     Compensated,
     /// A part cannot be undone, for this reason.
@@ -45,24 +45,24 @@ pub(crate) enum UndoEnd {
 }
 
 /// Why undoing did not finish.
-pub(crate) enum Hindered {
+pub(crate) enum IncompleteUndo {
     Failed(Box<StepError>),
     /// Undoing waits, or the process shuts down.
-    Later(Outcome),
+    Deferred(Outcome),
 }
 
 /// Executes a step that can be undone; its input is recorded before it begins.
-pub(super) async fn undoable(call: Call) -> Outcome {
+pub(super) async fn execute_undoable(call: Call) -> Outcome {
     let input = match input_of(&call) {
         Ok(input) => input,
         Err(error) => return call.failed(error),
     };
     let Compensable::With(input) = decide!(call, choice::Compensable, Compensable::With(input)) else {
-        return enclosed(call).await;
+        return with_recovery(call).await;
     };
     let (run, path) = (call.run().clone(), call.path().to_path());
-    let outcome = enclosed(call).await;
-    run.note_undo(path, input, &outcome);
+    let outcome = with_recovery(call).await;
+    run.record_undoable(path, input, &outcome);
     outcome
 }
 
@@ -88,14 +88,14 @@ impl Run {
     /// Returns whether the run failed or was cancelled, and all its steps are undone.
     #[must_use]
     pub fn is_compensated(&self) -> bool {
-        lock(&self.undos).end == UndoEnd::Compensated
+        lock(&self.undos).end == UndoStatus::Compensated
     }
 
     /// Returns `outcome`, or a stuck outcome if undoing a step has failed.
-    pub(super) fn kept_by_undo(&self, outcome: Outcome) -> Outcome {
+    pub(super) fn stuck_if_undo_failed(&self, outcome: Outcome) -> Outcome {
         let stuck = match &lock(&self.undos).end {
-            UndoEnd::Stuck(error) => (**error).clone(),
-            UndoEnd::No | UndoEnd::Compensated => return outcome,
+            UndoStatus::Stuck(error) => (**error).clone(),
+            UndoStatus::NotCompensated | UndoStatus::Compensated => return outcome,
         };
         let cause = match outcome {
             Outcome::Failed(failure) => *failure.error,
@@ -109,7 +109,7 @@ impl Run {
     }
 
     /// Records the outcome of a step that can be undone.
-    pub(super) fn note_undo(&self, path: StepPath, input: Arc<Value>, outcome: &Outcome) {
+    pub(super) fn record_undoable(&self, path: StepPath, input: Arc<Value>, outcome: &Outcome) {
         let mut undos = lock(&self.undos);
         if undos.list.iter().any(|known| known.path == path) {
             return;
@@ -135,7 +135,7 @@ impl Run {
     }
 
     /// Removes steps that are recorded as undone or given up, so they are not undone again.
-    pub(super) fn forget_undone(&self, steps: &[(StepPath, bool)]) {
+    pub(super) fn remove_undone(&self, steps: &[(StepPath, bool)]) {
         let mut undos = lock(&self.undos);
         for (path, is_undone) in steps {
             undos.list.retain(|undo| undo.path != *path);
@@ -144,7 +144,7 @@ impl Run {
     }
 
     /// Undoes the run that ended with `outcome`, if it has to be.
-    pub(super) async fn compensated(self: &Arc<Self>, outcome: Outcome) -> Outcome {
+    pub(super) async fn compensate_if_due(self: &Arc<Self>, outcome: Outcome) -> Outcome {
         let is_due = match &outcome {
             Outcome::Failed(_) => true,
             Outcome::Cancelled(cancelled) => {
@@ -159,20 +159,20 @@ impl Run {
             Ok(()) => {
                 let mut undos = lock(&self.undos);
                 if undos.undone > 0 && undos.given_up == 0 {
-                    undos.end = UndoEnd::Compensated;
+                    undos.end = UndoStatus::Compensated;
                 }
                 outcome
             }
-            Err(Hindered::Failed(error)) => {
-                lock(&self.undos).end = UndoEnd::Stuck(error);
+            Err(IncompleteUndo::Failed(error)) => {
+                lock(&self.undos).end = UndoStatus::Stuck(error);
                 outcome
             }
-            Err(Hindered::Later(later)) => later,
+            Err(IncompleteUndo::Deferred(later)) => later,
         }
     }
 
     /// Undoes all steps at or below `under` that have ended, most recent first.
-    pub(crate) async fn undo(self: &Arc<Self>, under: Option<&StepPath>) -> Result<(), Hindered> {
+    pub(crate) async fn undo(self: &Arc<Self>, under: Option<&StepPath>) -> Result<(), IncompleteUndo> {
         loop {
             let next = {
                 let undos = lock(&self.undos);
@@ -184,20 +184,17 @@ impl Run {
                 Outcome::Completed(_) => true,
                 // Resolved by hand: the step stays as it is.
                 Outcome::Skipped(_) => false,
-                Outcome::Failed(failure) if !failure.handled => return Err(Hindered::Failed(failure.error)),
+                Outcome::Failed(failure) if !failure.handled => return Err(IncompleteUndo::Failed(failure.error)),
                 Outcome::Failed(_) => false,
-                later => return Err(Hindered::Later(later)),
+                later => return Err(IncompleteUndo::Deferred(later)),
             };
-            self.forget_undone(&[(next.path, is_undone)]);
+            self.remove_undone(&[(next.path, is_undone)]);
         }
     }
 
     async fn undo_one(self: &Arc<Self>, undo: &Undo) -> Outcome {
         let Some(node) = self.plan.undo(&undo.path).cloned() else {
-            return Outcome::failed(StepError::configuration(
-                "unknown_step",
-                format!("no step at {}", undo.path),
-            ));
+            return Outcome::failed(StepError::configuration("unknown_step", format!("no step at {}", undo.path)));
         };
         let call = self.root_call(&node, PathLink::of(&undo.path), self.begin_cleanup());
         let names = vec![
@@ -206,7 +203,7 @@ impl Run {
             ("certain", Arc::new(json!(undo.certain))),
         ];
         let scope = Scope::names(None, names);
-        let state = call.around.state.clone();
+        let state = call.context.state.clone();
         let call = call.seeing(Some(scope), state);
         Tasks::run(call, |call| Box::pin(execute(call))).await
     }

@@ -8,11 +8,11 @@ use super::{Call, Outcome, Wait, Wake};
 pub(crate) async fn wait_until(call: &Call, wake_at: Timestamp) -> Option<Outcome> {
     let park = || Some(Outcome::Parked(Wait { wake_at: Some(wake_at), inbox_after: None }));
     let run = call.run();
-    let (_wakes, _resting) = (run.wakes_at(wake_at), run.rest());
+    let (_wakes, _waiting) = (run.wakes_at(wake_at), run.mark_waiting());
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Some(call.cancelled()),
-        () = run.held() => park(),
+        () = run.hold_requested() => park(),
         wake = run.engine().timers().until(call, wake_at) => match wake {
             Wake::Due => None,
             Wake::Park => park(),

@@ -9,7 +9,7 @@ use tracing::{Instrument, Level};
 
 use crate::{
     StepError, StepPath, clock,
-    engine::{Attempt, Call, Hindered, Interceptor, Next, Outcome, choice, decide, recall, wait_until},
+    engine::{Attempt, Call, IncompleteUndo, Interceptor, Next, Outcome, choice, decide, recall, wait_until},
     model::{Retry, Step},
     targets,
 };
@@ -52,9 +52,9 @@ impl Interceptor for Retrying {
                     (*error, wake_at)
                 }
                 Some(Attempt::GivenUp) | None => {
-                    let outcome = attempted(current, attempt, next.clone()).await;
+                    let outcome = run_attempt(current, attempt, next.clone()).await;
                     let Outcome::Failed(failure) = &outcome else { return outcome };
-                    let Some(wake_at) = again(&call, &retry, &failure.error, attempt, last_begin) else {
+                    let Some(wake_at) = next_attempt_at(&call, &retry, &failure.error, attempt, last_begin) else {
                         return outcome;
                     };
                     let ended = Attempt::Failed { error: failure.error.clone(), wake_at };
@@ -64,7 +64,7 @@ impl Interceptor for Retrying {
                     }
                 }
             };
-            if !is_leaf && let Err(outcome) = undone(&call, &entered).await {
+            if !is_leaf && let Err(outcome) = undo_attempt(&call, &entered).await {
                 return outcome;
             }
             tracing::info!(target: targets::STEP, attempt, %error, "retrying at {wake_at}");
@@ -82,7 +82,7 @@ pub(super) fn retries(step: &Step) -> bool {
 }
 
 /// Runs one attempt, in its own span if tracing is enabled.
-async fn attempted(call: Call, attempt: u32, next: Next) -> Outcome {
+async fn run_attempt(call: Call, attempt: u32, next: Next) -> Outcome {
     if !tracing::enabled!(target: targets::STEP, Level::INFO) {
         return next.run(call).await;
     }
@@ -91,16 +91,16 @@ async fn attempted(call: Call, attempt: u32, next: Next) -> Outcome {
 }
 
 /// Undoes an attempt of a block before the next one.
-async fn undone(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
+async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
-        Err(Hindered::Failed(error)) => Err(Outcome::failed(*error)),
-        Err(Hindered::Later(outcome)) => Err(outcome),
+        Err(IncompleteUndo::Failed(error)) => Err(Outcome::failed(*error)),
+        Err(IncompleteUndo::Deferred(outcome)) => Err(outcome),
     }
 }
 
 /// Returns when the next attempt begins, if there is one.
-fn again(
+fn next_attempt_at(
     call: &Call,
     retry: &Retry,
     error: &StepError,

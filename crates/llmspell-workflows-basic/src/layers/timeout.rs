@@ -50,7 +50,7 @@ impl Timeout {
     async fn run_until(&self, call: Call, next: Next, deadline: Timestamp, length: std::time::Duration) -> Outcome {
         let run = call.run().clone();
         if run.clock().now() >= deadline {
-            return self.passed(&call, length, None);
+            return self.timed_out(&call, length, None);
         }
         let mut tasks = Tasks::new(&call);
         let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
@@ -67,16 +67,16 @@ impl Timeout {
             },
             () = run.clock().sleep_until(deadline) => {
                 tasks.stop(CancelReason::Timeout);
-                let (left, unended) = tasks.drain().await;
-                unended.over(match call.cancel().is_cancelled() {
+                let (left, unfinished) = tasks.drain().await;
+                unfinished.stuck_or(match call.cancel().is_cancelled() {
                     true => Outcome::Cancelled(Cancelled { reason: call.cancel().reason().unwrap_or(left.reason), ..left }),
-                    false => self.passed(&call, length, Some(&left)),
+                    false => self.timed_out(&call, length, Some(&left)),
                 })
             }
         }
     }
 
-    fn passed(&self, call: &Call, length: std::time::Duration, left: Option<&Cancelled>) -> Outcome {
+    fn timed_out(&self, call: &Call, length: std::time::Duration, left: Option<&Cancelled>) -> Outcome {
         let what = match self {
             Self::Attempt => "the attempt",
             Self::Total => "the step, including all attempts,",

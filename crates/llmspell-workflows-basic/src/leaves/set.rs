@@ -18,8 +18,7 @@ impl Builder<'_> {
         let templates = values.iter().map(|(key, value)| {
             let field = format!("set/{key}");
             if key.is_empty() || key.starts_with('$') {
-                let message =
-                    format!("invalid state key `{key}`: it must not be empty or start with `$`");
+                let message = format!("invalid state key `{key}`: it must not be empty or start with `$`");
                 self.problems.push(Problem::error("invalid_state_key", Place::new(path, &*field), message));
             }
             (key.clone(), self.template(value, path, &field))

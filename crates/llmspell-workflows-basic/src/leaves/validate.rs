@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Place, StepError,
-    engine::{Call, Outcome, Scope, Violation, called},
+    engine::{Call, Outcome, Scope, Violation, call_activity},
     expr::{Expr, Template},
     model::{ActivityCall, ActivityName, Validate, ValidateMode},
     plan::{ActivityPlan, Body, Builder, Leaf, Work},
@@ -67,8 +67,8 @@ async fn validate(plan: &ValidatePlan, call: Call) -> Outcome {
         Ok(data) => data,
         Err(error) => return call.failed(error.into()),
     };
-    let scope = Scope::names(call.around.scope.clone(), vec![("data", data.clone())]);
-    let inner = call.seeing(Some(scope), call.around.state.clone());
+    let scope = Scope::names(call.context.scope.clone(), vec![("data", data.clone())]);
+    let inner = call.seeing(Some(scope), call.context.state.clone());
     let mut violations = match schema_violations(&inner, plan, &data) {
         Ok(violations) => violations,
         Err(error) => return inner.failed(error),
@@ -120,7 +120,7 @@ fn assertion_violations(call: &Call, plan: &ValidatePlan) -> Result<Vec<Violatio
 /// Calls the user's validator, which returns a list of texts or of `{path, message}`, empty if the data is valid.
 async fn validator_violations(call: &Call, plan: &ValidatePlan, data: &Arc<Value>) -> Result<Vec<Violation>, Outcome> {
     let Some(validator) = &plan.validator else { return Ok(Vec::new()) };
-    let answer = called(call, validator, data.clone()).await?;
+    let answer = call_activity(call, validator, data.clone()).await?;
     let invalid_answer = || {
         let message = format!("the validator `{}` must return a list of errors, got {answer}", validator.name);
         call.failed(StepError::configuration("wrong_validator_answer", message))

@@ -38,7 +38,7 @@ impl Leaf for WaitPlan {
 
 /// Waits for a signal.
 async fn wait(plan: &WaitPlan, call: Call) -> Outcome {
-    let awaited = match awaited(&call, plan) {
+    let awaited = match evaluate_wait(&call, plan) {
         Ok(awaited) => awaited,
         Err(error) => return call.failed(error),
     };
@@ -67,7 +67,7 @@ async fn wait(plan: &WaitPlan, call: Call) -> Outcome {
     }
 }
 
-fn awaited(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
+fn evaluate_wait(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
     let name = plan.event.render(&call.view())?;
     let name = match &*name {
         Value::String(name) if !name.is_empty() => name.clone(),
@@ -95,7 +95,7 @@ async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Rece
             None => pending().await,
         }
     };
-    let (_wakes, _resting) = (awaited.until.map(|until| run.wakes_at(until)), run.rest());
+    let (_wakes, _waiting) = (awaited.until.map(|until| run.wakes_at(until)), run.mark_waiting());
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Err(call.cancelled()),
@@ -104,15 +104,15 @@ async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Rece
             Wake::Due => Ok(Received::TimedOut),
             Wake::Park => park(),
         },
-        () = run.held() => park(),
+        () = run.hold_requested() => park(),
     }
 }
 
 fn passes(call: &Call, plan: &WaitPlan, signal: &Signal) -> bool {
     let Some(filter) = &plan.filter else { return true };
     let event = Arc::new(event_value(&signal.name, &signal.data, false));
-    let scope = Scope::names(call.around.scope.clone(), vec![("event", event)]);
-    let call = call.seeing(Some(scope), call.around.state.clone());
+    let scope = Scope::names(call.context.scope.clone(), vec![("event", event)]);
+    let call = call.seeing(Some(scope), call.context.state.clone());
     filter.test(&call.view()).unwrap_or_else(|error| {
         let message = format!("the filter `{}` cannot be evaluated and counts as false: {error}", filter.source());
         call.run().warn("condition_unevaluable", call.path(), message);

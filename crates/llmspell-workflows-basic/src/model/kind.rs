@@ -132,45 +132,45 @@ impl Pattern {
 }
 
 /// The steps inside a kind, as stored in its type.
-enum Inside<'a> {
+enum Contents<'a> {
     Nothing,
     Steps(&'a Steps),
-    Either(&'a Conditional),
+    Conditional(&'a Conditional),
     Cases(&'a [Case], &'a Steps),
     Branches(&'a [Branch]),
 }
 
 impl StepKind {
     /// Returns the traits of the kind and the steps inside it.
-    fn row(&self) -> (&'static KindTraits, Inside<'_>) {
+    fn row(&self) -> (&'static KindTraits, Contents<'_>) {
         use KindTraits as K;
         match self {
             Self::Activity(_) => {
-                (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Inside::Nothing)
+                (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Contents::Nothing)
             }
             Self::Set(_) => {
-                (const { &K { renders_secrets: true, sets_state: true, ..K::leaf("set") } }, Inside::Nothing)
+                (const { &K { renders_secrets: true, sets_state: true, ..K::leaf("set") } }, Contents::Nothing)
             }
-            Self::Sleep(_) => (const { &K::leaf("sleep") }, Inside::Nothing),
+            Self::Sleep(_) => (const { &K::leaf("sleep") }, Contents::Nothing),
             Self::WaitForEvent(_) => (
                 const { &K { waits_for_signal: true, renders_secrets: true, ..K::leaf("wait_for_event") } },
-                Inside::Nothing,
+                Contents::Nothing,
             ),
-            Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Inside::Nothing),
-            Self::Validate(_) => (const { &K { renders_secrets: true, ..K::leaf("validate") } }, Inside::Nothing),
-            Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Inside::Steps(steps)),
+            Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Contents::Nothing),
+            Self::Validate(_) => (const { &K { renders_secrets: true, ..K::leaf("validate") } }, Contents::Nothing),
+            Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Contents::Steps(steps)),
             Self::Conditional(choice) => (
                 const { &K { applies_outputs: false, ..K::composite("conditional", Pattern::Choice) } },
-                Inside::Either(choice),
+                Contents::Conditional(choice),
             ),
             Self::Switch(choice) => (
                 const { &K { applies_outputs: false, ..K::composite("switch", Pattern::Choice) } },
-                Inside::Cases(&choice.cases, &choice.default),
+                Contents::Cases(&choice.cases, &choice.default),
             ),
-            Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Inside::Steps(&route.steps)),
-            Self::Loop(inner) => (const { &K::composite("loop", Pattern::Loop) }, Inside::Steps(&inner.steps)),
+            Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Contents::Steps(&route.steps)),
+            Self::Loop(inner) => (const { &K::composite("loop", Pattern::Loop) }, Contents::Steps(&inner.steps)),
             Self::Parallel(parallel) => {
-                (const { &K::composite("parallel", Pattern::Parallel) }, Inside::Branches(&parallel.branches))
+                (const { &K::composite("parallel", Pattern::Parallel) }, Contents::Branches(&parallel.branches))
             }
         }
     }
@@ -209,17 +209,17 @@ impl StepKind {
             Group { segment: segment.map(Cow::Borrowed), when, steps: steps.iter().collect() }
         }
         match self.row().1 {
-            Inside::Nothing => Vec::new(),
-            Inside::Steps(steps) => vec![group(None, None, steps)],
-            Inside::Branches(branches) => {
+            Contents::Nothing => Vec::new(),
+            Contents::Steps(steps) => vec![group(None, None, steps)],
+            Contents::Branches(branches) => {
                 let steps = branches.iter().map(|branch| &branch.step).collect();
                 vec![Group { steps, ..group(None, None, &[]) }]
             }
-            Inside::Either(choice) => {
+            Contents::Conditional(choice) => {
                 let then = group(Some("then"), Some(&choice.condition), &choice.then);
                 [then, group(Some("else"), None, &choice.otherwise)].into()
             }
-            Inside::Cases(cases, default) => {
+            Contents::Cases(cases, default) => {
                 let cases = cases.iter().enumerate().map(|(number, case)| {
                     let segment = Some(format!("case[{number}]").into());
                     Group { segment, ..group(None, Some(&case.when), &case.steps) }
@@ -252,7 +252,7 @@ impl StepKind {
     #[must_use]
     pub fn list(&self) -> Option<&Steps> {
         match self.row() {
-            (KindTraits { pattern: Pattern::List | Pattern::Route, .. }, Inside::Steps(steps)) => Some(steps),
+            (KindTraits { pattern: Pattern::List | Pattern::Route, .. }, Contents::Steps(steps)) => Some(steps),
             _ => None,
         }
     }

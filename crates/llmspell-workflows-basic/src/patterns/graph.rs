@@ -4,12 +4,15 @@ use std::{
 };
 
 use super::{
-    join::{conflicting, limit},
+    join::{conflict_outcome, limit},
     list::{before_start, starting_step},
     progress::Progress,
 };
 use crate::{
-    engine::{Call, CancelReason, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, Unended, execute},
+    engine::{
+        Call, CancelReason, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, UnfinishedSteps, VisibleResult,
+        execute,
+    },
     model::TriggerRule,
     plan::{List, graph::Graph},
     state::{Change, Conflict, SharedValue, StatePath, WorkflowState},
@@ -23,7 +26,7 @@ pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     };
     let mut walk = Walk::new(&call, &list, start);
     if call.node().is_root {
-        call.run().set_root_scope(&Scope::list(call.around.scope.clone(), &list, &walk.slots));
+        call.run().set_root_scope(&Scope::list(call.context.scope.clone(), &list, &walk.slots));
     }
     let mut tasks = Tasks::new(&call);
     let limit = limit(&call, None);
@@ -56,7 +59,7 @@ struct Walk<'a> {
     followers: Vec<Vec<usize>>,
     start: Option<usize>,
     failed: Vec<(usize, Outcome)>,
-    unended: Unended,
+    unfinished: UnfinishedSteps,
     stopped: Option<Outcome>,
 }
 
@@ -81,7 +84,7 @@ impl<'a> Walk<'a> {
             followers,
             start,
             failed: Vec::new(),
-            unended: Unended::default(),
+            unfinished: UnfinishedSteps::default(),
             stopped: None,
         }
     }
@@ -89,9 +92,9 @@ impl<'a> Walk<'a> {
     /// Creates the call of step `number`, which sees the base state and the changes of all steps before it.
     fn child(&mut self, number: usize, tasks: &Tasks) -> Result<Call, Outcome> {
         let state = self.view(number)?;
-        let scope = Scope::graph(self.call.around.scope.clone(), self.list, &self.slots, number);
-        let around = tasks.around(Some(scope), state.clone());
-        let child = Call::new(Arc::new(around), &self.list.nodes[number]);
+        let scope = Scope::graph(self.call.context.scope.clone(), self.list, &self.slots, number);
+        let context = tasks.context(Some(scope), state.clone());
+        let child = Call::new(Arc::new(context), &self.list.nodes[number]);
         self.states[number] = Some(state);
         let gate = match self.start {
             Some(start) if start == number => None,
@@ -158,7 +161,7 @@ impl<'a> Walk<'a> {
         if values[0].1 == values[1].1 {
             return Ok(());
         }
-        Err(conflicting(self.call, Conflict { path: path.clone(), values }))
+        Err(conflict_outcome(self.call, Conflict { path: path.clone(), values }))
     }
 
     /// Returns why the trigger rule of step `number` skips it, if it does.
@@ -198,7 +201,7 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&mut self, number: usize, outcome: Outcome, tasks: &Tasks) {
-        let Some(outcome) = self.unended.take(outcome) else { return };
+        let Some(outcome) = self.unfinished.take(outcome) else { return };
         let ended = match outcome {
             Outcome::Completed(output) => {
                 let mut left = Progress::new(self.call);
@@ -208,15 +211,17 @@ impl<'a> Walk<'a> {
                 }
                 self.states[number] = Some(left.state);
                 self.changes[number] = output.state_changes;
-                Ended { status: StepStatus::Completed, value: output.value, error: None }
+                VisibleResult { status: StepStatus::Completed, value: output.value, error: None }
             }
-            Outcome::Skipped(_) => Ended { status: StepStatus::Skipped, value: SharedValue::default(), error: None },
+            Outcome::Skipped(_) => {
+                VisibleResult { status: StepStatus::Skipped, value: SharedValue::default(), error: None }
+            }
             Outcome::Failed(failure) => {
                 let error = Some(Arc::new((*failure.error).clone()));
                 if !failure.handled {
                     self.failed.push((number, Outcome::Failed(failure)));
                 }
-                Ended { status: StepStatus::Failed, value: SharedValue::default(), error }
+                VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error }
             }
             other @ (Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_)) => return self.stop(other, tasks),
         };
@@ -243,9 +248,9 @@ impl<'a> Walk<'a> {
 
     fn finish(mut self) -> Outcome {
         if let Some(outcome) = self.stopped {
-            return self.unended.over(outcome);
+            return self.unfinished.stuck_or(outcome);
         }
-        if let Some(outcome) = std::mem::take(&mut self.unended).outcome() {
+        if let Some(outcome) = std::mem::take(&mut self.unfinished).outcome() {
             return outcome;
         }
         self.failed.sort_by_key(|(number, _)| *number);
@@ -267,7 +272,7 @@ impl<'a> Walk<'a> {
         if let Err(outcome) = merged {
             return outcome;
         }
-        let scope = Scope::list(self.call.around.scope.clone(), self.list, &self.slots);
+        let scope = Scope::list(self.call.context.scope.clone(), self.list, &self.slots);
         progress.finish(self.call, Some(&scope), last)
     }
 }

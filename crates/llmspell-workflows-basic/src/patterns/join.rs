@@ -26,12 +26,12 @@ pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> 
         if let Some(error) = failure.take() {
             return call.failed(error);
         }
-        conflicting(call, conflict)
+        conflict_outcome(call, conflict)
     })
 }
 
 /// Returns the outcome of a block that fails because of `conflict`.
-pub(super) fn conflicting(call: &Call, conflict: state::Conflict) -> Outcome {
+pub(super) fn conflict_outcome(call: &Call, conflict: state::Conflict) -> Outcome {
     let names: Vec<_> = conflict.values.iter().map(|(name, _)| format!("`{name}`")).collect();
     let message = format!(
         "{} set the state's `{}` to different values; set `on_conflict` to choose one",

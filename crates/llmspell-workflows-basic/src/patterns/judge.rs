@@ -90,7 +90,11 @@ impl<'a> Judge<'a> {
     }
 
     fn required_succeeded(&self) -> bool {
-        self.plan.required.iter().zip(&self.ends).all(|(required, end)| !required || end.as_ref().is_some_and(is_well))
+        self.plan
+            .required
+            .iter()
+            .zip(&self.ends)
+            .all(|(required, end)| !required || end.as_ref().is_some_and(succeeded_or_skipped))
     }
 
     fn required_failed(&self) -> Option<usize> {
@@ -182,9 +186,12 @@ impl<'a> Judge<'a> {
     }
 
     fn custom(&self, call: &Call, name: &str, durations: &[Duration]) -> Result<Value, StepError> {
-        let function = call.run().engine().functions().aggregation(name).ok_or_else(|| {
-            StepError::configuration("unknown_function", format!("unknown aggregation `{name}`"))
-        })?;
+        let function = call
+            .run()
+            .engine()
+            .functions()
+            .aggregation(name)
+            .ok_or_else(|| StepError::configuration("unknown_function", format!("unknown aggregation `{name}`")))?;
         let results = self.ends.iter().enumerate().map(|(number, end)| BranchResult {
             branch_id: self.plan.branches[number].id.to_string(),
             success: end.as_ref().is_some_and(succeeded),
@@ -237,7 +244,7 @@ fn succeeded(outcome: &Outcome) -> bool {
     }
 }
 
-fn is_well(outcome: &Outcome) -> bool {
+fn succeeded_or_skipped(outcome: &Outcome) -> bool {
     succeeded(outcome) || matches!(outcome, Outcome::Skipped(_))
 }
 

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::{graph, progress::Progress};
 use crate::{
     Order, StepId,
-    engine::{Call, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, execute_in},
+    engine::{Call, Outcome, Scope, SkipReason, Slots, StepStatus, VisibleResult, execute_in},
     model::TriggerRule,
     plan::{Child, Composite, List},
     state::SharedValue,
@@ -44,7 +44,7 @@ impl Composite for ListPlan {
 
 async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     let slots = Arc::new(Slots::new(list.nodes.len()));
-    let scope = Scope::list(call.around.scope.clone(), &list, &slots);
+    let scope = Scope::list(call.context.scope.clone(), &list, &slots);
     if call.node().is_root {
         call.run().set_root_scope(&scope);
     }
@@ -53,20 +53,20 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
         Err(outcome) => return outcome,
     };
     let mut progress = Progress::new(&call);
-    let mut around = Arc::new(call.inside(Some(scope.clone()), progress.state.clone()).in_order());
+    let mut context = Arc::new(call.inside(Some(scope.clone()), progress.state.clone()).in_order());
     let (mut failed, mut last) = (None, None);
     for (number, node) in list.nodes.iter().enumerate() {
         if failed.is_some() && !matches!(node.step.trigger_rule, TriggerRule::Always | TriggerRule::AllDone) {
             continue;
         }
-        if progress.has_moved_on(&around) {
-            Arc::make_mut(&mut around).state = progress.state.clone();
+        if progress.has_changed(&context) {
+            Arc::make_mut(&mut context).state = progress.state.clone();
         }
-        let mut child = Call::new(around.clone(), node);
+        let mut child = Call::new(context.clone(), node);
         if let Some(start) = start.filter(|start| number < *start) {
             child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
-        match progress.take(&call, execute_in(child, &around).await) {
+        match progress.take(&call, execute_in(child, &context).await) {
             Ok(ended) => {
                 if ended.status == StepStatus::Completed {
                     last = Some(number);
@@ -77,7 +77,7 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
                 let error = Arc::new((*failure.error).clone());
                 slots.set(
                     number,
-                    Ended { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
+                    VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
                 );
                 // The first failure is kept; steps that run in any case still run.
                 failed.get_or_insert(Outcome::Failed(failure));

@@ -59,7 +59,11 @@ impl Builder<'_> {
             }
             Over::Range { start, end, step } => {
                 if step.as_f64() == Some(0.0) {
-                    self.error("invalid_number", Place::new(path, "over/range/step"), "a range with a step of 0 would never end");
+                    self.error(
+                        "invalid_number",
+                        Place::new(path, "over/range/step"),
+                        "a range with a step of 0 would never end",
+                    );
                 }
                 Iterations::Range {
                     start: self.template(start, path, "over/range/start"),

@@ -57,7 +57,9 @@ impl Builder<'_> {
             let message = "the branches of a parallel block run at the same time, so none can wait for another";
             let problem = Problem::error("dependencies_in_parallel", Place::new(&*inner, "dependencies/0"), message);
             self.problems.push(
-                problem.with_help("put both steps into a list with `dependencies`, or one after the other into one branch"),
+                problem.with_help(
+                    "put both steps into a list with `dependencies`, or one after the other into one branch",
+                ),
             );
         }
         self.next_without_route(&branch.step, &inner);

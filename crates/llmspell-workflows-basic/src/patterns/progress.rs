@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::{Around, Call, Ended, Outcome, Output, Scope, StepStatus},
+    engine::{Call, CallContext, Outcome, Output, Scope, StepStatus, VisibleResult},
     state::{Change, SharedValue, WorkflowState},
 };
 
@@ -23,27 +23,27 @@ pub(crate) fn with_outputs(call: &Call, outcome: Outcome) -> Outcome {
 
 impl Progress {
     pub(super) fn new(call: &Call) -> Self {
-        Self { state: call.around.state.clone(), changes: Vec::new() }
+        Self { state: call.context.state.clone(), changes: Vec::new() }
     }
 
     /// Returns whether the state differs from the one of `around`.
-    pub(super) fn has_moved_on(&self, around: &Around) -> bool {
-        !Arc::ptr_eq(&self.state, &around.state)
+    pub(super) fn has_changed(&self, context: &CallContext) -> bool {
+        !Arc::ptr_eq(&self.state, &context.state)
     }
 
     /// Applies the outcome of a child; returns `Err` with the outcome of the composite if it ends because of it.
-    pub(super) fn take(&mut self, call: &Call, outcome: Outcome) -> Result<Ended, Outcome> {
+    pub(super) fn take(&mut self, call: &Call, outcome: Outcome) -> Result<VisibleResult, Outcome> {
         match outcome {
             Outcome::Completed(output) => {
                 self.apply(call, output.state_changes)?;
-                Ok(Ended { status: StepStatus::Completed, value: output.value, error: None })
+                Ok(VisibleResult { status: StepStatus::Completed, value: output.value, error: None })
             }
             Outcome::Skipped(_) => {
-                Ok(Ended { status: StepStatus::Skipped, value: SharedValue::default(), error: None })
+                Ok(VisibleResult { status: StepStatus::Skipped, value: SharedValue::default(), error: None })
             }
             Outcome::Failed(failure) if failure.handled => {
                 let error = Some(Arc::new(*failure.error));
-                Ok(Ended { status: StepStatus::Failed, value: SharedValue::default(), error })
+                Ok(VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error })
             }
             outcome => Err(outcome),
         }
@@ -70,7 +70,7 @@ impl Progress {
         let value = match &call.node().outputs {
             None => value,
             Some(outputs) => {
-                let scope = scope.cloned().or_else(|| call.around.scope.clone());
+                let scope = scope.cloned().or_else(|| call.context.scope.clone());
                 let inner = call.seeing(scope, self.state.clone());
                 match outputs.render(&inner.view()) {
                     Ok(value) => value.into(),

@@ -30,7 +30,8 @@ impl Builder<'_> {
             self.at_step(number);
             let inner = format!("{path}/{}", step.id);
             if !step.dependencies.is_empty() {
-                let message = "a step of a route cannot have dependencies: it runs when another step names it as the next one";
+                let message =
+                    "a step of a route cannot have dependencies: it runs when another step names it as the next one";
                 self.error("dependencies_in_route", Place::new(&*inner, "dependencies/0"), message);
             }
             nodes.push(self.step(step, &inner, depth + 1));
@@ -63,8 +64,7 @@ impl Builder<'_> {
     fn target(&mut self, id: &str, place: &Place, steps: &[Arc<Step>]) -> Option<usize> {
         let found = steps.iter().position(|step| step.id == id);
         if found.is_none() {
-            let problem =
-                Problem::error("unknown_step", place.clone(), format!("the route has no step `{id}`"));
+            let problem = Problem::error("unknown_step", place.clone(), format!("the route has no step `{id}`"));
             self.problems.push(problem.with_known(id, steps.iter().map(|step| step.id.as_str())));
         }
         found
@@ -100,12 +100,12 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
     let mut slots = Arc::new(Slots::new(plan.list.nodes.len()));
     let mut entered = vec![false; plan.list.nodes.len()];
     for transition in 0..=u64::from(limit) {
-        let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
+        let scope = Scope::list(call.context.scope.clone(), &plan.list, &slots);
         if call.node().is_root {
             call.run().set_root_scope(&scope);
         }
-        let around = call.inside(Some(scope), progress.state.clone());
-        let mut child = Call::new(Arc::new(around), &plan.list.nodes[current]);
+        let context = call.inside(Some(scope), progress.state.clone());
+        let mut child = Call::new(Arc::new(context), &plan.list.nodes[current]);
         if std::mem::replace(&mut entered[current], true) {
             let generation = call.run().next_generation(child.path());
             child = child.with_generation(decide!(call, choice::RouteGeneration(transition), generation));
@@ -122,7 +122,7 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
             }
             Err(outcome) => return outcome,
         };
-        let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
+        let scope = Scope::list(call.context.scope.clone(), &plan.list, &slots);
         if call.node().is_root {
             call.run().set_root_scope(&scope);
         }
@@ -141,8 +141,7 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
             }
         };
     }
-    let message =
-        format!("the route has made more than {limit} transitions, the limit `transitions_max`");
+    let message = format!("the route has made more than {limit} transitions, the limit `transitions_max`");
     call.failed(StepError::new(ErrorClass::Resource, "transitions_max", message).retryable(false))
 }
 

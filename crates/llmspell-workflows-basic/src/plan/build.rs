@@ -132,7 +132,7 @@ impl<'e> Builder<'e> {
         self.settings(step, path);
         let body = self.body(step, path, depth);
         if let Some(sub) = body.sub_workflow() {
-            self.limits_held_around(step, sub, path);
+            self.check_enclosing_limits(step, sub, path);
         }
         let recovery = match &step.on_error {
             OnError::Fail => Recovery::Fail,
@@ -197,8 +197,7 @@ impl<'e> Builder<'e> {
         for (position, limit) in step.limits.iter().enumerate() {
             if !self.definition.concurrency.contains_key(limit) && self.engine.permits().declared(limit).is_none() {
                 let place = Place::new(path, format!("limits/{position}"));
-                let problem =
-                    Problem::error("unknown_limit", place, format!("unknown concurrency limit `{limit}`"));
+                let problem = Problem::error("unknown_limit", place, format!("unknown concurrency limit `{limit}`"));
                 let definition = self.definition.clone();
                 self.problems.push(problem.with_known(limit, definition.concurrency.keys().map(String::as_str)));
             }
@@ -341,7 +340,7 @@ impl<'e> Builder<'e> {
     fn body(&mut self, step: &Step, path: &str, depth: usize) -> Body {
         // Steps that are nested too deeply are reported once, and those inside them are not read.
         if depth > self.engine.limits().nesting_max {
-            return Builder::nothing();
+            return Builder::invalid_body();
         }
         match &step.kind {
             StepKind::Activity(call) => Body::Activity(self.activity(call, path)),
@@ -360,7 +359,7 @@ impl<'e> Builder<'e> {
     }
 
     /// Returns the body of an invalid step, which never runs.
-    pub(crate) fn nothing() -> Body {
+    pub(crate) fn invalid_body() -> Body {
         Body::Composite(Box::new(ListPlan(Arc::new(List::new(Vec::new(), None)))))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 impl Builder<'_> {
     pub(super) fn sub_workflow(&mut self, sub: &SubWorkflow, path: &str) -> Body {
         let input = self.template(&sub.input, path, "input");
-        let Some(definition) = self.named(sub, path) else { return Self::nothing() };
+        let Some(definition) = self.sub_definition(sub, path) else { return Self::invalid_body() };
         let limit = self.engine.limits().sub_workflow_depth_max as usize;
         let mut chain = self.chain.clone();
         chain.push(self.definition.name.clone());
@@ -22,12 +22,12 @@ impl Builder<'_> {
                 Place::new(path, "workflow"),
                 format!("these workflows run each other: {around}"),
             );
-            return Self::nothing();
+            return Self::invalid_body();
         }
         if chain.len() > limit {
             let message = format!("sub-workflows are nested deeper than {limit}, the limit `sub_workflow_depth_max`");
             self.error("sub_workflow_depth_max", Place::new(path, "workflow"), message);
-            return Self::nothing();
+            return Self::invalid_body();
         }
         match Builder::plan_in(self.engine, definition, chain) {
             Ok(plan) => {
@@ -45,13 +45,13 @@ impl Builder<'_> {
                 let first = first.map(ToString::to_string).unwrap_or_default();
                 let message = format!("the workflow `{}` is invalid: {first}", sub.workflow);
                 self.error("invalid_sub_workflow", Place::new(path, "workflow"), message);
-                Self::nothing()
+                Self::invalid_body()
             }
         }
     }
 
     /// Reports a sub-workflow step that holds a limit of the engine which steps inside it need too: it would never end.
-    pub(super) fn limits_held_around(&mut self, step: &Step, sub: &SubPlan, path: &str) {
+    pub(super) fn check_enclosing_limits(&mut self, step: &Step, sub: &SubPlan, path: &str) {
         for (position, limit) in step.limits.iter().enumerate() {
             if self.engine.permits().declared(limit).is_some() && sub.plan.takes_permit(limit) {
                 let message = format!(
@@ -65,7 +65,7 @@ impl Builder<'_> {
     }
 
     /// Returns the definition of a sub-workflow step.
-    fn named(&mut self, sub: &SubWorkflow, path: &str) -> Option<Arc<Definition>> {
+    fn sub_definition(&mut self, sub: &SubWorkflow, path: &str) -> Option<Arc<Definition>> {
         let own = self.definition.clone();
         let found = own.workflows.get(&sub.workflow).or_else(|| self.engine.workflows().get(&sub.workflow));
         let Some(found) = found else {
@@ -77,8 +77,7 @@ impl Builder<'_> {
             return None;
         };
         if let Some(version) = sub.version.as_ref().filter(|version| **version != found.version) {
-            let message =
-                format!("the workflow `{}` has version `{}`, not `{version}`", sub.workflow, found.version);
+            let message = format!("the workflow `{}` has version `{}`, not `{version}`", sub.workflow, found.version);
             self.error("unknown_workflow_version", Place::new(path, "version"), message);
         }
         Some(found.clone())
@@ -87,11 +86,11 @@ impl Builder<'_> {
     /// Builds the step that undoes the one at `path`; it sees `input`, `output` and `certain`.
     pub(super) fn undo(&mut self, undo: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let place = format!("{path}/$undo");
-        if let Some(field) = unfit(undo) {
+        if let Some(field) = forbidden_field(undo) {
             let message = format!("a step that undoes another cannot have `{field}`");
             self.error("invalid_compensation", Place::new(&*place, field), message);
         }
-        let node = self.apart(|builder| {
+        let node = self.isolated(|builder| {
             builder.with_binding("input", |builder| {
                 builder.with_binding("output", |builder| {
                     builder.with_binding("certain", |builder| builder.node(undo, &place, depth + 1))
@@ -115,7 +114,7 @@ impl Builder<'_> {
 }
 
 /// Returns a field that a step which undoes another cannot have.
-fn unfit(undo: &Step) -> Option<&'static str> {
+fn forbidden_field(undo: &Step) -> Option<&'static str> {
     [
         (!undo.dependencies.is_empty(), "dependencies"),
         (!undo.next.is_empty(), "next_step"),

@@ -35,7 +35,7 @@ impl Builder<'_> {
         let mut migrations = Migrations::new();
         for (from, migration) in &definition.migrations {
             let field = format!("migrations/{from}");
-            self.check_way(definition, from, &field);
+            self.check_chain(definition, from, &field);
             let keys = migration.set.keys().chain(migration.rename.values());
             for key in keys.chain(migration.rename.keys()).chain(&migration.remove) {
                 if key.is_empty() || key.starts_with('$') {
@@ -45,7 +45,7 @@ impl Builder<'_> {
             }
             self.check_renames(migration, &field);
             let set = migration.set.iter();
-            let set = set.map(|(key, value)| (key.clone(), self.of_state(value, &format!("{field}/set/{key}"))));
+            let set = set.map(|(key, value)| (key.clone(), self.migration_value(value, &format!("{field}/set/{key}"))));
             let (set, function) = (set.collect(), self.migration_function(migration, &field));
             let to = migration.to.clone().unwrap_or_else(|| definition.version.clone());
             let (rename, remove) = (migration.rename.clone(), migration.remove.clone());
@@ -55,7 +55,7 @@ impl Builder<'_> {
     }
 
     /// Checks that the migrations from version `from` lead to the version of the definition.
-    fn check_way(&mut self, definition: &Definition, from: &str, field: &str) {
+    fn check_chain(&mut self, definition: &Definition, from: &str, field: &str) {
         let place = || Place::new("", field);
         if definition.version.is_empty() {
             let message = "the definition needs a version, to which its migrations lead";
@@ -67,7 +67,8 @@ impl Builder<'_> {
             let next = definition.migrations.get(at).filter(|_| ends == "end at");
             let Some(next) = next else {
                 let version = &definition.version;
-                let message = format!("the migrations from version `{from}` {ends} `{at}` and do not lead to `{version}`");
+                let message =
+                    format!("the migrations from version `{from}` {ends} `{at}` and do not lead to `{version}`");
                 return self.error("migration_without_end", place(), message);
             };
             at = next.to.as_deref().unwrap_or(&definition.version);
@@ -90,7 +91,7 @@ impl Builder<'_> {
     }
 
     /// Parses a value that may refer only to the state and the input.
-    fn of_state(&mut self, value: &Value, field: &str) -> Template {
+    fn migration_value(&mut self, value: &Value, field: &str) -> Template {
         match Template::parse(value) {
             Ok(template) => {
                 let references = template.references();
@@ -167,10 +168,13 @@ impl Plan {
 
     fn no_migration(&self, from: &str) -> StepError {
         let known: Vec<_> = self.migrates_from().collect();
-        let known = if known.is_empty() { "it has no migrations".to_owned() } else { format!("it migrates from {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "it has no migrations".to_owned()
+        } else {
+            format!("it migrates from {}", known.join(", "))
+        };
         let Definition { name, version, .. } = &*self.definition;
-        let message =
-            format!("`{name}` {version} has no migration for the state of version `{from}` ({known})");
+        let message = format!("`{name}` {version} has no migration for the state of version `{from}` ({known})");
         StepError::configuration("no_migration", message)
     }
 }
@@ -221,5 +225,8 @@ impl MigrationPlan {
 }
 
 fn not_an_object(from: &str) -> StepError {
-    StepError::configuration("migration_failed", format!("the migration from version `{from}` did not return an object"))
+    StepError::configuration(
+        "migration_failed",
+        format!("the migration from version `{from}` did not return an object"),
+    )
 }

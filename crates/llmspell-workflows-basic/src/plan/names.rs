@@ -81,7 +81,7 @@ impl Builder<'_> {
     }
 
     /// Builds something that does not see the enclosing lists and loops.
-    pub(crate) fn apart<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn isolated<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::take(&mut self.names);
         let built = build(self);
         self.names = outer;
