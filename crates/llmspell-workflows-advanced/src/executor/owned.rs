@@ -175,7 +175,7 @@ impl Live {
             if let Some(journal) = run.extension::<RunJournal>() {
                 note(&journal, run);
             }
-            run.hold();
+            run.park();
         }
     }
 
@@ -187,7 +187,7 @@ impl Live {
     pub(super) fn enters_memory(&self, run: &Arc<Run>) {
         *lock(&self.run) = Some(run.clone());
         if self.is_paused() {
-            run.hold();
+            run.park();
         }
     }
 

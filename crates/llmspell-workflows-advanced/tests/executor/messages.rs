@@ -29,7 +29,7 @@ async fn a_signal_reaches_a_run_at_work_in_another_executor() {
     let id = run.id();
     let in_memory = run.run().clone();
     let driven = tokio::spawn(async move { finished(&executor, run).await });
-    in_memory.all_wait().await;
+    in_memory.until_waiting().await;
     // Another home, as another process has it.
     let (home, known) = (lab.home(), lab.known(id).await);
     assert_eq!(known.status(), RunStatus::Waiting);

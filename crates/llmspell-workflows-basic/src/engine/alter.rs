@@ -90,11 +90,11 @@ impl Call {
     ///
     /// # Errors
     /// Fails if an interceptor rejects the decision.
-    pub async fn entered_again(&self, round: u64) -> Result<Self, StepError> {
+    pub async fn enter_again(&self, round: u64) -> Result<Self, StepError> {
         let next = self.run().next_generation(self.path());
         let generation = self.decide(choice::HookGeneration(round), next).await?;
         let again = self.clone().with_generation(generation);
-        self.run().entered_as(again.path());
+        self.run().record_entry(again.path());
         Ok(again)
     }
 

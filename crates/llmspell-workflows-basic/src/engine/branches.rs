@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Run;
 use crate::sync::lock;
 
-/// The number of active branches of a run, and whether the run is held.
+/// The number of active branches of a run, and whether the run is parking.
 ///
 /// A branch is not active while it waits for a time, for a message, or for the branches below it. If none is active,
 /// the run need not be in memory.
@@ -21,7 +21,7 @@ pub(crate) struct Branches {
     active: AtomicUsize,
     all_waiting: Notify,
     one_active: Notify,
-    held: CancellationToken,
+    park: CancellationToken,
     /// The number of waits that end at each time.
     wakes: Mutex<BTreeMap<Timestamp, usize>>,
 }
@@ -29,8 +29,8 @@ pub(crate) struct Branches {
 impl Branches {
     /// Creates the state of a run with one active branch, the root's.
     pub(super) fn new() -> Self {
-        let (held, wakes) = (CancellationToken::new(), Mutex::default());
-        Self { active: AtomicUsize::new(1), all_waiting: Notify::new(), one_active: Notify::new(), held, wakes }
+        let (park, wakes) = (CancellationToken::new(), Mutex::default());
+        Self { active: AtomicUsize::new(1), all_waiting: Notify::new(), one_active: Notify::new(), park, wakes }
     }
 
     fn increment(&self) {
@@ -83,18 +83,18 @@ impl Run {
     /// Parks the run: no further leaf begins, running leaves end, and waiting leaves park.
     ///
     /// Nothing is cancelled. Use it only if the run can be driven again from its journal.
-    pub fn hold(&self) {
-        self.branches.held.cancel();
+    pub fn park(&self) {
+        self.branches.park.cancel();
     }
 
-    /// Returns whether [`hold`](Self::hold) was called.
+    /// Returns whether [`park`](Self::park) was called.
     #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.branches.held.is_cancelled()
+    pub fn is_parking(&self) -> bool {
+        self.branches.park.is_cancelled()
     }
 
     /// Waits until all of its branches wait for a time or a message.
-    pub async fn all_wait(&self) {
+    pub async fn until_waiting(&self) {
         loop {
             let mut notified = std::pin::pin!(self.branches.all_waiting.notified());
             notified.as_mut().enable();
@@ -106,7 +106,7 @@ impl Run {
     }
 
     /// Waits until one of its branches is active again, or has been since this was called.
-    pub async fn goes_on(&self) {
+    pub async fn until_active(&self) {
         let mut notified = std::pin::pin!(self.branches.one_active.notified());
         notified.as_mut().enable();
         // The branch may wait again before this task runs, so this is checked only once.
@@ -123,8 +123,8 @@ impl Run {
 
     /// Waits until all of its branches wait only for messages, which nothing can send.
     pub(super) async fn waits_only_for_messages(&self) {
-        self.all_wait().await;
-        if self.is_held() || self.next_wake().is_some() {
+        self.until_waiting().await;
+        if self.is_parking() || self.next_wake().is_some() {
             std::future::pending::<()>().await;
         }
     }
@@ -135,8 +135,8 @@ impl Run {
         PendingWake(self, time)
     }
 
-    pub(crate) async fn hold_requested(&self) {
-        self.branches.held.cancelled().await;
+    pub(crate) async fn park_requested(&self) {
+        self.branches.park.cancelled().await;
     }
 
     /// Counts another branch as active until the guard is dropped.

@@ -108,7 +108,7 @@ impl Clone for CallContext {
 }
 
 impl Call {
-    /// Creates the call of `node` in `around`.
+    /// Creates the call of `node` in `context`.
     pub(crate) fn new(context: Arc<CallContext>, node: &Arc<Node>) -> Self {
         Self {
             context,
@@ -344,8 +344,8 @@ impl Call {
         Outcome::Cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
     }
 
-    /// Returns the outcome of a step that does not begin because the run is held; it can begin immediately after.
-    pub(super) fn parked_by_hold(&self) -> Outcome {
+    /// Returns the outcome of a step that does not begin because the run is parking; it begins when the run is driven.
+    pub(super) fn parked(&self) -> Outcome {
         Outcome::Parked(Wait { wake_at: Some(self.run().clock().now()), inbox_after: None })
     }
 

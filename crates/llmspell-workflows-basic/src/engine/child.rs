@@ -108,7 +108,7 @@ impl Children for InProcess {
 pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     let run = call.run();
     let mut driven = std::pin::pin!(driven);
-    let (mut is_stopped, mut is_held, mut waiting) = (false, false, None);
+    let (mut is_stopped, mut is_parking, mut waiting) = (false, false, None);
     loop {
         tokio::select! {
             biased;
@@ -120,14 +120,14 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
                     _ => child.cancel_by(&Asker::new(Who::Parent)),
                 }
             }
-            () = run.hold_requested(), if !is_held => {
-                is_held = true;
-                child.hold();
+            () = run.park_requested(), if !is_parking => {
+                is_parking = true;
+                child.park();
             }
-            () = child.all_wait(), if waiting.is_none() => {
+            () = child.until_waiting(), if waiting.is_none() => {
                 waiting = Some((child.next_wake().map(|wake| run.wakes_at(wake)), run.mark_waiting()));
             }
-            () = child.goes_on(), if waiting.is_some() => waiting = None,
+            () = child.until_active(), if waiting.is_some() => waiting = None,
         }
     }
 }

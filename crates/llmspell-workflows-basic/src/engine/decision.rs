@@ -130,9 +130,9 @@ choices! {
     Branch = "branch" -> Option<usize>;
     /// The items of a loop.
     Items = "items" -> Arc<Vec<Value>>;
-    /// Whether the `while` of a loop holds before iteration `n`.
+    /// Whether the `while` of a loop is true before iteration `n`.
     While(n: u64) = "while" -> bool;
-    /// Whether the `until` of a loop holds after iteration `n`.
+    /// Whether the `until` of a loop is true after iteration `n`.
     Until(n: u64) = "until" -> bool;
     /// The step that a route runs after its `n`th step, from 0; `None`: the route ends.
     Transition(n: u64) = "transition" -> Option<String>;

@@ -246,7 +246,7 @@ impl Engine {
 
     async fn drive_untraced(&self, run: &Arc<Run>) -> Driven {
         self.stack().observe(run, Happening::Begins);
-        run.warn_of_differing_limits();
+        run.warn_about_differing_limits();
         let outcome = run.execute_root().await;
         let outcome = run.stuck_if_undo_failed(outcome);
         self.stack().observe(run, Happening::Ends(&outcome));
@@ -284,7 +284,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 driven = &mut driven => break driven,
-                () = run.waits_only_for_messages() => run.hold(),
+                () = run.waits_only_for_messages() => run.park(),
             }
         };
         match driven {

@@ -64,7 +64,7 @@ pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome
 fn with_overrides(mut call: Call, run: &Run) -> Call {
     if let Some(generation) = run.reentered.get(&call.path().to_string()) {
         call = call.with_generation(*generation);
-        run.entered_as(call.path());
+        run.record_entry(call.path());
     }
     match run.inputs.get(&call.path().to_string()) {
         Some(input) => call.with_input(input.clone()),
@@ -77,13 +77,13 @@ fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(execute(call))
 }
 
-/// Checks that the run is not cancelled, held or over its limit of steps.
+/// Checks that the run is not cancelled, parking or over its limit of steps.
 fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     if call.cancel().is_cancelled() {
         return Err(call.cancelled());
     }
-    if call.run().is_held() && call.step().kind.is_leaf() {
-        return Err(call.parked_by_hold());
+    if call.run().is_parking() && call.step().kind.is_leaf() {
+        return Err(call.parked());
     }
     call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
 }
@@ -189,10 +189,10 @@ fn recover(call: Call, failure: Failure) -> BoxFuture<'static, Outcome> {
 }
 
 async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
-    call.run().records().recovering(call.record(), &failure.error);
-    let context = if call.node().is_root { call.run().root_scope() } else { call.context.scope.clone() };
+    call.run().records().record_recovery(call.record(), &failure.error);
+    let outer = if call.node().is_root { call.run().root_scope() } else { call.context.scope.clone() };
     let error: Arc<serde_json::Value> = Arc::new(json!(*failure.error));
-    let scope = Scope::names(context, vec![("error", error)]);
+    let scope = Scope::names(outer, vec![("error", error)]);
     let context = Arc::new(call.inside(Some(scope), call.context.state.clone()));
     match Box::pin(execute(Call::new(context, handler))).await {
         Outcome::Failed(second) => {

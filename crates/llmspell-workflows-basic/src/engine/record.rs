@@ -95,11 +95,11 @@ struct Record {
     ended_at: Option<Timestamp>,
     /// Whether it was abandoned while it ran; its outcome is ignored after that.
     abandoned: bool,
-    result: StepResult,
+    result: RecordedResult,
     details: Option<Box<Details>>,
 }
 
-enum StepResult {
+enum RecordedResult {
     None,
     Output(SharedValue),
     Error(Box<StepError>),
@@ -133,7 +133,7 @@ impl Records {
             started_at: now,
             ended_at: None,
             abandoned: false,
-            result: StepResult::None,
+            result: RecordedResult::None,
             details: None,
         });
         self.all.len() - 1
@@ -155,7 +155,7 @@ impl Records {
     }
 
     /// Records the failure that the step's `on_error` steps are about to handle.
-    pub(crate) fn recovering(&mut self, number: usize, error: &StepError) {
+    pub(crate) fn record_recovery(&mut self, number: usize, error: &StepError) {
         self.all[number].details.get_or_insert_default().recovered = Some(error.clone());
     }
 
@@ -165,13 +165,13 @@ impl Records {
             return;
         }
         let (status, result) = match outcome {
-            Outcome::Completed(output) => (StepStatus::Completed, StepResult::Output(output.value.clone())),
-            Outcome::Skipped(reason) => (StepStatus::Skipped, StepResult::Skipped(Box::new(reason.clone()))),
-            Outcome::Failed(failure) => (StepStatus::Failed, StepResult::Error(failure.error.clone())),
+            Outcome::Completed(output) => (StepStatus::Completed, RecordedResult::Output(output.value.clone())),
+            Outcome::Skipped(reason) => (StepStatus::Skipped, RecordedResult::Skipped(Box::new(reason.clone()))),
+            Outcome::Failed(failure) => (StepStatus::Failed, RecordedResult::Error(failure.error.clone())),
             Outcome::Cancelled(cancelled) => {
-                (StepStatus::Cancelled, StepResult::Error(Box::new(cancelled.to_error().at(self.path(number)))))
+                (StepStatus::Cancelled, RecordedResult::Error(Box::new(cancelled.to_error().at(self.path(number)))))
             }
-            Outcome::Parked(_) => (StepStatus::Waiting, StepResult::None),
+            Outcome::Parked(_) => (StepStatus::Waiting, RecordedResult::None),
             Outcome::Stuck(steps) => (StepStatus::Stuck, stuck(&self.path(number), steps)),
         };
         let record = &mut self.all[number];
@@ -247,10 +247,10 @@ impl Records {
         let node = self.node(record);
         let recovered = || record.details.as_ref()?.recovered.clone();
         let (output, error, skip_reason) = match &record.result {
-            StepResult::None => (None, None, None),
-            StepResult::Output(value) => (Some(value.clone()), recovered(), None),
-            StepResult::Error(error) => (None, Some((**error).clone()), None),
-            StepResult::Skipped(reason) => (None, None, Some((**reason).clone())),
+            RecordedResult::None => (None, None, None),
+            RecordedResult::Output(value) => (Some(value.clone()), recovered(), None),
+            RecordedResult::Error(error) => (None, Some((**error).clone()), None),
+            RecordedResult::Skipped(reason) => (None, None, Some((**reason).clone())),
         };
         let named = record.details.as_ref().and_then(|details| details.name.clone());
         StepRecord {
@@ -269,10 +269,10 @@ impl Records {
 }
 
 /// Returns why the step at `path` itself is stuck; a block around stuck steps has no error of its own.
-fn stuck(path: &PathLink, steps: &[StuckStep]) -> StepResult {
+fn stuck(path: &PathLink, steps: &[StuckStep]) -> RecordedResult {
     let path = path.to_string();
     let own = steps.iter().find(|step| step.around.is_empty() && step.path == path);
-    own.map_or(StepResult::None, |step| StepResult::Error(step.error.clone()))
+    own.map_or(RecordedResult::None, |step| RecordedResult::Error(step.error.clone()))
 }
 
 impl Record {

@@ -34,7 +34,7 @@ impl Run {
         };
         for (name, template) in &plan.variables {
             let template: &Template = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(template);
-            let value = template.render(&Before(&self)).map_err(|error| {
+            let value = template.render(&InitialScope(&self)).map_err(|error| {
                 let error = StepError::from(error);
                 StepError { message: format!("variable `{name}`: {}", error.message), ..error }
             })?;
@@ -134,9 +134,9 @@ impl Run {
 }
 
 /// The scope before any step has run: the input and the variables so far.
-struct Before<'a>(&'a Run);
+struct InitialScope<'a>(&'a Run);
 
-impl expr::Scope for Before<'_> {
+impl expr::Scope for InitialScope<'_> {
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(std::borrow::Cow<'s, Value>, usize)> {
         use std::borrow::Cow::Borrowed;
         let key = keys.first().and_then(Segment::name);

@@ -185,7 +185,7 @@ impl Run {
     }
 
     /// Warns about named limits for which runs of other versions of the definition declare another number.
-    pub(super) fn warn_of_differing_limits(&self) {
+    pub(super) fn warn_about_differing_limits(&self) {
         for share in &self.shares {
             let Some(other) = share.other_number() else { continue };
             let (name, holders) = (share.name(), share.holders());
@@ -305,7 +305,7 @@ impl Run {
     }
 
     /// Records that the step at `path` was entered under the generation in the path.
-    pub(crate) fn entered_as(&self, path: &PathLink) {
+    pub(crate) fn record_entry(&self, path: &PathLink) {
         let mut generations = lock(&self.generations);
         let last = generations.entry(path.first_entry()).or_insert(1);
         *last = path.generation().max(*last);

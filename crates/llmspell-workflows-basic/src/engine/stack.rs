@@ -8,7 +8,7 @@ use crate::model::Step;
 /// An engine fills [`Trace`](Self::Trace), [`TotalTimeout`](Self::TotalTimeout), [`Retry`](Self::Retry),
 /// [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout) itself; a host may add to these too, and fills
 /// the others. Two things are not interceptors and surround the whole stack: `on_error`, which handles its failure,
-/// and around that the record of the input and outcome of a step with `compensate`, from which the run undoes it.
+/// and outside it the record of the input and outcome of a step with `compensate`, from which the run undoes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
     /// Sees everything, including the answers of the other interceptors.

@@ -29,7 +29,7 @@ pub(crate) struct Undos {
     /// How many steps have been undone, and how many were deliberately left as they are.
     undone: usize,
     given_up: usize,
-    pub(crate) end: UndoStatus,
+    pub(crate) status: UndoStatus,
 }
 
 /// The result of undoing a run.
@@ -88,12 +88,12 @@ impl Run {
     /// Returns whether the run failed or was cancelled, and all its steps are undone.
     #[must_use]
     pub fn is_compensated(&self) -> bool {
-        lock(&self.undos).end == UndoStatus::Compensated
+        lock(&self.undos).status == UndoStatus::Compensated
     }
 
     /// Returns `outcome`, or a stuck outcome if undoing a step has failed.
     pub(super) fn stuck_if_undo_failed(&self, outcome: Outcome) -> Outcome {
-        let stuck = match &lock(&self.undos).end {
+        let stuck = match &lock(&self.undos).status {
             UndoStatus::Stuck(error) => (**error).clone(),
             UndoStatus::NotCompensated | UndoStatus::Compensated => return outcome,
         };
@@ -159,12 +159,12 @@ impl Run {
             Ok(()) => {
                 let mut undos = lock(&self.undos);
                 if undos.undone > 0 && undos.given_up == 0 {
-                    undos.end = UndoStatus::Compensated;
+                    undos.status = UndoStatus::Compensated;
                 }
                 outcome
             }
             Err(IncompleteUndo::Failed(error)) => {
-                lock(&self.undos).end = UndoStatus::Stuck(error);
+                lock(&self.undos).status = UndoStatus::Stuck(error);
                 outcome
             }
             Err(IncompleteUndo::Deferred(later)) => later,

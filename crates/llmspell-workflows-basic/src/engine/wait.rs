@@ -12,7 +12,7 @@ pub(crate) async fn wait_until(call: &Call, wake_at: Timestamp) -> Option<Outcom
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Some(call.cancelled()),
-        () = run.hold_requested() => park(),
+        () = run.park_requested() => park(),
         wake = run.engine().timers().until(call, wake_at) => match wake {
             Wake::Due => None,
             Wake::Park => park(),

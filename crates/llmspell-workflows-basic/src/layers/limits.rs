@@ -6,10 +6,10 @@ use crate::{
 };
 
 /// Takes a permit of each named concurrency limit while a leaf runs.
-pub(super) struct Limit;
+pub(super) struct LimitLayer;
 
 #[async_trait]
-impl Interceptor for Limit {
+impl Interceptor for LimitLayer {
     fn applies(&self, step: &Step) -> bool {
         !step.limits.is_empty()
     }

@@ -14,7 +14,7 @@ pub(crate) fn standard(stack: Stack) -> Stack {
     stack
         .with(Position::Trace, Arc::new(trace::Trace))
         .with(Position::TotalTimeout, Arc::new(timeout::Timeout::Total))
-        .with(Position::Retry, Arc::new(retry::Retrying))
-        .with(Position::Limits, Arc::new(limits::Limit))
+        .with(Position::Retry, Arc::new(retry::RetryLayer))
+        .with(Position::Limits, Arc::new(limits::LimitLayer))
         .with(Position::AttemptTimeout, Arc::new(timeout::Timeout::Attempt))
 }

@@ -18,10 +18,10 @@ use crate::{
 ///
 /// All attempts of a leaf share one generation and so one idempotency key; a block is entered again under its next
 /// generation. The result of each attempt is a decision, so recorded attempts are not made again.
-pub(super) struct Retrying;
+pub(super) struct RetryLayer;
 
 #[async_trait]
-impl Interceptor for Retrying {
+impl Interceptor for RetryLayer {
     fn applies(&self, step: &Step) -> bool {
         retries(step)
     }
@@ -41,7 +41,7 @@ impl Interceptor for Retrying {
                 if !is_leaf {
                     let generation = call.run().next_generation(call.path());
                     current = current.with_generation(decide!(call, choice::RetryGeneration(attempt), generation));
-                    call.run().entered_as(current.path());
+                    call.run().record_entry(current.path());
                 }
             }
             let entered = current.path().to_path();

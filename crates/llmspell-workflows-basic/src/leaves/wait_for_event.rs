@@ -104,7 +104,7 @@ async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Rece
             Wake::Due => Ok(Received::TimedOut),
             Wake::Park => park(),
         },
-        () = run.hold_requested() => park(),
+        () = run.park_requested() => park(),
     }
 }
 

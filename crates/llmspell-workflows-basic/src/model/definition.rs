@@ -178,7 +178,7 @@ pub struct InputSpec {
 pub enum InputType {
     /// A string.
     String,
-    /// A whole number.
+    /// An integer.
     Integer,
     /// A number.
     Number,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 
-/// The kind of a step: what it does.
+/// The kind of a step, which determines what it does.
 ///
 /// The enum is exhaustive on purpose: the compiler reports a new kind to crates that have a notation or a drawing for
 /// each kind.

@@ -56,7 +56,7 @@ impl Composite for ChoicePlan {
     }
 
     fn order(&self, _: Option<&StepId>) -> Order {
-        Order::Apart
+        Order::Independent
     }
 
     fn list(&self) -> Option<&List> {

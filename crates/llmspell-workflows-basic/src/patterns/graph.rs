@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 for (other, beside) in others.iter().filter(|(other, _)| !follows(*other)) {
-                    self.agree((step, path), (*other, beside))?;
+                    self.check_agreement((step, path), (*other, beside))?;
                 }
                 others.push((step, path));
             }
@@ -147,7 +147,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks that two steps do not set these paths to different values.
-    fn agree(&self, one: (usize, &StatePath), two: (usize, &StatePath)) -> Result<(), Outcome> {
+    fn check_agreement(&self, one: (usize, &StatePath), two: (usize, &StatePath)) -> Result<(), Outcome> {
         let path = match (one.1.contains(two.1), two.1.contains(one.1)) {
             (true, _) => one.1,
             (_, true) => two.1,

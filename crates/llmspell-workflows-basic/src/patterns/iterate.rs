@@ -255,7 +255,7 @@ async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize
     let (mut progress, mut collected) = (Progress::new(call), LoopResults::new());
     let base = Progress::new(call);
     let child =
-        |context: &Call, index: usize| iteration(context, plan, &base, items[index].clone(), index, Some(items.len()));
+        |parent: &Call, index: usize| iteration(parent, plan, &base, items[index].clone(), index, Some(items.len()));
     // The outcome of the loop depends on which iteration failed first, so that is a recorded decision.
     if plan.settings.on_error == IterationErrors::Stop
         && let Some(index) = recall!(call, choice::FirstFailed)

@@ -32,8 +32,8 @@ impl Composite for ListPlan {
                 let dependents = self.0.nodes.iter().enumerate().filter(|(number, _)| graph.is_before(child, *number));
                 Order::Graph(dependents.map(|(_, node)| node.id.clone()).collect())
             }
-            (Some(_), None) => Order::Apart,
-            (None, _) => Order::InTurn,
+            (Some(_), None) => Order::Independent,
+            (None, _) => Order::Sequential,
         }
     }
 

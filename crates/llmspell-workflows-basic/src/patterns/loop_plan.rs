@@ -37,8 +37,8 @@ impl Composite for LoopPlan {
 
     fn order(&self, _: Option<&StepId>) -> Order {
         match self.settings.mode {
-            IterationMode::Sequential => Order::InTurn,
-            IterationMode::Parallel => Order::Apart,
+            IterationMode::Sequential => Order::Sequential,
+            IterationMode::Parallel => Order::Independent,
         }
     }
 

@@ -27,7 +27,7 @@ impl Composite for ParallelPlan {
     }
 
     fn order(&self, _: Option<&StepId>) -> Order {
-        Order::Apart
+        Order::Independent
     }
 
     fn list(&self) -> Option<&List> {

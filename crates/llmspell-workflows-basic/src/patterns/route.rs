@@ -81,7 +81,7 @@ impl Composite for RoutePlan {
     }
 
     fn order(&self, _: Option<&StepId>) -> Order {
-        Order::InTurn
+        Order::Sequential
     }
 
     fn list(&self) -> Option<&List> {
@@ -109,7 +109,7 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
         if std::mem::replace(&mut entered[current], true) {
             let generation = call.run().next_generation(child.path());
             child = child.with_generation(decide!(call, choice::RouteGeneration(transition), generation));
-            call.run().entered_as(child.path());
+            call.run().record_entry(child.path());
         }
         let output = match progress.take(&call, execute(child).await) {
             Ok(ended) => {

@@ -97,7 +97,7 @@ impl Body {
     pub(crate) fn order(&self, child: Option<&StepId>) -> Order {
         match self {
             Self::Composite(composite) => composite.order(child),
-            Self::Code(_) => Order::InTurn,
+            Self::Code(_) => Order::Sequential,
             Self::Activity(_) | Self::SubWorkflow(_) | Self::Leaf(_) => Order::Leaf,
         }
     }

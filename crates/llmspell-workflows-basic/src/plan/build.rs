@@ -6,7 +6,7 @@ use std::{
 use super::{
     Body, Length, List, Node, Plan, Recovery, Role,
     graph::Graph,
-    names::{Names, Use, survey},
+    names::{Names, SiblingReference, survey},
 };
 use crate::{
     Place, Problem, Severity, StepId,
@@ -269,8 +269,8 @@ impl<'e> Builder<'e> {
         }
     }
 
-    fn in_order(&mut self, steps: &Steps, uses: &[Use], path: &str) {
-        for Use { by, of, place } in uses.iter().filter(|used| used.of >= used.by) {
+    fn in_order(&mut self, steps: &Steps, uses: &[SiblingReference], path: &str) {
+        for SiblingReference { by, of, place } in uses.iter().filter(|used| used.of >= used.by) {
             let id = &steps[*of].id;
             let message = if of == by {
                 format!("`{id}` refers to its own output")
@@ -292,7 +292,7 @@ impl<'e> Builder<'e> {
         }
     }
 
-    fn graph(&mut self, steps: &Steps, uses: &[Use], path: &str) -> Option<Graph> {
+    fn graph(&mut self, steps: &Steps, uses: &[SiblingReference], path: &str) -> Option<Graph> {
         let mut dependencies = vec![Vec::new(); steps.len()];
         for (number, step) in steps.iter().enumerate() {
             for (position, id) in step.dependencies.iter().enumerate() {

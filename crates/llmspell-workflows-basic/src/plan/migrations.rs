@@ -156,11 +156,11 @@ impl Plan {
     /// Returns the name in this version of the key `key` of version `from`; `None` if a migration replaces or
     /// removes its value.
     #[must_use]
-    pub fn carried(&self, from: &str, key: &str) -> Option<String> {
+    pub fn renamed_key(&self, from: &str, key: &str) -> Option<String> {
         let (mut at, mut key) = (from, key);
         while at != self.definition.version {
             let migration = self.migrations.get(at)?;
-            key = migration.carried(key)?;
+            key = migration.renamed_key(key)?;
             at = &migration.to;
         }
         Some(key.to_owned())
@@ -180,15 +180,15 @@ impl Plan {
 }
 
 impl MigrationPlan {
-    fn carried<'k>(&'k self, key: &'k str) -> Option<&'k str> {
+    fn renamed_key<'k>(&'k self, key: &'k str) -> Option<&'k str> {
         let new = match self.rename.get(key) {
             Some(new) => new,
             // Another key gets this name.
             None if self.rename.values().any(|new| new == key) => return None,
             None => key,
         };
-        let is_carried = !self.set.contains_key(new) && !self.remove.iter().any(|removed| removed == new);
-        is_carried.then_some(new)
+        let is_kept = !self.set.contains_key(new) && !self.remove.iter().any(|removed| removed == new);
+        is_kept.then_some(new)
     }
 
     fn apply(&self, from: &str, state: Value, input: &Value) -> Result<Value, StepError> {

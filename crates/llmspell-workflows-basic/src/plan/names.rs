@@ -22,11 +22,11 @@ struct ListNames {
     ids: Vec<String>,
     /// The number of the step that is being built.
     current: usize,
-    uses: Vec<Use>,
+    uses: Vec<SiblingReference>,
 }
 
 /// A reference of a step, or of one inside it, to the output of a sibling.
-pub(crate) struct Use {
+pub(crate) struct SiblingReference {
     pub(super) by: usize,
     pub(super) of: usize,
     pub(super) place: Place,
@@ -62,7 +62,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(crate) fn leave_list(&mut self) -> Vec<Use> {
+    pub(crate) fn leave_list(&mut self) -> Vec<SiblingReference> {
         self.names.lists.pop().map(|list| list.uses).unwrap_or_default()
     }
 
@@ -146,7 +146,7 @@ impl Builder<'_> {
                 self.unknown(reference, place, &format!("unknown variable `{name}`"), name, &known);
             }
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
-            ("input" | "task", Some(name)) => self.reads_field(name, reference),
+            ("input" | "task", Some(name)) => self.record_field_read(name, reference),
             // The input of the step that this one undoes.
             ("input", _) if self.names.bindings.contains(&"input") => {}
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
@@ -181,7 +181,7 @@ impl Builder<'_> {
     }
 
     /// Records that a field of the input is read, if no inputs are declared.
-    fn reads_field(&mut self, name: &str, reference: &Reference) {
+    fn record_field_read(&mut self, name: &str, reference: &Reference) {
         if self.definition.inputs.is_empty() {
             let is_needed = !reference.optional && !self.sets_any_state;
             *self.fields_read.entry(name.to_owned()).or_default() |= is_needed;
@@ -210,7 +210,7 @@ impl Builder<'_> {
             return self.step_reference(name, reference, place, false);
         }
         if !self.sets_state(name) {
-            self.reads_field(name, reference);
+            self.record_field_read(name, reference);
         }
         if reference.optional || self.sets_state(name) {
             return;
@@ -234,7 +234,7 @@ impl Builder<'_> {
             Some((list, of))
         });
         if let Some((list, of)) = found {
-            list.uses.push(Use { by: list.current, of, place: place.clone() });
+            list.uses.push(SiblingReference { by: list.current, of, place: place.clone() });
             return;
         }
         if explicit {

@@ -9,11 +9,11 @@ pub enum Order {
     /// The step contains no steps.
     Leaf,
     /// One after the other: a later step may depend on an earlier one.
-    InTurn,
+    Sequential,
     /// As their dependencies allow. These steps depend on the requested one, directly or indirectly.
     Graph(Vec<StepId>),
     /// At the same time, or only one of them.
-    Apart,
+    Independent,
 }
 
 impl Plan {

@@ -47,7 +47,7 @@ pub struct Finished {
 
 /// Returns the status of a run that did not complete, taking its compensation into account.
 fn status(run: &Run, status: RunStatus) -> RunStatus {
-    match &lock(&run.undos).end {
+    match &lock(&run.undos).status {
         UndoStatus::Compensated => RunStatus::Compensated,
         UndoStatus::NotCompensated | UndoStatus::Stuck(_) => status,
     }

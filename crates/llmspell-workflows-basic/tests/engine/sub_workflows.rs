@@ -91,18 +91,18 @@ async fn a_parent_waits_and_parks_with_its_sub_workflow() {
     let parent = Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(waits);
     let run = engine.start(&engine.prepare(parent).unwrap(), WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, waited) = tokio::join!(engine.drive(&run), async {
-        run.all_wait().await;
+        run.until_waiting().await;
         let until = run.next_wake().unwrap();
-        run.goes_on().await;
+        run.until_active().await;
         (until, run.now())
     });
     assert!(matches!(driven, Driven::Done(finished) if finished.status == RunStatus::Completed));
     assert_eq!(waited.0, waited.1);
-    // Both park when held.
+    // Both park together.
     let run = engine.start(napping_parent(&engine), WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, ()) = tokio::join!(engine.drive(&run), async {
-        run.all_wait().await;
-        run.hold();
+        run.until_waiting().await;
+        run.park();
     });
     assert!(matches!(driven, Driven::Parked(wait) if wait.wake_at.is_some()));
 }

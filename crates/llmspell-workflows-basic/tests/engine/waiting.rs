@@ -1,4 +1,4 @@
-//! Waiting for external events, and held runs.
+//! Waiting for external events, and parked runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,10 +44,10 @@ async fn signals_end_only_the_wait_for_their_name() {
     let both = Parallel::new([wait("paid", "paid-{{ order }}"), wait("sent", "sent")]).into_step("both");
     let run = start(&engine, [both, echo("after", json!("{{ steps.both.output }}"))]);
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {
-        run.all_wait().await;
+        run.until_waiting().await;
         run.signal("sent", json!({"by": "post"}));
         run.signal("paid", json!("another name"));
-        run.all_wait().await;
+        run.until_waiting().await;
         run.signal("paid-7", json!(12));
     });
     let paid = json!({"name": "paid-7", "data": 12, "timed_out": false});
@@ -125,7 +125,7 @@ async fn held_runs_finish_running_activities_and_start_none() {
         while lab.live() == 0 {
             tokio::task::yield_now().await;
         }
-        run.hold();
+        run.park();
     });
     let Driven::Parked(wait) = driven else { panic!("the run did not park") };
     assert_eq!(lab.started(), ["/main/all/works/one#1"]);
@@ -134,7 +134,7 @@ async fn held_runs_finish_running_activities_and_start_none() {
     };
     assert_eq!(status("one"), Some(StepStatus::Completed));
     assert_eq!([status("nap"), status("event"), status("two")], [Some(StepStatus::Waiting); 3]);
-    // The held step could start immediately.
+    // The parked step could start immediately.
     assert!(wait.wake_at.unwrap() <= run.now() && wait.inbox_after == Some(0));
 }
 
@@ -152,7 +152,7 @@ async fn all_wait_resolves_when_nothing_runs_and_next_wake_is_known() {
     let mut all_waited: Vec<(Timestamp, Option<Timestamp>)> = Vec::new();
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {
         while all_waited.last().is_none_or(|(at, _)| *at < after(400)) {
-            run.all_wait().await;
+            run.until_waiting().await;
             let next = run.next_wake();
             if all_waited.last().is_none_or(|(_, last)| *last != next) {
                 all_waited.push((run.now(), next));

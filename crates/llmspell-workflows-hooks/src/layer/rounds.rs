@@ -171,7 +171,7 @@ impl HookLayer {
             return Err(Box::new(Outcome::Cancelled(Cancelled::new(reason))));
         }
         // The generation is counted at the first entry; what hooks made of the call stays.
-        let entered = first.entered_again(round).await.map_err(|error| ended(first, error))?;
+        let entered = first.enter_again(round).await.map_err(|error| ended(first, error))?;
         match again.activity {
             Some(activity) => entered.with_activity(activity).map_err(|error| ended(first, error)),
             None => Ok(last.in_generation_of(&entered)),

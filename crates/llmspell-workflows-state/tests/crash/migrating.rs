@@ -131,7 +131,7 @@ fn migrated(records: &[Record]) -> Vec<Record> {
     let migrate = |state| new.migrate("1", state, &Value::Null).map_err(|e| RewindError::Damaged(e.to_string()));
     let migrated: Migrated = Rewinding::new(&old, records)
         .unwrap()
-        .migrated(migrate, |key| new.carried("1", key))
+        .migrated(migrate, |key| new.renamed_key("1", key))
         .expect("data of this test");
     let definition = shop(2).hash();
     let redefined = Redefined { time_us: 0, definition, version: "2".to_owned(), migrated: Some(migrated) };

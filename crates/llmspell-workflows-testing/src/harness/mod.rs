@@ -202,15 +202,15 @@ impl WorkflowTest {
                 tokio::select! {
                     biased;
                     driven = &mut driven => break driven,
-                    () = run.all_wait() => match run.next_wake() {
+                    () = run.until_waiting() => match run.next_wake() {
                         Some(wake) => {
-                            let goes_on = run.goes_on();
+                            let active = run.until_active();
                             clock.set(wake.max(run.now()));
-                            goes_on.await;
+                            active.await;
                         }
                         // Nothing of it begins again, so it parks.
                         None => {
-                            run.hold();
+                            run.park();
                             break driven.await;
                         }
                     },
