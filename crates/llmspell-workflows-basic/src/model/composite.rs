@@ -70,7 +70,7 @@ pub struct Transition {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loop {
     /// What it iterates over.
-    pub over: Over,
+    pub over: LoopSource,
     /// The steps at `PATH[n]`, which see `loop.item`, `loop.index`, `loop.is_first` and `loop.is_last`.
     pub steps: Steps,
     /// Whether iterations run one after the other, or several at once.
@@ -93,7 +93,7 @@ pub struct Loop {
 /// What a [`Loop`] iterates over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Over {
+pub enum LoopSource {
     /// The items of an array: JSON whose texts may contain references.
     Items(Value),
     /// The numbers from `start` up to, but not including, `end`; JSON numbers, or texts with references.
@@ -228,7 +228,7 @@ pub enum OnConflict {
 
 impl Loop {
     /// Creates a loop over `over` that runs `steps`, one iteration after the other.
-    pub fn new(over: Over, steps: impl IntoIterator<Item = Step>) -> Self {
+    pub fn new(over: LoopSource, steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             over,
             steps: shared(steps),
@@ -242,7 +242,7 @@ impl Loop {
 
     /// Creates a loop over the array `items`, or a reference to one.
     pub fn items(items: impl Into<Value>, steps: impl IntoIterator<Item = Step>) -> Self {
-        Self::new(Over::Items(items.into()), steps)
+        Self::new(LoopSource::Items(items.into()), steps)
     }
 
     /// Runs up to `max_parallelism` iterations at once.

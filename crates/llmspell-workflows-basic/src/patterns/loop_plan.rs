@@ -7,7 +7,7 @@ use crate::{
     Order, Place, StepId,
     engine::{Call, Outcome},
     expr::{Expr, Template},
-    model::{IterationMode, Loop, Over, Step, StepKind},
+    model::{IterationMode, Loop, LoopSource, Step, StepKind},
     plan::{Body, Builder, Child, ChildAt, Composite, List, Node, Role},
 };
 
@@ -50,14 +50,14 @@ impl Composite for LoopPlan {
 impl Builder<'_> {
     pub(crate) fn loop_over(&mut self, step: &Step, settings: &Loop, path: &str, depth: usize) -> Body {
         let over = match &settings.over {
-            Over::Items(items) => {
+            LoopSource::Items(items) => {
                 if !items.is_array() && !items.is_string() {
                     let message = format!("expected an array or a reference to one, got {items}");
                     self.error("not_a_collection", Place::new(path, "over/items"), message);
                 }
                 Iterations::Items(self.template(items, path, "over/items"))
             }
-            Over::Range { start, end, step } => {
+            LoopSource::Range { start, end, step } => {
                 if step.as_f64() == Some(0.0) {
                     self.error(
                         "invalid_number",
@@ -71,7 +71,7 @@ impl Builder<'_> {
                     step: self.template(step, path, "over/range/step"),
                 }
             }
-            Over::While(condition) => {
+            LoopSource::While(condition) => {
                 let place = Place::new(path, "over/while");
                 Iterations::While(self.in_loop(|builder| builder.expression(condition, &place)))
             }
@@ -100,7 +100,7 @@ impl Builder<'_> {
                 let message = "`until` is tested after each iteration and needs `mode: sequential`";
                 self.error("until_in_parallel", Place::new(path, "until"), message);
             }
-            if matches!(settings.over, Over::While(_)) {
+            if matches!(settings.over, LoopSource::While(_)) {
                 let message = "`while` is tested before each iteration and needs `mode: sequential`";
                 self.error("while_in_parallel", Place::new(path, "over/while"), message);
             }

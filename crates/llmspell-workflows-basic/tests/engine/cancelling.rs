@@ -23,7 +23,7 @@ async fn cancelled(engine: &Engine, definition: Definition, when: impl Future<Ou
 async fn loops_that_never_await_can_be_cancelled() {
     let engine = Lab::new().engine().limits(Limits { run_steps_max: 3_000_000, ..Limits::default() }).build();
     let set = Step::set("set", json!({"k": "{{ loop.index }}"}).as_object().unwrap().clone());
-    let busy = Loop { max_iterations: Some(1_000_000), ..Loop::new(Over::While("true".into()), [set]) };
+    let busy = Loop { max_iterations: Some(1_000_000), ..Loop::new(LoopSource::While("true".into()), [set]) };
     let finished = cancelled(&engine, Definition::new("busy", StepKind::Loop(busy)), tokio::task::yield_now()).await;
     assert_eq!(finished.status, RunStatus::Cancelled);
     assert!(finished.steps.len() < 100_000, "{} steps ran", finished.steps.len());

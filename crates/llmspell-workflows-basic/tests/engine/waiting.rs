@@ -59,7 +59,7 @@ async fn signals_end_only_the_wait_for_their_name() {
 #[tokio::test(start_paused = true)]
 async fn each_signal_is_delivered_to_exactly_one_step() {
     let engine = Lab::new().engine().build();
-    let each = Loop::new(Over::Items(json!([1, 2, 3])), [wait("next", "next")]).into_step("each");
+    let each = Loop::new(LoopSource::Items(json!([1, 2, 3])), [wait("next", "next")]).into_step("each");
     let run = start(&engine, [each]);
     // Sent before any step waits.
     for number in 1..=3 {
