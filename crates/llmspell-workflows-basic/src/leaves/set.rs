@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::{
-    Place, Problem,
+    Problem, ProblemLocation,
     engine::{Call, Outcome, Output},
     expr::Template,
     plan::{Body, Builder, Leaf, Work},
@@ -19,7 +19,7 @@ impl Builder<'_> {
             let field = format!("set/{key}");
             if key.is_empty() || key.starts_with('$') {
                 let message = format!("invalid state key `{key}`: it must not be empty or start with `$`");
-                self.problems.push(Problem::error("invalid_state_key", Place::new(path, &*field), message));
+                self.problems.push(Problem::error("invalid_state_key", ProblemLocation::new(path, &*field), message));
             }
             (key.clone(), self.template(value, path, &field))
         });

@@ -3,7 +3,7 @@ use std::{fmt::Write as _, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    Place, StepError,
+    ProblemLocation, StepError,
     engine::{Call, Outcome, Scope, Violation, call_activity},
     expr::{Expr, Template},
     model::{ActivityCall, ActivityName, Validate, ValidateMode},
@@ -26,27 +26,27 @@ impl Builder<'_> {
         let data = self.template(data, path, "data");
         if schema.is_some() && self.engine.schemas().is_none() {
             let message = "this engine cannot check JSON Schemas";
-            self.error("no_schema_check", Place::new(path, "schema"), message);
+            self.error("no_schema_check", ProblemLocation::new(path, "schema"), message);
         }
         if let (Some(schema), Some(check)) = (schema, self.engine.schemas())
             && let Err(message) = check.check(schema, &Value::Null)
         {
-            self.error("invalid_schema", Place::new(path, "schema"), message);
+            self.error("invalid_schema", ProblemLocation::new(path, "schema"), message);
         }
         if schema.is_none() && validator.is_none() && assertions.is_empty() {
             let message = "a validate step needs a `schema`, a `validator` or `assertions`";
-            self.error("nothing_to_check", Place::new(path, ""), message);
+            self.error("nothing_to_check", ProblemLocation::new(path, ""), message);
         }
         let no_params = ActivityCall { activity: ActivityName::new("", ""), params: Value::Null };
         let validator = validator.as_ref().map(|name| {
-            let activity = self.check_activity(name, &Place::new(path, "validator"));
+            let activity = self.check_activity(name, &ProblemLocation::new(path, "validator"));
             let params = self.template(&no_params.params, path, "validator");
             ActivityPlan { name: name.clone(), activity, params }
         });
         let (assertions, transform) = self.with_binding("data", |builder| {
             let assertions = assertions.iter().enumerate();
             let assertions = assertions
-                .map(|(n, text)| builder.expression(text, &Place::new(path, format!("assertions/{n}"))))
+                .map(|(n, text)| builder.expression(text, &ProblemLocation::new(path, format!("assertions/{n}"))))
                 .collect();
             (assertions, transform.as_ref().map(|value| builder.template(value, path, "transform")))
         });

@@ -3,7 +3,7 @@ use std::{future::pending, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    ErrorClass, Place, StepError, clock,
+    ErrorClass, ProblemLocation, StepError, clock,
     engine::{Awaited, Call, Outcome, Received, Scope, Signal, Wait, Wake, choice, decide, recall},
     expr::{Expr, Template},
     model::{OnTimeout, WaitForEvent},
@@ -20,11 +20,11 @@ struct WaitPlan {
 impl Builder<'_> {
     pub(crate) fn wait_for_event(&mut self, wait: &WaitForEvent, path: &str) -> Body {
         if wait.event.is_empty() {
-            self.error("missing_event", Place::new(path, "event"), "the name of the event is missing");
+            self.error("missing_event", ProblemLocation::new(path, "event"), "the name of the event is missing");
         }
         let event = self.template(&Value::from(&*wait.event), path, "event");
         let filter = wait.filter.as_ref().map(|filter| {
-            self.with_binding("event", |builder| builder.expression(filter, &Place::new(path, "filter")))
+            self.with_binding("event", |builder| builder.expression(filter, &ProblemLocation::new(path, "filter")))
         });
         Body::Leaf(Box::new(WaitPlan { event, filter, on_timeout: wait.on_timeout }))
     }

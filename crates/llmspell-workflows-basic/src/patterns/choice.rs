@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::{
-    Order, Place, StepError, StepId,
+    Order, ProblemLocation, StepError, StepId,
     engine::{Call, Outcome, choice, decide, execute},
     expr::Expr,
     model::{Conditional, Switch},
@@ -21,7 +21,7 @@ struct ChoicePlan {
 
 impl Builder<'_> {
     pub(crate) fn conditional(&mut self, conditional: &Conditional, path: &str, depth: usize) -> Body {
-        let condition = self.expression(&conditional.condition, &Place::new(path, "condition"));
+        let condition = self.expression(&conditional.condition, &ProblemLocation::new(path, "condition"));
         let then = self.block("then", &conditional.then, &format!("{path}/then"), depth + 1);
         let otherwise = (!conditional.otherwise.is_empty())
             .then(|| self.block("else", &conditional.otherwise, &format!("{path}/else"), depth + 1));
@@ -32,11 +32,11 @@ impl Builder<'_> {
     pub(crate) fn switch(&mut self, switch: &Switch, path: &str, depth: usize) -> Body {
         let mut cases = Vec::with_capacity(switch.cases.len());
         for (number, case) in switch.cases.iter().enumerate() {
-            let when = self.expression(&case.when, &Place::new(path, format!("cases/{number}/when")));
+            let when = self.expression(&case.when, &ProblemLocation::new(path, format!("cases/{number}/when")));
             cases.push((when, self.block("case", &case.steps, &format!("{path}/case[{number}]"), depth + 1)));
         }
         if cases.is_empty() {
-            self.error("empty_block", Place::new(path, "cases"), "a switch needs at least one case");
+            self.error("empty_block", ProblemLocation::new(path, "cases"), "a switch needs at least one case");
         }
         let default = (!switch.default.is_empty())
             .then(|| self.block("default", &switch.default, &format!("{path}/default"), depth + 1));

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::iterate::iterate;
 use crate::{
-    Order, Place, StepId,
+    Order, ProblemLocation, StepId,
     engine::{Call, Outcome},
     expr::{Expr, Template},
     model::{IterationMode, Loop, LoopSource, Step, StepKind},
@@ -53,7 +53,7 @@ impl Builder<'_> {
             LoopSource::Items(items) => {
                 if !items.is_array() && !items.is_string() {
                     let message = format!("expected an array or a reference to one, got {items}");
-                    self.error("not_a_collection", Place::new(path, "over/items"), message);
+                    self.error("not_a_collection", ProblemLocation::new(path, "over/items"), message);
                 }
                 Iterations::Items(self.template(items, path, "over/items"))
             }
@@ -61,7 +61,7 @@ impl Builder<'_> {
                 if step.as_f64() == Some(0.0) {
                     self.error(
                         "invalid_number",
-                        Place::new(path, "over/range/step"),
+                        ProblemLocation::new(path, "over/range/step"),
                         "a range with a step of 0 would never end",
                     );
                 }
@@ -72,7 +72,7 @@ impl Builder<'_> {
                 }
             }
             LoopSource::While(condition) => {
-                let place = Place::new(path, "over/while");
+                let place = ProblemLocation::new(path, "over/while");
                 Iterations::While(self.in_loop(|builder| builder.expression(condition, &place)))
             }
         };
@@ -83,8 +83,9 @@ impl Builder<'_> {
         let until = settings.until.as_ref().map(|text| {
             self.enter_list(&settings.steps);
             self.at_step(settings.steps.len());
-            let until = self
-                .in_loop(|builder| builder.with_binding("output", |b| b.expression(text, &Place::new(path, "until"))));
+            let until = self.in_loop(|builder| {
+                builder.with_binding("output", |b| b.expression(text, &ProblemLocation::new(path, "until")))
+            });
             self.leave_list();
             until
         });
@@ -93,23 +94,27 @@ impl Builder<'_> {
 
     fn loop_settings(&mut self, settings: &Loop, path: &str) {
         if settings.steps.is_empty() {
-            self.error("empty_block", Place::new(path, ""), "a loop needs steps");
+            self.error("empty_block", ProblemLocation::new(path, ""), "a loop needs steps");
         }
         if settings.mode == IterationMode::Parallel {
             if settings.until.is_some() {
                 let message = "`until` is tested after each iteration and needs `mode: sequential`";
-                self.error("until_in_parallel", Place::new(path, "until"), message);
+                self.error("until_in_parallel", ProblemLocation::new(path, "until"), message);
             }
             if matches!(settings.over, LoopSource::While(_)) {
                 let message = "`while` is tested before each iteration and needs `mode: sequential`";
-                self.error("while_in_parallel", Place::new(path, "over/while"), message);
+                self.error("while_in_parallel", ProblemLocation::new(path, "over/while"), message);
             }
         }
         for (field, number) in
             [("max_parallelism", settings.max_parallelism.map(u64::from)), ("max_iterations", settings.max_iterations)]
         {
             if number == Some(0) {
-                self.error("invalid_number", Place::new(path, field), format!("`{field}` must be at least 1"));
+                self.error(
+                    "invalid_number",
+                    ProblemLocation::new(path, field),
+                    format!("`{field}` must be at least 1"),
+                );
             }
         }
     }

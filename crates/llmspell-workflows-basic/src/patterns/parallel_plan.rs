@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::parallel;
 use crate::{
-    Order, Place, Problem, StepId,
+    Order, Problem, ProblemLocation, StepId,
     engine::{Call, Outcome},
     model::{Aggregation, Branch, OnConflict, Parallel},
     plan::{Body, Builder, Child, Composite, List, Node, Role},
@@ -41,10 +41,14 @@ impl Builder<'_> {
         self.unique(&steps, path);
         let branches = parallel.branches.iter().map(|branch| self.branch(branch, parallel, path, depth)).collect();
         if parallel.branches.is_empty() {
-            self.error("empty_block", Place::new(path, ""), "a parallel block needs branches");
+            self.error("empty_block", ProblemLocation::new(path, ""), "a parallel block needs branches");
         }
         if parallel.max_parallelism == Some(0) {
-            self.error("invalid_number", Place::new(path, "max_parallelism"), "`max_parallelism` must be at least 1");
+            self.error(
+                "invalid_number",
+                ProblemLocation::new(path, "max_parallelism"),
+                "`max_parallelism` must be at least 1",
+            );
         }
         self.join_settings(parallel, path);
         let required = parallel.branches.iter().map(|branch| branch.required).collect();
@@ -55,7 +59,8 @@ impl Builder<'_> {
         let inner = format!("{path}/{}", branch.step.id);
         if !branch.step.dependencies.is_empty() {
             let message = "the branches of a parallel block run at the same time, so none can wait for another";
-            let problem = Problem::error("dependencies_in_parallel", Place::new(&*inner, "dependencies/0"), message);
+            let problem =
+                Problem::error("dependencies_in_parallel", ProblemLocation::new(&*inner, "dependencies/0"), message);
             self.problems.push(
                 problem.with_help(
                     "put both steps into a list with `dependencies`, or one after the other into one branch",
@@ -76,12 +81,12 @@ impl Builder<'_> {
         match &parallel.aggregation {
             Aggregation::AtLeast(n) if *n as usize > count || *n == 0 => {
                 let message = format!("expected a number from 1 to {count}, the number of branches, got {n}");
-                self.error("invalid_number", Place::new(path, "aggregation"), message);
+                self.error("invalid_number", ProblemLocation::new(path, "aggregation"), message);
             }
             Aggregation::Custom(name) if !self.engine.functions().has_aggregation(name) => {
                 let problem = Problem::error(
                     "unknown_function",
-                    Place::new(path, "aggregation"),
+                    ProblemLocation::new(path, "aggregation"),
                     format!("unknown aggregation `{name}`"),
                 );
                 let known = self.engine.functions().aggregations();
@@ -95,7 +100,7 @@ impl Builder<'_> {
         {
             let problem = Problem::error(
                 "unknown_function",
-                Place::new(path, "on_conflict"),
+                ProblemLocation::new(path, "on_conflict"),
                 format!("unknown conflict resolver `{name}`"),
             );
             self.problems.push(problem.with_known(name, ["error", "first", "last", "merge"]));

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::{choice::holds, list::starting_step, progress::Progress};
 use crate::{
-    ErrorClass, Order, Place, Problem, StepError, StepId,
+    ErrorClass, Order, Problem, ProblemLocation, StepError, StepId,
     engine::{Call, Outcome, Scope, Slots, StepStatus, choice, decide, execute},
     expr::Expr,
     model::{Route, Step, Transition},
@@ -32,7 +32,7 @@ impl Builder<'_> {
             if !step.dependencies.is_empty() {
                 let message =
                     "a step of a route cannot have dependencies: it runs when another step names it as the next one";
-                self.error("dependencies_in_route", Place::new(&*inner, "dependencies/0"), message);
+                self.error("dependencies_in_route", ProblemLocation::new(&*inner, "dependencies/0"), message);
             }
             nodes.push(self.step(step, &inner, depth + 1));
             let next = step.next.iter().enumerate();
@@ -40,7 +40,7 @@ impl Builder<'_> {
             transitions.push(read.collect());
         }
         self.leave_list();
-        let start = self.target(&route.start, &Place::new(path, "start"), &route.steps).unwrap_or(0);
+        let start = self.target(&route.start, &ProblemLocation::new(path, "start"), &route.steps).unwrap_or(0);
         let list = Arc::new(List::new(nodes, None));
         let plan = RoutePlan { list, start, transitions, transitions_max: route.transitions_max };
         Body::Composite(Box::new(plan))
@@ -54,14 +54,14 @@ impl Builder<'_> {
         steps: &[Arc<Step>],
     ) -> (Option<Expr>, Option<usize>) {
         let condition = transition.condition.as_ref().map(|text| {
-            let place = Place::new(path, format!("next/{number}/condition"));
+            let place = ProblemLocation::new(path, format!("next/{number}/condition"));
             self.with_binding("output", |builder| builder.with_binding("result", |b| b.expression(text, &place)))
         });
-        let place = Place::new(path, format!("next/{number}/target"));
+        let place = ProblemLocation::new(path, format!("next/{number}/target"));
         (condition, transition.target.as_ref().and_then(|id| self.target(id, &place, steps)))
     }
 
-    fn target(&mut self, id: &str, place: &Place, steps: &[Arc<Step>]) -> Option<usize> {
+    fn target(&mut self, id: &str, place: &ProblemLocation, steps: &[Arc<Step>]) -> Option<usize> {
         let found = steps.iter().position(|step| step.id == id);
         if found.is_none() {
             let problem = Problem::error("unknown_step", place.clone(), format!("the route has no step `{id}`"));

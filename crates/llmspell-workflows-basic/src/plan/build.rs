@@ -9,7 +9,7 @@ use super::{
     names::{Names, SiblingReference, survey},
 };
 use crate::{
-    Place, Problem, Severity, StepId,
+    Problem, ProblemLocation, Severity, StepId,
     engine::Engine,
     model::{Definition, Delay, OnError, Retry, Step, StepKind, Steps, TriggerRule},
     patterns::ListPlan,
@@ -91,7 +91,7 @@ impl<'e> Builder<'e> {
         (plan, builder.problems)
     }
 
-    pub(crate) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, code: &'static str, place: ProblemLocation, message: impl Into<String>) {
         self.problems.push(Problem::error(code, place, message));
     }
 
@@ -126,7 +126,8 @@ impl<'e> Builder<'e> {
         let id = self.id(step, path);
         let name = step.name.as_ref().filter(|name| name.contains("{{") || name.contains("${"));
         let name = name.map(|name| self.template(&name.as_str().into(), path, "name"));
-        let condition = step.condition.as_ref().map(|text| self.expression(text, &Place::new(path, "condition")));
+        let condition =
+            step.condition.as_ref().map(|text| self.expression(text, &ProblemLocation::new(path, "condition")));
         let timeout = step.timeout.as_ref().map(|delay| self.length(delay, path, "timeout"));
         let total_timeout = step.total_timeout.as_ref().map(|delay| self.length(delay, path, "total_timeout"));
         self.settings(step, path);
@@ -167,17 +168,17 @@ impl<'e> Builder<'e> {
         self.steps += 1;
         if self.steps == steps_max + 1 {
             let message = format!("the definition has more than {steps_max} steps, the limit `definition_steps_max`");
-            self.error("definition_steps_max", Place::new(path, ""), message);
+            self.error("definition_steps_max", ProblemLocation::new(path, ""), message);
         }
         if depth == limits.nesting_max + 1 {
             let message = format!("steps are nested deeper than {}, the limit `nesting_max`", limits.nesting_max);
-            self.error("nesting_max", Place::new(path, ""), message);
+            self.error("nesting_max", ProblemLocation::new(path, ""), message);
         }
     }
 
     fn id(&mut self, step: &Step, path: &str) -> StepId {
         StepId::new(&step.id).unwrap_or_else(|error| {
-            self.error("invalid_id", Place::new(path, "id"), error.to_string());
+            self.error("invalid_id", ProblemLocation::new(path, "id"), error.to_string());
             StepId::from_name(&step.id)
         })
     }
@@ -185,18 +186,18 @@ impl<'e> Builder<'e> {
     pub(crate) fn length(&mut self, delay: &Delay, path: &str, field: &str) -> Length {
         match delay {
             Delay::Fixed(duration) => Length::Fixed(*duration),
-            Delay::Expression(text) => Length::Computed(self.expression(text, &Place::new(path, field))),
+            Delay::Expression(text) => Length::Computed(self.expression(text, &ProblemLocation::new(path, field))),
         }
     }
 
     fn settings(&mut self, step: &Step, path: &str) {
         if !step.kind.is_leaf() && !step.limits.is_empty() {
             let message = "only leaves can have named limits: a block would wait forever if its own steps need the permit that it holds";
-            self.error("limit_on_block", Place::new(path, "limits/0"), message);
+            self.error("limit_on_block", ProblemLocation::new(path, "limits/0"), message);
         }
         for (position, limit) in step.limits.iter().enumerate() {
             if !self.definition.concurrency.contains_key(limit) && self.engine.permits().declared(limit).is_none() {
-                let place = Place::new(path, format!("limits/{position}"));
+                let place = ProblemLocation::new(path, format!("limits/{position}"));
                 let problem = Problem::error("unknown_limit", place, format!("unknown concurrency limit `{limit}`"));
                 let definition = self.definition.clone();
                 self.problems.push(problem.with_known(limit, definition.concurrency.keys().map(String::as_str)));
@@ -210,14 +211,22 @@ impl<'e> Builder<'e> {
         }
         for (field, delay) in [("timeout", &step.timeout), ("total_timeout", &step.total_timeout)] {
             if matches!(delay, Some(Delay::Fixed(duration)) if duration.is_zero()) {
-                self.error("invalid_number", Place::new(path, field), format!("`{field}` must be greater than 0"));
+                self.error(
+                    "invalid_number",
+                    ProblemLocation::new(path, field),
+                    format!("`{field}` must be greater than 0"),
+                );
             }
         }
     }
 
     fn retry(&mut self, retry: &Retry, path: &str) {
         let mut wrong = |field: &str, message: &str| {
-            self.problems.push(Problem::error("invalid_number", Place::new(path, format!("retry/{field}")), message));
+            self.problems.push(Problem::error(
+                "invalid_number",
+                ProblemLocation::new(path, format!("retry/{field}")),
+                message,
+            ));
         };
         if retry.attempts_max == 0 {
             wrong("attempts_max", "`attempts_max` must be at least 1");
@@ -255,7 +264,7 @@ impl<'e> Builder<'e> {
     pub(crate) fn next_without_route(&mut self, step: &Step, path: &str) {
         if !step.next.is_empty() {
             let message = "only a step of a route can name a next step";
-            self.error("next_outside_of_route", Place::new(path, "next/0"), message);
+            self.error("next_outside_of_route", ProblemLocation::new(path, "next/0"), message);
         }
     }
 
@@ -263,7 +272,7 @@ impl<'e> Builder<'e> {
         let mut seen = BTreeSet::new();
         for step in steps {
             if !seen.insert(step.id.as_str()) {
-                let place = Place::new(format!("{path}/{}", step.id), "id");
+                let place = ProblemLocation::new(format!("{path}/{}", step.id), "id");
                 self.error("duplicate_id", place, format!("this list contains two steps with the id `{}`", step.id));
             }
         }
@@ -285,7 +294,7 @@ impl<'e> Builder<'e> {
                 TriggerRule::NoneFailedMinOneSuccess | TriggerRule::Always | TriggerRule::AllDone
             )
         }) {
-            let place = Place::new(format!("{path}/{}", step.id), "trigger_rule");
+            let place = ProblemLocation::new(format!("{path}/{}", step.id), "trigger_rule");
             let message =
                 format!("`{}` needs dependencies, but no step of this list has any", step.trigger_rule.as_str());
             self.error("trigger_rule_without_dependencies", place, message);
@@ -314,7 +323,7 @@ impl<'e> Builder<'e> {
             Err(cycle) => {
                 let mut names: Vec<_> = cycle.iter().map(|number| steps[*number].id.as_str()).collect();
                 names.push(names[0]);
-                let place = Place::new(format!("{path}/{}", names[0]), "dependencies/0");
+                let place = ProblemLocation::new(format!("{path}/{}", names[0]), "dependencies/0");
                 let message = format!("these steps wait for each other: {}", names.join(" → "));
                 self.problems.push(
                     Problem::error("dependency_cycle", place, message)
@@ -326,7 +335,7 @@ impl<'e> Builder<'e> {
     }
 
     fn unknown_dependency(&mut self, steps: &Steps, step: &Step, position: usize, id: &str, path: &str) {
-        let place = Place::new(format!("{path}/{}", step.id), format!("dependencies/{position}"));
+        let place = ProblemLocation::new(format!("{path}/{}", step.id), format!("dependencies/{position}"));
         let message = if self.all_ids.contains(id) {
             format!("the step `{id}` is not in this list; a step can wait only for its siblings")
         } else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Body, Builder, Node, Role, SubPlan};
 use crate::{
-    Place, Problem, Severity, StepId,
+    Problem, ProblemLocation, Severity, StepId,
     model::{Definition, Effect, Step, SubWorkflow},
 };
 
@@ -19,19 +19,19 @@ impl Builder<'_> {
             let around = format!("{} → {}", chain.join(" → "), definition.name);
             self.error(
                 "workflow_cycle",
-                Place::new(path, "workflow"),
+                ProblemLocation::new(path, "workflow"),
                 format!("these workflows run each other: {around}"),
             );
             return Self::invalid_body();
         }
         if chain.len() > limit {
             let message = format!("sub-workflows are nested deeper than {limit}, the limit `sub_workflow_depth_max`");
-            self.error("sub_workflow_depth_max", Place::new(path, "workflow"), message);
+            self.error("sub_workflow_depth_max", ProblemLocation::new(path, "workflow"), message);
             return Self::invalid_body();
         }
         match Builder::plan_in(self.engine, definition, chain) {
             Ok(plan) => {
-                let place = Place::new(path, "workflow");
+                let place = ProblemLocation::new(path, "workflow");
                 let inner = |warning: &Problem| Problem {
                     message: format!("in the workflow `{}`, {}: {}", sub.workflow, warning.place, warning.message),
                     place: place.clone(),
@@ -44,7 +44,7 @@ impl Builder<'_> {
                 let first = invalid.0.iter().find(|problem| problem.severity == Severity::Error);
                 let first = first.map(ToString::to_string).unwrap_or_default();
                 let message = format!("the workflow `{}` is invalid: {first}", sub.workflow);
-                self.error("invalid_sub_workflow", Place::new(path, "workflow"), message);
+                self.error("invalid_sub_workflow", ProblemLocation::new(path, "workflow"), message);
                 Self::invalid_body()
             }
         }
@@ -59,7 +59,7 @@ impl Builder<'_> {
                      forever while it holds one",
                     sub.name
                 );
-                self.error("limit_on_block", Place::new(path, format!("limits/{position}")), message);
+                self.error("limit_on_block", ProblemLocation::new(path, format!("limits/{position}")), message);
             }
         }
     }
@@ -70,7 +70,7 @@ impl Builder<'_> {
         let found = own.workflows.get(&sub.workflow).or_else(|| self.engine.workflows().get(&sub.workflow));
         let Some(found) = found else {
             let message = format!("unknown workflow `{}`", sub.workflow);
-            let problem = Problem::error("unknown_workflow", Place::new(path, "workflow"), message);
+            let problem = Problem::error("unknown_workflow", ProblemLocation::new(path, "workflow"), message);
             let known: Vec<_> =
                 own.workflows.keys().chain(self.engine.workflows().keys()).map(String::as_str).collect();
             self.problems.push(problem.with_known(&sub.workflow, known.iter().copied()));
@@ -78,7 +78,7 @@ impl Builder<'_> {
         };
         if let Some(version) = sub.version.as_ref().filter(|version| **version != found.version) {
             let message = format!("the workflow `{}` has version `{}`, not `{version}`", sub.workflow, found.version);
-            self.error("unknown_workflow_version", Place::new(path, "version"), message);
+            self.error("unknown_workflow_version", ProblemLocation::new(path, "version"), message);
         }
         Some(found.clone())
     }
@@ -88,7 +88,7 @@ impl Builder<'_> {
         let place = format!("{path}/$undo");
         if let Some(field) = forbidden_field(undo) {
             let message = format!("a step that undoes another cannot have `{field}`");
-            self.error("invalid_compensation", Place::new(&*place, field), message);
+            self.error("invalid_compensation", ProblemLocation::new(&*place, field), message);
         }
         let node = self.isolated(|builder| {
             builder.with_binding("input", |builder| {
@@ -101,7 +101,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn at_most_once(&mut self, step: &Step, path: &str) {
-        let place = || Place::new(path, "at_most_once");
+        let place = || ProblemLocation::new(path, "at_most_once");
         if step.kind.traits().effect != Effect::Activity {
             let message = format!("a `{}` step has no effect that could happen twice", step.kind.as_str());
             self.error("at_most_once_without_effect", place(), message);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Builder, Plan};
 use crate::{
-    Place, Problem, StepError,
+    Problem, ProblemLocation, StepError,
     expr::{EvalError, Key, Reference, Template},
     functions::Migrate,
     model::{Definition, Migration},
@@ -40,7 +40,7 @@ impl Builder<'_> {
             for key in keys.chain(migration.rename.keys()).chain(&migration.remove) {
                 if key.is_empty() || key.starts_with('$') {
                     let message = format!("a migration cannot change the state key `{key}`");
-                    self.error("invalid_key", Place::new("", &*field), message);
+                    self.error("invalid_key", ProblemLocation::new("", &*field), message);
                 }
             }
             self.check_renames(migration, &field);
@@ -56,7 +56,7 @@ impl Builder<'_> {
 
     /// Checks that the migrations from version `from` lead to the version of the definition.
     fn check_chain(&mut self, definition: &Definition, from: &str, field: &str) {
-        let place = || Place::new("", field);
+        let place = || ProblemLocation::new("", field);
         if definition.version.is_empty() {
             let message = "the definition needs a version, to which its migrations lead";
             return self.error("migration_without_version", place(), message);
@@ -85,7 +85,7 @@ impl Builder<'_> {
         for (old, new) in &migration.rename {
             if let Some(other) = olds.insert(new, old) {
                 let message = format!("both `{other}` and `{old}` would become `{new}`");
-                self.error("invalid_key", Place::new("", field), message);
+                self.error("invalid_key", ProblemLocation::new("", field), message);
             }
         }
     }
@@ -98,7 +98,7 @@ impl Builder<'_> {
                 let unknown = references.iter().filter_map(|found| self.unknown_to_migrations(found.reference));
                 let unknown: Vec<_> = unknown.collect();
                 for message in unknown {
-                    let problem = Problem::error("unknown_reference", Place::new("", field), message);
+                    let problem = Problem::error("unknown_reference", ProblemLocation::new("", field), message);
                     self.problems.push(problem.with_help("refer to `state`, as it was before, or to `input`"));
                 }
                 template
@@ -125,7 +125,7 @@ impl Builder<'_> {
         let name = migration.function.as_ref()?;
         let found = self.engine.functions().migration(name).cloned();
         if found.is_none() {
-            let place = Place::new("", format!("{field}/function"));
+            let place = ProblemLocation::new("", format!("{field}/function"));
             let problem = Problem::error("unknown_function", place, format!("unknown migration `{name}`"));
             self.problems.push(problem.with_known(name, self.engine.functions().migration_names()));
         }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::Builder;
 use crate::{
-    Place, Problem,
+    Problem, ProblemLocation,
     expr::{Expr, Key, Reference, Template},
     model::{StateKeys, Step, Steps},
     nearest,
@@ -29,7 +29,7 @@ struct ListNames {
 pub(crate) struct SiblingReference {
     pub(super) by: usize,
     pub(super) of: usize,
-    pub(super) place: Place,
+    pub(super) place: ProblemLocation,
 }
 
 /// The names with a fixed meaning, regardless of the input.
@@ -89,7 +89,7 @@ impl Builder<'_> {
     }
 
     /// Parses an expression and checks its references; an invalid one becomes null, with a problem.
-    pub(crate) fn expression(&mut self, source: &str, place: &Place) -> Expr {
+    pub(crate) fn expression(&mut self, source: &str, place: &ProblemLocation) -> Expr {
         match Expr::parse(source) {
             Ok(expression) => {
                 for reference in expression.references() {
@@ -114,13 +114,16 @@ impl Builder<'_> {
             Ok(template) => {
                 for found in template.references() {
                     let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
-                    self.reference(found.reference, &Place::new(path, join(field, found.pointer)).with_span(span));
+                    self.reference(
+                        found.reference,
+                        &ProblemLocation::new(path, join(field, found.pointer)).with_span(span),
+                    );
                 }
                 template
             }
             Err(errors) => {
                 for error in errors.0 {
-                    let place = Place::new(path, join(field, &error.pointer)).with_span(error.span());
+                    let place = ProblemLocation::new(path, join(field, &error.pointer)).with_span(error.span());
                     let problem = Problem::error("expression_syntax", place, error.error.message);
                     self.problems.push(match error.error.help {
                         Some(help) => problem.with_help(help),
@@ -132,7 +135,7 @@ impl Builder<'_> {
         }
     }
 
-    fn reference(&mut self, reference: &Reference, place: &Place) {
+    fn reference(&mut self, reference: &Reference, place: &ProblemLocation) {
         let key = reference.keys.first().and_then(|key| match key {
             Key::Name(name) => Some(name.as_str()),
             Key::Index(_) => None,
@@ -192,12 +195,12 @@ impl Builder<'_> {
         !self.definition.inputs.is_empty() && !self.definition.inputs.contains_key(name)
     }
 
-    fn undeclared_input(&mut self, name: &str, reference: &Reference, place: &Place) {
+    fn undeclared_input(&mut self, name: &str, reference: &Reference, place: &ProblemLocation) {
         let known: Vec<_> = self.definition.inputs.keys().cloned().collect();
         self.unknown(reference, place, &format!("unknown input `{name}`"), name, &known);
     }
 
-    fn bare(&mut self, name: &str, reference: &Reference, place: &Place) {
+    fn bare(&mut self, name: &str, reference: &Reference, place: &ProblemLocation) {
         let definition = self.definition.clone();
         let known = self.names.bindings.contains(&name)
             || definition.inputs.contains_key(name)
@@ -228,7 +231,7 @@ impl Builder<'_> {
         }
     }
 
-    fn step_reference(&mut self, id: &str, reference: &Reference, place: &Place, explicit: bool) {
+    fn step_reference(&mut self, id: &str, reference: &Reference, place: &ProblemLocation, explicit: bool) {
         let found = self.names.lists.iter_mut().rev().find_map(|list| {
             let of = list.ids.iter().position(|known| known == id)?;
             Some((list, of))
@@ -251,7 +254,7 @@ impl Builder<'_> {
         }
     }
 
-    fn state_reference(&mut self, name: &str, place: &Place) {
+    fn state_reference(&mut self, name: &str, place: &ProblemLocation) {
         if name != "$input" && !self.sets_state(name) && !self.sets_any_state {
             let known: Vec<&str> = self.state_keys.iter().map(String::as_str).collect();
             let problem =
@@ -271,7 +274,7 @@ impl Builder<'_> {
         self.state_keys.contains(name)
     }
 
-    fn unknown(&mut self, reference: &Reference, place: &Place, message: &str, name: &str, known: &[String]) {
+    fn unknown(&mut self, reference: &Reference, place: &ProblemLocation, message: &str, name: &str, known: &[String]) {
         let help = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => "none are defined here".to_owned(),

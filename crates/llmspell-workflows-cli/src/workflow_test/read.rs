@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use llmspell_workflows_basic::{ErrorClass, Place, Problem, StepError, nearest};
+use llmspell_workflows_basic::{ErrorClass, Problem, ProblemLocation, StepError, nearest};
 use llmspell_workflows_definition::{Diagnostics, Plain};
 use serde_json::{Map, Value};
 
@@ -37,7 +37,7 @@ fn below(at: &str, name: &str) -> String {
 
 impl Reader {
     fn wrong(&mut self, code: &'static str, at: &str, message: impl Into<String>) {
-        self.problems.push(Problem::error(code, Place::new("", at), message));
+        self.problems.push(Problem::error(code, ProblemLocation::new("", at), message));
     }
 
     /// The fields of a mapping, which may have no others than `names`; `what` is what it is, for messages.
@@ -49,7 +49,7 @@ impl Reader {
         for name in fields.keys().filter(|name| !names.contains(&name.as_str())) {
             let problem = Problem::error(
                 "unknown_field",
-                Place::new("", below(at, name)),
+                ProblemLocation::new("", below(at, name)),
                 format!("`{name}` is not a field of {what}"),
             );
             self.problems.push(match nearest(name, names.iter().copied()) {
@@ -118,8 +118,11 @@ impl Reader {
 
     fn file(&mut self, value: &Value) -> Option<File> {
         if value.get("steps").is_some() && value.get("cases").is_none() {
-            let problem =
-                Problem::error("invalid_test", Place::new("", "steps"), "this is a workflow, not a test of one");
+            let problem = Problem::error(
+                "invalid_test",
+                ProblemLocation::new("", "steps"),
+                "this is a workflow, not a test of one",
+            );
             self.problems.push(problem.with_help("a test file has `workflow`, which names one, and `cases`"));
             return None;
         }

@@ -1,7 +1,7 @@
 //! One step: its id, its name, its settings, its kind.
 
 use llmspell_workflows_basic::{
-    Place, StepId,
+    ProblemLocation, StepId,
     model::{Step, StepKind, Transition},
 };
 use serde_json::Map;
@@ -179,7 +179,7 @@ impl Reader<'_> {
 
     /// Where `field` of the step at `at` stands.
     pub(crate) fn field_span(&self, at: At, field: &str) -> Span {
-        self.positions.find(&Place::new(self.positions.path(at), field), self.source)
+        self.positions.find(&ProblemLocation::new(self.positions.path(at), field), self.source)
     }
 }
 
