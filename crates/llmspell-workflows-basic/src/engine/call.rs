@@ -38,7 +38,7 @@ pub struct Call {
     is_in_task: bool,
 }
 
-/// What a call shares with its siblings.
+/// The context that a call shares with its siblings.
 pub(crate) struct CallContext {
     pub(crate) run: Arc<Run>,
     /// The path of the enclosing step; `None` at the root.
@@ -187,7 +187,7 @@ impl Call {
         }
         let key = choice.key();
         let point = DecisionPoint { call: self, key: &key };
-        let answer = NextDecision::new(&self.node().slice).run(point, choice.made(value)).await;
+        let answer = NextDecision::new(&self.node().slice).run(point, choice.into_decision(value)).await;
         self.answered::<C>(&key, answer.map_err(|error| error.at(self.path()))?)
     }
 

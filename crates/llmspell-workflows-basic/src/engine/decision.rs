@@ -19,7 +19,7 @@ pub trait Choice: Send {
     fn key(&self) -> DecisionKey;
 
     /// Returns the decision with the value `value`.
-    fn made(self, value: Self::Value) -> Decision;
+    fn into_decision(self, value: Self::Value) -> Decision;
 
     /// Returns the value of `decision` if it is of this kind.
     fn value(decision: Decision) -> Option<Self::Value>;
@@ -106,7 +106,7 @@ macro_rules! choices {
                         DecisionKey::$name $(($($arg.clone()),+))?
                     }
 
-                    fn made(self, value: $value) -> Decision {
+                    fn into_decision(self, value: $value) -> Decision {
                         let Self $(($($arg),+))? = self;
                         Decision::$name($($($arg,)+)? value)
                     }
