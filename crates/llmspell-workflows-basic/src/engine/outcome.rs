@@ -117,11 +117,10 @@ impl Cancelled {
     pub fn left_behind(&self) -> String {
         let mut text = String::new();
         if !self.aborted.is_empty() {
-            text += &format!("; dropped because they did not stop in time: {}", self.aborted.join(", "));
+            text += &format!("; dropped after the grace period: {}", self.aborted.join(", "));
         }
         if !self.still_running.is_empty() {
-            text +=
-                &format!("; still running because they ignore the request to stop: {}", self.still_running.join(", "));
+            text += &format!("; still running, ignoring the request to stop: {}", self.still_running.join(", "));
         }
         text
     }

@@ -67,7 +67,9 @@ fn activities_that_block_their_thread_are_named() {
     });
     assert_eq!((finished.status, live), (RunStatus::Cancelled, 0));
     let message = finished.error.unwrap().message;
-    let (_, named) = message.split_once("still runs: ").unwrap_or_else(|| panic!("no activity is named: {message}"));
+    let (_, named) = message
+        .split_once("ignoring the request to stop: ")
+        .unwrap_or_else(|| panic!("no activity is named: {message}"));
     let mut named: Vec<_> = named.split(", ").collect();
     named.sort_unstable();
     assert_eq!(named, ["/main/both/inner/two", "/main/both/one"]);

@@ -185,7 +185,7 @@ async fn answers_with_another_index_are_rejected() {
     });
     let error = finished.await.error.unwrap();
     assert_eq!(error.code, "wrong_decision");
-    assert!(error.message.contains("`while 0` with the choice `while 1`"), "{}", error.message);
+    assert!(error.message.contains("`while 0` with `while 1`"), "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]
