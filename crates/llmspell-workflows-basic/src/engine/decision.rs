@@ -148,7 +148,7 @@ choices! {
     FirstFailed = "first_failed" -> usize;
     /// The result of attempt `n`, if another one follows.
     Attempt(n: u32) = "attempt" -> crate::engine::Attempt;
-    /// The time by which the step must have ended, with all its attempts.
+    /// The time by which the step must have ended, including all its attempts.
     TotalDeadline = "total_deadline" -> Timestamp;
     /// The time by which attempt `n` must have ended.
     AttemptDeadline(n: u32) = "attempt_deadline" -> Timestamp;

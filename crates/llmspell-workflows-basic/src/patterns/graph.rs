@@ -129,16 +129,16 @@ impl<'a> Walk<'a> {
     fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
         let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
         changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);
-        let mut standing: BTreeMap<&str, Vec<(usize, &StatePath)>> = BTreeMap::new();
+        let mut later: BTreeMap<&str, Vec<(usize, &StatePath)>> = BTreeMap::new();
         for &step in changed.iter().rev() {
             for Change { path, .. } in self.changes[step].iter().rev() {
-                let others = standing.entry(path.root()).or_default();
+                let others = later.entry(path.root()).or_default();
                 let follows = |other: usize| other == step || self.graph.is_before(step, other);
-                if others.iter().any(|(other, anew)| follows(*other) && anew.contains(path)) {
+                if others.iter().any(|(other, other_path)| follows(*other) && other_path.contains(path)) {
                     continue;
                 }
-                for (other, beside) in others.iter().filter(|(other, _)| !follows(*other)) {
-                    self.check_agreement((step, path), (*other, beside))?;
+                for (other, other_path) in others.iter().filter(|(other, _)| !follows(*other)) {
+                    self.check_agreement((step, path), (*other, other_path))?;
                 }
                 others.push((step, path));
             }

@@ -260,7 +260,7 @@ impl<'e> Builder<'e> {
         Arc::new(List::new(nodes, graph))
     }
 
-    /// Reports transitions of a step that is not in a route.
+    /// Reports the transitions of a step that is not in a route.
     pub(crate) fn next_without_route(&mut self, step: &Step, path: &str) {
         if !step.next.is_empty() {
             let message = "only a step of a route can name a next step";

@@ -58,7 +58,7 @@ impl Builder<'_> {
     fn check_chain(&mut self, definition: &Definition, from: &str, field: &str) {
         let place = || ProblemLocation::new("", field);
         if definition.version.is_empty() {
-            let message = "the definition needs a version, to which its migrations lead";
+            let message = "a definition with migrations needs a version";
             return self.error("migration_without_version", place(), message);
         }
         let (mut at, mut seen) = (from, BTreeSet::new());

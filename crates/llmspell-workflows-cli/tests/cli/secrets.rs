@@ -77,7 +77,7 @@ fn what_would_put_a_secret_on_record_is_refused() {
     let place = || place();
     let named = place().file("flow.yaml", event);
     let ended = run(&named, &["run", "flow.yaml"]);
-    assert!(ended.code == 1 && ended.stderr.contains("holds the secret `TOKEN`"), "{}", ended.stderr);
+    assert!(ended.code == 1 && ended.stderr.contains("contains the secret `TOKEN`"), "{}", ended.stderr);
     assert_eq!(leaks(&named.path(".spellflow")), Vec::<String>::new());
     // What a loop runs over is masked for the loop, too.
     let each = "name: leaky\nsecrets: [TOKEN]\nsteps:\n  - {id: a, type: loop, items: ['{{ secrets.TOKEN }}'], steps: [{id: b, type: set, params: {x: '{{ loop.item }}'}}]}\n";
