@@ -118,7 +118,7 @@ async fn failed_tests_skip_the_reviews_and_the_merge() {
     assert_eq!(status(&finished, "security-review"), (StepStatus::Skipped, condition));
     assert_eq!(status(&finished, "merge"), (StepStatus::Skipped, Some("dependencies_skipped".to_owned())));
     let reason = finished.step("merge").unwrap().skip_reason.clone().unwrap().message;
-    assert_eq!(reason, "everything it depends on was skipped: `code-review` skipped, `security-review` skipped");
+    assert_eq!(reason, "all dependencies were skipped: `code-review` skipped, `security-review` skipped");
     let reason = finished.step("code-review").unwrap().skip_reason.clone().unwrap().message;
     assert_eq!(reason, "the condition `context.state.get('qa_status') === 'pass'` is false");
 }

@@ -11,7 +11,7 @@ use llmspell_workflows_advanced::{DurableEnd, Executor, FolderHome, StartOptions
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
     activity::{Activities, function},
-    model::{Definition, Loop, Over, Step},
+    model::{Definition, Loop, LoopSource, Step},
 };
 use serde_json::json;
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinSet};
@@ -32,7 +32,7 @@ fn steps(count: usize) -> Definition {
 }
 
 fn iterations(count: i64) -> Definition {
-    let over = Over::Range { start: json!(0), end: json!(count), step: json!(1) };
+    let over = LoopSource::Range { start: json!(0), end: json!(count), step: json!(1) };
     let body = [Step::function("work", "noop", json!({}))];
     Definition::sequence(
         "looped",

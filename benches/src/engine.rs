@@ -7,7 +7,7 @@ use llmspell_workflows_basic::{
     Engine, Plan, StepError, WorkflowInput, WorkflowState,
     activity::{Activities, Activity, ActivityContext, ActivityOutput, function},
     engine::{Interceptor, Position},
-    model::{Definition, Loop, Over, Parallel, Step},
+    model::{Definition, Loop, LoopSource, Parallel, Step},
 };
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
@@ -88,7 +88,7 @@ fn parallel(count: usize, name: &str, at_once: u32) -> Definition {
 }
 
 fn looped(iterations: i64, body: usize) -> Definition {
-    let over = Over::Range { start: json!(0), end: json!(iterations), step: json!(1) };
+    let over = LoopSource::Range { start: json!(0), end: json!(iterations), step: json!(1) };
     Definition::sequence(
         "looped",
         [Loop { max_iterations: Some(1_000_000), ..Loop::new(over, steps(body, "noop")) }.into_step("each")],
@@ -199,7 +199,7 @@ fn growth(report: &mut Report, runtime: &Runtime, engine: &Engine) {
 /// Returns a loop that appends a number to a list in the state in each iteration.
 fn collecting(iterations: i64) -> Definition {
     let set = |id: &str, value: Value| Step::set(id, Map::from_iter([("all".to_owned(), value)]));
-    let over = Over::Range { start: json!(0), end: json!(iterations), step: json!(1) };
+    let over = LoopSource::Range { start: json!(0), end: json!(iterations), step: json!(1) };
     let body = [set("add", json!("{{ state.all.concat([loop.index]) }}"))];
     let each = Loop { max_iterations: Some(1_000_000), ..Loop::new(over, body) };
     Definition::sequence("collecting", [set("none", json!([])), each.into_step("each")])

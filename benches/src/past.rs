@@ -3,7 +3,7 @@
 use llmspell_workflows_advanced::{Executor, KnownRun, MemoryHome, RewindOptions, StartOptions};
 use llmspell_workflows_basic::{
     Engine, WorkflowInput,
-    model::{Definition, Loop, Over, Step},
+    model::{Definition, Loop, LoopSource, Step},
 };
 use llmspell_workflows_state::{Journal, Record, WalJournal};
 use serde_json::{Map, json};
@@ -42,7 +42,7 @@ fn forks(runtime: &Runtime, report: &mut Report) {
 
 /// A run of `count` iterations that has ended.
 fn ended(runtime: &Runtime, executor: &Executor, count: usize) -> KnownRun {
-    let over = Over::Range { start: json!(0), end: json!(count), step: json!(1) };
+    let over = LoopSource::Range { start: json!(0), end: json!(count), step: json!(1) };
     let sum = Step::set("sum", Map::from_iter([("sum".to_owned(), json!("{{ (state.sum || 0) + loop.item }}"))]));
     let definition = Definition::sequence("summed", [Loop::new(over, [sum]).into_step("each")]);
     runtime.block_on(async {

@@ -60,6 +60,6 @@ pub use nearest::nearest;
 pub use path::{PathError, PathLink, Segment, StepId, StepPath};
 pub use patterns::BranchResult;
 pub use plan::{Invalid, Order, Plan};
-pub use problem::{Place, Problem, Severity};
+pub use problem::{Problem, ProblemLocation, Severity};
 pub use state::WorkflowState;
 pub use workflow::*;

@@ -8,8 +8,8 @@ use crate::nearest;
 
 /// A problem of a definition, found before a run.
 ///
-/// All problems of a definition are reported together. A reader of a text format maps the [`Place`] to a line and
-/// column.
+/// All problems of a definition are reported together. A reader of a text format maps the [`ProblemLocation`] to a
+/// line and column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// A stable code in snake case, documented under `docs/errors`.
@@ -22,7 +22,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// The location of the problem.
-    pub place: Place,
+    pub place: ProblemLocation,
 }
 
 /// The maximum number of known names that are listed if none is similar.
@@ -40,7 +40,7 @@ pub enum Severity {
 
 /// A location in a definition: a step, a field of it, and a part of that field's text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Place {
+pub struct ProblemLocation {
     /// The step's path without iterations and generations, such as `/main/review/then/scan`; empty for the definition
     /// itself.
     pub path: String,
@@ -52,7 +52,7 @@ pub struct Place {
     pub span: Option<Range<usize>>,
 }
 
-impl Place {
+impl ProblemLocation {
     /// Creates the location of a field of the step at `path`.
     pub fn new(path: impl Into<String>, field: impl Into<String>) -> Self {
         Self { path: path.into(), field: field.into(), span: None }
@@ -68,12 +68,12 @@ impl Place {
 
 impl Problem {
     /// Creates a problem that prevents the definition from running.
-    pub fn error(code: &'static str, place: Place, message: impl Into<String>) -> Self {
+    pub fn error(code: &'static str, place: ProblemLocation, message: impl Into<String>) -> Self {
         Self { code, severity: Severity::Error, message: message.into(), help: None, place }
     }
 
     /// Creates a problem that does not prevent the definition from running.
-    pub fn warning(code: &'static str, place: Place, message: impl Into<String>) -> Self {
+    pub fn warning(code: &'static str, place: ProblemLocation, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, place, message) }
     }
 
@@ -96,7 +96,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ProblemLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.path.as_str(), self.field.as_str()) {
             ("", "") => f.write_str("the definition"),

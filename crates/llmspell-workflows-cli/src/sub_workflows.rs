@@ -7,7 +7,7 @@ use std::{
 };
 
 use llmspell_workflows_basic::{
-    Place, Problem,
+    Problem, ProblemLocation,
     model::{Definition, Step, StepKind},
 };
 use llmspell_workflows_definition::{StepTypes, read};
@@ -43,7 +43,7 @@ impl Loader {
                     self.problems.push(Problem::error("invalid_sub_workflow", place, message));
                 }
                 Err(message) => {
-                    let place = Place::new("", "");
+                    let place = ProblemLocation::new("", "");
                     self.problems.push(Problem::error("invalid_sub_workflow", place, message));
                 }
             }
@@ -78,7 +78,7 @@ fn file(folder: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Returns the steps that name other definitions, with these names.
-fn named(definition: &Definition) -> Vec<(Place, String)> {
+fn named(definition: &Definition) -> Vec<(ProblemLocation, String)> {
     let (mut found, root) = (Vec::new(), Step::new("main", definition.body.clone()));
     let mut left = vec![("/main".to_owned(), &root)];
     let handlers = [("/main/$on_error", &definition.on_error), ("/main/$finally", &definition.finally)];
@@ -87,7 +87,7 @@ fn named(definition: &Definition) -> Vec<(Place, String)> {
     }
     while let Some((path, step)) = left.pop() {
         if let StepKind::Workflow(sub) = &step.kind {
-            found.push((Place::new(&*path, "workflow"), sub.workflow.clone()));
+            found.push((ProblemLocation::new(&*path, "workflow"), sub.workflow.clone()));
         }
         left.extend(step.children().into_iter().map(|child| (format!("{path}/{}", child.id), child)));
     }

@@ -13,13 +13,14 @@ use crate::{
 /// It is read like a definition: YAML 1.2 with the same limits and diagnostics.
 ///
 /// ```
-/// use llmspell_workflows_basic::{Place, Problem};
+/// use llmspell_workflows_basic::{Problem, ProblemLocation};
 /// use llmspell_workflows_definition::Plain;
 ///
 /// let plain = Plain::read("cases:\n  - name: one\n    imput: {}\n", "x.test.yaml")?;
 /// assert_eq!(plain.value()["cases"][0]["name"], "one");
 ///
-/// let problem = Problem::error("unknown_field", Place::new("", "cases/0/imput"), "`imput` is not a field of a case");
+/// let location = ProblemLocation::new("", "cases/0/imput");
+/// let problem = Problem::error("unknown_field", location, "`imput` is not a field of a case");
 /// assert_eq!(plain.to_diagnostics(&[problem]).list()[0].line, 3);
 /// # Ok::<(), llmspell_workflows_definition::Diagnostics>(())
 /// ```

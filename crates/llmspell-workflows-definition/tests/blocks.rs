@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use common::{definition, step, steps};
 use llmspell_workflows_basic::model::{
-    Aggregation, Case, Conditional, Delay, ErrorMode, IterationErrors, IterationMode, Loop, OnConflict, OnError, Over,
-    Parallel, ParallelOutput, Route, Step, StepKind, Switch, Transition,
+    Aggregation, Case, Conditional, Delay, ErrorMode, IterationErrors, IterationMode, Loop, LoopSource, OnConflict,
+    OnError, Parallel, ParallelOutput, Route, Step, StepKind, Switch, Transition,
 };
 use serde_json::{Value, json};
 
@@ -64,10 +64,10 @@ fn loops_accept_all_spellings() {
             Loop {
                 until: Some("done".into()),
                 mode: IterationMode::Sequential,
-                ..Loop::new(Over::Range { start: json!(0), end: json!("{{ n }}"), step: json!(1) }, [tool("b")])
+                ..Loop::new(LoopSource::Range { start: json!(0), end: json!("{{ n }}"), step: json!(1) }, [tool("b")])
             },
         ),
-        ("while: \"${ more }\", steps: [{id: b, tool: t}]", Loop::new(Over::While("more".into()), [tool("b")])),
+        ("while: \"${ more }\", steps: [{id: b, tool: t}]", Loop::new(LoopSource::While("more".into()), [tool("b")])),
     ] {
         assert_eq!(step(&format!("{{id: x, {text}}}")).kind, StepKind::Loop(expected.clone()), "{text}");
         assert_eq!(step(&format!("{{id: x, type: foreach, {text}}}")).kind, StepKind::Loop(expected), "{text}");

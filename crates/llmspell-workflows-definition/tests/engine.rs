@@ -147,20 +147,20 @@ steps: [{id: a, type: set, params: {x: "{{ state.total }}"}}]
     let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("the document has errors");
     let found: Vec<_> = diagnostics.list().iter().map(|one| (one.line, one.code, &*one.message)).collect();
     let expected = [
-        (4, "invalid_key", "`$input` is no key of the state that a migration can change"),
-        (7, "unknown_reference", "`price` is nothing that a migration knows"),
+        (4, "invalid_key", "a migration cannot change the state key `$input`"),
+        (7, "unknown_reference", "a migration cannot refer to `price`"),
         (8, "expression_syntax", "the expression ends before a name"),
-        (9, "unknown_function", "no migration is called `nobody`"),
+        (9, "unknown_function", "unknown migration `nobody`"),
         (10, "migration_without_end", "`2.0.0` is the version of the definition itself"),
         (
             11,
             "migration_without_end",
-            "the way from version `1.8` leads in a circle over `1.8` and does not come to `2.0.0`",
+            "the migrations from version `1.8` form a cycle at `1.8` and do not lead to `2.0.0`",
         ),
         (
             12,
             "migration_without_end",
-            "the way from version `1.9` leads in a circle over `1.9` and does not come to `2.0.0`",
+            "the migrations from version `1.9` form a cycle at `1.9` and do not lead to `2.0.0`",
         ),
     ];
     assert_eq!(found, expected, "{diagnostics}");
@@ -185,6 +185,6 @@ steps: [{id: a, type: set, params: {x: 1}}]
     let diagnostics = check(text, "shop.yml", &StepTypes::new(), validate).expect_err("the document has errors");
     let found: Vec<_> = diagnostics.list().iter().map(|one| (one.code, &*one.message)).collect();
     let expected =
-        [("invalid_key", "both `cart` and `list` become `basket`"), ("unknown_reference", "no input is called `usd`")];
+        [("invalid_key", "both `cart` and `list` would become `basket`"), ("unknown_reference", "unknown input `usd`")];
     assert_eq!(found, expected, "{diagnostics}");
 }

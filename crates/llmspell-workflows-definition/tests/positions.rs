@@ -1,6 +1,6 @@
 //! The engine's problems are located at the right position in the source.
 
-use llmspell_workflows_basic::{Place, Problem};
+use llmspell_workflows_basic::{Problem, ProblemLocation};
 use llmspell_workflows_definition::{StepTypes, check, read};
 
 const TEXT: &str = "\
@@ -43,7 +43,7 @@ outputs: {found: \"{{ first.resul }}\"}
 ";
 
 /// Returns the source text at the location of `place`.
-fn found(place: Place) -> String {
+fn found(place: ProblemLocation) -> String {
     let document = read(TEXT, "places.yml", &StepTypes::new()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     let diagnostics = document.to_diagnostics(&[Problem::error("test", place, "x")]);
     let at = &diagnostics.list()[0];
@@ -76,7 +76,7 @@ fn problems_are_located_at_fields_and_steps() {
         ("/main/pick/case[0]/x", "", "x"),
         ("/main/$finally/last", "limits/0", "web"),
     ] {
-        assert_eq!(found(Place::new(path, field)), text, "{path} {field}");
+        assert_eq!(found(ProblemLocation::new(path, field)), text, "{path} {field}");
     }
 }
 
@@ -90,7 +90,11 @@ fn problems_are_located_at_parts_of_strings() {
         ("", "outputs/found", "{{ first.resul }}", "resul"),
     ] {
         let start = whole.find(part).unwrap();
-        assert_eq!(found(Place::new(path, field).with_span(start..start + part.len())), part, "{path} {field}");
+        assert_eq!(
+            found(ProblemLocation::new(path, field).with_span(start..start + part.len())),
+            part,
+            "{path} {field}"
+        );
     }
 }
 
@@ -104,7 +108,7 @@ fn unknown_places_fall_back_to_the_nearest_known_parent() {
         ("", "trigger", "name"),
         ("elsewhere", "x", "name"),
     ] {
-        assert_eq!(found(Place::new(path, field)), text, "{path} {field}");
+        assert_eq!(found(ProblemLocation::new(path, field)), text, "{path} {field}");
     }
 }
 
@@ -116,12 +120,12 @@ fn reader_and_engine_errors_are_reported_together() {
         vec![
             Problem::error(
                 "unknown_tool",
-                Place::new("/main/a", "activity"),
+                ProblemLocation::new("/main/a", "activity"),
                 "a valid field of a step with another error",
             ),
-            Problem::error("nothing", Place::new("/main/a", "params"), "a field that was not read"),
-            Problem::warning("unused", Place::new("/main/b", "id"), "a warning about half a definition"),
-            Problem::error("unknown_reference", Place::new("/main/b", "condition").with_span(0..6), "nobody"),
+            Problem::error("nothing", ProblemLocation::new("/main/a", "params"), "a field that was not read"),
+            Problem::warning("unused", ProblemLocation::new("/main/b", "id"), "a warning about half a definition"),
+            Problem::error("unknown_reference", ProblemLocation::new("/main/b", "condition").with_span(0..6), "nobody"),
         ]
     })
     .unwrap_err();
@@ -132,7 +136,7 @@ fn reader_and_engine_errors_are_reported_together() {
 #[test]
 fn warnings_do_not_make_a_definition_invalid() {
     let text = "name: x\npersonas: [lead]\nsteps: [{id: a, persona: leed}]\n";
-    let problem = Problem::warning("unused", Place::new("/main/a", "id"), "x");
+    let problem = Problem::warning("unused", ProblemLocation::new("/main/a", "id"), "x");
     let document = check(text, "x.yml", &StepTypes::new(), |_| vec![problem]).unwrap();
     let codes: Vec<_> = document.diagnostics().list().iter().map(|each| each.code).collect();
     assert_eq!(codes, ["unused", "unknown_persona"]);

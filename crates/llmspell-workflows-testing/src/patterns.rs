@@ -8,8 +8,8 @@ use llmspell_workflows_basic::{
     StepError,
     activity::{ActivityContext, ActivityOutput},
     model::{
-        Aggregation, Backoff, Conditional, Definition, Delay, Loop, OnConflict, OnError, Over, Parallel, Retry, Route,
-        Step, StepKind,
+        Aggregation, Backoff, Conditional, Definition, Delay, Loop, LoopSource, OnConflict, OnError, Parallel, Retry,
+        Route, Step, StepKind,
     },
 };
 use serde_json::{Value, json};
@@ -135,7 +135,7 @@ pub fn handled() -> Step {
             Step::new(
                 "while",
                 StepKind::Loop(Loop::new(
-                    Over::While("(state.rounds || 0) < 3".into()),
+                    LoopSource::While("(state.rounds || 0) < 3".into()),
                     [add("round", "rounds", "{{ state.rounds || 0 }}")],
                 )),
             ),

@@ -62,7 +62,7 @@ impl Executor {
             driven = &mut driven => driven,
             // Holding the run makes it park.
             () = self.until_parkable(&run.run) => {
-                run.run.hold();
+                run.run.park();
                 driven.await
             }
         };
@@ -94,7 +94,7 @@ impl Executor {
     /// Returns once `run` only waits, and for long enough to leave memory.
     async fn until_parkable(&self, run: &Run) {
         loop {
-            run.all_wait().await;
+            run.until_waiting().await;
             let far = |wake: Timestamp, after: std::time::Duration| {
                 wake.duration_since(self.inner.engine.clock().now()).unsigned_abs() >= after
             };
@@ -106,7 +106,7 @@ impl Executor {
             if leaves {
                 return;
             }
-            run.goes_on().await;
+            run.until_active().await;
         }
     }
 

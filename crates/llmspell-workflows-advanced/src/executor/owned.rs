@@ -203,7 +203,7 @@ impl LiveRun {
             if let Some(journal) = run.extension::<RunJournal>() {
                 note(&journal, run);
             }
-            run.hold();
+            run.park();
         }
     }
 
@@ -215,7 +215,7 @@ impl LiveRun {
     pub(super) fn enter_memory(&self, run: &Arc<Run>) {
         *lock(&self.run) = Some(run.clone());
         if self.is_paused() {
-            run.hold();
+            run.park();
         }
     }
 

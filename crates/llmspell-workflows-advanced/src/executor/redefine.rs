@@ -62,7 +62,7 @@ impl Executor {
         check_answers(known.id(), records)?;
         let old = self.inner.prepared_by_hash(&started.definition).await?.plan;
         let migrate = |state: Value| plan.migrate(from, state, input).map_err(ExecutorError::Refused);
-        Rewinding::new(&old, records)?.migrated(migrate, |key| plan.carried(from, key)).map(Some)
+        Rewinding::new(&old, records)?.migrated(migrate, |key| plan.renamed_key(from, key)).map(Some)
     }
 
     /// Checks that `known` was started with `definition`.

@@ -6,7 +6,9 @@ use llmspell_workflows_advanced::EnhancedExecutionContext;
 use llmspell_workflows_basic::{
     Driven, Engine, Finished, RunOptions, WorkflowInput,
     engine::{Call, Decision, Extensions, Timers, Wake},
-    model::{ActivityName, Conditional, Definition, Loop, OnConflict, Over, Parallel, Retry, Route, Step, StepKind},
+    model::{
+        ActivityName, Conditional, Definition, Loop, LoopSource, OnConflict, Parallel, Retry, Route, Step, StepKind,
+    },
     state::Change,
 };
 use llmspell_workflows_hooks::{Hook, HookContext, HookError, Point, Registration, answer::*, hook_fn, point::*};
@@ -240,13 +242,13 @@ async fn answers_at_choices_survive_a_cut() {
     answer_survives_cuts(LoopItems, OnItems::Cancel("no".into()), each()).await;
     let turn = || {
         let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
-        [Step::new("while", StepKind::Loop(Loop::new(Over::While("(state.k || 0) < 2".into()), body)))]
+        [Step::new("while", StepKind::Loop(Loop::new(LoopSource::While("(state.k || 0) < 2".into()), body)))]
     };
     answer_survives_cuts(LoopCondition, OnCondition::End, turn()).await;
     answer_survives_cuts(LoopCondition, OnCondition::Cancel("no".into()), turn()).await;
     let never = || {
         let body = [Step::function("i", "put", json!({"k": "{{ (state.k || 0) + 1 }}"}))];
-        [Step::new("while", StepKind::Loop(Loop::new(Over::While("false".into()), body)))]
+        [Step::new("while", StepKind::Loop(Loop::new(LoopSource::While("false".into()), body)))]
     };
     answer_survives_cuts(LoopCondition, OnCondition::Iterate, never()).await;
     let route = || {

@@ -180,7 +180,7 @@ async fn cancelling_a_child_cancels_its_parent() {
     let run = start(&executor, parent.with_workflow(child)).await;
     let (id, in_memory) = (run.id(), run.run().clone());
     let driven = tokio::spawn(async move { finished(&executor, run).await });
-    in_memory.all_wait().await;
+    in_memory.until_waiting().await;
     let child = lab.home().runs(&RunQuery { parent: Some(id), ..RunQuery::default() }).await.unwrap().swap_remove(0);
     lab.home().post(&child, &Message::Cancel).await.unwrap();
     assert_eq!(driven.await.unwrap().status, RunStatus::Cancelled);

@@ -29,7 +29,7 @@ async fn signal_reaches_a_run_driven_by_another_executor() {
     let id = run.id();
     let in_memory = run.run().clone();
     let driven = tokio::spawn(async move { finished(&executor, run).await });
-    in_memory.all_wait().await;
+    in_memory.until_waiting().await;
     // Another instance of the home, as in another process.
     let (home, known) = (lab.home(), lab.known(id).await);
     assert_eq!(known.status(), RunStatus::Waiting);

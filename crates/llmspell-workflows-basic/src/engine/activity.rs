@@ -1,4 +1,4 @@
-//! Calls of activities: what a step with effects does.
+//! Calls of activities, the steps with effects.
 
 use std::{
     any::Any,
@@ -11,7 +11,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::Value;
 
-use super::{Around, Call, CancelReason, Cancelled, LeafCall, Outcome, Output, Run};
+use super::{Call, CallContext, CancelReason, Cancelled, LeafCall, Outcome, Output, Run};
 use crate::{
     ErrorClass, PathLink, StepError,
     activity::{ActivityContext, ActivityOutput, Input},
@@ -25,11 +25,11 @@ impl From<EvalError> for StepError {
     }
 }
 
-/// Calls an activity, through the dispatch.
-pub(super) async fn activity(call: Call, around: &Around, plan: &ActivityPlan) -> Outcome {
+/// Calls an activity through the dispatch.
+pub(super) async fn activity(call: Call, context: &CallContext, plan: &ActivityPlan) -> Outcome {
     let other = call.other_activity().cloned();
     let plan = other.as_deref().unwrap_or(plan);
-    if around.cancel.is_cancelled() {
+    if context.cancel.is_cancelled() {
         return call.cancelled();
     }
     let input = match call.input() {
@@ -40,32 +40,32 @@ pub(super) async fn activity(call: Call, around: &Around, plan: &ActivityPlan) -
             Err(error) => return call.failed(error.into()),
         },
     };
-    let back = Back { around, record: call.record(), attempt: call.attempt() };
-    let ended = match begin(&back, plan, call, input).await {
+    let origin = Origin { context, record: call.record(), attempt: call.attempt() };
+    let ended = match begin(&origin, plan, call, input).await {
         Ok(ended) => ended,
-        Err(rest) => match Box::pin(stoppable(&back, rest)).await {
+        Err(rest) => match Box::pin(finish_or_stop(&origin, rest)).await {
             Ok(ended) => ended,
             Err(cancelled) => return Outcome::Cancelled(cancelled),
         },
     };
-    match concluded(&around.run, ended) {
+    match finish_attempt(&context.run, ended) {
         Ok(ActivityOutput { output, state_changes }) => {
             let mut output = Output::new(output);
-            output.state_changes = state_changes.into_iter().map(|change| around.state.shortened(change)).collect();
+            output.state_changes = state_changes.into_iter().map(|change| context.state.shortened(change)).collect();
             Outcome::Completed(output)
         }
-        Err(error) => back.failed(*error),
+        Err(error) => origin.failed(*error),
     }
 }
 
-/// Where an outcome belongs whose call has been given away.
-struct Back<'a> {
-    around: &'a Around,
+/// Identifies the step of an outcome after its call has been moved.
+struct Origin<'a> {
+    context: &'a CallContext,
     record: usize,
     attempt: u32,
 }
 
-impl Back<'_> {
+impl Origin<'_> {
     fn failed(&self, mut error: StepError) -> Outcome {
         if error.path.is_none() {
             error.attempt = self.attempt;
@@ -74,15 +74,15 @@ impl Back<'_> {
     }
 
     fn path(&self) -> PathLink {
-        self.around.run.records().path(self.record)
+        self.context.run.records().path(self.record)
     }
 }
 
-type Performing<'a> = BoxFuture<'a, Result<ActivityOutput, StepError>>;
-type Ended = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
+type AttemptFuture<'a> = BoxFuture<'a, Result<ActivityOutput, StepError>>;
+type AttemptResult = Result<Result<ActivityOutput, StepError>, Box<dyn Any + Send>>;
 
-/// Hands a leaf to what carries it: the step's own activity, or the validator of one.
-fn carry<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> Performing<'a> {
+/// Passes a leaf to the dispatch, or to its activity in this process.
+fn dispatch_leaf<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> AttemptFuture<'a> {
     match (run.engine().dispatch(), &plan.activity) {
         (Some(dispatch), activity) => {
             dispatch.perform(LeafCall { name: plan.name.clone(), activity: activity.clone(), context })
@@ -92,12 +92,17 @@ fn carry<'a>(plan: &'a ActivityPlan, run: &Run, context: ActivityContext) -> Per
     }
 }
 
-/// Begins one attempt of an activity: how it ended where that was at once, else what is left of it.
+/// Begins one attempt of an activity; returns its result if it ends immediately, or the remaining future.
 ///
 /// Most quick leaves end here, before anything is set up to stop them.
-async fn begin<'a>(back: &Back<'_>, plan: &'a ActivityPlan, call: Call, input: Input) -> Result<Ended, Performing<'a>> {
+async fn begin<'a>(
+    origin: &Origin<'_>,
+    plan: &'a ActivityPlan,
+    call: Call,
+    input: Input,
+) -> Result<AttemptResult, AttemptFuture<'a>> {
     let context = ActivityContext::new(call, input);
-    let mut work = match catch_unwind(AssertUnwindSafe(|| carry(plan, &back.around.run, context))) {
+    let mut work = match catch_unwind(AssertUnwindSafe(|| dispatch_leaf(plan, &origin.context.run, context))) {
         Ok(work) => work,
         Err(panic) => return Ok(Err(panic)),
     };
@@ -109,8 +114,8 @@ async fn begin<'a>(back: &Back<'_>, plan: &'a ActivityPlan, call: Call, input: I
     }
 }
 
-/// What an attempt gave, as the run may see it.
-fn concluded(run: &Run, ended: Ended) -> Result<ActivityOutput, Box<StepError>> {
+/// Converts the result of an attempt to one that the run may see: masked and limited in size.
+fn finish_attempt(run: &Run, ended: AttemptResult) -> Result<ActivityOutput, Box<StepError>> {
     let error = match ended {
         Ok(Ok(mut output)) => match too_large(&output.output, run.limits().output_bytes_max) {
             None => {
@@ -125,9 +130,9 @@ fn concluded(run: &Run, ended: Ended) -> Result<ActivityOutput, Box<StepError>> 
     Err(Box::new(run.masked(error)))
 }
 
-/// The rest of an attempt; it has the grace to stop once it is asked to, then it is dropped.
-async fn stoppable(back: &Back<'_>, work: Performing<'_>) -> Result<Ended, Cancelled> {
-    let Around { run, cancel, .. } = back.around;
+/// Awaits the rest of an attempt; once asked to stop, it has the grace to end, then it is dropped.
+async fn finish_or_stop(origin: &Origin<'_>, work: AttemptFuture<'_>) -> Result<AttemptResult, Cancelled> {
+    let CallContext { run, cancel, .. } = origin.context;
     let mut work = AssertUnwindSafe(work).catch_unwind();
     let grace = async {
         cancel.cancelled().await;
@@ -139,11 +144,11 @@ async fn stoppable(back: &Back<'_>, work: Performing<'_>) -> Result<Ended, Cance
         () = grace => None,
     };
     match ended {
-        // Its effect has happened, so it counts, whatever was asked meanwhile.
+        // Its effect has happened, so it counts even if it was asked to stop.
         Some(ended) if !cancel.is_cancelled() || matches!(ended, Ok(Ok(_))) => Ok(ended),
         stopped => {
             let cancelled = Cancelled::new(cancel.reason().unwrap_or(CancelReason::Requested));
-            let aborted = if stopped.is_none() { vec![back.path().to_string()] } else { Vec::new() };
+            let aborted = if stopped.is_none() { vec![origin.path().to_string()] } else { Vec::new() };
             Err(Cancelled { aborted, ..cancelled })
         }
     }
@@ -154,11 +159,11 @@ fn too_large(output: &Value, limit: usize) -> Option<StepError> {
     if fits(output, &mut left) {
         return None;
     }
-    let message = format!("its output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
+    let message = format!("the output is larger than {limit} bytes of JSON, the limit `output_bytes_max`");
     Some(StepError::new(ErrorClass::Resource, "output_bytes_max", message).retryable(false))
 }
 
-/// Whether `value` takes at most `left` bytes as JSON, near enough; takes them away.
+/// Returns whether `value` takes at most about `left` bytes as JSON; subtracts them.
 fn fits(value: &Value, left: &mut usize) -> bool {
     let own = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 4,
@@ -177,12 +182,12 @@ fn fits(value: &Value, left: &mut usize) -> bool {
     }
 }
 
-/// What the activity `plan` makes of `input`, called for the step `call`; an outcome says how the step ends instead.
-pub(crate) async fn called(call: &Call, plan: &ActivityPlan, input: Arc<Value>) -> Result<Value, Outcome> {
-    let back = Back { around: &call.around, record: call.record(), attempt: call.attempt() };
-    let ended = match begin(&back, plan, call.clone(), Input::Given(input)).await {
+/// Calls the activity `plan` with `input` for the step of `call`; returns the outcome of the step if it ends instead.
+pub(crate) async fn call_activity(call: &Call, plan: &ActivityPlan, input: Arc<Value>) -> Result<Value, Outcome> {
+    let origin = Origin { context: &call.context, record: call.record(), attempt: call.attempt() };
+    let ended = match begin(&origin, plan, call.clone(), Input::Given(input)).await {
         Ok(ended) => ended,
-        Err(rest) => stoppable(&back, rest).await.map_err(Outcome::Cancelled)?,
+        Err(rest) => finish_or_stop(&origin, rest).await.map_err(Outcome::Cancelled)?,
     };
-    Ok(concluded(call.run(), ended).map_err(|error| call.failed(*error))?.output)
+    Ok(finish_attempt(call.run(), ended).map_err(|error| call.failed(*error))?.output)
 }

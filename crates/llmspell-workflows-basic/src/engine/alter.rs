@@ -1,4 +1,4 @@
-//! What an interceptor may read of a call beyond its step, and the calls that it makes of one.
+//! What an interceptor can read from a call beyond its step, and the calls that it can derive from one.
 
 use std::sync::Arc;
 
@@ -14,16 +14,17 @@ use crate::{
 };
 
 impl Call {
-    /// What its step is to the one around it.
+    /// Returns the role of the step in the enclosing one.
     #[must_use]
     pub fn role(&self) -> Role {
         self.node().role
     }
 
-    /// The input of its activity as it may be shown and recorded, with secrets masked; `None` where it calls none.
+    /// Returns the input of the activity with secrets masked, to be displayed or recorded; `None` if the step does not
+    /// call an activity.
     ///
     /// # Errors
-    /// A reference in its parameters cannot be resolved.
+    /// Fails if a reference in the parameters cannot be resolved.
     pub fn shown_input(&self) -> Result<Option<Arc<Value>>, StepError> {
         let Some(input) = self.real_input()? else { return Ok(None) };
         if self.run().secrets.is_empty() {
@@ -34,10 +35,10 @@ impl Call {
         Ok(Some(Arc::new(shown)))
     }
 
-    /// The same call with an input made from the shown one: what is still masked in it stands for the secret.
+    /// Replaces the input with one derived from [`Self::shown_input`]; masked values become secrets again.
     ///
     /// # Errors
-    /// A reference in its parameters cannot be resolved.
+    /// Fails if a reference in the parameters cannot be resolved.
     pub fn with_shown_input(self, input: impl Into<Arc<Value>>) -> Result<Self, StepError> {
         let input = input.into();
         match (self.run().secrets.is_empty(), self.real_input()?, self.shown_input()?) {
@@ -54,13 +55,13 @@ impl Call {
         }
     }
 
-    /// The same call of another activity with the same input.
+    /// Calls another activity with the same input.
     ///
     /// # Errors
-    /// Nothing answers for that name, or the step calls no activity.
+    /// Fails if the activity is unknown, or if the step does not call an activity.
     pub fn with_activity(mut self, name: ActivityName) -> Result<Self, StepError> {
         let Some(plan) = self.node().body.activity() else {
-            let message = format!("`{}` calls no activity, so it cannot call `{name}` instead", self.step().id);
+            let message = format!("`{}` does not call an activity, so it cannot call `{name}` instead", self.step().id);
             return Err(StepError::configuration("unknown_activity", message));
         };
         let engine = self.run().engine();
@@ -73,51 +74,51 @@ impl Call {
         Ok(self)
     }
 
-    /// The same call that sees `state`.
+    /// Returns the same call with the state `state`.
     #[must_use]
     pub fn with_state(&self, state: WorkflowState) -> Self {
-        self.seeing(self.around.scope.clone(), Arc::new(state))
+        self.seeing(self.context.scope.clone(), Arc::new(state))
     }
 
-    /// The same call as number `index` of several of its step.
+    /// Returns the same call as number `index` of several calls of its step.
     #[must_use]
     pub fn numbered(self, index: usize) -> Self {
         self.with_iteration(index)
     }
 
-    /// The same call entered again as its next generation, for round `round` of what hooks ask for.
+    /// Enters the step again under its next generation, for round `round` requested by hooks.
     ///
     /// # Errors
-    /// An interceptor refuses the choice.
-    pub async fn entered_again(&self, round: u64) -> Result<Self, StepError> {
+    /// Fails if an interceptor rejects the decision.
+    pub async fn enter_again(&self, round: u64) -> Result<Self, StepError> {
         let next = self.run().next_generation(self.path());
         let generation = self.decide(choice::HookGeneration(round), next).await?;
         let again = self.clone().with_generation(generation);
-        self.run().entered_as(again.path());
+        self.run().record_entry(again.path());
         Ok(again)
     }
 
-    /// The same call in the generation of `other`, a call of the same step.
+    /// Returns the same call in the generation of `other`, a call of the same step.
     #[must_use]
     pub fn in_generation_of(self, other: &Self) -> Self {
         self.with_generation(other.generation())
     }
 
-    /// Waits; an outcome says that the step ends, or parks, instead of going on.
+    /// Waits until `wake_at`; returns an outcome if the step ends or parks instead.
     pub async fn wait_until(&self, wake_at: Timestamp) -> Option<Outcome> {
         super::wait_until(self, wake_at).await
     }
 
-    /// The steps directly inside its step that have begun, in that order; of more than one entry those of the last.
+    /// Returns the steps directly inside its step that have begun, in that order; only those of the last generation.
     ///
-    /// Iterations count as inside of their loop.
+    /// Iterations count as inside their loop.
     #[must_use]
     pub fn children(&self) -> Vec<StepRecord> {
         self.run().records().children(self.record(), self.path())
     }
 }
 
-/// `changed` with what is still as in `shown` taken from `real`, place by place.
+/// Returns `changed`, with the parts that equal `shown` taken from `real`.
 fn unmasked(changed: &Value, shown: &Value, real: &Value) -> Value {
     match (changed, shown, real) {
         _ if changed == shown => real.clone(),

@@ -13,61 +13,61 @@ use tokio_util::sync::CancellationToken;
 use super::Run;
 use crate::sync::lock;
 
-/// How many branches of a run are at work rather than wait, and whether it is held.
+/// The number of active branches of a run, and whether the run is parking.
 ///
-/// A branch rests while it waits for a time, for a message, or for the branches below it; when all rest, the run need
-/// not be in memory.
+/// A branch is not active while it waits for a time, for a message, or for the branches below it. If none is active,
+/// the run need not be in memory.
 pub(crate) struct Branches {
-    at_work: AtomicUsize,
-    all_rest: Notify,
-    one_works: Notify,
-    held: CancellationToken,
-    /// How many waits end at each of these times.
+    active: AtomicUsize,
+    all_waiting: Notify,
+    one_active: Notify,
+    park: CancellationToken,
+    /// The number of waits that end at each time.
     wakes: Mutex<BTreeMap<Timestamp, usize>>,
 }
 
 impl Branches {
-    /// One branch, the root's.
+    /// Creates the state of a run with one active branch, the root's.
     pub(super) fn new() -> Self {
-        let (held, wakes) = (CancellationToken::new(), Mutex::default());
-        Self { at_work: AtomicUsize::new(1), all_rest: Notify::new(), one_works: Notify::new(), held, wakes }
+        let (park, wakes) = (CancellationToken::new(), Mutex::default());
+        Self { active: AtomicUsize::new(1), all_waiting: Notify::new(), one_active: Notify::new(), park, wakes }
     }
 
-    fn rise(&self) {
-        if self.at_work.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.one_works.notify_waiters();
+    fn increment(&self) {
+        if self.active.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.one_active.notify_waiters();
         }
     }
 
-    fn fall(&self) {
-        if self.at_work.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.all_rest.notify_waiters();
+    fn decrement(&self) {
+        if self.active.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.all_waiting.notify_waiters();
         }
     }
 }
 
-/// A branch at work beside the one that began it.
-pub(super) struct AtWork(Arc<Run>);
+/// A guard that counts another branch as active.
+pub(super) struct ActiveBranch(Arc<Run>);
 
-impl Drop for AtWork {
+impl Drop for ActiveBranch {
     fn drop(&mut self) {
-        self.0.branches.fall();
+        self.0.branches.decrement();
     }
 }
 
-/// A branch that waits.
-pub(crate) struct Resting<'r>(&'r Run);
+/// A guard that counts the current branch as waiting.
+pub(crate) struct WaitingBranch<'r>(&'r Run);
 
-impl Drop for Resting<'_> {
+impl Drop for WaitingBranch<'_> {
     fn drop(&mut self) {
-        self.0.branches.rise();
+        self.0.branches.increment();
     }
 }
 
-/// That something ends at a time.
-pub(crate) struct Wakes<'r>(&'r Run, Timestamp);
+/// A guard that registers the end of a wait.
+pub(crate) struct PendingWake<'r>(&'r Run, Timestamp);
 
-impl Drop for Wakes<'_> {
+impl Drop for PendingWake<'_> {
     fn drop(&mut self) {
         let mut wakes = lock(&self.0.branches.wakes);
         if let Some(count) = wakes.get_mut(&self.1) {
@@ -80,74 +80,74 @@ impl Drop for Wakes<'_> {
 }
 
 impl Run {
-    /// Lets no further leaf begin: those at work end, those that wait park, and then the run does.
+    /// Parks the run: no further leaf begins, running leaves end, and waiting leaves park.
     ///
-    /// Nothing is cancelled. It is for those who can drive the run again from its journal.
-    pub fn hold(&self) {
-        self.branches.held.cancel();
+    /// Nothing is cancelled. Use it only if the run can be driven again from its journal.
+    pub fn park(&self) {
+        self.branches.park.cancel();
     }
 
-    /// Whether it was asked to [`hold`](Self::hold).
+    /// Returns whether [`park`](Self::park) was called.
     #[must_use]
-    pub fn is_held(&self) -> bool {
-        self.branches.held.is_cancelled()
+    pub fn is_parking(&self) -> bool {
+        self.branches.park.is_cancelled()
     }
 
-    /// Ends as soon as all of its branches wait for a time or a message at once.
-    pub async fn all_wait(&self) {
+    /// Waits until all of its branches wait for a time or a message.
+    pub async fn until_waiting(&self) {
         loop {
-            let mut notified = std::pin::pin!(self.branches.all_rest.notified());
+            let mut notified = std::pin::pin!(self.branches.all_waiting.notified());
             notified.as_mut().enable();
-            if self.branches.at_work.load(Ordering::SeqCst) == 0 {
+            if self.branches.active.load(Ordering::SeqCst) == 0 {
                 return;
             }
             notified.await;
         }
     }
 
-    /// Ends as soon as one of its branches is at work again, or has been since this was called.
-    pub async fn goes_on(&self) {
-        let mut notified = std::pin::pin!(self.branches.one_works.notified());
+    /// Waits until one of its branches is active again, or has been since this was called.
+    pub async fn until_active(&self) {
+        let mut notified = std::pin::pin!(self.branches.one_active.notified());
         notified.as_mut().enable();
-        // It may wait again before anyone looks, so this is asked once.
-        if self.branches.at_work.load(Ordering::SeqCst) == 0 {
+        // The branch may wait again before this task runs, so this is checked only once.
+        if self.branches.active.load(Ordering::SeqCst) == 0 {
             notified.await;
         }
     }
 
-    /// The earliest time at which a wait ends by itself.
+    /// Returns the earliest time at which a wait ends by itself.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
         lock(&self.branches.wakes).keys().next().copied()
     }
 
-    /// Ends where all of its branches wait for messages alone, and nobody can send it any.
-    pub(super) async fn waits_in_vain(&self) {
-        self.all_wait().await;
-        if self.is_held() || self.next_wake().is_some() {
+    /// Waits until all of its branches wait only for messages, which nothing can send.
+    pub(super) async fn waits_only_for_messages(&self) {
+        self.until_waiting().await;
+        if self.is_parking() || self.next_wake().is_some() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Until this is dropped, a wait ends at `time`.
-    pub(crate) fn wakes_at(&self, time: Timestamp) -> Wakes<'_> {
+    /// Registers a wait that ends at `time`, until the guard is dropped.
+    pub(crate) fn wakes_at(&self, time: Timestamp) -> PendingWake<'_> {
         *lock(&self.branches.wakes).entry(time).or_default() += 1;
-        Wakes(self, time)
+        PendingWake(self, time)
     }
 
-    pub(crate) async fn held(&self) {
-        self.branches.held.cancelled().await;
+    pub(crate) async fn park_requested(&self) {
+        self.branches.park.cancelled().await;
     }
 
-    /// Another branch is at work until this is dropped.
-    pub(super) fn branch(self: &Arc<Self>) -> AtWork {
-        self.branches.rise();
-        AtWork(self.clone())
+    /// Counts another branch as active until the guard is dropped.
+    pub(super) fn mark_active(self: &Arc<Self>) -> ActiveBranch {
+        self.branches.increment();
+        ActiveBranch(self.clone())
     }
 
-    /// The branch that calls this waits until this is dropped.
-    pub(crate) fn rest(&self) -> Resting<'_> {
-        self.branches.fall();
-        Resting(self)
+    /// Counts the calling branch as waiting until the guard is dropped.
+    pub(crate) fn mark_waiting(&self) -> WaitingBranch<'_> {
+        self.branches.decrement();
+        WaitingBranch(self)
     }
 }

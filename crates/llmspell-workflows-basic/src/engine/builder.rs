@@ -4,14 +4,14 @@ use super::{Children, Dispatch, Engine, EngineBuilder, Interceptor, Position, Sc
 use crate::{Clock, Limits, activity::Activities, functions::Functions, layers, model::Definition};
 
 impl EngineBuilder {
-    /// Where activities are found.
+    /// Adds activities.
     #[must_use]
     pub fn activities(mut self, activities: Activities) -> Self {
         self.0.activities.extend(activities);
         self
     }
 
-    /// Named functions: aggregations and resolvers of conflicts.
+    /// Adds named functions: aggregations, conflict resolvers and migrations.
     #[must_use]
     pub fn functions(mut self, functions: Functions) -> Self {
         self.0.functions.extend(functions);
@@ -25,28 +25,28 @@ impl EngineBuilder {
         self
     }
 
-    /// What carries leaves.
+    /// Sets the service that executes leaves.
     #[must_use]
     pub fn dispatch(mut self, dispatch: impl Dispatch + 'static) -> Self {
         self.0.dispatch = Some(Arc::new(dispatch));
         self
     }
 
-    /// What waits.
+    /// Sets the service that waits until a time.
     #[must_use]
     pub fn timers(mut self, timers: impl Timers + 'static) -> Self {
         self.0.timers = Arc::new(timers);
         self
     }
 
-    /// What runs the definitions that steps name.
+    /// Sets the service that runs sub-workflows.
     #[must_use]
     pub fn children(mut self, children: impl Children + 'static) -> Self {
         self.0.children = Arc::new(children);
         self
     }
 
-    /// A definition that steps can name, beside those that a definition has itself.
+    /// Adds a definition that steps can run, besides those that a definition contains itself.
     #[must_use]
     pub fn workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
         let definition = definition.into();
@@ -54,31 +54,31 @@ impl EngineBuilder {
         self
     }
 
-    /// Where the time comes from.
+    /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.0.clock = Arc::new(clock);
         self
     }
 
-    /// What checks data against JSON Schemas.
+    /// Sets the service that checks data against JSON Schemas.
     #[must_use]
     pub fn schemas(mut self, schemas: impl SchemaCheck + 'static) -> Self {
         self.0.schemas = Some(Arc::new(schemas));
         self
     }
 
-    /// What a run may use.
+    /// Sets the limits of runs.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.0.limits = limits;
         self
     }
 
-    /// Declares the concurrency limit `name`: at most `holders` steps of all runs of the engine hold it at once, at
-    /// least 1.
+    /// Declares the concurrency limit `name`: at most `holders` (at least 1) steps of all runs of the engine hold it at
+    /// once.
     ///
-    /// In every definition the name then means this limit. A definition that gives it another number can run, with a
+    /// The name then means this limit in every definition. A definition that declares another number can run, with the
     /// warning `limit_differs`.
     #[must_use]
     pub fn concurrency(mut self, name: impl Into<String>, holders: u32) -> Self {
@@ -86,21 +86,21 @@ impl EngineBuilder {
         self
     }
 
-    /// The environment variables that definitions may list under `env`.
+    /// Adds environment variables that definitions may list under `env`.
     #[must_use]
     pub fn env(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.0.env.extend(variables);
         self
     }
 
-    /// The secrets that definitions may list under `secrets`; their values are masked in outputs and errors.
+    /// Adds secrets that definitions may list under `secrets`; their values are masked in outputs and errors.
     #[must_use]
     pub fn secrets(mut self, secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         self.0.secrets.extend(secrets);
         self
     }
 
-    /// The engine, with the layers that every engine has.
+    /// Builds the engine, with the layers that every engine has.
     #[must_use]
     pub fn build(mut self) -> Engine {
         self.0.stack = layers::standard(self.0.stack);

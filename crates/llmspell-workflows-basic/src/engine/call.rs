@@ -20,37 +20,37 @@ use crate::{
     state::WorkflowState,
 };
 
-/// The execution of one step: it owns what it needs, so it can move to another task.
+/// The execution of one step; it owns everything it needs, so it can move to another task.
 ///
-/// What it shares with its siblings is one reference, and its path is made only when someone reads it: a step is cheap.
+/// A call is cheap: it shares one reference with its siblings, and its path is created only when it is read.
 #[derive(Clone)]
 pub struct Call {
-    pub(crate) around: Arc<Around>,
+    pub(crate) context: Arc<CallContext>,
     node: NodeRef,
-    /// What few calls have.
+    /// Values that few calls have.
     extra: Option<Box<Extra>>,
     path: OnceLock<PathLink>,
     iteration: Option<u32>,
     generation: u32,
     attempt: u32,
     record: u32,
-    /// Whether the task that its step needs is the one it is in.
+    /// Whether it already runs in the task that its step needs.
     is_in_task: bool,
 }
 
-/// What a call shares with its siblings.
-pub(crate) struct Around {
+/// The context that a call shares with its siblings.
+pub(crate) struct CallContext {
     pub(crate) run: Arc<Run>,
-    /// The path of the step around it; none at the root.
+    /// The path of the enclosing step; `None` at the root.
     pub(crate) parent: Option<PathLink>,
-    /// The lists, loops and names around it.
+    /// The enclosing lists, loops and names.
     pub(crate) scope: Option<Arc<Scope>>,
-    /// The state as it sees it.
+    /// The state that the step sees.
     pub(crate) state: Arc<WorkflowState>,
     pub(crate) cancel: Cancel,
-    /// When the steps around it must have ended.
+    /// When the enclosing steps must have ended.
     pub(crate) deadline: Option<Timestamp>,
-    /// When the last sibling ended, where they run one after the other: the next one begins then.
+    /// When the last sibling ended, if siblings run one after the other: the next one begins then.
     pub(crate) ended_at_ns: AtomicI64,
     /// Whether children run one after the other.
     pub(crate) in_order: bool,
@@ -65,7 +65,7 @@ struct Extra {
     activity: Option<Arc<ActivityPlan>>,
 }
 
-impl Around {
+impl CallContext {
     pub(crate) fn new(
         run: Arc<Run>,
         parent: Option<PathLink>,
@@ -76,29 +76,29 @@ impl Around {
         Self { run, parent, scope, state, cancel, deadline: None, ended_at_ns: AtomicI64::new(0), in_order: false }
     }
 
-    /// The same for children that run one after the other.
+    /// Marks the children as running one after the other.
     pub(crate) fn in_order(self) -> Self {
         Self { in_order: true, ..self }
     }
 
-    /// When a step begins: when the one before it ended, else now.
+    /// Returns when a step begins: when the previous one ended, or now.
     pub(super) fn begins_at(&self) -> Timestamp {
         let ended_at = self.ended_at_ns.load(Ordering::Relaxed);
         if ended_at == 0 {
             return self.run.clock().now();
         }
-        // Siblings run one after the other, so nobody else reads or writes it.
+        // Siblings run one after the other, so there is no concurrent access.
         self.ended_at_ns.store(0, Ordering::Relaxed);
         Timestamp::from_nanosecond(ended_at.into()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Notes that a step has ended whose next sibling begins at once.
-    pub(super) fn goes_on_at(&self, ended_at: Timestamp) {
+    /// Records the end of a step whose next sibling begins immediately.
+    pub(super) fn record_end(&self, ended_at: Timestamp) {
         self.ended_at_ns.store(i64::try_from(ended_at.as_nanosecond()).unwrap_or(0), Ordering::Relaxed);
     }
 }
 
-impl Clone for Around {
+impl Clone for CallContext {
     fn clone(&self) -> Self {
         let Self { run, parent, scope, state, cancel, deadline, ended_at_ns, in_order } = self;
         let ended_at_ns = AtomicI64::new(ended_at_ns.load(Ordering::Relaxed));
@@ -108,10 +108,10 @@ impl Clone for Around {
 }
 
 impl Call {
-    /// The call of `node` with what is `around` it.
-    pub(crate) fn new(around: Arc<Around>, node: &Arc<Node>) -> Self {
+    /// Creates the call of `node` in `context`.
+    pub(crate) fn new(context: Arc<CallContext>, node: &Arc<Node>) -> Self {
         Self {
-            around,
+            context,
             node: node.into(),
             extra: None,
             path: OnceLock::new(),
@@ -124,77 +124,77 @@ impl Call {
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
-        self.node.in_plan(&self.around.run.plan)
+        self.node.in_plan(&self.context.run.plan)
     }
 
     pub(super) fn node_ref(&self) -> NodeRef {
         self.node.clone()
     }
 
-    /// The step.
+    /// Returns the step.
     #[must_use]
     pub fn step(&self) -> &Step {
         &self.node().step
     }
 
-    /// The run it belongs to.
+    /// Returns its run.
     #[must_use]
     pub fn run(&self) -> &Arc<Run> {
-        &self.around.run
+        &self.context.run
     }
 
-    /// Where it stands.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &PathLink {
         self.path.get_or_init(|| {
-            let parent = self.around.parent.clone();
+            let parent = self.context.parent.clone();
             PathLink::new(parent, self.node().id.clone(), self.iteration, self.generation)
         })
     }
 
-    /// Which attempt of it, counted from 1.
+    /// Returns the number of the attempt, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// The state as it sees it.
+    /// Returns the state that the step sees.
     #[must_use]
     pub fn state(&self) -> &WorkflowState {
-        &self.around.state
+        &self.context.state
     }
 
-    /// The request to stop that reaches it.
+    /// Returns the request to stop that applies to it.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {
-        &self.around.cancel
+        &self.context.cancel
     }
 
-    /// The same call with this input instead of the step's parameters.
+    /// Sets an input that replaces the step's parameters.
     #[must_use]
     pub fn with_input(mut self, input: impl Into<Arc<Value>>) -> Self {
         self.extra().input = Some(input.into());
         self
     }
 
-    /// Makes a choice: the interceptors may know a former answer, or change it.
+    /// Makes a decision, which the interceptors may replay or change.
     ///
     /// # Errors
-    /// An interceptor refuses the choice, or answers another one.
+    /// Fails if an interceptor rejects the decision, or answers with a different one.
     pub async fn decide<C: Choice>(&self, choice: C, value: C::Value) -> Result<C::Value, StepError> {
         if self.node().slice.is_empty() {
             return Ok(value);
         }
         let key = choice.key();
         let point = DecisionPoint { call: self, key: &key };
-        let answer = NextDecision::new(&self.node().slice).run(point, choice.made(value)).await;
+        let answer = NextDecision::new(&self.node().slice).run(point, choice.into_decision(value)).await;
         self.answered::<C>(&key, answer.map_err(|error| error.at(self.path()))?)
     }
 
-    /// How a choice was made before, where an interceptor knows.
+    /// Returns a recorded decision, if an interceptor has one.
     ///
     /// # Errors
-    /// An interceptor cannot read what it knows, or answers another choice.
+    /// Fails if an interceptor cannot read its records, or answers with a different decision.
     pub async fn recall<C: Choice>(&self, choice: C) -> Result<Option<C::Value>, StepError> {
         if self.node().slice.is_empty() {
             return Ok(None);
@@ -209,7 +209,7 @@ impl Call {
         let other = answer.key();
         let value = if other == *key { C::value(answer) } else { None };
         value.ok_or_else(|| {
-            let message = format!("an interceptor answered the choice `{key}` with the choice `{other}`");
+            let message = format!("an interceptor answered the decision `{key}` with `{other}`");
             StepError::configuration("wrong_decision", message).at(self.path())
         })
     }
@@ -218,13 +218,13 @@ impl Call {
         self.extra.get_or_insert_default()
     }
 
-    /// Which iteration of its step it is, or which case of a switch, from 0.
+    /// Returns the number of the iteration, or of the case of a switch, from 0.
     #[must_use]
     pub fn iteration(&self) -> Option<u32> {
         self.iteration
     }
 
-    /// Which entry into its step it is, counted from 1.
+    /// Returns the generation of the step, from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.generation
@@ -238,7 +238,7 @@ impl Call {
         self.record = u32::try_from(number).unwrap_or(u32::MAX);
     }
 
-    /// Whether it has to run in a task of its own and does not yet.
+    /// Returns whether it has to run in its own task and does not yet.
     pub(super) fn needs_task(&self) -> bool {
         self.node().in_task && !self.is_in_task
     }
@@ -247,21 +247,21 @@ impl Call {
         self.is_in_task = true;
     }
 
-    /// An input given from outside instead of its parameters.
+    /// Returns the input that replaces its parameters.
     pub(crate) fn input(&self) -> Option<&Arc<Value>> {
         self.extra.as_ref()?.input.as_ref()
     }
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.extra.as_ref().and_then(|extra| extra.deadline).or(self.around.deadline)
+        self.extra.as_ref().and_then(|extra| extra.deadline).or(self.context.deadline)
     }
 
-    /// When it began, as recorded; only where an expression of it asks.
+    /// Returns when it began, as recorded; only if one of its expressions reads it.
     pub(crate) fn started_at(&self) -> Option<Timestamp> {
         self.extra.as_ref()?.started_at
     }
 
-    /// The activity that it calls instead of its step's own.
+    /// Returns the activity that replaces the one of its step.
     pub(super) fn other_activity(&self) -> Option<&Arc<ActivityPlan>> {
         self.extra.as_ref()?.activity.as_ref()
     }
@@ -270,7 +270,7 @@ impl Call {
         self.extra().activity = Some(Arc::new(activity));
     }
 
-    /// Why its list thinks that it should not run.
+    /// Returns why its list wants to skip it.
     pub(super) fn gate(&self) -> Option<&SkipReason> {
         self.extra.as_ref()?.gate.as_ref()
     }
@@ -294,62 +294,62 @@ impl Call {
         self
     }
 
-    /// The same call as if entered for the `generation`th time.
+    /// Sets the generation.
     pub(crate) fn with_generation(mut self, generation: u32) -> Self {
         self.generation = generation;
         self.path = OnceLock::new();
         self
     }
 
-    /// The same call as iteration `iteration` of its step.
+    /// Sets the number of the iteration.
     pub(crate) fn with_iteration(mut self, iteration: usize) -> Self {
         self.iteration = Some(u32::try_from(iteration).unwrap_or(u32::MAX));
         self.path = OnceLock::new();
         self
     }
 
-    /// The same call that sees `scope` and `state`, to read expressions.
+    /// Returns the same call with `scope` and `state`, to evaluate expressions.
     pub(crate) fn seeing(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Self {
-        let around = Around { scope, state, ..(*self.around).clone() };
-        Self { around: Arc::new(around), ..self.clone() }
+        let context = CallContext { scope, state, ..(*self.context).clone() };
+        Self { context: Arc::new(context), ..self.clone() }
     }
 
-    /// The same call, stopped by `cancel` too.
+    /// Sets the request to stop that applies to it.
     pub(super) fn with_cancel(mut self, cancel: &Cancel) -> Self {
-        let around = Around { cancel: cancel.clone(), ..(*self.around).clone() };
-        self.around = Arc::new(around);
+        let context = CallContext { cancel: cancel.clone(), ..(*self.context).clone() };
+        self.context = Arc::new(context);
         self
     }
 
-    /// What is around the children of this call's step.
-    pub(crate) fn inside(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Around {
+    /// Returns the context of the children of the step.
+    pub(crate) fn inside(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> CallContext {
         let parent = Some(self.path().clone());
-        let new = Around::new(self.run().clone(), parent, scope, state, self.cancel().clone());
-        Around { deadline: self.deadline(), ..new }
+        let new = CallContext::new(self.run().clone(), parent, scope, state, self.cancel().clone());
+        CallContext { deadline: self.deadline(), ..new }
     }
 
-    /// The call of `node`, a child of this call's step, which sees what this one does.
+    /// Creates the call of `node`, a child of the step with the same scope and state.
     pub(crate) fn child(&self, node: &Arc<Node>) -> Self {
-        let around = self.inside(self.around.scope.clone(), self.around.state.clone());
-        Self::new(Arc::new(around), node)
+        let context = self.inside(self.context.scope.clone(), self.context.state.clone());
+        Self::new(Arc::new(context), node)
     }
 
-    /// What names mean to this step.
+    /// Returns what names mean to the step.
     pub(crate) fn view(&self) -> View<'_> {
         View::new(self)
     }
 
-    /// Ended because it was asked to stop.
+    /// Returns the outcome of a step that was asked to stop.
     pub(crate) fn cancelled(&self) -> Outcome {
         Outcome::Cancelled(Cancelled::new(self.cancel().reason().unwrap_or(CancelReason::Requested)))
     }
 
-    /// Not begun because the run is held; it could begin at once.
-    pub(super) fn held(&self) -> Outcome {
+    /// Returns the outcome of a step that does not begin because the run is parking; it begins when the run is driven.
+    pub(super) fn parked(&self) -> Outcome {
         Outcome::Parked(Wait { wake_at: Some(self.run().clock().now()), inbox_after: None })
     }
 
-    /// Failed with `error`, here unless it says where.
+    /// Returns the outcome of a step that failed with `error`; sets the path of the error unless it has one.
     pub(crate) fn failed(&self, mut error: StepError) -> Outcome {
         if error.path.is_none() {
             error.attempt = self.attempt;
@@ -364,7 +364,7 @@ impl fmt::Debug for Call {
     }
 }
 
-/// Makes a choice and gives what was chosen, or fails the step.
+/// Makes a decision and returns its value, or fails the step.
 macro_rules! decide {
     ($call:expr, $choice:expr, $value:expr) => {
         match $call.decide($choice, $value).await {
@@ -375,7 +375,7 @@ macro_rules! decide {
 }
 pub(crate) use decide;
 
-/// Gives how a choice was made before, if that is known, or fails the step.
+/// Returns the value of a recorded decision, if there is one, or fails the step.
 macro_rules! recall {
     ($call:expr, $choice:expr) => {
         match $call.recall($choice).await {

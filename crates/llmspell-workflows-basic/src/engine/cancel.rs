@@ -19,12 +19,12 @@ pub enum CancelReason {
     FailFast,
     /// A timeout passed.
     Timeout,
-    /// The process is going down; nothing is recorded, and the run goes on later.
+    /// The process shuts down; nothing is recorded, and the run continues later.
     Shutdown,
 }
 
 impl CancelReason {
-    /// The reason in words.
+    /// Returns the reason in words.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -32,12 +32,12 @@ impl CancelReason {
             Self::LostRace => "another branch succeeded first",
             Self::FailFast => "another branch failed",
             Self::Timeout => "a timeout passed",
-            Self::Shutdown => "the process is going down",
+            Self::Shutdown => "the process is shutting down",
         }
     }
 }
 
-/// A request to stop that reaches everything below it, with its reason.
+/// A request to stop, with its reason, that applies to everything below it.
 #[derive(Debug, Clone)]
 pub struct Cancel(Arc<Inner>);
 
@@ -45,7 +45,7 @@ pub struct Cancel(Arc<Inner>);
 struct Inner {
     token: CancellationToken,
     reason: OnceLock<CancelReason>,
-    /// As the token, without its lock.
+    /// The same as the token, readable without its lock.
     triggered: AtomicBool,
     parent: Option<Cancel>,
 }
@@ -60,45 +60,45 @@ impl Cancel {
         }))
     }
 
-    /// One that is triggered with this one, and can be triggered alone.
+    /// Creates a request that is triggered with this one, and can be triggered alone.
     pub(crate) fn child(&self) -> Self {
         let token = self.0.token.child_token();
         let triggered = AtomicBool::new(false);
         Self(Arc::new(Inner { token, reason: OnceLock::new(), triggered, parent: Some(self.clone()) }))
     }
 
-    /// Whether it is `other`.
+    /// Returns whether it is the same request as `other`.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Asks everything below to stop; the first reason stands.
+    /// Asks everything below to stop; the first reason is kept.
     pub fn cancel(&self, reason: CancelReason) {
-        // The reason first: whoever sees the token triggered finds it.
+        // The reason first, so that it is set when the token is triggered.
         let _ = self.0.reason.set(reason);
         self.0.triggered.store(true, Ordering::Release);
         self.0.token.cancel();
     }
 
-    /// Whether it has been triggered, here or above.
+    /// Returns whether it has been triggered, here or above.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.triggered.load(Ordering::Acquire) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
     }
 
-    /// Ends when it is triggered.
+    /// Waits until it is triggered.
     pub async fn cancelled(&self) {
         self.0.token.cancelled().await;
     }
 
-    /// Why it was triggered: the outermost reason, since that is what stopped everything else too.
+    /// Returns why it was triggered: the outermost reason, which stopped everything else too.
     #[must_use]
     pub fn reason(&self) -> Option<CancelReason> {
         let above = self.0.parent.as_ref().and_then(Self::reason);
         above.or_else(|| self.0.reason.get().copied())
     }
 
-    /// The token itself, for libraries that take one.
+    /// Returns the token, for libraries that accept one.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.0.token

@@ -1,4 +1,4 @@
-//! Steps that are runs of other definitions.
+//! Sub-workflows: steps that run other definitions as child runs.
 
 use std::sync::Arc;
 
@@ -18,31 +18,30 @@ use crate::{
     workflow::{Finished, WorkflowInput},
 };
 
-/// Runs the definitions that steps name: in this process, or as runs of their own that are recorded.
+/// Runs the sub-workflows of steps: in memory, or as recorded child runs.
 #[async_trait]
 pub trait Children: Send + Sync {
-    /// Starts the child if there is none, or goes on with it, until it ends or parks. [`drive_child`] drives it as a part
-    /// of the run around it.
+    /// Starts or resumes the child, until it ends or parks. [`drive_child`] drives it as a part of its parent run.
     ///
     /// # Errors
-    /// It could not be started.
+    /// Fails if the child could not be started.
     async fn run(&self, call: &Call, child: Child) -> Result<ChildEnd, StepError>;
 }
 
-/// A run that is a step of another one.
+/// A child run to be driven.
 #[derive(Debug, Clone)]
 pub struct Child {
-    /// Its id, which follows from the run around it and the path of its step.
+    /// Its id, derived from the parent run and the path of the step.
     pub id: Uuid,
-    /// What it runs, unless it has been started with an earlier version.
+    /// Its plan, unless it was started with an earlier version.
     pub plan: Arc<Plan>,
     /// Its input.
     pub input: Value,
-    /// How many runs there are around it.
+    /// The number of runs that enclose it.
     pub depth: u32,
 }
 
-/// That a step has a run of its own.
+/// The child run of a step, as recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildRun {
     /// Its id.
@@ -51,18 +50,18 @@ pub struct ChildRun {
     pub definition: String,
 }
 
-/// How far a child came.
+/// How a child run ended or paused.
 #[derive(Debug, Clone)]
 pub enum ChildEnd {
-    /// It completed, with this output.
+    /// The child completed with this output.
     Completed(Arc<Value>),
-    /// It failed, or was undone after it had failed.
+    /// The child failed, or failed and was undone.
     Failed(Box<StepError>),
-    /// It was stopped.
+    /// The child was cancelled.
     Cancelled,
-    /// All of it waits.
+    /// All branches of the child wait.
     Parked(Wait),
-    /// Somebody has to say what became of these steps of it.
+    /// These steps of the child are stuck.
     Stuck(Vec<StuckStep>),
 }
 
@@ -80,7 +79,7 @@ impl From<Finished> for ChildEnd {
 }
 
 impl Child {
-    /// The id of the run that the step at `path` of the run `parent` is: a UUID v8.
+    /// Returns the id of the child run of the step at `path` of the run `parent`: a UUID v8.
     #[must_use]
     pub fn id(parent: Uuid, path: &str) -> Uuid {
         let digest = Sha256::new().chain_update(parent.as_bytes()).chain_update(path).finalize();
@@ -105,11 +104,11 @@ impl Children for InProcess {
     }
 }
 
-/// Waits for `driven`, which drives `child`, as a part of the run of `call`: they stop, wait and park together.
+/// Awaits `driven`, which drives `child`, as a part of the run of `call`: both stop, wait and park together.
 pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<Output = T>) -> T {
     let run = call.run();
     let mut driven = std::pin::pin!(driven);
-    let (mut is_stopped, mut is_held, mut resting) = (false, false, None);
+    let (mut is_stopped, mut is_parking, mut waiting) = (false, false, None);
     loop {
         tokio::select! {
             biased;
@@ -121,30 +120,30 @@ pub async fn drive_child<T>(call: &Call, child: &Arc<Run>, driven: impl Future<O
                     _ => child.cancel_by(&Asker::new(Who::Parent)),
                 }
             }
-            () = run.held(), if !is_held => {
-                is_held = true;
-                child.hold();
+            () = run.park_requested(), if !is_parking => {
+                is_parking = true;
+                child.park();
             }
-            () = child.all_wait(), if resting.is_none() => {
-                resting = Some((child.next_wake().map(|wake| run.wakes_at(wake)), run.rest()));
+            () = child.until_waiting(), if waiting.is_none() => {
+                waiting = Some((child.next_wake().map(|wake| run.wakes_at(wake)), run.mark_waiting()));
             }
-            () = child.goes_on(), if resting.is_some() => resting = None,
+            () = child.until_active(), if waiting.is_some() => waiting = None,
         }
     }
 }
 
-/// A step whose work is another definition.
+/// Executes a sub-workflow step.
 pub(super) async fn sub_workflow(call: Call, plan: &SubPlan) -> Outcome {
-    match prepared(&call, plan) {
+    match prepare(&call, plan) {
         Ok(child) => {
             let known = ChildRun { run: child.id, definition: child.plan.definition.hash() };
             let known = decide!(call, choice::Child(call.attempt()), known);
             let child = Child { id: known.run, ..child };
             let id = child.id;
             match call.run().engine().children().run(&call, child).await {
-                Ok(end) => concluded(&call, &plan.name, id, end),
+                Ok(end) => to_outcome(&call, &plan.name, id, end),
                 Err(error) => {
-                    let message = format!("the run {id} of `{}` could not be started: {}", plan.name, error.message);
+                    let message = format!("cannot start the run {id} of `{}`: {}", plan.name, error.message);
                     call.failed(StepError { message, ..error })
                 }
             }
@@ -153,25 +152,25 @@ pub(super) async fn sub_workflow(call: Call, plan: &SubPlan) -> Outcome {
     }
 }
 
-fn prepared(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
+fn prepare(call: &Call, plan: &SubPlan) -> Result<Child, StepError> {
     let run = call.run();
     let (depth, limit) = (run.depth + 1, run.limits().sub_workflow_depth_max);
     if depth > limit {
-        let message = format!("sub-workflows nest deeper than {limit}, the limit `sub_workflow_depth_max`");
+        let message = format!("sub-workflows are nested deeper than {limit}, the limit `sub_workflow_depth_max`");
         return Err(StepError::new(ErrorClass::Resource, "sub_workflow_depth_max", message).retryable(false));
     }
     let input = match call.input() {
         Some(input) => input.clone(),
         None => plan.input.render(&call.view())?,
     };
-    // Each attempt is a run of its own.
+    // Each attempt has its own run.
     let attempt = if call.attempt() > 1 { format!("#{}", call.attempt()) } else { String::new() };
     let id = Child::id(run.id(), &format!("{}{attempt}", call.path()));
     Ok(Child { id, plan: plan.plan.clone(), input: Arc::unwrap_or_clone(input), depth })
 }
 
-/// What the end of a child means for its step.
-fn concluded(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
+/// Returns the outcome of the step whose child ended so.
+fn to_outcome(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
     match end {
         ChildEnd::Completed(output) => Outcome::completed(output),
         ChildEnd::Parked(wait) => Outcome::Parked(wait),
@@ -181,7 +180,7 @@ fn concluded(call: &Call, name: &str, run: Uuid, end: ChildEnd) -> Outcome {
         }
         ChildEnd::Cancelled if call.cancel().is_cancelled() => call.cancelled(),
         ChildEnd::Cancelled => {
-            // Someone has cancelled the child itself, and so all that needs it.
+            // The child itself was cancelled, and with it the run that needs it.
             call.run().cancel_by(&Asker::new(Who::Child));
             Outcome::Cancelled(Cancelled::new(CancelReason::Requested))
         }

@@ -7,39 +7,39 @@ use serde_json::Value;
 use super::{Call, ChildRun, Output, Signal, SkipReason};
 use crate::StepError;
 
-/// A choice that a run makes, as a type: which choice it is, and what kind of value it is made of.
+/// The type of a decision: its key and the type of its value.
 ///
-/// [`Call::decide`] takes one together with a value of its own type and returns such a value, so the choice of a branch
-/// is never answered with a deadline. The types are in [`choice`].
+/// [`Call::decide`] takes a choice with a value of its type and returns a value of the same type, so a decision about a
+/// branch is never answered with a deadline. The types are in [`choice`].
 pub trait Choice: Send {
-    /// What is chosen.
+    /// The decided value.
     type Value: Send;
 
-    /// Which of all choices at its step it is.
+    /// Returns the key of the decision at its step.
     fn key(&self) -> DecisionKey;
 
-    /// The choice made.
-    fn made(self, value: Self::Value) -> Decision;
+    /// Returns the decision with the value `value`.
+    fn into_decision(self, value: Self::Value) -> Decision;
 
-    /// What was chosen, where `decision` is one of this kind.
+    /// Returns the value of `decision` if it is of this kind.
     fn value(decision: Decision) -> Option<Self::Value>;
 }
 
 macro_rules! choices {
     ($($(#[doc = $doc:literal])+ $name:ident $(($($arg:ident: $type:ty),+))? = $text:literal -> $value:ty;)+) => {
-        /// Which choice of a step it is.
+        /// Identifies a decision of a step.
         ///
-        /// Together with the path of the step it finds a recorded choice.
+        /// The key and the path of the step together find a recorded decision.
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum DecisionKey {
             $($(#[doc = $doc])+ $name $(($($type),+))?,)+
         }
 
-        /// A choice that a run has made, as data: the parts of its key, then what was chosen.
+        /// A choice that a run has made, as data: the parts of its key, then the value.
         ///
-        /// Every choice goes through [`Call::decide`], so an interceptor that remembers can answer with what was chosen
-        /// before, and one that knows better can change it.
+        /// Every decision goes through [`Call::decide`], so an interceptor can replay a recorded decision or change a
+        /// new one.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Decision {
@@ -47,10 +47,10 @@ macro_rules! choices {
         }
 
         impl DecisionKey {
-            /// The kinds of choices, as records name them.
+            /// The kinds of decisions, as named in records.
             pub const KINDS: &'static [&'static str] = &[$($text),+];
 
-            /// What kind of choice it is.
+            /// Returns the kind of the decision.
             #[must_use]
             pub fn kind(&self) -> &'static str {
                 match self {
@@ -72,7 +72,7 @@ macro_rules! choices {
         }
 
         impl Decision {
-            /// Which choice of its step it is.
+            /// Returns the key of the decision at its step.
             #[must_use]
             pub fn key(&self) -> DecisionKey {
                 match self {
@@ -80,7 +80,7 @@ macro_rules! choices {
                 }
             }
 
-            /// What kind of choice it is.
+            /// Returns the kind of the decision.
             #[must_use]
             pub fn kind(&self) -> &'static str {
                 match self {
@@ -89,14 +89,14 @@ macro_rules! choices {
             }
         }
 
-        /// The choices that runs make, each with the type of its value.
+        /// The decisions of runs, each with the type of its value.
         pub mod choice {
             use super::*;
 
             $(
                 $(#[doc = $doc])+
                 #[derive(Debug, Clone, PartialEq, Eq)]
-                pub struct $name $(($(#[doc = "Which one."] pub $type),+))?;
+                pub struct $name $(($(#[doc = "A part of the key."] pub $type),+))?;
 
                 impl Choice for $name {
                     type Value = $value;
@@ -106,7 +106,7 @@ macro_rules! choices {
                         DecisionKey::$name $(($($arg.clone()),+))?
                     }
 
-                    fn made(self, value: $value) -> Decision {
+                    fn into_decision(self, value: $value) -> Decision {
                         let Self $(($($arg),+))? = self;
                         Decision::$name($($($arg,)+)? value)
                     }
@@ -124,128 +124,128 @@ macro_rules! choices {
 }
 
 choices! {
-    /// Whether a step with a condition or dependencies runs: `None`, or why it is skipped.
+    /// Whether a step with a condition or dependencies runs: `None`, or the reason to skip it.
     Enter = "enter" -> Option<SkipReason>;
-    /// Which list of a conditional (0 then, 1 else) or which case of a switch runs (the default counts as the last).
+    /// The list of a conditional (0 then, 1 else) or the case of a switch (the default counts as the last) that runs.
     Branch = "branch" -> Option<usize>;
     /// The items of a loop.
     Items = "items" -> Arc<Vec<Value>>;
-    /// Whether the `while` of a loop holds before iteration `n`.
+    /// Whether the `while` of a loop is true before iteration `n`.
     While(n: u64) = "while" -> bool;
-    /// Whether the `until` of a loop holds after iteration `n`.
+    /// Whether the `until` of a loop is true after iteration `n`.
     Until(n: u64) = "until" -> bool;
-    /// Where a route goes after the `n`th step it has run, from 0; `None`: it ends.
+    /// The step that a route runs after its `n`th step, from 0; `None`: the route ends.
     Transition(n: u64) = "transition" -> Option<String>;
-    /// The generation as which a block is entered for attempt `n`.
+    /// The generation of a block for attempt `n`.
     RetryGeneration(n: u32) = "retry_generation" -> u32;
-    /// The generation as which a route enters a step again after `n` transitions.
+    /// The generation under which a route enters a step again after `n` transitions.
     RouteGeneration(n: u64) = "route_generation" -> u32;
-    /// The generation as which a step is entered again because hooks asked for round `n`.
+    /// The generation under which a step is entered again because hooks asked for round `n`.
     HookGeneration(n: u64) = "hook_generation" -> u32;
-    /// The branch that ended as the `n`th, from 0, where the order matters.
+    /// The branch that ended `n`th, from 0, if the order matters.
     EndedNth(n: u64) = "ended_nth" -> usize;
     /// The iteration of a parallel loop that failed first.
     FirstFailed = "first_failed" -> usize;
-    /// How attempt `n` went, where another one follows.
+    /// The result of attempt `n`, if another one follows.
     Attempt(n: u32) = "attempt" -> crate::engine::Attempt;
-    /// The time by which the step must have ended, with all its attempts.
+    /// The time by which the step must have ended, including all its attempts.
     TotalDeadline = "total_deadline" -> Timestamp;
     /// The time by which attempt `n` must have ended.
     AttemptDeadline(n: u32) = "attempt_deadline" -> Timestamp;
-    /// The time after which no attempt begins.
+    /// The time after which no further attempt begins.
     LastBegin = "last_begin" -> Timestamp;
     /// What attempt `n` of a step waits for.
     Awaits(n: u32) = "awaits" -> Awaited;
     /// What ended the wait of attempt `n`.
     Received(n: u32) = "received" -> crate::engine::Received;
-    /// When the step began, where one of its expressions reads that.
+    /// When the step began, if one of its expressions reads it.
     StartedAt = "started_at" -> Timestamp;
-    /// The time that code reads for the `n`th time, from 0.
+    /// The time returned by the `n`th read in code, from 0.
     Now(n: u64) = "now" -> Timestamp;
-    /// The random number that code reads for the `n`th time, from 0.
+    /// The random number returned by the `n`th read in code, from 0.
     Random(n: u64) = "random" -> u64;
-    /// The hash of the input that code calls a step with.
+    /// The hash of the input with which code calls a step.
     Input = "input" -> String;
-    /// The run that is attempt `n` of a sub-workflow step.
+    /// The child run of attempt `n` of a sub-workflow step.
     Child(n: u32) = "child" -> ChildRun;
-    /// What a step that can be undone is called with.
+    /// The input of a step that can be undone.
     Compensable = "compensable" -> crate::engine::Compensable;
-    /// The value of the `n`th part of the state, from 0, that branches have set to different values.
+    /// The resolved value of the `n`th conflict between branches, from 0.
     Resolved(n: u64) = "resolved" -> Value;
     /// The answer of the hooks at `point` of the step in round `n`, from 0.
     HookAnswer(point: Cow<'static, str>, n: u64) = "hook_answer" -> Arc<Value>;
-    /// The answer of the hooks to another choice of the step.
+    /// The answer of the hooks to another decision of the step.
     HookAnswerTo(choice: Box<DecisionKey>) = "hook_answer_to" -> Arc<Value>;
-    /// The answer of the hooks to signal number `n` of the run, which the step would receive.
+    /// The answer of the hooks to signal number `n` of the run, before the step receives it.
     HookAnswerToSignal(n: u64) = "hook_answer_to_signal" -> Arc<Value>;
-    /// The output of one part of a step that a hook has forked; it is recorded at the path of the part.
+    /// The output of one part of a step that a hook has forked, recorded at the path of the part.
     ForkPart = "fork_part" -> Output;
 }
 
-/// How an attempt went.
+/// The result of an attempt that did not complete its step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Attempt {
-    /// It failed, and the next one begins at `wake_at`.
+    /// The attempt failed, and the next one begins at `wake_at`.
     Failed {
-        /// Why.
+        /// Why the attempt failed.
         error: Box<StepError>,
         /// When the next attempt begins.
         wake_at: Timestamp,
     },
-    /// An interceptor does not let another one follow, so the step fails; this is never recorded.
+    /// An interceptor prevents further attempts, so the step fails; never recorded.
     GivenUp,
 }
 
 /// What a step waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Awaited {
-    /// The signal of this name; none where it waits for a time alone.
+    /// The name of the signal; `None` if the step waits only for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
-    /// When it began to.
+    /// When the wait began.
     pub since: Timestamp,
-    /// When it stops, or has waited long enough.
+    /// When the wait ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// What a step that can be undone is called with.
+/// The input of a step that can be undone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compensable {
-    /// This, with secrets masked.
+    /// The input, with secrets masked.
     With(Arc<Value>),
-    /// An earlier run did it, and this one is not to undo it.
+    /// An earlier run executed the step, and this run must not undo it.
     Never,
 }
 
-/// What came of a wait for a signal.
+/// The result of waiting for a signal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Received {
-    /// A signal, which no other step gets.
+    /// A signal, which no other step receives.
     Signal(Arc<Signal>),
-    /// Nothing in time.
+    /// No signal arrived in time.
     TimedOut,
-    /// A signal that an interceptor keeps from the step, which waits on; this is never recorded.
+    /// An interceptor withheld a signal from the step, which continues to wait; never recorded.
     Refused,
 }
 
 impl Decision {
-    /// Whether an interceptor has kept the choice from being made, so that there is nothing to record.
+    /// Returns whether an interceptor prevented the decision, so there is nothing to record.
     #[must_use]
     pub fn is_withheld(&self) -> bool {
         matches!(self, Self::Attempt(_, Attempt::GivenUp) | Self::Received(_, Received::Refused))
     }
 }
 
-/// Where a choice is made: the call that makes it, and which choice it is there.
+/// A decision about to be made: the call that makes it, and its key.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionPoint<'a> {
-    /// The call that makes it.
+    /// The call that makes the decision.
     pub call: &'a Call,
-    /// Which choice.
+    /// The key of the decision.
     pub key: &'a DecisionKey,
 }
 
@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(decision: &Decision) -> Value {
+    fn serialized(decision: &Decision) -> Value {
         let value = serde_json::to_value(decision).unwrap();
         assert_eq!(&serde_json::from_value::<Decision>(value.clone()).unwrap(), decision);
         value
@@ -275,7 +275,7 @@ mod tests {
             ),
         ];
         for (decision, json, key) in cases {
-            assert_eq!(shown(&decision), json);
+            assert_eq!(serialized(&decision), json);
             assert_eq!(decision.key().to_string(), key);
             assert_eq!(decision.key().kind(), decision.kind());
         }

@@ -55,7 +55,7 @@ pub(super) struct Inner {
     pub(super) activities: Activities,
     pub(super) functions: Functions,
     pub(super) stack: Stack,
-    /// What carries leaves; none: they are performed here, in the task of their branch.
+    /// Executes leaves; `None`: they run in this process, in the task of their branch.
     pub(super) dispatch: Option<Arc<dyn Dispatch>>,
     pub(super) timers: Arc<dyn Timers>,
     pub(super) children: Arc<dyn Children>,
@@ -66,45 +66,45 @@ pub(super) struct Inner {
     pub(super) env: HashMap<String, String>,
     pub(super) secrets: HashMap<String, String>,
     pub(super) concurrency: BTreeMap<String, u32>,
-    /// Made of `concurrency` when the engine is built.
+    /// Created from `concurrency` when the engine is built.
     pub(super) permits: Arc<Permits>,
 }
 
-/// Puts an [`Engine`] together; everything has a default.
+/// Builds an [`Engine`]; everything has a default.
 #[derive(Clone)]
 pub struct EngineBuilder(pub(super) Inner);
 
-/// What is special about one run.
+/// The options of one run.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    /// The run that goes on; `None`: a new one.
+    /// The run to resume; `None`: a new one.
     pub resume: Option<Resume>,
-    /// Which of the definition's environments overrides variables.
+    /// The environment of the definition that overrides variables.
     pub environment: Option<String>,
-    /// What interceptors need of this run.
+    /// Values that interceptors need for this run.
     pub extensions: Extensions,
-    /// How many runs there are around it.
+    /// The number of runs that enclose it.
     pub depth: u32,
 }
 
-/// How far [`Engine::drive`] came.
+/// The result of [`Engine::drive`].
 #[derive(Debug)]
 pub enum Driven {
     /// The run has ended.
     Done(Box<Finished>),
-    /// All of its live branches wait; nothing of it is left in memory.
+    /// All of its active branches wait; nothing of it is left in memory.
     Parked(Wait),
-    /// It goes no further until somebody says what became of some steps.
+    /// The run cannot continue until its stuck steps are resolved.
     Stuck {
-        /// The steps, each with the reason.
+        /// The stuck steps, each with the reason.
         steps: Vec<StuckStep>,
-        /// The run as far as it has come.
+        /// The result so far.
         so_far: Box<Finished>,
     },
 }
 
 impl Engine {
-    /// An engine put together step by step.
+    /// Returns a builder.
     #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder(Inner {
@@ -125,7 +125,7 @@ impl Engine {
         })
     }
 
-    /// The same engine, which knows these functions too.
+    /// Returns the same engine with additional functions.
     #[must_use]
     pub fn with_functions(&self, functions: Functions) -> Self {
         let mut inner = (*self.0).clone();
@@ -133,7 +133,7 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// The same engine with another interceptor; of two at one position the first added is the outer one.
+    /// Returns the same engine with another interceptor; of two at one position, the one added first is the outer one.
     #[must_use]
     pub fn with_interceptor(&self, position: Position, interceptor: impl Interceptor + 'static) -> Self {
         let mut inner = (*self.0).clone();
@@ -141,13 +141,13 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Whether it is a clone of `other`.
+    /// Returns whether it is a clone of `other`.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The same engine, whose steps that are runs are run by `children`.
+    /// Returns the same engine with `children` to run sub-workflows.
     #[must_use]
     pub fn with_children(&self, children: impl Children + 'static) -> Self {
         let mut inner = (*self.0).clone();
@@ -155,15 +155,15 @@ impl Engine {
         Self(Arc::new(inner))
     }
 
-    /// Makes `definition` ready to run.
+    /// Prepares `definition` to run.
     ///
     /// # Errors
-    /// All of its problems, if one of them keeps it from running.
+    /// Returns all problems of the definition if one of them is an error.
     pub fn prepare(&self, definition: impl Into<Arc<Definition>>) -> Result<Arc<Plan>, Invalid> {
         Builder::plan(self, definition.into()).map(Arc::new)
     }
 
-    /// All problems of `definition`, warnings among them.
+    /// Returns all problems of `definition`, including warnings.
     #[must_use]
     pub fn validate(&self, definition: impl Into<Arc<Definition>>) -> Vec<Problem> {
         Builder::run(self, definition.into()).1
@@ -172,7 +172,7 @@ impl Engine {
     /// Starts a run of `plan`, to be driven by [`Self::drive`].
     ///
     /// # Errors
-    /// The input does not fit the declared inputs, or a variable cannot be computed.
+    /// Fails if the input does not match the declared inputs, or if a variable cannot be computed.
     pub fn start(&self, plan: &Arc<Plan>, input: WorkflowInput, options: &RunOptions) -> Result<Arc<Run>, StepError> {
         let input = input.declared(&plan.definition.inputs)?;
         let resume = options.resume.clone().unwrap_or_else(|| Resume::new(Uuid::now_v7(), self.clock().now()));
@@ -180,7 +180,7 @@ impl Engine {
             names.iter().filter_map(|name| Some((name.clone(), from.get(name)?.clone().into()))).collect()
         };
         if let Some(id) = input.starting_step.as_deref().filter(|_| plan.root.body.list().is_none()) {
-            let message = format!("no step is called `{id}` to start with: this workflow is no list of steps");
+            let message = format!("cannot start at `{id}`: the workflow is not a step list");
             return Err(StepError::validation("unknown_starting_step", message));
         }
         let definition = plan.definition.clone();
@@ -210,28 +210,28 @@ impl Engine {
             reentered: resume.reentered,
             inputs: resume.inputs,
             first_state: resume.state.into_iter().map(|(key, value)| Change::key(key, value)).collect(),
-            told: AtomicU64::new(0),
+            emitted_events: AtomicU64::new(0),
         };
         for (path, input, outcome) in resume.undoable {
-            run.note_undo(path, input, &outcome);
+            run.record_undoable(path, input, &outcome);
         }
-        run.forget_undone(&resume.undone);
+        run.remove_undone(&resume.undone);
         run.with_variables(options.environment.as_deref()).map(Arc::new)
     }
 
-    /// Runs `run` until it ends or all of its live branches wait.
+    /// Drives `run` until it ends or all of its active branches wait.
     ///
     /// Dropping the future leaves the run as a crash would: nothing is cancelled or recorded. To stop it properly,
     /// call [`Run::cancel`] or [`Run::shut_down`] and wait.
     pub async fn drive(&self, run: &Arc<Run>) -> Driven {
         if !tracing::enabled!(target: targets::RUN, Level::INFO) {
-            return self.driven(run).await;
+            return self.drive_untraced(run).await;
         }
         let (workflow, version) = (&run.definition().name, &run.definition().version);
         let span = tracing::info_span!(target: targets::RUN, "run", %workflow, %version, run = %run.id());
         async {
             tracing::info!(target: targets::RUN, "started");
-            let driven = self.driven(run).await;
+            let driven = self.drive_untraced(run).await;
             let status = match &driven {
                 Driven::Done(finished) => finished.status.as_str(),
                 Driven::Parked(_) => "waiting",
@@ -244,11 +244,11 @@ impl Engine {
         .await
     }
 
-    async fn driven(&self, run: &Arc<Run>) -> Driven {
+    async fn drive_untraced(&self, run: &Arc<Run>) -> Driven {
         self.stack().observe(run, Happening::Begins);
-        run.warn_of_differing_limits();
+        run.warn_about_differing_limits();
         let outcome = run.execute_root().await;
-        let outcome = run.kept_by_undo(outcome);
+        let outcome = run.stuck_if_undo_failed(outcome);
         self.stack().observe(run, Happening::Ends(&outcome));
         match outcome {
             Outcome::Parked(wait) => Driven::Parked(wait),
@@ -259,10 +259,10 @@ impl Engine {
         }
     }
 
-    /// Prepares, starts and drives `definition` to its end.
+    /// Prepares `definition` and runs it to its end.
     ///
     /// # Errors
-    /// The definition or its input is wrong; a failed run is no error here but [`Finished::error`].
+    /// Fails if the definition or its input is invalid. The error of a failed run is in [`Finished::error`].
     pub async fn run(
         &self,
         definition: impl Into<Arc<Definition>>,
@@ -272,10 +272,11 @@ impl Engine {
         self.run_plan(&plan, input).await
     }
 
-    /// Starts and drives `plan` to its end.
+    /// Runs `plan` to its end.
     ///
     /// # Errors
-    /// The input is wrong, or the run parks, which takes an executor that can wake it. A run that is stuck is none.
+    /// Fails if the input is invalid, or if the run parks, since only an executor can wake it. A stuck run is not an
+    /// error.
     pub async fn run_plan(&self, plan: &Arc<Plan>, input: WorkflowInput) -> Result<Finished, crate::WorkflowError> {
         let run = self.start(plan, input, &RunOptions::default())?;
         let mut driven = std::pin::pin!(self.drive(&run));
@@ -283,7 +284,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 driven = &mut driven => break driven,
-                () = run.waits_in_vain() => run.hold(),
+                () = run.waits_only_for_messages() => run.park(),
             }
         };
         match driven {
@@ -292,13 +293,13 @@ impl Engine {
         }
     }
 
-    /// What it limits.
+    /// Returns its limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// Where its activities are found.
+    /// Returns its registry of activities.
     #[must_use]
     pub fn activities(&self) -> &Activities {
         &self.0.activities
@@ -328,7 +329,7 @@ impl Engine {
         &self.0.workflows
     }
 
-    /// Where its time comes from.
+    /// Returns its clock.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock
@@ -338,7 +339,7 @@ impl Engine {
         self.0.schemas.as_deref()
     }
 
-    /// Its named concurrency limits.
+    /// Returns its named concurrency limits.
     pub(crate) fn permits(&self) -> &Permits {
         &self.0.permits
     }

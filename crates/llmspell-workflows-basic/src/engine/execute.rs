@@ -4,36 +4,37 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::{
-    Around, Call, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, activity, call::decide, child, choice, undo,
+    Call, CallContext, Failure, Next, Outcome, Run, Scope, SkipReason, Tasks, activity, call::decide, child, choice,
+    undo,
 };
 use crate::{
     patterns,
     plan::{Body, Node, Recovery, Work},
 };
 
-/// Steps that never wait still leave their thread to others now and then, and to a request to stop.
+/// The number of steps after which a run that never waits yields its thread, also to a request to stop.
 const STEPS_AT_A_TIME: usize = 512;
 
-/// Executes a step: the one way through.
+/// Executes a step; the only code path that does.
 ///
-/// Whether it runs at all is decided first; then come its interceptors, the step itself, and what its failure does.
+/// It decides whether the step runs, runs its interceptors and the step itself, and handles its failure.
 pub(crate) async fn execute(call: Call) -> Outcome {
-    let around = call.around.clone();
-    execute_in(call, &around).await
+    let context = call.context.clone();
+    execute_in(call, &context).await
 }
 
-/// The same where the caller keeps what is around the step.
-pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
+/// Like [`execute`], for a caller that already has the context of the step.
+pub(crate) async fn execute_in(mut call: Call, context: &CallContext) -> Outcome {
     if call.needs_task() {
         return Box::pin(Tasks::run(call, in_task)).await;
     }
-    if !(around.run.reentered.is_empty() && around.run.inputs.is_empty()) {
-        call = changed(call, &around.run);
+    if !(context.run.reentered.is_empty() && context.run.inputs.is_empty()) {
+        call = with_overrides(call, &context.run);
     }
-    let begins_at = around.begins_at();
-    let number = around.run.records().begin(&call, begins_at);
+    let begins_at = context.begins_at();
+    let number = context.run.records().begin(&call, begins_at);
     call.set_record(number);
-    // What is rare is boxed, so that the future of a step stays small.
+    // Rare cases are boxed to keep the future of a step small.
     let entered = match may_begin(&call, number) {
         Ok(()) if call.node().is_plain && call.gate().is_none() => Ok(()),
         Ok(()) => Box::pin(enter(&mut call)).await,
@@ -43,27 +44,27 @@ pub(crate) async fn execute_in(mut call: Call, around: &Around) -> Outcome {
         tokio::task::yield_now().await;
     }
     let node = call.node_ref();
-    let bare = node.in_plan(&around.run.plan).bare_activity().filter(|_| around.run.secrets.is_empty());
+    let bare = node.in_plan(&context.run.plan).bare_activity().filter(|_| context.run.secrets.is_empty());
     let outcome = match (entered, bare) {
-        (Ok(()), Some(plan)) => activity::activity(call, around, plan).await,
-        (Ok(()), None) if call.node().undo.is_some() => Box::pin(undo::undoable(call)).await,
-        (Ok(()), None) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through(call)).await,
-        (Ok(()), None) => Box::pin(enclosed(call)).await,
+        (Ok(()), Some(plan)) => activity::activity(call, context, plan).await,
+        (Ok(()), None) if call.node().undo.is_some() => Box::pin(undo::execute_undoable(call)).await,
+        (Ok(()), None) if matches!(call.node().recovery, Recovery::Fail) => Box::pin(through_stack(call)).await,
+        (Ok(()), None) => Box::pin(with_recovery(call)).await,
         (Err(outcome), _) => outcome,
     };
-    let ended_at = around.run.clock().now();
-    around.run.records().end(number, &outcome, ended_at);
-    if around.in_order {
-        around.goes_on_at(ended_at);
+    let ended_at = context.run.clock().now();
+    context.run.records().end(number, &outcome, ended_at);
+    if context.in_order {
+        context.record_end(ended_at);
     }
     outcome
 }
 
-/// The call as whoever lets the run go on has changed it.
-fn changed(mut call: Call, run: &Run) -> Call {
+/// Applies the generation and the input that [`Resume`](super::Resume) overrides.
+fn with_overrides(mut call: Call, run: &Run) -> Call {
     if let Some(generation) = run.reentered.get(&call.path().to_string()) {
         call = call.with_generation(*generation);
-        run.entered_as(call.path());
+        run.record_entry(call.path());
     }
     match run.inputs.get(&call.path().to_string()) {
         Some(input) => call.with_input(input.clone()),
@@ -76,18 +77,18 @@ fn in_task(mut call: Call) -> BoxFuture<'static, Outcome> {
     Box::pin(execute(call))
 }
 
-/// Whether the run goes on at all.
+/// Checks that the run is not cancelled, parking or over its limit of steps.
 fn may_begin(call: &Call, number: usize) -> Result<(), Outcome> {
     if call.cancel().is_cancelled() {
         return Err(call.cancelled());
     }
-    if call.run().is_held() && call.step().kind.is_leaf() {
-        return Err(call.held());
+    if call.run().is_parking() && call.step().kind.is_leaf() {
+        return Err(call.parked());
     }
     call.run().too_many_steps(number + 1).map_or(Ok(()), |error| Err(call.failed(error)))
 }
 
-/// Whether it runs: its list's reason against it, its condition.
+/// Decides whether the step runs, given its list's reason to skip it and its condition.
 async fn enter(call: &mut Call) -> Result<(), Outcome> {
     if call.node().reads_start {
         let now = call.run().clock().now();
@@ -109,41 +110,41 @@ async fn enter(call: &mut Call) -> Result<(), Outcome> {
 }
 
 async fn decide_now(call: &Call, now: jiff::Timestamp) -> Result<jiff::Timestamp, Outcome> {
-    async fn inner(call: &Call, now: jiff::Timestamp) -> Decided<jiff::Timestamp> {
-        Decided::Made(decide!(call, choice::StartedAt, now))
+    async fn inner(call: &Call, now: jiff::Timestamp) -> DecisionResult<jiff::Timestamp> {
+        DecisionResult::Value(decide!(call, choice::StartedAt, now))
     }
     inner(call, now).await.into()
 }
 
 async fn decide_enter(call: &Call, reason: Option<SkipReason>) -> Result<Option<SkipReason>, Outcome> {
-    async fn inner(call: &Call, reason: Option<SkipReason>) -> Decided<Option<SkipReason>> {
-        Decided::Made(decide!(call, choice::Enter, reason))
+    async fn inner(call: &Call, reason: Option<SkipReason>) -> DecisionResult<Option<SkipReason>> {
+        DecisionResult::Value(decide!(call, choice::Enter, reason))
     }
     inner(call, reason).await.into()
 }
 
-/// What was chosen, or how the step ended over it.
-enum Decided<T> {
-    Made(T),
-    Ended(Outcome),
+/// The value of a decision, or the outcome of the step that failed to make it.
+enum DecisionResult<T> {
+    Value(T),
+    Outcome(Outcome),
 }
 
-impl<T> From<Outcome> for Decided<T> {
+impl<T> From<Outcome> for DecisionResult<T> {
     fn from(outcome: Outcome) -> Self {
-        Self::Ended(outcome)
+        Self::Outcome(outcome)
     }
 }
 
-impl<T> From<Decided<T>> for Result<T, Outcome> {
-    fn from(decided: Decided<T>) -> Self {
+impl<T> From<DecisionResult<T>> for Result<T, Outcome> {
+    fn from(decided: DecisionResult<T>) -> Self {
         match decided {
-            Decided::Made(value) => Ok(value),
-            Decided::Ended(outcome) => Err(outcome),
+            DecisionResult::Value(value) => Ok(value),
+            DecisionResult::Outcome(outcome) => Err(outcome),
         }
     }
 }
 
-/// Why its condition keeps the step from running, if it does.
+/// Returns why the step's condition skips it, if it does.
 fn condition(call: &Call) -> Option<SkipReason> {
     let condition = call.node().condition.as_ref()?;
     match condition.test(&call.view()) {
@@ -160,23 +161,23 @@ fn condition(call: &Call) -> Option<SkipReason> {
     }
 }
 
-/// The step with its interceptors around it, and what its failure does.
-pub(super) async fn enclosed(call: Call) -> Outcome {
+/// Runs the step with its interceptors, and handles its failure.
+pub(super) async fn with_recovery(call: Call) -> Outcome {
     let after = call.clone();
-    match through(call).await {
+    match through_stack(call).await {
         Outcome::Failed(failure) => recover(after, failure).await,
         outcome => outcome,
     }
 }
 
-async fn through(call: Call) -> Outcome {
+async fn through_stack(call: Call) -> Outcome {
     if call.node().slice.is_empty() {
         return perform(call).await;
     }
     Next::new(call.node().slice.clone()).run(call).await
 }
 
-/// What the failure of a step does to the steps around it.
+/// Handles the failure of a step.
 fn recover(call: Call, failure: Failure) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         match &call.node().recovery {
@@ -188,12 +189,12 @@ fn recover(call: Call, failure: Failure) -> BoxFuture<'static, Outcome> {
 }
 
 async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
-    call.run().records().recovering(call.record(), &failure.error);
-    let around = if call.node().is_root { call.run().root_scope() } else { call.around.scope.clone() };
+    call.run().records().record_recovery(call.record(), &failure.error);
+    let outer = if call.node().is_root { call.run().root_scope() } else { call.context.scope.clone() };
     let error: Arc<serde_json::Value> = Arc::new(json!(*failure.error));
-    let scope = Scope::names(around, vec![("error", error)]);
-    let around = Arc::new(call.inside(Some(scope), call.around.state.clone()));
-    match Box::pin(execute(Call::new(around, handler))).await {
+    let scope = Scope::names(outer, vec![("error", error)]);
+    let context = Arc::new(call.inside(Some(scope), call.context.state.clone()));
+    match Box::pin(execute(Call::new(context, handler))).await {
         Outcome::Failed(second) => {
             let error = second.error.with_first_cause(*failure.error);
             Outcome::Failed(Failure { error: Box::new(error), handled: false })
@@ -202,13 +203,13 @@ async fn handle(call: &Call, failure: Failure, handler: &Arc<Node>) -> Outcome {
     }
 }
 
-/// Does what the step is for.
+/// Runs the step itself.
 pub(super) async fn perform(call: Call) -> Outcome {
     if call.run().secrets.is_empty() && call.node().outputs.is_none() {
         return by_kind(call).await;
     }
     let (run, node) = (call.run().clone(), call.node().clone());
-    // The outputs of other kinds are made of what is masked already.
+    // The outputs of other kinds consist of values that are already masked.
     let reads_secrets = node.is_root || node.step.kind.traits().renders_secrets;
     let outcome = Box::pin(with_outputs(call)).await;
     if run.secrets.is_empty() { outcome } else { run.masked_outcome(outcome, reads_secrets) }
@@ -223,9 +224,9 @@ async fn with_outputs(call: Call) -> Outcome {
 }
 
 async fn by_kind(call: Call) -> Outcome {
-    let (around, node) = (call.around.clone(), call.node_ref());
-    match &node.in_plan(&around.run.plan).body {
-        Body::Activity(plan) => activity::activity(call, &around, plan).await,
+    let (context, node) = (call.context.clone(), call.node_ref());
+    match &node.in_plan(&context.run.plan).body {
+        Body::Activity(plan) => activity::activity(call, &context, plan).await,
         Body::SubWorkflow(plan) => Box::pin(child::sub_workflow(call, plan)).await,
         Body::Leaf(leaf) => match leaf.perform(call) {
             Work::Done(outcome) => outcome,

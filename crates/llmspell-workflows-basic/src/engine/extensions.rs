@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-/// What interceptors need of one run: at most one value of each type.
+/// Values that interceptors need for one run, at most one of each type.
 ///
 /// ```
 /// use llmspell_workflows_basic::engine::Extensions;
@@ -19,26 +19,26 @@ use std::{
 pub struct Extensions(BTreeMap<TypeId, (&'static str, Arc<dyn Any + Send + Sync>)>);
 
 impl Extensions {
-    /// None.
+    /// Creates an empty set of extensions.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds `value`, in place of the one of its type.
+    /// Adds `value`, replacing the value of the same type.
     #[must_use]
     pub fn with<T: Any + Send + Sync>(self, value: T) -> Self {
         self.with_shared(Arc::new(value))
     }
 
-    /// Adds a value that others hold too.
+    /// Adds a shared value.
     #[must_use]
     pub fn with_shared<T: Any + Send + Sync>(mut self, value: Arc<T>) -> Self {
         self.0.insert(TypeId::of::<T>(), (type_name::<T>(), value));
         self
     }
 
-    /// The value of type `T`.
+    /// Returns the value of type `T`.
     #[must_use]
     pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.0.get(&TypeId::of::<T>()).and_then(|(_, value)| value.clone().downcast().ok())

@@ -6,11 +6,11 @@ use futures_util::future::BoxFuture;
 use super::{Asker, Call, Decision, DecisionPoint, Outcome, Run, Warning, execute};
 use crate::{StepError, model::Step};
 
-/// Code around steps and their choices.
+/// Code around steps and their decisions.
 ///
-/// Journal, hooks, retry, timeouts: each is one. They are asked once per step whether they apply, so what is not asked
-/// for costs nothing. An interceptor calls `next` as often as it wants: not at all to answer itself, more than once to
-/// try again.
+/// The journal, hooks, retries and timeouts are interceptors. Each is asked once per step whether it applies, so
+/// unused ones cost nothing. An interceptor calls `next` as often as it wants: not at all to answer itself, more than
+/// once to retry.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -32,23 +32,23 @@ use crate::{StepError, model::Step};
 /// ```
 #[async_trait]
 pub trait Interceptor: Send + Sync {
-    /// Whether it concerns `step`; asked once per step when a definition is prepared.
+    /// Returns whether it applies to `step`; called once per step when a definition is prepared.
     fn applies(&self, step: &Step) -> bool {
         let _ = step;
         true
     }
 
-    /// Goes around the execution of a step.
+    /// Surrounds the execution of a step.
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
         next.run(call).await
     }
 
-    /// Goes around the question of how a choice was made before; by default nobody knows.
+    /// Surrounds the lookup of a recorded decision; by default there is none.
     async fn recall(&self, point: DecisionPoint<'_>, next: NextRecall<'_>) -> Result<Option<Decision>, StepError> {
         next.run(point).await
     }
 
-    /// Goes around a choice; by default it stands.
+    /// Surrounds a new decision; by default it is left unchanged.
     async fn decide(
         &self,
         point: DecisionPoint<'_>,
@@ -58,26 +58,26 @@ pub trait Interceptor: Send + Sync {
         next.run(point, decision).await
     }
 
-    /// Is told what happens to a run as a whole; it answers nothing, and must not block.
+    /// Receives what happens to a run as a whole; must not block.
     fn observe(&self, run: &Run, happening: Happening<'_>) {
         let _ = (run, happening);
     }
 }
 
-/// What happens to a run as a whole.
+/// Something that happens to a run as a whole.
 #[derive(Debug, Clone, Copy)]
 pub enum Happening<'a> {
-    /// It is driven, for the first time or again.
+    /// The run is driven, for the first time or again.
     Begins,
-    /// It has ended or waits, with everything that runs after its root step.
+    /// The run has ended or waits, including everything that runs after its root step.
     Ends(&'a Outcome),
-    /// Something odd did not keep it from going on.
+    /// The run has a warning.
     Warns(&'a Warning),
-    /// Somebody asks it to stop for good, for the first time.
+    /// The cancellation of the run is requested for the first time.
     Cancels {
-        /// Who.
+        /// Who requested it.
         by: &'a Asker,
-        /// Whether it is to undo what it did.
+        /// Whether the run is to undo its steps.
         compensates: bool,
     },
 }
@@ -85,7 +85,7 @@ pub enum Happening<'a> {
 /// The interceptors of one step, outermost first.
 pub(crate) type Slice = Arc<[Arc<dyn Interceptor>]>;
 
-/// The rest of the way to the step itself.
+/// The remaining interceptors around a step, and the step itself.
 #[derive(Clone)]
 pub struct Next {
     slice: Slice,
@@ -97,7 +97,7 @@ impl Next {
         Self { slice, position: 0 }
     }
 
-    /// Goes on with `call`, which may have been changed.
+    /// Continues with `call`, which may be modified.
     #[must_use]
     pub fn run(mut self, call: Call) -> BoxFuture<'static, Outcome> {
         match self.slice.get(self.position).cloned() {
@@ -110,7 +110,7 @@ impl Next {
     }
 }
 
-/// The rest of the way to a choice.
+/// The remaining interceptors of a decision.
 #[derive(Clone, Copy)]
 pub struct NextDecision<'a> {
     slice: &'a [Arc<dyn Interceptor>],
@@ -121,10 +121,10 @@ impl<'a> NextDecision<'a> {
         Self { slice }
     }
 
-    /// Goes on with `decision`, which may have been changed.
+    /// Continues with `decision`, which may be modified.
     ///
     /// # Errors
-    /// An interceptor further in refuses the choice.
+    /// Fails if an inner interceptor rejects the decision.
     pub async fn run(self, point: DecisionPoint<'a>, decision: Decision) -> Result<Decision, StepError> {
         match self.slice.split_first() {
             Some((first, rest)) => first.decide(point, decision, Self { slice: rest }).await,
@@ -133,7 +133,7 @@ impl<'a> NextDecision<'a> {
     }
 }
 
-/// The rest of the way to a question of how a choice was made before.
+/// The remaining interceptors of the lookup of a recorded decision.
 #[derive(Clone, Copy)]
 pub struct NextRecall<'a> {
     slice: &'a [Arc<dyn Interceptor>],
@@ -144,10 +144,10 @@ impl<'a> NextRecall<'a> {
         Self { slice }
     }
 
-    /// Asks the interceptors further in.
+    /// Asks the inner interceptors.
     ///
     /// # Errors
-    /// One of them cannot read what it knows.
+    /// Fails if one of them cannot read its records.
     pub async fn run(self, point: DecisionPoint<'a>) -> Result<Option<Decision>, StepError> {
         match self.slice.split_first() {
             Some((first, rest)) => first.recall(point, Self { slice: rest }).await,

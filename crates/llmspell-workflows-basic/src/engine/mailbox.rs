@@ -10,49 +10,49 @@ use tokio::sync::Notify;
 use super::Run;
 use crate::sync::lock;
 
-/// What a run is sent from outside, for a step that waits for it.
+/// An inbound message for a step that waits for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
-    /// Its number among the messages to its run, from 1.
+    /// Its number among the messages to the run, from 1.
     pub number: u64,
-    /// Which signal.
+    /// Its name.
     pub name: String,
-    /// What comes with it.
+    /// Its data.
     pub data: Value,
 }
 
-/// The signals of a run that no step has taken yet; each is for one step.
+/// The signals of a run that no step has taken yet; each is taken by one step.
 #[derive(Default)]
 pub(crate) struct Mailbox {
-    letters: Mutex<Letters>,
+    queue: Mutex<SignalQueue>,
     arrival: Notify,
 }
 
 #[derive(Default)]
-struct Letters {
+struct SignalQueue {
     waiting: BTreeMap<u64, Arc<Signal>>,
     taken: HashSet<u64>,
     last: u64,
 }
 
 impl Mailbox {
-    /// One whose signals of these numbers have been taken.
+    /// Creates a mailbox from which the signals with these numbers are already taken.
     pub(super) fn after(taken: HashSet<u64>) -> Self {
         let last = taken.iter().copied().max().unwrap_or(0);
-        Self { letters: Mutex::new(Letters { taken, last, ..Letters::default() }), arrival: Notify::new() }
+        Self { queue: Mutex::new(SignalQueue { taken, last, ..SignalQueue::default() }), arrival: Notify::new() }
     }
 
     fn put(&self, signal: Signal) {
-        let mut letters = lock(&self.letters);
-        letters.last = letters.last.max(signal.number);
-        if !letters.taken.contains(&signal.number) {
-            letters.waiting.insert(signal.number, Arc::new(signal));
+        let mut queue = lock(&self.queue);
+        queue.last = queue.last.max(signal.number);
+        if !queue.taken.contains(&signal.number) {
+            queue.waiting.insert(signal.number, Arc::new(signal));
         }
-        drop(letters);
+        drop(queue);
         self.arrival.notify_waiters();
     }
 
-    /// Takes the first signal that `fits`; waits for it.
+    /// Waits for the first signal for which `fits` is true, and takes it.
     pub(crate) async fn take(&self, mut fits: impl FnMut(&Signal) -> bool) -> Arc<Signal> {
         let mut seen = 0;
         loop {
@@ -60,7 +60,7 @@ impl Mailbox {
             arrival.as_mut().enable();
             while let Some(signal) = self.first_after(seen) {
                 seen = signal.number;
-                // Nothing is locked while a filter runs: it may warn, and whoever observes that may send a signal.
+                // No lock is held while a filter runs: it may warn, and an observer of the warning may send a signal.
                 if fits(&signal) && self.claim(seen) {
                     return signal;
                 }
@@ -69,35 +69,35 @@ impl Mailbox {
         }
     }
 
-    /// The first signal after number `seen` that nobody has taken.
+    /// Returns the first signal after number `seen` that is not taken.
     fn first_after(&self, seen: u64) -> Option<Arc<Signal>> {
-        lock(&self.letters).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
+        lock(&self.queue).waiting.range(seen + 1..).next().map(|(_, signal)| signal.clone())
     }
 
-    /// Takes signal `number`; `false`: another step was faster.
+    /// Takes signal `number`; returns `false` if another step was faster.
     fn claim(&self, number: u64) -> bool {
-        let mut letters = lock(&self.letters);
-        let is_mine = letters.waiting.remove(&number).is_some();
+        let mut queue = lock(&self.queue);
+        let is_mine = queue.waiting.remove(&number).is_some();
         if is_mine {
-            letters.taken.insert(number);
+            queue.taken.insert(number);
         }
         is_mine
     }
 
-    /// The number of the last signal that came.
+    /// Returns the number of the last signal that arrived.
     pub(crate) fn last(&self) -> u64 {
-        lock(&self.letters).last
+        lock(&self.queue).last
     }
 }
 
 impl Run {
-    /// Gives it a signal, which the first step takes that waits for one of its name; one that comes twice counts once.
+    /// Delivers a signal to the first step that waits for its name; a duplicate is ignored.
     pub fn deliver(&self, mut signal: Signal) {
         self.mask(&mut signal.data);
         self.mailbox.put(signal);
     }
 
-    /// Sends it the signal `name` with `data`, where nobody else numbers its messages.
+    /// Sends the signal `name` with `data` to the run, if nothing else numbers its messages.
     pub fn signal(&self, name: impl Into<String>, data: impl Into<Value>) {
         let number = self.mailbox.last() + 1;
         self.deliver(Signal { number, name: name.into(), data: data.into() });

@@ -1,8 +1,8 @@
-//! The engine: one way through for every step, with seams for everything that surrounds it.
+//! The engine: a single code path that executes every step, with extension points around it.
 //!
-//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): texts parsed once, references checked, each step
-//! with just the [`Interceptor`]s that concern it. [`Engine::drive`] runs it. Every step is executed the same way, through the
-//! [`Stack`]; every choice goes through [`Call::decide`].
+//! [`Engine::prepare`] turns a definition into a [`Plan`](crate::Plan): texts are parsed once, references are checked,
+//! and each step gets only the [`Interceptor`]s that apply to it. [`Engine::drive`] runs it. Every step is executed
+//! through the [`Stack`]; every decision goes through [`Call::decide`].
 
 mod activity;
 mod alter;
@@ -13,7 +13,7 @@ mod call;
 mod cancel;
 mod child;
 mod decision;
-#[expect(clippy::module_inception, reason = "the engine's own type has a file like every other")]
+#[expect(clippy::module_inception, reason = "the engine's own type has a file like every other type")]
 mod engine;
 mod execute;
 mod extensions;
@@ -33,10 +33,10 @@ mod tasks;
 mod undo;
 mod wait;
 
-pub(crate) use activity::called;
+pub(crate) use activity::call_activity;
 pub use asker::{Asker, Who};
-pub(crate) use call::Around;
 pub use call::Call;
+pub(crate) use call::CallContext;
 pub(crate) use call::{decide, recall};
 pub use cancel::{Cancel, CancelReason};
 pub use child::{Child, ChildEnd, ChildRun, Children, drive_child};
@@ -47,16 +47,16 @@ pub use extensions::Extensions;
 pub(crate) use interceptor::Slice;
 pub use interceptor::{Happening, Interceptor, Next, NextDecision, NextRecall};
 pub use mailbox::Signal;
-pub(crate) use outcome::Unended;
+pub(crate) use outcome::UnfinishedSteps;
 pub use outcome::{Cancelled, Failure, Outcome, Output, SkipReason, StuckStep, Wait};
 pub use record::{StepRecord, StepStatus};
 pub use resume::Resume;
 pub use run::{Run, Warning};
-pub(crate) use scope::{Ended, Scope, Slots, View};
+pub(crate) use scope::{Scope, Slots, View, VisibleResult};
 pub use seams::{Dispatch, InProcess, LeafCall, SchemaCheck, Timers, Violation, Wake};
 pub use stack::{Position, Stack};
 pub(crate) use tasks::Tasks;
-pub(crate) use undo::{Hindered, UndoEnd};
+pub(crate) use undo::{IncompleteUndo, UndoStatus};
 pub(crate) use wait::wait_until;
 
 pub use crate::plan::Role;

@@ -9,45 +9,45 @@ use crate::{
     state::{Change, SharedValue},
 };
 
-/// How the execution of a step ended.
+/// The result of executing a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It did what it should.
+    /// The step completed.
     Completed(Output),
-    /// It did not run, for a reason.
+    /// The step did not run, for a reason.
     Skipped(SkipReason),
-    /// It failed for good.
+    /// The step failed for good.
     Failed(Failure),
-    /// It was stopped.
+    /// The step was cancelled.
     Cancelled(Cancelled),
-    /// It waits for something, and holds no thread and no task until then.
+    /// The step waits for something, and uses no thread or task until then.
     Parked(Wait),
-    /// Somebody has to say what became of these steps, which are it or inside of it.
+    /// These steps, the step itself or steps inside it, have to be resolved by hand.
     ///
-    /// A block with a stuck step is stuck as soon as its other steps have ended or wait; one of them that waits keeps
-    /// the block waiting. Nothing above a stuck step is retried, compensated or ended because of it.
+    /// A block with a stuck step waits as long as another of its steps waits, and is stuck once all others have ended.
+    /// No enclosing step is retried, compensated or ended because of a stuck step.
     Stuck(Vec<StuckStep>),
 }
 
-/// What a completed step gives: it changes the run through this alone.
+/// The output of a completed step, the only way in which a step changes its run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Output {
-    /// What later steps see.
+    /// The value that later steps see.
     pub value: SharedValue,
-    /// What it changes in the run's state, in order.
+    /// Its changes to the run's state, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state_changes: Vec<Change>,
 }
 
 impl Output {
-    /// An output that changes no state.
+    /// Creates an output without state changes.
     pub fn new(value: impl Into<SharedValue>) -> Self {
         Self { value: value.into(), state_changes: Vec::new() }
     }
 }
 
-/// Why a step did not run, in words and for programs.
+/// Why a step did not run, as a code and in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkipReason {
     /// One of `condition_false`, `condition_unevaluable`, `dependency_failed`, `dependencies_skipped`,
@@ -58,7 +58,7 @@ pub struct SkipReason {
 }
 
 impl SkipReason {
-    /// The reason `code`, in words `message`.
+    /// Creates a reason.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
     }
@@ -70,66 +70,66 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// A failure, and whether the step itself said that the steps around it go on.
+/// A failure, and whether it is handled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Why.
+    /// Why the step failed.
     pub error: Box<StepError>,
-    /// Whether the step's `on_error: continue` has dealt with it.
+    /// Whether the step has `on_error: continue`, so the enclosing steps continue.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub handled: bool,
 }
 
-/// That a step was stopped.
+/// Why a step was cancelled, and what it left behind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancelled {
-    /// Why.
+    /// Why it was cancelled.
     pub reason: CancelReason,
-    /// Paths of activities that did not stop within the grace and were dropped where they stood.
+    /// Paths of activities that did not stop within the grace and were dropped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aborted: Vec<String>,
-    /// Paths of activities that block their thread and run on.
+    /// Paths of activities that block their thread and still run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub still_running: Vec<String>,
 }
 
 impl Cancelled {
-    /// Stopped for `reason`, with nothing left behind.
+    /// Creates a cancellation that left nothing behind.
     #[must_use]
     pub fn new(reason: CancelReason) -> Self {
         Self { reason, aborted: Vec::new(), still_running: Vec::new() }
     }
 
-    /// Adds what `other` left behind.
+    /// Adds the activities that `other` left behind.
     pub(crate) fn absorb(&mut self, other: Self) {
         self.aborted.extend(other.aborted);
         self.still_running.extend(other.still_running);
     }
 
-    /// That it was stopped, as an error.
+    /// Converts it to an error.
     pub(crate) fn to_error(&self) -> StepError {
         let message = format!("{}{}", self.reason.as_str(), self.left_behind());
         StepError::new(ErrorClass::Cancelled, "cancelled", message)
     }
 
-    /// What was left behind in words; empty where nothing was.
+    /// Describes the activities that were left behind; empty if there are none.
     #[must_use]
     pub fn left_behind(&self) -> String {
         let mut text = String::new();
         if !self.aborted.is_empty() {
-            text += &format!("; did not stop when asked to and was dropped: {}", self.aborted.join(", "));
+            text += &format!("; dropped after the grace period: {}", self.aborted.join(", "));
         }
         if !self.still_running.is_empty() {
-            text += &format!("; ignores the request to stop and still runs: {}", self.still_running.join(", "));
+            text += &format!("; still running, ignoring the request to stop: {}", self.still_running.join(", "));
         }
         text
     }
 }
 
-/// What a parked step waits for.
+/// The reason for which a step is parked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Wait {
-    /// The time at which it goes on, if it waits for a time.
+    /// The time at which it continues, if it waits for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_at: Option<Timestamp>,
     /// The number of the last message it has seen, if it waits for a message.
@@ -138,7 +138,7 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// What both wait for: the earliest of each.
+    /// Combines two waits: the earliest of each.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let earliest = |one: Option<Timestamp>, two: Option<Timestamp>| match (one, two) {
@@ -153,27 +153,27 @@ impl Wait {
     }
 }
 
-/// A step whose outcome is unknown, or that cannot be undone: it has to be resolved by hand.
+/// A step whose outcome is unknown, or that cannot be undone; it has to be resolved by hand.
 ///
-/// It is shown as its path, behind the paths of the sub-workflow steps around its run.
+/// It is displayed as its path, after the paths of the sub-workflow steps that enclose its run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StuckStep {
-    /// The steps that are the runs around its own, the outermost first.
+    /// The sub-workflow steps that enclose its run, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub around: Vec<String>,
-    /// The step, in its own run.
+    /// The path of the step in its own run.
     pub path: String,
     /// Why it is stuck.
     pub error: Box<StepError>,
 }
 
 impl StuckStep {
-    /// The step at `path` of the run itself.
+    /// Creates a stuck step of the run itself.
     pub fn new(path: impl Into<String>, error: StepError) -> Self {
         Self { around: Vec::new(), path: path.into(), error: Box::new(error) }
     }
 
-    /// The same step as seen from the run around its own, where the step at `path` is that run.
+    /// Converts it to a stuck step of the parent run, whose step at `path` is the sub-workflow.
     #[must_use]
     pub fn inside(mut self, path: impl Into<String>) -> Self {
         self.around.insert(0, path.into());
@@ -188,15 +188,15 @@ impl fmt::Display for StuckStep {
     }
 }
 
-/// The steps of a block that have not ended although they no longer run: those that wait, and those that are stuck.
+/// The steps of a block that have neither ended nor still run: they wait or are stuck.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unended {
+pub(crate) struct UnfinishedSteps {
     wait: Option<Wait>,
     stuck: Vec<StuckStep>,
 }
 
-impl Unended {
-    /// Takes in how a step came back; an outcome that is an end is given back.
+impl UnfinishedSteps {
+    /// Adds a parked or stuck step; returns any other outcome.
     pub(crate) fn take(&mut self, outcome: Outcome) -> Option<Outcome> {
         match outcome {
             Outcome::Parked(wait) => {
@@ -213,7 +213,7 @@ impl Unended {
         }
     }
 
-    /// How the block comes back because of them, if it does.
+    /// Returns the outcome of the block because of these steps, if there are any.
     pub(crate) fn outcome(self) -> Option<Outcome> {
         match self {
             Self { wait: Some(wait), .. } => Some(Outcome::Parked(wait)),
@@ -222,27 +222,27 @@ impl Unended {
         }
     }
 
-    /// How the block comes back that would end with `ended` whatever still waits: steps that are stuck keep it from
-    /// that, unless the process shuts down.
-    pub(crate) fn over(self, ended: Outcome) -> Outcome {
+    /// Returns `ended`, the outcome of a block that does not need its waiting steps. Stuck steps take precedence,
+    /// unless the process shuts down.
+    pub(crate) fn stuck_or(self, ended: Outcome) -> Outcome {
         let shuts_down = matches!(&ended, Outcome::Cancelled(cancelled) if cancelled.reason == CancelReason::Shutdown);
         if self.stuck.is_empty() || shuts_down { ended } else { Outcome::Stuck(self.stuck) }
     }
 }
 
 impl Outcome {
-    /// Completed with `value`, changing no state.
+    /// Creates the outcome of a step that completed without state changes.
     pub fn completed(value: impl Into<SharedValue>) -> Self {
         Self::Completed(Output::new(value))
     }
 
-    /// Failed with `error`.
+    /// Creates the outcome of a step that failed.
     #[must_use]
     pub fn failed(error: StepError) -> Self {
         Self::Failed(Failure { error: Box::new(error), handled: false })
     }
 
-    /// Whether it is an end: everything but parked and stuck.
+    /// Returns whether the step has ended: neither parked nor stuck.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
@@ -251,7 +251,7 @@ impl Outcome {
         }
     }
 
-    /// The error, if it failed.
+    /// Returns the error of a failed step.
     #[must_use]
     pub fn error(&self) -> Option<&StepError> {
         match self {

@@ -1,4 +1,4 @@
-//! Named concurrency limits: which one a name means, and who holds its permits.
+//! Named concurrency limits: their scope, and the permits that steps hold.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,29 +11,29 @@ use crate::{model::Definition, sync::lock};
 
 /// The named limits of an engine, which all of its runs share.
 ///
-/// A name that the engine declares means the engine's limit, in every definition. Any other belongs to the definition
-/// that declares it: definitions of different names never share a limit, and a sub-workflow does not see those of the
-/// workflow around it.
+/// A name that the engine declares means the engine's limit in every definition. Any other name belongs to the
+/// definition that declares it: definitions with different names never share a limit, and a sub-workflow does not see
+/// the limits of its parent.
 #[derive(Debug, Default)]
 pub(crate) struct Permits {
     declared: BTreeMap<String, Share>,
-    /// The limits of definitions that have runs now, by the definition's name and the limit's.
+    /// The limits of definitions that have runs now, by the name of the definition and of the limit.
     definitions: Mutex<HashMap<(String, String), Weak<Limit>>>,
 }
 
 impl Permits {
-    /// With the limits that the engine declares itself.
+    /// Creates the limits that the engine itself declares.
     pub(super) fn new(declared: &BTreeMap<String, u32>) -> Self {
         let share = |(name, holders): (&String, &u32)| (name.clone(), Share::new(name, *holders, Arc::default()));
         Self { declared: declared.iter().map(share).collect(), definitions: Mutex::default() }
     }
 
-    /// How many steps may hold the limit `name` of the engine; `None`: it declares none of that name.
+    /// Returns how many steps may hold the limit `name`; `None` if the engine does not declare it.
     pub(crate) fn declared(&self, name: &str) -> Option<u32> {
         self.declared.get(name).map(|share| share.holders)
     }
 
-    /// What a run of `definition` has of the limits that are the definition's own.
+    /// Returns the shares of a run of `definition` in the limits that the definition itself declares.
     pub(super) fn shares(&self, definition: &Definition) -> Vec<Share> {
         let own = definition.concurrency.iter().filter(|(name, _)| self.declared(name).is_none());
         own.map(|(name, holders)| Share::new(name, *holders, self.own(&definition.name, name))).collect()
@@ -45,35 +45,35 @@ impl Permits {
         if let Some(limit) = definitions.get(&key).and_then(Weak::upgrade) {
             return limit;
         }
-        // Those whose runs have all ended make room, so there are never more than live runs declare.
+        // Limits without runs are dropped, so there are never more than live runs declare.
         definitions.retain(|_, limit| limit.strong_count() > 0);
         let limit = Arc::default();
         definitions.insert(key, Arc::downgrade(&limit));
         limit
     }
 
-    /// The limit that `name` means to a run with these shares of its definition's own.
+    /// Returns the limit with the name `name` for a run with these shares in the limits of its definition.
     pub(super) fn find<'s>(&'s self, name: &str, own: &'s [Share]) -> Option<&'s Share> {
         self.declared.get(name).or_else(|| own.iter().find(|share| share.name == name))
     }
 }
 
-/// A named limit, as all runs have it that mean the same one.
+/// A named limit, shared by all its runs.
 #[derive(Debug, Default)]
 struct Limit {
-    /// Whose turn it is to wait for a permit; in the order of arrival.
+    /// Held by the one step that waits for a permit; granted in the order of arrival.
     turn: Turn<()>,
     held: Mutex<u32>,
     released: Notify,
-    /// How many runs there are that let so many steps hold it.
+    /// The number of runs by the number of holders that they declare.
     declared: Mutex<BTreeMap<u32, usize>>,
 }
 
-/// What a run has of a named limit, with the number that its definition gives it.
+/// A run's share in a named limit, with the number of holders that its definition declares.
 ///
-/// Versions of a definition that give different numbers share the limit. Each step waits, in the order of arrival,
-/// until fewer steps hold the limit than its own version admits: so a lower number holds from the first step of its
-/// version on, and a higher one is never exceeded.
+/// Versions of a definition that declare different numbers share the limit. Each step waits, in the order of arrival,
+/// until fewer steps hold the limit than its own version allows: a lower number applies from the first step of its
+/// version, and a higher one is never exceeded.
 #[derive(Debug)]
 pub(super) struct Share {
     name: String,
@@ -87,17 +87,17 @@ impl Share {
         Self { name: name.to_owned(), holders, limit }
     }
 
-    /// What the limit is called.
+    /// Returns the name of the limit.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many steps may hold it as this run sees it.
+    /// Returns how many steps may hold the limit according to this run.
     pub(super) fn holders(&self) -> u32 {
         self.holders
     }
 
-    /// Another number that runs in progress give it, if there is one.
+    /// Returns a different number of holders that another current run declares, if any.
     pub(super) fn other_number(&self) -> Option<u32> {
         lock(&self.limit.declared).keys().copied().find(|number| *number != self.holders)
     }
@@ -113,7 +113,7 @@ impl Share {
                     return Permit(self.limit.clone());
                 }
             }
-            // Only whoever has the turn waits here, and a release that came before is remembered.
+            // Only the holder of the turn waits here, and an earlier release is remembered.
             self.limit.released.notified().await;
         }
     }
@@ -131,7 +131,7 @@ impl Drop for Share {
     }
 }
 
-/// That a step holds a named limit, until it is dropped.
+/// A permit of a named limit, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Limit>);
 
@@ -156,11 +156,11 @@ mod tests {
     }
 
     fn share(permits: &Permits, name: &str, holders: u32) -> Share {
-        permits.shares(&definition(name, holders)).pop().expect("the engine does not declare it")
+        permits.shares(&definition(name, holders)).pop().expect("the limit belongs to the definition")
     }
 
     #[test]
-    fn versions_of_a_definition_share_a_limit_and_none_exceeds_its_own_number() {
+    fn versions_of_a_definition_share_a_limit_and_respect_their_own_numbers() {
         let permits = Permits::default();
         let (old, new) = (share(&permits, "nightly", 1), share(&permits, "nightly", 3));
         assert_eq!((old.other_number(), new.other_number()), (Some(3), Some(1)));
@@ -176,14 +176,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn permits_are_given_in_the_order_of_arrival() {
+    async fn permits_are_granted_in_the_order_of_arrival() {
         let permits = Permits::default();
         let (low, high) = (share(&permits, "nightly", 1), share(&permits, "nightly", 2));
         let held = high.acquire().await;
         let mut first = std::pin::pin!(low.acquire());
         let mut second = std::pin::pin!(high.acquire());
         assert!(first.as_mut().now_or_never().is_none());
-        assert!(second.as_mut().now_or_never().is_none(), "it may not overtake a step that admits fewer");
+        assert!(second.as_mut().now_or_never().is_none(), "it must not overtake a step that allows fewer holders");
         drop(held);
         let first = first.await;
         let _second = second.await;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_that_gives_up_leaves_its_turn_to_the_next() {
+    async fn a_waiter_that_gives_up_passes_its_turn_to_the_next() {
         let permits = Permits::default();
         let share = share(&permits, "nightly", 1);
         let held = share.acquire().await;
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions_of_different_names_do_not_share_a_limit() {
+    fn definitions_with_different_names_do_not_share_a_limit() {
         let permits = Permits::default();
         let (one, two) = (share(&permits, "one", 1), share(&permits, "two", 1));
         let _held = one.acquire().now_or_never().unwrap();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_forgotten_with_the_last_run_that_declares_it() {
+    fn a_limit_is_dropped_with_the_last_run_that_declares_it() {
         let permits = Permits::default();
         for number in 0..10 {
             drop(share(&permits, &format!("workflow-{number}"), 1));

@@ -10,31 +10,31 @@ use crate::{
     state::SharedValue,
 };
 
-/// How far a step has come.
+/// The status of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StepStatus {
-    /// Not begun.
+    /// The step has not begun.
     Pending,
-    /// At work.
+    /// The step is running.
     Running,
-    /// Parked until a time or a message comes.
+    /// The step is parked until a time or a message comes.
     Waiting,
-    /// Did what it should.
+    /// The step completed.
     Completed,
-    /// Failed for good.
+    /// The step failed for good.
     Failed,
-    /// Did not run, for a reason.
+    /// The step did not run, for a reason.
     Skipped,
-    /// Was stopped.
+    /// The step was cancelled.
     Cancelled,
-    /// Somebody has to say what it did.
+    /// The step's outcome is unknown, or it cannot be undone; it has to be resolved.
     Stuck,
 }
 
 impl StepStatus {
-    /// The status as programs read it.
+    /// Returns the serialized name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,41 +50,41 @@ impl StepStatus {
     }
 }
 
-/// What a run knows of one executed step.
+/// What a run knows about one executed step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRecord {
-    /// Where it stands.
+    /// Its path.
     pub path: StepPath,
     /// Its name with references resolved, if it has one.
     pub name: Option<String>,
-    /// Whether it did something itself rather than run other steps.
+    /// Whether it is a leaf.
     pub is_leaf: bool,
-    /// How far it has come.
+    /// Its status.
     pub status: StepStatus,
-    /// How many attempts it took.
+    /// The number of attempts.
     pub attempts: u32,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What it gave.
+    /// Its output.
     pub output: Option<SharedValue>,
-    /// Why it failed, was stopped, or was dealt with by its `on_error`.
+    /// Why it failed or was cancelled, or the failure that its `on_error` handled.
     pub error: Option<StepError>,
     /// Why it did not run.
     pub skip_reason: Option<SkipReason>,
 }
 
-/// All steps of a run in the order in which they began.
+/// The records of all steps of a run, in the order in which they began.
 pub(crate) struct Records {
     plan: Arc<Plan>,
     all: Vec<Record>,
-    /// The paths of the steps around them; siblings that begin one after the other share one.
+    /// The paths of the enclosing steps; siblings that begin one after the other share one.
     parents: Vec<PathLink>,
 }
 
 struct Record {
-    /// Which of the parents.
+    /// The index in `parents`.
     parent: Option<u32>,
     node: NodeRef,
     iteration: Option<u32>,
@@ -93,36 +93,36 @@ struct Record {
     status: StepStatus,
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
-    /// Whether it was given up on while it ran; how it ends after that counts no more.
+    /// Whether it was abandoned while it ran; its outcome is ignored after that.
     abandoned: bool,
-    ending: Ending,
-    notes: Option<Box<Notes>>,
+    result: RecordedResult,
+    details: Option<Box<Details>>,
 }
 
-enum Ending {
+enum RecordedResult {
     None,
     Output(SharedValue),
     Error(Box<StepError>),
     Skipped(Box<SkipReason>),
 }
 
-/// What few records have.
+/// Details that few records have.
 #[derive(Default)]
-struct Notes {
+struct Details {
     name: Option<String>,
-    /// The failure that the step's `on_error` steps dealt with.
+    /// The failure that the step's `on_error` steps handled.
     recovered: Option<StepError>,
 }
 
 impl Records {
-    /// No steps yet of a run of `plan`.
+    /// Creates the records of a run of `plan`, without any step.
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         Self { plan, all: Vec::new(), parents: Vec::new() }
     }
 
-    /// Notes that a step begins; returns the record's number.
+    /// Records that a step begins; returns the number of the record.
     pub(crate) fn begin(&mut self, call: &Call, now: Timestamp) -> usize {
-        let parent = call.around.parent.as_ref().map(|parent| self.parent(parent));
+        let parent = call.context.parent.as_ref().map(|parent| self.parent(parent));
         self.all.push(Record {
             parent,
             node: call.node_ref(),
@@ -133,8 +133,8 @@ impl Records {
             started_at: now,
             ended_at: None,
             abandoned: false,
-            ending: Ending::None,
-            notes: None,
+            result: RecordedResult::None,
+            details: None,
         });
         self.all.len() - 1
     }
@@ -147,39 +147,39 @@ impl Records {
     }
 
     pub(crate) fn name(&mut self, number: usize, name: &str) {
-        self.all[number].notes.get_or_insert_default().name = Some(name.to_owned());
+        self.all[number].details.get_or_insert_default().name = Some(name.to_owned());
     }
 
     pub(crate) fn attempts(&mut self, number: usize, attempts: u32) {
         self.all[number].attempts = attempts;
     }
 
-    /// Notes the failure that a step's `on_error` steps are about to deal with.
-    pub(crate) fn recovering(&mut self, number: usize, error: &StepError) {
-        self.all[number].notes.get_or_insert_default().recovered = Some(error.clone());
+    /// Records the failure that the step's `on_error` steps are about to handle.
+    pub(crate) fn record_recovery(&mut self, number: usize, error: &StepError) {
+        self.all[number].details.get_or_insert_default().recovered = Some(error.clone());
     }
 
-    /// Notes how a step ended.
+    /// Records the outcome of a step.
     pub(crate) fn end(&mut self, number: usize, outcome: &Outcome, now: Timestamp) {
         if self.all[number].abandoned {
             return;
         }
-        let (status, ending) = match outcome {
-            Outcome::Completed(output) => (StepStatus::Completed, Ending::Output(output.value.clone())),
-            Outcome::Skipped(reason) => (StepStatus::Skipped, Ending::Skipped(Box::new(reason.clone()))),
-            Outcome::Failed(failure) => (StepStatus::Failed, Ending::Error(failure.error.clone())),
+        let (status, result) = match outcome {
+            Outcome::Completed(output) => (StepStatus::Completed, RecordedResult::Output(output.value.clone())),
+            Outcome::Skipped(reason) => (StepStatus::Skipped, RecordedResult::Skipped(Box::new(reason.clone()))),
+            Outcome::Failed(failure) => (StepStatus::Failed, RecordedResult::Error(failure.error.clone())),
             Outcome::Cancelled(cancelled) => {
-                (StepStatus::Cancelled, Ending::Error(Box::new(cancelled.to_error().at(self.path(number)))))
+                (StepStatus::Cancelled, RecordedResult::Error(Box::new(cancelled.to_error().at(self.path(number)))))
             }
-            Outcome::Parked(_) => (StepStatus::Waiting, Ending::None),
+            Outcome::Parked(_) => (StepStatus::Waiting, RecordedResult::None),
             Outcome::Stuck(steps) => (StepStatus::Stuck, stuck(&self.path(number), steps)),
         };
         let record = &mut self.all[number];
         record.ended_at = outcome.is_final().then_some(now);
-        (record.status, record.ending) = (status, ending);
+        (record.status, record.result) = (status, result);
     }
 
-    /// Where the step of a record stands.
+    /// Returns the path of the step of a record.
     pub(crate) fn path(&self, number: usize) -> PathLink {
         self.path_of(&self.all[number])
     }
@@ -193,9 +193,9 @@ impl Records {
         record.node.in_plan(&self.plan)
     }
 
-    /// Paths of the leaves at or under `path` that have begun and not ended, given up on or not.
+    /// Returns the paths of the leaves at or below `path` that have begun and not ended, including abandoned ones.
     pub(crate) fn running_leaves(&self, path: &StepPath) -> Vec<String> {
-        // One whose failure is being dealt with has ended itself.
+        // A leaf whose failure is being handled has ended itself.
         let is_open =
             |record: &Record| (record.status == StepStatus::Running || record.abandoned) && !record.is_recovering();
         let running = self.all.iter().filter(|record| self.node(record).step.kind.is_leaf() && is_open(record));
@@ -203,7 +203,7 @@ impl Records {
         paths.filter(|leaf| path.contains(leaf)).map(|leaf| leaf.to_string()).collect()
     }
 
-    /// Marks what runs at or under `path` as stopped, whatever it still does.
+    /// Marks the running steps at or below `path` as cancelled, although they still run.
     pub(crate) fn abandon(&mut self, path: &StepPath, now: Timestamp) {
         for number in 0..self.all.len() {
             if self.all[number].status == StepStatus::Running && path.contains(&self.path(number).to_path()) {
@@ -215,7 +215,7 @@ impl Records {
         }
     }
 
-    /// The steps directly inside the last entry into the step at `path`, whose record is number `number`.
+    /// Returns the steps directly inside the last generation of the step at `path`, whose record is number `number`.
     pub(crate) fn children(&self, number: usize, path: &PathLink) -> Vec<StepRecord> {
         let later = self.all.get(number + 1..).unwrap_or_default().iter();
         let inside: Vec<_> = later.filter_map(|record| Some((self.inside(record, path)?, record))).collect();
@@ -224,19 +224,19 @@ impl Records {
         of_last.map(|(_, record)| self.to_public(record)).collect()
     }
 
-    /// Which entry into the step at `path` the step of a record is directly inside of, if any.
+    /// Returns the generation of the step at `path` that directly contains the step of a record, if any.
     fn inside(&self, record: &Record, path: &PathLink) -> Option<u32> {
         let parent = record.parent.map(|parent| &self.parents[parent as usize]);
         let node = self.node(record);
         if node.role != Role::Iteration {
             return parent.filter(|parent| parent.enters_as(path)).map(PathLink::generation);
         }
-        // An iteration stands where its loop does.
-        let stands_with = match (parent, path.parent()) {
+        // An iteration has the path of its loop.
+        let is_sibling = match (parent, path.parent()) {
             (Some(one), Some(other)) => one.is_same_place(other),
             (one, other) => one.is_none() && other.is_none(),
         };
-        (stands_with && &node.id == path.id()).then_some(record.generation)
+        (is_sibling && &node.id == path.id()).then_some(record.generation)
     }
 
     pub(crate) fn to_vec(&self) -> Vec<StepRecord> {
@@ -245,14 +245,14 @@ impl Records {
 
     fn to_public(&self, record: &Record) -> StepRecord {
         let node = self.node(record);
-        let recovered = || record.notes.as_ref()?.recovered.clone();
-        let (output, error, skip_reason) = match &record.ending {
-            Ending::None => (None, None, None),
-            Ending::Output(value) => (Some(value.clone()), recovered(), None),
-            Ending::Error(error) => (None, Some((**error).clone()), None),
-            Ending::Skipped(reason) => (None, None, Some((**reason).clone())),
+        let recovered = || record.details.as_ref()?.recovered.clone();
+        let (output, error, skip_reason) = match &record.result {
+            RecordedResult::None => (None, None, None),
+            RecordedResult::Output(value) => (Some(value.clone()), recovered(), None),
+            RecordedResult::Error(error) => (None, Some((**error).clone()), None),
+            RecordedResult::Skipped(reason) => (None, None, Some((**reason).clone())),
         };
-        let named = record.notes.as_ref().and_then(|notes| notes.name.clone());
+        let named = record.details.as_ref().and_then(|details| details.name.clone());
         StepRecord {
             path: self.path_of(record).to_path(),
             name: named.or_else(|| node.name.is_none().then(|| node.step.name.clone()).flatten()),
@@ -268,16 +268,16 @@ impl Records {
     }
 }
 
-/// Why the step at `path` itself is stuck; a block around stuck steps has no error of its own.
-fn stuck(path: &PathLink, steps: &[StuckStep]) -> Ending {
+/// Returns why the step at `path` itself is stuck; a block around stuck steps has no error of its own.
+fn stuck(path: &PathLink, steps: &[StuckStep]) -> RecordedResult {
     let path = path.to_string();
     let own = steps.iter().find(|step| step.around.is_empty() && step.path == path);
-    own.map_or(Ending::None, |step| Ending::Error(step.error.clone()))
+    own.map_or(RecordedResult::None, |step| RecordedResult::Error(step.error.clone()))
 }
 
 impl Record {
-    /// Whether it has failed itself and its `on_error` steps are at work.
+    /// Returns whether the step has failed and its `on_error` steps are running.
     fn is_recovering(&self) -> bool {
-        self.notes.as_ref().is_some_and(|notes| notes.recovered.is_some())
+        self.details.as_ref().is_some_and(|details| details.recovered.is_some())
     }
 }

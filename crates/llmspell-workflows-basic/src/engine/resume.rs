@@ -10,27 +10,27 @@ use uuid::Uuid;
 use super::Outcome;
 use crate::StepPath;
 
-/// What is known of a run that goes on, beside what interceptors answer.
+/// What is known of a run to resume, apart from what interceptors replay.
 #[derive(Debug, Clone)]
 pub struct Resume {
     pub(super) run_id: Uuid,
     pub(super) started_at: Timestamp,
-    /// The last generation of each step that was entered more than once, by its path as if entered for the first time.
+    /// The last generation of each step that was entered more than once, by the path of its first generation.
     pub(super) generations: HashMap<String, u32>,
     /// The signals that steps have taken.
     pub(super) received: HashSet<u64>,
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
-    /// Steps that can be undone, with their inputs, in the order in which they ended.
+    /// Steps that can be undone, with their inputs and outcomes, in the order in which they ended.
     pub(super) undoable: Vec<(StepPath, Arc<Value>, Outcome)>,
-    /// Those that have been undone, or given up.
+    /// Steps that have been undone (`true`), or were left as they are.
     pub(super) undone: Vec<(StepPath, bool)>,
-    /// What is in the state before any step, beside the input.
+    /// The state before any step, without the input.
     pub(super) state: Map<String, Value>,
 }
 
 impl Resume {
-    /// The run `run_id`, started for the first time at `started_at`.
+    /// Resumes the run `run_id`, started for the first time at `started_at`.
     #[must_use]
     pub fn new(run_id: Uuid, started_at: Timestamp) -> Self {
         Self {
@@ -46,49 +46,49 @@ impl Resume {
         }
     }
 
-    /// Steps have taken the signals of these numbers, so no other step gets them.
+    /// Adds the numbers of signals that steps have taken, so no other step receives them.
     #[must_use]
     pub fn with_received(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
         self.received.extend(numbers);
         self
     }
 
-    /// A step that would be entered at one of these paths is entered as that generation instead.
+    /// Adds generations under which steps are entered instead, by path.
     #[must_use]
     pub fn with_reentered(mut self, steps: impl IntoIterator<Item = (String, u32)>) -> Self {
         self.reentered.extend(steps);
         self
     }
 
-    /// The activities at these paths get these inputs instead of their parameters.
+    /// Adds inputs that activities receive instead of their parameters, by path.
     #[must_use]
     pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = (String, Arc<Value>)>) -> Self {
         self.inputs.extend(inputs);
         self
     }
 
-    /// These steps can be undone: where they stand, what they were called with, and how they ended, in that order.
+    /// Adds steps that can be undone: their paths, inputs and outcomes, in the order in which they ended.
     #[must_use]
     pub fn with_undoable(mut self, steps: impl IntoIterator<Item = (StepPath, Arc<Value>, Outcome)>) -> Self {
         self.undoable.extend(steps);
         self
     }
 
-    /// The steps at these paths have been undone, or somebody has said that they stay.
+    /// Adds the paths of steps that have been undone (`true`), or were deliberately left as they are.
     #[must_use]
     pub fn with_undone(mut self, steps: impl IntoIterator<Item = (StepPath, bool)>) -> Self {
         self.undone.extend(steps);
         self
     }
 
-    /// The state begins with these keys.
+    /// Sets the state before any step.
     #[must_use]
     pub fn with_state(mut self, state: Map<String, Value>) -> Self {
         self.state = state;
         self
     }
 
-    /// Something is recorded at these paths, so no step is entered again under a generation that one of them names.
+    /// Adds recorded paths, so no step is entered again under a generation that one of them contains.
     #[must_use]
     pub fn with_recorded<'p>(mut self, paths: impl IntoIterator<Item = &'p StepPath>) -> Self {
         for path in paths {

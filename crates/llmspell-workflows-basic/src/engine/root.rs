@@ -1,10 +1,12 @@
-//! How a run begins and ends around its root step.
+//! The beginning and the end of a run, around its root step.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Around, Call, Cancel, CancelReason, Cancelled, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute};
+use super::{
+    Call, CallContext, Cancel, CancelReason, Cancelled, Failure, Outcome, Run, Scope, SkipReason, Tasks, execute,
+};
 use crate::{
     PathLink, StepError,
     expr::{self, Segment, Template},
@@ -13,7 +15,7 @@ use crate::{
 };
 
 impl Run {
-    /// The run with its variables computed, in the order they are declared.
+    /// Computes the variables of the run, in the order of their declaration.
     pub(super) fn with_variables(mut self, environment: Option<&str>) -> Result<Self, StepError> {
         let plan = self.plan.clone();
         let overrides = match environment {
@@ -21,28 +23,36 @@ impl Run {
             Some(name) => Some(plan.environments.get(name).ok_or_else(|| {
                 let mut known: Vec<_> = plan.environments.keys().map(String::as_str).collect();
                 known.sort_unstable();
-                let known = if known.is_empty() { "the workflow has none".to_owned() } else { known.join(", ") };
-                let message = format!("no environment is called `{name}` ({known})");
+                let known = if known.is_empty() {
+                    "the workflow has no environments".to_owned()
+                } else {
+                    format!("known are: {}", known.join(", "))
+                };
+                let message = format!("unknown environment `{name}` ({known})");
                 StepError::configuration("unknown_environment", message)
             })?),
         };
         for (name, template) in &plan.variables {
             let template: &Template = overrides.and_then(|overrides| overrides.get(name)).unwrap_or(template);
-            let value = template.render(&Before(&self)).map_err(|error| {
+            let value = template.render(&InitialScope(&self)).map_err(|error| {
                 let error = StepError::from(error);
-                StepError { message: format!("the variable `{name}`: {}", error.message), ..error }
+                StepError { message: format!("variable `{name}`: {}", error.message), ..error }
             })?;
             self.variables.insert(name.clone(), (*value).clone());
         }
         Ok(self)
     }
 
-    /// Executes the root step and what comes after it.
+    /// Executes the root step, then compensation and `finally`.
     pub(super) async fn execute_root(self: &Arc<Self>) -> Outcome {
         let call = self.root_call(&self.plan.root, None, self.cancel.clone());
         if let Some(trigger) = &self.plan.trigger
             && !trigger.test(&call.view()).unwrap_or_else(|error| {
-                self.warn("condition_unevaluable", call.path(), format!("the trigger counts as false: {error}"));
+                self.warn(
+                    "condition_unevaluable",
+                    call.path(),
+                    format!("the trigger cannot be evaluated and counts as false: {error}"),
+                );
                 false
             })
         {
@@ -50,22 +60,22 @@ impl Run {
             return Outcome::Skipped(SkipReason::new("trigger_false", message));
         }
         let path = call.path().clone();
-        // In a task of its own, so that a step that blocks its thread can still be given up on.
+        // In its own task, so that a step that blocks its thread can be abandoned.
         let mut outcome = Tasks::run(call, |call| Box::pin(execute(call))).await;
         if let Outcome::Completed(output) = &mut outcome {
             output.state_changes.splice(0..0, self.first_state.iter().cloned());
         }
-        let outcome = self.compensated(outcome).await;
+        let outcome = self.compensate_if_due(outcome).await;
         match &self.plan.finally {
             Some(finally) if outcome.is_final() => self.finally(finally, &path, outcome).await,
             _ => outcome,
         }
     }
 
-    /// Runs in any case, also when the run was cancelled; its own failure fails the run.
+    /// Runs the `finally` steps, even if the run was cancelled; their failure fails the run.
     async fn finally(self: &Arc<Self>, finally: &Arc<Node>, main: &PathLink, outcome: Outcome) -> Outcome {
         if self.cancel.reason() == Some(CancelReason::Shutdown) {
-            // The run has not ended without it, so it goes on later.
+            // The run has not ended before `finally`, so it continues later.
             return match outcome {
                 Outcome::Cancelled(cancelled) => Outcome::Cancelled(cancelled),
                 _ => Outcome::Cancelled(Cancelled::new(CancelReason::Shutdown)),
@@ -73,12 +83,12 @@ impl Run {
         }
         let error = outcome.error().map_or(Value::Null, |error| json!(error));
         let call = self.root_call(finally, Some(main.clone()), self.begin_cleanup());
-        let scope = Scope::names(call.around.scope.clone(), vec![("error", Arc::new(error))]);
-        let mut state = call.around.state.clone();
+        let scope = Scope::names(call.context.scope.clone(), vec![("error", Arc::new(error))]);
+        let mut state = call.context.state.clone();
         if let Outcome::Completed(output) = &outcome {
             let state = Arc::make_mut(&mut state);
             for change in &output.state_changes {
-                // What the root step changed could be applied there, so it can be here.
+                // The root step has applied the same changes, so this cannot fail.
                 let _ = state.apply(change.clone(), self.clock().now());
             }
         }
@@ -110,23 +120,23 @@ impl Run {
         }
     }
 
-    /// A call at the root, or directly below it.
+    /// Creates a call of the root step, or of a step directly below it.
     pub(super) fn root_call(self: &Arc<Self>, node: &Arc<Node>, parent: Option<PathLink>, cancel: Cancel) -> Call {
         let mut state = WorkflowState::new(self.input().clone());
         for change in &self.first_state {
-            // A whole key can always be set.
+            // Setting a whole key never fails.
             let _ = state.apply(change.clone(), self.clock().now());
         }
         let state = Arc::new(state);
         let scope = parent.as_ref().and_then(|_| self.root_scope());
-        Call::new(Arc::new(Around::new(self.clone(), parent, scope, state, cancel)), node)
+        Call::new(Arc::new(CallContext::new(self.clone(), parent, scope, state, cancel)), node)
     }
 }
 
-/// What names mean before any step has run: the input and the variables so far.
-struct Before<'a>(&'a Run);
+/// The scope before any step has run: the input and the variables so far.
+struct InitialScope<'a>(&'a Run);
 
-impl expr::Scope for Before<'_> {
+impl expr::Scope for InitialScope<'_> {
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(std::borrow::Cow<'s, Value>, usize)> {
         use std::borrow::Cow::Borrowed;
         let key = keys.first().and_then(Segment::name);

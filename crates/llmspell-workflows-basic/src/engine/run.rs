@@ -26,7 +26,7 @@ use crate::{
     workflow::WorkflowInput,
 };
 
-/// One execution of a definition: what all its steps share.
+/// One execution of a definition, shared by all its steps.
 pub struct Run {
     pub(crate) id: Uuid,
     pub(crate) started_at: Timestamp,
@@ -37,89 +37,89 @@ pub struct Run {
     pub(crate) env: HashMap<String, Value>,
     pub(crate) secrets: HashMap<String, Value>,
     pub(crate) cancel: Cancel,
-    /// What stops the steps that run in any case, and whether they have begun.
+    /// Stops the steps that run in any case (`finally` and compensation), and whether they have begun.
     pub(crate) cleanup: Cancel,
     pub(crate) cleans_up: AtomicBool,
     pub(crate) records: Mutex<Records>,
     pub(crate) warnings: Mutex<Warnings>,
     pub(crate) retries_left: Option<AtomicI64>,
     pub(crate) generations: Mutex<HashMap<String, u32>>,
-    /// The root list as it stands, for what runs when it has failed or ended.
+    /// The current scope of the root list, for the steps that run after it has failed or ended.
     pub(crate) root_scope: Mutex<Option<Arc<Scope>>>,
-    /// What it has of the named limits of its definition.
+    /// Its shares in the named limits of its definition.
     pub(super) shares: Vec<Share>,
     pub(crate) extensions: Extensions,
     pub(super) branches: Branches,
     pub(crate) mailbox: Mailbox,
     pub(crate) undos: Mutex<Undos>,
-    /// How many runs there are around it.
+    /// The number of runs that enclose it.
     pub(crate) depth: u32,
-    /// Steps that are entered as another generation, and activities with another input, by path.
+    /// Steps that are entered under another generation, and activities that receive another input, by path.
     pub(super) reentered: HashMap<String, u32>,
     pub(super) inputs: HashMap<String, Arc<Value>>,
-    /// What is in the state before any step, beside the input.
+    /// The state before any step, without the input.
     pub(super) first_state: Vec<Change>,
-    /// How many events of it have been told, where nothing is recorded.
-    pub(super) told: AtomicU64,
+    /// The number of emitted events, if nothing is recorded.
+    pub(super) emitted_events: AtomicU64,
 }
 
-/// The first warnings of a run, and how many came after them.
+/// The first warnings of a run, and the number of later ones.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
     kept: Vec<Warning>,
     dropped: u64,
 }
 
-/// Something odd that did not keep a run from going on.
+/// Something unusual that did not stop a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// A stable snake_case code.
+    /// A stable code in snake case, documented under `docs/errors`.
     pub code: String,
-    /// Where.
+    /// The path of the step.
     pub path: String,
-    /// What.
+    /// What happened.
     pub message: String,
 }
 
 impl Run {
-    /// Its id, a UUID v7.
+    /// Returns its id: a UUID v7, or a UUID v8 for a child run.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// When it was started for the first time.
+    /// Returns when it was started for the first time.
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
         self.started_at
     }
 
-    /// What it executes.
+    /// Returns its definition.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.plan.definition
     }
 
-    /// The input it was started with.
+    /// Returns its input.
     #[must_use]
     pub fn input(&self) -> &Value {
         &self.input.initial_data
     }
 
-    /// The engine that drives it.
+    /// Returns the engine that drives it.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Asks it to stop; it ends once every step at work has.
+    /// Requests cancellation; the run ends once all running steps have ended.
     ///
-    /// Its `finally` steps run all the same; asked while those run, they stop too.
+    /// Its `finally` steps still run; a request while they run stops them too.
     pub fn cancel(&self) {
         self.cancel_by(&Asker::default());
     }
 
-    /// The same, asked by somebody else than this process.
+    /// Like [`cancel`](Self::cancel), requested by someone other than this process.
     pub fn cancel_by(&self, by: &Asker) {
         self.cancelled_by(by, false);
     }
@@ -134,43 +134,43 @@ impl Run {
         self.cancel.cancel(CancelReason::Requested);
     }
 
-    /// Asks it to stop because the process does; nothing of that is recorded.
+    /// Stops the run because the process shuts down; nothing is recorded, so the run can be resumed.
     pub fn shut_down(&self) {
         self.cleanup.cancel(CancelReason::Shutdown);
         self.cancel.cancel(CancelReason::Shutdown);
     }
 
-    /// What it was given for interceptors, of type `T`.
+    /// Returns its extension of type `T`.
     #[must_use]
     pub fn extension<T: std::any::Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.extensions.get()
     }
 
-    /// Whether it was asked to stop because the process goes down.
+    /// Returns whether it was stopped because the process shuts down.
     #[must_use]
     pub fn is_shut_down(&self) -> bool {
         self.cancel.reason() == Some(CancelReason::Shutdown)
     }
 
-    /// All steps so far in the order in which they began.
+    /// Returns the records of all steps so far, in the order in which they began.
     #[must_use]
     pub fn steps(&self) -> Vec<StepRecord> {
         self.records().to_vec()
     }
 
-    /// The warnings so far, at most [`Limits::warnings_max`] of them: the first ones.
+    /// Returns the first warnings so far, at most [`Limits::warnings_max`].
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         lock(&self.warnings).kept.clone()
     }
 
-    /// How many warnings came after those that are kept.
+    /// Returns the number of warnings beyond the limit, which were dropped.
     #[must_use]
     pub fn warnings_dropped(&self) -> u64 {
         lock(&self.warnings).dropped
     }
 
-    /// Notes something odd at `path` that does not keep the run from going on.
+    /// Reports something unusual at `path` that does not stop the run.
     pub fn warn(&self, code: &str, path: &PathLink, message: String) {
         let message = self.masked_text(message);
         tracing::warn!(target: targets::WARNING, run = %self.id, code, path = %path, "{message}");
@@ -184,24 +184,24 @@ impl Run {
         }
     }
 
-    /// Warns of named limits to which runs of other versions of its definition give another number.
-    pub(super) fn warn_of_differing_limits(&self) {
+    /// Warns about named limits for which runs of other versions of the definition declare another number.
+    pub(super) fn warn_about_differing_limits(&self) {
         for share in &self.shares {
             let Some(other) = share.other_number() else { continue };
             let (name, holders) = (share.name(), share.holders());
             let message = format!(
-                "this version of `{}` lets {holders} steps hold the limit `{name}` at once, and another version that is \
-                 running lets {other}; each step waits until fewer hold it than its own version allows",
+                "this version of `{}` declares the limit `{name}` as {holders}, and another running version as {other}; \
+                 each step waits until fewer steps hold it than its own version allows",
                 self.definition().name
             );
             self.warn("limit_differs", &PathLink::new(None, self.plan.root.id.clone(), None, 1), message);
         }
     }
 
-    /// Waits for a permit of the limit that `name` means to its definition.
+    /// Waits for a permit of the limit `name`.
     ///
     /// # Errors
-    /// Neither the definition nor the engine declares it.
+    /// Fails if neither the definition nor the engine declares it.
     pub(crate) async fn permit(&self, name: &str) -> Result<Permit, StepError> {
         let Some(share) = self.engine.permits().find(name, &self.shares) else {
             let message = format!("neither the workflow nor the engine declares the concurrency limit `{name}`");
@@ -210,18 +210,18 @@ impl Run {
         Ok(share.acquire().await)
     }
 
-    /// The time as it sees it.
+    /// Returns the current time of its clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock().now()
     }
 
-    /// The number of the next event of a run of which nothing is recorded, from 0.
+    /// Returns the number of the next event of a run that is not recorded, from 0.
     pub fn next_event(&self) -> u64 {
-        self.told.fetch_add(1, Ordering::Relaxed)
+        self.emitted_events.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Its definition, made ready.
+    /// Returns its plan.
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
@@ -239,7 +239,7 @@ impl Run {
         lock(&self.records)
     }
 
-    /// The input under its name in seed documents: its field `task` where it has one.
+    /// Returns the value of `task`, an older name of the input: the input's field `task` if it has one.
     pub(crate) fn task(&self) -> &Value {
         self.input.initial_data.get("task").unwrap_or(&self.input.initial_data)
     }
@@ -268,22 +268,22 @@ impl Run {
         self.secrets.get(name)
     }
 
-    /// Why a run that has begun `count` steps may not begin another, if so.
+    /// Returns an error if a run that has begun `count` steps exceeds the limit.
     pub(crate) fn too_many_steps(&self, count: usize) -> Option<StepError> {
         let limit = self.limits().run_steps_max;
         if (count as u64) <= limit {
             return None;
         }
-        let message = format!("the run has executed {limit} steps, which is the limit `run_steps_max`");
+        let message = format!("the run has executed {limit} steps, the limit `run_steps_max`");
         Some(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false))
     }
 
-    /// Takes one retry from the workflow's budget; `false` if none is left.
+    /// Takes one retry from the workflow's budget; returns `false` if none is left.
     pub(crate) fn take_retry(&self) -> bool {
         self.retries_left.as_ref().is_none_or(|left| left.fetch_sub(1, Ordering::Relaxed) > 0)
     }
 
-    /// What stops the steps that run in any case, which begin now.
+    /// Begins the steps that run in any case; returns the request that stops them.
     pub(crate) fn begin_cleanup(&self) -> Cancel {
         self.cleans_up.store(true, Ordering::SeqCst);
         self.cleanup.clone()
@@ -297,15 +297,15 @@ impl Run {
         *lock(&self.root_scope) = Some(scope.clone());
     }
 
-    /// The number of the next entry into the step at `path`, which has been entered before.
+    /// Returns the next generation of the step at `path`, which has been entered before.
     pub(crate) fn next_generation(&self, path: &PathLink) -> u32 {
         let generations = lock(&self.generations);
         let last = generations.get(&path.first_entry()).copied();
         last.unwrap_or(1).max(path.generation()) + 1
     }
 
-    /// Notes that the step at `path` was entered as the generation that the path names.
-    pub(crate) fn entered_as(&self, path: &PathLink) {
+    /// Records that the step at `path` was entered under the generation in the path.
+    pub(crate) fn record_entry(&self, path: &PathLink) {
         let mut generations = lock(&self.generations);
         let last = generations.entry(path.first_entry()).or_insert(1);
         *last = path.generation().max(*last);

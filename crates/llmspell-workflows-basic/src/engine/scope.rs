@@ -14,7 +14,7 @@ use crate::{
     state::{Parts, SharedValue},
 };
 
-/// The lists, loops and names around a step, innermost first.
+/// The lists, loops and names that enclose a step, innermost first.
 #[derive(Debug)]
 pub(crate) struct Scope {
     parent: Option<Arc<Scope>>,
@@ -23,21 +23,21 @@ pub(crate) struct Scope {
 
 #[derive(Debug)]
 enum Frame {
-    /// The steps of a list that have ended; `visible` narrows them to those that a graph's step may see.
+    /// The steps of a list that have ended; `visible` is the step of a graph that sees only its predecessors.
     List { list: Arc<List>, slots: Arc<Slots>, visible: Option<usize> },
     /// An iteration of a loop.
     Loop { item: Arc<Value>, index: Value, is_first: Value, is_last: Value },
-    /// Names given by a pattern, such as `error`.
+    /// Names that a pattern defines, such as `error`.
     Names(Vec<(&'static str, Arc<Value>)>),
 }
 
-/// How the steps of a list ended, by their number; each is set once.
+/// The results of the steps of a list, by number; each is set once.
 #[derive(Debug)]
-pub(crate) struct Slots(Box<[OnceLock<Ended>]>);
+pub(crate) struct Slots(Box<[OnceLock<VisibleResult>]>);
 
-/// How a step ended, as other steps see it.
+/// The result of a step, as other steps see it.
 #[derive(Debug, Clone)]
-pub(crate) struct Ended {
+pub(crate) struct VisibleResult {
     pub(crate) status: StepStatus,
     pub(crate) value: SharedValue,
     pub(crate) error: Option<Arc<StepError>>,
@@ -48,18 +48,18 @@ impl Slots {
         Self((0..count).map(|_| OnceLock::new()).collect())
     }
 
-    /// Notes how step `number` ended.
-    pub(crate) fn set(&self, number: usize, ended: Ended) {
+    /// Sets the result of step `number`.
+    pub(crate) fn set(&self, number: usize, ended: VisibleResult) {
         let first = self.0[number].set(ended);
         debug_assert!(first.is_ok(), "a step of a list ends once");
     }
 
-    pub(crate) fn get(&self, number: usize) -> Option<&Ended> {
+    pub(crate) fn get(&self, number: usize) -> Option<&VisibleResult> {
         self.0[number].get()
     }
 
-    /// The same slots with step `number` ended anew.
-    pub(crate) fn with(&self, number: usize, ended: Ended) -> Self {
+    /// Returns a copy with a new result of step `number`.
+    pub(crate) fn with(&self, number: usize, ended: VisibleResult) -> Self {
         let slots = Self(self.0.clone());
         let slots = Self(
             slots
@@ -81,7 +81,7 @@ impl Scope {
         Arc::new(Self { parent, frame })
     }
 
-    /// As step `number` of a graph sees it: only what it waits for.
+    /// Creates the scope of step `number` of a graph, which sees only the steps before it.
     pub(crate) fn graph(parent: Option<Arc<Scope>>, list: &Arc<List>, slots: &Arc<Slots>, number: usize) -> Arc<Self> {
         let frame = Frame::List { list: list.clone(), slots: slots.clone(), visible: Some(number) };
         Arc::new(Self { parent, frame })
@@ -98,15 +98,15 @@ impl Scope {
     }
 }
 
-/// What names mean to a step: an expression's way into a run.
+/// Resolves the names in the expressions of a step.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     call: &'a Call,
-    /// How deep in named conditions it is.
+    /// The nesting of named conditions.
     depth: u8,
 }
 
-type Found<'s> = Option<(Cow<'s, Value>, usize)>;
+type Lookup<'s> = Option<(Cow<'s, Value>, usize)>;
 
 impl<'a> View<'a> {
     pub(crate) fn new(call: &'a Call) -> Self {
@@ -114,7 +114,7 @@ impl<'a> View<'a> {
     }
 
     fn frames(&self) -> impl Iterator<Item = &'a Frame> {
-        let mut scope = self.call.around.scope.as_deref();
+        let mut scope = self.call.context.scope.as_deref();
         std::iter::from_fn(move || {
             let current = scope?;
             scope = current.parent.as_deref();
@@ -122,7 +122,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn iteration(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn iteration(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let Frame::Loop { item, index, is_first, is_last } =
             self.frames().find(|frame| matches!(frame, Frame::Loop { .. }))?
         else {
@@ -149,7 +149,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn ended(&self, id: &str) -> Option<&'a Ended> {
+    fn ended(&self, id: &str) -> Option<&'a VisibleResult> {
         self.frames().find_map(|frame| match frame {
             Frame::List { list, slots, visible } => {
                 let number = list.number(id)?;
@@ -160,8 +160,8 @@ impl<'a> View<'a> {
         })
     }
 
-    /// `steps.ID…`: the step's output, status and error under names that are never ambiguous.
-    fn step(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    /// Resolves `steps.ID…`: the step's output, status and error under names that are never ambiguous.
+    fn step(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let ended = self.ended(name_at(keys, 0)?)?;
         match name_at(keys, 1) {
             Some("output" | "result" | "results") => Some(within(&ended.value, keys, 2)),
@@ -176,23 +176,24 @@ impl<'a> View<'a> {
         }
     }
 
-    /// `ID…`: the output's own property first; `result`, `results` and `output` are the output where it has none.
-    fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Found<'a> {
+    /// Resolves `ID…`: a field of the output first; `result`, `results` and `output` mean the output if it has no such
+    /// field.
+    fn bare_step(&self, id: &str, keys: &[Segment<'_>]) -> Lookup<'a> {
         let ended = self.ended(id)?;
         let alias = name_at(keys, 0).filter(|name| matches!(*name, "result" | "results" | "output"));
         let consumed = alias.is_some_and(|name| !has_field(&ended.value, name));
         Some(within(&ended.value, keys, usize::from(consumed)))
     }
 
-    fn state(&self, keys: &[Segment<'_>], skip: usize) -> Found<'a> {
+    fn state(&self, keys: &[Segment<'_>], skip: usize) -> Lookup<'a> {
         match name_at(keys, skip) {
             Some(key) => Some((Cow::Borrowed(self.call.state().key(key)?), skip + 1)),
             None => Some((Cow::Owned(self.call.state().to_value()), skip)),
         }
     }
 
-    /// `context…`: the state, facts of the run, constants, and the input's fields.
-    fn context(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    /// Resolves `context…`: the state, facts of the run, constants, and fields of the input.
+    fn context(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let run = self.call.run();
         let name = name_at(keys, 0)?;
         match name {
@@ -206,7 +207,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn workflow(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn workflow(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let run = self.call.run();
         match name_at(keys, 0)? {
             "input" => Some((Cow::Borrowed(run.input()), 1)),
@@ -217,7 +218,7 @@ impl<'a> View<'a> {
         }
     }
 
-    fn run(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    fn run(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let run = self.call.run();
         match name_at(keys, 0)? {
             "id" => Some((Cow::Owned(run.id().to_string().into()), 1)),
@@ -226,8 +227,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A named condition, evaluated where it is used; one that leads back to itself ends at a depth.
-    fn condition(&self, keys: &[Segment<'_>]) -> Found<'a> {
+    /// Evaluates a named condition at the position where it is used; a depth limit stops recursion.
+    fn condition(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
         let expression = self.call.run().plan().condition(name_at(keys, 0)?)?;
         let inner = Self { call: self.call, depth: self.depth + 1 };
         if inner.depth > 16 {
@@ -246,8 +247,8 @@ fn has_field(value: &SharedValue, name: &str) -> bool {
     }
 }
 
-/// What the keys after the first `skip` lead to, as far as `value` is made of parts: what is beside it is not put
-/// together for that.
+/// Resolves the keys after the first `skip` as far as `value` consists of parts, so the other parts need not be
+/// assembled.
 fn within<'s>(value: &'s SharedValue, keys: &[Segment<'_>], skip: usize) -> (Cow<'s, Value>, usize) {
     let part = match (value.parts(), keys.get(skip)) {
         (Some(Parts::Object(fields)), Some(Segment::Name(name))) => {
@@ -271,7 +272,7 @@ fn name_at<'k>(keys: &'k [Segment<'_>], position: usize) -> Option<&'k str> {
     }
 }
 
-fn error_value(ended: &Ended) -> Value {
+fn error_value(ended: &VisibleResult) -> Value {
     ended.error.as_ref().map_or(Value::Null, |error| json!(**error))
 }
 
@@ -350,7 +351,7 @@ impl expr::Scope for View<'_> {
     }
 }
 
-/// The fields of `map` as a value, for names that stand for many.
+/// Converts `entries` to an object.
 pub(crate) fn object<'m>(entries: impl Iterator<Item = (&'m str, &'m Value)>) -> Value {
     Value::Object(entries.map(|(name, value)| (name.to_owned(), value.clone())).collect::<Map<_, _>>())
 }

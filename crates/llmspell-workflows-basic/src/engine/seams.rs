@@ -1,4 +1,4 @@
-//! The services that another machine can take over: carrying leaves, and waiting.
+//! Services that a host can replace, for example to use another machine: executing leaves, waiting, and schema checks.
 
 use std::{fmt, sync::Arc};
 
@@ -14,21 +14,21 @@ use crate::{
     model::ActivityName,
 };
 
-/// Carries leaves: in this process, or elsewhere.
+/// Executes leaves: in this process, or elsewhere.
 pub trait Dispatch: Send + Sync {
-    /// Performs one attempt of a leaf. A failed leaf is an outcome; there is no other kind of error.
+    /// Performs one attempt of a leaf; the only error is a failure of the leaf.
     ///
-    /// The call is told to stop through [`ActivityContext::cancelled`].
+    /// A request to stop arrives through [`ActivityContext::cancelled`].
     fn perform(&self, call: LeafCall) -> BoxFuture<'static, Result<ActivityOutput, StepError>>;
 }
 
 /// One attempt of a leaf.
 pub struct LeafCall {
-    /// Which activity.
+    /// The name of the activity.
     pub name: ActivityName,
-    /// The activity itself, where this process has it.
+    /// The activity itself, if it is registered in this process.
     pub activity: Option<Arc<dyn Activity>>,
-    /// Run, path, generation, attempt, idempotency key, input and deadline.
+    /// The run, path, generation, attempt, idempotency key, input and deadline.
     pub context: ActivityContext,
 }
 
@@ -38,7 +38,7 @@ impl fmt::Debug for LeafCall {
     }
 }
 
-/// Performs leaves in this process, in the task of their branch.
+/// Executes leaves in this process, in the task of their branch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InProcess;
 
@@ -54,24 +54,24 @@ impl Dispatch for InProcess {
     }
 }
 
-/// That nothing answers for `name`.
+/// Returns the error that no activity `name` is registered.
 pub(super) fn missing(name: &ActivityName) -> StepError {
-    StepError::configuration("unknown_activity", format!("nothing is registered that answers for `{name}`"))
+    StepError::configuration("unknown_activity", format!("unknown activity `{name}`"))
 }
 
-/// Waits for points in time: in this process, or by parking the run.
+/// Waits until a time: in this process, or by parking the run.
 #[async_trait]
 pub trait Timers: Send + Sync {
-    /// Waits until `wake_at`, which has been recorded, or says that the run should be parked.
+    /// Waits until `wake_at`, which is already recorded, or returns [`Wake::Park`].
     async fn until(&self, call: &Call, wake_at: Timestamp) -> Wake;
 }
 
-/// How a wait went on.
+/// The result of waiting for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// The time has come.
     Due,
-    /// The step parks; the run is driven again when the time has come.
+    /// The step parks; the run is driven again when the time comes.
     Park,
 }
 
@@ -83,19 +83,19 @@ impl Timers for InProcess {
     }
 }
 
-/// Checks data against a JSON Schema, for `validate` steps; the tools crate has one.
+/// Checks data against a JSON Schema, for `validate` steps; the tools crate has an implementation.
 pub trait SchemaCheck: Send + Sync {
-    /// All violations of `schema` in `data`.
+    /// Returns all violations of `schema` in `data`.
     ///
     /// # Errors
-    /// The schema itself is none; the text says why.
+    /// Returns the reason if the schema itself is invalid.
     fn check(&self, schema: &Value, data: &Value) -> Result<Vec<Violation>, String>;
 }
 
-/// A part of some data that is not as it should be.
+/// A part of some data that violates a schema or an assertion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Which part, as a JSON pointer; empty for the whole.
+    /// The part, as a JSON pointer; empty for the whole.
     pub path: String,
     /// What is wrong with it.
     pub message: String,

@@ -1,4 +1,4 @@
-//! Secrets stay out of what is recorded: outputs and errors show `***` instead.
+//! Masking of secrets: recorded outputs and errors contain `***` instead.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Run {
         }
     }
 
-    /// An error with every secret value masked.
+    /// Returns an error with every secret value masked.
     pub(crate) fn masked(&self, mut error: StepError) -> StepError {
         if !self.secrets.is_empty() {
             self.mask_text(&mut error.message);
@@ -32,7 +32,7 @@ impl Run {
         error
     }
 
-    /// An outcome with every secret value masked.
+    /// Returns an outcome with every secret value masked.
     pub(crate) fn masked_outcome(&self, outcome: Outcome, with_output: bool) -> Outcome {
         match outcome {
             Outcome::Completed(mut output) if with_output => {
@@ -47,7 +47,7 @@ impl Run {
         }
     }
 
-    /// A value with every secret masked; what came from the state is masked there.
+    /// Returns a value with every secret masked; parts of the state are already masked there.
     fn masked_value(&self, value: SharedValue) -> SharedValue {
         match value.parts() {
             Some(Parts::Object(fields)) => {
@@ -68,20 +68,20 @@ impl Run {
         }
     }
 
-    /// That `value`, which is to be recorded as `what`, holds no secret: masked it would mean something else later.
+    /// Checks that `value`, to be recorded as `what`, contains no secret: masked, it would mean something else later.
     ///
     /// # Errors
-    /// It holds one; the error names it.
+    /// Fails if it contains a secret; the error names it.
     pub fn check_recorded(&self, what: &str, value: &Value) -> Result<(), StepError> {
-        let Some(name) = self.revealed(value) else { return Ok(()) };
+        let Some(name) = self.find_secret(value) else { return Ok(()) };
         let message = format!(
-            "{what} would be recorded, and holds the secret `{name}`; secrets are for the parameters of activities, which are not"
+            "{what} would be recorded, but contains the secret `{name}`; use secrets only in the parameters of activities"
         );
         Err(StepError::configuration("secret_would_be_recorded", message))
     }
 
-    /// The name of a secret that `value` holds.
-    fn revealed(&self, value: &Value) -> Option<&str> {
+    /// Returns the name of a secret that `value` contains.
+    fn find_secret(&self, value: &Value) -> Option<&str> {
         if self.secrets.is_empty() {
             return None;
         }
@@ -92,19 +92,19 @@ impl Run {
         };
         match value {
             Value::String(text) => in_text(text),
-            Value::Array(items) => items.iter().find_map(|item| self.revealed(item)),
-            Value::Object(map) => map.iter().find_map(|(key, item)| in_text(key).or_else(|| self.revealed(item))),
+            Value::Array(items) => items.iter().find_map(|item| self.find_secret(item)),
+            Value::Object(map) => map.iter().find_map(|(key, item)| in_text(key).or_else(|| self.find_secret(item))),
             _ => None,
         }
     }
 
-    /// Whether it has secrets.
+    /// Returns whether the run has secrets.
     #[must_use]
     pub fn has_secrets(&self) -> bool {
         !self.secrets.is_empty()
     }
 
-    /// A text with every secret value masked.
+    /// Returns a text with every secret value masked.
     pub(crate) fn masked_text(&self, mut text: String) -> String {
         self.mask_text(&mut text);
         text

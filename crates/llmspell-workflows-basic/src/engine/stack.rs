@@ -3,53 +3,52 @@ use std::{fmt, sync::Arc};
 use super::{Happening, Interceptor, Run, Slice};
 use crate::model::Step;
 
-/// Where in the stack an interceptor stands, outermost first, each with its reason.
+/// The position of an interceptor in the stack, outermost first, each with its reason.
 ///
 /// An engine fills [`Trace`](Self::Trace), [`TotalTimeout`](Self::TotalTimeout), [`Retry`](Self::Retry),
-/// [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout) itself; a host may add to these too. The others
-/// are a host's to fill. Two things are not interceptors and surround the whole stack: `on_error`, which handles what
-/// comes out of it, and around that the note of what a step with `compensate` was called with and how it ended, from
-/// which the run undoes it.
+/// [`Limits`](Self::Limits) and [`AttemptTimeout`](Self::AttemptTimeout) itself; a host may add to these too, and fills
+/// the others. Two things are not interceptors and surround the whole stack: `on_error`, which handles its failure,
+/// and outside it the record of the input and outcome of a step with `compensate`, from which the run undoes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
-    /// Sees everything, also what the others answer by themselves.
+    /// Sees everything, including the answers of the other interceptors.
     Trace,
-    /// Answers for what is recorded before anything else happens again.
+    /// Replays recorded steps before anything else happens again.
     Journal,
-    /// Once per entry into a step, not per attempt; what they answer is recorded.
+    /// Calls hooks once per generation of a step, not per attempt; their answers are recorded.
     Hooks,
-    /// For an interceptor that answers with an earlier output and does not call `next`: a hit spares all that follows,
-    /// while hooks and the journal see it like any other output.
+    /// For an interceptor that answers with an earlier output and does not call `next`: a hit skips everything that
+    /// follows, while hooks and the journal see it like any other output.
     Cache,
-    /// For an interceptor that files what failed for good: it sees a failure only after the last attempt.
+    /// For an interceptor that keeps what failed for good: it sees a failure only after the last attempt.
     DeadLetter,
-    /// Bounds all attempts and the delays between them.
+    /// Limits the time of all attempts and the delays between them.
     TotalTimeout,
-    /// Tries again what lies within.
+    /// Retries everything inside it.
     Retry,
-    /// For an interceptor that refuses attempts while what they need is down: each refusal counts as a failed attempt to
-    /// the retry around it, and takes no permit.
+    /// For an interceptor that rejects attempts while a service is down: the enclosing retry counts each rejection as a
+    /// failed attempt, and no permit is taken.
     Breaker,
-    /// Waiting for a permit does not count against the attempt's time.
+    /// Waits for the permits of named limits, which does not count against the time of the attempt.
     Limits,
-    /// Bounds one attempt.
+    /// Limits the time of one attempt.
     AttemptTimeout,
 }
 
-/// The interceptors of an engine, in the one order there is.
+/// The interceptors of an engine, in their fixed order.
 #[derive(Clone, Default)]
 pub struct Stack {
     layers: Vec<(Position, Arc<dyn Interceptor>)>,
 }
 
 impl Stack {
-    /// A stack with nothing in it.
+    /// Creates an empty stack.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an interceptor at `position`; of two at one position the first added is the outer one.
+    /// Adds an interceptor at `position`; of two at one position, the one added first is the outer one.
     #[must_use]
     pub fn with(mut self, position: Position, interceptor: Arc<dyn Interceptor>) -> Self {
         let end = self.layers.partition_point(|(other, _)| *other <= position);
@@ -57,12 +56,12 @@ impl Stack {
         self
     }
 
-    /// Tells all interceptors what happens to `run`.
+    /// Reports to all interceptors what happens to `run`.
     pub(crate) fn observe(&self, run: &Run, happening: Happening<'_>) {
         self.layers.iter().for_each(|(_, layer)| layer.observe(run, happening));
     }
 
-    /// The interceptors that concern `step`.
+    /// Returns the interceptors that apply to `step`.
     pub(crate) fn slice(&self, step: &Step) -> Slice {
         let concerned = self.layers.iter().filter(|(_, layer)| layer.applies(step));
         concerned.map(|(_, layer)| layer.clone()).collect()

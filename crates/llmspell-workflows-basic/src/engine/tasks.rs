@@ -7,21 +7,23 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Around, Call, Cancel, CancelReason, Cancelled, Outcome, Scope, Unended, branches::AtWork};
+use super::{
+    Call, CallContext, Cancel, CancelReason, Cancelled, Outcome, Scope, UnfinishedSteps, branches::ActiveBranch,
+};
 use crate::{StepError, state::WorkflowState};
 
-/// How long after the grace a task may take to end before it is taken to block its thread.
+/// How long after the grace a task may take to end before it is considered to block its thread.
 const JOIN_MARGIN: Duration = Duration::from_secs(1);
 
-/// Steps that run in tasks of their own under one request to stop.
+/// Steps that run in their own tasks and can be stopped together.
 ///
-/// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace. One that does not
-/// end even then blocks its thread; it is named, and left to itself.
+/// A task is never dropped while it runs: it is asked to stop, and its leaves end within the grace. A task that does
+/// not end even then blocks its thread; it is reported and abandoned.
 pub(crate) struct Tasks {
-    /// Where each says how it ended. There are no more than run at once, so it needs no bound of its own.
-    ended: UnboundedReceiver<Ended>,
-    says: UnboundedSender<Ended>,
-    /// Each that has not ended, by number.
+    /// Receives the result of each task. It never holds more than the tasks that run at once, so it is unbounded.
+    results: UnboundedReceiver<TaskResult>,
+    sender: UnboundedSender<TaskResult>,
+    /// The tasks that have not ended, by number.
     running: Vec<Option<Running>>,
     left: usize,
     parent: Call,
@@ -29,8 +31,8 @@ pub(crate) struct Tasks {
     give_up_at: Option<Instant>,
 }
 
-/// Which task ended, and how; or its panic. It counts as at work until that is read.
-type Ended = (usize, std::thread::Result<Outcome>, AtWork);
+/// The number of a task, and its outcome or panic. The branch counts as active until this is read.
+type TaskResult = (usize, std::thread::Result<Outcome>, ActiveBranch);
 
 /// A task that has not ended.
 struct Running {
@@ -39,69 +41,69 @@ struct Running {
 }
 
 impl Tasks {
-    /// Tasks below `parent`, which can be asked to stop together.
+    /// Creates a group of tasks below `parent` that can be stopped together.
     pub(crate) fn new(parent: &Call) -> Self {
         let cancel = parent.cancel().child();
-        let (says, ended) = unbounded_channel();
-        Self { ended, says, running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
+        let (sender, results) = unbounded_channel();
+        Self { results, sender, running: Vec::new(), left: 0, parent: parent.clone(), cancel, give_up_at: None }
     }
 
-    /// What is around tasks that are children of the parent's step and see `scope` and `state`.
-    pub(crate) fn around(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> Around {
-        Around { cancel: self.cancel.clone(), ..self.parent.inside(scope, state) }
+    /// Returns the context of tasks that are children of the parent's step and see `scope` and `state`.
+    pub(crate) fn context(&self, scope: Option<Arc<Scope>>, state: Arc<WorkflowState>) -> CallContext {
+        CallContext { cancel: self.cancel.clone(), ..self.parent.inside(scope, state) }
     }
 
-    /// The parent's own call, to go on in a task.
+    /// Returns the call of the parent itself, to continue it in a task.
     pub(crate) fn own(&self) -> Call {
         self.parent.clone().with_cancel(&self.cancel)
     }
 
-    /// Runs `call` through `run` in a task of its own.
+    /// Runs `call` through `run` in its own task.
     pub(crate) async fn run(call: Call, run: impl FnOnce(Call) -> BoxFuture<'static, Outcome>) -> Outcome {
         let mut tasks = Self::new(&call);
         tasks.spawn(0, tasks.own(), run);
-        let lost = || call.failed(StepError::configuration("panic", "the step was lost"));
+        let lost = || call.failed(StepError::configuration("panic", "the task of the step was lost"));
         tasks.next().await.map_or_else(lost, |(_, outcome)| outcome)
     }
 
-    /// How many have not ended.
+    /// Returns the number of tasks that have not ended.
     pub(crate) fn len(&self) -> usize {
         self.left
     }
 
-    /// Starts number `index`: `call` through `run`.
+    /// Starts task number `index`, which runs `call` through `run`.
     pub(crate) fn spawn<F, Fut>(&mut self, index: usize, call: Call, run: F)
     where
         F: FnOnce(Call) -> Fut,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        debug_assert!(call.cancel().is(&self.cancel), "`around` and `own` give calls this request to stop");
+        debug_assert!(call.cancel().is(&self.cancel), "calls from `context` and `own` have this request to stop");
         if self.running.len() <= index {
             self.running.resize_with(index + 1, || None);
         }
         let named = call.clone();
         self.left += 1;
-        // Leaves catch the panics of user code, so this would be one of an interceptor or of the engine.
+        // Leaves catch panics of user code, so a panic here comes from an interceptor or the engine.
         let future = AssertUnwindSafe(run(call)).catch_unwind();
-        let (says, at_work) = (self.says.clone(), self.parent.run().branch());
+        let (sender, active) = (self.sender.clone(), self.parent.run().mark_active());
         let task = tokio::spawn(async move {
-            // Nobody listens any more where all of them were dropped together.
-            let _ = says.send((index, future.await, at_work));
+            // There is no receiver if the whole group was dropped.
+            let _ = sender.send((index, future.await, active));
         });
         self.running[index] = Some(Running { call: named, task: task.abort_handle() });
     }
 
-    /// Asks all that run to stop.
+    /// Asks all running tasks to stop.
     pub(crate) fn stop(&self, reason: CancelReason) {
         self.cancel.cancel(reason);
     }
 
-    /// The next that ended, with its number; `None` when all have.
+    /// Returns the next task that ended, with its number; `None` once all have ended.
     pub(crate) async fn next(&mut self) -> Option<(usize, Outcome)> {
         while self.left > 0 {
-            let Some((index, ended, at_work)) = self.join().await else { return Some(self.give_up()) };
-            drop(at_work);
-            // One that was given up on may still end; that changes nothing any more.
+            let Some((index, ended, active)) = self.join().await else { return Some(self.give_up()) };
+            drop(active);
+            // An abandoned task may still end, which no longer matters.
             if let Some(Running { call, .. }) = self.running[index].take() {
                 self.left -= 1;
                 return Some((index, ended.unwrap_or_else(|panic| call.failed(StepError::panicked(&*panic)))));
@@ -110,20 +112,20 @@ impl Tasks {
         None
     }
 
-    /// The next task to end; `None` when it is time to give up on those that were asked to.
-    async fn join(&mut self) -> Option<Ended> {
-        if let Ok(ended) = self.ended.try_recv() {
+    /// Returns the next result; `None` when it is time to abandon the tasks that were asked to stop.
+    async fn join(&mut self) -> Option<TaskResult> {
+        if let Ok(ended) = self.results.try_recv() {
             return Some(ended);
         }
         let run = self.parent.run().clone();
-        let _resting = run.rest();
+        let _waiting = run.mark_waiting();
         loop {
             if let Some(at) = self.give_up_at {
-                return tokio::time::timeout_at(at, self.ended.recv()).await.ok().flatten();
+                return tokio::time::timeout_at(at, self.results.recv()).await.ok().flatten();
             }
             tokio::select! {
                 biased;
-                ended = self.ended.recv() => return ended,
+                ended = self.results.recv() => return ended,
                 () = self.cancel.cancelled() => {
                     let grace = self.parent.run().limits().cancel_grace;
                     self.give_up_at = Some(Instant::now() + grace + JOIN_MARGIN);
@@ -132,10 +134,11 @@ impl Tasks {
         }
     }
 
-    /// Names one that does not end, and leaves it to itself.
+    /// Reports a task that does not end, and abandons it.
     fn give_up(&mut self) -> (usize, Outcome) {
-        let index = self.running.iter().position(Option::is_some).expect("`next` asks only while some run");
-        let Running { call, task } = self.running[index].take().expect("this one runs");
+        let index =
+            self.running.iter().position(Option::is_some).expect("`next` gives up only while tasks are running");
+        let Running { call, task } = self.running[index].take().expect("the task is running");
         let path = call.path().to_path();
         self.left -= 1;
         task.abort();
@@ -147,21 +150,21 @@ impl Tasks {
         (index, Outcome::Cancelled(cancelled))
     }
 
-    /// Waits for all that run; what they left behind is gathered in one, and so is what has not ended.
-    pub(crate) async fn drain(&mut self) -> (Cancelled, Unended) {
+    /// Waits for all running tasks; returns what they left behind, and the steps that have not ended.
+    pub(crate) async fn drain(&mut self) -> (Cancelled, UnfinishedSteps) {
         let mut left = Cancelled::new(self.cancel.reason().unwrap_or(CancelReason::Requested));
-        let mut unended = Unended::default();
+        let mut unfinished = UnfinishedSteps::default();
         while let Some((_, outcome)) = self.next().await {
-            if let Some(Outcome::Cancelled(cancelled)) = unended.take(outcome) {
+            if let Some(Outcome::Cancelled(cancelled)) = unfinished.take(outcome) {
                 left.absorb(cancelled);
             }
         }
-        (left, unended)
+        (left, unfinished)
     }
 }
 
 impl Drop for Tasks {
-    /// Dropped as a crash would: what runs goes no further.
+    /// Stops all running tasks immediately, as a crash would.
     fn drop(&mut self) {
         self.running.iter().flatten().for_each(|running| running.task.abort());
     }

@@ -1,4 +1,4 @@
-//! Undoing what steps did: each step's own `compensate`, in the reverse of the order in which they ended.
+//! Undoing steps: runs the `compensate` step of each, in the reverse of the order in which they ended.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Asker, Call, CancelReason, Compensable, Failure, Outcome, Run, Scope, StuckStep, Tasks, call::decide, choice,
-    execute, execute::enclosed,
+    execute, execute::with_recovery,
 };
 use crate::{ErrorClass, PathLink, StepError, StepPath, sync::lock};
 
@@ -16,53 +16,53 @@ pub(crate) struct Undo {
     path: StepPath,
     input: Arc<Value>,
     output: Arc<Value>,
-    /// Whether it is known to have done what it does.
+    /// Whether its effect is known to have happened.
     certain: bool,
 }
 
-/// What is to be undone, in the order in which it ended, and how far that has come.
+/// The steps to undo, in the order in which they ended, and how many are done.
 #[derive(Debug, Default)]
 pub(crate) struct Undos {
     list: Vec<Undo>,
     /// Whether a cancelled run is undone too.
     when_cancelled: bool,
-    /// How many steps have been undone, and of how many somebody has said that they stay.
+    /// How many steps have been undone, and how many were deliberately left as they are.
     undone: usize,
     given_up: usize,
-    pub(crate) end: UndoEnd,
+    pub(crate) status: UndoStatus,
 }
 
-/// What came of undoing a run.
+/// The result of undoing a run.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) enum UndoEnd {
-    /// There was nothing to undo, or somebody gave a part of it up.
+pub(crate) enum UndoStatus {
+    /// There was nothing to undo, or a part was deliberately left as it is.
     #[default]
-    No,
-    /// All of it is undone.
+    NotCompensated,
+    /// Everything is undone.
     Compensated,
-    /// A part of it cannot be undone, for this reason.
+    /// A part cannot be undone, for this reason.
     Stuck(Box<StepError>),
 }
 
-/// How undoing was kept from its end.
-pub(crate) enum Hindered {
+/// Why undoing did not finish.
+pub(crate) enum IncompleteUndo {
     Failed(Box<StepError>),
-    /// It waits, or the process goes down.
-    Later(Outcome),
+    /// Undoing waits, or the process shuts down.
+    Deferred(Outcome),
 }
 
-/// A step that can be undone: what it is called with is recorded before it begins.
-pub(super) async fn undoable(call: Call) -> Outcome {
+/// Executes a step that can be undone; its input is recorded before it begins.
+pub(super) async fn execute_undoable(call: Call) -> Outcome {
     let input = match input_of(&call) {
         Ok(input) => input,
         Err(error) => return call.failed(error),
     };
     let Compensable::With(input) = decide!(call, choice::Compensable, Compensable::With(input)) else {
-        return enclosed(call).await;
+        return with_recovery(call).await;
     };
     let (run, path) = (call.run().clone(), call.path().to_path());
-    let outcome = enclosed(call).await;
-    run.note_undo(path, input, &outcome);
+    let outcome = with_recovery(call).await;
+    run.record_undoable(path, input, &outcome);
     outcome
 }
 
@@ -74,28 +74,28 @@ fn input_of(call: &Call) -> Result<Arc<Value>, StepError> {
 }
 
 impl Run {
-    /// Asks it to stop and to undo what it did.
+    /// Requests that the run stops and undoes its steps.
     pub fn cancel_and_compensate(&self) {
         self.cancel_and_compensate_by(&Asker::default());
     }
 
-    /// The same, asked by somebody else than this process.
+    /// Like [`cancel_and_compensate`](Self::cancel_and_compensate), requested by someone other than this process.
     pub fn cancel_and_compensate_by(&self, by: &Asker) {
         lock(&self.undos).when_cancelled = true;
         self.cancelled_by(by, true);
     }
 
-    /// Whether it has failed or was stopped, and has undone all that it did.
+    /// Returns whether the run failed or was cancelled, and all its steps are undone.
     #[must_use]
     pub fn is_compensated(&self) -> bool {
-        lock(&self.undos).end == UndoEnd::Compensated
+        lock(&self.undos).status == UndoStatus::Compensated
     }
 
-    /// How the run comes back that would end with `outcome`: where undoing a step has failed, it is stuck at that.
-    pub(super) fn kept_by_undo(&self, outcome: Outcome) -> Outcome {
-        let stuck = match &lock(&self.undos).end {
-            UndoEnd::Stuck(error) => (**error).clone(),
-            UndoEnd::No | UndoEnd::Compensated => return outcome,
+    /// Returns `outcome`, or a stuck outcome if undoing a step has failed.
+    pub(super) fn stuck_if_undo_failed(&self, outcome: Outcome) -> Outcome {
+        let stuck = match &lock(&self.undos).status {
+            UndoStatus::Stuck(error) => (**error).clone(),
+            UndoStatus::NotCompensated | UndoStatus::Compensated => return outcome,
         };
         let cause = match outcome {
             Outcome::Failed(failure) => *failure.error,
@@ -103,13 +103,13 @@ impl Run {
             other => return other,
         };
         let path = stuck.path.clone().unwrap_or_default();
-        // What has to be resolved is the undoing as a whole, wherever in it the error is.
+        // The compensation step as a whole has to be resolved, wherever the error is inside it.
         let undo = path.find("/$undo").map_or(path.clone(), |at| path[..at + "/$undo".len()].to_owned());
         Outcome::Stuck(vec![StuckStep::new(undo, stuck.with_first_cause(cause))])
     }
 
-    /// Notes how a step ended that can be undone.
-    pub(super) fn note_undo(&self, path: StepPath, input: Arc<Value>, outcome: &Outcome) {
+    /// Records the outcome of a step that can be undone.
+    pub(super) fn record_undoable(&self, path: StepPath, input: Arc<Value>, outcome: &Outcome) {
         let mut undos = lock(&self.undos);
         if undos.list.iter().any(|known| known.path == path) {
             return;
@@ -117,7 +117,7 @@ impl Run {
         let is_leaf = || self.plan.step(&path).is_none_or(|step| step.kind.is_leaf());
         let (output, certain) = match outcome {
             Outcome::Completed(output) => {
-                // What undoes a block undoes all of it.
+                // The compensation of a block undoes everything inside it.
                 undos.list.retain(|inner| !path.contains(&inner.path));
                 (output.value.to_arc(), true)
             }
@@ -134,8 +134,8 @@ impl Run {
         undos.list.push(Undo { path, input, output, certain });
     }
 
-    /// What is recorded as undone, or given up, is not undone again.
-    pub(super) fn forget_undone(&self, steps: &[(StepPath, bool)]) {
+    /// Removes steps that are recorded as undone or given up, so they are not undone again.
+    pub(super) fn remove_undone(&self, steps: &[(StepPath, bool)]) {
         let mut undos = lock(&self.undos);
         for (path, is_undone) in steps {
             undos.list.retain(|undo| undo.path != *path);
@@ -143,8 +143,8 @@ impl Run {
         }
     }
 
-    /// The run as a whole has ended so: undoes what it did where that is due.
-    pub(super) async fn compensated(self: &Arc<Self>, outcome: Outcome) -> Outcome {
+    /// Undoes the run that ended with `outcome`, if it has to be.
+    pub(super) async fn compensate_if_due(self: &Arc<Self>, outcome: Outcome) -> Outcome {
         let is_due = match &outcome {
             Outcome::Failed(_) => true,
             Outcome::Cancelled(cancelled) => {
@@ -159,20 +159,20 @@ impl Run {
             Ok(()) => {
                 let mut undos = lock(&self.undos);
                 if undos.undone > 0 && undos.given_up == 0 {
-                    undos.end = UndoEnd::Compensated;
+                    undos.status = UndoStatus::Compensated;
                 }
                 outcome
             }
-            Err(Hindered::Failed(error)) => {
-                lock(&self.undos).end = UndoEnd::Stuck(error);
+            Err(IncompleteUndo::Failed(error)) => {
+                lock(&self.undos).status = UndoStatus::Stuck(error);
                 outcome
             }
-            Err(Hindered::Later(later)) => later,
+            Err(IncompleteUndo::Deferred(later)) => later,
         }
     }
 
-    /// Undoes everything that has ended at or under `under`, the last first.
-    pub(crate) async fn undo(self: &Arc<Self>, under: Option<&StepPath>) -> Result<(), Hindered> {
+    /// Undoes all steps at or below `under` that have ended, most recent first.
+    pub(crate) async fn undo(self: &Arc<Self>, under: Option<&StepPath>) -> Result<(), IncompleteUndo> {
         loop {
             let next = {
                 let undos = lock(&self.undos);
@@ -182,22 +182,19 @@ impl Run {
             let Some(next) = next else { return Ok(()) };
             let is_undone = match self.undo_one(&next).await {
                 Outcome::Completed(_) => true,
-                // Somebody has said that it stays as it is.
+                // Resolved by hand: the step stays as it is.
                 Outcome::Skipped(_) => false,
-                Outcome::Failed(failure) if !failure.handled => return Err(Hindered::Failed(failure.error)),
+                Outcome::Failed(failure) if !failure.handled => return Err(IncompleteUndo::Failed(failure.error)),
                 Outcome::Failed(_) => false,
-                later => return Err(Hindered::Later(later)),
+                later => return Err(IncompleteUndo::Deferred(later)),
             };
-            self.forget_undone(&[(next.path, is_undone)]);
+            self.remove_undone(&[(next.path, is_undone)]);
         }
     }
 
     async fn undo_one(self: &Arc<Self>, undo: &Undo) -> Outcome {
         let Some(node) = self.plan.undo(&undo.path).cloned() else {
-            return Outcome::failed(StepError::configuration(
-                "unknown_step",
-                format!("no step stands at {}", undo.path),
-            ));
+            return Outcome::failed(StepError::configuration("unknown_step", format!("no step at {}", undo.path)));
         };
         let call = self.root_call(&node, PathLink::of(&undo.path), self.begin_cleanup());
         let names = vec![
@@ -206,7 +203,7 @@ impl Run {
             ("certain", Arc::new(json!(undo.certain))),
         ];
         let scope = Scope::names(None, names);
-        let state = call.around.state.clone();
+        let state = call.context.state.clone();
         let call = call.seeing(Some(scope), state);
         Tasks::run(call, |call| Box::pin(execute(call))).await
     }

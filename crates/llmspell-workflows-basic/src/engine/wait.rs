@@ -1,18 +1,18 @@
-//! Waiting until a time, for whatever in a step has to.
+//! Waiting until a time, in any part of a step.
 
 use jiff::Timestamp;
 
 use super::{Call, Outcome, Wait, Wake};
 
-/// Waits; an outcome says that the step ends, or parks, instead of going on.
+/// Waits until `wake_at`; returns an outcome if the step ends or parks instead.
 pub(crate) async fn wait_until(call: &Call, wake_at: Timestamp) -> Option<Outcome> {
     let park = || Some(Outcome::Parked(Wait { wake_at: Some(wake_at), inbox_after: None }));
     let run = call.run();
-    let (_wakes, _resting) = (run.wakes_at(wake_at), run.rest());
+    let (_wakes, _waiting) = (run.wakes_at(wake_at), run.mark_waiting());
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Some(call.cancelled()),
-        () = run.held() => park(),
+        () = run.park_requested() => park(),
         wake = run.engine().timers().until(call, wake_at) => match wake {
             Wake::Due => None,
             Wake::Park => park(),

@@ -6,16 +6,16 @@ use crate::{
 };
 
 /// Takes a permit of each named concurrency limit while a leaf runs.
-pub(super) struct Limit;
+pub(super) struct LimitLayer;
 
 #[async_trait]
-impl Interceptor for Limit {
+impl Interceptor for LimitLayer {
     fn applies(&self, step: &Step) -> bool {
         !step.limits.is_empty()
     }
 
     async fn intercept(&self, call: Call, next: Next) -> Outcome {
-        // In the order of their names, so that two steps that need the same two never wait for each other.
+        // Sorted by name, so that two steps that need the same limits never wait for each other.
         let mut names = call.step().limits.clone();
         names.sort_unstable();
         names.dedup();

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use crate::engine::{Position, Stack};
 
-/// `stack` with the layers of every engine in their places.
+/// Adds the layers of every engine to `stack`.
 pub(crate) fn standard(stack: Stack) -> Stack {
     stack
         .with(Position::Trace, Arc::new(trace::Trace))
         .with(Position::TotalTimeout, Arc::new(timeout::Timeout::Total))
-        .with(Position::Retry, Arc::new(retry::Retrying))
-        .with(Position::Limits, Arc::new(limits::Limit))
+        .with(Position::Retry, Arc::new(retry::RetryLayer))
+        .with(Position::Limits, Arc::new(limits::LimitLayer))
         .with(Position::AttemptTimeout, Arc::new(timeout::Timeout::Attempt))
 }

@@ -9,19 +9,19 @@ use tracing::{Instrument, Level};
 
 use crate::{
     StepError, StepPath, clock,
-    engine::{Attempt, Call, Hindered, Interceptor, Next, Outcome, choice, decide, recall, wait_until},
+    engine::{Attempt, Call, IncompleteUndo, Interceptor, Next, Outcome, choice, decide, recall, wait_until},
     model::{Retry, Step},
     targets,
 };
 
-/// Tries a failed step again, by its policy.
+/// Retries a failed step according to its policy.
 ///
-/// A leaf's attempts share one generation and so one idempotency key; a block is entered anew, as its next generation.
-/// How each attempt ended is a decision, so attempts that are remembered are not made again.
-pub(super) struct Retrying;
+/// All attempts of a leaf share one generation and so one idempotency key; a block is entered again under its next
+/// generation. The result of each attempt is a decision, so recorded attempts are not made again.
+pub(super) struct RetryLayer;
 
 #[async_trait]
-impl Interceptor for Retrying {
+impl Interceptor for RetryLayer {
     fn applies(&self, step: &Step) -> bool {
         retries(step)
     }
@@ -41,20 +41,20 @@ impl Interceptor for Retrying {
                 if !is_leaf {
                     let generation = call.run().next_generation(call.path());
                     current = current.with_generation(decide!(call, choice::RetryGeneration(attempt), generation));
-                    call.run().entered_as(current.path());
+                    call.run().record_entry(current.path());
                 }
             }
             let entered = current.path().to_path();
             let (error, wake_at) = match recall!(call, choice::Attempt(attempt)) {
-                // Remembered, so it has used up its share of the budget before.
+                // A recorded retry counts against the budget too.
                 Some(Attempt::Failed { error, wake_at }) => {
                     call.run().take_retry();
                     (*error, wake_at)
                 }
                 Some(Attempt::GivenUp) | None => {
-                    let outcome = attempted(current, attempt, next.clone()).await;
+                    let outcome = run_attempt(current, attempt, next.clone()).await;
                     let Outcome::Failed(failure) = &outcome else { return outcome };
-                    let Some(wake_at) = again(&call, &retry, &failure.error, attempt, last_begin) else {
+                    let Some(wake_at) = next_attempt_at(&call, &retry, &failure.error, attempt, last_begin) else {
                         return outcome;
                     };
                     let ended = Attempt::Failed { error: failure.error.clone(), wake_at };
@@ -64,10 +64,10 @@ impl Interceptor for Retrying {
                     }
                 }
             };
-            if !is_leaf && let Err(outcome) = undone(&call, &entered).await {
+            if !is_leaf && let Err(outcome) = undo_attempt(&call, &entered).await {
                 return outcome;
             }
-            tracing::info!(target: targets::STEP, attempt, %error, "tried again at {wake_at}");
+            tracing::info!(target: targets::STEP, attempt, %error, "retrying at {wake_at}");
             if let Some(outcome) = wait_until(&call, wake_at).await {
                 return outcome;
             }
@@ -76,13 +76,13 @@ impl Interceptor for Retrying {
     }
 }
 
-/// Whether `step` may be tried again.
+/// Returns whether `step` may be retried.
 pub(super) fn retries(step: &Step) -> bool {
     step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1)
 }
 
-/// One attempt, within a span of its own where somebody listens.
-async fn attempted(call: Call, attempt: u32, next: Next) -> Outcome {
+/// Runs one attempt, in its own span if tracing is enabled.
+async fn run_attempt(call: Call, attempt: u32, next: Next) -> Outcome {
     if !tracing::enabled!(target: targets::STEP, Level::INFO) {
         return next.run(call).await;
     }
@@ -90,17 +90,17 @@ async fn attempted(call: Call, attempt: u32, next: Next) -> Outcome {
     next.run(call).instrument(span).await
 }
 
-/// Undoes what an attempt of a block did, before the next one.
-async fn undone(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
+/// Undoes an attempt of a block before the next one.
+async fn undo_attempt(call: &Call, entered: &StepPath) -> Result<(), Outcome> {
     match call.run().undo(Some(entered)).await {
         Ok(_) => Ok(()),
-        Err(Hindered::Failed(error)) => Err(Outcome::failed(*error)),
-        Err(Hindered::Later(outcome)) => Err(outcome),
+        Err(IncompleteUndo::Failed(error)) => Err(Outcome::failed(*error)),
+        Err(IncompleteUndo::Deferred(outcome)) => Err(outcome),
     }
 }
 
-/// When the next attempt begins, if there is to be one.
-fn again(
+/// Returns when the next attempt begins, if there is one.
+fn next_attempt_at(
     call: &Call,
     retry: &Retry,
     error: &StepError,
@@ -117,7 +117,7 @@ fn again(
     call.run().take_retry().then_some(wake_at)
 }
 
-/// What the policy names decides; where it names nothing, the error itself.
+/// Returns whether the policy allows a retry after `error`; without filters, the error decides.
 fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     if retry.on_errors.is_empty() && retry.on_status_codes.is_empty() {
         return error.retryable;
@@ -128,7 +128,7 @@ fn is_retryable(retry: &Retry, error: &StepError) -> bool {
     named || by_status
 }
 
-/// The delay after `attempt`, strayed by up to its jitter: differently in each run, and the same each time it is asked.
+/// Returns the delay after `attempt` with jitter: different in each run, but the same for each call.
 fn delay(retry: &Retry, call: &Call, attempt: u32) -> Duration {
     let delay = retry.delay_after(attempt);
     let mut hasher = DefaultHasher::new();

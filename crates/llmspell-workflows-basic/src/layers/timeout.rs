@@ -7,10 +7,10 @@ use crate::{
     model::Step,
 };
 
-/// Bounds one attempt of a step, or all of them.
+/// Limits the time of one attempt of a step, or of all attempts.
 ///
-/// The deadline is a point in time, chosen when the step or the attempt begins; it runs on while no process lives. The
-/// step runs in a task of its own, so that even one that blocks its thread is given up on.
+/// The deadline is a time, decided when the step or the attempt begins; it also passes while no process runs. The step
+/// runs in its own task, so that even a step that blocks its thread can be abandoned.
 pub(super) enum Timeout {
     Attempt,
     Total,
@@ -20,7 +20,7 @@ pub(super) enum Timeout {
 impl Interceptor for Timeout {
     fn applies(&self, step: &Step) -> bool {
         match self {
-            // A wait for an event looks after its own.
+            // A wait for an event applies its own timeout.
             Self::Attempt => step.timeout.is_some() && !step.kind.traits().waits_for_signal,
             Self::Total => step.total_timeout.is_some(),
         }
@@ -42,15 +42,15 @@ impl Interceptor for Timeout {
             Self::Attempt => decide!(call, choice::AttemptDeadline(call.attempt()), deadline),
             Self::Total => decide!(call, choice::TotalDeadline, deadline),
         };
-        self.bounded(call, next, deadline, length).await
+        self.run_until(call, next, deadline, length).await
     }
 }
 
 impl Timeout {
-    async fn bounded(&self, call: Call, next: Next, deadline: Timestamp, length: std::time::Duration) -> Outcome {
+    async fn run_until(&self, call: Call, next: Next, deadline: Timestamp, length: std::time::Duration) -> Outcome {
         let run = call.run().clone();
         if run.clock().now() >= deadline {
-            return self.passed(&call, length, None);
+            return self.timed_out(&call, length, None);
         }
         let mut tasks = Tasks::new(&call);
         let earliest = call.deadline().map_or(deadline, |outer| outer.min(deadline));
@@ -60,26 +60,26 @@ impl Timeout {
         tokio::select! {
             biased;
             ended = tasks.next() => match ended {
-                // It is woken at its deadline too, to find that it has passed.
+                // The step is also woken at its deadline, to time out.
                 Some((_, Outcome::Parked(wait))) => Outcome::Parked(wait.and(Wait { wake_at: Some(deadline), inbox_after: None })),
                 Some((_, outcome)) => outcome,
-                None => call.failed(StepError::configuration("panic", "the step was lost")),
+                None => call.failed(StepError::configuration("panic", "the task of the step was lost")),
             },
             () = run.clock().sleep_until(deadline) => {
                 tasks.stop(CancelReason::Timeout);
-                let (left, unended) = tasks.drain().await;
-                unended.over(match call.cancel().is_cancelled() {
+                let (left, unfinished) = tasks.drain().await;
+                unfinished.stuck_or(match call.cancel().is_cancelled() {
                     true => Outcome::Cancelled(Cancelled { reason: call.cancel().reason().unwrap_or(left.reason), ..left }),
-                    false => self.passed(&call, length, Some(&left)),
+                    false => self.timed_out(&call, length, Some(&left)),
                 })
             }
         }
     }
 
-    fn passed(&self, call: &Call, length: std::time::Duration, left: Option<&Cancelled>) -> Outcome {
+    fn timed_out(&self, call: &Call, length: std::time::Duration, left: Option<&Cancelled>) -> Outcome {
         let what = match self {
             Self::Attempt => "the attempt",
-            Self::Total => "the step with all its attempts",
+            Self::Total => "the step, including all attempts,",
         };
         let left = left.map(Cancelled::left_behind).unwrap_or_default();
         let length = SignedDuration::try_from(length).map_or_else(|_| String::new(), |length| format!("{length:#}"));

@@ -7,7 +7,7 @@ use crate::{
     targets,
 };
 
-/// A span around each step, with its workflow, run, path and attempt; nothing where nobody listens.
+/// Opens a span around each step, with its workflow, run, path and attempt, if tracing is enabled.
 pub(super) struct Trace;
 
 #[async_trait]
@@ -27,7 +27,7 @@ impl Interceptor for Trace {
             attempt = field::Empty,
             status = field::Empty,
         );
-        // A step that may be tried again has a span for each attempt.
+        // A step that may be retried has a span for each attempt.
         if !super::retry::retries(call.step()) {
             span.record("attempt", 1);
         }

@@ -1,4 +1,4 @@
-//! The leaves without effects, each in a file: what it is made of, what can be wrong with it, and what it does.
+//! The leaves without effects, one per file: plan, validation and execution.
 
 mod set;
 mod sleep;

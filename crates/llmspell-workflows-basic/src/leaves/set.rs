@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::{
-    Place, Problem,
+    Problem, ProblemLocation,
     engine::{Call, Outcome, Output},
     expr::Template,
     plan::{Body, Builder, Leaf, Work},
@@ -18,9 +18,8 @@ impl Builder<'_> {
         let templates = values.iter().map(|(key, value)| {
             let field = format!("set/{key}");
             if key.is_empty() || key.starts_with('$') {
-                let message =
-                    format!("`{key}` cannot be a key of the state: one is not empty and does not start with `$`");
-                self.problems.push(Problem::error("invalid_state_key", Place::new(path, &*field), message));
+                let message = format!("invalid state key `{key}`: it must not be empty or start with `$`");
+                self.problems.push(Problem::error("invalid_state_key", ProblemLocation::new(path, &*field), message));
             }
             (key.clone(), self.template(value, path, &field))
         });
@@ -35,7 +34,7 @@ impl Leaf for SetPlan {
     }
 }
 
-/// Sets keys of the state; all values are read before any is set.
+/// Sets keys of the state; all values are evaluated before any is set.
 fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
     let mut output = Vec::with_capacity(values.len());
     let mut state_changes = Vec::with_capacity(values.len());
@@ -45,12 +44,12 @@ fn set(call: &Call, values: &[(String, Template)]) -> Outcome {
             Err(error) => return call.failed(error.into()),
         };
         if call.run().has_secrets() {
-            // Before it is compared with the state, in which they are masked.
+            // Before the comparison with the state, in which secrets are masked.
             call.run().mask(Arc::make_mut(&mut value));
         }
         let whole = SharedValue::from(value.clone());
         let change = call.state().shortened(Change::key(key.clone(), value));
-        // Where it is a list that grows, the output shares it with the state.
+        // If the value is a growing list, the output shares it with the state.
         output.push((key.clone(), change.after().unwrap_or(whole)));
         state_changes.push(change);
     }

@@ -7,7 +7,7 @@ use crate::{
     plan::{Body, Builder, Leaf, Length, Work},
 };
 
-/// Waits for a length of time.
+/// Waits for a duration.
 struct SleepPlan(Length);
 
 impl Builder<'_> {
@@ -23,7 +23,7 @@ impl Leaf for SleepPlan {
     }
 }
 
-/// Waits until a point in time that is chosen when it begins.
+/// Waits until a time that is computed when the step begins.
 async fn sleep(length: &Length, call: Call) -> Outcome {
     let duration = match length.evaluate(&call.view()) {
         Ok(duration) => duration,

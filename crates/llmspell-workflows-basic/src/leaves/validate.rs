@@ -3,8 +3,8 @@ use std::{fmt::Write as _, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    Place, StepError,
-    engine::{Call, Outcome, Scope, Violation, called},
+    ProblemLocation, StepError,
+    engine::{Call, Outcome, Scope, Violation, call_activity},
     expr::{Expr, Template},
     model::{ActivityCall, ActivityName, Validate, ValidateMode},
     plan::{ActivityPlan, Body, Builder, Leaf, Work},
@@ -25,28 +25,28 @@ impl Builder<'_> {
         let Validate { data, schema, validator, assertions, mode, transform } = validate;
         let data = self.template(data, path, "data");
         if schema.is_some() && self.engine.schemas().is_none() {
-            let message = "this engine has nothing that checks JSON Schemas";
-            self.error("no_schema_check", Place::new(path, "schema"), message);
+            let message = "this engine cannot check JSON Schemas";
+            self.error("no_schema_check", ProblemLocation::new(path, "schema"), message);
         }
         if let (Some(schema), Some(check)) = (schema, self.engine.schemas())
             && let Err(message) = check.check(schema, &Value::Null)
         {
-            self.error("invalid_schema", Place::new(path, "schema"), message);
+            self.error("invalid_schema", ProblemLocation::new(path, "schema"), message);
         }
         if schema.is_none() && validator.is_none() && assertions.is_empty() {
             let message = "a validate step needs a `schema`, a `validator` or `assertions`";
-            self.error("nothing_to_check", Place::new(path, ""), message);
+            self.error("nothing_to_check", ProblemLocation::new(path, ""), message);
         }
-        let nothing = ActivityCall { activity: ActivityName::new("", ""), params: Value::Null };
+        let no_params = ActivityCall { activity: ActivityName::new("", ""), params: Value::Null };
         let validator = validator.as_ref().map(|name| {
-            let activity = self.check_activity(name, &Place::new(path, "validator"));
-            let params = self.template(&nothing.params, path, "validator");
+            let activity = self.check_activity(name, &ProblemLocation::new(path, "validator"));
+            let params = self.template(&no_params.params, path, "validator");
             ActivityPlan { name: name.clone(), activity, params }
         });
         let (assertions, transform) = self.with_binding("data", |builder| {
             let assertions = assertions.iter().enumerate();
             let assertions = assertions
-                .map(|(n, text)| builder.expression(text, &Place::new(path, format!("assertions/{n}"))))
+                .map(|(n, text)| builder.expression(text, &ProblemLocation::new(path, format!("assertions/{n}"))))
                 .collect();
             (assertions, transform.as_ref().map(|value| builder.template(value, path, "transform")))
         });
@@ -67,8 +67,8 @@ async fn validate(plan: &ValidatePlan, call: Call) -> Outcome {
         Ok(data) => data,
         Err(error) => return call.failed(error.into()),
     };
-    let scope = Scope::names(call.around.scope.clone(), vec![("data", data.clone())]);
-    let inner = call.seeing(Some(scope), call.around.state.clone());
+    let scope = Scope::names(call.context.scope.clone(), vec![("data", data.clone())]);
+    let inner = call.seeing(Some(scope), call.context.state.clone());
     let mut violations = match schema_violations(&inner, plan, &data) {
         Ok(violations) => violations,
         Err(error) => return inner.failed(error),
@@ -82,7 +82,7 @@ async fn validate(plan: &ValidatePlan, call: Call) -> Outcome {
         Err(error) => return inner.failed(error),
     }
     if !violations.is_empty() {
-        let message = listed(&violations);
+        let message = describe(&violations);
         if plan.mode == ValidateMode::Strict {
             let details: Vec<_> = violations.iter().map(|v| json!({"path": v.path, "message": v.message})).collect();
             let error =
@@ -110,35 +110,35 @@ fn assertion_violations(call: &Call, plan: &ValidatePlan) -> Result<Vec<Violatio
     let mut violations = Vec::new();
     for assertion in &plan.assertions {
         if !assertion.test(&call.view())? {
-            let message = format!("the assertion `{}` does not hold", assertion.source());
+            let message = format!("the assertion `{}` is false", assertion.source());
             violations.push(Violation { path: String::new(), message });
         }
     }
     Ok(violations)
 }
 
-/// What a validator of the user's says: a list of texts or of `{path, message}`, empty if all is well.
+/// Calls the user's validator, which returns a list of texts or of `{path, message}`, empty if the data is valid.
 async fn validator_violations(call: &Call, plan: &ValidatePlan, data: &Arc<Value>) -> Result<Vec<Violation>, Outcome> {
     let Some(validator) = &plan.validator else { return Ok(Vec::new()) };
-    let answer = called(call, validator, data.clone()).await?;
-    let wrong = || {
-        let message = format!("the validator `{}` answered with {answer} instead of a list of errors", validator.name);
+    let answer = call_activity(call, validator, data.clone()).await?;
+    let invalid_answer = || {
+        let message = format!("the validator `{}` must return a list of errors, got {answer}", validator.name);
         call.failed(StepError::configuration("wrong_validator_answer", message))
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
     answer
         .as_array()
-        .ok_or_else(wrong)?
+        .ok_or_else(invalid_answer)?
         .iter()
         .map(|item| {
-            let message = text(item).or_else(|| text(item.get("message")?)).ok_or_else(wrong)?;
+            let message = text(item).or_else(|| text(item.get("message")?)).ok_or_else(invalid_answer)?;
             Ok(Violation { path: item.get("path").and_then(text).unwrap_or_default(), message })
         })
         .collect()
 }
 
-fn listed(violations: &[Violation]) -> String {
-    let mut text = format!("the data is not valid ({})", violations.len());
+fn describe(violations: &[Violation]) -> String {
+    let mut text = format!("the data is invalid ({})", violations.len());
     for Violation { path, message } in violations {
         let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
         let _ = write!(text, "; {place}{message}");

@@ -3,14 +3,14 @@ use std::{future::pending, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    ErrorClass, Place, StepError, clock,
+    ErrorClass, ProblemLocation, StepError, clock,
     engine::{Awaited, Call, Outcome, Received, Scope, Signal, Wait, Wake, choice, decide, recall},
     expr::{Expr, Template},
     model::{OnTimeout, WaitForEvent},
     plan::{Body, Builder, Leaf, Work},
 };
 
-/// Waits for a signal.
+/// A wait for a signal, prepared to run.
 struct WaitPlan {
     event: Template,
     filter: Option<Expr>,
@@ -20,11 +20,11 @@ struct WaitPlan {
 impl Builder<'_> {
     pub(crate) fn wait_for_event(&mut self, wait: &WaitForEvent, path: &str) -> Body {
         if wait.event.is_empty() {
-            self.error("missing_event", Place::new(path, "event"), "it does not say which event it waits for");
+            self.error("missing_event", ProblemLocation::new(path, "event"), "the name of the event is missing");
         }
         let event = self.template(&Value::from(&*wait.event), path, "event");
         let filter = wait.filter.as_ref().map(|filter| {
-            self.with_binding("event", |builder| builder.expression(filter, &Place::new(path, "filter")))
+            self.with_binding("event", |builder| builder.expression(filter, &ProblemLocation::new(path, "filter")))
         });
         Body::Leaf(Box::new(WaitPlan { event, filter, on_timeout: wait.on_timeout }))
     }
@@ -38,7 +38,7 @@ impl Leaf for WaitPlan {
 
 /// Waits for a signal.
 async fn wait(plan: &WaitPlan, call: Call) -> Outcome {
-    let awaited = match awaited(&call, plan) {
+    let awaited = match evaluate_wait(&call, plan) {
         Ok(awaited) => awaited,
         Err(error) => return call.failed(error),
     };
@@ -48,31 +48,31 @@ async fn wait(plan: &WaitPlan, call: Call) -> Outcome {
         match known.take() {
             Some(Received::Signal(signal)) => break Some(signal),
             Some(Received::TimedOut) => break None,
-            // A signal that an interceptor refuses is as one that never came.
+            // A signal that an interceptor refuses is treated as if it never came.
             Some(Received::Refused) | None => match receive(&call, plan, &awaited).await {
-                Ok(came) => known = Some(decide!(call, choice::Received(call.attempt()), came)),
+                Ok(received) => known = Some(decide!(call, choice::Received(call.attempt()), received)),
                 Err(outcome) => return outcome,
             },
         }
     };
     match (signal, plan.on_timeout) {
-        (Some(signal), _) => Outcome::completed(shown(&signal.name, &signal.data, false)),
+        (Some(signal), _) => Outcome::completed(event_value(&signal.name, &signal.data, false)),
         (None, OnTimeout::Continue) => {
-            Outcome::completed(shown(awaited.signal.as_deref().unwrap_or_default(), &Value::Null, true))
+            Outcome::completed(event_value(awaited.signal.as_deref().unwrap_or_default(), &Value::Null, true))
         }
         (None, OnTimeout::Fail) => {
-            let message = format!("no event `{}` came in time", awaited.signal.unwrap_or_default());
+            let message = format!("the event `{}` did not arrive in time", awaited.signal.unwrap_or_default());
             call.failed(StepError::new(ErrorClass::Timeout, "event_timeout", message))
         }
     }
 }
 
-fn awaited(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
+fn evaluate_wait(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
     let name = plan.event.render(&call.view())?;
     let name = match &*name {
         Value::String(name) if !name.is_empty() => name.clone(),
         other => {
-            let message = format!("it waits for the event {other}, which is no name; a text would be one");
+            let message = format!("the event name must be a string, got {other}");
             return Err(StepError::validation("invalid_event", message));
         }
     };
@@ -81,38 +81,38 @@ fn awaited(call: &Call, plan: &WaitPlan) -> Result<Awaited, StepError> {
     Ok(Awaited { signal: Some(name), since, until: length.map(|length| clock::after(since, length)) })
 }
 
-/// The first signal that fits, or that none came in time; an outcome says that the step ends, or parks.
+/// Waits for the first signal that matches, or the timeout; returns an outcome if the step ends or parks instead.
 async fn receive(call: &Call, plan: &WaitPlan, awaited: &Awaited) -> Result<Received, Outcome> {
     let run = call.run();
     let park = || {
         let inbox_after = Some(run.mailbox.last());
         Err(Outcome::Parked(Wait { wake_at: awaited.until, inbox_after }))
     };
-    let fits = |signal: &Signal| awaited.signal.as_ref() == Some(&signal.name) && passes(call, plan, signal);
+    let matches = |signal: &Signal| awaited.signal.as_ref() == Some(&signal.name) && passes(call, plan, signal);
     let time = async {
         match awaited.until {
             Some(until) => run.engine().timers().until(call, until).await,
             None => pending().await,
         }
     };
-    let (_wakes, _resting) = (awaited.until.map(|until| run.wakes_at(until)), run.rest());
+    let (_wakes, _waiting) = (awaited.until.map(|until| run.wakes_at(until)), run.mark_waiting());
     tokio::select! {
         biased;
         () = call.cancel().cancelled() => Err(call.cancelled()),
-        signal = run.mailbox.take(fits) => Ok(Received::Signal(signal)),
+        signal = run.mailbox.take(matches) => Ok(Received::Signal(signal)),
         wake = time => match wake {
             Wake::Due => Ok(Received::TimedOut),
             Wake::Park => park(),
         },
-        () = run.held() => park(),
+        () = run.park_requested() => park(),
     }
 }
 
 fn passes(call: &Call, plan: &WaitPlan, signal: &Signal) -> bool {
     let Some(filter) = &plan.filter else { return true };
-    let event = Arc::new(shown(&signal.name, &signal.data, false));
-    let scope = Scope::names(call.around.scope.clone(), vec![("event", event)]);
-    let call = call.seeing(Some(scope), call.around.state.clone());
+    let event = Arc::new(event_value(&signal.name, &signal.data, false));
+    let scope = Scope::names(call.context.scope.clone(), vec![("event", event)]);
+    let call = call.seeing(Some(scope), call.context.state.clone());
     filter.test(&call.view()).unwrap_or_else(|error| {
         let message = format!("the filter `{}` cannot be evaluated and counts as false: {error}", filter.source());
         call.run().warn("condition_unevaluable", call.path(), message);
@@ -120,7 +120,7 @@ fn passes(call: &Call, plan: &WaitPlan, signal: &Signal) -> bool {
     })
 }
 
-/// What the step gives, and what its filter sees as `event`.
-fn shown(name: &str, data: &Value, timed_out: bool) -> Value {
+/// Returns the output of the step, which is also what its filter sees as `event`.
+fn event_value(name: &str, data: &Value, timed_out: bool) -> Value {
     json!({"name": name, "data": data, "timed_out": timed_out})
 }

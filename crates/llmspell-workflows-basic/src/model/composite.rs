@@ -5,24 +5,26 @@ use serde_json::Value;
 
 use super::{Delay, Step, StepKind, Steps, step::shared};
 
-/// One of two lists, by a condition. A condition that cannot be evaluated counts as false, with a warning.
+/// Runs one of two lists, depending on a condition.
+///
+/// A condition that cannot be evaluated counts as false, with a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conditional {
-    /// The expression.
+    /// The expression that decides.
     pub condition: String,
-    /// Runs at `PATH/then` where it is true.
+    /// The steps at `PATH/then` that run if it is true.
     pub then: Steps,
-    /// Runs at `PATH/else` where it is false; empty: the step's output is null.
+    /// The steps at `PATH/else` that run if it is false; empty: the step's output is null.
     #[serde(rename = "else", default, skip_serializing_if = "Vec::is_empty")]
     pub otherwise: Steps,
 }
 
-/// The list of the first case that holds, at `PATH/case[n]`, else the default, at `PATH/default`.
+/// Runs the list of the first case whose condition is true, at `PATH/case[n]`, or the default, at `PATH/default`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Switch {
-    /// The cases in the order they are tried.
+    /// The cases, in the order in which they are tested.
     pub cases: Vec<Case>,
-    /// Runs where no case holds; empty: the step's output is null.
+    /// The steps that run if no case matches; empty: the step's output is null.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default: Steps,
 }
@@ -30,25 +32,27 @@ pub struct Switch {
 /// A case of a [`Switch`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// The expression that must hold.
+    /// The expression that must be true.
     pub when: String,
-    /// What runs then.
+    /// The steps of the case.
     pub steps: Steps,
 }
 
-/// Steps by id, each naming the next ([`Step::next`]), backward too; a step entered again is its next generation.
+/// Runs steps of which each names the next ([`Step::next`]), also backward.
+///
+/// A step that is entered again runs under its next generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// The id of the first step.
     pub start: String,
     /// All steps, in any order.
     pub steps: Steps,
-    /// How often it may go from one step to another before it fails; `None`: the engine's limit.
+    /// The maximum number of transitions before the route fails; `None`: the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transitions_max: Option<u32>,
 }
 
-/// A way on from a step of a [`Route`].
+/// A transition from a step of a [`Route`] to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
     /// An expression, with the step's output as `output`; `None`: always.
@@ -59,48 +63,49 @@ pub struct Transition {
     pub target: Option<String>,
 }
 
-/// A list run again and again.
+/// Runs a list repeatedly.
 ///
-/// Its output is `{results, iterations, total_count, failed_count, errors}`, results in the order of the iterations.
+/// Its output is `{results, iterations, total_count, failed_count, errors}`, with the results in the order of the
+/// iterations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loop {
-    /// What it runs over.
-    pub over: Over,
-    /// What runs at `PATH[n]`, with `loop.item`, `loop.index`, `loop.is_first` and `loop.is_last`.
+    /// What it iterates over.
+    pub over: LoopSource,
+    /// The steps at `PATH[n]`, which see `loop.item`, `loop.index`, `loop.is_first` and `loop.is_last`.
     pub steps: Steps,
-    /// One iteration after the other, or several at once.
+    /// Whether iterations run one after the other, or several at once.
     #[serde(default)]
     pub mode: IterationMode,
-    /// How many iterations run at once in parallel mode; `None`: the engine's limit.
+    /// The maximum number of iterations at once in parallel mode; `None`: the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallelism: Option<u32>,
-    /// Only the first so many iterations run; `None`: all, up to the engine's limit.
+    /// The number of iterations after which the loop ends; `None`: all run, up to the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_iterations: Option<u64>,
-    /// Ends the loop after the iteration in which it is true; sequential mode only.
+    /// An expression that ends the loop after an iteration if it is true; only in sequential mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// What the failure of an iteration does.
+    /// What happens when an iteration fails.
     #[serde(default)]
     pub on_error: IterationErrors,
 }
 
-/// What a [`Loop`] runs over.
+/// What a [`Loop`] iterates over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Over {
-    /// The items of an array: JSON whose texts may hold references.
+pub enum LoopSource {
+    /// The items of an array: JSON whose texts may contain references.
     Items(Value),
-    /// The numbers from `start` up to but not including `end`; JSON numbers, or texts with references.
+    /// The numbers from `start` up to, but not including, `end`; JSON numbers, or texts with references.
     Range {
         /// The first number.
         start: Value,
-        /// The number before which it stops.
+        /// The end, which is not included.
         end: Value,
-        /// The distance from one to the next, not 0; negative counts down.
+        /// The difference between consecutive numbers, not 0; a negative step counts down.
         step: Value,
     },
-    /// As long as an expression is true, tested before each iteration.
+    /// While an expression is true, tested before each iteration.
     While(String),
 }
 
@@ -108,57 +113,57 @@ pub enum Over {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IterationMode {
-    /// One after the other; each sees the state its predecessor left.
+    /// One after the other; each sees the state of the previous one.
     #[default]
     Sequential,
     /// Several at once, each on its own copy of the state.
     Parallel,
 }
 
-/// What the failure of an iteration does.
+/// What happens when an iteration fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IterationErrors {
-    /// The loop fails at once.
+    /// The loop fails immediately.
     #[default]
     Stop,
-    /// The loop goes on and succeeds, and keeps the errors.
+    /// The loop continues and completes; its output contains the errors.
     Continue,
     /// All iterations run, then the loop fails with all errors.
     Collect,
 }
 
-/// Branches at the same time, and how they are joined.
+/// Runs branches at the same time and joins them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parallel {
     /// The branches in the order of the output.
     pub branches: Vec<Branch>,
-    /// How many run at once; `None`: the engine's limit.
+    /// The maximum number of branches at once; `None`: the engine's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallelism: Option<u32>,
-    /// What a failure does to the others.
+    /// What a failed branch does to the others.
     #[serde(default)]
     pub error_mode: ErrorMode,
-    /// How many must succeed, and what the output is made of.
+    /// How many branches must succeed, and what the output contains.
     #[serde(default)]
     pub aggregation: Aggregation,
-    /// What the output looks like.
+    /// The shape of the output.
     #[serde(default)]
     pub output: ParallelOutput,
-    /// What happens where two branches changed the same part of the state.
+    /// What happens if two branches changed the same part of the state.
     #[serde(default)]
     pub on_conflict: OnConflict,
-    /// How long each branch may take, unless it says otherwise itself.
+    /// How long each branch may take, unless it has its own `total_timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch_timeout: Option<Delay>,
 }
 
-/// A branch of a [`Parallel`]: a step, mostly a sequence.
+/// A branch of a [`Parallel`]: a step, usually a sequence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Branch {
-    /// What runs; its id is the branch's name.
+    /// The step; its id is the name of the branch.
     pub step: Arc<Step>,
-    /// Whether the whole fails if this one does.
+    /// Whether the block fails if this branch does.
     #[serde(default)]
     pub required: bool,
 }
@@ -167,29 +172,29 @@ pub struct Branch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorMode {
-    /// The rest is cancelled once a required branch has failed or success is out of reach.
+    /// The others are cancelled once a required branch has failed or success is out of reach.
     FailFast,
-    /// All run to their end, then it is judged.
+    /// All run to their end; then the block completes or fails.
     #[default]
     FailSlow,
-    /// All run to their end; it goes on with those that succeeded.
+    /// All run to their end; the block continues with those that succeeded.
     BestEffort,
 }
 
-/// How many branches must succeed, and what the output is made of.
+/// How many branches must succeed, and what the output contains.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
-    /// All; the outputs in definition order.
+    /// All branches; the outputs are in definition order.
     #[default]
     All,
-    /// One; the output of the first to succeed. The others are cancelled.
+    /// One branch; the output is that of the first to succeed. The others are cancelled.
     First,
-    /// At least so many; the outputs of those that succeeded.
+    /// At least this number of branches; the outputs of those that succeeded.
     AtLeast(u32),
-    /// More than half; the outputs of those that succeeded.
+    /// More than half of the branches; the outputs of those that succeeded.
     Majority,
-    /// The function registered under this name makes the output of all results, and decides.
+    /// The function registered under this name decides, and computes the output from all results.
     Custom(String),
 }
 
@@ -197,33 +202,33 @@ pub enum Aggregation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParallelOutput {
-    /// An array of outputs, or the one output of [`Aggregation::First`].
+    /// An array of outputs, or the single output of [`Aggregation::First`].
     #[default]
     Values,
     /// An object keyed by branch; a failed branch is `{"error": {…}}`.
     ByBranch,
 }
 
-/// What happens where two branches changed the same part of the state in different ways.
+/// What happens if two branches set the same part of the state to different values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflict {
-    /// The join fails and names both.
+    /// The block fails with an error that names both.
     #[default]
     Error,
-    /// The branch that ended first stands.
+    /// The value of the branch that ended first is kept.
     First,
-    /// The branch that is defined last stands.
+    /// The value of the branch that is defined last is kept.
     Last,
-    /// Objects are merged deeply, arrays joined in definition order; anything else is an error.
+    /// Objects are merged deeply and arrays joined in definition order; anything else is an error.
     Merge,
     /// The function registered under this name decides.
     Custom(String),
 }
 
 impl Loop {
-    /// A loop over `over` that runs `steps`, one iteration after the other.
-    pub fn new(over: Over, steps: impl IntoIterator<Item = Step>) -> Self {
+    /// Creates a loop over `over` that runs `steps`, one iteration after the other.
+    pub fn new(over: LoopSource, steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             over,
             steps: shared(steps),
@@ -235,9 +240,9 @@ impl Loop {
         }
     }
 
-    /// A loop over the array that `items` stands for.
+    /// Creates a loop over the array `items`, or a reference to one.
     pub fn items(items: impl Into<Value>, steps: impl IntoIterator<Item = Step>) -> Self {
-        Self::new(Over::Items(items.into()), steps)
+        Self::new(LoopSource::Items(items.into()), steps)
     }
 
     /// Runs up to `max_parallelism` iterations at once.
@@ -248,14 +253,14 @@ impl Loop {
         self
     }
 
-    /// This loop as the step `id`.
+    /// Converts it to the step `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Loop(self))
     }
 }
 
 impl Parallel {
-    /// Branches that must all succeed, judged when all have ended.
+    /// Creates a block whose branches must all succeed, decided once all have ended.
     pub fn new(branches: impl IntoIterator<Item = Step>) -> Self {
         Self {
             branches: branches.into_iter().map(|step| Branch { step: Arc::new(step), required: false }).collect(),
@@ -268,35 +273,35 @@ impl Parallel {
         }
     }
 
-    /// Sets how many must succeed.
+    /// Sets how many branches must succeed.
     #[must_use]
     pub fn with_aggregation(mut self, aggregation: Aggregation) -> Self {
         self.aggregation = aggregation;
         self
     }
 
-    /// Sets what a failure does to the others.
+    /// Sets what a failed branch does to the others.
     #[must_use]
     pub fn with_error_mode(mut self, mode: ErrorMode) -> Self {
         self.error_mode = mode;
         self
     }
 
-    /// Sets what happens where two branches changed the same part of the state.
+    /// Sets what happens if two branches changed the same part of the state.
     #[must_use]
     pub fn with_on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
         self
     }
 
-    /// This block as the step `id`.
+    /// Converts it to the step `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Parallel(self))
     }
 }
 
 impl Conditional {
-    /// Runs `then` where `condition` is true, else `otherwise`.
+    /// Creates a step that runs `then` if `condition` is true, and `otherwise` if not.
     pub fn new(
         condition: impl Into<String>,
         then: impl IntoIterator<Item = Step>,
@@ -305,19 +310,19 @@ impl Conditional {
         Self { condition: condition.into(), then: shared(then), otherwise: shared(otherwise) }
     }
 
-    /// This choice as the step `id`.
+    /// Converts it to the step `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Conditional(self))
     }
 }
 
 impl Route {
-    /// A route that starts at `start`.
+    /// Creates a route that starts at `start`.
     pub fn new(start: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self { start: start.into(), steps: shared(steps), transitions_max: None }
     }
 
-    /// This route as the step `id`.
+    /// Converts it to the step `id`.
     pub fn into_step(self, id: impl Into<String>) -> Step {
         Step::new(id, StepKind::Route(self))
     }

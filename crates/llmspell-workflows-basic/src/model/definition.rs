@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Delay, Migration, Step, StepKind, Steps, step::shared};
 
-/// A workflow as data, named, versioned, hashed.
+/// A workflow as data, with a name, a version and a hash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
     /// Its name.
@@ -15,78 +15,78 @@ pub struct Definition {
     /// Its version, by convention `MAJOR.MINOR.PATCH`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub version: String,
-    /// What it is for.
+    /// Its purpose.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Who wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// Words to find it by.
+    /// Search terms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// Tools without which it cannot run.
+    /// Tools that it needs to run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_tools: Vec<String>,
-    /// The fields of its input; empty: any input is taken.
+    /// The fields of its input; empty: any input is accepted.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub inputs: IndexMap<String, InputSpec>,
-    /// Values computed at the start, in order: JSON whose texts may refer to the input and to variables above them.
+    /// Values computed at the start, in order: JSON whose texts may refer to the input and to earlier variables.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub variables: IndexMap<String, Value>,
-    /// Variables that differ by environment, chosen when a run starts.
+    /// Values of variables by environment, which is chosen when a run starts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environments: BTreeMap<String, IndexMap<String, Value>>,
-    /// Expressions with a name: `conditions.NAME`, or the bare name where a condition is expected.
+    /// Named expressions: `conditions.NAME`, or only the name where a condition is expected.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub conditions: IndexMap<String, String>,
-    /// Constants, as `context.NAME`.
+    /// Constants, available as `context.NAME`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub context: BTreeMap<String, Value>,
-    /// Names of the secrets it may use, as `secrets.NAME`.
+    /// Names of the secrets that it may use, as `secrets.NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// Names of the environment variables it may use, as `env.NAME`.
+    /// Names of the environment variables that it may use, as `env.NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// An expression on the input; where it is false the run ends at once, all steps skipped.
+    /// An expression on the input; if it is false, the run ends immediately with all steps skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
     /// How many steps may hold each named concurrency limit at once, over all runs of the definition in one engine.
     ///
-    /// Other definitions do not share these limits, and neither do the definition's sub-workflows. Where the engine
-    /// declares a limit of the same name, the name means that one, with the engine's number.
+    /// Other definitions do not share these limits, and neither do the definition's sub-workflows. If the engine
+    /// declares a limit with the same name, the engine's limit and number apply.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub concurrency: BTreeMap<String, u32>,
-    /// How many retries all steps together may use.
+    /// The maximum number of retries of all steps together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_budget: Option<u32>,
     /// How long the whole run may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_timeout: Option<Delay>,
-    /// What it does: the root step, at `/main`.
+    /// The kind of the root step, at `/main`.
     pub body: StepKind,
-    /// How much of a run survives a crash, where it is recorded at all.
+    /// How much of a run survives a crash, if runs are recorded.
     #[serde(default, skip_serializing_if = "super::step::is_default")]
     pub durability: Durability,
-    /// How the state of a run of an earlier version becomes one of this version, by the earlier version.
+    /// Migrations of the state of runs of earlier versions, by the earlier version.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub migrations: BTreeMap<String, Migration>,
-    /// The definitions that its steps run, by the names that they have there.
+    /// The definitions that its steps run, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workflows: BTreeMap<String, Arc<Definition>>,
-    /// What its output is made of: JSON whose texts may hold references; `None`: the root step's output.
+    /// The template of its output: JSON whose texts may contain references; `None`: the root step's output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Value>,
-    /// Runs at `/main/$on_error` where the body failed; if it succeeds so does the run, with its output.
+    /// Runs at `/main/$on_error` if the body failed; if it succeeds, so does the run, with its output.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_error: Steps,
-    /// Runs at `/main/$finally` in any case, last.
+    /// Runs last at `/main/$finally`, in any case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finally: Steps,
 }
 
 impl Definition {
-    /// A definition of `body` with no further settings.
+    /// Creates a definition of `body` without further settings.
     pub fn new(name: impl Into<String>, body: StepKind) -> Self {
         Self {
             name: name.into(),
@@ -116,7 +116,7 @@ impl Definition {
         }
     }
 
-    /// Steps that run in order, or as a graph if any of them has dependencies.
+    /// Creates a definition of steps that run in order, or as a graph if any of them has dependencies.
     pub fn sequence(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(name, StepKind::Sequence(shared(steps)))
     }
@@ -129,45 +129,45 @@ impl Definition {
         self
     }
 
-    /// The definition's fingerprint: SHA-256 of its JSON with sorted keys, 64 hexadecimal digits.
+    /// Returns its hash: SHA-256 of its JSON with sorted keys, as 64 hexadecimal digits.
     ///
-    /// Two definitions that are equal by value have the same one, in whatever notation they were written.
+    /// Definitions that are equal by value have the same hash, regardless of their notation.
     #[must_use]
     pub fn hash(&self) -> String {
-        let value = serde_json::to_value(self).expect("a definition holds nothing that JSON cannot");
+        let value = serde_json::to_value(self).expect("a definition is always valid JSON");
         Sha256::digest(value.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
 /// How much of a run survives a crash.
 ///
-/// Whatever it is, what survives is all up to some moment, and a run goes on from there.
+/// With every setting, everything up to some moment survives, and the run continues from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
-    /// Each completion, before anyone acts on it: also of the machine.
+    /// Every completion survives, even if the machine loses power: it is synced before anything depends on it.
     #[default]
     Sync,
-    /// Each completion, when the process is killed; when the machine loses power, all but those since the sync before
-    /// last, since one sync follows another while completions come.
+    /// Every completion survives if the process is killed. If the machine loses power, all but the completions since
+    /// the sync before last survive; syncs follow one another while completions arrive.
     Async,
-    /// What has left the process by the way; a killed process may lose what it did last.
+    /// No explicit flush; a crash of the process may lose recent steps.
     None,
 }
 
-/// What a field of the input must be.
+/// The declaration of a field of the input.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct InputSpec {
-    /// Its type; `None`: any.
+    /// Its type; `None`: any type.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<InputType>,
-    /// Whether it must be given.
+    /// Whether it is required.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// Its value where it is not given.
+    /// Its value if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// What it is for.
+    /// Its purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
@@ -176,22 +176,22 @@ pub struct InputSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputType {
-    /// A text.
+    /// A string.
     String,
-    /// A whole number.
+    /// An integer.
     Integer,
     /// A number.
     Number,
     /// True or false.
     Boolean,
-    /// A list.
+    /// An array.
     Array,
     /// An object.
     Object,
 }
 
 impl InputType {
-    /// Whether `value` is of this type.
+    /// Returns whether `value` has this type.
     #[must_use]
     pub fn admits(self, value: &Value) -> bool {
         match self {
@@ -204,7 +204,7 @@ impl InputType {
         }
     }
 
-    /// The type as YAML spells it.
+    /// Returns the name of the type in YAML.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// A length of time, written down or computed when the step starts.
+/// A duration, fixed or computed when the step starts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Delay {
-    /// Known from the start.
+    /// A fixed duration.
     Fixed(Duration),
-    /// An expression whose value is a number of seconds or a text such as `30s`.
+    /// An expression whose value is a number of seconds or a duration such as `30s`.
     Expression(String),
 }
 
 impl Delay {
-    /// The time that `seconds` stands for.
+    /// Creates a delay of `seconds`.
     ///
     /// # Errors
-    /// A negative, infinite or too large number is none.
+    /// Fails if the number is negative, not finite, or too large.
     pub fn from_seconds(seconds: f64) -> Result<Self, DelayError> {
         Duration::try_from_secs_f64(seconds).map(Self::Fixed).map_err(|_| DelayError(seconds.to_string()))
     }
@@ -36,13 +36,13 @@ impl From<Duration> for Delay {
     }
 }
 
-/// A text that is no length of time.
+/// The error of a text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a length of time: write seconds as a number, or a text such as `30s`, `500ms`, `1h30m`, `PT5M`")]
+#[error("expected a number of seconds or a duration such as `30s`, `500ms`, `1h30m` or `PT5M`, got `{0}`")]
 pub struct DelayError(String);
 
 impl DelayError {
-    /// The stable code, which has a page.
+    /// Returns the stable code, documented under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "invalid_duration"
@@ -75,7 +75,7 @@ fn whole_expression(text: &str) -> Option<&str> {
     Some(inner.trim())
 }
 
-/// `1h30m`, `500ms` and their ISO 8601 form `PT1H30M`; fractions only as in `1.5s`.
+/// Parses `1h30m`, `500ms`, fractions such as `1.5s`, and the ISO 8601 form `PT1H30M`.
 fn units(text: &str) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
     let (rest, iso) = match lower.strip_prefix("pt") {
@@ -107,10 +107,10 @@ fn units(text: &str) -> Option<Duration> {
     (last != u128::MAX).then_some(total)
 }
 
-/// The nanoseconds of a second.
+/// Nanoseconds per second.
 const NANOS: u128 = 1_000_000_000;
 
-/// So many of a unit, exactly: a number with or without a fraction, times the unit's nanoseconds.
+/// Returns the exact duration of a decimal number of units, given the unit in nanoseconds.
 fn amount(number: &str, unit: u128) -> Option<Duration> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let is_number = |digits: &str| (1..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_what_they_stand_for() {
+    fn durations_parse_and_survive_a_round_trip() {
         for (text, milliseconds) in [
             ("30s", 30_000),
             ("5m", 300_000),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_and_the_finest_are_kept_exactly() {
+    fn extreme_durations_are_kept_exactly() {
         for duration in [
             Duration::MAX,
             Duration::new(18_080_808_080_808_079_408, 0),
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_refused() {
+    fn invalid_durations_are_rejected() {
         for text in ["", "s", "5 m", "-1", "5x", "1s1m", "P1D", "PT", "1e400", "..s"] {
             assert!(text.parse::<Delay>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn an_expression_is_kept() {
+    fn expressions_are_kept_as_text() {
         for text in ["{{ variables.minutes * 60 }}", "${variables.minutes * 60}"] {
             assert_eq!(text.parse(), Ok(Delay::Expression("variables.minutes * 60".into())));
         }

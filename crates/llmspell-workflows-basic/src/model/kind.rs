@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use super::*;
 
-/// What a step does.
+/// The kind of a step, which determines what it does.
 ///
-/// The enum is exhaustive on purpose: a crate that gives each kind a notation or a drawing learns of a new kind from
-/// the compiler.
+/// The enum is exhaustive on purpose: the compiler reports a new kind to crates that have a notation or a drawing for
+/// each kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
@@ -18,9 +18,9 @@ pub enum StepKind {
     Sequence(Steps),
     /// Runs one of two lists.
     Conditional(Conditional),
-    /// Runs the list of the first case that holds.
+    /// Runs the list of the first case whose condition is true.
     Switch(Switch),
-    /// Goes from step to step by their transitions, backward too.
+    /// Follows the transitions from step to step, also backward.
     Route(Route),
     /// Runs a list once for each item or number, or while a condition holds.
     Loop(Loop),
@@ -28,56 +28,56 @@ pub enum StepKind {
     Parallel(Parallel),
     /// Sets keys of the run's state; the object is also the output.
     Set(Map<String, Value>),
-    /// Waits for a length of time.
+    /// Waits for a duration.
     Sleep(Delay),
-    /// Waits for a signal from outside.
+    /// Waits for a signal.
     WaitForEvent(WaitForEvent),
-    /// Runs another definition, as a run of its own.
+    /// Runs another definition as a child run.
     Workflow(SubWorkflow),
     /// Checks data against a schema and assertions.
     Validate(Validate),
 }
 
-/// What layers, hooks, records, drawings and generators ask of a kind of step, in one row.
+/// The properties of a kind that layers, hooks, records, drawings and generators need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindTraits {
     /// Its name in the YAML dialect.
     pub name: &'static str,
     /// How it runs the steps inside it.
     pub pattern: Pattern,
-    /// What it does outside of the run.
+    /// Its effect outside the run.
     pub effect: Effect,
-    /// Whether it waits for a signal, and so applies its `timeout` itself.
+    /// Whether it waits for a signal, and therefore applies its `timeout` itself.
     pub waits_for_signal: bool,
-    /// Whether its output is made of texts that may hold secrets, and so is masked.
+    /// Whether its output may contain secrets from its texts, and is therefore masked.
     pub renders_secrets: bool,
     /// Whether it changes the run's state itself; see [`StepKind::state_keys`].
     pub sets_state: bool,
-    /// Whether it applies the `outputs` of a definition itself, because its steps are in scope there.
+    /// Whether it applies the `outputs` of a definition itself, because they may refer to its steps.
     pub applies_outputs: bool,
 }
 
 /// How a kind runs the steps inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pattern {
-    /// It runs none.
+    /// It runs no steps.
     Leaf,
-    /// Once each, in order or as their dependencies allow.
+    /// Each step once, in order or as the dependencies allow.
     List,
     /// One of several lists.
     Choice,
-    /// From one to the next by their transitions.
+    /// From step to step, following their transitions.
     Route,
     /// Once for each iteration.
     Loop,
-    /// At the same time.
+    /// All at the same time.
     Parallel,
 }
 
-/// What a kind does outside of the run.
+/// The effect of a kind outside the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
-    /// Nothing.
+    /// It has no effect.
     None,
     /// It calls an activity with an input.
     Activity,
@@ -88,18 +88,18 @@ pub enum Effect {
 /// The keys of the state that a step may set itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateKeys {
-    /// These.
+    /// These keys.
     Known(Vec<String>),
-    /// Keys that its definition does not show.
+    /// Keys that its definition does not determine.
     Any,
 }
 
 /// Steps inside a step that run as one list, route or set of branches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group<'a> {
-    /// The segment of their paths below that of the step; `None` where they are directly inside it.
+    /// The segment of their paths below the path of the step; `None` if they are directly inside it.
     pub segment: Option<Cow<'static, str>>,
-    /// The expression that chooses them; `None` where nothing does, or where no other group was chosen.
+    /// The expression that chooses them; `None` if they always run, or run if no other group was chosen.
     pub when: Option<&'a str>,
     /// The steps, in definition order.
     pub steps: Vec<&'a Arc<Step>>,
@@ -124,64 +124,64 @@ impl KindTraits {
 }
 
 impl Pattern {
-    /// Whether its steps run on copies of the state that are joined at its end.
+    /// Returns whether its steps run on copies of the state that are joined at its end.
     #[must_use]
     pub fn joins(self) -> bool {
         matches!(self, Self::Loop | Self::Parallel)
     }
 }
 
-/// The steps inside a kind, as its own type holds them.
-enum Inside<'a> {
+/// The steps inside a kind, as stored in its type.
+enum Contents<'a> {
     Nothing,
     Steps(&'a Steps),
-    Either(&'a Conditional),
+    Conditional(&'a Conditional),
     Cases(&'a [Case], &'a Steps),
     Branches(&'a [Branch]),
 }
 
 impl StepKind {
-    /// The row of each kind: its traits, and the steps inside it.
-    fn row(&self) -> (&'static KindTraits, Inside<'_>) {
+    /// Returns the traits of the kind and the steps inside it.
+    fn row(&self) -> (&'static KindTraits, Contents<'_>) {
         use KindTraits as K;
         match self {
             Self::Activity(_) => {
-                (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Inside::Nothing)
+                (const { &K { effect: Effect::Activity, sets_state: true, ..K::leaf("activity") } }, Contents::Nothing)
             }
             Self::Set(_) => {
-                (const { &K { renders_secrets: true, sets_state: true, ..K::leaf("set") } }, Inside::Nothing)
+                (const { &K { renders_secrets: true, sets_state: true, ..K::leaf("set") } }, Contents::Nothing)
             }
-            Self::Sleep(_) => (const { &K::leaf("sleep") }, Inside::Nothing),
+            Self::Sleep(_) => (const { &K::leaf("sleep") }, Contents::Nothing),
             Self::WaitForEvent(_) => (
                 const { &K { waits_for_signal: true, renders_secrets: true, ..K::leaf("wait_for_event") } },
-                Inside::Nothing,
+                Contents::Nothing,
             ),
-            Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Inside::Nothing),
-            Self::Validate(_) => (const { &K { renders_secrets: true, ..K::leaf("validate") } }, Inside::Nothing),
-            Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Inside::Steps(steps)),
+            Self::Workflow(_) => (const { &K { effect: Effect::Workflow, ..K::leaf("workflow") } }, Contents::Nothing),
+            Self::Validate(_) => (const { &K { renders_secrets: true, ..K::leaf("validate") } }, Contents::Nothing),
+            Self::Sequence(steps) => (const { &K::composite("sequence", Pattern::List) }, Contents::Steps(steps)),
             Self::Conditional(choice) => (
                 const { &K { applies_outputs: false, ..K::composite("conditional", Pattern::Choice) } },
-                Inside::Either(choice),
+                Contents::Conditional(choice),
             ),
             Self::Switch(choice) => (
                 const { &K { applies_outputs: false, ..K::composite("switch", Pattern::Choice) } },
-                Inside::Cases(&choice.cases, &choice.default),
+                Contents::Cases(&choice.cases, &choice.default),
             ),
-            Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Inside::Steps(&route.steps)),
-            Self::Loop(inner) => (const { &K::composite("loop", Pattern::Loop) }, Inside::Steps(&inner.steps)),
+            Self::Route(route) => (const { &K::composite("route", Pattern::Route) }, Contents::Steps(&route.steps)),
+            Self::Loop(inner) => (const { &K::composite("loop", Pattern::Loop) }, Contents::Steps(&inner.steps)),
             Self::Parallel(parallel) => {
-                (const { &K::composite("parallel", Pattern::Parallel) }, Inside::Branches(&parallel.branches))
+                (const { &K::composite("parallel", Pattern::Parallel) }, Contents::Branches(&parallel.branches))
             }
         }
     }
 
-    /// What others ask of its kind.
+    /// Returns the traits of the kind.
     #[must_use]
     pub fn traits(&self) -> &'static KindTraits {
         self.row().0
     }
 
-    /// The step type in the words of the YAML dialect.
+    /// Returns the step type in the YAML dialect.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -190,36 +190,36 @@ impl StepKind {
         }
     }
 
-    /// Whether it does something itself rather than run other steps.
+    /// Returns whether it is a leaf rather than a composite.
     #[must_use]
     pub fn is_leaf(&self) -> bool {
         self.traits().pattern == Pattern::Leaf
     }
 
-    /// How it runs the steps inside it.
+    /// Returns how it runs the steps inside it.
     #[must_use]
     pub fn pattern(&self) -> Pattern {
         self.traits().pattern
     }
 
-    /// The steps inside it, as they run together; a list may be empty.
+    /// Returns the steps inside it, grouped as they run; a group may be empty.
     #[must_use]
     pub fn groups(&self) -> Vec<Group<'_>> {
         fn group<'a>(segment: Option<&'static str>, when: Option<&'a str>, steps: &'a [Arc<Step>]) -> Group<'a> {
             Group { segment: segment.map(Cow::Borrowed), when, steps: steps.iter().collect() }
         }
         match self.row().1 {
-            Inside::Nothing => Vec::new(),
-            Inside::Steps(steps) => vec![group(None, None, steps)],
-            Inside::Branches(branches) => {
+            Contents::Nothing => Vec::new(),
+            Contents::Steps(steps) => vec![group(None, None, steps)],
+            Contents::Branches(branches) => {
                 let steps = branches.iter().map(|branch| &branch.step).collect();
                 vec![Group { steps, ..group(None, None, &[]) }]
             }
-            Inside::Either(choice) => {
+            Contents::Conditional(choice) => {
                 let then = group(Some("then"), Some(&choice.condition), &choice.then);
                 [then, group(Some("else"), None, &choice.otherwise)].into()
             }
-            Inside::Cases(cases, default) => {
+            Contents::Cases(cases, default) => {
                 let cases = cases.iter().enumerate().map(|(number, case)| {
                     let segment = Some(format!("case[{number}]").into());
                     Group { segment, ..group(None, Some(&case.when), &case.steps) }
@@ -229,7 +229,7 @@ impl StepKind {
         }
     }
 
-    /// The steps inside it, to be changed, in the order of [`StepKind::groups`].
+    /// Returns mutable references to the steps inside it, in the order of [`StepKind::groups`].
     #[must_use]
     pub fn steps_mut(&mut self) -> Vec<&mut Arc<Step>> {
         match self {
@@ -248,16 +248,16 @@ impl StepKind {
         }
     }
 
-    /// The list or the route that it is, whose steps others see by their ids once it has run.
+    /// Returns the steps of a list or a route, which others see by their ids once it has run.
     #[must_use]
     pub fn list(&self) -> Option<&Steps> {
         match self.row() {
-            (KindTraits { pattern: Pattern::List | Pattern::Route, .. }, Inside::Steps(steps)) => Some(steps),
+            (KindTraits { pattern: Pattern::List | Pattern::Route, .. }, Contents::Steps(steps)) => Some(steps),
             _ => None,
         }
     }
 
-    /// The activity that it calls: the step's own, or a validator.
+    /// Returns the activity that it calls: the step's own, or a validator.
     #[must_use]
     pub fn activity(&self) -> Option<&ActivityName> {
         match self {
@@ -267,14 +267,14 @@ impl StepKind {
         }
     }
 
-    /// The keys of the state that the step `id` of this kind may set itself.
+    /// Returns the keys of the state that the step `id` of this kind may set itself.
     #[must_use]
     pub fn state_keys(&self, id: &str) -> StateKeys {
         match self {
             Self::Set(values) => StateKeys::Known(values.keys().cloned().collect()),
             Self::Activity(call) => match call.activity.kind.as_str() {
                 "persona-request" => StateKeys::Known(vec![format!("{id}_result"), format!("{id}_status")]),
-                // A tool has no way to the state; another activity may have.
+                // Tools cannot change the state; other activities may.
                 "tool" => StateKeys::Known(Vec::new()),
                 _ => StateKeys::Any,
             },

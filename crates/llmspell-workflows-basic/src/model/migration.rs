@@ -3,27 +3,27 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How the state of a run of an earlier version of a definition becomes one of a later version.
+/// A migration of the state of a run from an earlier version of a definition to a later one.
 ///
-/// It is about top-level keys. First those under `rename` move, then those under `set` are computed, all from the state
-/// as it was before, then those under `remove` go, and last the function speaks.
+/// It changes top-level keys: `rename` first, then `set`, whose values are all computed from the state before the
+/// migration, then `remove`, and finally `function`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Migration {
-    /// The version that the state has then; `None`: that of the definition.
+    /// The version of the migrated state; `None`: the version of the definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Keys that are called otherwise from then on.
+    /// New names of keys, by their old names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
-    /// Keys and their values: JSON whose texts may refer to `state`, as it was, and to `input`.
+    /// Keys and their values: JSON whose texts may refer to `state`, as it was before, and to `input`.
     ///
-    /// A value is left out where the state has not what it refers to: a run may not have come so far yet.
+    /// A value is omitted if it refers to a missing part of the state, which the run may not have set yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<String, Value>,
-    /// Keys that are no more.
+    /// Keys to remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
-    /// What does the rest: a function of the host's, registered with
+    /// A function of the host that does the rest, registered with
     /// [`Functions::register_migration`](crate::Functions::register_migration).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,

@@ -1,8 +1,8 @@
-//! Workflows as data: what builders, YAML and Lua all make.
+//! Workflows as data, created by builders, YAML and Lua.
 //!
-//! A [`Definition`] is plain data: it serializes, compares by value and has a [hash](Definition::hash). Texts that are
-//! expressions stay texts here; [`crate::Engine::prepare`] parses and checks them once. Whatever data cannot hold, such
-//! as a closure, is registered by name and named here.
+//! A [`Definition`] is plain data: it serializes, compares by value and has a [hash](Definition::hash). Expressions are
+//! stored as texts; [`crate::Engine::prepare`] parses and checks them once. Anything that is not data, such as a
+//! closure, is registered by name and referred to by that name.
 
 mod composite;
 mod definition;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Steps;
 
-/// How often and when a failed step is tried again.
+/// How often and when a failed step is retried.
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,23 +17,23 @@ use super::Steps;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Retry {
-    /// How the delay grows from attempt to attempt.
+    /// How the delay grows between attempts.
     pub backoff: Backoff,
-    /// All attempts together, the first included; at least 1.
+    /// The maximum number of attempts, including the first; at least 1.
     pub attempts_max: u32,
     /// The delay before the second attempt.
     pub initial_delay: Duration,
-    /// No delay is longer.
+    /// The maximum delay.
     pub delay_max: Duration,
-    /// By how much an exponential delay grows each time.
+    /// The factor by which an exponential delay grows.
     pub multiplier: f64,
-    /// How far a delay may stray at random, as a share of it: 0.1 is ±10 %.
+    /// The random variation of a delay, as a fraction of it: 0.1 is ±10 %.
     pub jitter: f64,
-    /// Error codes or classes that are tried again; empty: what the error itself says.
+    /// Error codes or classes that are retried; empty: the error itself decides.
     pub on_errors: Vec<String>,
-    /// HTTP status codes (`details.status` of the error) that are tried again; empty: no filter.
+    /// HTTP status codes (`details.status` of the error) that are retried; empty: no filter.
     pub on_status_codes: Vec<u16>,
-    /// No attempt begins later than this after the first.
+    /// The time after the first attempt in which further attempts may begin.
     pub duration_max: Option<Duration>,
 }
 
@@ -54,7 +54,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// `attempts_max` attempts in all, otherwise the defaults.
+    /// Creates a policy of `attempts_max` attempts in total, with defaults otherwise.
     #[must_use]
     pub fn attempts(attempts_max: u32) -> Self {
         Self { attempts_max, ..Self::default() }
@@ -74,21 +74,21 @@ impl Retry {
         self
     }
 
-    /// Sets how far a delay may stray at random.
+    /// Sets the random variation of delays.
     #[must_use]
     pub fn with_jitter(mut self, jitter: f64) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// Tries again only on these codes or classes.
+    /// Retries only errors with these codes or classes.
     #[must_use]
     pub fn with_errors<S: Into<String>>(mut self, errors: impl IntoIterator<Item = S>) -> Self {
         self.on_errors = errors.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The delay after the failed attempt `attempt` (from 1), before jitter.
+    /// Returns the delay after the failed attempt `attempt` (from 1), before jitter.
     #[must_use]
     pub fn delay_after(&self, attempt: u32) -> Duration {
         let initial = self.initial_delay.as_secs_f64();
@@ -107,49 +107,50 @@ impl Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
-    /// Multiplied each time.
+    /// Multiplied after each attempt.
     #[default]
     Exponential,
-    /// The initial delay added each time.
+    /// Increased by the initial delay after each attempt.
     Linear,
     /// Always the initial delay.
     Fixed,
-    /// None.
+    /// No delay.
     Immediate,
 }
 
-/// What a failed step does to the steps around it, once its retries are used up.
+/// What a failed step does to the enclosing steps, once its retries are used up.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
-    /// The list it stands in fails.
+    /// The enclosing list fails.
     #[default]
     Fail,
-    /// The list goes on as if it had given null; the step stays failed.
+    /// The list continues as if the step's output were null; the step stays failed.
     Continue,
-    /// These run at `PATH/$on_error`, with the error as `error`; if they succeed the list goes on with their output.
+    /// These steps run at `PATH/$on_error`, with the error as `error`; if they succeed, the list continues with their
+    /// output.
     Steps(Steps),
 }
 
-/// When a step runs, given how its dependencies ended.
+/// Whether a step runs, given the outcomes of its dependencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerRule {
-    /// None failed and at least one succeeded.
+    /// If none failed and at least one succeeded.
     #[default]
     NoneFailedMinOneSuccess,
-    /// All succeeded.
+    /// If all succeeded.
     AllSuccess,
-    /// All ended, in whatever way.
+    /// If all ended, with any outcome.
     AllDone,
-    /// At least one succeeded.
+    /// If at least one succeeded.
     OneSuccess,
-    /// As `all_done`, and also when the list has failed already.
+    /// Like `all_done`, and also if the list has already failed.
     Always,
 }
 
 impl TriggerRule {
-    /// The rule as YAML spells it.
+    /// Returns the name of the rule in YAML.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,27 +5,27 @@ use serde_json::{Map, Value};
 
 use super::{Delay, OnError, Retry, StepKind, SubWorkflow, Transition, TriggerRule};
 
-/// Steps in the order they are written; shared, so that a definition is cheap to clone and to walk.
+/// Steps in definition order; shared, so that a definition is cheap to clone and to walk.
 pub type Steps = Vec<Arc<Step>>;
 
-/// A node of a definition: what it does, and the settings that every kind of step has.
+/// A node of a definition: its kind, and the settings that all kinds have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Its id, unique among its siblings.
     pub id: String,
-    /// A name for people; may hold references such as `Setup {{variables.project}}`.
+    /// A display name; may contain references such as `Setup {{variables.project}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Siblings that must end first; if any step of a list has some, the list is a graph.
+    /// Siblings that must end first; if any step of a list has dependencies, the list is a graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependencies: Vec<String>,
-    /// An expression: the step is skipped where it is false.
+    /// An expression; if it is false, the step is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
-    /// When it runs, given how its dependencies ended.
+    /// Whether it runs, given the outcomes of its dependencies.
     #[serde(default, skip_serializing_if = "is_default")]
     pub trigger_rule: TriggerRule,
-    /// How often it is tried again.
+    /// How often it is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// How long one attempt may take.
@@ -34,19 +34,19 @@ pub struct Step {
     /// How long all attempts and the delays between them may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_timeout: Option<Delay>,
-    /// What its failure does to the steps around it.
+    /// What its failure does to the enclosing steps.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_error: OnError,
-    /// Named concurrency limits it takes a permit of: the engine's, else those of its own definition; leaves only.
+    /// Named concurrency limits of which it takes a permit: the engine's, or those of its definition; only for leaves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
-    /// What undoes it when the run fails for good.
+    /// The step that undoes it if the run fails for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate: Option<Arc<Step>>,
-    /// Whether its effect must not happen twice, whatever is lost: where nobody knows whether it has, the run is stuck.
+    /// Whether its effect must never happen twice; if it is unknown whether it has happened, the run is stuck.
     #[serde(default, skip_serializing_if = "is_default")]
     pub at_most_once: bool,
-    /// In a route: where to go next; the first transition whose condition holds. Empty: the route ends here.
+    /// In a route: the transitions, of which the first whose condition is true is taken. Empty: the route ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<Transition>,
     /// What it does.
@@ -57,20 +57,20 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Which activity a step calls: a kind of step and, where the kind has several, a name.
+/// The activity that a step calls: a kind of step and, if the kind has several, a name.
 ///
-/// Shown as `KIND:NAME`, for example `tool:web_searcher`, or just `KIND`.
+/// Displayed as `KIND:NAME`, for example `tool:web_searcher`, or only `KIND`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ActivityName {
     /// The step type: `tool`, `persona-request`, `function`, or one from the step registry.
     pub kind: String,
-    /// Which of its kind; empty where there is only one.
+    /// The name within the kind; empty if there is only one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
 impl ActivityName {
-    /// The activity `name` of `kind`.
+    /// Creates the name of the activity `name` of `kind`.
     pub fn new(kind: impl Into<String>, name: impl Into<String>) -> Self {
         Self { kind: kind.into(), name: name.into() }
     }
@@ -88,16 +88,16 @@ impl fmt::Display for ActivityName {
 /// A call of an activity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActivityCall {
-    /// Which one.
+    /// The activity.
     #[serde(flatten)]
     pub activity: ActivityName,
-    /// Its input: JSON whose texts may hold references.
+    /// Its input: JSON whose texts may contain references.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub params: Value,
 }
 
 impl Step {
-    /// The steps directly inside it, in definition order.
+    /// Returns the steps directly inside it, in definition order.
     #[must_use]
     pub fn children(&self) -> Vec<&Step> {
         let mut steps: Vec<_> = self.kind.groups().into_iter().flat_map(|group| group.steps).collect();
@@ -108,7 +108,7 @@ impl Step {
         steps.into_iter().map(|step| &**step).collect()
     }
 
-    /// A step of `kind` with no further settings.
+    /// Creates a step of `kind` without further settings.
     pub fn new(id: impl Into<String>, kind: StepKind) -> Self {
         Self {
             id: id.into(),
@@ -128,47 +128,47 @@ impl Step {
         }
     }
 
-    /// A step that calls the activity `name` of `kind`.
+    /// Creates a step that calls the activity `name` of `kind`.
     pub fn activity(id: impl Into<String>, kind: impl Into<String>, name: impl Into<String>, params: Value) -> Self {
         let activity = ActivityName::new(kind, name);
         Self::new(id, StepKind::Activity(ActivityCall { activity, params }))
     }
 
-    /// A step that calls the tool `tool`.
+    /// Creates a step that calls the tool `tool`.
     pub fn tool(id: impl Into<String>, tool: impl Into<String>, params: Value) -> Self {
         Self::activity(id, "tool", tool, params)
     }
 
-    /// A step that calls the function registered as `name`.
+    /// Creates a step that calls the function registered as `name`.
     pub fn function(id: impl Into<String>, name: impl Into<String>, params: Value) -> Self {
         Self::activity(id, "function", name, params)
     }
 
-    /// A step that runs `steps` in order, or as a graph if any of them has dependencies.
+    /// Creates a step that runs `steps` in order, or as a graph if any of them has dependencies.
     pub fn sequence(id: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Self {
         Self::new(id, StepKind::Sequence(shared(steps)))
     }
 
-    /// A step that sets keys of the run's state.
+    /// Creates a step that sets keys of the run's state.
     pub fn set(id: impl Into<String>, values: Map<String, Value>) -> Self {
         Self::new(id, StepKind::Set(values))
     }
 
-    /// Runs it after the siblings `ids`.
+    /// Adds dependencies: the siblings `ids` must end first.
     #[must_use]
     pub fn after<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.dependencies.extend(ids.into_iter().map(Into::into));
         self
     }
 
-    /// Skips it where `condition` is false.
+    /// Skips the step if `condition` is false.
     #[must_use]
     pub fn when(mut self, condition: impl Into<String>) -> Self {
         self.condition = Some(condition.into());
         self
     }
 
-    /// Sets how often it is tried again.
+    /// Sets how often it is retried.
     #[must_use]
     pub fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = Some(retry);
@@ -189,54 +189,54 @@ impl Step {
         self
     }
 
-    /// Sets what its failure does to the steps around it.
+    /// Sets what its failure does to the enclosing steps.
     #[must_use]
     pub fn with_on_error(mut self, on_error: OnError) -> Self {
         self.on_error = on_error;
         self
     }
 
-    /// Sets when it runs, given how its dependencies ended.
+    /// Sets whether it runs, given the outcomes of its dependencies.
     #[must_use]
     pub fn with_trigger_rule(mut self, rule: TriggerRule) -> Self {
         self.trigger_rule = rule;
         self
     }
 
-    /// Sets what undoes it when the run fails for good; it sees `input`, `output` and `certain`.
+    /// Sets the step that undoes it if the run fails for good; it sees `input`, `output` and `certain`.
     #[must_use]
     pub fn with_compensation(mut self, undo: Step) -> Self {
         self.compensate = Some(Arc::new(undo));
         self
     }
 
-    /// Sets that its effect must not happen twice.
+    /// Ensures that its effect never happens twice.
     #[must_use]
     pub fn at_most_once(mut self) -> Self {
         self.at_most_once = true;
         self
     }
 
-    /// A step that runs the definition `workflow`.
+    /// Creates a step that runs the definition `workflow`.
     pub fn workflow(id: impl Into<String>, workflow: impl Into<String>, input: Value) -> Self {
         Self::new(id, StepKind::Workflow(SubWorkflow { workflow: workflow.into(), version: None, input }))
     }
 
-    /// Takes a permit of the named concurrency limit while it runs.
+    /// Makes it hold a permit of the concurrency limit `name` while it runs.
     #[must_use]
     pub fn with_limit(mut self, name: impl Into<String>) -> Self {
         self.limits.push(name.into());
         self
     }
 
-    /// In a route: goes to `target` where `condition` holds.
+    /// In a route: continues with `target` if `condition` is true.
     #[must_use]
     pub fn then_if(mut self, condition: impl Into<String>, target: impl Into<String>) -> Self {
         self.next.push(Transition { condition: Some(condition.into()), target: Some(target.into()) });
         self
     }
 
-    /// In a route: goes to `target` where no earlier transition was taken.
+    /// In a route: continues with `target` if no earlier transition was taken.
     #[must_use]
     pub fn then(mut self, target: impl Into<String>) -> Self {
         self.next.push(Transition { condition: None, target: Some(target.into()) });
@@ -244,7 +244,7 @@ impl Step {
     }
 }
 
-/// Shares `steps`, as lists of them are held.
+/// Converts `steps` to a shared list.
 pub(crate) fn shared(steps: impl IntoIterator<Item = Step>) -> Steps {
     steps.into_iter().map(Arc::new).collect()
 }

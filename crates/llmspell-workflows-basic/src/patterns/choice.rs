@@ -4,24 +4,24 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::{
-    Order, Place, StepError, StepId,
+    Order, ProblemLocation, StepError, StepId,
     engine::{Call, Outcome, choice, decide, execute},
     expr::Expr,
     model::{Conditional, Switch},
     plan::{Body, Builder, Child, ChildAt, Composite, List, Node},
 };
 
-/// A conditional or a switch: the first case that holds, else the default.
+/// A conditional or a switch, prepared to run.
 struct ChoicePlan {
     cases: Vec<(Expr, Arc<Node>)>,
     default: Option<Arc<Node>>,
-    /// Whether the path of a case has its number.
+    /// Whether the path of a case contains its number.
     is_numbered: bool,
 }
 
 impl Builder<'_> {
     pub(crate) fn conditional(&mut self, conditional: &Conditional, path: &str, depth: usize) -> Body {
-        let condition = self.expression(&conditional.condition, &Place::new(path, "condition"));
+        let condition = self.expression(&conditional.condition, &ProblemLocation::new(path, "condition"));
         let then = self.block("then", &conditional.then, &format!("{path}/then"), depth + 1);
         let otherwise = (!conditional.otherwise.is_empty())
             .then(|| self.block("else", &conditional.otherwise, &format!("{path}/else"), depth + 1));
@@ -32,11 +32,11 @@ impl Builder<'_> {
     pub(crate) fn switch(&mut self, switch: &Switch, path: &str, depth: usize) -> Body {
         let mut cases = Vec::with_capacity(switch.cases.len());
         for (number, case) in switch.cases.iter().enumerate() {
-            let when = self.expression(&case.when, &Place::new(path, format!("cases/{number}/when")));
+            let when = self.expression(&case.when, &ProblemLocation::new(path, format!("cases/{number}/when")));
             cases.push((when, self.block("case", &case.steps, &format!("{path}/case[{number}]"), depth + 1)));
         }
         if cases.is_empty() {
-            self.error("empty_block", Place::new(path, "cases"), "a switch needs at least one case");
+            self.error("empty_block", ProblemLocation::new(path, "cases"), "a switch needs at least one case");
         }
         let default = (!switch.default.is_empty())
             .then(|| self.block("default", &switch.default, &format!("{path}/default"), depth + 1));
@@ -56,7 +56,7 @@ impl Composite for ChoicePlan {
     }
 
     fn order(&self, _: Option<&StepId>) -> Order {
-        Order::Apart
+        Order::Independent
     }
 
     fn list(&self) -> Option<&List> {
@@ -64,7 +64,7 @@ impl Composite for ChoicePlan {
     }
 }
 
-/// Runs the list of the first case that holds, else the default.
+/// Runs the list of the first case whose condition is true, or the default.
 async fn choose(plan: &ChoicePlan, call: Call) -> Outcome {
     let default = plan.default.as_ref().map(|_| plan.cases.len());
     let chosen = first(&call, plan).or(default);
@@ -85,7 +85,7 @@ fn first(call: &Call, plan: &ChoicePlan) -> Option<usize> {
     plan.cases.iter().position(|(condition, _)| holds(call, condition))
 }
 
-/// Whether a condition holds; one that cannot be evaluated counts as false, with a warning.
+/// Returns whether a condition is true; one that cannot be evaluated counts as false, with a warning.
 pub(super) fn holds(call: &Call, condition: &Expr) -> bool {
     condition.test(&call.view()).unwrap_or_else(|error| {
         let message =

@@ -4,18 +4,21 @@ use std::{
 };
 
 use super::{
-    join::{conflicting, limit},
+    join::{conflict_outcome, limit},
     list::{before_start, starting_step},
     progress::Progress,
 };
 use crate::{
-    engine::{Call, CancelReason, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, Unended, execute},
+    engine::{
+        Call, CancelReason, Outcome, Scope, SkipReason, Slots, StepStatus, Tasks, UnfinishedSteps, VisibleResult,
+        execute,
+    },
     model::TriggerRule,
     plan::{List, graph::Graph},
     state::{Change, Conflict, SharedValue, StatePath, WorkflowState},
 };
 
-/// Runs the steps of a list as soon as what they wait for has ended.
+/// Runs each step of a list as soon as the steps that it waits for have ended.
 pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     let start = match starting_step(&call, &list) {
         Ok(start) => start,
@@ -23,7 +26,7 @@ pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     };
     let mut walk = Walk::new(&call, &list, start);
     if call.node().is_root {
-        call.run().set_root_scope(&Scope::list(call.around.scope.clone(), &list, &walk.slots));
+        call.run().set_root_scope(&Scope::list(call.context.scope.clone(), &list, &walk.slots));
     }
     let mut tasks = Tasks::new(&call);
     let limit = limit(&call, None);
@@ -42,21 +45,21 @@ pub(super) async fn graph(call: Call, list: Arc<List>) -> Outcome {
     }
 }
 
-/// Where a graph has come to.
+/// The progress of a graph.
 struct Walk<'a> {
     call: &'a Call,
     list: &'a Arc<List>,
     graph: &'a Graph,
     slots: Arc<Slots>,
     changes: Vec<Vec<Change>>,
-    /// The state as each step that has begun sees it and, once it has ended, left it.
+    /// The state that each step sees and, once it has ended, the state after it.
     states: Vec<Option<Arc<WorkflowState>>>,
     ready: VecDeque<usize>,
     left: Vec<usize>,
     followers: Vec<Vec<usize>>,
     start: Option<usize>,
     failed: Vec<(usize, Outcome)>,
-    unended: Unended,
+    unfinished: UnfinishedSteps,
     stopped: Option<Outcome>,
 }
 
@@ -81,17 +84,17 @@ impl<'a> Walk<'a> {
             followers,
             start,
             failed: Vec::new(),
-            unended: Unended::default(),
+            unfinished: UnfinishedSteps::default(),
             stopped: None,
         }
     }
 
-    /// The call of step `number`: it sees the base and the changes of all steps before it.
+    /// Creates the call of step `number`, which sees the base state and the changes of all steps before it.
     fn child(&mut self, number: usize, tasks: &Tasks) -> Result<Call, Outcome> {
         let state = self.view(number)?;
-        let scope = Scope::graph(self.call.around.scope.clone(), self.list, &self.slots, number);
-        let around = tasks.around(Some(scope), state.clone());
-        let child = Call::new(Arc::new(around), &self.list.nodes[number]);
+        let scope = Scope::graph(self.call.context.scope.clone(), self.list, &self.slots, number);
+        let context = tasks.context(Some(scope), state.clone());
+        let child = Call::new(Arc::new(context), &self.list.nodes[number]);
         self.states[number] = Some(state);
         let gate = match self.start {
             Some(start) if start == number => None,
@@ -106,7 +109,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The state as step `number` sees it.
+    /// Returns the state that step `number` sees.
     fn view(&self, number: usize) -> Result<Arc<WorkflowState>, Outcome> {
         let nearest = &self.graph.waits_for[number];
         let is_last = |one: &&usize| nearest.iter().all(|other| other == *one || self.graph.is_before(*other, **one));
@@ -119,23 +122,23 @@ impl<'a> Walk<'a> {
         Ok(progress.state)
     }
 
-    /// The changes of `steps`, each after those that its step has seen.
+    /// Returns the changes of `steps`, each after those that its step has seen.
     ///
-    /// Two steps that have not seen each other conflict where one sets what the other sets or something inside of it,
-    /// and the values differ; not where a step that has seen it has set it anew.
+    /// Two steps that have not seen each other conflict if both set the same part of the state, or one sets a part
+    /// inside the other's, and the values differ. There is no conflict about a part that a later step has set again.
     fn merged(&self, steps: impl Iterator<Item = usize>) -> Result<Vec<Change>, Outcome> {
         let mut changed: Vec<usize> = steps.filter(|step| !self.changes[*step].is_empty()).collect();
         changed.sort_unstable_by_key(|step| self.graph.ranks[*step]);
-        let mut standing: BTreeMap<&str, Vec<(usize, &StatePath)>> = BTreeMap::new();
+        let mut later: BTreeMap<&str, Vec<(usize, &StatePath)>> = BTreeMap::new();
         for &step in changed.iter().rev() {
             for Change { path, .. } in self.changes[step].iter().rev() {
-                let others = standing.entry(path.root()).or_default();
+                let others = later.entry(path.root()).or_default();
                 let follows = |other: usize| other == step || self.graph.is_before(step, other);
-                if others.iter().any(|(other, anew)| follows(*other) && anew.contains(path)) {
+                if others.iter().any(|(other, other_path)| follows(*other) && other_path.contains(path)) {
                     continue;
                 }
-                for (other, beside) in others.iter().filter(|(other, _)| !follows(*other)) {
-                    self.agree((step, path), (*other, beside))?;
+                for (other, other_path) in others.iter().filter(|(other, _)| !follows(*other)) {
+                    self.check_agreement((step, path), (*other, other_path))?;
                 }
                 others.push((step, path));
             }
@@ -143,8 +146,8 @@ impl<'a> Walk<'a> {
         Ok(changed.into_iter().flat_map(|step| self.changes[step].iter().cloned()).collect())
     }
 
-    /// Whether what two steps set at these paths goes together.
-    fn agree(&self, one: (usize, &StatePath), two: (usize, &StatePath)) -> Result<(), Outcome> {
+    /// Checks that two steps do not set these paths to different values.
+    fn check_agreement(&self, one: (usize, &StatePath), two: (usize, &StatePath)) -> Result<(), Outcome> {
         let path = match (one.1.contains(two.1), two.1.contains(one.1)) {
             (true, _) => one.1,
             (_, true) => two.1,
@@ -158,19 +161,19 @@ impl<'a> Walk<'a> {
         if values[0].1 == values[1].1 {
             return Ok(());
         }
-        Err(conflicting(self.call, Conflict { path: path.clone(), values }))
+        Err(conflict_outcome(self.call, Conflict { path: path.clone(), values }))
     }
 
-    /// Why the trigger rule of step `number` keeps it from running, if it does.
+    /// Returns why the trigger rule of step `number` skips it, if it does.
     fn gate(&self, number: usize) -> Option<SkipReason> {
         let dependencies = &self.graph.dependencies[number];
         let rule = self.list.nodes[number].step.trigger_rule;
         if dependencies.is_empty() {
-            // What waits for nothing runs whatever else fails: it could as well have begun before that.
+            // A step without dependencies runs even if others fail: it could have begun before they did.
             return None;
         }
         let status = |step: &usize| self.slots.get(*step).map_or(StepStatus::Pending, |ended| ended.status);
-        // A failure that the step itself has dealt with does not count as one.
+        // A handled failure does not count as a failure.
         let failed = |step: &&usize| self.failed.iter().any(|(failed, _)| failed == *step);
         let succeeded = |step: &&usize| !failed(step) && status(step) != StepStatus::Skipped;
         let (failures, successes) =
@@ -191,14 +194,14 @@ impl<'a> Walk<'a> {
         });
         let all = all.collect::<Vec<_>>().join(", ");
         match (failures, successes) {
-            (0, 0) => SkipReason::new("dependencies_skipped", format!("everything it depends on was skipped: {all}")),
+            (0, 0) => SkipReason::new("dependencies_skipped", format!("all dependencies were skipped: {all}")),
             (0, _) => SkipReason::new("trigger_rule", format!("`{}` is not met: {all}", rule.as_str())),
-            _ => SkipReason::new("dependency_failed", format!("something it depends on has failed: {all}")),
+            _ => SkipReason::new("dependency_failed", format!("a dependency failed: {all}")),
         }
     }
 
     fn end(&mut self, number: usize, outcome: Outcome, tasks: &Tasks) {
-        let Some(outcome) = self.unended.take(outcome) else { return };
+        let Some(outcome) = self.unfinished.take(outcome) else { return };
         let ended = match outcome {
             Outcome::Completed(output) => {
                 let mut left = Progress::new(self.call);
@@ -208,15 +211,17 @@ impl<'a> Walk<'a> {
                 }
                 self.states[number] = Some(left.state);
                 self.changes[number] = output.state_changes;
-                Ended { status: StepStatus::Completed, value: output.value, error: None }
+                VisibleResult { status: StepStatus::Completed, value: output.value, error: None }
             }
-            Outcome::Skipped(_) => Ended { status: StepStatus::Skipped, value: SharedValue::default(), error: None },
+            Outcome::Skipped(_) => {
+                VisibleResult { status: StepStatus::Skipped, value: SharedValue::default(), error: None }
+            }
             Outcome::Failed(failure) => {
                 let error = Some(Arc::new((*failure.error).clone()));
                 if !failure.handled {
                     self.failed.push((number, Outcome::Failed(failure)));
                 }
-                Ended { status: StepStatus::Failed, value: SharedValue::default(), error }
+                VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error }
             }
             other @ (Outcome::Cancelled(_) | Outcome::Parked(_) | Outcome::Stuck(_)) => return self.stop(other, tasks),
         };
@@ -229,7 +234,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The whole ends over `outcome`: what runs is stopped, nothing new begins.
+    /// Ends the graph with `outcome`: running steps are stopped, and no other step begins.
     fn stop(&mut self, outcome: Outcome, tasks: &Tasks) {
         match (&mut self.stopped, outcome) {
             (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),
@@ -243,9 +248,9 @@ impl<'a> Walk<'a> {
 
     fn finish(mut self) -> Outcome {
         if let Some(outcome) = self.stopped {
-            return self.unended.over(outcome);
+            return self.unfinished.stuck_or(outcome);
         }
-        if let Some(outcome) = std::mem::take(&mut self.unended).outcome() {
+        if let Some(outcome) = std::mem::take(&mut self.unfinished).outcome() {
             return outcome;
         }
         self.failed.sort_by_key(|(number, _)| *number);
@@ -267,7 +272,7 @@ impl<'a> Walk<'a> {
         if let Err(outcome) = merged {
             return outcome;
         }
-        let scope = Scope::list(self.call.around.scope.clone(), self.list, &self.slots);
+        let scope = Scope::list(self.call.context.scope.clone(), self.list, &self.slots);
         progress.finish(self.call, Some(&scope), last)
     }
 }

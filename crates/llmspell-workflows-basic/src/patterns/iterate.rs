@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     ErrorClass, StepError,
-    engine::{Around, Call, CancelReason, Outcome, Scope, Tasks, Unended, choice, decide, execute, recall},
+    engine::{
+        Call, CallContext, CancelReason, Outcome, Scope, Tasks, UnfinishedSteps, choice, decide, execute, recall,
+    },
     expr::{Expr, Template},
     model::{IterationErrors, IterationMode, OnConflict},
     state::{SharedValue, Side},
@@ -24,7 +26,7 @@ pub(super) async fn iterate(plan: &LoopPlan, call: Call) -> Outcome {
     };
     let items = match items {
         Ok(mut items) => {
-            // They are recorded.
+            // The items are recorded.
             items.iter_mut().for_each(|item| call.run().mask(item));
             Arc::new(items)
         }
@@ -33,12 +35,12 @@ pub(super) async fn iterate(plan: &LoopPlan, call: Call) -> Outcome {
     let items = decide!(call, choice::Items, items);
     let total = items.len();
     let wanted = plan.settings.max_iterations.map_or(total, |max| total.min(usize::try_from(max).unwrap_or(total)));
-    if let Err(error) = bounded(&call, plan, wanted as u64) {
+    if let Err(error) = check_iterations_max(&call, plan, wanted as u64) {
         return call.failed(error);
     }
     match plan.settings.mode {
         IterationMode::Sequential => in_order(&call, plan, &items[..wanted], total).await,
-        IterationMode::Parallel => at_once(&call, plan, &items[..wanted], total).await,
+        IterationMode::Parallel => in_parallel(&call, plan, &items[..wanted], total).await,
     }
 }
 
@@ -48,19 +50,19 @@ fn collection(call: &Call, template: &Template) -> Result<Vec<Value>, StepError>
         Value::Array(items) => Ok(items),
         other => {
             let shown: String = other.to_string().chars().take(80).collect();
-            let message = format!("{} gave {shown}, which is no array to loop over", template.source());
+            let message = format!("`{}`: expected an array, got {shown}", template.source());
             Err(StepError::validation("not_a_collection", message))
         }
     }
 }
 
-/// The numbers of a range; whole ones stay whole.
+/// Returns the numbers of a range; integers stay integers.
 fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
     let mut numbers = Vec::with_capacity(3);
     for template in bounds {
         let value = template.render(&call.view())?;
         if !value.is_number() {
-            let message = format!("{} gave {value}, which is no number for a range", template.source());
+            let message = format!("`{}`: expected a number, got {value}", template.source());
             return Err(StepError::validation("not_a_number", message));
         }
         numbers.push(value);
@@ -72,7 +74,7 @@ fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
         }
         let count = ((end - start) / step).ceil().max(0.0);
         if count > limit as f64 {
-            let message = format!("a range of {count} numbers is more than a run may execute steps: {limit}");
+            let message = format!("the range has {count} numbers, more than the limit `run_steps_max`, {limit}");
             return Err(StepError::new(ErrorClass::Resource, "run_steps_max", message).retryable(false));
         }
         Ok(count as u64)
@@ -91,18 +93,18 @@ fn range(call: &Call, bounds: [&Template; 3]) -> Result<Vec<Value>, StepError> {
     }
 }
 
-fn bounded(call: &Call, plan: &LoopPlan, wanted: u64) -> Result<(), StepError> {
+fn check_iterations_max(call: &Call, plan: &LoopPlan, wanted: u64) -> Result<(), StepError> {
     let limit = call.run().limits().loop_iterations_max;
     if plan.settings.max_iterations.is_some() || wanted <= limit {
         return Ok(());
     }
     let message = format!(
-        "the loop would make more than {limit} iterations, the limit `loop_iterations_max`; `max_iterations` can say more"
+        "the loop needs more than {limit} iterations, the limit `loop_iterations_max`; set `max_iterations` to allow more"
     );
     Err(StepError::new(ErrorClass::Resource, "loop_iterations_max", message).retryable(false))
 }
 
-/// The call of iteration `index`.
+/// Creates the call of iteration `index`.
 fn iteration(
     call: &Call,
     plan: &LoopPlan,
@@ -112,24 +114,24 @@ fn iteration(
     count: Option<usize>,
 ) -> Call {
     let count = count.map(|count| count as u64);
-    let scope = Scope::iteration(call.around.scope.clone(), Arc::new(item), index as u64, count);
-    // An iteration stands where the loop does.
-    let around = Around { state: progress.state.clone(), scope: Some(scope), ..(*call.around).clone() };
-    Call::new(Arc::new(around), &plan.body).with_generation(call.generation()).with_iteration(index)
+    let scope = Scope::iteration(call.context.scope.clone(), Arc::new(item), index as u64, count);
+    // An iteration has the path of its loop.
+    let context = CallContext { state: progress.state.clone(), scope: Some(scope), ..(*call.context).clone() };
+    Call::new(Arc::new(context), &plan.body).with_generation(call.generation()).with_iteration(index)
 }
 
-/// What a loop gathers.
-struct Gathered {
+/// The results of the iterations so far.
+struct LoopResults {
     results: Vec<SharedValue>,
     errors: Vec<(usize, StepError)>,
 }
 
-impl Gathered {
+impl LoopResults {
     fn new() -> Self {
         Self { results: Vec::new(), errors: Vec::new() }
     }
 
-    /// How the loop ends once its iterations have.
+    /// Returns the outcome of the loop once its iterations have ended.
     fn conclude(mut self, call: &Call, plan: &LoopPlan, progress: Progress, total: usize) -> Outcome {
         self.errors.sort_by_key(|(index, _)| *index);
         let errors: Vec<Value> =
@@ -154,7 +156,7 @@ impl Gathered {
         progress.finish(call, None, SharedValue::object(fields.into()))
     }
 
-    /// Takes in how iteration `index` ended; `Err` is how the loop ends over it.
+    /// Adds the outcome of iteration `index`; returns `Err` with the outcome of the loop if it ends because of it.
     fn take(
         &mut self,
         call: &Call,
@@ -177,16 +179,16 @@ impl Gathered {
 }
 
 async fn in_order(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -> Outcome {
-    let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
+    let (mut progress, mut collected) = (Progress::new(call), LoopResults::new());
     for (index, item) in items.iter().enumerate() {
         let child = iteration(call, plan, &progress, item.clone(), index, Some(items.len()));
         let outcome = execute(child).await;
-        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, outcome) {
+        if let Err(outcome) = collected.take(call, plan, &mut progress, index, outcome) {
             return outcome;
         }
         if let Some(until) = &plan.until {
             let done =
-                match until_holds(call, until, &progress, item, &gathered.results[index], index, Some(items.len())) {
+                match until_holds(call, until, &progress, item, &collected.results[index], index, Some(items.len())) {
                     Ok(done) => done,
                     Err(error) => return call.failed(error),
                 };
@@ -195,11 +197,11 @@ async fn in_order(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -
             }
         }
     }
-    gathered.conclude(call, plan, progress, total)
+    collected.conclude(call, plan, progress, total)
 }
 
 async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome {
-    let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
+    let (mut progress, mut collected) = (Progress::new(call), LoopResults::new());
     let max = plan.settings.max_iterations.unwrap_or(u64::MAX);
     let mut index = 0usize;
     while (index as u64) < max {
@@ -211,14 +213,14 @@ async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome 
         if !decide!(call, choice::While(index as u64), holds) {
             break;
         }
-        if let Err(error) = bounded(call, plan, index as u64 + 1) {
+        if let Err(error) = check_iterations_max(call, plan, index as u64 + 1) {
             return call.failed(error);
         }
-        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, execute(child).await) {
+        if let Err(outcome) = collected.take(call, plan, &mut progress, index, execute(child).await) {
             return outcome;
         }
         if let Some(until) = &plan.until {
-            let done = match until_holds(call, until, &progress, &Value::Null, &gathered.results[index], index, None) {
+            let done = match until_holds(call, until, &progress, &Value::Null, &collected.results[index], index, None) {
                 Ok(done) => done,
                 Err(error) => return call.failed(error),
             };
@@ -229,10 +231,10 @@ async fn while_holds(call: &Call, plan: &LoopPlan, condition: &Expr) -> Outcome 
         }
         index += 1;
     }
-    gathered.conclude(call, plan, progress, index)
+    collected.conclude(call, plan, progress, index)
 }
 
-/// Whether the loop ends after iteration `index`, which gave `output`.
+/// Returns whether the loop ends after iteration `index` with the output `output`.
 fn until_holds(
     call: &Call,
     until: &Expr,
@@ -243,42 +245,42 @@ fn until_holds(
     count: Option<usize>,
 ) -> Result<bool, StepError> {
     let count = count.map(|count| count as u64);
-    let scope = Scope::iteration(call.around.scope.clone(), Arc::new(item.clone()), index as u64, count);
+    let scope = Scope::iteration(call.context.scope.clone(), Arc::new(item.clone()), index as u64, count);
     let scope = Scope::names(Some(scope), vec![("output", output.to_arc())]);
     let inner = call.seeing(Some(scope), progress.state.clone());
     Ok(until.test(&inner.view())?)
 }
 
-async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -> Outcome {
-    let (mut progress, mut gathered) = (Progress::new(call), Gathered::new());
+async fn in_parallel(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) -> Outcome {
+    let (mut progress, mut collected) = (Progress::new(call), LoopResults::new());
     let base = Progress::new(call);
     let child =
-        |around: &Call, index: usize| iteration(around, plan, &base, items[index].clone(), index, Some(items.len()));
-    // Which iteration the loop failed over depends on which failed first, so that is remembered.
+        |parent: &Call, index: usize| iteration(parent, plan, &base, items[index].clone(), index, Some(items.len()));
+    // The outcome of the loop depends on which iteration failed first, so that is a recorded decision.
     if plan.settings.on_error == IterationErrors::Stop
         && let Some(index) = recall!(call, choice::FirstFailed)
     {
         if index >= items.len() {
-            let message = format!("iteration number {index} is said to have failed, and there are {}", items.len());
+            let message = format!("the recorded failed iteration {index} does not exist: the loop has {}", items.len());
             return call.failed(StepError::configuration("wrong_decision", message));
         }
-        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, execute(child(call, index)).await) {
+        if let Err(outcome) = collected.take(call, plan, &mut progress, index, execute(child(call, index)).await) {
             return outcome;
         }
-        (progress, gathered) = (Progress::new(call), Gathered::new());
+        (progress, collected) = (Progress::new(call), LoopResults::new());
     }
     let mut tasks = Tasks::new(call);
     let own = tasks.own();
     let limit = limit(call, plan.settings.max_parallelism);
     let mut waiting = 0..items.len();
-    let (mut sides, mut unended, mut stopped) = (Vec::new(), Unended::default(), None);
+    let (mut sides, mut unfinished, mut stopped) = (Vec::new(), UnfinishedSteps::default(), None);
     loop {
         while tasks.len() < limit && stopped.is_none() {
             let Some(index) = waiting.next() else { break };
             tasks.spawn(index, child(&own, index), execute);
         }
         let Some((index, outcome)) = tasks.next().await else { break };
-        let Some(outcome) = unended.take(outcome) else { continue };
+        let Some(outcome) = unfinished.take(outcome) else { continue };
         let outcome = match outcome {
             Outcome::Completed(mut output) => {
                 let changes = std::mem::take(&mut output.state_changes);
@@ -287,34 +289,34 @@ async fn at_once(call: &Call, plan: &LoopPlan, items: &[Value], total: usize) ->
             }
             outcome => outcome,
         };
-        if let Err(outcome) = gathered.take(call, plan, &mut progress, index, outcome) {
+        if let Err(outcome) = collected.take(call, plan, &mut progress, index, outcome) {
             if stopped.is_none()
                 && matches!(outcome, Outcome::Failed(_))
                 && let Err(error) = call.decide(choice::FirstFailed, index).await
             {
                 tasks.stop(CancelReason::FailFast);
-                let (_, unended) = tasks.drain().await;
-                return unended.over(call.failed(error));
+                let (_, unfinished) = tasks.drain().await;
+                return unfinished.stuck_or(call.failed(error));
             }
             stop(&mut stopped, outcome, &tasks);
         }
     }
     if let Some(outcome) = stopped {
-        return unended.over(outcome);
+        return unfinished.stuck_or(outcome);
     }
-    if let Some(outcome) = unended.outcome() {
+    if let Some(outcome) = unfinished.outcome() {
         return outcome;
     }
     sides.sort_by_key(|(index, _)| *index);
     let sides: Vec<Side> = sides.into_iter().map(|(_, side)| side).collect();
     let joined = join_changes(call, &sides, &OnConflict::Error);
     match joined.and_then(|joined| progress.apply(call, joined.changes)) {
-        Ok(()) => gathered.conclude(call, plan, progress, total),
+        Ok(()) => collected.conclude(call, plan, progress, total),
         Err(outcome) => outcome,
     }
 }
 
-/// The loop ends over `outcome`; what still runs is stopped, and the first failure stands.
+/// Ends the loop with `outcome` and stops running iterations; the first failure is kept.
 fn stop(stopped: &mut Option<Outcome>, outcome: Outcome, tasks: &Tasks) {
     match (stopped.as_mut(), outcome) {
         (Some(Outcome::Cancelled(all)), Outcome::Cancelled(more)) => all.absorb(more),

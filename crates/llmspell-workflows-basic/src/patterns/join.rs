@@ -7,12 +7,12 @@ use crate::{
     state::{self, Joined, Side},
 };
 
-/// How many children run at once: what the block says, else the engine's limit.
+/// Returns how many children run at once: the block's own limit, or the engine's.
 pub(super) fn limit(call: &Call, own: Option<u32>) -> usize {
     own.unwrap_or(call.run().limits().parallelism_max).max(1) as usize
 }
 
-/// Joins what branches changed; a conflict that stays one fails the block.
+/// Joins the changes of branches; an unresolved conflict fails the block.
 pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> Result<Joined, Outcome> {
     let mut failure = None;
     let mut resolve = |name: &str, conflict: &state::Conflict| {
@@ -26,15 +26,15 @@ pub(super) fn join_changes(call: &Call, sides: &[Side], policy: &OnConflict) -> 
         if let Some(error) = failure.take() {
             return call.failed(error);
         }
-        conflicting(call, conflict)
+        conflict_outcome(call, conflict)
     })
 }
 
-/// The block fails over `conflict`.
-pub(super) fn conflicting(call: &Call, conflict: state::Conflict) -> Outcome {
+/// Returns the outcome of a block that fails because of `conflict`.
+pub(super) fn conflict_outcome(call: &Call, conflict: state::Conflict) -> Outcome {
     let names: Vec<_> = conflict.values.iter().map(|(name, _)| format!("`{name}`")).collect();
     let message = format!(
-        "{} set the state's `{}` to different values; `on_conflict` can say which one stands",
+        "{} set the state's `{}` to different values; set `on_conflict` to choose one",
         names.join(" and "),
         conflict.path
     );

@@ -9,45 +9,45 @@ use crate::{
     model::{Aggregation, ErrorMode, ParallelOutput},
 };
 
-/// How a branch of a parallel block ended, for the function that aggregates them.
+/// The result of a branch of a parallel block, for an aggregation function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BranchResult {
     /// The branch's id.
     pub branch_id: String,
-    /// Whether it did what it should; a skipped branch did not, without having failed.
+    /// Whether it succeeded; a skipped branch neither succeeded nor failed.
     pub success: bool,
-    /// What it gave.
+    /// Its output.
     pub result: Option<Value>,
-    /// Why it failed or was stopped.
+    /// Why it failed or was cancelled.
     pub error: Option<StepError>,
     /// How long it took.
     pub duration: Duration,
 }
 
-/// How the branches of a block have ended so far, and what follows from it.
+/// The outcomes of the branches of a block so far, and the resulting verdict.
 ///
-/// | error mode | aggregation | the rest is cancelled when | it succeeds when |
+/// | error mode | aggregation | the others are cancelled if | the block succeeds if |
 /// |---|---|---|---|
-/// | any | `first` | one has succeeded, and all required ones | so |
+/// | any | `first` | one and all required ones have succeeded | the same |
 /// | `fail_fast` | any | a required one failed, or success is out of reach | enough and all required ones succeeded |
 /// | `fail_slow` | any | never | enough and all required ones succeeded |
 /// | `best_effort` | `all` | never | all required ones succeeded, and at least one if any failed |
 /// | `best_effort` | other | never | enough and all required ones succeeded |
 ///
-/// Enough are: all that were not skipped (`all`), 1 (`first`), n (`partial:n`), more than half (`majority`), none
-/// (a function, which decides itself). A failure that a branch's own `on_error` dealt with counts as success. What a
-/// branch does after the rest was cancelled counts for nothing.
+/// "Enough" means all that were not skipped (`all`), 1 (`first`), n (`partial:n`), more than half (`majority`), or none
+/// (a function, which decides itself). A failure handled by the branch's own `on_error` counts as success. The outcome
+/// of a branch that ends after the others were cancelled is ignored.
 pub(super) struct Judge<'a> {
     plan: &'a ParallelPlan,
-    /// How each branch ended; `None`: not before the block's fate was decided.
+    /// The outcome of each branch; `None` if it had not ended before the verdict.
     ends: Vec<Option<Outcome>>,
     winner: Option<usize>,
 }
 
-/// What a block does next.
+/// The next action of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It waits for the others.
+    /// It waits for the other branches.
     Wait,
     /// It has succeeded; the others are stopped.
     Won,
@@ -60,7 +60,7 @@ impl<'a> Judge<'a> {
         Self { plan, ends: vec![None; plan.branches.len()], winner: None }
     }
 
-    /// Notes how branch `number` ended.
+    /// Adds the outcome of branch `number`.
     pub(super) fn end(&mut self, number: usize, outcome: Outcome) {
         if succeeded(&outcome) {
             self.winner.get_or_insert(number);
@@ -68,7 +68,7 @@ impl<'a> Judge<'a> {
         self.ends[number] = Some(outcome);
     }
 
-    /// Whether branch `number` has ended while that still mattered.
+    /// Returns whether branch `number` ended before the verdict.
     pub(super) fn has_ended(&self, number: usize) -> bool {
         self.ends[number].is_some()
     }
@@ -90,7 +90,11 @@ impl<'a> Judge<'a> {
     }
 
     fn required_succeeded(&self) -> bool {
-        self.plan.required.iter().zip(&self.ends).all(|(required, end)| !required || end.as_ref().is_some_and(is_well))
+        self.plan
+            .required
+            .iter()
+            .zip(&self.ends)
+            .all(|(required, end)| !required || end.as_ref().is_some_and(succeeded_or_skipped))
     }
 
     fn required_failed(&self) -> Option<usize> {
@@ -118,7 +122,7 @@ impl<'a> Judge<'a> {
         self.count(succeeded) + open >= self.enough()
     }
 
-    /// What the block as a whole gives, once all branches have ended or were stopped.
+    /// Returns the output of the block, once all branches have ended or were stopped.
     pub(super) fn conclude(&self, call: &Call, durations: &[Duration]) -> Result<Value, StepError> {
         if let Some(number) = self.required_failed() {
             let id = &self.plan.branches[number].id;
@@ -159,7 +163,7 @@ impl<'a> Judge<'a> {
         self.failure("branches_failed", message)
     }
 
-    /// The block's error: the first failure in definition order is its cause, and all are in the details.
+    /// Creates the block's error: its cause is the first failure in definition order, and its details contain all.
     fn failure(&self, code: &'static str, message: String) -> StepError {
         let ends = self.ends.iter().enumerate().filter_map(|(n, end)| Some((n, end.as_ref()?)));
         let failures: Vec<_> =
@@ -182,9 +186,12 @@ impl<'a> Judge<'a> {
     }
 
     fn custom(&self, call: &Call, name: &str, durations: &[Duration]) -> Result<Value, StepError> {
-        let function = call.run().engine().functions().aggregation(name).ok_or_else(|| {
-            StepError::configuration("unknown_function", format!("no aggregation is called `{name}`"))
-        })?;
+        let function = call
+            .run()
+            .engine()
+            .functions()
+            .aggregation(name)
+            .ok_or_else(|| StepError::configuration("unknown_function", format!("unknown aggregation `{name}`")))?;
         let results = self.ends.iter().enumerate().map(|(number, end)| BranchResult {
             branch_id: self.plan.branches[number].id.to_string(),
             success: end.as_ref().is_some_and(succeeded),
@@ -204,7 +211,7 @@ impl<'a> Judge<'a> {
                 Some(Outcome::Failed(failure)) if !failure.handled => json!({"error": *failure.error}),
                 Some(Outcome::Cancelled(cancelled)) => stopped(cancelled.reason),
                 Some(_) => self.value(number),
-                // Whether a loser had begun, or ended all the same, depends on chance.
+                // It depends on chance whether a loser had begun or ended.
                 None => stopped(CancelReason::LostRace),
             };
             (branch.id.to_string(), value)
@@ -220,7 +227,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Why it failed or was stopped.
+/// Returns why the branch failed or was cancelled.
 fn error(outcome: &Outcome) -> Option<StepError> {
     match outcome {
         Outcome::Cancelled(cancelled) => Some(cancelled.to_error()),
@@ -228,7 +235,7 @@ fn error(outcome: &Outcome) -> Option<StepError> {
     }
 }
 
-/// Did what it should, or dealt with its failure itself.
+/// Returns whether the branch completed, or handled its failure itself.
 fn succeeded(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Completed(_) => true,
@@ -237,7 +244,7 @@ fn succeeded(outcome: &Outcome) -> bool {
     }
 }
 
-fn is_well(outcome: &Outcome) -> bool {
+fn succeeded_or_skipped(outcome: &Outcome) -> bool {
     succeeded(outcome) || matches!(outcome, Outcome::Skipped(_))
 }
 

@@ -5,13 +5,13 @@ use futures_util::future::BoxFuture;
 use super::{graph, progress::Progress};
 use crate::{
     Order, StepId,
-    engine::{Call, Ended, Outcome, Scope, SkipReason, Slots, StepStatus, execute_in},
+    engine::{Call, Outcome, Scope, SkipReason, Slots, StepStatus, VisibleResult, execute_in},
     model::TriggerRule,
     plan::{Child, Composite, List},
     state::SharedValue,
 };
 
-/// Steps in order, or as a graph.
+/// Steps that run in order or as a graph, prepared to run.
 pub(crate) struct ListPlan(pub(crate) Arc<List>);
 
 impl Composite for ListPlan {
@@ -32,8 +32,8 @@ impl Composite for ListPlan {
                 let dependents = self.0.nodes.iter().enumerate().filter(|(number, _)| graph.is_before(child, *number));
                 Order::Graph(dependents.map(|(_, node)| node.id.clone()).collect())
             }
-            (Some(_), None) => Order::Apart,
-            (None, _) => Order::InTurn,
+            (Some(_), None) => Order::Independent,
+            (None, _) => Order::Sequential,
         }
     }
 
@@ -44,7 +44,7 @@ impl Composite for ListPlan {
 
 async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     let slots = Arc::new(Slots::new(list.nodes.len()));
-    let scope = Scope::list(call.around.scope.clone(), &list, &slots);
+    let scope = Scope::list(call.context.scope.clone(), &list, &slots);
     if call.node().is_root {
         call.run().set_root_scope(&scope);
     }
@@ -53,20 +53,20 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
         Err(outcome) => return outcome,
     };
     let mut progress = Progress::new(&call);
-    let mut around = Arc::new(call.inside(Some(scope.clone()), progress.state.clone()).in_order());
+    let mut context = Arc::new(call.inside(Some(scope.clone()), progress.state.clone()).in_order());
     let (mut failed, mut last) = (None, None);
     for (number, node) in list.nodes.iter().enumerate() {
         if failed.is_some() && !matches!(node.step.trigger_rule, TriggerRule::Always | TriggerRule::AllDone) {
             continue;
         }
-        if progress.has_moved_on(&around) {
-            Arc::make_mut(&mut around).state = progress.state.clone();
+        if progress.has_changed(&context) {
+            Arc::make_mut(&mut context).state = progress.state.clone();
         }
-        let mut child = Call::new(around.clone(), node);
+        let mut child = Call::new(context.clone(), node);
         if let Some(start) = start.filter(|start| number < *start) {
             child = child.with_gate(before_start(list.nodes[start].id.as_str()));
         }
-        match progress.take(&call, execute_in(child, &around).await) {
+        match progress.take(&call, execute_in(child, &context).await) {
             Ok(ended) => {
                 if ended.status == StepStatus::Completed {
                     last = Some(number);
@@ -77,9 +77,9 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
                 let error = Arc::new((*failure.error).clone());
                 slots.set(
                     number,
-                    Ended { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
+                    VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error: Some(error) },
                 );
-                // The first failure stands; what runs in any case still runs.
+                // The first failure is kept; steps that run in any case still run.
                 failed.get_or_insert(Outcome::Failed(failure));
             }
             Err(outcome) => return outcome,
@@ -94,16 +94,16 @@ async fn in_order(call: Call, list: Arc<List>) -> Outcome {
     }
 }
 
-/// The number of the step that the run begins with, if it was started at one; the root list's alone.
+/// Returns the number of the step at which the run starts, if one was given; only in the root list.
 pub(super) fn starting_step(call: &Call, list: &List) -> Result<Option<usize>, Outcome> {
     let Some(id) = call.run().input.starting_step.as_deref().filter(|_| call.node().is_root) else { return Ok(None) };
     list.number(id).map(Some).ok_or_else(|| {
         let known: Vec<_> = list.ids().map(|(_, id)| id).collect();
-        let message = format!("no step is called `{id}` to start with; there are: {}", known.join(", "));
+        let message = format!("cannot start at unknown step `{id}`; the steps are: {}", known.join(", "));
         call.failed(crate::StepError::validation("unknown_starting_step", message))
     })
 }
 
 pub(super) fn before_start(id: &str) -> SkipReason {
-    SkipReason::new("before_starting_step", format!("the run was started at `{id}`"))
+    SkipReason::new("before_starting_step", format!("the run started at `{id}`"))
 }

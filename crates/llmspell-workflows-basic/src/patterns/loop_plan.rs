@@ -4,14 +4,14 @@ use futures_util::future::BoxFuture;
 
 use super::iterate::iterate;
 use crate::{
-    Order, Place, StepId,
+    Order, ProblemLocation, StepId,
     engine::{Call, Outcome},
     expr::{Expr, Template},
-    model::{IterationMode, Loop, Over, Step, StepKind},
+    model::{IterationMode, Loop, LoopSource, Step, StepKind},
     plan::{Body, Builder, Child, ChildAt, Composite, List, Node, Role},
 };
 
-/// A list that runs once for each iteration.
+/// A list that runs once for each iteration, prepared to run.
 pub(super) struct LoopPlan {
     pub(super) over: Iterations,
     pub(super) body: Arc<Node>,
@@ -19,7 +19,7 @@ pub(super) struct LoopPlan {
     pub(super) settings: Loop,
 }
 
-/// What a loop runs over.
+/// What a loop iterates over.
 pub(super) enum Iterations {
     Items(Template),
     Range { start: Template, end: Template, step: Template },
@@ -37,8 +37,8 @@ impl Composite for LoopPlan {
 
     fn order(&self, _: Option<&StepId>) -> Order {
         match self.settings.mode {
-            IterationMode::Sequential => Order::InTurn,
-            IterationMode::Parallel => Order::Apart,
+            IterationMode::Sequential => Order::Sequential,
+            IterationMode::Parallel => Order::Independent,
         }
     }
 
@@ -50,16 +50,20 @@ impl Composite for LoopPlan {
 impl Builder<'_> {
     pub(crate) fn loop_over(&mut self, step: &Step, settings: &Loop, path: &str, depth: usize) -> Body {
         let over = match &settings.over {
-            Over::Items(items) => {
+            LoopSource::Items(items) => {
                 if !items.is_array() && !items.is_string() {
-                    let message = format!("a loop runs over an array or a reference to one, not over {items}");
-                    self.error("not_a_collection", Place::new(path, "over/items"), message);
+                    let message = format!("expected an array or a reference to one, got {items}");
+                    self.error("not_a_collection", ProblemLocation::new(path, "over/items"), message);
                 }
                 Iterations::Items(self.template(items, path, "over/items"))
             }
-            Over::Range { start, end, step } => {
+            LoopSource::Range { start, end, step } => {
                 if step.as_f64() == Some(0.0) {
-                    self.error("invalid_number", Place::new(path, "over/range/step"), "a step of 0 would never end");
+                    self.error(
+                        "invalid_number",
+                        ProblemLocation::new(path, "over/range/step"),
+                        "a range with a step of 0 would never end",
+                    );
                 }
                 Iterations::Range {
                     start: self.template(start, path, "over/range/start"),
@@ -67,8 +71,8 @@ impl Builder<'_> {
                     step: self.template(step, path, "over/range/step"),
                 }
             }
-            Over::While(condition) => {
-                let place = Place::new(path, "over/while");
+            LoopSource::While(condition) => {
+                let place = ProblemLocation::new(path, "over/while");
                 Iterations::While(self.in_loop(|builder| builder.expression(condition, &place)))
             }
         };
@@ -79,8 +83,9 @@ impl Builder<'_> {
         let until = settings.until.as_ref().map(|text| {
             self.enter_list(&settings.steps);
             self.at_step(settings.steps.len());
-            let until = self
-                .in_loop(|builder| builder.with_binding("output", |b| b.expression(text, &Place::new(path, "until"))));
+            let until = self.in_loop(|builder| {
+                builder.with_binding("output", |b| b.expression(text, &ProblemLocation::new(path, "until")))
+            });
             self.leave_list();
             until
         });
@@ -89,23 +94,27 @@ impl Builder<'_> {
 
     fn loop_settings(&mut self, settings: &Loop, path: &str) {
         if settings.steps.is_empty() {
-            self.error("empty_block", Place::new(path, ""), "a loop needs steps");
+            self.error("empty_block", ProblemLocation::new(path, ""), "a loop needs steps");
         }
         if settings.mode == IterationMode::Parallel {
             if settings.until.is_some() {
-                let message = "`until` is tested after each iteration, so it needs `mode: sequential`";
-                self.error("until_in_parallel", Place::new(path, "until"), message);
+                let message = "`until` is tested after each iteration and needs `mode: sequential`";
+                self.error("until_in_parallel", ProblemLocation::new(path, "until"), message);
             }
-            if matches!(settings.over, Over::While(_)) {
-                let message = "`while` is tested before each iteration, so it needs `mode: sequential`";
-                self.error("while_in_parallel", Place::new(path, "over/while"), message);
+            if matches!(settings.over, LoopSource::While(_)) {
+                let message = "`while` is tested before each iteration and needs `mode: sequential`";
+                self.error("while_in_parallel", ProblemLocation::new(path, "over/while"), message);
             }
         }
         for (field, number) in
             [("max_parallelism", settings.max_parallelism.map(u64::from)), ("max_iterations", settings.max_iterations)]
         {
             if number == Some(0) {
-                self.error("invalid_number", Place::new(path, field), format!("`{field}` must be at least 1"));
+                self.error(
+                    "invalid_number",
+                    ProblemLocation::new(path, field),
+                    format!("`{field}` must be at least 1"),
+                );
             }
         }
     }

@@ -1,7 +1,8 @@
 //! How composites run their steps.
 //!
-//! Patterns know nothing of journals, hooks or retries: they call the engine for their children, and every choice they
-//! make goes through [`crate::engine::Call::decide`]. Each is one file; what several need is in `join` and `progress`.
+//! Patterns do not know about journals, hooks or retries: they execute their children through the engine, and make
+//! every decision through [`crate::engine::Call::decide`]. Each has its own file; `join` and `progress` contain shared
+//! code.
 
 mod choice;
 mod graph;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     StepError, clock,
-    engine::{Around, Call, CancelReason, Cancelled, Outcome, Tasks, Unended, choice, decide, execute},
+    engine::{Call, CallContext, CancelReason, Cancelled, Outcome, Tasks, UnfinishedSteps, choice, decide, execute},
     model::{Aggregation, ErrorMode, OnConflict},
     state::{Edit, Side},
 };
@@ -19,8 +19,8 @@ use crate::{
 /// Runs branches at the same time and joins them.
 pub(super) async fn run(plan: &ParallelPlan, call: Call) -> Outcome {
     let mut tasks = Tasks::new(&call);
-    let around = Arc::new(tasks.around(call.around.scope.clone(), call.around.state.clone()));
-    let mut block = Block::new(&call, plan, around);
+    let context = Arc::new(tasks.context(call.context.scope.clone(), call.context.state.clone()));
+    let mut block = Block::new(&call, plan, context);
     if let Err(outcome) = block.replay().await {
         return outcome;
     }
@@ -30,33 +30,33 @@ pub(super) async fn run(plan: &ParallelPlan, call: Call) -> Outcome {
 struct Block<'a> {
     call: &'a Call,
     plan: &'a ParallelPlan,
-    around: Arc<Around>,
+    context: Arc<CallContext>,
     judge: Judge<'a>,
-    /// The branches in the order in which they ended, where that order matters.
+    /// The branches in the order in which they ended, if the order matters.
     order: Vec<usize>,
     began: Vec<Timestamp>,
     durations: Vec<Duration>,
-    unended: Unended,
+    unfinished: UnfinishedSteps,
     left: Option<Cancelled>,
 }
 
 impl<'a> Block<'a> {
-    fn new(call: &'a Call, plan: &'a ParallelPlan, around: Arc<Around>) -> Self {
+    fn new(call: &'a Call, plan: &'a ParallelPlan, context: Arc<CallContext>) -> Self {
         let count = plan.branches.len();
         Self {
             call,
             plan,
-            around,
+            context,
             judge: Judge::new(plan),
             order: Vec::new(),
             began: vec![call.run().clock().now(); count],
             durations: vec![Duration::ZERO; count],
-            unended: Unended::default(),
+            unfinished: UnfinishedSteps::default(),
             left: None,
         }
     }
 
-    /// Whether the outcome depends on which branch ends first.
+    /// Returns whether the outcome depends on which branch ends first.
     fn order_matters(&self) -> bool {
         let settings = &self.plan.settings;
         settings.aggregation == Aggregation::First
@@ -64,23 +64,23 @@ impl<'a> Block<'a> {
             || settings.on_conflict == OnConflict::First
     }
 
-    /// Whether anyone asks how long branches take.
+    /// Returns whether the durations of branches are needed.
     fn is_timed(&self) -> bool {
         matches!(self.plan.settings.aggregation, Aggregation::Custom(_))
     }
 
     fn child(&self, number: usize) -> Call {
-        Call::new(self.around.clone(), &self.plan.branches[number])
+        Call::new(self.context.clone(), &self.plan.branches[number])
     }
 
-    /// Takes in the branches that are known to have ended, in their order, before any other begins.
+    /// Replays the branches that are recorded as ended, in their order, before any other begins.
     async fn replay(&mut self) -> Result<(), Outcome> {
         while self.order_matters() && self.judge.verdict() == Verdict::Wait {
             let nth = choice::EndedNth(self.order.len() as u64);
             let known = self.call.recall(nth).await.map_err(|error| self.call.failed(error))?;
             let Some(number) = known else { break };
             if number >= self.plan.branches.len() || self.judge.has_ended(number) {
-                let message = format!("branch number {number} is said to have ended, which it cannot have");
+                let message = format!("the recorded ended branch {number} does not exist or has ended before");
                 return Err(self.call.failed(StepError::configuration("wrong_decision", message)));
             }
             let outcome = execute(self.child(number)).await;
@@ -111,14 +111,14 @@ impl<'a> Block<'a> {
             {
                 if let Err(error) = self.call.decide(choice::EndedNth(self.order.len() as u64), number).await {
                     tasks.stop(CancelReason::FailFast);
-                    let (_, unended) = tasks.drain().await;
-                    return unended.over(self.call.failed(error));
+                    let (_, unfinished) = tasks.drain().await;
+                    return unfinished.stuck_or(self.call.failed(error));
                 }
                 self.order.push(number);
             }
             if verdict != Verdict::Wait {
-                if let Some(outcome) = self.unended.take(outcome) {
-                    self.leave(&outcome);
+                if let Some(outcome) = self.unfinished.take(outcome) {
+                    self.collect_left_behind(&outcome);
                 }
                 continue;
             }
@@ -137,42 +137,42 @@ impl<'a> Block<'a> {
         if self.is_timed() {
             self.durations[number] = clock::until(self.began[number], self.call.run().clock().now());
         }
-        if let Some(outcome) = self.unended.take(outcome) {
-            self.leave(&outcome);
+        if let Some(outcome) = self.unfinished.take(outcome) {
+            self.collect_left_behind(&outcome);
             self.judge.end(number, outcome);
         }
     }
 
-    /// Keeps what a stopped branch left behind.
-    fn leave(&mut self, outcome: &Outcome) {
+    /// Collects the activities that a cancelled branch left behind.
+    fn collect_left_behind(&mut self, outcome: &Outcome) {
         if let Outcome::Cancelled(cancelled) = outcome {
             self.left.get_or_insert_with(|| Cancelled::new(cancelled.reason)).absorb(cancelled.clone());
         }
     }
 
     async fn conclude(mut self, verdict: Verdict) -> Outcome {
-        let unended = std::mem::take(&mut self.unended);
+        let unfinished = std::mem::take(&mut self.unfinished);
         if self.call.cancel().is_cancelled() {
-            return unended.over(match self.left {
+            return unfinished.stuck_or(match self.left {
                 Some(left) => Outcome::Cancelled(left),
                 None => self.call.cancelled(),
             });
         }
         match verdict {
-            Verdict::Wait => match unended.outcome() {
+            Verdict::Wait => match unfinished.outcome() {
                 Some(outcome) => outcome,
-                None => self.ended().await,
+                None => self.finish().await,
             },
-            // What waits was stopped with the rest.
+            // Waiting branches were stopped with the others.
             Verdict::Won | Verdict::Lost => {
-                let ended = self.ended().await;
-                unended.over(ended)
+                let ended = self.finish().await;
+                unfinished.stuck_or(ended)
             }
         }
     }
 
-    /// How the block ends once all of its branches have.
-    async fn ended(self) -> Outcome {
+    /// Returns the outcome of the block once all of its branches have ended.
+    async fn finish(self) -> Outcome {
         let value = match self.judge.conclude(self.call, &self.durations) {
             Ok(value) => value,
             Err(mut error) => {
@@ -183,13 +183,13 @@ impl<'a> Block<'a> {
             }
         };
         if let Some(left) = self.left.as_ref().filter(|left| !left.left_behind().is_empty()) {
-            let message = format!("the block went on without some of its branches{}", left.left_behind());
+            let message = format!("the block continued without some of its branches{}", left.left_behind());
             self.call.run().warn("left_behind", self.call.path(), message);
         }
-        self.joined(value).await
+        self.join_state(value).await
     }
 
-    async fn joined(self, value: Value) -> Outcome {
+    async fn join_state(self, value: Value) -> Outcome {
         let sides: Vec<Side> = self
             .judge
             .ends()

@@ -4,13 +4,13 @@ use futures_util::future::BoxFuture;
 
 use super::parallel;
 use crate::{
-    Order, Place, Problem, StepId,
+    Order, Problem, ProblemLocation, StepId,
     engine::{Call, Outcome},
     model::{Aggregation, Branch, OnConflict, Parallel},
     plan::{Body, Builder, Child, Composite, List, Node, Role},
 };
 
-/// Branches that run at the same time and are joined.
+/// Branches that run at the same time and are joined, prepared to run.
 pub(super) struct ParallelPlan {
     pub(super) branches: Vec<Arc<Node>>,
     pub(super) required: Vec<bool>,
@@ -27,7 +27,7 @@ impl Composite for ParallelPlan {
     }
 
     fn order(&self, _: Option<&StepId>) -> Order {
-        Order::Apart
+        Order::Independent
     }
 
     fn list(&self) -> Option<&List> {
@@ -41,10 +41,14 @@ impl Builder<'_> {
         self.unique(&steps, path);
         let branches = parallel.branches.iter().map(|branch| self.branch(branch, parallel, path, depth)).collect();
         if parallel.branches.is_empty() {
-            self.error("empty_block", Place::new(path, ""), "a parallel block needs branches");
+            self.error("empty_block", ProblemLocation::new(path, ""), "a parallel block needs branches");
         }
         if parallel.max_parallelism == Some(0) {
-            self.error("invalid_number", Place::new(path, "max_parallelism"), "`max_parallelism` must be at least 1");
+            self.error(
+                "invalid_number",
+                ProblemLocation::new(path, "max_parallelism"),
+                "`max_parallelism` must be at least 1",
+            );
         }
         self.join_settings(parallel, path);
         let required = parallel.branches.iter().map(|branch| branch.required).collect();
@@ -54,10 +58,13 @@ impl Builder<'_> {
     fn branch(&mut self, branch: &Branch, parallel: &Parallel, path: &str, depth: usize) -> Arc<Node> {
         let inner = format!("{path}/{}", branch.step.id);
         if !branch.step.dependencies.is_empty() {
-            let message = "members of a parallel block run at the same time, so none can wait for another";
-            let problem = Problem::error("dependencies_in_parallel", Place::new(&*inner, "dependencies/0"), message);
+            let message = "the branches of a parallel block run at the same time, so none can wait for another";
+            let problem =
+                Problem::error("dependencies_in_parallel", ProblemLocation::new(&*inner, "dependencies/0"), message);
             self.problems.push(
-                problem.with_help("put both into a list with `dependencies`, or one after the other into a branch"),
+                problem.with_help(
+                    "put both steps into a list with `dependencies`, or one after the other into one branch",
+                ),
             );
         }
         self.next_without_route(&branch.step, &inner);
@@ -73,14 +80,14 @@ impl Builder<'_> {
         let count = parallel.branches.len();
         match &parallel.aggregation {
             Aggregation::AtLeast(n) if *n as usize > count || *n == 0 => {
-                let message = format!("{n} of {count} branches can never succeed: choose from 1 to {count}");
-                self.error("invalid_number", Place::new(path, "aggregation"), message);
+                let message = format!("expected a number from 1 to {count}, the number of branches, got {n}");
+                self.error("invalid_number", ProblemLocation::new(path, "aggregation"), message);
             }
             Aggregation::Custom(name) if !self.engine.functions().has_aggregation(name) => {
                 let problem = Problem::error(
                     "unknown_function",
-                    Place::new(path, "aggregation"),
-                    format!("no aggregation is called `{name}`"),
+                    ProblemLocation::new(path, "aggregation"),
+                    format!("unknown aggregation `{name}`"),
                 );
                 let known = self.engine.functions().aggregations();
                 let known = known.iter().map(String::as_str).chain(["all", "first", "majority", "partial:N"]);
@@ -93,8 +100,8 @@ impl Builder<'_> {
         {
             let problem = Problem::error(
                 "unknown_function",
-                Place::new(path, "on_conflict"),
-                format!("nothing that resolves conflicts is called `{name}`"),
+                ProblemLocation::new(path, "on_conflict"),
+                format!("unknown conflict resolver `{name}`"),
             );
             self.problems.push(problem.with_known(name, ["error", "first", "last", "merge"]));
         }

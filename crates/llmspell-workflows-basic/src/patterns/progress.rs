@@ -1,17 +1,17 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::{Around, Call, Ended, Outcome, Output, Scope, StepStatus},
+    engine::{Call, CallContext, Outcome, Output, Scope, StepStatus, VisibleResult},
     state::{Change, SharedValue, WorkflowState},
 };
 
-/// How far a composite has come: the state as its next step sees it, and what it gives so far.
+/// The progress of a composite: the state that its next step sees, and its changes so far.
 pub(super) struct Progress {
     pub(super) state: Arc<WorkflowState>,
     changes: Vec<Change>,
 }
 
-/// How the root step `call` ended, with what its `outputs` make of it.
+/// Applies the `outputs` of the root step `call` to its outcome.
 pub(crate) fn with_outputs(call: &Call, outcome: Outcome) -> Outcome {
     let Outcome::Completed(Output { value, state_changes }) = outcome else { return outcome };
     let mut progress = Progress::new(call);
@@ -23,27 +23,27 @@ pub(crate) fn with_outputs(call: &Call, outcome: Outcome) -> Outcome {
 
 impl Progress {
     pub(super) fn new(call: &Call) -> Self {
-        Self { state: call.around.state.clone(), changes: Vec::new() }
+        Self { state: call.context.state.clone(), changes: Vec::new() }
     }
 
-    /// Whether the state is no longer that of `around`.
-    pub(super) fn has_moved_on(&self, around: &Around) -> bool {
-        !Arc::ptr_eq(&self.state, &around.state)
+    /// Returns whether the state differs from the one of `context`.
+    pub(super) fn has_changed(&self, context: &CallContext) -> bool {
+        !Arc::ptr_eq(&self.state, &context.state)
     }
 
-    /// Takes in how a child ended; `Err` is how the composite ends over it.
-    pub(super) fn take(&mut self, call: &Call, outcome: Outcome) -> Result<Ended, Outcome> {
+    /// Applies the outcome of a child; returns `Err` with the outcome of the composite if it ends because of it.
+    pub(super) fn take(&mut self, call: &Call, outcome: Outcome) -> Result<VisibleResult, Outcome> {
         match outcome {
             Outcome::Completed(output) => {
                 self.apply(call, output.state_changes)?;
-                Ok(Ended { status: StepStatus::Completed, value: output.value, error: None })
+                Ok(VisibleResult { status: StepStatus::Completed, value: output.value, error: None })
             }
             Outcome::Skipped(_) => {
-                Ok(Ended { status: StepStatus::Skipped, value: SharedValue::default(), error: None })
+                Ok(VisibleResult { status: StepStatus::Skipped, value: SharedValue::default(), error: None })
             }
             Outcome::Failed(failure) if failure.handled => {
                 let error = Some(Arc::new(*failure.error));
-                Ok(Ended { status: StepStatus::Failed, value: SharedValue::default(), error })
+                Ok(VisibleResult { status: StepStatus::Failed, value: SharedValue::default(), error })
             }
             outcome => Err(outcome),
         }
@@ -65,12 +65,12 @@ impl Progress {
         Ok(())
     }
 
-    /// Ends the composite with `value`, or with what its `outputs` make of what `scope` holds.
+    /// Completes the composite with `value`, or with its `outputs` evaluated in `scope`.
     pub(super) fn finish(self, call: &Call, scope: Option<&Arc<Scope>>, value: SharedValue) -> Outcome {
         let value = match &call.node().outputs {
             None => value,
             Some(outputs) => {
-                let scope = scope.cloned().or_else(|| call.around.scope.clone());
+                let scope = scope.cloned().or_else(|| call.context.scope.clone());
                 let inner = call.seeing(scope, self.state.clone());
                 match outputs.render(&inner.view()) {
                     Ok(value) => value.into(),

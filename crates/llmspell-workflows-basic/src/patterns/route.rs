@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::{choice::holds, list::starting_step, progress::Progress};
 use crate::{
-    ErrorClass, Order, Place, Problem, StepError, StepId,
+    ErrorClass, Order, Problem, ProblemLocation, StepError, StepId,
     engine::{Call, Outcome, Scope, Slots, StepStatus, choice, decide, execute},
     expr::Expr,
     model::{Route, Step, Transition},
@@ -12,11 +12,11 @@ use crate::{
     state::SharedValue,
 };
 
-/// Steps by id, each naming the next.
+/// Steps of which each names the next, prepared to run.
 struct RoutePlan {
     list: Arc<List>,
     start: usize,
-    /// The transitions of each step: a condition, and the number of the next step or the end.
+    /// The transitions of each step: a condition, and the number of the next step, or `None` for the end.
     transitions: Vec<Vec<(Option<Expr>, Option<usize>)>>,
     transitions_max: Option<u32>,
 }
@@ -30,8 +30,9 @@ impl Builder<'_> {
             self.at_step(number);
             let inner = format!("{path}/{}", step.id);
             if !step.dependencies.is_empty() {
-                let message = "a step of a route has no dependencies: it runs when another names it as the next";
-                self.error("dependencies_in_route", Place::new(&*inner, "dependencies/0"), message);
+                let message =
+                    "a step of a route cannot have dependencies: it runs when another step names it as the next one";
+                self.error("dependencies_in_route", ProblemLocation::new(&*inner, "dependencies/0"), message);
             }
             nodes.push(self.step(step, &inner, depth + 1));
             let next = step.next.iter().enumerate();
@@ -39,7 +40,7 @@ impl Builder<'_> {
             transitions.push(read.collect());
         }
         self.leave_list();
-        let start = self.target(&route.start, &Place::new(path, "start"), &route.steps).unwrap_or(0);
+        let start = self.target(&route.start, &ProblemLocation::new(path, "start"), &route.steps).unwrap_or(0);
         let list = Arc::new(List::new(nodes, None));
         let plan = RoutePlan { list, start, transitions, transitions_max: route.transitions_max };
         Body::Composite(Box::new(plan))
@@ -53,18 +54,17 @@ impl Builder<'_> {
         steps: &[Arc<Step>],
     ) -> (Option<Expr>, Option<usize>) {
         let condition = transition.condition.as_ref().map(|text| {
-            let place = Place::new(path, format!("next/{number}/condition"));
+            let place = ProblemLocation::new(path, format!("next/{number}/condition"));
             self.with_binding("output", |builder| builder.with_binding("result", |b| b.expression(text, &place)))
         });
-        let place = Place::new(path, format!("next/{number}/target"));
+        let place = ProblemLocation::new(path, format!("next/{number}/target"));
         (condition, transition.target.as_ref().and_then(|id| self.target(id, &place, steps)))
     }
 
-    fn target(&mut self, id: &str, place: &Place, steps: &[Arc<Step>]) -> Option<usize> {
+    fn target(&mut self, id: &str, place: &ProblemLocation, steps: &[Arc<Step>]) -> Option<usize> {
         let found = steps.iter().position(|step| step.id == id);
         if found.is_none() {
-            let problem =
-                Problem::error("unknown_step", place.clone(), format!("no step of this route is called `{id}`"));
+            let problem = Problem::error("unknown_step", place.clone(), format!("the route has no step `{id}`"));
             self.problems.push(problem.with_known(id, steps.iter().map(|step| step.id.as_str())));
         }
         found
@@ -81,7 +81,7 @@ impl Composite for RoutePlan {
     }
 
     fn order(&self, _: Option<&StepId>) -> Order {
-        Order::InTurn
+        Order::Sequential
     }
 
     fn list(&self) -> Option<&List> {
@@ -89,7 +89,7 @@ impl Composite for RoutePlan {
     }
 }
 
-/// Runs one step after the other, each naming the next; a step entered again is its next generation.
+/// Runs the steps of a route; a step that is entered again runs under its next generation.
 async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
     let limit = plan.transitions_max.unwrap_or(call.run().limits().transitions_max);
     let mut current = match starting_step(&call, &plan.list) {
@@ -100,16 +100,16 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
     let mut slots = Arc::new(Slots::new(plan.list.nodes.len()));
     let mut entered = vec![false; plan.list.nodes.len()];
     for transition in 0..=u64::from(limit) {
-        let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
+        let scope = Scope::list(call.context.scope.clone(), &plan.list, &slots);
         if call.node().is_root {
             call.run().set_root_scope(&scope);
         }
-        let around = call.inside(Some(scope), progress.state.clone());
-        let mut child = Call::new(Arc::new(around), &plan.list.nodes[current]);
+        let context = call.inside(Some(scope), progress.state.clone());
+        let mut child = Call::new(Arc::new(context), &plan.list.nodes[current]);
         if std::mem::replace(&mut entered[current], true) {
             let generation = call.run().next_generation(child.path());
             child = child.with_generation(decide!(call, choice::RouteGeneration(transition), generation));
-            call.run().entered_as(child.path());
+            call.run().record_entry(child.path());
         }
         let output = match progress.take(&call, execute(child).await) {
             Ok(ended) => {
@@ -122,7 +122,7 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
             }
             Err(outcome) => return outcome,
         };
-        let scope = Scope::list(call.around.scope.clone(), &plan.list, &slots);
+        let scope = Scope::list(call.context.scope.clone(), &plan.list, &slots);
         if call.node().is_root {
             call.run().set_root_scope(&scope);
         }
@@ -136,13 +136,12 @@ async fn follow(plan: &RoutePlan, call: Call) -> Outcome {
         current = match plan.list.number(&next) {
             Some(number) => number,
             None => {
-                let message = format!("no step of this route is called `{next}`");
+                let message = format!("the route has no step `{next}`");
                 return call.failed(StepError::configuration("unknown_step", message));
             }
         };
     }
-    let message =
-        format!("the route went from one step to another more than {limit} times, the limit `transitions_max`");
+    let message = format!("the route has made more than {limit} transitions, the limit `transitions_max`");
     call.failed(StepError::new(ErrorClass::Resource, "transitions_max", message).retryable(false))
 }
 

@@ -1,4 +1,4 @@
-//! What steps do, ready to run: the seam between the engine and the kinds of steps.
+//! The work of steps: the interface between the engine and the kinds of steps.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{
     workflow::BasicWorkflow,
 };
 
-/// What a step does, ready to run.
+/// The work of a step, prepared to run.
 ///
-/// Kinds are implementations of [`Leaf`] and [`Composite`], each in a file of its own. The kinds with effects are
-/// variants, because the engine has to know what they call.
+/// Kinds are implementations of [`Leaf`] and [`Composite`], each in its own file. The kinds with effects are variants,
+/// because the engine has to know what they call.
 pub(crate) enum Body {
     Activity(ActivityPlan),
     SubWorkflow(SubPlan),
@@ -28,11 +28,11 @@ pub(crate) enum Body {
 
 /// A kind of step without effects that runs no other steps.
 pub(crate) trait Leaf: Send + Sync {
-    /// Does what the step is for.
+    /// Performs the work of the step.
     fn perform(&self, call: Call) -> Work<'_>;
 }
 
-/// The work of a leaf: done, or to be awaited.
+/// The work of a leaf: done, or a future to await.
 pub(crate) enum Work<'a> {
     Done(Outcome),
     Pending(BoxFuture<'a, Outcome>),
@@ -43,30 +43,30 @@ pub(crate) trait Composite: Send + Sync {
     /// Runs the steps inside it.
     fn perform(&self, call: Call) -> BoxFuture<'_, Outcome>;
 
-    /// The steps directly inside it.
+    /// Returns the steps directly inside it.
     fn children(&self) -> Vec<Child<'_>>;
 
-    /// In which order its steps run, as seen from its step `child`.
+    /// Returns the order in which its steps run, as seen from its step `child`.
     fn order(&self, child: Option<&StepId>) -> Order;
 
-    /// The list whose steps others see by their ids once it has run.
+    /// Returns the list whose steps others see by their ids once it has run.
     fn list(&self) -> Option<&List>;
 }
 
-/// A step directly inside a composite, and where its path puts it.
+/// A step directly inside a composite, and the position of its path.
 pub(crate) struct Child<'p> {
     pub(crate) node: &'p Arc<Node>,
     pub(crate) at: ChildAt,
 }
 
-/// Where the path of a step inside a composite puts it.
+/// The position of a step's path relative to its composite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChildAt {
     /// Below the composite, by its id.
     Id,
     /// Below the composite, by its id and this number.
     Number(usize),
-    /// Where the composite is, with the number of an iteration.
+    /// The path of the composite itself, with the number of an iteration.
     Iteration,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct ActivityPlan {
     pub(crate) params: Template,
 }
 
-/// A run of another definition.
+/// A sub-workflow, prepared to run.
 pub(crate) struct SubPlan {
     pub(crate) name: String,
     pub(crate) plan: Arc<Plan>,
@@ -85,7 +85,7 @@ pub(crate) struct SubPlan {
 }
 
 impl Body {
-    /// The steps directly inside it: what walks or searches a plan asks this alone.
+    /// Returns the steps directly inside it; every walk or search of a plan uses only this.
     pub(crate) fn children(&self) -> Vec<Child<'_>> {
         match self {
             Self::Composite(composite) => composite.children(),
@@ -93,16 +93,16 @@ impl Body {
         }
     }
 
-    /// In which order its steps run, as seen from its step `child`.
+    /// Returns the order in which its steps run, as seen from its step `child`.
     pub(crate) fn order(&self, child: Option<&StepId>) -> Order {
         match self {
             Self::Composite(composite) => composite.order(child),
-            Self::Code(_) => Order::InTurn,
+            Self::Code(_) => Order::Sequential,
             Self::Activity(_) | Self::SubWorkflow(_) | Self::Leaf(_) => Order::Leaf,
         }
     }
 
-    /// The list whose steps others see by their ids once it has run.
+    /// Returns the list whose steps others see by their ids once it has run.
     pub(crate) fn list(&self) -> Option<&List> {
         match self {
             Self::Composite(composite) => composite.list(),
@@ -110,7 +110,7 @@ impl Body {
         }
     }
 
-    /// The activity that it calls.
+    /// Returns its activity.
     pub(crate) fn activity(&self) -> Option<&ActivityPlan> {
         match self {
             Self::Activity(plan) => Some(plan),
@@ -118,7 +118,7 @@ impl Body {
         }
     }
 
-    /// The run of another definition that it is.
+    /// Returns its sub-workflow.
     pub(crate) fn sub_workflow(&self) -> Option<&SubPlan> {
         match self {
             Self::SubWorkflow(plan) => Some(plan),
@@ -132,7 +132,7 @@ impl<'p> Child<'p> {
         Self { node, at: ChildAt::Id }
     }
 
-    /// Whether the path of the step, below its composite, has `segment`.
+    /// Returns whether `segment` is the segment of the step below its composite.
     pub(crate) fn is_at(&self, segment: &Segment) -> bool {
         match self.at {
             ChildAt::Id => self.node.id == segment.id,
@@ -143,7 +143,7 @@ impl<'p> Child<'p> {
         }
     }
 
-    /// Its path, where `path` is that of its composite in the definition.
+    /// Returns its path, given the path of its composite in the definition.
     pub(crate) fn path(&self, path: &str) -> String {
         match self.at {
             ChildAt::Id => format!("{path}/{}", self.node.id),

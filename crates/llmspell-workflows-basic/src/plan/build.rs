@@ -6,17 +6,17 @@ use std::{
 use super::{
     Body, Length, List, Node, Plan, Recovery, Role,
     graph::Graph,
-    names::{Names, Use, survey},
+    names::{Names, SiblingReference, survey},
 };
 use crate::{
-    Place, Problem, Severity, StepId,
+    Problem, ProblemLocation, Severity, StepId,
     engine::Engine,
     model::{Definition, Delay, OnError, Retry, Step, StepKind, Steps, TriggerRule},
     patterns::ListPlan,
     plan::Invalid,
 };
 
-/// Builds a plan and collects everything that is wrong on the way.
+/// Builds a plan and collects all problems.
 pub(crate) struct Builder<'e> {
     pub(crate) engine: &'e Engine,
     pub(super) definition: Arc<Definition>,
@@ -26,28 +26,29 @@ pub(crate) struct Builder<'e> {
     pub(super) all_ids: BTreeSet<String>,
     pub(super) state_keys: BTreeSet<String>,
     pub(super) sets_any_state: bool,
-    /// The undeclared fields of the input that are read, and whether one must be there.
+    /// The undeclared fields of the input that are read, and whether each is required.
     pub(super) fields_read: BTreeMap<String, bool>,
     steps: usize,
-    /// How deep the step lies whose task runs the one that is being built.
+    /// The depth of the step whose task runs the one that is being built.
     task_depth: usize,
-    /// The definitions around this one, from the outermost on.
+    /// The names of the definitions that enclose this one, outermost first.
     pub(super) chain: Vec<String>,
 }
 
-/// How many levels of steps share a thread's stack: in a debug build one of loops takes over 100 kB of the usual 2 MB.
+/// How many levels of steps share a thread's stack. In a debug build, a level of loops uses over 100 kB of the usual
+/// 2 MB.
 const LEVELS_PER_TASK: usize = 8;
 
 impl<'e> Builder<'e> {
-    /// The plan of `definition`.
+    /// Builds the plan of `definition`.
     ///
     /// # Errors
-    /// All problems, if one of them is an error.
+    /// Returns all problems if one of them is an error.
     pub(crate) fn plan(engine: &'e Engine, definition: Arc<Definition>) -> Result<Plan, Invalid> {
         Self::plan_in(engine, definition, Vec::new())
     }
 
-    /// The same for a definition that steps of others name.
+    /// Builds the plan of a sub-workflow inside the definitions of `chain`.
     pub(crate) fn plan_in(
         engine: &'e Engine,
         definition: Arc<Definition>,
@@ -60,7 +61,7 @@ impl<'e> Builder<'e> {
         Ok(Plan { warnings: std::mem::take(&mut problems), ..plan })
     }
 
-    /// A plan that may be unfit to run, and all problems.
+    /// Builds a plan, which may be invalid, and returns all problems.
     pub(crate) fn run(engine: &'e Engine, definition: Arc<Definition>) -> (Plan, Vec<Problem>) {
         Self::run_in(engine, definition, Vec::new())
     }
@@ -90,24 +91,24 @@ impl<'e> Builder<'e> {
         (plan, builder.problems)
     }
 
-    pub(crate) fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, code: &'static str, place: ProblemLocation, message: impl Into<String>) {
         self.problems.push(Problem::error(code, place, message));
     }
 
-    /// Steps run in order or as a graph, as a step of their own called `id`.
+    /// Builds a list of steps as a separate step with the id `id`.
     pub(crate) fn block(&mut self, id: &'static str, steps: &Steps, path: &str, depth: usize) -> Arc<Node> {
         let step = Arc::new(Step::new(id, StepKind::Sequence(steps.clone())));
         self.synthetic(StepId::system(id), step, path, depth, Role::Block)
     }
 
-    /// A step that no definition wrote: it only runs others.
+    /// Builds a step that is not in the definition and only runs others.
     pub(crate) fn synthetic(&mut self, id: StepId, step: Arc<Step>, path: &str, depth: usize, role: Role) -> Arc<Node> {
         let body = self.body(&step, path, depth);
         let slice = self.engine.stack().slice(&step);
         self.add(Node { slice, role, ..Node::bare(id, step, body) })
     }
 
-    /// One step of a definition.
+    /// Builds a step of the definition.
     pub(crate) fn step(&mut self, step: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let node = self.node(step, path, depth);
         self.add(node)
@@ -125,13 +126,14 @@ impl<'e> Builder<'e> {
         let id = self.id(step, path);
         let name = step.name.as_ref().filter(|name| name.contains("{{") || name.contains("${"));
         let name = name.map(|name| self.template(&name.as_str().into(), path, "name"));
-        let condition = step.condition.as_ref().map(|text| self.expression(text, &Place::new(path, "condition")));
+        let condition =
+            step.condition.as_ref().map(|text| self.expression(text, &ProblemLocation::new(path, "condition")));
         let timeout = step.timeout.as_ref().map(|delay| self.length(delay, path, "timeout"));
         let total_timeout = step.total_timeout.as_ref().map(|delay| self.length(delay, path, "total_timeout"));
         self.settings(step, path);
         let body = self.body(step, path, depth);
         if let Some(sub) = body.sub_workflow() {
-            self.limits_held_around(step, sub, path);
+            self.check_enclosing_limits(step, sub, path);
         }
         let recovery = match &step.on_error {
             OnError::Fail => Recovery::Fail,
@@ -152,7 +154,7 @@ impl<'e> Builder<'e> {
         Node { slice, name, condition, timeout, total_timeout, recovery, undo, ..plain }
     }
 
-    /// Gives a node its place in the plan.
+    /// Adds a node to the plan.
     pub(crate) fn add(&mut self, node: Node) -> Arc<Node> {
         let number = u32::try_from(self.nodes.len()).ok();
         let node = Arc::new(Node { number, ..node });
@@ -166,17 +168,17 @@ impl<'e> Builder<'e> {
         self.steps += 1;
         if self.steps == steps_max + 1 {
             let message = format!("the definition has more than {steps_max} steps, the limit `definition_steps_max`");
-            self.error("definition_steps_max", Place::new(path, ""), message);
+            self.error("definition_steps_max", ProblemLocation::new(path, ""), message);
         }
         if depth == limits.nesting_max + 1 {
-            let message = format!("steps nest deeper than {}, the limit `nesting_max`", limits.nesting_max);
-            self.error("nesting_max", Place::new(path, ""), message);
+            let message = format!("steps are nested deeper than {}, the limit `nesting_max`", limits.nesting_max);
+            self.error("nesting_max", ProblemLocation::new(path, ""), message);
         }
     }
 
     fn id(&mut self, step: &Step, path: &str) -> StepId {
         StepId::new(&step.id).unwrap_or_else(|error| {
-            self.error("invalid_id", Place::new(path, "id"), error.to_string());
+            self.error("invalid_id", ProblemLocation::new(path, "id"), error.to_string());
             StepId::from_name(&step.id)
         })
     }
@@ -184,20 +186,19 @@ impl<'e> Builder<'e> {
     pub(crate) fn length(&mut self, delay: &Delay, path: &str, field: &str) -> Length {
         match delay {
             Delay::Fixed(duration) => Length::Fixed(*duration),
-            Delay::Expression(text) => Length::Computed(self.expression(text, &Place::new(path, field))),
+            Delay::Expression(text) => Length::Computed(self.expression(text, &ProblemLocation::new(path, field))),
         }
     }
 
     fn settings(&mut self, step: &Step, path: &str) {
         if !step.kind.is_leaf() && !step.limits.is_empty() {
-            let message = "a named limit is for steps that do something themselves: a block that holds a permit which its own steps need would never end";
-            self.error("limit_on_block", Place::new(path, "limits/0"), message);
+            let message = "only leaves can have named limits: a block would wait forever if its own steps need the permit that it holds";
+            self.error("limit_on_block", ProblemLocation::new(path, "limits/0"), message);
         }
         for (position, limit) in step.limits.iter().enumerate() {
             if !self.definition.concurrency.contains_key(limit) && self.engine.permits().declared(limit).is_none() {
-                let place = Place::new(path, format!("limits/{position}"));
-                let problem =
-                    Problem::error("unknown_limit", place, format!("no concurrency limit is called `{limit}`"));
+                let place = ProblemLocation::new(path, format!("limits/{position}"));
+                let problem = Problem::error("unknown_limit", place, format!("unknown concurrency limit `{limit}`"));
                 let definition = self.definition.clone();
                 self.problems.push(problem.with_known(limit, definition.concurrency.keys().map(String::as_str)));
             }
@@ -210,27 +211,35 @@ impl<'e> Builder<'e> {
         }
         for (field, delay) in [("timeout", &step.timeout), ("total_timeout", &step.total_timeout)] {
             if matches!(delay, Some(Delay::Fixed(duration)) if duration.is_zero()) {
-                self.error("invalid_number", Place::new(path, field), format!("`{field}` must be longer than 0"));
+                self.error(
+                    "invalid_number",
+                    ProblemLocation::new(path, field),
+                    format!("`{field}` must be greater than 0"),
+                );
             }
         }
     }
 
     fn retry(&mut self, retry: &Retry, path: &str) {
         let mut wrong = |field: &str, message: &str| {
-            self.problems.push(Problem::error("invalid_number", Place::new(path, format!("retry/{field}")), message));
+            self.problems.push(Problem::error(
+                "invalid_number",
+                ProblemLocation::new(path, format!("retry/{field}")),
+                message,
+            ));
         };
         if retry.attempts_max == 0 {
-            wrong("attempts_max", "at least 1 attempt must be allowed");
+            wrong("attempts_max", "`attempts_max` must be at least 1");
         }
         if !retry.multiplier.is_finite() || retry.multiplier < 1.0 {
-            wrong("multiplier", "the multiplier must be 1 or more");
+            wrong("multiplier", "`multiplier` must be at least 1");
         }
         if !(0.0..=1.0).contains(&retry.jitter) {
-            wrong("jitter", "the jitter is a share of the delay: from 0 to 1");
+            wrong("jitter", "`jitter` must be between 0 and 1");
         }
     }
 
-    /// The steps of a list, in order or as a graph.
+    /// Builds the steps of a list, in order or as a graph.
     pub(crate) fn list(&mut self, steps: &Steps, path: &str, depth: usize) -> Arc<List> {
         self.unique(steps, path);
         self.enter_list(steps);
@@ -251,11 +260,11 @@ impl<'e> Builder<'e> {
         Arc::new(List::new(nodes, graph))
     }
 
-    /// Ways on mean something only in a route.
+    /// Reports the transitions of a step that is not in a route.
     pub(crate) fn next_without_route(&mut self, step: &Step, path: &str) {
         if !step.next.is_empty() {
-            let message = "only a step of a route says where to go next";
-            self.error("next_outside_of_route", Place::new(path, "next/0"), message);
+            let message = "only a step of a route can name a next step";
+            self.error("next_outside_of_route", ProblemLocation::new(path, "next/0"), message);
         }
     }
 
@@ -263,14 +272,14 @@ impl<'e> Builder<'e> {
         let mut seen = BTreeSet::new();
         for step in steps {
             if !seen.insert(step.id.as_str()) {
-                let place = Place::new(format!("{path}/{}", step.id), "id");
-                self.error("duplicate_id", place, format!("two steps of this list are called `{}`", step.id));
+                let place = ProblemLocation::new(format!("{path}/{}", step.id), "id");
+                self.error("duplicate_id", place, format!("this list contains two steps with the id `{}`", step.id));
             }
         }
     }
 
-    fn in_order(&mut self, steps: &Steps, uses: &[Use], path: &str) {
-        for Use { by, of, place } in uses.iter().filter(|used| used.of >= used.by) {
+    fn in_order(&mut self, steps: &Steps, uses: &[SiblingReference], path: &str) {
+        for SiblingReference { by, of, place } in uses.iter().filter(|used| used.of >= used.by) {
             let id = &steps[*of].id;
             let message = if of == by {
                 format!("`{id}` refers to its own output")
@@ -285,14 +294,14 @@ impl<'e> Builder<'e> {
                 TriggerRule::NoneFailedMinOneSuccess | TriggerRule::Always | TriggerRule::AllDone
             )
         }) {
-            let place = Place::new(format!("{path}/{}", step.id), "trigger_rule");
+            let place = ProblemLocation::new(format!("{path}/{}", step.id), "trigger_rule");
             let message =
-                format!("`{}` is about dependencies, and no step of this list has any", step.trigger_rule.as_str());
+                format!("`{}` needs dependencies, but no step of this list has any", step.trigger_rule.as_str());
             self.error("trigger_rule_without_dependencies", place, message);
         }
     }
 
-    fn graph(&mut self, steps: &Steps, uses: &[Use], path: &str) -> Option<Graph> {
+    fn graph(&mut self, steps: &Steps, uses: &[SiblingReference], path: &str) -> Option<Graph> {
         let mut dependencies = vec![Vec::new(); steps.len()];
         for (number, step) in steps.iter().enumerate() {
             for (position, id) in step.dependencies.iter().enumerate() {
@@ -314,7 +323,7 @@ impl<'e> Builder<'e> {
             Err(cycle) => {
                 let mut names: Vec<_> = cycle.iter().map(|number| steps[*number].id.as_str()).collect();
                 names.push(names[0]);
-                let place = Place::new(format!("{path}/{}", names[0]), "dependencies/0");
+                let place = ProblemLocation::new(format!("{path}/{}", names[0]), "dependencies/0");
                 let message = format!("these steps wait for each other: {}", names.join(" → "));
                 self.problems.push(
                     Problem::error("dependency_cycle", place, message)
@@ -326,11 +335,11 @@ impl<'e> Builder<'e> {
     }
 
     fn unknown_dependency(&mut self, steps: &Steps, step: &Step, position: usize, id: &str, path: &str) {
-        let place = Place::new(format!("{path}/{}", step.id), format!("dependencies/{position}"));
+        let place = ProblemLocation::new(format!("{path}/{}", step.id), format!("dependencies/{position}"));
         let message = if self.all_ids.contains(id) {
-            format!("the step `{id}` is not in this list; a step can only wait for its siblings")
+            format!("the step `{id}` is not in this list; a step can wait only for its siblings")
         } else {
-            format!("no step is called `{id}`")
+            format!("unknown step `{id}`")
         };
         let problem = Problem::error("unknown_dependency", place, message);
         let siblings = steps.iter().map(|other| other.id.as_str()).filter(|other| *other != step.id);
@@ -338,9 +347,9 @@ impl<'e> Builder<'e> {
     }
 
     fn body(&mut self, step: &Step, path: &str, depth: usize) -> Body {
-        // Steps that nest too deep are reported once, and those inside them are not read.
+        // Steps that are nested too deeply are reported once, and those inside them are not read.
         if depth > self.engine.limits().nesting_max {
-            return Builder::nothing();
+            return Builder::invalid_body();
         }
         match &step.kind {
             StepKind::Activity(call) => Body::Activity(self.activity(call, path)),
@@ -358,8 +367,8 @@ impl<'e> Builder<'e> {
         }
     }
 
-    /// The body of a step that is not valid, so that it never runs.
-    pub(crate) fn nothing() -> Body {
+    /// Returns the body of an invalid step, which never runs.
+    pub(crate) fn invalid_body() -> Body {
         Body::Composite(Box::new(ListPlan(Arc::new(List::new(Vec::new(), None)))))
     }
 }

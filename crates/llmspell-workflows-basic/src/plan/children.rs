@@ -1,17 +1,17 @@
-//! Steps that are runs of other definitions, and steps that undo others.
+//! Sub-workflows, and steps that undo others.
 
 use std::sync::Arc;
 
 use super::{Body, Builder, Node, Role, SubPlan};
 use crate::{
-    Place, Problem, Severity, StepId,
+    Problem, ProblemLocation, Severity, StepId,
     model::{Definition, Effect, Step, SubWorkflow},
 };
 
 impl Builder<'_> {
     pub(super) fn sub_workflow(&mut self, sub: &SubWorkflow, path: &str) -> Body {
         let input = self.template(&sub.input, path, "input");
-        let Some(definition) = self.named(sub, path) else { return Self::nothing() };
+        let Some(definition) = self.sub_definition(sub, path) else { return Self::invalid_body() };
         let limit = self.engine.limits().sub_workflow_depth_max as usize;
         let mut chain = self.chain.clone();
         chain.push(self.definition.name.clone());
@@ -19,19 +19,19 @@ impl Builder<'_> {
             let around = format!("{} → {}", chain.join(" → "), definition.name);
             self.error(
                 "workflow_cycle",
-                Place::new(path, "workflow"),
+                ProblemLocation::new(path, "workflow"),
                 format!("these workflows run each other: {around}"),
             );
-            return Self::nothing();
+            return Self::invalid_body();
         }
         if chain.len() > limit {
-            let message = format!("sub-workflows nest deeper than {limit}, the limit `sub_workflow_depth_max`");
-            self.error("sub_workflow_depth_max", Place::new(path, "workflow"), message);
-            return Self::nothing();
+            let message = format!("sub-workflows are nested deeper than {limit}, the limit `sub_workflow_depth_max`");
+            self.error("sub_workflow_depth_max", ProblemLocation::new(path, "workflow"), message);
+            return Self::invalid_body();
         }
         match Builder::plan_in(self.engine, definition, chain) {
             Ok(plan) => {
-                let place = Place::new(path, "workflow");
+                let place = ProblemLocation::new(path, "workflow");
                 let inner = |warning: &Problem| Problem {
                     message: format!("in the workflow `{}`, {}: {}", sub.workflow, warning.place, warning.message),
                     place: place.clone(),
@@ -43,55 +43,54 @@ impl Builder<'_> {
             Err(invalid) => {
                 let first = invalid.0.iter().find(|problem| problem.severity == Severity::Error);
                 let first = first.map(ToString::to_string).unwrap_or_default();
-                let message = format!("the workflow `{}` is not valid: {first}", sub.workflow);
-                self.error("invalid_sub_workflow", Place::new(path, "workflow"), message);
-                Self::nothing()
+                let message = format!("the workflow `{}` is invalid: {first}", sub.workflow);
+                self.error("invalid_sub_workflow", ProblemLocation::new(path, "workflow"), message);
+                Self::invalid_body()
             }
         }
     }
 
-    /// A step that holds a limit of the engine while steps of its sub-workflow wait for the same one would never end.
-    pub(super) fn limits_held_around(&mut self, step: &Step, sub: &SubPlan, path: &str) {
+    /// Reports a sub-workflow step that holds a limit of the engine which steps inside it need too: it would never end.
+    pub(super) fn check_enclosing_limits(&mut self, step: &Step, sub: &SubPlan, path: &str) {
         for (position, limit) in step.limits.iter().enumerate() {
             if self.engine.permits().declared(limit).is_some() && sub.plan.takes_permit(limit) {
                 let message = format!(
-                    "the steps of `{}` take permits of the engine's limit `{limit}` too: a step that holds one while it \
-                     waits for them would never end",
+                    "the steps of `{}` need permits of the engine's limit `{limit}` too, so this step would wait for them \
+                     forever while it holds one",
                     sub.name
                 );
-                self.error("limit_on_block", Place::new(path, format!("limits/{position}")), message);
+                self.error("limit_on_block", ProblemLocation::new(path, format!("limits/{position}")), message);
             }
         }
     }
 
-    /// The definition that a step names.
-    fn named(&mut self, sub: &SubWorkflow, path: &str) -> Option<Arc<Definition>> {
+    /// Returns the definition of a sub-workflow step.
+    fn sub_definition(&mut self, sub: &SubWorkflow, path: &str) -> Option<Arc<Definition>> {
         let own = self.definition.clone();
         let found = own.workflows.get(&sub.workflow).or_else(|| self.engine.workflows().get(&sub.workflow));
         let Some(found) = found else {
-            let message = format!("no workflow is called `{}`", sub.workflow);
-            let problem = Problem::error("unknown_workflow", Place::new(path, "workflow"), message);
+            let message = format!("unknown workflow `{}`", sub.workflow);
+            let problem = Problem::error("unknown_workflow", ProblemLocation::new(path, "workflow"), message);
             let known: Vec<_> =
                 own.workflows.keys().chain(self.engine.workflows().keys()).map(String::as_str).collect();
             self.problems.push(problem.with_known(&sub.workflow, known.iter().copied()));
             return None;
         };
         if let Some(version) = sub.version.as_ref().filter(|version| **version != found.version) {
-            let message =
-                format!("the workflow `{}` has the version `{}`, not `{version}`", sub.workflow, found.version);
-            self.error("unknown_workflow_version", Place::new(path, "version"), message);
+            let message = format!("the workflow `{}` has version `{}`, not `{version}`", sub.workflow, found.version);
+            self.error("unknown_workflow_version", ProblemLocation::new(path, "version"), message);
         }
         Some(found.clone())
     }
 
-    /// The step that undoes the one at `path`: it sees `input`, `output` and `certain`.
+    /// Builds the step that undoes the one at `path`; it sees `input`, `output` and `certain`.
     pub(super) fn undo(&mut self, undo: &Arc<Step>, path: &str, depth: usize) -> Arc<Node> {
         let place = format!("{path}/$undo");
-        if let Some(field) = unfit(undo) {
-            let message = format!("a step that undoes another has no `{field}`");
-            self.error("invalid_compensation", Place::new(&*place, field), message);
+        if let Some(field) = forbidden_field(undo) {
+            let message = format!("a step that undoes another cannot have `{field}`");
+            self.error("invalid_compensation", ProblemLocation::new(&*place, field), message);
         }
-        let node = self.apart(|builder| {
+        let node = self.isolated(|builder| {
             builder.with_binding("input", |builder| {
                 builder.with_binding("output", |builder| {
                     builder.with_binding("certain", |builder| builder.node(undo, &place, depth + 1))
@@ -102,20 +101,20 @@ impl Builder<'_> {
     }
 
     pub(super) fn at_most_once(&mut self, step: &Step, path: &str) {
-        let place = || Place::new(path, "at_most_once");
+        let place = || ProblemLocation::new(path, "at_most_once");
         if step.kind.traits().effect != Effect::Activity {
-            let message = format!("a `{}` step has no effect of its own that could happen twice", step.kind.as_str());
+            let message = format!("a `{}` step has no effect that could happen twice", step.kind.as_str());
             self.error("at_most_once_without_effect", place(), message);
         }
         if step.retry.as_ref().is_some_and(|retry| retry.attempts_max > 1) {
-            let message = "a step runs at most once, or is tried again, and not both";
+            let message = "a step cannot run at most once and also be retried";
             self.error("at_most_once_with_retry", place(), message);
         }
     }
 }
 
-/// What a step cannot have that undoes another.
-fn unfit(undo: &Step) -> Option<&'static str> {
+/// Returns a field that a step which undoes another cannot have.
+fn forbidden_field(undo: &Step) -> Option<&'static str> {
     [
         (!undo.dependencies.is_empty(), "dependencies"),
         (!undo.next.is_empty(), "next_step"),

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Plan {
-    /// A plan whose root step is code; its definition has its name and what it says of itself.
+    /// Creates a plan whose root step is code; its definition has the name and the metadata of the workflow.
     pub(crate) fn code(engine: &Engine, workflow: Arc<dyn BasicWorkflow>) -> Self {
         let metadata = workflow.metadata();
         let definition = Definition {
@@ -50,7 +50,7 @@ impl Plan {
 }
 
 impl Node {
-    /// A node with no settings and no interceptors.
+    /// Creates a node without settings and interceptors.
     pub(crate) fn bare(id: StepId, step: Arc<Step>, body: Body) -> Self {
         Self {
             number: None,
@@ -73,7 +73,7 @@ impl Node {
         }
     }
 
-    /// A step that code calls.
+    /// Creates a step that code calls.
     pub(crate) fn code_step(run: &Run, id: StepId, step: Step, activity: Arc<dyn Activity>) -> Self {
         let fixed = |delay: &Option<Delay>| match delay {
             Some(Delay::Fixed(duration)) => Some(Length::Fixed(*duration)),
@@ -82,7 +82,7 @@ impl Node {
         let (timeout, total_timeout) = (fixed(&step.timeout), fixed(&step.total_timeout));
         let recovery = if step.on_error == OnError::Continue { Recovery::Continue } else { Recovery::Fail };
         let name = ActivityName::new("code", step.id.clone());
-        let params = Template::parse(&Value::Null).expect("null holds no expression");
+        let params = Template::parse(&Value::Null).expect("null contains no expressions");
         let slice = run.engine().stack().slice(&step);
         let body = Body::Activity(ActivityPlan { name, activity: Some(activity), params });
         Self { slice, timeout, total_timeout, recovery, ..Self::bare(id, Arc::new(step), body) }

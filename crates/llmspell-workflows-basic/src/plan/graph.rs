@@ -1,23 +1,23 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-/// What the steps of a list wait for.
+/// The dependencies between the steps of a list.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    /// The declared dependencies of each step, which its trigger rule is about.
+    /// The declared dependencies of each step, to which its trigger rule applies.
     pub(crate) dependencies: Vec<Vec<usize>>,
-    /// All steps that each one waits for: those, and the ones whose output it reads.
+    /// All steps that each one waits for: its dependencies, and the steps whose output it reads.
     pub(crate) waits_for: Vec<Vec<usize>>,
     /// For each step, a bit for every step before it.
     before: Vec<Vec<u64>>,
-    /// The place of each step in an order that follows all edges, and the definition where they leave a choice.
+    /// The rank of each step in an order that follows all edges, and otherwise the definition.
     pub(crate) ranks: Vec<usize>,
 }
 
 impl Graph {
-    /// The graph of these edges.
+    /// Creates the graph of these edges.
     ///
     /// # Errors
-    /// The steps of a cycle, each waiting for the next and the last for the first.
+    /// Returns the steps of a cycle, each waiting for the next and the last for the first.
     pub(crate) fn new(dependencies: Vec<Vec<usize>>, waits_for: Vec<Vec<usize>>) -> Result<Self, Vec<usize>> {
         let order = order(&waits_for)?;
         let words = waits_for.len().div_ceil(64);
@@ -34,13 +34,13 @@ impl Graph {
         Ok(Self { dependencies, waits_for, before, ranks })
     }
 
-    /// Whether step `one` always ends before step `two` begins.
+    /// Returns whether step `one` always ends before step `two` begins.
     pub(crate) fn is_before(&self, one: usize, two: usize) -> bool {
         self.before[two][one / 64] & (1 << (one % 64)) != 0
     }
 }
 
-/// The steps such that each comes after those it waits for, or a cycle.
+/// Returns the steps in an order in which each follows those it waits for, or a cycle.
 fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     let mut left: Vec<usize> = waits_for.iter().map(Vec::len).collect();
     let mut followers = vec![Vec::new(); waits_for.len()];
@@ -65,12 +65,13 @@ fn order(waits_for: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     }
 }
 
-/// Every step that is left waits for another that is left, so walking on from any of them ends in a cycle.
+/// Finds a cycle: every remaining step waits for another remaining one, so a walk from any of them ends in a cycle.
 fn cycle(waits_for: &[Vec<usize>], left: &[usize], start: usize) -> Vec<usize> {
     let mut walk = vec![start];
     loop {
         let last = walk[walk.len() - 1];
-        let next = *waits_for[last].iter().find(|step| left[**step] > 0).expect("what is left waits for what is left");
+        let next =
+            *waits_for[last].iter().find(|step| left[**step] > 0).expect("a remaining step waits for a remaining step");
         if let Some(first) = walk.iter().position(|step| *step == next) {
             return walk.split_off(first);
         }
@@ -88,14 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_before_is_transitive() {
+    fn is_before_is_transitive() {
         let graph = graph(&[&[], &[0], &[1], &[]]).unwrap();
         assert!(graph.is_before(0, 2) && graph.is_before(1, 2));
         assert!(!graph.is_before(3, 2) && !graph.is_before(2, 0) && !graph.is_before(0, 0));
     }
 
     #[test]
-    fn a_cycle_is_named_whole() {
+    fn all_steps_of_a_cycle_are_reported() {
         assert_eq!(graph(&[&[], &[0, 3], &[1], &[2]]).unwrap_err(), [1, 3, 2]);
         assert_eq!(graph(&[&[0]]).unwrap_err(), [0]);
     }

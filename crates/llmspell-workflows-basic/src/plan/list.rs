@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{Node, graph::Graph};
 use crate::StepId;
 
-/// Steps that stand together: in order, as a graph, or as the places of a route.
+/// The steps of a sequence, a graph or a route.
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) nodes: Vec<Arc<Node>>,
@@ -17,17 +17,17 @@ impl List {
         Self { nodes, graph, numbers }
     }
 
-    /// The number of the step `id`.
+    /// Returns the number of the step `id`.
     pub(crate) fn number(&self, id: &str) -> Option<usize> {
         self.numbers.get(id).copied()
     }
 
-    /// Each step's number and id, in definition order.
+    /// Returns the number and id of each step, in definition order.
     pub(crate) fn ids(&self) -> impl Iterator<Item = (usize, &str)> {
         self.nodes.iter().map(|node| node.id.as_str()).enumerate()
     }
 
-    /// Whether step `by` of a graph waits for step `number`, directly or not.
+    /// Returns whether step `by` of a graph waits for step `number`, directly or indirectly.
     pub(crate) fn sees(&self, by: usize, number: usize) -> bool {
         self.graph.as_ref().is_none_or(|graph| graph.is_before(number, by))
     }

@@ -1,4 +1,4 @@
-//! From the state of an earlier version of a definition to that of this one.
+//! Migrations of the state of an earlier version of a definition.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,16 +9,16 @@ use serde_json::{Map, Value};
 
 use super::{Builder, Plan};
 use crate::{
-    Place, Problem, StepError,
+    Problem, ProblemLocation, StepError,
     expr::{EvalError, Key, Reference, Template},
     functions::Migrate,
     model::{Definition, Migration},
 };
 
-/// Migrations made ready, by the versions that they begin with.
+/// Prepared migrations, by the version that they start from.
 pub(crate) type Migrations = BTreeMap<String, MigrationPlan>;
 
-/// One migration made ready.
+/// A prepared migration.
 pub(crate) struct MigrationPlan {
     to: String,
     rename: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ pub(crate) struct MigrationPlan {
     function: Option<Migrate>,
 }
 
-/// What the values of a migration may refer to.
+/// The names that the values of a migration may refer to.
 const NAMES: [&str; 2] = ["state", "input"];
 
 impl Builder<'_> {
@@ -35,17 +35,17 @@ impl Builder<'_> {
         let mut migrations = Migrations::new();
         for (from, migration) in &definition.migrations {
             let field = format!("migrations/{from}");
-            self.check_way(definition, from, &field);
+            self.check_chain(definition, from, &field);
             let keys = migration.set.keys().chain(migration.rename.values());
             for key in keys.chain(migration.rename.keys()).chain(&migration.remove) {
                 if key.is_empty() || key.starts_with('$') {
-                    let message = format!("`{key}` is no key of the state that a migration can change");
-                    self.error("invalid_key", Place::new("", &*field), message);
+                    let message = format!("a migration cannot change the state key `{key}`");
+                    self.error("invalid_key", ProblemLocation::new("", &*field), message);
                 }
             }
             self.check_renames(migration, &field);
             let set = migration.set.iter();
-            let set = set.map(|(key, value)| (key.clone(), self.of_state(value, &format!("{field}/set/{key}"))));
+            let set = set.map(|(key, value)| (key.clone(), self.migration_value(value, &format!("{field}/set/{key}"))));
             let (set, function) = (set.collect(), self.migration_function(migration, &field));
             let to = migration.to.clone().unwrap_or_else(|| definition.version.clone());
             let (rename, remove) = (migration.rename.clone(), migration.remove.clone());
@@ -54,20 +54,21 @@ impl Builder<'_> {
         migrations
     }
 
-    /// That the way that begins at version `from` comes to the version of the definition.
-    fn check_way(&mut self, definition: &Definition, from: &str, field: &str) {
-        let place = || Place::new("", field);
+    /// Checks that the migrations from version `from` lead to the version of the definition.
+    fn check_chain(&mut self, definition: &Definition, from: &str, field: &str) {
+        let place = || ProblemLocation::new("", field);
         if definition.version.is_empty() {
-            let message = "a migration comes to the version of the definition, which has none";
+            let message = "a definition with migrations needs a version";
             return self.error("migration_without_version", place(), message);
         }
         let (mut at, mut seen) = (from, BTreeSet::new());
         while at != definition.version || seen.is_empty() {
-            let ends = if seen.insert(at) { "ends at" } else { "leads in a circle over" };
-            let next = definition.migrations.get(at).filter(|_| ends == "ends at");
+            let ends = if seen.insert(at) { "end at" } else { "form a cycle at" };
+            let next = definition.migrations.get(at).filter(|_| ends == "end at");
             let Some(next) = next else {
                 let version = &definition.version;
-                let message = format!("the way from version `{from}` {ends} `{at}` and does not come to `{version}`");
+                let message =
+                    format!("the migrations from version `{from}` {ends} `{at}` and do not lead to `{version}`");
                 return self.error("migration_without_end", place(), message);
             };
             at = next.to.as_deref().unwrap_or(&definition.version);
@@ -78,31 +79,31 @@ impl Builder<'_> {
         }
     }
 
-    /// That no two keys become the same one: one of the values would be lost.
+    /// Checks that no two keys get the same name: one of the values would be lost.
     fn check_renames(&mut self, migration: &Migration, field: &str) {
         let mut olds = BTreeMap::new();
         for (old, new) in &migration.rename {
             if let Some(other) = olds.insert(new, old) {
-                let message = format!("both `{other}` and `{old}` become `{new}`");
-                self.error("invalid_key", Place::new("", field), message);
+                let message = format!("both `{other}` and `{old}` would become `{new}`");
+                self.error("invalid_key", ProblemLocation::new("", field), message);
             }
         }
     }
 
-    /// A value that is made of the state and the input, and nothing else.
-    fn of_state(&mut self, value: &Value, field: &str) -> Template {
+    /// Parses a value that may refer only to the state and the input.
+    fn migration_value(&mut self, value: &Value, field: &str) -> Template {
         match Template::parse(value) {
             Ok(template) => {
                 let references = template.references();
                 let unknown = references.iter().filter_map(|found| self.unknown_to_migrations(found.reference));
                 let unknown: Vec<_> = unknown.collect();
                 for message in unknown {
-                    let problem = Problem::error("unknown_reference", Place::new("", field), message);
-                    self.problems.push(problem.with_help("refer to `state` as it was, or to `input`"));
+                    let problem = Problem::error("unknown_reference", ProblemLocation::new("", field), message);
+                    self.problems.push(problem.with_help("refer to `state`, as it was before, or to `input`"));
                 }
                 template
             }
-            // It reports what is wrong with the text itself.
+            // Reports the errors of the text itself.
             Err(_) => self.template(value, "", field),
         }
     }
@@ -110,11 +111,11 @@ impl Builder<'_> {
     fn unknown_to_migrations(&self, reference: &Reference) -> Option<String> {
         let name = &reference.name;
         if !NAMES.contains(&name.as_str()) {
-            return Some(format!("`{name}` is nothing that a migration knows"));
+            return Some(format!("a migration cannot refer to `{name}`"));
         }
         match reference.keys.first() {
             Some(Key::Name(field)) if name == "input" && self.undeclared(field) => {
-                Some(format!("no input is called `{field}`"))
+                Some(format!("unknown input `{field}`"))
             }
             _ => None,
         }
@@ -124,8 +125,8 @@ impl Builder<'_> {
         let name = migration.function.as_ref()?;
         let found = self.engine.functions().migration(name).cloned();
         if found.is_none() {
-            let place = Place::new("", format!("{field}/function"));
-            let problem = Problem::error("unknown_function", place, format!("no migration is called `{name}`"));
+            let place = ProblemLocation::new("", format!("{field}/function"));
+            let problem = Problem::error("unknown_function", place, format!("unknown migration `{name}`"));
             self.problems.push(problem.with_known(name, self.engine.functions().migration_names()));
         }
         found
@@ -133,15 +134,15 @@ impl Builder<'_> {
 }
 
 impl Plan {
-    /// The versions whose runs it can take over, as the definition says.
+    /// Returns the earlier versions whose state the definition migrates.
     pub fn migrates_from(&self) -> impl Iterator<Item = &str> {
         self.migrations.keys().map(String::as_str)
     }
 
-    /// Makes a state of this version of one of version `from`; both are objects without `$input`.
+    /// Migrates a state of version `from` to this version; both are objects without `$input`.
     ///
     /// # Errors
-    /// There is no way from that version, or the state is not one that can be migrated.
+    /// Fails if no migrations lead from that version to this one, or if the state cannot be migrated.
     pub fn migrate(&self, from: &str, state: Value, input: &Value) -> Result<Value, StepError> {
         let (mut at, mut state) = (from, state);
         while at != self.definition.version {
@@ -152,14 +153,14 @@ impl Plan {
         Ok(state)
     }
 
-    /// What the key `key` of a state of version `from` is called in this version, where its value stays what it is as
-    /// far as the definition says.
+    /// Returns the name in this version of the key `key` of version `from`; `None` if a migration replaces or
+    /// removes its value.
     #[must_use]
-    pub fn carried(&self, from: &str, key: &str) -> Option<String> {
+    pub fn renamed_key(&self, from: &str, key: &str) -> Option<String> {
         let (mut at, mut key) = (from, key);
         while at != self.definition.version {
             let migration = self.migrations.get(at)?;
-            key = migration.carried(key)?;
+            key = migration.renamed_key(key)?;
             at = &migration.to;
         }
         Some(key.to_owned())
@@ -167,24 +168,27 @@ impl Plan {
 
     fn no_migration(&self, from: &str) -> StepError {
         let known: Vec<_> = self.migrates_from().collect();
-        let known = if known.is_empty() { "it has none".to_owned() } else { format!("from {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "it has no migrations".to_owned()
+        } else {
+            format!("it migrates from {}", known.join(", "))
+        };
         let Definition { name, version, .. } = &*self.definition;
-        let message =
-            format!("`{name}` {version} says nothing of how to migrate a state of version `{from}` ({known})");
+        let message = format!("`{name}` {version} has no migration for the state of version `{from}` ({known})");
         StepError::configuration("no_migration", message)
     }
 }
 
 impl MigrationPlan {
-    fn carried<'k>(&'k self, key: &'k str) -> Option<&'k str> {
+    fn renamed_key<'k>(&'k self, key: &'k str) -> Option<&'k str> {
         let new = match self.rename.get(key) {
             Some(new) => new,
-            // Another key takes its place.
+            // Another key gets this name.
             None if self.rename.values().any(|new| new == key) => return None,
             None => key,
         };
-        let is_carried = !self.set.contains_key(new) && !self.remove.iter().any(|removed| removed == new);
-        is_carried.then_some(new)
+        let is_kept = !self.set.contains_key(new) && !self.remove.iter().any(|removed| removed == new);
+        is_kept.then_some(new)
     }
 
     fn apply(&self, from: &str, state: Value, input: &Value) -> Result<Value, StepError> {
@@ -193,7 +197,7 @@ impl MigrationPlan {
         for (key, template) in &self.set {
             match template.render(&scope) {
                 Ok(value) => set.push((key, Arc::unwrap_or_clone(value))),
-                // A run may not have come so far that its state has it.
+                // The run may not have set it yet.
                 Err(EvalError::Unresolved { .. }) => {}
                 Err(error) => {
                     let error = StepError::from(error);
@@ -221,5 +225,8 @@ impl MigrationPlan {
 }
 
 fn not_an_object(from: &str) -> StepError {
-    StepError::configuration("migration_failed", format!("the migration from version `{from}` gave no object"))
+    StepError::configuration(
+        "migration_failed",
+        format!("the migration from version `{from}` did not return an object"),
+    )
 }

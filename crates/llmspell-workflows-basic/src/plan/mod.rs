@@ -1,7 +1,7 @@
-//! A definition made ready to run: [`Plan`].
+//! Definitions prepared to run: [`Plan`].
 //!
-//! Texts are parsed once, activities found, dependencies ordered, and each step has just the interceptors that concern
-//! it. A plan is made by [`crate::Engine::prepare`] and can be run any number of times.
+//! [`crate::Engine::prepare`] parses all texts once, looks up activities, orders dependencies, and selects the
+//! interceptors that apply to each step. A plan can be run any number of times.
 
 mod activities;
 mod body;
@@ -38,10 +38,10 @@ use crate::{
     model::Definition,
 };
 
-/// A definition made ready to run by one engine.
+/// A definition prepared to run by one engine.
 pub struct Plan {
     pub(crate) definition: Arc<Definition>,
-    /// All its nodes; each knows its place.
+    /// All its nodes, by their numbers.
     pub(crate) nodes: Vec<Arc<Node>>,
     pub(crate) root: Arc<Node>,
     pub(crate) finally: Option<Arc<Node>>,
@@ -55,21 +55,22 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What it runs.
+    /// Returns the definition.
     #[must_use]
     pub fn definition(&self) -> &Arc<Definition> {
         &self.definition
     }
 
-    /// What is odd about the definition without keeping it from running.
+    /// Returns the warnings about the definition.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// The fields of the input that expressions read, and whether one must be there; empty where inputs are declared.
+    /// Returns the fields of the input that expressions read, and whether each is required.
     ///
-    /// A field that is read only with a default, or that a step may set in the state, need not be there.
+    /// They are empty if inputs are declared. A field that is read only with a default, or that a step
+    /// may set in the state, is not required.
     ///
     /// ```
     /// use llmspell_workflows_basic::{Engine, model::{Definition, Step}};
@@ -78,7 +79,7 @@ impl Plan {
     /// let greeting = json!("{{ greeting || 'Hello' }} {{ user.name }}");
     /// let step = Step::set("greet", Map::from_iter([("text".to_owned(), greeting)]));
     /// let plan = Engine::builder().build().prepare(Definition::sequence("greet", [step]))?;
-    /// let fields: Vec<_> = plan.input_fields().iter().map(|(name, needed)| (name.as_str(), *needed)).collect();
+    /// let fields: Vec<_> = plan.input_fields().iter().map(|(name, required)| (name.as_str(), *required)).collect();
     /// assert_eq!(fields, [("greeting", false), ("user", true)]);
     /// # Ok::<(), llmspell_workflows_basic::Invalid>(())
     /// ```
@@ -87,7 +88,7 @@ impl Plan {
         &self.fields_read
     }
 
-    /// Whether a step of it, or of a sub-workflow of it, takes a permit of the limit `name`.
+    /// Returns whether a step of it, or of one of its sub-workflows, takes a permit of the limit `name`.
     pub(crate) fn takes_permit(&self, name: &str) -> bool {
         self.nodes.iter().any(|node| {
             let takes_it = node.step.limits.iter().any(|limit| limit == name);
@@ -110,12 +111,12 @@ impl fmt::Debug for Plan {
     }
 }
 
-/// Why a definition cannot run: all its problems, with warnings among them.
+/// An invalid definition: all its problems, including warnings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid(pub Vec<Problem>);
 
 impl Invalid {
-    /// The stable code of the definition as a whole, which has a page; each problem has one of its own.
+    /// Returns the stable code, documented under `docs/errors`; each problem has its own code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "invalid_definition"

@@ -2,19 +2,19 @@ use std::collections::BTreeSet;
 
 use super::Builder;
 use crate::{
-    Place, Problem,
+    Problem, ProblemLocation,
     expr::{Expr, Key, Reference, Template},
     model::{StateKeys, Step, Steps},
     nearest,
 };
 
-/// What names mean at the place that is being built.
+/// The names in scope at the step that is being built.
 #[derive(Default)]
 pub(super) struct Names {
     lists: Vec<ListNames>,
     loops: usize,
     bindings: Vec<&'static str>,
-    /// Whether the step being built asks when it began.
+    /// Whether the step being built reads when it began.
     pub(super) reads_start: bool,
 }
 
@@ -22,17 +22,17 @@ struct ListNames {
     ids: Vec<String>,
     /// The number of the step that is being built.
     current: usize,
-    uses: Vec<Use>,
+    uses: Vec<SiblingReference>,
 }
 
-/// That a step, or one inside it, reads the output of a sibling.
-pub(crate) struct Use {
+/// A reference of a step, or of one inside it, to the output of a sibling.
+pub(crate) struct SiblingReference {
     pub(super) by: usize,
     pub(super) of: usize,
-    pub(super) place: Place,
+    pub(super) place: ProblemLocation,
 }
 
-/// The names that mean something of the engine's own, whatever the input holds.
+/// The names with a fixed meaning, regardless of the input.
 const ROOTS: [&str; 14] = [
     "input",
     "task",
@@ -62,7 +62,7 @@ impl Builder<'_> {
         }
     }
 
-    pub(crate) fn leave_list(&mut self) -> Vec<Use> {
+    pub(crate) fn leave_list(&mut self) -> Vec<SiblingReference> {
         self.names.lists.pop().map(|list| list.uses).unwrap_or_default()
     }
 
@@ -80,16 +80,16 @@ impl Builder<'_> {
         built
     }
 
-    /// Builds what sees nothing of the lists and loops around it.
-    pub(crate) fn apart<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
+    /// Builds something that does not see the enclosing lists and loops.
+    pub(crate) fn isolated<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::take(&mut self.names);
         let built = build(self);
         self.names = outer;
         built
     }
 
-    /// Parses an expression and checks its references; a wrong one is null, with a problem.
-    pub(crate) fn expression(&mut self, source: &str, place: &Place) -> Expr {
+    /// Parses an expression and checks its references; an invalid one becomes null, with a problem.
+    pub(crate) fn expression(&mut self, source: &str, place: &ProblemLocation) -> Expr {
         match Expr::parse(source) {
             Ok(expression) => {
                 for reference in expression.references() {
@@ -108,31 +108,34 @@ impl Builder<'_> {
         }
     }
 
-    /// Parses a value with references and checks them; a wrong one is null, with problems.
+    /// Parses a template and checks its references; an invalid one becomes null, with problems.
     pub(crate) fn template(&mut self, value: &serde_json::Value, path: &str, field: &str) -> Template {
         match Template::parse(value) {
             Ok(template) => {
                 for found in template.references() {
                     let span = found.reference.span.start + found.offset..found.reference.span.end + found.offset;
-                    self.reference(found.reference, &Place::new(path, join(field, found.pointer)).with_span(span));
+                    self.reference(
+                        found.reference,
+                        &ProblemLocation::new(path, join(field, found.pointer)).with_span(span),
+                    );
                 }
                 template
             }
             Err(errors) => {
                 for error in errors.0 {
-                    let place = Place::new(path, join(field, &error.pointer)).with_span(error.span());
+                    let place = ProblemLocation::new(path, join(field, &error.pointer)).with_span(error.span());
                     let problem = Problem::error("expression_syntax", place, error.error.message);
                     self.problems.push(match error.error.help {
                         Some(help) => problem.with_help(help),
                         None => problem,
                     });
                 }
-                Template::parse(&serde_json::Value::Null).expect("null holds no expression")
+                Template::parse(&serde_json::Value::Null).expect("null contains no expressions")
             }
         }
     }
 
-    fn reference(&mut self, reference: &Reference, place: &Place) {
+    fn reference(&mut self, reference: &Reference, place: &ProblemLocation) {
         let key = reference.keys.first().and_then(|key| match key {
             Key::Name(name) => Some(name.as_str()),
             Key::Index(_) => None,
@@ -143,15 +146,15 @@ impl Builder<'_> {
             ("step", Some(id)) => self.step_reference(id, reference, place, true),
             ("variables", Some(name)) if !self.definition.variables.contains_key(name) => {
                 let known: Vec<_> = self.definition.variables.keys().cloned().collect();
-                self.unknown(reference, place, &format!("no variable is called `{name}`"), name, &known);
+                self.unknown(reference, place, &format!("unknown variable `{name}`"), name, &known);
             }
             ("input", Some(name)) if self.undeclared(name) => self.undeclared_input(name, reference, place),
-            ("input" | "task", Some(name)) => self.reads_field(name, reference),
-            // What a step that undoes another sees of it.
+            ("input" | "task", Some(name)) => self.record_field_read(name, reference),
+            // The input of the step that this one undoes.
             ("input", _) if self.names.bindings.contains(&"input") => {}
             ("conditions", Some(name)) if !self.definition.conditions.contains_key(name) => {
                 let known: Vec<_> = self.definition.conditions.keys().cloned().collect();
-                self.unknown(reference, place, &format!("no condition is called `{name}`"), name, &known);
+                self.unknown(reference, place, &format!("unknown condition `{name}`"), name, &known);
             }
             ("env", Some(name)) if !self.definition.env.iter().any(|known| known == name) => {
                 let known = self.definition.env.clone();
@@ -165,7 +168,7 @@ impl Builder<'_> {
             }
             ("loop", _) if self.names.loops == 0 => {
                 self.problems.push(
-                    Problem::error("unknown_reference", place.clone(), "`loop` means something only inside a loop")
+                    Problem::error("unknown_reference", place.clone(), "`loop` is available only inside a loop")
                         .with_help("use it in the steps of a `loop`"),
                 );
             }
@@ -180,8 +183,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Notes a field of the input, where none are declared.
-    fn reads_field(&mut self, name: &str, reference: &Reference) {
+    /// Records that a field of the input is read, if no inputs are declared.
+    fn record_field_read(&mut self, name: &str, reference: &Reference) {
         if self.definition.inputs.is_empty() {
             let is_needed = !reference.optional && !self.sets_any_state;
             *self.fields_read.entry(name.to_owned()).or_default() |= is_needed;
@@ -192,12 +195,12 @@ impl Builder<'_> {
         !self.definition.inputs.is_empty() && !self.definition.inputs.contains_key(name)
     }
 
-    fn undeclared_input(&mut self, name: &str, reference: &Reference, place: &Place) {
+    fn undeclared_input(&mut self, name: &str, reference: &Reference, place: &ProblemLocation) {
         let known: Vec<_> = self.definition.inputs.keys().cloned().collect();
-        self.unknown(reference, place, &format!("no input is called `{name}`"), name, &known);
+        self.unknown(reference, place, &format!("unknown input `{name}`"), name, &known);
     }
 
-    fn bare(&mut self, name: &str, reference: &Reference, place: &Place) {
+    fn bare(&mut self, name: &str, reference: &Reference, place: &ProblemLocation) {
         let definition = self.definition.clone();
         let known = self.names.bindings.contains(&name)
             || definition.inputs.contains_key(name)
@@ -210,7 +213,7 @@ impl Builder<'_> {
             return self.step_reference(name, reference, place, false);
         }
         if !self.sets_state(name) {
-            self.reads_field(name, reference);
+            self.record_field_read(name, reference);
         }
         if reference.optional || self.sets_state(name) {
             return;
@@ -221,20 +224,20 @@ impl Builder<'_> {
         if !definition.inputs.is_empty() {
             self.unknown(reference, place, &format!("`{name}` is not known"), name, &names);
         } else if let Some(near) = nearest(name, names.iter().map(String::as_str).chain(ROOTS)) {
-            // Without declared inputs any name may be a field of the input, so a near miss is only odd.
-            let message = format!("`{name}` is taken as a field of the input");
+            // Without declared inputs, any name may be a field of the input, so a near miss is only a warning.
+            let message = format!("`{name}` is read as a field of the input");
             let problem = Problem::warning("unknown_reference", place.clone(), message);
             self.problems.push(problem.with_help(format!("did you mean `{near}`?")));
         }
     }
 
-    fn step_reference(&mut self, id: &str, reference: &Reference, place: &Place, explicit: bool) {
+    fn step_reference(&mut self, id: &str, reference: &Reference, place: &ProblemLocation, explicit: bool) {
         let found = self.names.lists.iter_mut().rev().find_map(|list| {
             let of = list.ids.iter().position(|known| known == id)?;
             Some((list, of))
         });
         if let Some((list, of)) = found {
-            list.uses.push(Use { by: list.current, of, place: place.clone() });
+            list.uses.push(SiblingReference { by: list.current, of, place: place.clone() });
             return;
         }
         if explicit {
@@ -242,16 +245,16 @@ impl Builder<'_> {
             let elsewhere = self.all_ids.contains(id);
             let message = if elsewhere {
                 format!(
-                    "the step `{id}` cannot be seen from here: only earlier steps of this list and of those around it can"
+                    "the step `{id}` is not visible here; only earlier steps of this list and of enclosing lists are"
                 )
             } else {
-                format!("no step is called `{id}`")
+                format!("unknown step `{id}`")
             };
             self.unknown(reference, place, &message, id, &known);
         }
     }
 
-    fn state_reference(&mut self, name: &str, place: &Place) {
+    fn state_reference(&mut self, name: &str, place: &ProblemLocation) {
         if name != "$input" && !self.sets_state(name) && !self.sets_any_state {
             let known: Vec<&str> = self.state_keys.iter().map(String::as_str).collect();
             let problem =
@@ -259,9 +262,9 @@ impl Builder<'_> {
             let help = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if known.is_empty() => {
-                    "a `set` step sets one, and so does a persona step X: `X_result`, `X_status`".into()
+                    "set it with a `set` step; a persona step `X` sets `X_result` and `X_status`".into()
                 }
-                None => format!("set are: {}", known.join(", ")),
+                None => format!("the state keys are: {}", known.join(", ")),
             };
             self.problems.push(problem.with_help(help));
         }
@@ -271,10 +274,10 @@ impl Builder<'_> {
         self.state_keys.contains(name)
     }
 
-    fn unknown(&mut self, reference: &Reference, place: &Place, message: &str, name: &str, known: &[String]) {
+    fn unknown(&mut self, reference: &Reference, place: &ProblemLocation, message: &str, name: &str, known: &[String]) {
         let help = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if known.is_empty() => "there is none to refer to here".to_owned(),
+            None if known.is_empty() => "none are defined here".to_owned(),
             None => format!("known are: {}", known.join(", ")),
         };
         let severity = if reference.optional { Problem::warning } else { Problem::error };
@@ -282,7 +285,7 @@ impl Builder<'_> {
     }
 }
 
-/// The ids, state keys and whether any step may set a key that cannot be known, of `steps` and all inside.
+/// Returns the ids and state keys of `steps` and all steps inside, and whether any may set unknown keys.
 pub(super) fn survey(steps: &[&Step]) -> (BTreeSet<String>, BTreeSet<String>, bool) {
     let (mut ids, mut keys, mut any) = (BTreeSet::new(), BTreeSet::new(), false);
     let mut left: Vec<&Step> = steps.to_vec();
@@ -301,7 +304,7 @@ fn null() -> Expr {
     Expr::parse("null").expect("`null` is an expression")
 }
 
-/// A field and a JSON pointer inside it, as one path.
+/// Joins a field and a JSON pointer inside it to one path.
 pub(super) fn join(field: &str, pointer: &str) -> String {
     if field.is_empty() { pointer.trim_start_matches('/').to_owned() } else { format!("{field}{pointer}") }
 }

@@ -10,9 +10,9 @@ use crate::{
     model::{Delay, Step},
 };
 
-/// A step made ready to run.
+/// A step prepared to run.
 pub(crate) struct Node {
-    /// Its place in the plan; none for a step that code calls.
+    /// Its index in the plan; `None` for a step that code calls.
     pub(crate) number: Option<u32>,
     pub(crate) id: StepId,
     pub(crate) step: Arc<Step>,
@@ -22,23 +22,23 @@ pub(crate) struct Node {
     pub(crate) timeout: Option<Length>,
     pub(crate) total_timeout: Option<Length>,
     pub(crate) recovery: Recovery,
-    /// What undoes it.
+    /// The step that undoes it.
     pub(crate) undo: Option<Arc<Node>>,
     pub(crate) body: Body,
-    /// What its output is made of instead; the root step's alone.
+    /// The template of the output; only at the root step.
     pub(crate) outputs: Option<Template>,
-    /// Whether an expression of it asks when it began.
+    /// Whether one of its expressions reads when it began.
     pub(crate) reads_start: bool,
     pub(crate) is_root: bool,
-    /// What it is to the step around it.
+    /// Its role in the enclosing step.
     pub(crate) role: Role,
-    /// Whether nothing is decided, named or noted before it runs.
+    /// Whether it has no condition, name or start time to evaluate before it runs.
     pub(crate) is_plain: bool,
-    /// Whether it lies so deep that it runs in a task of its own, since all others share a thread's stack.
+    /// Whether it is nested so deeply that it needs its own task, since the steps of one task share a stack.
     pub(crate) in_task: bool,
 }
 
-/// What a step is to the one around it.
+/// The role of a step in the enclosing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
@@ -50,11 +50,11 @@ pub enum Role {
     Branch,
     /// One iteration of a loop.
     Iteration,
-    /// A list that nobody wrote as a step: what a condition chose, or what handles an error.
+    /// A list that is not a step of the definition: a chosen branch, or the handler of an error.
     Block,
 }
 
-/// A node as calls and records name it: those of the plan by their number, which costs nothing to copy.
+/// A reference to a node from calls and records; a number for nodes of the plan, which is cheap to copy.
 #[derive(Clone)]
 pub(crate) enum NodeRef {
     Planned(u32),
@@ -76,14 +76,14 @@ impl From<&Arc<Node>> for NodeRef {
     }
 }
 
-/// What a step's failure does.
+/// What the failure of a step does.
 pub(crate) enum Recovery {
     Fail,
     Continue,
     Steps(Arc<Node>),
 }
 
-/// A length of time that may have to be computed.
+/// A duration that may have to be computed.
 #[derive(Debug, Clone)]
 pub(crate) enum Length {
     Fixed(Duration),
@@ -106,7 +106,7 @@ impl Length {
             Ok(Delay::Fixed(duration)) => Ok(duration),
             _ => {
                 let message = format!(
-                    "`{}` gave {value}, which is no length of time: a number of seconds or a text such as `30s` would be",
+                    "`{}` must be a number of seconds or a duration such as `30s`, got {value}",
                     expression.source()
                 );
                 Err(StepError::validation("invalid_duration", message))
@@ -116,12 +116,12 @@ impl Length {
 }
 
 impl Node {
-    /// The input of its activity, where that holds no reference.
+    /// Returns the input of its activity if it contains no references.
     pub(crate) fn fixed_input(&self) -> Option<&Value> {
         self.body.activity()?.params.fixed()
     }
 
-    /// The activity that it calls, where no setting and no interceptor concerns the call.
+    /// Returns its activity if no setting and no interceptor affects the call.
     pub(crate) fn bare_activity(&self) -> Option<&ActivityPlan> {
         let is_bare = matches!(self.recovery, Recovery::Fail)
             && self.slice.is_empty()
@@ -130,7 +130,7 @@ impl Node {
         self.body.activity().filter(|_| is_bare)
     }
 
-    /// Whether it makes a choice of its own about running at all.
+    /// Returns whether the step decides whether it runs.
     pub(crate) fn has_entry(&self) -> bool {
         self.condition.is_some() || !self.step.dependencies.is_empty()
     }

@@ -3,35 +3,35 @@ use std::sync::Arc;
 use super::{Child, ChildAt, Node, Plan, Recovery};
 use crate::{Segment, StepId, StepPath};
 
-/// In which order the steps directly inside a step run.
+/// The order in which the steps directly inside a step run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// It has none inside.
+    /// The step contains no steps.
     Leaf,
-    /// One after the other: what began later may depend on what began earlier.
-    InTurn,
-    /// As their dependencies allow: these need the step that was asked for, directly or not.
+    /// One after the other: a later step may depend on an earlier one.
+    Sequential,
+    /// As their dependencies allow. These steps depend on the requested one, directly or indirectly.
     Graph(Vec<StepId>),
     /// At the same time, or only one of them.
-    Apart,
+    Independent,
 }
 
 impl Plan {
-    /// The order of the steps inside the step at `path`, for its child `child`; `None` where the plan has no such step.
+    /// Returns the order of the steps inside the step at `path` for its child `child`; `None` if it does not exist.
     ///
-    /// An iteration stands where its loop does, so `/main/each[3]` is the list of a loop's steps.
+    /// An iteration has the path of its loop, so `/main/each[3]` is the list of a loop's steps.
     #[must_use]
     pub fn order(&self, path: &StepPath, child: Option<&StepId>) -> Option<Order> {
         Some(self.find(path)?.body.order(child))
     }
 
-    /// The step at `path`, where the plan has one. Steps that code calls are in no plan.
+    /// Returns the step at `path`, if the plan contains it. Steps that code calls are not in a plan.
     #[must_use]
     pub fn step(&self, path: &StepPath) -> Option<&crate::model::Step> {
         self.find(path).map(|node| &*node.step)
     }
 
-    /// What undoes the step at `path`.
+    /// Returns the step that undoes the step at `path`.
     pub(crate) fn undo(&self, path: &StepPath) -> Option<&Arc<Node>> {
         self.find(path)?.undo.as_ref()
     }
@@ -42,7 +42,7 @@ impl Plan {
             return None;
         }
         let mut node: &Node = &self.root;
-        // A root that is a loop stands where its iterations do.
+        // A loop as the root has the same path as its iterations.
         if root.iteration.is_some() {
             node = iteration_of(node)?;
         }

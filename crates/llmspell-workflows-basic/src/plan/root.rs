@@ -1,10 +1,10 @@
-//! The definition as a whole: its settings, its root step, and what is read once that has ended.
+//! The definition as a whole: its settings, its root step, and the templates that are evaluated after it.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Builder, Node, Plan, Role};
 use crate::{
-    Place, Problem,
+    Problem, ProblemLocation,
     model::{Definition, OnError, Step},
 };
 
@@ -25,8 +25,8 @@ impl Builder<'_> {
                     let known = definition.variables.keys().map(String::as_str);
                     let problem = Problem::error(
                         "unknown_variable",
-                        Place::new("", &*field),
-                        format!("no variable is called `{name}`, so there is nothing to override"),
+                        ProblemLocation::new("", &*field),
+                        format!("cannot override unknown variable `{name}`"),
                     );
                     self.problems.push(problem.with_known(name, known));
                 }
@@ -34,7 +34,8 @@ impl Builder<'_> {
             });
             environments.insert(environment.clone(), templates.collect());
         }
-        let trigger = definition.trigger.as_ref().map(|text| self.expression(text, &Place::new("", "trigger")));
+        let trigger =
+            definition.trigger.as_ref().map(|text| self.expression(text, &ProblemLocation::new("", "trigger")));
         self.root_settings(&definition);
         let migrations = self.migrations(&definition);
         let root = self.root_node(&main);
@@ -64,27 +65,29 @@ impl Builder<'_> {
         let definition = self.definition.clone();
         let named = definition.conditions.iter();
         named
-            .map(|(name, text)| (name.clone(), self.expression(text, &Place::new("", format!("conditions/{name}")))))
+            .map(|(name, text)| {
+                (name.clone(), self.expression(text, &ProblemLocation::new("", format!("conditions/{name}"))))
+            })
             .collect()
     }
 
     fn root_settings(&mut self, definition: &Definition) {
         if definition.name.trim().is_empty() {
-            self.error("name_missing", Place::new("", "name"), "a workflow needs a name");
+            self.error("name_missing", ProblemLocation::new("", "name"), "a workflow needs a name");
         }
         for (position, tool) in definition.required_tools.iter().enumerate() {
-            let place = Place::new("", format!("required_tools/{position}"));
+            let place = ProblemLocation::new("", format!("required_tools/{position}"));
             self.check_activity(&crate::model::ActivityName::new("tool", tool), &place);
         }
         for (name, holders) in &definition.concurrency {
             if *holders == 0 {
-                let place = Place::new("", format!("concurrency/{name}"));
-                self.error("invalid_number", place, format!("the limit `{name}` must admit at least 1 step at once"));
+                let place = ProblemLocation::new("", format!("concurrency/{name}"));
+                self.error("invalid_number", place, format!("the limit `{name}` must be at least 1"));
             }
             if let Some(engine) = self.engine.permits().declared(name).filter(|engine| engine != holders) {
-                let place = Place::new("", format!("concurrency/{name}"));
+                let place = ProblemLocation::new("", format!("concurrency/{name}"));
                 let message = format!(
-                    "the limit `{name}` admits {holders} steps here and {engine} in the engine; the engine's number holds"
+                    "the limit `{name}` is {holders} here and {engine} in the engine; the engine's number applies"
                 );
                 let problem = Problem::warning("limit_differs", place, message);
                 self.problems.push(problem.with_help("give both the same number, or rename the workflow's own limit"));
@@ -94,7 +97,7 @@ impl Builder<'_> {
             if let (Some(kind), Some(default)) = (spec.kind, &spec.default)
                 && !kind.admits(default)
             {
-                let place = Place::new("", format!("inputs/{name}/default"));
+                let place = ProblemLocation::new("", format!("inputs/{name}/default"));
                 self.error("wrong_type", place, format!("the default {default} is not of type {}", kind.as_str()));
             }
         }
@@ -108,7 +111,7 @@ impl Builder<'_> {
         self.add(Node { outputs, is_root: true, role: Role::Root, ..node })
     }
 
-    /// Builds what is read where the root list has ended, so that it sees all its steps.
+    /// Builds something that is evaluated after the root list has ended and sees all its steps.
     pub(super) fn after_root<T>(&mut self, build: impl FnOnce(&mut Self) -> T) -> T {
         let definition = self.definition.clone();
         self.enter_list(definition.body.list().unwrap_or(&Vec::new()));
@@ -118,7 +121,7 @@ impl Builder<'_> {
     }
 }
 
-/// The step that a definition as a whole is.
+/// Returns the root step of a definition.
 pub(super) fn main(definition: &Definition) -> Step {
     let mut main = Step::new("main", definition.body.clone());
     main.total_timeout = definition.total_timeout.clone();

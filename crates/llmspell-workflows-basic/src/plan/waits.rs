@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use super::{List, Node, Plan, Recovery};
 
 impl Plan {
-    /// What each step of a graph waits for, by path: its dependencies, and the siblings whose output it reads.
+    /// Returns what each step of a graph waits for, by path: its dependencies, and the siblings whose output it reads.
     ///
-    /// The paths are those of the definition, without iterations and generations. A step of a list without
-    /// dependencies is not among them: it waits for the one before it.
+    /// The paths are those of the definition, without iterations and generations. Steps of a list without dependencies
+    /// are not included: each waits for the previous one.
     ///
     /// ```
     /// use llmspell_workflows_basic::{Engine, model::{Definition, Step}};

@@ -18,19 +18,19 @@ pub(crate) fn code(workflow: Arc<dyn BasicWorkflow>, call: Call) -> BoxFuture<'s
         let input = call.run().input.clone();
         let context = ExecutionContext::inside(call.clone());
         let result = run_until_cancelled(&call, &*workflow, input, &context).await;
-        let (state_changes, unended, cancelled) = context.conclude();
+        let (state_changes, unfinished, cancelled) = context.conclude();
         let stopped = || Cancelled::new(call.cancel().reason().unwrap_or(CancelReason::Requested));
         let Some(result) = result else {
             let mut cancelled = cancelled.unwrap_or_else(stopped);
             cancelled.aborted.push(call.path().to_string());
-            return unended.over(Outcome::Cancelled(cancelled));
+            return unfinished.stuck_or(Outcome::Cancelled(cancelled));
         };
         // Code may ignore the cancellation of a step; the run is cancelled nevertheless.
         if let Some(cancelled) = cancelled.filter(|_| call.cancel().is_cancelled()) {
-            return unended.over(Outcome::Cancelled(cancelled));
+            return unfinished.stuck_or(Outcome::Cancelled(cancelled));
         }
         // Code may ignore the error of a waiting or stuck step; the run has not ended nevertheless.
-        if let Some(outcome) = unended.outcome() {
+        if let Some(outcome) = unfinished.outcome() {
             return outcome;
         }
         match result {

@@ -16,7 +16,7 @@ use super::WorkflowError;
 use crate::{
     Engine, StepError, StepId,
     activity::Activity,
-    engine::{Call, Cancelled, Outcome, Unended, choice, execute},
+    engine::{Call, Cancelled, Outcome, UnfinishedSteps, choice, execute},
     model::{Delay, OnError, Step},
     plan::Node,
     state::{Change, WorkflowState},
@@ -35,7 +35,7 @@ struct CodeRun {
     call: Call,
     steps: Mutex<HashMap<String, Memo>>,
     state: Mutex<(Arc<WorkflowState>, Vec<Change>)>,
-    unended: Mutex<Unended>,
+    unfinished: Mutex<UnfinishedSteps>,
     /// Set if steps were cancelled, with those that had to be aborted.
     cancelled: Mutex<Option<Cancelled>>,
     times: AtomicU64,
@@ -60,12 +60,12 @@ impl ExecutionContext {
 
     pub(crate) fn inside(call: Call) -> Self {
         let engine = call.run().engine().clone();
-        let state = Mutex::new((call.around.state.clone(), Vec::new()));
+        let state = Mutex::new((call.context.state.clone(), Vec::new()));
         let inside = CodeRun {
             call,
             steps: Mutex::new(HashMap::new()),
             state,
-            unended: Mutex::default(),
+            unfinished: Mutex::default(),
             cancelled: Mutex::new(None),
             times: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
@@ -152,10 +152,10 @@ impl ExecutionContext {
     }
 
     /// Takes the code's changes to the state, its waiting or stuck steps, and its cancelled ones.
-    pub(crate) fn conclude(&self) -> (Vec<Change>, Unended, Option<Cancelled>) {
-        let Some(inside) = &self.run else { return (Vec::new(), Unended::default(), None) };
+    pub(crate) fn conclude(&self) -> (Vec<Change>, UnfinishedSteps, Option<Cancelled>) {
+        let Some(inside) = &self.run else { return (Vec::new(), UnfinishedSteps::default(), None) };
         let changes = std::mem::take(&mut lock(&inside.state).1);
-        (changes, std::mem::take(&mut *lock(&inside.unended)), lock(&inside.cancelled).take())
+        (changes, std::mem::take(&mut *lock(&inside.unfinished)), lock(&inside.cancelled).take())
     }
 
     fn run(&self) -> Result<&Arc<CodeRun>, StepError> {
@@ -232,11 +232,11 @@ impl CodeRun {
                 Err(error)
             }
             Outcome::Parked(wait) => {
-                lock(&self.unended).take(Outcome::Parked(wait.clone()));
+                lock(&self.unfinished).take(Outcome::Parked(wait.clone()));
                 Err(WorkflowError::Parked(wait))
             }
             Outcome::Stuck(steps) => {
-                lock(&self.unended).take(Outcome::Stuck(steps.clone()));
+                lock(&self.unfinished).take(Outcome::Stuck(steps.clone()));
                 Err(WorkflowError::Stuck(steps))
             }
         }

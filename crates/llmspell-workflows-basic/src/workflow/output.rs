@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::WorkflowError;
 use crate::{
     RunStatus, StepError, clock,
-    engine::{Outcome, Run, SkipReason, StepRecord, StepStatus, UndoEnd, Warning},
+    engine::{Outcome, Run, SkipReason, StepRecord, StepStatus, UndoStatus, Warning},
     state::{Change, SharedValue},
     sync::lock,
 };
@@ -47,9 +47,9 @@ pub struct Finished {
 
 /// Returns the status of a run that did not complete, taking its compensation into account.
 fn status(run: &Run, status: RunStatus) -> RunStatus {
-    match &lock(&run.undos).end {
-        UndoEnd::Compensated => RunStatus::Compensated,
-        UndoEnd::No | UndoEnd::Stuck(_) => status,
+    match &lock(&run.undos).status {
+        UndoStatus::Compensated => RunStatus::Compensated,
+        UndoStatus::NotCompensated | UndoStatus::Stuck(_) => status,
     }
 }
 

@@ -169,7 +169,7 @@ async fn interceptors_can_run_a_step_again() {
 
         async fn intercept(&self, call: Call, next: Next) -> Outcome {
             next.clone().run(call.clone()).await;
-            next.run(call.entered_again(7).await.unwrap()).await
+            next.run(call.enter_again(7).await.unwrap()).await
         }
     }
     let lab = Lab::new();

@@ -23,7 +23,7 @@ async fn cancelled(engine: &Engine, definition: Definition, when: impl Future<Ou
 async fn loops_that_never_await_can_be_cancelled() {
     let engine = Lab::new().engine().limits(Limits { run_steps_max: 3_000_000, ..Limits::default() }).build();
     let set = Step::set("set", json!({"k": "{{ loop.index }}"}).as_object().unwrap().clone());
-    let busy = Loop { max_iterations: Some(1_000_000), ..Loop::new(Over::While("true".into()), [set]) };
+    let busy = Loop { max_iterations: Some(1_000_000), ..Loop::new(LoopSource::While("true".into()), [set]) };
     let finished = cancelled(&engine, Definition::new("busy", StepKind::Loop(busy)), tokio::task::yield_now()).await;
     assert_eq!(finished.status, RunStatus::Cancelled);
     assert!(finished.steps.len() < 100_000, "{} steps ran", finished.steps.len());
@@ -67,7 +67,9 @@ fn activities_that_block_their_thread_are_named() {
     });
     assert_eq!((finished.status, live), (RunStatus::Cancelled, 0));
     let message = finished.error.unwrap().message;
-    let (_, named) = message.split_once("still runs: ").unwrap_or_else(|| panic!("no activity is named: {message}"));
+    let (_, named) = message
+        .split_once("ignoring the request to stop: ")
+        .unwrap_or_else(|| panic!("no activity is named: {message}"));
     let mut named: Vec<_> = named.split(", ").collect();
     named.sort_unstable();
     assert_eq!(named, ["/main/both/inner/two", "/main/both/one"]);

@@ -164,7 +164,7 @@ async fn code_that_ignores_a_cancellation_is_cancelled() {
         let Driven::Done(finished) = driven else { panic!("the run parked") };
         assert_eq!((finished.status, lab.live()), (RunStatus::Cancelled, 0));
         let message = finished.error.unwrap().message;
-        assert_eq!(message.contains("did not stop when asked to and was dropped: /main"), !ignores, "{message}");
+        assert_eq!(message.contains("dropped after the grace period: /main"), !ignores, "{message}");
     }
 }
 

@@ -88,7 +88,7 @@ async fn run_with(what: &'static str, interceptor: impl Interceptor + 'static) -
         "branch" => Conditional::new("true", [echo("t", json!("then"))], [echo("e", json!("else"))]).into_step("a"),
         "items" => Loop::items(json!([1, 2]), [echo("i", json!("{{ loop.item }}"))]).into_step("a"),
         "while" => {
-            let twice = Loop::new(Over::While("loop.index < 2".into()), [echo("i", json!("{{ loop.index }}"))]);
+            let twice = Loop::new(LoopSource::While("loop.index < 2".into()), [echo("i", json!("{{ loop.index }}"))]);
             twice.into_step("a")
         }
         "transition" | "route_generation" => Route::new(
@@ -185,7 +185,7 @@ async fn answers_with_another_index_are_rejected() {
     });
     let error = finished.await.error.unwrap();
     assert_eq!(error.code, "wrong_decision");
-    assert!(error.message.contains("`while 0` with the choice `while 1`"), "{}", error.message);
+    assert!(error.message.contains("`while 0` with `while 1`"), "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]

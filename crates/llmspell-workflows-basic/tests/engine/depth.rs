@@ -53,7 +53,7 @@ async fn nested_error_handlers_do_not_overflow_the_stack() {
 async fn ten_thousand_iterations_and_steps_complete() {
     let repeat = |parallel: bool| {
         let repeat = Loop::new(
-            Over::Range { start: json!(0), end: json!(10_000), step: json!(1) },
+            LoopSource::Range { start: json!(0), end: json!(10_000), step: json!(1) },
             [echo("i", json!("{{ loop.index }}"))],
         );
         if parallel { repeat.parallel(100) } else { repeat }.into_step("loop")

@@ -182,7 +182,7 @@ async fn cancelled_runs_stop_running_activities() {
 async fn activities_that_ignore_cancellation_are_dropped_and_named() {
     let ended = everywhere(step("ignore", json!(null)), true, Expected("cancelled", "cancelled", "cancelled", 1)).await;
     for (path, finished, record) in ended {
-        let expected = format!("cancelled on request; did not stop when asked to and was dropped: {path}");
+        let expected = format!("cancelled on request; dropped after the grace period: {path}");
         assert_eq!(record.error.unwrap().message, expected);
         assert_eq!(finished.error.unwrap().message, expected);
     }
@@ -193,10 +193,7 @@ async fn activities_that_ignore_their_timeout_are_dropped_and_named() {
     let bad = step("ignore", json!(null)).with_timeout(Duration::from_secs(2));
     for (path, _, record) in everywhere(bad, false, Expected("failed", "timeout", "timeout", 1)).await {
         let message = record.error.unwrap().message;
-        assert_eq!(
-            message,
-            format!("the attempt took longer than 2s; did not stop when asked to and was dropped: {path}")
-        );
+        assert_eq!(message, format!("the attempt took longer than 2s; dropped after the grace period: {path}"));
     }
 }
 
@@ -248,7 +245,7 @@ fn activities_that_block_their_thread_are_named_and_abandoned() {
     for (((place, path), limited), message) in cases.into_iter().zip(messages) {
         // The first cause of a failed handler is the error that it handles.
         if !(limited && place == "in_handler") {
-            let expected = format!("ignores the request to stop and still runs: {path}");
+            let expected = format!("still running, ignoring the request to stop: {path}");
             assert!(message.contains(&expected), "{place}, limited: {limited}: {message}");
         }
     }

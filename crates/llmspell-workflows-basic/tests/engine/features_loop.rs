@@ -125,7 +125,7 @@ async fn max_iterations_limits_the_loop_to_the_first_items() {
 async fn ranges_count_up_and_down() {
     for (range, numbers) in [([0, 5, 2], json!([0, 2, 4])), ([3, 0, -1], json!([3, 2, 1])), ([2, 2, 1], json!([]))] {
         let [start, end, step] = range.map(Value::from);
-        let over = Over::Range { start, end, step };
+        let over = LoopSource::Range { start, end, step };
         assert_eq!(run(Loop { over, ..each(json!([])) }).await.output["results"], numbers);
     }
 }
@@ -133,13 +133,13 @@ async fn ranges_count_up_and_down() {
 #[tokio::test(start_paused = true)]
 async fn while_is_tested_before_and_until_after_each_iteration() {
     let count = || put("i", "n", json!("{{ (state.n || 0) + 1 }}"));
-    let finished = run(Loop::new(Over::While("(state.n || 0) < 3".into()), [count()])).await;
+    let finished = run(Loop::new(LoopSource::While("(state.n || 0) < 3".into()), [count()])).await;
     assert_eq!(finished.output["iterations"], 3);
-    assert_eq!(run(Loop::new(Over::While("false".into()), [count()])).await.output["iterations"], 0);
+    assert_eq!(run(Loop::new(LoopSource::While("false".into()), [count()])).await.output["iterations"], 0);
     let until = Loop { until: Some("output.n == 2".into()), ..Loop::items("{{ input.items }}", [count()]) };
     let finished = run(until).await;
     assert_eq!((&finished.output["iterations"], &finished.output["total_count"]), (&json!(2), &json!(3)));
-    let broken = run(Loop::new(Over::While("'x' < 1".into()), [count()])).await;
+    let broken = run(Loop::new(LoopSource::While("'x' < 1".into()), [count()])).await;
     assert_eq!(broken.status, RunStatus::Failed);
 }
 
@@ -157,7 +157,7 @@ async fn loops_beyond_the_limit_need_max_iterations() {
     let lab = Lab::new();
     let engine = lab.engine().limits(Limits { loop_iterations_max: 3, ..Limits::default() }).build();
     let run = |repeat: Loop| engine.run(Definition::new("l", StepKind::Loop(repeat)), WorkflowInput::default());
-    let forever = || Loop::new(Over::While("true".into()), [echo("i", json!(1))]);
+    let forever = || Loop::new(LoopSource::While("true".into()), [echo("i", json!(1))]);
     for repeat in [each(json!([1, 2, 3, 4])), forever()] {
         assert_eq!(run(repeat).await.unwrap().error.unwrap().code, "loop_iterations_max");
     }

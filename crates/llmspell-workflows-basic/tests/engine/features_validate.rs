@@ -57,8 +57,8 @@ async fn all_violations_are_reported_together_with_their_paths() {
         {"path": "/m", "message": "is missing"},
         {"path": "", "message": "n is not one"},
         {"path": "/n", "message": "odd"},
-        {"path": "", "message": "the assertion `data.n < 2` does not hold"},
-        {"path": "", "message": "the assertion `data.n > 100` does not hold"},
+        {"path": "", "message": "the assertion `data.n < 2` is false"},
+        {"path": "", "message": "the assertion `data.n > 100` is false"},
     ]});
     assert_eq!(error.details, Some(expected));
     assert!(error.message.contains("/m: is missing") && error.message.contains("`data.n > 100`"), "{}", error.message);

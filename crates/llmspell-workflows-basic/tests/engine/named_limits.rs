@@ -60,7 +60,7 @@ fn a_limit_that_differs_from_the_engines_is_reported() {
     let [warning] = plan.warnings() else { panic!("{:?}", plan.warnings()) };
     assert_eq!((warning.code, warning.severity), ("limit_differs", Severity::Warning));
     assert_eq!(warning.place.to_string(), "concurrency/api");
-    let message = "the limit `api` admits 5 steps here and 3 in the engine; the engine's number holds";
+    let message = "the limit `api` is 5 here and 3 in the engine; the engine's number applies";
     assert_eq!(warning.message, message);
     assert_eq!(engine.prepare(limited("one", Some(3))).unwrap().warnings(), []);
 }
@@ -70,8 +70,8 @@ fn a_differing_limit_in_a_sub_workflow_is_reported() {
     let engine = Lab::new().engine().concurrency("api", 3).workflow(limited("inner", Some(5))).build();
     let outer = Definition::sequence("outer", [Step::workflow("call", "inner", json!({}))]);
     let warnings: Vec<_> = engine.validate(outer).into_iter().map(|warning| (warning.code, warning.message)).collect();
-    let message = "in the workflow `inner`, concurrency/api: the limit `api` admits 5 steps here and 3 in the engine; the engine's \
-         number holds";
+    let message = "in the workflow `inner`, concurrency/api: the limit `api` is 5 here and 3 in the engine; the engine's number \
+         applies";
     assert_eq!(warnings, [("limit_differs", message.to_owned())]);
 }
 
@@ -90,8 +90,8 @@ async fn versions_share_a_limit_and_their_difference_is_reported() {
         let Driven::Done(finished) = driven else { panic!("{driven:?}") };
         let [warning] = &finished.warnings[..] else { panic!("{:?}", finished.warnings) };
         assert_eq!((warning.code.as_str(), warning.path.as_str()), ("limit_differs", "/main"));
-        let lets = [format!("lets {own} steps hold the limit `api`"), format!("lets {other};")];
-        assert!(lets.iter().all(|text| warning.message.contains(text)), "{}", warning.message);
+        let numbers = [format!("declares the limit `api` as {own},"), format!("another running version as {other};")];
+        assert!(numbers.iter().all(|text| warning.message.contains(text)), "{}", warning.message);
     }
 }
 
@@ -111,7 +111,7 @@ async fn limits_of_a_sub_workflow_are_separate_from_its_parents() {
 
     let problems = lab.engine().build().validate(outer(None));
     assert_eq!(problems[0].code, "invalid_sub_workflow");
-    assert!(problems[0].message.contains("no concurrency limit is called `api`"), "{}", problems[0].message);
+    assert!(problems[0].message.contains("unknown concurrency limit `api`"), "{}", problems[0].message);
 }
 
 #[test]

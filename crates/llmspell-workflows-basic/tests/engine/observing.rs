@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use llmspell_workflows_basic::{
     Driven, Engine, Finished, Limits, Run, RunOptions, WorkflowInput,
     engine::{Happening, Interceptor, Position},
-    model::{Definition, Loop, Over, Step, StepKind, WaitForEvent},
+    model::{Definition, Loop, LoopSource, Step, StepKind, WaitForEvent},
 };
 use serde_json::{Value, json};
 
@@ -119,7 +119,7 @@ async fn warnings_beyond_the_limit_are_only_counted_but_observed() {
     let engine =
         Lab::new().engine().limits(limits).interceptor(Position::Trace, WarningCounter(Arc::clone(&seen))).build();
     let unevaluable = echo("odd", json!(1)).when("[1].length > [1]");
-    let each = Loop::new(Over::Items(json!([1, 2, 3, 4, 5])), [unevaluable]).into_step("each");
+    let each = Loop::new(LoopSource::Items(json!([1, 2, 3, 4, 5])), [unevaluable]).into_step("each");
     let finished = engine.run(Definition::sequence("odd", [each]), WorkflowInput::default()).await.unwrap();
     let paths: Vec<_> = finished.warnings.iter().map(|warning| warning.path.as_str()).collect();
     assert_eq!(paths, ["/main/each[0]/odd", "/main/each[1]/odd"]);

@@ -41,8 +41,8 @@ async fn drive(definition: Definition) -> Driven {
     tokio::select! {
         biased;
         driven = &mut driven => driven,
-        () = run.all_wait() => {
-            run.hold();
+        () = run.until_waiting() => {
+            run.park();
             driven.await
         }
     }

@@ -34,7 +34,7 @@ async fn sub_workflows_are_found_in_the_engine_by_version() {
     let problems = engine.validate(step("2"));
     assert_eq!(
         (problems[0].code, &*problems[0].message),
-        ("unknown_workflow_version", "the workflow `child` has the version `1.2`, not `2`")
+        ("unknown_workflow_version", "the workflow `child` has version `1.2`, not `2`")
     );
     let unknown = engine.validate(Definition::sequence("parent", [Step::workflow("sub", "chidl", json!(null))]));
     assert_eq!((unknown[0].code, unknown[0].help.as_deref()), ("unknown_workflow", Some("did you mean `child`?")));
@@ -91,18 +91,18 @@ async fn a_parent_waits_and_parks_with_its_sub_workflow() {
     let parent = Definition::sequence("parent", [Step::workflow("sub", "child", json!(null))]).with_workflow(waits);
     let run = engine.start(&engine.prepare(parent).unwrap(), WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, waited) = tokio::join!(engine.drive(&run), async {
-        run.all_wait().await;
+        run.until_waiting().await;
         let until = run.next_wake().unwrap();
-        run.goes_on().await;
+        run.until_active().await;
         (until, run.now())
     });
     assert!(matches!(driven, Driven::Done(finished) if finished.status == RunStatus::Completed));
     assert_eq!(waited.0, waited.1);
-    // Both park when held.
+    // Both park together.
     let run = engine.start(napping_parent(&engine), WorkflowInput::default(), &RunOptions::default()).unwrap();
     let (driven, ()) = tokio::join!(engine.drive(&run), async {
-        run.all_wait().await;
-        run.hold();
+        run.until_waiting().await;
+        run.park();
     });
     assert!(matches!(driven, Driven::Parked(wait) if wait.wake_at.is_some()));
 }

@@ -1,4 +1,4 @@
-//! Waiting for external events, and held runs.
+//! Waiting for external events, and parked runs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,10 +44,10 @@ async fn signals_end_only_the_wait_for_their_name() {
     let both = Parallel::new([wait("paid", "paid-{{ order }}"), wait("sent", "sent")]).into_step("both");
     let run = start(&engine, [both, echo("after", json!("{{ steps.both.output }}"))]);
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {
-        run.all_wait().await;
+        run.until_waiting().await;
         run.signal("sent", json!({"by": "post"}));
         run.signal("paid", json!("another name"));
-        run.all_wait().await;
+        run.until_waiting().await;
         run.signal("paid-7", json!(12));
     });
     let paid = json!({"name": "paid-7", "data": 12, "timed_out": false});
@@ -59,7 +59,7 @@ async fn signals_end_only_the_wait_for_their_name() {
 #[tokio::test(start_paused = true)]
 async fn each_signal_is_delivered_to_exactly_one_step() {
     let engine = Lab::new().engine().build();
-    let each = Loop::new(Over::Items(json!([1, 2, 3])), [wait("next", "next")]).into_step("each");
+    let each = Loop::new(LoopSource::Items(json!([1, 2, 3])), [wait("next", "next")]).into_step("each");
     let run = start(&engine, [each]);
     // Sent before any step waits.
     for number in 1..=3 {
@@ -93,7 +93,7 @@ async fn waits_that_time_out_fail_or_continue() {
     let failed = engine.run(Definition::sequence("waits", [step(&kind)]), WorkflowInput::default()).await.unwrap();
     let error = failed.error.unwrap();
     assert_eq!((&*error.code, error.path.as_deref()), ("event_timeout", Some("/main/wait")));
-    assert_eq!(error.message, "no event `never` came in time");
+    assert_eq!(error.message, "the event `never` did not arrive in time");
     kind.on_timeout = OnTimeout::Continue;
     let continued = engine.run(Definition::sequence("waits", [step(&kind)]), WorkflowInput::default()).await.unwrap();
     assert_eq!(*continued.output, json!({"name": "never", "data": null, "timed_out": true}));
@@ -125,7 +125,7 @@ async fn held_runs_finish_running_activities_and_start_none() {
         while lab.live() == 0 {
             tokio::task::yield_now().await;
         }
-        run.hold();
+        run.park();
     });
     let Driven::Parked(wait) = driven else { panic!("the run did not park") };
     assert_eq!(lab.started(), ["/main/all/works/one#1"]);
@@ -134,7 +134,7 @@ async fn held_runs_finish_running_activities_and_start_none() {
     };
     assert_eq!(status("one"), Some(StepStatus::Completed));
     assert_eq!([status("nap"), status("event"), status("two")], [Some(StepStatus::Waiting); 3]);
-    // The held step could start immediately.
+    // The parked step could start immediately.
     assert!(wait.wake_at.unwrap() <= run.now() && wait.inbox_after == Some(0));
 }
 
@@ -152,7 +152,7 @@ async fn all_wait_resolves_when_nothing_runs_and_next_wake_is_known() {
     let mut all_waited: Vec<(Timestamp, Option<Timestamp>)> = Vec::new();
     let (finished, ()) = tokio::join!(finished(&engine, &run), async {
         while all_waited.last().is_none_or(|(at, _)| *at < after(400)) {
-            run.all_wait().await;
+            run.until_waiting().await;
             let next = run.next_wake();
             if all_waited.last().is_none_or(|(_, last)| *last != next) {
                 all_waited.push((run.now(), next));

@@ -1,7 +1,8 @@
 //! Descriptions of steps.
 
 use llmspell_workflows_basic::model::{
-    Aggregation, Definition, Delay, ErrorMode, IterationMode, Loop, Over, Parallel, Retry, Step, StepKind, ValidateMode,
+    Aggregation, Definition, Delay, ErrorMode, IterationMode, Loop, LoopSource, Parallel, Retry, Step, StepKind,
+    ValidateMode,
 };
 use serde_json::{Value, json};
 
@@ -31,14 +32,14 @@ pub(crate) fn what(step: &Step) -> String {
 
 fn repetition(inner: &Loop) -> String {
     let mut words = match &inner.over {
-        Over::Items(items) => format!("loop over {}", shown(items)),
-        Over::Range { start, end, step } if *step == json!(1) => {
+        LoopSource::Items(items) => format!("loop over {}", shown(items)),
+        LoopSource::Range { start, end, step } if *step == json!(1) => {
             format!("loop from {} to before {}", shown(start), shown(end))
         }
-        Over::Range { start, end, step } => {
+        LoopSource::Range { start, end, step } => {
             format!("loop from {} to before {} by {}", shown(start), shown(end), shown(step))
         }
-        Over::While(condition) => format!("loop while {condition}"),
+        LoopSource::While(condition) => format!("loop while {condition}"),
     };
     if let Some(condition) = &inner.until {
         words += &format!(", until {condition}");

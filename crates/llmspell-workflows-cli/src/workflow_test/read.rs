@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use llmspell_workflows_basic::{ErrorClass, Place, Problem, StepError, nearest};
+use llmspell_workflows_basic::{ErrorClass, Problem, ProblemLocation, StepError, nearest};
 use llmspell_workflows_definition::{Diagnostics, Plain};
 use serde_json::{Map, Value};
 
@@ -37,7 +37,7 @@ fn join(at: &str, name: &str) -> String {
 
 impl Reader {
     fn error_at(&mut self, code: &'static str, at: &str, message: impl Into<String>) {
-        self.problems.push(Problem::error(code, Place::new("", at), message));
+        self.problems.push(Problem::error(code, ProblemLocation::new("", at), message));
     }
 
     /// Returns the fields of a mapping and reports those not in `names`; `noun` names the mapping in messages.
@@ -49,7 +49,7 @@ impl Reader {
         for name in fields.keys().filter(|name| !names.contains(&name.as_str())) {
             let problem = Problem::error(
                 "unknown_field",
-                Place::new("", join(at, name)),
+                ProblemLocation::new("", join(at, name)),
                 format!("`{name}` is not a field of {noun}"),
             );
             self.problems.push(match nearest(name, names.iter().copied()) {
@@ -118,7 +118,8 @@ impl Reader {
 
     fn file(&mut self, value: &Value) -> Option<File> {
         if value.get("steps").is_some() && value.get("cases").is_none() {
-            let problem = Problem::error("invalid_test", Place::new("", "steps"), "expected a test, got a workflow");
+            let problem =
+                Problem::error("invalid_test", ProblemLocation::new("", "steps"), "expected a test, got a workflow");
             self.problems.push(problem.with_help("a test file has `workflow`, the path of a workflow, and `cases`"));
             return None;
         }

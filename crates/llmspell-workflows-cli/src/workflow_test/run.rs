@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
 use llmspell_workflows_basic::{
-    Driven, Engine, EngineBuilder, Place, Problem, RunOptions, StepError, WorkflowInput,
+    Driven, Engine, EngineBuilder, Problem, ProblemLocation, RunOptions, StepError, WorkflowInput,
     activity::{Activities, function},
     model::{ActivityName, Definition},
 };
@@ -52,7 +52,7 @@ pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -
         }
         let message = format!("`{}` does not match any step that calls an activity", mock.key);
         let names: Vec<_> = leaves.iter().flat_map(|leaf| [leaf.id.clone(), leaf.name.to_string()]).collect();
-        let problem = Problem::error("unknown_step", Place::new("", &*mock.at), message);
+        let problem = Problem::error("unknown_step", ProblemLocation::new("", &*mock.at), message);
         problems.push(problem.with_known(&mock.key, names.iter().map(String::as_str)));
     }
     paths.extend(all.iter().map(|entry| entry.path.as_str()));
@@ -61,7 +61,7 @@ pub(crate) fn problems(file: &File, definition: &Definition, tools: &Registry) -
         let order = case.expect.order.iter().enumerate().map(|(n, pattern)| (pattern, format!("order/{n}")));
         for (pattern, at) in steps.chain(order) {
             if !paths.iter().any(|path| pattern.may_match(path)) {
-                let place = Place::new("", format!("{}/expect/{at}", case.at));
+                let place = ProblemLocation::new("", format!("{}/expect/{at}", case.at));
                 let problem = Problem::error("unknown_step", place, format!("no step matches `{pattern}`"));
                 problems.push(problem.with_known(&pattern.to_string(), all.iter().map(|entry| entry.id.as_str())));
             }

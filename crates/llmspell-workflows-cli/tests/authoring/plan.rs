@@ -58,7 +58,7 @@ fn unknown_environment_is_rejected() {
     let ran = sandbox.run(&["plan", "flow.yaml", "-i", "topic=rust", "-e", "live", "-o", "json"]);
     let error = ran.json()["error"].clone();
     assert_eq!((ran.code, error["code"].as_str()), (2, Some("unknown_environment")));
-    assert_eq!(error["message"], "no environment is called `live` (the workflow has none)");
+    assert_eq!(error["message"], "unknown environment `live` (the workflow has no environments)");
 }
 
 #[test]

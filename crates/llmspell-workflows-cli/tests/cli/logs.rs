@@ -75,7 +75,7 @@ fn step_lines_carry_workflow_run_path_and_attempt() {
     let hello = of_steps.iter().find(|line| field(line, "path").unwrap() == "/main/hello").unwrap();
     assert_eq!(field(hello, "attempt").unwrap(), 1);
     let retried = of_steps.iter().find(|line| field(line, "path").unwrap() == "/main/flaky" && line["attempt"] == 1);
-    assert!(retried.unwrap()["message"].as_str().unwrap().starts_with("tried again at "), "{retried:?}");
+    assert!(retried.unwrap()["message"].as_str().unwrap().starts_with("retrying at "), "{retried:?}");
 }
 
 #[test]

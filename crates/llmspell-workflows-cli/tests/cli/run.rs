@@ -199,7 +199,7 @@ fn invalid_definition_is_shown_with_source_lines() {
     assert_eq!(
         ended.stderr,
         "\
-error[unknown_tool]: no tool is called `file_serch`
+error[unknown_tool]: unknown tool `file_serch`
   --> flow.yaml:5:11 (/main/find)
    |
  5 |     tool: file_serch

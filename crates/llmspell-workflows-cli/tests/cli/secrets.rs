@@ -79,7 +79,7 @@ fn recording_a_secret_is_rejected() {
     let sandbox = || sandbox();
     let named = sandbox().file("flow.yaml", event);
     let ended = run(&named, &["run", "flow.yaml"]);
-    assert!(ended.code == 1 && ended.stderr.contains("holds the secret `TOKEN`"), "{}", ended.stderr);
+    assert!(ended.code == 1 && ended.stderr.contains("contains the secret `TOKEN`"), "{}", ended.stderr);
     assert_eq!(leaks(&named.path(".spellflow")), Vec::<String>::new());
     // The items of a loop are masked too.
     let each = "name: leaky\nsecrets: [TOKEN]\nsteps:\n  - {id: a, type: loop, items: ['{{ secrets.TOKEN }}'], steps: [{id: b, type: set, params: {x: '{{ loop.item }}'}}]}\n";

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, collections::HashMap, ops::Range};
 
-use llmspell_workflows_basic::Place;
+use llmspell_workflows_basic::ProblemLocation;
 
 use super::{Inside, Source};
 use crate::tree::Span;
@@ -74,7 +74,7 @@ impl Positions {
     }
 
     /// Returns the spans of the field at `place` and of the fields that contain it; empty if the field is unknown.
-    pub(crate) fn enclosing_spans(&self, place: &Place) -> std::vec::IntoIter<Span> {
+    pub(crate) fn enclosing_spans(&self, place: &ProblemLocation) -> std::vec::IntoIter<Span> {
         let field = place.field.as_str();
         let entry = self.by_path.get(place.path.as_str()).map(|at| &self.steps[at.0]);
         let Some(entry) = entry.filter(|entry| !field.is_empty() && entry.get(field).is_some()) else {
@@ -86,7 +86,7 @@ impl Positions {
     }
 
     /// Returns the span of `place`, or of its nearest known parent.
-    pub(crate) fn find(&self, place: &Place, source: &Source) -> Span {
+    pub(crate) fn find(&self, place: &ProblemLocation, source: &Source) -> Span {
         let mut path = place.path.as_str();
         if let Some(at) = self.by_path.get(path)
             && let Some(span) = self.steps[at.0].find(&place.field, place.span.as_ref(), source)

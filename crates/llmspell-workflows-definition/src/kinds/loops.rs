@@ -1,4 +1,4 @@
-use llmspell_workflows_basic::model::{IterationErrors, IterationMode, Loop, Over, StepKind};
+use llmspell_workflows_basic::model::{IterationErrors, IterationMode, Loop, LoopSource, StepKind};
 use serde_json::Value;
 
 use super::Kind;
@@ -71,7 +71,7 @@ fn read(
 }
 
 impl Reader<'_> {
-    fn over(&mut self, fields: &Fields<'_, '_>) -> Option<Over> {
+    fn over(&mut self, fields: &Fields<'_, '_>) -> Option<LoopSource> {
         let given: Vec<_> = ["items", "range", "while"].iter().filter_map(|name| fields.get(name)).collect();
         match given.as_slice() {
             [] => {
@@ -86,12 +86,12 @@ impl Reader<'_> {
             }
         }
         if let Some(entry) = fields.get("items") {
-            return self.items(entry, fields.at).map(Over::Items);
+            return self.items(entry, fields.at).map(LoopSource::Items);
         }
         if let Some(entry) = fields.get("range") {
             return self.range(entry, fields.at);
         }
-        self.expression_as(fields, "while", "over/while").map(Over::While)
+        self.expression_as(fields, "while", "over/while").map(LoopSource::While)
     }
 
     fn items(&mut self, entry: &Entry<'_>, at: At) -> Option<Value> {
@@ -103,7 +103,7 @@ impl Reader<'_> {
         Some(entry.value.to_json())
     }
 
-    fn range(&mut self, entry: &Entry<'_>, at: At) -> Option<Over> {
+    fn range(&mut self, entry: &Entry<'_>, at: At) -> Option<LoopSource> {
         self.mark(at, "over/range", entry.value.span);
         let fields = self.fields(&entry.value, &[RANGE], &[], "`range`", at)?;
         let mut number = |name: &'static str, default: Option<i64>| match fields.get(name) {
@@ -118,7 +118,7 @@ impl Reader<'_> {
             }
         };
         let (start, end, step) = (number("start", Some(0)), number("end", None), number("step", Some(1)));
-        Some(Over::Range { start: start?, end: end?, step: step? })
+        Some(LoopSource::Range { start: start?, end: end?, step: step? })
     }
 
     /// Reads what happens if an iteration fails, from `on_iteration_error` or else from `on_error`.
@@ -138,9 +138,9 @@ impl Reader<'_> {
 
 pub(super) fn print(block: &Loop, out: &mut YamlMap) {
     match &block.over {
-        Over::Items(items) => out.put("items", items),
-        Over::While(condition) => out.put("while", condition),
-        Over::Range { start, end, step } => {
+        LoopSource::Items(items) => out.put("items", items),
+        LoopSource::While(condition) => out.put("while", condition),
+        LoopSource::Range { start, end, step } => {
             let mut range = YamlMap::default();
             range.put("start", start);
             range.put("end", end);

@@ -1,7 +1,7 @@
 //! Reads one step: its id, name, settings and kind.
 
 use llmspell_workflows_basic::{
-    Place, StepId,
+    ProblemLocation, StepId,
     model::{Step, StepKind, Transition},
 };
 use serde_json::Map;
@@ -187,7 +187,7 @@ impl Reader<'_> {
 
     /// Returns the span of `field` of the step at `at`.
     pub(crate) fn field_span(&self, at: At, field: &str) -> Span {
-        self.positions.find(&Place::new(self.positions.path(at), field), self.source)
+        self.positions.find(&ProblemLocation::new(self.positions.path(at), field), self.source)
     }
 }
 

@@ -172,7 +172,7 @@ impl HookLayer {
             return Err(Box::new(Outcome::Cancelled(Cancelled::new(reason))));
         }
         // The generation is counted at the first entry; the hooks' modifications of the call are kept.
-        let entry = first.entered_again(round).await.map_err(|error| failed_outcome(first, error))?;
+        let entry = first.enter_again(round).await.map_err(|error| failed_outcome(first, error))?;
         match reentry.activity {
             Some(activity) => entry.with_activity(activity).map_err(|error| failed_outcome(first, error)),
             None => Ok(last.in_generation_of(&entry)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use llmspell_workflows_basic::{
     RunStatus,
-    model::{Conditional, Loop, OnConflict as OnConflictPolicy, Over, Parallel, Retry, Route},
+    model::{Conditional, Loop, LoopSource, OnConflict as OnConflictPolicy, Parallel, Retry, Route},
     state::Change,
 };
 use llmspell_workflows_hooks::{
@@ -60,7 +60,7 @@ async fn a_hook_can_replace_the_items_of_a_loop() {
 #[tokio::test(start_paused = true)]
 async fn a_hook_can_continue_or_end_a_loop() {
     let steps = || {
-        let over = Over::While("loop.index < 2".into());
+        let over = LoopSource::While("loop.index < 2".into());
         let each = Loop { max_iterations: Some(4), ..Loop::new(over, [echo("i", json!("{{ loop.index }}"))]) };
         [each.into_step("each")]
     };

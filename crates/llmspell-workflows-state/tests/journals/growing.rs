@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llmspell_workflows_basic::{
     Finished,
-    model::{Definition, Loop, Over, Step},
+    model::{Definition, Loop, LoopSource, Step},
     state::Edit,
 };
 use llmspell_workflows_state::{History, Journal, MemoryJournal, Record};
@@ -23,7 +23,7 @@ fn collecting(iterations: u64) -> Definition {
     let item = "item number {{ loop.index }}, which is as long as a sentence, so that copies of it would be seen";
     let added = json!("{{ state.all.concat([state.item.text]) }}");
     let body = [set("make", "item", json!({"text": item})), set("add", "all", added)];
-    let over = Over::Range { start: json!(0), end: json!(iterations), step: json!(1) };
+    let over = LoopSource::Range { start: json!(0), end: json!(iterations), step: json!(1) };
     let steps = [
         set("none", "all", json!([])),
         Loop::new(over, body).into_step("each"),

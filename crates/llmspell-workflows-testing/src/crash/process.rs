@@ -69,8 +69,8 @@ impl Process<'_> {
         self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
         // A run that waits only for a signal would wait forever.
         let hold = async {
-            run.all_wait().await;
-            run.hold();
+            run.until_waiting().await;
+            run.park();
             std::future::pending().await
         };
         let driven = tokio::select! {

@@ -190,12 +190,14 @@ impl Writer {
     }
 }
 
-fn items(over: plan::Over) -> Over {
+fn items(over: plan::Over) -> LoopSource {
     match over {
-        plan::Over::Items(items) => Over::Items(items.into()),
-        plan::Over::InputItems => Over::Items("{{ input.items }}".into()),
-        plan::Over::Range(start, end, step) => Over::Range { start: start.into(), end: end.into(), step: step.into() },
-        plan::Over::While => Over::While("loop.index < input.n".into()),
+        plan::Over::Items(items) => LoopSource::Items(items.into()),
+        plan::Over::InputItems => LoopSource::Items("{{ input.items }}".into()),
+        plan::Over::Range(start, end, step) => {
+            LoopSource::Range { start: start.into(), end: end.into(), step: step.into() }
+        }
+        plan::Over::While => LoopSource::While("loop.index < input.n".into()),
     }
 }
 

@@ -202,15 +202,15 @@ impl WorkflowTest {
                 tokio::select! {
                     biased;
                     driven = &mut driven => break driven,
-                    () = run.all_wait() => match run.next_wake() {
+                    () = run.until_waiting() => match run.next_wake() {
                         Some(wake) => {
-                            let resumed = run.goes_on();
+                            let active = run.until_active();
                             clock.set(wake.max(run.now()));
-                            resumed.await;
+                            active.await;
                         }
                         // No branch can continue, so the run parks.
                         None => {
-                            run.hold();
+                            run.park();
                             break driven.await;
                         }
                     },

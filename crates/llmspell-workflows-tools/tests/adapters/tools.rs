@@ -88,7 +88,7 @@ async fn a_tool_stops_when_its_step_times_out() {
     let step = Step::tool("query", "json_processor", params).with_timeout(Duration::from_millis(50));
     let finished = run(step).await;
     assert_eq!(error(&finished).class, ErrorClass::Timeout, "{:?}", finished.error);
-    assert!(!error(&finished).message.contains("still runs"), "{:?}", finished.error);
+    assert!(!error(&finished).message.contains("still running"), "{:?}", finished.error);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::BuiltWorkflow;
 use crate::{
-    Functions, Invalid, Place, Problem, WorkflowError,
+    Functions, Invalid, Problem, ProblemLocation, WorkflowError,
     model::{Definition, Route, Step, StepKind, Transition},
     nearest,
 };
@@ -123,7 +123,7 @@ impl ConditionalWorkflowBuilder {
             for (number, branch) in step.branches.into_iter().enumerate() {
                 let condition = self.conditions.get(&branch.condition).cloned();
                 if condition.is_none() {
-                    let place = Place::new(format!("/main/{}", built.id), format!("next/{number}/condition"));
+                    let place = ProblemLocation::new(format!("/main/{}", built.id), format!("next/{number}/condition"));
                     let problem =
                         Problem::error("unknown_condition", place, format!("unknown condition `{}`", branch.condition));
                     let near = nearest(&branch.condition, self.conditions.keys().map(String::as_str));

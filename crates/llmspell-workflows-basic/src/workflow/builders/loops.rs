@@ -3,7 +3,7 @@ use serde_json::json;
 use super::{BuiltWorkflow, Defined, as_step};
 use crate::{
     Functions, WorkflowError,
-    model::{Definition, Loop, Over, StepKind},
+    model::{Definition, Loop, LoopSource, StepKind},
 };
 
 /// A workflow that runs another one in a loop.
@@ -34,9 +34,9 @@ impl LoopWorkflow {
     #[must_use]
     pub fn builder(name: &str, iterator: Iterator, body: Box<dyn Defined>) -> LoopWorkflowBuilder {
         let over = match iterator {
-            Iterator::Collection(reference) => Over::Items(json!(format!("{{{{ {reference} }}}}"))),
-            Iterator::Range(start, end) => Over::Range { start: json!(start), end: json!(end), step: json!(1) },
-            Iterator::WhileCondition(condition) => Over::While(condition),
+            Iterator::Collection(reference) => LoopSource::Items(json!(format!("{{{{ {reference} }}}}"))),
+            Iterator::Range(start, end) => LoopSource::Range { start: json!(start), end: json!(end), step: json!(1) },
+            Iterator::WhileCondition(condition) => LoopSource::While(condition),
         };
         let mut functions = Functions::default();
         let body = as_step("body", &*body, &mut functions);

@@ -19,7 +19,7 @@ use super::{
     WorkflowSchema,
 };
 use crate::{
-    Functions, Invalid, Place, Problem, StepId,
+    Functions, Invalid, Problem, ProblemLocation, StepId,
     model::{Definition, Step},
 };
 
@@ -44,7 +44,7 @@ impl BuiltWorkflow {
     fn new(definition: Definition, functions: Functions) -> Result<Self, WorkflowError> {
         let mut problems = Vec::new();
         if definition.name.trim().is_empty() {
-            problems.push(Problem::error("name_missing", Place::new("", "name"), "a workflow needs a name"));
+            problems.push(Problem::error("name_missing", ProblemLocation::new("", "name"), "a workflow needs a name"));
         }
         let root = Step::new("main", definition.body.clone());
         check_ids(&root, "/main", &mut problems);
@@ -61,7 +61,7 @@ fn check_ids(step: &Step, path: &str, problems: &mut Vec<Problem>) {
     for child in step.children() {
         let path = format!("{path}/{}", child.id);
         if let Err(error) = StepId::new(&child.id) {
-            problems.push(Problem::error("invalid_id", Place::new(&*path, "id"), error.to_string()));
+            problems.push(Problem::error("invalid_id", ProblemLocation::new(&*path, "id"), error.to_string()));
         }
         check_ids(child, &path, problems);
     }

@@ -110,7 +110,7 @@ impl Rewinding<'_> {
             let order = self.order(&around, Some(&child));
             for (sibling, first) in self.inside(&around) {
                 let follows = match &order {
-                    Some(Order::InTurn) => first > begun,
+                    Some(Order::Sequential) => first > begun,
                     Some(Order::Graph(dependents)) => sibling.id().is_some_and(|id| dependents.contains(id)),
                     _ => false,
                 };

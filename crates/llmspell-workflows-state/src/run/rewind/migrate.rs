@@ -79,7 +79,7 @@ where
         let mut inside = self.rewinding.inside(path);
         inside.sort_by_key(|(_, first)| *first);
         match self.rewinding.order(path, None) {
-            Some(Order::InTurn) => self.in_turn(&inside, before),
+            Some(Order::Sequential) => self.in_turn(&inside, before),
             _ if self.is_graph(path, &inside) => {
                 inside.iter().try_for_each(|(child, _)| self.concurrent(path, child, &inside, before))
             }

@@ -83,7 +83,7 @@ impl Fold<'_, '_> {
         };
         for (child, first) in &children {
             let comes_before = match self.rewinding.order(path, Some(child)) {
-                Some(Order::InTurn) => first < begun,
+                Some(Order::Sequential) => first < begun,
                 Some(Order::Graph(dependents)) => way.id().is_some_and(|id| dependents.contains(id)),
                 _ => false,
             };
@@ -97,7 +97,7 @@ impl Fold<'_, '_> {
     /// Applies what the block at `path`, which has not ended, has changed so far.
     fn so_far(&mut self, path: &StepPath) -> Result<(), RewindError> {
         let is_joined_later = |step: &Step| step.kind.pattern().joins();
-        let in_turn = matches!(self.rewinding.order(path, None), Some(Order::InTurn));
+        let in_turn = matches!(self.rewinding.order(path, None), Some(Order::Sequential));
         if !in_turn && self.rewinding.plan.step(path).is_some_and(is_joined_later) {
             return Ok(());
         }

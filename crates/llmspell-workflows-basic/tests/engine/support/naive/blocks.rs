@@ -13,13 +13,13 @@ impl Naive {
     pub(super) fn repeat(&mut self, settings: &Loop, at: &StepLocation, env: &Env) -> StepResult {
         let max = usize::try_from(settings.max_iterations.unwrap_or(u64::MAX)).unwrap();
         let items = match &settings.over {
-            Over::Items(items) => Some(env.render(items)?.as_array().unwrap().clone()),
-            Over::Range { start, end, step } => {
+            LoopSource::Items(items) => Some(env.render(items)?.as_array().unwrap().clone()),
+            LoopSource::Range { start, end, step } => {
                 let [start, end, step] = [start, end, step].map(|number| number.as_i64().unwrap());
                 let within = |n: &i64| if step > 0 { *n < end } else { *n > end };
                 Some((0..).map(|n| start + n * step).take_while(within).map(Value::from).collect())
             }
-            Over::While(_) => None,
+            LoopSource::While(_) => None,
         };
         let count = items.as_ref().map_or(max, |items| items.len().min(max));
         let parallel = settings.mode == IterationMode::Parallel;
@@ -29,7 +29,7 @@ impl Naive {
             let mut env = if parallel { env.clone() } else { outer.clone() };
             let item = items.as_ref().map_or(Value::Null, |items| items[index].clone());
             env.iteration = json!({"item": item, "index": index});
-            if let Over::While(condition) = &settings.over
+            if let LoopSource::While(condition) = &settings.over
                 && !env.test(condition)?
             {
                 break;
