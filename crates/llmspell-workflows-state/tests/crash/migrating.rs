@@ -129,8 +129,10 @@ fn migrated(records: &[Record]) -> Vec<Record> {
     let (old, new) =
         (engine.prepare(shop(1)).expect("valid test data"), engine.prepare(shop(2)).expect("valid test data"));
     let migrate = |state| new.migrate("1", state, &Value::Null).map_err(|e| RewindError::Damaged(e.to_string()));
-    let migrated: Migrated =
-        Rewinding::new(&old, records).unwrap().migrated(migrate, |key| new.carried("1", key)).expect("valid test data");
+    let migrated: Migrated = Rewinding::new(&old, records)
+        .unwrap()
+        .migrated(migrate, |key| new.renamed_key("1", key))
+        .expect("valid test data");
     let definition = shop(2).hash();
     let redefined = Redefined { time_us: 0, definition, version: "2".to_owned(), migrated: Some(migrated) };
     let redefined = Record::Redefined(Box::new(redefined));
