@@ -71,10 +71,7 @@ async fn code_goes_on_where_it_was() {
     let context = elsewhere(context);
     is_free(&context).await;
     let error = context.executor().resume(&the_run(&context).await).await.unwrap_err();
-    assert!(
-        matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("no code is called `code`"),
-        "{error}"
-    );
+    assert!(matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("unknown code `code`"), "{error}");
     let output = context.resume(workflow, &the_run(&context).await).await.unwrap();
     assert_eq!(output.basic_output.final_result, json!(41));
     assert_eq!(code.performed.load(Ordering::SeqCst), 2, "the code ran twice");
