@@ -71,10 +71,7 @@ async fn code_first_workflow_resumes_where_it_stopped() {
     let context = elsewhere(context);
     until_free(&context).await;
     let error = context.executor().resume(&newest_run(&context).await).await.unwrap_err();
-    assert!(
-        matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("no code is called `code`"),
-        "{error}"
-    );
+    assert!(matches!(error, ExecutorError::Invalid(_)) && error.to_string().contains("unknown code `code`"), "{error}");
     let output = context.resume(workflow, &newest_run(&context).await).await.unwrap();
     assert_eq!(output.basic_output.final_result, json!(41));
     assert_eq!(code.executions.load(Ordering::SeqCst), 2, "the code runs twice");
