@@ -57,7 +57,7 @@ fn places(kind: &Kind) -> Vec<String> {
 fn few_places_name_a_kind_of_step() {
     for (name, kind) in [("sleep", SLEEP), ("switch", SWITCH)] {
         let places = places(&kind);
-        // Its variant, its row and its plan at least.
+        // At least its variant, its row and its plan.
         assert!(places.len() >= 3, "{name} is named in {places:?}");
         let too_many = if places.len() > kind.places_max { places } else { Vec::new() };
         assert_none(&too_many, &format!("more than {} lines outside of its own files name `{name}`", kind.places_max));

@@ -38,7 +38,7 @@ impl Loader {
             let Some(file) = file(folder, &name) else { continue };
             match self.load(&file) {
                 Ok(inner) => drop(definition.workflows.insert(name, Arc::new(inner))),
-                // Located at the step of the outermost file.
+                // The error is reported at the step in the outermost file.
                 Err(message) if self.around.is_empty() => {
                     self.problems.push(Problem::error("invalid_sub_workflow", place, message));
                 }

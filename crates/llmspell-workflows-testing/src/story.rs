@@ -60,7 +60,7 @@ impl Story {
         self.lines.iter().filter(|seen| *seen == line).count()
     }
 
-    /// Returns a story of the lines for which `wanted` returns true.
+    /// Returns a story with only the lines for which `wanted` returns true.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let lines = self.lines.iter().filter(|line| wanted(line)).cloned().collect();

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{DurableEnd, DurableRun, Executor, parked::DriveResult};
 use crate::{Delivery, ExecutorError, Home};
 
-/// A handle to a run that is driven in the background until it ends; while the run waits it is parked.
+/// A handle to a run that is driven in the background until it ends; while the run waits, it is parked.
 ///
 /// Dropping the handle does not affect the run. Awaiting it returns how the run ended.
 ///

@@ -106,7 +106,7 @@ impl Registry {
         self.runs().live.contains_key(&run)
     }
 
-    /// Whether the run is driven or parked here.
+    /// Whether the run is driven or parked by this executor.
     pub(super) fn is_owned_or_parked(&self, run: Uuid) -> bool {
         let runs = self.runs();
         runs.live.contains_key(&run) || runs.parked.contains(run)

@@ -40,7 +40,7 @@ pub(crate) struct RunInfo {
 }
 
 impl Executor {
-    /// Starts a run of `definition`. When this returns the run is recorded, but nothing drives it yet.
+    /// Starts a run of `definition`. When this returns, the run is recorded, but nothing drives it yet.
     ///
     /// # Errors
     /// The definition or the input is invalid, or the run cannot be recorded.

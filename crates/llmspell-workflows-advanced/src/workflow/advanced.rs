@@ -99,7 +99,7 @@ pub trait AdvancedWorkflow: BasicWorkflow + 'static {
         Ok(())
     }
 
-    /// Called when a run completes, before its end is recorded; `output` is that of the run so far.
+    /// Called when a run completes, before its end is recorded; `output` is the run's output so far.
     async fn on_complete(&self, output: &AdvancedWorkflowOutput, context: &HookContext) -> Result<(), StepError> {
         let _ = (output, context);
         Ok(())

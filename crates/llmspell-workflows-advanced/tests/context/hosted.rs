@@ -11,7 +11,7 @@ use crate::support::{
     context, echo, engine, finished, newest_run, post, put, sequence, start, wait_for, within_timeout,
 };
 
-/// Returns a context with a hook that forbids while `forbids` is set, and logs its calls.
+/// Returns a context with a hook that logs its calls and answers "forbid" while `forbids` is set.
 fn with_hook<P: Point<Answer = Permit>>(
     point: P,
     forbids: &Arc<Mutex<bool>>,

@@ -69,7 +69,7 @@ async fn insert_with_an_invalid_vector_stores_nothing() {
 }
 
 #[tokio::test]
-async fn texts_with_common_words_are_near_and_vectors_are_stable() {
+async fn texts_with_shared_words_have_similar_and_stable_vectors() {
     let words = HashedEmbeddings::default();
     let texts = ["pay the baker", "paying a baker", "weather", ""].map(str::to_owned);
     let vectors = words.embed(&texts).await.unwrap();

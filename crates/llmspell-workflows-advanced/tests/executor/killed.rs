@@ -38,7 +38,7 @@ const SIGNALLED: &str = "signalled";
 /// The line that the process prints once all its runs are parked.
 const PARKED: &str = "all are parked";
 
-/// The longest time that the test waits, also with many runs.
+/// The longest time that the test waits, even with many runs.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 
 /// The most runs that one query returns.

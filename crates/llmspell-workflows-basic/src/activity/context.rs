@@ -47,7 +47,7 @@ impl ActivityContext {
         self.call.path()
     }
 
-    /// Returns the number of the attempt, from 1.
+    /// Returns the number of the attempt, counted from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.call.attempt()
@@ -67,7 +67,7 @@ impl ActivityContext {
         self.call.deadline()
     }
 
-    /// Waits until the call should stop.
+    /// Waits until the call is asked to stop.
     pub async fn cancelled(&self) {
         self.call.cancel().cancelled().await;
     }

@@ -152,7 +152,7 @@ impl Call {
         })
     }
 
-    /// Returns the number of the attempt, from 1.
+    /// Returns the number of the attempt, counted from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -164,7 +164,7 @@ impl Call {
         &self.context.state
     }
 
-    /// Returns the request to stop that applies to it.
+    /// Returns the cancellation that applies to the call.
     #[must_use]
     pub fn cancel(&self) -> &Cancel {
         &self.context.cancel

@@ -13,7 +13,7 @@ use crate::sync::lock;
 /// An inbound message for a step that waits for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
-    /// Its number among the messages to the run, from 1.
+    /// The number of the message; the messages to a run are numbered from 1.
     pub number: u64,
     /// Its name.
     pub name: String,

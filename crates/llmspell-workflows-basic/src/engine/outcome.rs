@@ -106,7 +106,7 @@ impl Cancelled {
         self.still_running.extend(other.still_running);
     }
 
-    /// Converts it to an error.
+    /// Converts the cancellation to an error.
     pub(crate) fn to_error(&self) -> StepError {
         let message = format!("{}{}", self.reason.as_str(), self.left_behind());
         StepError::new(ErrorClass::Cancelled, "cancelled", message)

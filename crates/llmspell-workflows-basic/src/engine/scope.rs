@@ -229,12 +229,17 @@ impl<'a> View<'a> {
 
     /// Evaluates a named condition at the position where it is used; a depth limit stops recursion.
     fn condition(&self, keys: &[Segment<'_>]) -> Lookup<'a> {
-        let expression = self.call.run().plan().condition(name_at(keys, 0)?)?;
+        let name = name_at(keys, 0)?;
+        let expression = self.call.run().plan().condition(name)?;
         let inner = Self { call: self.call, depth: self.depth + 1 };
         if inner.depth > 16 {
             return None;
         }
-        let value = expression.test(&inner).unwrap_or(false);
+        let value = expression.test(&inner).unwrap_or_else(|error| {
+            let message = format!("the condition `{name}` cannot be evaluated and counts as false: {error}");
+            self.call.run().warn("condition_unevaluable", self.call.path(), message);
+            false
+        });
         Some((Cow::Owned(Value::Bool(value)), 1))
     }
 }

@@ -1,6 +1,6 @@
 //! Masking of secrets: recorded outputs and errors contain `***` instead.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use serde_json::Value;
 
@@ -127,7 +127,11 @@ impl Run {
     }
 
     fn mask_text(&self, text: &mut String) {
-        for secret in self.secrets.values().filter_map(Value::as_str).filter(|secret| !secret.is_empty()) {
+        let secrets = self.secrets.values().filter_map(Value::as_str);
+        let mut secrets: Vec<&str> = secrets.filter(|secret| !secret.is_empty()).collect();
+        // One that contains another goes first, or the rest of it would remain.
+        secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+        for secret in secrets {
             if text.contains(secret) {
                 *text = text.replace(secret, MASK);
             }

@@ -121,7 +121,7 @@ impl Definition {
         Self::new(name, StepKind::Sequence(shared(steps)))
     }
 
-    /// Adds a definition that its steps can run.
+    /// Adds a definition that the steps of this one can run as a sub-workflow.
     #[must_use]
     pub fn with_workflow(mut self, definition: impl Into<Arc<Definition>>) -> Self {
         let definition = definition.into();

@@ -26,7 +26,7 @@ impl Progress {
         Self { state: call.context.state.clone(), changes: Vec::new() }
     }
 
-    /// Returns whether the state differs from the one of `context`.
+    /// Returns whether the state differs from that of `context`.
     pub(super) fn has_changed(&self, context: &CallContext) -> bool {
         !Arc::ptr_eq(&self.state, &context.state)
     }

@@ -78,7 +78,7 @@ impl Change {
         }
     }
 
-    /// Applies `change` to each value in it, for example to mask secrets.
+    /// Applies `change` to each value being set or appended, for example to mask secrets.
     pub(crate) fn each_value(&mut self, mut change: impl FnMut(&mut Value)) {
         match &mut self.edit {
             Edit::Set(value) => change(Arc::make_mut(value)),
@@ -131,7 +131,7 @@ impl Append {
                 self.apply_in_place(&mut items)?;
                 Ok(items.into())
             }
-            Some(count) => Err(format!("cannot keep {} items of a list of {count}", self.at)),
+            Some(count) => Err(format!("cannot keep {} items: the list has only {count}", self.at)),
             None => Err("not a list".to_owned()),
         }
     }
@@ -143,7 +143,7 @@ impl Append {
         }
         let Value::Array(items) = value else { return Err("not a list".to_owned()) };
         if items.len() < self.at {
-            return Err(format!("cannot keep {} items of a list of {}", self.at, items.len()));
+            return Err(format!("cannot keep {} items: the list has only {}", self.at, items.len()));
         }
         items.truncate(self.at);
         items.extend_from_slice(&self.items);

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn extending_a_list_does_not_change_it() {
+    fn extending_a_list_does_not_change_the_original() {
         let first = SharedValue::from(json!([1, 2]));
         let second = List::after(&first, one(json!(3))).unwrap();
         let third = List::after(&second.clone().into(), Arc::from([json!(4), json!(5)])).unwrap();

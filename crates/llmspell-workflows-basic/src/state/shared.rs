@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn composite_values_read_and_serialize_like_the_whole() {
+    fn composite_values_read_and_serialize_like_plain_json() {
         let whole = json!({"all": [{"list": [1, 2], "n": 7}]});
         let made = SharedValue::object(vec![("all".to_owned(), SharedValue::array(vec![grown()]))]);
         assert_eq!(made, SharedValue::from(whole.clone()));

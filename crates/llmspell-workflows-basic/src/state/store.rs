@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn appends_to_a_shorter_list_or_another_type_are_rejected() {
         for (before, message) in [
-            (json!([1]), "cannot set `list`: cannot keep 2 items of a list of 1"),
+            (json!([1]), "cannot set `list`: cannot keep 2 items: the list has only 1"),
             (json!("text"), "cannot set `list`: not a list"),
         ] {
             let mut state = WorkflowState::default();

@@ -109,7 +109,7 @@ impl ExecutionContext {
         result
     }
 
-    /// Returns the current time, which is recorded: a resumed run gets the same one.
+    /// Returns the current time and records it, so that a resumed run gets the same time.
     ///
     /// # Errors
     /// Fails outside of a run, or if an interceptor rejects it.

@@ -1,6 +1,6 @@
 //! Conditions: branches, cases, and the reasons for skipped steps.
 
-use llmspell_workflows_basic::{Finished, model::*};
+use llmspell_workflows_basic::{Finished, WorkflowInput, model::*};
 use serde_json::json;
 
 use crate::support::{Lab, echo, fail};
@@ -49,6 +49,16 @@ async fn conditions_that_cannot_be_evaluated_are_false_with_a_warning() {
     assert_eq!(*finished.output, "else");
     let warnings: Vec<_> = finished.warnings.iter().map(|w| (w.code.as_str(), w.path.as_str())).collect();
     assert_eq!(warnings, [("condition_unevaluable", "/main/choice")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_condition_that_cannot_be_evaluated_is_false_with_a_warning() {
+    let mut definition = Definition::sequence("named", [echo("a", json!("{{ conditions.is_ready ? 1 : 2 }}"))]);
+    definition.conditions.insert("is_ready".into(), "input.n * 2 > 1".into());
+    let finished = Lab::new().engine().build().run(definition, WorkflowInput::new(json!({"n": "x"}))).await.unwrap();
+    assert_eq!(*finished.output, json!(2));
+    let warnings: Vec<_> = finished.warnings.iter().map(|w| (w.code.as_str(), w.path.as_str())).collect();
+    assert_eq!(warnings, [("condition_unevaluable", "/main/a")]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,7 +76,7 @@ fn a_differing_limit_in_a_sub_workflow_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn versions_share_a_limit_and_their_difference_is_reported() {
+async fn versions_share_a_limit_and_a_mismatch_is_reported() {
     let lab = Lab::new();
     let engine = lab.engine().build();
     let versions = [("1.0.0", 1), ("2.0.0", 3)];

@@ -31,3 +31,16 @@ async fn no_step_kind_exposes_secrets() {
     assert_eq!(*finished.output, json!({"all": "***"}));
     assert!(!format!("{finished:?}").contains("hunter2"), "{finished:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_contains_another_is_masked_as_a_whole() {
+    let names: Vec<String> = (1..=8).map(|n| format!("key{n}")).collect();
+    // Each begins with the one before.
+    let secrets = names.iter().enumerate().map(|(n, name)| (name.clone(), "abcdefghij"[..n + 2].to_owned()));
+    let engine = Lab::new().engine().secrets(secrets).build();
+    let shown = names.iter().map(|name| format!("<{{{{ secrets.{name} }}}}>")).collect::<String>();
+    let mut definition = Definition::sequence("secret", [echo("echo", json!(shown))]);
+    definition.secrets = names;
+    let finished = engine.run(definition, WorkflowInput::default()).await.unwrap();
+    assert_eq!(*finished.output, json!("<***>".repeat(8)));
+}

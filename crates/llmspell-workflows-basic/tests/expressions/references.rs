@@ -90,7 +90,7 @@ fn missing_references_with_a_default_are_not_errors() {
 }
 
 #[test]
-fn references_are_known_without_evaluating() {
+fn references_are_found_without_evaluation() {
     let name = |name: &str| Key::Name(name.to_owned());
     let table = [
         ("a.b['c'][0].d", vec![("a", vec![name("b"), name("c"), Key::Index(0), name("d")], "a.b['c'][0].d", false)]),

@@ -84,7 +84,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "store.journal",
         Kind::Choice(&["log", "fjall", "sled"]),
-        "The kind of journal for unfinished runs; all but `log` allow only one process at a time and are optional features",
+        "The kind of journal for unfinished runs (all but `log` are optional features and allow only one process at a time)",
     )
     .with_default("log"),
     setting("store.retention", Kind::Duration, "The time after its end when `runs prune` deletes a run")

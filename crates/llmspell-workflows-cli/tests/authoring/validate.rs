@@ -77,7 +77,7 @@ fn folders_and_standard_input_are_read() {
 }
 
 #[test]
-fn missing_files_are_not_found() {
+fn missing_files_exit_with_not_found_and_suggest_a_name() {
     let sandbox = Sandbox::with("good.yaml", GOOD);
     let ran = sandbox.run(&["validate", "goood.yaml"]);
     assert_eq!(ran.code, 4);

@@ -111,7 +111,7 @@ fn mock_checks_the_parameters_of_the_tool() {
 }
 
 #[test]
-fn environment_of_the_machine_is_hidden_and_time_is_skipped() {
+fn host_environment_is_hidden_and_sleeps_are_skipped() {
     let flow = "name: f\nenv: [WHO]\nsecrets: [KEY]\nsteps:\n  \
         - {id: a, type: set, params: {who: '{{ env.WHO }}', key: '{{ secrets.KEY }}'}}\n  \
         - {id: b, type: sleep, duration: 3h, timeout: 1h}\n";

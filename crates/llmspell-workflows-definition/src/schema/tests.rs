@@ -135,7 +135,7 @@ fn base(kind: &Kind, field: &Field) -> Value {
         _ => None,
     };
     for (name, value) in required.chain(one_of) {
-        // These fields exclude each other.
+        // These fields are mutually exclusive.
         let excluded = matches!((name, field.name), ("items", "range" | "while") | ("command", "argv"));
         if !excluded {
             step[name] = value;

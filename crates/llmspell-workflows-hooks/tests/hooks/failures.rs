@@ -138,7 +138,7 @@ fn a_hook_that_blocks_its_thread_is_abandoned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_hook_costs_its_timeout_at_decisions_and_after_steps_too() {
+async fn hanging_hooks_time_out_at_decisions_and_after_steps() {
     async fn run_at<P: Point>(point: P, steps: Vec<Step>) -> LabRun {
         let hook = hook_fn(|_: HookContext| std::future::pending());
         let hooks = HookDispatcher::builder()

@@ -64,7 +64,7 @@ mod tests {
     const NO_SUCH_PID: u32 = 0x7fff_fffe;
 
     #[test]
-    fn a_dead_holder_is_waited_for_and_a_living_one_is_named() {
+    fn acquiring_waits_for_a_dead_holder_and_names_a_live_one() {
         let tries = Cell::new(0);
         let take = || {
             tries.set(tries.get() + 1);

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dangling_reference_to_a_change_is_named() {
+    fn error_names_a_dangling_reference_to_a_change() {
         let stored =
             StoredChange { path: "list".parse().unwrap(), edit: StoredEdit::Same(ChangeRef("/main/x".into(), 1)) };
         assert_eq!(KnownValues::default().changes("/main/y", &[stored]), Err("/main/x (its change 1)".to_owned()));

@@ -216,7 +216,7 @@ impl Record {
         }
     }
 
-    /// Returns when the record was made, given when its run was started.
+    /// Returns when the record was made; `started_at` is when its run started.
     #[must_use]
     pub fn time(&self, started_at: Timestamp) -> Timestamp {
         let after = |time_us: u64| {

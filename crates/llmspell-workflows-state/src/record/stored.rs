@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dangling_reference_to_an_output_is_named() {
+    fn error_names_a_dangling_reference_to_an_output() {
         let (known, _) = known();
         let stored = StoredValue::List(vec![StoredValue::OutputOf("/main/gone".to_owned())]);
         assert_eq!(known.value(&stored), Err("/main/gone".to_owned()));

@@ -1,4 +1,4 @@
-//! The stores as blocking traits, for adapters on a disk or on a blocking client.
+//! Blocking versions of the store traits, for adapters that use a disk or a blocking client.
 //!
 //! Each trait has the contract of the async trait of the same name in [`store`](super).
 //! [`Stores::blocking`](super::Stores::blocking) runs an adapter that implements all of them on its own thread.

@@ -194,7 +194,7 @@ async fn a_run_cut_at_any_record_resumes_in_the_later_version() {
 }
 
 #[test]
-fn a_failing_migration_names_its_place() {
+fn migration_errors_name_the_failing_expression() {
     let engine = engine(&Performed::default());
     let mut definition = shop(2);
     let migration = definition.migrations.get_mut("1").expect("valid test data");

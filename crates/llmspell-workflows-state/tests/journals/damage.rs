@@ -134,7 +134,7 @@ fn truncated_files_never_give_a_wrong_run() {
 }
 
 #[test]
-fn lost_changes_of_an_engine_are_detected() {
+fn changes_lost_by_an_engine_are_detected() {
     for adapter in [FJALL, SLED] {
         let folder = folder();
         fill(&adapter, folder.path());

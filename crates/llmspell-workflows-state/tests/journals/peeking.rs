@@ -23,7 +23,7 @@ use crate::support::{folder, record, run, runtime};
 /// The number of records written.
 const RECORDS: usize = 20_000;
 
-/// The number of records in each run before it is forgotten, together with the segments that only it needed.
+/// The number of records in each run before the run is forgotten and the segments that only it needed are removed.
 const RECORDS_PER_RUN: usize = 500;
 
 #[test]
@@ -152,7 +152,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn looking_at_one_run_sees_what_looking_at_all_sees(actions in prop::collection::vec(action(), 1..400)) {
+    fn peeking_at_one_run_agrees_with_peeking_at_all(actions in prop::collection::vec(action(), 1..400)) {
         let folder = folder();
         carry_out(folder.path(), &actions);
         assert_same(folder.path());

@@ -143,7 +143,7 @@ fn a_truncated_database_is_damaged() {
 }
 
 #[test]
-fn lost_changes_of_sled_are_detected() {
+fn changes_lost_by_sled_are_detected() {
     let folder = folder();
     fill(&SLED.open_in(folder.path()).unwrap());
     let path = SLED.path(folder.path());

@@ -57,7 +57,7 @@ fn print(name: &str, what: &str, took: Duration) {
 /// `cargo test --profile dist -p llmspell-workflows-state --test stores -- figures --ignored --nocapture`
 #[test]
 #[ignore = "prints timings and checks nothing"]
-fn figures() {
+fn print_store_timings() {
     let memory = Stores::memory();
     fill(&memory);
     measure("memory", &memory);

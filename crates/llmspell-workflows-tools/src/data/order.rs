@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_ascend_as_documented() {
+    fn values_are_ordered_as_documented() {
         let ascending = [
             json!(null),
             json!(false),

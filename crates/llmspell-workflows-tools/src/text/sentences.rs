@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences_are_split_as_a_reader_would() {
+    fn sentences_end_where_a_reader_expects() {
         for (text, expected) in [
             ("", vec![]),
             ("  \n\n ", vec![]),

@@ -2,8 +2,8 @@ use serde::Serialize;
 
 use super::{sentences, vader};
 
-/// A text counts as positive from this compound score on, and as negative from its negation on. VADER's authors
-/// recommend this threshold.
+/// A text is positive if its compound score is at least this value, and negative if it is at most the negative of this
+/// value. VADER's authors recommend this threshold.
 const THRESHOLD: f64 = 0.05;
 
 /// The sentiment of a text.

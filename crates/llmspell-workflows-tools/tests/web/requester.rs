@@ -221,7 +221,7 @@ async fn invalid_parameters_are_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn violations_in_auth_that_depend_on_a_template_are_not_reported() {
+fn auth_violations_that_depend_on_a_template_are_not_reported() {
     let tools = standard(Policy::default().into()).unwrap();
     for (auth, expected) in [
         (json!({"type": "{{kind}}", "token": "{{token}}"}), vec![]),

@@ -1,4 +1,4 @@
-//! `web_scraper` extracts the parts of a page by name.
+//! `web_scraper` extracts parts of a page with CSS selectors.
 
 use crate::support::{Reply, Server, call};
 use llmspell_workflows_tools::{Policy, ToolErrorClass, standard};

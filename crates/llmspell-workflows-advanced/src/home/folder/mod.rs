@@ -48,7 +48,7 @@ struct Folder {
     store: &'static str,
     stores: OnceCell<Stores>,
     definitions: Definitions,
-    /// The only journal, if its kind is for one process at a time.
+    /// The only journal, if its kind allows only one process at a time.
     single: Option<single::SingleJournal>,
 }
 

@@ -1,4 +1,4 @@
-//! Journals that one process at a time can open.
+//! Journals that only one process can open at a time.
 
 use std::{
     fmt, fs,

@@ -133,7 +133,7 @@ pub(crate) fn echo(id: &str, value: Value) -> Step {
     Step::function(id, "echo", value)
 }
 
-/// A step that sets the state's `key`.
+/// A step that sets `key` in the state.
 pub(crate) fn put(id: &str, key: &str, value: Value) -> Step {
     Step::function(id, "put", json!({key: value}))
 }

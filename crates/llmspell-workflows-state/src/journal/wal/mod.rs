@@ -217,7 +217,7 @@ fn records_by_run(recovery: Recovery) -> Result<Vec<(Uuid, Vec<Record>)>, Journa
     Ok(records.into_iter().collect())
 }
 
-/// Returns the records that a log holds of one run.
+/// Returns the records of one run in a log.
 fn records_of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
     let mut records = Vec::new();
     let runs = each_record(recovery, |run, body| {

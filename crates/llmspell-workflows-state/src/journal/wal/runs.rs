@@ -49,7 +49,7 @@ pub(super) struct LiveRun {
     frames: SmallVec<[FrameRef; FRAMES_INLINE]>,
 }
 
-/// How many frames a run that waits has, about; so many need no memory of their own.
+/// The approximate number of frames of a waiting run; up to this many are stored without an allocation.
 const FRAMES_INLINE: usize = 4;
 
 /// The kind and location of a frame, in 12 bytes.

@@ -70,7 +70,7 @@ pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, S
 pub(crate) struct Range {
     pub(crate) from: Vec<u8>,
     pub(crate) to: Vec<u8>,
-    /// Whether the last keys come first.
+    /// Whether to return the keys in descending order.
     pub(crate) backward: bool,
 }
 

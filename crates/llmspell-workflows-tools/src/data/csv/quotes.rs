@@ -2,7 +2,7 @@ use std::io::{self, Read};
 
 /// Passes CSV through, and fails at its end if a quoted cell is still open.
 ///
-/// The CSV reader would read everything after such a quote as one cell, silently losing rows.
+/// The CSV reader would read everything after the unclosed quote as one cell, silently losing rows.
 pub(super) struct QuoteChecker<R> {
     reader: R,
     delimiter: u8,

@@ -30,7 +30,7 @@ pub(super) const CHECK_JSON_DEPTH: &str = "__check_json_depth";
 /// call.
 pub(super) const COUNT_CALL: &str = "__count_call";
 
-/// Functions that reach outside or print; a query that uses one fails with [`UNAVAILABLE_MESSAGE`].
+/// Functions that read anything outside the query, or print; a query that uses one fails with [`UNAVAILABLE_MESSAGE`].
 const UNAVAILABLE: &[(&str, usize)] = &[
     ("env", 0),
     ("halt", 1),

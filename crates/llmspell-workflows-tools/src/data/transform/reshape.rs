@@ -173,7 +173,7 @@ pub(super) enum Kind {
 /// Returns an item for each pair with equal keys: the left item's fields, and the right item's with `prefix`.
 ///
 /// Missing and null keys never match. The right key is omitted if it has the same path as the left one; any other field
-/// that occurs on both sides is an error, which a prefix avoids.
+/// that occurs on both sides is an error; a prefix avoids this.
 pub(super) fn join(
     items: Vec<Item>,
     with: &[Item],
