@@ -93,6 +93,6 @@ fn recording_a_secret_is_rejected() {
     assert_eq!(leaks(&sent.path(".spellflow")), Vec::<String>::new());
     let sandbox = sandbox();
     let given = run(&sandbox, &["run", "flow.yaml", "--input", &format!("token={PLANTED}")]);
-    assert!(given.stderr.contains("the input would be recorded, and holds the secret `TOKEN`"), "{}", given.stderr);
+    assert!(given.stderr.contains("the input would be recorded, but contains the secret `TOKEN`"), "{}", given.stderr);
     assert_eq!(leaks(&sandbox.path(".spellflow")), Vec::<String>::new());
 }
