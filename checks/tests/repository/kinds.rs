@@ -54,7 +54,7 @@ fn places(kind: &Kind) -> Vec<String> {
 }
 
 #[test]
-fn few_places_name_a_kind_of_step() {
+fn step_kinds_are_named_in_few_places() {
     for (name, kind) in [("sleep", SLEEP), ("switch", SWITCH)] {
         let places = places(&kind);
         // At least its variant, its row and its plan.

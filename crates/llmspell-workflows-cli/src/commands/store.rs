@@ -125,8 +125,8 @@ fn verify(app: &App) -> Result<Exit, Failure> {
         check.damage.iter().for_each(|damage| output.text(&format!("{damage}\n")));
         let verdict = match check.damage.len() {
             0 => output.on_err(Paint::Good, "no damage found"),
-            1 => output.on_err(Paint::Bad, "1 thing is damaged"),
-            count => output.on_err(Paint::Bad, &format!("{count} things are damaged")),
+            1 => output.on_err(Paint::Bad, "1 damaged item"),
+            count => output.on_err(Paint::Bad, &format!("{count} damaged items")),
         };
         let (live, archived, definitions) = (check.live, check.archived, check.definitions);
         output

@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) journal: JournalKind,
     /// How long ended runs are kept.
     pub(crate) retention: Duration,
-    /// Secret name to environment variable.
+    /// The environment variable of each secret, by the name of the secret.
     pub(crate) secrets: BTreeMap<String, String>,
     /// What tools may access.
     pub(crate) policy: Policy,

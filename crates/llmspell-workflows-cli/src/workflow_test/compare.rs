@@ -13,7 +13,7 @@ pub(crate) struct Mismatch {
     /// The path of the difference: `status`, `output/greeting`, `steps/scan/skip_reason/code`, `order`.
     pub(crate) at: String,
     pub(crate) expected: Value,
-    /// The actual value; none if there is no such value.
+    /// The actual value; `None` if there is no value at this path.
     pub(crate) got: Option<Value>,
     /// An explanation of the difference.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -42,7 +42,7 @@ fn run_logs_nothing_by_default() {
 }
 
 #[test]
-fn each_v_logs_more() {
+fn each_verbosity_level_logs_more() {
     let lines: Vec<Vec<Value>> =
         ["-v", "-vv", "-vvv"].iter().map(|flag| logged(&Sandbox::with_flow(FLOW), &[flag])).collect();
     for run in &lines {

@@ -70,7 +70,7 @@ fn state_is_shown_after_every_step() {
 }
 
 #[test]
-fn state_of_an_unfinished_run_is_its_current_state() {
+fn current_state_of_an_unfinished_run_is_shown() {
     let flow = COUNTS.replace("  - {id: end,", "  - {id: gate, event: go}\n  - {id: end,");
     let (sandbox, run) = ran(&flow);
     let expected = json!({"count": 2, "by": {"left": "none"}, "left": 2, "right": 1});

@@ -243,7 +243,7 @@ fn retry_applies_a_new_input_to_one_step_only() {
 }
 
 #[test]
-fn rerun_reuses_nothing_and_keeps_old_runs_unchanged() {
+fn rerun_executes_all_steps_and_keeps_old_runs_unchanged() {
     let (sandbox, run) = completed();
     let old = runs(&sandbox, None);
     let before = snapshots(&sandbox, &old);

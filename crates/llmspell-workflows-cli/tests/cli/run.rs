@@ -127,7 +127,7 @@ fn jsonl_lines_are_events_and_the_last_is_the_run() {
 }
 
 #[test]
-fn yaml_output_is_yaml() {
+fn yaml_output_is_one_document() {
     let ended = Sandbox::with_flow("name: x\nsteps: [{id: a, type: set, params: {x: 'yes'}}]").run(&[
         "run",
         "flow.yaml",
@@ -228,7 +228,7 @@ error[process_failed]: the process ended with exit code 3: two
   --> /main/b, attempt 1
    | one
    | two
-  help: `allow_failure: true` makes the exit code a result like any other
+  help: `allow_failure: true` accepts any exit code as a result
   next: spellflow retry RUN
 "
     );
@@ -300,5 +300,5 @@ fn private_host_requires_allow_host() {
     assert_eq!((&report["output"]["status"], &report["output"]["body"]), (&json!(200), &json!("hi")), "{report}");
     let ended = sandbox.run(&["run", "flow.yaml"]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("`--allow-host HOST` lets tools reach it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`--allow-host HOST` lets tools connect to the host"), "{}", ended.stderr);
 }

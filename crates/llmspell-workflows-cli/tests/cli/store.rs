@@ -201,7 +201,7 @@ fn verify_reports_every_kind_of_damage() {
 
 /// If a journal has lost synced records, its runs are not shown with missing steps, and cannot be forked.
 #[test]
-fn damaged_journal_is_not_read() {
+fn damaged_journal_is_rejected() {
     let sandbox = mixed();
     flip(&file_of(&sandbox, ".spellflow/log/000001", ".log"), |bytes| find(bytes, b"waits"));
     for arguments in [&["runs", "list"][..], &["runs", "show", "@last"], &["fork", "@last", "--from", "a"]] {

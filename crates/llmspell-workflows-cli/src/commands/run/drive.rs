@@ -104,7 +104,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                 }
             }
             () = until(stop_at), if give_up.is_none() => {
-                // The steps that still run are run again when the run is resumed.
+                // The steps that are still running will run again when the run is resumed.
                 run.shut_down();
                 give_up = Some(Instant::now() + STOP_WAIT);
             }

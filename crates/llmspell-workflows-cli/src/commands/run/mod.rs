@@ -115,8 +115,8 @@ impl Run {
         settings
     }
 
-    /// Returns the environment of the flag or of the configuration; the latter applies only to workflows that have
-    /// environments.
+    /// Returns the environment that the flag or the configuration names; the configured one applies only to workflows
+    /// that have environments.
     fn environment(&self, settings: &Settings, definition: &Definition) -> Option<String> {
         let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
         self.environment.clone().or(configured)
@@ -150,7 +150,7 @@ impl RunDisplay<'_> {
         match end {
             // No task of the run is left.
             RunEnd::Finished(_) => runtime.shutdown_background(),
-            // Drops the tasks that still run, and their processes.
+            // Drops the tasks that are still running, and their processes.
             _ => runtime.shutdown_timeout(Duration::from_millis(100)),
         }
         self.show(run, definition, end)
