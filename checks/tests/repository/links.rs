@@ -37,7 +37,7 @@ fn links(text: &str) -> Vec<String> {
         if in_code {
             continue;
         }
-        // Every second piece between backticks is code.
+        // If the line is split at backticks, every second piece is code.
         let prose: String = line.split('`').step_by(2).collect();
         let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         found.extend(targets.map(|(target, _)| target.to_owned()));

@@ -13,7 +13,7 @@ steps:
   - {id: flaky, type: shell, command: 'test -e there || { touch there; exit 3; }', retries: {max_retries: 1, initial_delay: 1ms}}
 ";
 
-/// Parses the log lines of a run with JSON on both channels.
+/// Parses the log lines of a run that writes JSON to both standard output and standard error.
 fn log(ended: &CommandOutput) -> Vec<Value> {
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.json()["status"], "completed", "standard output contains only the result");

@@ -89,7 +89,7 @@ fn backup_of_an_active_store_can_be_resumed_elsewhere() {
             fs::write(sandbox.path("tell"), "on\n").unwrap();
             assert_eq!(first.end().0, Some(0));
         } else {
-            // Only one process at a time can use these, so they are copied after it has ended.
+            // Only one process at a time can use these journals, so the store is copied after that process has ended.
             let refused = sandbox.run(&["store", "backup", "copy", "-o", "json"]);
             assert_eq!((refused.code, &refused.json()["error"]["code"]), (1, &json!("store_in_use")));
             first.kill();
