@@ -34,7 +34,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// How long running steps have to finish when the service stops.
+/// The time that running steps have to finish when the service stops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The workflow of an order.

@@ -55,7 +55,7 @@ fn has_heading(file: &Path, anchor: &str) -> bool {
 }
 
 #[test]
-fn links_are_found_outside_code() {
+fn links_inside_code_are_ignored() {
     let text = "a [b](c.md) and [`d`](e.md#f)\n`[x](y)`\n```\n[x](z)\n```\n";
     assert_eq!(links(text), ["c.md", "e.md#f"]);
 }

@@ -30,7 +30,7 @@ enum StoreCommand {
 #[command(before_help = "Examples:\n  spellflow store stats\n  spellflow store stats -o json")]
 struct Stats {}
 
-/// Verifies the store and reports damage; the exit code is 1 if there is any.
+/// Verifies the store and reports damage; the exit code is 1 if any damage is found.
 ///
 /// Reads every journal, every record of finished runs, every definition and every large value. Changes nothing.
 #[derive(Debug, Args)]

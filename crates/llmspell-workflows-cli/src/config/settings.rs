@@ -72,13 +72,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "log",
         Kind::Filter,
-        "What to log to standard error: a level for everything, and `TARGET=LEVEL` for parts; by default warnings and \
-         errors",
+        "What to log to standard error: a level for all targets, and `TARGET=LEVEL` for single targets; by default, \
+         warnings and errors",
     ),
     setting("log_format", Kind::Choice(&["text", "json"]), "The format of log lines").with_default("text"),
     setting("environment", Kind::Text, "The environment to use, for workflows that define environments"),
     setting("timeout", Kind::Duration, "The time limit of a run, such as `90s` or `5m`"),
-    setting("pause_grace", Kind::Duration, "How long running steps have to finish when a run is paused with Ctrl-C")
+    setting("pause_grace", Kind::Duration, "The time that running steps have to finish when Ctrl-C pauses a run")
         .with_default("10s"),
     setting("store.path", Kind::Path, "The directory that contains the store").with_default(".spellflow"),
     setting(

@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) environment: Option<String>,
     /// The time limit of a run.
     pub(crate) timeout: Option<Duration>,
-    /// How long running steps have to finish when a run is paused.
+    /// The time that running steps have to finish when a run is paused.
     pub(crate) pause_grace: Duration,
     /// The folder of the store.
     pub(crate) store: PathBuf,

@@ -72,7 +72,7 @@ impl Outliner<'_> {
         blocks.filter(|block| kind.pattern() != Pattern::Choice || !block.steps.is_empty()).collect()
     }
 
-    /// Steps in order, or as a graph with levels.
+    /// Outlines steps in order, or as a graph with levels.
     fn list(&self, name: &str, steps: &[&Arc<Step>], path: &str) -> Block {
         let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
         let waits: Vec<Vec<String>> = match is_graph {

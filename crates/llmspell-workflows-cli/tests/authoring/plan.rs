@@ -42,7 +42,7 @@ fn inputs_without_declarations_are_found_in_expressions() {
 }
 
 #[test]
-fn invalid_input_is_rejected_as_by_run() {
+fn plan_rejects_invalid_input_like_run() {
     let sandbox = Sandbox::with("flow.yaml", FLOW);
     for arguments in [["-i", "topik=rust"], ["-i", "count=3"]] {
         let plan = sandbox.run(&[["plan", "flow.yaml"], arguments].concat());

@@ -128,7 +128,7 @@ steps:
 
 /// If the grace period is long enough, the step completes and does not run again on resume.
 #[test]
-fn running_step_may_finish_within_the_configured_grace() {
+fn running_step_can_finish_within_the_grace_period() {
     let sandbox = Sandbox::with_flow(DURABLE).file("spellflow.toml", "pause_grace = '1h'\n");
     let (terminal, _alive) = durable(&sandbox);
     terminal.signal(Signal::INT);
@@ -142,7 +142,7 @@ fn running_step_may_finish_within_the_configured_grace() {
 }
 
 #[test]
-fn second_ctrl_c_skips_the_grace_and_the_run_can_be_resumed() {
+fn second_ctrl_c_skips_the_grace_period_and_the_run_can_be_resumed() {
     let sandbox = Sandbox::with_flow(DURABLE);
     let (terminal, _alive) = durable(&sandbox);
     terminal.signal(Signal::INT);

@@ -61,7 +61,7 @@ fn each_verbosity_level_logs_more() {
 }
 
 #[test]
-fn step_lines_carry_workflow_run_path_and_attempt() {
+fn step_log_lines_contain_workflow_run_path_and_attempt() {
     let sandbox = Sandbox::with_flow(FLOW);
     let lines = logged(&sandbox, &["-vv"]);
     let run = newest_run(&sandbox);
@@ -95,7 +95,7 @@ fn log_variable_filters_by_target_and_a_flag_overrides_it() {
 }
 
 #[test]
-fn text_lines_are_colored_only_on_request() {
+fn text_log_lines_are_colored_only_on_request() {
     for (flags, is_painted) in [(&[][..], false), (&["--color", "always"], true), (&["--color", "never"], false)] {
         let sandbox = Sandbox::with_flow(FLOW);
         let ended = sandbox.run(&[&["run", "flow.yaml", "-o", "json", "-v"][..], flags].concat());

@@ -78,7 +78,7 @@ fn current_state_of_an_unfinished_run_is_shown() {
 }
 
 #[test]
-fn diff_compares_two_runs_and_two_steps() {
+fn diff_compares_two_runs_or_two_steps() {
     let (sandbox, run) = ran(
         "name: greets\nsteps:\n  - {id: a, type: set, params: {who: '{{ who }}'}}\n  - {id: b, type: set, params: {done: true}}\n",
     );

@@ -114,7 +114,7 @@ fn json_output_is_one_object() {
 }
 
 #[test]
-fn jsonl_lines_are_events_and_the_last_is_the_run() {
+fn jsonl_output_is_events_followed_by_the_run() {
     let sandbox = Sandbox::with_flow(GREET);
     let ended = sandbox.run(&["run", "flow.yaml", "-o", "jsonl"]);
     let lines: Vec<serde_json::Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -163,7 +163,7 @@ fn definition_or_input_is_read_from_standard_input() {
 }
 
 #[test]
-fn each_error_has_its_exit_code_and_help() {
+fn errors_have_an_exit_code_and_help() {
     let sandbox = Sandbox::with_flow(GREET).file(
         "bad.yaml",
         "name: x\nsteps:\n  - {id: a, type: tool, tool: file_serch, params: {pattern: x, path: .}}\n",
@@ -249,7 +249,7 @@ fn start_step_skips_earlier_steps() {
 }
 
 #[test]
-fn environment_and_secrets_are_applied_and_secrets_masked() {
+fn environment_and_secrets_are_applied_and_secrets_are_masked() {
     let flow = "
 name: x
 secrets: [TOKEN]

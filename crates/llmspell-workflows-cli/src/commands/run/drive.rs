@@ -12,7 +12,7 @@ use tokio::{
 use super::RunDisplay;
 use crate::Failure;
 
-/// How long a run has to end after a request to stop.
+/// The time that a run has to end after it was asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a view is redrawn.
@@ -36,7 +36,7 @@ pub(crate) enum RunEnd {
 /// A run that this process drives.
 pub(crate) struct ActiveRun {
     run: Arc<Run>,
-    /// The control that pauses a durable run; none for a run in memory.
+    /// The control that pauses a durable run; `None` for a run in memory.
     control: Option<RunControl>,
 }
 

@@ -128,7 +128,7 @@ pub(crate) struct RunDisplay<'f> {
     pub(crate) output: Output,
     pub(crate) view: Option<Arc<dyn View>>,
     pub(crate) timeout: Option<Duration>,
-    /// How long running steps have to finish when the run is paused.
+    /// The time that running steps have to finish when the run is paused.
     pub(crate) pause_grace: Duration,
     /// The file of the definition, if the run was started from one.
     pub(crate) file: Option<&'f Path>,
@@ -223,7 +223,7 @@ pub(crate) fn watched(builder: EngineBuilder, view: Option<&Arc<dyn View>>) -> E
     }
 }
 
-/// Returns the view of a running workflow; none for formats with a single value, unless standard error is a terminal.
+/// Returns the view of a running workflow; `None` for formats that print one value, unless stderr is a terminal.
 pub(crate) fn view(output: Output) -> Option<Arc<dyn View>> {
     match (output.format(), std::io::stderr().is_terminal()) {
         (Format::Jsonl, _) => Some(Arc::new(Jsonl::new(output))),

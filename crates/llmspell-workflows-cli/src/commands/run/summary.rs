@@ -15,7 +15,7 @@ use crate::{
     watch::{elapsed, sign},
 };
 
-/// How many of the last lines of a failed process are shown.
+/// The number of output lines shown from the end of a failed process.
 const LINES_SHOWN: usize = 10;
 
 pub(super) fn show(
