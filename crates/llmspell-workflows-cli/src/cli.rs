@@ -50,7 +50,7 @@ pub(crate) struct Global {
     /// The folder that contains the store, instead of `.spellflow`.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
-    /// The project's configuration file; by default, `spellflow.toml` in this folder or its nearest parent.
+    /// The project's configuration file; by default, the nearest `spellflow.toml` in this folder or its parents.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
