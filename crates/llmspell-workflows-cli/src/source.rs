@@ -60,7 +60,7 @@ impl Source {
     /// Parses the definition and validates it with `engine`.
     ///
     /// # Errors
-    /// If it is invalid; all problems are reported together.
+    /// If the definition is invalid; all problems are reported together.
     pub(crate) fn check(&self, engine: &Engine) -> Result<Document, Failure> {
         self.examine(engine).map_err(Failure::invalid)
     }

@@ -27,7 +27,7 @@ pub(crate) struct Retry {
     /// Retry all failed runs, one after the other, oldest first.
     #[arg(long, conflicts_with_all = ["from", "step_input"])]
     failed: bool,
-    /// Only runs of this workflow.
+    /// Retry only runs of this workflow.
     #[arg(long, value_name = "NAME", requires = "failed")]
     workflow: Option<String>,
     /// The first step to run again: its path or a unique suffix of it; by default the failed steps.

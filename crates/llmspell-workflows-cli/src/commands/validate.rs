@@ -9,7 +9,7 @@ use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, sourc
 
 /// Checks workflows without running them, and reports all problems together.
 ///
-/// For a folder, checks every `.yaml` and `.yml` file in it except tests. Warnings cause a failure only with `--strict`.
+/// For a folder, checks every `.yaml` and `.yml` file in it except tests. Warnings are failures only with `--strict`.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow validate flow.yaml\n  \

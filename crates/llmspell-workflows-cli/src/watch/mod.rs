@@ -80,7 +80,7 @@ pub(crate) trait View: Send + Sync {
     fn finish(&self) {}
 }
 
-/// Reports everything below the root step, which is the run itself, to a view.
+/// Reports every step below the root step to a view; the root step is the run itself.
 pub(crate) struct Watch {
     view: Arc<dyn View>,
     /// The `workflow` steps whose runs are active, by run id.

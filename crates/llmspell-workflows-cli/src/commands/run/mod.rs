@@ -46,7 +46,7 @@ pub(crate) struct Run {
     file: PathBuf,
     #[command(flatten)]
     inputs: Inputs,
-    /// The environment whose variables to use.
+    /// The environment whose variables are used.
     #[arg(short, long = "env", value_name = "NAME")]
     environment: Option<String>,
     /// The step to start at; earlier steps are skipped.

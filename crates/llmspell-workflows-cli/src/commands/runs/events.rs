@@ -22,10 +22,10 @@ pub(super) struct Events {
 pub(super) struct Logs {
     /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// Only steps whose path ends with this.
+    /// Show only steps whose path ends with this text.
     #[arg(long, value_name = "PATH")]
     step: Option<String>,
-    /// How many of the last lines of each process to show.
+    /// Show at most this many lines from the end of each process's output.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     lines: usize,
 }
