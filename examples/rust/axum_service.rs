@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Each order is a run that charges, waits for an approval and ships. On Ctrl-C or SIGTERM the service finishes the
-//! requests in progress, and its runs stop after their current steps. On the next start it resumes all of them, also
+//! requests in progress, and its runs stop after their current steps. On the next start it resumes all of them, even
 //! after a kill.
 //!
 //! The arguments are the address to listen on and the folder of the store: `axum_service ADDRESS FOLDER`.
@@ -34,7 +34,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// How long running steps have to finish when the service stops.
+/// The time that running steps have to finish when the service stops.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The workflow of an order.

@@ -54,7 +54,7 @@ impl BasicWorkflow for Import {
     }
 }
 
-/// Without lifecycle callbacks.
+/// This workflow has no lifecycle methods.
 impl AdvancedWorkflow for Import {
     fn has_lifecycle(&self) -> bool {
         false

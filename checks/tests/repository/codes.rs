@@ -13,7 +13,7 @@ use syn::{
 
 use crate::support::{files, text};
 
-/// Files in which `code` means something else, so that other values than literals are allowed there.
+/// Files in which `code` means something else, so that its values need not be literals.
 const OTHER_MEANINGS: [(&str, &str); 4] = [
     ("llmspell-workflows-basic/src/expr/token.rs", "the number of a character"),
     ("llmspell-workflows-cli/src/output.rs", "a color of the terminal"),
@@ -61,7 +61,7 @@ pub(crate) fn krate(path: &str) -> String {
     path.split('/').nth(1).unwrap().to_owned()
 }
 
-/// First pass: which argument of which function is a code, by crate, type (empty for free functions) and name.
+/// First pass: finds which argument of each function is a code, by crate, type (empty for free functions) and name.
 #[derive(Default)]
 struct CodeParameters {
     krate: String,
@@ -69,8 +69,8 @@ struct CodeParameters {
     owner: String,
     arguments: HashMap<(String, String, String), usize>,
     methods: HashMap<(String, String), usize>,
-    /// Functions without a code parameter: for another function of the same name, only values that look like codes
-    /// count.
+    /// Functions without a code parameter; if another function of the same name has one, only values that look like
+    /// codes count.
     ambiguous: HashSet<(String, String, String)>,
     closures: HashMap<(String, String), usize>,
     /// The values of string constants.
@@ -133,7 +133,7 @@ impl Visit<'_> for CodeParameters {
     }
 }
 
-/// Replaces the type of a method, because the receiver's type is not known at the call.
+/// Stands for the type of a method, because the type of the receiver is not known at the call.
 const METHOD: &str = ".";
 
 /// Second pass: collects the values passed as codes.
@@ -168,7 +168,7 @@ impl CodeValues<'_> {
             Expr::Block(block) => self.collect_block(&block.block.stmts),
             Expr::Reference(inner) => self.collect(&inner.expr),
             Expr::Paren(inner) => self.collect(&inner.expr),
-            // A return or `?` gives no code; a field or method named `code` is collected elsewhere.
+            // A return or `?` does not yield a code; a field or method named `code` is collected elsewhere.
             Expr::Return(_) | Expr::Try(_) => {}
             Expr::Field(field) if matches!(&field.member, syn::Member::Named(name) if name == "code") => {}
             Expr::MethodCall(call) if call.method == "code" => {}

@@ -1,4 +1,4 @@
-//! Every error code has a page, and every page a code.
+//! Every error code has a page, and every page describes an existing code.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 

@@ -26,7 +26,7 @@ fn examples() -> Vec<String> {
     files("examples", ".yaml").into_iter().filter(|path| !path.ends_with(".test.yaml")).collect()
 }
 
-/// Embeds the definition files that the steps of `definition`, read from `path`, name.
+/// Embeds the definition files that the steps of `definition` name; `path` is the file that contains `definition`.
 fn with_sub_workflows(definition: &Definition, path: &str) -> Definition {
     let mut complete = definition.clone();
     let folder = Path::new(path).parent().unwrap();

@@ -1,8 +1,9 @@
-//! A step kind is one place: how many others name it is counted on a leaf and a composite that exist.
+//! A step kind is defined in one place. For an existing leaf and an existing composite, this test counts the other
+//! places that name them.
 
 use crate::support::{assert_none, files, text};
 
-/// A kind that exists: its words in code, its own files, and how many other lines may name it.
+/// An existing kind: the words that name it in code, its own files, and how many other lines may name it.
 struct Kind {
     words: &'static [&'static str],
     own: &'static [&'static str],
@@ -18,7 +19,7 @@ const SWITCH: Kind = Kind {
     places_max: 12,
 };
 
-/// Where a kind that is forgotten would be missed. Tests and examples that use a kind are not among them.
+/// The folders in which a new kind must be added. Tests and examples that merely use a kind are not among them.
 const FOLDERS: [&str; 9] = [
     "crates/llmspell-workflows-basic/src",
     "crates/llmspell-workflows-basic/tests/engine/support",
@@ -54,10 +55,10 @@ fn places(kind: &Kind) -> Vec<String> {
 }
 
 #[test]
-fn few_places_name_a_kind_of_step() {
+fn step_kinds_are_named_in_few_places() {
     for (name, kind) in [("sleep", SLEEP), ("switch", SWITCH)] {
         let places = places(&kind);
-        // At least its variant, its row and its plan.
+        // At least the variant, the row and the plan of the kind name it.
         assert!(places.len() >= 3, "{name} is named in {places:?}");
         let too_many = if places.len() > kind.places_max { places } else { Vec::new() };
         assert_none(&too_many, &format!("more than {} lines outside of its own files name `{name}`", kind.places_max));

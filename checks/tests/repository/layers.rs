@@ -8,7 +8,7 @@ use crate::support::{assert_none, root};
 
 const PREFIX: &str = "llmspell-workflows-";
 
-/// The crates that each crate may depend on, by short name; that of the facade is empty.
+/// The crates that each crate may depend on, by short name; the short name of the facade is empty.
 const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 13] = [
     ("basic", &[]),
     ("definition", &["basic"]),

@@ -117,7 +117,7 @@ fn number(expression: &Expr) -> Option<u64> {
     }
 }
 
-/// Formats a number with commas, and also in binary units if it is a multiple.
+/// Formats a number with commas, and also in Ki or Mi if it is a multiple of one of these.
 fn digits(text: &str) -> String {
     let Ok(number) = text.parse::<u64>() else { return text.to_owned() };
     let mut grouped = String::new();

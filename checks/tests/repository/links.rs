@@ -37,7 +37,7 @@ fn links(text: &str) -> Vec<String> {
         if in_code {
             continue;
         }
-        // Every second piece between backticks is code.
+        // If the line is split at backticks, every second piece is code.
         let prose: String = line.split('`').step_by(2).collect();
         let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
         found.extend(targets.map(|(target, _)| target.to_owned()));
@@ -55,7 +55,7 @@ fn has_heading(file: &Path, anchor: &str) -> bool {
 }
 
 #[test]
-fn links_are_found_outside_code() {
+fn links_inside_code_are_ignored() {
     let text = "a [b](c.md) and [`d`](e.md#f)\n`[x](y)`\n```\n[x](z)\n```\n";
     assert_eq!(links(text), ["c.md", "e.md#f"]);
 }

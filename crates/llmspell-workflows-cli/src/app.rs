@@ -16,7 +16,7 @@ use crate::{
 pub(crate) struct App {
     output: Output,
     home: Arc<dyn Home>,
-    /// Runs operations that do not drive a run; built on first use.
+    /// The async runtime for operations that do not drive a run; built on first use.
     runtime: std::cell::OnceCell<Runtime>,
     config: Result<Config, Failure>,
 }
@@ -47,7 +47,7 @@ impl App {
         &self.output
     }
 
-    /// Returns the store. All commands share one instance, because some journals can be opened only once.
+    /// Returns the store. All commands share one instance, because some kinds of journal can be opened only once.
     pub(crate) fn home(&self) -> Arc<dyn Home> {
         self.home.clone()
     }
@@ -71,7 +71,7 @@ impl App {
     /// Returns the configuration.
     ///
     /// # Errors
-    /// If it cannot be read or is invalid.
+    /// If the configuration cannot be read or is invalid.
     pub(crate) fn config(&self) -> Result<&Config, Failure> {
         self.config.as_ref().map_err(Clone::clone)
     }

@@ -41,7 +41,7 @@ pub(crate) struct Global {
     /// When to use colors; `NO_COLOR` is respected.
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     pub(crate) color: Option<crate::output::Color>,
-    /// Log more to standard error: `-v` runs and failures, `-vv` every step, `-vvv` everything.
+    /// Log more to standard error: `-v` logs runs and failures, `-vv` every step, `-vvv` everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// The format of log lines.
@@ -50,7 +50,7 @@ pub(crate) struct Global {
     /// The folder that contains the store, instead of `.spellflow`.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
-    /// The project's configuration file; by default `spellflow.toml` in this folder or the nearest parent that has one.
+    /// The project's configuration file; by default, the nearest `spellflow.toml` in this folder or its parents.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

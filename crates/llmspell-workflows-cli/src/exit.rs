@@ -34,7 +34,7 @@ mod tests {
     use super::Exit;
 
     #[test]
-    fn the_page_lists_every_code() {
+    fn exit_codes_page_lists_every_code() {
         let meaning = |exit| match exit {
             Exit::Ok => "success",
             Exit::Failed => "the run failed, or the operating system refused an operation",

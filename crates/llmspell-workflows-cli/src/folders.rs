@@ -7,8 +7,8 @@ use std::{
 
 use crate::{Exit, Failure};
 
-/// Returns the definitions in `given`: files unchanged, and for a folder every YAML file in it, at any depth, that is
-/// not a test.
+/// Returns the definitions in `given`. Files are returned unchanged; a folder is replaced by the YAML files in it, at
+/// any depth, that are not tests.
 ///
 /// # Errors
 /// If a folder cannot be read or contains no definition.

@@ -59,7 +59,7 @@ pub(crate) fn no_runtime(error: &std::io::Error) -> Failure {
 /// Checks that every secret of `definition` has a value.
 ///
 /// # Errors
-/// If one has none; the help says how to set it.
+/// If a secret has no value; the help says how to set it.
 pub(crate) fn check_secrets(settings: &Settings, definition: &Definition) -> Result<(), Failure> {
     let missing = definition.secrets.iter().find(|name| secret(settings, name).is_none());
     missing.map_or(Ok(()), |name| {

@@ -30,7 +30,7 @@ pub(crate) enum LogFormat {
 /// Prefixes of the log targets of the libraries and of this program.
 const OURS: [&str; 2] = ["llmspell_workflows", "spellflow"];
 
-/// Starts logging what `filter` admits; without a filter, warnings and errors.
+/// Starts logging the lines that pass `filter`; without a filter, only warnings and errors are logged.
 pub(crate) fn start(filter: Option<&str>, format: LogFormat, output: &Output) {
     let targets = filter.and_then(|directives| parse(directives).ok()).unwrap_or_else(default_targets);
     let registry = Registry::default().with(targets);
@@ -42,7 +42,7 @@ pub(crate) fn start(filter: Option<&str>, format: LogFormat, output: &Output) {
     }
 }
 
-/// Returns the default filter. It excludes warnings of runs, because the commands show these themselves.
+/// Returns the default filter, which excludes the warnings of runs because the commands show these themselves.
 fn default_targets() -> Targets {
     ours(LevelFilter::WARN).with_target(targets::WARNING, LevelFilter::OFF)
 }

@@ -38,7 +38,7 @@ pub(crate) enum Color {
     Never,
 }
 
-/// A meaning that is shown as a color; the text alone expresses it too.
+/// A meaning that is shown as a color; the text also conveys it without the color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     Good,

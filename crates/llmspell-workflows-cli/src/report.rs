@@ -37,7 +37,7 @@ pub(crate) struct Step<'f> {
     pub(crate) output: Option<&'f Value>,
     pub(crate) error: Option<Error<'f>>,
     pub(crate) skip_reason: Option<&'f SkipReason>,
-    /// The event or time that the step waits for, since when and until when.
+    /// The event or time that the step waits for, with the start and the end of the wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waits_for: Option<&'f Awaited>,
 }
@@ -132,7 +132,7 @@ impl<'f> Step<'f> {
 
     fn past(step: &'f PastStep, has_process: bool) -> Self {
         let status = match step.status() {
-            // No process is running it any more.
+            // No process is running the step any more.
             StepStatus::Running if !has_process => StepStatus::Pending,
             status => status,
         };

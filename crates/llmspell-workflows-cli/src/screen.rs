@@ -17,7 +17,7 @@ pub(crate) fn screen() -> MutexGuard<'static, Screen> {
 /// The content of standard error.
 pub(crate) struct Screen {
     term: Term,
-    /// How many lines at the end the next drawing replaces.
+    /// The number of lines at the end that the next drawing replaces.
     drawn: usize,
 }
 
@@ -33,7 +33,7 @@ impl Screen {
 
     /// Replaces the last drawing with `lines`, each truncated to `columns` characters.
     pub(crate) fn draw(&mut self, lines: &[String], columns: usize) {
-        // A terminal that went away must not stop the run.
+        // A terminal that was closed must not stop the run.
         let _ = self.term.clear_last_lines(self.drawn);
         for line in lines {
             let _ = self.term.write_line(&truncate_str(line, columns, "…"));

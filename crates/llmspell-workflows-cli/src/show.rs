@@ -49,7 +49,7 @@ pub(crate) fn table(items: &[Value]) -> Option<String> {
     }
     let is_numeric = |value: &Value| value.is_number() || value.is_null();
     let is_number = |name: &str| rows.iter().all(|row| row.get(name).is_none_or(is_numeric));
-    // Text columns before numbers; objects do not keep the order of their fields.
+    // Text columns come before number columns, because objects do not keep the order of their fields.
     columns.sort_by_key(|name| is_number(name));
     let cells =
         |row: &&Map<String, Value>| -> Vec<String> { columns.iter().map(|name| cell(row.get(*name))).collect() };
@@ -90,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn shape_of_a_value_decides_its_rendering() {
+    fn values_are_rendered_according_to_their_shape() {
         for (given, expected) in [
             (json!(null), ""),
             (json!("# Title\n"), "# Title\n"),

@@ -60,7 +60,7 @@ impl Source {
     /// Parses the definition and validates it with `engine`.
     ///
     /// # Errors
-    /// If it is invalid; all problems are reported together.
+    /// If the definition is invalid; all problems are reported together.
     pub(crate) fn check(&self, engine: &Engine) -> Result<Document, Failure> {
         self.examine(engine).map_err(Failure::invalid)
     }
@@ -81,7 +81,7 @@ impl Source {
     }
 }
 
-/// Reads at most one byte more than a definition may have, so that the reader rejects a larger one.
+/// Reads at most one byte more than the size limit of a definition, so that the reader can reject a larger one.
 fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(limits::FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;

@@ -54,7 +54,7 @@ impl Loader {
     fn load(&mut self, file: &Path) -> Result<Definition, String> {
         let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
         if self.around.contains(&real) {
-            return Err(format!("`{}` runs itself, directly or not", file.display()));
+            return Err(format!("`{}` runs itself, directly or indirectly", file.display()));
         }
         let source = Source::read(file).map_err(|failure| failure.message)?;
         let document = read(&source.text, &source.name, &StepTypes::new())

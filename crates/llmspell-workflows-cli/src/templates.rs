@@ -7,13 +7,13 @@ use clap::ValueEnum;
 pub(crate) enum Template {
     /// Steps one after the other.
     Sequence,
-    /// Steps that run after those they depend on.
+    /// Steps that run after the steps they depend on.
     Graph,
     /// Branches that run at the same time.
     Parallel,
     /// The same steps for every item.
     Loop,
-    /// Steps that name the next one, also backward.
+    /// Steps that name the next step, which may be an earlier one.
     Route,
 }
 

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// How long the first requests wait for each other at most.
+/// The maximum time that the first requests wait for each other.
 const GATHERING_MAX: Duration = Duration::from_secs(30);
 
 /// An answered request.
@@ -44,7 +44,7 @@ pub(crate) fn serve(
     });
     for stream in listener.incoming().map_while(Result::ok) {
         let api = api.clone();
-        // Errors are ignored: the client has gone.
+        // Errors are ignored, because they mean that the client has disconnected.
         thread::spawn(move || drop(api.answer(stream)));
     }
 }

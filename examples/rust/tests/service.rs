@@ -85,19 +85,19 @@ impl Service {
         }
     }
 
-    /// Stops the service with SIGTERM; returns the exit code and the lines printed since it listened.
+    /// Stops the service with SIGTERM; returns the exit code and the lines printed since it started to listen.
     pub(crate) fn stop(self) -> (Option<i32>, Vec<String>) {
         kill_process(Pid::from_raw(self.process.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
         self.wait()
     }
 
-    /// Kills the service; returns the lines printed since it listened.
+    /// Kills the service; returns the lines printed since it started to listen.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.process.kill().unwrap();
         self.wait().1
     }
 
-    /// Waits for the end; returns the exit code and the lines printed since it listened.
+    /// Waits for the end; returns the exit code and the lines printed since it started to listen.
     fn wait(mut self) -> (Option<i32>, Vec<String>) {
         let mut printed = Vec::new();
         loop {

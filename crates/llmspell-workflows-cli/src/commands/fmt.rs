@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{App, Exit, Failure, folders::definitions, replace::replace, source::Source};
 
-/// Formats workflows in the canonical form: one name for each field, one order of fields.
+/// Formats workflows in the canonical form, with one name for each field and a fixed order of fields.
 ///
 /// Without `--check` or `--write`, prints the canonical form. It drops comments, `defaults` and `personas`, so
 /// `--write` refuses files that have any of these unless `--force` is given.
@@ -16,7 +16,7 @@ use crate::{App, Exit, Failure, folders::definitions, replace::replace, source::
         spellflow fmt --check workflows\n  \
         spellflow fmt --write flow.yaml")]
 pub(crate) struct Fmt {
-    /// Definitions, or folders of them; `-` is standard input.
+    /// Definitions, or folders that contain them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Change nothing, and fail if a file is not in the canonical form.

@@ -105,7 +105,7 @@ fn report(app: &App, known: &KnownRun, delivery: &Delivery, effect: &str) -> Exi
         Delivery::Stored if known.status() == RunStatus::Running => format!("run {run}: {effect}"),
         Delivery::Stored => format!("no process is running the run {run}; resume it with `spellflow resume {run}`"),
         Delivery::Unanswered(holder) => {
-            format!("run {run} is owned by {}, which does not respond; it gets the message when it does", holder.0)
+            format!("run {run} is owned by {}, which does not respond; it will get the message later", holder.0)
         }
     };
     output.note(&note);

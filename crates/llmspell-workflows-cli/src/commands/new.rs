@@ -7,7 +7,7 @@ use serde_json::json;
 use super::init::create;
 use crate::{App, Exit, Failure, templates::Template};
 
-/// Creates a workflow from a template that runs as it is.
+/// Creates a workflow from a template; the workflow runs without changes.
 ///
 /// Writes `workflows/NAME.yaml` if there is a folder `workflows`, otherwise `NAME.yaml`. Never overwrites a file.
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use crate::{App, Exit, Failure, host, source::Source};
 pub(crate) struct Resume {
     /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// The file of its definition; if it has changed since the run started, the difference is shown.
+    /// The file of the run's definition; if it has changed since the run started, the difference is shown.
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
     /// Resume with the changed definition; every recorded step must still exist in it.

@@ -30,7 +30,7 @@ enum StoreCommand {
 #[command(before_help = "Examples:\n  spellflow store stats\n  spellflow store stats -o json")]
 struct Stats {}
 
-/// Verifies the store and reports damage; the exit code is 1 if there is any.
+/// Verifies the store and reports damage; the exit code is 1 if any damage is found.
 ///
 /// Reads every journal, every record of finished runs, every definition and every large value. Changes nothing.
 #[derive(Debug, Args)]
@@ -125,8 +125,8 @@ fn verify(app: &App) -> Result<Exit, Failure> {
         check.damage.iter().for_each(|damage| output.text(&format!("{damage}\n")));
         let verdict = match check.damage.len() {
             0 => output.on_err(Paint::Good, "no damage found"),
-            1 => output.on_err(Paint::Bad, "1 thing is damaged"),
-            count => output.on_err(Paint::Bad, &format!("{count} things are damaged")),
+            1 => output.on_err(Paint::Bad, "1 damaged item"),
+            count => output.on_err(Paint::Bad, &format!("{count} damaged items")),
         };
         let (live, archived, definitions) = (check.live, check.archived, check.definitions);
         output

@@ -27,10 +27,10 @@ use crate::{
         spellflow test workflows --case greets\n  \
         spellflow test . -o json")]
 pub(crate) struct Test {
-    /// Test files, or folders of them.
+    /// Test files, or folders that contain them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Only cases whose name contains this text.
+    /// Run only cases whose name contains this text.
     #[arg(long, value_name = "TEXT")]
     case: Option<String>,
     /// Let activities without a mock do their real work.

@@ -181,7 +181,7 @@ fn call(app: &App, tools: &Arc<Registry>, name: &str, inputs: &Inputs) -> Result
             result = &mut call => Some(result),
         }
     });
-    // Does not wait for what still runs.
+    // Does not wait for tasks that are still running.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match result {
         None => Err(Failure::new(Exit::Interrupted, "interrupted", "the call was interrupted")),

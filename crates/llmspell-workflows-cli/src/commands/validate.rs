@@ -9,14 +9,14 @@ use crate::{App, Exit, Failure, folders::definitions, host, output::Paint, sourc
 
 /// Checks workflows without running them, and reports all problems together.
 ///
-/// For a folder, checks every `.yaml` and `.yml` file in it except tests. Warnings fail only with `--strict`.
+/// For a folder, checks every `.yaml` and `.yml` file in it except tests. Warnings are failures only with `--strict`.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  \
         spellflow validate flow.yaml\n  \
         spellflow validate workflows --strict\n  \
         spellflow validate - -o json < flow.yaml")]
 pub(crate) struct Validate {
-    /// Definitions, or folders of them; `-` is standard input.
+    /// Definitions, or folders that contain them; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Also fail on warnings.
@@ -50,7 +50,7 @@ fn exit(valid: bool) -> Exit {
     if valid { Exit::Ok } else { Exit::Invalid }
 }
 
-/// Returns the diagnostics of the reader and the engine for a file, also if it is not UTF-8.
+/// Returns the diagnostics of the reader and the engine for a file, even if it is not UTF-8.
 fn diagnostics(file: &std::path::Path, engine: &Engine) -> Result<Diagnostics, Failure> {
     let source = match Source::read(file) {
         Ok(source) => source,

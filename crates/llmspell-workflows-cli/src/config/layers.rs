@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{Exit, Failure, cli::Global, logs};
 
-/// Variables that a step's process finds in its environment. They are not settings, so a nested `spellflow` ignores
-/// them.
+/// Environment variables that are set for the process of a step. They are not settings, so a nested `spellflow`
+/// ignores them.
 const STEP_VARIABLES: &[&str] =
     &["SPELLFLOW_RUN_ID", "SPELLFLOW_STEP_PATH", "SPELLFLOW_ATTEMPT", "SPELLFLOW_IDEMPOTENCY_KEY"];
 
@@ -173,7 +173,7 @@ impl Kind {
         }
     }
 
-    /// Resolves the paths in `value` relative to `folder`, that of the configuration file.
+    /// Resolves the paths in `value` relative to `folder`, which contains the configuration file.
     fn resolve_in(self, folder: &Path, value: Value) -> Value {
         let join = |path: &Value| json!(folder.join(path.as_str().unwrap_or_default()).display().to_string());
         match (self, &value) {

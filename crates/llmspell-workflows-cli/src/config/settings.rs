@@ -28,7 +28,7 @@ pub(super) struct Setting {
     pub(super) key: &'static str,
     pub(super) kind: Kind,
     default: Option<&'static str>,
-    /// Its meaning, for `docs/configuration.md`.
+    /// The description of the setting, for `docs/configuration.md`.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the test that generates the page uses it"))]
     doc: &'static str,
 }
@@ -72,13 +72,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "log",
         Kind::Filter,
-        "What to log to standard error: a level for everything, and `TARGET=LEVEL` for parts; by default warnings and \
-         errors",
+        "What to log to standard error: a level for all targets, and `TARGET=LEVEL` for single targets; by default, \
+         warnings and errors",
     ),
     setting("log_format", Kind::Choice(&["text", "json"]), "The format of log lines").with_default("text"),
     setting("environment", Kind::Text, "The environment to use, for workflows that define environments"),
     setting("timeout", Kind::Duration, "The time limit of a run, such as `90s` or `5m`"),
-    setting("pause_grace", Kind::Duration, "How long running steps have to finish when a run is paused with Ctrl-C")
+    setting("pause_grace", Kind::Duration, "The time that running steps have to finish when Ctrl-C pauses a run")
         .with_default("10s"),
     setting("store.path", Kind::Path, "The directory that contains the store").with_default(".spellflow"),
     setting(
@@ -87,7 +87,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "The kind of journal for unfinished runs (all but `log` are optional features and allow only one process at a time)",
     )
     .with_default("log"),
-    setting("store.retention", Kind::Duration, "The time after its end when `runs prune` deletes a run")
+    setting("store.retention", Kind::Duration, "How long an ended run is kept before `runs prune` deletes it")
         .with_default("30d"),
     setting("secrets.*.env", Kind::Text, "The environment variable that holds the secret with this name"),
     setting(
@@ -116,8 +116,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         .with_default("67108864"),
     setting("tools.search.default_provider", Kind::Text, "The search provider for calls that do not name one"),
     setting("tools.search.providers.*.endpoint", Kind::Text, "The endpoint of this search provider"),
-    setting("tools.search.providers.*.api_key", Kind::Text, "Its API key"),
-    setting("tools.search.providers.*.api_key_env", Kind::Text, "The environment variable that holds its API key"),
+    setting("tools.search.providers.*.api_key", Kind::Text, "The API key of this search provider"),
+    setting("tools.search.providers.*.api_key_env", Kind::Text, "The environment variable that holds the API key of this provider"),
     setting("tools.search.providers.*.engine_id", Kind::Text, "The id of a Google programmable search engine"),
 ];
 
@@ -131,7 +131,7 @@ pub(super) fn nearest_key(key: &str) -> Option<&'static str> {
     let keys = || SETTINGS.iter().map(|setting| setting.key);
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
     nearest(key, keys()).or_else(|| {
-        // The right name in the wrong table, or without a table.
+        // The name may be right, but in the wrong table or outside any table.
         let own = key.rsplit('.').next().unwrap_or(key);
         let near = nearest(own, keys().map(last))?;
         keys().find(|key| last(key) == near)
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_lists_every_setting() {
+    fn configuration_page_lists_every_setting() {
         let mut table = "| key | variable | default | meaning |\n|---|---|---|---|\n".to_owned();
         for setting in SETTINGS {
             let code = |text: String| format!("`{text}`");

@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     pub(crate) environment: Option<String>,
     /// The time limit of a run.
     pub(crate) timeout: Option<Duration>,
-    /// How long running steps have to finish when a run is paused.
+    /// The time that running steps have to finish when a run is paused.
     pub(crate) pause_grace: Duration,
     /// The folder of the store.
     pub(crate) store: PathBuf,
@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(crate) journal: JournalKind,
     /// How long ended runs are kept.
     pub(crate) retention: Duration,
-    /// Secret name to environment variable.
+    /// The environment variable of each secret, by the name of the secret.
     pub(crate) secrets: BTreeMap<String, String>,
     /// What tools may access.
     pub(crate) policy: Policy,

@@ -1,4 +1,4 @@
-//! Command failures: the one type that all errors are converted to and reported as.
+//! Command failures: every error is converted to one type and reported in one place.
 
 mod executor;
 
@@ -96,7 +96,7 @@ impl From<StepError> for Failure {
 }
 
 impl From<ToolError> for Failure {
-    /// Converts the error of tools that could not be set up from the configuration.
+    /// Converts an error that occurred while the configured tools were set up.
     fn from(error: ToolError) -> Self {
         Self { help: error.help, ..Self::new(Exit::Usage, error.code, error.message) }
     }

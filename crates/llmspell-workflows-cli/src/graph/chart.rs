@@ -22,7 +22,7 @@ pub(super) enum Item {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) key: String,
-    /// Lines of text, the step's id first.
+    /// The lines of text in the node; the first is the id of the step.
     pub(super) lines: Vec<String>,
     pub(super) shape: Shape,
 }
@@ -35,7 +35,7 @@ pub(super) enum Shape {
     Point,
 }
 
-/// A step around others, never empty.
+/// A step drawn as a box around its inner steps; never empty.
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) key: String,
@@ -48,7 +48,7 @@ pub(super) struct Edge {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) label: Option<String>,
-    /// Taken only after a failure.
+    /// Whether the edge is taken only after a failure.
     pub(super) is_failure: bool,
 }
 
@@ -155,7 +155,7 @@ impl Pen {
         items
     }
 
-    /// Draws one step; its condition is in its box if no arrow to the step can carry it.
+    /// Draws one step. With `shows_condition`, its box contains its condition, because no arrow to it can.
     fn step(&mut self, step: &Step, shows_condition: bool) -> Item {
         let mut lines = vec![step.id.clone()];
         lines.extend(step.name.clone().filter(|name| *name != step.id));

@@ -17,7 +17,7 @@ pub(crate) fn dot(chart: &Chart) -> String {
     out
 }
 
-/// The nodes that arrows to and from a box are attached to, because Graphviz has no arrows between boxes.
+/// The nodes to which the arrows to and from a box are attached, because Graphviz cannot connect boxes directly.
 struct Ends {
     first: String,
     last: String,

@@ -31,7 +31,7 @@ fn block(name: impl Into<String>, order: Order, when: Option<String>, steps: Vec
     Block { name: name.into(), order, when, when_holds: None, steps }
 }
 
-/// Returns whether the default of a choice is taken, given whether its other lists are.
+/// Returns whether a choice takes its default list; `others` says for each other list whether it is taken, if known.
 fn no_other(others: &[Option<bool>]) -> Option<bool> {
     if others.contains(&Some(true)) {
         return Some(false);
@@ -72,7 +72,7 @@ impl Outliner<'_> {
         blocks.filter(|block| kind.pattern() != Pattern::Choice || !block.steps.is_empty()).collect()
     }
 
-    /// Steps in order, or as a graph with levels.
+    /// Outlines steps in order, or as a graph with levels.
     fn list(&self, name: &str, steps: &[&Arc<Step>], path: &str) -> Block {
         let is_graph = steps.iter().any(|step| !step.dependencies.is_empty());
         let waits: Vec<Vec<String>> = match is_graph {
@@ -130,8 +130,8 @@ impl Outliner<'_> {
     }
 }
 
-/// The level of each step: 1 for those that wait for none, else one more than the highest that it waits for; none
-/// for what is in or behind a cycle.
+/// Returns the level of each step: 1 if the step waits for no other step, otherwise one more than the highest level of
+/// the steps that it waits for. A step that is in a cycle, or waits for one, has no level.
 fn levels(steps: &[&Arc<Step>], waits: &[Vec<String>]) -> Vec<Option<usize>> {
     let numbers: HashMap<&str, usize> = steps.iter().enumerate().map(|(n, step)| (step.id.as_str(), n)).collect();
     let mut levels = vec![None; steps.len()];

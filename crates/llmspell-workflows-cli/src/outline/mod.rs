@@ -17,7 +17,7 @@ pub(crate) use text::{Branches, holds, text};
 /// A step, and the steps inside it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Entry {
-    /// Its path without iterations and generations.
+    /// The path of the step, without iterations and generations.
     pub(crate) path: String,
     pub(crate) id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub(crate) struct Entry {
     /// The activity that the step calls.
     #[serde(skip)]
     pub(crate) call: Option<ActivityName>,
-    /// The name of that activity.
+    /// The name of the activity that the step calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) activity: Option<String>,
     /// A description of the kind and its settings.
@@ -37,7 +37,7 @@ pub(crate) struct Entry {
     /// The value of the condition, if the input alone decides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) condition_holds: Option<bool>,
-    /// The steps of its list that must end first; in a sequence, the previous step.
+    /// The steps of the same list that must end before this step starts; in a sequence, the previous step.
     pub(crate) waits_for: Vec<String>,
     /// The level in a graph, from 1; steps of one level can run at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub(crate) struct Entry {
     pub(crate) timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) total_timeout: Option<String>,
-    /// `continue` or `steps`; none if a failure fails the list.
+    /// `continue` or `steps`; `None` if a failure of the step fails the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) on_error: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -66,14 +66,14 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Way {
     pub(crate) condition: Option<String>,
-    /// The next step; none ends the route.
+    /// The next step; `None` if the route ends.
     pub(crate) target: Option<String>,
 }
 
 /// A list of steps inside a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Block {
-    /// `steps`, `branches`, `then`, `else`, `case[0]`, `default`, `$on_error`.
+    /// The name of the list: `steps`, `branches`, `then`, `else`, `case[0]`, `default`, `$on_error`.
     pub(crate) name: String,
     pub(crate) order: Order,
     /// The condition under which the block runs.
@@ -94,13 +94,13 @@ pub(crate) enum Order {
     Graph,
     /// All at the same time.
     Parallel,
-    /// Each step names the next.
+    /// Each step names the next step.
     Route,
 }
 
 /// Facts known before a run, in addition to the definition.
 pub(crate) struct Known<'k> {
-    /// The steps that each step of a graph waits for, by path; a missing path waits for its declared dependencies.
+    /// The steps that each step of a graph waits for, by path; without an entry, a step waits for its dependencies.
     pub(crate) waits: BTreeMap<String, Vec<String>>,
     /// Returns the value of a condition, if the input decides it.
     pub(crate) decide: &'k dyn Fn(&str) -> Option<bool>,

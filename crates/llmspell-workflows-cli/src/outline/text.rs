@@ -112,7 +112,7 @@ fn entry(entry: &Entry, order: Order, branches: Branches) -> Row {
     notes.extend(entry.retry.as_ref().map(retry_words));
     notes.extend(entry.timeout.as_ref().map(|timeout| format!("timeout {timeout}")));
     notes.extend(entry.total_timeout.as_ref().map(|timeout| format!("total timeout {timeout}")));
-    notes.extend((entry.on_error == Some("continue")).then(|| "a failure is passed over".to_owned()));
+    notes.extend((entry.on_error == Some("continue")).then(|| "continues after a failure".to_owned()));
     if !entry.limits.is_empty() {
         notes.push(format!("limit {}", entry.limits.join(", ")));
     }
@@ -136,7 +136,7 @@ fn ways(entry: &Entry, order: Order, branches: Branches) -> Vec<Row> {
     entry.next.iter().map(way).collect()
 }
 
-/// Joins the lines of a text.
+/// Joins the lines of a text into a single line.
 fn line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

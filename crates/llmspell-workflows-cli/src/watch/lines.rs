@@ -11,7 +11,7 @@ use llmspell_workflows_basic::engine::StepStatus;
 use super::{Event, Place, View, elapsed, sign};
 use crate::output::{Output, Paint};
 
-/// Writes one line per event to standard error, for when that is not a terminal.
+/// Writes one line per event to standard error; used when standard error is not a terminal.
 pub(crate) struct Lines {
     output: Output,
     /// How many steps ended earlier, according to the journal, and have not been reported yet.

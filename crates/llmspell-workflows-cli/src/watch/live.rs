@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{output::Output, screen::screen};
 
-/// The maximum number of lines that stay when the run has ended.
+/// The maximum number of lines that stay on the screen after the run has ended.
 const LINES_MAX: usize = 200;
 
 /// Draws the tree of steps on a terminal, redrawn in place.

@@ -80,7 +80,7 @@ pub(crate) trait View: Send + Sync {
     fn finish(&self) {}
 }
 
-/// Reports everything below the root step, which is the run itself, to a view.
+/// Reports every step below the root step to a view; the root step is the run itself.
 pub(crate) struct Watch {
     view: Arc<dyn View>,
     /// The `workflow` steps whose runs are active, by run id.
@@ -163,7 +163,7 @@ impl Interceptor for Watch {
 }
 
 impl Watch {
-    /// Reports a decision if views show it.
+    /// Reports a decision, if views show decisions of its kind.
     fn chosen(&self, call: &Call, decision: &Decision, is_recorded: bool) {
         let path = || self.place(call);
         match decision {
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_short() {
+    fn durations_are_formatted_briefly() {
         for (millis, expected) in [(0, "0µs"), (12, "12ms"), (1_240, "1.2s"), (187_000, "3m07s"), (7_500_000, "2h05m")]
         {
             assert_eq!(elapsed(Duration::from_millis(millis)), expected);

@@ -82,7 +82,7 @@ impl Tree {
         self.find(&keys(path)).expect("steps below the root have a path")
     }
 
-    /// Returns the step at `keys`, creating it if necessary; none for an empty path.
+    /// Returns the step at `keys`, creating it if necessary; `None` for an empty path.
     fn find(&mut self, keys: &[String]) -> Option<&mut Step> {
         let (first, rest) = keys.split_first()?;
         Some(rest.iter().fold(child(&mut self.steps, first), |step, key| child(&mut step.children, key)))

@@ -13,7 +13,7 @@ pub(crate) struct Mismatch {
     /// The path of the difference: `status`, `output/greeting`, `steps/scan/skip_reason/code`, `order`.
     pub(crate) at: String,
     pub(crate) expected: Value,
-    /// The actual value; none if there is no such value.
+    /// The actual value; `None` if there is no value at this path.
     pub(crate) got: Option<Value>,
     /// An explanation of the difference.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_may_have_extra_fields_but_lists_no_extra_items() {
+    fn objects_may_have_extra_fields_but_lists_must_match_exactly() {
         let none: [&str; 0] = [];
         assert_eq!(differs(json!({"a": 1}), json!({"a": 1.0, "b": 2})), none);
         assert_eq!(differs(json!({"a": {"b": [1]}}), json!({"a": {"b": [2], "c": 3}})), ["/a/b/0"]);

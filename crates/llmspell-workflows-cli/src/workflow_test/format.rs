@@ -19,7 +19,7 @@ pub(crate) struct File {
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    /// Its location in the file, for diagnostics: `cases/0`.
+    /// The location of the case in the file, for diagnostics: `cases/0`.
     pub(super) at: String,
     pub(super) input: Value,
     pub(super) environment: Option<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Case {
 pub(super) struct MockEntry {
     /// The key as written, for diagnostics.
     pub(super) key: String,
-    /// Its location in the file.
+    /// The location of the mock in the file.
     pub(super) at: String,
     pub(super) target: Target,
     pub(super) mock: Mock,
@@ -44,7 +44,7 @@ pub(super) struct MockEntry {
 pub(super) enum Target {
     /// The steps that call this activity: `tool:web_searcher`, or `shell:` for all of a kind.
     Activity { kind: String, name: String },
-    /// The steps whose path is or ends with this.
+    /// The steps whose path matches this pattern.
     Step(Pattern),
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Mocks {
 }
 
 impl Target {
-    /// Returns whether this target matches a step that calls `name`. Tools also match by alias; `is_path` matches
-    /// paths.
+    /// Returns whether this target matches a step that calls `name`. Tools also match by alias; `is_path` returns
+    /// whether a pattern matches the path of the step.
     pub(super) fn matches(
         &self,
         name: &ActivityName,
@@ -100,10 +100,10 @@ impl Mocks {
 
 fn not_mocked(name: &ActivityName, is_requested: bool) -> StepError {
     let why = match is_requested {
-        true => format!("`{name}` does more than compute, so `real: true` is not enough"),
+        true => format!("`{name}` has effects or needs permissions, so `real: true` is not enough"),
         false => format!("`{name}` is not mocked"),
     };
-    let help = "add a mock for it or its step, or run the tests with `--allow-real`";
+    let help = "mock the activity or its step, or run the tests with `--allow-real`";
     StepError::configuration("not_mocked", format!("{why}: {help}"))
 }
 
@@ -141,7 +141,7 @@ fn exhausted(key: &str, answers: usize) -> StepError {
     StepError::configuration("mock_used_up", message)
 }
 
-/// An activity that gives one answer of a mock.
+/// An activity that returns one answer of a mock.
 struct FixedAnswer(Answer);
 
 #[async_trait]

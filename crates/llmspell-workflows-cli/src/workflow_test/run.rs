@@ -110,7 +110,7 @@ pub(crate) fn placeholders(file: &File, definition: &Definition, engine: &Engine
             || file.cases.iter().flat_map(|case| &case.mocks).any(|mock| leaf.is_matched_by(&mock.target, tools));
         if engine.activities().find(&leaf.name).is_none() && is_mocked() {
             let name = leaf.name.to_string();
-            // Called only with `--allow-real`, by a case that does not mock it.
+            // The placeholder is called only with `--allow-real`, by a case that does not mock the activity.
             let missing = function(move |_| {
                 let error = StepError::configuration("unknown_activity", format!("no activity `{name}`"));
                 async move { Err::<Value, _>(error) }

@@ -22,7 +22,7 @@ fn doctor_passes_on_a_valid_setup() {
 }
 
 #[test]
-fn keys_are_checked_but_never_printed() {
+fn doctor_checks_keys_without_printing_them() {
     let sandbox = Sandbox::with(
         "spellflow.toml",
         "[tools.search.providers.brave]\napi_key_env = \"BRAVE\"\n[tools.search.providers.tavily]\napi_key = \"hunter2\"\n[secrets]\nTOKEN = {env = \"TOKEN_VALUE\"}\n",

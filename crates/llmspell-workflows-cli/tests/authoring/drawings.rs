@@ -69,7 +69,7 @@ fn invalid_definition_is_not_drawn() {
 }
 
 #[test]
-fn schema_is_printed_or_written() {
+fn schema_is_printed_or_written_to_a_file() {
     let sandbox = Sandbox::new();
     let printed = sandbox.run(&["schema"]).ok().json();
     assert_eq!(printed["title"], "Workflow");

@@ -8,7 +8,7 @@ use crate::support::Sandbox;
 
 const FLOW: &str = "steps: [{id: a, type: set, params: {a: 1}}]\nname: x\n";
 
-/// Runs `line` where every write to a file fails, as on a full disk; returns the exit code and standard error.
+/// Runs `line` with every write to a file failing, as on a full disk; returns the exit code and standard error.
 fn on_full_disk(sandbox: &Sandbox, line: &str) -> (Option<i32>, String) {
     let script = format!("trap '' XFSZ; ulimit -f 0; exec {} {line}", env!("CARGO_BIN_EXE_spellflow"));
     let mut command = Command::new("sh");
@@ -47,7 +47,7 @@ fn rewrite_keeps_permissions_and_links() {
     assert!(sandbox.read("real.yaml").starts_with("name: x\n"));
 }
 
-/// Reading a pipe would block forever.
+/// The special file is a pipe; reading it would block forever.
 #[test]
 fn special_files_in_a_folder_are_skipped() {
     let sandbox = Sandbox::with("flow.yaml", FLOW);

@@ -18,7 +18,7 @@ steps:
 "#;
 
 #[test]
-fn plan_shows_the_steps_and_runs_nothing() {
+fn plan_shows_steps_without_running_them() {
     let sandbox = Sandbox::with("flow.yaml", FLOW);
     insta::assert_snapshot!("missing", sandbox.run(&["plan", "flow.yaml"]).ok().all());
     insta::assert_snapshot!("given", sandbox.run(&["plan", "flow.yaml", "-i", "topic=rust"]).ok().out);
@@ -30,7 +30,7 @@ fn plan_shows_the_steps_and_runs_nothing() {
 }
 
 #[test]
-fn undeclared_inputs_are_found_in_expressions() {
+fn inputs_without_declarations_are_found_in_expressions() {
     let flow = "name: f\nsteps:\n  - {id: a, type: set, params: {who: '{{ user.name }}', how: \"{{ tone || 'kind' }}\"}}\n  \
         - {id: b, type: set, params: {x: '{{ input.place }} {{ a.who }}'}}\n";
     let sandbox = Sandbox::with("f.yaml", flow);
@@ -42,7 +42,7 @@ fn undeclared_inputs_are_found_in_expressions() {
 }
 
 #[test]
-fn invalid_input_is_rejected_as_by_run() {
+fn plan_rejects_invalid_input_like_run() {
     let sandbox = Sandbox::with("flow.yaml", FLOW);
     for arguments in [["-i", "topik=rust"], ["-i", "count=3"]] {
         let plan = sandbox.run(&[["plan", "flow.yaml"], arguments].concat());
@@ -62,7 +62,7 @@ fn unknown_environment_is_rejected() {
 }
 
 #[test]
-fn invalid_definition_has_no_plan() {
+fn plan_rejects_an_invalid_definition() {
     let sandbox = Sandbox::with("flow.yaml", "name: x\nsteps: [{id: a, tool: nothing_like_it}]\n");
     let ran = sandbox.run(&["plan", "flow.yaml", "-o", "json"]);
     assert_eq!((ran.code, ran.json()["error"]["code"].as_str()), (3, Some("invalid_definition")));

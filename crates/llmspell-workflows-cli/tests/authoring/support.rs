@@ -67,7 +67,7 @@ impl Sandbox {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Fails if the program has already ended without reading its input.
+        // The write fails if the program has already ended without reading its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let ended = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| {

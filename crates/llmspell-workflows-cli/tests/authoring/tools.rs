@@ -15,7 +15,7 @@ fn tools_are_listed_with_their_permissions() {
 }
 
 #[test]
-fn tool_is_shown_by_any_of_its_names() {
+fn tools_show_accepts_names_and_aliases() {
     let sandbox = Sandbox::new();
     insta::assert_snapshot!(sandbox.run(&["tools", "show", "text-summarizer"]).ok().out);
     let shown = sandbox.run(&["tools", "show", "web_search", "-o", "json"]).ok().json();
@@ -35,7 +35,7 @@ fn unknown_tool_suggests_the_nearest() {
 }
 
 #[test]
-fn call_checks_parameters_and_returns_the_result() {
+fn tools_call_checks_parameters_and_returns_the_result() {
     let sandbox = Sandbox::new();
     let call = ["tools", "call", "text_summarizer", "-o", "json"];
     let ran = sandbox.run(&[call.as_slice(), &["-i", "input=One two. Three.", "-i", "max_length:=8"]].concat()).ok();

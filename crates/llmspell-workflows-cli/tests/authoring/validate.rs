@@ -62,7 +62,7 @@ fn warnings_fail_only_with_strict() {
 }
 
 #[test]
-fn folders_and_standard_input_are_read() {
+fn folders_and_standard_input_are_validated() {
     let sandbox = Sandbox::with("flows/deep/bad.yml", BAD);
     sandbox.write("flows/good.yaml", GOOD);
     sandbox.write("flows/good.test.yaml", "workflow: good.yaml");

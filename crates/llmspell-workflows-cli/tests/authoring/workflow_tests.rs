@@ -18,7 +18,7 @@ fn case(text: &str) -> Sandbox {
 }
 
 #[test]
-fn mocks_answer_and_delays_are_skipped() {
+fn mocks_replace_activities_and_delays_are_skipped() {
     let sandbox = case(
         "
   - name: found
@@ -49,7 +49,7 @@ fn mocks_answer_and_delays_are_skipped() {
 }
 
 #[test]
-fn differences_are_shown() {
+fn failed_cases_show_expected_and_actual_values() {
     let sandbox = case(
         "
   - name: other than expected
@@ -101,7 +101,7 @@ fn real_activities_run_only_if_allowed() {
 }
 
 #[test]
-fn mock_checks_the_parameters_of_the_tool() {
+fn mocks_check_the_parameters_of_tools() {
     let sandbox = Sandbox::with(
         "f.yaml",
         "name: f\nsteps:\n  - {id: a, tool: text_summarizer, params: {input: One., max_length: \"{{ size }}\"}}\n",
@@ -142,7 +142,7 @@ fn validators_can_be_mocked() {
 }
 
 #[test]
-fn workflow_is_rejected_as_a_test() {
+fn workflow_given_instead_of_a_test_is_rejected() {
     let ran = case("").run(&["test", "flow.yaml"]);
     assert!(ran.code == 3 && ran.err.contains("expected a test, got a workflow"), "{ran:?}");
 }
@@ -165,7 +165,7 @@ fn all_problems_of_a_test_file_are_reported_together() {
 }
 
 #[test]
-fn guide_examples_pass() {
+fn examples_in_the_guide_pass() {
     let guide = include_str!("../../../../docs/testing-workflows.md");
     let sandbox = Sandbox::new();
     for block in guide.split("```yaml\n# ").skip(1) {
@@ -184,7 +184,7 @@ fn guide_examples_pass() {
 }
 
 #[test]
-fn missing_test_file_is_not_found() {
+fn missing_test_file_exits_with_not_found() {
     let ran = Sandbox::new().run(&["test", "nobody.test.yaml", "-o", "json"]);
     assert_eq!((ran.code, &ran.json()["files"][0]["error"]["code"]), (4, &serde_json::json!("file_not_found")));
 }

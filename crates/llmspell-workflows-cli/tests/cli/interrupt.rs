@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::support::{CommandOutput, Sandbox, TIMEOUT, Terminal, exit_code, lines};
 
-/// Returns a flow with a background process; it or its shell keeps the pipe `alive` open as long as they run.
+/// Returns a flow with a background process. The pipe `alive` stays open while the process or its shell is running.
 fn flow(before: &str) -> String {
     format!(
         "name: long\nsteps:\n  - id: wait\n    type: shell\n    command: |\n      exec 3>alive\n      {before}\n      sleep 1000 &\n      echo up >&3\n      wait\n      sleep 1000\n"
@@ -126,9 +126,9 @@ steps:
   - {id: two, type: shell, command: 'echo two >> effects'}
 ";
 
-/// With a long enough grace the step completes, and does not run again on resume.
+/// If the grace period is long enough, the step completes and does not run again on resume.
 #[test]
-fn running_step_may_finish_within_the_configured_grace() {
+fn running_step_can_finish_within_the_grace_period() {
     let sandbox = Sandbox::with_flow(DURABLE).file("spellflow.toml", "pause_grace = '1h'\n");
     let (terminal, _alive) = durable(&sandbox);
     terminal.signal(Signal::INT);
@@ -142,7 +142,7 @@ fn running_step_may_finish_within_the_configured_grace() {
 }
 
 #[test]
-fn second_ctrl_c_skips_the_grace_and_the_run_can_be_resumed() {
+fn second_ctrl_c_skips_the_grace_period_and_the_run_can_be_resumed() {
     let sandbox = Sandbox::with_flow(DURABLE);
     let (terminal, _alive) = durable(&sandbox);
     terminal.signal(Signal::INT);

@@ -13,7 +13,7 @@ steps:
   - {id: flaky, type: shell, command: 'test -e there || { touch there; exit 3; }', retries: {max_retries: 1, initial_delay: 1ms}}
 ";
 
-/// Parses the log lines of a run with JSON on both channels.
+/// Parses the log lines of a run that writes JSON to both standard output and standard error.
 fn log(ended: &CommandOutput) -> Vec<Value> {
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.json()["status"], "completed", "standard output contains only the result");
@@ -42,7 +42,7 @@ fn run_logs_nothing_by_default() {
 }
 
 #[test]
-fn each_v_logs_more() {
+fn each_verbosity_level_logs_more() {
     let lines: Vec<Vec<Value>> =
         ["-v", "-vv", "-vvv"].iter().map(|flag| logged(&Sandbox::with_flow(FLOW), &[flag])).collect();
     for run in &lines {
@@ -61,7 +61,7 @@ fn each_v_logs_more() {
 }
 
 #[test]
-fn step_lines_carry_workflow_run_path_and_attempt() {
+fn step_log_lines_contain_workflow_run_path_and_attempt() {
     let sandbox = Sandbox::with_flow(FLOW);
     let lines = logged(&sandbox, &["-vv"]);
     let run = newest_run(&sandbox);
@@ -95,7 +95,7 @@ fn log_variable_filters_by_target_and_a_flag_overrides_it() {
 }
 
 #[test]
-fn text_lines_are_colored_only_on_request() {
+fn text_log_lines_are_colored_only_on_request() {
     for (flags, is_painted) in [(&[][..], false), (&["--color", "always"], true), (&["--color", "never"], false)] {
         let sandbox = Sandbox::with_flow(FLOW);
         let ended = sandbox.run(&[&["run", "flow.yaml", "-o", "json", "-v"][..], flags].concat());

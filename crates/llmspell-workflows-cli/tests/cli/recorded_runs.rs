@@ -70,7 +70,7 @@ fn state_is_shown_after_every_step() {
 }
 
 #[test]
-fn state_of_an_unfinished_run_is_its_current_state() {
+fn current_state_of_an_unfinished_run_is_shown() {
     let flow = COUNTS.replace("  - {id: end,", "  - {id: gate, event: go}\n  - {id: end,");
     let (sandbox, run) = ran(&flow);
     let expected = json!({"count": 2, "by": {"left": "none"}, "left": 2, "right": 1});
@@ -78,7 +78,7 @@ fn state_of_an_unfinished_run_is_its_current_state() {
 }
 
 #[test]
-fn diff_compares_two_runs_and_two_steps() {
+fn diff_compares_two_runs_or_two_steps() {
     let (sandbox, run) = ran(
         "name: greets\nsteps:\n  - {id: a, type: set, params: {who: '{{ who }}'}}\n  - {id: b, type: set, params: {done: true}}\n",
     );

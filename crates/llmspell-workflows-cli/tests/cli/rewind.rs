@@ -128,7 +128,7 @@ fn fork_keeps_earlier_events_and_waits_for_new_ones() {
 }
 
 #[test]
-fn rerun_reuses_nothing_and_accepts_a_new_input_and_definition() {
+fn rerun_executes_all_steps_and_accepts_a_new_input_and_definition() {
     let (sandbox, run) = completed();
     let before = show(&sandbox, &run);
     assert_eq!(sandbox.run(&["rerun", &run, "--input", "who=Ada"]).code, 0);

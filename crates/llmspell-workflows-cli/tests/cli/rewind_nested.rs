@@ -67,7 +67,7 @@ const REST: &str = "before 2, begin 2, work 2.0, note 2.0, work 2.1, note 2.1, t
 
 const INSTEAD: &str = r#"{"command": "echo instead >> effects"}"#;
 
-/// Splits lists of effects and sorts them.
+/// Splits comma-separated lists of effects, and returns all effects sorted.
 pub(crate) fn effects(parts: &[&str]) -> Vec<String> {
     let mut all: Vec<_> = parts.iter().flat_map(|part| part.split(", ")).map(str::to_owned).collect();
     all.sort_unstable();
@@ -128,7 +128,7 @@ fn snapshots_by(commands: &[&str], sandbox: &Sandbox, ids: &[String]) -> Vec<Str
     snapshots
 }
 
-/// Steps to fork a completed run from, with an input, and the effects of the fork.
+/// Returns steps from which to fork a completed run, each with an optional input and the effects of the fork.
 fn points() -> Vec<(String, Option<&'static str>, Vec<String>)> {
     let rest = |own: &str| effects(&[own, REST]);
     vec![
@@ -139,7 +139,7 @@ fn points() -> Vec<(String, Option<&'static str>, Vec<String>)> {
             Some(INSTEAD),
             rest("instead, note 1.0, work 1.1, note 1.1, end 1, after 1"),
         ),
-        // A path suffix is enough, also if it begins outside the sub-workflow.
+        // A path suffix is enough, even if it begins outside the sub-workflow.
         ("each[1]/sub/main/forked/two".to_owned(), None, rest("two 1, end 1, after 1")),
         ("each[2]/sub/main/end".to_owned(), Some(INSTEAD), effects(&["instead, after 2, last"])),
         // Iterations, blocks, and the whole sub-workflow, which also accepts an input.
@@ -226,7 +226,7 @@ fn retry_from_a_nested_step_accepts_a_new_input() {
     }
 }
 
-/// Once for the failed step itself, once for a step in a completed sub-workflow.
+/// Tested for the failed step itself, and for a step in a completed sub-workflow.
 #[test]
 fn retry_applies_a_new_input_to_one_step_only() {
     let (sandbox, run) = failed();
@@ -243,14 +243,14 @@ fn retry_applies_a_new_input_to_one_step_only() {
 }
 
 #[test]
-fn rerun_reuses_nothing_and_keeps_old_runs_unchanged() {
+fn rerun_executes_all_steps_and_keeps_old_runs_unchanged() {
     let (sandbox, run) = completed();
     let old = runs(&sandbox, None);
     let before = snapshots(&sandbox, &old);
     assert_eq!(sandbox.run(&["rerun", &run]).code, 0);
     assert_eq!(take_effects(&sandbox), all_effects());
     assert_eq!(runs(&sandbox, Some(&newest_run(&sandbox))).len(), 3);
-    // The sub-workflow's run alone, with its input or a new one.
+    // Only the run of the sub-workflow, with its original input or a new one.
     let child = &runs(&sandbox, Some(&run))[2];
     for (inputs, n) in [(&[][..], 2), (&["--input", "n:=7"], 7)] {
         assert_eq!(sandbox.run(&[&["rerun", child][..], inputs].concat()).code, 0);
@@ -292,14 +292,14 @@ fn killed_run_resumes_at_the_nested_running_step() {
         let ended = sandbox.run(&["resume", run]);
         assert_eq!((ended.code, take_effects(sandbox)), (0, rest()), "{}", ended.stderr);
     };
-    // A run.
+    // The run itself.
     let sandbox = sandbox();
     with_pipes(&sandbox);
     kill_during_work(&sandbox, &["run", "flow.yaml"]);
     let (run, done) = (newest_run(&sandbox), take_effects(&sandbox));
     assert!(done.contains(&"work 1.1".to_owned()) && !done.contains(&"note 1.1".to_owned()), "{done:?}");
     resumed(&sandbox, &run);
-    // A fork of it, from a step inside.
+    // A fork of the run, from a nested step.
     let old = runs(&sandbox, None);
     let before = snapshots(&sandbox, &old);
     let from = format!("{SUB}/main/forked/one/turn[0]/work");
@@ -307,7 +307,7 @@ fn killed_run_resumes_at_the_nested_running_step() {
     assert_eq!(take_effects(&sandbox), ["instead", "note 1.0", "work 1.1"]);
     resumed(&sandbox, &newest_run(&sandbox));
     assert!(snapshots(&sandbox, &old) == before);
-    // A rerun.
+    // A rerun of the run.
     kill_during_work(&sandbox, &["rerun", &run]);
     take_effects(&sandbox);
     resumed(&sandbox, &newest_run(&sandbox));

@@ -114,7 +114,7 @@ fn json_output_is_one_object() {
 }
 
 #[test]
-fn jsonl_lines_are_events_and_the_last_is_the_run() {
+fn jsonl_output_is_events_followed_by_the_run() {
     let sandbox = Sandbox::with_flow(GREET);
     let ended = sandbox.run(&["run", "flow.yaml", "-o", "jsonl"]);
     let lines: Vec<serde_json::Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -127,7 +127,7 @@ fn jsonl_lines_are_events_and_the_last_is_the_run() {
 }
 
 #[test]
-fn yaml_output_is_yaml() {
+fn yaml_output_is_one_document() {
     let ended = Sandbox::with_flow("name: x\nsteps: [{id: a, type: set, params: {x: 'yes'}}]").run(&[
         "run",
         "flow.yaml",
@@ -163,7 +163,7 @@ fn definition_or_input_is_read_from_standard_input() {
 }
 
 #[test]
-fn each_error_has_its_exit_code_and_help() {
+fn errors_have_an_exit_code_and_help() {
     let sandbox = Sandbox::with_flow(GREET).file(
         "bad.yaml",
         "name: x\nsteps:\n  - {id: a, type: tool, tool: file_serch, params: {pattern: x, path: .}}\n",
@@ -228,7 +228,7 @@ error[process_failed]: the process ended with exit code 3: two
   --> /main/b, attempt 1
    | one
    | two
-  help: `allow_failure: true` makes the exit code a result like any other
+  help: `allow_failure: true` accepts any exit code as a result
   next: spellflow retry RUN
 "
     );
@@ -249,7 +249,7 @@ fn start_step_skips_earlier_steps() {
 }
 
 #[test]
-fn environment_and_secrets_are_applied_and_secrets_masked() {
+fn environment_and_secrets_are_applied_and_secrets_are_masked() {
     let flow = "
 name: x
 secrets: [TOKEN]
@@ -300,5 +300,5 @@ fn private_host_requires_allow_host() {
     assert_eq!((&report["output"]["status"], &report["output"]["body"]), (&json!(200), &json!("hi")), "{report}");
     let ended = sandbox.run(&["run", "flow.yaml"]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("`--allow-host HOST` lets tools reach it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`--allow-host HOST` lets tools connect to the host"), "{}", ended.stderr);
 }

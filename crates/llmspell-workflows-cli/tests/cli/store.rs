@@ -89,7 +89,7 @@ fn backup_of_an_active_store_can_be_resumed_elsewhere() {
             fs::write(sandbox.path("tell"), "on\n").unwrap();
             assert_eq!(first.end().0, Some(0));
         } else {
-            // Only one process at a time can use these, so they are copied after it has ended.
+            // Only one process at a time can use these journals, so the store is copied after that process has ended.
             let refused = sandbox.run(&["store", "backup", "copy", "-o", "json"]);
             assert_eq!((refused.code, &refused.json()["error"]["code"]), (1, &json!("store_in_use")));
             first.kill();
@@ -201,7 +201,7 @@ fn verify_reports_every_kind_of_damage() {
 
 /// If a journal has lost synced records, its runs are not shown with missing steps, and cannot be forked.
 #[test]
-fn damaged_journal_is_not_read() {
+fn damaged_journal_is_rejected() {
     let sandbox = mixed();
     flip(&file_of(&sandbox, ".spellflow/log/000001", ".log"), |bytes| find(bytes, b"waits"));
     for arguments in [&["runs", "list"][..], &["runs", "show", "@last"], &["fork", "@last", "--from", "a"]] {

@@ -139,7 +139,7 @@ impl CommandOutput {
     }
 }
 
-/// Replaces what differs between runs: durations become `TIME`, run ids become `RUN`.
+/// Replaces the parts that differ between runs: durations become `TIME`, run ids become `RUN`.
 pub(crate) fn normalize(text: &str) -> String {
     let id = Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
     let time = Regex::new(r"\b\d+(\.\d+)?(µs|ms|s)\b").unwrap();
@@ -203,7 +203,7 @@ pub(crate) fn show(sandbox: &Sandbox, run: &str) -> Value {
     sandbox.run(&["runs", "show", run, "-o", "json"]).json()
 }
 
-/// Returns the id of the newest run that is not a sub-workflow's.
+/// Returns the id of the newest run, not counting the runs of sub-workflows.
 pub(crate) fn newest_run(sandbox: &Sandbox) -> String {
     show(sandbox, "@last")["run_id"].as_str().unwrap().to_owned()
 }

@@ -6,7 +6,7 @@ use llmspell_workflows_basic::{
 };
 use serde_json::{Map, Value};
 
-/// How deep named conditions may refer to each other.
+/// The maximum depth of references between named conditions.
 const DEPTH_MAX: usize = 16;
 
 /// Facts known before a run: the input and the variables.

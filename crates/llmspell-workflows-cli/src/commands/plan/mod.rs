@@ -34,7 +34,7 @@ pub(crate) struct Plan {
     file: PathBuf,
     #[command(flatten)]
     inputs: Inputs,
-    /// The environment whose variables to use.
+    /// The environment whose variables are used.
     #[arg(short, long = "env", value_name = "NAME")]
     environment: Option<String>,
 }

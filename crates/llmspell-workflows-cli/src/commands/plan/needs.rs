@@ -28,8 +28,8 @@ pub(super) struct Field {
     description: Option<String>,
 }
 
-/// Returns the fields of the input with the values of `given`: the declared fields, or without declarations the fields
-/// that expressions read, then given fields that are neither.
+/// Returns the fields of the input, with their values from `given`: first the declared fields, then the other fields of
+/// `given`. If no fields are declared, the fields that expressions read come first.
 pub(super) fn fields(plan: &Plan, given: &Value) -> Vec<Field> {
     let declared = &plan.definition().inputs;
     let mut fields: Vec<Field> = declared.iter().map(|(name, spec)| field(name, spec, given.get(name))).collect();
@@ -94,7 +94,7 @@ pub(super) struct Tool {
     category: Category,
     security_level: SecurityLevel,
     permissions: Vec<Permission>,
-    /// The paths of the steps that call it.
+    /// The paths of the steps that call the tool.
     steps: Vec<String>,
 }
 

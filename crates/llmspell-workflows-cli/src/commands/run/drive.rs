@@ -12,7 +12,7 @@ use tokio::{
 use super::RunDisplay;
 use crate::Failure;
 
-/// How long a run has to end after a request to stop.
+/// The time that a run has to end after it was asked to stop.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// How often a view is redrawn.
@@ -36,7 +36,7 @@ pub(crate) enum RunEnd {
 /// A run that this process drives.
 pub(crate) struct ActiveRun {
     run: Arc<Run>,
-    /// The control that pauses a durable run; none for a run in memory.
+    /// The control that pauses a durable run; `None` for a run in memory.
     control: Option<RunControl>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) async fn drive(driven: impl Future<Output = RunEnd>, run: &ActiveRun,
                 }
             }
             () = until(stop_at), if give_up.is_none() => {
-                // The steps that still run are run again when the run is resumed.
+                // The steps that are still running will run again when the run is resumed.
                 run.shut_down();
                 give_up = Some(Instant::now() + STOP_WAIT);
             }

@@ -23,7 +23,7 @@ pub(crate) fn prepare(
 /// Checks that every secret of the definition of `known` has a value.
 ///
 /// # Errors
-/// If one has none, or the definition is missing from the store.
+/// If a secret has no value, or the definition is missing from the store.
 pub(crate) fn check_secrets(app: &App, settings: &Settings, known: &KnownRun) -> Result<(), Failure> {
     let definition = app.wait(app.home().definition(&known.summary.definition))?;
     host::check_secrets(settings, &definition)

@@ -72,7 +72,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn fields_are_strings_or_json() {
+    fn input_fields_are_strings_or_json() {
         for (argument, expected) in [
             ("a=1", Some(("a", json!("1")))),
             ("a:=1", Some(("a", json!(1)))),

@@ -46,7 +46,7 @@ pub(crate) struct Run {
     file: PathBuf,
     #[command(flatten)]
     inputs: Inputs,
-    /// The environment whose variables to use.
+    /// The environment whose variables are used.
     #[arg(short, long = "env", value_name = "NAME")]
     environment: Option<String>,
     /// The step to start at; earlier steps are skipped.
@@ -115,8 +115,8 @@ impl Run {
         settings
     }
 
-    /// Returns the environment of the flag or of the configuration; the latter applies only to workflows that have
-    /// environments.
+    /// Returns the environment that the flag or the configuration names; the configured one applies only to workflows
+    /// that have environments.
     fn environment(&self, settings: &Settings, definition: &Definition) -> Option<String> {
         let configured = settings.environment.clone().filter(|_| !definition.environments.is_empty());
         self.environment.clone().or(configured)
@@ -128,7 +128,7 @@ pub(crate) struct RunDisplay<'f> {
     pub(crate) output: Output,
     pub(crate) view: Option<Arc<dyn View>>,
     pub(crate) timeout: Option<Duration>,
-    /// How long running steps have to finish when the run is paused.
+    /// The time that running steps have to finish when the run is paused.
     pub(crate) pause_grace: Duration,
     /// The file of the definition, if the run was started from one.
     pub(crate) file: Option<&'f Path>,
@@ -150,7 +150,7 @@ impl RunDisplay<'_> {
         match end {
             // No task of the run is left.
             RunEnd::Finished(_) => runtime.shutdown_background(),
-            // Drops the tasks that still run, and their processes.
+            // Drops the tasks that are still running, and their processes.
             _ => runtime.shutdown_timeout(Duration::from_millis(100)),
         }
         self.show(run, definition, end)
@@ -223,7 +223,7 @@ pub(crate) fn watched(builder: EngineBuilder, view: Option<&Arc<dyn View>>) -> E
     }
 }
 
-/// Returns the view of a running workflow; none for formats with a single value, unless standard error is a terminal.
+/// Returns the view of a running workflow; `None` for formats that print one value, unless stderr is a terminal.
 pub(crate) fn view(output: Output) -> Option<Arc<dyn View>> {
     match (output.format(), std::io::stderr().is_terminal()) {
         (Format::Jsonl, _) => Some(Arc::new(Jsonl::new(output))),

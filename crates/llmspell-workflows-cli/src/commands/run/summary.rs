@@ -15,7 +15,7 @@ use crate::{
     watch::{elapsed, sign},
 };
 
-/// How many of the last lines of a failed process are shown.
+/// The number of output lines shown from the end of a failed process.
 const LINES_SHOWN: usize = 10;
 
 pub(super) fn show(
@@ -102,19 +102,19 @@ fn failure(output: Output, error: &StepError, path: &str, next: Option<&str>) {
 
 fn help(error: &StepError) -> Option<&'static str> {
     Some(match &*error.code {
-        "process_failed" => "`allow_failure: true` makes the exit code a result like any other",
+        "process_failed" => "`allow_failure: true` accepts any exit code as a result",
         "command_not_found" | "program_not_found" => "install the program, or give its absolute path",
         "program_not_allowed" => "`tools.programs` in `spellflow.toml` lists the programs that may be started",
         "path_outside_roots" => "`--root DIR` lets tools use another folder",
-        "host_refused" => "`--allow-host HOST` lets tools reach it",
-        "run_timed_out" => "`--timeout` says how long the run may take",
+        "host_refused" => "`--allow-host HOST` lets tools connect to the host",
+        "run_timed_out" => "`--timeout` sets the time limit of the run",
         _ if error.class == llmspell_workflows_basic::ErrorClass::Timeout => "raise the step's `timeout`",
-        _ if error.retryable => "another attempt may help: `retries: 2` on the step makes two more",
+        _ if error.retryable => "another attempt may help: `retries: 2` on the step allows two more",
         _ => return None,
     })
 }
 
-/// Suggests starting at the failed step if it is in the root list and not its first, otherwise showing all details.
+/// Suggests starting at the failed step if it is in the root list but not first, otherwise showing all details.
 fn next_command(definition: &Definition, path: &str, file: Option<&Path>) -> Option<String> {
     let file = file.filter(|file| file.as_os_str() != "-")?.display();
     let path: StepPath = path.parse().ok()?;

@@ -22,10 +22,10 @@ pub(super) struct Events {
 pub(super) struct Logs {
     /// The run: its id, a unique prefix of it, or `@last`.
     run: String,
-    /// Only steps whose path ends with this.
+    /// Show only steps whose path ends with this text.
     #[arg(long, value_name = "PATH")]
     step: Option<String>,
-    /// How many of the last lines of each process to show.
+    /// Show at most this many lines from the end of each process's output.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     lines: usize,
 }
@@ -55,7 +55,7 @@ fn row(start: Timestamp, event: &WorkflowEvent) -> [String; 4] {
 /// Returns the details of an event: the message of a failure, skip or warning, otherwise all of its data.
 fn details(event: &WorkflowEvent) -> String {
     let data = serde_json::to_value(&event.data).unwrap_or_default();
-    // An event without data serializes as a string, and the data of an end is only its duration.
+    // An event without data serializes as a string, and an end event contains only the duration.
     let Some((kind, body)) = data.as_object().and_then(|fields| fields.iter().next()) else { return String::new() };
     let message = ["/error/message", "/message", "/0/error/message"].into_iter().find_map(|at| body.pointer(at));
     match message.and_then(Value::as_str) {
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_lines_are_returned_and_the_others_counted() {
+    fn last_lines_returns_the_end_and_counts_the_rest() {
         for (lines, expected) in [(0, ("", 3)), (1, ("c", 2)), (2, ("b\nc", 1)), (9, ("a\nb\nc", 0))] {
             assert_eq!(last_lines("a\nb\nc", lines), expected, "{lines}");
         }

@@ -9,10 +9,10 @@ use crate::{App, Exit, Failure, table::table};
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs list\n  spellflow runs list --status failed --workflow nightly")]
 pub(super) struct List {
-    /// Only runs with this status; may be repeated.
+    /// List only runs with this status; may be repeated.
     #[arg(long, value_name = "STATUS")]
     status: Vec<RunStatus>,
-    /// Only runs of this workflow.
+    /// List only runs of this workflow.
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
     /// The maximum number of runs.

@@ -18,13 +18,13 @@ pub(super) struct Prune {
     /// Delete runs that ended at least this long ago, such as `7d`; the default is `store.retention`.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     older_than: Option<Duration>,
-    /// Only runs with this status, such as `completed` or `failed`; may be repeated.
+    /// Delete only runs with this status, such as `completed` or `failed`; may be repeated.
     #[arg(long, value_name = "STATUS", value_parser = parse_ended_status)]
     status: Vec<RunStatus>,
-    /// Only runs of this workflow.
+    /// Delete only runs of this workflow.
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
-    /// How many of the newest matching runs to keep.
+    /// Keep this many of the newest matching runs.
     #[arg(long, value_name = "N", default_value_t = 0)]
     keep: usize,
     /// Show which runs would be deleted, but delete nothing.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{App, Exit, Failure, difference, host, report::past_steps, show};
 use llmspell_workflows_definition::value_to_yaml;
 
-/// Shows the state of a run, at present or after a step.
+/// Shows the current state of a run, or its state after a step.
 #[derive(Debug, Args)]
 #[command(before_help = "Examples:\n  spellflow runs state @last\n  spellflow runs state 0199c1 --at 'each[2]/count'")]
 pub(super) struct State {

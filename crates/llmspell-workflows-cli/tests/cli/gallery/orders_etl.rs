@@ -30,7 +30,7 @@ fn every_row_is_clean_or_rejected_with_a_reason() {
 }
 
 #[test]
-fn clean_table_has_no_rejects() {
+fn clean_table_produces_no_rejected_rows() {
     let sandbox = sandbox_with("orders-etl")
         .file("good.csv", "order_id,date,customer,country,quantity,unit_price\r\n1,2026-01-01,Ada,UK,1,2\r\n");
     let ended = sandbox.run(&["run", WORKFLOW, "--input", "table=good.csv", "-o", "json"]);
