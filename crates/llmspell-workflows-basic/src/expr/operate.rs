@@ -117,7 +117,7 @@ pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     }
 }
 
-/// Returns whether a list contains an element, an object a field, or a string a part.
+/// Returns whether `whole` contains `part`: an element of a list, a field of an object, or a substring.
 pub(super) fn contains(whole: &Value, part: &Value, budget: &mut Budget) -> Result<bool, Fault> {
     match (whole, part) {
         (Value::Array(items), part) => {

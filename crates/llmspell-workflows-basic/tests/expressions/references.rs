@@ -1,4 +1,4 @@
-//! References: how names and keys resolve, and which ones an expression reports.
+//! References: how names and keys are resolved, and which references an expression reports.
 
 use std::borrow::Cow;
 
@@ -120,7 +120,7 @@ fn references_are_found_without_evaluation() {
     }
 }
 
-/// Resolves `steps.ID.output` itself, and an owned value under `made`.
+/// A scope that resolves `steps.ID.output` itself, and whose value of `made` is owned.
 struct Steps(Value);
 
 impl Scope for Steps {
