@@ -73,7 +73,7 @@ impl Limits {
                 self.warnings_max.to_string(),
                 "warnings that a run stores; further ones are only counted",
             ),
-            ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time that a cancelled activity has to stop"),
+            ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time for a cancelled activity to stop"),
         ]
     }
 }

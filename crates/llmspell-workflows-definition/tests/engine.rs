@@ -49,9 +49,9 @@ fn good_fixtures_are_valid() {
     }
 }
 
-/// The engine does not report follow-up errors of a reader error.
+/// The engine does not report errors that follow from an error of the reader.
 #[test]
-fn one_error_is_reported_once() {
+fn follow_up_errors_are_not_reported() {
     for text in [
         "{steps: [{id: a, tool: probe}]}",
         "{name: x}",

@@ -28,7 +28,7 @@ pub struct Diagnostic {
     pub column: usize,
     /// The last line.
     pub end_line: usize,
-    /// The column after the last one.
+    /// The column after the last column.
     pub end_column: usize,
     /// The path of the step, such as `/main/review/then/scan`; empty for the definition itself.
     pub path: String,
@@ -56,7 +56,7 @@ impl Diagnostics {
         Self { source, list, omitted }
     }
 
-    /// Returns the stable code for the whole file; each diagnostic has its own code too.
+    /// Returns the stable code for the whole file; each diagnostic also has a code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "invalid_definition"
@@ -68,7 +68,7 @@ impl Diagnostics {
         self.source.name()
     }
 
-    /// Returns the diagnostics by line and column, at most the first 200.
+    /// Returns the diagnostics, sorted by line and column; at most the first 200.
     #[must_use]
     pub fn list(&self) -> &[Diagnostic] {
         &self.list

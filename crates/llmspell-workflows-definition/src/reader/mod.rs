@@ -30,7 +30,7 @@ pub(crate) use steps::ParsedStep;
 
 /// A definition with its positions and the findings of the reader.
 pub(crate) struct ReadResult {
-    /// The definition, with the readable part of everything invalid; `None` if too little could be read.
+    /// The definition, including the readable parts of invalid values; `None` if too little could be read.
     pub(crate) definition: Option<Definition>,
     pub(crate) positions: Positions,
     pub(crate) findings: Findings,

@@ -79,7 +79,7 @@ impl Reader<'_> {
         });
     }
 
-    /// Returns the name of a declared persona; its only option is a description.
+    /// Returns the name of a declared persona; a description is the only supported option.
     fn persona(&mut self, entry: &Entry<'_>) -> String {
         if !matches!(entry.value.data, Data::Null | Data::Text(_)) {
             let message = format!("options of persona `{}` are not supported in this version", entry.key);

@@ -17,7 +17,7 @@ use crate::{
     tree::{Data, Entry, Node, Span},
 };
 
-/// A step with what its list needs to know about it.
+/// A step, with the information that its list needs.
 pub(crate) struct ParsedStep {
     pub(crate) step: Step,
     pub(crate) at: At,
@@ -28,7 +28,7 @@ pub(crate) struct ParsedStep {
 }
 
 impl Reader<'_> {
-    /// Reads `item` of a list whose steps' paths begin with `parent`; `extra` are additional fields in this list.
+    /// Reads `item` of a list whose steps' paths begin with `parent` and whose steps also have the fields in `extra`.
     pub(crate) fn step<'n, 's>(
         &mut self,
         item: StepNode<'n, 's>,
