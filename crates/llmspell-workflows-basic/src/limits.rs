@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The limits of the engine.
 ///
-/// Exceeding a limit is an error that names it, except for `warnings_max`: further warnings are only counted, in
+/// Exceeding a limit is an error that names the limit, except for `warnings_max`: further warnings are only counted, in
 /// [`crate::Finished`]. The table in `docs/limits.md` is generated from [`Limits::table`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -22,7 +22,7 @@ pub struct Limits {
     pub transitions_max: u32,
     /// The maximum nesting of sub-workflow runs.
     pub sub_workflow_depth_max: u32,
-    /// The maximum number of crashes during one step before it fails as `poison`.
+    /// The maximum number of crashes during one step before the step fails as `poison`.
     pub crash_cuts_max: u32,
     /// The maximum size of a step's output in bytes of JSON.
     pub output_bytes_max: usize,

@@ -3,9 +3,9 @@ const COMPARED_BYTES_MAX: usize = 64;
 
 /// Returns the candidate that is most similar to `name`, if one is similar enough to suggest.
 ///
-/// A candidate may contain at most one typo per three characters; case is ignored. Of equally similar candidates, the
-/// first in alphabetical order is returned, so the result does not depend on the order of the candidates. Names longer
-/// than 64 bytes are never suggested.
+/// A candidate may differ from `name` by at most one edit per three characters; case is ignored. Of equally similar
+/// candidates, the first in alphabetical order is returned, so the result does not depend on the order of the
+/// candidates. Names longer than 64 bytes are never suggested.
 ///
 /// ```
 /// use llmspell_workflows_basic::nearest;

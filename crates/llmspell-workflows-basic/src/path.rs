@@ -282,7 +282,7 @@ impl PathLink {
         })
     }
 
-    /// Returns whether both are the same link in memory.
+    /// Returns whether the two paths are the same link in memory.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -293,7 +293,7 @@ impl PathLink {
         self.0.parent.as_ref()
     }
 
-    /// Returns whether both are the same step, possibly in different generations.
+    /// Returns whether the two paths lead to the same step, possibly in different generations.
     pub(crate) fn enters_as(&self, other: &Self) -> bool {
         let is_same = self.0.id == other.0.id && self.0.iteration == other.0.iteration;
         is_same
@@ -303,7 +303,7 @@ impl PathLink {
             }
     }
 
-    /// Returns whether both are the same path.
+    /// Returns whether the two paths are equal.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         let (mut one, mut two) = (Some(self), Some(other));
         while let (Some(a), Some(b)) = (one, two) {

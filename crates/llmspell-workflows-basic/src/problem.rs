@@ -38,7 +38,7 @@ pub enum Severity {
     Warning,
 }
 
-/// A location in a definition: a step, a field of it, and a part of that field's text.
+/// A location in a definition: a step, one of its fields, and a part of that field's text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ProblemLocation {
     /// The step's path without iterations and generations, such as `/main/review/then/scan`; empty for the definition

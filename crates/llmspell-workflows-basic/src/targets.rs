@@ -1,6 +1,6 @@
 //! The targets of `tracing` spans and events.
 //!
-//! All start with `llmspell_workflows`, so one directive enables them all: `llmspell_workflows=debug`.
+//! All targets start with `llmspell_workflows`, so a single directive enables them: `llmspell_workflows=debug`.
 //!
 //! | target | spans, with their fields | events |
 //! |---|---|---|

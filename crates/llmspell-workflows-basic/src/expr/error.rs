@@ -71,7 +71,7 @@ pub enum EvalError {
         at: Box<ErrorLocation>,
         /// The reference as written, up to the first unknown part.
         reference: String,
-        /// The names that exist in its place, the most similar one first.
+        /// The names that are available instead, the most similar one first.
         available: Vec<String>,
         /// The name that was probably meant, or another hint.
         help: Option<String>,

@@ -87,7 +87,7 @@ impl Expr {
         &self.0.references
     }
 
-    /// Evaluates the expression as conditions do: a missing field or an unknown name is null.
+    /// Evaluates the expression as in a condition: a missing field or an unknown name is null.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Expr {
         self.run(scope, false)
     }
 
-    /// Evaluates the expression as templates do: a missing reference is an error unless it has a
+    /// Evaluates the expression as in a template: a missing reference is an error unless it has a
     /// default.
     ///
     /// # Errors

@@ -6,9 +6,9 @@
 //! total (every input gives a value or an error, never a panic) and bounded ([`limits`]), so an
 //! untrusted definition can be evaluated safely and repeatedly.
 //!
-//! - [`Expr`] is parsed once and evaluated directly on the JSON of a [`Scope`], without copying it.
+//! - An [`Expr`] is parsed once and evaluated directly on the JSON of a [`Scope`], without copying it.
 //!   Its [`Reference`]s are known before a run, for validation and for ordering steps.
-//! - [`Template`] is a JSON value whose strings may contain `{{ expression }}` or `${ expression }`.
+//! - A [`Template`] is a JSON value whose strings may contain `{{ expression }}` or `${ expression }`.
 //!
 //! `docs/expressions.md` is the language reference.
 //!

@@ -14,7 +14,7 @@ pub(super) enum Num {
     Float(f64),
 }
 
-/// 2^53: from here on, floats cannot represent every integer.
+/// 2^53: beyond this, floats cannot represent every integer.
 pub(super) const FLOAT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 impl From<&Number> for Num {

@@ -187,7 +187,7 @@ impl Arithmetic {
     }
 }
 
-/// Joins a string and a scalar; a computed string grows in place.
+/// Concatenates a string and a scalar; a computed string is extended in place.
 fn join<'e, 's>(left: ExprValue<'e, 's>, right: &Value, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let right = scalar_text(right)?;
     budget.produce(right.len())?;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::error::ParseError;
 use super::expression::Expr;
 
-/// An expression in a template that cannot be parsed.
+/// An error in parsing an expression of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// The JSON pointer to the string that contains the expression; empty for the whole value.
@@ -120,7 +120,7 @@ struct Opening {
     start: usize,
     sign: &'static str,
     closing: &'static str,
-    /// The number of backslashes directly before it.
+    /// The number of backslashes directly before the opening.
     backslashes: usize,
 }
 

@@ -69,7 +69,7 @@ impl Change {
 
     /// Returns the change with the whole list instead of the appended items, if the list is known.
     ///
-    /// Such a change can be applied to a state other than the one that the step saw.
+    /// The returned change can be applied to any state, not only to the state that the step saw.
     #[must_use]
     pub fn whole(self) -> Self {
         match self.after() {

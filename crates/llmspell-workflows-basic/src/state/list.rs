@@ -12,7 +12,7 @@ pub struct List(Arc<Node>);
 
 struct Node {
     before: Before,
-    /// The number of items before the added ones.
+    /// The number of items before the added items.
     at: usize,
     added: Arc<[Value]>,
 }
@@ -44,7 +44,7 @@ impl List {
         self.0.at + self.0.added.len()
     }
 
-    /// Returns the number of items before the ones added last.
+    /// Returns the number of items before the last addition.
     #[must_use]
     pub fn at(&self) -> usize {
         self.0.at

@@ -57,7 +57,7 @@ pub enum StateError {
     Query {
         /// The query.
         query: String,
-        /// What is wrong with it.
+        /// What is wrong with the query.
         message: String,
     },
     /// A parent of the part is not an object or an array.
@@ -65,7 +65,7 @@ pub enum StateError {
     Blocked {
         /// The path that cannot be set.
         path: String,
-        /// The reason.
+        /// Why the path cannot be set.
         on_the_way: String,
     },
 }

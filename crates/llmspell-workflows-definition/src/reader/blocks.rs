@@ -97,8 +97,10 @@ impl Reader<'_> {
             }
             if !named.contains(&dependency.as_str()) {
                 let span = self.field_span(at, &format!("dependencies/{index}"));
-                let message =
-                    format!("`{}` runs inside `{id}`, so it cannot depend on `{dependency}` outside of it", step.id);
+                let message = format!(
+                    "`{}` runs inside `{id}`, so it cannot depend on `{dependency}`, which is outside",
+                    step.id
+                );
                 self.error("moved_step", at, span, message)
                     .help(format!("make `{id}` depend on `{dependency}` instead"));
             }

@@ -211,7 +211,7 @@ impl Reader<'_> {
                 "moved_step",
                 at,
                 span,
-                format!("`{id}` runs inside `{block}`, so no step outside of it can depend on it"),
+                format!("`{id}` runs inside `{block}`, so steps outside of `{block}` cannot depend on it"),
             )
             .help(format!("depend on `{block}` instead"));
         }
