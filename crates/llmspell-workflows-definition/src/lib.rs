@@ -54,7 +54,7 @@
 //! - On a `conditional`, `condition` chooses the branch, and `only_if` decides whether the step runs at all. On a
 //!   `loop`, `on_error` applies to iterations, or to the loop if `on_iteration_error` is set too.
 //!
-//! Positions are stored beside the model and never in it. One table per mapping drives the reader, the schema and the
+//! Positions are stored next to the model, never in it. One table per mapping drives the reader, the schema and the
 //! suggestions in messages, so that they cannot diverge.
 
 mod comments;

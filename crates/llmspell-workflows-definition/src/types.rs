@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::dialect::{Field, Shape, field};
 
-/// The custom step types of a host, in addition to those of the dialect.
+/// The custom step types of a host, in addition to the types of the dialect.
 ///
 /// A step of a custom type becomes a call to the activity of that kind, with its fields as parameters.
 ///

@@ -1,4 +1,4 @@
-//! The engine accepts what the reader produces, and its problems are located in the source.
+//! The engine accepts what the reader produces, and its problems are reported at their source locations.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn engine(definition: &Definition) -> Engine {
     Engine::builder().activities(activities).build()
 }
 
-/// Problems of the test host, which lacks features that the fixtures use.
+/// Problems caused by the test host, which lacks features that the fixtures use.
 const HOST_PROBLEMS: &[&str] = &["no_schema_check", "unknown_function"];
 
 #[test]

@@ -69,7 +69,7 @@ impl Change {
 
     /// Returns the change with the whole list instead of the appended items, if the list is known.
     ///
-    /// The returned change can be applied to any state, not only to the state that the step saw.
+    /// Unlike an append, the returned change does not depend on the state that the step saw.
     #[must_use]
     pub fn whole(self) -> Self {
         match self.after() {

@@ -15,7 +15,8 @@ use super::List;
 
 /// A JSON value that is cheap to clone and may share parts with other values.
 ///
-/// A `SharedValue` dereferences to the JSON value. A value composed of parts is assembled when it is first read as a whole.
+/// A `SharedValue` dereferences to the JSON value. A value composed of parts is assembled when it is first read as a
+/// whole.
 ///
 /// ```
 /// use llmspell_workflows_basic::state::SharedValue;

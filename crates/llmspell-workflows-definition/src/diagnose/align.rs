@@ -5,7 +5,7 @@ use crate::tree::Span;
 /// How the text of a field maps to its bytes in the source.
 #[derive(Debug, Clone)]
 pub(crate) enum Inside {
-    /// Not a string, or composed by the reader.
+    /// Not a string, or a string that the reader assembled.
     Unknown,
     /// Verbatim in the source, at this byte offset.
     Verbatim(u32),

@@ -8,7 +8,7 @@ use crate::limits;
 
 /// A problem in a file, with its location.
 ///
-/// Lines and columns count from 1, columns in characters; `end_column` is exclusive.
+/// Lines and columns are counted from 1, and columns in characters; `end_column` is exclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// A stable code in snake case, documented under `docs/errors`.
@@ -92,7 +92,7 @@ impl Diagnostics {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Renders the diagnostics as text, each with its line and a mark under it.
+    /// Renders the diagnostics as text, each with its source line and a mark under the problem.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
         let mut text = String::new();

@@ -89,7 +89,7 @@ pub(crate) enum Shape {
     Next,
     Cases,
     Range,
-    /// The id of a step, or null for the end.
+    /// The id of a step, or null for the end of the route.
     Target,
     Aggregation,
     OnConflict,

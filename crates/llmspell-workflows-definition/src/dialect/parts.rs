@@ -54,7 +54,7 @@ pub(crate) const INPUT: &[Field] = &[
     field("description", Shape::Text, "A description of the field."),
 ];
 
-/// The condition for a run to start its steps.
+/// The condition under which a run starts its steps.
 pub(crate) const TRIGGER: &[Field] =
     &[field("condition", Shape::Expression, "The run ends immediately if this is false.").required()];
 

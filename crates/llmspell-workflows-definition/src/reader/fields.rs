@@ -33,7 +33,7 @@ impl<'n, 's> Fields<'n, 's> {
 }
 
 impl Reader<'_> {
-    /// Matches the entries of `node` with the fields of `tables`; the first table with a name takes precedence.
+    /// Matches the entries of `node` with the fields of `tables`; for a name in several tables, the first one counts.
     ///
     /// Returns `None` if `node` is not a mapping. Reports unknown, duplicate, missing and unsupported fields.
     pub(crate) fn fields<'n, 's>(

@@ -63,12 +63,12 @@ pub(crate) struct Reader<'a> {
     pub(crate) process_env: BTreeMap<String, Value>,
     /// The declared personas, if the document has `personas`.
     pub(crate) personas: Option<Vec<String>>,
-    /// The number of steps around the current one.
+    /// The number of steps around the current step.
     pub(crate) nesting: usize,
 }
 
 impl Reader<'_> {
-    /// Records an error; the caller continues with what is readable.
+    /// Records an error; the caller continues with the readable parts.
     pub(crate) fn error(&mut self, code: &'static str, at: At, span: Span, message: impl Into<String>) -> &mut Finding {
         let mut finding = Finding::error(code, span, message);
         finding.at = at;

@@ -194,7 +194,7 @@ impl Reader<'_> {
 /// The target that ends a route, unless one of its steps has this id.
 const END: &str = "end";
 
-/// The id of a step that lacks one; the definition is rejected anyway.
+/// The id of a step without an id; the definition is rejected anyway.
 const UNNAMED: &str = "_";
 
 /// Creates a step whose kind could not be read; the definition is rejected anyway.

@@ -17,8 +17,8 @@ use shapes::shape;
 
 /// Returns the JSON Schema (draft 7) of the dialect, for completion, descriptions and checks in editors.
 ///
-/// It is generated from the same tables as the reader, so the two cannot drift apart. Rules that a schema cannot
-/// express, such as that a step must exist, are checked only by the reader and the engine.
+/// The schema is generated from the tables that the reader uses, so the two cannot drift apart. Rules that a schema
+/// cannot express, such as that a step must exist, are checked only by the reader and the engine.
 #[must_use]
 pub fn schema(types: &StepTypes) -> Value {
     let mut root = object(&[ROOT], &[]);
@@ -34,7 +34,7 @@ pub fn schema(types: &StepTypes) -> Value {
 
 /// Returns the schema of a mapping with the fields of `tables`, which also accepts other fields.
 ///
-/// The first table with a name takes precedence.
+/// If several tables contain a name, the first table takes precedence.
 fn object(tables: &[&[Field]], custom: &[String]) -> Value {
     let mut properties = Map::new();
     let mut constraints = Vec::new();
