@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn displayed_paths_parse_back() {
+    fn displayed_paths_parse_to_the_same_path() {
         for text in ["/", "/main", "/main/a-b_c", "/main/review[3]~2/security/scan", "/main/x~12/$undo", "/a[0]"] {
             assert_eq!(text.parse::<StepPath>().unwrap().to_string(), text);
         }

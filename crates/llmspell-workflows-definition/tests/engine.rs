@@ -128,7 +128,7 @@ fn independent_errors_of_a_step_are_reported_together() {
 }
 
 #[test]
-fn migration_errors_are_located_at_their_source() {
+fn migration_errors_point_to_their_source() {
     let text = r#"name: shop
 version: 2.0.0
 migrations:

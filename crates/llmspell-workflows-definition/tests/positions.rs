@@ -53,7 +53,7 @@ fn found(place: ProblemLocation) -> String {
 }
 
 #[test]
-fn problems_are_located_at_fields_and_steps() {
+fn problems_point_to_fields_and_steps() {
     for (path, field, text) in [
         ("", "variables/base", "\"{{ task.bse }}\""),
         ("", "conditions/ready", "is.ready"),
@@ -81,7 +81,7 @@ fn problems_are_located_at_fields_and_steps() {
 }
 
 #[test]
-fn problems_are_located_at_parts_of_strings() {
+fn problems_point_to_parts_of_strings() {
     for (path, field, whole, part) in [
         ("/main/choose", "condition", "first.ok && nobdy.ok", "nobdy"),
         ("/main/choose/then/inner", "condition", "staet.x", "staet"),

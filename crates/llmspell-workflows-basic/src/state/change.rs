@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn displayed_paths_parse_back() {
+    fn displayed_paths_parse_to_the_same_path() {
         for (text, shown) in [
             ("a", "a"),
             ("$.a.b[0].c", "a.b[0].c"),

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn set_reports_what_blocks_the_path() {
+    fn set_explains_why_a_path_is_blocked() {
         let mut state = WorkflowState::default();
         state.set("a", json!("text")).unwrap();
         let error = state.set("a.b", json!(1)).unwrap_err().to_string();

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{lenient, parsed, scope, values};
 
 #[test]
-fn comparisons_are_deep_and_do_not_convert() {
+fn comparisons_are_deep_and_never_convert_types() {
     values(&[
         ("1 == 1.0", json!(true)),
         ("'1' == 1", json!(false)),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{lenient, parsed, strict, values};
 
 #[test]
-fn keys_find_fields_elements_and_characters() {
+fn keys_resolve_to_fields_elements_and_characters() {
     values(&[
         ("user.address.zip", json!("10115")),
         ("user['address']['zip']", json!("10115")),
@@ -161,7 +161,7 @@ fn scopes_can_resolve_keys() {
 }
 
 #[test]
-fn expressions_compare_and_serialize_as_their_source() {
+fn expressions_are_compared_and_serialized_by_source() {
     let expression = parsed("a.b  == 'x'");
     assert_eq!(expression, parsed("a.b  == 'x'"));
     assert_ne!(expression, parsed("a.b == 'x'"));

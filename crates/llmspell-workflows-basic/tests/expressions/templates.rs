@@ -125,7 +125,7 @@ fn references_report_their_locations() {
 }
 
 #[test]
-fn templates_compare_and_serialize_as_their_source() {
+fn templates_are_compared_and_serialized_by_source() {
     let source = json!({"a": "{{ n }}"});
     let template = Template::parse(&source).unwrap();
     assert_eq!(serde_json::to_value(&template).unwrap(), source);
