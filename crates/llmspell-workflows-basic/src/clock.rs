@@ -12,7 +12,7 @@ pub trait Clock: Send + Sync {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Waits until `time`; returns immediately if it has passed.
+    /// Waits until `time`; returns immediately if `time` has passed.
     fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()>;
 }
 
@@ -27,12 +27,12 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
         let left = until(self.now(), time);
-        // The timer has millisecond resolution, so even a zero wait would take one.
+        // The timer has millisecond resolution, so even a zero wait would take a millisecond.
         if left.is_zero() { Box::pin(std::future::ready(())) } else { Box::pin(tokio::time::sleep(left)) }
     }
 }
 
-/// Returns the duration from `now` to `time`; zero if it has passed.
+/// Returns the duration from `now` to `time`; zero if `time` has passed.
 pub(crate) fn until(now: Timestamp, time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now)).unwrap_or(Duration::ZERO)
 }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn sleeping_until_a_past_time_returns_immediately() {
-        // Outside a runtime, where a timer would panic.
+        // This test runs outside of a runtime, where creating a timer would panic.
         let now = SystemClock.now();
         assert_eq!(SystemClock.sleep_until(now).now_or_never(), Some(()));
     }

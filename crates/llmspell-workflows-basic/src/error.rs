@@ -14,9 +14,9 @@ pub enum ErrorClass {
     Transient,
     /// The workflow or its environment is configured wrongly: fail immediately.
     Configuration,
-    /// A quota, a limit or an open breaker: wait or use an alternative.
+    /// A quota or a limit is exhausted, or a circuit breaker is open: wait or use an alternative.
     Resource,
-    /// An agent failed at its task: another with the same capabilities may succeed.
+    /// An agent failed at its task: another agent with the same capabilities may succeed.
     Agent,
     /// The time limit was exceeded.
     Timeout,
@@ -24,7 +24,7 @@ pub enum ErrorClass {
     Cancelled,
     /// The data is invalid: a retry would fail again.
     Validation,
-    /// The step crashed too often: a retry is considered harmful.
+    /// The process crashed too often during the step: a retry would probably crash it again.
     Poison,
 }
 
@@ -35,7 +35,7 @@ impl ErrorClass {
         matches!(self, Self::Transient | Self::Resource | Self::Agent | Self::Timeout)
     }
 
-    /// Returns the serialized name, which `retry_on` uses too.
+    /// Returns the serialized name, which `retry_on` also uses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,8 +59,8 @@ impl fmt::Display for ErrorClass {
 
 /// The error of a step.
 ///
-/// It is data that serializes and compares, and `runs show` prints it. `message` is a fragment that fits after "failed
-/// to run the step: ". The engine sets `path` and `attempt`; code that creates an error leaves them out.
+/// An error is plain data: it can be serialized and compared, and `runs show` prints it. `message` is a fragment that
+/// fits after "failed to run the step: ". The engine sets `path` and `attempt`; code that creates an error omits them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepError {
     /// The class of the failure.
@@ -72,12 +72,12 @@ pub struct StepError {
     /// The path of the step that failed, for example `/main/review[3]/security`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The attempt that failed, from 1; 0 if none had started.
+    /// The number of the attempt that failed, counted from 1; 0 if no attempt had started.
     #[serde(default)]
     pub attempt: u32,
     /// Whether another attempt may succeed.
     pub retryable: bool,
-    /// The error that led to this one.
+    /// The error that caused this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Box<StepError>>,
     /// Structured details, for example `{"status": 503}`.
@@ -110,12 +110,12 @@ impl StepError {
         Self::new(ErrorClass::Validation, code, message)
     }
 
-    /// Creates an error for a wrong configuration.
+    /// Creates an error for an invalid configuration.
     pub fn configuration(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(ErrorClass::Configuration, code, message)
     }
 
-    /// Converts a panic in user code, which fails its step and not the process.
+    /// Converts a panic in user code to an error, so that the panic fails its step instead of the process.
     pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         Self::new(ErrorClass::Agent, "panic", format!("panicked: {}", text.unwrap_or("without a message")))
@@ -136,14 +136,14 @@ impl StepError {
         self
     }
 
-    /// Adds the error that led to this one.
+    /// Adds the error that caused this one.
     #[must_use]
     pub fn with_cause(mut self, cause: StepError) -> Self {
         self.cause = Some(Box::new(cause));
         self
     }
 
-    /// Adds `cause` at the end of the chain of causes, so that none is lost.
+    /// Appends `cause` to the chain of causes, so that no cause is lost.
     #[must_use]
     pub(crate) fn with_first_cause(mut self, cause: StepError) -> Self {
         let mut last = &mut self.cause;
@@ -154,7 +154,7 @@ impl StepError {
         self
     }
 
-    /// Sets the path, unless one is set already, so that the innermost path is kept.
+    /// Sets the path unless it is already set, so that the innermost path is kept.
     #[must_use]
     pub fn at(mut self, path: impl fmt::Display) -> Self {
         if self.path.is_none() {

@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use crate::{StepError, patterns::BranchResult, state::Conflict};
 
-/// Combines the results of a parallel block's branches, in definition order, to one output.
+/// Combines the results of a parallel block's branches, given in definition order, into one output.
 pub type Aggregate = Arc<dyn Fn(Vec<BranchResult>) -> Result<Value, StepError> + Send + Sync>;
 
-/// Chooses the value of a part of the state that branches set to different values.
+/// Chooses the value for a part of the state that branches set to different values.
 pub type Resolve = Arc<dyn Fn(&Conflict) -> Result<Value, StepError> + Send + Sync>;
 
 /// Migrates the state of a run, an object without `$input`, to a later version of its definition.
 pub type Migrate = Arc<dyn Fn(Value) -> Result<Value, StepError> + Send + Sync>;
 
-/// A registry of functions, which a definition can only name since it is data.
+/// A registry of functions by name.
 ///
-/// Builders register closures as `WORKFLOW#STEP`.
+/// A definition is data, so it can refer to a function only by its name. Builders register closures as `WORKFLOW#STEP`.
 #[derive(Clone, Default)]
 pub struct Functions {
     aggregations: BTreeMap<String, Aggregate>,

@@ -2,12 +2,12 @@
 //!
 //! A workflow is data: a [`model::Definition`] of steps. An [`Engine`] validates and runs it, in memory and without
 //! determinism rules: every step passes through one stack of interceptors, and every choice of a run can be recorded
-//! and replayed. Durability, hooks and distribution build on this in separate crates; this one does not access files,
-//! the network or storage.
+//! and replayed. Other crates add durability, hooks and distribution; this crate does not access files, the network or
+//! storage.
 //!
 //! - [`model`]: definitions as data, and their constructors.
 //! - [`Engine`]: prepares and drives runs; [`engine`] contains its extension points.
-//! - [`activity`]: leaf work with effects, and its registry.
+//! - [`activity`]: the work of leaf steps, which has effects, and its registry.
 //! - [`expr`]: conditions and templates.
 //! - [`state`]: the state of a run.
 //! - [`SequentialWorkflow`] and the other builders; [`BasicWorkflow`] for workflows written as code.

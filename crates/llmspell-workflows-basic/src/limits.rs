@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The limits of the engine.
 ///
-/// Exceeding a limit is an error that names it, except for `warnings_max`: further warnings are only counted, in
+/// Exceeding a limit is an error that names the limit, except for `warnings_max`: further warnings are only counted, in
 /// [`crate::Finished`]. The table in `docs/limits.md` is generated from [`Limits::table`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -14,21 +14,21 @@ pub struct Limits {
     pub nesting_max: usize,
     /// The maximum number of steps executed in a run.
     pub run_steps_max: u64,
-    /// The maximum number of iterations of a loop that does not set its own.
+    /// The maximum number of iterations of a loop that does not set its own maximum.
     pub loop_iterations_max: u64,
-    /// The maximum number of branches, iterations or graph steps that run at once, unless the block sets its own.
+    /// The maximum number of branches, iterations or graph steps that run at once, unless the block sets a maximum.
     pub parallelism_max: u32,
-    /// The maximum number of transitions in a route that does not set its own.
+    /// The maximum number of transitions in a route that does not set its own maximum.
     pub transitions_max: u32,
     /// The maximum nesting of sub-workflow runs.
     pub sub_workflow_depth_max: u32,
-    /// The maximum number of crashes during one step before it fails as `poison`.
+    /// The maximum number of crashes during one step before the step fails as `poison`.
     pub crash_cuts_max: u32,
     /// The maximum size of a step's output in bytes of JSON.
     pub output_bytes_max: usize,
-    /// The maximum number of warnings that a run stores; further ones are only counted.
+    /// The maximum number of warnings that a run stores; further warnings are only counted.
     pub warnings_max: usize,
-    /// The time that an activity has to stop after it is cancelled.
+    /// How long a cancelled activity may take to stop.
     pub cancel_grace: Duration,
 }
 
@@ -61,19 +61,19 @@ impl Limits {
             (
                 "loop_iterations_max",
                 self.loop_iterations_max.to_string(),
-                "iterations of a loop that does not set its own",
+                "iterations of a loop that does not set its own maximum",
             ),
             ("parallelism_max", self.parallelism_max.to_string(), "branches, iterations or graph steps at once"),
             ("transitions_max", self.transitions_max.to_string(), "transitions of a route"),
             ("sub_workflow_depth_max", self.sub_workflow_depth_max.to_string(), "nested sub-workflow runs"),
-            ("crash_cuts_max", self.crash_cuts_max.to_string(), "crashes of the process while one step runs"),
+            ("crash_cuts_max", self.crash_cuts_max.to_string(), "process crashes during one step"),
             ("output_bytes_max", self.output_bytes_max.to_string(), "bytes of JSON of a step's output"),
             (
                 "warnings_max",
                 self.warnings_max.to_string(),
                 "warnings that a run stores; further ones are only counted",
             ),
-            ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time to stop after being cancelled"),
+            ("cancel_grace", format!("{} s", self.cancel_grace.as_secs()), "time for a cancelled activity to stop"),
         ]
     }
 }

@@ -95,9 +95,9 @@ impl<'de> Deserialize<'de> for StepId {
 pub struct Segment {
     /// The step's id.
     pub id: StepId,
-    /// The iteration, from 0, if the step is a loop and the path continues inside.
+    /// The iteration, counted from 0, if the step is a loop and the path continues inside of it.
     pub iteration: Option<u64>,
-    /// The generation, from 1.
+    /// The generation, counted from 1.
     pub generation: u32,
 }
 
@@ -116,8 +116,8 @@ impl fmt::Display for Segment {
 
 /// The address of a step in a run, for example `/main/review[3]~2/security/scan`.
 ///
-/// A segment is an id, with `[n]` for iteration n of a loop (from 0) and `~g` for the step's generation from the
-/// second on. The displayed form parses back to the same path.
+/// A segment is an id, followed by `[n]` for iteration n of a loop (counted from 0), and by `~g` for the step's
+/// generation g unless it is the first. The displayed form parses to an equal path.
 ///
 /// ```
 /// use llmspell_workflows_basic::StepPath;
@@ -150,7 +150,7 @@ impl StepPath {
         self.0.last().map(|segment| &segment.id)
     }
 
-    /// Returns the path of another generation of the step.
+    /// Returns the path of the same step in the given generation.
     #[must_use]
     pub fn with_generation(&self, generation: u32) -> Self {
         let mut path = self.clone();
@@ -168,7 +168,7 @@ impl StepPath {
         path
     }
 
-    /// Returns whether `self` is `other` or contains it.
+    /// Returns whether `other` is this step or a step inside of it.
     #[must_use]
     pub fn contains(&self, other: &StepPath) -> bool {
         other.0.starts_with(&self.0)
@@ -257,7 +257,7 @@ impl PathError {
     }
 }
 
-/// A path during a run: a linked list, so that a step costs one allocation, rendered only when it is read.
+/// A step path during a run: a linked list, so that each step costs one allocation; rendered only on demand.
 #[derive(Debug, Clone)]
 pub struct PathLink(Arc<Link>);
 
@@ -274,7 +274,7 @@ impl PathLink {
         Self(Arc::new(Link { parent, id, iteration: iteration.map(u64::from), generation }))
     }
 
-    /// Converts a path; returns `None` for the empty one.
+    /// Converts a path; returns `None` for the empty path.
     pub fn of(path: &StepPath) -> Option<Self> {
         path.segments().iter().fold(None, |parent, segment| {
             let iteration = segment.iteration.and_then(|iteration| u32::try_from(iteration).ok());
@@ -282,7 +282,7 @@ impl PathLink {
         })
     }
 
-    /// Returns whether both are the same link in memory.
+    /// Returns whether the two paths are the same link in memory.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -293,7 +293,7 @@ impl PathLink {
         self.0.parent.as_ref()
     }
 
-    /// Returns whether both are the same step, possibly in different generations.
+    /// Returns whether the two paths lead to the same step, possibly in different generations.
     pub(crate) fn enters_as(&self, other: &Self) -> bool {
         let is_same = self.0.id == other.0.id && self.0.iteration == other.0.iteration;
         is_same
@@ -303,7 +303,7 @@ impl PathLink {
             }
     }
 
-    /// Returns whether both are the same path.
+    /// Returns whether the two paths are equal.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         let (mut one, mut two) = (Some(self), Some(other));
         while let (Some(a), Some(b)) = (one, two) {
@@ -335,7 +335,7 @@ impl PathLink {
         &self.0.id
     }
 
-    /// Returns the generation, from 1.
+    /// Returns the generation, counted from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.0.generation
@@ -366,14 +366,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn displayed_paths_parse_back() {
+    fn displayed_paths_parse_to_the_same_path() {
         for text in ["/", "/main", "/main/a-b_c", "/main/review[3]~2/security/scan", "/main/x~12/$undo", "/a[0]"] {
             assert_eq!(text.parse::<StepPath>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn invalid_paths_are_rejected_with_their_text() {
+    fn errors_quote_the_invalid_path() {
         for text in ["", "main", "/main//x", "/1a", "/a[x]", "/a~1", "/a~0", "/a[1", "/$", "/a b"] {
             let error = text.parse::<StepPath>().unwrap_err();
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");

@@ -1,4 +1,4 @@
-//! Problems of definitions: [`Problem`].
+//! Problems in definitions: [`Problem`].
 
 use std::{fmt, ops::Range};
 
@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::nearest;
 
-/// A problem of a definition, found before a run.
+/// A problem in a definition, found before a run.
 ///
-/// All problems of a definition are reported together. A reader of a text format maps the [`ProblemLocation`] to a
+/// All problems in a definition are reported together. A reader of a text format maps the [`ProblemLocation`] to a
 /// line and column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -38,7 +38,7 @@ pub enum Severity {
     Warning,
 }
 
-/// A location in a definition: a step, a field of it, and a part of that field's text.
+/// A location in a definition: a step, one of its fields, and a part of that field's text.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ProblemLocation {
     /// The step's path without iterations and generations, such as `/main/review/then/scan`; empty for the definition
@@ -77,21 +77,21 @@ impl Problem {
         Self { severity: Severity::Warning, ..Self::error(code, place, message) }
     }
 
-    /// Adds how to fix it.
+    /// Adds a hint on how to fix the problem.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds the `known` name that is most similar to `name`, or a list of them if none is similar.
+    /// Adds the `known` name that is most similar to `name`, or a list of known names if none is similar.
     #[must_use]
     pub fn with_known<'k>(self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
         let known: Vec<_> = known.into_iter().collect();
         match nearest(name, known.iter().copied()) {
             Some(near) => self.with_help(format!("did you mean `{near}`?")),
             None if known.is_empty() => self,
-            None => self.with_help(format!("known are: {}", known[..known.len().min(KNOWN_SHOWN)].join(", "))),
+            None => self.with_help(format!("known names: {}", known[..known.len().min(KNOWN_SHOWN)].join(", "))),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The targets of `tracing` spans and events.
 //!
-//! All start with `llmspell_workflows`, so one directive enables them all: `llmspell_workflows=debug`.
+//! All targets start with `llmspell_workflows`, so a single directive enables them: `llmspell_workflows=debug`.
 //!
 //! | target | spans, with their fields | events |
 //! |---|---|---|
 //! | `llmspell_workflows::run` | `run` (`workflow`, `version`, `run`) while a run is driven | `started` and the final status (info) |
 //! | `llmspell_workflows::step` | `step` (`workflow`, `run`, `path`, `kind`, `attempt`, `status`), `attempt` (`attempt`) in a step with retries | failures and retries (info), starts and ends (debug) |
 //! | `llmspell_workflows::warning` | | each warning of a run (warn) |
-//! | `llmspell_workflows::journal` | `resume` (`run`), `takeover` (`path`), `commit` (`waiting`; trace) | what was read (info), what was synced (trace) |
+//! | `llmspell_workflows::journal` | `resume` (`run`), `takeover` (`path`), `commit` (`waiting`; trace) | reads (info) and syncs (trace) of records |
 //! | `llmspell_workflows::hook` | | failures of hooks (warn), and the output of the hook `Logging` |
 //! | `llmspell_workflows::event` | | a subscriber that panicked (error) |
 

@@ -1,4 +1,4 @@
-//! Reads a definition and shows it, or what is wrong with it: `check_definition FILE [--json]`.
+//! Reads a definition and prints it, or its errors: `check_definition FILE [--json]`.
 
 use std::process::ExitCode;
 

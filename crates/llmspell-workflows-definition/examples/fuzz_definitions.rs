@@ -1,7 +1,7 @@
-//! Reads mutated documents for so many seconds: `fuzz_definitions [SECONDS] [SEED]`.
+//! Reads mutated documents for a number of seconds: `fuzz_definitions [SECONDS] [SEED]`.
 //!
-//! No document may make the reader panic or take longer than a second; one that is read is printed and must read back
-//! as the same definition. A failure prints the seed and the document.
+//! No document may make the reader panic or take longer than a second. If a document can be read, its definition is
+//! printed, and the printed text must give the same definition. A failure prints the seed and the document.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 
 use llmspell_workflows_definition::{StepTypes, read_bytes, to_yaml};
 
-/// A small generator of our own, so that a seed means the same documents everywhere (SplitMix64).
+/// A small random number generator (SplitMix64), so that a seed gives the same documents on every machine.
 struct Random(u64);
 
 impl Random {
@@ -115,7 +115,7 @@ fn corpus() -> Result<Vec<Vec<u8>>, std::io::Error> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            // Good documents come more often: few mutations of them are refused by the first byte.
+            // Good documents are chosen more often, since few of their mutations are rejected at the first byte.
             let times = if folder.ends_with("good") { 4 } else { 1 };
             if path.extension().is_some_and(|extension| extension != "txt") {
                 corpus.extend(std::iter::repeat_n(fs::read(path)?, times));
@@ -145,9 +145,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let printed = to_yaml(&document.definition);
                 let again = read_bytes(printed.as_bytes(), "printed.yaml", &types).map(|again| again.definition);
                 let is_same = again.is_ok_and(|definition| definition == document.definition);
-                assert!(is_same, "seed {seed} does not read back:\n{printed}");
+                assert!(is_same, "seed {seed} does not survive a round trip:\n{printed}");
             }
-            Err(diagnostics) => assert!(!diagnostics.to_string().is_empty(), "seed {seed} says nothing"),
+            Err(diagnostics) => assert!(!diagnostics.to_string().is_empty(), "seed {seed} has an empty error message"),
         }
         let took = begun.elapsed();
         assert!(took < Duration::from_secs(1), "seed {seed} took {took:?}");
@@ -155,11 +155,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::mem::forget(report);
         runs += 1;
     }
-    println!("{runs} documents from seed {first_seed}, {readable} readable, the slowest in {slowest:?}");
+    println!("{runs} documents from seed {first_seed}, {readable} readable, the slowest took {slowest:?}");
     Ok(())
 }
 
-/// Shows the document whose reading panics.
+/// Prints the document if reading it panics.
 struct Report<'t> {
     seed: u64,
     text: &'t [u8],

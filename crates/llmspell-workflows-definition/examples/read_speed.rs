@@ -1,4 +1,4 @@
-//! How long reading takes: `read_speed [STEPS]`, median of 21 readings of a definition of so many steps.
+//! Measures reading: `read_speed [STEPS]` prints the median time of 21 readings of a definition with STEPS steps.
 
 use std::{hint::black_box, time::Instant};
 
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     times.sort_unstable();
     let median = times[times.len() / 2];
     println!(
-        "{steps} steps, {} KiB: {median:?}, {} ns a step",
+        "{steps} steps, {} KiB: {median:?}, {} ns per step",
         text.len() / 1024,
         median.as_nanos() / steps.max(1) as u128
     );

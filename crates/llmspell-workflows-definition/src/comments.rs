@@ -16,7 +16,7 @@ pub fn has_comments(text: &str) -> bool {
     texts.sort_unstable();
     let starts = |at: usize| at == 0 || text[..at].ends_with([' ', '\t', '\n', '\r']);
     text.match_indices('#').filter(|(at, _)| starts(*at)).any(|(at, _)| {
-        // Strings do not overlap, so only the last one that starts before `at` can contain it.
+        // Strings do not overlap, so only the last string that starts before `at` can contain it.
         let number = texts.partition_point(|span| span.start as usize <= at);
         number == 0 || texts[number - 1].end as usize <= at
     })

@@ -11,7 +11,7 @@ use crate::{
 /// A definition with the source positions of its parts.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// The definition, equal to the one from a builder for the same workflow.
+    /// The definition, equal to the definition that a builder creates for the same workflow.
     pub definition: Definition,
     positions: Positions,
     source: Source,
@@ -35,18 +35,18 @@ pub fn read(text: &str, source_name: &str, types: &StepTypes) -> Result<Document
 /// Reads a definition from the bytes of a file, like [`read`].
 ///
 /// # Errors
-/// Returns the same errors, or an error if the bytes are not valid UTF-8.
+/// Returns the same errors as [`read`], or an error if the bytes are not valid UTF-8.
 pub fn read_bytes(bytes: &[u8], source_name: &str, types: &StepTypes) -> Result<Document, Diagnostics> {
     read(utf8(bytes, source_name)?, source_name, types)
 }
 
 /// Reads a definition and calls `validate` on it, so that all problems are reported together.
 ///
-/// A definition that could be read only in part is validated too. Then the warnings of `validate` are dropped, and so
-/// are its errors about fields that could not be read and steps whose type is unknown.
+/// A definition that could be read only in part is validated too. In this case, the warnings of `validate` are dropped,
+/// and so are its errors about fields that could not be read and about steps of unknown types.
 ///
 /// # Errors
-/// Returns the errors and warnings of both.
+/// Returns the errors and warnings of the reader and of `validate`.
 pub fn check(
     text: &str,
     source_name: &str,
@@ -85,7 +85,7 @@ fn fatal(source_name: &str, text: &str, finding: Finding) -> Diagnostics {
 /// Parses a file, unless it is too large.
 pub(crate) fn tree_of<'t>(text: &'t str, source_name: &str) -> Result<tree::Parsed<'t>, Diagnostics> {
     if text.len() > limits::FILE_BYTES {
-        let message = format!("the file has {} bytes, the maximum is {}", text.len(), limits::FILE_BYTES);
+        let message = format!("the file has {} bytes; the maximum is {}", text.len(), limits::FILE_BYTES);
         return Err(fatal(source_name, "", Finding::error("too_large", tree::Span::default(), message)));
     }
     tree::parse(text).map_err(|finding| fatal(source_name, text, finding))
@@ -112,7 +112,7 @@ impl Document {
         Diagnostics::new(self.source.clone(), findings, &self.positions)
     }
 
-    /// Returns the diagnostics from reading the document, which are warnings.
+    /// Returns the diagnostics from reading the document, all of which are warnings.
     #[must_use]
     pub fn diagnostics(&self) -> Diagnostics {
         Diagnostics::new(self.source.clone(), self.findings.clone(), &self.positions)
@@ -138,7 +138,7 @@ impl Document {
 
 /// The locations of the reader's errors, to separate follow-up errors from independent ones.
 struct ReaderErrors<'d> {
-    /// Steps that are invalid as a whole, such as one of an unknown type; nothing in them is meaningful.
+    /// Steps that are invalid as a whole, such as steps of an unknown type; nothing in them is meaningful.
     steps: HashSet<&'d str>,
     /// The start offsets of errors.
     starts: BTreeSet<u32>,

@@ -18,11 +18,11 @@ pub const STEP_NESTING: usize = 64;
 /// The maximum length of a key in characters.
 pub const KEY_CHARS: usize = 1_024;
 
-/// The maximum number of diagnostics for one file; further ones are only counted.
+/// The maximum number of diagnostics for one file; further diagnostics are only counted.
 pub const DIAGNOSTICS: usize = 200;
 
-/// The maximum number of findings before sorting; further ones are only counted.
+/// The maximum number of findings before sorting; further findings are only counted.
 pub(crate) const FINDINGS: usize = 10_000;
 
-/// The maximum number of names that are searched for one similar to an unknown name.
+/// The maximum number of names that are compared with an unknown name to find a similar one.
 pub(crate) const SUGGESTIONS: usize = 1_000;

@@ -55,7 +55,7 @@ impl Plain {
 
     /// Converts `problems` to diagnostics with line and column.
     ///
-    /// The field of each place is a path of keys and indices, such as `cases/0/input`.
+    /// The field of each location is a path of keys and indices, such as `cases/0/input`.
     #[must_use]
     pub fn to_diagnostics(&self, problems: &[Problem]) -> Diagnostics {
         let findings: Findings = problems
@@ -73,7 +73,7 @@ impl Plain {
     }
 }
 
-/// Records the positions of all parts of `node`; an entry of a mapping is at its key.
+/// Records the positions of all parts of `node`; an entry of a mapping is located at its key.
 fn mark(positions: &mut Positions, field: String, node: &Node<'_>) {
     let below = |name: &str| if field.is_empty() { name.to_owned() } else { format!("{field}/{name}") };
     match &node.data {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::dialect::{Field, Shape, field};
 
-/// The custom step types of a host, in addition to those of the dialect.
+/// The custom step types of a host, in addition to the types of the dialect.
 ///
 /// A step of a custom type becomes a call to the activity of that kind, with its fields as parameters.
 ///
@@ -22,7 +22,7 @@ pub struct StepTypes {
     by_name: BTreeMap<String, CustomType>,
 }
 
-/// A custom step type, with its fields in addition to those of every step.
+/// A custom step type, with its fields in addition to the fields of every step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CustomType {
     doc: String,
@@ -32,7 +32,7 @@ pub struct CustomType {
 }
 
 impl StepTypes {
-    /// Creates an empty set, for the types of the dialect alone.
+    /// Creates an empty set, so that only the types of the dialect are known.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -61,7 +61,7 @@ impl StepTypes {
 impl CustomType {
     /// The fields of every custom type.
     pub(crate) const TABLE: &[Field] = &[
-        field("activity", Shape::Text, "The name of the activity, if its kind has several."),
+        field("activity", Shape::Text, "The name of the activity, if there are several of its kind."),
         field("params", Shape::Any, "The input of the activity; strings may contain references.").or(&[
             "with",
             "config",

@@ -1,4 +1,4 @@
-//! The engine accepts what the reader produces, and its problems are located in the source.
+//! The engine accepts what the reader produces, and its problems are reported at their source locations.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn engine(definition: &Definition) -> Engine {
     Engine::builder().activities(activities).build()
 }
 
-/// Problems of the test host, which lacks features that the fixtures use.
+/// Problems caused by the test host, which lacks features that the fixtures use.
 const HOST_PROBLEMS: &[&str] = &["no_schema_check", "unknown_function"];
 
 #[test]
@@ -49,9 +49,9 @@ fn good_fixtures_are_valid() {
     }
 }
 
-/// The engine does not report follow-up errors of a reader error.
+/// The engine does not report errors that follow from an error of the reader.
 #[test]
-fn one_error_is_reported_once() {
+fn follow_up_errors_are_not_reported() {
     for text in [
         "{steps: [{id: a, tool: probe}]}",
         "{name: x}",
@@ -128,7 +128,7 @@ fn independent_errors_of_a_step_are_reported_together() {
 }
 
 #[test]
-fn migration_errors_are_located_at_their_source() {
+fn migration_errors_point_to_their_source() {
     let text = r#"name: shop
 version: 2.0.0
 migrations:

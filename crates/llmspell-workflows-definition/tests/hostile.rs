@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use llmspell_workflows_definition::{Diagnostics, StepTypes, limits, read_bytes};
 
-/// Far more than an unoptimized build on a busy machine needs; without limits, these documents would take minutes or
-/// exhaust memory.
+/// Far more time than an unoptimized build on a busy machine needs; without limits, these documents would take minutes
+/// or exhaust memory.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
 fn rejected(name: &str, bytes: &[u8]) -> Diagnostics {

@@ -17,7 +17,7 @@ fn files() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_error_has_its_golden_message() {
+fn rendered_errors_match_the_golden_files() {
     let mut wrong = Vec::new();
     for path in files() {
         let name = path.file_name().unwrap().to_string_lossy();

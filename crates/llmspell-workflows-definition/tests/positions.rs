@@ -1,4 +1,4 @@
-//! The engine's problems are located at the right position in the source.
+//! The engine's problems are reported at the right position in the source.
 
 use llmspell_workflows_basic::{Problem, ProblemLocation};
 use llmspell_workflows_definition::{StepTypes, check, read};
@@ -53,7 +53,7 @@ fn found(place: ProblemLocation) -> String {
 }
 
 #[test]
-fn problems_are_located_at_fields_and_steps() {
+fn problems_point_to_fields_and_steps() {
     for (path, field, text) in [
         ("", "variables/base", "\"{{ task.bse }}\""),
         ("", "conditions/ready", "is.ready"),
@@ -81,7 +81,7 @@ fn problems_are_located_at_fields_and_steps() {
 }
 
 #[test]
-fn problems_are_located_at_parts_of_strings() {
+fn problems_point_to_parts_of_strings() {
     for (path, field, whole, part) in [
         ("/main/choose", "condition", "first.ok && nobdy.ok", "nobdy"),
         ("/main/choose/then/inner", "condition", "staet.x", "staet"),
@@ -99,7 +99,7 @@ fn problems_are_located_at_parts_of_strings() {
 }
 
 #[test]
-fn unknown_places_fall_back_to_the_nearest_known_parent() {
+fn unknown_locations_fall_back_to_the_nearest_known_parent() {
     for (path, field, text) in [
         ("/main/first", "params/selectors/body", "{title: \"a \\\"b\\\" {{ nobody }}\"}"),
         ("/main/first", "retry", "first"),

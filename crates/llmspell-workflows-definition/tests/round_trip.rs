@@ -1,4 +1,4 @@
-//! Printed definitions read back unchanged.
+//! Reading a printed definition gives the same definition.
 
 use llmspell_workflows_basic::model::{Definition, Step};
 use llmspell_workflows_definition::{StepTypes, read, to_yaml};

@@ -1,4 +1,4 @@
-//! The documents of the specification load unchanged.
+//! The documents of the specification can be read as they are.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn persona(id: &str, name: &str, persona: &str) -> Step {
 }
 
 #[test]
-fn the_project_loop_of_the_specification_loads() {
+fn the_project_loop_of_the_specification_can_be_read() {
     let mut planning = persona("planning", "Implementation Planning", "implementation-planner")
         .with_timeout(Duration::from_secs(1800))
         .with_retry(Retry::attempts(3));
@@ -48,7 +48,7 @@ fn the_project_loop_of_the_specification_loads() {
 }
 
 #[test]
-fn the_templating_example_of_the_specification_loads() {
+fn the_templating_example_of_the_specification_can_be_read() {
     let params = json!({"branch": "{{variables.branch_prefix}}{{task.slug}}"});
     let expected = Step {
         name: Some("Setup {{variables.project_name}}".into()),
@@ -59,7 +59,7 @@ fn the_templating_example_of_the_specification_loads() {
 }
 
 #[test]
-fn the_json_example_loads_as_a_route() {
+fn the_json_example_is_read_as_a_route() {
     let transition = |condition: Option<&str>, target: &str| Transition {
         condition: condition.map(Into::into),
         target: Some(target.into()),

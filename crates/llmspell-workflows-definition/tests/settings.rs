@@ -32,7 +32,7 @@ fn durations_accept_all_spellings() {
 }
 
 #[test]
-fn migrations_are_keyed_by_their_start_version() {
+fn migrations_are_keyed_by_the_version_they_start_from() {
     let text = "
 name: shop
 version: 2.0
@@ -126,7 +126,7 @@ fn field_aliases_are_equivalent() {
 }
 
 #[test]
-fn remaining_settings_are_read() {
+fn other_settings_of_a_step_are_read() {
     let step = step(
         "{id: a, tool: t, trigger_rule: all_done, limits: web, total_timeout: 1h, on_error: continue, when: true}",
     );
@@ -173,7 +173,7 @@ steps:
 }
 
 #[test]
-fn duplicate_defaults_of_a_type_are_rejected_under_any_name() {
+fn duplicate_defaults_are_rejected_even_under_an_alias() {
     let text = "{name: x, steps: [], defaults: {loop: {timeout: 1}, foreach: {timeout: 5}}}";
     let diagnostics = read(text, "x.yml", &StepTypes::new()).expect_err("the defaults are duplicated");
     let [one] = diagnostics.list() else { panic!("{diagnostics}") };

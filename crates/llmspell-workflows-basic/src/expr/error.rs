@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// An expression that cannot be parsed.
+/// An error in parsing an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}{}", .help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
 pub struct ParseError {
@@ -60,20 +60,20 @@ impl ErrorLocation {
     }
 }
 
-/// An evaluation that failed.
+/// An error in evaluating an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// A reference does not exist, and the expression gives no default for it.
+    /// A reference does not exist and has no default.
     #[error("{} {}", self.message(), at.context())]
     Unresolved {
         /// The location of the error.
         at: Box<ErrorLocation>,
         /// The reference as written, up to the first unknown part.
         reference: String,
-        /// The names that exist there, the most similar one first.
+        /// The names that are available instead, the most similar one first.
         available: Vec<String>,
-        /// What was probably meant, or another hint.
+        /// The name that was probably meant, or another hint.
         help: Option<String>,
     },
     /// An operator or a function does not support the type of a value.
@@ -81,7 +81,7 @@ pub enum EvalError {
     Type {
         /// The location of the error.
         at: Box<ErrorLocation>,
-        /// The expected and the actual type.
+        /// The expected type and the actual type.
         message: String,
     },
     /// A calculation has no finite result.

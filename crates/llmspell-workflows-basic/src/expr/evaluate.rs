@@ -15,7 +15,7 @@ use super::tree::{Access, Arithmetic, Call, KeyNode, Keys, Logical, Lookup, Node
 use super::unresolved;
 use super::value::{ExprValue, is_true, to_key};
 
-/// Boxed, because every node of a tree returns a result and failures are rare.
+/// An evaluation error, boxed because every node of a tree returns a result and failures are rare.
 pub(super) type Failure = Box<EvalError>;
 
 /// Evaluates a parsed expression; with `strict`, a missing reference is an error instead of null.
@@ -122,7 +122,7 @@ impl<'e, 's> Evaluation<'e, 's> {
         Ok(Value::Object(values).into())
     }
 
-    /// Evaluates a node to an owned value, to become part of another one.
+    /// Evaluates a node to an owned value that becomes part of another value.
     fn owned(&mut self, node: &'e Node, span: &Range<usize>) -> Result<Value, Failure> {
         let value = self.value(node)?;
         if !matches!(value, ExprValue::Owned(_)) {

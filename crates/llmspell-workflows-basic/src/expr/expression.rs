@@ -1,4 +1,4 @@
-//! An expression, parsed once.
+//! Parsed expressions: [`Expr`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,10 +17,10 @@ use super::scope::Scope;
 use super::tree::Node;
 use super::value::is_true;
 
-/// An expression, parsed once and evaluated any number of times.
+/// A parsed expression, which can be evaluated any number of times.
 ///
-/// Cloning increments a reference count. Expressions are equal if their sources are, and serialize
-/// as their source.
+/// Cloning increments a reference count. Expressions are equal if their sources are equal. An expression
+/// serializes as its source.
 ///
 /// ```
 /// use llmspell_workflows_basic::expr::Expr;
@@ -48,12 +48,12 @@ pub(super) struct Parsed {
 pub struct Reference {
     /// The first name.
     pub name: String,
-    /// The keys after it, up to the first one that is computed.
+    /// The keys after the name, up to the first computed key.
     pub keys: Vec<Key>,
     /// The byte range of the name and all its keys in the source.
     pub span: Range<usize>,
-    /// Whether a missing value is null instead of an error: on the left of `||` and `??`, before a
-    /// `default`, with `?.`.
+    /// Whether a missing value is null instead of an error, as on the left of `||` and `??`, before a
+    /// `default` and with `?.`.
     pub optional: bool,
 }
 
@@ -87,7 +87,7 @@ impl Expr {
         &self.0.references
     }
 
-    /// Evaluates the expression as conditions do: a missing field or an unknown name is null.
+    /// Evaluates the expression as in a condition: a missing field or an unknown name is null.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Expr {
         self.run(scope, false)
     }
 
-    /// Evaluates the expression as templates do: a missing reference is an error unless it has a
+    /// Evaluates the expression as in a template: a missing reference is an error unless it has a
     /// default.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Expr {
         self.run(scope, true)
     }
 
-    /// Returns whether the value is true as in JavaScript: null, false, zero and the empty string are not.
+    /// Returns whether the value is truthy as in JavaScript; null, false, zero and the empty string are not.
     ///
     /// # Errors
     ///

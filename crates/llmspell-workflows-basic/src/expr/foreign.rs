@@ -1,10 +1,10 @@
-//! Syntax of other languages that this one rejects, each with what to write instead.
+//! Syntax of other languages that expressions do not support, with hints on what to write instead.
 
 use std::ops::Range;
 
 use super::error::ParseError;
 
-/// Signs with message and help, each before its own prefixes; without a message, the sign is valid.
+/// Signs with their message and help, each before its prefixes; a sign without a message is valid.
 const SIGNS: &[(&str, &str, &str)] = &[
     ("===", "", ""),
     ("!==", "", ""),
@@ -104,8 +104,8 @@ const INFIXES: &[(&str, &str)] = &[
     ("CONTAINS", "write contains"),
 ];
 
-/// Returns the error for a word in place of an operator; `before` is the word before it, if that
-/// token is a word.
+/// Returns the error for a word in place of an operator; `before` is the previous token, if it is a
+/// word.
 pub(super) fn word(before: Option<(&str, Range<usize>)>, word: &str, span: Range<usize>) -> Option<ParseError> {
     if let Some((before, span)) = before
         && let Some((_, message, help)) = PREFIXES.iter().find(|(name, ..)| *name == before)
@@ -122,7 +122,7 @@ pub(super) fn braces(span: Range<usize>) -> ParseError {
         .help("write the bare expression: a == 1, not {{ a }} == 1")
 }
 
-/// Methods of JavaScript's global objects, and what replaces them here.
+/// Methods of JavaScript's global objects, and their replacements in this language.
 const GLOBALS: &[(&str, &str)] = &[
     ("JSON.stringify", "json(x)"),
     ("JSON.parse", "parse_json(text)"),
@@ -148,7 +148,7 @@ pub(super) fn global(object: &str, method: &str, span: Range<usize>) -> Option<P
     Some(ParseError::new(format!("`{called}` is not supported"), span).help(format!("use {instead}")))
 }
 
-/// Functions that have another name here or are not possible, with what to write instead.
+/// Functions of other languages that are missing here or have another name, with what to write instead.
 const FUNCTIONS: &[(&str, &str)] = &[
     ("map", "functions are not values; use a loop step"),
     ("filter", "functions are not values; use a loop step"),

@@ -46,7 +46,7 @@ impl Parser<'_> {
     }
 }
 
-/// Builds a list; one of literals only is created once, here.
+/// Builds a list; a list of literals is folded into a value, so that it is created only once.
 pub(super) fn array(items: Vec<Node>, span: Span) -> Node {
     let literal: Option<Vec<_>> = items.iter().map(|item| item.literal().cloned()).collect();
     match literal {
@@ -55,7 +55,7 @@ pub(super) fn array(items: Vec<Node>, span: Span) -> Node {
     }
 }
 
-/// Builds an object; one of literals only is created once, here.
+/// Builds an object; an object of literals is folded into a value, so that it is created only once.
 fn object(fields: Vec<(String, Node)>, span: Span) -> Node {
     let literal: Option<Map<_, _>> =
         fields.iter().map(|(name, field)| Some((name.clone(), field.literal()?.clone()))).collect();

@@ -1,14 +1,14 @@
 //! Expressions and templates.
 //!
 //! Conditions control the flow of a run, and templates fill the inputs of its steps. Both use one
-//! small language: JavaScript's operators and truthiness on JSON values, where `==` is `===` and
+//! small language: JavaScript's operators and truthiness on JSON values, where `==` means `===` and
 //! compares deeply by value without conversions. It is pure (no clock, no randomness, no effects),
 //! total (every input gives a value or an error, never a panic) and bounded ([`limits`]), so an
 //! untrusted definition can be evaluated safely and repeatedly.
 //!
-//! - [`Expr`] is parsed once and evaluated directly on the JSON of a [`Scope`], without copying it.
+//! - An [`Expr`] is parsed once and evaluated directly on the JSON of a [`Scope`], without copying it.
 //!   Its [`Reference`]s are known before a run, for validation and for ordering steps.
-//! - [`Template`] is a JSON value whose strings may contain `{{ expression }}` or `${ expression }`.
+//! - A [`Template`] is a JSON value whose strings may contain `{{ expression }}` or `${ expression }`.
 //!
 //! `docs/expressions.md` is the language reference.
 //!

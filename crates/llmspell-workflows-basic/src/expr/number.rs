@@ -14,7 +14,7 @@ pub(super) enum Num {
     Float(f64),
 }
 
-/// 2^53: from here on, floats cannot represent every integer.
+/// 2^53: beyond this, floats cannot represent every integer.
 pub(super) const FLOAT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 impl From<&Number> for Num {
@@ -48,7 +48,7 @@ impl Num {
         }
     }
 
-    /// Returns the number as an integer; `2.0` counts as one.
+    /// Returns the number as an integer; `2.0` counts as the integer 2.
     pub(super) fn as_i64(self) -> Option<i64> {
         match self {
             Self::Integer(integer) => i64::try_from(integer).ok(),
@@ -148,7 +148,7 @@ fn compare_mixed(integer: i128, float: f64) -> Option<Ordering> {
     if float.is_nan() {
         return None;
     }
-    // The cast saturates far outside of the range of JSON integers.
+    // The cast saturates only far outside of the range of JSON integers.
     let truncated = float.trunc() as i128;
     Some(integer.cmp(&truncated).then_with(|| 0.0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal)))
 }

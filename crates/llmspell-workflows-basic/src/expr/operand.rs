@@ -131,7 +131,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Builds the value, or the first of the defaults that is not null.
+    /// Builds a node for the value or, if it is null, the first default that is not null.
     fn coalesce(&mut self, mut node: Node, mut defaults: Vec<Node>) -> Node {
         node.make_optional(&mut self.references);
         let last = defaults.len().saturating_sub(1);

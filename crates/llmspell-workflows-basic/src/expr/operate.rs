@@ -117,7 +117,7 @@ pub(super) fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     }
 }
 
-/// Returns whether a list contains an element, an object a field, or a string a part.
+/// Returns whether `whole` contains `part`: an element of a list, a field of an object, or a substring.
 pub(super) fn contains(whole: &Value, part: &Value, budget: &mut Budget) -> Result<bool, Fault> {
     match (whole, part) {
         (Value::Array(items), part) => {
@@ -187,7 +187,7 @@ impl Arithmetic {
     }
 }
 
-/// Joins a string and a scalar; a computed string grows in place.
+/// Concatenates a string and a scalar; a computed string is extended in place.
 fn join<'e, 's>(left: ExprValue<'e, 's>, right: &Value, budget: &mut Budget) -> Result<ExprValue<'e, 's>, Fault> {
     let right = scalar_text(right)?;
     budget.produce(right.len())?;

@@ -7,7 +7,7 @@ use super::limits::{NESTING_MAX, SOURCE_BYTES_MAX};
 use super::token::{Kind, Token, tokens};
 use super::tree::{Arithmetic, Comparison, Logical, Node, Span, Unary};
 
-/// Parses a source to a tree and its references, in source order.
+/// Parses a source into a tree and its references, in source order.
 pub(super) fn parse(source: &str) -> Result<(Node, Vec<Reference>), ParseError> {
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("the expression is longer than {SOURCE_BYTES_MAX} bytes");
@@ -32,7 +32,7 @@ pub(super) struct Parser<'a> {
     pub(super) references: Vec<Reference>,
 }
 
-/// The precedence of a binary operator, the highest first.
+/// The precedence of a binary operator, from the highest to the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Level {
     Product,
@@ -44,7 +44,7 @@ enum Level {
 }
 
 impl Parser<'_> {
-    /// Parses an expression inside of another one.
+    /// Parses an expression inside of another expression.
     pub(super) fn expression(&mut self) -> Result<Node, ParseError> {
         self.nested(Self::piped)
     }
@@ -158,7 +158,7 @@ impl Parser<'_> {
         Ok(Node::Logical { operator, operands })
     }
 
-    /// Parses the word `not`, which unlike `!` negates a whole comparison.
+    /// Parses the word `not`, which, unlike `!`, negates a whole comparison.
     fn negation(&mut self) -> Result<Node, ParseError> {
         let start = self.next().span.start;
         let operand = self.nested(|parser| match parser.is_word(&["not", "NOT"]) {
@@ -261,7 +261,7 @@ impl Parser<'_> {
         &self.tokens[self.at]
     }
 
-    /// Takes the next token; stays at the end.
+    /// Takes the next token; does not advance past the end.
     pub(super) fn next(&mut self) -> &Token {
         let token = &self.tokens[self.at];
         if token.kind != Kind::End {
@@ -296,7 +296,7 @@ impl Parser<'_> {
         Some(&self.source[token.span.clone()])
     }
 
-    /// Returns where the last token ended.
+    /// Returns the end of the last token.
     pub(super) fn end(&self) -> usize {
         let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
         last.map_or(0, |token| token.span.end)

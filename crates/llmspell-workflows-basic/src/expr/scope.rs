@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// One key of a reference: `.name`, `['name']`, `[0]`, or the value of a computed key.
+/// A key in a reference: `.name`, `['name']`, `[0]`, or the value of a computed key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment<'a> {
     /// A field.
@@ -14,7 +14,7 @@ pub enum Segment<'a> {
 }
 
 impl Segment<'_> {
-    /// Returns the name, if the key is one.
+    /// Returns the name, if the key is a name.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Name(name) => Some(name),
@@ -23,11 +23,11 @@ impl Segment<'_> {
     }
 }
 
-/// The values of names where an expression is evaluated.
+/// The values of the names in an expression.
 ///
 /// A scope returns borrowed values where it can. It may resolve keys as well as names: a scope that
-/// stores step outputs separately finds `steps` followed by `fetch` and `output`, and returns that it
-/// used two keys.
+/// stores step outputs separately resolves all of `steps.fetch.output`, and reports that it used two
+/// keys.
 pub trait Scope {
     /// Finds the value of `name`, followed by as many of `keys` as the scope resolves itself.
     ///
@@ -52,7 +52,7 @@ impl Scope for Map<String, Value> {
     }
 }
 
-/// Resolves the fields of an object as names; any other value has none.
+/// Resolves the fields of an object as names; any other value has no names.
 impl Scope for Value {
     fn find<'s>(&'s self, name: &str, keys: &[Segment<'_>]) -> Option<(Cow<'s, Value>, usize)> {
         self.as_object()?.find(name, keys)

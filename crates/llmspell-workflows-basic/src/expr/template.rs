@@ -21,7 +21,7 @@ use super::template_text::{Piece, TemplateError, TemplateErrors, pieces};
 /// `{{ x | default('') }}`, `{{ x?.y }}`.
 ///
 /// `\{{` and `\${` are the literal characters (and `\\{{` is a backslash followed by an expression).
-/// A shell's `$HOME` and `$(date)` are left alone; its `${HOME}` is an expression. Field names are not
+/// The shell's `$HOME` and `$(date)` are left alone, but `${HOME}` is an expression. Field names are not
 /// templates.
 ///
 /// ```
@@ -106,7 +106,7 @@ impl Template {
         self.root.is_static()
     }
 
-    /// Returns the references of all expressions, in the order of the value.
+    /// Returns the references of all expressions, in the order in which they occur in the value.
     pub fn references(&self) -> Vec<TemplateReference<'_>> {
         let mut references = Vec::new();
         self.root.collect(&mut references);
@@ -115,7 +115,7 @@ impl Template {
 
     /// Renders the value with every expression replaced.
     ///
-    /// A static template returns the same shared value each time, without work.
+    /// A static template returns the same shared value each time, at no cost.
     ///
     /// # Errors
     ///
@@ -247,7 +247,7 @@ impl Parser {
     }
 }
 
-/// Builds a list; one without expressions is created once, here.
+/// Builds a list; a list without expressions becomes static, so that it is created only once.
 fn merged_array(parts: Vec<Part>) -> Part {
     if !parts.iter().all(Part::is_static) {
         return Part::Array(parts);
@@ -256,7 +256,7 @@ fn merged_array(parts: Vec<Part>) -> Part {
     Part::Static(Arc::new(Value::Array(values)))
 }
 
-/// Builds an object; one without expressions is created once, here.
+/// Builds an object; an object without expressions becomes static, so that it is created only once.
 fn merged_object(parts: Vec<(String, Part)>) -> Part {
     if !parts.iter().all(|(_, part)| part.is_static()) {
         return Part::Object(parts);

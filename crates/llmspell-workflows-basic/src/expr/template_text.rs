@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::error::ParseError;
 use super::expression::Expr;
 
-/// An expression in a template that cannot be parsed.
+/// An error in parsing an expression of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateError {
     /// The JSON pointer to the string that contains the expression; empty for the whole value.
@@ -45,7 +45,7 @@ impl std::error::Error for TemplateError {
     }
 }
 
-/// All errors in a template; at least one.
+/// All errors in a template; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateErrors(pub Vec<TemplateError>);
 
@@ -86,7 +86,7 @@ pub(super) fn pieces(text: &str, errors: &mut Vec<(usize, ParseError)>) -> Vec<P
     while let Some(opening) = Opening::after(text, at) {
         let before = &text[at..opening.start - opening.backslashes];
         plain.push_str(before);
-        // Two backslashes are one literal backslash; an odd one escapes the opening.
+        // Two backslashes are one literal backslash; a remaining backslash escapes the opening.
         plain.push_str(&"\\".repeat(opening.backslashes / 2));
         let inside = opening.start + opening.sign.len();
         if opening.backslashes % 2 == 1 {
@@ -120,7 +120,7 @@ struct Opening {
     start: usize,
     sign: &'static str,
     closing: &'static str,
-    /// The number of backslashes directly before it.
+    /// The number of backslashes directly before the opening.
     backslashes: usize,
 }
 
@@ -136,7 +136,7 @@ impl Opening {
         Some(Self { start: from + offset, sign, closing, backslashes })
     }
 
-    /// Parses the expression at `inside`; returns it, its offset and the offset after it.
+    /// Parses the expression at `inside`; returns the expression, its offset and the offset after it.
     fn expression(&self, text: &str, inside: usize) -> Result<(Expr, usize, usize), (usize, ParseError, usize)> {
         let close = closing(text, inside, self.closing);
         // An unmatched quote makes the closing sign look like part of a string.
@@ -162,7 +162,7 @@ impl Opening {
     }
 }
 
-/// Returns where the expression at `inside` ends; braces in its strings and objects do not count.
+/// Returns the end of the expression at `inside`; braces in its strings and objects do not count.
 fn closing(text: &str, inside: usize, closing: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut depth = 0_usize;

@@ -1,7 +1,7 @@
 //! The syntax tree of an expression.
 //!
-//! Chains (`a + b + c`, `a || b || c`, `a.b.c`) are flat, so a tree is only as deep as the nesting
-//! that the parser allows, and so is the recursion of evaluating and dropping it.
+//! Chains (`a + b + c`, `a || b || c`, `a.b.c`) are flat, so the parser's nesting limit
+//! also limits the depth of a tree, and of the recursion that evaluates or drops it.
 
 use std::ops::Range;
 
@@ -79,7 +79,7 @@ pub(super) struct Access {
 #[derive(Debug)]
 pub(super) struct AccessStep {
     pub(super) kind: StepKind,
-    /// Whether null and a missing value give null, even in strict evaluation.
+    /// Whether accessing null or a missing value gives null, even in strict evaluation.
     pub(super) optional: bool,
 }
 
@@ -88,7 +88,7 @@ pub(super) enum StepKind {
     Key(KeyNode, Span),
     /// A method or a filter; the value so far is its first argument.
     Call(Call),
-    /// If the value so far is null, the first of these that is not null.
+    /// Defaults: if the value so far is null, the first default that is not null.
     Default(Vec<Node>),
 }
 
@@ -137,7 +137,7 @@ pub(super) enum Logical {
 }
 
 impl Node {
-    /// Makes the references that lead to this value optional: a missing one is null.
+    /// Makes the references that lead to this value optional: a missing reference is null.
     pub(super) fn make_optional(&mut self, references: &mut [Reference]) {
         match self {
             Self::Lookup(lookup) | Self::Exists(lookup) => lookup.make_optional(references),

@@ -31,7 +31,7 @@ pub(super) fn name(evaluation: &Evaluation<'_, '_>, lookup: &Lookup, keys: &[Seg
     failure(evaluation, &lookup.span, reference.clone(), &reference, available, None)
 }
 
-/// Builds the error for a key that does not exist in the value at the name and its first `known` keys.
+/// Builds the error for the key after the first `known` keys, which does not exist in `parent`.
 pub(super) fn key(
     evaluation: &Evaluation<'_, '_>,
     lookup: &Lookup,
@@ -48,7 +48,7 @@ pub(super) fn key(
     failure(evaluation, &lookup.span, reference, requested, fields(parent), help)
 }
 
-/// Builds the error for a computed value without the key written at `span`.
+/// Builds the error for a computed value that lacks the key at `span`.
 pub(super) fn member(evaluation: &Evaluation<'_, '_>, span: &Range<usize>, parent: &Value) -> Failure {
     let written = evaluation.parsed.source[span.clone()].to_owned();
     let help = missing_call_help(&written).or_else(|| parent_help("the value", parent));
@@ -96,7 +96,7 @@ fn parent_help(parent: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// Suggests to call a function that is written like a field.
+/// Suggests calling a function that is written like a field.
 fn missing_call_help(key: &str) -> Option<String> {
     let name = key.trim_start_matches(['?', '.']);
     functions::exists(name).then(|| format!("to call the function, write {name}()"))

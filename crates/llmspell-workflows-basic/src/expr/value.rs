@@ -58,7 +58,7 @@ impl<'s> ExprValue<'_, 's> {
         }
     }
 
-    /// Returns the value, cloning a borrowed one; the copy is not charged to the budget.
+    /// Returns the value, cloned if it is borrowed; the copy is not charged to the budget.
     pub(super) fn into_value(self) -> Value {
         match self {
             Self::Scope(value) => value.clone(),

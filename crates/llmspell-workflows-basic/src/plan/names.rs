@@ -278,7 +278,7 @@ impl Builder<'_> {
         let help = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if known.is_empty() => "none are defined here".to_owned(),
-            None => format!("known are: {}", known.join(", ")),
+            None => format!("known names: {}", known.join(", ")),
         };
         let severity = if reference.optional { Problem::warning } else { Problem::error };
         self.problems.push(severity("unknown_reference", place.clone(), message.to_owned()).with_help(help));

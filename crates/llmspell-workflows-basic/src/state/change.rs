@@ -10,7 +10,7 @@ use super::{List, SharedValue};
 pub struct Change {
     /// The changed part.
     pub path: StatePath,
-    /// How it changes.
+    /// How the part changes.
     #[serde(flatten)]
     pub edit: Edit,
 }
@@ -19,19 +19,19 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edit {
-    /// It gets this value.
+    /// The part is set to this value.
     #[serde(rename = "value")]
     Set(Arc<Value>),
-    /// It is a list whose items from some index on are replaced.
+    /// The part is a list; its items from some index on are replaced.
     Append(Append),
 }
 
-/// A new end of a list.
+/// New items at the end of a list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Append {
     /// The number of items that are kept.
     at: usize,
-    /// The items after the kept ones.
+    /// The items that follow the kept items.
     items: Arc<[Value]>,
     /// The whole list as the step that made the change saw it; `None` if the change was deserialized.
     #[serde(skip)]
@@ -58,7 +58,7 @@ impl Change {
         }
     }
 
-    /// Returns the part after the change, as the step that made it saw it; `None` if that is unknown.
+    /// Returns the part after the change, as seen by the step that made the change; `None` if unknown.
     #[must_use]
     pub fn after(&self) -> Option<SharedValue> {
         match &self.edit {
@@ -69,7 +69,7 @@ impl Change {
 
     /// Returns the change with the whole list instead of the appended items, if the list is known.
     ///
-    /// Such a change can be applied to a state other than the one that the step saw.
+    /// Unlike an append, the returned change does not depend on the state that the step saw.
     #[must_use]
     pub fn whole(self) -> Self {
         match self.after() {
@@ -107,13 +107,13 @@ impl Append {
         self.at
     }
 
-    /// Returns the items after the kept ones.
+    /// Returns the items that follow the kept items.
     #[must_use]
     pub fn items(&self) -> &Arc<[Value]> {
         &self.items
     }
 
-    /// Returns the list after the change, given the list `before` it; `Err` says why that is impossible.
+    /// Applies the change to the list `before` and returns the result; the error explains why that is impossible.
     pub(super) fn apply_to(&self, before: Option<&SharedValue>) -> Result<SharedValue, String> {
         let nothing = SharedValue::from(Value::Array(Vec::new()));
         let before = before.unwrap_or(&nothing);
@@ -168,7 +168,7 @@ impl PartialEq for Append {
 pub enum Key {
     /// A field of an object.
     Name(String),
-    /// An item of an array, from 0.
+    /// An item of an array, counted from 0.
     Index(usize),
 }
 
@@ -200,7 +200,7 @@ impl StatePath {
         Self([Key::Name(name.into())].into_iter().chain(inside).collect())
     }
 
-    /// Returns whether `self` is `other` or contains it.
+    /// Returns whether `other` is this part or a part of it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn displayed_paths_parse_back() {
+    fn displayed_paths_parse_to_the_same_path() {
         for (text, shown) in [
             ("a", "a"),
             ("$.a.b[0].c", "a.b[0].c"),

@@ -79,9 +79,9 @@ fn compare(parts: &mut Vec<Difference>, at: Vec<Key>, before: Option<&Value>, af
     }
 }
 
-/// Returns the changes that turn the state `before` into `after`, each as small as possible using only sets.
+/// Returns the changes that turn the state `before` into `after`, using only sets that are as small as possible.
 ///
-/// A state cannot lose a key; one that is missing in `after` becomes null.
+/// A state cannot lose a key; a key that is missing in `after` becomes null.
 #[must_use]
 pub fn changes_between(before: &Value, after: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
@@ -108,7 +108,7 @@ fn set(changes: &mut Vec<Change>, at: Vec<Key>, before: Option<&Value>, after: &
                 set(changes, inside(Key::Index(index)), Some(old), new);
             }
         }
-        // Setting the fields creates the object, and lets branches each create a part of it.
+        // Setting the fields creates the object, and lets several branches each create a part of it.
         (None, Value::Object(new)) if !new.is_empty() => {
             for (key, value) in new {
                 set(changes, inside(Key::Name(key.clone())), None, value);
@@ -158,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn changes_between_turn_one_state_into_the_other(before in object(), after in object()) {
+        fn changes_between_two_states_turn_one_into_the_other(before in object(), after in object()) {
             let mut state = WorkflowState::default();
             for (key, value) in before.as_object().unwrap() {
                 state.apply(Change::key(key, value.clone()), Timestamp::UNIX_EPOCH).unwrap();

@@ -11,16 +11,16 @@ use crate::model::OnConflict;
 pub struct Side {
     /// The branch's name, for messages.
     pub name: String,
-    /// Its changes, in the order they were made.
+    /// The branch's changes, in the order in which they were made.
     pub changes: Vec<Change>,
-    /// Its rank in the order in which the branches ended, from 0.
+    /// The position of the branch in the order in which the branches ended, counted from 0.
     pub ended: usize,
 }
 
 /// A part of the state that branches set to different values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conflict {
-    /// The part.
+    /// The path of the part.
     pub path: StatePath,
     /// Each branch's name and its value of the part, in definition order.
     pub values: Vec<(String, Value)>,
@@ -29,16 +29,16 @@ pub struct Conflict {
 /// The joined changes of all branches.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Joined {
-    /// The changes; none is inside of another.
+    /// The changes; no path is inside of another path.
     pub changes: Vec<Change>,
-    /// The indices of the changes that a policy or a function chose among different values.
+    /// The indices of the changes whose value a policy or a function chose among different values.
     pub resolved: Vec<usize>,
 }
 
 /// Joins the changes of branches that all started from `base`; `sides` are in definition order.
 ///
-/// Two changes conflict if one path is a prefix of the other and the values there differ. `resolve` is called with the
-/// function's name for [`OnConflict::Custom`].
+/// Two changes conflict if one path is a prefix of the other and the values there differ. For
+/// [`OnConflict::Custom`], `resolve` is called with the function's name.
 ///
 /// # Errors
 /// Returns the first conflict that cannot be resolved.
@@ -98,7 +98,7 @@ fn after(base: &WorkflowState, side: &Side) -> WorkflowState {
 fn shortest(sides: &[Side]) -> BTreeMap<StatePath, BTreeSet<usize>> {
     let paths: BTreeSet<&StatePath> = sides.iter().flat_map(|side| side.changes.iter().map(|c| &c.path)).collect();
     let mut roots: Vec<&StatePath> = Vec::new();
-    // A path sorts directly before those that it contains.
+    // A path sorts directly before the paths that it contains.
     for path in paths {
         if !roots.last().is_some_and(|root| root.contains(path)) {
             roots.push(path);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn each_policy_resolves_a_conflict_its_way() {
+    fn each_policy_resolves_conflicts_as_documented() {
         let sides = [side("a", 1, &[("k", json!([1]))]), side("b", 0, &[("k", json!([2]))])];
         let k = |policy| joined(&policy, &sides).map(|state| state["k"].clone());
         assert_eq!(k(OnConflict::Error), Err("k".into()));

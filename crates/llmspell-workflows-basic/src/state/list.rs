@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use super::SharedValue;
 
-/// A list that extends and shares a shorter one.
+/// A list that extends and shares a shorter list.
 ///
-/// A list that grows item by item takes linear space, no matter how many of its lengths are in use at once.
+/// A list that grows item by item takes linear space, no matter how many of its versions are in use at once.
 #[derive(Clone)]
 pub struct List(Arc<Node>);
 
 struct Node {
     before: Before,
-    /// The number of items before the added ones.
+    /// The number of items before the added items.
     at: usize,
     added: Arc<[Value]>,
 }
@@ -24,7 +24,7 @@ enum Before {
 }
 
 impl List {
-    /// Extends `before` with items; returns `None` if it is not a list.
+    /// Extends `before` with items; returns `None` if `before` is not a list.
     #[must_use]
     pub fn after(before: &SharedValue, added: Arc<[Value]>) -> Option<Self> {
         let (before, at) = match before.list() {
@@ -44,7 +44,7 @@ impl List {
         self.0.at + self.0.added.len()
     }
 
-    /// Returns the number of items before the ones added last.
+    /// Returns the number of items before the last addition.
     #[must_use]
     pub fn at(&self) -> usize {
         self.0.at
@@ -71,7 +71,7 @@ impl List {
         }
     }
 
-    /// Returns an address that identifies the list while it lives.
+    /// Returns an address that identifies the list as long as it exists.
     pub(super) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }

@@ -1,9 +1,8 @@
 //! The state of a run, separate from step outputs: [`WorkflowState`], its changes, and joining them.
 //!
-//! A state is a persistent map: a copy costs one reference count, regardless of the number of keys, so every branch
-//! works on its own copy. A step changes the state only through its outcome, as a list of [`Change`]s. A value that
-//! shares parts with others is a [`SharedValue`]; a list that grows step by step is stored, and recorded, as its
-//! additions: a [`List`].
+//! A state is a persistent map: copying only increments a reference count, so every branch works on its own copy. A
+//! step changes the state only through its outcome, as a list of [`Change`]s. A [`SharedValue`] may share parts with
+//! other values; a list that grows step by step is a [`List`], which is stored and recorded as its additions.
 
 mod change;
 mod difference;

@@ -15,15 +15,16 @@ use super::List;
 
 /// A JSON value that is cheap to clone and may share parts with other values.
 ///
-/// It dereferences to the value. A value composed of parts is assembled when it is first read as a whole.
+/// A `SharedValue` dereferences to the JSON value. A value composed of parts is assembled when it is first read as a
+/// whole.
 ///
 /// ```
 /// use llmspell_workflows_basic::state::SharedValue;
 /// use serde_json::json;
 ///
-/// let large = SharedValue::from(json!({"text": "much of it"}));
+/// let large = SharedValue::from(json!({"text": "a long text"}));
 /// let both = SharedValue::object(vec![("one".to_owned(), large.clone()), ("two".to_owned(), large)]);
-/// assert_eq!(both["two"]["text"], "much of it");
+/// assert_eq!(both["two"]["text"], "a long text");
 /// ```
 #[derive(Clone)]
 pub struct SharedValue(Form);
@@ -36,7 +37,7 @@ enum Form {
 
 struct Composite {
     parts: Parts,
-    /// Whether it contains a growing list.
+    /// Whether the value contains a growing list.
     grows: bool,
     whole: OnceLock<Arc<Value>>,
 }
@@ -48,7 +49,7 @@ pub enum Parts {
     Object(Vec<(String, SharedValue)>),
     /// A list of shared values.
     Array(Vec<SharedValue>),
-    /// A list that shares its items with shorter ones.
+    /// A list that shares its items with shorter lists.
     List(List),
 }
 
@@ -56,7 +57,7 @@ impl SharedValue {
     /// Creates an object of fields with unique names.
     #[must_use]
     pub fn object(mut fields: Vec<(String, Self)>) -> Self {
-        // The order of fields in a JSON object.
+        // Sorts the fields as in a JSON object.
         fields.sort_by(|(one, _), (two, _)| one.cmp(two));
         let grows = fields.iter().any(|(_, value)| value.grows());
         Self::composite(Parts::Object(fields), grows)
@@ -82,7 +83,7 @@ impl SharedValue {
         }
     }
 
-    /// Returns the list, if the value is one that shares its items with shorter ones.
+    /// Returns the list, if the value is a list that shares its items with shorter lists.
     #[must_use]
     pub fn list(&self) -> Option<&List> {
         match self.parts() {
@@ -91,7 +92,7 @@ impl SharedValue {
         }
     }
 
-    /// Returns the same value without sharing the assembled whole of a list.
+    /// Returns an equal value that does not share the cached whole of a list.
     pub(super) fn unshared(&self) -> Self {
         self.list().map_or_else(|| self.clone(), |list| list.clone().into())
     }
@@ -100,7 +101,7 @@ impl SharedValue {
         matches!(&self.0, Form::Composite(made) if made.grows)
     }
 
-    /// Returns an address that identifies the value while it lives; clones have the same address.
+    /// Returns an address that identifies the value as long as it exists; clones have the same address.
     #[must_use]
     pub fn address(&self) -> usize {
         match &self.0 {
@@ -114,8 +115,8 @@ impl SharedValue {
 
     /// Returns the whole value for reading.
     ///
-    /// A value with a growing list is assembled for this call only: caching it would make such a list take quadratic
-    /// space.
+    /// A value with a growing list is assembled for this call only: caching it would take quadratic space for such a
+    /// list.
     #[must_use]
     pub fn read(&self) -> Cow<'_, Value> {
         if self.grows() { Cow::Owned(self.assemble()) } else { Cow::Borrowed(self) }

@@ -7,7 +7,7 @@ use serde_json_path::JsonPath;
 
 use super::{Change, Edit, Key, List, SharedValue, StatePath, StatePathError};
 
-/// The state of a run, or of a branch's copy of it.
+/// The state of a run, or a branch's copy of that state.
 ///
 /// Reads and writes take logarithmic time in the number of keys; [`Clone`] takes constant time.
 ///
@@ -42,12 +42,12 @@ pub struct StateChange {
     pub new_value: SharedValue,
 }
 
-/// An error of reading or writing a part of the state.
+/// An error in reading or writing a part of the state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// The part does not exist.
-    #[error("the state has nothing at `{0}`")]
+    #[error("the state has no value at `{0}`")]
     NotFound(String),
     /// The path is invalid.
     #[error(transparent)]
@@ -57,15 +57,15 @@ pub enum StateError {
     Query {
         /// The query.
         query: String,
-        /// What is wrong with it.
+        /// What is wrong with the query.
         message: String,
     },
     /// A parent of the part is not an object or an array.
     #[error("cannot set `{path}`: {on_the_way}")]
     Blocked {
-        /// The path that was to be set.
+        /// The path that cannot be set.
         path: String,
-        /// What prevents it.
+        /// Why the path cannot be set.
         on_the_way: String,
     },
 }
@@ -131,7 +131,7 @@ impl WorkflowState {
 
     /// Sets the part at `path`.
     ///
-    /// Missing parents are created. An array grows by one item if the index is its length.
+    /// Missing parents are created. An index equal to an array's length appends an item.
     ///
     /// # Errors
     /// Fails if the path is invalid, or a parent is not an object or an array.
@@ -171,7 +171,7 @@ impl WorkflowState {
             }
         };
         self.data.insert_mut(root, new_value.clone());
-        // Unshared, so that the history does not retain a copy of a growing list at each length.
+        // Unshared, so that the history does not retain an assembled copy of a growing list for each length.
         let new_value = new_value.unshared();
         self.history.push_front_mut(StateChange { timestamp: now, path, old_value, new_value });
         Ok(())
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn set_reports_what_blocks_the_path() {
+    fn set_explains_why_a_path_is_blocked() {
         let mut state = WorkflowState::default();
         state.set("a", json!("text")).unwrap();
         let error = state.set("a.b", json!(1)).unwrap_err().to_string();

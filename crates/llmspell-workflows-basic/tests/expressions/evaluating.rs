@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{lenient, parsed, scope, values};
 
 #[test]
-fn comparisons_are_deep_and_do_not_convert() {
+fn comparisons_are_deep_and_never_convert_types() {
     values(&[
         ("1 == 1.0", json!(true)),
         ("'1' == 1", json!(false)),
@@ -88,7 +88,7 @@ fn precedence_matches_javascript() {
 }
 
 #[test]
-fn integers_stay_integers_while_they_are_exact() {
+fn arithmetic_on_integers_stays_exact_within_range() {
     values(&[
         ("7 + 1", json!(8)),
         ("6 / 2", json!(3)),
@@ -108,7 +108,7 @@ fn integers_stay_integers_while_they_are_exact() {
 }
 
 #[test]
-fn plus_joins_if_one_side_is_a_string() {
+fn plus_concatenates_if_one_side_is_a_string() {
     values(&[
         ("'a' + 1", json!("a1")),
         ("1 + 'a'", json!("1a")),
@@ -120,7 +120,7 @@ fn plus_joins_if_one_side_is_a_string() {
 }
 
 #[test]
-fn literals_have_their_json_values() {
+fn literals_evaluate_to_json_values() {
     values(&[
         (r#""double \" quoted""#, json!("double \" quoted")),
         (r"'it\'s'", json!("it's")),

@@ -10,7 +10,7 @@ fn scope() -> Value {
     })
 }
 
-/// A source, the code, the part that the error marks, and the message.
+/// Each entry: a source, the error's code, the part of the source that the error marks, and its message.
 const ERRORS: &[(&str, &str, &str, &str)] = &[
     (
         "x.includes",
@@ -142,7 +142,7 @@ fn evaluation_errors_have_a_code_a_location_and_a_message() {
 }
 
 #[test]
-fn the_display_form_shows_the_expression() {
+fn displayed_errors_contain_the_expression() {
     assert_eq!(
         failure("user.nmae + 1").to_string(),
         "`user.nmae` is not known; did you mean `name`?; available: name, handle, none (in `user.nmae + 1`)"
@@ -151,7 +151,7 @@ fn the_display_form_shows_the_expression() {
 }
 
 #[test]
-fn conditions_explain_names_with_a_hyphen() {
+fn errors_in_conditions_explain_names_with_a_hyphen() {
     let expression = Expr::parse("steps.fetch-data.output == 1").unwrap();
     let error = expression.test(&scope()).unwrap_err();
     assert_eq!(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{strict, values};
 
 #[test]
-fn documented_examples_have_their_results() {
+fn documented_examples_evaluate_to_their_results() {
     for function in function_docs() {
         let result: Value = serde_json::from_str(function.result).unwrap();
         assert_eq!(strict(function.example), Ok(result), "{}", function.example);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::lenient;
 
-/// A runtime's worker thread has 2 MiB of stack; three quarters must suffice, even without optimization.
+/// A runtime's worker thread has 2 MiB of stack; three quarters of that must suffice, even without optimization.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(1536 * 1024);
     let thread = thread.spawn(test).expect("the thread starts");
@@ -55,7 +55,7 @@ fn nesting_is_limited() {
 }
 
 #[test]
-fn long_chains_do_not_use_the_stack() {
+fn long_chains_do_not_overflow_the_stack() {
     on_a_small_stack(|| {
         let links = [
             ("n", "+n"),
@@ -157,7 +157,7 @@ fn deep_values_fail_without_overflowing_the_stack() {
 }
 
 #[test]
-fn results_that_are_not_finite_are_errors() {
+fn non_finite_results_are_errors() {
     for source in ["1e308 * 10", "-1e308 - 1e308", "sum([1e308, 1e308])", "1e308 / 1e-10"] {
         assert_eq!(message(source), "the result is not a finite number", "{source}");
     }

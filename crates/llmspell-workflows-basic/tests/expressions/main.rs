@@ -1,4 +1,4 @@
-//! The language of conditions and templates, through its public API.
+//! Tests of the language of conditions and templates through its public API.
 
 mod evaluating;
 mod evaluation_errors;
@@ -38,7 +38,7 @@ fn strict(source: &str) -> Result<Value, EvalError> {
     parsed(source).evaluate_strict(&scope()).map(|v| v.into_owned())
 }
 
-/// Checks that each source has the value, in strict and lenient evaluation.
+/// Checks that each source evaluates to the given value, in strict and in lenient evaluation.
 fn values(table: &[(&str, Value)]) {
     for (source, expected) in table {
         assert_eq!(lenient(source), Ok(expected.clone()), "{source}");

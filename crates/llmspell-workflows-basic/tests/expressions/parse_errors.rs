@@ -2,7 +2,7 @@
 
 use llmspell_workflows_basic::expr::Expr;
 
-/// A source, the part that the error marks, and the message.
+/// Each entry: a source, the part of the source that the error marks, and its message.
 const ERRORS: &[(&str, &str, &str)] = &[
     (" ", " ", "the expression is empty"),
     ("a +", "", "the expression ends before a value"),

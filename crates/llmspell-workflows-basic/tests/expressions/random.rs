@@ -10,7 +10,7 @@ const TOKENS: &[&str] = &[
     "/", "%", "trim", "len(", ".get(", ".slice(", "| json", "default", "{{", "}}", "${", "\\", "'", " ",
 ];
 
-/// Parses and evaluates any source; the test is that this does not panic.
+/// Parses and evaluates `source`, which must not panic.
 fn run(source: &str) {
     let scope = super::scope();
     match Expr::parse(source) {
@@ -72,12 +72,12 @@ fn sums() -> impl Strategy<Value = Sum> {
 
 proptest! {
     #[test]
-    fn any_string_parses_without_panic(source in any::<String>()) {
+    fn any_string_parses_without_panicking(source in any::<String>()) {
         run(&source);
     }
 
     #[test]
-    fn any_tokens_parse_without_panic(tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..40), spaced: bool) {
+    fn any_token_sequence_parses_without_panicking(tokens in prop::collection::vec(prop::sample::select(TOKENS), 0..40), spaced: bool) {
         run(&tokens.join(if spaced { " " } else { "" }));
     }
 
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn strings_without_openings_are_static(text in "[^{$]*") {
+    fn strings_without_expressions_are_static(text in "[^{$]*") {
         let template = Template::parse_text(&text).unwrap();
         prop_assert!(template.is_static());
         prop_assert_eq!(&*template.render(&json!(null)).unwrap(), &json!(text));

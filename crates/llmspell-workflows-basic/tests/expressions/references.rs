@@ -1,4 +1,4 @@
-//! References: how names and keys resolve, and which ones an expression reports.
+//! References: how names and keys are resolved, and which references an expression reports.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{lenient, parsed, strict, values};
 
 #[test]
-fn keys_find_fields_elements_and_characters() {
+fn keys_resolve_to_fields_elements_and_characters() {
     values(&[
         ("user.address.zip", json!("10115")),
         ("user['address']['zip']", json!("10115")),
@@ -120,7 +120,7 @@ fn references_are_found_without_evaluation() {
     }
 }
 
-/// Resolves `steps.ID.output` itself, and an owned value under `made`.
+/// A scope that resolves `steps.ID.output` itself, and whose value of `made` is owned.
 struct Steps(Value);
 
 impl Scope for Steps {
@@ -161,7 +161,7 @@ fn scopes_can_resolve_keys() {
 }
 
 #[test]
-fn expressions_compare_and_serialize_as_their_source() {
+fn expressions_are_compared_and_serialized_by_source() {
     let expression = parsed("a.b  == 'x'");
     assert_eq!(expression, parsed("a.b  == 'x'"));
     assert_ne!(expression, parsed("a.b == 'x'"));

@@ -79,7 +79,7 @@ fn static_templates_share_one_value() {
 }
 
 #[test]
-fn errors_name_the_string_they_are_in() {
+fn errors_point_to_the_failing_string() {
     let table = [
         (
             json!({"in": {"a/b~": ["", "x {{ usr.name }}"]}}),
@@ -114,7 +114,7 @@ fn all_errors_are_reported_together() {
 }
 
 #[test]
-fn references_have_their_locations() {
+fn references_report_their_locations() {
     let template = Template::parse(&json!({"a": "x {{ b.c || d }}", "e": ["${f}"]})).unwrap();
     let found: Vec<_> = template
         .references()
@@ -125,7 +125,7 @@ fn references_have_their_locations() {
 }
 
 #[test]
-fn templates_compare_and_serialize_as_their_source() {
+fn templates_are_compared_and_serialized_by_source() {
     let source = json!({"a": "{{ n }}"});
     let template = Template::parse(&source).unwrap();
     assert_eq!(serde_json::to_value(&template).unwrap(), source);

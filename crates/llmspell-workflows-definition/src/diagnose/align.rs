@@ -5,9 +5,9 @@ use crate::tree::Span;
 /// How the text of a field maps to its bytes in the source.
 #[derive(Debug, Clone)]
 pub(crate) enum Inside {
-    /// Not a string, or composed by the reader.
+    /// Not a string, or a string that the reader assembled.
     Unknown,
-    /// Verbatim, at this byte offset.
+    /// Verbatim in the source, at this byte offset.
     Verbatim(u32),
     /// Written over several lines or with escapes.
     Written(Box<str>),
@@ -39,7 +39,7 @@ impl Inside {
 
 /// Walks the source `written` and its `text` in parallel.
 ///
-/// Any whitespace matches any other, since folding and indentation change nothing else; an escape is one character.
+/// All whitespace is equivalent, since folding and indentation change only whitespace; an escape is one character.
 fn align(written: &str, text: &str, within: &Range<usize>) -> Option<Range<usize>> {
     let bytes = written.as_bytes();
     let quote = bytes.first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_cannot_be_mapped_fall_back_to_the_whole() {
+    fn unmappable_parts_fall_back_to_the_whole_field() {
         let span = Span { start: 0, end: 3 };
         assert_eq!(Inside::of("xyz", span, "abc").narrow(span, &(1..2), "abc"), span);
         assert_eq!(Inside::Unknown.narrow(span, &(1..2), "abc"), span);

@@ -8,7 +8,7 @@ use crate::limits;
 
 /// A problem in a file, with its location.
 ///
-/// Lines and columns count from 1, columns in characters; `end_column` is exclusive.
+/// Lines and columns are counted from 1, and columns in characters; `end_column` is exclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// A stable code in snake case, documented under `docs/errors`.
@@ -28,7 +28,7 @@ pub struct Diagnostic {
     pub column: usize,
     /// The last line.
     pub end_line: usize,
-    /// The column after the last one.
+    /// The column after the last column.
     pub end_column: usize,
     /// The path of the step, such as `/main/review/then/scan`; empty for the definition itself.
     pub path: String,
@@ -56,7 +56,7 @@ impl Diagnostics {
         Self { source, list, omitted }
     }
 
-    /// Returns the stable code for the whole file; each diagnostic has its own code too.
+    /// Returns the stable code for the whole file; each diagnostic also has a code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "invalid_definition"
@@ -68,7 +68,7 @@ impl Diagnostics {
         self.source.name()
     }
 
-    /// Returns the diagnostics by line and column, at most the first 200.
+    /// Returns the diagnostics, sorted by line and column; at most the first 200.
     #[must_use]
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
@@ -92,7 +92,7 @@ impl Diagnostics {
         self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Renders the diagnostics as text, each with its line and a mark under it.
+    /// Renders the diagnostics as text, each with its source line and a mark under the problem.
     #[must_use]
     pub fn render(&self, style: Style) -> String {
         let mut text = String::new();

@@ -3,7 +3,7 @@ use llmspell_workflows_basic::Severity;
 use super::At;
 use crate::{limits, tree::Span};
 
-/// The maximum length of a message in characters; a longer one is truncated.
+/// The maximum length of a message in characters; longer messages are truncated.
 const MESSAGE_CHARS: usize = 400;
 
 /// A problem with its byte range in the source, which becomes a [`super::Diagnostic`].
@@ -14,7 +14,7 @@ pub(crate) struct Finding {
     pub(crate) span: Span,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-    /// The step of the problem.
+    /// The step that has the problem.
     pub(crate) at: At,
 }
 
@@ -37,12 +37,12 @@ impl Finding {
     }
 }
 
-/// A list of findings; beyond a limit they are only counted.
+/// A list of findings; findings beyond a limit are only counted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     list: Vec<Finding>,
     omitted: usize,
-    /// The last finding beyond the limit, so that it can still be changed.
+    /// The last finding beyond the limit, kept so that the caller of `push` can change it.
     spare: Option<Finding>,
 }
 
@@ -69,7 +69,7 @@ impl Findings {
         self.list.iter()
     }
 
-    /// Returns whether there are more findings than are shown, so that further ones need no suggestions.
+    /// Returns whether there are more findings than are shown, so that further findings need no suggestions.
     pub(crate) fn is_crowded(&self) -> bool {
         self.list.len() > limits::DIAGNOSTICS
     }
@@ -78,7 +78,7 @@ impl Findings {
         self.omitted > 0 || self.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Returns the findings and the number of further ones.
+    /// Returns the findings and the number of omitted findings.
     pub(crate) fn into_parts(self) -> (Vec<Finding>, usize) {
         (self.list, self.omitted)
     }

@@ -5,7 +5,7 @@ use llmspell_workflows_basic::ProblemLocation;
 use super::{Inside, Source};
 use crate::tree::Span;
 
-/// The source positions of all steps and fields of a definition, which keep the model free of positions.
+/// The source positions of all steps and fields of a definition, stored outside of the model.
 #[derive(Debug, Clone)]
 pub(crate) struct Positions {
     steps: Vec<Entry>,

@@ -11,11 +11,11 @@ pub enum Style {
     /// Plain text; no information is conveyed by colour alone.
     #[default]
     Plain,
-    /// The same with ANSI colours.
+    /// Text with ANSI colours.
     Colour,
 }
 
-/// The maximum number of columns shown; a longer line is cut around the mark.
+/// The maximum number of columns shown; longer lines are cut around the mark.
 const COLUMNS_SHOWN: usize = 100;
 
 impl Style {
@@ -82,7 +82,7 @@ impl Excerpt {
     }
 }
 
-/// Returns the part of a line of `length` characters to show, with as much of `start..end` as possible.
+/// Returns the range to show of a line with `length` characters, including as much of `start..end` as possible.
 fn window(length: usize, start: usize, end: usize) -> (usize, usize) {
     if length <= COLUMNS_SHOWN {
         return (0, length);

@@ -11,7 +11,7 @@ struct Inner {
     line_starts: Vec<u32>,
 }
 
-/// A line and a column, both from 1; columns count characters.
+/// A line and a column, both counted from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LineColumn {
     pub(crate) line: usize,
@@ -39,7 +39,7 @@ impl Source {
         let start = self.0.line_starts[line - 1] as usize;
         let end = (offset as usize).min(self.0.text.len());
         let before = self.0.text.as_bytes().get(start..end).unwrap_or_default();
-        // Counts bytes that start a character, so an offset inside of one gives its start.
+        // Counts bytes that start a character, so an offset inside of a character counts that character.
         let column = 1 + before.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
         LineColumn { line, column }
     }

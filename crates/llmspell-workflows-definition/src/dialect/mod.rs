@@ -15,7 +15,7 @@ pub(crate) use step::{BODY, COMMON, DEFAULTS, MEMBER};
 pub(crate) struct Field {
     /// The canonical name.
     pub(crate) name: &'static str,
-    /// Other names of the field; a mapping may use only one of all names.
+    /// Other names of the field; a mapping may use only one name of a field.
     pub(crate) aliases: &'static [&'static str],
     /// The allowed values.
     pub(crate) shape: Shape,
@@ -31,7 +31,7 @@ pub(crate) enum Shape {
     Missing,
     /// A string.
     Text,
-    /// A string, or a number that is kept as it is written.
+    /// A string, or a number that is kept as written.
     Version,
     /// A string or a list of strings.
     Texts,
@@ -39,11 +39,11 @@ pub(crate) enum Shape {
     Expression,
     /// An expression or a list of expressions.
     Expressions,
-    /// A number of seconds, a string such as `30s`, or an expression. Also under `NAME_ms` and `NAME_seconds`.
+    /// A number of seconds, a string such as `30s`, or an expression. Also accepted as `NAME_ms` and `NAME_seconds`.
     Delay,
     /// Like a delay, but not an expression.
     Duration,
-    /// An integer between these, inclusive.
+    /// An integer between these bounds, inclusive.
     Count(u64, u64),
     /// A number of at least 0.
     Number,
@@ -54,9 +54,9 @@ pub(crate) enum Shape {
     NonNull,
     /// Any mapping.
     Object,
-    /// A list, or a string with a reference to one.
+    /// A list, or a string that refers to a list.
     Items,
-    /// A number, or a string with a reference to one.
+    /// A number, or a string that refers to a number.
     NumberOrText,
     /// One of these words.
     Word(&'static [&'static str]),
@@ -64,7 +64,7 @@ pub(crate) enum Shape {
     Steps,
     /// A list of steps, or a mapping of ids to steps.
     StepsById,
-    /// A list of steps and of ids of steps in the same list, or one id.
+    /// A list of steps and ids of steps in the surrounding list, or a single id.
     Block,
     /// Concurrent steps: a list, or a mapping of names to branches.
     Members,
@@ -89,7 +89,7 @@ pub(crate) enum Shape {
     Next,
     Cases,
     Range,
-    /// The id of a step, or null for the end.
+    /// The id of a step, or null for the end of the route.
     Target,
     Aggregation,
     OnConflict,
@@ -134,7 +134,7 @@ impl Field {
         self
     }
 
-    /// Returns all names of the field, with those for other units.
+    /// Returns all names of the field, including the names for other units.
     pub(crate) fn names(&self) -> impl Iterator<Item = std::borrow::Cow<'static, str>> {
         let plain = std::iter::once(self.name).chain(self.aliases.iter().copied());
         let is_time = matches!(self.shape, Shape::Delay | Shape::Duration);

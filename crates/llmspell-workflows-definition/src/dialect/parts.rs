@@ -9,7 +9,7 @@ pub(crate) const RETRY: &[Field] = &[
     field("max_delay", Shape::Duration, "The maximum delay."),
     field("multiplier", Shape::Number, "The factor by which an exponential delay grows with each attempt.")
         .or(&["backoff_multiplier"]),
-    field("jitter", Shape::Jitter, "The random variation of each delay, as a fraction of it; true means 0.1."),
+    field("jitter", Shape::Jitter, "The random variation of each delay, as a fraction of the delay; true means 0.1."),
     field("retry_on", Shape::Texts, "Error codes or classes that are retried.").or(&["retry_on_errors"]),
     field("retry_on_status_codes", Shape::StatusCodes, "HTTP status codes that are retried."),
     field(
@@ -54,7 +54,7 @@ pub(crate) const INPUT: &[Field] = &[
     field("description", Shape::Text, "A description of the field."),
 ];
 
-/// The condition for a run to start its steps.
+/// The condition under which a run starts its steps.
 pub(crate) const TRIGGER: &[Field] =
     &[field("condition", Shape::Expression, "The run ends immediately if this is false.").required()];
 
@@ -63,7 +63,7 @@ pub(crate) const TIMEOUTS: &[Field] = &[field("total", Shape::Delay, "The timeou
 
 /// A migration of the state from one version to another.
 pub(crate) const MIGRATION: &[Field] = &[
-    field("to", Shape::Version, "The version of the migrated state; by default that of the definition."),
+    field("to", Shape::Version, "The version of the migrated state; by default the version of the definition."),
     field("rename", Shape::Names, "State keys to rename, and their new names."),
     field(
         "set",
@@ -71,18 +71,18 @@ pub(crate) const MIGRATION: &[Field] = &[
         "State keys to set, and their values, which may refer to the old `state` and to `input`.",
     ),
     field("remove", Shape::Texts, "State keys to remove."),
-    field("function", Shape::Text, "The name of a registered function that does the rest."),
+    field("function", Shape::Text, "The name of a registered function that completes the migration."),
 ];
 
 /// Steps in a nested mapping.
 pub(crate) const STEPS: &[Field] = &[field("steps", Shape::Steps, "The steps to run.").required()];
 
-/// The name of a function that could be mistaken for a word of the dialect.
+/// A function whose name could be mistaken for a word of the dialect.
 pub(crate) const CUSTOM_NAME: &[Field] =
     &[field("custom", Shape::Text, "The name of a registered function.").required()];
 
 /// An activity that checks data.
 pub(crate) const VALIDATOR: &[Field] = &[
     field("kind", Shape::Text, "The step type of the activity, such as function or tool.").required(),
-    field("name", Shape::Text, "The name of the activity, if its kind has several."),
+    field("name", Shape::Text, "The name of the activity, if there are several of its kind."),
 ];

@@ -28,17 +28,17 @@ pub(crate) const ROOT: &[Field] = &[
         "The names of the environment variables that the workflow may read, or a mapping of variables for every process that it starts.",
     ),
     field("defaults", Shape::Defaults, "Default settings of steps, by step type."),
-    field("personas", Shape::Personas, "The personas that steps may use; any other one causes a warning."),
+    field("personas", Shape::Personas, "The personas that steps may use; any other persona causes a warning."),
     field("trigger", Shape::Trigger, "A condition on the input; if it is false, the run ends immediately."),
     field(
         "concurrency",
         Shape::Counts,
-        "The maximum number of steps, over all runs of this workflow, that may hold each named limit at once.",
+        "For each named limit, the maximum number of steps that may hold it at once, over all runs of this workflow.",
     ),
     field("max_retry_budget", Shape::Count(0, COUNT_MAX), "The maximum number of retries of all steps together.")
         .or(&["retry_budget"]),
     field("timeouts", Shape::Timeouts, "The timeout of the whole run."),
-    field("start_step", Shape::Text, "The first step of a route; by default the first in the list.")
+    field("start_step", Shape::Text, "The first step of a route; by default the first step in the list.")
         .or(&["initial_step"]),
     field(
         "max_transitions",
@@ -55,7 +55,7 @@ pub(crate) const ROOT: &[Field] = &[
     field(
         "migrations",
         Shape::Migrations,
-        "How to migrate the state of runs of earlier versions, by the version to migrate from.",
+        "How to migrate the state of runs of earlier versions, keyed by the version to migrate from.",
     ),
     field("workflows", Shape::Workflows, "The definitions of sub-workflows, by name."),
     field("outputs", Shape::NonNull, "A template for the output; by default the output of the last step."),
@@ -75,5 +75,5 @@ pub(crate) const ROOT: &[Field] = &[
     missing("hooks", "remove it; a workflow cannot declare hooks"),
 ];
 
-/// The root keys of the command dialect, each for a whole document.
+/// The root keys of the command dialect, each of which holds a whole document.
 pub(crate) const COMMANDS: &[&str] = &["/chain", "/flow", "/swarm", "/pipeline"];

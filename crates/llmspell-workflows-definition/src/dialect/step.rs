@@ -16,7 +16,7 @@ pub(crate) const COMMON: &[Field] = &[
         Shape::OnError,
         "What happens if the step fails: fail, continue, or {steps: [...]} to run instead.",
     ),
-    field("limits", Shape::Texts, "The named concurrency limits that the step takes a permit of; not for blocks."),
+    field("limits", Shape::Texts, "The named concurrency limits that the step must acquire; not for blocks."),
     field("next_step", Shape::Next, "The next step of a route: an id, `end`, or a list of {condition, target}.")
         .or(&["next", "branches"]),
     field(
@@ -55,7 +55,7 @@ pub(crate) const DEFAULTS: &[Field] = &[
     field("timeout", Shape::Delay, "The timeout of one attempt."),
     field("total_timeout", Shape::Delay, "The timeout of all attempts together, including the delays between them."),
     field("on_error", Shape::Word(&["fail", "continue"]), "What happens if a step fails."),
-    field("limits", Shape::Texts, "The named concurrency limits that a step takes a permit of."),
+    field("limits", Shape::Texts, "The named concurrency limits that a step must acquire."),
     missing("cache", "remove it; results are not cached"),
     missing("circuit_breaker", "remove it; `retries` handles temporary failures"),
 ];

@@ -128,7 +128,7 @@ impl Reader<'_> {
         }
         let is_word = |entry: &Entry<'_>| !matches!(entry.value.data, Data::Map(_) | Data::List(_));
         match fields.get("on_error").filter(|entry| is_word(entry)) {
-            // The default of `on_error` on other steps, accepted here too.
+            // On other steps, `fail` is the default of `on_error`, so a loop accepts it too.
             Some(entry) if entry.value.as_text() == Some("fail") => IterationErrors::Stop,
             Some(_) => self.word(fields, "on_error", ERRORS).unwrap_or_default(),
             None => IterationErrors::default(),
@@ -157,7 +157,7 @@ pub(super) fn print(block: &Loop, out: &mut YamlMap) {
     out.put("steps", step::list(&block.steps));
 }
 
-/// Returns the word of the dialect for what happens if an iteration fails.
+/// Returns the dialect's word for how failed iterations are handled.
 pub(crate) fn iteration_errors(errors: IterationErrors) -> &'static str {
     match errors {
         IterationErrors::Stop => "stop",

@@ -10,7 +10,7 @@ use crate::{
     reader::{Fields, Reader, Siblings},
 };
 
-/// Declares for each file its step types and the kind of the model that it prints.
+/// Declares the step types of each file, and the kind of the model that the file prints.
 macro_rules! kinds {
     ($($file:ident: $($row:ident),+ $(=> $kind:ident $(($data:ident))?)?;)+) => {
         $(mod $file;)+
@@ -132,7 +132,7 @@ impl Kind {
         self.fields.iter().any(|field| field.name == "params" && field.shape == PARAM_OBJECT.shape && !field.required)
     }
 
-    /// Returns whether the type has its own field of this name.
+    /// Returns whether the type has its own field with this name.
     pub(crate) fn has_own(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
@@ -169,12 +169,12 @@ mod tests {
     use super::*;
 
     /// Types that are never generated: they need a server, a process, a signal or another definition, or they are a
-    /// second notation for a generated type.
+    /// second notation for another type.
     const NOT_GENERATED: &[&str] =
         &["agent", "persona-request", "shell", "http", "git-operation", "wait_for_event", "workflow", "fork-join"];
 
     #[test]
-    fn generated_definitions_contain_every_other_step_type() {
+    fn generated_definitions_cover_all_but_excluded_step_types() {
         let mut generated = BTreeSet::new();
         for seed in 0..200 {
             let root = Step::new("main", generate::from_seed(seed).body);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_the_model_is_a_step_type() {
+    fn every_generated_kind_is_a_step_type() {
         for seed in 0..50 {
             let root = Step::new("main", generate::from_seed(seed).body);
             assert!(kind(root.kind.as_str()).is_some(), "{}", root.kind.as_str());

@@ -15,19 +15,19 @@ use crate::{
 
 pub(super) const PARALLEL: Kind = Kind::new("parallel", "Runs branches concurrently and joins them.", read, &[
         field("steps", Shape::Members, "The branches, each a step.").or(&["branches", "parallel_steps"]).required(),
-        field("wait_for", Shape::Word(&["all", "any"]), "Whether to wait for all branches, or for any one and cancel the rest."),
+        field("wait_for", Shape::Word(&["all", "any"]), "Whether to wait for all branches, or to wait for the first one and cancel the rest."),
         MAX_PARALLELISM,
         ERROR_MODE,
         field("aggregation", Shape::Aggregation, "How many branches must succeed, and what the output contains: all, first, partial:N, majority, or the name of a function."),
         ON_CONFLICT,
-        field("output", Shape::Word(&["values", "by_branch"]), "Whether the output is a list, or an object by branch name."),
+        field("output", Shape::Word(&["values", "by_branch"]), "Whether the output is a list, or an object keyed by branch name."),
         field("branch_timeout", Shape::Delay, "The timeout of each branch."),
     ])
     .inferred_from(&["parallel_steps"]);
 
 pub(super) const FORK_JOIN: Kind = Kind::new(
     "fork-join",
-    "Runs named branches of several steps concurrently; the output is an object by branch name.",
+    "Runs named branches of several steps concurrently; the output is an object keyed by branch name.",
     read_fork_join,
     &[
         field("branches", Shape::Branches, "The branches by name, each {steps, timeout}.").required(),
@@ -148,7 +148,7 @@ impl Reader<'_> {
         Branch { step: Arc::new(read.step), required: read.required }
     }
 
-    /// Reads branches by name, each of which is `{steps, timeout}`, a list of steps, or a step.
+    /// Reads named branches, each of which is `{steps, timeout}`, a list of steps, or a step.
     fn branches(&mut self, entries: &[Entry<'_>], at: At) -> Vec<Branch> {
         let parent = self.positions.path(at).to_owned();
         let mut branches = Vec::with_capacity(entries.len());

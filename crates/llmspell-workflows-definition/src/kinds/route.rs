@@ -9,11 +9,11 @@ use crate::{
 
 pub(super) const ROUTE: Kind = Kind::new(
     "route",
-    "Runs steps in the order given by their `next_step`, also backward.",
+    "Runs steps in the order given by their `next_step`, which may go backward.",
     read,
     &[
         STEPS,
-        field("start_step", Shape::Text, "The first step; by default the first in the list.")
+        field("start_step", Shape::Text, "The first step; by default the first step in the list.")
             .or(&["start", "initial_step"]),
         field("max_transitions", Shape::Count(1, COUNT_MAX), "The maximum number of transitions between steps.")
             .or(&["transitions_max"]),

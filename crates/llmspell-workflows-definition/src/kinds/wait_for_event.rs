@@ -16,7 +16,7 @@ pub(super) const WAIT_FOR_EVENT: Kind = Kind::new(
         field(
             "filter",
             Shape::Expression,
-            "Accepts only signals for which this is true, with the signal as `event`; others are left for other steps.",
+            "Accepts only signals for which this is true, with the signal as `event`; other signals are left for other steps.",
         ),
         field(
             "on_timeout",

@@ -20,7 +20,7 @@ pub(super) fn document(fields: &YamlMap) -> String {
 pub(super) fn value_alone(json: &Value) -> String {
     let mut out = String::new();
     value(&mut out, Item::Json(json), 0, false);
-    // Without a key, the separator after it is superfluous.
+    // There is no key, so the separator that follows a key is superfluous.
     out.trim_start_matches([' ', '\n']).to_owned()
 }
 
@@ -122,7 +122,7 @@ fn scalar(out: &mut String, text: &str, indent: usize) {
     }
 }
 
-/// Returns whether `text` needs no quotes, for readers of YAML 1.1 too.
+/// Returns whether `text` needs no quotes, even for readers of YAML 1.1.
 fn is_plain(text: &str) -> bool {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '/' | '$'));
     let last = text.chars().next_back().is_some_and(|c| c != ':' && !c.is_whitespace());

@@ -7,10 +7,10 @@ pub(crate) mod step;
 use llmspell_workflows_basic::model::Definition;
 use serde_json::Value;
 
-/// Prints a definition as YAML that reads back as an equal definition.
+/// Prints a definition as YAML; reading the YAML gives an equal definition.
 ///
-/// The form is canonical: one name per field, a fixed order of fields, block style, and `|` for strings of several
-/// lines. What the model does not contain is lost: comments, `defaults` (each step gets their settings), `personas`,
+/// The form is canonical: one name per field, a fixed order of fields, block style, and `|` for multi-line strings.
+/// Anything that the model does not contain is lost: comments, `defaults` (each step gets their settings), `personas`,
 /// and ids in place of inline steps.
 ///
 /// ```
@@ -31,7 +31,7 @@ pub fn to_yaml(definition: &Definition) -> String {
     emit::document(&definition::definition(definition))
 }
 
-/// Prints a JSON value as YAML in block style that reads back as an equal value.
+/// Prints a JSON value as YAML in block style; reading the YAML gives an equal value.
 ///
 /// ```
 /// use llmspell_workflows_definition::value_to_yaml;
@@ -52,7 +52,7 @@ pub(crate) enum Yaml {
     Map(YamlMap),
 }
 
-/// A mapping in the order of its entries; empty and default values are left out by those who build it.
+/// A mapping that keeps the order of its entries; the code that builds it leaves out empty and default values.
 #[derive(Default)]
 pub(crate) struct YamlMap(Vec<(String, Yaml)>);
 

@@ -20,7 +20,7 @@ pub(crate) fn route_list(steps: &[Arc<Step>]) -> Yaml {
     Yaml::List(steps.iter().map(|each| step(each, Some(&end)).into()).collect())
 }
 
-/// Returns the fields of a step in canonical order; in a route, `end` is the target that ends it.
+/// Returns the fields of a step in canonical order; in a route, `end` is the target that ends the route.
 pub(crate) fn step(step: &Step, end: Option<&Value>) -> YamlMap {
     let mut out = YamlMap::default();
     out.put("id", &step.id);

@@ -88,7 +88,7 @@ impl Reader<'_> {
 
     /// Checks the dependencies of a step that moved into the block `id`.
     ///
-    /// It may depend only on steps of the same branch; a dependency on the block itself is implied, and removed.
+    /// It may depend only on steps of the same branch; a dependency on the block itself is implied, so it is removed.
     fn check_moved(&mut self, step: &mut Step, at: At, id: &str, named: &[&str]) {
         let own = std::mem::take(&mut step.dependencies);
         for (index, dependency) in own.into_iter().enumerate() {
@@ -97,8 +97,10 @@ impl Reader<'_> {
             }
             if !named.contains(&dependency.as_str()) {
                 let span = self.field_span(at, &format!("dependencies/{index}"));
-                let message =
-                    format!("`{}` runs inside `{id}`, so it cannot depend on `{dependency}` outside", step.id);
+                let message = format!(
+                    "`{}` runs inside `{id}`, so it cannot depend on `{dependency}`, which is outside",
+                    step.id
+                );
                 self.error("moved_step", at, span, message)
                     .help(format!("make `{id}` depend on `{dependency}` instead"));
             }

@@ -15,7 +15,7 @@ pub(crate) struct Fields<'n, 's> {
     known: Vec<(&'static str, &'n Entry<'s>)>,
     /// The fields of a custom step type.
     pub(crate) custom: Vec<&'n Entry<'s>>,
-    /// The mapping in the words of a message, such as "a `tool` step".
+    /// The description of the mapping in messages, such as "a `tool` step".
     pub(crate) what: Cow<'static, str>,
     /// The span for messages about the whole mapping.
     pub(crate) head: Span,
@@ -33,7 +33,7 @@ impl<'n, 's> Fields<'n, 's> {
 }
 
 impl Reader<'_> {
-    /// Matches the entries of `node` with the fields of `tables`; the first table that has a name takes precedence.
+    /// Matches the entries of `node` with the fields of `tables`; for a name in several tables, the first one counts.
     ///
     /// Returns `None` if `node` is not a mapping. Reports unknown, duplicate, missing and unsupported fields.
     pub(crate) fn fields<'n, 's>(
@@ -101,7 +101,7 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Suggests a similar field, or else the step types that have this one.
+    /// Suggests a similar field, or else names the step types that have the field `written`.
     fn field_hint(&self, written: &str, tables: &[&'static [Field]], custom: &[String], what: &str) -> Option<String> {
         let known = tables.iter().flat_map(|table| table.iter()).filter(|field| field.shape != Shape::Missing);
         let names: Vec<_> = known.flat_map(Field::names).collect();

@@ -50,7 +50,7 @@ impl StepType {
 }
 
 impl Reader<'_> {
-    /// Returns the type of a step, from `type` or else inferred from its fields.
+    /// Returns the type of a step, either from `type` or inferred from its fields.
     pub(crate) fn kind_of(&mut self, node: &Node<'_>, at: At) -> Option<StepType> {
         let Some(written) = node.get("type") else { return self.inferred_kind(node, at) };
         self.mark(at, "type", written.span);

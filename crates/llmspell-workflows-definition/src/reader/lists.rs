@@ -21,7 +21,7 @@ pub(crate) struct StepNode<'n, 's> {
 pub(crate) struct Siblings<'n, 's> {
     items: Vec<StepNode<'n, 's>>,
     by_id: HashMap<&'n str, usize>,
-    /// For each item the id of the block that it moves into, and whether it has moved.
+    /// For each item, the id of the block that it moves into, and whether it has moved already.
     owners: Vec<Option<(&'n str, bool)>>,
     by_key: bool,
 }
@@ -64,7 +64,7 @@ impl<'n, 's> Siblings<'n, 's> {
 
     /// Moves the step `id` into `block`.
     ///
-    /// Returns the id of its block as an error if the step has moved already, and `None` for an unknown step.
+    /// If the step has already moved, returns the id of its block as an error; returns `None` for an unknown step.
     pub(crate) fn take(&mut self, id: &str, block: &str) -> Option<Result<StepNode<'n, 's>, &'n str>> {
         let index = *self.by_id.get(id)?;
         let (owner, has_moved) = self.owners[index].as_mut()?;
@@ -166,7 +166,7 @@ impl Reader<'_> {
         StepKind::Route(Route { start, steps, transitions_max: settings.transitions_max })
     }
 
-    /// Reads all steps that do not move into a block, each with whether it has a next step.
+    /// Reads all steps that do not move into a block, and finds out for each whether it has a next step.
     fn read_steps(
         &mut self,
         mut siblings: Siblings<'_, '_>,
@@ -211,7 +211,7 @@ impl Reader<'_> {
                 "moved_step",
                 at,
                 span,
-                format!("`{id}` runs inside `{block}`, so no step outside can depend on it"),
+                format!("`{id}` runs inside `{block}`, so steps outside of `{block}` cannot depend on it"),
             )
             .help(format!("depend on `{block}` instead"));
         }

@@ -30,7 +30,7 @@ pub(crate) use steps::ParsedStep;
 
 /// A definition with its positions and the findings of the reader.
 pub(crate) struct ReadResult {
-    /// The definition, with the readable part of everything invalid; `None` if too little could be read.
+    /// The definition, including the readable parts of invalid values; `None` if too little could be read.
     pub(crate) definition: Option<Definition>,
     pub(crate) positions: Positions,
     pub(crate) findings: Findings,
@@ -63,12 +63,12 @@ pub(crate) struct Reader<'a> {
     pub(crate) process_env: BTreeMap<String, Value>,
     /// The declared personas, if the document has `personas`.
     pub(crate) personas: Option<Vec<String>>,
-    /// The number of steps around the current one.
+    /// The number of steps around the current step.
     pub(crate) nesting: usize,
 }
 
 impl Reader<'_> {
-    /// Records an error; the caller continues with what is readable.
+    /// Records an error; the caller continues with the readable parts.
     pub(crate) fn error(&mut self, code: &'static str, at: At, span: Span, message: impl Into<String>) -> &mut Finding {
         let mut finding = Finding::error(code, span, message);
         finding.at = at;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// Merges the entries of `params` with those fields of the step that are in `table`.
+    /// Merges the entries of `params` with the step's fields that are in `table`.
     pub(crate) fn merged(&mut self, fields: &Fields<'_, '_>, table: &'static [Field]) -> Option<Map<String, Value>> {
         let mut params = Map::new();
         if let Some(entry) = fields.get("params") {

@@ -49,7 +49,7 @@ impl Reader<'_> {
         definition.secrets = self.texts(fields, "secrets");
     }
 
-    /// Returns the version as it is written, so that `1.0` does not become 1.
+    /// Returns the version as written, so that `1.0` does not become 1.
     fn version(&mut self, fields: &Fields<'_, '_>) -> Option<String> {
         let entry = fields.get("version")?;
         self.mark(At::ROOT, "version", entry.value.span);
@@ -79,7 +79,7 @@ impl Reader<'_> {
         });
     }
 
-    /// Returns the name of a declared persona; its only option is a description.
+    /// Returns the name of a declared persona; a description is the only supported option.
     fn persona(&mut self, entry: &Entry<'_>) -> String {
         if !matches!(entry.value.data, Data::Null | Data::Text(_)) {
             let message = format!("options of persona `{}` are not supported in this version", entry.key);
@@ -190,7 +190,7 @@ impl Reader<'_> {
         definition.outputs = self.non_null(fields, "outputs");
     }
 
-    /// Reads an inner definition, which inherits nothing from the outer one.
+    /// Reads an inner definition, which inherits nothing from the outer definition.
     fn inner_definition(&mut self, node: &Node<'_>) -> Option<Definition> {
         let outer = (
             std::mem::replace(&mut self.positions, Positions::new()),

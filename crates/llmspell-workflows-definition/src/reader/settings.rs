@@ -1,4 +1,4 @@
-//! Reads the settings of all steps, and their defaults by step type.
+//! Reads the settings that any step can have, and their defaults by step type.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ const RULES: &[(&str, TriggerRule)] = &[
 ];
 
 impl Reader<'_> {
-    /// Reads the settings of any step, except for its id, name, condition and kind.
+    /// Reads the settings of a step, except its id, name, condition and kind.
     pub(crate) fn settings(&mut self, step: &mut Step, fields: &Fields<'_, '_>, kind: &str) {
         step.dependencies = self.texts(fields, "dependencies");
         step.trigger_rule = self.word(fields, "trigger_rule", RULES).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::{
     tree::{Data, Entry, Node, Span},
 };
 
-/// A step with what its list needs to know about it.
+/// A step, with the information that its list needs.
 pub(crate) struct ParsedStep {
     pub(crate) step: Step,
     pub(crate) at: At,
@@ -28,7 +28,7 @@ pub(crate) struct ParsedStep {
 }
 
 impl Reader<'_> {
-    /// Reads `item` of a list whose steps' paths begin with `parent`; `extra` are additional fields in this list.
+    /// Reads `item` of a list whose steps' paths begin with `parent` and whose steps also have the fields in `extra`.
     pub(crate) fn step<'n, 's>(
         &mut self,
         item: StepNode<'n, 's>,
@@ -194,7 +194,7 @@ impl Reader<'_> {
 /// The target that ends a route, unless one of its steps has this id.
 const END: &str = "end";
 
-/// The id of a step that lacks one; the definition is rejected anyway.
+/// The id of a step without an id; the definition is rejected anyway.
 const UNNAMED: &str = "_";
 
 /// Creates a step whose kind could not be read; the definition is rejected anyway.

@@ -1,4 +1,4 @@
-//! Reads single values; an error names the expected value.
+//! Reads single values; errors name the expected value.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 pub(super) const SCALAR: &str = "a string, a number or a boolean";
 
 impl Reader<'_> {
-    /// Reports a value of the wrong type; `expected` has an article.
+    /// Reports a value of the wrong type; `expected` includes an article.
     pub(crate) fn wrong_type(&mut self, at: At, name: &str, node: &Node<'_>, expected: &str) {
         let message = format!("`{name}`: expected {expected}, got {}", node.noun());
         let finding = self.error("wrong_type", at, node.span, message);
@@ -52,7 +52,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns the strings in the field `name`, marked as `name/0`, `name/1`, …; a single string is a list of one.
+    /// Returns the strings in the field `name`, marked as `name/0`, `name/1`, …; a single string counts as a list.
     pub(crate) fn texts(&mut self, fields: &Fields<'_, '_>, name: &'static str) -> Vec<String> {
         let Some(entry) = fields.get(name) else { return Vec::new() };
         self.mark(fields.at, name, entry.value.span);
@@ -109,7 +109,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// Returns an expression, without braces around the whole of it.
+    /// Returns an expression, without the braces that may enclose all of it.
     pub(crate) fn expression_of(&mut self, at: At, name: &str, node: &Node<'_>) -> Option<String> {
         if let Data::Bool(value) = node.data {
             return Some(value.to_string());
@@ -291,7 +291,7 @@ fn join<'w>(words: impl Iterator<Item = &'w str>) -> String {
     words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether `node` is `{{ x }}` without quotes, which is a mapping in a mapping to YAML.
+/// Returns whether `node` is `{{ x }}` without quotes, which YAML reads as a mapping in a mapping.
 fn is_bare_template(node: &Node<'_>) -> bool {
     matches!(node.entries(), [entry] if entry.key.starts_with('{'))
 }

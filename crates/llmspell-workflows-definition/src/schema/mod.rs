@@ -17,8 +17,8 @@ use shapes::shape;
 
 /// Returns the JSON Schema (draft 7) of the dialect, for completion, descriptions and checks in editors.
 ///
-/// It is generated from the same tables as the reader, so the two cannot drift apart. What a schema cannot express,
-/// such as whether a step exists, is checked only by the reader and the engine.
+/// The schema is generated from the tables that the reader uses, so the two cannot drift apart. Rules that a schema
+/// cannot express, such as that a step must exist, are checked only by the reader and the engine.
 #[must_use]
 pub fn schema(types: &StepTypes) -> Value {
     let mut root = object(&[ROOT], &[]);
@@ -34,7 +34,7 @@ pub fn schema(types: &StepTypes) -> Value {
 
 /// Returns the schema of a mapping with the fields of `tables`, which also accepts other fields.
 ///
-/// The first table that has a name takes precedence.
+/// If several tables contain a name, the first table takes precedence.
 fn object(tables: &[&[Field]], custom: &[String]) -> Value {
     let mut properties = Map::new();
     let mut constraints = Vec::new();
@@ -50,7 +50,7 @@ fn object(tables: &[&[Field]], custom: &[String]) -> Value {
     schema
 }
 
-/// Adds `field` under `names`, of which a mapping may have only one, or exactly one if the field is required.
+/// Adds `field` under `names`; a mapping may have only one of them, and must have one if the field is required.
 fn add(field: &Field, names: &[Cow<'_, str>], properties: &mut Map<String, Value>, constraints: &mut Vec<Value>) {
     for name in names {
         let mut schema = shape(field.shape, name);
@@ -82,7 +82,7 @@ fn closed(tables: &[&[Field]]) -> Value {
     schema
 }
 
-/// Returns the supported fields, each from the first table that has it.
+/// Returns the supported fields, each from the first table that contains it.
 fn fields<'t>(tables: &'t [&'t [Field]]) -> impl Iterator<Item = &'t Field> {
     let shadowed =
         |at: usize, name: &str| tables[..at].iter().any(|table| table.iter().any(|field| field.name == name));

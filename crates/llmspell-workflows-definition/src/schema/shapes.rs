@@ -135,7 +135,7 @@ fn time(has_units: bool, may_be_expression: bool) -> Value {
     json!({ "anyOf": forms })
 }
 
-/// Returns the shapes that others refer to by name.
+/// Returns the named shapes, to which other shapes refer.
 pub(super) fn shared() -> [(&'static str, Value); 4] {
     let retry = json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": COUNT_MAX }, closed(&[RETRY])] });
     [("retry", retry), ("expression", expression()), ("delay", time(true, true)), ("delay_ms", time(false, true))]

@@ -51,7 +51,7 @@ proptest! {
 /// The codes of errors that only the reader can find.
 const READER_ONLY: &[&str] = &["unknown_step", "moved_step", "conflicting_fields"];
 
-/// Describes a document that only one of the two accepts.
+/// Returns a description of `document` if only the schema or only the reader accepts it.
 fn difference(validator: &Validator, document: &Value) -> Option<String> {
     let read = read(&document.to_string(), "x.json", &StepTypes::new());
     let errors: Vec<_> = match &read {
@@ -122,7 +122,7 @@ fn samples() -> Vec<Value> {
     ]
 }
 
-/// Returns the smallest step of `kind` without `field`: with its required fields, and one of alternative fields.
+/// Returns the smallest step of `kind` without `field`: it has the required fields and one of alternative fields.
 fn base(kind: &Kind, field: &Field) -> Value {
     let mut step = json!({"id": "a", "type": kind.name});
     let required = kind.fields.iter().filter(|field| field.required).map(|field| (field.name, least(field.shape)));
@@ -161,7 +161,7 @@ fn schema_and_reader_agree_on_every_field_of_every_step_type() {
     let samples = samples();
     let mut differences = Vec::new();
     for kind in KINDS.iter().filter(|kind| kind.read.is_some()) {
-        // The parameters of these types are checked by the type itself.
+        // These types check their parameters themselves.
         for field in kind.fields.iter().chain(COMMON) {
             let skips = matches!(field.name, "type" | "id") || (field.name == "params" && kind.checks_params());
             if skips || field.shape == Shape::Missing {

@@ -54,7 +54,7 @@ impl<'s> Node<'s> {
         }
     }
 
-    /// Returns the entries of a mapping; empty for anything else.
+    /// Returns the entries of a mapping; empty if the node is not a mapping.
     pub(crate) fn entries(&self) -> &[Entry<'s>] {
         match &self.data {
             Data::Map(entries) => entries,

@@ -13,7 +13,7 @@ use crate::{
     limits,
 };
 
-/// The tree of a document, with the errors that do not prevent reading it.
+/// The tree of a document, with the errors that did not prevent it from being parsed.
 pub(crate) struct Parsed<'s> {
     pub(crate) root: Node<'s>,
     pub(crate) findings: Findings,
@@ -83,7 +83,7 @@ struct OpenCollection<'s> {
     node: Node<'s>,
     /// In a mapping, the key whose value comes next.
     key: Option<(Cow<'s, str>, Span)>,
-    /// The keys so far; used only for large mappings.
+    /// The keys found so far; used only for large mappings.
     seen: HashSet<Cow<'s, str>>,
     anchor: usize,
 }

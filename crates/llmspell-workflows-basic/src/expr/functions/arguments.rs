@@ -18,7 +18,7 @@ impl<'e, 's> Arguments<'e, 's> {
         Self { function, values }
     }
 
-    /// Returns whether the first argument has the second as a key.
+    /// Returns whether the first argument has the second argument as a key.
     pub(in crate::expr) fn has(&mut self) -> bool {
         let key = self.take(1);
         match to_key(&key) {

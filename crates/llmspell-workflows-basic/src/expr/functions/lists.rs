@@ -19,7 +19,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["includes", "contains"],
         parameters: &["whole", "part"],
-        returns: "whether a list contains the element, a string the part, or an object the field",
+        returns: "whether a list contains the element, a string contains the part, or an object has the field",
         example: ("['a', 'b'].includes('b')", "true"),
         kind: FunctionKind::Call(includes),
     },
@@ -33,7 +33,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["at"],
         parameters: &["whole", "index"],
-        returns: "the element or character at the index, from the end if negative; null if out of range",
+        returns: "the element or character at the index; a negative index counts from the end; null if out of range",
         example: ("[1, 2, 3].at(-1)", "3"),
         kind: FunctionKind::Call(at),
     },
@@ -54,7 +54,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["slice"],
         parameters: &["whole", "from", "to?"],
-        returns: "the part between two indices, from the end if negative",
+        returns: "the part between two indices; negative indices count from the end",
         example: ("'abcdef'.slice(1, -1)", r#""bcde""#),
         kind: FunctionKind::Call(slice),
     },
@@ -82,7 +82,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["sort"],
         parameters: &["list"],
-        returns: "the sorted list, of either numbers or strings; strings are sorted by code point",
+        returns: "the sorted list of numbers or of strings; strings are sorted by code point",
         example: ("[10, 9] | sort", "[9,10]"),
         kind: FunctionKind::Call(sort),
     },

@@ -89,7 +89,7 @@ pub(super) fn exists(name: &str) -> bool {
     all().any(|function| function.names.contains(&name))
 }
 
-/// Returns the function with a name.
+/// Returns the function called `name`.
 pub(super) fn named(name: &str, span: &Span) -> Result<&'static Function, ParseError> {
     if let Some(function) = all().find(|function| function.names.contains(&name)) {
         return Ok(function);

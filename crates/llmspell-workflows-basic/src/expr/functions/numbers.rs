@@ -11,7 +11,7 @@ use crate::expr::number::{FLOAT_INTEGER_MAX, Num};
 use crate::expr::operate::compare;
 use crate::expr::value::ExprValue;
 
-/// The maximum number of decimal places; floats have no more significant ones.
+/// The maximum number of decimal places; floats have no more significant digits.
 const DIGITS_MAX: i64 = 20;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -138,7 +138,7 @@ fn digits(a: &Arguments<'_, '_>) -> Result<u32, Fault> {
     }
 }
 
-/// Rounds a float to `digits` decimal places; one too large to have any is returned unchanged.
+/// Rounds a float to `digits` decimal places; a float too large to have decimal places is unchanged.
 fn rounded(float: f64, digits: u32) -> f64 {
     let scale = 10_f64.powi(digits as i32);
     let scaled = float * scale;

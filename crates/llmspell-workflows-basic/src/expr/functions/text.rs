@@ -150,7 +150,7 @@ fn shell_quote<'e, 's>(a: &mut Arguments<'e, 's>, budget: &mut Budget) -> Result
     Ok(line.into())
 }
 
-/// Single quotes make everything literal in a shell, except the quote itself.
+/// Single quotes make everything literal in a shell, except a single quote.
 fn quote(line: &mut String, value: &Value, budget: &mut Budget) -> Result<(), Fault> {
     if value.is_array() {
         return Err(Fault::Type("`shell_quote` cannot quote a list within a list".to_owned()));

@@ -76,7 +76,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function {
         names: &["bool"],
         parameters: &["value"],
-        returns: "for a string, the meaning of true, yes, on, 1 and their opposites; for other values, their truth",
+        returns: "true for the strings true, yes, on and 1, false for their opposites; for other values, their truthiness",
         example: ("bool('false')", "false"),
         kind: FunctionKind::Call(bool),
     },

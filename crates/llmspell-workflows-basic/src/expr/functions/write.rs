@@ -8,7 +8,7 @@ use crate::expr::error::Fault;
 use crate::expr::limits::{Budget, VALUE_DEPTH_MAX, descend};
 use crate::expr::number::Num;
 
-/// The form of written JSON.
+/// How JSON is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Fields and numbers as they are in the value.
