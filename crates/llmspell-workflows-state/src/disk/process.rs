@@ -20,8 +20,8 @@ pub enum LockAttempt<T> {
 /// Tries to `acquire` a lock until it succeeds, or until `identify`, which returns the holder's process id and
 /// description, names a living process.
 ///
-/// A new holder identifies itself a moment after it has the lock. And a process that was killed while it spawned
-/// another may leave the lock to that one until it has started.
+/// A new holder identifies itself a moment after it has the lock. Also, if a process was killed while it spawned a
+/// child, the child may hold the lock until it has started.
 ///
 /// # Errors
 /// `acquire` fails.

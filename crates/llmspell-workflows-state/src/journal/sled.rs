@@ -3,11 +3,11 @@ use std::path::Path;
 use super::{Journal, JournalError, JournalWrapper, keyed::Keyed};
 use crate::folder::{Folder, Sled};
 
-/// A journal on sled 0.34, in a folder that one process has open at a time.
+/// A journal on sled 0.34, in a folder that only one process can have open.
 ///
 /// Opening it reads all records of live runs. sled keeps data in memory until it is told to write, so
-/// [`Journal::write`] waits until the bytes are on their way to the disk. A sync also waits for sled's files, since
-/// sled itself does not.
+/// [`Journal::write`] waits until the bytes are on their way to the disk. A sync also syncs sled's files, since sled
+/// itself does not.
 #[derive(Debug)]
 pub struct SledJournal(Keyed);
 

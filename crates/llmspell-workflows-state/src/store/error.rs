@@ -16,7 +16,7 @@ pub enum StoreError {
         /// The operating system's message.
         message: String,
     },
-    /// Another process has the store open, which allows only one.
+    /// Another process has the store open, and the store allows only one process.
     #[error(
         "open the store {}: it is in use by {holder}, and a sled store allows one process; end that process, or use a \
          SQLite store, which several can share",
@@ -25,7 +25,7 @@ pub enum StoreError {
     Held {
         /// The folder.
         path: PathBuf,
-        /// The process that has it open.
+        /// The process that has the store open.
         holder: String,
     },
     /// Other processes kept the store locked for too long.
@@ -39,7 +39,7 @@ pub enum StoreError {
         /// How long this process waited.
         waited_ms: u64,
     },
-    /// A later version of this program wrote it.
+    /// A later version of this program wrote the data.
     #[error(
         "read {location}: it has format {found}, but this program reads formats up to {known}; use a later version"
     )]
@@ -75,12 +75,12 @@ pub enum StoreError {
         /// What it contains.
         message: String,
     },
-    /// An earlier write failed, and what of it was stored is unknown.
+    /// An earlier write failed, and it is unknown how much of it was stored.
     #[error("write to the store {}: an earlier write failed ({message}); reopen the store", path.display())]
     Broken {
         /// The path of the store.
         path: PathBuf,
-        /// Why that write failed.
+        /// Why the earlier write failed.
         message: String,
     },
     /// The query is invalid.

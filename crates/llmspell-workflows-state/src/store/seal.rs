@@ -1,4 +1,4 @@
-//! A seal around stored data, which detects data that was changed, cut or moved to another key.
+//! A seal around stored data, which detects data that was changed, truncated or moved to another key.
 //!
 //! | bytes | content |
 //! |---|---|
@@ -18,7 +18,7 @@ const VERSION: u8 = 1;
 
 const HEAD: usize = 9;
 
-/// Seals `body`, which is to be stored under `key`.
+/// Seals `body` for storage under `key`.
 pub(crate) fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD + body.len());
     bytes.extend_from_slice(MAGIC);

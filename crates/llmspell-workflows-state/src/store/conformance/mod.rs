@@ -1,7 +1,7 @@
 //! Conformance tests for store adapters. Pass each function fresh [`Stores`], or pass [`all`] a function that creates
 //! them.
 //!
-//! Each panics at the first deviation and shows what was expected.
+//! Each check panics at the first deviation and shows the expected result.
 
 mod content;
 mod listed;
@@ -17,7 +17,7 @@ use super::{RunStatus, RunSummary, Stores};
 /// Runs all checks, each with stores from `fresh`.
 ///
 /// # Panics
-/// The adapter deviates.
+/// The adapter fails a check.
 pub fn all(fresh: impl Fn() -> Stores) {
     let checks: [fn(&Stores); 9] =
         [summaries, lists, pages, archives, definitions, snapshots, inboxes, inboxes_of_several_threads, blobs];

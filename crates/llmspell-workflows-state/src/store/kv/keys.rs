@@ -1,4 +1,4 @@
-//! The layout of keys. A part of variable length comes last or has its length before it.
+//! The layout of keys. A part of variable length is the last part or is preceded by its length.
 //!
 //! | key | value |
 //! |---|---|
@@ -90,7 +90,7 @@ pub(super) fn entries(run: &RunSummary) -> Vec<Vec<u8>> {
     entries
 }
 
-/// Returns the first key after all that begin with `prefix`.
+/// Returns the first key after all keys that begin with `prefix`.
 pub(super) fn after(mut prefix: Vec<u8>) -> Vec<u8> {
     while prefix.pop_if(|last| *last == u8::MAX).is_some() {}
     *prefix.last_mut().expect("kinds of keys are letters") += 1;
