@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_reads_back() {
+    fn a_frame_round_trips() {
         let mut bytes = framed();
         let length = bytes.len();
         bytes.extend_from_slice(&[0; 64]);

@@ -140,7 +140,7 @@ impl StateChanges {
 
     pub(super) fn get(&self, change_ref: &ChangeRef) -> Result<SharedValue, String> {
         let left = self.by_path.get(&change_ref.0).and_then(|left| left.get(change_ref.1)).cloned().flatten();
-        left.ok_or_else(|| format!("{} (its change {})", change_ref.0, change_ref.1))
+        left.ok_or_else(|| format!("{} (change {})", change_ref.0, change_ref.1))
     }
 
     /// Returns the list that change `number` of the step at `path` left, if it has these `items` from `at` on.
@@ -311,6 +311,6 @@ mod tests {
     fn error_names_a_dangling_reference_to_a_change() {
         let stored =
             StoredChange { path: "list".parse().unwrap(), edit: StoredEdit::Same(ChangeRef("/main/x".into(), 1)) };
-        assert_eq!(KnownValues::default().changes("/main/y", &[stored]), Err("/main/x (its change 1)".to_owned()));
+        assert_eq!(KnownValues::default().changes("/main/y", &[stored]), Err("/main/x (change 1)".to_owned()));
     }
 }

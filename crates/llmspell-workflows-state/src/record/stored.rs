@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_referred_to_at_any_depth() {
+    fn references_to_outputs_are_stored_at_any_depth() {
         let (known, long) = known();
         assert_eq!(store(&known, long.clone()), StoredValue::OutputOf("/main/a".to_owned()));
         let around = json!({"a": *long, "list": [1, *long]});

@@ -36,7 +36,7 @@ pub enum Resumption {
     /// The run was paused or interrupted.
     #[default]
     Resumed,
-    /// The event or time that the run waited for has arrived.
+    /// The signal or time that the run waited for has arrived.
     Woken,
     /// The run had failed and is retried.
     Retried,

@@ -30,7 +30,7 @@ pub enum StoreError {
     },
     /// Other processes kept the store locked for too long.
     #[error(
-        "use the store {}: other processes kept it locked for {waited_ms} ms; look for one that is stopped or hangs",
+        "use the store {}: other processes kept it locked for {waited_ms} ms; look for a stopped or hung process",
         path.display()
     )]
     Busy {

@@ -1,4 +1,4 @@
-//! Each layer, around a leaf and around a block, gives the same result when the run crashes at any boundary.
+//! A run with any layer around a leaf and around a block has the same result after a crash at any boundary.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn retry_with_delay() -> Retry {
     Retry { backoff: Backoff::Fixed, initial_delay: Duration::from_secs(30), jitter: 0.0, ..Retry::attempts(3) }
 }
 
-/// Returns a definition with the layer around one step and around a block of two.
+/// Returns a definition with the layer around a single step and around a block of two steps.
 fn around(name: &str, leaf: Step, layer: impl Fn(Step) -> Step) -> Definition {
     let mut block_leaf = leaf.clone();
     block_leaf.id = "inside".to_owned();
@@ -80,7 +80,7 @@ fn layers() -> Vec<Definition> {
 }
 
 #[test]
-fn every_layer_gives_the_same_result_after_a_crash_at_any_boundary() {
+fn every_layer_has_the_same_result_after_a_crash_at_any_boundary() {
     for definition in layers() {
         let name = definition.name.clone();
         let test = CrashTest::new(definition, json!({}))

@@ -1,6 +1,6 @@
 //! Random definitions give the same result after crashes.
 //!
-//! `RANDOM_DEFINITIONS` sets how many, `RANDOM_SEED` which.
+//! `RANDOM_DEFINITIONS` sets the number of definitions, and `RANDOM_SEED` selects them.
 
 use std::env;
 

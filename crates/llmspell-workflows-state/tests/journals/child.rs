@@ -1,4 +1,4 @@
-//! A child process: this test program again; environment variables tell it which journal to use.
+//! A child process that runs this test program again; environment variables tell it which journal to use.
 
 use std::{
     env,
@@ -40,7 +40,7 @@ pub(crate) fn report(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// Kills this process in a way that it cannot see or prevent.
+/// Kills this process in a way that it can neither notice nor prevent.
 pub(crate) fn die() -> ! {
     kill_process(getpid(), Signal::KILL).unwrap();
     unreachable!("the signal ends the process")

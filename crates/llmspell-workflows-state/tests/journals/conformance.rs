@@ -37,7 +37,7 @@ fn sled_conforms() {
 }
 
 #[test]
-fn a_journal_in_use_names_its_owner() {
+fn error_for_a_journal_in_use_names_its_owner() {
     for adapter in [FJALL, SLED] {
         let folder = folder();
         conformance::is_exclusive(|| adapter.open_in(folder.path()));

@@ -35,10 +35,7 @@ impl Sqlite {
         };
         let run: RunSummary = seal::open_json(&location(), &row.id, &row.body)?;
         if run.started_at.as_microsecond() != row.started_us || run.status.as_str() != row.status {
-            return Err(StoreError::damaged(
-                location(),
-                "its start and status differ from the columns by which it is found",
-            ));
+            return Err(StoreError::damaged(location(), "its start and status differ from the indexed columns"));
         }
         Ok(run)
     }
