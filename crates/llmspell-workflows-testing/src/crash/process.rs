@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{CrashPoint, SimClock};
 
-/// How a process end.
+/// How a process ended.
 #[derive(Debug)]
 pub(super) enum ProcessEnd {
     Done(Box<Finished>),
@@ -22,7 +22,7 @@ pub(super) enum ProcessEnd {
     Fault(JournalError),
 }
 
-/// One process on a journal, which lasts until the run ends, parks or crashes.
+/// A process that uses a journal until the run ends or parks, or until the process crashes.
 pub(super) struct Process<'a> {
     pub(super) engine: &'a Engine,
     pub(super) definition: &'a Definition,
