@@ -45,7 +45,7 @@ pub fn acquire_or_identify<T, E>(
 #[cfg(unix)]
 fn is_alive(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    // A process that may not be signalled exists nevertheless.
+    // A process exists even if this process is not allowed to signal it.
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 

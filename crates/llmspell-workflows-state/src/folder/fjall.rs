@@ -97,7 +97,7 @@ impl Engine for Fjall {
     }
 
     fn hand_over(&self) -> Result<(), StoreError> {
-        // The durability of each batch hands it over when it is written.
+        // Each batch has already been handed over: its durability mode does so when it is written.
         Ok(())
     }
 

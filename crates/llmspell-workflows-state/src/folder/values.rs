@@ -15,7 +15,7 @@ use crate::store::StoreError;
 /// The length of a name in bytes.
 pub(super) const NAME: usize = 28;
 
-/// The name of a file and its expected content: its id, its length and its CRC-32C, little-endian.
+/// The name of a file, which also describes its value: an id, the length and the CRC-32C of the value, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name(pub(super) [u8; NAME]);
 

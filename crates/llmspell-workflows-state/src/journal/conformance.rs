@@ -138,7 +138,7 @@ fn receipts_grow_and_can_be_awaited_in_any_order(runtime: &Runtime, journal: &Ar
             last = receipt;
         }
     }
-    // In any order, and repeatedly.
+    // Receipts can be awaited in any order, and repeatedly.
     let last = last.expect("records were appended").number();
     for receipt in [last, 1, last] {
         runtime.block_on(journal.write(super::Receipt(receipt))).expect("the write succeeds");

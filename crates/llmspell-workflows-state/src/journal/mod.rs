@@ -69,13 +69,13 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// The journal can no longer be written; how much of it is durable is unknown.
     async fn sync(&self, receipt: Receipt) -> Result<(), JournalError>;
 
-    /// Returns the records of `run` so far, in order, without taking it over; none for an unknown run.
+    /// Returns the current records of `run`, in order, without taking the run over. An unknown run has none.
     ///
     /// # Errors
     /// The records cannot be read.
     async fn records(&self, run: Uuid) -> Result<Vec<Record>, JournalError>;
 
-    /// Returns all runs that have records here and have not been [forgotten](Self::forget).
+    /// Returns all runs that have records in this journal and have not been [forgotten](Self::forget).
     fn runs(&self) -> Vec<Uuid>;
 
     /// Drops all records of the given runs, which must already be stored elsewhere. Once this returns, the removal
@@ -182,7 +182,7 @@ pub enum JournalError {
     Format {
         /// The run.
         run: Uuid,
-        /// Why it cannot be read.
+        /// Why the record cannot be read.
         error: FormatError,
     },
     /// The records of a run are inconsistent.
@@ -196,7 +196,7 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if self.is_other_format() { "record_format" } else { "journal_failed" }

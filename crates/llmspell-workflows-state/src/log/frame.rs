@@ -38,7 +38,7 @@ pub(crate) enum ParsedFrame<'a> {
     OtherVersion(u8),
 }
 
-/// Appends the frame of `body` to `buffer`.
+/// Appends a frame that contains `body` to `buffer`.
 pub(crate) fn write(buffer: &mut Vec<u8>, kind: u8, run: u32, body: &[u8]) {
     let length = u32::try_from(HEAD - PREFIX + body.len()).expect("records are far smaller than 4 GiB");
     let start = buffer.len();

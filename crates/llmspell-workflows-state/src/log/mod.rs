@@ -117,7 +117,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "journal_failed"
@@ -254,7 +254,7 @@ impl Log {
     /// Removes a segment that is no longer needed; returns `false` if the segment is kept because it is still being
     /// written. Blocks on the disk.
     pub(crate) fn remove(&self, number: u64, about: &Path) -> Result<bool, LogError> {
-        // Pending bytes may belong to any segment from the one written last.
+        // Pending bytes may belong to the segment that was written last or to any later segment.
         let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);
         if number >= written {
             return Ok(false);

@@ -137,7 +137,7 @@ fn frames(
     marks: &mut BTreeMap<u64, u64>,
 ) -> Result<u64, LogError> {
     let has_header = segment::length(number, bytes).is_some();
-    // Without its header, nothing of the segment was ever synced.
+    // If the header is missing, no part of the segment was ever synced.
     let mut at = if has_header { segment::HEADER as usize } else { bytes.len() };
     loop {
         match frame::read(bytes.get(at..).unwrap_or_default()) {

@@ -33,7 +33,7 @@ pub enum FormatError {
 }
 
 impl FormatError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

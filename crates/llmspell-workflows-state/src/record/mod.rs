@@ -30,7 +30,8 @@ pub use timeline::{Request, Resumption, Suspension};
 
 /// One record of a run.
 ///
-/// As JSON each record is an object with one field, its kind. A time `t` is in microseconds since the start of the run.
+/// As JSON, each record is an object with one field, its kind. A time `t` is in microseconds since the start of the
+/// run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Record {
@@ -56,7 +57,7 @@ pub enum Record {
     Stuck {
         /// The path of the step.
         path: String,
-        /// Why it is stuck.
+        /// Why the step is stuck.
         error: Box<StepError>,
         /// The time, in microseconds since the start of the run.
         #[serde(rename = "t")]

@@ -58,7 +58,7 @@ pub struct Redefined {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Migrated {
-    /// The state before any step, without the input.
+    /// The state before the first step, without the input.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub state: Map<String, Value>,
     /// State changes that replace the recorded ones, by the path of a completed step.

@@ -24,7 +24,7 @@ pub struct Started {
     pub definition: String,
     /// The input.
     pub input: Value,
-    /// The step that the run begins with, if not the first.
+    /// The step that the run begins with; `None` for the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_step: Option<String>,
     /// The environment of the definition that overrides variables.
@@ -39,7 +39,7 @@ pub struct Started {
     /// Inputs of activities that replace their evaluated parameters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Arc<Value>>,
-    /// The state before any step, without the input.
+    /// The state before the first step, without the input.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub state: Map<String, Value>,
     /// Labels that the run was started with.

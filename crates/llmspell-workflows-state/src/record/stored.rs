@@ -36,7 +36,7 @@ pub enum StoredValue {
     /// The value that a state change of a step left.
     #[serde(rename = "c")]
     Changed(ChangeRef),
-    /// A large value that is stored outside the record, by its hash; only in records of archived runs.
+    /// The hash of a large value that is stored outside the record; only in records of archived runs.
     #[serde(rename = "b")]
     Apart(String),
 }
@@ -55,7 +55,7 @@ pub(crate) struct KnownValues {
 }
 
 impl KnownValues {
-    /// Adds the state changes of the step at `path`, to which its output may refer.
+    /// Adds the state changes of the step at `path`; the output of the step may refer to them.
     pub(crate) fn note_changes(&mut self, path: &str, changes: &[Change]) {
         self.changed.add(path, changes);
     }

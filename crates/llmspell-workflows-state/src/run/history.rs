@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{RunState, StepState, state::Subject};
 use crate::record::{Record, Started};
 
-/// The history of a run that has ended or not, read from its records.
+/// The history of a run, read from its records. The run need not have ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     /// The data that the run was started with.
@@ -74,7 +74,7 @@ impl PastStep {
         self.status
     }
 
-    /// Returns why the step was skipped, if it was.
+    /// Returns why the step was skipped; `None` if it was not skipped.
     #[must_use]
     pub fn skip_reason(&self) -> Option<&SkipReason> {
         match &self.outcome {

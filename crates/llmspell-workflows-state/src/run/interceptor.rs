@@ -141,7 +141,8 @@ impl RunJournal {
         self.conclude(&run, path, is_leaf, is_activity, outcome).await
     }
 
-    /// Records that the step is stuck: the run continues here only once its outcome is resolved manually.
+    /// Records that the step is stuck: the run continues at this step only once the step's outcome is resolved
+    /// manually.
     async fn mark_stuck(&self, path: String, error: StepError, at: Timestamp) -> Result<Outcome, JournalError> {
         let error = if error.path.is_none() { error.at(&path) } else { error };
         self.note_stuck(path.clone(), error.clone(), at).await?;

@@ -42,7 +42,7 @@ use crate::{
 
 /// The journal of one run, used by the process that drives the run.
 ///
-/// The [`Journaling`] interceptor finds it among the run's extensions; set it through
+/// The [`Journaling`] interceptor finds this journal among the run's extensions; set it through
 /// [`llmspell_workflows_basic::RunOptions::extensions`].
 #[derive(Debug)]
 pub struct RunJournal {
@@ -239,7 +239,7 @@ impl RunJournal {
         self.journal.clone()
     }
 
-    /// Records a manually given outcome of the step at `path`.
+    /// Records the outcome that was given manually for the step at `path`.
     ///
     /// # Errors
     /// The journal cannot be written.
@@ -306,7 +306,7 @@ impl RunJournal {
         self.append_to(record, None)
     }
 
-    /// Appends a record; `closes` says whether the record closes (`true`) or reopens (`false`) the run.
+    /// Appends a record; `closes` says whether the record closes (`Some(true)`) or reopens (`Some(false)`) the run.
     fn append_to(&self, record: &Record, closes: Option<bool>) -> Result<Receipt, JournalError> {
         if let Some(fault) = self.fault.get() {
             return Err(fault.clone());

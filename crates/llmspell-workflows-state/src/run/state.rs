@@ -32,7 +32,7 @@ pub struct IllegalRecord {
 }
 
 impl IllegalRecord {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         "journal_failed"
@@ -66,8 +66,8 @@ pub struct RunEnd {
 
 /// The state of a run, according to its records.
 ///
-/// [`Self::apply`] alone defines what each record does and which records it may follow. All other code that reads
-/// records is a view of this state.
+/// [`Self::apply`] alone defines what each record does and which records it may follow. All other views of a run's
+/// records are derived from this state.
 #[derive(Debug, Default)]
 pub struct RunState {
     pub(super) started: Option<Started>,

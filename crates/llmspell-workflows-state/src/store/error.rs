@@ -56,7 +56,7 @@ pub enum StoreError {
     Format {
         /// What was read.
         location: String,
-        /// Why it cannot be read.
+        /// Why the record cannot be read.
         error: FormatError,
     },
     /// The stored data is damaged.
@@ -72,7 +72,7 @@ pub enum StoreError {
     Foreign {
         /// The path of the store.
         path: PathBuf,
-        /// What it contains.
+        /// What the path contains.
         message: String,
     },
     /// An earlier write failed, and it is unknown how much of it was stored.
@@ -103,7 +103,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         if self.is_other_format() { "record_format" } else { "store_failed" }

@@ -106,7 +106,7 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     /// Reads everything in the stores and reports the damage that it finds.
     ///
     /// # Errors
-    /// The stores cannot be read at all. Damage is part of the result.
+    /// The stores cannot be read at all. Damage does not cause an error; it is part of the result.
     async fn verify(&self) -> Result<Verified, StoreError>;
 }
 
@@ -120,8 +120,8 @@ impl Stores {
     /// Opens stores in the SQLite database at `path`, which is created if missing. Several processes can have the
     /// database open.
     ///
-    /// Opening reads only the schema. The database is in WAL mode, so its folder must be on a local disk; two more
-    /// files exist beside it while it is open.
+    /// Opening reads only the schema. The database is in WAL mode, so its folder must be on a local disk; while it is
+    /// open, two more files exist beside it.
     ///
     /// # Errors
     /// The file cannot be opened, is not a store, is damaged, or was written by a later version of this program.

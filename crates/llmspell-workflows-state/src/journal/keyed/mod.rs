@@ -38,7 +38,7 @@ use crate::{
 /// A journal on a key-value store.
 pub(super) struct Keyed {
     shared: Arc<Shared>,
-    /// Dropped first, which writes what is queued.
+    /// Dropped first; this writes the queued changes.
     committer: Option<Committer<Shared>>,
 }
 
@@ -219,7 +219,7 @@ impl Commit for Shared {
             let mut progress = lock(&self.progress);
             (self.flush_queue(&mut progress)?, progress.given)
         };
-        // Outside the lock, so that writes can continue.
+        // The sync runs outside the lock, so that writes can continue.
         self.below.sync(given).map_err(|error| self.fail(error))?;
         // A write that failed meanwhile is not repaired by a successful sync.
         self.state().fault.clone().map_or(Ok(appended), Err)

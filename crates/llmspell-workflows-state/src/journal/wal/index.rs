@@ -4,7 +4,8 @@
 //! index once its segment is full. Nothing depends on an index: a segment whose index is missing or not intact is read
 //! as a whole, and each frame that is found through an index is verified.
 //!
-//! All numbers are little-endian; after the header come the directory, sorted by run id, its checksum, and the entries.
+//! All numbers are little-endian. The header is followed by the directory, which is sorted by run id, its checksum, and
+//! the entries.
 //!
 //! | part | bytes | contents |
 //! |---|---|---|

@@ -109,7 +109,7 @@ impl WalJournal {
     ///
     /// # Errors
     /// The log cannot be read, or something that was synced is missing. While the log is being written, this error can
-    /// also occur when nothing is lost; then a second attempt succeeds.
+    /// also occur briefly although nothing is lost.
     pub fn check(dir: impl AsRef<Path>) -> Result<Vec<(Uuid, Vec<Record>)>, JournalError> {
         records_by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
@@ -137,7 +137,7 @@ impl WalJournal {
     ///
     /// # Errors
     /// The log cannot be read, or something that was synced is missing. While the log is being written, this error can
-    /// also occur when nothing is lost; then a second attempt succeeds.
+    /// also occur briefly although nothing is lost.
     pub fn check_run(dir: impl AsRef<Path>, run: Uuid) -> Result<Option<Vec<Record>>, JournalError> {
         records_of_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?, run)
     }
@@ -196,7 +196,7 @@ impl OpenLog {
     }
 }
 
-/// Removes the indexes whose segments are gone: another segment may get the same number.
+/// Removes indexes whose segments no longer exist, since another segment may get the same number.
 fn remove_orphaned_indexes(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
     let names = disk.list(dir)?;
     let numbers = names.iter().filter_map(|name| index::number(name));

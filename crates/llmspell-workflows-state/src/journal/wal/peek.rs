@@ -21,7 +21,7 @@ use crate::{
     record::Record,
 };
 
-/// The frames of one segment that may concern the run.
+/// The frames of a segment that may belong to the run.
 enum SegmentPart {
     /// The frames of the run, as listed in the segment's index.
     Indexed(Vec<(IndexEntry, Vec<u8>)>),
@@ -111,7 +111,7 @@ fn part(disk: &dyn Disk, dir: &Path, number: u64, run: Uuid) -> io::Result<Resul
     Ok(segment_frames(&path, number, &bytes).map(SegmentPart::Whole))
 }
 
-/// Reads the frame of an index entry; `None` if it is not the frame that the entry describes.
+/// Reads the frame of an index entry; returns `None` if it is not the frame that the entry describes.
 fn indexed(file: &dyn DiskFile, entry: IndexEntry) -> Option<(IndexEntry, Vec<u8>)> {
     let bytes = file.read_at(entry.offset.into(), usize::try_from(entry.length).ok()?).ok()?;
     match frame::read(&bytes) {

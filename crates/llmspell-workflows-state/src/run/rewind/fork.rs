@@ -12,7 +12,7 @@ use super::{RewindError, Rewinding};
 use crate::record::{ChoiceRef, End, KnownValues, Record, Rewound, StoredChange, StoredValue};
 
 impl Rewinding<'_> {
-    /// Returns the records that a fork from this point shares with the original run, except the first.
+    /// Returns the records that a fork from this point shares with the original run, except the first record.
     ///
     /// # Errors
     /// The records are inconsistent.

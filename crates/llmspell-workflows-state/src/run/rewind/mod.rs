@@ -55,7 +55,7 @@ pub enum RewindError {
 }
 
 impl RewindError {
-    /// Returns the stable code, which has a page.
+    /// Returns the stable error code, which has a page under `docs/errors`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -173,7 +173,8 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Runs all steps again that failed for good; in a cancelled run, the steps that the cancellation stopped.
+    /// Runs all steps that failed for good again; in a cancelled run, runs the steps that the cancellation stopped
+    /// again.
     ///
     /// # Errors
     /// Nothing failed, and the run was not cancelled.

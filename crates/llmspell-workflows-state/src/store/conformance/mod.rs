@@ -29,7 +29,7 @@ pub fn all(fresh: impl Fn() -> Stores) {
 /// Checks that everything is still there after the stores are closed; `reopen` opens the same stores.
 ///
 /// # Panics
-/// Something is missing.
+/// Stored data is missing.
 pub fn persists(reopen: impl Fn() -> Stores) {
     let run = summary(1, 0);
     let records = content::records(3);
@@ -59,7 +59,7 @@ pub fn persists(reopen: impl Fn() -> Stores) {
 /// Returns the output of `future`, for tests that are not async.
 ///
 /// # Panics
-/// The runtime cannot start, or this is called from a runtime.
+/// The runtime cannot start, or this function is called from within a runtime.
 pub fn wait<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("the runtime starts").block_on(future)
 }

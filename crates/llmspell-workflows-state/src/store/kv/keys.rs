@@ -41,7 +41,8 @@ pub(super) fn hashed(kind: u8, hash: &str) -> Vec<u8> {
     [&[kind], hash.as_bytes()].concat()
 }
 
-/// The prefix of the owners of the value with this hash; a hash never contains the byte that ends it.
+/// Returns the prefix of the keys of all owners of the value with this hash. The last byte of the prefix never occurs
+/// in a hash.
 pub(super) fn owners(hash: &str) -> Vec<u8> {
     [b"o", hash.as_bytes(), b"/"].concat()
 }
@@ -50,7 +51,7 @@ pub(super) fn owner(hash: &str, owner: Uuid) -> Vec<u8> {
     [&owners(hash), &owner.as_bytes()[..]].concat()
 }
 
-/// The prefix of index entries in which `field` has this value.
+/// Returns the prefix of the index entries in which `field` has this value.
 pub(super) fn index(field: u8, value: &[u8]) -> Vec<u8> {
     let length = u32::try_from(value.len()).expect("fields of a run are far smaller than 4 GiB");
     [&[b'i', field], &length.to_be_bytes()[..], value].concat()

@@ -146,7 +146,7 @@ impl<K: KeyValue> Adapter for KeyValueStores<K> {
     }
 
     fn compact(&self) -> Result<(), StoreError> {
-        // The engines compact by themselves.
+        // The engines compact their data by themselves.
         Ok(())
     }
 
