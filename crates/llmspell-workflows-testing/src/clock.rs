@@ -1,4 +1,4 @@
-//! Clocks for tests, which do not follow real time.
+//! Clocks for tests; they do not follow real time.
 //!
 //! - [`SimClock`] changes only when a test sets or advances it.
 //! - [`PausedClock`] follows a paused tokio runtime, for activities and hooks that use tokio timers.

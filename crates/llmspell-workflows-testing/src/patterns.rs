@@ -119,7 +119,7 @@ pub fn retried() -> Step {
     .with_retry(Retry::attempts(4).with_initial_delay(Duration::from_millis(1)))
 }
 
-/// Returns handled failures, a sleep, a conditional and a loop with a condition.
+/// Returns a block with handled failures, a sleep, a conditional and a loop with a condition.
 #[must_use]
 pub fn handled() -> Step {
     Step::sequence(
@@ -198,14 +198,14 @@ pub fn crash_test(definition: Definition) -> CrashTest {
     })
 }
 
-/// Returns one more than `n`, and sets it under the key `key` of the state.
+/// Returns `n` plus one, and stores the result in the state under the key `key`.
 fn plus_one(context: &ActivityContext) -> ActivityOutput {
     let sum = json!(context.input()["n"].as_i64().unwrap_or(0) + 1);
     let key = context.input()["key"].as_str().unwrap_or("sum").to_owned();
     ActivityOutput::from(sum.clone()).with_state(&key, sum)
 }
 
-/// Fails until generation `succeed_at` of the enclosing block or attempt `succeed_at` of the step.
+/// Fails until generation `succeed_at` of the enclosing block or attempt `succeed_at` of the step is reached.
 fn flaky(context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let path = context.path().to_path();
     let block = path.segments().iter().rev().nth(1).map_or(1, |segment| segment.generation);

@@ -9,7 +9,7 @@ fn panic_of(test: impl FnOnce()) -> String {
         .expect("a panic with a message")
 }
 
-/// Returns a test of two steps that wait for signals of the same name, and of which each receives one.
+/// Returns a test of two steps that wait for signals with the same name; each step receives one signal.
 fn approvals() -> WorkflowTest {
     let wait = || StepKind::WaitForEvent(WaitForEvent { event: "approved".into(), ..WaitForEvent::default() });
     let review = Definition::sequence(

@@ -1,4 +1,4 @@
-//! Recorders retain calls and events in order and within bounds, and a story shows differences.
+//! Recorders retain a limited number of calls and events in order, and a failed story assertion shows the difference.
 
 use std::sync::Arc;
 

@@ -109,7 +109,7 @@ impl StoreError {
         if self.is_other_format() { "record_format" } else { "store_failed" }
     }
 
-    /// Returns whether retrying may help, since another process may release the store.
+    /// Returns whether a retry may help, since another process may release the store.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Held { .. } | Self::Busy { .. })

@@ -90,7 +90,7 @@ fn a_flipped_bit_in_synced_data_causes_an_error_that_names_the_file() {
     assert!(refused > 5 * harmless, "{refused} refused, {harmless} harmless");
 }
 
-/// Returns whether the file is a segment, and not the index of a segment, on which nothing depends.
+/// Returns whether the file is a segment. Nothing depends on the index of a segment.
 fn is_segment(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "log")
 }

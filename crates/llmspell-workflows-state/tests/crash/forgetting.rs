@@ -1,4 +1,4 @@
-//! Forgotten runs leave the log and do not come back.
+//! Forgotten runs are removed from the log and do not reappear.
 
 use std::{path::Path, sync::Arc};
 
@@ -27,7 +27,7 @@ fn segments(disk: &SimDisk) -> usize {
 }
 
 #[tokio::test]
-async fn a_forgotten_run_stays_forgotten_whichever_segments_remain() {
+async fn a_forgotten_run_stays_forgotten_no_matter_which_segments_remain() {
     let (long, short) = (Uuid::from_u128(1), Uuid::from_u128(2));
     for between in [0, 5, 60] {
         let disk = SimDisk::new();

@@ -87,7 +87,7 @@ fn every_layer_has_the_same_result_after_a_crash_at_any_boundary() {
             .activity("function", "echo", |context| async move { Ok(context.input().clone().into()) })
             .activity("function", "flaky", |context| async move { fails_at_first(&context) })
             .activity("function", "fails", |_| async { Err(StepError::configuration("boom", "always fails")) });
-        // One signal for the step and one for the block.
+        // One signal is for the step, and one is for the block.
         let test = test.signal("go", json!(1)).signal("go", json!(2));
         let report = test.crash_everywhere().unwrap_or_else(|difference| panic!("{name}: {difference}"));
         println!("{name}: {report:?}");

@@ -37,7 +37,8 @@ fn engine(performed: &Performed) -> Engine {
     Engine::builder().activities(activities).interceptor(Position::Journal, Journaling).build()
 }
 
-/// Sets the parts of the state that its input names, or returns its input.
+/// Performs the activity `name`: `put` sets the parts of the state that its input names; other activities return their
+/// input.
 fn perform_activity(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let input = context.input().clone();
     let is_first = context.path().to_path().segments().iter().all(|segment| segment.generation == 1);
@@ -58,7 +59,8 @@ fn put(id: &str, parts: Value) -> Step {
     Step::function(id, "put", parts)
 }
 
-/// Version 1 has `cart`, `prices` and a number `total`; version 2 renames them and has an object `sum`.
+/// Version 1 has `cart`, `prices` and a number `total`; version 2 renames `cart` and `prices`, and has an object `sum`
+/// instead of `total`.
 fn shop(version: u32) -> Definition {
     let (cart, prices, sum) = if version == 1 { ("cart", "prices", "total") } else { ("basket", "costs", "sum.eur") };
     let add = |item: &str| json!({cart: format!("{{{{ concat(state.{cart} || [], [{item}]) }}}}")});
@@ -169,7 +171,7 @@ async fn a_run_interrupted_at_any_record_resumes_in_the_later_version() {
                 "{path} is performed again, cut after {cut} records"
             );
         }
-        // The state that is computed from the records has the later version too.
+        // The state that is computed from the records is also migrated.
         let engine = engine(&again);
         let plan = engine.prepare(shop(2)).expect("valid test data");
         assert_eq!(
@@ -177,7 +179,7 @@ async fn a_run_interrupted_at_any_record_resumes_in_the_later_version() {
             expected,
             "cut after {cut} records"
         );
-        // A fork of the run has the migrated state too.
+        // A fork of the run also has the migrated state.
         let mut fork = Rewinding::new(&plan, &all).unwrap();
         let target = fork.find("graph/both").expect("valid test data");
         fork.from(&target);

@@ -1,5 +1,4 @@
-//! Compensation interrupted by crashes: everything is compensated in order, and nothing acknowledged is compensated
-//! twice.
+//! Crashes during compensation: everything is still compensated in order, and no acknowledged compensation is repeated.
 
 use std::sync::{Arc, Mutex};
 

@@ -34,7 +34,7 @@ pub(crate) fn child_task() -> Option<(OnDisk, PathBuf)> {
     Some((ON_DISK.into_iter().find(|adapter| adapter.name == name)?, folder.into()))
 }
 
-/// Writes a line to standard output, atomically and flushed.
+/// Writes a line to standard output atomically, and flushes it.
 pub(crate) fn report(line: &str) {
     std::io::stdout().write_all(format!("\n{line}\n").as_bytes()).unwrap();
     std::io::stdout().flush().unwrap();

@@ -17,22 +17,22 @@ fn check_conformance(adapter: &OnDisk) {
 }
 
 #[test]
-fn memory_conforms() {
+fn in_memory_journal_conforms() {
     conformance::all(|| Arc::new(MemoryJournal::new()));
 }
 
 #[test]
-fn wal_conforms() {
+fn wal_journal_conforms() {
     check_conformance(&WAL);
 }
 
 #[test]
-fn fjall_conforms() {
+fn fjall_journal_conforms() {
     check_conformance(&FJALL);
 }
 
 #[test]
-fn sled_conforms() {
+fn sled_journal_conforms() {
     check_conformance(&SLED);
 }
 

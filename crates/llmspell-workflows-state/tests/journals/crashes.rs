@@ -1,5 +1,5 @@
-//! Random definitions give the same result on each journal when their process is killed at a boundary: before or after
-//! a record is appended, before or after a write or sync, before or after an acknowledgement is received.
+//! Random definitions have the same result on each journal if their process is killed at a boundary: before or after a
+//! record is appended, before or after a write or sync, before or after an acknowledgement is received.
 //!
 //! `RANDOM_DEFINITIONS` sets the number of definitions, and `RANDOM_SEED` selects them.
 
@@ -32,7 +32,7 @@ const SEED_VARIABLE: &str = "SEED_OF_A_CHILD";
 
 const BOUNDARY_VARIABLE: &str = "BOUNDARY_OF_A_CHILD";
 
-/// The files that a process leaves in its folder:
+/// The names of the files that a process leaves in its folder.
 const EFFECTS: &str = "effects";
 const ACKNOWLEDGED: &str = "acknowledged";
 const OUTCOME: &str = "outcome";
@@ -133,7 +133,7 @@ fn run(adapter: &OnDisk, folder: &Path) {
     let test = generate::crash_test(number(SEED_VARIABLE, 0), move |context| {
         append_line(&effects, &format!("{}#{}", context.path(), context.attempt()));
     });
-    // Time continues where the previous process ended.
+    // The time continues where the previous process ended.
     let time = fs::read_to_string(folder.join(TIME)).ok();
     let clock = time.map_or_else(SimClock::default, |time| SimClock::new(time.parse().unwrap()));
     let kill = boundary.map(|at| KillPoint { at, clock: clock.clone(), folder: folder.to_owned() });
@@ -144,7 +144,7 @@ fn run(adapter: &OnDisk, folder: &Path) {
     fs::write(folder.join(OUTCOME), outcome(&finished)).unwrap();
 }
 
-/// Appends a line, which survives this process.
+/// Appends a line that survives this process.
 fn append_line(path: &Path, line: &str) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(format!("{line}\n").as_bytes()).unwrap();

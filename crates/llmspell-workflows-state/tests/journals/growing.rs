@@ -20,7 +20,7 @@ fn set(id: &str, key: &str, value: Value) -> Step {
 
 /// Returns a definition that collects a text in each iteration, with an expression that rebuilds the whole list.
 fn collecting(iterations: u64) -> Definition {
-    let item = "item number {{ loop.index }}, which is as long as a sentence, so that copies of it would be noticed";
+    let item = "item number {{ loop.index }}, which is as long as a sentence, so that copies of it would be seen";
     let added = json!("{{ state.all.concat([state.item.text]) }}");
     let body = [set("make", "item", json!({"text": item})), set("add", "all", added)];
     let over = LoopSource::Range { start: json!(0), end: json!(iterations), step: json!(1) };

@@ -76,7 +76,8 @@ fn a_run_waits_for_the_durability_set_in_its_definition() {
         let journal: Arc<dyn Journal> = open(Arc::new(disk.clone()));
         let definition = Definition { durability, ..Definition::sequence("durable", steps()) };
         patterns::crash_test(definition).run_on(&journal).unwrap();
-        // One sync is for the start. Syncs that nothing waits for are shared, so there are fewer than completions.
+        // One sync is for the start. Syncs that nothing waits for are shared, so there are fewer syncs than
+        // completions.
         let syncs = disk.syncs();
         match durability {
             Durability::Async => assert!((synced..21).contains(&syncs), "{durability:?}: {syncs}"),
@@ -184,7 +185,7 @@ fn runs_waiting_for_a_busy_disk_share_one_sync() {
     });
 }
 
-/// Blocks syncs while it is closed.
+/// A gate that blocks syncs while it is closed.
 #[derive(Debug, Clone, Default)]
 struct Gate(Arc<(Mutex<State>, Condvar)>);
 

@@ -130,8 +130,7 @@ impl Calls {
             let (thread, call) = line.split_once(' ').unwrap();
             let call = call.trim_start();
             if let Some(rest) = call.strip_prefix("write(1<") {
-                // The text is between newlines, which strace writes as `
-                // `.
+                // The text is between newlines, which strace writes as `\n`.
                 let reported = rest.split("\"\\n").nth(1).and_then(|rest| rest.split("\\n\"").next());
                 calls.reported.extend(reported.map(|reported| (reported.to_owned(), location)));
             } else if let Some((_, rest)) = call.split_once("sync(") {

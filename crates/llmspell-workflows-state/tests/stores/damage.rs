@@ -152,7 +152,7 @@ fn changes_lost_by_sled_are_detected() {
 }
 
 #[test]
-fn a_damaged_or_missing_mark_is_an_error() {
+fn a_damaged_or_missing_mark_causes_an_error() {
     for (damage, expected) in [
         (Box::new(|mark: &Path| fs::write(mark, [0; 1024]).unwrap()) as Box<dyn Fn(&Path)>, "both of its two slots"),
         (Box::new(|mark: &Path| fs::remove_file(mark).unwrap()), "no `mark` file"),

@@ -65,9 +65,9 @@ impl Process<'_> {
         };
         let run = self.engine.start(&plan, WorkflowInput::new(self.input.clone()), &options);
         let run = run.unwrap_or_else(|error| panic!("the input does not fit: {error}"));
-        // Signals that a step has already received are in the journal and are not received twice.
+        // Signals that a step has already received are in the journal, and are not received again.
         self.signals.iter().for_each(|signal| run.deliver(signal.clone()));
-        // A run that waits only for a signal would wait forever.
+        // Otherwise, a run that waits only for a signal would wait forever.
         let hold = async {
             run.until_waiting().await;
             run.park();

@@ -60,7 +60,7 @@ impl fmt::Display for Difference {
 
 impl std::error::Error for Difference {}
 
-/// What a crash loses.
+/// The data that a crash loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
     /// The journal is in memory, and all appended records are kept.

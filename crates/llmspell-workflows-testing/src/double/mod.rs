@@ -190,7 +190,7 @@ impl<S: Service + ?Sized> Double<S> {
         lock(&self.log).faults.push(Fault { call, first, last, is_performed, error: Arc::new(error) });
     }
 
-    /// Records a call, and returns a handle that makes it.
+    /// Records a call and returns a handle that makes the call.
     fn record(&self, call: &'static str, subject: impl Into<String>, arguments: Value) -> PendingCall<S::Error> {
         let index = index::<S>(call);
         let mut log = lock(&self.log);

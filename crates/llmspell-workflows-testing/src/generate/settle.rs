@@ -11,8 +11,8 @@ use llmspell_workflows_basic::{
 };
 use serde_json::Value;
 
-/// Performs the activities of generated definitions. The input determines whether an activity fails, and for how many
-/// attempts.
+/// Performs the activities of generated definitions. The input determines whether an activity fails, and how many
+/// attempts fail.
 ///
 /// # Errors
 /// Some inputs cause a failure, either once or permanently.

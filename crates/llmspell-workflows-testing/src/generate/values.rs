@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// Generates texts without references: plain words, and texts that are difficult for notations.
+/// Generates texts without references: plain words, and texts that are difficult to write in some notations.
 pub fn text() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         "yes",

@@ -1,4 +1,5 @@
-//! Tests of your own workflows: scripted activities, simulated time, and assertions that show the whole run.
+//! A harness for testing your own workflows, with scripted activities, simulated time, and assertions that show the
+//! whole run.
 //!
 //! A workflow whose payment service is temporarily down:
 //!

@@ -11,7 +11,7 @@ pub struct Script {
     action: Action,
 }
 
-/// Computes an output from an input.
+/// A function that computes an output from an input.
 type Compute = dyn Fn(&Value) -> Result<Value, StepError> + Send + Sync;
 
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Script {
         Self { fails: None, action: Action::Compute(Arc::new(compute)) }
     }
 
-    /// Simulates a language model: returns the first answer whose text occurs in the input.
+    /// Simulates a language model: returns the first answer in `answers` whose text occurs in the input.
     ///
     /// A request that contains none of the texts fails with `unscripted`, and the message shows the request. The text
     /// `""` matches every request. The same request always gets the same answer, so crash tests work.
