@@ -1,4 +1,4 @@
-//! A folder for one process that contains a key-value engine and adds features that engines lack: syncs, detection of
+//! A folder for one process that contains a key-value engine. It adds features that engines lack: syncs, detection of
 //! lost changes, storage of large values, and the name of the folder's holder.
 //!
 //! | name | content |

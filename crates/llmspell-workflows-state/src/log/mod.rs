@@ -251,8 +251,8 @@ impl Log {
         self.committer.as_ref().ok_or(LogError::Closed)
     }
 
-    /// Removes a segment that is no longer needed; returns `false` if the segment is kept because it is still being
-    /// written. Blocks on the disk.
+    /// Removes a segment that is no longer needed; blocks on the disk. Returns `false` if the segment is kept because
+    /// it is still being written.
     pub(crate) fn remove(&self, number: u64, about: &Path) -> Result<bool, LogError> {
         // Pending bytes may belong to the segment that was written last or to any later segment.
         let written = lock(&self.shared.files).current.as_ref().map_or(self.shared.first, |(number, _)| *number);

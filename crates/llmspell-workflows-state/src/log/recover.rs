@@ -112,7 +112,7 @@ fn segments(disk: &dyn Disk, dir: &Path) -> Result<BTreeMap<u64, Vec<u8>>, LogEr
     }
 }
 
-/// Syncs the segments that were read: data written by a killed process may still be only in memory, and later frames
+/// Syncs the segments that were read. Data written by a killed process may still be only in memory, and later frames
 /// depend on it.
 fn sync(disk: &dyn Disk, dir: &Path, recovery: &Recovery) -> Result<(), LogError> {
     for number in recovery.ends.iter().filter(|(_, end)| **end > 0).map(|(number, _)| *number) {

@@ -126,8 +126,8 @@ impl StateChanges {
         self.by_path.insert(path.to_owned(), left);
     }
 
-    /// Returns the changes of the step at `path` that is being recorded; none if earlier changes are known under that
-    /// path.
+    /// Returns the changes of the step at `path` that is being recorded. Returns none if earlier changes are known
+    /// under that path.
     pub(super) fn of_step<'a>(&self, path: &'a str, changes: &'a [Change]) -> OwnChanges<'a> {
         let changes: &[Change] = if self.by_path.contains_key(path) { &[] } else { changes };
         OwnChanges { path, changes }

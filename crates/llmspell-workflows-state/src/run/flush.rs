@@ -9,7 +9,7 @@ use llmspell_workflows_basic::sync::lock;
 
 use crate::journal::{Journal, Receipt};
 
-/// Syncs the records of a run in the background, one sync at a time; each sync covers all records appended before it
+/// Syncs the records of a run in the background, one sync at a time. Each sync covers all records appended before it
 /// began.
 ///
 /// A record is synced at the latest when the second sync after its append ends, so a power loss can only lose records

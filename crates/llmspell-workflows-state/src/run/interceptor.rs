@@ -141,7 +141,7 @@ impl RunJournal {
         self.conclude(&run, path, is_leaf, is_activity, outcome).await
     }
 
-    /// Records that the step is stuck: the run continues at this step only once the step's outcome is resolved
+    /// Records that the step is stuck. The run continues at this step only once the step's outcome is resolved
     /// manually.
     async fn mark_stuck(&self, path: String, error: StepError, at: Timestamp) -> Result<Outcome, JournalError> {
         let error = if error.path.is_none() { error.at(&path) } else { error };

@@ -12,8 +12,8 @@ use super::{Phase, RunEnd, RunState, StepState};
 use crate::record::{End, Record, Request, Started};
 
 impl RunState {
-    /// Returns the data that the run was started with, under its current definition; `None` if the run was never
-    /// started.
+    /// Returns the data that the run was started with, under its current definition. Returns `None` if the run was
+    /// never started.
     #[must_use]
     pub fn started(&self) -> Option<&Started> {
         self.started.as_ref()
@@ -119,8 +119,8 @@ impl RunState {
 }
 
 impl Started {
-    /// Returns the data that the run with these `records` was started with, under its current definition; `None` if the
-    /// run was never started.
+    /// Returns the data that the run with these `records` was started with, under its current definition. Returns
+    /// `None` if the run was never started.
     #[must_use]
     pub fn of(records: &[Record]) -> Option<Self> {
         RunState::read_as_far(records).0.started

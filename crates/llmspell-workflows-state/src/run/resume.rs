@@ -39,8 +39,8 @@ impl RunState {
         Some((ended.nth, (path.parse().ok()?, input.clone(), outcome)))
     }
 
-    /// Returns `true` if the step at `path` was compensated, `false` if it was resolved manually without compensation,
-    /// and `None` otherwise.
+    /// Returns the path with `true` if the step was compensated, or with `false` if it was resolved without
+    /// compensation.
     fn undone(&self, path: &StepPath) -> Option<(StepPath, bool)> {
         let entry = format!("{path}/$undo");
         let undo = self.reentered.get(&entry).map_or_else(|| entry.clone(), |at| generation_of(&entry, *at));

@@ -17,8 +17,8 @@ pub struct StepState {
     pub(super) end: Option<StepEnd>,
     /// The valid choices.
     pub(super) decisions: HashMap<DecisionKey, RecordedChoice>,
-    /// The number of times that the step has begun since it was last stopped or reopened, which is the number of
-    /// crashes that interrupted it.
+    /// The number of times that the step has begun since it was last stopped or reopened. This is the number of crashes
+    /// that interrupted it.
     pub(super) begun: u32,
     /// Whether the step is a leaf that has begun.
     pub(super) is_activity: bool,
@@ -161,8 +161,8 @@ impl StepState {
     }
 }
 
-/// Returns what a choice says about the step's wait: nothing (`None`), that the wait is over (`Some(None)`), or the
-/// signal or time that the step waits for (`Some(Some(…))`).
+/// Returns what a choice says about the step's wait. That is nothing (`None`), that the wait is over (`Some(None)`), or
+/// the signal or time that the step waits for (`Some(Some(…))`).
 fn wait(decision: &Decision) -> Option<Option<Awaited>> {
     match decision {
         Decision::Awaits(_, awaited) => Some(Some(awaited.clone())),

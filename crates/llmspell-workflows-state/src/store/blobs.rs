@@ -42,8 +42,8 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// The store cannot be read.
     async fn owned(&self, owner: Uuid) -> Result<Vec<String>, StoreError>;
 
-    /// Removes `owner` from everything that it owns, and removes values that then have no owner; returns the number of
-    /// removed values.
+    /// Removes `owner` from everything that it owns. Also removes the values that then have no owner, and returns their
+    /// number.
     ///
     /// # Errors
     /// The store cannot be written.

@@ -37,7 +37,7 @@ fn engine(performed: &Performed) -> Engine {
     Engine::builder().activities(activities).interceptor(Position::Journal, Journaling).build()
 }
 
-/// Performs the activity `name`: `put` sets the parts of the state that its input names; other activities return their
+/// Performs the activity `name`. `put` sets the parts of the state that its input names; other activities return their
 /// input.
 fn perform_activity(name: &str, context: &ActivityContext) -> Result<ActivityOutput, StepError> {
     let input = context.input().clone();
@@ -59,7 +59,7 @@ fn put(id: &str, parts: Value) -> Step {
     Step::function(id, "put", parts)
 }
 
-/// Version 1 has `cart`, `prices` and a number `total`; version 2 renames `cart` and `prices`, and has an object `sum`
+/// Version 1 has `cart`, `prices` and a number `total`. Version 2 renames `cart` and `prices`, and has an object `sum`
 /// instead of `total`.
 fn shop(version: u32) -> Definition {
     let (cart, prices, sum) = if version == 1 { ("cart", "prices", "total") } else { ("basket", "costs", "sum.eur") };

@@ -1,5 +1,6 @@
-//! Random definitions have the same result on each journal if their process is killed at a boundary: before or after a
-//! record is appended, before or after a write or sync, before or after an acknowledgement is received.
+//! Random definitions have the same result on each journal if their process is killed at a boundary. A boundary is
+//! before or after a record is appended, before or after a write or sync, or before or after an acknowledgement is
+//! received.
 //!
 //! `RANDOM_DEFINITIONS` sets the number of definitions, and `RANDOM_SEED` selects them.
 

@@ -1,4 +1,4 @@
-//! Counts the syncs of the log on its disk: there is one sync before each acknowledgement, which all waiters share, and
+//! Counts the syncs of the log on its disk. There is one sync before each acknowledgement, which all waiters share, and
 //! no sync for composites, pure decisions and attempts.
 
 use std::{

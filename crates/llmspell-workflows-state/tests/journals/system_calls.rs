@@ -1,4 +1,4 @@
-//! The system calls of each journal, traced with strace: there is a sync before each acknowledgement, one sync for all
+//! The system calls of each journal, traced with strace. There is a sync before each acknowledgement, one sync for all
 //! waiters, and no sync for records that are only written.
 
 use std::{collections::HashMap, fs, path::Path, process::Command};

@@ -1,4 +1,4 @@
-//! Random records never cause a panic, illegal records are refused and change nothing, and after a crash at any point
+//! Random records never cause a panic, and illegal records are refused and change nothing. After a crash at any point,
 //! the records yield the same statuses as the engine.
 
 use std::sync::Arc;

@@ -102,8 +102,7 @@ async fn entries(storage: &dyn VectorStorage) -> usize {
     storage.stats().await.expect("stats must succeed").entries
 }
 
-/// Tests that each text gets a nonzero vector of the declared length, and that the vectors are in the order of the
-/// texts.
+/// Tests that each text gets a nonzero vector of the declared length, and that vectors are in the order of the texts.
 ///
 /// # Panics
 /// Panics if the service behaves differently.

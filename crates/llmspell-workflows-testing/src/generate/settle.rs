@@ -1,4 +1,4 @@
-//! Makes the outcomes of generated definitions comparable: the results of activities depend only on their input, and
+//! Makes the outcomes of generated definitions comparable. The results of activities depend only on their input, and
 //! races are removed.
 
 use std::sync::Arc;

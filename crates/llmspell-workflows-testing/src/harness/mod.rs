@@ -1,5 +1,4 @@
-//! A harness for testing your own workflows, with scripted activities, simulated time, and assertions that show the
-//! whole run.
+//! Tests of your own workflows, with scripted activities, simulated time, and assertions that show the whole run.
 //!
 //! A workflow whose payment service is temporarily down:
 //!

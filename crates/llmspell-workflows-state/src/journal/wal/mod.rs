@@ -114,8 +114,8 @@ impl WalJournal {
         records_by_run(crate::log::recover::check(&SystemDisk, dir.as_ref())?)
     }
 
-    /// Returns the records of `run` in the log in the local folder `dir`, as [`Self::peek`] does; `None` if there are
-    /// none.
+    /// Returns the records of `run` in the log in the local folder `dir`, as [`Self::peek`] does. Returns `None` if
+    /// there are none.
     ///
     /// From full segments, which have an index, only the frames of this run are read.
     ///
@@ -178,8 +178,8 @@ impl OpenLog {
         self.log.write_later(path, move || full.into_index(&lock(&runs)));
     }
 
-    /// Removes those of `segments` that are no longer needed, and unneeded segments that were still in use at the last
-    /// call.
+    /// Removes those of `segments` that are no longer needed. Also removes unneeded segments that were still in use at
+    /// the last call.
     fn remove_unneeded(&self, segments: impl IntoIterator<Item = u64>) -> Result<(), JournalError> {
         let unneeded: Vec<u64> = {
             let mut runs = self.runs();
@@ -232,8 +232,8 @@ fn records_of_run(recovery: Recovery, wanted: Uuid) -> Result<Option<Vec<Record>
     Ok((runs.by_id.contains_key(&wanted) && !records.is_empty()).then_some(records))
 }
 
-/// Visits the records of all runs in order, with `None` where a run is forgotten (its id may appear again later);
-/// returns the runs that remain.
+/// Visits the records of all runs in order; returns the runs that remain. Passes `None` where a run is forgotten; its
+/// id may appear again later.
 fn each_record(
     recovery: Recovery,
     mut visit: impl FnMut(Uuid, Option<&[u8]>) -> Result<(), JournalError>,

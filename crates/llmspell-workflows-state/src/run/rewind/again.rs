@@ -215,8 +215,8 @@ fn counts_attempts(key: &DecisionKey) -> bool {
     }
 }
 
-/// Returns whether a block makes this choice after its steps have ended, so that it is made again when some of them run
-/// again.
+/// Returns whether a block makes this choice after its steps have ended. Such a choice is made again when some of the
+/// steps run again.
 fn is_made_after_steps(key: &DecisionKey) -> bool {
     match key {
         DecisionKey::EndedNth(_)

@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Rewinding<'_> {
-    /// Returns the recorded state, migrated to another version of the definition: `migrate` converts each state that a
+    /// Returns the recorded state, migrated to another version of the definition. `migrate` converts each state that a
     /// step saw or left. The plan of this rewind is the plan of the old version.
     ///
     /// `carried` returns the new name of a top-level key whose value is carried over unchanged; changes that steps made

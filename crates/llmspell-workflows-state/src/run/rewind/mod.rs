@@ -173,8 +173,8 @@ impl<'a> Rewinding<'a> {
         }
     }
 
-    /// Runs all steps that failed for good again; in a cancelled run, runs the steps that the cancellation stopped
-    /// again.
+    /// Runs all steps again that failed for good. In a cancelled run, runs the steps again that the cancellation
+    /// stopped.
     ///
     /// # Errors
     /// Nothing failed, and the run was not cancelled.

@@ -12,7 +12,7 @@ use super::{RewindError, Rewinding, encloses};
 use crate::{record::End, run::RunState};
 
 impl Rewinding<'_> {
-    /// Returns the run's state as seen by a step that follows the step at `at`; with `None`, returns the run's current
+    /// Returns the run's state as seen by a step that follows the step at `at`. With `None`, returns the run's current
     /// state.
     ///
     /// A step sees the changes of earlier steps in the lists, routes and loops around it, and of the steps that it
@@ -105,8 +105,8 @@ impl Fold<'_, '_> {
         self.children(path).iter().try_for_each(|(child, _)| self.fold_step(child, None))
     }
 
-    /// Returns the steps directly inside `path`: in list order if the step at `path` is a list, otherwise in the order
-    /// in which they began.
+    /// Returns the steps directly inside `path`. If the step at `path` is a list, they are in list order, otherwise in
+    /// the order in which they began.
     fn children(&self, path: &StepPath) -> Vec<(StepPath, u64)> {
         let mut children = self.rewinding.inside(path);
         let kind = self.rewinding.plan.step(path).map(|step| &step.kind);

@@ -146,7 +146,7 @@ fn admits(query: &RunQuery, run: &RunSummary) -> bool {
     conditions.into_iter().all(|holds| holds)
 }
 
-/// Checks that a page ends at the right run, that a new run does not shift the next page, and that invalid queries are
+/// Checks that pages end at the right run, that new runs do not shift the next page, and that invalid queries are
 /// refused.
 ///
 /// # Panics

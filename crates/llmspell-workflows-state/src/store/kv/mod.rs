@@ -31,7 +31,7 @@ pub(crate) trait KeyValue: Send + Sync + fmt::Debug + 'static {
     /// Visits the keys of a range with their values, until `visit` breaks.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
-    /// Applies either all of the changes or none, and makes them visible to all readers; returns the number to pass to
+    /// Applies either all of the changes or none, and makes them visible to all readers. Returns the number to pass to
     /// [`Self::sync`].
     fn write(&self, changes: Vec<Change>) -> Result<u64, StoreError>;
 
