@@ -40,7 +40,7 @@ impl RunState {
     }
 
     /// Returns the path with `true` if the step was compensated, or with `false` if it was resolved without
-    /// compensation.
+    /// compensation. Returns `None` if neither.
     fn undone(&self, path: &StepPath) -> Option<(StepPath, bool)> {
         let entry = format!("{path}/$undo");
         let undo = self.reentered.get(&entry).map_or_else(|| entry.clone(), |at| generation_of(&entry, *at));
